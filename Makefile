@@ -1,0 +1,56 @@
+# Each target makes the virtual environment it needs; Python 3.11 with pip is all that must be there.
+PYTHON ?= python3
+VENV   ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: serve test check bench chaos docs lock clean
+
+serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
+	$(BIN)/nanobot serve $(ARGS)
+
+test: $(VENV)/.dev              ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev             ## format, lint, types, import contracts, docs, tests: all that CI asks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) docs test
+
+docs: $(VENV)/.dev              ## check that the documentation is true
+	$(BIN)/python -m pytest tests/docs -p no:cacheprovider $(ARGS)
+
+bench: $(VENV)/.dev             ## measure, in ratios to a floor of the same run
+	$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/.dev             ## kill, pause and break things for ten minutes
+	$(BIN)/python -m tests.chaos --minutes 10 $(ARGS)
+
+lock: $(VENV)/.dev              ## write requirements/*.txt anew from pyproject.toml
+	$(PIP) install "uv==0.13.9"
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local pyproject.toml -o requirements/serve.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --group dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.venv:
+	$(PYTHON) -c "import sys; v = sys.version_info; v >= (3, 11) or sys.exit('nanobot needs Python 3.11 or newer; this is %d.%d (set PYTHON=...)' % v[:2])"
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.serve: $(VENV)/.venv requirements/serve.txt pyproject.toml
+	$(PIP) install --require-hashes --only-binary :all: -r requirements/serve.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.venv requirements/dev.txt pyproject.toml
+	$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@ $(VENV)/.serve

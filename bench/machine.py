@@ -1,0 +1,154 @@
+"""Processes under test, and what the operating system says of them. Linux only: it reads `/proc`.
+
+Units: CPU in nanoseconds as the scheduler counted it (user and system, every thread), memory in bytes, time in seconds.
+"""
+
+import contextlib
+import ctypes
+import http.client
+import os
+import platform
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_PR_SET_PDEATHSIG: Final = 1
+_libc: Final = ctypes.CDLL(None)
+
+
+class ProcessFailed(Exception):
+    """A process under test did not start, or ended before it was told to; the message holds its last words."""
+
+
+def family(pid: int) -> list[int]:
+    """Return `pid` and the processes below it that are alive."""
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += family(int(child))
+    return found
+
+
+def cpu_ns(pid: int) -> int:
+    """Return the CPU time that `pid` and its living children have used so far."""
+    total = 0
+    for member in family(pid):
+        with contextlib.suppress(OSError):
+            # The kernel's name for another process's CPU clock (clock_getcpuclockid): to the nanosecond, where /proc/PID/stat has ticks of 10 ms.
+            total += time.clock_gettime_ns((~member << 3) | 2)
+    return total
+
+
+def rss_bytes(pid: int) -> int:
+    """Return the resident memory of `pid` and its living children, shared pages counted in full."""
+    total = 0
+    for member in family(pid):
+        for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Rss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Server:
+    """A process that serves HTTP on `port`. `ready_s` is the time from its start to the first good answer of `probe`."""
+
+    def __init__(self, name: str, command: list[str], port: int, *, environment: Mapping[str, str], log: Path) -> None:
+        self.name, self.port, self._log = name, port, log
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("NANOBOT_", "OPENAI_"))}
+        with log.open("wb") as output:
+            self.started_at = time.perf_counter()
+            self._process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env={**clean, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        self.pid = self._process.pid
+
+    def wait_ready(self, path: str, timeout_s: float = 20.0) -> float:
+        """Return the seconds from the start of the process to a 200 on `path`.
+
+        Raises:
+            ProcessFailed: it ended, or did not answer in time.
+        """
+        deadline = self.started_at + timeout_s
+        while time.perf_counter() < deadline:
+            if self._process.poll() is not None:
+                raise ProcessFailed(f"{self.name} ended with status {self._process.returncode} at its start:\n{self.last_words()}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+                connection.request("GET", path)
+                if connection.getresponse().status == 200:
+                    return time.perf_counter() - self.started_at
+            time.sleep(0.001)
+        raise ProcessFailed(f"{self.name} gave no 200 on {path} within {timeout_s:g} s:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+
+    def stop(self) -> None:
+        """End the process and all below it: asked first, made to after 5 s."""
+        members = family(self.pid)
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for member in members[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `KeyboardInterrupt`, so that every `finally` runs."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def describe() -> dict[str, str]:
+    """Return what a reader must know of this machine to compare figures."""
+    processor = platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    return {
+        "processor": f"{processor}, {os.cpu_count()} cores",
+        "system": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        **{name: metadata.version(name) for name in ("uvicorn", "starlette", "aiohttp", "msgspec", "uvloop", "httptools")},
+    }

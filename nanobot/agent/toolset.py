@@ -1,0 +1,77 @@
+"""The tools of a turn: find, validate, time-limit, run one call."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from nanobot.core.errors import ToolError
+from nanobot.core.message import ToolCall, ToolResult
+from nanobot.core.tool import Tool, ToolContext, ToolSpec
+
+MAX_RESULT_CHARS = 50_000
+_log = logging.getLogger(__name__)
+
+
+class MalformedCall(ToolError):
+    """The model named no tool of ours, or its arguments do not fit."""
+
+    code = "malformed_call"
+
+
+class Toolset:
+    """The server's own tools, by name; names are unique."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        if len(self._tools) != len(tools):
+            raise ValueError("two tools have one name")
+        self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools)
+
+    def is_repeatable(self, call: ToolCall) -> bool:
+        """Return whether the call may be run again when nobody saw its end."""
+        tool = self._tools.get(call.name)
+        return tool is None or tool.repeatable
+
+    def is_concurrent(self, call: ToolCall) -> bool:
+        """Return whether the call may overlap with others of its step."""
+        tool = self._tools.get(call.name)
+        return tool is None or tool.concurrent
+
+    def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct]:
+        """Return the tool and its arguments.
+
+        Raises:
+            MalformedCall: says what is wrong, for the model to mend.
+        """
+        tool = self._tools.get(call.name)
+        if tool is None:
+            raise MalformedCall(f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools) or 'none'}")
+        try:
+            return tool, msgspec.json.decode(call.arguments or "{}", type=tool.arguments, strict=False)
+        except msgspec.ValidationError as error:
+            raise MalformedCall(f"the arguments of {call.name} do not fit: {error}") from error
+        except msgspec.DecodeError as error:
+            raise MalformedCall(f"the arguments of {call.name} are not valid JSON: {error}") from error
+
+    async def run(self, call: ToolCall, *, turn_id: str, session_key: str) -> ToolResult:
+        """Return the result of the call, whatever happens: a failure is news for the model."""
+        try:
+            tool, arguments = self.check(call)
+            async with asyncio.timeout(tool.timeout_s):
+                text = await tool.run(arguments, ToolContext(turn_id, session_key, call.id))
+        except ToolError as error:
+            return ToolResult(call.id, f"Error: {error.message}", is_error=True)
+        except TimeoutError:
+            return ToolResult(call.id, f"Error: {call.name} did not end within {tool.timeout_s:g} s and was stopped", is_error=True)
+        except Exception:  # noqa: BLE001 - one of the two places: a tool's bug is logged whole and told to the model
+            _log.exception("tool %s failed in turn %s", call.name, turn_id)
+            return ToolResult(call.id, "Error: tool failed", is_error=True)
+        return ToolResult(call.id, _bounded(text))
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= MAX_RESULT_CHARS:
+        return text
+    return f"{text[:MAX_RESULT_CHARS]}\n[cut: {len(text) - MAX_RESULT_CHARS} of {len(text)} characters left out]"

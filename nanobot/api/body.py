@@ -1,0 +1,44 @@
+"""Reading a request's body: bounded in size and time."""
+
+import asyncio
+
+from starlette.types import Receive, Scope
+
+from nanobot.core.errors import BodyTooLarge, SlowRequest
+
+
+class ClientGone(Exception):
+    """The client went away before it had sent everything."""
+
+
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        BodyTooLarge: it is, or says it is, over `max_bytes`.
+        SlowRequest: it did not come within `timeout_s`.
+        ClientGone
+    """
+    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if announced.isdigit():
+        _refuse_over(int(announced), max_bytes)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                _refuse_over(size, max_bytes)
+                if not message.get("more_body"):
+                    return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+    except TimeoutError as error:
+        raise SlowRequest(f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less of it") from error
+
+
+def _refuse_over(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise BodyTooLarge(f"body of {size} bytes: at most {max_bytes} are allowed (api.max_body_mb)")

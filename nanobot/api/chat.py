@@ -1,0 +1,150 @@
+"""POST /v1/chat/completions: a body becomes a turn, the turn's events or its answer become the response."""
+
+import hashlib
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api import sse
+from nanobot.api.body import ClientGone, read_body
+from nanobot.api.chunks import Chunks
+from nanobot.api.errors import turn_failure
+from nanobot.api.following import Connected, Followers
+from nanobot.api.guard import answer
+from nanobot.api.wire import ChatRequest, completion, parse_chat
+from nanobot.core.clock import Clock
+from nanobot.core.errors import InvalidRequest, MissingSessionKey, ModelNotFound, StreamingOff
+from nanobot.core.ids import Randomness, new_id
+from nanobot.core.session import parse_key
+from nanobot.core.store import Admission, Store
+from nanobot.core.turn import Identity, Turn, WhenBusy
+
+_POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
+AGENT = "nanobot"
+
+
+class ChatSettings(msgspec.Struct, frozen=True):
+    """How the chat route behaves. `models`: the names a request may use besides `nanobot`."""
+
+    models: tuple[str, ...] = ()
+    stream: bool = True
+    session_headers: tuple[str, ...] = ()
+    max_body_bytes: int = 20 * 1024 * 1024
+    body_timeout_s: float = 30.0
+    ping_s: float = 15.0
+
+
+class ChatCompletions:
+    """The route, as an ASGI app."""
+
+    def __init__(self, store: Store, followers: Followers, clock: Clock, randomness: Randomness, settings: ChatSettings) -> None:
+        self._store = store
+        self._followers = followers
+        self._clock = clock
+        self._randomness = randomness
+        self._settings = settings
+        self._key_headers = (b"x-session-key", *(name.lower().encode() for name in settings.session_headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        key = self._session_key(headers)
+        settings = self._settings
+        try:
+            body = await read_body(scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        except ClientGone:
+            return
+        request = parse_chat(body)
+        self._check(request)
+        now = self._clock.now()
+        turn = self._turn(key, request, headers, now)
+        admission = await self._store.admit(turn, _identity(headers, body), request.earlier)
+        if request.stream:
+            await self._stream(admission, request, headers, receive, send, now)
+        else:
+            await self._answer(admission, request, receive, send, now)
+
+    def _session_key(self, headers: dict[bytes, bytes]) -> str:
+        for name in self._key_headers:
+            raw = headers.get(name)
+            if raw is None:
+                continue
+            try:
+                key = parse_key(raw.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise InvalidRequest(f"header {name.decode()} is not UTF-8", param=name.decode()) from error
+            if key:
+                return key
+        raise MissingSessionKey("Missing required header: x-session-key", param="x-session-key")
+
+    def _check(self, request: ChatRequest) -> None:
+        if request.stream and not self._settings.stream:
+            raise StreamingOff("stream=true is not supported yet. Set stream=false or omit it.", param="stream")
+        if request.model != AGENT and request.model not in self._settings.models:
+            raise ModelNotFound(f"The model `{request.model}` does not exist or you do not have access to it.", param="model")
+
+    def _turn(self, key: str, request: ChatRequest, headers: dict[bytes, bytes], now: float) -> Turn:
+        policy = headers.get(b"x-when-busy", b"queue").decode("latin-1").strip().lower()
+        when_busy = next((known for known in _POLICIES if known == policy), None)
+        if when_busy is None:
+            raise InvalidRequest(f"x-when-busy is {policy!r}: it must be one of {', '.join(_POLICIES)}", param="x-when-busy")
+        return Turn(
+            id=new_id("turn", now, self._randomness),
+            session_key=key,
+            input=request.input,
+            origin="api",
+            when_busy=when_busy,
+            model=None if request.model == AGENT else request.model,
+            instructions=request.instructions,
+            sampling=request.sampling,
+            trace=request.trace,
+        )
+
+    async def _answer(self, admission: Admission, request: ChatRequest, receive: Receive, send: Send, now: float) -> None:
+        turn_id = admission.turn_id
+        self._followers.join(turn_id)
+        has_ended = False
+        try:
+            async with Connected(receive):
+                result = await self._store.ended(turn_id)
+                has_ended = True
+        finally:
+            self._followers.leave(turn_id, has_ended=has_ended)
+        if not has_ended:
+            return
+        headers = _turn_headers(admission)
+        if result.end.error is not None:
+            problem = turn_failure(result.end.error, made_something=bool(result.messages))
+            await answer(send, problem.status, problem.body, headers + problem.headers)
+            return
+        await answer(send, 200, completion(result, model=request.model, created=now), headers)
+
+    async def _stream(
+        self, admission: Admission, request: ChatRequest, headers: dict[bytes, bytes], receive: Receive, send: Send, now: float
+    ) -> None:
+        chunks = Chunks(
+            admission.turn_id,
+            model=request.model,
+            created=now,
+            include_usage=request.include_usage,
+            tool_events=sse.wants_tools(headers),
+            is_resumed=False,
+        )
+        stream = sse.Stream(self._store, self._followers, chunks, send, _turn_headers(admission), ping_s=self._settings.ping_s)
+        await stream.run(admission.turn_id, 0, receive)
+
+
+def _turn_headers(admission: Admission) -> tuple[tuple[str, str], ...]:
+    headers = (("x-turn-id", admission.turn_id),)
+    return (*headers, ("x-history", "ignored")) if admission.history == "ignored" else headers
+
+
+def _identity(headers: dict[bytes, bytes], body: bytes) -> Identity:
+    retries = headers.get(b"x-stainless-retry-count", b"0")
+    key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
+    if len(key) > 255:
+        raise InvalidRequest(f"Idempotency-Key of {len(key)} characters: at most 255 are allowed", param="Idempotency-Key")
+    return Identity(
+        digest=hashlib.blake2b(body, digest_size=32).digest(),
+        dedupe_key=key or None,
+        is_retry=retries.isdigit() and int(retries) >= 1,
+    )

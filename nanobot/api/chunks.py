@@ -1,0 +1,98 @@
+"""Chat completions as server-sent events: a turn's events in, OpenAI's chunks out."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nanobot.api.errors import error_body
+from nanobot.api.wire import completion_id, encode, finish_reason, wire_usage
+from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.message import Message, joint
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+
+
+class Chunks:
+    """Turns the events of one turn into bytes for one client.
+
+    Each carries `id: turn:cursor`, by which the stream can be taken up again. `tool_events` adds named events on tools, which
+    stock SDKs do not see.
+    """
+
+    def __init__(self, turn_id: str, *, model: str, created: float, include_usage: bool, tool_events: bool, is_resumed: bool) -> None:
+        head = {"id": completion_id(turn_id), "object": "chat.completion.chunk", "created": int(created), "model": model}
+        self._head = encode(head)[:-1] + b',"system_fingerprint":null,"choices":['
+        self._text_head = b"data: " + self._head + b'{"index":0,"delta":{"content":'
+        self._thought_head = b"data: " + self._head + b'{"index":0,"delta":{"reasoning_content":'
+        self._tail = b'},"logprobs":null,"finish_reason":null}]' + (b',"usage":null' if include_usage else b"") + b"}\n\n"
+        self._turn_id = turn_id.encode()
+        self._include_usage = include_usage
+        self._tool_events = tool_events
+        self._has_begun = is_resumed
+        self._last: Message | None = None
+        self._joint = b""
+
+    def begin(self) -> bytes:
+        """Return the first chunk, which carries the role; nothing where it was sent before."""
+        if self._has_begun:
+            return b""
+        self._has_begun = True
+        return self._chunk(b'{"role":"assistant","content":"","refusal":null}')
+
+    def render(self, batch: Sequence[tuple[int, Event]]) -> bytes:
+        """Return the bytes of `batch`, to be sent in one piece."""
+        out: list[bytes] = []
+        if not self._has_begun:
+            out.append(self.begin())
+        for cursor, event in batch:
+            if isinstance(event, TextDelta):
+                text = encode(event.text)
+                if self._joint:
+                    text = b'"' + self._joint + text[1:]
+                    self._joint = b""
+                out.append(b"id: %b:%d\n%b%b%b" % (self._turn_id, cursor, self._text_head, text, self._tail))
+            elif isinstance(event, ThinkingDelta):
+                out.append(b"id: %b:%d\n%b%b%b" % (self._turn_id, cursor, self._thought_head, encode(event.text), self._tail))
+            elif isinstance(event, MessageAdded):
+                self._note(event.message)
+            elif isinstance(event, TurnEnded):
+                out.append(self._end(cursor, event))
+            elif self._tool_events:
+                out.append(self._tool_event(cursor, event))
+        return b"".join(out)
+
+    def _note(self, message: Message) -> None:
+        """A step has ended: what the next one says is set off from it."""
+        if message.role == "assistant":
+            self._last = message
+            if message.text:
+                self._joint = joint(message).replace("\n", "\\n").encode()
+
+    def _chunk(self, delta: bytes, finish: bytes = b"null", cursor: int | None = None) -> bytes:
+        id_ = b"" if cursor is None else b"id: %b:%d\n" % (self._turn_id, cursor)
+        usage = b',"usage":null' if self._include_usage else b""
+        return b'%bdata: %b{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}\n\n' % (id_, self._head, delta, finish, usage)
+
+    def _end(self, cursor: int, end: TurnEnded) -> bytes:
+        if end.error is not None:
+            return b"data: " + error_body(end.error) + b"\n\n"
+        reason = finish_reason((self._last,) if self._last else ())
+        out = self._chunk(b"{}", encode(reason), cursor)
+        if self._include_usage:
+            out += b'data: %b],"usage":%b}\n\n' % (self._head, encode(wire_usage(end.usage)))
+        return out + DONE
+
+    def _tool_event(self, cursor: int, event: Event) -> bytes:
+        if isinstance(event, ToolStarted):
+            name, content = (
+                b"tool_started",
+                msgspec.json.encode({"id": event.call.id, "name": event.call.name, "arguments": event.call.arguments}),
+            )
+        elif isinstance(event, ToolFinished):
+            result = event.message.tool_results[0]
+            name = b"tool_finished"
+            content = msgspec.json.encode({"id": result.call_id, "is_error": result.is_error, "content": result.content})
+        else:
+            return b""
+        return b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (self._turn_id, cursor, name, content)

@@ -1,0 +1,63 @@
+"""How an error looks on the wire: one table for the whole door."""
+
+import math
+from http import HTTPStatus
+
+import msgspec
+
+from nanobot.core.errors import NanobotError, ShuttingDown
+from nanobot.core.event import TurnError
+
+_TYPES = {401: "authentication_error", 404: "invalid_request_error", 409: "conflict_error", 429: "rate_limit_error"}
+
+
+class _Error(msgspec.Struct, frozen=True):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    error: _Error
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error on its way out: status, JSON body, the headers that belong to it."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def failure(error: NanobotError) -> Failure:
+    """Return how `error`, raised before a turn was admitted, is answered."""
+    body = msgspec.json.encode(_Body(_Error(error.message, error.type, error.param, error.code)))
+    headers = _retry_after(error.retry_after_s)
+    if error.http_status == HTTPStatus.CONFLICT:
+        headers = (*headers, ("x-should-retry", "false"))
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        headers = (*headers, ("www-authenticate", "Bearer"))
+    return Failure(error.http_status, body, headers)
+
+
+def turn_failure(error: TurnError, *, made_something: bool) -> Failure:
+    """Return how a turn that ended without an answer is answered.
+
+    The same request again is safe while the turn lives on, or where it made nothing and is taken up under its old id.
+    """
+    is_retry_safe = error.code == ShuttingDown.code or (error.retryable and not made_something)
+    body = error_body(error)
+    return Failure(error.http_status, body, (*_retry_after(error.retry_after_s), ("x-should-retry", "true" if is_retry_safe else "false")))
+
+
+def error_body(error: TurnError) -> bytes:
+    """Return `{"error": …}` of a turn that ended without an answer."""
+    type_ = _TYPES.get(
+        error.http_status, "invalid_request_error" if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+    )
+    return msgspec.json.encode(_Body(_Error(error.message, type_, None, error.code)))
+
+
+def _retry_after(seconds: float | None) -> tuple[tuple[str, str], ...]:
+    return () if seconds is None else (("retry-after", str(max(1, math.ceil(seconds)))),)

@@ -1,0 +1,131 @@
+"""Who may come in, and what everybody gets: request ids, the API key, Host and Origin, errors as JSON on every route."""
+
+import hmac
+import logging
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nanobot.api.errors import failure
+from nanobot.core.clock import Clock
+from nanobot.core.errors import BadApiKey, ForbiddenOrigin, HeadTooLarge, MethodNotAllowed, NanobotError, RouteNotFound
+from nanobot.core.ids import Randomness, new_id
+
+_log = logging.getLogger(__name__)
+_OPEN = frozenset({"/health", "/ready"})
+MAX_HEAD_BYTES = 64 * 1024
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Access(msgspec.Struct, frozen=True):
+    """Who may come in. `key` None: everybody. `hosts`: names under which the server may be called; empty: any."""
+
+    key: str | None
+    hosts: frozenset[str] = LOOPBACK
+
+
+class Guard:
+    """The outermost part of the door; nothing that happens behind it leaves the server as anything but an answer."""
+
+    def __init__(self, app: ASGIApp, access: Access, clock: Clock, randomness: Randomness) -> None:
+        self._app = app
+        self._access = access
+        self._key = access.key.encode() if access.key else None
+        self._clock = clock
+        self._randomness = randomness
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request_id = new_id("req", self._clock.now(), self._randomness)
+        scope["app"] = self._app  # so that the router raises for what it does not know
+        scope["request_id"] = request_id
+        has_begun = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal has_begun
+            if message["type"] == "http.response.start":
+                has_begun = True
+                message["headers"].append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, send_with_id)
+            return
+        except NanobotError as error:
+            problem = error
+            if error.http_status >= 500:
+                _log.error("request %s: %s", request_id, error.message, exc_info=error if error.__cause__ else None)
+        except HTTPException as error:
+            problem = _routing_error(error, scope)
+        except Exception:  # noqa: BLE001 - the door's own net: a bug is a 500, the details are in the log only
+            _log.exception("request %s failed", request_id)
+            problem = NanobotError(f"Internal server error (request {request_id})")
+        if not has_begun:
+            await answer_error(send_with_id, problem)
+
+    def _admit(self, scope: Scope) -> None:
+        """Let the request in.
+
+        Raises:
+            BadApiKey, ForbiddenOrigin, HeadTooLarge
+        """
+        host = origin = authorization = b""
+        size = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"authorization":
+                authorization = value
+        if size > MAX_HEAD_BYTES:
+            raise HeadTooLarge(f"headers of {size} bytes: at most {MAX_HEAD_BYTES} are allowed")
+        hosts = self._access.hosts
+        if hosts and _host_name("//" + host.decode("latin-1")) not in hosts:
+            raise ForbiddenOrigin(
+                f"host {host.decode('latin-1')!r} is not this server: call it as localhost, or list the name in api.allowed_hosts"
+            )
+        if hosts and origin and _host_name(origin.decode("latin-1")) not in hosts:
+            raise ForbiddenOrigin(
+                f"a page of {origin.decode('latin-1')!r} may not use this server: list its host in api.allowed_hosts to let it"
+            )
+        if self._key is None or scope["path"] in _OPEN:
+            return
+        scheme, _, token = authorization.partition(b" ")
+        if scheme.lower() != b"bearer" or not token:
+            raise BadApiKey("no API key given: send it as `Authorization: Bearer KEY`")
+        if not hmac.compare_digest(token.strip(), self._key):
+            raise BadApiKey("the API key is not valid here")
+
+
+def _host_name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _routing_error(error: HTTPException, scope: Scope) -> NanobotError:
+    if error.status_code == 405:
+        return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")
+    return RouteNotFound(f"there is nothing at {scope['path']}")
+
+
+async def answer(
+    send: Send, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = (), kind: bytes = b"application/json"
+) -> None:
+    """Send a whole response."""
+    raw = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    raw.extend((name.encode(), value.encode()) for name, value in headers)
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer_error(send: Send, error: NanobotError) -> None:
+    problem = failure(error)
+    await answer(send, problem.status, problem.body, problem.headers)

@@ -1,0 +1,69 @@
+"""Sending a turn to one client as server-sent events, until it ends or the client goes."""
+
+from starlette.types import Receive, Send
+
+from nanobot.api.chunks import PING, Chunks
+from nanobot.api.errors import turn_failure
+from nanobot.api.following import Connected, Followers
+from nanobot.api.guard import answer
+from nanobot.core.event import TurnEnded
+from nanobot.core.store import Store
+
+_HEAD = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+Headers = tuple[tuple[str, str], ...]
+
+
+def wants_tools(headers: dict[bytes, bytes]) -> bool:
+    """Return whether the client asked for the progress of tools (`x-events: tools`)."""
+    return b"tools" in headers.get(b"x-events", b"").lower().replace(b" ", b"").split(b",")
+
+
+class Stream:
+    """One client's stream of one turn."""
+
+    def __init__(self, store: Store, followers: Followers, chunks: Chunks, send: Send, headers: Headers, *, ping_s: float) -> None:
+        self._store = store
+        self._followers = followers
+        self._chunks = chunks
+        self._send = send
+        self._headers = headers
+        self._ping_s = ping_s
+        self._has_begun = False
+
+    async def run(self, turn_id: str, after: int, receive: Receive) -> None:
+        """Send what the turn says from past `after` on; a comment now and then keeps proxies awake.
+
+        The head goes out with the first thing to say, so that a turn which fails before it spoke is answered with its true status.
+        """
+        self._followers.join(turn_id)
+        has_ended = False
+        try:
+            async with Connected(receive, self._ping, self._ping_s):
+                async for batch in self._store.follow(turn_id, after):
+                    end = batch[-1][1]
+                    if isinstance(end, TurnEnded):
+                        has_ended = True
+                        if end.error is not None and len(batch) == 1 and not self._has_begun:
+                            problem = turn_failure(end.error, made_something=after > 0)
+                            await answer(self._send, problem.status, problem.body, self._headers + problem.headers)
+                            return
+                    if out := self._chunks.render(batch):
+                        await self._write(out)
+        finally:
+            self._followers.leave(turn_id, has_ended=has_ended)
+        if has_ended:
+            await self._write(b"", is_last=True)
+
+    async def _ping(self) -> None:
+        await self._write(self._chunks.begin() + PING)
+
+    async def _write(self, content: bytes, *, is_last: bool = False) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            head = [*_HEAD, *((name.encode(), value.encode()) for name, value in self._headers)]
+            await self._send({"type": "http.response.start", "status": 200, "headers": head})
+        await self._send({"type": "http.response.body", "body": content, "more_body": not is_last})

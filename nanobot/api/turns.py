@@ -1,0 +1,130 @@
+"""/v1/turns: look at a turn, take up its stream again, stop it."""
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api import sse
+from nanobot.api.chat import AGENT
+from nanobot.api.chunks import Chunks
+from nanobot.api.errors import error_body
+from nanobot.api.following import Followers
+from nanobot.api.guard import answer
+from nanobot.api.wire import WireUsage, encode, finish_reason, wire_usage
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.message import reply_text
+from nanobot.core.store import Store, TurnState
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    role: str
+    content: str
+    finish_reason: str
+
+
+class WireTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn as the API shows it; `answer` once there is one, `error` where it has none."""
+
+    id: str
+    object: str = "turn"
+    session_key: str
+    status: str
+    attempt: int
+    model: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    answer: _Reply | None
+    usage: WireUsage | None
+    error: msgspec.Raw | None
+
+
+def wire_turn(state: TurnState) -> WireTurn:
+    """Return the turn as the API shows it."""
+    said = reply_text(state.messages)
+    error = state.end.error if state.end is not None else None
+    return WireTurn(
+        id=state.id,
+        session_key=state.session_key,
+        status=state.status,
+        attempt=state.attempt,
+        model=state.model or AGENT,
+        created_at=state.created_at,
+        started_at=state.started_at,
+        ended_at=state.ended_at,
+        answer=_Reply("assistant", said, _finish(state)) if state.end is not None and said else None,
+        usage=wire_usage(state.end.usage) if state.end is not None else None,
+        error=msgspec.Raw(msgspec.json.encode(msgspec.json.decode(error_body(error))["error"])) if error is not None else None,
+    )
+
+
+def _finish(state: TurnState) -> str:
+    return "incomplete" if state.status != "done" else finish_reason(state.messages)
+
+
+class Turns:
+    """GET /v1/turns/{turn_id}"""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = await self._store.turn(scope["path_params"]["turn_id"])
+        await answer(send, 200, encode(wire_turn(state)))
+
+
+class CancelTurn:
+    """POST /v1/turns/{turn_id}/cancel: answers once the turn has ended."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        turn_id = scope["path_params"]["turn_id"]
+        if await self._store.cancel(turn_id, "cancelled by request"):
+            await self._store.ended(turn_id)
+        await answer(send, 200, encode(wire_turn(await self._store.turn(turn_id))))
+
+
+class TurnStream:
+    """GET /v1/turns/{turn_id}/stream?after=SEQ, or with `Last-Event-ID: turn:seq`."""
+
+    def __init__(self, store: Store, followers: Followers, *, ping_s: float) -> None:
+        self._store = store
+        self._followers = followers
+        self._ping_s = ping_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        turn_id = scope["path_params"]["turn_id"]
+        state = await self._store.turn(turn_id)
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        after = _cursor(turn_id, scope["query_string"], headers.get(b"last-event-id", b""))
+        chunks = Chunks(
+            turn_id,
+            model=state.model or AGENT,
+            created=state.created_at,
+            include_usage=True,
+            tool_events=sse.wants_tools(headers),
+            is_resumed=after > 0,
+        )
+        stream = sse.Stream(self._store, self._followers, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s)
+        await stream.run(turn_id, after, receive)
+
+
+def _cursor(turn_id: str, query: bytes, last_event_id: bytes) -> int:
+    """Return the cursor that the client stands at: `after` of the query, else its last event's."""
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name == b"after":
+            return _number(value, "after")
+    if not last_event_id:
+        return 0
+    turn, _, seq = last_event_id.rpartition(b":")
+    if turn.decode("latin-1") != turn_id:
+        raise InvalidRequest(f"Last-Event-ID is {last_event_id.decode('latin-1')!r}: it must be {turn_id}:SEQ", param="Last-Event-ID")
+    return _number(seq, "Last-Event-ID")
+
+
+def _number(text: bytes, name: str) -> int:
+    if not text.isdigit() or len(text) > 18:
+        raise InvalidRequest(f"{name} is {text.decode('latin-1')!r}: it must be a whole number, the seq of an event's id", param=name)
+    return int(text)

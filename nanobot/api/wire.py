@@ -1,0 +1,367 @@
+"""OpenAI's chat completions on the wire: the request taken apart, the answer put together.
+
+Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways add their own.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from nanobot.core.errors import InvalidJson, InvalidRequest
+from nanobot.core.message import Image, Message, Part, Text, Thinking, ToolCall, ToolResult, Usage, reply_text
+from nanobot.core.store import Answer
+from nanobot.core.turn import Sampling
+
+# The request ------------------------------------------------------------------------------------------------------------
+
+
+class _ImageUrl(msgspec.Struct):
+    url: str
+    detail: str | None = None
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str | None = None
+    image_url: _ImageUrl | str | None = None
+    refusal: str | None = None
+
+
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str = ""
+
+
+class _ToolCall(msgspec.Struct):
+    id: str
+    function: _Function
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[_Part] | None = None
+    tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _ResponseFormat(msgspec.Struct):
+    type: str
+
+
+class _Request(msgspec.Struct):
+    model: str | None = None
+    messages: list[_Message] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    store: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    reasoning_effort: str | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    modalities: list[str] | None = None
+    audio: msgspec.Raw | None = None
+    tools: list[msgspec.Raw] | None = None
+    functions: list[msgspec.Raw] | None = None
+    response_format: _ResponseFormat | None = None
+
+
+class ChatRequest(msgspec.Struct, frozen=True):
+    """What a client asks: `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty)."""
+
+    model: str
+    input: tuple[Message, ...]
+    earlier: tuple[Message, ...]
+    instructions: str
+    sampling: Sampling
+    stream: bool
+    include_usage: bool
+    trace: bool
+
+
+_decode = msgspec.json.Decoder(_Request).decode
+_WHERE = re.compile(r" - at `\$\.?(.*)`$")
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "max_tokens": (1, 2**31),
+    "max_completion_tokens": (1, 2**31),
+    "seed": (-(2**63), 2**63 - 1),
+}
+_MOST_STOPS = 16
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Return what the body asks.
+
+    Raises:
+        InvalidJson: not JSON, or not an object.
+        InvalidRequest: a field is missing, of the wrong type, out of range or not supported; `param` names it.
+    """
+    request = _decode_body(body)
+    if not request.model:
+        raise InvalidRequest("you must provide a model parameter", param="model")
+    if request.messages is None:
+        raise InvalidRequest("Missing required parameter: 'messages'.", param="messages")
+    if not request.messages:
+        raise InvalidRequest("messages is empty: at least one message is needed", param="messages")
+    _refuse_unsupported(request)
+    earlier, given, instructions = _messages(request.messages)
+    return ChatRequest(
+        model=request.model,
+        input=given,
+        earlier=earlier,
+        instructions=instructions,
+        sampling=_sampling(request),
+        stream=bool(request.stream),
+        include_usage=bool(request.stream_options and request.stream_options.include_usage),
+        trace=request.store is not False,
+    )
+
+
+def _decode_body(body: bytes) -> _Request:
+    try:
+        return _decode(body)
+    except msgspec.ValidationError as error:
+        where = _WHERE.search(str(error))
+        if where is None or not where[1]:
+            raise InvalidJson("Invalid JSON body") from error
+        path = where[1]
+        raise InvalidRequest(f"{path}: {_plain(str(error)[: where.start()])}", param=path) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJson("Invalid JSON body") from error
+    except RecursionError as error:
+        raise InvalidJson("Invalid JSON body: nested too deeply") from error
+
+
+def _plain(text: str) -> str:
+    """Return msgspec's words for a reader who thinks in JSON."""
+    text = text.replace("`", "").replace(" | null", "").replace("int", "integer").replace("float", "number").replace("str", "string")
+    return text[:1].lower() + text[1:]
+
+
+def _refuse_unsupported(request: _Request) -> None:
+    if request.n is not None and request.n != 1:
+        raise InvalidRequest(f"n is {request.n}: only 1 is supported", param="n")
+    if request.logprobs or request.top_logprobs:
+        raise InvalidRequest("logprobs are not supported: leave them out", param="logprobs")
+    if (request.modalities and request.modalities != ["text"]) or _is_given(request.audio):
+        raise InvalidRequest("audio output is not supported: modalities may only be ['text']", param="modalities")
+    for field in ("tools", "functions"):
+        if getattr(request, field):
+            raise InvalidRequest(f"{field} of the client are not supported: the agent uses its own tools, leave {field} out", param=field)
+    if request.response_format is not None and request.response_format.type != "text":
+        raise InvalidRequest(
+            f"response_format.type is {request.response_format.type!r}: only 'text' is supported", param="response_format.type"
+        )
+
+
+def _is_given(raw: msgspec.Raw | None) -> bool:
+    return raw is not None and bytes(raw) != b"null"
+
+
+def _sampling(request: _Request) -> Sampling:
+    for field, (low, high) in _RANGES.items():
+        value = getattr(request, field)
+        if value is not None and not low <= value <= high:
+            raise InvalidRequest(f"{field} is {value:g}: it must be from {low:g} to {high:g}", param=field)
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    if len(stop) > _MOST_STOPS:
+        raise InvalidRequest(f"stop has {len(stop)} entries: at most {_MOST_STOPS} are allowed", param="stop")
+    effort = request.reasoning_effort
+    if effort is not None and effort not in _EFFORTS:
+        raise InvalidRequest(f"reasoning_effort is {effort!r}: it must be one of {', '.join(_EFFORTS)}", param="reasoning_effort")
+    return Sampling(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        max_output_tokens=request.max_completion_tokens or request.max_tokens,
+        stop=stop,
+        seed=request.seed,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        reasoning_effort=effort,
+    )
+
+
+# Messages ------------------------------------------------------------------------------------------------------------------
+
+
+def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
+    """Return `(earlier, new, instructions)`: new is what stands after the last assistant message."""
+    instructions: list[str] = []
+    talk: list[Message] = []
+    last_assistant = -1
+    for index, message in enumerate(given):
+        path = f"messages[{index}]"
+        if message.role in ("system", "developer"):
+            instructions.append("".join(part.text for part in _content(message, path) if isinstance(part, Text)))
+            continue
+        talk.append(_message(message, path))
+        if message.role == "assistant":
+            last_assistant = len(talk) - 1
+    new = tuple(talk[last_assistant + 1 :])
+    if not any(message.role == "user" for message in new):
+        raise InvalidRequest("messages must contain at least one user message", param="messages")
+    fresh = tuple(message for message in new if message.role == "user")
+    return tuple(talk[: last_assistant + 1]), fresh, "\n\n".join(text for text in instructions if text)
+
+
+def _message(message: _Message, path: str) -> Message:
+    if message.role == "user":
+        parts = _content(message, path)
+        if not parts:
+            raise InvalidRequest(f"{path}.content is missing: a string or a list of parts is needed", param=f"{path}.content")
+        return Message("user", parts)
+    if message.role == "assistant":
+        calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+        return Message("assistant", _content(message, path) + calls, "tool_calls" if calls else "stop")
+    if message.role in ("tool", "function"):
+        text = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
+        return Message("tool", (ToolResult(message.tool_call_id or "", text),))
+    raise InvalidRequest(f"{path}.role is {message.role!r}: it must be system, developer, user, assistant or tool", param=f"{path}.role")
+
+
+def _content(message: _Message, path: str) -> tuple[Part, ...]:
+    if message.content is None:
+        return ()
+    if isinstance(message.content, str):
+        return (Text(message.content),)
+    return tuple(_part(part, f"{path}.content[{index}]") for index, part in enumerate(message.content))
+
+
+def _part(part: _Part, path: str) -> Part:
+    if part.type in ("text", "refusal"):
+        text = part.text if part.type == "text" else part.refusal
+        if text is None:
+            raise InvalidRequest(f"{path}.{part.type} is missing", param=f"{path}.{part.type}")
+        return Text(text)
+    if part.type == "image_url":
+        if part.image_url is None:
+            raise InvalidRequest(f"{path}.image_url is missing", param=f"{path}.image_url")
+        image = part.image_url if isinstance(part.image_url, _ImageUrl) else _ImageUrl(part.image_url)
+        return _image(image, f"{path}.image_url")
+    raise InvalidRequest(f"{path}.type is {part.type!r}: text and image_url are supported", param=f"{path}.type")
+
+
+def _image(image: _ImageUrl, path: str) -> Image:
+    if not re.match(r"data:image/[a-z.+-]+;base64,", image.url[:64], re.IGNORECASE):
+        shown = image.url[:40]
+        raise InvalidRequest(f"{path}.url is {shown!r}…: only data URLs (data:image/…;base64,…) are supported", param=f"{path}.url")
+    if image.detail not in (None, "auto", "low", "high"):
+        raise InvalidRequest(f"{path}.detail is {image.detail!r}: it must be auto, low or high", param=f"{path}.detail")
+    return Image(image.url, image.detail)  # type: ignore[arg-type]
+
+
+# The answer ------------------------------------------------------------------------------------------------------------------
+
+
+class _PromptDetails(msgspec.Struct, frozen=True):
+    cached_tokens: int
+    audio_tokens: int = 0
+
+
+class _CompletionDetails(msgspec.Struct, frozen=True):
+    reasoning_tokens: int
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class WireUsage(msgspec.Struct, frozen=True):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: _PromptDetails
+    completion_tokens_details: _CompletionDetails
+
+
+class _ReplyMessage(msgspec.Struct, frozen=True, kw_only=True):
+    role: str = "assistant"
+    content: str | None
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    refusal: None = None
+    annotations: tuple[()] = ()
+
+
+class _Choice(msgspec.Struct, frozen=True, kw_only=True):
+    index: int = 0
+    message: _ReplyMessage
+    logprobs: None = None
+    finish_reason: str
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    object: str = "chat.completion"
+    created: int
+    model: str
+    choices: tuple[_Choice, ...]
+    usage: WireUsage
+    system_fingerprint: None = None
+    service_tier: str = "default"
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str = "nanobot"
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A list as OpenAI shapes it."""
+
+    object: str = "list"
+    data: tuple[Any, ...]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+def wire_usage(usage: Usage) -> WireUsage:
+    """Return the usage as OpenAI shapes it."""
+    return WireUsage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.prompt_tokens + usage.completion_tokens,
+        _PromptDetails(usage.cached_tokens),
+        _CompletionDetails(usage.reasoning_tokens),
+    )
+
+
+def finish_reason(messages: tuple[Message, ...]) -> str:
+    """Return why the last message of a turn ended, in OpenAI's words."""
+    reason = messages[-1].stop_reason if messages else None
+    return reason if reason in ("stop", "length", "content_filter") else "stop"
+
+
+def completion_id(turn_id: str) -> str:
+    """Return the id under which OpenAI's clients know the turn."""
+    return "chatcmpl-" + turn_id.removeprefix("turn_")
+
+
+def completion(answer: Answer, *, model: str, created: float) -> bytes:
+    """Return the body that answers a request which did not ask for a stream."""
+    thoughts = "".join(part.text for message in answer.messages for part in message.parts if isinstance(part, Thinking))
+    message = _ReplyMessage(content=reply_text(answer.messages), reasoning_content=thoughts or msgspec.UNSET)
+    choice = _Choice(message=message, finish_reason=finish_reason(answer.messages))
+    usage = wire_usage(answer.end.usage)
+    return encode(Completion(id=completion_id(answer.turn_id), created=int(created), model=model, choices=(choice,), usage=usage))
+
+
+encode = msgspec.json.Encoder().encode

@@ -1,0 +1,213 @@
+"""The composition root: the only file that knows every room. Builds the house from its settings and takes it down again."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import msgspec
+from starlette.types import ASGIApp
+
+from nanobot.agent.loop import Agent, Settings
+from nanobot.agent.toolset import Toolset
+from nanobot.api.chat import ChatSettings
+from nanobot.api.following import Followers
+from nanobot.api.guard import LOOPBACK, Access
+from nanobot.api.server import build_door
+from nanobot.config import Config, ModelTable
+from nanobot.core.clock import Clock, SystemClock
+from nanobot.core.errors import ConfigError, ModelNotFound
+from nanobot.core.ids import Randomness
+from nanobot.core.model import Model
+from nanobot.core.store import Limits
+from nanobot.engine.local import LocalEngine
+from nanobot.models.catalog import ECHO, LOCAL, ModelName, find_in_environment, parse_name, provider_of
+from nanobot.models.echo import EchoModel
+from nanobot.models.openai_chat import OpenAIChat, Timeouts
+from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.tools.facts import calculate, current_time
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The model that answers by default, and who chose it, in words for the user."""
+
+    name: ModelName
+    why: str
+
+
+def choose_model(config: Config, environment: Mapping[str, str]) -> Choice:
+    """Return the default model: the configured one, else a provider that the environment speaks of, else the local one.
+
+    Raises:
+        ConfigError: the configured name means nothing.
+    """
+    if config.model.name is not None:
+        return Choice(parse_name(config.model.name), "as configured")
+    found = find_in_environment(environment)
+    if found is not None:
+        return Choice(found.model, f"found {found.variable} in the environment")
+    return Choice(ModelName(LOCAL, ""), "no model or provider key is configured: the small model on this machine")
+
+
+class Models:
+    """The models that turns may name: None is the default one, the others are presets."""
+
+    def __init__(self, default: Model, presets: Mapping[str, Model]) -> None:
+        self.default = default
+        self._presets = dict(presets)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._presets)
+
+    def get(self, name: str | None) -> Model:
+        if name is None:
+            return self.default
+        model = self._presets.get(name)
+        if model is None:
+            raise ModelNotFound(f"The model `{name}` does not exist any more.", param="model")
+        return model
+
+    async def warm(self) -> None:
+        """Load what the first request needs, while nobody waits for it."""
+        if isinstance(self.default, OpenAIChat):
+            await self.default.warm()
+
+    async def close(self) -> None:
+        for model in (self.default, *self._presets.values()):
+            await model.close()
+
+
+def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock, models_directory: Path) -> Model:
+    """Return the model `name`, set up as its table says.
+
+    Raises:
+        ConfigError: its key is missing, or a setting cannot be used.
+    """
+    if name.provider == ECHO:
+        return EchoModel()
+    if name.provider == LOCAL:
+        raise ConfigError("local")
+    provider = provider_of(name)
+    base_url = table.base_url or (environment.get(provider.base_url_variable) if provider.base_url_variable else None)
+    key = table.api_key or (environment.get(provider.key_variable) if provider.key_variable else None)
+    if provider.key_variable and not key and base_url is None:
+        raise ConfigError(f"model {name}: no key for {provider.name}; set {provider.key_variable}, or model.api_key in the config file")
+    return OpenAIChat(
+        name=str(name),
+        model=name.model,
+        base_url=base_url or provider.base_url,
+        api_key=key,
+        context_tokens=table.context_tokens or provider.context_tokens,
+        clock=clock,
+        random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
+        timeouts=Timeouts(connect_s=table.connect_timeout_s, first_chunk_s=table.first_byte_timeout_s, idle_s=table.idle_timeout_s),
+        max_retries=table.max_retries,
+    )
+
+
+class App:
+    """The house, running. `door` is its HTTP side; `open_app` makes one."""
+
+    def __init__(self, config: Config, store: SqliteStore, models: Models, clock: Clock, randomness: Randomness) -> None:
+        self.config = config
+        self.store = store
+        self.models = models
+        self.clock = clock
+        self.randomness = randomness
+        self.followers = Followers(store, clock, config.api.disconnect_grace_s)
+        toolset = Toolset([current_time(clock), calculate()])
+        agent = Agent(toolset, clock, Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens))
+        self.engine = LocalEngine(
+            store,
+            agent,
+            models,
+            clock,
+            max_running_turns=config.engine.max_running_turns,
+            turn_timeout_s=config.engine.turn_timeout_s or None,
+        )
+        self.door: ASGIApp = build_door(
+            store,
+            self.followers,
+            clock,
+            randomness,
+            access=_access(config),
+            settings=_chat_settings(config, models.names),
+            check_model=lambda: models.default.check(),
+        )
+
+    async def drain(self) -> None:
+        """Let running turns end within the grace, give the rest back, and tell those who still follow."""
+        await self.engine.drain(self.config.server.shutdown_grace_s)
+        self.store.hang_up()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a server on `host`."""
+    return host in LOOPBACK or host.startswith("127.")
+
+
+def _access(config: Config) -> Access:
+    allowed = frozenset(name.lower() for name in config.api.allowed_hosts)
+    hosts = LOOPBACK | allowed if is_loopback(config.server.host) else allowed
+    return Access(config.api.key, hosts)
+
+
+def _chat_settings(config: Config, presets: tuple[str, ...]) -> ChatSettings:
+    return ChatSettings(
+        models=presets,
+        stream=config.api.stream,
+        session_headers=config.api.session_headers,
+        max_body_bytes=int(config.api.max_body_mb * 1024 * 1024),
+        body_timeout_s=config.api.body_timeout_s,
+        ping_s=config.api.ping_s,
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_app(
+    config: Config,
+    models: Models,
+    *,
+    clock: Clock | None = None,
+    randomness: Randomness | None = None,
+) -> AsyncIterator[App]:
+    """Open the store, start the engine, and hand over the house; take it down in order afterwards.
+
+    Raises:
+        StoreError: the data directory cannot be used.
+    """
+    clock = clock or SystemClock()
+    limits = Limits(max_queue=config.api.max_queue, max_attempts=config.engine.max_attempts, retry_window_s=config.api.retry_window_s)
+    store = await open_store(config.data, clock, limits, config.store.synchronous)
+    try:
+        app = App(config, store, models, clock, randomness or random.SystemRandom())
+        engine = asyncio.create_task(app.engine.run())
+        try:
+            yield app
+        finally:
+            await app.drain()
+            await app.followers.close()
+            engine.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await engine
+    finally:
+        await models.close()
+        await store.close()
+
+
+def make_models(config: Config, environment: Mapping[str, str], clock: Clock) -> Models:
+    """Return the default model and the presets.
+
+    Raises:
+        ConfigError: one of them cannot be made.
+    """
+    directory = config.data / "models"
+    choice = choose_model(config, environment)
+    presets: dict[str, Model] = {}
+    for preset, table in config.models.items():
+        if table.name is None:
+            raise ConfigError(f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'")
+        presets[preset] = make_model(parse_name(table.name), table, environment, clock, directory)
+    return Models(make_model(choice.name, config.model, environment, clock, directory), presets)

@@ -1,0 +1,57 @@
+"""The command `nanobot` and its table of sub-commands.
+
+Sub-commands are imported when they are called: `nanobot --help` must not load the server. This table is the one place that does so.
+"""
+
+import importlib
+import sys
+
+import click
+
+from nanobot import __version__
+from nanobot.core.errors import NanobotError
+
+COMMANDS = {
+    "serve": ("nanobot.cli.serve", "Serve the agent over HTTP, as OpenAI's API."),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands live in modules of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]}.command is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nanobot")
+def nanobot() -> None:
+    """nanobot: a self-hosted AI agent behind an OpenAI-compatible API."""
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line and exit status 2."""
+    try:
+        nanobot.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except NanobotError as error:
+        click.echo(f"nanobot: {error.message}", err=True)
+        sys.exit(2)

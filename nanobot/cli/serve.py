@@ -1,0 +1,161 @@
+"""`nanobot serve`"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import uvicorn
+
+from nanobot import __version__
+from nanobot.api.connections import BoundedConnection
+from nanobot.app import App, choose_model, is_loopback, make_models, open_app
+from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.config import Config
+from nanobot.core.clock import SystemClock
+from nanobot.core.errors import ConfigError
+
+
+@click.command("serve")
+@click.option("--host", metavar="HOST", help="Address to listen on [127.0.0.1].")
+@click.option("--port", metavar="PORT", help="Port to listen on [8900].")
+@CONFIG
+@DATA
+@MODEL
+@click.option("--no-stream", is_flag=True, help="Refuse requests that ask for a stream.")
+@click.option("--timeout", metavar="S", help="Seconds that a turn may take [no limit].")
+@click.option("--verbose", is_flag=True, help="Log what happens.")
+def command(
+    host: str | None,
+    port: str | None,
+    config_file: Path | None,
+    data: str | None,
+    model: str | None,
+    no_stream: bool,
+    timeout: str | None,
+    verbose: bool,
+) -> None:
+    """Serve the agent over HTTP, as OpenAI's API."""
+    config = settings(
+        config_file,
+        server={"host": host, "port": port, "data": data},
+        model={"name": model},
+        api={"stream": False if no_stream else None},
+        engine={"turn_timeout_s": timeout},
+        log={"level": "info" if verbose else None},
+    )
+    logging.basicConfig(level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    refuse_open_door(config)
+    listener = bind(config.server.host, config.server.port)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve(config, listener))
+
+
+def refuse_open_door(config: Config) -> None:
+    """Refuse to listen to other machines without a key.
+
+    Raises:
+        ConfigError
+    """
+    if not is_loopback(config.server.host) and not config.api.key:
+        raise ConfigError(
+            f"host {config.server.host} can be reached from other machines, and no API key is set: set api.key in the config file, "
+            "or NANOBOT_API_KEY (make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`), or listen on 127.0.0.1"
+        )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that has the port.
+
+    Raises:
+        ConfigError: it is taken, or cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name != "nt":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"port {port} on {host} is taken: stop what uses it, or choose another with --port") from error
+        raise ConfigError(
+            f"cannot listen on {host} port {port} ({error.strerror or error}): choose others with --host and --port"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    """Return what makes the event loop: uvloop where there is one."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # has no wheel for Windows
+
+    return uvloop.Loop
+
+
+async def serve(config: Config, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then stop in order.
+
+    Raises:
+        ConfigError, StoreError: it cannot start.
+    """
+    choice = choose_model(config, os.environ)
+    models = make_models(config, os.environ, SystemClock())
+    async with open_app(config, models) as app:
+        server = _Server(app)
+        server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
+        await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which while it stops also lets the engine's turns end."""
+
+    def __init__(self, app: App) -> None:
+        grace_s = app.config.server.shutdown_grace_s
+        super().__init__(
+            uvicorn.Config(
+                app.door,
+                http=BoundedConnection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=int(grace_s) + 5,
+                backlog=2048,
+            )
+        )
+        self._nanobot = app
+        self.when_listening: Callable[[], None] = lambda: None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.when_listening()
+        self._warming = asyncio.create_task(self._nanobot.models.warm())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._warming.cancel()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._nanobot.drain())
+            group.create_task(super().shutdown(sockets))
+
+
+def _greet(config: Config, listener: socket.socket, model: str) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"nanobot {__version__}")
+    click.echo(f"  listens on    http://{shown}:{port}")
+    click.echo(f"  answers with  {model}")
+    click.echo(f"  keeps data in {config.data}")
+    sys.stdout.flush()

@@ -1,0 +1,193 @@
+"""All settings on one page. Precedence: command line, environment (`NANOBOT_…`), `nanobot.toml`, default.
+
+A setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md lists them all.
+"""
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from nanobot.core.errors import ConfigError
+
+FILE = "nanobot.toml"
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where it listens and how it stops."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8900
+    data: str | None = None
+    shutdown_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+
+
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP door."""
+
+    key: str | None = None
+    stream: bool = True
+    session_headers: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    max_body_mb: Positive = 20.0
+    body_timeout_s: Positive = 30.0
+    ping_s: Positive = 15.0
+    max_queue: AtLeast1 = 16
+    retry_window_s: Positive = 600.0
+    disconnect_grace_s: Annotated[float, msgspec.Meta(ge=-1)] = 30.0
+
+
+class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How turns are run."""
+
+    max_running_turns: AtLeast1 = 64
+    max_attempts: AtLeast1 = 3
+    turn_timeout_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the agent works on a turn."""
+
+    max_steps: AtLeast1 = 50
+    window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
+
+
+class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which model answers. An absent value is the provider's own."""
+
+    name: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    context_tokens: Annotated[int, msgspec.Meta(ge=1024)] | None = None
+    connect_timeout_s: Positive = 10.0
+    first_byte_timeout_s: Positive = 300.0
+    idle_timeout_s: Positive = 120.0
+    max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
+
+
+class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How conversations are kept. `normal`: a power cut (not a crash) may lose the last turns."""
+
+    synchronous: Literal["full", "normal"] = "full"
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every setting. `models` are presets: further names that a request's `model` may have."""
+
+    server: Server = Server()
+    api: Api = Api()
+    engine: Engine = Engine()
+    agent: AgentTable = AgentTable()
+    model: ModelTable = ModelTable()
+    models: dict[str, ModelTable] = {}
+    store: StoreTable = StoreTable()
+    log: Log = Log()
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
+
+
+def default_data_directory() -> Path:
+    """Return where conversations are kept when nobody says: the platform's place for an application's data."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nanobot"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "nanobot"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nanobot"
+
+
+def load(file: Path | None, environment: Mapping[str, str], options: Mapping[str, Mapping[str, Any]]) -> Config:
+    """Return the settings. `options` come from the command line, by table; a None in them is not given.
+
+    Raises:
+        ConfigError: one line with the value, where it stands, and what is allowed.
+    """
+    tables = _read(file)
+    for (table, name), (variable, text) in _from_environment(environment).items():
+        tables = _with(tables, table, name, text)
+        _convert(tables, f"{variable}={'***' if 'KEY' in variable else text}", only=(table, name))
+    for table, values in options.items():
+        for name, value in values.items():
+            if value is not None:
+                tables = _with(tables, table, name, value)
+                _convert(tables, f"--{name.replace('_', '-')} {value}", only=(table, name))
+    return _convert(tables, str(file or FILE))
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    path = file or Path(FILE)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if file is None:
+            return {}
+        raise ConfigError(f"--config {file}: there is no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def _tables() -> dict[str, type[msgspec.Struct]]:
+    return {field.name: field.type for field in msgspec.structs.fields(Config) if field.name != "models"}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, str]]:
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for table, kind in _tables().items():
+        for name in kind.__struct_fields__:
+            variable = f"NANOBOT_{table}_{name}".upper()
+            if environment.get(variable):
+                found[table, name] = (variable, environment[variable])
+    if environment.get("NANOBOT_DATA"):
+        found["server", "data"] = ("NANOBOT_DATA", environment["NANOBOT_DATA"])
+    if environment.get("NANOBOT_MODEL"):
+        found["model", "name"] = ("NANOBOT_MODEL", environment["NANOBOT_MODEL"])
+    return found
+
+
+def _with(tables: dict[str, Any], table: str, name: str, value: Any) -> dict[str, Any]:
+    before = tables.get(table, {})
+    if isinstance(value, str) and _is_list(table, name):
+        value = [item.strip() for item in value.split(",") if item.strip()]
+    return {**tables, table: {**(before if isinstance(before, dict) else {}), name: value}}
+
+
+def _is_list(table: str, name: str) -> bool:
+    return name in ("session_headers", "allowed_hosts") and table == "api"
+
+
+def _convert(tables: dict[str, Any], where: str, only: tuple[str, str] | None = None) -> Config:
+    given = tables if only is None else {only[0]: {only[1]: tables[only[0]][only[1]]}}
+    try:
+        return msgspec.convert(given, Config, strict=False)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        place = re.search(r" - at `\$\.?(.*)`$", text)
+        name = f"{place[1]}: " if place and place[1] else ""
+        reason = text[: place.start()] if place else text
+        value = _value(given, place[1] if place else "")
+        raise ConfigError(f"{where}: {name}{reason[:1].lower()}{reason[1:]}{value}".replace("`", "")) from error
+
+
+def _value(tables: dict[str, Any], path: str) -> str:
+    """Return the value at fault, for the error's end; secrets are not shown."""
+    value: Any = tables
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return "" if value is None or "key" in path or isinstance(value, dict) else f" (it is {value!r})"

@@ -1,0 +1,103 @@
+"""History: how much of it fits, and how a transcript that was cut anywhere is made whole."""
+
+from nanobot.core.errors import ContextOverflow
+from nanobot.core.message import Message, Text, Thinking, ToolCall, ToolResult, estimate_tokens
+
+NO_RESULT = "No result was provided for this call."
+_STEPS_A_WINDOW = 4
+
+
+def fit(messages: tuple[Message, ...], budget_tokens: int, *, skipped_tokens: int = 0) -> tuple[Message, ...]:
+    """Return the newest of `messages` that cost at most `budget_tokens`, oldest left out first.
+
+    `skipped_tokens` is what came before them. The cut moves in steps of a quarter of the budget, counted from the start of the
+    conversation, so that it stands still for many turns and the provider's prefix cache goes on hitting. The last
+    user message, which the model is to answer, always stays; a tool result never loses its call: providers refuse an orphan.
+
+    Raises:
+        ContextOverflow: the last user message alone is over the budget.
+    """
+    ends: list[int] = []
+    total = skipped_tokens
+    for message in messages:
+        total += estimate_tokens(message)
+        ends.append(total)
+    over = total - budget_tokens
+    if over <= 0:
+        return messages if not skipped_tokens else _from_question(messages, 0)
+    step = max(1, budget_tokens // _STEPS_A_WINDOW)
+    cut = -(-over // step) * step
+    first = next((i for i in range(len(messages)) if (ends[i - 1] if i else skipped_tokens) >= cut), len(messages))
+    asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
+    if first <= asked:
+        return _from_question(messages, first)
+    return _within_the_turn(messages, asked, first, budget_tokens)
+
+
+def _from_question(messages: tuple[Message, ...], first: int) -> tuple[Message, ...]:
+    """Start at a user's message: what is left of a turn without its question makes no sense."""
+    while first < len(messages) and messages[first].role != "user":
+        first += 1
+    return messages[first:]
+
+
+def _within_the_turn(messages: tuple[Message, ...], asked: int, first: int, budget_tokens: int) -> tuple[Message, ...]:
+    """The running turn alone is over the budget: keep its question and its newest whole steps."""
+    question = messages[asked]
+    cost = estimate_tokens(question)
+    if cost > budget_tokens:
+        raise ContextOverflow(f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model")
+    while first < len(messages) and messages[first].role == "tool":
+        first += 1
+    return (question, *messages[first:])
+
+
+def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the transcript as every provider takes it, however it was cut.
+
+    Each call is answered exactly once, right after the message that makes it; a result without its call, a message without
+    content and thoughts are left out; an answer that was cut and went on is one message.
+    """
+    whole: list[Message] = []
+    position = 0
+    while position < len(messages):
+        message = messages[position]
+        position += 1
+        if message.role == "user" and message.parts:
+            whole.append(message)
+        elif message.role == "assistant":
+            end = position
+            while end < len(messages) and messages[end].role != "assistant":
+                end += 1
+            _add_step(whole, message, messages[position:end])
+            position = end
+    return tuple(whole)
+
+
+def _add_step(whole: list[Message], message: Message, following: tuple[Message, ...]) -> None:
+    """Add a model's message, the results of its calls in their order, then what users said meanwhile."""
+    said = _speech(message)
+    if said.parts:
+        before = whole[-1] if whole else None
+        if before is not None and before.role == "assistant" and before.stop_reason == "length" and not before.tool_calls:
+            whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
+        else:
+            whole.append(said)
+    results = {result.call_id: result for other in following for result in other.tool_results}
+    whole.extend(Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),)) for call in said.tool_calls)
+    whole.extend(other for other in following if other.role == "user" and other.parts)
+
+
+def _speech(message: Message) -> Message:
+    """Return the message without thoughts and empty texts; of two calls with one id the first stays."""
+    parts: list[Text | ToolCall] = []
+    seen: set[str] = set()
+    for part in message.parts:
+        if isinstance(part, Text) and part.text:
+            parts.append(part)
+        elif isinstance(part, ToolCall) and part.id not in seen:
+            seen.add(part.id)
+            parts.append(part)
+        elif isinstance(part, Thinking):
+            continue
+    return message if len(parts) == len(message.parts) else Message(message.role, tuple(parts), message.stop_reason)

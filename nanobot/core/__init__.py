@@ -1,0 +1,6 @@
+"""The words: frozen values and the protocols between rooms.
+
+Knows: what a message, turn, session, event, tool and model are, and every error.
+Does not know: any file, socket, database, provider or field name of an API.
+Start at `turn.py` (what is asked), then `event.py` (what comes back), then `store.py` (where both meet).
+"""

@@ -1,0 +1,220 @@
+"""The error tree. Each class carries what the edges need; every message is safe to show to whoever asked.
+
+`code` is the machine's word, `http_status` and `type` what the HTTP door answers, `retryable` whether the same request may
+succeed later. `docs/errors.md` lists them all.
+"""
+
+from typing import ClassVar
+
+
+class NanobotError(Exception):
+    """The root. `param` names the field at fault, `retry_after_s` the wait before another try, where there is one."""
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+# What the asker got wrong ------------------------------------------------------------------------------------------
+
+
+class InvalidRequest(NanobotError):
+    """A field is missing, of the wrong type, out of range or not supported."""
+
+    code, http_status, type = "invalid_request", 400, "invalid_request_error"
+
+
+class BadSessionKey(InvalidRequest):
+    code = "invalid_session_key"
+
+
+class MissingSessionKey(InvalidRequest):
+    code = "missing_session_key"
+
+
+class InvalidJson(InvalidRequest):
+    code = "invalid_json"
+
+
+class StreamingOff(InvalidRequest):
+    code = "streaming_off"
+
+
+class ForbiddenOrigin(InvalidRequest):
+    """A web page of another site tried to drive the agent."""
+
+    code, http_status, type = "forbidden_origin", 403, "invalid_request_error"
+
+
+class BadApiKey(NanobotError):
+    code, http_status, type = "invalid_api_key", 401, "authentication_error"
+
+
+class RouteNotFound(NanobotError):
+    code, http_status, type = "not_found", 404, "invalid_request_error"
+
+
+class MethodNotAllowed(NanobotError):
+    code, http_status, type = "method_not_allowed", 405, "invalid_request_error"
+
+
+class BodyTooLarge(NanobotError):
+    code, http_status, type = "request_too_large", 413, "invalid_request_error"
+
+
+class HeadTooLarge(NanobotError):
+    code, http_status, type = "head_too_large", 431, "invalid_request_error"
+
+
+class SlowRequest(NanobotError):
+    code, http_status, type = "request_timeout", 408, "invalid_request_error"
+
+
+class ModelNotFound(NanobotError):
+    code, http_status, type = "model_not_found", 404, "invalid_request_error"
+
+
+class TurnNotFound(NanobotError):
+    code, http_status, type = "turn_not_found", 404, "invalid_request_error"
+
+
+class SessionNotFound(NanobotError):
+    code, http_status, type = "session_not_found", 404, "invalid_request_error"
+
+
+# Admission -----------------------------------------------------------------------------------------------------------
+
+
+class SessionBusy(NanobotError):
+    """A turn of this session is running and the asker did not want to wait."""
+
+    code, http_status, type = "session_busy", 409, "conflict_error"
+
+
+class QueueFull(NanobotError):
+    code, http_status, type, retryable = "queue_full", 429, "rate_limit_error", True
+
+
+class IdempotencyMismatch(NanobotError):
+    code, http_status, type = "idempotency_mismatch", 422, "invalid_request_error"
+
+
+class ShuttingDown(NanobotError):
+    code, http_status, type, retryable = "shutting_down", 503, "server_error", True
+
+
+# The end of a turn that did not answer -------------------------------------------------------------------------------
+
+
+class TurnCancelled(NanobotError):
+    code, http_status, type = "turn_cancelled", 409, "conflict_error"
+
+
+class TurnTimedOut(NanobotError):
+    """The turn took longer than `engine.turn_timeout_s`."""
+
+    code, http_status = "turn_timed_out", 504
+
+
+class TooManyAttempts(NanobotError):
+    """The server died under this turn again and again."""
+
+    code, http_status = "too_many_attempts", 500
+
+
+class ModelError(NanobotError):
+    """A provider failed. Raised by `Model.stream` and `Model.check`, never told as text."""
+
+    code, http_status = "model_error", 502
+
+
+class ModelRefusedKey(ModelError):
+    """The provider did not accept our credentials."""
+
+    code = "model_refused_key"
+
+
+class ModelRateLimited(ModelError):
+    code, http_status, type, retryable = "model_rate_limited", 429, "rate_limit_error", True
+
+
+class ModelOverloaded(ModelError):
+    code, http_status, retryable = "model_overloaded", 503, True
+
+
+class ModelUnreachable(ModelError):
+    code, retryable = "model_unreachable", True
+
+
+class ModelTimeout(ModelError):
+    code, http_status, retryable = "model_timeout", 504, True
+
+
+class ModelBadAnswer(ModelError):
+    """What came from the provider could not be understood, or broke off."""
+
+    code, retryable = "model_bad_answer", True
+
+
+class ModelRejectedRequest(ModelError):
+    """The provider calls our request invalid: a setting, or a part it does not take."""
+
+    code, http_status, type = "model_rejected_request", 400, "invalid_request_error"
+
+
+class ContextOverflow(ModelError):
+    """What must be shown to the model does not fit its window."""
+
+    code, http_status, type = "context_length_exceeded", 400, "invalid_request_error"
+
+
+class ModelUnavailable(ModelError):
+    """The model cannot be started on this machine; the message says what is missing."""
+
+    code, http_status = "model_unavailable", 503
+
+
+# Inside ----------------------------------------------------------------------------------------------------------------
+
+
+class ToolError(NanobotError):
+    """News for the model, never the end of a turn: its text is the tool's result."""
+
+    code = "tool_error"
+
+
+class ConfigError(NanobotError):
+    """A setting is wrong. One line: the value, where it stands, the way out. Exit status 2."""
+
+    code = "config_error"
+
+
+class StoreError(NanobotError):
+    """The store cannot be used."""
+
+    code, http_status, retryable = "store_error", 503, True
+
+
+class StoreLocked(StoreError):
+    code = "store_locked"
+
+
+class StoreCorrupt(StoreError):
+    code = "store_corrupt"
+
+
+class StoreTooNew(StoreError):
+    code = "store_too_new"
+
+
+class StaleAttempt(StoreError):
+    """A writer whose attempt at the turn is over tried to write: the fence held. Never shown."""
+
+    code = "stale_attempt"

@@ -1,0 +1,35 @@
+"""Sessions: conversations that last. The history of one is rows in the store."""
+
+import msgspec
+
+from nanobot.core.errors import BadSessionKey
+
+MAX_KEY_CHARS = 256
+RESERVED_PREFIX = "nanobot:"
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A conversation as it is listed. Times are seconds since the epoch; `messages` counts what is in its transcript."""
+
+    key: str
+    messages: int
+    created_at: float
+    updated_at: float
+
+
+def parse_key(raw: str) -> str:
+    """Return the session key that `raw` names: stripped of white space around it, otherwise verbatim.
+
+    Raises:
+        BadSessionKey: over 256 characters, a control character in it, or a name that the server keeps for itself.
+            (An empty key is the caller's to answer: each door has its own words for a missing one.)
+    """
+    key = raw.strip()
+    if len(key) > MAX_KEY_CHARS:
+        raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
+    for character in key:
+        if ord(character) < 32 or 127 <= ord(character) < 160:
+            raise BadSessionKey(f"session key with the control character U+{ord(character):04X}: only printable characters are allowed")
+    if key.startswith(RESERVED_PREFIX):
+        raise BadSessionKey(f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose another")
+    return key

@@ -1,0 +1,222 @@
+"""The store: where doors and engine meet, and the only writer of anything that lasts.
+
+Promises of every implementation (tests/contract/ runs one suite on each):
+  * What a call returned from is on disk; a call that raised left nothing.
+  * Turns of one session run one at a time in order of arrival; turns of different sessions in parallel.
+  * `append` by an attempt that is over raises `StaleAttempt` and writes nothing.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from nanobot.core.event import Delta, Event, Fact, TurnEnded
+from nanobot.core.message import Message
+from nanobot.core.session import Session
+from nanobot.core.turn import Identity, Status, Turn
+
+HistoryNote = Literal["new", "imported", "matched", "rewound", "ignored"]
+"""What became of the earlier messages that a client sent along."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What admission and recovery hold to."""
+
+    max_queue: int = 16
+    max_attempts: int = 3
+    retry_window_s: float = 600.0
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """The answer to `admit`. `joined`: the turn was known already, and `turn_id` is the known one's."""
+
+    turn_id: str
+    joined: bool
+    history: HistoryNote = "new"
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A turn that this engine is to run now, as attempt number `attempt`; its input is in the transcript."""
+
+    turn: Turn
+    attempt: int
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """The wish that a running turn stop soon; the engine ends it with `why` as its error."""
+
+    turn_id: str
+    why: str
+
+
+Order = Claim | Cancel
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A message as it is kept. `total_tokens` sums estimates from the start of the conversation to the end of this message."""
+
+    seq: int
+    turn_id: str | None
+    message: Message
+    total_tokens: int
+    created_at: float
+
+
+class History(msgspec.Struct, frozen=True):
+    """The newest part of a live transcript, oldest message first; `skipped_tokens` estimates all that came before it."""
+
+    messages: tuple[Message, ...]
+    skipped_tokens: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of a turn: the messages it added (its input left out) and its end."""
+
+    turn_id: str
+    messages: tuple[Message, ...]
+    end: TurnEnded
+
+
+class TurnState(msgspec.Struct, frozen=True):
+    """A turn as it stands. `messages` are those that it added so far, its input left out; `end` is set once it has ended."""
+
+    id: str
+    session_key: str
+    status: Status
+    attempt: int
+    model: str | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    messages: tuple[Message, ...]
+    end: TurnEnded | None
+
+
+class Store(Protocol):
+    # Doors --------------------------------------------------------------------------------------------------------
+
+    async def admit(self, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()) -> Admission:
+        """Commit `turn` and its input, or find the turn that it resends.
+
+        `earlier` are the messages the client sent before the new ones; they are compared with the transcript.
+
+        Raises:
+            SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
+        """
+        ...
+
+    async def turn(self, turn_id: str) -> TurnState:
+        """Return the turn; one that joined another is shown as that other's state under its own id.
+
+        Raises:
+            TurnNotFound
+        """
+        ...
+
+    def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Sequence[tuple[int, Event]]]:
+        """Yield what is new as batches of `(cursor, event)`, from past `after` until `TurnEnded`; live where the turn runs, rebuilt where it ended.
+
+        A delta that `after` falls into is yielded from that character on.
+
+        Raises:
+            TurnNotFound
+        """
+        ...
+
+    async def ended(self, turn_id: str) -> Answer:
+        """Return what became of the turn, once it has ended.
+
+        Raises:
+            TurnNotFound
+        """
+        ...
+
+    async def cancel(self, turn_id: str, why: str) -> bool:
+        """Ask the turn to stop; False where it had ended already.
+
+        Raises:
+            TurnNotFound
+        """
+        ...
+
+    # Engine -------------------------------------------------------------------------------------------------------
+
+    def orders(self, max_running: int) -> AsyncIterator[Order]:
+        """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never ends by itself."""
+        ...
+
+    async def history(self, session_key: str, budget_tokens: int) -> History:
+        """Return the newest messages of the live transcript, at least as many as cost `budget_tokens`; reads no more than it returns."""
+        ...
+
+    async def started_calls(self, turn_id: str) -> frozenset[str]:
+        """Return the ids of the turn's tool calls that were started, with or without a result."""
+        ...
+
+    async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
+        """Commit what happened, in order and at once, and tell the followers.
+
+        Returns the inputs that joined the turn meanwhile (`steer`), now in the transcript after `facts`. Where there are
+        some, a `TurnEnded("done")` among `facts` is not applied: the turn goes on with them.
+
+        Raises:
+            StaleAttempt: the claim is over; nothing was written.
+        """
+        ...
+
+    def show(self, claim: Claim, delta: Delta) -> None:
+        """Pass `delta` on to the turn's followers; kept in memory until its message is appended."""
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Give a running turn back for the next start, at no cost of an attempt."""
+        ...
+
+    # Sessions -----------------------------------------------------------------------------------------------------
+
+    async def sessions(self, *, limit: int, after: str | None = None) -> tuple[Session, ...]:
+        """Return sessions, most recently used first; `after` is the key of the last one of the page before."""
+        ...
+
+    async def messages(self, session_key: str, *, limit: int, after_seq: int = 0) -> tuple[Row, ...]:
+        """Return rows of the live transcript, oldest first.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    async def delete_session(self, session_key: str) -> int:
+        """Delete the session with all that belongs to it; returns how many messages went. Its running turn is cancelled.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    # The house ----------------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """Return when the store can commit now.
+
+        Raises:
+            StoreError
+        """
+        ...
+
+    async def backup(self, path: str) -> None:
+        """Write a consistent copy to `path` while everything runs on.
+
+        Raises:
+            StoreError: the file exists, or cannot be written.
+        """
+        ...
+
+    def hang_up(self) -> None:
+        """The server stops: take no more turns, and tell those who follow one that it goes on at the next start."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was handed in and let go of the data directory. Safe to call twice."""
+        ...

@@ -1,0 +1,56 @@
+"""Turns: one input, one final answer. The only way to ask the agent for anything."""
+
+from typing import Literal
+
+import msgspec
+
+from nanobot.core.message import Message
+
+Origin = Literal["api", "cli"]
+WhenBusy = Literal["queue", "reject", "interrupt", "steer"]
+Status = Literal["queued", "running", "done", "failed", "cancelled", "joined"]
+"""`joined`: its input went into another turn that was running (`steer`); that turn's answer is its answer."""
+
+ENDED: frozenset[Status] = frozenset({"done", "failed", "cancelled"})
+
+
+class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the model is asked to write; None leaves the choice to the provider."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
+
+
+class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A wish for one answer.
+
+    `input` are the new messages. `model` is a name of the catalogue (None: the default). `instructions` stand below the
+    server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the turn has ended.
+    """
+
+    id: str
+    session_key: str
+    input: tuple[Message, ...]
+    origin: Origin
+    when_busy: WhenBusy = "queue"
+    model: str | None = None
+    instructions: str = ""
+    sampling: Sampling = Sampling()
+    trace: bool = True
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """By what a resent turn is known again: the client's own key, or that it says `is_retry` and the digest is the same.
+
+    Shapes: `digest` 32 bytes over everything that the client sent; `dedupe_key` as sent, or None.
+    """
+
+    digest: bytes
+    dedupe_key: str | None = None
+    is_retry: bool = False

@@ -1,0 +1,90 @@
+"""The providers, as data: where each answers, which variable holds its key, which model it has when none is named."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from nanobot.core.errors import ConfigError
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """An OpenAI-compatible server. `key_variable` None: it takes no key. `base_url_variable` overrides `base_url`."""
+
+    name: str
+    base_url: str
+    key_variable: str | None
+    default_model: str | None
+    context_tokens: int = 128_000
+    base_url_variable: str | None = None
+
+
+PROVIDERS: tuple[Provider, ...] = (
+    Provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-5-mini", 400_000, "OPENAI_BASE_URL"),
+    Provider("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter/auto"),
+    Provider("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", "gemini-2.5-flash", 1_000_000),
+    Provider("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "deepseek-chat", 64_000),
+    Provider("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral-small-latest"),
+    Provider("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "openai/gpt-oss-120b"),
+    Provider("xai", "https://api.x.ai/v1", "XAI_API_KEY", "grok-4"),
+    Provider("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY", "openai/gpt-oss-120b"),
+    Provider("ollama", "http://127.0.0.1:11434/v1", None, None, 8_192, "OLLAMA_BASE_URL"),
+    Provider("lmstudio", "http://127.0.0.1:1234/v1", None, None, 8_192, "LMSTUDIO_BASE_URL"),
+    Provider("vllm", "http://127.0.0.1:8000/v1", "VLLM_API_KEY", None, 32_000, "VLLM_BASE_URL"),
+)
+LOCAL = "local"
+ECHO = "echo"
+_BY_NAME = {provider.name: provider for provider in PROVIDERS}
+
+
+class ModelName(msgspec.Struct, frozen=True):
+    """A model's name taken apart: `openai:gpt-5-mini` is provider `openai`, model `gpt-5-mini`; `local` has no model part."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.model}" if self.model else self.provider
+
+
+def parse_name(text: str) -> ModelName:
+    """Return the model that `text` names.
+
+    Raises:
+        ConfigError: no such provider, or a model is missing or too much.
+    """
+    provider, _, model = text.strip().partition(":")
+    if provider == ECHO and not model or provider == LOCAL:
+        return ModelName(provider, model)
+    known = _BY_NAME.get(provider)
+    if known is None:
+        names = ", ".join([LOCAL, ECHO, *(f"{name}:MODEL" for name in _BY_NAME)])
+        raise ConfigError(f"model {text!r}: there is no provider {provider!r}; known are {names}")
+    if not model and known.default_model is None:
+        raise ConfigError(f"model {text!r}: say which, as {provider}:MODEL")
+    return ModelName(provider, model or known.default_model or "")
+
+
+def provider_of(name: ModelName) -> Provider:
+    """Return the provider of a name that `parse_name` returned; not for `local` and `echo`."""
+    return _BY_NAME[name.provider]
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A provider that the environment speaks of, and the variable that does."""
+
+    model: ModelName
+    variable: str
+
+
+def find_in_environment(environment: Mapping[str, str]) -> Found | None:
+    """Return the first provider whose key, or whose address, stands in the environment."""
+    for provider in PROVIDERS:
+        for variable in (provider.key_variable, provider.base_url_variable):
+            if variable is None or not environment.get(variable):
+                continue
+            model = provider.default_model
+            if provider.name == "openai":
+                model = environment.get("OPENAI_MODEL") or model
+            if model is not None:
+                return Found(ModelName(provider.name, model), variable)
+    return None

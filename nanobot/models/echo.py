@@ -1,0 +1,34 @@
+"""A model that says back what it was told: for demos and for tests of clients. Named `echo`."""
+
+from collections.abc import AsyncGenerator
+
+from nanobot.core.event import Delta, TextDelta
+from nanobot.core.message import Message, Text, Usage, estimate_tokens
+from nanobot.core.model import ModelRequest
+
+
+class EchoModel:
+    """Answers `You said: …`, word by word."""
+
+    name = "echo"
+    context_tokens = 128_000
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        asked = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
+        answer = f"You said: {asked}"
+        for word in answer.splitlines(keepends=True) if len(answer) > 2_000 else _words(answer):
+            yield TextDelta(word)
+        reply = Message("assistant", (Text(answer),))
+        prompt_tokens = sum(estimate_tokens(message) for message in request.messages)
+        yield Message("assistant", reply.parts, "stop", Usage(prompt_tokens, estimate_tokens(reply)), self.name)
+
+    async def check(self) -> None:
+        """Always ready."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _words(text: str) -> list[str]:
+    words = text.split(" ")
+    return [word + " " for word in words[:-1]] + words[-1:]

@@ -1,0 +1,98 @@
+"""Server-sent events as a client reads them: bytes in, data payloads out.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+_LF, _CR = 10, 13
+
+
+class EventTooLarge(ValueError):
+    """One event grew past the limit; the stream cannot be read on."""
+
+
+class EventSplitter:
+    """Cuts a stream of bytes into the `data` of its events, wherever the network cut it.
+
+    Lines end with LF, CR or CRLF; the data lines of one event are joined by LF; comments and other fields are left out.
+    Payloads stay bytes, so a character that the network cut in two is whole again.
+    """
+
+    __slots__ = ("_begun", "_data", "_data_bytes", "_limit_bytes", "_skip_lf", "_tail", "_tail_bytes")
+
+    def __init__(self, limit_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._begun = False
+        self._skip_lf = False
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the payloads of the events that `chunk` completes.
+
+        Raises:
+            EventTooLarge: the event that is open holds more than the limit.
+        """
+        if self._skip_lf and chunk:
+            self._skip_lf = False
+            if chunk[0] == _LF:
+                chunk = chunk[1:]
+        if not chunk:
+            return []
+        if b"\n" not in chunk and b"\r" not in chunk:
+            self._keep(chunk)
+            return []
+        if self._tail:
+            self._tail.append(chunk)
+            chunk = b"".join(self._tail)
+            self._tail.clear()
+            self._tail_bytes = 0
+        lines = chunk.splitlines()
+        last = chunk[-1]
+        if last == _CR:
+            self._skip_lf = True
+        elif last != _LF:
+            self._keep(lines.pop())
+        return self._events(lines)
+
+    def end(self) -> list[bytes]:
+        """Return what the stream held when it ended: servers leave out the last blank line."""
+        lines = [b"".join(self._tail), b""] if self._tail else [b""]
+        self._tail.clear()
+        self._tail_bytes = 0
+        return self._events(lines)
+
+    def _events(self, lines: list[bytes]) -> list[bytes]:
+        if not self._begun and lines:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(_BOM)
+        events: list[bytes] = []
+        data = self._data
+        for line in lines:
+            if not line:
+                if data:
+                    events.append(data[0] if len(data) == 1 else b"\n".join(data))
+                    data.clear()
+                    self._data_bytes = 0
+            elif line.startswith(b"data:"):
+                value = line[6:] if line.startswith(b"data: ") else line[5:]
+                data.append(value)
+                self._data_bytes += len(value) + 1
+            elif line == b"data":
+                data.append(b"")
+                self._data_bytes += 1
+        if data:
+            self._check()
+        return events
+
+    def _keep(self, piece: bytes) -> None:
+        self._tail.append(piece)
+        self._tail_bytes += len(piece)
+        self._check()
+
+    def _check(self) -> None:
+        if self._tail_bytes + self._data_bytes > self._limit_bytes:
+            raise EventTooLarge(f"event of more than {self._limit_bytes} bytes")

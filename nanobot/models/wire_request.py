@@ -1,0 +1,175 @@
+"""A request as OpenAI's chat completions take it: the same values always give the same bytes.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult
+from nanobot.core.model import ModelRequest
+from nanobot.core.tool import ToolSpec
+from nanobot.core.turn import Sampling
+
+# The wire's words; a field that is not set is left out ----------------------------------------------------------------
+
+
+class _ImageUrl(msgspec.Struct, omit_defaults=True):
+    url: str
+    detail: str | None = None
+
+
+class _TextPart(msgspec.Struct, tag_field="type", tag="text"):
+    text: str
+
+
+class _ImagePart(msgspec.Struct, tag_field="type", tag="image_url"):
+    image_url: _ImageUrl
+
+
+_Content = str | list[_TextPart | _ImagePart]
+
+
+class _System(msgspec.Struct, tag_field="role", tag="system"):
+    content: str
+
+
+class _User(msgspec.Struct, tag_field="role", tag="user"):
+    content: _Content
+
+
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str
+
+
+class _Call(msgspec.Struct, tag_field="type", tag="function"):
+    id: str
+    function: _Function
+
+
+class _Assistant(msgspec.Struct, omit_defaults=True, tag_field="role", tag="assistant"):
+    content: str | None
+    tool_calls: list[_Call] = []
+
+
+class _Tool(msgspec.Struct, tag_field="role", tag="tool"):
+    tool_call_id: str
+    content: str
+
+
+_Wire = _System | _User | _Assistant | _Tool
+
+
+class _ToolSpec(msgspec.Struct, tag_field="type", tag="function"):
+    function: ToolSpec
+
+
+# ------------------------------------------------------------------------------------------------------------------------
+
+FIELDS_OF_THE_REQUEST = frozenset({"model", "messages", "stream", "tools"})
+"""What follows from the request; extra fields cannot replace it."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(
+    request: ModelRequest,
+    *,
+    model: str,
+    limit_field: Literal["max_tokens", "max_completion_tokens"],
+    asks_usage: bool,
+    sends_hint: bool,
+    extra: Mapping[str, object],
+) -> bytes:
+    """Return the body of the request.
+
+    The messages stand last, each encoded from itself alone, so that the body of the next turn begins with the same bytes.
+    Only `request.notes` changes an older message's place: they stand below the last user message, or as one of their own.
+    """
+    body: dict[str, object] = {"model": model, "stream": True}
+    if asks_usage:
+        body["stream_options"] = {"include_usage": True}
+    if sends_hint and request.session_hint:
+        body["prompt_cache_key"] = request.session_hint
+    if request.tools:
+        body["tools"] = [_ToolSpec(tool) for tool in request.tools]
+    _sample(request.sampling, limit_field, body)
+    body.update(extra)
+    body["messages"] = _messages(request)
+    return _encode(body)
+
+
+def _sample(sampling: Sampling, limit_field: str, body: dict[str, object]) -> None:
+    settings = (
+        ("temperature", sampling.temperature),
+        ("top_p", sampling.top_p),
+        (limit_field, sampling.max_output_tokens),
+        ("stop", sampling.stop or None),
+        ("seed", sampling.seed),
+        ("presence_penalty", sampling.presence_penalty),
+        ("frequency_penalty", sampling.frequency_penalty),
+        ("reasoning_effort", sampling.reasoning_effort),
+    )
+    body.update({field: value for field, value in settings if value is not None})
+
+
+def _messages(request: ModelRequest) -> list[_Wire]:
+    wire: list[_Wire] = [_System(request.system)] if request.system else []
+    last_user: int | None = None
+    for message in request.messages:
+        if message.role == "tool":
+            wire.extend([_Tool(result.call_id, result.content) for result in message.parts if isinstance(result, ToolResult)])
+        elif message.role == "user":
+            last_user = len(wire)
+            wire.append(_User(_content(message)))
+        else:
+            wire.append(_assistant(message))
+    if not request.notes:
+        return wire
+    if last_user is None:
+        return [*wire, _User(request.notes)]
+    said = wire[last_user]
+    if isinstance(said, _User):
+        wire[last_user] = _User(_noted(said.content, request.notes))
+    return wire
+
+
+def _noted(content: _Content, notes: str) -> _Content:
+    if isinstance(content, str):
+        return f"{content}\n\n{notes}"
+    return [*content, _TextPart(notes)]
+
+
+def _content(message: Message) -> _Content:
+    """Return a user's parts; plain text stays a string, as not every server takes a list."""
+    parts = message.parts
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return parts[0].text
+    if not any(isinstance(part, Image) for part in parts):
+        return "\n".join(part.text for part in parts if isinstance(part, Text))
+    content: list[_TextPart | _ImagePart] = []
+    for part in parts:
+        if isinstance(part, Text):
+            content.append(_TextPart(part.text))
+        elif isinstance(part, Image):
+            content.append(_ImagePart(_ImageUrl(part.url, part.detail)))
+    return content
+
+
+def _assistant(message: Message) -> _Assistant:
+    parts = message.parts
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return _Assistant(parts[0].text)
+    calls: list[_Call] = []
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, Text):
+            texts.append(part.text)
+        elif isinstance(part, ToolCall):
+            # Servers parse the arguments before they look at anything else; no arguments are an empty object to all of them.
+            calls.append(_Call(part.id, _Function(part.name, part.arguments if part.arguments.strip() else "{}")))
+    text = "".join(texts)
+    return _Assistant(text or (None if calls else ""), calls)

@@ -1,0 +1,293 @@
+"""The embedded store: one SQLite file a data directory, one thread that writes, one that reads, followers in memory.
+
+`dispatch` is part of it: the transaction that admits a turn, or ends one, also starts what may run next.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from nanobot.core.clock import Clock
+from nanobot.core.errors import SessionNotFound, ShuttingDown, StoreError, TurnCancelled
+from nanobot.core.event import Delta, Fact, TurnEnded, TurnError
+from nanobot.core.message import Message
+from nanobot.core.session import Session
+from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Row, TurnState
+from nanobot.core.turn import Identity, Turn
+from nanobot.stores import admission, catalogue, transcript, turns
+from nanobot.stores.lines import Batch, Line, replay
+from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, open_reader, open_writer
+from nanobot.stores.writer import Writer
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """`core.store.Store` on SQLite. Make one with `open_store`."""
+
+    def __init__(
+        self, directory: Path, lock: DirectoryLock, writer: sqlite3.Connection, reader: sqlite3.Connection, clock: Clock, limits: Limits
+    ) -> None:
+        self._path = directory / DATABASE
+        self._lock = lock
+        self._write_db = writer
+        self._read_db = reader
+        self._clock = clock
+        self._limits = limits
+        self._writer = Writer(writer, self._path)
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._lines: dict[str, Line] = {}
+        self._orders: asyncio.Queue[Order] = asyncio.Queue()
+        self._max_running = 0
+        self._is_hung_up = False
+        self._is_closed = False
+        for turn_id, messages, joined in turns.live(writer):
+            self._show_line(turn_id, messages)
+            for other in joined:
+                self._share_line(turn_id, other)
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._query, query)
+
+    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return query(self._read_db)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    # Doors ----------------------------------------------------------------------------------------------------------------
+
+    async def admit(self, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()) -> Admission:
+        if self._is_hung_up:
+            raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
+        job = partial(self._admit, turn=turn, identity=identity, earlier=earlier)
+        return (await self._writer.do(job, self._admitted)).admission
+
+    def _admit(self, db: sqlite3.Connection, *, turn: Turn, identity: Identity, earlier: tuple[Message, ...]) -> admission.Admitted:
+        return admission.admit(db, turn, identity, earlier, limits=self._limits, max_running=self._max_running, now=self._clock.now())
+
+    def _admitted(self, admitted: admission.Admitted) -> None:
+        turn_id = admitted.admission.turn_id
+        if admitted.shown_as is not None:
+            self._share_line(admitted.shown_as, turn_id)
+        elif admitted.is_live:
+            self._show_line(turn_id)
+        if admitted.cancel is not None:
+            self._orders.put_nowait(admitted.cancel)
+        self._hand_out(() if admitted.claim is None else (admitted.claim,))
+
+    async def turn(self, turn_id: str) -> TurnState:
+        found = await self._read(partial(turns.look, turn_id=turn_id))
+        return TurnState(
+            id=found.id,
+            session_key=found.key,
+            status=found.status,
+            attempt=found.attempt,
+            model=found.model,
+            created_at=found.created_at,
+            started_at=found.started_at,
+            ended_at=found.ended_at,
+            messages=found.messages,
+            end=found.end,
+        )
+
+    async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Batch]:
+        line = self._lines.get(turn_id)
+        if line is not None:
+            async for batch in line.follow(after):
+                yield batch
+            return
+        answer = await self.ended(turn_id)
+        if batch := replay(answer.messages, answer.end, after):
+            yield batch
+
+    async def ended(self, turn_id: str) -> Answer:
+        line = self._lines.get(turn_id)
+        if line is not None:
+            while line.end is None:
+                await line.more()
+            return Answer(turn_id, line.messages, line.end)
+        found = await self._read(partial(turns.look, turn_id=turn_id))
+        if found.end is None:
+            raise StoreError(f"turn {turn_id} is shown by no line though it has not ended")
+        return Answer(turn_id, found.messages, found.end)
+
+    async def cancel(self, turn_id: str, why: str) -> bool:
+        found = await self._read(partial(turns.look, turn_id=turn_id))
+        line = self._lines.get(turn_id)
+        if line is None or line.end is not None:
+            return False
+        if found.status == "queued":
+            job = partial(self._cancel_waiting, turn_id=line.ids[0], why=why)
+            if await self._writer.do(job, self._cancelled_waiting) is not None:
+                return True
+        self._orders.put_nowait(Cancel(line.ids[0], why))
+        return True
+
+    def _cancel_waiting(self, db: sqlite3.Connection, *, turn_id: str, why: str) -> tuple[str, TurnEnded] | None:
+        found = db.execute("SELECT n FROM turn WHERE id = ? AND status = 'queued'", (turn_id,)).fetchone()
+        if found is None:
+            return None
+        end = TurnEnded("cancelled", error=TurnError(TurnCancelled.code, why, TurnCancelled.http_status))
+        turns.cancel_waiting(db, found[0], end, self._clock.now())
+        return turn_id, end
+
+    def _cancelled_waiting(self, result: tuple[str, TurnEnded] | None) -> None:
+        if result is not None:
+            turn_id, end = result
+            self._put(turn_id, (end,))
+
+    # Engine ---------------------------------------------------------------------------------------------------------------
+
+    async def orders(self, max_running: int) -> AsyncIterator[Order]:
+        self._max_running = max_running
+        try:
+            await self._writer.do(lambda db: turns.start_next(db, max_running, self._clock.now()), self._hand_out)
+            while True:
+                yield await self._orders.get()
+        finally:
+            self._max_running = 0
+
+    def _hand_out(self, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            self._orders.put_nowait(claim)
+
+    async def history(self, session_key: str, budget_tokens: int) -> History:
+        return await self._read(partial(_history, key=session_key, budget_tokens=budget_tokens))
+
+    async def started_calls(self, turn_id: str) -> frozenset[str]:
+        query = "SELECT c.call_id FROM started_call c JOIN turn t ON t.n = c.turn WHERE t.id = ?"
+        return await self._read(lambda db: frozenset(call_id for (call_id,) in db.execute(query, (turn_id,))))
+
+    async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
+        job = partial(self._append, claim=claim, facts=facts)
+        applied: turns.Applied = await self._writer.do(job, partial(self._appended, claim.turn.id))
+        return applied.joined
+
+    def _append(self, db: sqlite3.Connection, *, claim: Claim, facts: tuple[Fact, ...]) -> turns.Applied:
+        return turns.append(db, claim, facts, self._max_running, self._clock.now())
+
+    def _appended(self, turn_id: str, applied: turns.Applied) -> None:
+        self._put(turn_id, applied.facts)
+        self._hand_out(applied.claims)
+
+    def show(self, claim: Claim, delta: Delta) -> None:
+        line = self._lines.get(claim.turn.id)
+        if line is not None:
+            line.put((delta,))
+
+    async def release(self, claim: Claim) -> None:
+        await self._writer.do(partial(turns.release, claim=claim))
+
+    # Sessions -------------------------------------------------------------------------------------------------------------
+
+    async def sessions(self, *, limit: int, after: str | None = None) -> tuple[Session, ...]:
+        return await self._read(partial(catalogue.sessions, limit=limit, after=after))
+
+    async def messages(self, session_key: str, *, limit: int, after_seq: int = 0) -> tuple[Row, ...]:
+        return await self._read(partial(catalogue.messages, key=session_key, limit=limit, after_seq=after_seq))
+
+    async def delete_session(self, session_key: str) -> int:
+        deleted = await self._writer.do(partial(catalogue.delete, key=session_key), self._deleted)
+        return deleted.messages
+
+    def _deleted(self, deleted: catalogue.Deleted) -> None:
+        for turn_id in deleted.live:
+            self._orders.put_nowait(Cancel(turn_id, "its session was deleted"))
+            error = TurnError(SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status)
+            self._put(turn_id, (TurnEnded("cancelled", error=error),))
+
+    # The house ------------------------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        await self._writer.do(lambda db: db.execute("UPDATE session SET tip = tip WHERE id = 0"))
+
+    async def backup(self, path: str) -> None:
+        await self._read(partial(catalogue.backup, path=Path(path)))
+
+    def hang_up(self) -> None:
+        self._is_hung_up = True
+        error = TurnError(ShuttingDown.code, "the server is stopping; the turn goes on when it starts again", ShuttingDown.http_status, retryable=True)
+        for line in set(self._lines.values()):
+            line.put((TurnEnded("failed", error=error),))
+        self._lines.clear()
+
+    async def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self._writer.close()
+        await asyncio.to_thread(self._readers.shutdown)
+        self._read_db.close()
+        self._write_db.close()
+        self._lock.release()
+
+    # Lines ----------------------------------------------------------------------------------------------------------------
+
+    def _show_line(self, turn_id: str, messages: tuple[Message, ...] = ()) -> None:
+        self._lines[turn_id] = Line(turn_id, messages)
+
+    def _share_line(self, target_id: str, turn_id: str) -> None:
+        line = self._lines[target_id]
+        line.ids.append(turn_id)
+        self._lines[turn_id] = line
+
+    def _put(self, turn_id: str, facts: tuple[Fact, ...]) -> None:
+        line = self._lines.get(turn_id)
+        if line is None:
+            return
+        line.put(facts)
+        if line.end is not None:
+            for shown in line.ids:
+                self._lines.pop(shown, None)
+
+
+def _history(db: sqlite3.Connection, key: str, budget_tokens: int) -> History:
+    place = transcript.find_place(db, key)
+    if place is None:
+        return History((), 0)
+    return transcript.window(db, place.session, place.tip, budget_tokens)
+
+
+async def open_store(directory: Path, clock: Clock, limits: Limits | None = None, synchronous: Synchronous = "full") -> SqliteStore:
+    """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue.
+
+    Raises:
+        StoreLocked: another server has it.
+        StoreCorrupt, StoreTooNew: it was left as it is.
+        StoreError: the directory cannot be used.
+    """
+    limits = limits or Limits()
+    lock, writer, reader = await asyncio.to_thread(_open, directory, synchronous, limits.max_attempts, clock.now())
+    return SqliteStore(directory, lock, writer, reader, clock, limits)
+
+
+def _open(
+    directory: Path, synchronous: Synchronous, max_attempts: int, now: float
+) -> tuple[DirectoryLock, sqlite3.Connection, sqlite3.Connection]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"cannot make the data directory {directory} ({error.strerror}): name another with --data") from error
+    lock = DirectoryLock(directory)
+    try:
+        writer = open_writer(directory, synchronous)
+        _recover(writer, directory / DATABASE, max_attempts, now)
+        return lock, writer, open_reader(directory)
+    except StoreError:
+        lock.release()
+        raise
+
+
+def _recover(db: sqlite3.Connection, path: Path, max_attempts: int, now: float) -> None:
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        turns.recover(db, max_attempts, now)
+        db.execute("COMMIT")
+    except sqlite3.Error as error:
+        db.close()
+        raise explain(error, path) from error

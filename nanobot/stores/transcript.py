@@ -1,0 +1,199 @@
+"""The transcript in SQLite: append, branch, read back from the tip, find the place that a client speaks of.
+
+Rows of a session are numbered once and for ever. A branch says from which number on the transcript hangs on an older one,
+so that rewinding moves the tip and writes nothing over.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from nanobot.core.message import Message, estimate_tokens
+from nanobot.core.store import History, HistoryNote, Row
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Message).decode
+
+Db = sqlite3.Connection
+
+
+class Place(msgspec.Struct):
+    """Where a session's transcript stands while a job writes to it. `tokens` is None until it is needed."""
+
+    session: int
+    tip: int
+    last_seq: int
+    tokens: int | None = None
+
+
+def find_place(db: Db, key: str) -> Place | None:
+    """Return where the session stands, None where there is none."""
+    found = db.execute("SELECT id, tip, last_seq FROM session WHERE key = ?", (key,)).fetchone()
+    return Place(*found) if found else None
+
+
+def open_session(db: Db, key: str, now: float) -> Place:
+    """Return the place of a session that is new with this."""
+    cursor = db.execute("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
+    return Place(int(cursor.lastrowid or 0), 0, 0, 0)
+
+
+def append(db: Db, place: Place, messages: Sequence[Message], *, turn: int | None, is_input: bool, now: float) -> None:
+    """Add `messages` at the tip and move it; the caller saves the place."""
+    if not messages:
+        return
+    if place.tokens is None:
+        place.tokens = _tokens_at(db, place.session, place.tip)
+    if place.tip != place.last_seq:
+        db.execute("INSERT INTO branch (session, first_seq, parent_seq) VALUES (?, ?, ?)", (place.session, place.last_seq + 1, place.tip))
+    for message in messages:
+        place.last_seq += 1
+        place.tokens += estimate_tokens(message)
+        imported = is_input and message.role == "assistant"
+        digest = reply_digest(message.text) if imported and message.text else None
+        db.execute(
+            "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (place.session, place.last_seq, turn, is_input, _encode(message), place.tokens, digest, now),
+        )
+    place.tip = place.last_seq
+
+
+def save_place(db: Db, place: Place, now: float) -> None:
+    db.execute("UPDATE session SET tip = ?, last_seq = ?, updated_at = ? WHERE id = ?", (place.tip, place.last_seq, now, place.session))
+
+
+def _tokens_at(db: Db, session: int, seq: int) -> int:
+    if seq == 0:
+        return 0
+    found = db.execute("SELECT tokens FROM message WHERE session = ? AND seq = ?", (session, seq)).fetchone()
+    return int(found[0])
+
+
+def reply_digest(text: str) -> bytes:
+    """Return 16 bytes that stand for a reply as a client holds it; white space around it does not count."""
+    return hashlib.blake2b(text.strip().encode(), digest_size=16).digest()
+
+
+def mark_reply(db: Db, session: int, seq: int, text: str) -> None:
+    """Remember that the message `seq` ends a reply which clients hold as `text`."""
+    db.execute("UPDATE message SET digest = ? WHERE session = ? AND seq = ?", (reply_digest(text), session, seq))
+
+
+# Reading ---------------------------------------------------------------------------------------------------------------
+
+
+def _stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
+    """Yield `(first, last)` of the stretches of rows that make up the transcript which ends at `tip`, newest first."""
+    last = tip
+    while last > 0:
+        found = db.execute(
+            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1", (session, last)
+        ).fetchone()
+        first, parent = found or (1, 0)
+        yield first, last
+        last = parent
+
+
+def window(db: Db, session: int, tip: int, budget_tokens: int) -> History:
+    """Return the newest messages up to `tip`: the fewest that cost at least `budget_tokens`, all where there are not so many."""
+    bodies: list[bytes] = []
+    floor: int | None = None
+    for first, last in _stretches(db, session, tip):
+        rows = db.execute(
+            "SELECT body, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
+        )
+        for body, tokens in rows:
+            if floor is None:
+                floor = tokens - budget_tokens
+            elif tokens <= floor:
+                rows.close()
+                return History(_messages(bodies), tokens)
+            bodies.append(body)
+    return History(_messages(bodies), 0)
+
+
+def _messages(newest_first: list[bytes]) -> tuple[Message, ...]:
+    return tuple(_decode(body) for body in reversed(newest_first))
+
+
+def page(db: Db, session: int, tip: int, *, limit: int, after_seq: int) -> tuple[Row, ...]:
+    """Return up to `limit` rows of the live transcript past `after_seq`, oldest first."""
+    rows: list[Row] = []
+    for first, last in reversed(list(_stretches(db, session, tip))):
+        if last <= after_seq:
+            continue
+        found = db.execute(
+            "SELECT m.seq, t.id, m.body, m.tokens, m.created_at FROM message m LEFT JOIN turn t ON t.n = m.turn"
+            " WHERE m.session = ? AND m.seq BETWEEN ? AND ? ORDER BY m.seq LIMIT ?",
+            (session, max(first, after_seq + 1), last, limit - len(rows)),
+        )
+        rows.extend(Row(seq, turn, _decode(body), tokens, created_at) for seq, turn, body, tokens, created_at in found)
+        if len(rows) >= limit:
+            break
+    return tuple(rows)
+
+
+def count(db: Db, session: int, tip: int) -> int:
+    """Return how many messages the live transcript has."""
+    return sum(last - first + 1 for first, last in _stretches(db, session, tip))
+
+
+def of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | None], *, inputs: bool) -> tuple[Message, ...]:
+    """Return the messages that the turn was given (`inputs`), or those that it added; `span` is its first and last seq."""
+    if span[0] is None:
+        return ()
+    rows = db.execute(
+        "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND turn = ? AND is_input = ? ORDER BY seq",
+        (session, span[0], span[1], turn, inputs),
+    )
+    return tuple(_decode(body) for (body,) in rows)
+
+
+# Where a client stands -----------------------------------------------------------------------------------------------
+
+
+def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[HistoryNote, int | None]:
+    """Return what the messages that a client sent along mean for the transcript, and the seq to rewind it to, if any.
+
+    `earlier` ends with the last assistant message that the client holds, or is empty.
+    """
+    if not earlier:
+        return "new", None
+    if place.tip == 0:
+        return "imported", None
+    candidates = [
+        seq
+        for (seq,) in db.execute(
+            "SELECT seq FROM message WHERE session = ? AND digest = ? ORDER BY seq DESC LIMIT 16",
+            (place.session, reply_digest(earlier[-1].text)),
+        )
+    ]
+    if not candidates:
+        return "ignored", None
+    if place.tip in candidates:
+        return "matched", None
+    asked = next((message.text for message in reversed(earlier) if message.role == "user"), None)
+    best = next((seq for seq in candidates if _question_before(db, place.session, seq) == asked), candidates[0])
+    return "rewound", best
+
+
+def _question_before(db: Db, session: int, seq: int) -> str | None:
+    """Return the text of the user's message that the reply ending at `seq` answers."""
+    for first, last in _stretches(db, session, seq):
+        for (body,) in db.execute(
+            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
+        ):
+            message = _decode(body)
+            if message.role == "user":
+                return message.text
+    return None
+
+
+def reply_after(db: Db, place: Place, seq: int) -> bool:
+    """Return whether a reply has been given since the message `seq`."""
+    found = db.execute(
+        "SELECT 1 FROM message WHERE session = ? AND seq > ? AND digest IS NOT NULL LIMIT 1", (place.session, seq)
+    ).fetchone()
+    return found is not None

@@ -1,0 +1,299 @@
+"""From the queue to the end of a turn, as jobs of the writer: start what may run, append what happened, end, recover.
+
+Every function runs inside a transaction that its caller opened.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from nanobot.core.errors import StaleAttempt, TooManyAttempts, TurnNotFound
+from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
+from nanobot.core.message import Message, reply_text
+from nanobot.core.store import Claim
+from nanobot.core.turn import Origin, Sampling, Status, Turn
+from nanobot.stores import transcript
+from nanobot.stores.transcript import Place
+
+Db = sqlite3.Connection
+
+
+class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a turn's row keeps of its `Turn`, besides its input, which is in the transcript or in its plan."""
+
+    origin: Origin
+    model: str | None = None
+    instructions: str = ""
+    sampling: Sampling = Sampling()
+    trace: bool = True
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What goes into the transcript when a turn starts: rewind to `base`, import `earlier`, then `input`."""
+
+    input: tuple[Message, ...] = ()
+    earlier: tuple[Message, ...] = ()
+    base: int | None = None
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What an append did: the facts that hold, the inputs that joined, the turns that may start now."""
+
+    facts: tuple[Fact, ...]
+    joined: tuple[Message, ...]
+    claims: tuple[Claim, ...]
+
+
+encode_wish = msgspec.json.Encoder().encode
+_decode_wish = msgspec.json.Decoder(Wish).decode
+_decode_plan = msgspec.json.Decoder(Plan).decode
+_decode_input = msgspec.json.Decoder(tuple[Message, ...]).decode
+_decode_end = msgspec.json.Decoder(TurnEnded).decode
+encode = msgspec.json.Encoder().encode
+
+
+# Starting ----------------------------------------------------------------------------------------------------------------
+
+
+def running(db: Db) -> int:
+    """Return how many turns are running."""
+    (number,) = db.execute("SELECT count(*) FROM dispatch WHERE running = 1").fetchone()
+    return int(number)
+
+
+def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
+    """Put the turn's input into the transcript and charge an attempt. An empty plan is a turn that goes on where it stood."""
+    if not plan.input:
+        db.execute("UPDATE turn SET status = 'running', attempt = attempt + 1 WHERE n = ?", (n,))
+        return
+    base_tip = place.tip
+    if plan.base is not None:
+        place.tip, place.tokens = plan.base, None
+    if plan.earlier and place.tip == 0:
+        transcript.append(db, place, plan.earlier, turn=None, is_input=True, now=now)
+    first_seq = place.last_seq + 1
+    transcript.append(db, place, plan.input, turn=n, is_input=True, now=now)
+    transcript.save_place(db, place, now)
+    db.execute(
+        "UPDATE turn SET status = 'running', attempt = attempt + 1, started_at = ?, base_tip = ?, first_seq = ?, last_seq = ? WHERE n = ?",
+        (now, base_tip, first_seq, place.last_seq, n),
+    )
+
+
+def start_next(db: Db, max_running: int, now: float) -> tuple[Claim, ...]:
+    """Start as many waiting turns as there is room for: the oldest of each session that is not running one."""
+    room = max_running - running(db)
+    if room <= 0:
+        return ()
+    waiting = db.execute(
+        "SELECT d.turn, d.plan, s.id, s.key, s.tip, s.last_seq FROM dispatch d JOIN session s ON s.id = d.session"
+        " WHERE d.running = 0 AND d.position = (SELECT min(position) FROM dispatch WHERE session = d.session)"
+        " ORDER BY d.position LIMIT ?",
+        (room,),
+    ).fetchall()
+    claims: list[Claim] = []
+    for n, plan, session, key, tip, last_seq in waiting:
+        place = Place(session, tip, last_seq)
+        start(db, place, n, _decode_plan(plan) if plan else Plan(), now)
+        db.execute("UPDATE dispatch SET running = 1, plan = NULL WHERE turn = ?", (n,))
+        claims.append(load_claim(db, n, key))
+    return tuple(claims)
+
+
+def load_claim(db: Db, n: int, key: str) -> Claim:
+    """Return the claim on a turn that has just been started."""
+    id_, attempt, wish, session, first_seq, last_seq = db.execute(
+        "SELECT id, attempt, wish, session, first_seq, last_seq FROM turn WHERE n = ?", (n,)
+    ).fetchone()
+    given = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=True)
+    return Claim(to_turn(id_, key, given, _decode_wish(wish)), attempt)
+
+
+def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
+    return Turn(
+        id=id_,
+        session_key=key,
+        input=given,
+        origin=wish.origin,
+        model=wish.model,
+        instructions=wish.instructions,
+        sampling=wish.sampling,
+        trace=wish.trace,
+    )
+
+
+# Going on -----------------------------------------------------------------------------------------------------------------
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A running turn that the fence let through."""
+
+    n: int
+    wish: bytes
+    base_tip: int
+    first_seq: int
+    place: Place
+
+
+def hold(db: Db, turn_id: str, attempt: int) -> Held:
+    """Return the running turn, if `attempt` is still the one that runs it.
+
+    Raises:
+        StaleAttempt
+    """
+    found = db.execute(
+        "SELECT t.n, t.wish, t.base_tip, t.first_seq, s.id, s.tip, s.last_seq FROM turn t JOIN session s ON s.id = t.session"
+        " WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
+        (turn_id, attempt),
+    ).fetchone()
+    if found is None:
+        raise StaleAttempt(f"attempt {attempt} at {turn_id} is over")
+    n, wish, base_tip, first_seq, session, tip, last_seq = found
+    return Held(n, wish, base_tip, first_seq, Place(session, tip, last_seq))
+
+
+def append(db: Db, claim: Claim, facts: Sequence[Fact], max_running: int, now: float) -> Applied:
+    """Write what happened in the attempt; see `core.store.Store.append`."""
+    held = hold(db, claim.turn.id, claim.attempt)
+    joined = _take_joined(db, held.n)
+    end = next((fact for fact in facts if isinstance(fact, TurnEnded)), None)
+    if joined and end is not None and end.outcome == "done":
+        facts = [fact for fact in facts if fact is not end]
+        end = None
+    if end is not None:
+        joined = ()  # a turn that failed takes those who joined it along
+    added = _add(db, held, facts, now)
+    transcript.append(db, held.place, joined, turn=held.n, is_input=False, now=now)
+    if end is None:
+        if added or joined:
+            transcript.save_place(db, held.place, now)
+            db.execute("UPDATE turn SET last_seq = ? WHERE n = ?", (held.place.last_seq, held.n))
+        return Applied((*facts, *(MessageAdded(message) for message in joined)), joined, ())
+    _end(db, held, end, now)
+    return Applied(tuple(facts), (), start_next(db, max_running, now))
+
+
+def _add(db: Db, held: Held, facts: Sequence[Fact], now: float) -> int:
+    messages = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
+    transcript.append(db, held.place, messages, turn=held.n, is_input=False, now=now)
+    for fact in facts:
+        if isinstance(fact, ToolStarted):
+            db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (held.n, fact.call.id))
+    return len(messages)
+
+
+def _take_joined(db: Db, n: int) -> tuple[Message, ...]:
+    waiting = db.execute("SELECT input FROM steer WHERE target = ? ORDER BY turn", (n,)).fetchall()
+    if not waiting:
+        return ()
+    db.execute("DELETE FROM steer WHERE target = ?", (n,))
+    return tuple(message for (body,) in waiting for message in _decode_input(body))
+
+
+def _end(db: Db, held: Held, end: TurnEnded, now: float) -> None:
+    """Close the turn: its outcome, what clients hold as its reply, and the tip where it leaves the transcript as it was."""
+    place = held.place
+    span = (held.first_seq, place.last_seq)
+    made = transcript.of_turn(db, place.session, held.n, span, inputs=False)
+    if end.outcome == "done" and made:
+        transcript.mark_reply(db, place.session, place.last_seq, reply_text(made))
+    if not _decode_wish(held.wish).trace or (end.outcome == "failed" and not made):
+        place.tip = held.base_tip
+    transcript.save_place(db, place, now)
+    db.execute(
+        "UPDATE turn SET status = ?, outcome = ?, last_seq = ?, ended_at = ? WHERE n = ?",
+        (end.outcome, encode(end), place.last_seq, now, held.n),
+    )
+    db.execute("DELETE FROM dispatch WHERE turn = ?", (held.n,))
+    db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
+
+
+def cancel_waiting(db: Db, n: int, end: TurnEnded, now: float) -> None:
+    """End a turn that never started; its input stays out of the transcript."""
+    db.execute("UPDATE turn SET status = 'cancelled', outcome = ?, ended_at = ? WHERE n = ?", (encode(end), now, n))
+    db.execute("DELETE FROM dispatch WHERE turn = ?", (n,))
+
+
+def release(db: Db, claim: Claim) -> None:
+    """Put a running turn back at its place in the queue."""
+    held = hold(db, claim.turn.id, claim.attempt)
+    db.execute("UPDATE turn SET status = 'queued' WHERE n = ?", (held.n,))
+    db.execute("UPDATE dispatch SET running = 0 WHERE turn = ?", (held.n,))
+
+
+def recover(db: Db, max_attempts: int, now: float) -> None:
+    """After a crash: charge the lost attempts, put the turns back in the queue, end those that were lost too often."""
+    lost = db.execute(
+        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.running = 1 ORDER BY d.position"
+    ).fetchall()
+    for id_, attempt, times in lost:
+        if times < max_attempts:
+            db.execute("UPDATE turn SET status = 'queued', lost = ? WHERE id = ?", (times, id_))
+            continue
+        error = TurnError(
+            TooManyAttempts.code,
+            f"the server stopped {times} times while it worked on this turn; it was given up",
+            TooManyAttempts.http_status,
+        )
+        _end(db, hold(db, id_, attempt), TurnEnded("failed", error=error), now)
+        db.execute("UPDATE turn SET lost = ? WHERE id = ?", (times, id_))
+    db.execute("UPDATE dispatch SET running = 0")
+
+
+# Looking ------------------------------------------------------------------------------------------------------------------
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A turn's row, and the messages that it added."""
+
+    id: str
+    key: str
+    status: Status
+    attempt: int
+    wish: bytes
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    messages: tuple[Message, ...]
+    end: TurnEnded | None
+
+    @property
+    def model(self) -> str | None:
+        return _decode_wish(self.wish).model
+
+
+def look(db: Db, turn_id: str) -> Standing:
+    """Return how the turn stands; one that joined another stands as that one does.
+
+    Raises:
+        TurnNotFound
+    """
+    found = db.execute(
+        "SELECT coalesce(u.n, t.n), s.id, s.key, coalesce(u.status, t.status), coalesce(u.attempt, t.attempt), coalesce(u.wish, t.wish),"
+        " t.created_at, coalesce(u.started_at, t.started_at), coalesce(u.ended_at, t.ended_at),"
+        " coalesce(u.first_seq, t.first_seq), coalesce(u.last_seq, t.last_seq), coalesce(u.outcome, t.outcome)"
+        " FROM turn t JOIN session s ON s.id = t.session LEFT JOIN turn u ON u.n = t.joined_to WHERE t.id = ?",
+        (turn_id,),
+    ).fetchone()
+    if found is None:
+        raise TurnNotFound(f"no turn {turn_id!r} here")
+    n, session, key, status, attempt, wish, created_at, started_at, ended_at, first_seq, last_seq, outcome = found
+    messages = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
+    end = _decode_end(outcome) if outcome else None
+    return Standing(turn_id, key, status, attempt, wish, created_at, started_at, ended_at, messages, end)
+
+
+def live(db: Db) -> list[tuple[str, tuple[Message, ...], list[str]]]:
+    """Return of each turn that has not ended: its id, the messages that it added so far, the ids of those who joined it."""
+    turns = db.execute(
+        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq FROM dispatch d JOIN turn t ON t.n = d.turn ORDER BY d.position"
+    ).fetchall()
+    return [
+        (
+            id_,
+            transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False),
+            [joined for (joined,) in db.execute("SELECT id FROM turn WHERE session = ? AND joined_to = ?", (session, n))],
+        )
+        for n, id_, session, first_seq, last_seq in turns
+    ]

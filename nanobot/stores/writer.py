@@ -1,0 +1,146 @@
+"""The one thread that writes. Jobs that arrive while a commit is on its way to the disk share the next one (group commit)."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nanobot.core.errors import NanobotError, StoreError
+from nanobot.stores.opening import explain
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], T]
+_MOST_JOBS_A_COMMIT = 256
+
+
+class _Ticket:
+    """A job on its way through the writer."""
+
+    __slots__ = ("error", "future", "job", "result", "then")
+
+    def __init__(self, job: Job[Any], then: Callable[[Any], None] | None, future: "asyncio.Future[Any]") -> None:
+        self.job = job
+        self.then = then
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """Runs jobs one after another, each in a transaction, many transactions in one commit.
+
+    A job that raises leaves nothing behind and does not touch its neighbours.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self._db = db
+        self._path = path
+        self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def do(self, job: Job[T], then: Callable[[T], None] | None = None) -> T:
+        """Return what `job` returned, once it is committed. `then` sees it first, on the loop, even if the caller is gone by now.
+
+        Raises:
+            NanobotError: what the job raised.
+            StoreError: it could not be committed.
+        """
+        if self._closed:
+            raise StoreError("the store is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._tickets.put(_Ticket(job, then, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finish what was handed in, then stop."""
+        if not self._closed:
+            self._closed = True
+            self._tickets.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while True:
+            first = self._tickets.get()
+            if first is None:
+                return
+            batch = [first]
+            last = self._drain(batch)
+            self._commit(batch)
+            try:
+                self._loop.call_soon_threadsafe(_deliver, batch)
+            except RuntimeError:  # the loop is gone: nobody is left to be told
+                return
+            if last:
+                return
+
+    def _drain(self, batch: list[_Ticket]) -> bool:
+        """Add to `batch` what waits already; return whether the end was among it."""
+        while len(batch) < _MOST_JOBS_A_COMMIT:
+            try:
+                ticket = self._tickets.get_nowait()
+            except queue.Empty:
+                return False
+            if ticket is None:
+                return True
+            batch.append(ticket)
+        return False
+
+    def _commit(self, batch: list[_Ticket]) -> None:
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for ticket in batch:
+                self._run_one(ticket)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            reason = explain(error, self._path)
+            for ticket in batch:
+                ticket.error = ticket.error or reason
+
+    def _run_one(self, ticket: _Ticket) -> None:
+        db = self._db
+        db.execute("SAVEPOINT job")
+        try:
+            ticket.result = ticket.job(db)
+        except sqlite3.DatabaseError as error:
+            if not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise  # the disk or the file: it concerns the whole batch
+            db.execute("ROLLBACK TO job")
+            ticket.error = StoreBug.wrap(error)
+        except BaseException as error:  # noqa: BLE001 - handed to whoever asked; the neighbours in the batch go on
+            db.execute("ROLLBACK TO job")
+            ticket.error = error if isinstance(error, NanobotError) else StoreBug.wrap(error)
+        db.execute("RELEASE job")
+
+
+class StoreBug(StoreError):
+    """A job failed for a reason of its own: a bug; the cause is chained for the log."""
+
+    code = "internal_error"
+    http_status = 500
+
+    @classmethod
+    def wrap(cls, error: BaseException) -> "StoreBug":
+        bug = cls("the store failed")
+        bug.__cause__ = error
+        return bug
+
+
+def _deliver(batch: list[_Ticket]) -> None:
+    for ticket in batch:
+        if ticket.error is not None:
+            if not ticket.future.done():
+                ticket.future.set_exception(ticket.error)
+            continue
+        if ticket.then is not None:
+            ticket.then(ticket.result)
+        if not ticket.future.done():
+            ticket.future.set_result(ticket.result)

@@ -1,0 +1,123 @@
+"""The bytes of a request, as golden text."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from nanobot.core.message import Image, Message, Text, Thinking, ToolCall, ToolResult, user
+from nanobot.core.model import ModelRequest
+from nanobot.core.tool import ToolSpec
+from nanobot.core.turn import Sampling
+from nanobot.models.wire_request import encode
+
+CLOCK = ToolSpec("current_time", "Tell the time.", {"type": "object", "properties": {"zone": {"type": "string"}}})
+CALLED = Message("assistant", (Thinking("hm"), Text("Let me see."), ToolCall("c1", "current_time", '{"zone": "UTC"}')), "tool_calls")
+TOLD = Message("tool", (ToolResult("c1", "12:00"),))
+
+
+def body(
+    request: ModelRequest,
+    *,
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
+    asks_usage: bool = True,
+    sends_hint: bool = False,
+    extra: dict[str, object] | None = None,
+) -> bytes:
+    return encode(request, model="m", limit_field=limit_field, asks_usage=asks_usage, sends_hint=sends_hint, extra=extra or {})
+
+
+def sent(*messages: Message, system: str = "", notes: str = "") -> Any:
+    return msgspec.json.decode(body(ModelRequest(system, messages, notes=notes)))["messages"]
+
+
+def test_a_whole_request_has_these_bytes() -> None:
+    request = ModelRequest(
+        "Be brief.",
+        (user("What time is it?"), CALLED, TOLD, Message("assistant", (Text("Noon."),), "stop"), user("Thanks")),
+        (CLOCK,),
+        "Today is Monday.",
+        Sampling(0.5, 0.9, 100, ("END",), 7, 0.1, 0.2, "low"),
+        "hint",
+    )
+    assert body(request, sends_hint=True, limit_field="max_completion_tokens", extra={"top_k": 1}) == (
+        b'{"model":"m","stream":true,"stream_options":{"include_usage":true},"prompt_cache_key":"hint",'
+        b'"tools":[{"type":"function","function":{"name":"current_time","description":"Tell the time.",'
+        b'"parameters":{"type":"object","properties":{"zone":{"type":"string"}}}}}],'
+        b'"temperature":0.5,"top_p":0.9,"max_completion_tokens":100,"stop":["END"],"seed":7,"presence_penalty":0.1,'
+        b'"frequency_penalty":0.2,"reasoning_effort":"low","top_k":1,"messages":['
+        b'{"role":"system","content":"Be brief."},'
+        b'{"role":"user","content":"What time is it?"},'
+        b'{"role":"assistant","content":"Let me see.","tool_calls":[{"type":"function","id":"c1",'
+        b'"function":{"name":"current_time","arguments":"{\\"zone\\": \\"UTC\\"}"}}]},'
+        b'{"role":"tool","tool_call_id":"c1","content":"12:00"},'
+        b'{"role":"assistant","content":"Noon."},'
+        b'{"role":"user","content":"Thanks\\n\\nToday is Monday."}]}'
+    )
+
+
+def test_only_what_is_set_is_sent() -> None:
+    request = ModelRequest("", (user("hi"),), session_hint="hint")
+    assert body(request, asks_usage=False) == b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+
+
+def test_a_setting_of_zero_is_sent() -> None:
+    assert b'"temperature":0.0,"seed":0' in body(ModelRequest("", (user("hi"),), sampling=Sampling(temperature=0.0, seed=0)))
+
+
+def test_the_body_of_the_next_turn_begins_with_this_one() -> None:
+    """Whatever joins the conversation, the bytes of what was said before stay as they were."""
+    said = (user("one"), CALLED, TOLD, Message("assistant", (Text("two"),), "stop"), Message("user", (Text("see"), Image("data:,x"))))
+    for count in range(1, len(said)):
+        shorter, longer = (body(ModelRequest("s", said[:n], (CLOCK,))) for n in (count, count + 1))
+        assert longer.startswith(shorter.removesuffix(b"]}"))
+
+
+def test_the_same_values_give_the_same_bytes() -> None:
+    first, second = (ModelRequest("s", (user("one"), CALLED, TOLD), (CLOCK,), "note") for _ in range(2))
+    assert body(first) == body(second)
+
+
+def test_notes_stand_below_the_last_user_message_and_change_nothing_stored() -> None:
+    said = (user("one"), Message("assistant", (Text("two"),), "stop"), user("three"), CALLED, TOLD)
+    wire = sent(*said, notes="Today is Monday.")
+    assert wire[2] == {"role": "user", "content": "three\n\nToday is Monday."}
+    assert wire[0] == {"role": "user", "content": "one"}
+    assert said[2] == user("three")
+
+
+def test_notes_below_an_image_are_a_part_of_their_own() -> None:
+    content = sent(Message("user", (Image("data:,x"),)), notes="note")[0]["content"]
+    assert content == [{"type": "image_url", "image_url": {"url": "data:,x"}}, {"type": "text", "text": "note"}]
+
+
+def test_notes_without_a_user_message_are_one() -> None:
+    assert sent(Message("assistant", (Text("hello"),)), notes="note")[-1] == {"role": "user", "content": "note"}
+
+
+def test_images_are_parts_with_their_detail() -> None:
+    content = sent(Message("user", (Text("look"), Image("data:,x", "low"))))[0]["content"]
+    assert content == [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:,x", "detail": "low"}}]
+
+
+def test_several_texts_of_a_user_are_one_string() -> None:
+    assert sent(Message("user", (Text("a"), Text("b")))) == [{"role": "user", "content": "a\nb"}]
+
+
+def test_thinking_is_never_sent() -> None:
+    assert b"hm" not in body(ModelRequest("", (CALLED, TOLD)))
+    assert sent(Message("assistant", (Thinking("hm"),))) == [{"role": "assistant", "content": ""}]
+
+
+def test_a_call_without_text_has_null_content() -> None:
+    wire = sent(Message("assistant", (ToolCall("c1", "f", "{bad"),)))
+    assert wire[0]["content"] is None
+    assert wire[0]["tool_calls"] == [{"type": "function", "id": "c1", "function": {"name": "f", "arguments": "{bad"}}]
+
+
+def test_a_call_without_arguments_is_sent_with_an_empty_object() -> None:
+    assert sent(Message("assistant", (ToolCall("c1", "f", " "),)))[0]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+def test_each_result_of_a_message_is_a_message_on_the_wire() -> None:
+    wire = sent(Message("tool", (ToolResult("a", "1"), ToolResult("b", "2", True))))
+    assert wire == [{"role": "tool", "tool_call_id": "a", "content": "1"}, {"role": "tool", "tool_call_id": "b", "content": "2"}]
