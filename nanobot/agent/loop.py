@@ -7,7 +7,7 @@ import msgspec
 
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.context import prompt
-from nanobot.context.build import build, history_budget, with_added
+from nanobot.context.build import build, history_budget, tools_size, with_added
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ContextOverflow, ModelBadAnswer, NanobotError
 from nanobot.core.event import Delta, Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
@@ -40,10 +40,11 @@ class Agent:
         self._toolset = toolset
         self._clock = clock
         self._settings = settings
+        self._tools_tokens = tools_size(toolset.specs)
 
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn will want to see."""
-        return history_budget(model.context_tokens, self._settings.window_tokens, turn, self._toolset.specs)
+        return history_budget(model.context_tokens, self._settings.window_tokens, turn, self._tools_tokens)
 
     async def run(
         self, turn: Turn, model: Model, history: History, *, made: tuple[Message, ...], emit: Emit, show: Callable[[Delta], None]

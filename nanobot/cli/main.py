@@ -13,6 +13,7 @@ from nanobot.core.errors import NanobotError
 
 COMMANDS = {
     "serve": ("nanobot.cli.serve", "Serve the agent over HTTP, as OpenAI's API."),
+    "chat": ("nanobot.cli.chat", "Talk to the agent in the terminal."),
 }
 
 

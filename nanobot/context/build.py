@@ -1,10 +1,9 @@
 """From a transcript to a model's request."""
 
 import hashlib
-from datetime import UTC, datetime
 
 from nanobot.context import prompt
-from nanobot.context.history import fit, repair
+from nanobot.context.history import ends_of, fit, repair
 from nanobot.core.message import Message, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.store import History
@@ -14,16 +13,17 @@ from nanobot.core.turn import Turn
 _TOKENS_PER_TOOL = 20
 
 
-def history_budget(context_tokens: int, window_tokens: int, turn: Turn, tools: tuple[ToolSpec, ...]) -> int:
+def tools_size(tools: tuple[ToolSpec, ...]) -> int:
+    """Return about how many tokens it costs to offer `tools`."""
+    return sum(_TOKENS_PER_TOOL + (len(tool.name) + len(tool.description) + len(str(tool.parameters))) // 3 for tool in tools)
+
+
+def history_budget(context_tokens: int, window_tokens: int, turn: Turn, tools_tokens: int) -> int:
     """Return how many tokens of history may be shown: what the window leaves after prompt, tools and room for the answer."""
     window = min(context_tokens, window_tokens)
     answer = turn.sampling.max_output_tokens or window // 4
-    fixed = len(prompt.system(turn.instructions).encode()) // 3 + sum(_TOKENS_PER_TOOL + _size(tool) // 3 for tool in tools)
+    fixed = len(prompt.system(turn.instructions).encode()) // 3 + tools_tokens
     return max(window // 4, window - min(answer, window // 2) - fixed)
-
-
-def _size(tool: ToolSpec) -> int:
-    return len(tool.name) + len(tool.description) + len(str(tool.parameters))
 
 
 def build(
@@ -36,14 +36,13 @@ def build(
     Raises:
         ContextOverflow: the newest message alone is over `budget_tokens`.
     """
-    shown = repair(fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens))
-    is_first = not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1 and shown[-1].role == "user"
-    today = datetime.fromtimestamp(now, UTC).astimezone()
+    shown = repair(fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends))
+    is_first = not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
     return ModelRequest(
         system=prompt.system(turn.instructions),
         messages=(*shown, user(nudge)) if nudge else shown,
         tools=tools,
-        notes=prompt.notes(today, is_first=is_first, hint=hint),
+        notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,
         session_hint=hashlib.blake2b(turn.session_key.encode(), digest_size=12).hexdigest(),
     )
@@ -51,4 +50,6 @@ def build(
 
 def with_added(history: History, messages: tuple[Message, ...]) -> History:
     """Return `history` with `messages` at its end."""
-    return History(history.messages + messages, history.skipped_tokens)
+    ends = history.ends or ends_of(history.messages, history.skipped_tokens)
+    before = ends[-1] if ends else history.skipped_tokens
+    return History(history.messages + messages, history.skipped_tokens, ends + ends_of(messages, before))

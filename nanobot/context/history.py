@@ -1,37 +1,44 @@
 """History: how much of it fits, and how a transcript that was cut anywhere is made whole."""
 
+from bisect import bisect_left
+from itertools import accumulate
+
+import msgspec
+
 from nanobot.core.errors import ContextOverflow
-from nanobot.core.message import Message, Text, Thinking, ToolCall, ToolResult, estimate_tokens
+from nanobot.core.message import Message, Text, ToolCall, ToolResult, estimate_tokens
 
 NO_RESULT = "No result was provided for this call."
 _STEPS_A_WINDOW = 4
 
 
-def fit(messages: tuple[Message, ...], budget_tokens: int, *, skipped_tokens: int = 0) -> tuple[Message, ...]:
+def fit(messages: tuple[Message, ...], budget_tokens: int, *, skipped_tokens: int = 0, ends: tuple[int, ...] = ()) -> tuple[Message, ...]:
     """Return the newest of `messages` that cost at most `budget_tokens`, oldest left out first.
 
-    `skipped_tokens` is what came before them. The cut moves in steps of a quarter of the budget, counted from the start of the
-    conversation, so that it stands still for many turns and the provider's prefix cache goes on hitting. The last
-    user message, which the model is to answer, always stays; a tool result never loses its call: providers refuse an orphan.
+    `skipped_tokens` is what came before them; `ends`, where it is known, what had been said at the end of each. The cut moves
+    in steps of a quarter of the budget, counted from the start of the conversation, so that it stands still for many turns and
+    the provider's prefix cache goes on hitting. The last user message, which the model is to answer, always stays; a tool
+    result never loses its call: providers refuse an orphan.
 
     Raises:
         ContextOverflow: the last user message alone is over the budget.
     """
-    ends: list[int] = []
-    total = skipped_tokens
-    for message in messages:
-        total += estimate_tokens(message)
-        ends.append(total)
-    over = total - budget_tokens
+    ends = ends or ends_of(messages, skipped_tokens)
+    over = (ends[-1] if ends else 0) - budget_tokens
     if over <= 0:
         return messages if not skipped_tokens else _from_question(messages, 0)
     step = max(1, budget_tokens // _STEPS_A_WINDOW)
     cut = -(-over // step) * step
-    first = next((i for i in range(len(messages)) if (ends[i - 1] if i else skipped_tokens) >= cut), len(messages))
+    first = bisect_left((skipped_tokens, *ends[:-1]), cut)
     asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
     if first <= asked:
         return _from_question(messages, first)
     return _within_the_turn(messages, asked, first, budget_tokens)
+
+
+def ends_of(messages: tuple[Message, ...], before_tokens: int) -> tuple[int, ...]:
+    """Return for each message how much has been said at its end, where `before_tokens` came before them all."""
+    return tuple(accumulate(map(estimate_tokens, messages), initial=before_tokens))[1:]
 
 
 def _from_question(messages: tuple[Message, ...], first: int) -> tuple[Message, ...]:
@@ -83,21 +90,32 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
             whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
         else:
             whole.append(said)
-    results = {result.call_id: result for other in following for result in other.tool_results}
-    whole.extend(Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),)) for call in said.tool_calls)
+    if len(said.parts) > 1 or not isinstance(said.parts[0] if said.parts else None, Text):
+        results = {result.call_id: result for other in following for result in other.tool_results}
+        whole.extend(Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),)) for call in said.tool_calls)
     whole.extend(other for other in following if other.role == "user" and other.parts)
 
 
 def _speech(message: Message) -> Message:
-    """Return the message without thoughts and empty texts; of two calls with one id the first stays."""
-    parts: list[Text | ToolCall] = []
+    """Return the message as a provider takes it: no thoughts, no empty texts, one call an id, arguments that are JSON."""
+    parts = message.parts
+    if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
+        return message
+    kept: list[Text | ToolCall] = []
     seen: set[str] = set()
-    for part in message.parts:
+    for part in parts:
         if isinstance(part, Text) and part.text:
-            parts.append(part)
+            kept.append(part)
         elif isinstance(part, ToolCall) and part.id not in seen:
             seen.add(part.id)
-            parts.append(part)
-        elif isinstance(part, Thinking):
-            continue
-    return message if len(parts) == len(message.parts) else Message(message.role, tuple(parts), message.stop_reason)
+            kept.append(_readable(part))
+    return Message(message.role, tuple(kept), message.stop_reason)
+
+
+def _readable(call: ToolCall) -> ToolCall:
+    """Return the call with arguments that every provider can parse; malformed ones are shown as what they are."""
+    try:
+        msgspec.json.decode(call.arguments, type=dict)
+    except msgspec.MsgspecError:
+        return ToolCall(call.id, call.name, msgspec.json.encode({"malformed": call.arguments}).decode())
+    return call

@@ -1,6 +1,7 @@
 """The words that the server itself says to the model. Short: they are paid for on every turn."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 
 SYSTEM = (
     "You are nanobot, a friendly personal assistant. Speak to the user as 'you'. "
@@ -17,11 +18,15 @@ def system(instructions: str) -> str:
     return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
 
 
-def notes(today: datetime, *, is_first: bool, hint: str = "") -> str:
+def notes(now: float, *, is_first: bool, hint: str = "") -> str:
     """Return what changes from turn to turn; it goes to the end so that everything before stays in the provider's cache."""
-    lines = [f"Today is {today:%A}, {today:%Y-%m-%d}."]
-    if is_first:
-        lines.append(FIRST_MESSAGE)
-    if hint:
-        lines.append(hint)
-    return " ".join(lines)
+    today = _today(int(now // 60))
+    if not is_first and not hint:
+        return today
+    return " ".join(line for line in (today, FIRST_MESSAGE if is_first else "", hint) if line)
+
+
+@lru_cache(maxsize=8)
+def _today(minute: int) -> str:
+    """Return the date in the server's time zone, `minute` minutes after the epoch."""
+    return f"Today is {datetime.fromtimestamp(minute * 60, UTC).astimezone():%A, %Y-%m-%d}."

@@ -64,10 +64,15 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """The newest part of a live transcript, oldest message first; `skipped_tokens` estimates all that came before it."""
+    """The newest part of a live transcript, oldest message first.
+
+    `skipped_tokens` estimates all that came before it; `ends` gives for each message the estimate up to its end, counted from
+    the conversation's start.
+    """
 
     messages: tuple[Message, ...]
-    skipped_tokens: int
+    skipped_tokens: int = 0
+    ends: tuple[int, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ def parse_name(text: str) -> ModelName:
         ConfigError: no such provider, or a model is missing or too much.
     """
     provider, _, model = text.strip().partition(":")
-    if provider == ECHO and not model or provider == LOCAL:
+    if (provider == ECHO and not model) or provider == LOCAL:
         return ModelName(provider, model)
     known = _BY_NAME.get(provider)
     if known is None:

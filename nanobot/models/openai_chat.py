@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
+from itertools import groupby
 from typing import Literal
 
 from nanobot.core.clock import Clock
@@ -107,7 +108,7 @@ class OpenAIChat:
                 continue
             try:
                 while not reading.done:
-                    for delta in await reading.read():
+                    for delta in _merged(await reading.read()):
                         tries.left = 0
                         yield delta
                 message = reading.message()
@@ -165,6 +166,13 @@ class OpenAIChat:
 
     def _refusal(self, incoming: Incoming, told: bytes) -> Failed:
         return refusal(self._source, incoming.status, told, retry_after_s(incoming.headers, self._clock.now()))
+
+
+def _merged(deltas: list[Delta]) -> list[Delta]:
+    """Return what arrived together as few deltas: consecutive ones of a kind become one."""
+    if len(deltas) < 2:
+        return deltas
+    return [kind("".join(delta.text for delta in run)) for kind, run in groupby(deltas, type)]
 
 
 class _Tries:

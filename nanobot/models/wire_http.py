@@ -183,7 +183,7 @@ class Line:
         # aiohttp takes 150 ms to import, on any loop that does it itself, and a server with a local model never needs it.
         module = await asyncio.to_thread(importlib.import_module, "aiohttp")
         if self._closed:
-            raise Failed(ModelUnreachable(f"{self._source.name} is closed: the server is stopping"))
+            raise self._gone()
         if self._session is None:
             self._module = module
             self._session = self._open()
@@ -241,10 +241,13 @@ class Line:
         if late is not None:
             return Failed(ModelTimeout(f"{name}: {late}"))
         if self._closed:
-            return Failed(ModelUnreachable(f"{name} is closed: the server is stopping"))
+            return self._gone()
         return Failed(ModelBadAnswer(f"{name} broke off its answer: {_reason(error)}"), again=True)
 
     def _answered(self, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> Incoming:
+        if self._closed:
+            response.close()
+            raise self._gone()
         incoming = Incoming(self, response, loop)
         self._incoming.add(incoming)
         return incoming
@@ -254,8 +257,11 @@ class Line:
             await self.warm()
         session = self._session
         if session is None:
-            raise Failed(ModelUnreachable(f"{self._source.name} is closed: the server is stopping"))
+            raise self._gone()
         return session
+
+    def _gone(self) -> Failed:
+        return Failed(ModelUnreachable(f"{self._source.name} is closed: the server is stopping"))
 
     def _open(self) -> aiohttp.ClientSession:
         http = self.http
@@ -282,7 +288,7 @@ class Line:
             return Failed(ModelUnreachable(f"{name}: no connection to {where}: {_reason(error)}"), again=True)
         if isinstance(error, http.ClientConnectionError):
             if self._closed:
-                return Failed(ModelUnreachable(f"{name} is closed: the server is stopping"))
+                return self._gone()
             return Failed(ModelUnreachable(f"{name}: {where} closed the connection before it answered"), again=True)
         if isinstance(error, TimeoutError):
             return Failed(ModelTimeout(f"{name}: {late}"))
@@ -293,8 +299,9 @@ class Line:
 def _reason(error: Exception) -> str:
     """Return the short word of the system for `error`, without what aiohttp puts around it."""
     cause: object = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    # TLS has words of its own; its errno is no number of the system's.
+    words = getattr(cause, "verify_message", None) or getattr(cause, "reason", None)
     number = getattr(cause, "errno", None)
-    if isinstance(number, int) and number > 0:
+    if not words and isinstance(number, int) and number > 0:
         return os.strerror(number)
-    words = getattr(cause, "strerror", None) or getattr(cause, "verify_message", None)
-    return str(words) if words else "the connection was closed"
+    return str(words or getattr(cause, "strerror", None) or "the connection was closed")

@@ -94,7 +94,8 @@ def _join_known(db: Db, place: Place, key: str, known: _Known, max_running: int,
         return Admitted(admission, is_live=False)
     plan = Plan(input=transcript.of_turn(db, place.session, known.n, known.span, inputs=True))
     db.execute(
-        "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, first_seq = NULL, last_seq = NULL WHERE n = ?", (known.n,)
+        "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, first_seq = NULL, last_seq = NULL, made = 0 WHERE n = ?",
+        (known.n,),
     )
     started = _dispatch(db, place, known.n, plan, busy=_busy(db, place.session), max_running=max_running, now=now)
     return Admitted(admission, turns.load_claim(db, known.n, key) if started else None)

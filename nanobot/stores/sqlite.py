@@ -5,11 +5,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import SessionNotFound, ShuttingDown, StoreError, TurnCancelled
@@ -21,9 +19,8 @@ from nanobot.core.turn import Identity, Turn
 from nanobot.stores import admission, catalogue, transcript, turns
 from nanobot.stores.lines import Batch, Line, replay
 from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, open_reader, open_writer
+from nanobot.stores.reader import Reader
 from nanobot.stores.writer import Writer
-
-T = TypeVar("T")
 
 
 class SqliteStore:
@@ -39,7 +36,7 @@ class SqliteStore:
         self._clock = clock
         self._limits = limits
         self._writer = Writer(writer, self._path)
-        self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._reader = Reader(reader, self._path)
         self._lines: dict[str, Line] = {}
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._max_running = 0
@@ -49,15 +46,6 @@ class SqliteStore:
             self._show_line(turn_id, messages)
             for other in joined:
                 self._share_line(turn_id, other)
-
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._query, query)
-
-    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return query(self._read_db)
-        except sqlite3.Error as error:
-            raise explain(error, self._path) from error
 
     # Doors ----------------------------------------------------------------------------------------------------------------
 
@@ -81,7 +69,7 @@ class SqliteStore:
         self._hand_out(() if admitted.claim is None else (admitted.claim,))
 
     async def turn(self, turn_id: str) -> TurnState:
-        found = await self._read(partial(turns.look, turn_id=turn_id))
+        found = await self._reader.ask(partial(turns.look, turn_id=turn_id))
         return TurnState(
             id=found.id,
             session_key=found.key,
@@ -111,13 +99,13 @@ class SqliteStore:
             while line.end is None:
                 await line.more()
             return Answer(turn_id, line.messages, line.end)
-        found = await self._read(partial(turns.look, turn_id=turn_id))
+        found = await self._reader.ask(partial(turns.look, turn_id=turn_id))
         if found.end is None:
             raise StoreError(f"turn {turn_id} is shown by no line though it has not ended")
         return Answer(turn_id, found.messages, found.end)
 
     async def cancel(self, turn_id: str, why: str) -> bool:
-        found = await self._read(partial(turns.look, turn_id=turn_id))
+        found = await self._reader.ask(partial(turns.look, turn_id=turn_id))
         line = self._lines.get(turn_id)
         if line is None or line.end is not None:
             return False
@@ -157,11 +145,11 @@ class SqliteStore:
             self._orders.put_nowait(claim)
 
     async def history(self, session_key: str, budget_tokens: int) -> History:
-        return await self._read(partial(_history, key=session_key, budget_tokens=budget_tokens))
+        return await self._reader.ask(partial(_history, key=session_key, budget_tokens=budget_tokens))
 
     async def started_calls(self, turn_id: str) -> frozenset[str]:
         query = "SELECT c.call_id FROM started_call c JOIN turn t ON t.n = c.turn WHERE t.id = ?"
-        return await self._read(lambda db: frozenset(call_id for (call_id,) in db.execute(query, (turn_id,))))
+        return await self._reader.ask(lambda db: frozenset(call_id for (call_id,) in db.execute(query, (turn_id,))))
 
     async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         job = partial(self._append, claim=claim, facts=facts)
@@ -186,10 +174,10 @@ class SqliteStore:
     # Sessions -------------------------------------------------------------------------------------------------------------
 
     async def sessions(self, *, limit: int, after: str | None = None) -> tuple[Session, ...]:
-        return await self._read(partial(catalogue.sessions, limit=limit, after=after))
+        return await self._reader.ask(partial(catalogue.sessions, limit=limit, after=after))
 
     async def messages(self, session_key: str, *, limit: int, after_seq: int = 0) -> tuple[Row, ...]:
-        return await self._read(partial(catalogue.messages, key=session_key, limit=limit, after_seq=after_seq))
+        return await self._reader.ask(partial(catalogue.messages, key=session_key, limit=limit, after_seq=after_seq))
 
     async def delete_session(self, session_key: str) -> int:
         deleted = await self._writer.do(partial(catalogue.delete, key=session_key), self._deleted)
@@ -207,11 +195,13 @@ class SqliteStore:
         await self._writer.do(lambda db: db.execute("UPDATE session SET tip = tip WHERE id = 0"))
 
     async def backup(self, path: str) -> None:
-        await self._read(partial(catalogue.backup, path=Path(path)))
+        await self._reader.ask(partial(catalogue.backup, path=Path(path)))
 
     def hang_up(self) -> None:
         self._is_hung_up = True
-        error = TurnError(ShuttingDown.code, "the server is stopping; the turn goes on when it starts again", ShuttingDown.http_status, retryable=True)
+        error = TurnError(
+            ShuttingDown.code, "the server is stopping; the turn goes on when it starts again", ShuttingDown.http_status, retryable=True
+        )
         for line in set(self._lines.values()):
             line.put((TurnEnded("failed", error=error),))
         self._lines.clear()
@@ -221,7 +211,7 @@ class SqliteStore:
             return
         self._is_closed = True
         await self._writer.close()
-        await asyncio.to_thread(self._readers.shutdown)
+        await self._reader.close()
         self._read_db.close()
         self._write_db.close()
         self._lock.release()
@@ -249,7 +239,7 @@ class SqliteStore:
 def _history(db: sqlite3.Connection, key: str, budget_tokens: int) -> History:
     place = transcript.find_place(db, key)
     if place is None:
-        return History((), 0)
+        return History(())
     return transcript.window(db, place.session, place.tip, budget_tokens)
 
 

@@ -15,23 +15,30 @@ from nanobot.core.store import History, HistoryNote, Row
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode
+_decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 Db = sqlite3.Connection
 
 
 class Place(msgspec.Struct):
-    """Where a session's transcript stands while a job writes to it. `tokens` is None until it is needed."""
+    """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the tip."""
 
     session: int
     tip: int
     last_seq: int
-    tokens: int | None = None
+    tokens: int
 
 
 def find_place(db: Db, key: str) -> Place | None:
     """Return where the session stands, None where there is none."""
-    found = db.execute("SELECT id, tip, last_seq FROM session WHERE key = ?", (key,)).fetchone()
+    found = db.execute("SELECT id, tip, last_seq, tip_tokens FROM session WHERE key = ?", (key,)).fetchone()
     return Place(*found) if found else None
+
+
+def move_tip(db: Db, place: Place, seq: int) -> None:
+    """Rewind the transcript, or take it to another branch; the caller saves the place."""
+    place.tip = seq
+    place.tokens = _tokens_at(db, place.session, seq)
 
 
 def open_session(db: Db, key: str, now: float) -> Place:
@@ -40,19 +47,22 @@ def open_session(db: Db, key: str, now: float) -> Place:
     return Place(int(cursor.lastrowid or 0), 0, 0, 0)
 
 
-def append(db: Db, place: Place, messages: Sequence[Message], *, turn: int | None, is_input: bool, now: float) -> None:
-    """Add `messages` at the tip and move it; the caller saves the place."""
+def append(
+    db: Db, place: Place, messages: Sequence[Message], *, turn: int | None, is_input: bool, now: float, reply: str | None = None
+) -> None:
+    """Add `messages` at the tip and move it; the caller saves the place. `reply`: what clients hold, once the last of them has come."""
     if not messages:
         return
-    if place.tokens is None:
-        place.tokens = _tokens_at(db, place.session, place.tip)
     if place.tip != place.last_seq:
         db.execute("INSERT INTO branch (session, first_seq, parent_seq) VALUES (?, ?, ?)", (place.session, place.last_seq + 1, place.tip))
+    last = messages[-1]
     for message in messages:
         place.last_seq += 1
         place.tokens += estimate_tokens(message)
-        imported = is_input and message.role == "assistant"
-        digest = reply_digest(message.text) if imported and message.text else None
+        held = reply if message is last else None
+        if held is None and is_input and message.role == "assistant":
+            held = message.text or None
+        digest = None if held is None else reply_digest(held)
         db.execute(
             "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (place.session, place.last_seq, turn, is_input, _encode(message), place.tokens, digest, now),
@@ -61,7 +71,10 @@ def append(db: Db, place: Place, messages: Sequence[Message], *, turn: int | Non
 
 
 def save_place(db: Db, place: Place, now: float) -> None:
-    db.execute("UPDATE session SET tip = ?, last_seq = ?, updated_at = ? WHERE id = ?", (place.tip, place.last_seq, now, place.session))
+    db.execute(
+        "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, updated_at = ? WHERE id = ?",
+        (place.tip, place.last_seq, place.tokens, now, place.session),
+    )
 
 
 def _tokens_at(db: Db, session: int, seq: int) -> int:
@@ -74,11 +87,6 @@ def _tokens_at(db: Db, session: int, seq: int) -> int:
 def reply_digest(text: str) -> bytes:
     """Return 16 bytes that stand for a reply as a client holds it; white space around it does not count."""
     return hashlib.blake2b(text.strip().encode(), digest_size=16).digest()
-
-
-def mark_reply(db: Db, session: int, seq: int, text: str) -> None:
-    """Remember that the message `seq` ends a reply which clients hold as `text`."""
-    db.execute("UPDATE message SET digest = ? WHERE session = ? AND seq = ?", (reply_digest(text), session, seq))
 
 
 # Reading ---------------------------------------------------------------------------------------------------------------
@@ -99,23 +107,24 @@ def _stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
 def window(db: Db, session: int, tip: int, budget_tokens: int) -> History:
     """Return the newest messages up to `tip`: the fewest that cost at least `budget_tokens`, all where there are not so many."""
     bodies: list[bytes] = []
-    floor: int | None = None
+    ends: list[int] = []
+    skipped = 0
     for first, last in _stretches(db, session, tip):
         rows = db.execute(
             "SELECT body, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
         )
         for body, tokens in rows:
-            if floor is None:
-                floor = tokens - budget_tokens
-            elif tokens <= floor:
-                rows.close()
-                return History(_messages(bodies), tokens)
+            if ends and tokens <= ends[0] - budget_tokens:
+                skipped = tokens
+                break
             bodies.append(body)
-    return History(_messages(bodies), 0)
-
-
-def _messages(newest_first: list[bytes]) -> tuple[Message, ...]:
-    return tuple(_decode(body) for body in reversed(newest_first))
+            ends.append(tokens)
+        rows.close()
+        if skipped:
+            break
+    bodies.reverse()
+    ends.reverse()
+    return History(_decode_all(b"[%b]" % b",".join(bodies)), skipped, tuple(ends))
 
 
 def page(db: Db, session: int, tip: int, *, limit: int, after_seq: int) -> tuple[Row, ...]:

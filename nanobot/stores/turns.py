@@ -58,23 +58,29 @@ encode = msgspec.json.Encoder().encode
 
 def running(db: Db) -> int:
     """Return how many turns are running."""
-    (number,) = db.execute("SELECT count(*) FROM dispatch WHERE running = 1").fetchone()
+    (number,) = db.execute("SELECT count(*) FROM dispatch INDEXED BY dispatch_running WHERE running = 1").fetchone()
     return int(number)
 
 
-def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
-    """Put the turn's input into the transcript and charge an attempt. An empty plan is a turn that goes on where it stood."""
-    if not plan.input:
-        db.execute("UPDATE turn SET status = 'running', attempt = attempt + 1 WHERE n = ?", (n,))
-        return
+def put_input(db: Db, place: Place, n: int, plan: Plan, now: float) -> tuple[int, int]:
+    """Put a turn's input into the transcript; return the tip before it and its first seq."""
     base_tip = place.tip
     if plan.base is not None:
-        place.tip, place.tokens = plan.base, None
+        transcript.move_tip(db, place, plan.base)
     if plan.earlier and place.tip == 0:
         transcript.append(db, place, plan.earlier, turn=None, is_input=True, now=now)
     first_seq = place.last_seq + 1
     transcript.append(db, place, plan.input, turn=n, is_input=True, now=now)
     transcript.save_place(db, place, now)
+    return base_tip, first_seq
+
+
+def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
+    """Charge an attempt and put the turn's input into the transcript. An empty plan is a turn that goes on where it stood."""
+    if not plan.input:
+        db.execute("UPDATE turn SET status = 'running', attempt = attempt + 1 WHERE n = ?", (n,))
+        return
+    base_tip, first_seq = put_input(db, place, n, plan, now)
     db.execute(
         "UPDATE turn SET status = 'running', attempt = attempt + 1, started_at = ?, base_tip = ?, first_seq = ?, last_seq = ? WHERE n = ?",
         (now, base_tip, first_seq, place.last_seq, n),
@@ -83,19 +89,20 @@ def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
 
 def start_next(db: Db, max_running: int, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as there is room for: the oldest of each session that is not running one."""
+    if db.execute("SELECT 1 FROM dispatch INDEXED BY dispatch_waiting WHERE running = 0 LIMIT 1").fetchone() is None:
+        return ()
     room = max_running - running(db)
     if room <= 0:
         return ()
     waiting = db.execute(
-        "SELECT d.turn, d.plan, s.id, s.key, s.tip, s.last_seq FROM dispatch d JOIN session s ON s.id = d.session"
+        "SELECT d.turn, d.plan, s.key, s.id, s.tip, s.last_seq, s.tip_tokens FROM dispatch d JOIN session s ON s.id = d.session"
         " WHERE d.running = 0 AND d.position = (SELECT min(position) FROM dispatch WHERE session = d.session)"
         " ORDER BY d.position LIMIT ?",
         (room,),
     ).fetchall()
     claims: list[Claim] = []
-    for n, plan, session, key, tip, last_seq in waiting:
-        place = Place(session, tip, last_seq)
-        start(db, place, n, _decode_plan(plan) if plan else Plan(), now)
+    for n, plan, key, *place in waiting:
+        start(db, Place(*place), n, _decode_plan(plan) if plan else Plan(), now)
         db.execute("UPDATE dispatch SET running = 1, plan = NULL WHERE turn = ?", (n,))
         claims.append(load_claim(db, n, key))
     return tuple(claims)
@@ -133,6 +140,7 @@ class Held(msgspec.Struct, frozen=True):
     wish: bytes
     base_tip: int
     first_seq: int
+    made: int
     place: Place
 
 
@@ -143,70 +151,65 @@ def hold(db: Db, turn_id: str, attempt: int) -> Held:
         StaleAttempt
     """
     found = db.execute(
-        "SELECT t.n, t.wish, t.base_tip, t.first_seq, s.id, s.tip, s.last_seq FROM turn t JOIN session s ON s.id = t.session"
-        " WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
+        "SELECT t.n, t.wish, t.base_tip, t.first_seq, t.made, s.id, s.tip, s.last_seq, s.tip_tokens FROM turn t"
+        " JOIN session s ON s.id = t.session WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
     ).fetchone()
     if found is None:
         raise StaleAttempt(f"attempt {attempt} at {turn_id} is over")
-    n, wish, base_tip, first_seq, session, tip, last_seq = found
-    return Held(n, wish, base_tip, first_seq, Place(session, tip, last_seq))
+    n, wish, base_tip, first_seq, made, *place = found
+    return Held(n, wish, base_tip, first_seq, made, Place(*place))
 
 
 def append(db: Db, claim: Claim, facts: Sequence[Fact], max_running: int, now: float) -> Applied:
     """Write what happened in the attempt; see `core.store.Store.append`."""
     held = hold(db, claim.turn.id, claim.attempt)
-    joined = _take_joined(db, held.n)
+    joined = _waiting_to_join(db, held.n)
     end = next((fact for fact in facts if isinstance(fact, TurnEnded)), None)
     if joined and end is not None and end.outcome == "done":
         facts = [fact for fact in facts if fact is not end]
         end = None
-    if end is not None:
-        joined = ()  # a turn that failed takes those who joined it along
-    added = _add(db, held, facts, now)
-    transcript.append(db, held.place, joined, turn=held.n, is_input=False, now=now)
-    if end is None:
-        if added or joined:
-            transcript.save_place(db, held.place, now)
-            db.execute("UPDATE turn SET last_seq = ? WHERE n = ?", (held.place.last_seq, held.n))
-        return Applied((*facts, *(MessageAdded(message) for message in joined)), joined, ())
-    _end(db, held, end, now)
-    return Applied(tuple(facts), (), start_next(db, max_running, now))
-
-
-def _add(db: Db, held: Held, facts: Sequence[Fact], now: float) -> int:
     messages = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
-    transcript.append(db, held.place, messages, turn=held.n, is_input=False, now=now)
     for fact in facts:
         if isinstance(fact, ToolStarted):
             db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (held.n, fact.call.id))
-    return len(messages)
+    if joined:
+        db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
+    if end is not None:  # a turn that failed takes those who joined it along
+        _end(db, held, messages, end, now)
+        return Applied(tuple(facts), (), start_next(db, max_running, now))
+    messages += joined
+    if messages:
+        transcript.append(db, held.place, messages, turn=held.n, is_input=False, now=now)
+        transcript.save_place(db, held.place, now)
+        db.execute("UPDATE turn SET last_seq = ?, made = made + ? WHERE n = ?", (held.place.last_seq, len(messages), held.n))
+    return Applied((*facts, *(MessageAdded(message) for message in joined)), joined, ())
 
 
-def _take_joined(db: Db, n: int) -> tuple[Message, ...]:
+def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
     waiting = db.execute("SELECT input FROM steer WHERE target = ? ORDER BY turn", (n,)).fetchall()
-    if not waiting:
-        return ()
-    db.execute("DELETE FROM steer WHERE target = ?", (n,))
     return tuple(message for (body,) in waiting for message in _decode_input(body))
 
 
-def _end(db: Db, held: Held, end: TurnEnded, now: float) -> None:
-    """Close the turn: its outcome, what clients hold as its reply, and the tip where it leaves the transcript as it was."""
+def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: float) -> None:
+    """Close the turn: its last messages, its outcome, and the tip where it leaves the transcript as it was."""
     place = held.place
-    span = (held.first_seq, place.last_seq)
-    made = transcript.of_turn(db, place.session, held.n, span, inputs=False)
-    if end.outcome == "done" and made:
-        transcript.mark_reply(db, place.session, place.last_seq, reply_text(made))
+    reply = None
+    if end.outcome == "done" and messages:
+        span = (held.first_seq, place.last_seq)
+        before = transcript.of_turn(db, place.session, held.n, span, inputs=False) if held.made else ()
+        reply = reply_text((*before, *messages))
+    transcript.append(db, place, messages, turn=held.n, is_input=False, now=now, reply=reply)
+    last_seq = place.last_seq
+    made = held.made + len(messages)
     if not _decode_wish(held.wish).trace or (end.outcome == "failed" and not made):
-        place.tip = held.base_tip
+        transcript.move_tip(db, place, held.base_tip)
     transcript.save_place(db, place, now)
     db.execute(
-        "UPDATE turn SET status = ?, outcome = ?, last_seq = ?, ended_at = ? WHERE n = ?",
-        (end.outcome, encode(end), place.last_seq, now, held.n),
+        "UPDATE turn SET status = ?, outcome = ?, last_seq = ?, made = ?, ended_at = ? WHERE n = ?",
+        (end.outcome, encode(end), last_seq, made, now, held.n),
     )
     db.execute("DELETE FROM dispatch WHERE turn = ?", (held.n,))
-    db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
 
 
 def cancel_waiting(db: Db, n: int, end: TurnEnded, now: float) -> None:
@@ -236,8 +239,9 @@ def recover(db: Db, max_attempts: int, now: float) -> None:
             f"the server stopped {times} times while it worked on this turn; it was given up",
             TooManyAttempts.http_status,
         )
-        _end(db, hold(db, id_, attempt), TurnEnded("failed", error=error), now)
+        _end(db, hold(db, id_, attempt), (), TurnEnded("failed", error=error), now)
         db.execute("UPDATE turn SET lost = ? WHERE id = ?", (times, id_))
+        db.execute("DELETE FROM steer WHERE target = (SELECT n FROM turn WHERE id = ?)", (id_,))
     db.execute("UPDATE dispatch SET running = 0")
 
 

@@ -30,7 +30,7 @@ class _Ticket:
 
 
 class Writer:
-    """Runs jobs one after another, each in a transaction, many transactions in one commit.
+    """Runs jobs one after another, many in one transaction.
 
     A job that raises leaves nothing behind and does not touch its neighbours.
     """
@@ -92,33 +92,38 @@ class Writer:
         return False
 
     def _commit(self, batch: list[_Ticket]) -> None:
+        """Run the jobs in one transaction. One that fails half-way is the exception: then each runs in a transaction of its own."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
-            for ticket in batch:
-                self._run_one(ticket)
-            db.execute("COMMIT")
+            if all(self._leaves_all_or_nothing(ticket) for ticket in batch):
+                db.execute("COMMIT")
+                return
+            db.execute("ROLLBACK")
         except sqlite3.Error as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             reason = explain(error, self._path)
             for ticket in batch:
                 ticket.error = ticket.error or reason
+            return
+        if len(batch) > 1:
+            for ticket in batch:
+                ticket.error = None
+                self._commit([ticket])
 
-    def _run_one(self, ticket: _Ticket) -> None:
-        db = self._db
-        db.execute("SAVEPOINT job")
+    def _leaves_all_or_nothing(self, ticket: _Ticket) -> bool:
+        """Run a job; return False where it failed after it had written something."""
+        before = self._db.total_changes
         try:
-            ticket.result = ticket.job(db)
-        except sqlite3.DatabaseError as error:
-            if not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-                raise  # the disk or the file: it concerns the whole batch
-            db.execute("ROLLBACK TO job")
+            ticket.result = ticket.job(self._db)
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError) as error:
             ticket.error = StoreBug.wrap(error)
+        except sqlite3.Error:
+            raise  # the disk or the file: it concerns the whole batch
         except BaseException as error:  # noqa: BLE001 - handed to whoever asked; the neighbours in the batch go on
-            db.execute("ROLLBACK TO job")
             ticket.error = error if isinstance(error, NanobotError) else StoreBug.wrap(error)
-        db.execute("RELEASE job")
+        return ticket.error is None or self._db.total_changes == before
 
 
 class StoreBug(StoreError):

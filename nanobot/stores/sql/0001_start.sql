@@ -1,9 +1,11 @@
--- A conversation. `tip` is the last message of its live transcript, `last_seq` the highest number given out.
+-- A conversation. `tip` is the last message of its live transcript, `last_seq` the highest number given out,
+-- `tip_tokens` what has been said up to the tip.
 CREATE TABLE session (
   id         INTEGER PRIMARY KEY,
   key        TEXT    NOT NULL UNIQUE,
   tip        INTEGER NOT NULL DEFAULT 0,
   last_seq   INTEGER NOT NULL DEFAULT 0,
+  tip_tokens INTEGER NOT NULL DEFAULT 0,
   created_at REAL    NOT NULL,
   updated_at REAL    NOT NULL
 ) STRICT;
@@ -32,7 +34,7 @@ CREATE TABLE branch (
   PRIMARY KEY (session, first_seq)
 ) WITHOUT ROWID, STRICT;
 
--- `attempt` is the fence, `lost` counts attempts that a crash ended, `joined_to` the turn it steered.
+-- `attempt` is the fence, `lost` counts attempts that a crash ended, `made` the messages that it added, `joined_to` names the turn it steered.
 CREATE TABLE turn (
   n          INTEGER PRIMARY KEY,
   id         TEXT    NOT NULL UNIQUE,
@@ -40,6 +42,7 @@ CREATE TABLE turn (
   status     TEXT    NOT NULL,
   attempt    INTEGER NOT NULL DEFAULT 0,
   lost       INTEGER NOT NULL DEFAULT 0,
+  made       INTEGER NOT NULL DEFAULT 0,
   wish       BLOB    NOT NULL,
   digest     BLOB    NOT NULL,
   dedupe_key TEXT,
@@ -64,6 +67,8 @@ CREATE TABLE dispatch (
   plan     BLOB
 ) STRICT;
 CREATE INDEX dispatch_by_session ON dispatch (session, position);
+CREATE INDEX dispatch_waiting ON dispatch (position) WHERE running = 0;
+CREATE INDEX dispatch_running ON dispatch (turn) WHERE running = 1;
 
 -- Inputs that wait to join a running turn.
 CREATE TABLE steer (

@@ -438,12 +438,31 @@ async def test_many_calls_run_side_by_side(upstream: Upstream, model: OpenAIChat
     assert {call.result()[1].text for call in calls} == {"a"}
 
 
-async def test_cookies_are_not_kept(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_the_message_does_not_wait_for_the_end_of_the_body(upstream: Upstream, model: OpenAIChat) -> None:
+    """The connection is kept meanwhile, for the server to end the answer properly."""
+    gate = Gate()
+    upstream.then(spoken(text("a"), finish(), DONE, gate))
+    assert (await heard(model))[1].text == "a"
+    await heard(model)
+    assert upstream.open_connections == 2
+    gate.open()
+
+
+async def test_a_server_that_does_not_end_the_body_loses_its_connection(upstream: Upstream, model: OpenAIChat) -> None:
+    upstream.then(spoken(text("a"), finish(), DONE, HANG))
+    await heard(model)
+    await upstream.deserted()
+
+
+async def test_cookies_are_not_kept(tmp_path: Path, clock: PausedClock) -> None:
     greeting = streamed(text("a"))
-    upstream.then(Reply(greeting.steps, headers={**greeting.headers, "Set-Cookie": "a=b"}))
-    await heard(model)
-    await heard(model)
-    assert "cookie" not in upstream.requests[1].headers
+    async with Upstream(socket_path=str(tmp_path / "s")) as upstream:
+        model = model_at("http://example.com/v1", clock, socket_path=str(tmp_path / "s"))
+        upstream.then(Reply(greeting.steps, headers={**greeting.headers, "Set-Cookie": "a=b"}))
+        await heard(model)
+        await heard(model)
+        await model.close()
+        assert "cookie" not in upstream.requests[1].headers
 
 
 # Stopping ---------------------------------------------------------------------------------------------------------------
@@ -518,12 +537,15 @@ async def test_an_answer_that_does_not_begin_times_out(upstream: Upstream, hasty
     await upstream.deserted()
 
 
-async def test_an_answer_that_stops_in_the_middle_times_out(upstream: Upstream, hasty: OpenAIChat) -> None:
+async def test_an_answer_that_stops_in_the_middle_times_out(upstream: Upstream, clock: PausedClock) -> None:
+    model = model_at(upstream.url, clock, timeouts=Timeouts(idle_s=0.3))
     upstream.then(streamed(text("a"), HANG))
-    error = await failure(hasty)
+    async with asyncio.timeout(20):
+        error = await failure(model)
     assert isinstance(error, ModelTimeout)
     assert "nothing came for 0.3 s" in error.message
     await upstream.deserted()
+    await model.close()
 
 
 class Ticking:
