@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.ids import Randomness
 from nanobot.core.model import Model
 from nanobot.core.store import Limits
+from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.catalog import ECHO, LOCAL, ModelName, find_in_environment, parse_name, provider_of
 from nanobot.models.echo import EchoModel
@@ -110,14 +111,16 @@ def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str
 class App:
     """The house, running. `door` is its HTTP side; `open_app` makes one."""
 
-    def __init__(self, config: Config, store: SqliteStore, models: Models, clock: Clock, randomness: Randomness) -> None:
+    def __init__(
+        self, config: Config, store: SqliteStore, models: Models, clock: Clock, randomness: Randomness, tools: Sequence[Tool]
+    ) -> None:
         self.config = config
         self.store = store
         self.models = models
         self.clock = clock
         self.randomness = randomness
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
-        toolset = Toolset([current_time(clock), calculate()])
+        toolset = Toolset([current_time(clock), calculate(), *tools])
         agent = Agent(toolset, clock, Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens))
         self.engine = LocalEngine(
             store,
@@ -172,8 +175,9 @@ async def open_app(
     *,
     clock: Clock | None = None,
     randomness: Randomness | None = None,
+    tools: Sequence[Tool] = (),
 ) -> AsyncIterator[App]:
-    """Open the store, start the engine, and hand over the house; take it down in order afterwards.
+    """Open the store, start the engine, and hand over the house; take it down in order afterwards. `tools` are added to the agent's own.
 
     Raises:
         StoreError: the data directory cannot be used.
@@ -182,16 +186,15 @@ async def open_app(
     limits = Limits(max_queue=config.api.max_queue, max_attempts=config.engine.max_attempts, retry_window_s=config.api.retry_window_s)
     store = await open_store(config.data, clock, limits, config.store.synchronous)
     try:
-        app = App(config, store, models, clock, randomness or random.SystemRandom())
-        engine = asyncio.create_task(app.engine.run())
-        try:
-            yield app
-        finally:
-            await app.drain()
-            await app.followers.close()
-            engine.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await engine
+        app = App(config, store, models, clock, randomness or random.SystemRandom(), tools)
+        async with asyncio.TaskGroup() as group:  # an engine that dies takes the house down: nothing is admitted that nobody runs
+            engine = group.create_task(app.engine.run())
+            try:
+                yield app
+            finally:
+                await app.drain()
+                await app.followers.close()
+                engine.cancel()
     finally:
         await models.close()
         await store.close()

@@ -80,6 +80,7 @@ class _Work:
         self._emit = emit
         self._show = show
         self._budget_tokens = agent.budget(turn, model)
+        self._made = made
         self._usage = sum((message.usage or Usage() for message in made), Usage())
         self._steps = sum(1 for message in made if message.role == "assistant")
         self._call_ids = {call.id for message in made for call in message.tool_calls}
@@ -185,8 +186,8 @@ class _Work:
 
     async def _settle_lost_calls(self) -> None:
         """After a restart: run again what may be repeated, say of the rest that nobody knows."""
-        answered = {result.call_id for message in self._history.messages for result in message.tool_results}
-        lost = [call for message in self._history.messages for call in message.tool_calls if call.id in self._call_ids - answered]
+        answered = {result.call_id for message in self._made for result in message.tool_results}
+        lost = [call for message in self._made for call in message.tool_calls if call.id not in answered]
         for call in lost:
             if self._toolset.is_repeatable(call):
                 await self._run_call(call)

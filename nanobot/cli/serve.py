@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -19,6 +19,7 @@ from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
+from nanobot.core.tool import Tool
 
 
 @click.command("serve")
@@ -101,15 +102,15 @@ def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
     return uvloop.Loop
 
 
-async def serve(config: Config, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, then stop in order.
+async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] = ()) -> None:
+    """Serve until SIGTERM or SIGINT, then stop in order. `tools` are added to the agent's own.
 
     Raises:
         ConfigError, StoreError: it cannot start.
     """
     choice = choose_model(config, os.environ)
     models = make_models(config, os.environ, SystemClock())
-    async with open_app(config, models) as app:
+    async with open_app(config, models, tools=tools) as app:
         server = _Server(app)
         server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
         await server.serve(sockets=[listener])

@@ -6,7 +6,7 @@ from itertools import accumulate
 import msgspec
 
 from nanobot.core.errors import ContextOverflow
-from nanobot.core.message import Message, Text, ToolCall, ToolResult, estimate_tokens
+from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult, estimate_tokens
 
 NO_RESULT = "No result was provided for this call."
 _STEPS_A_WINDOW = 4
@@ -70,8 +70,8 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     while position < len(messages):
         message = messages[position]
         position += 1
-        if message.role == "user" and message.parts:
-            whole.append(message)
+        if message.role == "user":
+            whole.extend(_question(message))
         elif message.role == "assistant":
             end = position
             while end < len(messages) and messages[end].role != "assistant":
@@ -93,7 +93,18 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
     if len(said.parts) > 1 or not isinstance(said.parts[0] if said.parts else None, Text):
         results = {result.call_id: result for other in following for result in other.tool_results}
         whole.extend(Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),)) for call in said.tool_calls)
-    whole.extend(other for other in following if other.role == "user" and other.parts)
+    for other in following:
+        if other.role == "user":
+            whole.extend(_question(other))
+
+
+def _question(message: Message) -> tuple[Message, ...]:
+    """Return the user's message without what is empty or not a user's to say; nothing where nothing is left."""
+    parts = message.parts
+    if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
+        return (message,)
+    kept = tuple(part for part in parts if isinstance(part, Image) or (isinstance(part, Text) and part.text))
+    return (Message("user", kept),) if kept else ()
 
 
 def _speech(message: Message) -> Message:

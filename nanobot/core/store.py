@@ -151,6 +151,10 @@ class Store(Protocol):
         """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never ends by itself."""
         ...
 
+    def stop_orders(self) -> None:
+        """Start no more turns: those that wait stay in the queue for the next start."""
+        ...
+
     async def history(self, session_key: str, budget_tokens: int) -> History:
         """Return the newest messages of the live transcript, at least as many as cost `budget_tokens`; reads no more than it returns."""
         ...
@@ -163,7 +167,8 @@ class Store(Protocol):
         """Commit what happened, in order and at once, and tell the followers.
 
         Returns the inputs that joined the turn meanwhile (`steer`), now in the transcript after `facts`. Where there are
-        some, a `TurnEnded("done")` among `facts` is not applied: the turn goes on with them.
+        some, a `TurnEnded("done")` among `facts` is not applied: the turn goes on with them. At an end of another kind they
+        become turns of their own.
 
         Raises:
             StaleAttempt: the claim is over; nothing was written.

@@ -21,6 +21,7 @@ class LocalEngine:
         self._max_running = max_running_turns
         self._turn_timeout_s = turn_timeout_s
         self._runs: dict[str, Run] = {}
+        self._is_draining = False
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -40,6 +41,8 @@ class LocalEngine:
                 run = Run(order, self._store, self._agent, self._models, self._clock, self._turn_timeout_s)
                 self._runs[order.turn.id] = run
                 self._idle.clear()
+                if self._is_draining:
+                    run.stop(None)
                 group.create_task(self._see_through(order.turn.id, run))
 
     async def _see_through(self, turn_id: str, run: Run) -> None:
@@ -51,11 +54,13 @@ class LocalEngine:
                 self._idle.set()
 
     async def drain(self, grace_s: float) -> None:
-        """Let running turns end for `grace_s`, then give the rest back to the store for the next start."""
+        """Start no more turns, let those that run end for `grace_s`, then give the rest back to the store for the next start."""
+        self._store.stop_orders()
         try:
             async with asyncio.timeout(grace_s):
                 await self._idle.wait()
         except TimeoutError:
+            self._is_draining = True
             for run in tuple(self._runs.values()):
                 run.stop(None)
             await self._idle.wait()

@@ -46,9 +46,12 @@ class DirectoryLock:
         except StoreError:
             self._file.close()
             raise
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            self._file.write(f"{os.getpid()}\n")
+            self._file.flush()
+        except OSError as error:
+            raise StoreError(f"cannot write {path} ({error.strerror}): free some space, or name another directory with --data") from error
 
     def _refuse_where_locks_do_not_hold(self, path: Path) -> None:
         """Ask for the same lock once more: where it is given twice, the file system (a network mount) does not lock."""

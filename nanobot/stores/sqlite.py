@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
@@ -21,6 +22,8 @@ from nanobot.stores.lines import Batch, Line, replay
 from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, open_reader, open_writer
 from nanobot.stores.reader import Reader
 from nanobot.stores.writer import Writer
+
+_log = logging.getLogger(__name__)
 
 
 class SqliteStore:
@@ -84,25 +87,32 @@ class SqliteStore:
         )
 
     async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Batch]:
-        line = self._lines.get(turn_id)
-        if line is not None:
+        while (line := self._lines.get(turn_id)) is not None:
             async for batch in line.follow(after):
+                if isinstance(batch[-1][1], TurnEnded) and self._has_parted(turn_id, line):
+                    break
                 yield batch
-            return
+            else:
+                return
+            after = 0
         answer = await self.ended(turn_id)
         if batch := replay(answer.messages, answer.end, after):
             yield batch
 
     async def ended(self, turn_id: str) -> Answer:
-        line = self._lines.get(turn_id)
-        if line is not None:
+        while (line := self._lines.get(turn_id)) is not None:
             while line.end is None:
                 await line.more()
-            return Answer(turn_id, line.messages, line.end)
+            if not self._has_parted(turn_id, line):
+                return Answer(turn_id, line.messages, line.end)
         found = await self._reader.ask(partial(turns.look, turn_id=turn_id))
         if found.end is None:
             raise StoreError(f"turn {turn_id} is shown by no line though it has not ended")
         return Answer(turn_id, found.messages, found.end)
+
+    def _has_parted(self, turn_id: str, line: Line) -> bool:
+        """Whether the turn, shown on another's line so far, has become one of its own."""
+        return turn_id not in line.ids
 
     async def cancel(self, turn_id: str, why: str) -> bool:
         found = await self._reader.ask(partial(turns.look, turn_id=turn_id))
@@ -134,11 +144,26 @@ class SqliteStore:
     async def orders(self, max_running: int) -> AsyncIterator[Order]:
         self._max_running = max_running
         try:
-            await self._writer.do(lambda db: turns.start_next(db, max_running, self._clock.now()), self._hand_out)
+            await self._start_waiting()
             while True:
                 yield await self._orders.get()
         finally:
             self._max_running = 0
+
+    async def _start_waiting(self) -> None:
+        """Start what waits since before this start; while the disk is full, try again."""
+        wait_s = 1.0
+        while True:
+            try:
+                await self._writer.do(lambda db: turns.start_next(db, self._max_running, self._clock.now()), self._hand_out)
+                return
+            except StoreError as error:
+                _log.error("turns that wait cannot be started, next try in %g s: %s", wait_s, error.message)
+            await self._clock.sleep(wait_s)
+            wait_s = min(2 * wait_s, 30.0)
+
+    def stop_orders(self) -> None:
+        self._max_running = 0
 
     def _hand_out(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
@@ -160,6 +185,9 @@ class SqliteStore:
         return turns.append(db, claim, facts, self._max_running, self._clock.now())
 
     def _appended(self, turn_id: str, applied: turns.Applied) -> None:
+        for parted in applied.parted:
+            self._lines[turn_id].ids.remove(parted)
+            self._show_line(parted)
         self._put(turn_id, applied.facts)
         self._hand_out(applied.claims)
 

@@ -38,11 +38,12 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What an append did: the facts that hold, the inputs that joined, the turns that may start now."""
+    """What an append did: the facts that hold, the inputs that joined, the turns that may start now, those that joined no more."""
 
     facts: tuple[Fact, ...]
-    joined: tuple[Message, ...]
-    claims: tuple[Claim, ...]
+    joined: tuple[Message, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    parted: tuple[str, ...] = ()
 
 
 encode_wish = msgspec.json.Encoder().encode
@@ -173,17 +174,31 @@ def append(db: Db, claim: Claim, facts: Sequence[Fact], max_running: int, now: f
     for fact in facts:
         if isinstance(fact, ToolStarted):
             db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (held.n, fact.call.id))
+    if end is not None:
+        _end(db, held, messages, end, now)
+        parted = _part(db, held.n, held.place.session) if joined else ()
+        return Applied(tuple(facts), claims=start_next(db, max_running, now), parted=parted)
     if joined:
         db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
-    if end is not None:  # a turn that failed takes those who joined it along
-        _end(db, held, messages, end, now)
-        return Applied(tuple(facts), (), start_next(db, max_running, now))
     messages += joined
     if messages:
         transcript.append(db, held.place, messages, turn=held.n, is_input=False, now=now)
         transcript.save_place(db, held.place, now)
         db.execute("UPDATE turn SET last_seq = ?, made = made + ? WHERE n = ?", (held.place.last_seq, len(messages), held.n))
-    return Applied((*facts, *(MessageAdded(message) for message in joined)), joined, ())
+    return Applied((*facts, *(MessageAdded(message) for message in joined)), joined)
+
+
+def _part(db: Db, n: int, session: int) -> tuple[str, ...]:
+    """Make turns of their own of those whose input did not get into the turn that they joined; return their ids."""
+    waiting = db.execute(
+        "SELECT s.turn, s.input, t.id FROM steer s JOIN turn t ON t.n = s.turn WHERE s.target = ? ORDER BY s.turn", (n,)
+    ).fetchall()
+    for joined, given, _ in waiting:
+        db.execute("UPDATE turn SET status = 'queued', joined_to = NULL WHERE n = ?", (joined,))
+        plan = encode(Plan(input=_decode_input(given)))
+        db.execute("INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, 0, ?)", (joined, session, plan))
+    db.execute("DELETE FROM steer WHERE target = ?", (n,))
+    return tuple(id_ for _, _, id_ in waiting)
 
 
 def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
@@ -239,9 +254,10 @@ def recover(db: Db, max_attempts: int, now: float) -> None:
             f"the server stopped {times} times while it worked on this turn; it was given up",
             TooManyAttempts.http_status,
         )
-        _end(db, hold(db, id_, attempt), (), TurnEnded("failed", error=error), now)
+        held = hold(db, id_, attempt)
+        _end(db, held, (), TurnEnded("failed", error=error), now)
+        _part(db, held.n, held.place.session)
         db.execute("UPDATE turn SET lost = ? WHERE id = ?", (times, id_))
-        db.execute("DELETE FROM steer WHERE target = (SELECT n FROM turn WHERE id = ?)", (id_,))
     db.execute("UPDATE dispatch SET running = 0")
 
 

@@ -3,6 +3,7 @@
 import ast
 import math
 import operator
+import warnings
 import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -65,7 +66,7 @@ _BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
 }
 _FUNCTIONS: dict[str, Callable[..., Number]] = {
     "abs": abs,
-    "round": round,
+    "round": lambda number, digits=None: _rounded(number, digits),
     "min": min,
     "max": max,
     "floor": math.floor,
@@ -102,7 +103,10 @@ def evaluate(expression: str) -> str:
         raise ToolError(f"expression of {len(expression)} characters: at most {_MAX_CHARS} are allowed")
     source = expression.strip().replace("^", "**").replace("×", "*").replace("÷", "/").replace("−", "-")
     try:
-        value = _value(ast.parse(source, mode="eval").body)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the parser's advice is for programmers
+            tree = ast.parse(source, mode="eval")
+        value = _value(tree.body)
     except SyntaxError as error:
         raise ToolError(f"{expression!r} is not an arithmetic expression") from error
     except ZeroDivisionError as error:
@@ -141,12 +145,20 @@ def _value(node: ast.expr) -> Number:
 
 
 def _power(base: Number, exponent: Number) -> Number:
-    if isinstance(base, int) and isinstance(exponent, int) and abs(exponent) * max(1, abs(base).bit_length()) > _MAX_BITS:
+    if isinstance(base, int) and isinstance(exponent, int) and abs(exponent) * (abs(base).bit_length() - 1) > _MAX_BITS:
         raise OverflowError
     result = base**exponent
     if isinstance(result, complex):
         raise ValueError("a root of a negative number")
     return result
+
+
+def _rounded(number: Number, digits: Number | None) -> Number:
+    if digits is None:
+        return round(number)
+    if not isinstance(digits, int) or not -400 <= digits <= 400:
+        raise ToolError(f"round to {digits} digits: whole numbers from -400 to 400 are allowed")
+    return round(number, digits)
 
 
 def _factorial(number: Number) -> int:
@@ -163,7 +175,9 @@ def _bounded(number: Number) -> Number:
 
 def _shown(value: Number) -> str:
     if isinstance(value, float):
-        if math.isnan(value) or math.isinf(value):
+        if math.isnan(value):
+            raise ToolError("the expression has no value")
+        if math.isinf(value):
             raise ToolError("the result is too large to work out")
         if value.is_integer() and abs(value) < 1e15:
             return str(int(value))
