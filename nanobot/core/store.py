@@ -122,7 +122,7 @@ class Store(Protocol):
     def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Sequence[tuple[int, Event]]]:
         """Yield what is new as batches of `(cursor, event)`, from past `after` until `TurnEnded`; live where the turn runs, rebuilt where it ended.
 
-        A delta that `after` falls into is yielded from that character on.
+        A delta that `after` falls into is yielded from that character on; the end is yielded even to who has seen it.
 
         Raises:
             TurnNotFound

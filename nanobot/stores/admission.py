@@ -35,12 +35,12 @@ def admit(
     if place is not None:
         known = _find_known(db, place.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, place, turn.session_key, known, max_running, now)
+            return _join_known(db, place, turn.session_key, known, earlier, max_running, now)
     place = place or transcript.open_session(db, turn.session_key, now)
     busy = _busy(db, place.session)
     if busy.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
-    if busy.running_n is not None and turn.when_busy == "steer":
+    if busy.running_n is not None and turn.when_busy == "steer" and busy.running_trace == turn.trace:
         return _steer(db, turn, identity, place, busy, now)
     waiting = busy.waiting - (busy.running_n is not None)
     if waiting >= limits.max_queue:
@@ -84,7 +84,7 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
     return _Known(n, id_, status, outcome, base_tip, (first_seq, last_seq), joined_to)
 
 
-def _join_known(db: Db, place: Place, key: str, known: _Known, max_running: int, now: float) -> Admitted:
+def _join_known(db: Db, place: Place, key: str, known: _Known, earlier: tuple[Message, ...], max_running: int, now: float) -> Admitted:
     """Join the turn that is being resent. One that failed in passing and left nothing behind gets another chance under its old id."""
     admission = Admission(known.id, joined=True)
     end = _decode_end(known.outcome) if known.outcome else None
@@ -92,12 +92,15 @@ def _join_known(db: Db, place: Place, key: str, known: _Known, max_running: int,
         return Admitted(admission, is_live=False)
     if transcript.of_turn(db, place.session, known.n, known.span, inputs=False):
         return Admitted(admission, is_live=False)
-    plan = Plan(input=transcript.of_turn(db, place.session, known.n, known.span, inputs=True))
+    busy = _busy(db, place.session)
+    note, base = _reconcile(db, place, earlier, busy)
+    plan = Plan(transcript.of_turn(db, place.session, known.n, known.span, inputs=True), earlier if note == "imported" else (), base)
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, first_seq = NULL, last_seq = NULL, made = 0 WHERE n = ?",
         (known.n,),
     )
-    started = _dispatch(db, place, known.n, plan, busy=_busy(db, place.session), max_running=max_running, now=now)
+    started = _dispatch(db, place, known.n, plan, busy=busy, max_running=max_running, now=now)
+    admission = Admission(known.id, joined=True, history=note)
     return Admitted(admission, turns.load_claim(db, known.n, key) if started else None)
 
 
@@ -108,16 +111,19 @@ class _Busy(msgspec.Struct, frozen=True):
     """How many turns of a session have not ended, and which of them runs."""
 
     waiting: int
-    running_n: int | None
-    running_id: str | None
+    running_n: int | None = None
+    running_id: str | None = None
+    running_trace: bool = True
 
 
 def _busy(db: Db, session: int) -> _Busy:
     rows = db.execute(
-        "SELECT d.turn, t.id, d.running FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (session,)
+        "SELECT d.turn, t.id, t.wish, d.running FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (session,)
     ).fetchall()
-    n, id_ = next(((n, id_) for n, id_, running in rows if running), (None, None))
-    return _Busy(len(rows), n, id_)
+    for n, id_, wish, running in rows:
+        if running:
+            return _Busy(len(rows), n, id_, turns.decode_wish(wish).trace)
+    return _Busy(len(rows))
 
 
 def _insert(db: Db, turn: Turn, identity: Identity, session: int, status: str, joined_to: int | None, now: float) -> int:

@@ -69,10 +69,12 @@ class Line:
 
 
 def past(events: Batch, after: int) -> Batch:
-    """Return what of `events` lies past the cursor `after`; a delta that it falls into is cut there."""
+    """Return what of `events` lies past the cursor `after`; a delta that it falls into is cut there. The end is always told."""
     kept: list[tuple[int, Event]] = []
     for cursor, event in events:
         if cursor <= after:
+            if isinstance(event, TurnEnded):
+                kept.append((cursor, event))
             continue
         start = cursor - units(event)
         if start < after and isinstance(event, TextDelta | ThinkingDelta):

@@ -47,7 +47,7 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 encode_wish = msgspec.json.Encoder().encode
-_decode_wish = msgspec.json.Decoder(Wish).decode
+decode_wish = msgspec.json.Decoder(Wish).decode
 _decode_plan = msgspec.json.Decoder(Plan).decode
 _decode_input = msgspec.json.Decoder(tuple[Message, ...]).decode
 _decode_end = msgspec.json.Decoder(TurnEnded).decode
@@ -115,7 +115,7 @@ def load_claim(db: Db, n: int, key: str) -> Claim:
         "SELECT id, attempt, wish, session, first_seq, last_seq FROM turn WHERE n = ?", (n,)
     ).fetchone()
     given = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=True)
-    return Claim(to_turn(id_, key, given, _decode_wish(wish)), attempt)
+    return Claim(to_turn(id_, key, given, decode_wish(wish)), attempt)
 
 
 def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
@@ -217,7 +217,7 @@ def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: f
     transcript.append(db, place, messages, turn=held.n, is_input=False, now=now, reply=reply)
     last_seq = place.last_seq
     made = held.made + len(messages)
-    if not _decode_wish(held.wish).trace or (end.outcome == "failed" and not made):
+    if not decode_wish(held.wish).trace or (end.outcome == "failed" and not made):
         transcript.move_tip(db, place, held.base_tip)
     transcript.save_place(db, place, now)
     db.execute(
@@ -280,7 +280,7 @@ class Standing(msgspec.Struct, frozen=True):
 
     @property
     def model(self) -> str | None:
-        return _decode_wish(self.wish).model
+        return decode_wish(self.wish).model
 
 
 def look(db: Db, turn_id: str) -> Standing:
