@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 import msgspec
 
@@ -11,7 +12,7 @@ from nanobot.context.build import build, history_budget, tools_size, with_added
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ContextOverflow, ModelBadAnswer, NanobotError
 from nanobot.core.event import Delta, Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import Message, Text, ToolCall, ToolResult, Usage
+from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model
 from nanobot.core.store import History
 from nanobot.core.turn import Turn
@@ -121,6 +122,7 @@ class _Work:
         """Return the model's next message; an empty one is asked for again, a window that is too small shows less."""
         empty = 0
         overflows = 0
+        thoughts: tuple[Part, ...] = ()
         while True:
             try:
                 message = await self._ask_once(prompt.ANSWER_WAS_EMPTY if empty else "")
@@ -133,7 +135,8 @@ class _Work:
             if message.usage is not None:
                 self._usage += message.usage
             if message.text or message.tool_calls or self._is_meant_empty(message):
-                return message
+                return msgspec.structs.replace(message, parts=thoughts + message.parts) if thoughts else message
+            thoughts += message.parts  # followers have seen them: they belong to the turn's line
             empty += 1
             if empty > self._limits.max_empty:
                 raise ModelBadAnswer(f"{self._model.name} answered nothing, {empty} times")
@@ -175,12 +178,15 @@ class _Work:
             if isinstance(part, ToolCall):
                 if not may_call:
                     continue
-                if part.id in self._call_ids:
-                    part = ToolCall(f"{part.id}-{len(self._call_ids)}", part.name, part.arguments)
-                self._call_ids.add(part.id)
+                part = ToolCall(self._own_id(part.id), part.name, part.arguments)
             parts.append(part)
         kept = tuple(part for part in parts if not isinstance(part, Text) or part.text)
         return msgspec.structs.replace(message, parts=kept, model=message.model or self._model.name)
+
+    def _own_id(self, id_: str) -> str:
+        own = next(own for number in count() if (own := f"{id_}-{number}" if number else id_) not in self._call_ids)
+        self._call_ids.add(own)
+        return own
 
     # Tools ----------------------------------------------------------------------------------------------------------------
 

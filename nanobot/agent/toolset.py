@@ -49,23 +49,27 @@ class Toolset:
         if tool is None:
             raise MalformedCall(f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools) or 'none'}")
         try:
-            return tool, msgspec.json.decode(call.arguments or "{}", type=tool.arguments, strict=False)
+            return tool, msgspec.json.decode(call.arguments.strip() or "{}", type=tool.arguments, strict=False)
         except msgspec.ValidationError as error:
             raise MalformedCall(f"the arguments of {call.name} do not fit: {error}") from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise MalformedCall(f"the arguments of {call.name} are not valid JSON: {error}") from error
 
     async def run(self, call: ToolCall, *, turn_id: str, session_key: str) -> ToolResult:
         """Return the result of the call, whatever happens: a failure is news for the model."""
         try:
             tool, arguments = self.check(call)
-            async with asyncio.timeout(tool.timeout_s):
+        except MalformedCall as error:
+            return ToolResult(call.id, f"Error: {error.message}", is_error=True)
+        limit = asyncio.timeout(tool.timeout_s)
+        try:
+            async with limit:
                 text = await tool.run(arguments, ToolContext(turn_id, session_key, call.id))
         except ToolError as error:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
-        except TimeoutError:
-            return ToolResult(call.id, f"Error: {call.name} did not end within {tool.timeout_s:g} s and was stopped", is_error=True)
-        except Exception:  # noqa: BLE001 - one of the two places: a tool's bug is logged whole and told to the model
+        except Exception:  # noqa: BLE001 - one of the places: a tool's bug is logged whole and told to the model
+            if limit.expired():
+                return ToolResult(call.id, f"Error: {call.name} did not end within {tool.timeout_s:g} s and was stopped", is_error=True)
             _log.exception("tool %s failed in turn %s", call.name, turn_id)
             return ToolResult(call.id, "Error: tool failed", is_error=True)
         return ToolResult(call.id, _bounded(text))

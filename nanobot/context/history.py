@@ -125,8 +125,10 @@ def _speech(message: Message) -> Message:
 
 def _readable(call: ToolCall) -> ToolCall:
     """Return the call with arguments that every provider can parse; malformed ones are shown as what they are."""
+    if not call.arguments.strip():
+        return call
     try:
         msgspec.json.decode(call.arguments, type=dict)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return ToolCall(call.id, call.name, msgspec.json.encode({"malformed": call.arguments}).decode())
     return call

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from http import HTTPStatus
+from itertools import groupby
 from typing import Protocol
 
 from nanobot.agent.loop import Agent
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, StaleAttempt, StoreError, TurnCancelled, TurnTimedOut
 from nanobot.core.event import Delta, Fact, MessageAdded, TextDelta, TurnEnded, TurnError
-from nanobot.core.message import Message, Text, estimate_tokens
+from nanobot.core.message import Message, Part, Text, Thinking, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.store import Claim, Store
 
@@ -40,7 +41,7 @@ class Run:
         self._clock = clock
         self._timeout_s = timeout_s
         self._task: asyncio.Task[None] | None = None
-        self._spoken: list[str] = []
+        self._spoken: list[Delta] = []
         self._why: str | None = None
         self._is_stopped = False
         self._is_ending = False
@@ -122,8 +123,7 @@ class Run:
         return joined
 
     def _show(self, delta: Delta) -> None:
-        if isinstance(delta, TextDelta):
-            self._spoken.append(delta.text)
+        self._spoken.append(delta)
         self._store.show(self._claim, delta)
 
     # Ends that are no answer ----------------------------------------------------------------------------------------------
@@ -141,10 +141,10 @@ class Run:
         if self._why is None:
             await self._give_back()
             return
-        said = "".join(self._spoken)
+        said = _said(self._spoken)
         end = TurnEnded("cancelled", error=TurnError(TurnCancelled.code, self._why, TurnCancelled.http_status))
         if said:
-            await self._end(MessageAdded(Message("assistant", (Text(said),), "incomplete")), end)
+            await self._end(MessageAdded(Message("assistant", said, "incomplete")), end)
         else:
             await self._end(end)
 
@@ -179,3 +179,9 @@ class Run:
                 self._recover_from_stop()
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def _said(deltas: list[Delta]) -> tuple[Part, ...]:
+    """Return what was heard of a message that never came, as its parts."""
+    kinds = ((Text if kind is TextDelta else Thinking, run) for kind, run in groupby(deltas, type))
+    return tuple(part("".join(delta.text for delta in run)) for part, run in kinds)

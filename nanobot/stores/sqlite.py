@@ -24,6 +24,13 @@ from nanobot.stores.reader import Reader
 from nanobot.stores.writer import Writer
 
 _log = logging.getLogger(__name__)
+_STOPPING = TurnEnded(
+    "failed",
+    error=TurnError(
+        ShuttingDown.code, "the server is stopping; the turn goes on when it starts again", ShuttingDown.http_status, retryable=True
+    ),
+)
+"""What followers are told in place of an end when the server stops; nothing of it is stored."""
 
 
 class SqliteStore:
@@ -106,9 +113,9 @@ class SqliteStore:
             if not self._has_parted(turn_id, line):
                 return Answer(turn_id, line.messages, line.end)
         found = await self._reader.ask(partial(turns.look, turn_id=turn_id))
-        if found.end is None:
+        if found.end is None and not self._is_hung_up:
             raise StoreError(f"turn {turn_id} is shown by no line though it has not ended")
-        return Answer(turn_id, found.messages, found.end)
+        return Answer(turn_id, found.messages, found.end or _STOPPING)
 
     def _has_parted(self, turn_id: str, line: Line) -> bool:
         """Whether the turn, shown on another's line so far, has become one of its own."""
@@ -208,14 +215,19 @@ class SqliteStore:
         return await self._reader.ask(partial(catalogue.messages, key=session_key, limit=limit, after_seq=after_seq))
 
     async def delete_session(self, session_key: str) -> int:
-        deleted = await self._writer.do(partial(catalogue.delete, key=session_key), self._deleted)
+        deleted, _ = await self._writer.do(partial(self._delete, key=session_key), self._deleted)
         return deleted.messages
 
-    def _deleted(self, deleted: catalogue.Deleted) -> None:
+    def _delete(self, db: sqlite3.Connection, *, key: str) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
+        return catalogue.delete(db, key=key), turns.start_next(db, self._max_running, self._clock.now())
+
+    def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
+        deleted, claims = result
         for turn_id in deleted.live:
             self._orders.put_nowait(Cancel(turn_id, "its session was deleted"))
             error = TurnError(SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status)
             self._put(turn_id, (TurnEnded("cancelled", error=error),))
+        self._hand_out(claims)
 
     # The house ------------------------------------------------------------------------------------------------------------
 
@@ -227,11 +239,8 @@ class SqliteStore:
 
     def hang_up(self) -> None:
         self._is_hung_up = True
-        error = TurnError(
-            ShuttingDown.code, "the server is stopping; the turn goes on when it starts again", ShuttingDown.http_status, retryable=True
-        )
         for line in set(self._lines.values()):
-            line.put((TurnEnded("failed", error=error),))
+            line.put((_STOPPING,))
         self._lines.clear()
 
     async def close(self) -> None:

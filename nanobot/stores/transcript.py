@@ -181,11 +181,11 @@ def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[Histo
     ]
     if not candidates:
         return "ignored", None
-    if place.tip in candidates:
-        return "matched", None
     asked = next((message.text for message in reversed(earlier) if message.role == "user"), None)
-    best = next((seq for seq in candidates if _question_before(db, place.session, seq) == asked), candidates[0])
-    return "rewound", best
+    answering = [seq for seq in candidates if _question_before(db, place.session, seq) == asked] or candidates
+    if place.tip in answering:
+        return "matched", None
+    return "rewound", answering[0]
 
 
 def _question_before(db: Db, session: int, seq: int) -> str | None:

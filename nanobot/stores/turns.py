@@ -210,14 +210,15 @@ def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: f
     """Close the turn: its last messages, its outcome, and the tip where it leaves the transcript as it was."""
     place = held.place
     reply = None
-    if end.outcome == "done" and messages:
+    is_traced = decode_wish(held.wish).trace
+    if end.outcome != "failed" and messages and is_traced:
         span = (held.first_seq, place.last_seq)
         before = transcript.of_turn(db, place.session, held.n, span, inputs=False) if held.made else ()
         reply = reply_text((*before, *messages))
     transcript.append(db, place, messages, turn=held.n, is_input=False, now=now, reply=reply)
     last_seq = place.last_seq
     made = held.made + len(messages)
-    if not decode_wish(held.wish).trace or (end.outcome == "failed" and not made):
+    if not is_traced or (end.outcome == "failed" and not made):
         transcript.move_tip(db, place, held.base_tip)
     transcript.save_place(db, place, now)
     db.execute(
