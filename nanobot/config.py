@@ -79,6 +79,8 @@ class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is logged, to stderr."""
+
     level: Literal["debug", "info", "warning", "error"] = "warning"
 
 

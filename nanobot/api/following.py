@@ -11,7 +11,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.store import Store
 
-_WATCH_AFTER_S = 0.02
+_WATCH_AFTER_S = 0.1
 """Watching takes a task; a turn that is over sooner than this does not need one."""
 
 

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Router
+from starlette.types import Message, Receive, Scope, Send
 
 from nanobot.api.errors import failure
 from nanobot.core.clock import Clock
@@ -29,8 +30,9 @@ class Access(msgspec.Struct, frozen=True):
 class Guard:
     """The outermost part of the door; nothing that happens behind it leaves the server as anything but an answer."""
 
-    def __init__(self, app: ASGIApp, access: Access, clock: Clock, randomness: Randomness) -> None:
+    def __init__(self, app: Router, access: Access, clock: Clock, randomness: Randomness) -> None:
         self._app = app
+        self.routes = app.routes
         self._access = access
         self._key = access.key.encode() if access.key else None
         self._clock = clock

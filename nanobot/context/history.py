@@ -67,10 +67,14 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """
     whole: list[Message] = []
     position = 0
+    is_cut = False
     while position < len(messages):
         message = messages[position]
         position += 1
-        if message.role == "user":
+        parts = message.parts
+        if len(parts) == 1 and type(parts[0]) is Text and parts[0].text and message.role != "tool" and not is_cut:
+            whole.append(message)  # most messages are one text
+        elif message.role == "user":
             whole.extend(_question(message))
         elif message.role == "assistant":
             end = position
@@ -78,6 +82,7 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
                 end += 1
             _add_step(whole, message, messages[position:end])
             position = end
+        is_cut = message.stop_reason == "length"
     return tuple(whole)
 
 
@@ -90,9 +95,8 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
             whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
         else:
             whole.append(said)
-    if len(said.parts) > 1 or not isinstance(said.parts[0] if said.parts else None, Text):
-        results = {result.call_id: result for other in following for result in other.tool_results}
-        whole.extend(Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),)) for call in said.tool_calls)
+    results = {result.call_id: result for other in following for result in other.tool_results}
+    whole.extend(Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),)) for call in said.tool_calls)
     for other in following:
         if other.role == "user":
             whole.extend(_question(other))

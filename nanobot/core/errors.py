@@ -74,7 +74,7 @@ class HeadTooLarge(NanobotError):
 
 
 class SlowRequest(NanobotError):
-    code, http_status, type = "request_timeout", 408, "invalid_request_error"
+    code, http_status, type, retryable = "request_timeout", 408, "invalid_request_error", True
 
 
 class ModelNotFound(NanobotError):
@@ -207,11 +207,11 @@ class StoreLocked(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    code = "store_corrupt"
+    code, retryable = "store_corrupt", False
 
 
 class StoreTooNew(StoreError):
-    code = "store_too_new"
+    code, retryable = "store_too_new", False
 
 
 class StaleAttempt(StoreError):

@@ -44,6 +44,7 @@ class Run:
         self._spoken: list[Delta] = []
         self._why: str | None = None
         self._is_stopped = False
+        self._is_interrupted = False
         self._is_ending = False
         self._commits = 0
 
@@ -70,7 +71,8 @@ class Run:
         """
         if not self._is_stopped or self._commits or self._task is None:
             return
-        if not self._is_ending or self._why is None:
+        if not self._is_interrupted or (self._is_ending and self._why is None):
+            self._is_interrupted = True
             self._task.cancel()
 
     async def __call__(self) -> None:
@@ -159,7 +161,7 @@ class Run:
 
         Only the server's own end is not held up: the turn is then taken up at the next start.
         """
-        self._is_ending = True
+        self._is_ending = self._is_interrupted = True
         wait_s = 0.5
         while True:
             try:

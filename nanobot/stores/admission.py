@@ -8,10 +8,10 @@ from nanobot.core.errors import IdempotencyMismatch, QueueFull, SessionBusy
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Admission, Cancel, Claim, HistoryNote, Limits
-from nanobot.core.turn import Identity, Turn
+from nanobot.core.turn import Identity, Status, Turn
 from nanobot.stores import transcript, turns
 from nanobot.stores.transcript import Place
-from nanobot.stores.turns import Plan, Wish
+from nanobot.stores.turns import Plan, Span, Wish
 
 Db = sqlite3.Connection
 _decode_end = msgspec.json.Decoder(TurnEnded).decode
@@ -31,23 +31,57 @@ def admit(
     db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], *, limits: Limits, max_running: int, now: float
 ) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.store.Store.admit`."""
-    place = transcript.find_place(db, turn.session_key)
-    if place is not None:
+    place, crowd = _look_around(db, turn.session_key)
+    if place is None:
+        place = transcript.open_session(db, turn.session_key, now)
+    elif identity.dedupe_key is not None or identity.is_retry:
         known = _find_known(db, place.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, place, turn.session_key, known, earlier, max_running, now)
-    place = place or transcript.open_session(db, turn.session_key, now)
-    busy = _busy(db, place.session)
-    if busy.waiting and turn.when_busy == "reject":
+            return _join_known(db, place, turn.session_key, known, earlier, crowd, max_running, now)
+    if crowd.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
-    if busy.running_n is not None and turn.when_busy == "steer" and busy.running_trace == turn.trace:
-        return _steer(db, turn, identity, place, busy, now)
-    waiting = busy.waiting - (busy.running_n is not None)
+    if crowd.running_n is not None and turn.when_busy == "steer" and crowd.running_trace == turn.trace:
+        return _steer(db, turn, identity, place, crowd, now)
+    waiting = crowd.waiting - (crowd.running_n is not None)
     if waiting >= limits.max_queue:
         raise QueueFull(
             f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some have ended", retry_after_s=1
         )
-    return _enqueue(db, turn, identity, earlier, place, busy, max_running, now)
+    return _take(db, turn, identity, earlier, place, crowd, max_running, now)
+
+
+class _Crowd(msgspec.Struct, frozen=True):
+    """What has not ended: turns of this session (and which of them runs), and how many turns run in all."""
+
+    waiting: int = 0
+    running_in_all: int = 0
+    running_n: int | None = None
+    running_id: str | None = None
+    running_trace: bool = True
+
+    def has_room(self, max_running: int) -> bool:
+        """Whether a turn of this session may start now."""
+        return not self.waiting and self.running_in_all < max_running
+
+
+def _look_around(db: Db, key: str) -> tuple[Place | None, _Crowd]:
+    session, tip, last_seq, tokens, waiting, running_in_all = db.execute(
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
+        " FROM (SELECT count(*) AS n FROM dispatch INDEXED BY dispatch_running WHERE running = 1) r LEFT JOIN session s ON s.key = ?",
+        (key,),
+    ).fetchone()
+    if session is None:
+        return None, _Crowd(0, running_in_all)
+    place = Place(session, tip, last_seq, tokens)
+    if not waiting:
+        return place, _Crowd(0, running_in_all)
+    found = db.execute(
+        "SELECT t.n, t.id, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1", (session,)
+    ).fetchone()
+    if found is None:
+        return place, _Crowd(waiting, running_in_all)
+    n, id_, wish = found
+    return place, _Crowd(waiting, running_in_all, n, id_, turns.decode_wish(wish).trace)
 
 
 # A turn that was sent before ---------------------------------------------------------------------------------------------
@@ -84,7 +118,9 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
     return _Known(n, id_, status, outcome, base_tip, (first_seq, last_seq), joined_to)
 
 
-def _join_known(db: Db, place: Place, key: str, known: _Known, earlier: tuple[Message, ...], max_running: int, now: float) -> Admitted:
+def _join_known(
+    db: Db, place: Place, key: str, known: _Known, earlier: tuple[Message, ...], crowd: _Crowd, max_running: int, now: float
+) -> Admitted:
     """Join the turn that is being resent. One that failed in passing and left nothing behind gets another chance under its old id."""
     admission = Admission(known.id, joined=True)
     end = _decode_end(known.outcome) if known.outcome else None
@@ -92,83 +128,81 @@ def _join_known(db: Db, place: Place, key: str, known: _Known, earlier: tuple[Me
         return Admitted(admission, is_live=False)
     if transcript.of_turn(db, place.session, known.n, known.span, inputs=False):
         return Admitted(admission, is_live=False)
-    busy = _busy(db, place.session)
-    note, base = _reconcile(db, place, earlier, busy)
+    note, base = _reconcile(db, place, earlier, crowd)
     plan = Plan(transcript.of_turn(db, place.session, known.n, known.span, inputs=True), earlier if note == "imported" else (), base)
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, first_seq = NULL, last_seq = NULL, made = 0 WHERE n = ?",
         (known.n,),
     )
-    started = _dispatch(db, place, known.n, plan, busy=busy, max_running=max_running, now=now)
+    is_started = crowd.has_room(max_running)
+    _dispatch(db, place, known.n, plan, is_started=is_started)
+    if is_started:
+        turns.start(db, place, known.n, plan, now)
     admission = Admission(known.id, joined=True, history=note)
-    return Admitted(admission, turns.load_claim(db, known.n, key) if started else None)
+    return Admitted(admission, turns.load_claim(db, known.n, key) if is_started else None)
 
 
 # A turn that is new --------------------------------------------------------------------------------------------------------
 
 
-class _Busy(msgspec.Struct, frozen=True):
-    """How many turns of a session have not ended, and which of them runs."""
+def _take(
+    db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], place: Place, crowd: _Crowd, max_running: int, now: float
+) -> Admitted:
+    """Start the turn now where nothing stands before it, else put it in the queue."""
+    note, base = _reconcile(db, place, earlier, crowd)
+    plan = Plan(turn.input, earlier if note == "imported" else (), base)
+    is_started = crowd.has_room(max_running)
+    if is_started:
+        n = _insert(db, turn, identity, place.session, "running", now, span=turns.span_of(place, plan))
+        turns.put_input(db, place, n, plan, now)
+    else:
+        n = _insert(db, turn, identity, place.session, "queued", now)
+    _dispatch(db, place, n, plan, is_started=is_started)
+    cancel = None
+    if turn.when_busy == "interrupt" and crowd.running_id is not None:
+        cancel = Cancel(crowd.running_id, "a later message of this session took its place")
+    return Admitted(Admission(turn.id, joined=False, history=note), Claim(turn, 1) if is_started else None, cancel)
 
-    waiting: int
-    running_n: int | None = None
-    running_id: str | None = None
-    running_trace: bool = True
+
+def _steer(db: Db, turn: Turn, identity: Identity, place: Place, crowd: _Crowd, now: float) -> Admitted:
+    n = _insert(db, turn, identity, place.session, "joined", now, joined_to=crowd.running_n)
+    db.execute("INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)", (n, crowd.running_n, turns.encode(turn.input)))
+    return Admitted(Admission(turn.id, joined=False), shown_as=crowd.running_id)
 
 
-def _busy(db: Db, session: int) -> _Busy:
-    rows = db.execute(
-        "SELECT d.turn, t.id, t.wish, d.running FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (session,)
-    ).fetchall()
-    for n, id_, wish, running in rows:
-        if running:
-            return _Busy(len(rows), n, id_, turns.decode_wish(wish).trace)
-    return _Busy(len(rows))
-
-
-def _insert(db: Db, turn: Turn, identity: Identity, session: int, status: str, joined_to: int | None, now: float) -> int:
+def _insert(
+    db: Db,
+    turn: Turn,
+    identity: Identity,
+    session: int,
+    status: Status,
+    now: float,
+    *,
+    span: Span | None = None,
+    joined_to: int | None = None,
+) -> int:
+    """Insert the turn's row; with a `span`, as one that its first attempt runs. Return its number."""
     wish = Wish(turn.origin, turn.model, turn.instructions, turn.sampling, turn.trace)
+    started = (1, now, span.base_tip, span.first_seq, span.last_seq) if span else (0, None, None, None, None)
     cursor = db.execute(
-        "INSERT INTO turn (id, session, status, wish, digest, dedupe_key, joined_to, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (turn.id, session, status, turns.encode_wish(wish), identity.digest, identity.dedupe_key, joined_to, now),
+        "INSERT INTO turn (id, session, status, wish, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (turn.id, session, status, turns.encode_wish(wish), identity.digest, identity.dedupe_key, joined_to, now, *started),
     )
     return int(cursor.lastrowid or 0)
 
 
-def _steer(db: Db, turn: Turn, identity: Identity, place: Place, busy: _Busy, now: float) -> Admitted:
-    n = _insert(db, turn, identity, place.session, "joined", busy.running_n, now)
-    db.execute("INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)", (n, busy.running_n, turns.encode(turn.input)))
-    return Admitted(Admission(turn.id, joined=False), shown_as=busy.running_id)
+def _dispatch(db: Db, place: Place, n: int, plan: Plan, *, is_started: bool) -> None:
+    """Put the turn at the end of the queue; one that waits leaves there what is to go into the transcript."""
+    left = None if is_started else turns.encode(plan)
+    db.execute("INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, ?, ?)", (n, place.session, is_started, left))
 
 
-def _enqueue(
-    db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], place: Place, busy: _Busy, max_running: int, now: float
-) -> Admitted:
-    note, base = _reconcile(db, place, earlier, busy)
-    n = _insert(db, turn, identity, place.session, "queued", None, now)
-    plan = Plan(turn.input, earlier if note == "imported" else (), base)
-    started = _dispatch(db, place, n, plan, busy=busy, max_running=max_running, now=now)
-    cancel = None
-    if turn.when_busy == "interrupt" and busy.running_id is not None:
-        cancel = Cancel(busy.running_id, "a later message of this session took its place")
-    return Admitted(Admission(turn.id, joined=False, history=note), Claim(turn, 1) if started else None, cancel)
-
-
-def _reconcile(db: Db, place: Place, earlier: tuple[Message, ...], busy: _Busy) -> tuple[HistoryNote, int | None]:
+def _reconcile(db: Db, place: Place, earlier: tuple[Message, ...], crowd: _Crowd) -> tuple[HistoryNote, int | None]:
     """While a turn runs, a client cannot hold its reply yet: what it holds as the newest is no wish to rewind."""
     note, base = transcript.reconcile(db, place, earlier)
-    if note == "imported" and busy.waiting:
+    if note == "imported" and crowd.waiting:
         return "ignored", None
-    if base is not None and busy.waiting and not transcript.reply_after(db, place, base):
+    if base is not None and crowd.waiting and not transcript.reply_after(db, place, base):
         return "matched", None
     return note, base
-
-
-def _dispatch(db: Db, place: Place, n: int, plan: Plan, *, busy: _Busy, max_running: int, now: float) -> bool:
-    """Start the turn now where nothing stands before it, else put it in the queue; return whether it was started."""
-    if busy.waiting or turns.running(db) >= max_running:
-        db.execute("INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, 0, ?)", (n, place.session, turns.encode(plan)))
-        return False
-    db.execute("INSERT INTO dispatch (turn, session, running) VALUES (?, ?, 1)", (n, place.session))
-    turns.start(db, place, n, plan, now)
-    return True

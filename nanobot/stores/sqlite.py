@@ -277,7 +277,7 @@ def _history(db: sqlite3.Connection, key: str, budget_tokens: int) -> History:
     place = transcript.find_place(db, key)
     if place is None:
         return History(())
-    return transcript.window(db, place.session, place.tip, budget_tokens)
+    return transcript.window(db, place, budget_tokens)
 
 
 async def open_store(directory: Path, clock: Clock, limits: Limits | None = None, synchronous: Synchronous = "full") -> SqliteStore:

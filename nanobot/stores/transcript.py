@@ -104,27 +104,32 @@ def _stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
         last = parent
 
 
-def window(db: Db, session: int, tip: int, budget_tokens: int) -> History:
-    """Return the newest messages up to `tip`: the fewest that cost at least `budget_tokens`, all where there are not so many."""
+def window(db: Db, place: Place, budget_tokens: int) -> History:
+    """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where there are not so many.
+
+    Few statements whatever the size: between two rows SQLite's driver gives other threads a turn, and they take it.
+    """
+    floor = place.tokens - budget_tokens
     bodies: list[bytes] = []
     ends: list[int] = []
     skipped = 0
-    for first, last in _stretches(db, session, tip):
-        rows = db.execute(
-            "SELECT body, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
-        )
-        for body, tokens in rows:
-            if ends and tokens <= ends[0] - budget_tokens:
-                skipped = tokens
-                break
-            bodies.append(body)
-            ends.append(tokens)
-        rows.close()
-        if skipped:
+    for first, last in _stretches(db, place.session, place.tip):
+        found = db.execute(
+            "SELECT seq, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND tokens <= ? ORDER BY seq DESC LIMIT 1",
+            (place.session, first, last, floor),
+        ).fetchone()
+        seq, skipped = found or (first - 1, 0)
+        if seq < last:
+            joined, tokens = db.execute(
+                "SELECT CAST(group_concat(body, ',') AS BLOB), group_concat(tokens, ',')"
+                " FROM (SELECT body, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq)",
+                (place.session, seq + 1, last),
+            ).fetchone()
+            bodies.append(joined)
+            ends[:0] = map(int, tokens.split(","))
+        if found:
             break
-    bodies.reverse()
-    ends.reverse()
-    return History(_decode_all(b"[%b]" % b",".join(bodies)), skipped, tuple(ends))
+    return History(_decode_all(b"[%b]" % b",".join(reversed(bodies))), skipped, tuple(ends))
 
 
 def page(db: Db, session: int, tip: int, *, limit: int, after_seq: int) -> tuple[Row, ...]:

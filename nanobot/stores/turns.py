@@ -57,23 +57,32 @@ encode = msgspec.json.Encoder().encode
 # Starting ----------------------------------------------------------------------------------------------------------------
 
 
-def running(db: Db) -> int:
-    """Return how many turns are running."""
-    (number,) = db.execute("SELECT count(*) FROM dispatch INDEXED BY dispatch_running WHERE running = 1").fetchone()
-    return int(number)
+class Span(msgspec.Struct, frozen=True):
+    """Where a turn's input will stand: the tip before it, its first and its last seq."""
+
+    base_tip: int
+    first_seq: int
+    last_seq: int
 
 
-def put_input(db: Db, place: Place, n: int, plan: Plan, now: float) -> tuple[int, int]:
-    """Put a turn's input into the transcript; return the tip before it and its first seq."""
-    base_tip = place.tip
+def span_of(place: Place, plan: Plan) -> Span:
+    """Return where the turn's input will stand in the transcript."""
+    first_seq = place.last_seq + 1 + (len(plan.earlier) if _imports(place, plan) else 0)
+    return Span(place.tip, first_seq, first_seq + len(plan.input) - 1)
+
+
+def _imports(place: Place, plan: Plan) -> bool:
+    return bool(plan.earlier) and place.tip == 0
+
+
+def put_input(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
+    """Put a turn's input into the transcript, where `span_of` said."""
     if plan.base is not None:
         transcript.move_tip(db, place, plan.base)
-    if plan.earlier and place.tip == 0:
+    if _imports(place, plan):
         transcript.append(db, place, plan.earlier, turn=None, is_input=True, now=now)
-    first_seq = place.last_seq + 1
     transcript.append(db, place, plan.input, turn=n, is_input=True, now=now)
     transcript.save_place(db, place, now)
-    return base_tip, first_seq
 
 
 def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
@@ -81,18 +90,18 @@ def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
     if not plan.input:
         db.execute("UPDATE turn SET status = 'running', attempt = attempt + 1 WHERE n = ?", (n,))
         return
-    base_tip, first_seq = put_input(db, place, n, plan, now)
+    span = span_of(place, plan)
+    put_input(db, place, n, plan, now)
     db.execute(
         "UPDATE turn SET status = 'running', attempt = attempt + 1, started_at = ?, base_tip = ?, first_seq = ?, last_seq = ? WHERE n = ?",
-        (now, base_tip, first_seq, place.last_seq, n),
+        (now, span.base_tip, span.first_seq, span.last_seq, n),
     )
 
 
 def start_next(db: Db, max_running: int, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as there is room for: the oldest of each session that is not running one."""
-    if db.execute("SELECT 1 FROM dispatch INDEXED BY dispatch_waiting WHERE running = 0 LIMIT 1").fetchone() is None:
-        return ()
-    room = max_running - running(db)
+    (running,) = db.execute("SELECT count(*) FROM dispatch INDEXED BY dispatch_running WHERE running = 1").fetchone()
+    room = max_running - running
     if room <= 0:
         return ()
     waiting = db.execute(
@@ -142,6 +151,8 @@ class Held(msgspec.Struct, frozen=True):
     base_tip: int
     first_seq: int
     made: int
+    has_joiners: bool
+    has_waiters: bool
     place: Place
 
 
@@ -152,20 +163,21 @@ def hold(db: Db, turn_id: str, attempt: int) -> Held:
         StaleAttempt
     """
     found = db.execute(
-        "SELECT t.n, t.wish, t.base_tip, t.first_seq, t.made, s.id, s.tip, s.last_seq, s.tip_tokens FROM turn t"
-        " JOIN session s ON s.id = t.session WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
+        "SELECT t.n, t.wish, t.base_tip, t.first_seq, t.made, EXISTS (SELECT 1 FROM steer WHERE target = t.n),"
+        " EXISTS (SELECT 1 FROM dispatch INDEXED BY dispatch_waiting WHERE running = 0),"
+        " s.id, s.tip, s.last_seq, s.tip_tokens FROM turn t JOIN session s ON s.id = t.session WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
     ).fetchone()
     if found is None:
         raise StaleAttempt(f"attempt {attempt} at {turn_id} is over")
-    n, wish, base_tip, first_seq, made, *place = found
-    return Held(n, wish, base_tip, first_seq, made, Place(*place))
+    n, wish, base_tip, first_seq, made, has_joiners, has_waiters, *place = found
+    return Held(n, wish, base_tip, first_seq, made, bool(has_joiners), bool(has_waiters), Place(*place))
 
 
 def append(db: Db, claim: Claim, facts: Sequence[Fact], max_running: int, now: float) -> Applied:
     """Write what happened in the attempt; see `core.store.Store.append`."""
     held = hold(db, claim.turn.id, claim.attempt)
-    joined = _waiting_to_join(db, held.n)
+    joined = _waiting_to_join(db, held.n) if held.has_joiners else ()
     end = next((fact for fact in facts if isinstance(fact, TurnEnded)), None)
     if joined and end is not None and end.outcome == "done":
         facts = [fact for fact in facts if fact is not end]
@@ -177,7 +189,8 @@ def append(db: Db, claim: Claim, facts: Sequence[Fact], max_running: int, now: f
     if end is not None:
         _end(db, held, messages, end, now)
         parted = _part(db, held.n, held.place.session) if joined else ()
-        return Applied(tuple(facts), claims=start_next(db, max_running, now), parted=parted)
+        claims = start_next(db, max_running, now) if held.has_waiters or parted else ()
+        return Applied(tuple(facts), claims=claims, parted=parted)
     if joined:
         db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
     messages += joined

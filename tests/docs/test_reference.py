@@ -1,0 +1,145 @@
+"""The documentation names everything there is, and nothing that is not."""
+
+import random
+import re
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+from starlette.routing import Route
+
+from nanobot import config
+from nanobot.agent import toolset
+from nanobot.api.chat import ChatSettings
+from nanobot.api.following import Followers
+from nanobot.api.guard import Access, Guard
+from nanobot.api.server import build_door
+from nanobot.cli.main import COMMANDS, nanobot
+from nanobot.core import errors
+from nanobot.core.clock import SystemClock
+from nanobot.core.errors import NanobotError
+from nanobot.models.catalog import PROVIDERS
+from nanobot.stores.sqlite import SqliteStore
+from nanobot.stores.writer import StoreBug
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def read(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def tree(root: type[NanobotError]) -> set[type[NanobotError]]:
+    return {root}.union(*(tree(child) for child in root.__subclasses__()))
+
+
+def routes() -> list[Route]:
+    store = SqliteStore.__new__(SqliteStore)  # only shown to the door, never asked
+
+    async def check() -> None: ...
+
+    door = build_door(
+        store,
+        Followers(store, SystemClock(), 0),
+        SystemClock(),
+        random.Random(0),
+        access=Access(None),
+        settings=ChatSettings(),
+        check_model=check,
+    )
+    assert isinstance(door, Guard)
+    return [route for route in door.routes if isinstance(route, Route)]
+
+
+def test_every_route_is_described_with_its_method() -> None:
+    text = read("api.md")
+    for route in routes():
+        for method in (route.methods or set()) - {"HEAD"}:
+            assert f"{method} {route.path.replace(':path', '')}" in text, f"docs/api.md does not describe {method} {route.path}"
+
+
+def test_every_route_described_exists() -> None:
+    known = {f"{method} {route.path.replace(':path', '')}" for route in routes() for method in route.methods or set()}
+    for described in re.findall(r"`((?:GET|POST|DELETE|PUT) /[^`]*)`", read("api.md")):
+        assert described in known, f"docs/api.md describes {described}, which does not exist"
+
+
+def settings() -> dict[str, object]:
+    found: dict[str, object] = {}
+    for table in msgspec.structs.fields(config.Config):
+        if table.name != "models":
+            found |= {f"{table.name}.{setting.name}": setting.default for setting in msgspec.structs.fields(table.type)}
+    return found
+
+
+def shown(default: object) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, float):
+        return f"`{default:g}`"
+    return "`[]`" if default == () else f"`{default}`"
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    text = read("settings.md")
+    for name, default in settings().items():
+        assert f"| `{name}` | {shown(default)} |" in text, f"docs/settings.md lacks {name} with its default {shown(default)}"
+
+
+def test_every_setting_listed_exists() -> None:
+    listed = re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", read("settings.md"), re.MULTILINE)
+    assert listed and set(listed) <= set(settings())
+
+
+def test_every_provider_is_listed_with_its_key() -> None:
+    text = read("settings.md")
+    for provider in PROVIDERS:
+        key = f"`{provider.key_variable}`" if provider.key_variable else "none"
+        assert re.search(rf"\| `{provider.name}:` \| {re.escape(provider.base_url)}[^|]* \| {key} \|", text), provider.name
+
+
+def test_every_error_code_is_listed_with_its_status() -> None:
+    text = read("errors.md")
+    for error in tree(NanobotError) - {StoreBug}:
+        if error in (errors.ConfigError, errors.ToolError, errors.StaleAttempt, toolset.MalformedCall):
+            assert f"`{error.code}`" in text
+        else:
+            assert re.search(rf"\| `{error.code}` \| {error.http_status} \|", text), (
+                f"docs/errors.md lacks {error.code} with {error.http_status}"
+            )
+
+
+def test_every_error_code_listed_exists() -> None:
+    known = {error.code for error in tree(NanobotError)}
+    for code in re.findall(r"^\| `([a-z_]+)`", read("errors.md"), re.MULTILINE):
+        assert code in known, f"docs/errors.md lists {code}, which does not exist"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_described_with_its_options(name: str) -> None:
+    text = read("commands.md")
+    assert f"## `nanobot {name}" in text
+    section = text.split(f"## `nanobot {name}", 1)[1].split("\n## ", 1)[0]
+    command = nanobot.get_command(click.Context(nanobot), name)
+    assert command is not None
+    inner = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    for each in inner:
+        for parameter in each.params:
+            for option in parameter.opts if isinstance(parameter, click.Option) else []:
+                assert f"`{option}" in section or f" {option}" in section, f"docs/commands.md does not describe {option} of {each.name}"
+
+
+def test_every_link_of_the_documentation_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_the_events_of_a_stream_are_named_as_they_are_sent() -> None:
+    source = (ROOT / "nanobot" / "api" / "chunks.py").read_text(encoding="utf-8")
+    sent = set(re.findall(r'b"(tool_[a-z]+)"', source))
+    assert sent and all(f"`{name}`" in read("api.md") for name in sent)
