@@ -43,6 +43,11 @@ class Agent:
         self._settings = settings
         self._tools_tokens = tools_size(toolset.specs)
 
+    @property
+    def window_tokens(self) -> int:
+        """The most history that any turn may want to see."""
+        return self._settings.window_tokens
+
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn will want to see."""
         return history_budget(model.context_tokens, self._settings.window_tokens, turn, self._tools_tokens)

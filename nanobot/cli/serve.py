@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import socket
@@ -143,6 +144,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.when_listening()
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
+        gc.set_threshold(20_000, 20, 20)
         self._warming = asyncio.create_task(self._nanobot.models.warm())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -36,11 +36,24 @@ class Admission(msgspec.Struct, frozen=True):
     history: HistoryNote = "new"
 
 
+class History(msgspec.Struct, frozen=True):
+    """The newest part of a live transcript, oldest message first.
+
+    `skipped_tokens` estimates all that came before it; `ends` gives for each message the estimate up to its end, counted from
+    the conversation's start.
+    """
+
+    messages: tuple[Message, ...]
+    skipped_tokens: int = 0
+    ends: tuple[int, ...] = ()
+
+
 class Claim(msgspec.Struct, frozen=True):
-    """A turn that this engine is to run now, as attempt number `attempt`; its input is in the transcript."""
+    """A turn that this engine is to run now, as attempt number `attempt`; its input is in the transcript, at the end of `history`."""
 
     turn: Turn
     attempt: int
+    history: History | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True):
@@ -61,18 +74,6 @@ class Row(msgspec.Struct, frozen=True):
     message: Message
     total_tokens: int
     created_at: float
-
-
-class History(msgspec.Struct, frozen=True):
-    """The newest part of a live transcript, oldest message first.
-
-    `skipped_tokens` estimates all that came before it; `ends` gives for each message the estimate up to its end, counted from
-    the conversation's start.
-    """
-
-    messages: tuple[Message, ...]
-    skipped_tokens: int = 0
-    ends: tuple[int, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -147,8 +148,11 @@ class Store(Protocol):
 
     # Engine -------------------------------------------------------------------------------------------------------
 
-    def orders(self, max_running: int) -> AsyncIterator[Order]:
-        """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never ends by itself."""
+    def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Order]:
+        """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never ends by itself.
+
+        With `history_tokens`, each claim brings the history that costs at least so much.
+        """
         ...
 
     def stop_orders(self) -> None:

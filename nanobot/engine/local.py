@@ -33,7 +33,7 @@ class LocalEngine:
     async def run(self) -> None:
         """Take orders until cancelled; then wait for what still runs."""
         async with asyncio.TaskGroup() as group:
-            async for order in self._store.orders(self._max_running):
+            async for order in self._store.orders(self._max_running, self._agent.window_tokens):
                 if isinstance(order, Cancel):
                     if (run := self._runs.get(order.turn_id)) is not None:
                         run.stop(order.why)

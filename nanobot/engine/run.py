@@ -104,11 +104,13 @@ class Run:
         claim, turn = self._claim, self._claim.turn
         model = self._models.get(turn.model)
         made: tuple[Message, ...] = ()
-        budget_tokens = self._agent.budget(turn, model)
+        history = claim.history
         if claim.attempt > 1:  # its own steps must not push its question out of what is loaded
             made = (await self._store.turn(turn.id)).messages
-            budget_tokens += sum(estimate_tokens(message) for message in (*turn.input, *made))
-        history = await self._store.history(turn.session_key, budget_tokens)
+            spent = sum(estimate_tokens(message) for message in (*turn.input, *made))
+            history = await self._store.history(turn.session_key, self._agent.budget(turn, model) + spent)
+        elif history is None:
+            history = await self._store.history(turn.session_key, self._agent.budget(turn, model))
         await self._agent.run(turn, model, history, made=made, emit=self._emit, show=self._show)
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:

@@ -11,7 +11,7 @@ from nanobot.core.store import Admission, Cancel, Claim, HistoryNote, Limits
 from nanobot.core.turn import Identity, Status, Turn
 from nanobot.stores import transcript, turns
 from nanobot.stores.transcript import Place
-from nanobot.stores.turns import Plan, Span, Wish
+from nanobot.stores.turns import Plan, Room, Span, Wish
 
 Db = sqlite3.Connection
 _decode_end = msgspec.json.Decoder(TurnEnded).decode
@@ -27,9 +27,7 @@ class Admitted(msgspec.Struct, frozen=True):
     shown_as: str | None = None
 
 
-def admit(
-    db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], *, limits: Limits, max_running: int, now: float
-) -> Admitted:
+def admit(db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], *, limits: Limits, room: Room, now: float) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.store.Store.admit`."""
     place, crowd = _look_around(db, turn.session_key)
     if place is None:
@@ -37,7 +35,7 @@ def admit(
     elif identity.dedupe_key is not None or identity.is_retry:
         known = _find_known(db, place.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, place, turn.session_key, known, earlier, crowd, max_running, now)
+            return _join_known(db, place, turn.session_key, known, earlier, crowd, room, now)
     if crowd.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     if crowd.running_n is not None and turn.when_busy == "steer" and crowd.running_trace == turn.trace:
@@ -47,7 +45,7 @@ def admit(
         raise QueueFull(
             f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some have ended", retry_after_s=1
         )
-    return _take(db, turn, identity, earlier, place, crowd, max_running, now)
+    return _take(db, turn, identity, earlier, place, crowd, room, now)
 
 
 class _Crowd(msgspec.Struct, frozen=True):
@@ -59,9 +57,9 @@ class _Crowd(msgspec.Struct, frozen=True):
     running_id: str | None = None
     running_trace: bool = True
 
-    def has_room(self, max_running: int) -> bool:
+    def leaves(self, room: Room) -> bool:
         """Whether a turn of this session may start now."""
-        return not self.waiting and self.running_in_all < max_running
+        return not self.waiting and self.running_in_all < room.max_running
 
 
 def _look_around(db: Db, key: str) -> tuple[Place | None, _Crowd]:
@@ -119,7 +117,7 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
 
 
 def _join_known(
-    db: Db, place: Place, key: str, known: _Known, earlier: tuple[Message, ...], crowd: _Crowd, max_running: int, now: float
+    db: Db, place: Place, key: str, known: _Known, earlier: tuple[Message, ...], crowd: _Crowd, room: Room, now: float
 ) -> Admitted:
     """Join the turn that is being resent. One that failed in passing and left nothing behind gets another chance under its old id."""
     admission = Admission(known.id, joined=True)
@@ -134,34 +132,36 @@ def _join_known(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, first_seq = NULL, last_seq = NULL, made = 0 WHERE n = ?",
         (known.n,),
     )
-    is_started = crowd.has_room(max_running)
+    is_started = crowd.leaves(room)
     _dispatch(db, place, known.n, plan, is_started=is_started)
     if is_started:
         turns.start(db, place, known.n, plan, now)
     admission = Admission(known.id, joined=True, history=note)
-    return Admitted(admission, turns.load_claim(db, known.n, key) if is_started else None)
+    return Admitted(admission, turns.load_claim(db, known.n, key, place, room) if is_started else None)
 
 
 # A turn that is new --------------------------------------------------------------------------------------------------------
 
 
 def _take(
-    db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], place: Place, crowd: _Crowd, max_running: int, now: float
+    db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], place: Place, crowd: _Crowd, room: Room, now: float
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
     note, base = _reconcile(db, place, earlier, crowd)
     plan = Plan(turn.input, earlier if note == "imported" else (), base)
-    is_started = crowd.has_room(max_running)
+    is_started = crowd.leaves(room)
+    claim = None
     if is_started:
         n = _insert(db, turn, identity, place.session, "running", now, span=turns.span_of(place, plan))
         turns.put_input(db, place, n, plan, now)
+        claim = Claim(turn, 1, turns.load_history(db, place, room))
     else:
         n = _insert(db, turn, identity, place.session, "queued", now)
     _dispatch(db, place, n, plan, is_started=is_started)
     cancel = None
     if turn.when_busy == "interrupt" and crowd.running_id is not None:
         cancel = Cancel(crowd.running_id, "a later message of this session took its place")
-    return Admitted(Admission(turn.id, joined=False, history=note), Claim(turn, 1) if is_started else None, cancel)
+    return Admitted(Admission(turn.id, joined=False, history=note), claim, cancel)
 
 
 def _steer(db: Db, turn: Turn, identity: Identity, place: Place, crowd: _Crowd, now: float) -> Admitted:

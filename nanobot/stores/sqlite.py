@@ -21,6 +21,7 @@ from nanobot.stores import admission, catalogue, transcript, turns
 from nanobot.stores.lines import Batch, Line, replay
 from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, open_reader, open_writer
 from nanobot.stores.reader import Reader
+from nanobot.stores.turns import Room
 from nanobot.stores.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class SqliteStore:
         self._reader = Reader(reader, self._path)
         self._lines: dict[str, Line] = {}
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
-        self._max_running = 0
+        self._room = Room()
         self._is_hung_up = False
         self._is_closed = False
         for turn_id, messages, joined in turns.live(writer):
@@ -66,7 +67,7 @@ class SqliteStore:
         return (await self._writer.do(job, self._admitted)).admission
 
     def _admit(self, db: sqlite3.Connection, *, turn: Turn, identity: Identity, earlier: tuple[Message, ...]) -> admission.Admitted:
-        return admission.admit(db, turn, identity, earlier, limits=self._limits, max_running=self._max_running, now=self._clock.now())
+        return admission.admit(db, turn, identity, earlier, limits=self._limits, room=self._room, now=self._clock.now())
 
     def _admitted(self, admitted: admission.Admitted) -> None:
         turn_id = admitted.admission.turn_id
@@ -148,21 +149,21 @@ class SqliteStore:
 
     # Engine ---------------------------------------------------------------------------------------------------------------
 
-    async def orders(self, max_running: int) -> AsyncIterator[Order]:
-        self._max_running = max_running
+    async def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Order]:
+        self._room = Room(max_running, history_tokens)
         try:
             await self._start_waiting()
             while True:
                 yield await self._orders.get()
         finally:
-            self._max_running = 0
+            self._room = Room()
 
     async def _start_waiting(self) -> None:
         """Start what waits since before this start; while the disk is full, try again."""
         wait_s = 1.0
         while True:
             try:
-                await self._writer.do(lambda db: turns.start_next(db, self._max_running, self._clock.now()), self._hand_out)
+                await self._writer.do(lambda db: turns.start_next(db, self._room, self._clock.now()), self._hand_out)
                 return
             except StoreError as error:
                 _log.error("turns that wait cannot be started, next try in %g s: %s", wait_s, error.message)
@@ -170,7 +171,7 @@ class SqliteStore:
             wait_s = min(2 * wait_s, 30.0)
 
     def stop_orders(self) -> None:
-        self._max_running = 0
+        self._room = Room()
 
     def _hand_out(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
@@ -189,7 +190,7 @@ class SqliteStore:
         return applied.joined
 
     def _append(self, db: sqlite3.Connection, *, claim: Claim, facts: tuple[Fact, ...]) -> turns.Applied:
-        return turns.append(db, claim, facts, self._max_running, self._clock.now())
+        return turns.append(db, claim, facts, self._room, self._clock.now())
 
     def _appended(self, turn_id: str, applied: turns.Applied) -> None:
         for parted in applied.parted:
@@ -219,7 +220,7 @@ class SqliteStore:
         return deleted.messages
 
     def _delete(self, db: sqlite3.Connection, *, key: str) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
-        return catalogue.delete(db, key=key), turns.start_next(db, self._max_running, self._clock.now())
+        return catalogue.delete(db, key=key), turns.start_next(db, self._room, self._clock.now())
 
     def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
         deleted, claims = result

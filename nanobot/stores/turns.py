@@ -11,7 +11,7 @@ import msgspec
 from nanobot.core.errors import StaleAttempt, TooManyAttempts, TurnNotFound
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, reply_text
-from nanobot.core.store import Claim
+from nanobot.core.store import Claim, History
 from nanobot.core.turn import Origin, Sampling, Status, Turn
 from nanobot.stores import transcript
 from nanobot.stores.transcript import Place
@@ -35,6 +35,13 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     input: tuple[Message, ...] = ()
     earlier: tuple[Message, ...] = ()
     base: int | None = None
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What the engine has room for: how many turns at once, and how much history it wants with each claim (0: none)."""
+
+    max_running: int = 0
+    history_tokens: int = 0
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -98,33 +105,39 @@ def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
     )
 
 
-def start_next(db: Db, max_running: int, now: float) -> tuple[Claim, ...]:
+def start_next(db: Db, room: Room, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as there is room for: the oldest of each session that is not running one."""
     (running,) = db.execute("SELECT count(*) FROM dispatch INDEXED BY dispatch_running WHERE running = 1").fetchone()
-    room = max_running - running
-    if room <= 0:
+    free = room.max_running - running
+    if free <= 0:
         return ()
     waiting = db.execute(
         "SELECT d.turn, d.plan, s.key, s.id, s.tip, s.last_seq, s.tip_tokens FROM dispatch d JOIN session s ON s.id = d.session"
         " WHERE d.running = 0 AND d.position = (SELECT min(position) FROM dispatch WHERE session = d.session)"
         " ORDER BY d.position LIMIT ?",
-        (room,),
+        (free,),
     ).fetchall()
     claims: list[Claim] = []
-    for n, plan, key, *place in waiting:
-        start(db, Place(*place), n, _decode_plan(plan) if plan else Plan(), now)
+    for n, plan, key, *standing in waiting:
+        place = Place(*standing)
+        start(db, place, n, _decode_plan(plan) if plan else Plan(), now)
         db.execute("UPDATE dispatch SET running = 1, plan = NULL WHERE turn = ?", (n,))
-        claims.append(load_claim(db, n, key))
+        claims.append(load_claim(db, n, key, place, room))
     return tuple(claims)
 
 
-def load_claim(db: Db, n: int, key: str) -> Claim:
+def load_history(db: Db, place: Place, room: Room) -> History | None:
+    """Return what the engine wants to see of the transcript with a claim."""
+    return transcript.window(db, place, room.history_tokens) if room.history_tokens else None
+
+
+def load_claim(db: Db, n: int, key: str, place: Place, room: Room) -> Claim:
     """Return the claim on a turn that has just been started."""
     id_, attempt, wish, session, first_seq, last_seq = db.execute(
         "SELECT id, attempt, wish, session, first_seq, last_seq FROM turn WHERE n = ?", (n,)
     ).fetchone()
     given = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=True)
-    return Claim(to_turn(id_, key, given, decode_wish(wish)), attempt)
+    return Claim(to_turn(id_, key, given, decode_wish(wish)), attempt, load_history(db, place, room))
 
 
 def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
@@ -174,7 +187,7 @@ def hold(db: Db, turn_id: str, attempt: int) -> Held:
     return Held(n, wish, base_tip, first_seq, made, bool(has_joiners), bool(has_waiters), Place(*place))
 
 
-def append(db: Db, claim: Claim, facts: Sequence[Fact], max_running: int, now: float) -> Applied:
+def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float) -> Applied:
     """Write what happened in the attempt; see `core.store.Store.append`."""
     held = hold(db, claim.turn.id, claim.attempt)
     joined = _waiting_to_join(db, held.n) if held.has_joiners else ()
@@ -189,7 +202,7 @@ def append(db: Db, claim: Claim, facts: Sequence[Fact], max_running: int, now: f
     if end is not None:
         _end(db, held, messages, end, now)
         parted = _part(db, held.n, held.place.session) if joined else ()
-        claims = start_next(db, max_running, now) if held.has_waiters or parted else ()
+        claims = start_next(db, room, now) if held.has_waiters or parted else ()
         return Applied(tuple(facts), claims=claims, parted=parted)
     if joined:
         db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
