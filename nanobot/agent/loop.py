@@ -20,7 +20,7 @@ from nanobot.core.turn import Turn
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
 """Commits facts; returns user messages that joined the turn meanwhile (see `core.store.Store.append`)."""
 
-OUTCOME_UNKNOWN = "Error: the server stopped while this call was running; its outcome is unknown. Check before you repeat it."
+OUTCOME_UNKNOWN = "Error: this call was cut off while it was running; its outcome is unknown. Check before you repeat it."
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -101,14 +101,14 @@ class ChatCompletions:
 
     async def _answer(self, admission: Admission, request: ChatRequest, receive: Receive, send: Send, now: float) -> None:
         turn_id = admission.turn_id
-        self._followers.join(turn_id)
+        followed = self._followers.join(turn_id)
         has_ended = False
         try:
             async with Connected(receive):
                 result = await self._store.ended(turn_id)
                 has_ended = True
         finally:
-            self._followers.leave(turn_id, has_ended=has_ended)
+            self._followers.leave(followed, has_ended=has_ended)
         if not has_ended:
             return
         headers = _turn_headers(admission)
@@ -127,7 +127,6 @@ class ChatCompletions:
             created=now,
             include_usage=request.include_usage,
             tool_events=sse.wants_tools(headers),
-            is_resumed=False,
         )
         stream = sse.Stream(self._store, self._followers, chunks, send, _turn_headers(admission), ping_s=self._settings.ping_s)
         await stream.run(admission.turn_id, 0, receive)

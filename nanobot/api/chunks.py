@@ -6,11 +6,33 @@ import msgspec
 
 from nanobot.api.errors import error_body
 from nanobot.api.wire import completion_id, encode, finish_reason, wire_usage
-from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, line, units
 from nanobot.core.message import Message, joint
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a client that takes up a stream has heard; `last` is the model's message that it stands behind, if it stands between two."""
+
+    last: Message | None = None
+
+
+def said_before(messages: tuple[Message, ...], after: int) -> Said:
+    """Return what a client with the cursor `after` has heard of a turn that added `messages`."""
+    last: Message | None = None
+    cursor = 0
+    for event in line(messages):
+        cursor += units(event)
+        if cursor > after:
+            is_within = isinstance(event, TextDelta) and cursor - units(event) < after
+            return Said(None if is_within else last)
+        if isinstance(event, TextDelta):
+            last = None
+        elif isinstance(event, MessageAdded) and event.message.role == "assistant" and event.message.text:
+            last = event.message
+    return Said(last)
 
 
 class Chunks:
@@ -20,7 +42,9 @@ class Chunks:
     stock SDKs do not see.
     """
 
-    def __init__(self, turn_id: str, *, model: str, created: float, include_usage: bool, tool_events: bool, is_resumed: bool) -> None:
+    def __init__(
+        self, turn_id: str, *, model: str, created: float, include_usage: bool, tool_events: bool, behind: "Said | None" = None
+    ) -> None:
         head = {"id": completion_id(turn_id), "object": "chat.completion.chunk", "created": int(created), "model": model}
         self._head = encode(head)[:-1] + b',"system_fingerprint":null,"choices":['
         self._text_head = b"data: " + self._head + b'{"index":0,"delta":{"content":'
@@ -29,9 +53,11 @@ class Chunks:
         self._turn_id = turn_id.encode()
         self._include_usage = include_usage
         self._tool_events = tool_events
-        self._has_begun = is_resumed
+        self._has_begun = behind is not None
         self._last: Message | None = None
         self._joint = b""
+        if behind is not None and behind.last is not None:
+            self._note(behind.last)
 
     def begin(self) -> bytes:
         """Return the first chunk, which carries the role; nothing where it was sent before."""

@@ -71,14 +71,16 @@ class Followers:
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    def join(self, turn_id: str) -> None:
-        """Count one more; whoever waited to cancel the turn is called off."""
+    def join(self, turn_id: str) -> str:
+        """Count one more and call off whoever waits to cancel the turn; return by what to leave: the turn that runs for it."""
+        turn_id = self._store.shown_as(turn_id)
         self._counts[turn_id] += 1
         if (waiting := self._waiting.pop(turn_id, None)) is not None:
             waiting.cancel()
+        return turn_id
 
     def leave(self, turn_id: str, *, has_ended: bool) -> None:
-        """Count one less; after the last one the grace begins, unless the turn has ended."""
+        """Count one less of what `join` returned; after the last one the grace begins, unless the turn has ended."""
         self._counts[turn_id] -= 1
         if self._counts[turn_id] > 0:
             return

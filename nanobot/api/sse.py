@@ -37,9 +37,9 @@ class Stream:
     async def run(self, turn_id: str, after: int, receive: Receive) -> None:
         """Send what the turn says from past `after` on; a comment now and then keeps proxies awake.
 
-        The head goes out with the first thing to say, so that a turn which fails before it spoke is answered with its true status.
+        The head goes out with the first thing to say, so that a turn which failed before then is answered with its true status.
         """
-        self._followers.join(turn_id)
+        followed = self._followers.join(turn_id)
         has_ended = False
         try:
             async with Connected(receive, self._ping, self._ping_s):
@@ -47,14 +47,14 @@ class Stream:
                     end = batch[-1][1]
                     if isinstance(end, TurnEnded):
                         has_ended = True
-                        if end.error is not None and len(batch) == 1 and not self._has_begun:
-                            problem = turn_failure(end.error, made_something=after > 0)
+                        if end.error is not None and not self._has_begun:
+                            problem = turn_failure(end.error, made_something=after > 0 or len(batch) > 1)
                             await answer(self._send, problem.status, problem.body, self._headers + problem.headers)
                             return
                     if out := self._chunks.render(batch):
                         await self._write(out)
         finally:
-            self._followers.leave(turn_id, has_ended=has_ended)
+            self._followers.leave(followed, has_ended=has_ended)
         if has_ended:
             await self._write(b"", is_last=True)
 

@@ -5,7 +5,7 @@ from starlette.types import Receive, Scope, Send
 
 from nanobot.api import sse
 from nanobot.api.chat import AGENT
-from nanobot.api.chunks import Chunks
+from nanobot.api.chunks import Chunks, said_before
 from nanobot.api.errors import error_body
 from nanobot.api.following import Followers
 from nanobot.api.guard import answer
@@ -104,7 +104,7 @@ class TurnStream:
             created=state.created_at,
             include_usage=True,
             tool_events=sse.wants_tools(headers),
-            is_resumed=after > 0,
+            behind=said_before(state.messages, after) if after else None,
         )
         stream = sse.Stream(self._store, self._followers, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s)
         await stream.run(turn_id, after, receive)

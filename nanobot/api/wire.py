@@ -3,6 +3,7 @@
 Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways add their own.
 """
 
+import json
 import re
 from typing import Any
 
@@ -72,7 +73,7 @@ class _Request(msgspec.Struct):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     modalities: list[str] | None = None
-    audio: msgspec.Raw | None = None
+    audio: msgspec.Raw = msgspec.Raw()
     tools: list[msgspec.Raw] | None = None
     functions: list[msgspec.Raw] | None = None
     response_format: _ResponseFormat | None = None
@@ -103,6 +104,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "seed": (-(2**63), 2**63 - 1),
 }
 _MOST_STOPS = 16
+_MOST_SHOWN = 40
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 
 
@@ -142,11 +144,23 @@ def _decode_body(body: bytes) -> _Request:
         if where is None or not where[1]:
             raise InvalidJson("Invalid JSON body") from error
         path = where[1]
-        raise InvalidRequest(f"{path}: {_plain(str(error)[: where.start()])}", param=path) from error
+        raise InvalidRequest(f"{path} is {_shown(body, path)}: {_plain(str(error)[: where.start()])}", param=path) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidJson("Invalid JSON body") from error
     except RecursionError as error:
         raise InvalidJson("Invalid JSON body: nested too deeply") from error
+
+
+def _shown(body: bytes, path: str) -> str:
+    """Return the value at `path` as JSON, cut to 40 characters."""
+    value = json.loads(body)  # of any size: msgspec has no whole numbers beyond 64 bits
+    try:
+        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+            value = value[int(index)] if index else value[name]
+    except (LookupError, TypeError):
+        return "not there"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
 
 
 def _plain(text: str) -> str:
@@ -171,8 +185,8 @@ def _refuse_unsupported(request: _Request) -> None:
         )
 
 
-def _is_given(raw: msgspec.Raw | None) -> bool:
-    return raw is not None and bytes(raw) != b"null"
+def _is_given(raw: msgspec.Raw) -> bool:
+    return bytes(raw) not in (b"", b"null")
 
 
 def _sampling(request: _Request) -> Sampling:

@@ -138,6 +138,10 @@ class Store(Protocol):
         """
         ...
 
+    def shown_as(self, turn_id: str) -> str:
+        """Return the id of the turn that runs for this one: its own, or that of the turn which it joined."""
+        ...
+
     async def cancel(self, turn_id: str, why: str) -> bool:
         """Ask the turn to stop; False where it had ended already.
 
@@ -161,10 +165,6 @@ class Store(Protocol):
 
     async def history(self, session_key: str, budget_tokens: int) -> History:
         """Return the newest messages of the live transcript, at least as many as cost `budget_tokens`; reads no more than it returns."""
-        ...
-
-    async def started_calls(self, turn_id: str) -> frozenset[str]:
-        """Return the ids of the turn's tool calls that were started, with or without a result."""
         ...
 
     async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from http import HTTPStatus
 from itertools import groupby
 from typing import Protocol
 
-from nanobot.agent.loop import Agent
+from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, StaleAttempt, StoreError, TurnCancelled, TurnTimedOut
-from nanobot.core.event import Delta, Fact, MessageAdded, TextDelta, TurnEnded, TurnError
-from nanobot.core.message import Message, Part, Text, Thinking, estimate_tokens
+from nanobot.core.event import Delta, Event, Fact, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded, TurnError, line
+from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.store import Claim, Store
 
@@ -42,6 +43,7 @@ class Run:
         self._timeout_s = timeout_s
         self._task: asyncio.Task[None] | None = None
         self._spoken: list[Delta] = []
+        self._open_calls: set[str] = set()
         self._why: str | None = None
         self._is_stopped = False
         self._is_interrupted = False
@@ -107,6 +109,7 @@ class Run:
         history = claim.history
         if claim.attempt > 1:  # its own steps must not push its question out of what is loaded
             made = (await self._store.turn(turn.id)).messages
+            self._note_calls(line(made))
             spent = sum(estimate_tokens(message) for message in (*turn.input, *made))
             history = await self._store.history(turn.session_key, self._agent.budget(turn, model) + spent)
         elif history is None:
@@ -115,16 +118,22 @@ class Run:
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         self._commits += 1
-        is_over = False
         try:
             joined = await self._store.append(self._claim, facts)
-            self._spoken.clear()
-            is_over = not joined and isinstance(facts[-1], TurnEnded)
         finally:
             self._commits -= 1
-            if not is_over:
-                self._interrupt()
+        self._spoken.clear()
+        self._note_calls(facts)
+        if joined or not isinstance(facts[-1], TurnEnded):
+            self._interrupt()  # the wish may have come during the commit
         return joined
+
+    def _note_calls(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, ToolStarted):
+                self._open_calls.add(event.call.id)
+            elif isinstance(event, ToolFinished):
+                self._open_calls.difference_update(result.call_id for result in event.message.tool_results)
 
     def _show(self, delta: Delta) -> None:
         self._spoken.append(delta)
@@ -137,9 +146,8 @@ class Run:
             _log.error("turn %s failed: %s", self._claim.turn.id, error.message, exc_info=error)
         else:
             _log.warning("turn %s failed: %s (%s)", self._claim.turn.id, error.message, error.code)
-        await self._end(
-            TurnEnded("failed", error=TurnError(error.code, error.message, error.http_status, error.retryable, error.retry_after_s))
-        )
+        reason = TurnError(error.code, error.message, error.http_status, error.retryable, error.retry_after_s)
+        await self._end(*self._unknown_outcomes(), TurnEnded("failed", error=reason))
 
     async def _end_stopped(self) -> None:
         if self._why is None:
@@ -147,10 +155,13 @@ class Run:
             return
         said = _said(self._spoken)
         end = TurnEnded("cancelled", error=TurnError(TurnCancelled.code, self._why, TurnCancelled.http_status))
-        if said:
-            await self._end(MessageAdded(Message("assistant", said, "incomplete")), end)
-        else:
-            await self._end(end)
+        words = (MessageAdded(Message("assistant", said, "incomplete")),) if said else ()
+        await self._end(*self._unknown_outcomes(), *words, end)
+
+    def _unknown_outcomes(self) -> tuple[Fact, ...]:
+        """Return a result for each call that was running: a call is answered exactly once, also where the turn ends over it."""
+        results = (ToolResult(call_id, OUTCOME_UNKNOWN, is_error=True) for call_id in sorted(self._open_calls))
+        return tuple(ToolFinished(Message("tool", (result,))) for result in results)
 
     async def _give_back(self) -> None:
         try:

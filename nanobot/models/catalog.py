@@ -55,6 +55,8 @@ def parse_name(text: str) -> ModelName:
     provider, _, model = text.strip().partition(":")
     if (provider == ECHO and not model) or provider == LOCAL:
         return ModelName(provider, model)
+    if provider == ECHO:
+        raise ConfigError(f"model {text!r}: {ECHO} has one model, name it as {ECHO}")
     known = _BY_NAME.get(provider)
     if known is None:
         names = ", ".join([LOCAL, ECHO, *(f"{name}:MODEL" for name in _BY_NAME)])

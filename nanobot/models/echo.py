@@ -17,7 +17,8 @@ class EchoModel:
         asked = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
         answer = f"You said: {asked}"
         for word in answer.splitlines(keepends=True) if len(answer) > 2_000 else _words(answer):
-            yield TextDelta(word)
+            if word:
+                yield TextDelta(word)
         reply = Message("assistant", (Text(answer),))
         prompt_tokens = sum(estimate_tokens(message) for message in request.messages)
         yield Message("assistant", reply.parts, "stop", Usage(prompt_tokens, estimate_tokens(reply)), self.name)

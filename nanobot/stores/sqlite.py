@@ -180,10 +180,6 @@ class SqliteStore:
     async def history(self, session_key: str, budget_tokens: int) -> History:
         return await self._reader.ask(partial(_history, key=session_key, budget_tokens=budget_tokens))
 
-    async def started_calls(self, turn_id: str) -> frozenset[str]:
-        query = "SELECT c.call_id FROM started_call c JOIN turn t ON t.n = c.turn WHERE t.id = ?"
-        return await self._reader.ask(lambda db: frozenset(call_id for (call_id,) in db.execute(query, (turn_id,))))
-
     async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         job = partial(self._append, claim=claim, facts=facts)
         applied: turns.Applied = await self._writer.do(job, partial(self._appended, claim.turn.id))
@@ -198,6 +194,10 @@ class SqliteStore:
             self._show_line(parted)
         self._put(turn_id, applied.facts)
         self._hand_out(applied.claims)
+
+    def shown_as(self, turn_id: str) -> str:
+        line = self._lines.get(turn_id)
+        return turn_id if line is None else line.ids[0]
 
     def show(self, claim: Claim, delta: Delta) -> None:
         line = self._lines.get(claim.turn.id)

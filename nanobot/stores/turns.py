@@ -190,18 +190,16 @@ def hold(db: Db, turn_id: str, attempt: int) -> Held:
 def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float) -> Applied:
     """Write what happened in the attempt; see `core.store.Store.append`."""
     held = hold(db, claim.turn.id, claim.attempt)
+    _note_calls(db, held.n, facts)
     joined = _waiting_to_join(db, held.n) if held.has_joiners else ()
     end = next((fact for fact in facts if isinstance(fact, TurnEnded)), None)
     if joined and end is not None and end.outcome == "done":
         facts = [fact for fact in facts if fact is not end]
         end = None
     messages = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
-    for fact in facts:
-        if isinstance(fact, ToolStarted):
-            db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (held.n, fact.call.id))
     if end is not None:
         _end(db, held, messages, end, now)
-        parted = _part(db, held.n, held.place.session) if joined else ()
+        parted = _part(db, held.n, held.place.session) if held.has_joiners else ()
         claims = start_next(db, room, now) if held.has_waiters or parted else ()
         return Applied(tuple(facts), claims=claims, parted=parted)
     if joined:
@@ -227,7 +225,19 @@ def _part(db: Db, n: int, session: int) -> tuple[str, ...]:
     return tuple(id_ for _, _, id_ in waiting)
 
 
+def _note_calls(db: Db, n: int, facts: Sequence[Fact]) -> None:
+    for fact in facts:
+        if isinstance(fact, ToolStarted):
+            db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (n, fact.call.id))
+        elif isinstance(fact, ToolFinished):
+            answered = [(n, result.call_id) for result in fact.message.tool_results]
+            db.executemany("UPDATE started_call SET is_finished = 1 WHERE turn = ? AND call_id = ?", answered)
+
+
 def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
+    """Return the inputs that may join now: none while a call is open, whose result belongs right behind it."""
+    if db.execute("SELECT 1 FROM started_call WHERE turn = ? AND is_finished = 0 LIMIT 1", (n,)).fetchone():
+        return ()
     waiting = db.execute("SELECT input FROM steer WHERE target = ? ORDER BY turn", (n,)).fetchall()
     return tuple(message for (body,) in waiting for message in _decode_input(body))
 

@@ -80,7 +80,8 @@ CREATE INDEX steer_by_target ON steer (target);
 
 -- Tool calls that were started; the result is a message.
 CREATE TABLE started_call (
-  turn    INTEGER NOT NULL,
-  call_id TEXT    NOT NULL,
+  turn        INTEGER NOT NULL,
+  call_id     TEXT    NOT NULL,
+  is_finished INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (turn, call_id)
 ) WITHOUT ROWID, STRICT;

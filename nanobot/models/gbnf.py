@@ -1,0 +1,112 @@
+"""JSON schemas as GBNF, the grammar that llama.cpp holds a model to: what it then writes is an instance, without white space.
+
+Written for the arguments of tools: objects, arrays, strings, numbers, enumerations, alternatives. What a schema says beyond that
+(lengths, patterns, references) is not enforced here; the tool checks its arguments in any case.
+Source: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+_DEEPEST = 4
+_PRIMITIVES = {
+    "string": r'"\"" char* "\""',
+    "integer": r'"-"? ("0" | [1-9] [0-9]{0,15})',
+    "number": r'"-"? ("0" | [1-9] [0-9]{0,15}) ("." [0-9]{1,15})?',
+    "boolean": '"true" | "false"',
+    "null": '"null"',
+}
+_CHAR = r'[^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})'
+
+
+def literal(text: str) -> str:
+    """Return the terminal that stands for exactly `text`."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return f'"{escaped}"'
+
+
+class Rules:
+    """The named rules of one grammar. Equal bodies share a name."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def add(self, body: str, name: str | None = None) -> str:
+        """Return the name of the rule with this body, made where it is new."""
+        if body in self._names:
+            return self._names[body]
+        name = name or f"r{len(self._names)}"
+        self._names[body] = name
+        return name
+
+    def text(self, root: str) -> str:
+        """Return the whole grammar; `root` is the body that everything starts from."""
+        return "\n".join([f"root ::= {root}", *(f"{name} ::= {body}" for body, name in self._names.items())])
+
+    def value(self, schema: Mapping[str, object], depth: int = 0) -> str:
+        """Return the rule for the instances of `schema`; what is not understood, or lies too deep, may be any JSON value."""
+        options = schema.get("enum", [schema["const"]] if "const" in schema else None)
+        if isinstance(options, list) and options:
+            return self.add(" | ".join(literal(msgspec.json.encode(option).decode()) for option in options))
+        if depth >= _DEEPEST:
+            return self._any(0)
+        for word in ("anyOf", "oneOf"):
+            branches = _schemas(schema.get(word))
+            if branches:
+                return self.add(" | ".join(self.value(branch, depth + 1) for branch in branches))
+        kind = schema.get("type")
+        if isinstance(kind, list) and kind:
+            return self.add(" | ".join(self.value({**schema, "type": one}, depth) for one in kind))
+        if kind == "object":
+            return self._object(schema, depth)
+        if kind == "array":
+            items = schema.get("items")
+            item = self.value(items, depth + 1) if isinstance(items, Mapping) else self._any(depth + 1)
+            return self.add(f'"[" ({item} ("," {item})*)? "]"')
+        return self._primitive(kind) if isinstance(kind, str) and kind in _PRIMITIVES else self._any(depth)
+
+    def _primitive(self, kind: str) -> str:
+        if kind == "string":
+            self.add(_CHAR, "char")
+        return self.add(_PRIMITIVES[kind], kind)
+
+    def _any(self, depth: int) -> str:
+        """Any JSON value, nested as far as is left: GBNF may recurse, but a small model would then never stop."""
+        scalar = " | ".join(self._primitive(kind) for kind in ("string", "number", "boolean", "null"))
+        value = self.add(scalar, "scalar")
+        for _ in range(max(0, 2 - depth)):
+            member = f'{self._primitive("string")} ":" {value}'
+            value = self.add(f'{value} | "[" ({value} ("," {value})*)? "]" | "{{" ({member} ("," {member})*)? "}}"')
+        return value
+
+    def _object(self, schema: Mapping[str, object], depth: int) -> str:
+        properties = schema.get("properties")
+        if not isinstance(properties, Mapping) or not properties:
+            return self.add('"{}"')
+        named = schema.get("required")
+        required = set(named) if isinstance(named, list) else set()
+        always: list[str] = []
+        sometimes: list[str] = []
+        for name, found in properties.items():
+            inner = found if isinstance(found, Mapping) else {}
+            member = f"{literal(msgspec.json.encode(name).decode() + ':')} {self.value(inner, depth + 1)}"
+            # A small model drops what it may drop: where null says the same, it is made to decide.
+            (always if name in required or _takes_null(inner) else sometimes).append(member)
+        return self.add(f'"{{" {self._members(always, sometimes)} "}}"')
+
+    def _members(self, always: Sequence[str], sometimes: Sequence[str]) -> str:
+        if always:
+            return ' "," '.join(always) + "".join(f' ("," {member})?' for member in sometimes)
+        chains = [" ".join([first, *(f'("," {later})?' for later in sometimes[at + 1 :])]) for at, first in enumerate(sometimes)]
+        return f"({' | '.join(chains)})?"
+
+
+def _schemas(found: object) -> list[Mapping[str, object]]:
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def _takes_null(schema: Mapping[str, object]) -> bool:
+    kind = schema.get("type")
+    return kind == "null" or (isinstance(kind, list) and "null" in kind) or any(map(_takes_null, _schemas(schema.get("anyOf"))))

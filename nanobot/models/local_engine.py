@@ -1,0 +1,131 @@
+"""The child process that runs the local model: `python -m nanobot.models.local_engine`.
+
+It reads one line of settings from its standard input, loads the model, says on its standard output where it listens or why it cannot,
+and then lives as long as its standard input is open: when the parent ends, however it ends, so does the child. A crash of the engine,
+or an instruction that this processor lacks, takes only this process down.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+Trouble = Literal["not_installed", "libgomp_missing", "not_loaded"]
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the parent says. `socket_path` None: a port of the loopback interface, `port` 0 a free one. Sizes in MiB, times in seconds."""
+
+    model_path: str
+    log_path: str
+    api_key: str
+    socket_path: str | None
+    context_tokens: int
+    slots: int
+    threads: int
+    batch_threads: int
+    sleep_idle_s: int
+    cache_mib: int
+    port: int = 0
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The model is loaded; `address` is the port's URL where it does not listen on a socket."""
+
+    address: str
+    pid: int
+
+
+class Unable(msgspec.Struct, frozen=True, tag="unable"):
+    trouble: Trouble
+    message: str
+
+
+Report = Ready | Unable
+
+
+def main() -> None:
+    settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=Settings)
+    parent = _keep_output_apart(Path(settings.log_path))
+    threading.Thread(target=_end_with_parent, args=(settings.socket_path,), daemon=True).start()
+    try:
+        server, report = _start(settings)
+    except ImportError as error:
+        server, report = None, _import_trouble(error)
+    except (RuntimeError, OSError, ValueError) as error:
+        server, report = None, Unable("not_loaded", str(error))
+    with os.fdopen(parent, "wb") as channel:
+        channel.write(msgspec.json.encode(report) + b"\n")
+    if server is None:
+        sys.exit(1)
+    threading.Event().wait()
+
+
+def _start(settings: Settings) -> tuple[Any, Report]:
+    # With the default, waiting threads spin: on a busy machine the model then starves the server, and itself. Read at import.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    # A third-party library of 100 MB with native code, that only this process may load.
+    import xllamacpp
+
+    if settings.socket_path is not None:
+        Path(settings.socket_path).unlink(missing_ok=True)
+    params = xllamacpp.CommonParams()
+    params.model.path = settings.model_path
+    params.hostnames = [settings.socket_path or "127.0.0.1"]
+    params.port = settings.port
+    params.api_keys = [settings.api_key]
+    params.n_ctx = settings.context_tokens
+    params.n_parallel = settings.slots
+    # One pool for all slots: each conversation may use the whole window, and waits in main memory while others are answered.
+    params.kv_unified = True
+    params.cache_ram_mib = settings.cache_mib
+    params.cpuparams.n_threads = settings.threads
+    params.cpuparams_batch.n_threads = settings.batch_threads
+    # Repacked weights would cost 600 MB more, and read prompts more slowly.
+    params.no_extra_bufts = True
+    params.sleep_idle_seconds = settings.sleep_idle_s
+    params.fit_params = False
+    params.warmup = False
+    params.ui = False
+    params.endpoint_slots = False
+    params.cors_origins = ""
+    params.verbosity = 1
+    server = xllamacpp.Server(params)
+    return server, Ready(server.listening_address, os.getpid())
+
+
+def _import_trouble(error: ImportError) -> Unable:
+    if "libgomp" in str(error):
+        return Unable("libgomp_missing", str(error))
+    return Unable("not_installed", str(error))
+
+
+def _keep_output_apart(log: Path) -> int:
+    """Send what the engine prints to `log`, and return the descriptor of what was standard output."""
+    parent = os.dup(1)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    return parent
+
+
+def _end_with_parent(socket_path: str | None) -> None:
+    # The descriptor itself: a thread inside a buffered reader holds its lock, which the interpreter wants at its end.
+    while os.read(0, 4096):
+        pass
+    if socket_path is not None:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(Path(socket_path).parent)
+    # The engine's threads are in native code and would hold up an orderly end.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""The engine's process as seen from the server: started in the background, watched, started again when it dies."""
+
+import asyncio
+import contextlib
+import os
+import platform
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from nanobot.core.clock import Clock
+from nanobot.core.errors import ModelUnavailable
+from nanobot.models.local_engine import Ready, Report, Settings, Unable
+
+_START_S = 300.0
+_MAX_CRASHES = 3
+_CRASH_WINDOW_S = 600.0
+_PAUSE_S = 1.0
+_CACHE_MIB = 512
+_SLOTS = 4
+
+INSTALL = "pip install 'nanobot-ai[local]'"
+LIBGOMP = "install the OpenMP runtime: `apt install libgomp1` (Debian, Ubuntu), `dnf install libgomp` (Fedora), `apk add libgomp` (Alpine)"
+AVX2 = "it needs a processor with AVX2 (Intel since 2013, AMD since 2015): name another model with --model"
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where the engine answers, and the key it wants. `socket_path` None: at the port in `base_url`."""
+
+    base_url: str
+    socket_path: str | None
+    api_key: str
+
+
+class Process:
+    """The child that runs the weights at `model_path`.
+
+    `warm` is awaited after each start, while requests are let through already. `sleep_idle_s`: after so long without a request the
+    engine gives its memory back, until the next.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model_path: Path,
+        log_path: Path,
+        context_tokens: int,
+        clock: Clock,
+        sleep_idle_s: int,
+        warm: Callable[[Endpoint], Awaitable[None]],
+    ) -> None:
+        self._name = name
+        self._model_path = model_path
+        self._log_path = log_path
+        self._context_tokens = context_tokens
+        self._clock = clock
+        self._sleep_idle_s = sleep_idle_s
+        self._warm = warm
+        self._folder: Path | None = None
+        self._api_key = secrets.token_urlsafe(32)
+        self._child: asyncio.subprocess.Process | None = None
+        self._up: asyncio.Future[Endpoint] | None = None
+        self._owner: asyncio.Task[None] | None = None
+        self._crashes: deque[float] = deque(maxlen=_MAX_CRASHES)
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        return self._child.pid if self._child is not None and self._child.returncode is None else None
+
+    def start(self) -> None:
+        """Begin to start the child; `ready` tells when it answers. Once only."""
+        if self._owner is None:
+            self._up = asyncio.get_running_loop().create_future()
+            self._owner = asyncio.create_task(self._run(), name=f"{self._name} engine")
+
+    async def ready(self) -> Endpoint:
+        """Return where the engine answers, as soon as it does.
+
+        Raises:
+            ModelUnavailable: it cannot be started, or died too often; the message says what is missing.
+        """
+        if self._up is None:
+            raise ModelUnavailable(f"the model {self._name} was not started, or is stopped")
+        return await asyncio.shield(self._up)
+
+    @property
+    def is_up(self) -> bool:
+        return self._up is not None and self._up.done() and not self._up.cancelled() and self._up.exception() is None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the child was given up."""
+        return self._up is not None and self._up.done() and not self._up.cancelled() and self._up.exception() is not None
+
+    async def close(self) -> None:
+        """Stop the child. Safe to call twice."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.cancel()
+            await asyncio.gather(owner, return_exceptions=True)
+        up, self._up = self._up, None
+        if up is not None and not up.done():
+            up.set_exception(ModelUnavailable(f"the model {self._name} is stopped: the server is stopping"))
+        if up is not None and not up.cancelled():
+            # Nobody may have waited for it; asyncio would complain.
+            up.exception()
+
+    async def _run(self) -> None:
+        """Keep the child alive until it dies too often."""
+        try:
+            while True:
+                try:
+                    endpoint = await self._spawn()
+                except ModelUnavailable as error:
+                    self._fail(error)
+                    return
+                self._come_up(endpoint)
+                status = await self._attend(endpoint)
+                self._go_down()
+                self._crashes.append(self._clock.now())
+                if len(self._crashes) == _MAX_CRASHES and self._crashes[-1] - self._crashes[0] < _CRASH_WINDOW_S:
+                    self._fail(
+                        ModelUnavailable(f"the model {self._name} crashed {_MAX_CRASHES} times: {_death(status)}; see {self._log_path}")
+                    )
+                    return
+                await self._clock.sleep(_PAUSE_S)
+        finally:
+            await self._kill()
+
+    async def _attend(self, endpoint: Endpoint) -> int:
+        """Return the child's exit status, once it has one; meanwhile it is warmed."""
+        assert self._child is not None  # noqa: S101 - `_spawn` has set it
+        warming = asyncio.ensure_future(self._warm(endpoint))
+        try:
+            return await self._child.wait()
+        finally:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+
+    async def _spawn(self) -> Endpoint:
+        await self._kill()
+        settings = self._settings()
+        # The key goes through standard input: a command line, or an environment, can be read by others.
+        child = self._child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "nanobot.models.local_engine",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            cwd=self._log_path.parent, env=_environment(),
+        )  # fmt: skip
+        assert child.stdin is not None and child.stdout is not None and child.stderr is not None  # noqa: S101 - they are pipes
+        try:
+            async with asyncio.timeout(_START_S):
+                child.stdin.write(msgspec.json.encode(settings) + b"\n")
+                with contextlib.suppress(ConnectionError):
+                    await child.stdin.drain()
+                said = await child.stdout.readline()
+        except TimeoutError:
+            raise ModelUnavailable(f"the model {self._name} did not load within {_START_S:g} s; see {self._log_path}") from None
+        if not said:
+            told = (await child.stderr.read()).decode("utf-8", "replace").strip().rpartition("\n")[2]
+            why = f"{_death(await child.wait())}{told and f' ({told})'}"
+            raise ModelUnavailable(f"the model {self._name} cannot run here: {why}; see {self._log_path}")
+        report = msgspec.json.decode(said, type=Report)
+        if isinstance(report, Unable):
+            raise ModelUnavailable(f"the model {self._name} cannot run here: {_explained(report, self._model_path)}")
+        return self._endpoint(settings, report)
+
+    def _settings(self) -> Settings:
+        cores = _cores()
+        return Settings(
+            model_path=str(self._model_path),
+            log_path=str(self._log_path),
+            api_key=self._api_key,
+            socket_path=self._socket_path(),
+            context_tokens=self._context_tokens,
+            slots=_SLOTS,
+            threads=max(1, cores - 1),
+            batch_threads=cores,
+            sleep_idle_s=self._sleep_idle_s,
+            cache_mib=_CACHE_MIB,
+        )
+
+    def _socket_path(self) -> str | None:
+        if os.name == "nt":
+            return None
+        if self._folder is None or not self._folder.exists():
+            # Not in the data directory: a socket's path has 107 bytes at most. The folder is for this user alone.
+            self._folder = Path(tempfile.mkdtemp(prefix="nanobot-"))
+        return str(self._folder / "engine.sock")
+
+    def _endpoint(self, settings: Settings, ready: Ready) -> Endpoint:
+        if settings.socket_path is not None:
+            return Endpoint("http://localhost/v1", settings.socket_path, settings.api_key)
+        return Endpoint(f"{ready.address}/v1", None, settings.api_key)
+
+    def _come_up(self, endpoint: Endpoint) -> None:
+        if self._up is not None and not self._up.done():
+            self._up.set_result(endpoint)
+
+    def _go_down(self) -> None:
+        self._up = asyncio.get_running_loop().create_future()
+
+    def _fail(self, error: ModelUnavailable) -> None:
+        if self._up is None or self._up.done():
+            self._go_down()
+        assert self._up is not None  # noqa: S101 - made above
+        self._up.set_exception(error)
+        # Whoever asks will hear of it; asyncio need not complain where nobody does.
+        self._up.exception()
+
+    async def _kill(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+            # What is left in its pipes is read to the end, so that their transports are closed.
+            await child.communicate()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 2
+
+
+def _environment() -> dict[str, str]:
+    """What the child needs of our environment: no provider's key is its business."""
+    wanted = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONHOME")
+    found = {name: os.environ[name] for name in wanted if name in os.environ}
+    return {**found, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _death(status: int) -> str:
+    """Return what the exit status of the engine says."""
+    if status in (-getattr(signal, "SIGILL", 4), 0xC000001D, 0xC000001D - 2**32):
+        return f"this processor ({platform.machine()}) lacks an instruction that the engine uses; {AVX2}"
+    if status == -getattr(signal, "SIGKILL", 9):
+        return "the system killed the engine (signal 9), most likely for want of memory; local:small needs less"
+    return f"the engine ended with signal {-status}" if status < 0 else f"the engine ended with status {status}"
+
+
+def _explained(report: Unable, model_path: Path) -> str:
+    if report.trouble == "libgomp_missing":
+        return f"{report.message}; {LIBGOMP}"
+    if report.trouble == "not_installed":
+        return f"the engine is not installed ({report.message}): {INSTALL}"
+    return f"{model_path} could not be loaded ({report.message}); is it a whole GGUF file, and is there enough memory?"

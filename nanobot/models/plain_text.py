@@ -1,0 +1,101 @@
+"""A request as a small model understands it: no tools, results as plain text, recall made easy.
+
+The weak spots of small models are met here: they do not read the tools' wire format, mix up who said what, and answer questions about
+a conversation that has not begun with invented ones.
+"""
+
+import json
+
+import msgspec
+
+from nanobot.core.message import Image, Message, Part, Text, ToolCall, user
+from nanobot.core.model import ModelRequest
+from nanobot.models.gbnf import literal
+from nanobot.models.routing import Recall
+
+_LONGEST_QUOTE = 400
+_MOST_LISTED = 12
+FIRST_MESSAGE = 'Reply, in the user\'s language: "This is your first message, so there is nothing to repeat or summarize yet."'
+
+
+class Plain(msgspec.Struct, frozen=True):
+    """What is asked of the small model. `grammar` empty: it may write anything."""
+
+    request: ModelRequest
+    grammar: str = ""
+
+
+def plain(request: ModelRequest, recall: Recall | None) -> Plain:
+    """Return `request` without tools, calls and their results told as text; for `recall`, with what is to be recalled at hand."""
+    messages = _without_calls(request.messages)
+    bare = msgspec.structs.replace(request, messages=messages, tools=())
+    if recall is None:
+        return Plain(bare)
+    said = [message.text for message in request.messages if message.role == "user" and message.text][:-1]
+    if not said:
+        return Plain(msgspec.structs.replace(bare, notes=FIRST_MESSAGE))
+    reminded = user(f"{_reminder(recall, said)}\n\n{messages[-1].text}")
+    quotable = {"last": said[-1:], "first": said[:1], "all": said}[recall]
+    return Plain(msgspec.structs.replace(bare, messages=(*messages[:-1], reminded), notes=""), quoting(quotable))
+
+
+def _reminder(recall: Recall, said: list[str]) -> str:
+    if recall == "last":
+        return f"(My previous message to you was: {_quoted(said[-1])})"
+    if recall == "first":
+        return f"(My first message to you was: {_quoted(said[0])})"
+    listed = said if len(said) <= _MOST_LISTED else [said[0], *said[1 - _MOST_LISTED :]]
+    return "My messages to you so far, in order:\n" + "\n".join(f"{number}. {_quoted(text)}" for number, text in enumerate(listed, 1))
+
+
+def quoting(texts: list[str]) -> str:
+    """Return the grammar of a text in which every quotation is one of `texts`, whole and word for word."""
+    quotes = " | ".join(dict.fromkeys(literal(_quotable(text)) for text in texts))
+    return f'root ::= [^"]+ ("\\"" quote "\\"" [^"]*)*\nquote ::= {quotes}'
+
+
+def _quoted(text: str) -> str:
+    return f'"{_quotable(text)}"'
+
+
+def _quotable(text: str) -> str:
+    # A quotation mark would end the quotation, for the model and for the grammar.
+    text = text.strip().replace('"', "'")
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
+
+
+def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return `messages` in which users and assistant alone speak: what tools found stands below what the user said."""
+    shown: list[Message] = []
+    calls: dict[str, ToolCall] = {}
+    for message in messages:
+        if message.role == "assistant":
+            calls.update({call.id: call for call in message.tool_calls})
+            if message.text or not message.tool_calls:
+                shown.append(Message("assistant", (Text(message.text),)))
+            continue
+        parts = message.parts if message.role == "user" else (Text(_found(message, calls)),)
+        text = "".join(part.text for part in parts if isinstance(part, Text))
+        if any(isinstance(part, Image) for part in parts):
+            text += "\n(An image came with this message; you cannot see images.)"
+        if shown and shown[-1].role == "user":
+            text = f"{shown.pop().text}\n\n{text}"
+        said: tuple[Part, ...] = (Text(text),)
+        shown.append(Message("user", said))
+    return tuple(shown)
+
+
+def _found(message: Message, calls: dict[str, ToolCall]) -> str:
+    lines = [f"{_called(calls.get(result.call_id))}{result.content}" for result in message.tool_results]
+    return "\n".join(lines)
+
+
+def _called(call: ToolCall | None) -> str:
+    if call is None:
+        return "Known: "
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        arguments = None
+    shown = ", ".join(str(value) for value in arguments.values() if value is not None) if isinstance(arguments, dict) else ""
+    return f"{call.name}({shown}) = "

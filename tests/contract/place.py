@@ -1,0 +1,160 @@
+"""What the suite on `core.store.Store` needs of an implementation, and the hands that take its orders as an engine would."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
+from pathlib import Path
+
+from nanobot.core.clock import Clock
+from nanobot.core.event import Fact, MessageAdded, TurnEnded, TurnError
+from nanobot.core.message import Message, StopReason, Text, user
+from nanobot.core.store import Admission, Answer, Cancel, Claim, Limits, Order, Store
+from nanobot.core.turn import Identity, Turn, WhenBusy
+from nanobot.stores.sqlite import open_store
+from nanobot.testing import FakeClock
+from tests.asgi import BOUND_S
+
+_numbers = count(1)
+Open = Callable[[Path, Clock, Limits], Awaitable[Store]]
+
+
+async def open_sqlite(directory: Path, clock: Clock, limits: Limits) -> Store:
+    return await open_store(directory, clock, limits, "normal")
+
+
+IMPLEMENTATIONS: dict[str, Open] = {"sqlite": open_sqlite}
+"""Every implementation of the protocol; the suite runs on each."""
+
+
+class Hands:
+    """Takes a store's orders, and leaves it to the test what becomes of each."""
+
+    def __init__(self, store: Store, max_running: int) -> None:
+        self._store = store
+        self._orders: asyncio.Queue[Order] = asyncio.Queue()
+        self._task = asyncio.get_running_loop().create_task(self._take(store.orders(max_running)))
+
+    async def _take(self, orders: AsyncIterator[Order]) -> None:
+        async for order in orders:
+            self._orders.put_nowait(order)
+
+    async def claim(self) -> Claim:
+        """Return the next order, which is a turn to run."""
+        order = await asyncio.wait_for(self._orders.get(), BOUND_S)
+        assert isinstance(order, Claim), order
+        return order
+
+    async def cancel(self) -> Cancel:
+        """Return the next order, which is a cancellation."""
+        order = await asyncio.wait_for(self._orders.get(), BOUND_S)
+        assert isinstance(order, Cancel), order
+        return order
+
+    async def settled(self) -> None:
+        """Return when all that was committed so far has been handed out."""
+        await self._store.check()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def none(self) -> bool:
+        """Return whether there is nothing to do."""
+        await self.settled()
+        return self._orders.empty()
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+
+
+class Place:
+    """A store on a directory of its own, with a clock that the test turns."""
+
+    def __init__(self, open_: Open, directory: Path, limits: Limits) -> None:
+        self._open = open_
+        self.directory = directory
+        self.limits = limits
+        self.clock = FakeClock()
+        self.store: Store
+        self.hands: Hands
+        self.last_id = ""
+
+    async def open(self, max_running: int = 64, *, limits: Limits | None = None) -> None:
+        """Open the store, and take its orders."""
+        self.limits = limits or self.limits
+        self.store = await self._open(self.directory, self.clock, self.limits)
+        self.hands = Hands(self.store, max_running)
+        await self.hands.settled()
+
+    async def close(self) -> None:
+        await self.hands.stop()
+        await self.store.close()
+
+    async def reopen(self, max_running: int = 64, *, limits: Limits | None = None) -> None:
+        """Close it with whatever runs, as a crash does, and open it again."""
+        await self.close()
+        await self.open(max_running, limits=limits)
+
+    # Asking ---------------------------------------------------------------------------------------------------------
+
+    def turn(self, key: str, text: str = "hello", *, when_busy: WhenBusy = "queue", trace: bool = True) -> Turn:
+        self.last_id = f"turn_{next(_numbers):026d}"
+        return Turn(self.last_id, key, (user(text),), "api", when_busy, trace=trace)
+
+    async def admit(
+        self,
+        key: str,
+        text: str = "hello",
+        *,
+        when_busy: WhenBusy = "queue",
+        trace: bool = True,
+        body: str | None = None,
+        dedupe_key: str | None = None,
+        is_retry: bool = False,
+        earlier: tuple[Message, ...] = (),
+    ) -> Admission:
+        """Admit a turn; `body` stands for what the client sent (the text, where it is None)."""
+        identity = Identity(hashlib.blake2b((body or text).encode(), digest_size=32).digest(), dedupe_key, is_retry)
+        return await self.store.admit(self.turn(key, text, when_busy=when_busy, trace=trace), identity, earlier)
+
+    async def start(self, key: str, text: str = "hello", *, trace: bool = True, earlier: tuple[Message, ...] = ()) -> Claim:
+        """Admit a turn of a session that is not busy, and return the claim on it."""
+        await self.admit(key, text, trace=trace, earlier=earlier)
+        return await self.hands.claim()
+
+    async def say(self, key: str, text: str, answer: str, *, trace: bool = True, earlier: tuple[Message, ...] = ()) -> Claim:
+        """Run a whole turn."""
+        claim = await self.start(key, text, trace=trace, earlier=earlier)
+        await self.store.append(claim, done(answer))
+        return claim
+
+    # Looking --------------------------------------------------------------------------------------------------------
+
+    async def texts(self, key: str) -> list[str]:
+        """Return the live transcript, `U:` before what users said and `A:` before what the model did."""
+        rows = await self.store.messages(key, limit=10_000)
+        return [shown(row.message) for row in rows]
+
+    async def ended(self, turn_id: str) -> Answer:
+        return await asyncio.wait_for(self.store.ended(turn_id), BOUND_S)
+
+
+def shown(message: Message) -> str:
+    return f"{message.role[0].upper()}:{message.text or ''.join(result.content for result in message.tool_results)}"
+
+
+def said(text: str, stop_reason: StopReason = "stop") -> Message:
+    return Message("assistant", (Text(text),), stop_reason)
+
+
+def done(text: str) -> tuple[Fact, ...]:
+    """Return the facts of an answer in one step."""
+    return (MessageAdded(said(text)), TurnEnded("done"))
+
+
+def failed(code: str = "model_overloaded", *, retryable: bool) -> TurnEnded:
+    return TurnEnded("failed", error=TurnError(code, "the model is overloaded", 503, retryable))
+
+
+def cancelled() -> TurnEnded:
+    return TurnEnded("cancelled", error=TurnError("turn_cancelled", "enough", 409))

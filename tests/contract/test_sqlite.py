@@ -1,0 +1,445 @@
+"""What the SQLite store promises besides the protocol: its file, its lock, its migrations, and how much a turn reads."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked, StoreTooNew
+from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
+from nanobot.core.message import Message, ToolCall, ToolResult, user
+from nanobot.core.store import Limits
+from nanobot.stores import migrate
+from nanobot.stores.opening import DATABASE, LOCK
+from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.testing import FakeClock
+from tests.contract.place import Place, cancelled, done, open_sqlite, said
+
+CLOCK = FakeClock()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory that is not open."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    return directory
+
+
+async def fill(data: Path, sessions: int = 3) -> None:
+    """Make a store with some conversations in `data`."""
+    place = Place(open_sqlite, data, Limits())
+    await place.open()
+    for number in range(sessions):
+        await place.say(f"key {number}", "hello " * 200, "hi " * 200)
+    await place.close()
+
+
+# The lock -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_server_on_a_data_directory_is_refused(data: Path) -> None:
+    store = await open_store(data, CLOCK)
+    try:
+        with pytest.raises(StoreLocked) as caught:
+            await open_store(data, CLOCK)
+        assert str(data) in caught.value.message
+        assert "--data" in caught.value.message
+        await store.check()
+    finally:
+        await store.close()
+    await (await open_store(data, CLOCK)).close()
+
+
+async def test_the_lock_is_let_go_where_the_store_cannot_be_opened(data: Path) -> None:
+    (data / DATABASE).write_bytes(b"not a database" * 500)
+    for _ in range(2):
+        with pytest.raises(StoreCorrupt):
+            await open_store(data, CLOCK)
+
+
+async def test_a_lock_file_left_by_a_killed_server_locks_nobody_out(data: Path) -> None:
+    (data / LOCK).write_text("12345\n")
+    await (await open_store(data, CLOCK)).close()
+
+
+async def test_a_data_directory_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError) as caught:
+        await open_store(tmp_path / "file" / "data", CLOCK)
+    assert "--data" in caught.value.message
+
+
+async def test_conversations_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    data = tmp_path / "fresh"
+    store = await open_store(data, CLOCK)
+    try:
+        assert data.stat().st_mode & 0o077 == 0
+        assert (data / DATABASE).stat().st_mode & 0o077 == 0
+    finally:
+        await store.close()
+
+
+# Files that are not ours --------------------------------------------------------------------------------------------
+
+
+def not_a_database(path: Path) -> None:
+    path.write_bytes(b"My diary, volume one. " * 1000)
+
+
+def of_another_program(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.executescript("CREATE TABLE precious (x); INSERT INTO precious VALUES (1); PRAGMA user_version = 1")
+    db.close()
+
+
+def with_the_id_of_another_program(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.executescript("PRAGMA application_id = 42; CREATE TABLE session (x); PRAGMA user_version = 1")
+    db.close()
+
+
+def of_a_newer_version(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.executescript("PRAGMA user_version = 999")
+    db.close()
+
+
+def cut_in_half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def overwritten_inside(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for start in range(4096, len(content), 4096):
+        content[start : start + 200] = b"\xff" * 200
+    path.write_bytes(bytes(content))
+
+
+def with_a_broken_head(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[16:60] = b"\xaa" * 44
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "is_filled", "expected"),
+    [
+        (not_a_database, False, StoreCorrupt),
+        (of_another_program, False, StoreCorrupt),
+        (with_the_id_of_another_program, False, StoreCorrupt),
+        (of_a_newer_version, True, StoreTooNew),
+        (cut_in_half, True, StoreCorrupt),
+        (overwritten_inside, True, StoreCorrupt),
+        (with_a_broken_head, True, StoreCorrupt),
+    ],
+)
+async def test_a_file_that_is_not_ours_to_use_is_refused_and_left_as_it_is(
+    data: Path, damage: Callable[[Path], None], is_filled: bool, expected: type[StoreError]
+) -> None:
+    path = data / DATABASE
+    if is_filled:
+        await fill(data)
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        await open_store(data, CLOCK)
+    assert type(caught.value) is expected
+    assert str(path) in caught.value.message
+    assert path.read_bytes() == before
+    with pytest.raises(StoreError):
+        await open_store(data, CLOCK)
+    assert path.read_bytes() == before
+
+
+async def test_a_newer_version_is_told_with_its_number_and_the_way_out(data: Path) -> None:
+    await fill(data)
+    of_a_newer_version(data / DATABASE)
+    with pytest.raises(StoreTooNew) as caught:
+        await open_store(data, CLOCK)
+    assert "999" in caught.value.message
+    assert "upgrade" in caught.value.message
+
+
+async def test_a_page_that_is_found_damaged_later_is_an_error_that_names_the_file(data: Path) -> None:
+    place = Place(open_sqlite, data, Limits())
+    await place.open()
+    for number in range(40):
+        await place.say("a", f"{number} " * 300, "ok")
+    await place.close()
+    path = data / DATABASE
+    content = bytearray(path.read_bytes())
+    db = sqlite3.connect(path)
+    pages = (
+        [page for (page,) in db.execute("SELECT pageno FROM dbstat WHERE name = 'message' AND pagetype = 'leaf'")] if has_dbstat(db) else []
+    )
+    db.close()
+    if not pages:
+        pages = [index + 1 for index in range(len(content) // 4096) if b"17 17 17 17" in content[index * 4096 : (index + 1) * 4096]]
+    for page in pages:
+        content[(page - 1) * 4096 : (page - 1) * 4096 + 100] = b"\xff" * 100
+    path.write_bytes(bytes(content))
+    store = await open_store(data, CLOCK)
+    try:
+        with pytest.raises(StoreCorrupt) as caught:
+            await store.history("a", 1_000_000)
+        assert str(path) in caught.value.message
+    finally:
+        await store.close()
+
+
+def has_dbstat(db: sqlite3.Connection) -> bool:
+    try:
+        db.execute("SELECT 1 FROM dbstat LIMIT 1")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+# Migrations ---------------------------------------------------------------------------------------------------------
+
+
+def version(data: Path) -> tuple[int, list[str]]:
+    db = sqlite3.connect(data / DATABASE)
+    (number,) = db.execute("PRAGMA user_version").fetchone()
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    db.close()
+    return number, tables
+
+
+async def test_a_migration_that_breaks_off_leaves_the_version_before_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(data)
+    number, tables = version(data)
+    known = migrate.migrations()
+    broken = [*known, (number + 1, "CREATE TABLE later (x);\nINSERT INTO later VALUES (1);\nINSERT INTO no_such_table VALUES (1);")]
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "migrations", lambda: broken)
+        with pytest.raises(StoreError):
+            await open_store(data, CLOCK)
+    assert version(data) == (number, tables)
+    store = await open_store(data, CLOCK)
+    assert len(await store.messages("key 0", limit=10)) == 2
+    await store.close()
+
+
+async def test_migrations_before_one_that_breaks_off_hold(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(data)
+    number, tables = version(data)
+    steps = [*migrate.migrations(), (number + 1, "CREATE TABLE later (x);"), (number + 2, "DROP TABLE no_such_table;")]
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "migrations", lambda: steps)
+        with pytest.raises(StoreError):
+            await open_store(data, CLOCK)
+    assert version(data) == (number + 1, sorted([*tables, "later"]))
+
+
+async def test_a_migration_runs_once_and_keeps_what_is_there(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(data)
+    number, _ = version(data)
+    steps = [*migrate.migrations(), (number + 1, "CREATE TABLE later (x); INSERT INTO later VALUES (1);")]
+    monkeypatch.setattr(migrate, "migrations", lambda: steps)
+    for _ in range(2):
+        store = await open_store(data, CLOCK)
+        assert len(await store.sessions(limit=10)) == 3
+        await store.close()
+    db = sqlite3.connect(data / DATABASE)
+    assert db.execute("SELECT count(*) FROM later").fetchone() == (1,)
+    db.close()
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    numbers = [number for number, _ in migrate.migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+# Backup -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_backup_made_while_turns_are_written_is_consistent_and_opens(data: Path, tmp_path: Path) -> None:
+    place = Place(open_sqlite, data, Limits())
+    await place.open()
+    await place.say("a", "0", "re 0")
+
+    async def write() -> None:
+        for number in range(1, 150):
+            await place.say("a", f"{number}", f"re {number}")
+
+    writing = asyncio.ensure_future(write())
+    copies: list[Path] = []
+    while not writing.done() and len(copies) < 5:
+        copies.append(tmp_path / f"copy-{len(copies)}")
+        await place.store.backup(str(copies[-1]))
+    await writing
+    await place.close()
+    for path in copies:
+        directory = tmp_path / f"restored {path.name}"
+        directory.mkdir()
+        shutil.copy(path, directory / DATABASE)
+        restored = Place(open_sqlite, directory, Limits())
+        await restored.open()
+        texts = await restored.texts("a")
+        assert texts[:2] == ["U:0", "A:re 0"]
+        assert texts == [text for number in range((len(texts) + 1) // 2) for text in (f"U:{number}", f"A:re {number}")][: len(texts)]
+        await restored.close()
+        db = sqlite3.connect(path)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        db.close()
+
+
+async def test_a_backup_is_one_file_that_only_its_owner_reads(place: Place, tmp_path: Path) -> None:
+    await place.say("a", "hello", "hi")
+    await place.store.backup(str(tmp_path / "copy"))
+    assert (tmp_path / "copy").stat().st_mode & 0o077 == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("copy")) == ["copy"]
+
+
+# Deleting -----------------------------------------------------------------------------------------------------------
+
+
+async def test_deleting_a_session_removes_every_row_of_every_table(data: Path) -> None:
+    place = Place(open_sqlite, data, Limits())
+    await place.open()
+    await place.say("other", "1", "one")
+    await place.close()
+    before = rows(data)
+    await place.open()
+    await place.say("a", "1", "one", earlier=(user("0"), said("zero")))
+    await place.say("a", "2", "two")
+    await place.say("a", "2b", "two b", earlier=(user("1"), said("one")))
+    await place.say("a", "title", "T", trace=False)
+    call = ToolCall("c", "f", "{}")
+    claim = await place.start("a", "3")
+    await place.store.append(claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call)))
+    await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
+    await place.admit("a", "4", when_busy="steer")
+    await place.admit("a", "5", dedupe_key="k")
+    waiting = await place.admit("a", "6")
+    await place.store.cancel(waiting.turn_id, "x")
+    await place.store.delete_session("a")
+    await place.close()
+    assert rows(data) == before
+
+
+def rows(data: Path) -> dict[str, list[tuple[object, ...]]]:
+    db = sqlite3.connect(data / DATABASE)
+    tables = [
+        name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+    ]
+    found = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    db.close()
+    assert len(tables) >= 7
+    return found
+
+
+# How much a turn reads ----------------------------------------------------------------------------------------------
+
+
+class Steps:
+    """Counts the steps of SQLite's machine on both connections of a store: a scan shows, whatever it returns."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.count = 0
+        self._connections = (store._write_db, store._read_db)
+        for db in self._connections:
+            db.set_progress_handler(self._count, 1)
+
+    def _count(self) -> int:
+        self.count += 1
+        return 0
+
+    def stop(self) -> int:
+        for db in self._connections:
+            db.set_progress_handler(None, 1)
+        return self.count
+
+
+async def steps_of_a_turn(place: Place, key: str, budget_tokens: int = 2_000) -> int:
+    """Return what one turn costs: admission with a resent tail, history, an append with a tool call, the end, a look, a retry, a list."""
+    assert isinstance(place.store, SqliteStore)
+    steps = Steps(place.store)
+    await place.admit(key, "next", earlier=(user("question"), said("the last answer")), dedupe_key=f"{key}{place.clock.now()}")
+    claim = await place.hands.claim()
+    history = await place.store.history(key, budget_tokens)
+    assert len(history.messages) > 50
+    call = ToolCall("c", "f", "{}")
+    await place.store.append(claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call)))
+    await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
+    await place.store.append(claim, (MessageAdded(said("x", "incomplete")), cancelled()))
+    await place.store.turn(claim.turn.id)
+    await place.admit(key, "next", is_retry=True)
+    await place.store.sessions(limit=10)
+    await place.store.messages(key, limit=10, after_seq=900)
+    return steps.stop()
+
+
+async def test_a_turn_at_message_100_000_reads_no_more_than_at_1_000(data: Path) -> None:
+    """Counted in steps of SQLite's machine, which a noisy machine does not change."""
+    place = Place(open_sqlite, data, Limits())
+    await place.open()
+    for key, count in (("short", 1_000), ("long", 100_000)):
+        earlier = tuple(
+            user(f"question {n} " * 4) if n % 2 == 0 else said("the last answer" if n == count - 1 else f"answer {n} " * 4)
+            for n in range(count)
+        )
+        await place.say(key, "hello", "the last answer", earlier=earlier)
+    short = await steps_of_a_turn(place, "short")
+    long = await steps_of_a_turn(place, "long")
+    await place.close()
+    assert long <= short * 1.05, f"{short} steps at message 1,000, {long} at 100,000"
+
+
+async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows(data: Path) -> None:
+    place = Place(open_sqlite, data, Limits())
+    await place.open()
+    assert isinstance(place.store, SqliteStore)
+    earlier = tuple(user(f"question {n} " * 20) if n % 2 == 0 else said("the last answer") for n in range(200))
+    await place.say("a", "hello", "the last answer", earlier=earlier)
+    asked: set[str] = set()
+    for db in (place.store._write_db, place.store._read_db):
+        db.set_trace_callback(asked.add)
+    await steps_of_a_turn(place, "a")
+    for db in (place.store._write_db, place.store._read_db):
+        db.set_trace_callback(None)
+    queries = [query for query in asked if query.startswith(("SELECT", "UPDATE", "DELETE", "INSERT"))]
+    details = [(detail, query) for query in queries for (_, _, _, detail) in place.store._read_db.execute(f"EXPLAIN QUERY PLAN {query}")]
+    await place.close()
+    assert len(queries) > 10
+    assert [
+        (detail, query)
+        for detail, query in details
+        if detail.startswith("SCAN") and "subquery" not in detail and "LIMIT" not in query and "dispatch" not in query
+    ] == []
+
+
+async def test_an_untidy_stop_is_mended_at_the_next_start(data: Path) -> None:
+    """The write-ahead log of a killed server is read, not thrown away."""
+    place = Place(open_sqlite, data, Limits())
+    await place.open()
+    await place.say("a", "hello", "hi")
+    killed = data.parent / "killed"
+    shutil.copytree(data, killed)
+    await place.close()
+    assert (killed / f"{DATABASE}-wal").stat().st_size > 0
+    again = Place(open_sqlite, killed, Limits())
+    await again.open()
+    assert await again.texts("a") == ["U:hello", "A:hi"]
+    await again.say("a", "more", "yes")
+    await again.close()
+
+
+async def test_done_is_told_only_after_the_commit(data: Path) -> None:
+    """What a reader of its own connection sees when `append` returns."""
+    place = Place(open_sqlite, data, Limits())
+    await place.open()
+    other = sqlite3.connect(data / DATABASE)
+    for number in range(20):
+        claim = await place.start("a", f"{number}")
+        assert other.execute("SELECT count(*) FROM message").fetchone() == (2 * number + 1,)
+        await place.store.append(claim, done("ok"))
+        assert other.execute("SELECT count(*) FROM message").fetchone() == (2 * number + 2,)
+    other.close()
+    await place.close()
