@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -148,12 +149,15 @@ class App:
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a server on `host`."""
-    return host in LOOPBACK or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _access(config: Config) -> Access:
     allowed = frozenset(name.lower() for name in config.api.allowed_hosts)
-    hosts = LOOPBACK | allowed if is_loopback(config.server.host) else allowed
+    hosts = LOOPBACK | allowed | {config.server.host.lower()} if is_loopback(config.server.host) else allowed
     return Access(config.api.key, hosts)
 
 

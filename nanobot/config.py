@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import tomllib
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +17,8 @@ import msgspec
 from nanobot.core.errors import ConfigError
 
 FILE = "nanobot.toml"
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+LONGEST_S = 1_000_000_000
+Positive = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
 AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -26,7 +28,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8900
     data: str | None = None
-    shutdown_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    shutdown_grace_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 30.0
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +43,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ping_s: Positive = 15.0
     max_queue: AtLeast1 = 16
     retry_window_s: Positive = 600.0
-    disconnect_grace_s: Annotated[float, msgspec.Meta(ge=-1)] = 30.0
+    disconnect_grace_s: Annotated[float, msgspec.Meta(ge=-1, le=LONGEST_S)] = 30.0
 
 
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +51,7 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_running_turns: AtLeast1 = 64
     max_attempts: AtLeast1 = 3
-    turn_timeout_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    turn_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0.0
 
 
 class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +71,7 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: Positive = 10.0
     first_byte_timeout_s: Positive = 300.0
     idle_timeout_s: Positive = 120.0
-    max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
+    max_retries: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)] = 2
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,15 +120,18 @@ def load(file: Path | None, environment: Mapping[str, str], options: Mapping[str
         ConfigError: one line with the value, where it stands, and what is allowed.
     """
     tables = _read(file)
-    for (table, name), (variable, text) in _from_environment(environment).items():
-        tables = _with(tables, table, name, text)
-        _convert(tables, f"{variable}={'***' if 'KEY' in variable else text}", only=(table, name))
+    config = _convert(tables, str(file or FILE))
+    given = [(table, name, text, variable) for (table, name), (variable, text) in _from_environment(environment).items()]
     for table, values in options.items():
-        for name, value in values.items():
-            if value is not None:
-                tables = _with(tables, table, name, value)
-                _convert(tables, f"--{name.replace('_', '-')} {value}", only=(table, name))
-    return _convert(tables, str(file or FILE))
+        given += [(table, name, value, f"--{name.replace('_', '-')}") for name, value in values.items() if value is not None]
+    for table, name, value, where in given:
+        listed = [item.strip() for item in value.split(",") if item.strip()] if (table, name) in _LISTS else value
+        tables = {**tables, table: {**tables.get(table, {}), name: listed}}
+        _convert({table: {name: listed}}, where)
+    return _convert(tables, str(file or FILE)) if given else config
+
+
+_LISTS = (("api", "session_headers"), ("api", "allowed_hosts"))
 
 
 def _read(file: Path | None) -> dict[str, Any]:
@@ -163,33 +168,49 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], t
     return found
 
 
-def _with(tables: dict[str, Any], table: str, name: str, value: Any) -> dict[str, Any]:
-    before = tables.get(table, {})
-    if isinstance(value, str) and _is_list(table, name):
-        value = [item.strip() for item in value.split(",") if item.strip()]
-    return {**tables, table: {**(before if isinstance(before, dict) else {}), name: value}}
+# Errors -------------------------------------------------------------------------------------------------------------------
 
 
-def _is_list(table: str, name: str) -> bool:
-    return name in ("session_headers", "allowed_hosts") and table == "api"
-
-
-def _convert(tables: dict[str, Any], where: str, only: tuple[str, str] | None = None) -> Config:
-    given = tables if only is None else {only[0]: {only[1]: tables[only[0]][only[1]]}}
+def _convert(tables: dict[str, Any], where: str) -> Config:
+    """Return the settings in `tables`; `where` says for the error who gave them."""
     try:
-        return msgspec.convert(given, Config, strict=False)
+        config = msgspec.convert({name: table for name, table in tables.items() if name != "models"}, Config, strict=False)
     except msgspec.ValidationError as error:
-        text = str(error)
-        place = re.search(r" - at `\$\.?(.*)`$", text)
-        name = f"{place[1]}: " if place and place[1] else ""
-        reason = text[: place.start()] if place else text
-        value = _value(given, place[1] if place else "")
-        raise ConfigError(f"{where}: {name}{reason[:1].lower()}{reason[1:]}{value}".replace("`", "")) from error
+        raise _error(tables, str(error), where, ()) from error
+    presets = tables.get("models", {})
+    if not isinstance(presets, dict):
+        raise ConfigError(f"{where}: models must be tables, one a preset, as [models.NAME]")
+    converted: dict[str, ModelTable] = {}
+    for name, table in presets.items():
+        try:
+            converted[name] = msgspec.convert(table, ModelTable, strict=False)
+        except msgspec.ValidationError as error:
+            raise _error(tables, str(error), where, ("models", name)) from error
+    return msgspec.structs.replace(config, models=converted)
 
 
-def _value(tables: dict[str, Any], path: str) -> str:
-    """Return the value at fault, for the error's end; secrets are not shown."""
+def _error(tables: dict[str, Any], text: str, where: str, root: tuple[str, ...]) -> ConfigError:
+    place = re.search(r" - at `\$\.?(.*)`$", text)
+    path = (*root, *(place[1].split(".") if place and place[1] else ()))
+    reason = (text[: place.start()] if place else text).replace("`", "")
+    if reason.startswith("Invalid enum value"):
+        reason = f"must be one of {', '.join(_choices(path))}"
+    line = f"{where}: {'.'.join(path)}: {reason[:1].lower()}{reason[1:]}{_value(tables, path)}"
+    return ConfigError("".join(character if character.isprintable() else " " for character in line))
+
+
+def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
+    kind = _tables()[path[0]]
+    field = next(field for field in msgspec.structs.fields(kind) if field.name == path[1])
+    return typing.get_args(field.type)
+
+
+def _value(tables: dict[str, Any], path: tuple[str, ...]) -> str:
+    """Return the value at fault, for the error's end; what may be a secret is not shown."""
     value: Any = tables
-    for step in path.split("."):
+    for step in path:
         value = value.get(step) if isinstance(value, dict) else None
-    return "" if value is None or "key" in path or isinstance(value, dict) else f" (it is {value!r})"
+    is_setting = len(path) == (3 if path[:1] == ("models",) else 2)
+    if value is None or not is_setting or "key" in path[-1] or isinstance(value, dict | list):
+        return ""
+    return f" (it is {value!r})"

@@ -4,14 +4,20 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from nanobot.api.errors import Failure, failure
+from nanobot.api.guard import MAX_HEAD_BYTES
+from nanobot.core.errors import HeadTooLarge, InvalidHttp
+
 HEAD_TIMEOUT_S = 20.0
 STALLED_TIMEOUT_S = 60.0
-MAX_HEAD_BYTES = 64 * 1024
 
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
-    b'{"error":{"message":"request head over 65536 bytes: send shorter headers","type":"invalid_request_error","param":null,"code":"head_too_large"}}'
-)
+_TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: send shorter headers"))
+_NO_HTTP = failure(InvalidHttp("this is no HTTP request that can be understood"))
+
+
+def _last_words(problem: Failure, reason: bytes) -> bytes:
+    head = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    return head % (problem.status, reason, len(problem.body)) + problem.body
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -37,8 +43,12 @@ class BoundedConnection(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
-            self.transport.write(_TOO_LARGE)
+            self.transport.write(_last_words(_TOO_LARGE, b"Request Header Fields Too Large"))
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        self.transport.write(_last_words(_NO_HTTP, b"Bad Request"))
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         if self._head_timer is None:

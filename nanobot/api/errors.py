@@ -5,10 +5,13 @@ from http import HTTPStatus
 
 import msgspec
 
-from nanobot.core.errors import NanobotError, ShuttingDown
+from nanobot.core.errors import MethodNotAllowed, NanobotError, ShuttingDown
 from nanobot.core.event import TurnError
 
 _TYPES = {401: "authentication_error", 404: "invalid_request_error", 409: "conflict_error", 429: "rate_limit_error"}
+
+_HANG_UP = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+"""The rest of such a request is not read."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -36,6 +39,10 @@ def failure(error: NanobotError) -> Failure:
     headers = _retry_after(error.retry_after_s)
     if error.http_status == HTTPStatus.CONFLICT:
         headers = (*headers, ("x-should-retry", "false"))
+    if error.http_status in _HANG_UP:
+        headers = (*headers, ("connection", "close"))
+    if isinstance(error, MethodNotAllowed):
+        headers = (*headers, ("allow", error.allow))
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers = (*headers, ("www-authenticate", "Bearer"))
     return Failure(error.http_status, body, headers)

@@ -114,7 +114,8 @@ def _host_name(url: str) -> str:
 
 def _routing_error(error: HTTPException, scope: Scope) -> NanobotError:
     if error.status_code == 405:
-        return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")
+        allow = (error.headers or {}).get("Allow", "")
+        return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}: it takes {allow}", allow=allow)
     return RouteNotFound(f"there is nothing at {scope['path']}")
 
 

@@ -153,11 +153,11 @@ def _decode_body(body: bytes) -> _Request:
 
 def _shown(body: bytes, path: str) -> str:
     """Return the value at `path` as JSON, cut to 40 characters."""
-    value = json.loads(body)  # of any size: msgspec has no whole numbers beyond 64 bits
     try:
+        value = json.loads(body)  # of any size: msgspec has no whole numbers beyond 64 bits
         for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
             value = value[int(index)] if index else value[name]
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         return "not there"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
@@ -193,7 +193,7 @@ def _sampling(request: _Request) -> Sampling:
     for field, (low, high) in _RANGES.items():
         value = getattr(request, field)
         if value is not None and not low <= value <= high:
-            raise InvalidRequest(f"{field} is {value:g}: it must be from {low:g} to {high:g}", param=field)
+            raise InvalidRequest(f"{field} is {_number(value)}: it must be from {_number(low)} to {_number(high)}", param=field)
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     if len(stop) > _MOST_STOPS:
         raise InvalidRequest(f"stop has {len(stop)} entries: at most {_MOST_STOPS} are allowed", param="stop")
@@ -210,6 +210,10 @@ def _sampling(request: _Request) -> Sampling:
         frequency_penalty=request.frequency_penalty,
         reasoning_effort=effort,
     )
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
 # Messages ------------------------------------------------------------------------------------------------------------------

@@ -1,13 +1,15 @@
 """`nanobot serve`"""
 
 import asyncio
+import contextlib
 import errno
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -21,6 +23,8 @@ from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
+
+_BACKLOG = 2048
 
 
 @click.command("serve")
@@ -83,6 +87,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -135,11 +140,21 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(grace_s) + 5,
-                backlog=2048,
+                backlog=_BACKLOG,
             )
         )
         self._nanobot = app
         self.when_listening: Callable[[], None] = lambda: None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and SIGINT. uvicorn would raise the signal again behind it, and the rest of the house would never be taken down."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, action in before.items():
+                signal.signal(number, action)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

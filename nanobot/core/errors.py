@@ -61,8 +61,20 @@ class RouteNotFound(NanobotError):
     code, http_status, type = "not_found", 404, "invalid_request_error"
 
 
+class InvalidHttp(NanobotError):
+    """What came over the connection is no HTTP request."""
+
+    code, http_status, type = "invalid_http", 400, "invalid_request_error"
+
+
 class MethodNotAllowed(NanobotError):
+    """`allow` names the methods that the route takes."""
+
     code, http_status, type = "method_not_allowed", 405, "invalid_request_error"
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
 
 
 class BodyTooLarge(NanobotError):

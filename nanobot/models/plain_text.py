@@ -15,6 +15,7 @@ from nanobot.models.routing import Recall
 
 _LONGEST_QUOTE = 400
 _MOST_LISTED = 12
+_SHORT_TEXT = 600
 FIRST_MESSAGE = 'Reply, in the user\'s language: "This is your first message, so there is nothing to repeat or summarize yet."'
 
 
@@ -26,42 +27,44 @@ class Plain(msgspec.Struct, frozen=True):
 
 
 def plain(request: ModelRequest, recall: Recall | None) -> Plain:
-    """Return `request` without tools, calls and their results told as text; for `recall`, with what is to be recalled at hand."""
+    """Return `request` without tools, calls and their results told as text; for `recall`, held to what was really said."""
     messages = _without_calls(request.messages)
-    bare = msgspec.structs.replace(request, messages=messages, tools=())
+    bare = msgspec.structs.replace(request, messages=messages, tools=(), notes="")
     if recall is None:
-        return Plain(bare)
+        return Plain(_noted(bare, request.notes))
     said = [message.text for message in request.messages if message.role == "user" and message.text][:-1]
     if not said:
         return Plain(msgspec.structs.replace(bare, notes=FIRST_MESSAGE))
-    reminded = user(f"{_reminder(recall, said)}\n\n{messages[-1].text}")
-    quotable = {"last": said[-1:], "first": said[:1], "all": said}[recall]
-    return Plain(msgspec.structs.replace(bare, messages=(*messages[:-1], reminded), notes=""), quoting(quotable))
+    if recall == "all":
+        reminded = user(f"{_reminder(said)}\n\n{messages[-1].text}")
+        return Plain(msgspec.structs.replace(bare, messages=(*messages[:-1], reminded)))
+    return Plain(bare, repeating(said[-1] if recall == "last" else said[0]))
 
 
-def _reminder(recall: Recall, said: list[str]) -> str:
-    if recall == "last":
-        return f"(My previous message to you was: {_quoted(said[-1])})"
-    if recall == "first":
-        return f"(My first message to you was: {_quoted(said[0])})"
+def repeating(text: str) -> str:
+    """Return the grammar of an answer that repeats what the user said, word for word."""
+    return f'root ::= ("You asked: " | "You said: ") {literal(_quoted(text))}'
+
+
+def _reminder(said: list[str]) -> str:
     listed = said if len(said) <= _MOST_LISTED else [said[0], *said[1 - _MOST_LISTED :]]
     return "My messages to you so far, in order:\n" + "\n".join(f"{number}. {_quoted(text)}" for number, text in enumerate(listed, 1))
 
 
-def quoting(texts: list[str]) -> str:
-    """Return the grammar of a text in which every quotation is one of `texts`, whole and word for word."""
-    quotes = " | ".join(dict.fromkeys(literal(_quotable(text)) for text in texts))
-    return f'root ::= [^"]+ ("\\"" quote "\\"" [^"]*)*\nquote ::= {quotes}'
+def _noted(request: ModelRequest, notes: str) -> ModelRequest:
+    """Return `request` with `notes` in its last message: before a short text, as a small model repeats what comes last; below a long one,
+    which then stays in the engine's cache."""
+    messages = request.messages
+    if not notes or not messages or messages[-1].role != "user" or len(messages[-1].text) > _SHORT_TEXT:
+        return msgspec.structs.replace(request, notes=notes)
+    noted = user(f"({notes})\n\n{messages[-1].text}")
+    return msgspec.structs.replace(request, messages=(*messages[:-1], noted))
 
 
 def _quoted(text: str) -> str:
-    return f'"{_quotable(text)}"'
-
-
-def _quotable(text: str) -> str:
-    # A quotation mark would end the quotation, for the model and for the grammar.
+    # A quotation mark inside would end the quotation, for the model and for the grammar.
     text = text.strip().replace('"', "'")
-    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
+    return f'"{text}"' if len(text) <= _LONGEST_QUOTE else f'"{text[:_LONGEST_QUOTE]}…"'
 
 
 def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
