@@ -17,6 +17,7 @@ from nanobot.api.following import Followers
 from nanobot.api.guard import LOOPBACK, Access
 from nanobot.api.server import build_door
 from nanobot.config import Config, ModelTable
+from nanobot.context import prompt
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.ids import Randomness
@@ -26,7 +27,9 @@ from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.catalog import ECHO, LOCAL, ModelName, find_in_environment, parse_name, provider_of
 from nanobot.models.echo import EchoModel
+from nanobot.models.local import CONTEXT_TOKENS, LocalModel
 from nanobot.models.openai_chat import OpenAIChat, Timeouts
+from nanobot.models.weights import find as find_weights
 from nanobot.stores.sqlite import SqliteStore, open_store
 from nanobot.tools.facts import calculate, current_time
 
@@ -75,22 +78,34 @@ class Models:
         """Load what the first request needs, while nobody waits for it."""
         if isinstance(self.default, OpenAIChat):
             await self.default.warm()
+        elif isinstance(self.default, LocalModel):
+            await self.default.start()
 
     async def close(self) -> None:
         for model in (self.default, *self._presets.values()):
             await model.close()
 
 
-def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock, models_directory: Path) -> Model:
+def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock, data: Path) -> Model:
     """Return the model `name`, set up as its table says.
 
     Raises:
         ConfigError: its key is missing, or a setting cannot be used.
+        ModelUnavailable: the weights of a local model are not on this machine yet.
     """
     if name.provider == ECHO:
         return EchoModel()
     if name.provider == LOCAL:
-        raise ConfigError("local")
+        return LocalModel(
+            name=str(name),
+            models_dir=data / "models",
+            log_path=data / "local-model.log",
+            clock=clock,
+            random=random.Random(),  # noqa: S311 - ids of tool calls, no secrets
+            warm_system=prompt.system(""),
+            warm_tools=tuple(tool.spec for tool in own_tools(clock)),
+            context_tokens=table.context_tokens or CONTEXT_TOKENS,
+        )
     provider = provider_of(name)
     base_url = table.base_url or (environment.get(provider.base_url_variable) if provider.base_url_variable else None)
     key = table.api_key or (environment.get(provider.key_variable) if provider.key_variable else None)
@@ -109,6 +124,11 @@ def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str
     )
 
 
+def own_tools(clock: Clock) -> tuple[Tool, ...]:
+    """Return the tools that every agent has."""
+    return (current_time(clock), calculate())
+
+
 class App:
     """The house, running. `door` is its HTTP side; `open_app` makes one."""
 
@@ -121,7 +141,7 @@ class App:
         self.clock = clock
         self.randomness = randomness
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
-        toolset = Toolset([current_time(clock), calculate(), *tools])
+        toolset = Toolset([*own_tools(clock), *tools])
         agent = Agent(toolset, clock, Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens))
         self.engine = LocalEngine(
             store,
@@ -204,17 +224,28 @@ async def open_app(
         await store.close()
 
 
+def missing_weights(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the local models that are configured, but whose weights are not on this machine yet.
+
+    Raises:
+        ConfigError: a name means nothing.
+    """
+    names = [choose_model(config, environment).name]
+    names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
+    wanted = dict.fromkeys(str(name) for name in names if name.provider == LOCAL)
+    return tuple(name for name in wanted if find_weights(name, config.data / "models") is None)
+
+
 def make_models(config: Config, environment: Mapping[str, str], clock: Clock) -> Models:
     """Return the default model and the presets.
 
     Raises:
         ConfigError: one of them cannot be made.
     """
-    directory = config.data / "models"
     choice = choose_model(config, environment)
     presets: dict[str, Model] = {}
     for preset, table in config.models.items():
         if table.name is None:
             raise ConfigError(f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'")
-        presets[preset] = make_model(parse_name(table.name), table, environment, clock, directory)
-    return Models(make_model(choice.name, config.model, environment, clock, directory), presets)
+        presets[preset] = make_model(parse_name(table.name), table, environment, clock, config.data)
+    return Models(make_model(choice.name, config.model, environment, clock, config.data), presets)

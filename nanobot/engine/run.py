@@ -11,7 +11,7 @@ from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, StaleAttempt, StoreError, TurnCancelled, TurnTimedOut
 from nanobot.core.event import Delta, Event, Fact, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded, TurnError, line
-from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, estimate_tokens
+from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.store import Claim, Store
 
@@ -44,6 +44,7 @@ class Run:
         self._task: asyncio.Task[None] | None = None
         self._spoken: list[Delta] = []
         self._open_calls: set[str] = set()
+        self._used = Usage()
         self._why: str | None = None
         self._is_stopped = False
         self._is_interrupted = False
@@ -109,7 +110,7 @@ class Run:
         history = claim.history
         if claim.attempt > 1:  # its own steps must not push its question out of what is loaded
             made = (await self._store.turn(turn.id)).messages
-            self._note_calls(line(made))
+            self._note(line(made))
             spent = sum(estimate_tokens(message) for message in (*turn.input, *made))
             history = await self._store.history(turn.session_key, self._agent.budget(turn, model) + spent)
         elif history is None:
@@ -123,15 +124,17 @@ class Run:
         finally:
             self._commits -= 1
         self._spoken.clear()
-        self._note_calls(facts)
+        self._note(facts)
         if joined or not isinstance(facts[-1], TurnEnded):
             self._interrupt()  # the wish may have come during the commit
         return joined
 
-    def _note_calls(self, events: Iterable[Event]) -> None:
+    def _note(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, ToolStarted):
                 self._open_calls.add(event.call.id)
+            elif isinstance(event, MessageAdded):
+                self._used += event.message.usage or Usage()
             elif isinstance(event, ToolFinished):
                 self._open_calls.difference_update(result.call_id for result in event.message.tool_results)
 
@@ -147,14 +150,14 @@ class Run:
         else:
             _log.warning("turn %s failed: %s (%s)", self._claim.turn.id, error.message, error.code)
         reason = TurnError(error.code, error.message, error.http_status, error.retryable, error.retry_after_s)
-        await self._end(*self._unknown_outcomes(), TurnEnded("failed", error=reason))
+        await self._end(*self._unknown_outcomes(), TurnEnded("failed", self._used, reason))
 
     async def _end_stopped(self) -> None:
         if self._why is None:
             await self._give_back()
             return
         said = _said(self._spoken)
-        end = TurnEnded("cancelled", error=TurnError(TurnCancelled.code, self._why, TurnCancelled.http_status))
+        end = TurnEnded("cancelled", self._used, TurnError(TurnCancelled.code, self._why, TurnCancelled.http_status))
         words = (MessageAdded(Message("assistant", said, "incomplete")),) if said else ()
         await self._end(*self._unknown_outcomes(), *words, end)
 

@@ -65,7 +65,7 @@ class LocalModel:
     ) -> None:
         path = find(name, models_dir)
         if path is None:
-            raise ModelUnavailable(f"the weights of {name} are not in {models_dir}: fetch them with `nanobot models fetch {name}`")
+            raise ModelUnavailable(f"the weights of {name} are not in {models_dir}: fetch them with `nanobot model pull {name}`")
         self._name = name
         self._clock = clock
         self._random = random
