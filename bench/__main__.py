@@ -1,4 +1,4 @@
-"""`python -m bench`: run the measures, print the table, write `results.json` and `report.svg`. Ends with 1 where a goal is missed and `--strict` is given."""
+"""`python -m bench`: run the measures, print the table, write `results.json` and `report.svg`."""
 
 import argparse
 import os

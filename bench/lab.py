@@ -17,7 +17,7 @@ from bench.upstream import CHUNKS, answer
 
 System = Literal["floor", "nanobot"]
 SYSTEMS: Final[tuple[System, ...]] = ("floor", "nanobot")
-WINDOW_TOKENS: Final = 3_000
+WINDOW_TOKENS: Final = 2_260
 """nanobot's window, so that it shows the model about as many messages as the floor does (50)."""
 
 
@@ -78,7 +78,12 @@ class Lab:
             command = ["-m", "bench.floor", str(port), str(data)]
         else:
             command = ["-m", "nanobot", "serve", "--port", str(port), "--data", str(data), "--model", "openai:bench"]
-        settings = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "bench", "NANOBOT_CONTEXT_TOKENS": str(WINDOW_TOKENS), **(environment or {})}
+        settings = {
+            "OPENAI_BASE_URL": url,
+            "OPENAI_API_KEY": "bench",
+            "NANOBOT_AGENT_WINDOW_TOKENS": str(WINDOW_TOKENS),
+            **(environment or {}),
+        }
         return self._start(system, command, port, settings)
 
     def _start(self, name: str, command: list[str], port: int, environment: Mapping[str, str]) -> Server:

@@ -150,5 +150,6 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
+        "nice": str(os.nice(0)),
         **{name: metadata.version(name) for name in ("uvicorn", "starlette", "aiohttp", "msgspec", "uvloop", "httptools")},
     }

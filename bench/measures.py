@@ -104,7 +104,7 @@ def streams(lab: Lab, scale: Scale) -> list[Row]:
             rows += _added(lab, scale, pair, stream=True, key="first_token", label="time to first token", session="first")
         for count in scale.streams:
             rows += _chunk_rows(lab, scale, pair, count)
-        rows.append(_burst_row(lab, scale, pair, max(scale.streams)))
+        rows += _burst_rows(lab, scale, pair, max(scale.streams))
     return rows
 
 
@@ -112,7 +112,7 @@ def _chunk_rows(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) 
     """The price of a chunk at `count` streams; where they are many, the time to first token of the short answers too."""
     pace_us, turns = _PACES_US[count], 30 if count == 1 else 4
     chunk, turn, waits = Figures(), Figures(), Waits()
-    for number in range(min(scale.rounds, 3)):
+    for number in range(scale.rounds):
         samples: dict[str, Sample] = {}
         short = Plan(
             targets=(lab.direct,),
@@ -139,8 +139,9 @@ def _chunk_rows(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) 
     return rows + (waits.rows("first_token", "time to first token", streams, count) if count > 1 else [])
 
 
-def _burst_row(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) -> Row:
-    chunk = Figures()
+def _burst_rows(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) -> list[Row]:
+    """Streams without a pause between chunks: what is left of the price when many chunks come in one read."""
+    turn, chunk = Figures(), Figures()
     for number, system in _by_turns(min(scale.rounds, 3)):
         cost = {}
         for chunks in (FEW, MANY):
@@ -150,8 +151,12 @@ def _burst_row(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) -
                     targets=(pair[system],), session=session, clients=count, stream=True, seconds=scale.seconds / 2, warm_up_turns=1
                 )
                 cost[chunks] = send(plan)[system].cpu_us_per_turn
+        turn.add(system, cost[FEW])
         chunk.add(system, (cost[MANY] - cost[FEW]) / (MANY - FEW))
-    return chunk.row(f"chunk_burst@{count}", f"CPU a chunk, {count} streams, a whole answer at once", "µs")
+    return [
+        turn.row(f"stream_burst_cpu@{count}", f"CPU a streamed turn, {count} streams, a whole answer at once", "µs"),
+        chunk.row(f"chunk_burst@{count}", f"CPU a chunk, {count} streams, a whole answer at once", "µs"),
+    ]
 
 
 def depth(lab: Lab, scale: Scale) -> list[Row]:

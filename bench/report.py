@@ -29,11 +29,11 @@ def number(value: float) -> str:
 
 def table(results: Results) -> str:
     """Return the rows and the verdicts as text."""
-    lines = [f"{'':<52}{'':>5}{'direct':>10}{'floor':>10}{'nanobot':>10}{'ratio':>8}"]
+    lines = [f"{'':<57}{'':>5}{'direct':>10}{'floor':>10}{'nanobot':>10}{'ratio':>8}"]
     for row in results.rows:
         direct, floor = ("" if value is None else number(value) for value in (row.direct, row.floor))
         ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
-        lines.append(f"{row.label:<52}{row.unit:>5}{direct:>10}{floor:>10}{number(row.nanobot):>10}{ratio:>8}")
+        lines.append(f"{row.label:<57}{row.unit:>5}{direct:>10}{floor:>10}{number(row.nanobot):>10}{ratio:>8}")
     lines += ["", f"{'goal':<57}{'':>10}{'limit':>10}{'measured':>10}{'floor':>10}"]
     for verdict in results.verdicts:
         goal = verdict.goal

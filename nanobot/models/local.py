@@ -132,7 +132,8 @@ class LocalModel:
             yield self._calling(route, spent)
             return
         asked = plain(request, route.recall)
-        async with aclosing(self._ask(asked, _sampling(request.sampling, asked))) as answer:
+        is_exact = route.recall is not None or (bool(request.messages) and request.messages[-1].role == "tool")
+        async with aclosing(self._ask(asked, _sampling(request.sampling, is_exact=is_exact))) as answer:
             async for piece in answer:
                 if isinstance(piece, Message):
                     yield msgspec.structs.replace(piece, usage=spent + (piece.usage or Usage()), model=self._name)
@@ -245,8 +246,8 @@ def _failed(turn: tuple[Message, ...]) -> bool:
     return bool(results) and any(result.is_error for result in results)
 
 
-def _sampling(wanted: Sampling, asked: Plain) -> Sampling:
-    """Return `wanted` with our choices where it leaves them open: quotations are exact, other answers a little free."""
-    temperature = wanted.temperature if wanted.temperature is not None else 0.0 if asked.grammar else _TEMPERATURE
+def _sampling(wanted: Sampling, *, is_exact: bool) -> Sampling:
+    """Return `wanted` with our choices where it leaves them open: what repeats something is exact, other answers are a little free."""
+    temperature = wanted.temperature if wanted.temperature is not None else 0.0 if is_exact else _TEMPERATURE
     limit = wanted.max_output_tokens or DEFAULT_ANSWER_TOKENS
     return msgspec.structs.replace(wanted, temperature=temperature, max_output_tokens=limit)

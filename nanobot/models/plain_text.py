@@ -30,6 +30,9 @@ def plain(request: ModelRequest, recall: Recall | None) -> Plain:
     """Return `request` without tools, calls and their results told as text; for `recall`, held to what was really said."""
     messages = _without_calls(request.messages)
     bare = msgspec.structs.replace(request, messages=messages, tools=(), notes="")
+    if request.messages and request.messages[-1].role == "tool":
+        # What was looked up is all that this answer needs; a small model would tell the notes too.
+        return Plain(bare)
     if recall is None:
         return Plain(_noted(bare, request.notes))
     said = [message.text for message in request.messages if message.role == "user" and message.text][:-1]
@@ -89,13 +92,14 @@ def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _found(message: Message, calls: dict[str, ToolCall]) -> str:
-    lines = [f"{_called(calls.get(result.call_id))}{result.content}" for result in message.tool_results]
-    return "\n".join(lines)
+    """Return what the results say, in the words that a small model takes for its own knowledge and not for the user's."""
+    found = "; ".join(f"{_called(calls.get(result.call_id))}{result.content}" for result in message.tool_results)
+    return f"(You looked it up: {found}. Answer with it.)"
 
 
 def _called(call: ToolCall | None) -> str:
     if call is None:
-        return "Known: "
+        return ""
     try:
         arguments = json.loads(call.arguments)
     except ValueError:

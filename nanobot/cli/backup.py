@@ -1,0 +1,28 @@
+"""`nanobot backup FILE`"""
+
+from pathlib import Path
+
+import click
+
+from nanobot.cli.options import CONFIG, DATA, settings
+from nanobot.cli.terminal import size
+from nanobot.stores import catalogue
+from nanobot.stores.opening import open_reader
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@CONFIG
+@DATA
+def command(file: Path, config_file: Path | None, data: str | None) -> None:
+    """Copy all conversations to FILE, consistent as of one moment, also while a server runs.
+
+    To restore, stop the server and put FILE in the data directory as nanobot.sqlite3.
+    """
+    config = settings(config_file, server={"data": data})
+    db = open_reader(config.data)
+    try:
+        catalogue.backup(db, file)
+    finally:
+        db.close()
+    click.echo(f"{size(file.stat().st_size)} written to {file.absolute()}")

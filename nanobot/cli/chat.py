@@ -1,0 +1,181 @@
+"""`nanobot chat`"""
+
+import asyncio
+import contextlib
+import getpass
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from nanobot import __version__
+from nanobot.app import choose_model, make_models, open_app
+from nanobot.cli.chat_link import InProcess, Link
+from nanobot.cli.chat_page import AnswerOnly, Page, PlainPage, RichPage
+from nanobot.cli.chat_prompt import Prompt
+from nanobot.cli.chat_remote import Remote, is_this_machine
+from nanobot.cli.chat_screen import Screen
+from nanobot.cli.chat_talk import COMMANDS, Talk, follow
+from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.progress import ensure_weights
+from nanobot.cli.terminal import is_rich, one_line
+from nanobot.config import Config
+from nanobot.core.clock import SystemClock
+from nanobot.core.errors import BadSessionKey, ConfigError, NanobotError, StoreError, StoreLocked
+from nanobot.core.session import parse_key
+
+
+@click.command("chat")
+@click.option("--session", metavar="KEY", help="The conversation to go on with [cli:dm:USER].")
+@click.option("-m", "--message", metavar="TEXT", help="Ask this, print the answer, and leave.")
+@click.option("--url", metavar="URL", help="Talk to the server that runs there, e.g. http://127.0.0.1:8900.")
+@click.option("--api-key", metavar="KEY", envvar="NANOBOT_API_KEY", help="The server's key.")
+@CONFIG
+@DATA
+@MODEL
+def command(
+    session: str | None,
+    message: str | None,
+    url: str | None,
+    api_key: str | None,
+    config_file: Path | None,
+    data: str | None,
+    model: str | None,
+) -> None:
+    """Talk to the agent in the terminal.
+
+    Without a terminal to type in, what comes on the standard input is asked as with -m.
+    """
+    config = settings(config_file, server={"data": data}, model={"name": None if url else model})
+    _quiet(config)
+    key = _session_key(session)
+    if message is None and not sys.stdin.isatty():
+        message = sys.stdin.buffer.read().decode("utf-8", "replace")
+    if message is not None and not _is_text(message):
+        raise click.UsageError("there is nothing to ask: the message is empty, or not UTF-8")
+    whom = Whom(config, url, api_key, model)
+    if url is None:
+        ensure_weights(config, os.environ)
+    sys.exit(asyncio.run(talk(whom, key) if message is None else ask_once(whom, key, message)))
+
+
+def _is_text(message: str) -> bool:
+    try:
+        return bool(message.strip().encode())
+    except UnicodeEncodeError:
+        return False
+
+
+class Whom(msgspec.Struct, frozen=True):
+    """Whom to talk to: the server at `url`, else the engine that `config` describes."""
+
+    config: Config
+    url: str | None
+    api_key: str | None
+    model: str | None
+
+    @property
+    def shown(self) -> str:
+        if self.url is not None:
+            return self.url
+        choice = choose_model(self.config, os.environ)
+        return f"{choice.name} ({choice.why})"
+
+
+def _quiet(config: Config) -> None:
+    """Keep the log off the screen, unless somebody asked for it: what went wrong is shown in the chat."""
+    if config.log.level in ("debug", "info"):
+        logging.basicConfig(level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    else:
+        logging.getLogger("nanobot").addHandler(logging.NullHandler())
+
+
+def _session_key(given: str | None) -> str:
+    key = parse_key(_own_key() if given is None else given)
+    if not key:
+        raise BadSessionKey("--session is empty: name a conversation")
+    return key
+
+
+def _own_key() -> str:
+    try:
+        return f"cli:dm:{getpass.getuser()}"
+    except (KeyError, OSError):  # no such user in the system's list, as in some containers
+        return "cli:dm:user"
+
+
+@contextlib.asynccontextmanager
+async def open_link(whom: Whom) -> AsyncIterator[Link]:
+    """Yield the way to the agent.
+
+    Raises:
+        ConfigError, StoreError: the engine cannot start; where a server holds the data directory, how to talk to that.
+    """
+    if whom.url is not None:
+        own = whom.config.api.key if is_this_machine(whom.url) else None
+        remote = Remote(whom.url, whom.api_key or own, whom.model or "nanobot")
+        try:
+            yield remote
+        finally:
+            await remote.close()
+        return
+    server = msgspec.structs.replace(whom.config.server, shutdown_grace_s=0.0)
+    config = msgspec.structs.replace(whom.config, server=server)
+    models = make_models(config, os.environ, SystemClock())
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            app = await stack.enter_async_context(open_app(config, models))
+        except StoreLocked:
+            raise StoreLocked(
+                f"{config.data} is in use by a running nanobot: talk to it with `nanobot chat --url http://127.0.0.1:{config.server.port}`, "
+                "or name another directory with --data"
+            ) from None
+        warming = asyncio.create_task(app.models.warm())
+        try:
+            yield InProcess(app)
+        finally:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+
+
+async def talk(whom: Whom, key: str) -> int:
+    """Chat until the user leaves; return the exit status."""
+    page = _page()
+    async with open_link(whom) as link:
+        page.note(f"nanobot {__version__}, {whom.shown}\nconversation {key}; /help says more, Ctrl-D leaves\n")
+        await Talk(link, Prompt(whom.config.data, COMMANDS), page, key).run()
+    return 0
+
+
+async def ask_once(whom: Whom, key: str, message: str) -> int:
+    """Print the answer to `message`, or one line on why there is none; return the exit status."""
+    page = AnswerOnly(_page() if sys.stdout.isatty() else None)
+    try:
+        async with open_link(whom) as link:
+            end = await follow(link, page, key, message)
+    except (ConfigError, StoreError):
+        raise
+    except NanobotError as error:
+        return _fail(error.message)
+    if end is None or end.outcome == "cancelled":
+        return 130
+    if end.error is not None:
+        return _fail(end.error.message)
+    if not sys.stdout.isatty():
+        click.echo(page.text)
+    return 0
+
+
+def _page() -> Page:
+    if is_rich(sys.stdout):
+        return RichPage(sys.stdout, Screen(sys.stdout))
+    return PlainPage(sys.stdout, is_terminal=sys.stdout.isatty())
+
+
+def _fail(message: str) -> int:
+    click.echo(f"nanobot: {one_line(message)}", err=True)
+    return 1

@@ -1,0 +1,67 @@
+"""Markdown as lines for a terminal, and where a text that still grows may be cut into parts that are final."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from markdown_it import MarkdownIt
+from rich.console import Console, JustifyMethod
+from rich.markdown import Heading, Markdown, MarkdownElement
+from rich.segment import Segment
+from rich.style import Style
+
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
+_CODE_THEME = "ansi_dark"
+
+
+class _LeftHeading(Heading):
+    LEVEL_ALIGN: ClassVar[dict[str, JustifyMethod]] = dict.fromkeys(Heading.LEVEL_ALIGN, "left")
+
+
+class _Document(Markdown):
+    """rich's Markdown, but headings stay left, and what looks like HTML is shown as it was written."""
+
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _LeftHeading}
+
+    def __init__(self, text: str) -> None:
+        super().__init__("", code_theme=_CODE_THEME, hyperlinks=False)
+        self.parsed = _PARSER.parse(text)
+
+
+def finished(text: str) -> int:
+    """Return how many characters of `text` are blocks that no later text can change; the last block always may go on."""
+    starts = [token.map[0] for token in _PARSER.parse(text) if token.level == 0 and token.map is not None and token.nesting >= 0]
+    if len(starts) < 2:
+        return 0
+    position = 0
+    for _ in range(starts[-1]):
+        position = text.index("\n", position) + 1
+    return position
+
+
+def lines(text: str, console: Console) -> list[str]:
+    """Return `text` as lines that are ready for the console's terminal: no trailing blanks, no blank line around them."""
+    rendered = [_trimmed(line) for line in console.render_lines(_Document(text), pad=False)]
+    while rendered and not rendered[0]:
+        del rendered[0]
+    while rendered and not rendered[-1]:
+        del rendered[-1]
+    return ["".join(_ansi(segment, console) for segment in line) for line in rendered]
+
+
+def _trimmed(line: Sequence[Segment]) -> list[Segment]:
+    kept = list(line)
+    while kept:
+        text, style, control = kept[-1]
+        if style is not None and (style.bgcolor is not None or style.underline):
+            break
+        bare = text.rstrip()
+        if bare:
+            kept[-1] = Segment(bare, style, control)
+            break
+        kept.pop()
+    return kept
+
+
+def _ansi(segment: Segment, console: Console) -> str:
+    style = segment.style or Style.null()
+    return style.render(segment.text, color_system=console._color_system)

@@ -1,0 +1,203 @@
+"""How an answer is shown while it comes: Markdown on a terminal, the bare text everywhere else."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol, TextIO
+
+from rich.console import Console
+
+from nanobot.cli.chat_markdown import finished, lines
+from nanobot.cli.chat_screen import Screen
+from nanobot.cli.terminal import neutral, one_line
+from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted
+
+_MOST_LIVE_LINES = 200
+_DIM, _RED, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
+_FENCES = ("```", "~~~")
+
+
+class Page(Protocol):
+    """Where a chat is shown."""
+
+    def begin(self) -> None:
+        """An answer is awaited."""
+        ...
+
+    def take(self, event: Event) -> None:
+        """Show what happened, now or at the next `paint`."""
+        ...
+
+    def paint(self) -> None:
+        """Bring the screen up to date."""
+        ...
+
+    def end(self) -> None:
+        """The answer is complete: show all of it, for good."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show what the chat itself has to say, line by line."""
+        ...
+
+    def problem(self, text: str) -> None:
+        """Show why there is no answer."""
+        ...
+
+
+def _tool_line(event: ToolStarted | ToolFinished) -> str:
+    if isinstance(event, ToolStarted):
+        return one_line(f"{event.call.name} {event.call.arguments}")
+    result = event.message.tool_results[0]
+    return one_line(f"failed: {result.content}") if result.is_error else ""
+
+
+class RichPage:
+    """A terminal. Blocks of Markdown that are complete stay; the one that grows is painted over until it is."""
+
+    def __init__(self, stream: TextIO, screen: Screen, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._screen = screen
+        self._now = now
+        self._pending = ""
+        self._is_first = True
+        self._began_at: float | None = None
+        self._is_stale = False
+
+    def begin(self) -> None:
+        self._pending = ""
+        self._is_first = True
+        self._wait()
+
+    def _wait(self) -> None:
+        self._began_at = self._now()
+        self._is_stale = True
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            self._pending += neutral(event.text.replace("\r", ""))
+            self._began_at = None
+            self._is_stale = True
+        elif isinstance(event, ToolStarted | ToolFinished):
+            self._settle(len(self._pending))
+            if line := _tool_line(event):
+                self._screen.put([self._cut(line)])
+            self._wait()
+
+    def paint(self) -> None:
+        if self._began_at is not None:
+            waited_s = int(self._now() - self._began_at)
+            self._screen.show([f"{_DIM}thinking…{f' {waited_s} s' if waited_s else ''}{_PLAIN}"])
+        elif self._is_stale:
+            self._settle(finished(self._pending))
+            self._screen.show(self._spaced(lines(_tail(self._pending), self._console())))
+        self._is_stale = False
+
+    def end(self) -> None:
+        self._began_at = None
+        self._settle(len(self._pending))
+        self._screen.clear()
+
+    def note(self, text: str) -> None:
+        self._screen.put([f"{_DIM}{line}{_PLAIN}" if line else "" for line in neutral(text).split("\n")])
+
+    def problem(self, text: str) -> None:
+        self._screen.put([f"{_RED}{one_line(text)}{_PLAIN}"])
+
+    def _settle(self, count: int) -> None:
+        """Put the first `count` pending characters on the screen for good."""
+        done, self._pending = self._pending[:count], self._pending[count:]
+        if rendered := lines(done, self._console()):
+            self._screen.settle(self._spaced(rendered))
+            self._is_first = False
+
+    def _spaced(self, rendered: list[str]) -> list[str]:
+        return rendered if self._is_first or not rendered else ["", *rendered]
+
+    def _cut(self, text: str) -> str:
+        room = self._screen.columns - 4
+        return f"{_DIM}· {text if len(text) <= room else text[: room - 1] + '…'}{_PLAIN}"
+
+    def _console(self) -> Console:
+        return Console(file=self._stream, force_terminal=True, width=self._screen.columns, legacy_windows=False)
+
+
+def _tail(text: str) -> str:
+    """Return the end of a block that is too long to be shown whole while it grows."""
+    all_lines = text.split("\n")
+    if len(all_lines) <= _MOST_LIVE_LINES:
+        return text
+    opening = [all_lines[0]] if all_lines[0].lstrip().startswith(_FENCES) else []
+    return "\n".join([*opening, *all_lines[-_MOST_LIVE_LINES // 2 :]])
+
+
+class PlainPage:
+    """A stream of text: what comes is written at once, as it is; control characters only where `is_terminal` is false."""
+
+    def __init__(self, stream: TextIO, *, is_terminal: bool) -> None:
+        self._stream = stream
+        self._clean = neutral if is_terminal else str
+        self._is_line_open = False
+
+    def begin(self) -> None:
+        self._is_line_open = False
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            self._stream.write(self._clean(event.text))
+            self._stream.flush()
+            self._is_line_open = not event.text.endswith("\n")
+        elif isinstance(event, ToolStarted | ToolFinished) and (line := _tool_line(event)):
+            self.end()
+            self.note(f"[{line}]")
+
+    def paint(self) -> None:
+        """Nothing waits to be shown."""
+
+    def end(self) -> None:
+        if self._is_line_open:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._is_line_open = False
+
+    def note(self, text: str) -> None:
+        self._stream.write(self._clean(text) + "\n")
+        self._stream.flush()
+
+    def problem(self, text: str) -> None:
+        self.note(f"error: {one_line(text)}")
+
+
+class AnswerOnly:
+    """For scripts: keeps the answer and shows nothing else; on the way it passes the answer's text to `page`, if there is one."""
+
+    def __init__(self, page: Page | None) -> None:
+        self._page = page
+        self._said: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self._said)
+
+    def begin(self) -> None:
+        if self._page is not None:
+            self._page.begin()
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            self._said.append(event.text)
+            if self._page is not None:
+                self._page.take(event)
+
+    def paint(self) -> None:
+        if self._page is not None:
+            self._page.paint()
+
+    def end(self) -> None:
+        if self._page is not None:
+            self._page.end()
+
+    def note(self, text: str) -> None:
+        """Nothing but the answer is shown."""
+
+    def problem(self, text: str) -> None:
+        """Told by the exit status and on the standard error."""

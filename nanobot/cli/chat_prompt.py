@@ -1,0 +1,84 @@
+"""Where the user types: several lines, and a history that lasts."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import Output
+from prompt_toolkit.output.defaults import create_output
+
+_HISTORY = "chat_history"
+
+
+class Left(Exception):
+    """The user wants to go: Ctrl-D, or Ctrl-C at an empty prompt."""
+
+
+class Prompt:
+    """Reads inputs. Enter sends; Alt-Enter, or a backslash at the end of the line, begins another line."""
+
+    def __init__(self, directory: Path, commands: Sequence[str], output: Output | None = None) -> None:
+        """`directory`: where the history is kept. `output`: where the prompt is shown; the terminal, even if the answers go to a file."""
+        self._session: PromptSession[str] = PromptSession(
+            "> ",
+            multiline=True,
+            prompt_continuation=lambda width, line, is_soft_wrap: " " * width,
+            history=_history(directory),
+            key_bindings=_keys(),
+            completer=WordCompleter(list(commands), sentence=True),
+            complete_while_typing=False,
+            enable_history_search=False,
+            output=output or create_output(always_prefer_tty=True),
+        )
+
+    async def read(self) -> str:
+        """Return what the user sent, without white space around it.
+
+        Raises:
+            Left
+        """
+        try:
+            return (await self._session.prompt_async()).strip()
+        except (EOFError, KeyboardInterrupt):
+            raise Left from None
+
+
+def _history(directory: Path) -> History:
+    """Return the history that is kept in `directory`, readable by its owner only; one that ends with the chat where it cannot be kept."""
+    path = directory / _HISTORY
+    with contextlib.suppress(OSError):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        with path.open("ab"):
+            return FileHistory(path)
+    return InMemoryHistory()
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def send(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.document.current_line_before_cursor.endswith("\\") and not buffer.document.current_line_after_cursor:
+            buffer.delete_before_cursor()
+            buffer.insert_text("\n")
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def begin_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @keys.add("c-c")
+    def drop_or_leave(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt())
+
+    return keys

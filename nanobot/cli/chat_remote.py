@@ -1,0 +1,254 @@
+"""Whom the chat talks to: a server that runs elsewhere, through its HTTP API.
+
+A connection that breaks does not end the turn: the stream is taken up again where it broke.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import re
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+import msgspec
+
+from nanobot.core.errors import ConfigError, ModelError, NanobotError, ShuttingDown
+from nanobot.core.event import Event, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, TurnError
+from nanobot.core.message import Message, ToolCall, ToolResult
+from nanobot.core.session import Session
+
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+_CONNECT_S = 10.0
+_SILENCE_S = 60.0
+_MAX_LINE_BYTES = 8 * 1024 * 1024
+_BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, aiohttp.SocketTimeoutError, TimeoutError)
+
+
+class ServerUnreachable(NanobotError):
+    """Nobody answers at the URL, or what answers is no nanobot."""
+
+    code = "server_unreachable"
+
+
+class ServerRefused(NanobotError):
+    """The server answered with an error of its own; the message is the server's."""
+
+    code = "server_refused"
+
+
+def parse_url(text: str) -> str:
+    """Return the server's root; a trailing slash or `/v1` does not matter.
+
+    Raises:
+        ConfigError: it is no URL of http or https.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ConfigError(f"--url {text}: not a URL; it looks like http://127.0.0.1:8900")
+    return urlunsplit((parts.scheme, parts.netloc, re.sub(r"(/v1)?/*$", "", parts.path), "", ""))
+
+
+def is_this_machine(url: str) -> bool:
+    """Return whether `url` leads to a server of this machine."""
+    host = urlsplit(parse_url(url)).hostname or ""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+class Remote:
+    """A server, by its URL. `model` is a name that the server knows: `nanobot`, or one of its presets."""
+
+    def __init__(self, url: str, api_key: str | None, model: str) -> None:
+        self._url = parse_url(url)
+        self._model = model
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S)
+        self._http = aiohttp.ClientSession(headers=headers, timeout=timeout, read_bufsize=_MAX_LINE_BYTES)
+        self._following: _Following | None = None
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
+        following = self._following = _Following(self._http, self._url, self._model, session_key, text)
+        pauses = iter(_PAUSES_S)
+        was_connected = False
+        while True:
+            try:
+                async with contextlib.aclosing(following.events()) as events:
+                    async for event in events:
+                        pauses = iter(_PAUSES_S)
+                        yield event
+                        if isinstance(event, TurnEnded):
+                            return
+            except _Broken as broken:
+                was_connected = was_connected or not broken.never_connected
+                pause_s = next(pauses, None)
+                if pause_s is None or not was_connected:
+                    raise ServerUnreachable(f"no answer from {self._url} ({broken}): is `nanobot serve` running there?") from None
+                await asyncio.sleep(pause_s)
+
+    async def cancel(self) -> None:
+        if self._following is not None:
+            await self._following.cancel()
+
+    async def sessions(self, limit: int) -> tuple[Session, ...] | None:
+        return None
+
+
+class _Broken(Exception):
+    """The connection could not be made, or broke before the turn had ended."""
+
+    def __init__(self, reason: str, *, never_connected: bool = False) -> None:
+        super().__init__(reason)
+        self.never_connected = never_connected
+
+
+class _Following:
+    """One turn, over as many connections as it takes. Its id is known once the server begins to answer."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, model: str, session_key: str, text: str) -> None:
+        self._turn_id: str | None = None
+        self._cursor = 0
+        self._is_unwanted = False
+        self._http = http
+        self._url = url
+        self._body = msgspec.json.encode({"model": model, "stream": True, "messages": [{"role": "user", "content": text}]})
+        self._headers = {
+            "x-session-key": session_key,
+            "x-events": "tools",
+            "content-type": "application/json",
+            "idempotency-key": uuid.uuid4().hex,
+        }
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Yield what is new, over one connection.
+
+        Raises:
+            _Broken: try again.
+            NanobotError: the server refused.
+        """
+        try:
+            async with self._connect() as response:
+                await self._know(response.headers.get("x-turn-id"))
+                if response.status != 200:
+                    yield await self._refusal(response)
+                    return
+                if response.content_type != "text/event-stream":
+                    raise ServerUnreachable(f"{self._url} does not answer as a nanobot does: check the URL")
+                async for event in self._read(response):
+                    yield event
+        except aiohttp.ClientConnectorError as error:
+            raise _Broken(os.strerror(error.errno).lower() if error.errno else str(error.os_error), never_connected=True) from None
+        except aiohttp.ConnectionTimeoutError:
+            raise _Broken(f"no connection within {_CONNECT_S:g} s", never_connected=True) from None
+        except _BROKEN as error:
+            raise _Broken(str(error) or "timed out") from None
+        except aiohttp.ClientError as error:
+            raise ServerUnreachable(f"{self._url}: {error}") from None
+        raise _Broken("the connection was closed")
+
+    async def cancel(self) -> None:
+        """Ask the server to stop the turn, as soon as its id is known."""
+        self._is_unwanted = True
+        if self._turn_id is None:
+            return
+        with contextlib.suppress(*_BROKEN):  # the stream's reader meets the same trouble and tells of it
+            async with self._http.post(f"{self._url}/v1/turns/{self._turn_id}/cancel"):
+                pass
+
+    async def _know(self, turn_id: str | None) -> None:
+        if self._turn_id is None and turn_id is not None:
+            self._turn_id = turn_id
+            if self._is_unwanted:
+                await self.cancel()
+
+    def _connect(self) -> Any:
+        if self._turn_id is None:
+            return self._http.post(f"{self._url}/v1/chat/completions", data=self._body, headers=self._headers)
+        url = f"{self._url}/v1/turns/{self._turn_id}/stream?after={self._cursor}"
+        return self._http.get(url, headers={"x-events": "tools"})
+
+    async def _read(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
+        name, payload, cursor = "", "", self._cursor
+        async for raw in response.content:
+            line = raw.decode("utf-8", "replace").rstrip("\r\n")
+            field, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if field == "event":
+                name = value
+            elif field == "data":
+                payload += value
+            elif field == "id":
+                cursor = int(value.rpartition(":")[2])
+            elif not line and payload:
+                self._cursor = cursor
+                for event in _events(name, payload):
+                    yield event
+                name = payload = ""
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> TurnEnded:
+        """Return the end of the turn that an answer other than 200 tells.
+
+        Raises:
+            _Broken: the server is stopping: try again.
+            NanobotError: there is no turn.
+        """
+        body = await response.content.read(64 * 1024)
+        try:
+            error = msgspec.json.decode(body)["error"]
+            message = str(error["message"])
+            end = _end(error)
+        except (msgspec.DecodeError, KeyError, TypeError):
+            raise ServerUnreachable(f"{self._url} answered {response.status}, and not as a nanobot does: check the URL") from None
+        if self._turn_id is not None:
+            return end
+        if response.status == 401:
+            message += " (name the server's key with --api-key, or in NANOBOT_API_KEY)"
+        raise ServerRefused(message)
+
+
+def _events(name: str, payload: str) -> list[Event]:
+    if payload == "[DONE]":
+        return [TurnEnded("done")]
+    try:
+        content = msgspec.json.decode(payload)
+        if name == "tool_started":
+            return [ToolStarted(ToolCall(content["id"], content["name"], content["arguments"]))]
+        if name == "tool_finished":
+            return [ToolFinished(Message("tool", (ToolResult(content["id"], content["content"], content["is_error"]),)))]
+        if name:
+            return []
+        if "error" in content:
+            return [_end(content["error"])]
+        return _deltas(content)
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ServerUnreachable("what came is no stream of a nanobot: check the URL") from error
+
+
+def _deltas(chunk: dict[str, Any]) -> list[Event]:
+    events: list[Event] = []
+    for choice in chunk["choices"]:
+        delta = choice["delta"]
+        if delta.get("reasoning_content"):
+            events.append(ThinkingDelta(delta["reasoning_content"]))
+        if delta.get("content"):
+            events.append(TextDelta(delta["content"]))
+    return events
+
+
+def _end(error: dict[str, Any]) -> TurnEnded:
+    code, message = str(error.get("code") or "server_error"), str(error.get("message") or "the server failed")
+    if code == ShuttingDown.code:
+        raise _Broken(message)
+    outcome: Any = "cancelled" if code == "turn_cancelled" else "failed"
+    return TurnEnded(outcome, error=TurnError(code, message, ModelError.http_status))

@@ -1,0 +1,103 @@
+"""Fetching the weights of local models, with a bar where there is a terminal and a line now and then where there is none."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import rich.progress
+from rich.console import Console
+
+from nanobot.app import choose_model
+from nanobot.cli.terminal import is_rich, size
+from nanobot.config import Config
+from nanobot.models.catalog import LOCAL, ModelName, parse_name
+from nanobot.models.weights import Progress, Weights, find, parse
+from nanobot.models.weights_fetch import Source, fetch
+
+_LINE_EVERY_S = 10.0
+_SHORT_COLUMNS = 76
+
+
+def models_directory(config: Config) -> Path:
+    """Return where weights are kept."""
+    return config.data / "models"
+
+
+def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
+    """Fetch what the default model and the presets lack of weights; says what it fetches, and how far it is, on the standard error.
+
+    Raises:
+        ConfigError: a name means nothing.
+        ModelUnavailable: they cannot be had; the message says what was tried.
+    """
+    names = [choose_model(config, environment).name]
+    names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
+    for name in dict.fromkeys(names):
+        if name.provider == LOCAL:
+            pull(str(ModelName(LOCAL, name.model)), models_directory(config))
+
+
+def pull(name: str, directory: Path, stream: TextIO | None = None, sources: Sequence[Source] | None = None) -> Path:
+    """Return the weights of `name`; those that are missing are fetched (from `sources`, else from where they are known to be), and the user is told.
+
+    Raises:
+        ConfigError, ModelUnavailable: see `ensure_weights`.
+    """
+    found = find(name, directory)
+    if found is not None:
+        return found
+    stream = stream or sys.stderr
+    wanted = parse(name)
+    if isinstance(wanted, Weights):
+        stream.write(told(wanted, directory) + "\n")
+        stream.flush()
+    with _bar(stream) if is_rich(stream) else _lines(stream) as progress:
+        return fetch(name, directory, progress, sources=sources)
+
+
+def told(weights: Weights, directory: Path) -> str:
+    """Return what is about to be fetched, how large it is, and under which licence."""
+    return (
+        f"fetching the model {weights.name}: {weights.title} by {weights.maker},\n"
+        f"{size(weights.size_bytes)}, licence {weights.licence}, into {directory} (once; what is interrupted goes on at the next start)"
+    )
+
+
+@contextlib.contextmanager
+def _bar(stream: TextIO) -> Iterator[Progress]:
+    console = Console(file=stream)
+    columns: list[str | rich.progress.ProgressColumn] = [rich.progress.BarColumn(), rich.progress.DownloadColumn()]
+    if console.width >= _SHORT_COLUMNS:
+        columns += [rich.progress.TransferSpeedColumn(), rich.progress.TimeRemainingColumn(compact=True)]
+    with rich.progress.Progress("[progress.description]{task.description}", *columns, console=console) as bars:
+        task = bars.add_task("", total=None)
+
+        def progress(what: str, done_bytes: int, total_bytes: int, /) -> None:
+            bars.update(task, description=_short(what), completed=done_bytes, total=total_bytes)
+
+        yield progress
+
+
+def _short(what: str) -> str:
+    """Return the step in few words: which model it is was told before the bar."""
+    part = what.rpartition("(")[2].removesuffix(")") if what.endswith(")") else ""
+    return part or what.partition(" ")[0]
+
+
+@contextlib.contextmanager
+def _lines(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
+    last = ("", now() - _LINE_EVERY_S)
+
+    def progress(what: str, done_bytes: int, total_bytes: int, /) -> None:
+        nonlocal last
+        verb = what.partition(" ")[0]
+        if verb == last[0] and now() - last[1] < _LINE_EVERY_S:
+            return
+        last = (verb, now())
+        stream.write(f"{what}: {size(done_bytes)} of {size(total_bytes)}\n")
+        stream.flush()
+
+    yield progress

@@ -1,0 +1,233 @@
+"""What clients are told when something goes wrong behind the door: providers, bugs, a server that stops."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from nanobot.core.errors import (
+    ContextOverflow,
+    ModelBadAnswer,
+    ModelError,
+    ModelOverloaded,
+    ModelRateLimited,
+    ModelRefusedKey,
+    ModelRejectedRequest,
+    ModelTimeout,
+    ModelUnavailable,
+    ModelUnreachable,
+    NanobotError,
+)
+from nanobot.core.model import ModelRequest
+from nanobot.testing import Say, ScriptedModel, call
+from tests.asgi import BOUND_S
+from tests.house import OpenHouse
+
+# Providers ----------------------------------------------------------------------------------------------------------
+
+PROVIDER_FAILURES = [
+    (ModelRefusedKey("the provider refused the key"), 502, "server_error", "model_refused_key", "false"),
+    (ModelRateLimited("too many requests", retry_after_s=6.2), 429, "rate_limit_error", "model_rate_limited", "true"),
+    (ModelOverloaded("overloaded"), 503, "server_error", "model_overloaded", "true"),
+    (ModelUnreachable("no connection"), 502, "server_error", "model_unreachable", "true"),
+    (ModelTimeout("no answer in 300 s"), 504, "server_error", "model_timeout", "true"),
+    (ModelBadAnswer("it broke off"), 502, "server_error", "model_bad_answer", "true"),
+    (ModelRejectedRequest("images are not taken"), 400, "invalid_request_error", "model_rejected_request", "false"),
+    (ContextOverflow("too long"), 400, "invalid_request_error", "context_length_exceeded", "false"),
+    (ModelUnavailable("the engine is not installed"), 503, "server_error", "model_unavailable", "false"),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("error", "status", "type_", "code", "should_retry"), PROVIDER_FAILURES)
+async def test_a_providers_failure_has_its_status_and_says_whether_to_retry(
+    open_house: OpenHouse, error: ModelError, status: int, type_: str, code: str, should_retry: str, stream: bool
+) -> None:
+    house = await open_house(ScriptedModel(error))
+    reply = await house.door.chat("a", "hello", stream=stream)
+    assert reply.status == status
+    assert reply.error == {"message": error.message, "type": type_, "param": None, "code": code}
+    assert reply.headers["x-should-retry"] == should_retry
+    assert reply.headers.get("retry-after") == ("7" if error.retry_after_s else None)
+    assert reply.turn_id
+    shown = (await house.door.get(f"/v1/turns/{reply.turn_id}")).json
+    assert (shown["status"], shown["error"], shown["answer"]) == ("failed", reply.error, None)
+
+
+async def test_a_failure_of_what_had_made_something_is_not_to_be_retried(open_house: OpenHouse) -> None:
+    """A tool may have done something: the same request again would not do it once more, but it is the client that must know."""
+    house = await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded")))
+    reply = await house.door.chat("a", "6*7?")
+    assert (reply.status, reply.headers["x-should-retry"]) == (503, "false")
+
+
+async def test_a_failed_turn_never_makes_the_next_request_fail(open_house: OpenHouse) -> None:
+    script: list[Any] = [
+        ModelOverloaded("x"),
+        call("calculate", '{"expression": "6*7"}'),
+        ModelRefusedKey("x"),
+        Say(("half",), error=ModelBadAnswer("it broke off")),
+        "fine",
+    ]
+    model = ScriptedModel(*script)
+    house = await open_house(model)
+    assert [(await house.door.chat("a", f"{number}")).status for number in range(4)] == [503, 502, 502, 200]
+    roles = [message.role for message in model.requests[-1].messages]
+    assert roles == ["user", "assistant", "tool", "user"]
+
+
+async def test_a_turn_that_takes_too_long_is_a_504_that_names_the_setting(open_house: OpenHouse) -> None:
+    house = await open_house(ScriptedModel(Say(("hi",), before=asyncio.Event())), engine={"turn_timeout_s": 0.05})
+    reply = await house.door.chat("a", "hello")
+    assert (reply.status, reply.error["code"]) == (504, "turn_timed_out")
+    assert "0.05 s" in reply.error["message"]
+    assert "turn_timeout_s" in reply.error["message"]
+
+
+# Bugs ---------------------------------------------------------------------------------------------------------------
+
+
+def broken(request: ModelRequest) -> str:
+    raise ZeroDivisionError("secret detail: sk-12345")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_bug_is_a_500_without_its_details_which_are_in_the_log(
+    open_house: OpenHouse, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    house = await open_house(ScriptedModel(broken, "fine"))
+    with caplog.at_level(logging.ERROR):
+        reply = await house.door.chat("a", "hello", stream=stream)
+    assert reply.status == 500
+    assert reply.error["message"].startswith("Internal server error")
+    assert reply.error["type"] == "server_error"
+    assert "secret" not in reply.text
+    assert reply.headers["x-request-id"]
+    assert reply.headers["x-should-retry"] == "false"
+    assert "secret detail" in caplog.text
+    assert (await house.door.chat("a", "again")).said == "fine"
+
+
+async def test_a_bug_in_the_door_is_a_500_with_the_request_id(open_house: OpenHouse, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(ScriptedModel):
+        async def check(self) -> None:
+            raise ZeroDivisionError("secret detail")
+
+    house = await open_house(Broken())
+    with caplog.at_level(logging.ERROR):
+        reply = await house.door.get("/ready")
+    assert reply.status == 500
+    assert reply.error["message"].startswith("Internal server error")
+    assert reply.headers["x-request-id"] in reply.error["message"]
+    assert "secret" not in reply.text
+    assert reply.headers["x-request-id"] in caplog.text
+
+
+async def test_a_tool_that_fails_is_news_for_the_model_and_the_turn_ends_well(open_house: OpenHouse) -> None:
+    model = ScriptedModel(call("calculate", '{"expression": "1/0"}'), "That cannot be done.")
+    house = await open_house(model)
+    assert (await house.door.chat("a", "1/0?")).said == "That cannot be done."
+    assert model.requests[-1].messages[-1].tool_results[0].is_error
+
+
+# Readiness ----------------------------------------------------------------------------------------------------------
+
+
+class Unready(ScriptedModel):
+    async def check(self) -> None:
+        raise ModelUnreachable("http://127.0.0.1:9 cannot be reached: start the model server")
+
+
+async def test_a_server_whose_model_cannot_answer_is_alive_but_not_ready(open_house: OpenHouse) -> None:
+    house = await open_house(Unready())
+    health = await house.door.get("/health")
+    assert (health.status, health.raw) == (200, b'{"status":"ok"}')
+    ready = await house.door.get("/ready")
+    assert ready.status == 503
+    assert "http://127.0.0.1:9 cannot be reached: start the model server" in ready.text
+    assert ready.headers["content-type"] == "application/json"
+
+
+async def test_a_server_that_can_answer_is_ready(open_house: OpenHouse) -> None:
+    reply = await (await open_house()).door.get("/ready")
+    assert (reply.status, reply.json["status"]) == (200, "ok")
+
+
+async def test_a_server_whose_store_cannot_commit_is_not_ready(open_house: OpenHouse) -> None:
+    house = await open_house()
+    await house.app.store.close()
+    reply = await house.door.get("/ready")
+    assert reply.status == 503
+    assert "the store is closed" in reply.text
+
+
+async def test_a_request_that_the_store_cannot_take_is_a_503(open_house: OpenHouse) -> None:
+    house = await open_house()
+    await house.app.store.close()
+    reply = await house.door.chat("a", "hello")
+    assert (reply.status, reply.error["type"]) == (503, "server_error")
+
+
+# Stopping -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_running_turn_may_end_within_the_grace(open_house: OpenHouse) -> None:
+    gate = asyncio.Event()
+    model = ScriptedModel(Say(("Hello", " there"), between=gate))
+    house = await open_house(model, server={"shutdown_grace_s": 30.0})
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    stopping = asyncio.ensure_future(house.close())
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.wait_for(stopping, BOUND_S)
+    assert (await exchange.done()).said == "Hello there"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_turn_that_does_not_end_in_time_is_given_back_and_its_followers_are_told(
+    open_house: OpenHouse, stream: bool, begun: bool
+) -> None:
+    model = ScriptedModel(Say(("Hello", " there"), between=asyncio.Event()) if begun else Say(("Hello",), before=asyncio.Event()))
+    house = await open_house(model)
+    exchange = house.door.chatting("a", "hello", stream=stream)
+    await asyncio.wait_for(model.asked.wait(), BOUND_S)
+    if stream and begun:
+        await exchange.until("Hello")
+    await house.close()
+    await exchange.done()
+    if stream and begun:
+        assert exchange.chunks[-1]["error"]["code"] == "shutting_down"
+        assert "[DONE]" not in exchange.text
+        return
+    assert (exchange.status, exchange.error["code"]) == (503, "shutting_down")
+    assert exchange.headers["x-should-retry"] == "true"
+
+
+async def test_a_turn_that_waits_when_the_server_stops_is_kept_for_the_next_start(open_house: OpenHouse) -> None:
+    model = ScriptedModel(Say(("Hello",), before=asyncio.Event()))
+    house = await open_house(model)
+    first = house.door.chatting("a", "first")
+    await asyncio.wait_for(model.asked.wait(), BOUND_S)
+    second = house.door.chatting("a", "second")
+    await house.app.store.check()
+    await house.close()
+    assert [reply.status for reply in await house.door.each([first, second])] == [503, 503]
+    again = await open_house(ScriptedModel("one", "two"), data=house.data)
+    retried = await again.door.chat("a", "second", {"x-stainless-retry-count": "1"})
+    assert (retried.said, retried.turn_id) == ("two", second.turn_id)
+    assert [row.message.text for row in await again.app.store.messages("a", limit=9)] == ["first", "one", "second", "two"]
+
+
+async def test_every_error_has_a_code_and_a_message_of_its_own() -> None:
+    """The classes of the tree that are shown are told apart by their code."""
+    seen: dict[str, type[NanobotError]] = {}
+    stack: list[type[NanobotError]] = [NanobotError]
+    while stack:
+        kind = stack.pop()
+        stack.extend(sub for sub in kind.__subclasses__() if sub.__module__ == NanobotError.__module__)
+        assert kind.code not in seen, f"{kind.__name__} and {seen[kind.code].__name__} have one code"
+        seen[kind.code] = kind
+    assert len(seen) > 25

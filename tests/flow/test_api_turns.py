@@ -1,0 +1,641 @@
+"""One turn, exactly once, over HTTP: resent requests, busy sessions, clients that go away and come back, cancellation."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nanobot.core.errors import ModelOverloaded, ModelRefusedKey
+from nanobot.core.message import Message, Text, Usage
+from nanobot.testing import FakeClock, Say, ScriptedModel, call
+from tests.asgi import BOUND_S, Exchange
+from tests.house import House, OpenHouse
+from tests.wire.sse import joined_text
+
+RETRY = {"x-stainless-retry-count": "1"}
+
+
+class Held(ScriptedModel):
+    """A model that speaks its first half, and the rest when `gate` is set."""
+
+    def __init__(self, first: str = "Hello", rest: str = " there", *more: str | Say) -> None:
+        self.gate = asyncio.Event()
+        super().__init__(Say((first, rest), between=self.gate), *more)
+
+
+async def transcript(house: House, key: str) -> list[str]:
+    return [row.message.text for row in await house.app.store.messages(key, limit=100)]
+
+
+async def until_asked(model: ScriptedModel, times: int = 1) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while len(model.requests) < times:
+            model.asked.clear()
+            await model.asked.wait()
+
+
+async def until_status(house: House, turn_id: str, status: str) -> dict[str, Any]:
+    async with asyncio.timeout(BOUND_S):
+        while (state := (await house.door.get(f"/v1/turns/{turn_id}")).json)["status"] != status:
+            await asyncio.sleep(0)
+    return dict(state)
+
+
+async def until_sleeping(clock: FakeClock, seconds: float) -> None:
+    """Return when somebody sleeps for `seconds`."""
+    async with asyncio.timeout(BOUND_S):
+        while clock.now() + seconds not in clock.sleepers:
+            await asyncio.sleep(0)
+
+
+async def settled(house: House) -> None:
+    """Return when whatever was set off has come to rest: reads, commits and the tasks between them, several times over."""
+    for _ in range(5):
+        await house.app.store.check()
+        await house.app.store.sessions(limit=1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+# Sent again ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_retry_joins_the_running_turn(open_house: OpenHouse, stream: bool) -> None:
+    model = Held()
+    house = await open_house(model)
+    first = house.door.chatting("a", "hello", stream=stream)
+    await until_asked(model)
+    again = house.door.chatting("a", "hello", RETRY, stream=stream)
+    model.gate.set()
+    one, other = await house.door.each([first, again])
+    assert one.said == other.said == "Hello there"
+    assert one.turn_id == other.turn_id
+    assert len(model.requests) == 1
+    assert await transcript(house, "a") == ["hello", "Hello there"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_retry_replays_the_stored_answer_even_after_a_restart(open_house: OpenHouse, tmp_path: Path, stream: bool) -> None:
+    house = await open_house(ScriptedModel("Hello there"), data=tmp_path / "data")
+    first = await house.door.chat("a", "hello", stream=stream, stream_options={"include_usage": True})
+    await house.close()
+    model = ScriptedModel("never said")
+    house = await open_house(model, data=tmp_path / "data")
+    again = await house.door.chat("a", "hello", RETRY, stream=stream, stream_options={"include_usage": True})
+    assert (again.status, again.said, again.turn_id) == (200, "Hello there", first.turn_id)
+    assert model.requests == []
+    if stream:
+        assert again.chunks[-1]["usage"] == first.chunks[-1]["usage"]
+    else:
+        assert {**again.json, "created": 0} == {**first.json, "created": 0}
+
+
+@pytest.mark.parametrize("count", ["0", "", "x", "-1"])
+async def test_a_first_try_is_a_turn_of_its_own(open_house: OpenHouse, count: str) -> None:
+    model = ScriptedModel()
+    house = await open_house(model)
+    await house.door.chat("a", "hello")
+    await house.door.chat("a", "hello", {"x-stainless-retry-count": count})
+    assert len(model.requests) == 2
+
+
+async def test_a_retry_with_another_body_is_a_turn_of_its_own(open_house: OpenHouse) -> None:
+    model = ScriptedModel()
+    house = await open_house(model)
+    await house.door.chat("a", "hello")
+    await house.door.chat("a", "hello", RETRY, temperature=1)
+    await house.door.chat("b", "hello", RETRY)
+    assert len(model.requests) == 3
+
+
+async def test_a_retry_after_the_window_is_a_turn_of_its_own(open_house: OpenHouse) -> None:
+    clock, model = FakeClock(), ScriptedModel()
+    house = await open_house(model, clock=clock, api={"retry_window_s": 60.0})
+    await house.door.chat("a", "hello")
+    clock.advance(59)
+    await house.door.chat("a", "hello", RETRY)
+    assert len(model.requests) == 1
+    clock.advance(2)
+    await house.door.chat("a", "hello", RETRY)
+    assert len(model.requests) == 2
+
+
+async def test_an_idempotency_key_joins_replays_and_refuses_another_body(open_house: OpenHouse) -> None:
+    model = ScriptedModel("one", "two")
+    house = await open_house(model)
+    key = {"idempotency-key": "order-17"}
+    first = await house.door.chat("a", "hello", key)
+    again = await house.door.chat("a", "hello", key)
+    assert (again.said, again.turn_id) == ("one", first.turn_id)
+    other = await house.door.chat("a", "something else", key)
+    assert other.status == 422
+    assert other.error["code"] == "idempotency_mismatch"
+    assert "order-17" in other.error["message"]
+    assert (await house.door.chat("b", "hello", key)).said == "two"
+    assert len(model.requests) == 2
+
+
+async def test_a_retry_of_what_failed_in_passing_is_answered_under_the_old_id(open_house: OpenHouse) -> None:
+    house = await open_house(ScriptedModel(ModelOverloaded("overloaded"), "here I am"))
+    first = await house.door.chat("a", "hello")
+    assert (first.status, first.headers["x-should-retry"]) == (503, "true")
+    assert await transcript(house, "a") == []
+    again = await house.door.chat("a", "hello", RETRY)
+    assert (again.status, again.said, again.turn_id) == (200, "here I am", first.turn_id)
+    assert await transcript(house, "a") == ["hello", "here I am"]
+
+
+async def test_a_retry_of_what_failed_for_good_gets_the_same_failure(open_house: OpenHouse) -> None:
+    model = ScriptedModel(ModelRefusedKey("the provider refused the key"), "never said")
+    house = await open_house(model)
+    first = await house.door.chat("a", "hello")
+    again = await house.door.chat("a", "hello", RETRY)
+    assert (again.status, again.json, again.turn_id) == (502, first.json, first.turn_id)
+    assert again.headers["x-should-retry"] == "false"
+    assert len(model.requests) == 1
+
+
+# Busy sessions ------------------------------------------------------------------------------------------------------
+
+
+async def test_requests_for_one_key_are_answered_in_order_of_arrival(open_house: OpenHouse) -> None:
+    model = ScriptedModel(lambda request: f"re {request.messages[-1].text}")
+    house = await open_house(model)
+    exchanges = []
+    for number in range(10):
+        exchanges.append(house.door.chatting("a", f"{number}"))
+        await asyncio.sleep(0)
+    assert [reply.said for reply in await house.door.each(exchanges)] == [f"re {number}" for number in range(10)]
+    assert await transcript(house, "a") == [text for number in range(10) for text in (f"{number}", f"re {number}")]
+
+
+async def test_different_keys_do_not_wait_for_each_other(open_house: OpenHouse) -> None:
+    model = Held("Hello", " there", "quick")
+    house = await open_house(model)
+    slow = house.door.chatting("slow", "hello")
+    await until_asked(model)
+    assert (await house.door.chat("fast", "hello")).said == "quick"
+    model.gate.set()
+    assert (await slow.done()).said == "Hello there"
+
+
+async def test_no_more_turns_run_at_once_than_the_setting_says(open_house: OpenHouse) -> None:
+    gate = asyncio.Event()
+    model = ScriptedModel(Say(("ok",), before=gate))
+    house = await open_house(model, engine={"max_running_turns": 3})
+    exchanges = [house.door.chatting(f"key {number}", "hello") for number in range(8)]
+    await until_asked(model, 3)
+    await settled(house)
+    assert house.app.engine.running == 3
+    assert len(model.requests) == 3
+    gate.set()
+    assert [reply.said for reply in await house.door.each(exchanges)] == ["ok"] * 8
+
+
+async def test_a_full_queue_is_a_429_that_says_when_to_come_back(open_house: OpenHouse) -> None:
+    model = Held("Hello", " there", "next")
+    house = await open_house(model, api={"max_queue": 2})
+    waiting = [house.door.chatting("a", "0")]
+    await until_asked(model)
+    waiting.extend(house.door.chatting("a", f"{number}") for number in (1, 2))
+    await settled(house)
+    reply = await house.door.chat("a", "3")
+    assert reply.status == 429
+    assert (reply.error["type"], reply.error["code"]) == ("rate_limit_error", "queue_full")
+    assert int(reply.headers["retry-after"]) >= 1
+    model.gate.set()
+    assert [reply.status for reply in await house.door.each(waiting)] == [200, 200, 200]
+    assert await transcript(house, "a") == ["0", "Hello there", "1", "next", "2", "next"]
+
+
+async def test_who_would_not_wait_gets_a_409_that_sdks_do_not_retry(open_house: OpenHouse) -> None:
+    model = Held("Hello", " there", "now")
+    house = await open_house(model)
+    first = house.door.chatting("a", "hello")
+    await until_asked(model)
+    reply = await house.door.chat("a", "x", {"x-when-busy": "reject"})
+    assert reply.status == 409
+    assert (reply.error["type"], reply.error["code"]) == ("conflict_error", "session_busy")
+    assert reply.headers["x-should-retry"] == "false"
+    model.gate.set()
+    await first.done()
+    assert (await house.door.chat("a", "x", {"x-when-busy": "Reject "})).said == "now"
+    assert await transcript(house, "a") == ["hello", "Hello there", "x", "now"]
+
+
+async def test_who_interrupts_is_answered_next_and_the_interrupted_one_is_told(open_house: OpenHouse) -> None:
+    model = Held("Once upon", " a time", "42")
+    house = await open_house(model)
+    story = house.door.chatting("a", "tell me a story", stream=True)
+    await story.until("Once upon")
+    reply = await house.door.chat("a", "stop. 6*7?", {"x-when-busy": "interrupt"})
+    assert reply.said == "42"
+    await story.done()
+    assert story.chunks[-1]["error"]["code"] == "turn_cancelled"
+    assert "[DONE]" not in story.text
+    assert await transcript(house, "a") == ["tell me a story", "Once upon", "stop. 6*7?", "42"]
+    assert model.closed_streams == 2
+
+
+async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not_retry(open_house: OpenHouse) -> None:
+    model = Held("Once upon", " a time", "42")
+    house = await open_house(model)
+    story = house.door.chatting("a", "tell me a story")
+    await until_asked(model)
+    await house.door.chat("a", "stop", {"x-when-busy": "interrupt"})
+    reply = await story.done()
+    assert (reply.status, reply.error["code"], reply.headers["x-should-retry"]) == (409, "turn_cancelled", "false")
+
+
+async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_house: OpenHouse) -> None:
+    model = Held("Let me", " see", "Bonjour")
+    house = await open_house(model)
+    first = house.door.chatting("a", "say hello")
+    await until_asked(model)
+    second = house.door.chatting("a", "in French", {"x-when-busy": "steer"})
+    await settled(house)
+    model.gate.set()
+    one, other = await house.door.each([first, second])
+    assert one.said == other.said == "Let me see\n\nBonjour"
+    assert one.turn_id != other.turn_id
+    assert [message.text for message in model.requests[-1].messages] == ["say hello", "Let me see", "in French"]
+    assert await transcript(house, "a") == ["say hello", "Let me see", "in French", "Bonjour"]
+
+
+# Clients that go away -----------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_that_nobody_follows_for_the_grace_is_cancelled_and_what_was_said_stays(open_house: OpenHouse) -> None:
+    clock, model = FakeClock(), Held("Once upon", " a time", "yes")
+    house = await open_house(model, clock=clock, api={"disconnect_grace_s": 30.0})
+    exchange = house.door.chatting("a", "tell me a story", stream=True)
+    await exchange.until("Once upon")
+    turn_id = exchange.turn_id
+    exchange.disconnect()
+    await exchange.done()
+    await until_sleeping(clock, 30)
+    clock.advance(29)
+    await settled(house)
+    assert (await house.door.get(f"/v1/turns/{turn_id}")).json["status"] == "running"
+    clock.advance(1)
+    state = await until_status(house, turn_id, "cancelled")
+    assert state["answer"] == {"role": "assistant", "content": "Once upon", "finish_reason": "incomplete"}
+    assert "30 s" in state["error"]["message"]
+    assert await transcript(house, "a") == ["tell me a story", "Once upon"]
+    assert model.closed_streams == 1
+    assert (await house.door.chat("a", "go on")).said == "yes"
+
+
+async def test_with_a_grace_of_0_the_turn_is_cancelled_at_once(open_house: OpenHouse) -> None:
+    model = Held()
+    house = await open_house(model, api={"disconnect_grace_s": 0.0})
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    exchange.disconnect()
+    await exchange.done()
+    await until_status(house, exchange.turn_id, "cancelled")
+
+
+async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_house: OpenHouse) -> None:
+    clock, model = FakeClock(), Held()
+    house = await open_house(model, clock=clock, api={"disconnect_grace_s": -1.0})
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    exchange.disconnect()
+    await exchange.done()
+    await settled(house)
+    assert clock.slept == []
+    clock.advance(1_000_000)
+    await settled(house)
+    model.gate.set()
+    assert (await until_status(house, exchange.turn_id, "done"))["answer"]["content"] == "Hello there"
+
+
+async def test_a_client_without_a_stream_that_goes_away_starts_the_grace_too(open_house: OpenHouse) -> None:
+    clock, model = FakeClock(), Held()
+    house = await open_house(model, clock=clock)
+    exchange = house.door.chatting("a", "hello")
+    await until_asked(model)
+    exchange.disconnect()
+    assert (await exchange.done()).status == 0
+    await until_sleeping(clock, 30)
+    clock.advance(30)
+    async with asyncio.timeout(BOUND_S):
+        while model.closed_streams < 1:
+            await asyncio.sleep(0)
+
+
+async def test_who_comes_back_within_the_grace_keeps_the_turn(open_house: OpenHouse) -> None:
+    clock, model = FakeClock(), Held()
+    house = await open_house(model, clock=clock)
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    exchange.disconnect()
+    await exchange.done()
+    await until_sleeping(clock, 30)
+    again = house.door.chatting("a", "hello", RETRY, stream=True)
+    await again.until("Hello")
+    clock.advance(100)
+    await settled(house)
+    model.gate.set()
+    assert (await again.done()).said == "Hello there"
+
+
+async def test_a_turn_goes_on_as_long_as_one_of_its_followers_stays(open_house: OpenHouse) -> None:
+    clock, model = FakeClock(), Held()
+    house = await open_house(model, clock=clock, api={"disconnect_grace_s": 0.0})
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    other = house.door.start("GET", f"/v1/turns/{exchange.turn_id}/stream")
+    await other.until("Hello")
+    exchange.disconnect()
+    await exchange.done()
+    await settled(house)
+    model.gate.set()
+    assert (await other.done()).said == "Hello there"
+
+
+@pytest.mark.parametrize("leaver", [0, 1])
+async def test_a_steered_turn_goes_on_as_long_as_one_of_those_who_asked_stays(open_house: OpenHouse, leaver: int) -> None:
+    """Who began it and who steered it wait for the same answer, under two ids."""
+    model = Held("Let me", " see", "Bonjour")
+    house = await open_house(model, api={"disconnect_grace_s": 0.0})
+    first = house.door.chatting("a", "say hello", stream=True)
+    await first.until("Let me")
+    second = house.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
+    await second.until("Let me")
+    both = [first, second]
+    both[leaver].disconnect()
+    await both[leaver].done()
+    await settled(house)
+    model.gate.set()
+    assert (await both[1 - leaver].done()).said == "Let me see\n\nBonjour"
+
+
+async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_house: OpenHouse) -> None:
+    model = Held("Let me", " see", "Bonjour")
+    house = await open_house(model, api={"disconnect_grace_s": 0.0})
+    first = house.door.chatting("a", "say hello", stream=True)
+    await first.until("Let me")
+    second = house.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
+    await second.until("Let me")
+    for exchange in (first, second):
+        exchange.disconnect()
+        await exchange.done()
+    await until_status(house, first.turn_id, "cancelled")
+
+
+async def test_a_turn_that_waits_is_cancelled_when_its_client_is_gone_and_never_runs(open_house: OpenHouse) -> None:
+    model = Held("Hello", " there", "third")
+    house = await open_house(model, api={"disconnect_grace_s": 0.0})
+    first = house.door.chatting("a", "first")
+    await until_asked(model)
+    second = house.door.chatting("a", "second")
+    await settled(house)
+    third = house.door.chatting("a", "third")
+    await settled(house)
+    second.disconnect()
+    await second.done()
+    await settled(house)
+    model.gate.set()
+    assert (await third.done()).said == "third"
+    await first.done()
+    assert await transcript(house, "a") == ["first", "Hello there", "third", "third"]
+
+
+# Looking and cancelling ---------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_shows_its_state_and_its_answer(open_house: OpenHouse) -> None:
+    clock = FakeClock()
+    last = Say(("half",), Message("assistant", (Text("half"),), "length", Usage(10, 5)))
+    house = await open_house(ScriptedModel(last), clock=clock)
+    reply = await house.door.chat("用户", "hello", max_tokens=5)
+    shown = await house.door.get(f"/v1/turns/{reply.turn_id}")
+    assert shown.status == 200
+    now = clock.now()
+    assert shown.json == {
+        "id": reply.turn_id,
+        "object": "turn",
+        "session_key": "用户",
+        "status": "done",
+        "attempt": 1,
+        "model": "nanobot",
+        "created_at": now,
+        "started_at": now,
+        "ended_at": now,
+        "answer": {"role": "assistant", "content": "half", "finish_reason": "length"},
+        "usage": reply.json["usage"],
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+async def test_a_turn_that_did_not_end_well_shows_what_it_used(open_house: OpenHouse, how: str) -> None:
+    """Its tokens were spent all the same."""
+    gate = asyncio.Event()
+    rest = ModelRefusedKey("revoked") if how == "failed" else Say(("never",), before=gate)
+    model = ScriptedModel(call("calculate", '{"expression": "6*7"}'), rest)
+    house = await open_house(model)
+    exchange = house.door.chatting("a", "6*7?", stream=True)
+    await until_asked(model, 2)
+    await exchange.begun()
+    if how == "cancelled":
+        await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+    await exchange.done()
+    usage = (await house.door.get(f"/v1/turns/{exchange.turn_id}")).json["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (10, 5)
+
+
+async def test_a_running_turn_shows_no_answer_yet(open_house: OpenHouse) -> None:
+    model = Held()
+    house = await open_house(model)
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    shown = (await house.door.get(f"/v1/turns/{exchange.turn_id}")).json
+    assert (shown["status"], shown["answer"], shown["usage"], shown["error"], shown["ended_at"]) == ("running", None, None, None, None)
+
+
+async def test_cancelling_a_running_turn_answers_when_it_has_ended(open_house: OpenHouse) -> None:
+    model = Held("Once upon", " a time", "yes")
+    house = await open_house(model)
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Once upon")
+    reply = await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+    assert (reply.status, reply.json["status"]) == (200, "cancelled")
+    assert reply.json["answer"]["content"] == "Once upon"
+    await exchange.done()
+    assert exchange.chunks[-1]["error"]["code"] == "turn_cancelled"
+    assert model.closed_streams == 1
+    again = await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+    assert {**again.json} == {**reply.json}
+    assert (await house.door.chat("a", "go on")).said == "yes"
+
+
+async def test_cancelling_a_turn_that_waits_answers_at_once(open_house: OpenHouse) -> None:
+    model = Held()
+    house = await open_house(model, api={"ping_s": 0.01})
+    first = house.door.chatting("a", "first")
+    await until_asked(model)
+    second = house.door.chatting("a", "second", stream=True)
+    await second.begun()
+    reply = await house.door.call("POST", f"/v1/turns/{second.turn_id}/cancel")
+    assert reply.json["status"] == "cancelled"
+    await second.done()
+    assert second.chunks[-1]["error"]["code"] == "turn_cancelled"
+    model.gate.set()
+    assert (await first.done()).said == "Hello there"
+    assert await transcript(house, "a") == ["first", "Hello there"]
+
+
+async def test_cancelling_a_turn_that_has_ended_changes_nothing(open_house: OpenHouse) -> None:
+    house = await open_house()
+    reply = await house.door.chat("a", "hello")
+    shown = await house.door.call("POST", f"/v1/turns/{reply.turn_id}/cancel")
+    assert (shown.status, shown.json["status"], shown.json["answer"]["content"]) == (200, "done", "ok")
+
+
+@pytest.mark.parametrize("path", ["/v1/turns/turn_x", "/v1/turns/turn_x/stream", "/v1/turns/..%2f", "/v1/turns/用户"])
+async def test_a_turn_that_nobody_knows_is_not_found(open_house: OpenHouse, path: str) -> None:
+    reply = await (await open_house()).door.get(path)
+    assert reply.status == 404
+    assert reply.error["type"] == "invalid_request_error"
+
+
+async def test_cancelling_a_turn_that_nobody_knows_is_not_found(open_house: OpenHouse) -> None:
+    reply = await (await open_house()).door.call("POST", "/v1/turns/turn_x/cancel")
+    assert (reply.status, reply.error["code"]) == (404, "turn_not_found")
+
+
+# Streams taken up again ---------------------------------------------------------------------------------------------
+
+
+async def test_a_broken_stream_goes_on_where_it_broke(open_house: OpenHouse) -> None:
+    model = Held("Hello", " there")
+    house = await open_house(model)
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    exchange.disconnect()
+    await exchange.done()
+    last = [event.id for event in exchange.events if event.id][-1]
+    assert last is not None
+    path = f"/v1/turns/{exchange.turn_id}/stream"
+    by_query = house.door.start("GET", f"{path}?after={last.rpartition(':')[2]}")
+    by_header = house.door.start("GET", path, headers={"last-event-id": last})
+    from_start = house.door.start("GET", path)
+    model.gate.set()
+    replies = await house.door.each([by_query, by_header, from_start])
+    assert [reply.said for reply in replies] == [" there", " there", "Hello there"]
+    for reply in replies:
+        assert reply.status == 200
+        assert reply.turn_id == exchange.turn_id
+        assert reply.text.endswith("data: [DONE]\n\n")
+    assert replies[0].text == replies[1].text
+    assert ['"role"' in reply.text for reply in replies] == [False, False, True]
+
+
+async def test_a_stream_is_taken_up_again_after_a_restart(open_house: OpenHouse, tmp_path: Path) -> None:
+    house = await open_house(ScriptedModel("Hello there"), data=tmp_path / "data")
+    exchange = await house.door.chat("a", "hello", stream=True)
+    await house.close()
+    house = await open_house(data=tmp_path / "data")
+    whole = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream")
+    assert whole.said == "Hello there"
+    for after in range(12):
+        reply = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
+        assert reply.said == "Hello there"[after:]
+        assert reply.text.endswith("data: [DONE]\n\n")
+
+
+async def test_a_turn_that_was_given_back_is_followed_to_its_end_after_the_restart(open_house: OpenHouse, tmp_path: Path) -> None:
+    house = await open_house(Held(), data=tmp_path / "data")
+    exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    await house.close()
+    assert exchange.chunks[-1]["error"]["code"] == "shutting_down"
+    model = Held("Hello", " again")
+    house = await open_house(model, data=tmp_path / "data")
+    following = house.door.start("GET", f"/v1/turns/{exchange.turn_id}/stream")
+    retrying = house.door.chatting("a", "hello", RETRY, stream=True)
+    await until_asked(model)
+    model.gate.set()
+    assert [reply.said for reply in await house.door.each([following, retrying])] == ["Hello again", "Hello again"]
+    assert await transcript(house, "a") == ["hello", "Hello again"]
+    assert (await house.door.get(f"/v1/turns/{exchange.turn_id}")).json["attempt"] == 2
+
+
+@pytest.mark.parametrize("after", [13, 14, 10**9])
+async def test_a_stream_taken_up_at_its_end_says_that_it_is_done(open_house: OpenHouse, after: int) -> None:
+    """The connection may break just before the last bytes."""
+    house = await open_house(ScriptedModel("Hello there"))
+    exchange = await house.door.chat("a", "hello", stream=True)
+    reply = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
+    assert reply.status == 200
+    assert reply.said == ""
+    assert reply.text.endswith("data: [DONE]\n\n")
+
+
+async def test_a_stream_that_failed_in_the_middle_tells_the_failure_when_it_is_taken_up(open_house: OpenHouse) -> None:
+    house = await open_house(ScriptedModel(Say(("Hello", " th"), error=ModelRefusedKey("the key was revoked"))))
+    exchange = await house.door.chat("a", "hello", stream=True)
+    for after in (0, 3, 8, 9):
+        reply = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
+        assert reply.status in (200, 502)
+        assert "the key was revoked" in reply.text
+        assert "[DONE]" not in reply.text
+
+
+async def test_a_stream_with_tool_events_goes_on_with_the_right_joint(open_house: OpenHouse) -> None:
+    """Whatever event the client saw last, what it has joined with what comes is the whole answer."""
+    house = await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42."))
+    whole = await house.door.chat("a", "6*7?", {"x-events": "tools"}, stream=True)
+    path = f"/v1/turns/{whole.turn_id}/stream"
+    seen: list[Any] = []
+    for event in whole.events:
+        seen.append(event)
+        if event.id is None:
+            continue
+        rest = await house.door.get(path, {"x-events": "tools", "last-event-id": event.id})
+        assert joined_text(seen) + rest.said == "Let me see.\n\nIt is 42.", event.id
+        assert len([e for e in (*seen, *rest.events) if e.name]) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "last_event_id", "param"),
+    [("?after=x", None, "after"), ("?after=-1", None, "after"), ("?after=", None, "after"), ("?after=1e3", None, "after"), ("?after=" + "9" * 30, None, "after"),
+     ("", "x", "Last-Event-ID"), ("", "turn_other:5", "Last-Event-ID"), ("", "SELF:x", "Last-Event-ID")],
+)  # fmt: skip
+async def test_a_cursor_that_makes_no_sense_is_refused(open_house: OpenHouse, query: str, last_event_id: str | None, param: str) -> None:
+    house = await open_house()
+    turn_id = (await house.door.chat("a", "hello")).turn_id
+    headers = {"last-event-id": last_event_id.replace("SELF", turn_id)} if last_event_id else {}
+    reply = await house.door.get(f"/v1/turns/{turn_id}/stream{query}", headers)
+    assert (reply.status, reply.error["param"]) == (400, param)
+
+
+# Crashes ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_goes_on_by_itself_after_a_restart(open_house: OpenHouse, tmp_path: Path) -> None:
+    """Nobody asks again: it was admitted, so it is answered."""
+    house = await open_house(Held(), data=tmp_path / "data")
+    exchange: Exchange = house.door.chatting("a", "hello", stream=True)
+    await exchange.until("Hello")
+    await house.close()
+    house = await open_house(ScriptedModel("Hello again"), data=tmp_path / "data")
+    state = await until_status(house, exchange.turn_id, "done")
+    assert state["answer"]["content"] == "Hello again"
+
+
+async def test_a_follow_up_after_a_restart_sees_what_was_said_before(open_house: OpenHouse, tmp_path: Path) -> None:
+    house = await open_house(ScriptedModel("hello Ann"), data=tmp_path / "data")
+    await house.door.chat("a", "I am Ann")
+    await house.close()
+    model = ScriptedModel("Ann")
+    house = await open_house(model, data=tmp_path / "data")
+    await house.door.chat("a", "who am I?")
+    assert [message.text for message in model.requests[0].messages] == ["I am Ann", "hello Ann", "who am I?"]
+    assert json.loads((await house.door.get("/ready")).raw)["status"] == "ok"

@@ -1,0 +1,281 @@
+"""`nanobot chat` as a process: at a terminal of its own, and in scripts."""
+
+import asyncio
+import contextlib
+import os
+import pty
+import re
+import signal
+import struct
+import sys
+import termios
+from collections.abc import AsyncIterator, Mapping
+from fcntl import ioctl
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import pytest
+
+from nanobot.testing import Say, ScriptedModel, call
+from tests.asgi import BOUND_S
+from tests.house import OpenHouse, listening
+from tests.unit.cli.emulator import Emulator
+from tests.upstream import Gate, Upstream, refused, streamed, text
+
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\x1b[=>]|\x1b[^a-zA-Z]*$|\r")
+_PASTE_ON = "\x1b[?2004h"
+PROMPT = "⟪prompt⟫"
+"""Stands in what was seen where the chat began to wait for input: from then on pastes are wanted in brackets."""
+START_S = 2 * BOUND_S
+"""A process has to start: on a machine with much to do that takes a while."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return an environment without a provider, without settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "NANOBOT_")) and name != "NO_COLOR"}
+    return {**kept, "TERM": "xterm-256color", "PYTHONUTF8": "1", **more}
+
+
+class Ran(msgspec.Struct, frozen=True):
+    status: int
+    out: str
+    err: str
+
+
+async def run(directory: Path, *arguments: str, given: str | None = None, **variables: str) -> Ran:
+    """Run `nanobot chat ARGUMENTS` without a terminal, in `directory`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "nanobot",
+        "chat",
+        *arguments,
+        cwd=directory,
+        env=environment(PYTHONPATH=str(Path(__file__).parents[2]), **variables),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(START_S):
+        out, err = await process.communicate((given or "").encode())
+    return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+class Terminal:
+    """`nanobot chat` at a pseudo terminal. What it wrote stands in `text`, without escape sequences."""
+
+    def __init__(self, directory: Path, arguments: tuple[str, ...], variables: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._arguments = arguments
+        self._variables = variables
+        self._raw = b""
+        self._seen = 0
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._end, theirs = pty.openpty()
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "nanobot",
+            "chat",
+            *self._arguments,
+            cwd=self._directory,
+            env=environment(PYTHONPATH=str(Path(__file__).parents[2]), **self._variables),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+        os.set_blocking(self._end, False)
+        asyncio.get_running_loop().add_reader(self._end, self._read)
+        return self
+
+    async def __aexit__(self, *reason: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._end)
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGKILL)
+        await self._process.wait()
+        os.close(self._end)
+
+    def _read(self) -> None:
+        try:
+            piece = os.read(self._end, 65536)
+        except OSError:  # the process has gone and with it the other end
+            piece = b""
+        if not piece:
+            asyncio.get_running_loop().remove_reader(self._end)
+        self._raw += piece
+        if b"\x1b[6n" in piece:  # it asks where the cursor is
+            os.write(self._end, b"\x1b[1;1R")
+        self._changed.set()
+
+    @property
+    def raw(self) -> str:
+        return self._raw.decode("utf-8")
+
+    @property
+    def text(self) -> str:
+        return _ESCAPE.sub("", self._raw.decode("utf-8", "ignore").replace(_PASTE_ON, PROMPT))
+
+    def type(self, keys: str) -> None:
+        os.write(self._end, keys.encode())
+
+    async def see(self, wanted: str) -> str:
+        """Return once `wanted` has been written past what was seen before; returns what came up to its end."""
+        try:
+            async with asyncio.timeout(START_S):
+                while (found := self.text.find(wanted, self._seen)) < 0:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"{wanted!r} did not come; there was {self.text[self._seen :]!r}") from None
+        before, self._seen = self._seen, found + len(wanted)
+        return self.text[before : self._seen]
+
+    async def left(self) -> int:
+        """Return the exit status, once it has one."""
+        async with asyncio.timeout(START_S):
+            return await self._process.wait()
+
+
+@contextlib.asynccontextmanager
+async def chat(directory: Path, *arguments: str, **variables: str) -> AsyncIterator[Terminal]:
+    """Yield the chat once it waits for input."""
+    async with Terminal(directory, arguments, variables) as terminal:
+        await terminal.see("Ctrl-D leaves")
+        await terminal.see(PROMPT)
+        yield terminal
+
+
+# At a terminal ------------------------------------------------------------------------------------------------------------
+
+
+async def test_it_answers_in_markdown_remembers_and_leaves_with_ctrl_d(tmp_path: Path) -> None:
+    async with chat(tmp_path, "--model", "echo", "--data", "data") as terminal:
+        terminal.type("hello **bold** 你好\r")
+        await terminal.see("You said: hello bold 你好\n")
+        await terminal.see(PROMPT)
+        terminal.type("/sessions\r")
+        await terminal.see("2 messages  cli:dm:")
+        await terminal.see(PROMPT)
+        terminal.type("\x04")
+        assert await terminal.left() == 0
+    async with chat(tmp_path, "--model", "echo", "--data", "data") as terminal:
+        terminal.type("\x1b[A\x1b[A")
+        await terminal.see("hello **bold** 你好")
+        terminal.type("\r")
+        await terminal.see("You said: hello bold 你好\n")
+        await terminal.see(PROMPT)
+        terminal.type("/sessions\r")
+        await terminal.see("4 messages  cli:dm:")
+
+
+async def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> None:
+    async with Upstream() as upstream:
+        upstream.then(streamed(text("half an answer"), Gate()))
+        async with chat(tmp_path, "--data", "data", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url) as terminal:
+            terminal.type("hello\r")
+            await terminal.see("half an answer")
+            terminal.type("\x03")
+            await terminal.see("stopped")
+            await terminal.see(PROMPT)
+            await upstream.deserted()
+            terminal.type("again\r")
+            await terminal.see("Hello there")
+            await terminal.see(PROMPT)
+            terminal.type("\x03")
+            assert await terminal.left() == 0
+    kept = msgspec.json.decode(upstream.requests[1].body)["messages"]
+    assert "half an answer" in [message["content"] for message in kept]
+
+
+async def test_it_talks_to_a_running_server_and_shows_its_tools(open_house: OpenHouse, tmp_path: Path) -> None:
+    house = await open_house(
+        ScriptedModel(call("calculate", '{"expression":"6*7"}'), "**42**", Say(("half ", "x"), between=asyncio.Event()))
+    )
+    async with listening(house.app.door) as server, chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal:
+        terminal.type("what is 6*7?\r")
+        await terminal.see('· calculate {"expression":"6*7"}')
+        await terminal.see("42\n")
+        await terminal.see(PROMPT)
+        terminal.type("go on\r")
+        await terminal.see("half")
+        terminal.type("\x03")
+        await terminal.see("stopped")
+        await terminal.see(PROMPT)
+        terminal.type("/quit\r")
+        assert await terminal.left() == 0
+    assert [session.key for session in await house.app.store.sessions(limit=9)] == ["a:b"]
+
+
+async def test_what_is_typed_during_an_answer_waits_for_the_prompt(tmp_path: Path) -> None:
+    gate = Gate()
+    async with Upstream() as upstream:
+        upstream.then(streamed(text("first"), gate, text(" answer")))
+        async with chat(tmp_path, "--data", "data", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url) as terminal:
+            terminal.type("one\r")
+            await terminal.see("first")
+            terminal.type("typed early")
+            gate.open()
+            shown = await terminal.see("first answer")
+            assert "typed early" not in shown
+            await terminal.see(PROMPT)
+            await terminal.see("typed early")
+
+
+async def test_one_question_at_a_terminal_shows_the_answer_once(tmp_path: Path) -> None:
+    async with Terminal(tmp_path, ("--model", "echo", "--data", "data", "-m", "hello **you**"), {}) as terminal:
+        assert await terminal.left() == 0
+        await terminal.see("hello you\n")
+        screen = Emulator()
+        screen.write(terminal.raw)
+    assert screen.text == "You said: hello you"
+
+
+async def test_no_color_means_plain_text_as_it_comes(tmp_path: Path) -> None:
+    async with chat(tmp_path, "--model", "echo", "--data", "data", NO_COLOR="1") as terminal:
+        terminal.type("hello **bold**\r")
+        await terminal.see("You said: hello **bold**\n")
+
+
+# In scripts ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_one_question_prints_the_answer_and_nothing_else(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "--model", "echo", "--data", "data", "-m", "hello **you**")
+    assert ran == Ran(0, "You said: hello **you**\n", "")
+    ran = await run(tmp_path, "--model", "echo", "--data", "data", given="from a pipe\n")
+    assert ran == Ran(0, "You said: from a pipe\n\n", "")
+
+
+async def test_an_error_is_one_line_with_status_1_and_no_half_answer(tmp_path: Path) -> None:
+    async with Upstream(lambda asked: refused(401, "Incorrect API key")) as upstream:
+        ran = await run(tmp_path, "--data", "data", "-m", "hello", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url)
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("nanobot: ") and ran.err.count("\n") == 1 and "Traceback" not in ran.err
+
+
+async def test_a_server_can_be_asked_from_a_script(open_house: OpenHouse, tmp_path: Path) -> None:
+    house = await open_house(ScriptedModel("from the server"), api={"key": "sesame"})
+    async with listening(house.app.door) as server:
+        assert await run(tmp_path, "--url", server.url, "--api-key", "sesame", "-m", "hi") == Ran(0, "from the server\n", "")
+        refused_ = await run(tmp_path, "--url", server.url, "-m", "hi")
+    assert (refused_.status, refused_.out) == (1, "") and refused_.err.count("\n") == 1 and "--api-key" in refused_.err
+
+
+async def test_a_directory_that_a_server_holds_is_told_with_the_way_to_talk_to_it(open_house: OpenHouse, tmp_path: Path) -> None:
+    house = await open_house()
+    ran = await run(tmp_path, "--model", "echo", "--data", str(house.data), "-m", "hi")
+    assert (ran.status, ran.out) == (2, "")
+    assert "nanobot chat --url http://127.0.0.1:8900" in ran.err and ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("-m", "  "), ("-m", "hi", "--session", ""), ("-m", "hi", "--url", "nowhere")])
+async def test_what_cannot_be_asked_is_refused_with_status_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ran = await run(tmp_path, "--model", "echo", "--data", "data", *arguments)
+    assert (ran.status, ran.out) == (2, "") and "Traceback" not in ran.err

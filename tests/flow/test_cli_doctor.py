@@ -1,0 +1,75 @@
+"""What the doctor finds of models and ports: against a real provider's door and a real server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nanobot.cli.doctor_server import examine
+from nanobot.cli.finding import Finding
+from tests.house import OpenHouse, configured, listening
+from tests.upstream import Upstream, json_reply, refused
+
+
+async def found(data: Path, **tables: dict[str, Any]) -> dict[str, Finding]:
+    """Return what was found, by check."""
+    return {finding.check: finding for finding in await examine(configured(data, {"server": {"port": 0}, **tables}))}
+
+
+def at(upstream: Upstream) -> dict[str, Any]:
+    return {"name": "openai:test", "base_url": upstream.url, "api_key": "sk-secret"}
+
+
+@pytest.fixture(autouse=True)
+def _no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+async def test_a_model_that_answers_is_ok_and_it_says_who_chose_it(tmp_path: Path) -> None:
+    async with Upstream() as upstream:
+        model = (await found(tmp_path, model=at(upstream)))["model"]
+        assert upstream.requests[0].headers["authorization"] == "Bearer sk-secret"
+    assert model.status == "ok"
+    assert model.text.startswith("openai:test (as configured)")
+
+
+async def test_a_key_that_is_refused_fails_and_the_line_names_the_variable_but_not_the_key(tmp_path: Path) -> None:
+    async with Upstream() as upstream:
+        upstream.then(refused(401, "Incorrect API key provided"))
+        model = (await found(tmp_path, model=at(upstream)))["model"]
+    assert model.status == "fail" and "OPENAI_API_KEY" in model.remedy
+    assert "sk-secret" not in model.text + model.remedy
+
+
+async def test_a_model_that_cannot_be_reached_fails_and_presets_are_checked_too(tmp_path: Path) -> None:
+    async with Upstream() as upstream:
+        table = at(upstream)
+    preset = {"fast": table, "echo": {"name": "echo"}, "odd": {"name": "nobody:x"}, "bare": {}}
+    checks = await found(tmp_path, model={"name": "echo"}, models=preset)
+    assert (checks["model"].status, checks["echo"].status) == ("ok", "ok")
+    assert checks["fast"].status == "fail" and checks["fast"].remedy
+    assert checks["odd"].status == "fail" and "nobody" in checks["odd"].text
+    assert checks["bare"].status == "fail" and "name" in checks["bare"].remedy
+
+
+async def test_a_port_where_a_nanobot_answers_is_ok_even_if_it_wants_a_key(open_house: OpenHouse, tmp_path: Path) -> None:
+    house = await open_house(api={"key": "sesame"})
+    async with listening(house.app.door) as server:
+        number = server.port
+        port = (await found(tmp_path, model={"name": "echo"}, server={"port": number}))["port"]
+    assert (port.status, port.text) == ("ok", f"a nanobot answers on 127.0.0.1 port {number}")
+
+
+async def test_a_port_where_something_else_answers_fails(tmp_path: Path) -> None:
+    async with Upstream() as upstream:
+        upstream.then(json_reply({"status": "something else"}))
+        number = int(upstream.url.rpartition(":")[2].partition("/")[0])
+        port = (await found(tmp_path, model={"name": "echo"}, server={"port": number}))["port"]
+    assert port.status == "fail" and str(number) in port.text
+
+
+async def test_an_open_host_without_a_key_fails(tmp_path: Path) -> None:
+    checks = await found(tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0})
+    assert checks["door"].status == "fail" and "NANOBOT_API_KEY" in checks["door"].text
+    assert "door" not in await found(tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0}, api={"key": "sesame"})

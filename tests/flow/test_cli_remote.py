@@ -1,0 +1,241 @@
+"""The chat's way to a running server: the real door on a real port."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from nanobot.cli.chat_link import InProcess, Link
+from nanobot.cli.chat_remote import Remote, ServerRefused, ServerUnreachable, is_this_machine, parse_url
+from nanobot.core.errors import ConfigError, ModelOverloaded
+from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.message import Message, Text, ToolCall
+from nanobot.testing import Say, ScriptedModel
+from tests.asgi import BOUND_S
+from tests.house import House, OpenHouse, listening
+from tests.upstream import Upstream, json_reply
+
+CALL = Say(("Let me see.",), Message("assistant", (Text("Let me see."), ToolCall("c1", "calculate", '{"expression":"6*7"}')), "tool_calls"))
+
+
+@contextlib.asynccontextmanager
+async def linked(house: House, kind: str, api_key: str | None = None) -> AsyncIterator[Link]:
+    """Yield a link to the house: in process, or over HTTP."""
+    if kind == "in process":
+        yield InProcess(house.app)
+        return
+    async with listening(house.app.door) as server:
+        remote = Remote(f"{server.url}/v1/", api_key, "nanobot")
+        try:
+            yield remote
+        finally:
+            await remote.close()
+
+
+async def ask(link: Link, text: str, key: str = "cli:dm:ännchen") -> list[Event]:
+    async with asyncio.timeout(BOUND_S):
+        return [event async for event in link.ask(key, text)]
+
+
+def said(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@pytest.fixture(params=["in process", "over HTTP"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_an_answer_comes_with_its_tools_and_its_steps_are_joined(open_house: OpenHouse, kind: str) -> None:
+    house = await open_house(ScriptedModel(CALL, "It is **42** ä."))
+    async with linked(house, kind) as link:
+        events = await ask(link, "what is 6*7?")
+    assert said(events) == "Let me see.\n\nIt is **42** ä."
+    (started,) = [event for event in events if isinstance(event, ToolStarted)]
+    (finished,) = [event for event in events if isinstance(event, ToolFinished)]
+    assert (started.call.name, started.call.arguments) == ("calculate", '{"expression":"6*7"}')
+    assert finished.message.tool_results[0].content == "42"
+    assert isinstance(events[-1], TurnEnded) and events[-1].outcome == "done"
+
+
+async def test_the_conversation_is_kept_under_its_key(open_house: OpenHouse, kind: str) -> None:
+    house = await open_house(ScriptedModel("one"))
+    async with linked(house, kind) as link:
+        await ask(link, "first")
+        await ask(link, "second")
+        await ask(link, "other", key="cli:dm:other")
+    assert [(session.key, session.messages) for session in await house.app.store.sessions(limit=9)] == [
+        ("cli:dm:other", 2),
+        ("cli:dm:ännchen", 4),
+    ]
+
+
+async def test_a_failure_of_the_model_ends_the_turn_with_its_reason(open_house: OpenHouse, kind: str) -> None:
+    house = await open_house(ScriptedModel(ModelOverloaded("the provider is overloaded")))
+    async with linked(house, kind) as link:
+        end = (await ask(link, "hello"))[-1]
+    assert isinstance(end, TurnEnded) and end.error is not None
+    assert (end.outcome, end.error.message) == ("failed", "the provider is overloaded")
+
+
+async def test_cancel_stops_a_turn_that_speaks_and_what_was_said_is_kept(open_house: OpenHouse, kind: str) -> None:
+    house = await open_house(ScriptedModel(Say(("half an ", "answer"), between=asyncio.Event())))
+    async with linked(house, kind) as link, asyncio.timeout(BOUND_S):
+        events: list[Event] = []
+        async for event in link.ask("k", "hello"):
+            events.append(event)
+            if isinstance(event, TextDelta):
+                await link.cancel()
+    assert isinstance(events[-1], TurnEnded) and events[-1].outcome == "cancelled"
+    assert (await house.app.store.messages("k", limit=9))[-1].message.text == "half an "
+
+
+async def test_cancel_where_nothing_runs_does_nothing(open_house: OpenHouse, kind: str) -> None:
+    async with linked(await open_house(), kind) as link:
+        await link.cancel()
+        await ask(link, "hello")
+        await link.cancel()
+        assert said(await ask(link, "hello")) == "ok"
+
+
+async def test_a_turn_over_http_that_has_not_begun_to_speak_is_cancelled_as_soon_as_its_id_is_known(open_house: OpenHouse) -> None:
+    """The id comes with the head of the answer, and that with the first ping at the latest."""
+    model = ScriptedModel(Say(("never",), before=asyncio.Event()))
+    house = await open_house(model, api={"ping_s": 0.05})
+    async with linked(house, "over HTTP") as link, asyncio.TaskGroup() as group:
+        asking = group.create_task(ask(link, "hello"))
+        await model.asked.wait()
+        await link.cancel()
+    end = asking.result()[-1]
+    assert isinstance(end, TurnEnded) and end.outcome == "cancelled"
+
+
+async def test_a_connection_that_breaks_is_taken_up_where_it_broke(open_house: OpenHouse) -> None:
+    """The text arrives once, whole, and the model is asked once."""
+    more = asyncio.Event()
+    model = ScriptedModel(Say(("first ", "second"), between=more))
+    house = await open_house(model)
+    async with _Cutter(house) as cutter:
+        remote = Remote(cutter.url, None, "nanobot")
+        try:
+            events: list[Event] = []
+            async with asyncio.timeout(BOUND_S):
+                async for event in remote.ask("k", "hello"):
+                    events.append(event)
+                    if not more.is_set():
+                        more.set()
+                        cutter.cut()
+        finally:
+            await remote.close()
+    assert said(events) == "first second"
+    assert cutter.connections > 1
+    assert len(model.requests) == 1
+
+
+async def test_a_connection_that_breaks_before_the_first_word_does_not_start_the_turn_twice(open_house: OpenHouse) -> None:
+    speak = asyncio.Event()
+    model = ScriptedModel(Say(("all ", "of it"), before=speak))
+    house = await open_house(model)
+    async with _Cutter(house) as cutter:
+        remote = Remote(cutter.url, None, "nanobot")
+        try:
+            async with asyncio.TaskGroup() as group:
+                asking = group.create_task(ask(remote, "hello", "k"))
+                await model.asked.wait()
+                cutter.cut()
+                speak.set()
+        finally:
+            await remote.close()
+    assert said(asking.result()) == "all of it"
+    assert [row.message.role for row in await house.app.store.messages("k", limit=9)] == ["user", "assistant"]
+
+
+class _Cutter:
+    """Stands between a client and the house, and can break the connections that go through it."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._stack = contextlib.AsyncExitStack()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections = 0
+
+    async def __aenter__(self) -> "_Cutter":
+        self._port = (await self._stack.enter_async_context(listening(self._house.app.door))).port
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *reason: object) -> None:
+        self._server.close()
+        self.cut()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+        await self._stack.aclose()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers += [writer, inner_writer]
+        for source, target in ((reader, inner_writer), (inner_reader, writer)):
+            task = asyncio.create_task(_pump(source, target))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while piece := await source.read(65536):
+            target.write(piece)
+            await target.drain()
+    target.close()
+
+
+async def test_a_server_with_a_key_refuses_without_it_and_says_how_to_name_it(open_house: OpenHouse) -> None:
+    house = await open_house(api={"key": "sesame"})
+    async with linked(house, "over HTTP") as link:
+        with pytest.raises(ServerRefused, match="--api-key"):
+            await ask(link, "hello")
+    async with linked(house, "over HTTP", "sesame") as link:
+        assert said(await ask(link, "hello")) == "ok"
+
+
+async def test_nobody_at_the_url_is_told_at_once_with_the_url(open_house: OpenHouse) -> None:
+    async with listening((await open_house()).app.door) as server:
+        url = server.url
+    remote = Remote(url, None, "nanobot")
+    with pytest.raises(ServerUnreachable, match=f"no answer from {url} .*nanobot serve"):
+        await ask(remote, "hello")
+    await remote.close()
+
+
+async def test_what_is_no_nanobot_is_told(open_house: OpenHouse) -> None:
+    async with Upstream() as upstream:
+        upstream.then(json_reply({"hello": "world"}), json_reply({"detail": "no such page"}, status=404))
+        remote = Remote(upstream.url, None, "nanobot")
+        for _ in range(2):
+            with pytest.raises(ServerUnreachable, match=r"not .*as a nanobot does: check the URL"):
+                await ask(remote, "hello")
+        await remote.close()
+
+
+async def test_what_is_no_url_is_refused_and_v1_at_its_end_does_not_matter() -> None:
+    for text in ("127.0.0.1:8900", "ftp://x", "http://", "http://[", ""):
+        with pytest.raises(ConfigError, match="--url"):
+            parse_url(text)
+    assert {parse_url(f"http://host:8900{end}") for end in ("", "/", "/v1", "/v1/")} == {"http://host:8900"}
+    assert parse_url("https://host/nanobot/v1") == "https://host/nanobot"
+
+
+def test_the_servers_own_key_is_only_for_a_server_of_this_machine() -> None:
+    assert is_this_machine("http://127.0.0.1:8900") and is_this_machine("http://[::1]:1/v1") and is_this_machine("http://localhost")
+    assert not is_this_machine("http://example.com:8900") and not is_this_machine("http://127.0.0.1.example.com")

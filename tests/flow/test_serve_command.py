@@ -1,0 +1,223 @@
+"""`nanobot serve` as a process: what it says when it starts, and why it does not."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nanobot.cli.serve import bind, refuse_open_door
+from nanobot.config import load
+from nanobot.core.errors import ConfigError
+
+BOUND_S = 30.0
+
+
+class Command:
+    """Runs `nanobot serve` in a directory of its own, with nothing of the tester's own settings in the environment."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "PYTHONPATH": str(Path.cwd())}
+
+    def start(self, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "nanobot", "serve", *arguments],
+            cwd=self.directory,
+            env={**self.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def refused(self, *arguments: str, **variables: str) -> str:
+        """Return the one line with which the command refuses to start."""
+        process = self.start(*arguments, **variables)
+        try:
+            out, err = process.communicate(timeout=BOUND_S)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 2, err
+        assert out == ""
+        assert err.count("\n") == 1, err
+        assert err.startswith("nanobot: "), err
+        return err.removeprefix("nanobot: ").strip()
+
+
+@pytest.fixture
+def nanobot(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+@contextlib.contextmanager
+def serving(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
+    """Yield the lines with which the server says that it listens; stop it afterwards."""
+    try:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while len(lines) < 4:
+            line = process.stdout.readline()
+            assert line, process.stderr.read() if process.stderr else ""
+            lines.append(line.rstrip())
+        yield lines
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(BOUND_S)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_it_says_where_it_listens_what_answers_and_where_the_data_is(nanobot: Command, tmp_path: Path) -> None:
+    process = nanobot.start("--model", "echo", "--port", "0", "--data", str(tmp_path / "data"))
+    with serving(process) as (name, listens, answers, keeps):
+        assert name.startswith("nanobot ")
+        assert "echo (as configured)" in answers
+        assert str(tmp_path / "data") in keeps
+        url = listens.split()[-1]
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{url}/health", timeout=BOUND_S) as response:
+            assert response.read() == b'{"status":"ok"}'
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_takes_the_house_down_in_order(nanobot: Command, tmp_path: Path, stop: signal.Signals) -> None:
+    """The store is closed, not just left: no journal stays behind; nothing is said on the way."""
+    process = nanobot.start("--model", "echo", "--port", "0", "--data", str(tmp_path / "data"))
+    with serving(process):
+        assert (tmp_path / "data" / "nanobot.sqlite3").exists()
+        process.send_signal(stop)
+        assert process.wait(BOUND_S) in (0, 128 + stop)
+        assert process.stderr is not None
+        assert process.stderr.read().strip() == ""
+    assert sorted(path.name for path in (tmp_path / "data").glob("nanobot.sqlite3*")) == ["nanobot.sqlite3"]
+
+
+def test_a_key_found_in_the_environment_chooses_the_model_and_is_named_not_shown(nanobot: Command) -> None:
+    process = nanobot.start("--port", "0", OPENAI_API_KEY="sk-canary", OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+    with serving(process) as lines:
+        assert "openai:gpt-5-mini (found OPENAI_API_KEY in the environment)" in lines[2]
+        assert "canary" not in "\n".join(lines)
+
+
+def test_a_taken_port_is_told_with_the_way_out(nanobot: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert nanobot.refused("--model", "echo", "--port", str(port)) == (
+            f"port {port} on 127.0.0.1 is taken: stop what uses it, or choose another with --port"
+        )
+
+
+def test_a_port_is_had_by_one_only_even_before_it_is_listened_on() -> None:
+    first = bind("127.0.0.1", 0)
+    with first, pytest.raises(ConfigError, match="is taken"):
+        bind("127.0.0.1", first.getsockname()[1]).close()
+
+
+def test_an_address_that_this_machine_does_not_have_is_told(nanobot: Command) -> None:
+    told = nanobot.refused("--model", "echo", "--host", "192.0.2.1", NANOBOT_API_KEY="k")
+    assert "192.0.2.1" in told
+    assert "--host" in told
+
+
+@pytest.mark.parametrize("host", ["..", "a" * 70, "no.such.host.invalid"])
+def test_a_host_that_is_no_host_is_told(host: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        bind(host, 0)
+    assert host in caught.value.message
+    assert "--host" in caught.value.message
+
+
+def test_a_locked_data_directory_is_told_with_who_has_it(nanobot: Command, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    process = nanobot.start("--model", "echo", "--port", "0", "--data", str(data))
+    with serving(process):
+        told = nanobot.refused("--model", "echo", "--port", "0", "--data", str(data))
+        assert told == f"{data} is in use by another nanobot (process {process.pid}): stop it, or name another directory with --data"
+
+
+def test_a_data_directory_that_cannot_be_is_told(nanobot: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = nanobot.refused("--model", "echo", "--port", "0", "--data", str(tmp_path / "file"))
+    assert str(tmp_path / "file") in told
+    assert "--data" in told
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        ({"NANOBOT_LOG_LEVEL": "loud"}, ["NANOBOT_LOG_LEVEL", "loud", "warning"]),
+        ({"NANOBOT_MODEL": "nobody:x"}, ["'nobody'", "ollama"]),
+    ],
+)
+def test_a_bad_variable_is_told(nanobot: Command, variables: dict[str, str], names: list[str]) -> None:
+    told = nanobot.refused(**variables)
+    assert all(name in told for name in names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--port", "99999"], ["--port", "99999", "65535"]),
+        (["--timeout", "soon"], ["soon", "float"]),
+        (["--model", "nobody:x"], ["'nobody:x'", "openai", "local"]),
+        (["--model", "ollama"], ["ollama:MODEL"]),
+        (["--config", "none.toml"], ["none.toml", "no such file"]),
+    ],
+)
+def test_a_bad_option_is_told(nanobot: Command, arguments: list[str], names: list[str]) -> None:
+    told = nanobot.refused(*arguments)
+    assert all(name in told for name in names)
+
+
+def test_a_bad_file_is_told_with_its_name(nanobot: Command, tmp_path: Path) -> None:
+    (tmp_path / "nanobot.toml").write_text("[server]\nprot = 1\n")
+    told = nanobot.refused()
+    assert "nanobot.toml" in told
+    assert "prot" in told
+
+
+def test_a_missing_key_is_told_with_the_variable_that_would_hold_it(nanobot: Command) -> None:
+    told = nanobot.refused("--model", "groq:x")
+    assert told == "model groq:x: no key for groq; set GROQ_API_KEY, or model.api_key in the config file"
+
+
+def test_a_preset_without_a_model_is_told(nanobot: Command, tmp_path: Path) -> None:
+    (tmp_path / "nanobot.toml").write_text("[models.fast]\nmax_retries = 1\n")
+    assert "[models.fast]" in nanobot.refused("--model", "echo", "--port", "0")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "", "127.0.0.1.example.com", "localhost.example.com"])
+def test_a_host_that_others_can_reach_needs_a_key(host: str) -> None:
+    with pytest.raises(ConfigError):
+        refuse_open_door(load(None, {}, {"server": {"host": host}}))
+    refuse_open_door(load(None, {"NANOBOT_API_KEY": "k"}, {"server": {"host": host}}))
+
+
+def test_an_open_door_without_a_key_is_refused_with_how_to_make_one(nanobot: Command) -> None:
+    told = nanobot.refused("--model", "echo", "--port", "0", "--host", "0.0.0.0")
+    assert "0.0.0.0" in told
+    assert "NANOBOT_API_KEY" in told
+    assert "token_urlsafe" in told
+    assert "listen on 127.0.0.1" in told
+
+
+def test_a_host_of_this_machine_needs_no_key(nanobot: Command) -> None:
+    for host in ("localhost", "127.0.0.1", "127.0.0.2", "::1"):
+        refuse_open_door(load(None, {}, {"server": {"host": host}}))
+    with serving(nanobot.start("--model", "echo", "--port", "0", "--host", "localhost")) as lines:
+        assert "http://127." in lines[1]
+
+
+def test_an_unknown_option_is_told_by_its_name_with_status_2(nanobot: Command) -> None:
+    process = nanobot.start("--prot", "1")
+    _, err = process.communicate(timeout=BOUND_S)
+    assert process.returncode == 2
+    assert "--prot" in err

@@ -1,0 +1,63 @@
+import asyncio
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from nanobot.cli.chat_prompt import Left, Prompt
+
+ENTER, ALT_ENTER, UP, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x1b[A", "\x03", "\x04"
+
+
+@asynccontextmanager
+async def typed(directory: Path, keys: str) -> AsyncIterator[Prompt]:
+    """Yield a prompt at which `keys` are pressed."""
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        pipe.send_text(keys)
+        yield Prompt(directory, ["/new", "/help"], output=DummyOutput())
+
+
+async def read(directory: Path, keys: str) -> str:
+    async with asyncio.timeout(10), typed(directory, keys) as prompt:
+        return await prompt.read()
+
+
+async def test_enter_sends_and_white_space_around_it_is_dropped(tmp_path: Path) -> None:
+    assert await read(tmp_path, "  hello 你好 " + ENTER) == "hello 你好"
+
+
+async def test_alt_enter_and_a_backslash_before_enter_begin_another_line(tmp_path: Path) -> None:
+    assert await read(tmp_path, "one" + ALT_ENTER + "two\\" + ENTER + "three" + ENTER) == "one\ntwo\nthree"
+
+
+async def test_a_paste_of_several_lines_is_one_input(tmp_path: Path) -> None:
+    assert await read(tmp_path, "\x1b[200~one\r\n\r\n  two\n\x1b[201~" + ENTER) == "one\n\n  two"
+
+
+async def test_ctrl_c_drops_what_was_typed_and_at_an_empty_prompt_leaves(tmp_path: Path) -> None:
+    assert await read(tmp_path, "wrong" + CTRL_C + "right" + ENTER) == "right"
+    with pytest.raises(Left):
+        await read(tmp_path, CTRL_C)
+
+
+async def test_ctrl_d_leaves(tmp_path: Path) -> None:
+    with pytest.raises(Left):
+        await read(tmp_path, CTRL_D)
+
+
+async def test_up_finds_what_was_typed_before_the_last_start_and_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    directory = tmp_path / "new"
+    await read(directory, "first" + ENTER)
+    await read(directory, "second\\" + ENTER + "line" + ENTER)
+    assert await read(directory, UP + UP + UP + ENTER) == "first"
+    assert stat.S_IMODE((directory / "chat_history").stat().st_mode) == 0o600
+
+
+async def test_where_the_history_cannot_be_kept_the_chat_works_without(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert await read(tmp_path / "file" / "below", "hello" + ENTER) == "hello"

@@ -1,0 +1,140 @@
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+
+from nanobot.cli.chat_page import PlainPage
+from nanobot.cli.chat_prompt import Left
+from nanobot.cli.chat_talk import Talk, follow
+from nanobot.core.errors import ModelOverloaded, QueueFull
+from nanobot.core.event import Event, TextDelta, TurnEnded, TurnError
+from nanobot.core.session import Session
+from tests.unit.cli.emulator import Emulator
+
+
+class Agent:
+    """A link that answers each question with the events of its script; the last one for ever. `asked` holds key and text."""
+
+    def __init__(self, *script: Sequence[Event], listed: tuple[Session, ...] | None = ()) -> None:
+        self.script = list(script) or [(TextDelta("ok"), TurnEnded("done"))]
+        self.asked: list[tuple[str, str]] = []
+        self.listed = listed
+        self.speaking = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.obeys = True
+
+    async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
+        self.asked.append((session_key, text))
+        if text == "too many":
+            raise QueueFull("the queue is full")
+        for event in self.script.pop(0) if len(self.script) > 1 else self.script[0]:
+            yield event
+        if not isinstance(event, TurnEnded):
+            self.speaking.set()
+            await (self.cancelled if self.obeys else asyncio.Event()).wait()
+            yield TurnEnded("cancelled")
+
+    async def cancel(self) -> None:
+        self.cancelled.set()
+
+    async def sessions(self, limit: int) -> tuple[Session, ...] | None:
+        return self.listed
+
+
+class Typed:
+    """Inputs, one after another; then the user leaves."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = iter(texts)
+
+    async def read(self) -> str:
+        text = next(self._texts, None)
+        if text is None:
+            raise Left
+        return text
+
+
+async def talk(agent: Agent, *texts: str) -> tuple[str, Talk]:
+    stream = Emulator()
+    chat = Talk(agent, Typed(*texts), PlainPage(stream, is_terminal=True), "cli:dm:ann", now=lambda: 1_800_000_000.0)
+    await chat.run()
+    return stream.text, chat
+
+
+async def test_what_is_typed_is_asked_in_the_conversation_and_the_answer_shown() -> None:
+    agent = Agent()
+    shown, _ = await talk(agent, "hello", "", "/etc/passwd is what?")
+    assert agent.asked == [("cli:dm:ann", "hello"), ("cli:dm:ann", "/etc/passwd is what?")]
+    assert shown.splitlines() == ["ok", "", "ok"]
+
+
+async def test_new_begins_a_conversation_of_its_own_each_time() -> None:
+    agent = Agent()
+    await talk(agent, "one", "/new", "two", "/new", "three")
+    keys = [key for key, _ in agent.asked]
+    assert len(set(keys)) == 3
+    assert all(key.startswith("cli:dm:ann") for key in keys)
+
+
+async def test_session_goes_on_with_another_conversation_and_a_key_that_is_none_is_refused() -> None:
+    agent = Agent()
+    shown, chat = await talk(agent, "/session wx:dm:bob", "hello", "/session", "/session nanobot:own")
+    assert agent.asked == [("wx:dm:bob", "hello")]
+    assert chat.session_key == "wx:dm:bob"
+    assert "this is wx:dm:bob" in shown and "keys that start with 'nanobot:' are the server's own" in shown
+
+
+async def test_quit_leaves_and_nothing_after_it_is_asked() -> None:
+    agent = Agent()
+    await talk(agent, "/quit", "hello")
+    assert agent.asked == []
+
+
+async def test_help_names_every_command() -> None:
+    shown, _ = await talk(Agent(), "/help")
+    for word in ("/new", "/session", "/sessions", "/help", "/quit"):
+        assert word in shown
+
+
+async def test_a_word_with_a_slash_that_is_no_command_is_not_sent_but_explained() -> None:
+    agent = Agent()
+    shown, _ = await talk(agent, "/nwe")
+    assert agent.asked == []
+    assert "/nwe is no command: /help lists them" in shown
+
+
+async def test_sessions_are_listed_safely_and_where_they_cannot_be_it_says_how() -> None:
+    shown, _ = await talk(Agent(listed=(Session("a:b\x9b", 12, 0.0, 1_800_000_000.0),)), "/sessions")
+    assert "12 messages  a:b�" in shown
+    shown, _ = await talk(Agent(listed=None), "/sessions")
+    assert "nanobot sessions list" in shown
+
+
+async def test_a_turn_that_fails_or_is_refused_is_told_and_the_chat_goes_on() -> None:
+    error = TurnError(ModelOverloaded.code, "the provider is overloaded", 503)
+    agent = Agent((TextDelta("half"), TurnEnded("failed", error=error)), (TextDelta("ok"), TurnEnded("done")))
+    shown, _ = await talk(agent, "one", "too many", "two")
+    assert shown.splitlines() == ["half", "error: the provider is overloaded", "", "error: the queue is full", "ok"]
+
+
+async def test_ctrl_c_stops_the_turn_keeps_what_was_said_and_the_chat_goes_on() -> None:
+    agent = Agent((TextDelta("half an answ"),), (TextDelta("ok"), TurnEnded("done")))
+    before = signal.getsignal(signal.SIGINT)
+    async with asyncio.TaskGroup() as group:
+        chat = group.create_task(talk(agent, "one", "two"))
+        await agent.speaking.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert chat.result()[0].splitlines() == ["half an answ", "stopped", "", "ok"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+async def test_a_second_ctrl_c_does_not_wait_for_a_turn_that_will_not_end() -> None:
+    agent = Agent((TextDelta("half"),))
+    agent.obeys = False
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(follow(agent, PlainPage(Emulator(), is_terminal=True), "k", "one"))
+        await agent.speaking.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        await agent.cancelled.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert following.result() is None

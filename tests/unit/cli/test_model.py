@@ -1,0 +1,78 @@
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from nanobot.cli.progress import pull
+from nanobot.core.errors import ModelUnavailable
+from nanobot.models.weights import KNOWN, Progress, Weights, write_note
+from tests.unit.cli.commandline import Nanobot
+
+
+class Broken:
+    """A source that brings half of the weights and then breaks off."""
+
+    def describe(self, weights: Weights) -> str:
+        return "the source of the test"
+
+    def size_bytes(self, weights: Weights, work_dir: Path) -> int:
+        return 0
+
+    def bring(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+        for done in range(0, weights.size_bytes // 2, weights.size_bytes // 100):
+            progress(f"downloading {weights.title} (part 1 of 2)", done, weights.size_bytes)
+        raise OSError("the line is dead")
+
+
+def put(name: str, data: Path) -> Path:
+    """Put a file in the place of the weights `name`, noted as verified."""
+    (wanted,) = (weights for weights in KNOWN if weights.name == name)
+    path = data / "models" / wanted.file
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"GGUF")
+    write_note(path, wanted)
+    return path
+
+
+def rows(text: str) -> Sequence[Sequence[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+def test_list_shows_name_size_licence_and_which_are_here(nanobot: Nanobot, tmp_path: Path) -> None:
+    put("local:small", tmp_path)
+    head, *models = rows(nanobot("model", "list", "--data", str(tmp_path)).out)
+    assert head == ["NAME", "SIZE", "LICENCE", "HERE", "MODEL"]
+    assert [(row[0], row[4]) for row in models] == [("local", "no"), ("local:small", "yes"), ("local:tiny", "no")]
+    assert models[0][1:4] == ["1.12", "GB", "Apache-2.0"]
+
+
+def test_pull_of_what_is_here_fetches_nothing_and_says_where_it_is(nanobot: Nanobot, tmp_path: Path) -> None:
+    path = put("local:tiny", tmp_path)
+    ran = nanobot("model", "pull", "local:tiny", "--data", str(tmp_path))
+    assert (ran.status, ran.out, ran.err) == (0, f"local:tiny is here: {path}\n", "")
+
+
+def test_a_fetch_tells_what_how_large_and_under_which_licence_and_without_a_terminal_a_line_a_step(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with pytest.raises(ModelUnavailable, match="the line is dead"):
+        pull("local:tiny", tmp_path, stream, sources=(Broken(),))
+    told = stream.getvalue()
+    assert "SmolLM2-135M-Instruct Q4_1" in told and "98.4 MB" in told and "Apache-2.0" in told and str(tmp_path) in told
+    assert told.count("downloading") == 1 and "\x1b" not in told and "\r" not in told
+
+
+def test_remove_deletes_the_weights_and_says_so(nanobot: Nanobot, tmp_path: Path) -> None:
+    path = put("local:tiny", tmp_path)
+    assert nanobot("model", "remove", "local:tiny", "--data", str(tmp_path)).status == 2
+    assert path.exists()
+    assert nanobot("model", "remove", "local:tiny", "--yes", "--data", str(tmp_path)).out == "local:tiny was deleted\n"
+    assert not path.exists()
+    assert nanobot("model", "remove", "local:tiny", "--yes", "--data", str(tmp_path)).out == "local:tiny is not here\n"
+
+
+@pytest.mark.parametrize("command", ["pull", "remove"])
+def test_a_name_that_is_no_local_model_is_one_line_that_lists_them(nanobot: Nanobot, tmp_path: Path, command: str) -> None:
+    ran = nanobot("model", command, "openai:gpt-5-mini", "--data", str(tmp_path))
+    assert ran.status == 2
+    assert ran.err.count("\n") == 1 and "local:small" in ran.err

@@ -1,0 +1,170 @@
+"""What tests of the engine play on: a real store on a directory of its own, through which each commit can be held up or refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from nanobot.agent.loop import Agent, Settings
+from nanobot.agent.toolset import Toolset
+from nanobot.core.clock import Clock
+from nanobot.core.errors import ModelNotFound, StoreError
+from nanobot.core.event import Fact, MessageAdded, ToolStarted, TurnEnded
+from nanobot.core.message import Message, user
+from nanobot.core.model import Model
+from nanobot.core.store import Answer, Claim, Limits, Order, Store, TurnState
+from nanobot.core.tool import Tool, ToolContext
+from nanobot.core.turn import Identity, Turn, WhenBusy
+from nanobot.engine.local import LocalEngine
+from nanobot.engine.run import Run
+from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.testing import FakeClock
+from tests.asgi import BOUND_S
+
+_numbers = count(1)
+Facts = tuple[Fact, ...]
+
+
+def is_end(facts: Facts) -> bool:
+    return isinstance(facts[-1], TurnEnded)
+
+
+def is_step(facts: Facts) -> bool:
+    return isinstance(facts[0], MessageAdded) and isinstance(facts[-1], ToolStarted)
+
+
+class HeldStore:
+    """A store that can be told to refuse commits (`fail`), or to answer them late (`hold`); all else passes."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._failures = 0
+        self._held: Callable[[Facts], bool] = lambda facts: False
+        self.appends = 0
+        self.handed = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def fail(self, times: int) -> None:
+        """Refuse the next `times` commits that end a turn."""
+        self._failures = times
+
+    def hold(self, which: Callable[[Facts], bool]) -> None:
+        """Commit such facts, but do not say so before `let_go`; `handed` tells that one is on its way."""
+        self._held = which
+
+    async def append(self, claim: Claim, facts: Facts) -> tuple[Message, ...]:
+        self.appends += 1
+        if self._failures and is_end(facts):
+            self._failures -= 1
+            raise StoreError("the disk is full")
+        joined = await self._store.append(claim, facts)
+        if self._held(facts):
+            self.handed.set()
+            await self.let_go.wait()
+        return joined
+
+
+class OneModel:
+    """The models of an engine that has one; by any name but None there is none."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def get(self, name: str | None) -> Model:
+        if name is None:
+            return self._model
+        raise ModelNotFound(f"The model `{name}` does not exist any more.", param="model")
+
+
+class Place(msgspec.Struct, frozen=True):
+    at: str = ""
+
+
+class Stage:
+    """An open store, and the parts of an engine to put on it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.clock = FakeClock()
+        self.settings = Settings()
+        self.store: HeldStore
+        self.looked = 0
+        self._orders: AsyncIterator[Order] | None = None
+
+    async def open(self, clock: Clock | None = None) -> None:
+        self.store = HeldStore(await open_store(self._directory, clock or self.clock, Limits(), "normal"))
+
+    async def close(self) -> None:
+        """Let go of the store, as a process that ends does."""
+        self.store.let_go.set()
+        if self._orders is not None:
+            await self._orders.aclose()  # type: ignore[attr-defined]
+            self._orders = None
+        await self.store.close()
+
+    async def reopen(self) -> None:
+        """What a crash and a new start make of the store."""
+        await self.close()
+        await self.open()
+
+    @property
+    def _store(self) -> Store:
+        return cast(Store, self.store)
+
+    async def _look(self, arguments: Place, context: ToolContext) -> str:
+        self.looked += 1
+        return f"saw {arguments.at}"
+
+    def agent(self) -> Agent:
+        return Agent(Toolset([Tool("look", "Look.", Place, self._look, repeatable=True)]), self.clock, self.settings)
+
+    async def ask(self, text: str = "Where?", *, key: str = "k", model: str | None = None, when_busy: WhenBusy = "queue") -> str:
+        """Admit a turn and return its id."""
+        number = next(_numbers)
+        turn = Turn(f"turn_{number}", key, (user(text),), "api", when_busy=when_busy, model=model)
+        return (await self._store.admit(turn, Identity(number.to_bytes(32, "big")))).turn_id
+
+    async def claim(self) -> Claim:
+        """Take the next turn, as an engine does that takes one at a time."""
+        if self._orders is None:
+            self._orders = self._store.orders(64)
+        async with asyncio.timeout(BOUND_S):
+            order = await anext(self._orders)
+        assert isinstance(order, Claim)
+        return order
+
+    async def claimed(self, text: str = "Where?", *, model: str | None = None) -> Claim:
+        """Admit a turn and take it."""
+        await self.ask(text, model=model)
+        return await self.claim()
+
+    def run(self, claim: Claim, model: Model, *, timeout_s: float | None = None) -> Run:
+        return Run(claim, self._store, self.agent(), OneModel(model), self.clock, timeout_s)
+
+    def engine(self, model: Model, *, max_running_turns: int = 64, timeout_s: float | None = None) -> LocalEngine:
+        return LocalEngine(
+            self._store, self.agent(), OneModel(model), self.clock, max_running_turns=max_running_turns, turn_timeout_s=timeout_s
+        )
+
+    async def state(self, turn_id: str) -> TurnState:
+        return await self._store.turn(turn_id)
+
+    async def ended(self, turn_id: str) -> Answer:
+        async with asyncio.timeout(BOUND_S):
+            return await self._store.ended(turn_id)
+
+    async def transcript(self, key: str = "k") -> list[tuple[str, str]]:
+        """Return role and text of each message that the next turn would see."""
+        history = await self._store.history(key, 10**9)
+        return [(message.role, message.text) for message in history.messages]
+
+
+async def within_bounds(task: "asyncio.Task[Any]") -> None:
+    async with asyncio.timeout(BOUND_S):
+        await task

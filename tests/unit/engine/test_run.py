@@ -1,0 +1,374 @@
+"""One turn from claim to end, whatever happens in between."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from nanobot.core.errors import ModelOverloaded
+from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.message import Message, Text, Thinking, ToolCall, ToolResult, Usage
+from nanobot.core.model import ModelRequest
+from nanobot.engine.run import Run
+from nanobot.testing import Say, ScriptedModel, call
+from tests.asgi import BOUND_S
+from tests.unit.engine.stage import Stage, is_end, is_step, within_bounds
+
+
+class Shown(ScriptedModel):
+    """Says when its first words are with the followers: it is asked for more only then."""
+
+    def __init__(self, *deltas: Delta) -> None:
+        super().__init__()
+        self._deltas = deltas
+        self.shown = asyncio.Event()
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        self.requests.append(request)
+        self.asked.set()
+        for delta in self._deltas:
+            yield delta
+        self.shown.set()
+        await asyncio.Event().wait()
+
+
+class Broken(ScriptedModel):
+    """A model with a bug."""
+
+    def __init__(self, bug: Exception) -> None:
+        super().__init__()
+        self._bug = bug
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        yield TextDelta("It ")
+        raise self._bug
+
+
+def started(run: Run) -> "asyncio.Task[None]":
+    return asyncio.create_task(run())
+
+
+async def happened(event: asyncio.Event) -> None:
+    async with asyncio.timeout(BOUND_S):
+        await event.wait()
+
+
+# Ends that are answers ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_is_stored_with_the_end_of_its_turn(stage: Stage) -> None:
+    claim = await stage.claimed()
+    await stage.run(claim, ScriptedModel("Here."))()
+    answer = await stage.ended(claim.turn.id)
+    assert [message.text for message in answer.messages] == ["Here."]
+    assert answer.end.outcome == "done"
+    assert answer.end.usage == Usage(10, 5)
+
+
+async def test_a_stop_while_the_end_is_being_written_comes_too_late(stage: Stage) -> None:
+    claim = await stage.claimed()
+    run = stage.run(claim, ScriptedModel("Here."))
+    stage.store.hold(is_end)
+    task = started(run)
+    await happened(stage.store.handed)
+    run.stop("enough")
+    stage.store.let_go.set()
+    await within_bounds(task)
+    assert (await stage.ended(claim.turn.id)).end.outcome == "done"
+    assert await stage.transcript() == [("user", "Where?"), ("assistant", "Here.")]
+
+
+# Stops -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_that_is_stopped_keeps_what_was_said_marked_incomplete(stage: Stage) -> None:
+    claim = await stage.claimed()
+    model = Shown(TextDelta("It is "), TextDelta("he"))
+    run = stage.run(claim, model)
+    task = started(run)
+    await happened(model.shown)
+    run.stop("the user asked")
+    await within_bounds(task)
+    answer = await stage.ended(claim.turn.id)
+    assert [(message.text, message.stop_reason) for message in answer.messages] == [("It is he", "incomplete")]
+    assert answer.end.outcome == "cancelled"
+    assert answer.end.error is not None
+    assert (answer.end.error.code, answer.end.error.message) == ("turn_cancelled", "the user asked")
+
+
+async def test_what_followers_saw_of_a_stopped_turn_is_what_is_stored(stage: Stage) -> None:
+    """Thoughts included: a cursor of the live stream must fit on the stored line."""
+    claim = await stage.claimed()
+    model = Shown(ThinkingDelta("Hm. "), ThinkingDelta("Well."), TextDelta("It "))
+    run = stage.run(claim, model)
+    task = started(run)
+    await happened(model.shown)
+    run.stop("enough")
+    await within_bounds(task)
+    (message,) = (await stage.ended(claim.turn.id)).messages
+    assert message.parts == (Thinking("Hm. Well."), Text("It "))
+
+
+async def test_a_turn_stopped_before_a_word_was_said_keeps_nothing(stage: Stage) -> None:
+    claim = await stage.claimed()
+    model = Shown()
+    run = stage.run(claim, model)
+    task = started(run)
+    await happened(model.shown)
+    run.stop("enough")
+    await within_bounds(task)
+    assert (await stage.ended(claim.turn.id)).messages == ()
+
+
+async def test_a_turn_stopped_before_it_began_never_asks_the_model(stage: Stage) -> None:
+    claim = await stage.claimed()
+    model = ScriptedModel("Here.")
+    run = stage.run(claim, model)
+    run.stop("enough")
+    await within_bounds(started(run))
+    assert model.requests == []
+    assert (await stage.ended(claim.turn.id)).end.outcome == "cancelled"
+
+
+async def test_a_turn_stopped_before_it_began_ends_also_where_its_model_is_gone(stage: Stage) -> None:
+    claim = await stage.claimed(model="gone")
+    run = stage.run(claim, ScriptedModel())
+    run.stop("enough")
+    await within_bounds(started(run))
+    assert (await stage.ended(claim.turn.id)).end.outcome == "cancelled"
+
+
+async def test_a_stop_while_a_step_is_being_written_does_not_store_its_words_twice(stage: Stage) -> None:
+    claim = await stage.claimed()
+    run = stage.run(claim, ScriptedModel(call("look", text="Let me see."), "Here."))
+    stage.store.hold(is_step)
+    task = started(run)
+    await happened(stage.store.handed)
+    run.stop("enough")
+    stage.store.let_go.set()
+    await within_bounds(task)
+    answer = await stage.ended(claim.turn.id)
+    assert answer.end.outcome == "cancelled"
+    assert [message.text for message in answer.messages if message.text] == ["Let me see."]
+
+
+async def test_of_two_stops_the_first_gives_the_reason(stage: Stage) -> None:
+    claim = await stage.claimed()
+    model = Shown()
+    run = stage.run(claim, model)
+    task = started(run)
+    await happened(model.shown)
+    run.stop("first")
+    run.stop("second")
+    await within_bounds(task)
+    error = (await stage.ended(claim.turn.id)).end.error
+    assert error is not None
+    assert error.message == "first"
+
+
+async def test_a_stop_ends_a_tool_that_runs(stage: Stage) -> None:
+    claim = await stage.claimed()
+    model = Shown()
+    never: list[asyncio.Event] = [asyncio.Event()]
+    begun = asyncio.Event()
+
+    async def hang(*_: object) -> str:
+        begun.set()
+        await never[0].wait()
+        return ""
+
+    stage._look = hang  # type: ignore[assignment, method-assign]
+    run = stage.run(claim, ScriptedModel(call("look"), "Here."))
+    task = started(run)
+    await happened(begun)
+    run.stop("enough")
+    await within_bounds(task)
+    assert (await stage.ended(claim.turn.id)).end.outcome == "cancelled"
+    assert model.requests == []
+
+
+async def test_a_turn_given_back_waits_for_the_next_start(stage: Stage) -> None:
+    claim = await stage.claimed()
+    model = Shown(TextDelta("It is "))
+    run = stage.run(claim, model)
+    task = started(run)
+    await happened(model.shown)
+    run.stop(None)
+    await within_bounds(task)
+    state = await stage.state(claim.turn.id)
+    assert (state.status, state.messages) == ("queued", ())
+    await stage.reopen()
+    again = await stage.claim()
+    assert (again.turn.id, again.attempt) == (claim.turn.id, 2)
+    await stage.run(again, ScriptedModel("Here."))()
+    assert await stage.transcript() == [("user", "Where?"), ("assistant", "Here.")]
+
+
+async def test_a_turn_given_back_before_it_began_waits_for_the_next_start(stage: Stage) -> None:
+    claim = await stage.claimed()
+    run = stage.run(claim, ScriptedModel())
+    run.stop(None)
+    await within_bounds(started(run))
+    assert (await stage.state(claim.turn.id)).status == "queued"
+
+
+# Failures ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_that_takes_too_long_is_ended(stage: Stage) -> None:
+    claim = await stage.claimed()
+    await within_bounds(started(stage.run(claim, Shown(TextDelta("It ")), timeout_s=0.01)))
+    answer = await stage.ended(claim.turn.id)
+    assert answer.end.outcome == "failed"
+    assert answer.end.error is not None
+    assert answer.end.error.code == "turn_timed_out"
+    assert answer.end.error.http_status == 504
+    assert answer.end.error.message == "the turn took longer than 0.01 s (engine.turn_timeout_s)"
+
+
+async def test_a_model_that_fails_in_mid_stream_leaves_nothing_behind(stage: Stage) -> None:
+    claim = await stage.claimed()
+    error = ModelOverloaded("the provider is busy", retry_after_s=7)
+    await stage.run(claim, ScriptedModel(Say(("It is ",), error=error)))()
+    answer = await stage.ended(claim.turn.id)
+    assert answer.messages == ()
+    assert answer.end.error is not None
+    assert (answer.end.error.code, answer.end.error.http_status, answer.end.error.retry_after_s) == ("model_overloaded", 503, 7)
+    assert answer.end.error.retryable
+    assert await stage.transcript() == []
+
+
+async def test_a_model_that_is_gone_is_told_by_name(stage: Stage) -> None:
+    claim = await stage.claimed(model="gone")
+    await stage.run(claim, ScriptedModel())()
+    error = (await stage.ended(claim.turn.id)).end.error
+    assert error is not None
+    assert error.code == "model_not_found"
+    assert "gone" in error.message
+
+
+@pytest.mark.parametrize("bug", [KeyError("secret"), TimeoutError("secret"), OSError("secret"), ExceptionGroup("secret", [ValueError()])])
+async def test_a_bug_ends_the_turn_and_tells_nothing_of_the_inside(stage: Stage, bug: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    claim = await stage.claimed()
+    with caplog.at_level(logging.ERROR):
+        await within_bounds(started(stage.run(claim, Broken(bug), timeout_s=3_600)))
+    answer = await stage.ended(claim.turn.id)
+    assert answer.end.error is not None
+    assert (answer.end.error.code, answer.end.error.message) == ("internal_error", "Internal server error")
+    assert answer.messages == ()
+    assert any(record.exc_info and record.exc_info[1] is bug for record in caplog.records)
+
+
+async def test_an_end_that_cannot_be_stored_is_tried_again_until_it_can(stage: Stage) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(9)
+    task = started(stage.run(claim, ScriptedModel("Here.")))
+    async with asyncio.timeout(BOUND_S):
+        while not task.done():
+            if stage.clock.sleepers:
+                stage.clock.advance(30)
+            await asyncio.sleep(0)
+    await task
+    answer = await stage.ended(claim.turn.id)
+    assert answer.end.error is not None
+    assert (answer.end.outcome, answer.end.error.code) == ("failed", "store_error")
+    assert stage.clock.slept == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+async def test_an_end_that_cannot_be_stored_does_not_hold_up_the_end_of_the_server(stage: Stage) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(10**6)
+    run = stage.run(claim, ScriptedModel("Here."))
+    task = started(run)
+    async with asyncio.timeout(BOUND_S):
+        while not stage.clock.sleepers:
+            await asyncio.sleep(0)
+    run.stop(None)
+    await within_bounds(task)
+    await stage.reopen()
+    again = await stage.claim()
+    assert (again.turn.id, again.attempt) == (claim.turn.id, 2)
+
+
+async def test_a_writer_whose_attempt_is_over_falls_silent(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Two engines on one turn: only the newer one may write."""
+    held = asyncio.Event()
+    claim = await stage.claimed()
+    task = started(stage.run(claim, (old := ScriptedModel(Say(("Old",), before=held)))))
+    await happened(old.asked)
+    await stage.store.release(claim)
+    await stage._orders.aclose()  # type: ignore[union-attr]
+    stage._orders = None
+    newer = await stage.claim()
+    assert newer.attempt == 2
+    with caplog.at_level(logging.WARNING):
+        held.set()
+        await within_bounds(task)
+    assert caplog.records == []
+    assert (await stage.state(claim.turn.id)).status == "running"
+    await stage.run(newer, ScriptedModel("New"))()
+    assert await stage.transcript() == [("user", "Where?"), ("assistant", "New")]
+
+
+# Going on after a crash --------------------------------------------------------------------------------------------------
+
+
+async def crashed_after(stage: Stage, *script: Say | str, text: str = "Where?") -> str:
+    """Run a turn with `script` until the model is asked once more, then lose the process; return the turn's id."""
+    claim = await stage.claimed(text)
+    model = ScriptedModel(*script, Say(before=asyncio.Event()))
+    task = started(stage.run(claim, model))
+    async with asyncio.timeout(BOUND_S):
+        while len(model.requests) <= len(script):
+            await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled(), "only a stop of ours is dealt with: to be cancelled from outside is the end of the process"
+    await stage.reopen()
+    return claim.turn.id
+
+
+async def test_a_turn_goes_on_from_its_last_stored_step(stage: Stage) -> None:
+    turn_id = await crashed_after(stage, call("look", '{"at": "shelf"}', text="Let me see."))
+    claim = await stage.claim()
+    assert (claim.turn.id, claim.attempt) == (turn_id, 2)
+    model = ScriptedModel("There.")
+    await stage.run(claim, model)()
+    assert stage.looked == 1, "a finished call is not run again"
+    assert [message.role for message in model.requests[0].messages] == ["user", "assistant", "tool"]
+    answer = await stage.ended(turn_id)
+    assert [message.text for message in answer.messages] == ["Let me see.", "", "There."]
+    assert answer.end.usage == Usage(20, 11)
+
+
+async def test_a_turn_whose_steps_fill_the_window_still_shows_its_question_after_a_crash(stage: Stage) -> None:
+    stage.settings = type(stage.settings)(window_tokens=1_024)
+    steps = [call("look", f'{{"at": "{"x" * 600}"}}', id=str(number)) for number in range(8)]
+    turn_id = await crashed_after(stage, *steps, text="Where is the key?")
+    model = ScriptedModel("There.")
+    await stage.run(await stage.claim(), model)()
+    assert model.requests[0].messages[0].text == "Where is the key?"
+    assert (await stage.ended(turn_id)).end.outcome == "done"
+
+
+async def test_a_call_that_was_under_way_in_the_crash_is_settled_before_the_model_is_asked(stage: Stage) -> None:
+    claim = await stage.claimed()
+    begun = asyncio.Event()
+
+    async def hang(*_: object) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        return ""
+
+    look, stage._look = stage._look, hang  # type: ignore[assignment, method-assign]
+    task = started(stage.run(claim, ScriptedModel(call("look", '{"at": "shelf"}', id="c1"))))
+    await happened(begun)
+    task.cancel()
+    await asyncio.wait((task,))
+    stage._look = look  # type: ignore[method-assign]
+    await stage.reopen()
+    model = ScriptedModel("There.")
+    await stage.run(await stage.claim(), model)()
+    assert model.requests[0].messages[-1] == Message("tool", (ToolResult("c1", "saw shelf"),))
+    assert model.requests[0].messages[-2].tool_calls == (ToolCall("c1", "look", '{"at": "shelf"}'),)
