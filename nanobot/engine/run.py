@@ -118,13 +118,17 @@ class Run:
         await self._agent.run(turn, model, history, made=made, emit=self._emit, show=self._show)
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
+        noted = (self._spoken, self._open_calls.copy(), self._used)
+        self._spoken = []
+        self._note(facts)  # before the wait: what was handed to the store will be written, whoever breaks off the waiting
         self._commits += 1
         try:
             joined = await self._store.append(self._claim, facts)
+        except NanobotError:
+            self._spoken, self._open_calls, self._used = noted
+            raise
         finally:
             self._commits -= 1
-        self._spoken.clear()
-        self._note(facts)
         if joined or not isinstance(facts[-1], TurnEnded):
             self._interrupt()  # the wish may have come during the commit
         return joined

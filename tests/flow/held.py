@@ -1,0 +1,52 @@
+"""A model that a test holds in mid-answer, and what a test waits for meanwhile."""
+
+import asyncio
+from typing import Any
+
+from nanobot.testing import FakeClock, Say, ScriptedModel
+from tests.asgi import BOUND_S
+from tests.house import House
+
+RETRY = {"x-stainless-retry-count": "1"}
+
+
+class Held(ScriptedModel):
+    """A model that speaks its first half, and the rest when `gate` is set."""
+
+    def __init__(self, first: str = "Hello", rest: str = " there", *more: str | Say) -> None:
+        self.gate = asyncio.Event()
+        super().__init__(Say((first, rest), between=self.gate), *more)
+
+
+async def transcript(house: House, key: str) -> list[str]:
+    return [row.message.text for row in await house.app.store.messages(key, limit=100)]
+
+
+async def until_asked(model: ScriptedModel, times: int = 1) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while len(model.requests) < times:
+            model.asked.clear()
+            await model.asked.wait()
+
+
+async def until_status(house: House, turn_id: str, status: str) -> dict[str, Any]:
+    async with asyncio.timeout(BOUND_S):
+        while (state := (await house.door.get(f"/v1/turns/{turn_id}")).json)["status"] != status:
+            await asyncio.sleep(0)
+    return dict(state)
+
+
+async def until_sleeping(clock: FakeClock, seconds: float) -> None:
+    """Return when somebody sleeps for `seconds`."""
+    async with asyncio.timeout(BOUND_S):
+        while clock.now() + seconds not in clock.sleepers:
+            await asyncio.sleep(0)
+
+
+async def settled(house: House) -> None:
+    """Return when whatever was set off has come to rest: reads, commits and the tasks between them, several times over."""
+    for _ in range(5):
+        await house.app.store.check()
+        await house.app.store.sessions(limit=1)
+        for _ in range(5):
+            await asyncio.sleep(0)
