@@ -20,7 +20,7 @@ from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.errors import ConfigError, ModelNotFound
-from nanobot.core.ids import Randomness
+from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
 from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
@@ -210,7 +210,7 @@ async def open_app(
     limits = Limits(max_queue=config.api.max_queue, max_attempts=config.engine.max_attempts, retry_window_s=config.api.retry_window_s)
     store = await open_store(config.data, clock, limits, config.store.synchronous)
     try:
-        app = App(config, store, models, clock, randomness or random.SystemRandom(), tools)
+        app = App(config, store, models, clock, randomness or SystemRandomness(), tools)
         async with asyncio.TaskGroup() as group:  # an engine that dies takes the house down: nothing is admitted that nobody runs
             engine = group.create_task(app.engine.run())
             try:

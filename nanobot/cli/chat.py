@@ -25,7 +25,7 @@ from nanobot.cli.progress import ensure_weights
 from nanobot.cli.terminal import is_rich, one_line
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
-from nanobot.core.errors import BadSessionKey, ConfigError, NanobotError, StoreError, StoreLocked
+from nanobot.core.errors import BadSessionKey, NanobotError, StoreLocked
 from nanobot.core.session import parse_key
 
 
@@ -154,13 +154,11 @@ async def talk(whom: Whom, key: str) -> int:
 async def ask_once(whom: Whom, key: str, message: str) -> int:
     """Print the answer to `message`, or one line on why there is none; return the exit status."""
     page = AnswerOnly(_page() if sys.stdout.isatty() else None)
-    try:
-        async with open_link(whom) as link:
+    async with open_link(whom) as link:
+        try:
             end = await follow(link, page, key, message)
-    except (ConfigError, StoreError):
-        raise
-    except NanobotError as error:
-        return _fail(error.message)
+        except NanobotError as error:
+            return _fail(error.message)
     if end is None or end.outcome == "cancelled":
         return 130
     if end.error is not None:

@@ -44,7 +44,7 @@ async def _model(config: Config, check: str, name: ModelName, table: ModelTable,
         return [Finding(check, "ok", f"{name}{why}, which only says back what it is told")]
     if name.provider == LOCAL:
         return list(doctor_local.examine(check, str(name), why, models_directory(config)))
-    model = make_model(name, table, os.environ, SystemClock(), models_directory(config))
+    model = make_model(name, table, os.environ, SystemClock(), config.data)
     try:
         await model.check()
     except ModelRefusedKey as error:

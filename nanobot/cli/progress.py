@@ -10,10 +10,9 @@ from typing import TextIO
 import rich.progress
 from rich.console import Console
 
-from nanobot.app import choose_model
+from nanobot.app import missing_weights
 from nanobot.cli.terminal import is_rich, size
 from nanobot.config import Config
-from nanobot.models.catalog import LOCAL, ModelName, parse_name
 from nanobot.models.weights import Progress, Weights, find, parse
 from nanobot.models.weights_fetch import Source, fetch
 
@@ -33,11 +32,8 @@ def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
         ConfigError: a name means nothing.
         ModelUnavailable: they cannot be had; the message says what was tried.
     """
-    names = [choose_model(config, environment).name]
-    names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
-    for name in dict.fromkeys(names):
-        if name.provider == LOCAL:
-            pull(str(ModelName(LOCAL, name.model)), models_directory(config))
+    for name in missing_weights(config, environment):
+        pull(name, models_directory(config))
 
 
 def pull(name: str, directory: Path, stream: TextIO | None = None, sources: Sequence[Source] | None = None) -> Path:

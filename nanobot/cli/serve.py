@@ -167,6 +167,7 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
         gc.set_threshold(20_000, 20, 20)
+        sys.setswitchinterval(0.0005)  # a store thread that is back from the disk need not wait long for its turn
         self._warming = asyncio.create_task(self._nanobot.models.warm())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

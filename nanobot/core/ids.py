@@ -1,20 +1,37 @@
 """Ids: names of turns and requests that sort by time and cannot be guessed."""
 
+import os
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_POOL_BYTES = 4_096
 
 
 class Randomness(Protocol):
-    """Where chance comes from; `random.SystemRandom()` in a server, a seeded `random.Random` in a test."""
+    """Where chance comes from; `SystemRandomness` in a server, a seeded `random.Random` in a test."""
 
     def getrandbits(self, k: int, /) -> int: ...
 
-    def random(self) -> float: ...
+
+class SystemRandomness:
+    """The operating system's randomness, fetched in blocks: asking it for each id costs more than all the rest of the id."""
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = 0
+
+    def getrandbits(self, k: int, /) -> int:
+        size = (k + 7) // 8
+        if self._at + size > len(self._pool):
+            self._pool = os.urandom(max(_POOL_BYTES, size))
+            self._at = 0
+        taken = self._pool[self._at : self._at + size]
+        self._at += size
+        return int.from_bytes(taken) >> (8 * size - k)
 
 
 def new_id(prefix: str, now: float, randomness: Randomness) -> str:
     """Return `prefix_` and 26 characters: 48 bits of milliseconds, then 80 random bits (the layout of a ULID)."""
     number = (int(now * 1000) & (2**48 - 1)) << 80 | randomness.getrandbits(80)
-    characters = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(characters)}"
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])}"

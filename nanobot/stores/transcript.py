@@ -70,7 +70,14 @@ def append(
     place.tip = place.last_seq
 
 
-def save_place(db: Db, place: Place, now: float) -> None:
+def save_place(db: Db, place: Place) -> None:
+    db.execute(
+        "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ? WHERE id = ?", (place.tip, place.last_seq, place.tokens, place.session)
+    )
+
+
+def touch_place(db: Db, place: Place, now: float) -> None:
+    """Save the place of a session that is being used now."""
     db.execute(
         "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, updated_at = ? WHERE id = ?",
         (place.tip, place.last_seq, place.tokens, now, place.session),

@@ -89,7 +89,7 @@ def put_input(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
     if _imports(place, plan):
         transcript.append(db, place, plan.earlier, turn=None, is_input=True, now=now)
     transcript.append(db, place, plan.input, turn=n, is_input=True, now=now)
-    transcript.save_place(db, place, now)
+    transcript.touch_place(db, place, now)
 
 
 def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
@@ -113,8 +113,8 @@ def start_next(db: Db, room: Room, now: float) -> tuple[Claim, ...]:
         return ()
     waiting = db.execute(
         "SELECT d.turn, d.plan, s.key, s.id, s.tip, s.last_seq, s.tip_tokens FROM dispatch d JOIN session s ON s.id = d.session"
-        " WHERE d.running = 0 AND d.position = (SELECT min(position) FROM dispatch WHERE session = d.session)"
-        " ORDER BY d.position LIMIT ?",
+        " WHERE d.running = 0 AND d.turn = (SELECT min(turn) FROM dispatch WHERE session = d.session)"
+        " ORDER BY d.turn LIMIT ?",
         (free,),
     ).fetchall()
     claims: list[Claim] = []
@@ -177,7 +177,7 @@ def hold(db: Db, turn_id: str, attempt: int) -> Held:
     """
     found = db.execute(
         "SELECT t.n, t.wish, t.base_tip, t.first_seq, t.made, EXISTS (SELECT 1 FROM steer WHERE target = t.n),"
-        " EXISTS (SELECT 1 FROM dispatch INDEXED BY dispatch_waiting WHERE running = 0),"
+        " EXISTS (SELECT 1 FROM dispatch WHERE running = 0),"
         " s.id, s.tip, s.last_seq, s.tip_tokens FROM turn t JOIN session s ON s.id = t.session WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
     ).fetchone()
@@ -207,7 +207,7 @@ def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float) 
     messages += joined
     if messages:
         transcript.append(db, held.place, messages, turn=held.n, is_input=False, now=now)
-        transcript.save_place(db, held.place, now)
+        transcript.save_place(db, held.place)
         db.execute("UPDATE turn SET last_seq = ?, made = made + ? WHERE n = ?", (held.place.last_seq, len(messages), held.n))
     return Applied((*facts, *(MessageAdded(message) for message in joined)), joined)
 
@@ -256,7 +256,7 @@ def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: f
     made = held.made + len(messages)
     if not is_traced or (end.outcome == "failed" and not made):
         transcript.move_tip(db, place, held.base_tip)
-    transcript.save_place(db, place, now)
+    transcript.save_place(db, place)
     db.execute(
         "UPDATE turn SET status = ?, outcome = ?, last_seq = ?, made = ?, ended_at = ? WHERE n = ?",
         (end.outcome, encode(end), last_seq, made, now, held.n),
@@ -280,7 +280,7 @@ def release(db: Db, claim: Claim) -> None:
 def recover(db: Db, max_attempts: int, now: float) -> None:
     """After a crash: charge the lost attempts, put the turns back in the queue, end those that were lost too often."""
     lost = db.execute(
-        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.running = 1 ORDER BY d.position"
+        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.running = 1 ORDER BY d.turn"
     ).fetchall()
     for id_, attempt, times in lost:
         if times < max_attempts:
@@ -344,7 +344,7 @@ def look(db: Db, turn_id: str) -> Standing:
 def live(db: Db) -> list[tuple[str, tuple[Message, ...], list[str]]]:
     """Return of each turn that has not ended: its id, the messages that it added so far, the ids of those who joined it."""
     turns = db.execute(
-        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq FROM dispatch d JOIN turn t ON t.n = d.turn ORDER BY d.position"
+        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq FROM dispatch d JOIN turn t ON t.n = d.turn ORDER BY d.turn"
     ).fetchall()
     return [
         (

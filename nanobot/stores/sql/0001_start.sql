@@ -60,14 +60,12 @@ CREATE UNIQUE INDEX turn_by_dedupe_key ON turn (session, dedupe_key) WHERE dedup
 
 -- Turns that have not ended, in order of arrival. `plan`: what goes into the transcript when the turn starts.
 CREATE TABLE dispatch (
-  position INTEGER PRIMARY KEY AUTOINCREMENT,
-  turn     INTEGER NOT NULL UNIQUE,
-  session  INTEGER NOT NULL,
-  running  INTEGER NOT NULL,
-  plan     BLOB
+  turn    INTEGER PRIMARY KEY,
+  session INTEGER NOT NULL,
+  running INTEGER NOT NULL,
+  plan    BLOB
 ) STRICT;
-CREATE INDEX dispatch_by_session ON dispatch (session, position);
-CREATE INDEX dispatch_waiting ON dispatch (position) WHERE running = 0;
+CREATE INDEX dispatch_by_session ON dispatch (session, turn);
 CREATE INDEX dispatch_running ON dispatch (turn) WHERE running = 1;
 
 -- Inputs that wait to join a running turn.
