@@ -71,7 +71,7 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: Positive = 10.0
     first_byte_timeout_s: Positive = 300.0
     idle_timeout_s: Positive = 120.0
-    max_retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 2
+    max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -36,9 +36,9 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("What time is it in Lima?", 'current_time {"timezone":"America/Lima"}'),
     ("Write a program that prints the time.", "none"),
     ("What did I say before?", "recall last"),
-    ("Who was Einstein?", "none"),
+    ("What did you answer?", "none"),
     ("What is nine times 14?", 'calculate {"expression":"9 * 14"}'),
-    ("Do you know my address?", "none"),
+    ("What is my name?", "none"),
     ("Which date is today?", 'current_time {"timezone":null}'),
     ("Remember the word lamp.", "none"),
     ("Sum up our chat.", "recall all"),
@@ -46,6 +46,7 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("20% of 50", 'calculate {"expression":"50 * 20 / 100"}'),
     ("How did I begin?", "recall first"),
     ("How many hours are in a week?", "none"),
+    ("Was habe ich eben gefragt?", "recall last"),
     ("Time in Lagos and in Dubai?", 'current_time {"timezone":"Africa/Lagos"}\ncurrent_time {"timezone":"Asia/Dubai"}'),
 )
 

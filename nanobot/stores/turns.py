@@ -113,8 +113,9 @@ def start_next(db: Db, room: Room, now: float) -> tuple[Claim, ...]:
         return ()
     waiting = db.execute(
         "SELECT d.turn, d.plan, s.key, s.id, s.tip, s.last_seq, s.tip_tokens FROM dispatch d JOIN session s ON s.id = d.session"
-        " WHERE d.running = 0 AND d.turn = (SELECT min(turn) FROM dispatch WHERE session = d.session)"
-        " ORDER BY d.turn LIMIT ?",
+        " WHERE d.running = 0 AND d.position = (SELECT min(position) FROM dispatch WHERE session = d.session)"
+        " AND NOT EXISTS (SELECT 1 FROM dispatch r WHERE r.session = d.session AND r.running = 1)"
+        " ORDER BY d.position LIMIT ?",
         (free,),
     ).fetchall()
     claims: list[Claim] = []
@@ -280,7 +281,7 @@ def release(db: Db, claim: Claim) -> None:
 def recover(db: Db, max_attempts: int, now: float) -> None:
     """After a crash: charge the lost attempts, put the turns back in the queue, end those that were lost too often."""
     lost = db.execute(
-        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.running = 1 ORDER BY d.turn"
+        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.running = 1 ORDER BY d.position"
     ).fetchall()
     for id_, attempt, times in lost:
         if times < max_attempts:
@@ -344,7 +345,7 @@ def look(db: Db, turn_id: str) -> Standing:
 def live(db: Db) -> list[tuple[str, tuple[Message, ...], list[str]]]:
     """Return of each turn that has not ended: its id, the messages that it added so far, the ids of those who joined it."""
     turns = db.execute(
-        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq FROM dispatch d JOIN turn t ON t.n = d.turn ORDER BY d.turn"
+        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq FROM dispatch d JOIN turn t ON t.n = d.turn ORDER BY d.position"
     ).fetchall()
     return [
         (

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
+from nanobot.core.errors import ModelOverloaded
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import ModelRequest
@@ -56,7 +57,7 @@ class Death(msgspec.Struct, frozen=True):
 
 class Life(msgspec.Struct, frozen=True):
     directory: str
-    scenario: Literal["tools", "steer", "queue"] = "tools"
+    scenario: Literal["tools", "steer", "queue", "again"] = "tools"
     death: Death | None = None
 
 
@@ -144,11 +145,14 @@ class Diligent:
 
     def __init__(self, *, uses_tools: bool, gate: asyncio.Event) -> None:
         self.asked = asyncio.Event()
+        self.fails = False
         self._uses_tools = uses_tools
         self._gate = gate
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         self.asked.set()
+        if self.fails:
+            raise ModelOverloaded("busy")
         await self._gate.wait()
         said = [message.text for message in request.messages if message.role == "user"]
         results = sum(message.role == "tool" for message in request.messages)
@@ -193,6 +197,8 @@ async def live(life: Life) -> LifeReport:
         if life.scenario == "tools":
             gate.set()
             first = await house.ask(KEY, FIRST, dedupe_key="first")
+        elif life.scenario == "again":
+            first, second = await _fail_and_again(house, model, gate)
         else:
             first, second = await _two_at_once(house, model, gate, life.scenario)
         after = await house.ask(KEY, AFTER)
@@ -205,6 +211,21 @@ async def _two_at_once(house: House, model: Diligent, gate: asyncio.Event, when_
     if (await house.store.turn(first.turn_id)).end is None:
         await model.asked.wait()
     second = await house.submit(KEY, SECOND, when_busy=when_busy, dedupe_key="second")
+    gate.set()
+    return await house.store.ended(first.turn_id), await house.store.ended(second.turn_id)
+
+
+async def _fail_and_again(house: House, model: Diligent, gate: asyncio.Event) -> tuple[Answer, Answer]:
+    """Fail the first turn in its first life, and send it again while the model thinks about the second."""
+    if not await house.store.sessions(limit=1):
+        model.fails = True
+        await house.ask(KEY, FIRST, dedupe_key="first")
+        model.fails = False
+        model.asked.clear()
+    second = await house.submit(KEY, SECOND, dedupe_key="second")
+    if (await house.store.turn(second.turn_id)).end is None:
+        await model.asked.wait()
+    first = await house.submit(KEY, FIRST, dedupe_key="first")
     gate.set()
     return await house.store.ended(first.turn_id), await house.store.ended(second.turn_id)
 

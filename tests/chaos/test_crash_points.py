@@ -115,6 +115,15 @@ def test_a_turn_that_waits_for_another_runs_after_it_wherever_the_server_dies(de
     assert report.transcript == said
 
 
+@pytest.mark.parametrize("death", points(start=1), ids=str)
+def test_a_turn_taken_up_again_keeps_its_new_place_after_a_crash(death: Death, tmp_path: Path, lives: Lives) -> None:
+    """The first turn failed in passing and was sent again while the second ran: it comes after that one, also where the server dies."""
+    lives.dies(Life(str(tmp_path), "again", death))
+    report = lives.ends(Life(str(tmp_path), "again"))
+    said = [text for asked in (SECOND, FIRST, AFTER) for text in (f"user: {asked}", f"assistant: done: {asked}")]
+    assert report.transcript == said
+
+
 def test_a_migration_killed_before_any_of_its_statements_is_done_by_the_next_start(tmp_path: Path, lives: Lives) -> None:
     dry = tmp_path / "dry"
     dry.mkdir()

@@ -62,6 +62,24 @@ async def test_a_steered_input_is_stored_behind_the_results_of_the_step_it_came_
         ]
 
 
+async def test_a_turn_taken_up_again_never_starts_beside_the_one_that_runs(tmp_path: Path) -> None:
+    """It was first to be admitted, and is second now: the end of any other turn must not let it pass."""
+    gate = asyncio.Event()
+    model = ScriptedModel(ModelOverloaded("busy"), Say(("to two",), before=gate), "elsewhere", "to one")
+    async with asyncio.timeout(WITHIN_S), open_house(tmp_path, model) as house:
+        assert (await house.ask(KEY, "one", dedupe_key="1")).end.outcome == "failed"
+        model.asked.clear()
+        await house.submit(KEY, "two")
+        await model.asked.wait()
+        first = await house.submit(KEY, "one", dedupe_key="1")
+        assert first.joined
+        await house.ask("chaos:dm:2", "three")
+        assert (await house.store.turn(first.turn_id)).status == "queued"
+        gate.set()
+        assert (await house.store.ended(first.turn_id)).end.outcome == "done"
+        assert await house.transcript(KEY) == ["user: two", "assistant: to two", "user: one", "assistant: to one"]
+
+
 class HeldAfterCommit(Through):
     """Holds the first append after it was committed, before its caller hears of it."""
 

@@ -32,7 +32,8 @@ def read(name: str) -> str:
 
 
 def tree(root: type[NanobotError]) -> set[type[NanobotError]]:
-    return {root}.union(*(tree(child) for child in root.__subclasses__()))
+    own = (child for child in root.__subclasses__() if child.__module__.startswith("nanobot."))
+    return {root}.union(*(tree(child) for child in own))
 
 
 def routes() -> list[Route]:

@@ -58,15 +58,17 @@ CREATE TABLE turn (
 CREATE INDEX turn_by_digest ON turn (session, digest);
 CREATE UNIQUE INDEX turn_by_dedupe_key ON turn (session, dedupe_key) WHERE dedupe_key IS NOT NULL;
 
--- Turns that have not ended, in order of arrival. `plan`: what goes into the transcript when the turn starts.
+-- Turns that have not ended, in order of dispatch: one that is taken up again comes anew behind those that came meanwhile.
+-- `plan`: what goes into the transcript when the turn starts.
 CREATE TABLE dispatch (
-  turn    INTEGER PRIMARY KEY,
-  session INTEGER NOT NULL,
-  running INTEGER NOT NULL,
-  plan    BLOB
+  position INTEGER PRIMARY KEY,
+  turn     INTEGER NOT NULL UNIQUE,
+  session  INTEGER NOT NULL,
+  running  INTEGER NOT NULL,
+  plan     BLOB
 ) STRICT;
-CREATE INDEX dispatch_by_session ON dispatch (session, turn);
-CREATE INDEX dispatch_running ON dispatch (turn) WHERE running = 1;
+CREATE INDEX dispatch_by_session ON dispatch (session, position);
+CREATE INDEX dispatch_running ON dispatch (session) WHERE running = 1;
 
 -- Inputs that wait to join a running turn.
 CREATE TABLE steer (
