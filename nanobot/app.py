@@ -25,6 +25,7 @@ from nanobot.core.model import Model
 from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
+from nanobot.models import openmp
 from nanobot.models.catalog import ECHO, LOCAL, ModelName, find_in_environment, parse_name, provider_of
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import CONTEXT_TOKENS, LocalModel
@@ -224,16 +225,24 @@ async def open_app(
         await store.close()
 
 
+def lacks_openmp(config: Config, environment: Mapping[str, str]) -> bool:
+    """Return whether a local model is configured, and the library that its engine needs is not on this machine."""
+    return bool(_local_models(config, environment)) and openmp.is_missing(config.data / "models")
+
+
 def missing_weights(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the local models that are configured, but whose weights are not on this machine yet.
 
     Raises:
         ConfigError: a name means nothing.
     """
+    return tuple(name for name in _local_models(config, environment) if find_weights(name, config.data / "models") is None)
+
+
+def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:
     names = [choose_model(config, environment).name]
     names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
-    wanted = dict.fromkeys(str(name) for name in names if name.provider == LOCAL)
-    return tuple(name for name in wanted if find_weights(name, config.data / "models") is None)
+    return tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
 
 
 def make_models(config: Config, environment: Mapping[str, str], clock: Clock) -> Models:

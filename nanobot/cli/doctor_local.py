@@ -10,7 +10,8 @@ from pathlib import Path
 from nanobot.cli.finding import Finding
 from nanobot.cli.terminal import size
 from nanobot.core.errors import ConfigError
-from nanobot.models.local_process import AVX2, INSTALL, LIBGOMP
+from nanobot.models.local_process import AVX2, INSTALL
+from nanobot.models.openmp import REMEDY as LIBGOMP
 from nanobot.models.weights import Weights, find, parse
 
 _CPU = Path("/proc/cpuinfo")

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
+import click
 import rich.progress
 from rich.console import Console
 
-from nanobot.app import missing_weights
+from nanobot.app import lacks_openmp, missing_weights
 from nanobot.cli.terminal import is_rich, size
 from nanobot.config import Config
+from nanobot.core.errors import ConfigError
+from nanobot.models import openmp
 from nanobot.models.weights import Progress, Weights, find, parse
-from nanobot.models.weights_fetch import Source, fetch
+from nanobot.models.weights_fetch import Source, fetch_weights
 
 _LINE_EVERY_S = 10.0
 _SHORT_COLUMNS = 76
@@ -26,7 +29,7 @@ def models_directory(config: Config) -> Path:
 
 
 def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
-    """Fetch what the default model and the presets lack of weights; says what it fetches, and how far it is, on the standard error.
+    """Fetch what the default model and the presets lack to run on this machine; says what it fetches, and how far it is, on the standard error.
 
     Raises:
         ConfigError: a name means nothing.
@@ -34,6 +37,9 @@ def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
     """
     for name in missing_weights(config, environment):
         pull(name, models_directory(config))
+    if lacks_openmp(config, environment):
+        click.echo(f"fetching {openmp.LIBRARY}, which this machine lacks (GPL with the GCC Runtime Library Exception)", err=True)
+        openmp.fetch(models_directory(config))
 
 
 def pull(name: str, directory: Path, stream: TextIO | None = None, sources: Sequence[Source] | None = None) -> Path:
@@ -47,11 +53,12 @@ def pull(name: str, directory: Path, stream: TextIO | None = None, sources: Sequ
         return found
     stream = stream or sys.stderr
     wanted = parse(name)
-    if isinstance(wanted, Weights):
-        stream.write(told(wanted, directory) + "\n")
-        stream.flush()
+    if not isinstance(wanted, Weights):
+        raise ConfigError(f"model {name}: there is no file {wanted}")
+    stream.write(told(wanted, directory) + "\n")
+    stream.flush()
     with _bar(stream) if is_rich(stream) else _lines(stream) as progress:
-        return fetch(name, directory, progress, sources=sources)
+        return fetch_weights(wanted, directory, progress, sources=sources)
 
 
 def told(weights: Weights, directory: Path) -> str:

@@ -17,7 +17,7 @@ import uvicorn
 
 from nanobot import __version__
 from nanobot.api.connections import BoundedConnection
-from nanobot.app import App, choose_model, is_loopback, make_models, missing_weights, open_app
+from nanobot.app import App, choose_model, is_loopback, lacks_openmp, make_models, missing_weights, open_app
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
@@ -58,11 +58,10 @@ def command(
     logging.basicConfig(level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     refuse_open_door(config)
     listener = bind(config.server.host, config.server.port)
-    if missing := missing_weights(config, os.environ):
-        from nanobot.cli.progress import pull  # brings rich, which a start that fetches nothing does without
+    if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
+        from nanobot.cli.progress import ensure_weights  # brings rich, which a start that fetches nothing does without
 
-        for name in missing:
-            pull(name, config.data / "models")
+        ensure_weights(config, os.environ)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(config, listener))
 

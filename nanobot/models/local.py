@@ -76,6 +76,7 @@ class LocalModel:
         self._process = Process(
             name=name,
             model_path=path,
+            models_dir=models_dir,
             log_path=log_path,
             context_tokens=context_tokens,
             clock=clock,

@@ -17,6 +17,7 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelUnavailable
+from nanobot.models import openmp
 from nanobot.models.local_engine import Ready, Report, Settings, Unable
 
 _START_S = 300.0
@@ -27,7 +28,6 @@ _CACHE_MIB = 512
 _SLOTS = 4
 
 INSTALL = "pip install 'nanobot-ai[local]'"
-LIBGOMP = "install the OpenMP runtime: `apt install libgomp1` (Debian, Ubuntu), `dnf install libgomp` (Fedora), `apk add libgomp` (Alpine)"
 AVX2 = "it needs a processor with AVX2 (Intel since 2013, AMD since 2015): name another model with --model"
 
 
@@ -51,6 +51,7 @@ class Process:
         *,
         name: str,
         model_path: Path,
+        models_dir: Path,
         log_path: Path,
         context_tokens: int,
         clock: Clock,
@@ -59,6 +60,7 @@ class Process:
     ) -> None:
         self._name = name
         self._model_path = model_path
+        self._models_dir = models_dir
         self._log_path = log_path
         self._context_tokens = context_tokens
         self._clock = clock
@@ -153,7 +155,7 @@ class Process:
         child = self._child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "nanobot.models.local_engine",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            cwd=self._log_path.parent, env=_environment(),
+            cwd=self._log_path.parent, env=_environment(self._models_dir),
         )  # fmt: skip
         assert child.stdin is not None and child.stdout is not None and child.stderr is not None  # noqa: S101 - they are pipes
         try:
@@ -235,10 +237,12 @@ def _cores() -> int:
     return os.cpu_count() or 2
 
 
-def _environment() -> dict[str, str]:
+def _environment(models_dir: Path) -> dict[str, str]:
     """What the child needs of our environment: no provider's key is its business."""
     wanted = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONHOME")
     found = {name: os.environ[name] for name in wanted if name in os.environ}
+    if path := openmp.search_path(models_dir, found.get("LD_LIBRARY_PATH")):
+        found["LD_LIBRARY_PATH"] = path
     return {**found, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -253,7 +257,7 @@ def _death(status: int) -> str:
 
 def _explained(report: Unable, model_path: Path) -> str:
     if report.trouble == "libgomp_missing":
-        return f"{report.message}; {LIBGOMP}"
+        return f"{report.message}; {openmp.REMEDY}"
     if report.trouble == "not_installed":
         return f"the engine is not installed ({report.message}): {INSTALL}"
     return f"{model_path} could not be loaded ({report.message}); is it a whole GGUF file, and is there enough memory?"

@@ -66,7 +66,7 @@ def _noted(request: ModelRequest, notes: str) -> ModelRequest:
 
 def _quoted(text: str) -> str:
     # A quotation mark inside would end the quotation, for the model and for the grammar.
-    text = text.strip().replace('"', "'")
+    text = "".join(character if character.isprintable() or character in "\n\t" else " " for character in text.strip().replace('"', "'"))
     return f'"{text}"' if len(text) <= _LONGEST_QUOTE else f'"{text[:_LONGEST_QUOTE]}…"'
 
 

@@ -114,13 +114,19 @@ def find(name: str, models_dir: Path) -> Path | None:
     wanted = parse(name)
     if isinstance(wanted, Path):
         return _checked(wanted)
-    path = models_dir / wanted.file
-    return path if _is_verified(path, wanted) else None
+    return located(wanted, models_dir)
+
+
+def located(weights: Weights, models_dir: Path) -> Path | None:
+    """Return where `models_dir` has `weights`, verified and unchanged since; None where it has not."""
+    path = models_dir / weights.file
+    return path if _is_verified(path, weights) else None
 
 
 def installed(models_dir: Path) -> tuple[Installed, ...]:
     """Return the weights that `models_dir` has, verified."""
-    return tuple(Installed(weights, models_dir / weights.file) for weights in KNOWN if _is_verified(models_dir / weights.file, weights))
+    found = ((weights, located(weights, models_dir)) for weights in KNOWN)
+    return tuple(Installed(weights, path) for weights, path in found if path is not None)
 
 
 def remove(name: str, models_dir: Path) -> bool:
@@ -132,7 +138,11 @@ def remove(name: str, models_dir: Path) -> bool:
     wanted = parse(name)
     if isinstance(wanted, Path):
         raise ConfigError(f"{wanted} was not fetched by nanobot: delete it yourself")
-    path = models_dir / wanted.file
+    return discard(models_dir / wanted.file)
+
+
+def discard(path: Path) -> bool:
+    """Delete the weights at `path` with what is noted of them; False where there were none."""
     note_of(path).unlink(missing_ok=True)
     try:
         path.unlink()

