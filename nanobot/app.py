@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import ipaddress
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from nanobot.models import openmp
 from nanobot.models.catalog import ECHO, LOCAL, ModelName, find_in_environment, parse_name, provider_of
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import CONTEXT_TOKENS, LocalModel
+from nanobot.models.local_process import INSTALL
 from nanobot.models.openai_chat import OpenAIChat, Timeouts
 from nanobot.models.weights import find as find_weights
 from nanobot.stores.sqlite import SqliteStore, open_store
@@ -240,9 +242,20 @@ def missing_weights(config: Config, environment: Mapping[str, str]) -> tuple[str
 
 
 def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the configured models that run on this machine.
+
+    Raises:
+        ConfigError: there are some, and the engine that runs them is not installed.
+    """
     names = [choose_model(config, environment).name]
     names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
-    return tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
+    local = tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
+    if local and importlib.util.find_spec("xllamacpp") is None:
+        raise ConfigError(
+            f"the model {local[0]} runs on this machine, and its engine is not installed: {INSTALL}; "
+            "or name another model with --model, or set a provider's key, e.g. OPENAI_API_KEY"
+        )
+    return local
 
 
 def make_models(config: Config, environment: Mapping[str, str], clock: Clock) -> Models:
