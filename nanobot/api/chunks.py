@@ -52,7 +52,7 @@ class Chunks:
         self._tail = b'},"logprobs":null,"finish_reason":null}]' + (b',"usage":null' if include_usage else b"") + b"}\n\n"
         self._turn_id = turn_id.encode()
         self._include_usage = include_usage
-        self._tool_events = tool_events
+        self.tells_tools = tool_events
         self._has_begun = behind is not None
         self._last: Message | None = None
         self._joint = b""
@@ -84,7 +84,7 @@ class Chunks:
                 self._note(event.message)
             elif isinstance(event, TurnEnded):
                 out.append(self._end(cursor, event))
-            elif self._tool_events:
+            elif self.tells_tools:
                 out.append(self._tool_event(cursor, event))
         return b"".join(out)
 

@@ -37,12 +37,15 @@ class Stream:
     async def run(self, turn_id: str, after: int, receive: Receive) -> None:
         """Send what the turn says from past `after` on; a comment now and then keeps proxies awake.
 
-        The head goes out with the first thing to say, so that a turn which failed before then is answered with its true status.
+        The head goes out with the first thing to say, so that a turn which failed before then is answered with its true status. Who
+        asks for the progress of tools gets it at once: such a client wants the turn's id, to stop it before it spoke.
         """
         followed = self._followers.join(turn_id)
         has_ended = False
         try:
             async with Connected(receive, self._ping, self._ping_s):
+                if self._chunks.tells_tools:
+                    await self._write(self._chunks.begin())
                 async for batch in self._store.follow(turn_id, after):
                     end = batch[-1][1]
                     if isinstance(end, TurnEnded):

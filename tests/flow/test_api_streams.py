@@ -284,3 +284,14 @@ async def test_a_follow_up_after_a_restart_sees_what_was_said_before(open_house:
     await house.door.chat("a", "who am I?")
     assert [message.text for message in model.requests[0].messages] == ["I am Ann", "hello Ann", "who am I?"]
     assert json.loads((await house.door.get("/ready")).raw)["status"] == "ok"
+
+
+async def test_who_asks_for_the_progress_of_tools_knows_the_turn_before_it_speaks(open_house: OpenHouse) -> None:
+    """So that it can be stopped before its first word."""
+    model = ScriptedModel(Say(("never said",), before=asyncio.Event()))
+    house = await open_house(model)
+    exchange = house.door.chatting("a", "hello", stream=True, headers={"x-events": "tools"})
+    await exchange.begun()
+    assert (await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")).json["status"] == "cancelled"
+    await exchange.until("turn_cancelled")
+    assert "[DONE]" not in (await exchange.done()).raw.decode()
