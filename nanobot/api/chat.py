@@ -113,7 +113,7 @@ class ChatCompletions:
             return
         headers = _turn_headers(admission)
         if result.end.error is not None:
-            problem = turn_failure(result.end.error, made_something=bool(result.messages))
+            problem = turn_failure(result.end.error)
             await answer(send, problem.status, problem.body, headers + problem.headers)
             return
         await answer(send, 200, completion(result, model=request.model, created=now), headers)

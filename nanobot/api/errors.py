@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from nanobot.core.errors import MethodNotAllowed, NanobotError, ShuttingDown
+from nanobot.core.errors import MethodNotAllowed, NanobotError
 from nanobot.core.event import TurnError
 
 _TYPES = {401: "authentication_error", 404: "invalid_request_error", 409: "conflict_error", 429: "rate_limit_error"}
@@ -48,14 +48,15 @@ def failure(error: NanobotError) -> Failure:
     return Failure(error.http_status, body, headers)
 
 
-def turn_failure(error: TurnError, *, made_something: bool) -> Failure:
+def turn_failure(error: TurnError) -> Failure:
     """Return how a turn that ended without an answer is answered.
 
-    The same request again is safe while the turn lives on, or where it made nothing and is taken up under its old id.
+    The same request again is safe, as it is known again: a turn that failed in passing goes on under its old id.
     """
-    is_retry_safe = error.code == ShuttingDown.code or (error.retryable and not made_something)
     body = error_body(error)
-    return Failure(error.http_status, body, (*_retry_after(error.retry_after_s), ("x-should-retry", "true" if is_retry_safe else "false")))
+    return Failure(
+        error.http_status, body, (*_retry_after(error.retry_after_s), ("x-should-retry", "true" if error.retryable else "false"))
+    )
 
 
 def error_body(error: TurnError) -> bytes:

@@ -51,7 +51,7 @@ class Stream:
                     if isinstance(end, TurnEnded):
                         has_ended = True
                         if end.error is not None and not self._has_begun:
-                            problem = turn_failure(end.error, made_something=after > 0 or len(batch) > 1)
+                            problem = turn_failure(end.error)
                             await answer(self._send, problem.status, problem.body, self._headers + problem.headers)
                             return
                     if out := self._chunks.render(batch):

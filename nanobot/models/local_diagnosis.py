@@ -1,4 +1,4 @@
-"""What the local model needs of this machine, and how to get what is missing; for `nanobot doctor`."""
+"""What the local model's engine needs of this machine, and how to get what is missing; for `nanobot doctor`. Looked at, not started."""
 
 import ctypes
 import importlib.util
@@ -9,10 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.core.errors import ConfigError
+from nanobot.models import openmp
 from nanobot.models.local_process import AVX2, INSTALL
-from nanobot.models.openmp import REMEDY as LIBGOMP
-from nanobot.models.weights import Weights, find, matches, parse
 
 _WINDOWS_HAS_AVX2 = 40
 
@@ -26,14 +24,15 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-def diagnose(name: str, models_dir: Path, *, whole_hash: bool = False) -> tuple[Finding, ...]:
-    """Return what stands for and against running `name` here. `whole_hash` reads the weights to the end: seconds. Blocks."""
-    return (engine(), processor(), openmp(), weights(name, models_dir, whole_hash=whole_hash))
+def diagnose(models_dir: Path) -> tuple[Finding, ...]:
+    """Return what stands for and against running the engine here. Blocks."""
+    return (engine(), processor(), runtime(models_dir))
 
 
 def engine(find_spec: Callable[[str], object | None] = importlib.util.find_spec) -> Finding:
+    """Say whether the engine is installed."""
     if find_spec("xllamacpp") is None:
-        return Finding("engine", False, "xllamacpp is not installed", INSTALL)
+        return Finding("engine", False, "the engine of local models (xllamacpp) is not installed", INSTALL)
     return Finding("engine", True, "xllamacpp is installed")
 
 
@@ -47,30 +46,12 @@ def processor(machine: str = platform.machine(), has_avx2: Callable[[], bool | N
     return Finding("processor", True, "has AVX2") if found else Finding("processor", False, "has no AVX2", AVX2)
 
 
-def openmp(system: str = sys.platform, load: Callable[[str], object] = ctypes.CDLL) -> Finding:
-    """Say whether the OpenMP runtime is there, which the engine takes from the system on Linux."""
-    if system != "linux":
-        return Finding("libgomp", True, "not needed on this system")
-    try:
-        load("libgomp.so.1")
-    except OSError:
-        return Finding("libgomp", False, "libgomp.so.1 is missing", LIBGOMP)
-    return Finding("libgomp", True, "libgomp.so.1 is there")
-
-
-def weights(name: str, models_dir: Path, *, whole_hash: bool) -> Finding:
-    """Say whether the weights of `name` are there and verified."""
-    fetch = f"nanobot models fetch {name}"
-    try:
-        path = find(name, models_dir)
-        wanted = parse(name)
-    except ConfigError as error:
-        return Finding("weights", False, error.message, "name another model with --model")
-    if path is None:
-        return Finding("weights", False, f"the weights of {name} are not in {models_dir}", fetch)
-    if whole_hash and isinstance(wanted, Weights) and not matches(path, wanted):
-        return Finding("weights", False, f"{path} is damaged: its SHA-256 is not the recorded one", f"delete it, then {fetch}")
-    return Finding("weights", True, str(path))
+def runtime(models_dir: Path, is_missing: Callable[[Path], bool] = openmp.is_missing) -> Finding:
+    """Say whether the OpenMP runtime is there: the system's, or a fetched one."""
+    if is_missing(models_dir):
+        remedy = f"the first start of a local model fetches it; or {openmp.REMEDY}"
+        return Finding("openmp", False, f"{openmp.LIBRARY} is not on this machine", remedy)
+    return Finding("openmp", True, "the OpenMP runtime is there")
 
 
 def _has_avx2() -> bool | None:

@@ -79,8 +79,8 @@ class Process:
         return self._child.pid if self._child is not None and self._child.returncode is None else None
 
     def start(self) -> None:
-        """Begin to start the child; `ready` tells when it answers. Once only."""
-        if self._owner is None:
+        """Begin to start the child, unless that was done or the process was closed; `ready` tells when it answers."""
+        if self._up is None:
             self._up = asyncio.get_running_loop().create_future()
             self._owner = asyncio.create_task(self._run(), name=f"{self._name} engine")
 
@@ -91,7 +91,7 @@ class Process:
             ModelUnavailable: it cannot be started, or died too often; the message says what is missing.
         """
         if self._up is None:
-            raise ModelUnavailable(f"the model {self._name} was not started, or is stopped")
+            raise ModelUnavailable(f"the model {self._name} was not started")
         return await asyncio.shield(self._up)
 
     @property
@@ -109,12 +109,9 @@ class Process:
         if owner is not None:
             owner.cancel()
             await asyncio.gather(owner, return_exceptions=True)
-        up, self._up = self._up, None
-        if up is not None and not up.done():
-            up.set_exception(ModelUnavailable(f"the model {self._name} is stopped: the server is stopping"))
-        if up is not None and not up.cancelled():
-            # Nobody may have waited for it; asyncio would complain.
-            up.exception()
+        # The owner may have been stopped while it was doing just that.
+        await self._kill()
+        self._fail(ModelUnavailable(f"the model {self._name} is stopped: the server is stopping"))
 
     async def _run(self) -> None:
         """Keep the child alive until it dies too often."""
@@ -219,13 +216,15 @@ class Process:
         self._up.exception()
 
     async def _kill(self) -> None:
-        child, self._child = self._child, None
+        """End the child, if there is one, and let go of all that belongs to it."""
+        child = self._child
         if child is not None:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
             # What is left in its pipes is read to the end, so that their transports are closed.
             await child.communicate()
+            self._child = None
         folder, self._folder = self._folder, None
         if folder is not None:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -243,7 +242,7 @@ def _environment(models_dir: Path) -> dict[str, str]:
     found = {name: os.environ[name] for name in wanted if name in os.environ}
     if path := openmp.search_path(models_dir, found.get("LD_LIBRARY_PATH")):
         found["LD_LIBRARY_PATH"] = path
-    return {**found, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**found, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _death(status: int) -> str:

@@ -18,12 +18,15 @@ _decode_end = msgspec.json.Decoder(TurnEnded).decode
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """What admission did: the answer for the door, what the engine is to do now, and on whose line the turn is shown."""
+    """What admission did: the answer for the door, what the engine is to do now, what the turn has made already, and on whose
+    line it is shown.
+    """
 
     admission: Admission
     claim: Claim | None = None
     cancel: Cancel | None = None
     is_live: bool = True
+    made: tuple[Message, ...] = ()
     shown_as: str | None = None
 
 
@@ -119,25 +122,28 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
 def _join_known(
     db: Db, place: Place, key: str, known: _Known, earlier: tuple[Message, ...], crowd: _Crowd, room: Room, now: float
 ) -> Admitted:
-    """Join the turn that is being resent. One that failed in passing and left nothing behind gets another chance under its old id."""
-    admission = Admission(known.id, joined=True)
+    """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it goes on from its
+    last stored step, unless others have spoken since.
+    """
     end = _decode_end(known.outcome) if known.outcome else None
     if end is None or end.error is None or end.outcome != "failed" or not end.error.retryable or known.span[0] is None:
-        return Admitted(admission, is_live=False)
-    if transcript.of_turn(db, place.session, known.n, known.span, inputs=False):
-        return Admitted(admission, is_live=False)
-    note, base = _reconcile(db, place, earlier, crowd)
-    plan = Plan(transcript.of_turn(db, place.session, known.n, known.span, inputs=True), earlier if note == "imported" else (), base)
-    db.execute(
-        "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, first_seq = NULL, last_seq = NULL, made = 0 WHERE n = ?",
-        (known.n,),
-    )
+        return Admitted(Admission(known.id, joined=True), is_live=False)
+    made = transcript.of_turn(db, place.session, known.n, known.span, inputs=False)
+    if made and (crowd.waiting or place.tip != known.span[1]):
+        return Admitted(Admission(known.id, joined=True), is_live=False)
+    note: HistoryNote = "new"
+    plan = Plan()
+    if not made:  # it left nothing: its input comes into the transcript anew
+        note, base = _reconcile(db, place, earlier, crowd)
+        given = transcript.of_turn(db, place.session, known.n, known.span, inputs=True)
+        plan = Plan(given, earlier if note == "imported" else (), base)
+    db.execute("UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL WHERE n = ?", (known.n,))
     is_started = crowd.leaves(room)
     _dispatch(db, place, known.n, plan, is_started=is_started)
     if is_started:
         turns.start(db, place, known.n, plan, now)
-    admission = Admission(known.id, joined=True, history=note)
-    return Admitted(admission, turns.load_claim(db, known.n, key, place, room) if is_started else None)
+    claim = turns.load_claim(db, known.n, key, place, room) if is_started else None
+    return Admitted(Admission(known.id, joined=True, history=note), claim, made=made)
 
 
 # A turn that is new --------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ class SqliteStore:
         if admitted.shown_as is not None:
             self._share_line(admitted.shown_as, turn_id)
         elif admitted.is_live:
-            self._show_line(turn_id)
+            self._show_line(turn_id, admitted.made)
         if admitted.cancel is not None:
             self._orders.put_nowait(admitted.cancel)
         self._hand_out(() if admitted.claim is None else (admitted.claim,))

@@ -25,7 +25,7 @@ _MOST_ROWS = 10_000_000
 
 
 class Verdict(msgspec.Struct):
-    """What was counted, and what was wrong: `lost`, `doubled` and `malformed` as the issue words them, all the rest in `other`."""
+    """What was counted, what was `lost`, `doubled` and `malformed`, and every other violation in `other`."""
 
     turns: int = 0
     tokens: int = 0

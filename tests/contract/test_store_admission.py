@@ -419,13 +419,29 @@ async def test_a_turn_that_failed_for_good_is_not_taken_up_again(place: Place) -
     assert (await place.ended(again.turn_id)).end.outcome == "failed"
 
 
-async def test_a_turn_that_had_made_something_is_not_taken_up_again(place: Place) -> None:
+async def test_a_turn_that_had_made_something_goes_on_from_its_last_stored_step(place: Place) -> None:
     claim = await place.start("a", "hello")
     await place.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
     await place.store.append(claim, (failed(retryable=True),))
     assert (await place.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
+    again = await place.hands.claim()
+    assert (again.turn.id, again.attempt) == (claim.turn.id, 2)
+    following = asyncio.ensure_future(place.ended(claim.turn.id))
+    await place.hands.settled()
+    await place.store.append(again, done("whole"))
+    assert [message.text for message in (await following).messages] == ["half", "whole"]
+    assert await place.texts("a") == ["U:hello", "A:half", "A:whole"]
+
+
+async def test_a_turn_that_had_made_something_is_not_taken_up_again_when_others_have_spoken_since(place: Place) -> None:
+    claim = await place.start("a", "hello")
+    await place.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
+    await place.store.append(claim, (failed(retryable=True),))
+    await place.say("a", "and this?", "yes")
+    assert (await place.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
     assert await place.hands.none()
-    assert await place.texts("a") == ["U:hello", "A:half"]
+    assert (await place.ended(claim.turn.id)).end.outcome == "failed"
+    assert await place.texts("a") == ["U:hello", "A:half", "U:and this?", "A:yes"]
 
 
 async def test_a_cancelled_turn_is_not_taken_up_again(place: Place) -> None:

@@ -55,11 +55,15 @@ async def test_a_providers_failure_has_its_status_and_says_whether_to_retry(
     assert (shown["status"], shown["error"], shown["answer"]) == ("failed", reply.error, None)
 
 
-async def test_a_failure_of_what_had_made_something_is_not_to_be_retried(open_house: OpenHouse) -> None:
-    """A tool may have done something: the same request again would not do it once more, but it is the client that must know."""
-    house = await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded")))
+async def test_a_turn_that_failed_after_a_tool_goes_on_behind_it_when_it_is_sent_again(open_house: OpenHouse) -> None:
+    """What the tool did is not done twice."""
+    model = ScriptedModel(call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded"), "It is 42.")
+    house = await open_house(model)
     reply = await house.door.chat("a", "6*7?")
-    assert (reply.status, reply.headers["x-should-retry"]) == (503, "false")
+    assert (reply.status, reply.headers["x-should-retry"]) == (503, "true")
+    again = await house.door.chat("a", "6*7?", headers={"x-stainless-retry-count": "1"})
+    assert (again.status, again.said, again.turn_id) == (200, "It is 42.", reply.turn_id)
+    assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]
 
 
 async def test_a_failed_turn_never_makes_the_next_request_fail(open_house: OpenHouse) -> None:
