@@ -113,7 +113,7 @@ class ChatCompletions:
             return
         headers = _turn_headers(admission)
         if result.end.error is not None:
-            problem = turn_failure(result.end.error)
+            problem = turn_failure(result.end.error, is_over=admission.is_over)
             await answer(send, problem.status, problem.body, headers + problem.headers)
             return
         await answer(send, 200, completion(result, model=request.model, created=now), headers)
@@ -129,7 +129,7 @@ class ChatCompletions:
             tool_events=sse.wants_tools(headers),
         )
         stream = sse.Stream(self._store, self._followers, chunks, send, _turn_headers(admission), ping_s=self._settings.ping_s)
-        await stream.run(admission.turn_id, 0, receive)
+        await stream.run(admission.turn_id, 0, receive, is_over=admission.is_over)
 
 
 def _turn_headers(admission: Admission) -> tuple[tuple[str, str], ...]:

@@ -48,14 +48,16 @@ def failure(error: NanobotError) -> Failure:
     return Failure(error.http_status, body, headers)
 
 
-def turn_failure(error: TurnError) -> Failure:
+def turn_failure(error: TurnError, *, is_over: bool) -> Failure:
     """Return how a turn that ended without an answer is answered.
 
-    The same request again is safe, as it is known again: a turn that failed in passing goes on under its old id.
+    The same request again is safe, as it is known again: a turn that failed in passing goes on under its old id, unless it `is_over`.
     """
     body = error_body(error)
     return Failure(
-        error.http_status, body, (*_retry_after(error.retry_after_s), ("x-should-retry", "true" if error.retryable else "false"))
+        error.http_status,
+        body,
+        (*_retry_after(error.retry_after_s), ("x-should-retry", "true" if error.retryable and not is_over else "false")),
     )
 
 

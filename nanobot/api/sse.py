@@ -34,10 +34,10 @@ class Stream:
         self._ping_s = ping_s
         self._has_begun = False
 
-    async def run(self, turn_id: str, after: int, receive: Receive) -> None:
+    async def run(self, turn_id: str, after: int, receive: Receive, *, is_over: bool) -> None:
         """Send what the turn says from past `after` on; a comment now and then keeps proxies awake.
 
-        The head goes out with the first thing to say, so that a turn which failed before then is answered with its true status. Who
+        `is_over`: the turn had ended for good when it was asked for. The head goes out with the first thing to say, so that a turn which failed before then is answered with its true status. Who
         asks for the progress of tools gets it at once: such a client wants the turn's id, to stop it before it spoke.
         """
         followed = self._followers.join(turn_id)
@@ -51,7 +51,7 @@ class Stream:
                     if isinstance(end, TurnEnded):
                         has_ended = True
                         if end.error is not None and not self._has_begun:
-                            problem = turn_failure(end.error)
+                            problem = turn_failure(end.error, is_over=is_over)
                             await answer(self._send, problem.status, problem.body, self._headers + problem.headers)
                             return
                     if out := self._chunks.render(batch):

@@ -107,7 +107,7 @@ class TurnStream:
             behind=said_before(state.messages, after) if after else None,
         )
         stream = sse.Stream(self._store, self._followers, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s)
-        await stream.run(turn_id, after, receive)
+        await stream.run(turn_id, after, receive, is_over=state.end is not None)
 
 
 def _cursor(turn_id: str, query: bytes, last_event_id: bytes) -> int:

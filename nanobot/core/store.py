@@ -29,11 +29,12 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """The answer to `admit`. `joined`: the turn was known already, and `turn_id` is the known one's."""
+    """The answer to `admit`. `joined`: the turn was known already, and `turn_id` is the known one's; `is_over`: it had ended for good."""
 
     turn_id: str
     joined: bool
     history: HistoryNote = "new"
+    is_over: bool = False
 
 
 class History(msgspec.Struct, frozen=True):

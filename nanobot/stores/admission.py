@@ -126,11 +126,12 @@ def _join_known(
     last stored step, unless others have spoken since.
     """
     end = _decode_end(known.outcome) if known.outcome else None
+    as_it_is = Admitted(Admission(known.id, joined=True, is_over=end is not None), is_live=False)
     if end is None or end.error is None or end.outcome != "failed" or not end.error.retryable or known.span[0] is None:
-        return Admitted(Admission(known.id, joined=True), is_live=False)
+        return as_it_is
     made = transcript.of_turn(db, place.session, known.n, known.span, inputs=False)
     if made and (crowd.waiting or place.tip != known.span[1]):
-        return Admitted(Admission(known.id, joined=True), is_live=False)
+        return as_it_is
     note: HistoryNote = "new"
     plan = Plan()
     if not made:  # it left nothing: its input comes into the transcript anew

@@ -438,7 +438,8 @@ async def test_a_turn_that_had_made_something_is_not_taken_up_again_when_others_
     await place.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
     await place.store.append(claim, (failed(retryable=True),))
     await place.say("a", "and this?", "yes")
-    assert (await place.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
+    resent = await place.admit("a", "hello", is_retry=True)
+    assert (resent.turn_id, resent.is_over) == (claim.turn.id, True)
     assert await place.hands.none()
     assert (await place.ended(claim.turn.id)).end.outcome == "failed"
     assert await place.texts("a") == ["U:hello", "A:half", "U:and this?", "A:yes"]

@@ -66,6 +66,16 @@ async def test_a_turn_that_failed_after_a_tool_goes_on_behind_it_when_it_is_sent
     assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]
 
 
+async def test_a_turn_that_failed_after_a_tool_is_over_when_others_have_spoken_since(open_house: OpenHouse) -> None:
+    """Its retries are told to stop, streaming or not."""
+    model = ScriptedModel(call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded"), "fine")
+    house = await open_house(model)
+    await house.door.chat("a", "6*7?", headers={"idempotency-key": "k"})
+    await house.door.chat("a", "and now?")
+    again = await house.door.chat("a", "6*7?", headers={"idempotency-key": "k"})
+    assert (again.status, again.headers["x-should-retry"]) == (503, "false")
+
+
 async def test_a_failed_turn_never_makes_the_next_request_fail(open_house: OpenHouse) -> None:
     script: list[Any] = [
         ModelOverloaded("x"),
