@@ -17,17 +17,22 @@ Db = sqlite3.Connection
 _decode_end = msgspec.json.Decoder(TurnEnded).decode
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """The line of a turn that lives now: what it has made already, and who joined it."""
+
+    turn_id: str
+    made: tuple[Message, ...] = ()
+    joiners: tuple[str, ...] = ()
+
+
 class Admitted(msgspec.Struct, frozen=True):
-    """What admission did: the answer for the door, what the engine is to do now, what the turn has made already, and on whose
-    line it is shown.
-    """
+    """What admission did: the answer for the door, what the engine is to do now, the line that begins, or the one that is joined."""
 
     admission: Admission
     claim: Claim | None = None
     cancel: Cancel | None = None
-    is_live: bool = True
-    made: tuple[Message, ...] = ()
-    shown_as: str | None = None
+    line: Shown | None = None
+    joins: str | None = None
 
 
 def admit(db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], *, limits: Limits, room: Room, now: float) -> Admitted:
@@ -89,34 +94,40 @@ def _look_around(db: Db, key: str) -> tuple[Place | None, _Crowd]:
 
 
 class _Known(msgspec.Struct, frozen=True):
+    """A turn that is being resent: `asked` is its id; the rest is of the turn that ran for it, its own or the one that it joined."""
+
+    asked: str
     n: int
     id: str
-    status: str
     outcome: bytes | None
-    base_tip: int | None
-    span: tuple[int | None, int | None]
-    joined_to: int | None
+    first_seq: int | None
+    last_seq: int | None
+
+    @property
+    def span(self) -> tuple[int | None, int | None]:
+        return self.first_seq, self.last_seq
 
 
 def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Known | None:
-    columns = "SELECT n, id, status, outcome, base_tip, first_seq, last_seq, joined_to, digest FROM turn"
-    found = None
     if identity.dedupe_key is not None:
-        found = db.execute(f"{columns} WHERE session = ? AND dedupe_key = ?", (session, identity.dedupe_key)).fetchone()
-        if found is not None and found[8] != identity.digest:
+        found = db.execute("SELECT n, digest FROM turn WHERE session = ? AND dedupe_key = ?", (session, identity.dedupe_key)).fetchone()
+        if found is not None and found[1] != identity.digest:
             raise IdempotencyMismatch(
                 f"Idempotency-Key {identity.dedupe_key!r} was used with another body: send the same body, or a new key",
                 param="Idempotency-Key",
             )
-    elif identity.is_retry:
+    else:
         found = db.execute(
-            f"{columns} WHERE session = ? AND digest = ? AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
+            "SELECT n FROM turn WHERE session = ? AND digest = ? AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
             (session, identity.digest, since),
         ).fetchone()
     if found is None:
         return None
-    n, id_, status, outcome, base_tip, first_seq, last_seq, joined_to, _ = found
-    return _Known(n, id_, status, outcome, base_tip, (first_seq, last_seq), joined_to)
+    row = db.execute(
+        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t JOIN turn u ON u.n = coalesce(t.joined_to, t.n) WHERE t.n = ?",
+        (found[0],),
+    ).fetchone()
+    return _Known(*row)
 
 
 def _join_known(
@@ -126,11 +137,11 @@ def _join_known(
     last stored step, unless others have spoken since.
     """
     end = _decode_end(known.outcome) if known.outcome else None
-    as_it_is = Admitted(Admission(known.id, joined=True, is_over=end is not None), is_live=False)
-    if end is None or end.error is None or end.outcome != "failed" or not end.error.retryable or known.span[0] is None:
+    as_it_is = Admitted(Admission(known.asked, joined=True, is_over=end is not None))
+    if end is None or end.error is None or end.outcome != "failed" or not end.error.retryable or known.first_seq is None:
         return as_it_is
     made = transcript.of_turn(db, place.session, known.n, known.span, inputs=False)
-    if made and (crowd.waiting or place.tip != known.span[1]):
+    if made and (crowd.waiting or place.tip != known.last_seq):
         return as_it_is
     note: HistoryNote = "new"
     plan = Plan()
@@ -144,7 +155,9 @@ def _join_known(
     if is_started:
         turns.start(db, place, known.n, plan, now)
     claim = turns.load_claim(db, known.n, key, place, room) if is_started else None
-    return Admitted(Admission(known.id, joined=True, history=note), claim, made=made)
+    joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
+    line = Shown(known.id, made, joiners)
+    return Admitted(Admission(known.asked, joined=True, history=note), claim, line=line)
 
 
 # A turn that is new --------------------------------------------------------------------------------------------------------
@@ -168,13 +181,13 @@ def _take(
     cancel = None
     if turn.when_busy == "interrupt" and crowd.running_id is not None:
         cancel = Cancel(crowd.running_id, "a later message of this session took its place")
-    return Admitted(Admission(turn.id, joined=False, history=note), claim, cancel)
+    return Admitted(Admission(turn.id, joined=False, history=note), claim, cancel, Shown(turn.id))
 
 
 def _steer(db: Db, turn: Turn, identity: Identity, place: Place, crowd: _Crowd, now: float) -> Admitted:
     n = _insert(db, turn, identity, place.session, "joined", now, joined_to=crowd.running_n)
     db.execute("INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)", (n, crowd.running_n, turns.encode(turn.input)))
-    return Admitted(Admission(turn.id, joined=False), shown_as=crowd.running_id)
+    return Admitted(Admission(turn.id, joined=False), joins=crowd.running_id)
 
 
 def _insert(

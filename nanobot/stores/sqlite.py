@@ -70,11 +70,12 @@ class SqliteStore:
         return admission.admit(db, turn, identity, earlier, limits=self._limits, room=self._room, now=self._clock.now())
 
     def _admitted(self, admitted: admission.Admitted) -> None:
-        turn_id = admitted.admission.turn_id
-        if admitted.shown_as is not None:
-            self._share_line(admitted.shown_as, turn_id)
-        elif admitted.is_live:
-            self._show_line(turn_id, admitted.made)
+        if admitted.line is not None:
+            self._show_line(admitted.line.turn_id, admitted.line.made)
+            for joined in admitted.line.joiners:
+                self._share_line(admitted.line.turn_id, joined)
+        if admitted.joins is not None:
+            self._share_line(admitted.joins, admitted.admission.turn_id)
         if admitted.cancel is not None:
             self._orders.put_nowait(admitted.cancel)
         self._hand_out(() if admitted.claim is None else (admitted.claim,))

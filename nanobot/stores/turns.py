@@ -351,7 +351,7 @@ def live(db: Db) -> list[tuple[str, tuple[Message, ...], list[str]]]:
         (
             id_,
             transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False),
-            [joined for (joined,) in db.execute("SELECT id FROM turn WHERE session = ? AND joined_to = ?", (session, n))],
+            [joined for (joined,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (n,))],
         )
         for n, id_, session, first_seq, last_seq in turns
     ]

@@ -34,6 +34,7 @@ class Wish(msgspec.Struct):
     answer: str = ""
     turn_id: str | None = None
     tries: int = 0
+    was_cut: bool = False
 
 
 class Writer(threading.Thread):
@@ -110,7 +111,9 @@ class Writer(threading.Thread):
             model="nanobot", messages=[{"role": "user", "content": f"Note {wish.token}."}], extra_headers=headers
         )
         wish.turn_id = response.headers["x-turn-id"]
-        return response.parse().choices[0].message.content or ""
+        choice = response.parse().choices[0]
+        wish.was_cut = choice.finish_reason == "length"
+        return choice.message.content or ""
 
     def _stream(self, wish: Wish, headers: dict[str, str]) -> str:
         response = self._client.chat.completions.with_raw_response.create(
@@ -124,6 +127,7 @@ class Writer(threading.Thread):
                 for choice in chunk.choices:
                     pieces.append(choice.delta.content or "")
                     finished = finished or choice.finish_reason is not None
+                    wish.was_cut = choice.finish_reason == "length"
         if not finished:
             self.troubles["stream without an end"] += 1
             raise openai.APIConnectionError(message="the stream ended early", request=response.http_response.request)
@@ -131,5 +135,10 @@ class Writer(threading.Thread):
 
 
 def misanswered(wish: Wish) -> bool:
-    """Whether the answer is that of another wish; of one that joined another turn, any answer will do."""
-    return wish.told == "done" and wish.when_busy != "steer" and [str(token) for token in tokens_in(wish.answer)] != [wish.token]
+    """Whether the answer is that of another wish; of one that joined another turn, any answer will do. One that the model was cut
+    short in, again and again, may have come to an end before it came to its token.
+    """
+    if wish.told != "done" or wish.when_busy == "steer":
+        return False
+    found = [str(token) for token in tokens_in(wish.answer)]
+    return found != [wish.token] and not (wish.was_cut and not found)

@@ -225,6 +225,34 @@ async def test_what_steered_a_turn_before_it_failed_shares_its_end(place: Place)
     assert await place.hands.none()
 
 
+async def test_a_resend_of_what_steered_a_turn_that_failed_takes_that_turn_up_again(place: Place) -> None:
+    """Its answer is that turn's, so its retry is that turn's retry."""
+    running = await place.start("a", "first")
+    steering = await place.admit("a", "wait", when_busy="steer", dedupe_key="k")
+    await place.store.append(running, (MessageAdded(said("one")),))
+    await place.store.append(running, (failed(retryable=True),))
+    resent = await place.admit("a", "wait", when_busy="steer", dedupe_key="k")
+    assert (resent.turn_id, resent.is_over) == (steering.turn_id, False)
+    again = await place.hands.claim()
+    assert (again.turn.id, again.attempt) == (running.turn.id, 2)
+    following = [asyncio.ensure_future(place.ended(turn)) for turn in (running.turn.id, steering.turn_id)]
+    await place.hands.settled()
+    await place.store.append(again, done("two"))
+    for answer in await asyncio.gather(*following):
+        assert [shown(message) for message in answer.messages] == ["A:one", "U:wait", "A:two"]
+
+
+async def test_a_resend_of_what_steered_a_turn_that_is_over_is_told_so(place: Place) -> None:
+    running = await place.start("a", "first")
+    steering = await place.admit("a", "wait", when_busy="steer", dedupe_key="k")
+    await place.store.append(running, (MessageAdded(said("one")),))
+    await place.store.append(running, (failed(retryable=True),))
+    await place.say("a", "something else", "yes")
+    resent = await place.admit("a", "wait", when_busy="steer", dedupe_key="k")
+    assert (resent.turn_id, resent.is_over) == (steering.turn_id, True)
+    assert await place.hands.none()
+
+
 async def test_a_message_that_is_to_be_kept_never_joins_a_turn_that_leaves_no_trace(place: Place) -> None:
     """Else it would vanish from the transcript with the title or tags that the running turn is about."""
     title = await place.start("a", "make a title", trace=False)

@@ -56,6 +56,7 @@ CREATE TABLE turn (
   ended_at   REAL
 ) STRICT;
 CREATE INDEX turn_by_digest ON turn (session, digest);
+CREATE INDEX turn_by_target ON turn (joined_to) WHERE joined_to IS NOT NULL;
 CREATE UNIQUE INDEX turn_by_dedupe_key ON turn (session, dedupe_key) WHERE dedupe_key IS NOT NULL;
 
 -- Turns that have not ended, in order of dispatch: one that is taken up again comes anew behind those that came meanwhile.
