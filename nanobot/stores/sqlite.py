@@ -98,9 +98,11 @@ class SqliteStore:
     async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Batch]:
         while (line := self._lines.get(turn_id)) is not None:
             async for batch in line.follow(after):
-                if isinstance(batch[-1][1], TurnEnded) and self._has_parted(turn_id, line):
+                has_parted = isinstance(batch[-1][1], TurnEnded) and self._has_parted(turn_id, line)
+                if heard := batch[:-1] if has_parted else batch:  # the end of the other turn is not the end of this one
+                    yield heard
+                if has_parted:
                     break
-                yield batch
             else:
                 return
             after = 0

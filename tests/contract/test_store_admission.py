@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from nanobot.core.errors import IdempotencyMismatch, QueueFull, SessionBusy, SessionNotFound, ShuttingDown, TurnNotFound
-from nanobot.core.event import MessageAdded, TurnEnded
+from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
 from nanobot.core.message import user
 from nanobot.core.store import Limits
 from tests.contract.place import Place, cancelled, done, failed, said, shown
@@ -212,6 +212,24 @@ async def test_what_was_to_steer_a_turn_that_did_not_come_to_it_runs_as_a_turn_o
     await place.reopen()
     assert await place.ended(steering.turn_id) == answer
     assert (await place.texts("a")).count("U:wait") == 1
+
+
+async def test_who_follows_a_turn_that_parted_hears_both_and_one_end(place: Place) -> None:
+    """What was said before stands apart from the answer: the message that held it is told too."""
+    running = await place.start("a", "first")
+    steering = await place.admit("a", "wait", when_busy="steer")
+    heard = asyncio.ensure_future(events(place, steering.turn_id))
+    await place.hands.settled()
+    place.store.show(running, TextDelta("Let me"))
+    partial = MessageAdded(said("Let me", "incomplete"))
+    await place.store.append(running, (partial, cancelled()))
+    own = await place.hands.claim()
+    await place.store.append(own, done("Bonjour"))
+    assert await heard == [TextDelta("Let me"), partial, *done("Bonjour")]
+
+
+async def events(place: Place, turn_id: str) -> list[Event]:
+    return [event async for batch in place.store.follow(turn_id) for _, event in batch]
 
 
 async def test_what_steered_a_turn_before_it_failed_shares_its_end(place: Place) -> None:
