@@ -49,7 +49,8 @@ class LocalEngine:
         try:
             await run()
         finally:
-            del self._runs[turn_id]
+            if self._runs.get(turn_id) is run:  # else the turn is taken up again already, by another run
+                del self._runs[turn_id]
             if not self._runs:
                 self._idle.set()
 

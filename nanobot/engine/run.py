@@ -121,17 +121,21 @@ class Run:
         noted = (self._spoken, self._open_calls.copy(), self._used)
         self._spoken = []
         self._note(facts)  # before the wait: what was handed to the store will be written, whoever breaks off the waiting
-        self._commits += 1
         try:
-            joined = await self._store.append(self._claim, facts)
+            joined = await self._commit(facts)
         except NanobotError:
             self._spoken, self._open_calls, self._used = noted
             raise
-        finally:
-            self._commits -= 1
         if joined or not isinstance(facts[-1], TurnEnded):
             self._interrupt()  # the wish may have come during the commit
         return joined
+
+    async def _commit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
+        self._commits += 1
+        try:
+            return await self._store.append(self._claim, facts)
+        finally:
+            self._commits -= 1
 
     def _note(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -185,7 +189,7 @@ class Run:
         wait_s = 0.5
         while True:
             try:
-                await self._store.append(self._claim, facts)
+                await self._commit(facts)
                 return
             except StaleAttempt:
                 return

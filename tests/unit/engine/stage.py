@@ -130,6 +130,12 @@ class Stage:
         turn = Turn(f"turn_{number}", key, (user(text),), "api", when_busy=when_busy, model=model)
         return (await self._store.admit(turn, Identity(number.to_bytes(32, "big")))).turn_id
 
+    async def ask_again(self, key: str = "k") -> str:
+        """Resend what was asked last, as an SDK does; return the id of the turn that answers."""
+        number = next(_numbers)
+        identity = Identity((number - 1).to_bytes(32, "big"), is_retry=True)
+        return (await self._store.admit(Turn(f"turn_{number}", key, (user("again"),), "api"), identity)).turn_id
+
     async def claim(self) -> Claim:
         """Take the next turn, as an engine does that takes one at a time."""
         if self._orders is None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from nanobot.core.errors import ModelOverloaded
 from nanobot.core.model import Model, ModelRequest
 from nanobot.engine.local import LocalEngine
 from nanobot.testing import Say, ScriptedModel, call
@@ -85,6 +86,20 @@ async def test_no_more_turns_run_than_are_allowed(stage: Stage) -> None:
             most = max(most, engine.running)
         assert most <= 2
     assert sorted(held.asked) == list("abcde")
+
+
+async def test_a_turn_that_is_taken_up_again_before_its_last_run_has_quite_ended_costs_the_engine_nothing(stage: Stage) -> None:
+    model = ScriptedModel(ModelOverloaded("overloaded"), "fine")
+    stage.store.hold(is_end)
+    async with running(stage.engine(model)) as engine:
+        turn_id = await stage.ask("one")
+        async with asyncio.timeout(BOUND_S):
+            await stage.store.handed.wait()
+        assert await stage.ask_again() == turn_id
+        await until(lambda: len(model.requests) == 2)
+        stage.store.let_go.set()
+        assert (await stage.ended(turn_id)).messages[0].text == "fine"
+        await until(lambda: engine.running == 0)
 
 
 async def test_a_cancelled_turn_stops_and_the_next_of_its_session_starts(stage: Stage) -> None:
