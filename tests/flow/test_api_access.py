@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from nanobot.api import connections
 from nanobot.core.message import Message
 from nanobot.testing import Say, ScriptedModel
-from tests.asgi import ABSENT, BOUND_S, Door
+from tests.asgi import ABSENT, BOUND_S, Door, chat_body
 from tests.house import OpenHouse, listening
 
 ROUTES = [
@@ -212,6 +213,38 @@ async def test_a_head_without_end_is_refused_at_the_socket(open_house: OpenHouse
         await writer.wait_closed()
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert error_of(answer.partition(b"\r\n\r\n")[2])["code"] == "head_too_large"
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /health HTTP/1.1\r\nhost: local"])
+async def test_a_client_whose_head_does_not_come_is_hung_up_on(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    """Else a few idle sockets would keep everybody else out."""
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.05)
+    async with listening((await open_house()).app.door) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(begun)
+        async with asyncio.timeout(BOUND_S):
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_client_that_does_not_read_is_hung_up_on(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody follows its turn any more then: what it held is let go."""
+    monkeypatch.setattr(connections, "STALLED_TIMEOUT_S", 0.05)
+    house = await open_house(ScriptedModel("x" * 30_000_000))
+    async with listening(house.app.door) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        body = chat_body("hello", stream=True)
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n" % len(body)
+        writer.write(head + body)
+        async with asyncio.timeout(BOUND_S):
+            while not server.server_state.connections:
+                await asyncio.sleep(0.001)
+            while server.server_state.connections:
+                await asyncio.sleep(0.001)
+        writer.transport.abort()
 
 
 @pytest.mark.parametrize(
