@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
-from nanobot.core.errors import ConfigError, ModelError, NanobotError, ShuttingDown
+from nanobot.core.errors import ConfigError, ModelError, NanobotError, ShuttingDown, StreamingOff
 from nanobot.core.event import Event, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.session import Session
@@ -122,7 +122,8 @@ class _Following:
         self._is_unwanted = False
         self._http = http
         self._url = url
-        self._body = msgspec.json.encode({"model": model, "stream": True, "messages": [{"role": "user", "content": text}]})
+        self._streams = True
+        self._asked = {"model": model, "messages": [{"role": "user", "content": text}]}
         self._headers = {
             "x-session-key": session_key,
             "x-events": "tools",
@@ -142,6 +143,10 @@ class _Following:
                 await self._know(response.headers.get("x-turn-id"))
                 if response.status != 200:
                     yield await self._refusal(response)
+                    return
+                if not self._streams and response.content_type == "application/json":
+                    yield TextDelta(_answer_of(await response.read()))
+                    yield TurnEnded("done")
                     return
                 if response.content_type != "text/event-stream":
                     raise ServerUnreachable(f"{self._url} does not answer as a nanobot does: check the URL")
@@ -174,7 +179,8 @@ class _Following:
 
     def _connect(self) -> Any:
         if self._turn_id is None:
-            return self._http.post(f"{self._url}/v1/chat/completions", data=self._body, headers=self._headers)
+            body = msgspec.json.encode({**self._asked, "stream": self._streams})
+            return self._http.post(f"{self._url}/v1/chat/completions", data=body, headers=self._headers)
         url = f"{self._url}/v1/turns/{self._turn_id}/stream?after={self._cursor}"
         return self._http.get(url, headers={"x-events": "tools"})
 
@@ -200,7 +206,7 @@ class _Following:
         """Return the end of the turn that an answer other than 200 tells.
 
         Raises:
-            _Broken: the server is stopping: try again.
+            _Broken: the server is stopping, or does not stream: try again.
             NanobotError: there is no turn.
         """
         body = await response.content.read(64 * 1024)
@@ -212,9 +218,19 @@ class _Following:
             raise ServerUnreachable(f"{self._url} answered {response.status}, and not as a nanobot does: check the URL") from None
         if self._turn_id is not None:
             return end
+        if self._streams and error.get("code") == StreamingOff.code:
+            self._streams = False
+            raise _Broken(message)
         if response.status == 401:
             message += " (name the server's key with --api-key, or in NANOBOT_API_KEY)"
         raise ServerRefused(message)
+
+
+def _answer_of(body: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(body)["choices"][0]["message"]["content"] or "")
+    except (msgspec.DecodeError, LookupError, TypeError) as error:
+        raise ServerUnreachable("what came is no answer of a nanobot: check the URL") from error
 
 
 def _events(name: str, payload: str) -> list[Event]:

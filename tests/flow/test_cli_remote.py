@@ -239,3 +239,12 @@ async def test_what_is_no_url_is_refused_and_v1_at_its_end_does_not_matter() -> 
 def test_the_servers_own_key_is_only_for_a_server_of_this_machine() -> None:
     assert is_this_machine("http://127.0.0.1:8900") and is_this_machine("http://[::1]:1/v1") and is_this_machine("http://localhost")
     assert not is_this_machine("http://example.com:8900") and not is_this_machine("http://127.0.0.1.example.com")
+
+
+async def test_a_server_that_does_not_stream_is_asked_for_the_whole_answer(open_house: OpenHouse) -> None:
+    house = await open_house(ScriptedModel("whole", ModelOverloaded("overloaded")), api={"stream": False})
+    async with linked(house, "over HTTP") as link:
+        events = await ask(link, "hello")
+        assert events == [TextDelta("whole"), TurnEnded("done")]
+        (end,) = await ask(link, "and now?")
+    assert isinstance(end, TurnEnded) and end.error is not None and end.error.code == "model_overloaded"
