@@ -178,11 +178,6 @@ def pins_of(weights: Weights) -> str:
     return (resources.files("nanobot.models") / "pins" / weights.pins).read_text("utf-8")
 
 
-def notice() -> str:
-    """Return who made the weights and the engine, and under which licences they are used."""
-    return (resources.files("nanobot.models") / "pins" / "NOTICE.txt").read_text("utf-8")
-
-
 def _is_verified(path: Path, weights: Weights) -> bool:
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         note = msgspec.json.decode(note_of(path).read_bytes(), type=_Verified)

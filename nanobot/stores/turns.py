@@ -11,8 +11,8 @@ import msgspec
 from nanobot.core.errors import StaleAttempt, TooManyAttempts, TurnNotFound
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, reply_text
-from nanobot.core.store import Claim, History
-from nanobot.core.turn import Origin, Sampling, Status, Turn
+from nanobot.core.store import Claim, History, TurnState
+from nanobot.core.turn import Origin, Sampling, Turn
 from nanobot.stores import transcript
 from nanobot.stores.transcript import Place
 
@@ -302,26 +302,7 @@ def recover(db: Db, max_attempts: int, now: float) -> None:
 # Looking ------------------------------------------------------------------------------------------------------------------
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """A turn's row, and the messages that it added."""
-
-    id: str
-    key: str
-    status: Status
-    attempt: int
-    wish: bytes
-    created_at: float
-    started_at: float | None
-    ended_at: float | None
-    messages: tuple[Message, ...]
-    end: TurnEnded | None
-
-    @property
-    def model(self) -> str | None:
-        return decode_wish(self.wish).model
-
-
-def look(db: Db, turn_id: str) -> Standing:
+def look(db: Db, turn_id: str) -> TurnState:
     """Return how the turn stands; one that joined another stands as that one does.
 
     Raises:
@@ -339,7 +320,7 @@ def look(db: Db, turn_id: str) -> Standing:
     n, session, key, status, attempt, wish, created_at, started_at, ended_at, first_seq, last_seq, outcome = found
     messages = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
     end = _decode_end(outcome) if outcome else None
-    return Standing(turn_id, key, status, attempt, wish, created_at, started_at, ended_at, messages, end)
+    return TurnState(turn_id, key, status, attempt, decode_wish(wish).model, created_at, started_at, ended_at, messages, end)
 
 
 def live(db: Db) -> list[tuple[str, tuple[Message, ...], list[str]]]:

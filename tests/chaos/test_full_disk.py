@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import openai
 import pytest
 
@@ -41,6 +42,11 @@ def started(directory: Path) -> Iterator[Server]:
         server.kill()
 
 
+def readiness(server: Server) -> int:
+    """Return what `/ready` answers: whether the store can commit now."""
+    return httpx2.get(f"{server.url.removesuffix('/v1')}/ready", timeout=20).status_code
+
+
 def refused(server: Server, text: str) -> openai.APIStatusError:
     with pytest.raises(openai.APIStatusError) as caught:
         ask(server, text)
@@ -55,7 +61,9 @@ def test_admission_on_a_file_that_may_not_grow_is_refused_and_works_again_later(
         error = refused(server, "two")
         assert (error.status_code, error.code) == (503, "store_error")
         assert server.is_alive()
+        assert readiness(server) == 503
         resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert readiness(server) == 200
         assert ask(server, "three") == "three"
         server.stop(10)
     evidence = Evidence(server.data, tmp_path)
