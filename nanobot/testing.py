@@ -4,13 +4,14 @@ import asyncio
 import heapq
 from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import count
+from typing import get_args
 
 import msgspec
 
 from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import Ability, ModelRequest
 
 
 class Say(msgspec.Struct, frozen=True):
@@ -51,10 +52,12 @@ class ScriptedModel:
         *script: "str | Say | ModelError | Callable[[ModelRequest], str | Say | ModelError]",
         name: str = "scripted",
         context_tokens: int = 128_000,
+        abilities: frozenset[Ability] = frozenset(get_args(Ability)),
     ) -> None:
         self._script = list(script) or ["ok"]
         self.name = name
         self.context_tokens = context_tokens
+        self.abilities = abilities
         self.requests: list[ModelRequest] = []
         self.asked = asyncio.Event()
         self.closed_streams = 0

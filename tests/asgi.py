@@ -8,7 +8,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
@@ -230,8 +230,8 @@ def _scope(method: str, target: str, headers: Mapping[str, str | bytes]) -> Scop
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": path,
-        "raw_path": quote(path).encode(),
+        "path": unquote(path),
+        "raw_path": quote(path, safe="/%:").encode(),
         "query_string": query.encode(),
         "root_path": "",
         "headers": [(name, value) for name, value in raw if value != b"\x00absent"],

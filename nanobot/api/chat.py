@@ -7,20 +7,39 @@ from starlette.types import Receive, Scope, Send
 
 from nanobot.api import sse
 from nanobot.api.body import ClientGone, read_body
-from nanobot.api.chunks import Chunks
+from nanobot.api.caller import caller_of
 from nanobot.api.errors import turn_failure
 from nanobot.api.following import Connected, Followers
 from nanobot.api.guard import answer
-from nanobot.api.wire import ChatRequest, completion, parse_chat
+from nanobot.api.models import AGENT, no_model
+from nanobot.api.operations import Operation, Parameter
+from nanobot.api.session_key import SESSION_KEY, KeyReader
+from nanobot.api.wire.chat_answer import Completion, completion
+from nanobot.api.wire.chat_request import ChatBody, ChatRequest, parse_chat
+from nanobot.api.wire.chunks import Chunks
 from nanobot.core.clock import Clock
-from nanobot.core.errors import InvalidRequest, MissingSessionKey, ModelNotFound, StreamingOff
+from nanobot.core.errors import (
+    IdempotencyMismatch,
+    InvalidRequest,
+    ModelError,
+    ModelNotFound,
+    QueueFull,
+    SessionBusy,
+    ShuttingDown,
+    StreamingOff,
+)
 from nanobot.core.ids import Randomness, new_id
-from nanobot.core.session import parse_key
 from nanobot.core.store import Admission, Store
 from nanobot.core.turn import Identity, Turn, WhenBusy
 
 _POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
-AGENT = "nanobot"
+PARAMETERS = (
+    SESSION_KEY,
+    Parameter("x-when-busy", "header", "what to do while a turn of the session runs", {"enum": list(_POLICIES), "default": "queue"}),
+    Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"),
+    Parameter("idempotency-key", "header", "by which a resent request is known", {"type": "string", "maxLength": 255}),
+)
+"""What a request for a turn may carry besides its body."""
 
 
 class ChatSettings(msgspec.Struct, frozen=True):
@@ -43,11 +62,26 @@ class ChatCompletions:
         self._clock = clock
         self._randomness = randomness
         self._settings = settings
-        self._key_headers = (b"x-session-key", *(name.lower().encode() for name in settings.session_headers))
+        self._keys = KeyReader(settings.session_headers)
+
+    def operation(self) -> Operation:
+        return Operation(
+            method="POST",
+            path="/v1/chat/completions",
+            run=self,
+            summary="Ask the agent",
+            tag="Chat",
+            right="chat",
+            parameters=PARAMETERS,
+            body=ChatBody,
+            answers={200: Completion},
+            streams=True,
+            errors=(ModelNotFound, SessionBusy, IdempotencyMismatch, QueueFull, ShuttingDown, ModelError),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        key = self._session_key(headers)
+        key = self._keys.read(headers, caller_of(scope))
         settings = self._settings
         try:
             body = await read_body(scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
@@ -63,24 +97,11 @@ class ChatCompletions:
         else:
             await self._answer(admission, request, receive, send, now)
 
-    def _session_key(self, headers: dict[bytes, bytes]) -> str:
-        for name in self._key_headers:
-            raw = headers.get(name)
-            if raw is None:
-                continue
-            try:
-                key = parse_key(raw.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                raise InvalidRequest(f"header {name.decode()} is not UTF-8", param=name.decode()) from error
-            if key:
-                return key
-        raise MissingSessionKey("Missing required header: x-session-key", param="x-session-key")
-
     def _check(self, request: ChatRequest) -> None:
         if request.stream and not self._settings.stream:
             raise StreamingOff("stream=true is not supported yet. Set stream=false or omit it.", param="stream")
         if request.model != AGENT and request.model not in self._settings.models:
-            raise ModelNotFound(f"The model `{request.model}` does not exist or you do not have access to it.", param="model")
+            raise no_model(request.model)
 
     def _turn(self, key: str, request: ChatRequest, headers: dict[bytes, bytes], now: float) -> Turn:
         policy = headers.get(b"x-when-busy", b"queue").decode("latin-1").strip().lower()

@@ -9,9 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
+from nanobot.api.caller import EVERYBODY, Caller
 from nanobot.api.errors import failure
 from nanobot.core.clock import Clock
-from nanobot.core.errors import BadApiKey, ForbiddenOrigin, HeadTooLarge, MethodNotAllowed, NanobotError, RouteNotFound
+from nanobot.core.errors import BadApiKey, ForbiddenOrigin, HeadTooLarge, NanobotError, RouteNotFound
 from nanobot.core.ids import Randomness, new_id
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Guard:
         request_id = new_id("req", self._clock.now(), self._randomness)
         scope["app"] = self._app  # so that the router raises for what it does not know
         scope["request_id"] = request_id
+        scope["path"] = scope["raw_path"].decode("latin-1")  # as it was sent: the operations take the pieces apart, then decode them
         has_begun = False
 
         async def send_with_id(message: Message) -> None:
@@ -54,23 +56,23 @@ class Guard:
             await send(message)
 
         try:
-            self._admit(scope)
+            scope["caller"] = self._admit(scope)
             await self._app(scope, receive, send_with_id)
             return
         except NanobotError as error:
             problem = error
             if error.http_status >= 500:
                 _log.error("request %s: %s", request_id, error.message, exc_info=error if error.__cause__ else None)
-        except HTTPException as error:
-            problem = _routing_error(error, scope)
+        except HTTPException:  # the router's only word
+            problem = RouteNotFound(f"there is nothing at {scope['path']}")
         except Exception:  # noqa: BLE001 - the door's own net: a bug is a 500, the details are in the log only
             _log.exception("request %s failed", request_id)
             problem = NanobotError(f"Internal server error (request {request_id})")
         if not has_begun:
             await answer_error(send_with_id, problem)
 
-    def _admit(self, scope: Scope) -> None:
-        """Let the request in.
+    def _admit(self, scope: Scope) -> Caller:
+        """Let the request in; return who sent it.
 
         Raises:
             BadApiKey, ForbiddenOrigin, HeadTooLarge
@@ -97,12 +99,13 @@ class Guard:
                 f"a page of {origin.decode('latin-1')!r} may not use this server: list its host in api.allowed_hosts to let it"
             )
         if self._key is None or scope["path"] in _OPEN:
-            return
+            return EVERYBODY
         scheme, _, token = authorization.partition(b" ")
         if scheme.lower() != b"bearer" or not token:
             raise BadApiKey("no API key given: send it as `Authorization: Bearer KEY`")
         if not hmac.compare_digest(token.strip(), self._key):
             raise BadApiKey("the API key is not valid here")
+        return EVERYBODY
 
 
 def _host_name(url: str) -> str:
@@ -110,13 +113,6 @@ def _host_name(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _routing_error(error: HTTPException, scope: Scope) -> NanobotError:
-    if error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "")
-        return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}: it takes {allow}", allow=allow)
-    return RouteNotFound(f"there is nothing at {scope['path']}")
 
 
 async def answer(

@@ -2,10 +2,10 @@
 
 from starlette.types import Receive, Send
 
-from nanobot.api.chunks import PING, Chunks
 from nanobot.api.errors import turn_failure
 from nanobot.api.following import Connected, Followers
 from nanobot.api.guard import answer
+from nanobot.api.wire.chunks import PING, Chunks
 from nanobot.core.event import TurnEnded
 from nanobot.core.store import Store
 

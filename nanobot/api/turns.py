@@ -4,13 +4,16 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from nanobot.api import sse
-from nanobot.api.chat import AGENT
-from nanobot.api.chunks import Chunks, said_before
+from nanobot.api.caller import Caller, caller_of
 from nanobot.api.errors import error_body
 from nanobot.api.following import Followers
 from nanobot.api.guard import answer
-from nanobot.api.wire import WireUsage, encode, finish_reason, wire_usage
-from nanobot.core.errors import InvalidRequest
+from nanobot.api.models import AGENT
+from nanobot.api.operations import Operation, Parameter
+from nanobot.api.wire.chat_answer import WireUsage, finish_reason, wire_usage
+from nanobot.api.wire.chunks import Chunks, said_before
+from nanobot.api.wire.lists import encode
+from nanobot.core.errors import InvalidRequest, TurnNotFound
 from nanobot.core.message import reply_text
 from nanobot.core.store import Store, TurnState
 
@@ -61,6 +64,18 @@ def _finish(state: TurnState) -> str:
     return "incomplete" if state.status != "done" else finish_reason(state.messages)
 
 
+async def find_turn(store: Store, turn_id: str, caller: Caller) -> TurnState:
+    """Return the turn, if it is the caller's to know of.
+
+    Raises:
+        TurnNotFound: there is none, or it is not; the two read alike.
+    """
+    state = await store.turn(turn_id)
+    if not caller.sees(state.session_key):
+        raise TurnNotFound(f"no turn {turn_id!r} here")
+    return state
+
+
 class Turns:
     """GET /v1/turns/{turn_id}"""
 
@@ -68,7 +83,7 @@ class Turns:
         self._store = store
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state = await self._store.turn(scope["path_params"]["turn_id"])
+        state = await find_turn(self._store, scope["path_params"]["turn_id"], caller_of(scope))
         await answer(send, 200, encode(wire_turn(state)))
 
 
@@ -80,6 +95,7 @@ class CancelTurn:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         turn_id = scope["path_params"]["turn_id"]
+        await find_turn(self._store, turn_id, caller_of(scope))
         if await self._store.cancel(turn_id, "cancelled by request"):
             await self._store.ended(turn_id)
         await answer(send, 200, encode(wire_turn(await self._store.turn(turn_id))))
@@ -95,7 +111,7 @@ class TurnStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         turn_id = scope["path_params"]["turn_id"]
-        state = await self._store.turn(turn_id)
+        state = await find_turn(self._store, turn_id, caller_of(scope))
         headers: dict[bytes, bytes] = dict(scope["headers"])
         after = _cursor(turn_id, scope["query_string"], headers.get(b"last-event-id", b""))
         chunks = Chunks(
@@ -128,3 +144,44 @@ def _number(text: bytes, name: str) -> int:
     if not text.isdigit() or len(text) > 18:
         raise InvalidRequest(f"{name} is {text.decode('latin-1')!r}: it must be a whole number, the seq of an event's id", param=name)
     return int(text)
+
+
+def operations(store: Store, followers: Followers, *, ping_s: float) -> tuple[Operation, ...]:
+    """Return what is offered here."""
+    return (
+        Operation(
+            method="GET",
+            path="/v1/turns/{turn_id}",
+            run=Turns(store),
+            summary="A turn as it stands",
+            tag="Turns",
+            right="chat",
+            answers={200: WireTurn},
+            errors=(TurnNotFound,),
+        ),
+        Operation(
+            method="GET",
+            path="/v1/turns/{turn_id}/stream",
+            run=TurnStream(store, followers, ping_s=ping_s),
+            summary="Take up a turn's stream where it broke",
+            tag="Turns",
+            right="chat",
+            parameters=(
+                Parameter("after", "query", "the seq of the last event that was received", {"type": "integer", "minimum": 0}),
+                Parameter("last-event-id", "header", "the id of the last event that was received"),
+                Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"),
+            ),
+            streams=True,
+            errors=(TurnNotFound,),
+        ),
+        Operation(
+            method="POST",
+            path="/v1/turns/{turn_id}/cancel",
+            run=CancelTurn(store),
+            summary="Stop a turn",
+            tag="Turns",
+            right="chat",
+            answers={200: WireTurn},
+            errors=(TurnNotFound,),
+        ),
+    )

@@ -15,7 +15,7 @@ _TOKENS_PER_TOOL = 20
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
     """Return about how many tokens it costs to offer `tools`."""
-    return sum(_TOKENS_PER_TOOL + (len(tool.name) + len(tool.description) + len(str(tool.parameters))) // 3 for tool in tools)
+    return sum(_TOKENS_PER_TOOL + (len(tool.name) + len(tool.description) + len(bytes(tool.parameters))) // 3 for tool in tools)
 
 
 def history_budget(context_tokens: int, window_tokens: int, turn: Turn, tools_tokens: int) -> int:

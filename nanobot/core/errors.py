@@ -57,6 +57,12 @@ class BadApiKey(NanobotError):
     code, http_status, type = "invalid_api_key", 401, "authentication_error"
 
 
+class MissingRight(NanobotError):
+    """The API key is valid, but not for this."""
+
+    code, http_status, type = "missing_right", 403, "invalid_request_error"
+
+
 class RouteNotFound(NanobotError):
     code, http_status, type = "not_found", 404, "invalid_request_error"
 
@@ -99,6 +105,12 @@ class TurnNotFound(NanobotError):
 
 class SessionNotFound(NanobotError):
     code, http_status, type = "session_not_found", 404, "invalid_request_error"
+
+
+class UnknownToolCall(InvalidRequest):
+    """A tool's result answers no call that waits for one."""
+
+    code = "unknown_tool_call"
 
 
 # Admission -----------------------------------------------------------------------------------------------------------

@@ -18,18 +18,37 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     detail: Literal["auto", "low", "high"] | None = None
 
 
+class Audio(msgspec.Struct, frozen=True, tag="audio"):
+    """A recording, passed on to a model that listens: `data` is base64, `format` as the client named it (`wav`, `mp3`)."""
+
+    data: str
+    format: str
+
+
+class File(msgspec.Struct, frozen=True, tag="file", omit_defaults=True):
+    """A file as the model sees it: its name and what it says. `file_id`: the upload that it came from."""
+
+    name: str
+    text: str
+    file_id: str | None = None
+
+
 class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
     """What a reasoning model thought aloud. Never part of the answer; never sent back to a provider."""
 
     text: str
 
 
-class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
-    """A model's wish to run a tool. `arguments` is the JSON text exactly as the model wrote it; it may be malformed."""
+class ToolCall(msgspec.Struct, frozen=True, tag="tool_call", omit_defaults=True):
+    """A model's wish to run a tool. `arguments` is the JSON text exactly as the model wrote it; it may be malformed.
+
+    `for_client`: the tool is one that the client brought along; it runs the call and sends the result with its next request.
+    """
 
     id: str
     name: str
     arguments: str
+    for_client: bool = False
 
 
 class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
@@ -40,7 +59,7 @@ class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
     is_error: bool = False
 
 
-Part = Text | Image | Thinking | ToolCall | ToolResult
+Part = Text | Image | Audio | File | Thinking | ToolCall | ToolResult
 Role = Literal["user", "assistant", "tool"]
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "incomplete"]
 """Why the model stopped. `incomplete`: the turn was cancelled while it was speaking."""
@@ -82,6 +101,11 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
     @property
+    def client_calls(self) -> tuple[ToolCall, ...]:
+        """The calls that the client is to run."""
+        return tuple(call for call in self.tool_calls if call.for_client)
+
+    @property
     def tool_results(self) -> tuple[ToolResult, ...]:
         return tuple(part for part in self.parts if isinstance(part, ToolResult))
 
@@ -112,6 +136,7 @@ def joint(before: Message | None) -> str:
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
 _TOKENS_PER_IMAGE = 800
+_AUDIO_BYTES_PER_TOKEN = 2_000
 
 
 def estimate_tokens(message: Message) -> int:
@@ -125,6 +150,10 @@ def estimate_tokens(message: Message) -> int:
             size_bytes += len(part.name) + len(part.arguments.encode())
         elif isinstance(part, ToolResult):
             size_bytes += len(part.content.encode())
+        elif isinstance(part, File):
+            size_bytes += len(part.name.encode()) + len(part.text.encode())
         elif isinstance(part, Image):
             images += 1
+        elif isinstance(part, Audio):
+            size_bytes += _BYTES_PER_TOKEN * (len(part.data) // _AUDIO_BYTES_PER_TOKEN)
     return _TOKENS_PER_MESSAGE + size_bytes // _BYTES_PER_TOKEN + images * _TOKENS_PER_IMAGE

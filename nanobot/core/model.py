@@ -1,14 +1,14 @@
 """Models: who answers. A provider is one implementation of `Model`."""
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
-from nanobot.core.tool import ToolSpec
-from nanobot.core.turn import Sampling
+from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.turn import Labels, OutputFormat, Sampling
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
@@ -16,7 +16,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
     `system`, `tools` and all but the newest of `messages` are byte-stable from turn to turn, so that prefix caches hit.
     `notes` is what changes (the date, hints); a provider writes it at the end of the last user message.
-    `session_hint` is an opaque, stable name of the conversation for cache routing; it says nothing about the key.
+    `session_hint` is an opaque, stable name of the conversation for cache routing; it says nothing about the key. `format` is
+    asked of a model only where it is among its abilities.
     """
 
     system: str
@@ -25,6 +26,13 @@ class ModelRequest(msgspec.Struct, frozen=True):
     notes: str = ""
     sampling: Sampling = Sampling()
     session_hint: str = ""
+    tool_choice: ToolChoice = ToolChoice()
+    format: OutputFormat | None = None
+    labels: Labels = Labels()
+
+
+Ability = Literal["json_object", "json_schema", "images", "audio"]
+"""What not every model can: hold to an output format, see, listen."""
 
 
 class Model(Protocol):
@@ -33,6 +41,7 @@ class Model(Protocol):
     Attributes:
         name: As the catalogue spells it, `provider:model`.
         context_tokens: How many tokens prompt and answer may have together.
+        abilities: What it can besides reading and writing text. An output format that is not among them is asked for in words.
     """
 
     @property
@@ -40,6 +49,9 @@ class Model(Protocol):
 
     @property
     def context_tokens(self) -> int: ...
+
+    @property
+    def abilities(self) -> frozenset[Ability]: ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield zero or more deltas, then exactly one `Message` (role `assistant`, with `stop_reason` and, where known, `usage`).

@@ -1,6 +1,7 @@
 """Tools: what the agent can do besides talking."""
 
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import msgspec
 
@@ -17,11 +18,29 @@ class ToolContext(msgspec.Struct, frozen=True):
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
-    """What a model is told of a tool."""
+    """What a model is told of a tool. `parameters` is a JSON schema as JSON text: most of its readers only pass it on."""
 
     name: str
     description: str
-    parameters: Schema
+    parameters: msgspec.Raw
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the arguments, taken apart."""
+        schema: Schema = msgspec.json.decode(self.parameters)
+        return schema
+
+
+def tool_spec(name: str, description: str, schema: Schema) -> ToolSpec:
+    """Return what a model is told of a tool whose arguments are as `schema` says."""
+    return ToolSpec(name, description, msgspec.Raw(msgspec.json.encode(schema)))
+
+
+class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which of its client's tools a model may call: as it likes (`auto`), none, at least one (`required`), or the one that is named."""
+
+    mode: Literal["auto", "none", "required"] = "auto"
+    name: str | None = None
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -43,7 +62,7 @@ class Tool(msgspec.Struct, frozen=True):
     @property
     def spec(self) -> ToolSpec:
         """What the model is told: the schema of `arguments`, inlined."""
-        return ToolSpec(self.name, self.description, _schema(self.arguments))
+        return tool_spec(self.name, self.description, _schema(self.arguments))
 
 
 def _schema(arguments: type[msgspec.Struct]) -> Schema:

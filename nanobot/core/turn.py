@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.message import Message
+from nanobot.core.tool import ToolChoice, ToolSpec
 
 Origin = Literal["api", "cli"]
 WhenBusy = Literal["queue", "reject", "interrupt", "steer"]
@@ -25,6 +26,26 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
+    verbosity: str | None = None
+
+
+class OutputFormat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the answer's text must be: a JSON object, or an instance of `schema` (JSON text); `name` is what its author calls the schema."""
+
+    kind: Literal["json_object", "json_schema"]
+    name: str = "answer"
+    schema: msgspec.Raw | None = None
+    strict: bool = False
+    description: str | None = None
+
+
+class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the client wants to find again: shown with the turn, passed on to providers that keep such things."""
+
+    metadata: dict[str, str] = {}
+    user: str | None = None
+    safety_identifier: str | None = None
 
 
 class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,6 +53,8 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `input` are the new messages. `model` is a name of the catalogue (None: the default). `instructions` stand below the
     server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the turn has ended.
+    `tools` are the client's own: a call of one ends the turn, and its result is the input of another. `format` is what the answer must be.
+    `after`: the turn that this one follows; the transcript is rewound to its end where others have spoken since.
     """
 
     id: str
@@ -43,6 +66,11 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     instructions: str = ""
     sampling: Sampling = Sampling()
     trace: bool = True
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    format: OutputFormat | None = None
+    labels: Labels = Labels()
+    after: str | None = None
 
 
 class Identity(msgspec.Struct, frozen=True):

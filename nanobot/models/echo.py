@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, Usage, estimate_tokens
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import Ability, ModelRequest
 
 
 class EchoModel:
@@ -12,6 +12,7 @@ class EchoModel:
 
     name = "echo"
     context_tokens = 128_000
+    abilities: frozenset[Ability] = frozenset()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         asked = next((message.text for message in reversed(request.messages) if message.role == "user"), "")

@@ -17,7 +17,7 @@ from nanobot.core.errors import ModelBadAnswer, ModelError, ModelUnavailable, Mo
 from nanobot.core.event import Delta
 from nanobot.core.ids import new_id
 from nanobot.core.message import Message, ToolCall, Usage, user
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Sampling
 from nanobot.models import routing
@@ -32,6 +32,7 @@ CONTEXT_TOKENS = 8_192
 DEFAULT_ANSWER_TOKENS = 1_024
 _TEMPERATURE = 0.2
 _MAX_ROUTINGS = 2
+_ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema"})
 _EXTRA = {"cache_prompt": True}
 
 
@@ -93,6 +94,10 @@ class LocalModel:
     @property
     def context_tokens(self) -> int:
         return self._context_tokens
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return _ABILITIES
 
     @property
     def pid(self) -> int | None:

@@ -4,13 +4,13 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
 from itertools import groupby
-from typing import Literal
+from typing import Literal, get_args
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError, ModelBadAnswer
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import Ability, ModelRequest
 from nanobot.models.sse import MAX_EVENT_BYTES, EventSplitter, EventTooLarge
 from nanobot.models.wire_answer import Answer
 from nanobot.models.wire_errors import Failed, Source, refusal, retry_after_s
@@ -19,6 +19,7 @@ from nanobot.models.wire_request import FIELDS_OF_THE_REQUEST, encode
 
 __all__ = ["OpenAIChat", "Timeouts"]
 
+EVERYTHING: frozenset[Ability] = frozenset(get_args(Ability))
 _OPENAI_HOST = "api.openai.com"
 _CHECK_HOLDS_S = 30.0
 _ERROR_BODY_S = 5.0
@@ -54,6 +55,7 @@ class OpenAIChat:
         max_retries: int = 2,
         socket_path: str | None = None,
         extra_body: Mapping[str, object] | None = None,
+        abilities: frozenset[Ability] = EVERYTHING,
     ) -> None:
         address = Address(base_url)
         if api_key and not api_key.isprintable():
@@ -62,6 +64,7 @@ class OpenAIChat:
             raise ConfigError(f"extra_body of {name}: {', '.join(sorted(taken))} cannot be set there")
         self._name = name
         self._context_tokens = context_tokens
+        self._abilities = abilities
         self._clock = clock
         self._random = random
         self._timeouts = timeouts
@@ -81,6 +84,10 @@ class OpenAIChat:
     @property
     def context_tokens(self) -> int:
         return self._context_tokens
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return self._abilities
 
     async def warm(self) -> None:
         """Load what the first request needs, off the event loop; without it the first request does so.

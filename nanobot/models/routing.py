@@ -100,7 +100,7 @@ def grammar(tools: tuple[ToolSpec, ...]) -> str:
     words = '"none" | "recall " ("last" | "first" | "all")'
     if not tools:
         return rules.text(words)
-    calls = " | ".join(f"{literal(tool.name + ' ')} {rules.value(_as_object(tool.parameters))}" for tool in tools)
+    calls = " | ".join(f"{literal(tool.name + ' ')} {rules.value(_as_object(tool.schema))}" for tool in tools)
     call = rules.add(calls, "call")
     return rules.text(f'{words} | {call} ("\\n" {call}){{0,{MAX_CALLS - 1}}}')
 
@@ -121,7 +121,7 @@ def read(answer: str, tools: tuple[ToolSpec, ...]) -> Route:
 
 
 def _described(tool: ToolSpec) -> str:
-    properties = _properties(tool.parameters)
+    properties = _properties(tool.schema)
     arguments = ", ".join(f"{name}: {_kind(schema)}" for name, schema in properties.items())
     remarks = [f"{name}: {text}" for name, schema in properties.items() if isinstance(text := schema.get("description"), str)]
     return " ".join([f"{tool.name}({arguments}):", tool.description, *remarks])

@@ -21,7 +21,7 @@ import msgspec
 from nanobot.core.errors import ModelOverloaded
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.store import Answer
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import WhenBusy
@@ -142,6 +142,7 @@ class Diligent:
 
     name = "diligent"
     context_tokens = 32_000
+    abilities: frozenset[Ability] = frozenset()
 
     def __init__(self, *, uses_tools: bool, gate: asyncio.Event) -> None:
         self.asked = asyncio.Event()

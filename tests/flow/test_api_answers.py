@@ -9,7 +9,7 @@ import pytest
 from nanobot.core.errors import ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, StopReason, Text, Thinking, Usage
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import Ability, ModelRequest
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import Door, Exchange
 from tests.house import OpenHouse
@@ -22,6 +22,7 @@ class Thinker:
 
     name = "thinker"
     context_tokens = 128_000
+    abilities: frozenset[Ability] = frozenset()
 
     def __init__(self, *answers: tuple[str, str]) -> None:
         self._answers = list(answers)

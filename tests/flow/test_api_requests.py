@@ -203,10 +203,10 @@ async def test_a_preset_is_a_model_of_its_own(open_house: OpenHouse) -> None:
         ([{"role": "user"}], "messages[0].content"),
         ([{"role": "user", "content": None}], "messages[0].content"),
         ([{"role": "user", "content": []}], "messages[0].content"),
-        ([{"content": "x"}], "messages[0]"),
+        ([{"content": "x"}], "messages[0].role"),
         ([{"role": "wizard", "content": "x"}], "messages[0].role"),
         ([{"role": "user", "content": [{"type": "text"}]}], "messages[0].content[0].text"),
-        ([{"role": "user", "content": [{"text": "x"}]}], "messages[0].content[0]"),
+        ([{"role": "user", "content": [{"text": "x"}]}], "messages[0].content[0].type"),
         ([{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "video", "video": "x"}]}], "messages[0].content[1].type"),
         ([{"role": "user", "content": [{"type": "image_url"}]}], "messages[0].content[0].image_url"),
         (
@@ -219,7 +219,7 @@ async def test_a_preset_is_a_model_of_its_own(open_house: OpenHouse) -> None:
         ),
         (
             [{"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]}, {"role": "user", "content": "x"}],
-            "messages[0].tool_calls[0]",
+            "messages[0].tool_calls[0].function",
         ),
     ],
 )

@@ -175,7 +175,7 @@ def test_a_tools_traits_are_those_of_its_value_and_an_unknown_one_is_harmless() 
 
 
 def test_the_schema_shown_to_the_model_is_flat_and_whole() -> None:
-    assert ADD.spec.parameters == {
+    assert ADD.spec.schema == {
         "type": "object",
         "properties": {"a": {"type": "integer", "minimum": 0}, "b": {"type": "integer", "default": 1}},
         "required": ["a"],

@@ -12,7 +12,7 @@ from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.store import History
-from nanobot.core.tool import ToolSpec
+from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling, Turn
 from nanobot.models.wire_request import encode
 from nanobot.testing import FakeClock
@@ -201,7 +201,7 @@ def test_a_longer_answer_leaves_less_room_for_history_but_never_less_than_a_quar
     asked = [history_budget(8_000, 8_000, turn(sampling=Sampling(max_output_tokens=limit)), 100) for limit in (100, 3_000, 4_000, 10**9)]
     assert asked == sorted(asked, reverse=True)
     long_prompt = turn(instructions="x" * 100_000)
-    assert history_budget(8_000, 8_000, long_prompt, tools_size((ToolSpec("t", "d" * 100_000, {}),))) == 2_000
+    assert history_budget(8_000, 8_000, long_prompt, tools_size((tool_spec("t", "d" * 100_000, {}),))) == 2_000
 
 
 def test_a_question_larger_than_the_budget_is_refused() -> None:

@@ -18,7 +18,7 @@ from nanobot.core.errors import ConfigError, ContextOverflow, ModelUnavailable, 
 from nanobot.core.event import TextDelta
 from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
-from nanobot.core.tool import Schema, ToolSpec
+from nanobot.core.tool import Schema, ToolSpec, tool_spec
 from nanobot.core.turn import Sampling
 from nanobot.models.local import LocalModel
 from nanobot.models.weights_fetch import fetch
@@ -37,7 +37,7 @@ PARAMETERS: Schema = {
     },
     "required": ["name", "kind", "tags", "where", "extra"],
 }
-TOOL = ToolSpec("register", "Register a thing.", PARAMETERS)
+TOOL = tool_spec("register", "Register a thing.", PARAMETERS)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import msgspec
 
 from nanobot.core.message import Image, Message, Text, Thinking, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
-from nanobot.core.tool import ToolSpec
+from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling
 from nanobot.models.wire_request import encode
 
-CLOCK = ToolSpec("current_time", "Tell the time.", {"type": "object", "properties": {"zone": {"type": "string"}}})
+CLOCK = tool_spec("current_time", "Tell the time.", {"type": "object", "properties": {"zone": {"type": "string"}}})
 CALLED = Message("assistant", (Thinking("hm"), Text("Let me see."), ToolCall("c1", "current_time", '{"zone": "UTC"}')), "tool_calls")
 TOLD = Message("tool", (ToolResult("c1", "12:00"),))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
-from nanobot.core.tool import Schema, ToolSpec
+from nanobot.core.tool import Schema, ToolSpec, tool_spec
 from nanobot.models import routing
 from nanobot.models.gbnf import Rules
 from nanobot.models.routing import Route, Wish
@@ -13,11 +13,11 @@ ZONE: Schema = {
     "properties": {"timezone": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}},
     "required": [],
 }
-TIME = ToolSpec("current_time", "Tell the time.", ZONE)
-SUM = ToolSpec(
+TIME = tool_spec("current_time", "Tell the time.", ZONE)
+SUM = tool_spec(
     "calculate", "Work it out.", {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}
 )
-MAIL = ToolSpec(
+MAIL = tool_spec(
     "send_mail",
     "Send a mail.",
     {
@@ -132,7 +132,7 @@ def test_the_grammar_spells_out_the_arguments() -> None:
 
 def test_an_argument_that_may_be_null_must_be_decided_and_one_that_may_be_missing_may_be_left_out() -> None:
     rules = Rules()
-    rules.value(MAIL.parameters)
+    rules.value(MAIL.schema)
     text = rules.text("x")
     assert r'"{" "\"to\":" string ("," "\"urgent\":" boolean)? ("," "\"copies\":" integer)? "}"' in text
     assert r'"{" "\"timezone\":" r3 "}"' in routing.grammar((TIME,))

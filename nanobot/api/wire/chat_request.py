@@ -1,17 +1,15 @@
-"""OpenAI's chat completions on the wire: the request taken apart, the answer put together.
+"""The request of OpenAI's chat completions, taken apart.
 
 Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways add their own.
 """
 
-import json
 import re
-from typing import Any
 
 import msgspec
 
-from nanobot.core.errors import InvalidJson, InvalidRequest
-from nanobot.core.message import Image, Message, Part, Text, Thinking, ToolCall, ToolResult, Usage, reply_text
-from nanobot.core.store import Answer
+from nanobot.api.wire.decoding import decode
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.message import Image, Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.turn import Sampling
 
 # The request ------------------------------------------------------------------------------------------------------------
@@ -54,7 +52,9 @@ class _ResponseFormat(msgspec.Struct):
     type: str
 
 
-class _Request(msgspec.Struct):
+class ChatBody(msgspec.Struct):
+    """The body of `POST /v1/chat/completions`. Fields that it does not have are ignored."""
+
     model: str | None = None
     messages: list[_Message] | None = None
     stream: bool | None = None
@@ -92,8 +92,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     trace: bool
 
 
-_decode = msgspec.json.Decoder(_Request).decode
-_WHERE = re.compile(r" - at `\$\.?(.*)`$")
+_decoder = msgspec.json.Decoder(ChatBody)
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
@@ -104,7 +103,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "seed": (-(2**63), 2**63 - 1),
 }
 _MOST_STOPS = 16
-_MOST_SHOWN = 40
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 
 
@@ -115,7 +113,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         InvalidJson: not JSON, or not an object.
         InvalidRequest: a field is missing, of the wrong type, out of range or not supported; `param` names it.
     """
-    request = _decode_body(body)
+    request = decode(body, _decoder)
     if not request.model:
         raise InvalidRequest("you must provide a model parameter", param="model")
     if request.messages is None:
@@ -136,40 +134,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     )
 
 
-def _decode_body(body: bytes) -> _Request:
-    try:
-        return _decode(body)
-    except msgspec.ValidationError as error:
-        where = _WHERE.search(str(error))
-        if where is None or not where[1]:
-            raise InvalidJson("Invalid JSON body") from error
-        path = where[1]
-        raise InvalidRequest(f"{path} is {_shown(body, path)}: {_plain(str(error)[: where.start()])}", param=path) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidJson("Invalid JSON body") from error
-    except RecursionError as error:
-        raise InvalidJson("Invalid JSON body: nested too deeply") from error
-
-
-def _shown(body: bytes, path: str) -> str:
-    """Return the value at `path` as JSON, cut to 40 characters."""
-    try:
-        value = json.loads(body)  # of any size: msgspec has no whole numbers beyond 64 bits
-        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-            value = value[int(index)] if index else value[name]
-    except (LookupError, TypeError, ValueError, RecursionError):
-        return "not there"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
-
-
-def _plain(text: str) -> str:
-    """Return msgspec's words for a reader who thinks in JSON."""
-    text = text.replace("`", "").replace(" | null", "").replace("int", "integer").replace("float", "number").replace("str", "string")
-    return text[:1].lower() + text[1:]
-
-
-def _refuse_unsupported(request: _Request) -> None:
+def _refuse_unsupported(request: ChatBody) -> None:
     if request.n is not None and request.n != 1:
         raise InvalidRequest(f"n is {request.n}: only 1 is supported", param="n")
     if request.logprobs or request.top_logprobs:
@@ -189,7 +154,7 @@ def _is_given(raw: msgspec.Raw) -> bool:
     return bytes(raw) not in (b"", b"null")
 
 
-def _sampling(request: _Request) -> Sampling:
+def _sampling(request: ChatBody) -> Sampling:
     for field, (low, high) in _RANGES.items():
         value = getattr(request, field)
         if value is not None and not low <= value <= high:
@@ -283,103 +248,3 @@ def _image(image: _ImageUrl, path: str) -> Image:
     if image.detail not in (None, "auto", "low", "high"):
         raise InvalidRequest(f"{path}.detail is {image.detail!r}: it must be auto, low or high", param=f"{path}.detail")
     return Image(image.url, image.detail)  # type: ignore[arg-type]
-
-
-# The answer ------------------------------------------------------------------------------------------------------------------
-
-
-class _PromptDetails(msgspec.Struct, frozen=True):
-    cached_tokens: int
-    audio_tokens: int = 0
-
-
-class _CompletionDetails(msgspec.Struct, frozen=True):
-    reasoning_tokens: int
-    audio_tokens: int = 0
-    accepted_prediction_tokens: int = 0
-    rejected_prediction_tokens: int = 0
-
-
-class WireUsage(msgspec.Struct, frozen=True):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: _PromptDetails
-    completion_tokens_details: _CompletionDetails
-
-
-class _ReplyMessage(msgspec.Struct, frozen=True, kw_only=True):
-    role: str = "assistant"
-    content: str | None
-    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
-    refusal: None = None
-    annotations: tuple[()] = ()
-
-
-class _Choice(msgspec.Struct, frozen=True, kw_only=True):
-    index: int = 0
-    message: _ReplyMessage
-    logprobs: None = None
-    finish_reason: str
-
-
-class Completion(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    object: str = "chat.completion"
-    created: int
-    model: str
-    choices: tuple[_Choice, ...]
-    usage: WireUsage
-    system_fingerprint: None = None
-    service_tier: str = "default"
-
-
-class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    object: str = "model"
-    created: int
-    owned_by: str = "nanobot"
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A list as OpenAI shapes it."""
-
-    object: str = "list"
-    data: tuple[Any, ...]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-def wire_usage(usage: Usage) -> WireUsage:
-    """Return the usage as OpenAI shapes it."""
-    return WireUsage(
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.prompt_tokens + usage.completion_tokens,
-        _PromptDetails(usage.cached_tokens),
-        _CompletionDetails(usage.reasoning_tokens),
-    )
-
-
-def finish_reason(messages: tuple[Message, ...]) -> str:
-    """Return why the last message of a turn ended, in OpenAI's words."""
-    reason = messages[-1].stop_reason if messages else None
-    return reason if reason in ("stop", "length", "content_filter") else "stop"
-
-
-def completion_id(turn_id: str) -> str:
-    """Return the id under which OpenAI's clients know the turn."""
-    return "chatcmpl-" + turn_id.removeprefix("turn_")
-
-
-def completion(answer: Answer, *, model: str, created: float) -> bytes:
-    """Return the body that answers a request which did not ask for a stream."""
-    thoughts = "".join(part.text for message in answer.messages for part in message.parts if isinstance(part, Thinking))
-    message = _ReplyMessage(content=reply_text(answer.messages), reasoning_content=thoughts or msgspec.UNSET)
-    choice = _Choice(message=message, finish_reason=finish_reason(answer.messages))
-    usage = wire_usage(answer.end.usage)
-    return encode(Completion(id=completion_id(answer.turn_id), created=int(created), model=model, choices=(choice,), usage=usage))
-
-
-encode = msgspec.json.Encoder().encode

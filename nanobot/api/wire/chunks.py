@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.api.errors import error_body
-from nanobot.api.wire import completion_id, encode, finish_reason, wire_usage
+from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_usage
+from nanobot.api.wire.lists import encode
 from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, line, units
 from nanobot.core.message import Message, joint
 

@@ -1,0 +1,66 @@
+"""GET /v1/models: the names that a request's `model` may have."""
+
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api.guard import answer
+from nanobot.api.operations import Operation
+from nanobot.api.wire.lists import ModelCard, Page, encode
+from nanobot.core.errors import ModelNotFound
+
+AGENT = "nanobot"
+"""The agent on its default model."""
+
+
+def no_model(name: str) -> ModelNotFound:
+    """Return the error for a model that is not offered, as OpenAI words it."""
+    return ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
+
+
+class Models:
+    """GET /v1/models: `nanobot` and the configured presets."""
+
+    def __init__(self, cards: tuple[ModelCard, ...]) -> None:
+        self._body = encode(Page(data=cards, first_id=cards[0].id, last_id=cards[-1].id, has_more=False))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, 200, self._body)
+
+
+class OneModel:
+    """GET /v1/models/{model_id}"""
+
+    def __init__(self, cards: tuple[ModelCard, ...]) -> None:
+        self._cards = {card.id: card for card in cards}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path_params"]["model_id"]
+        card = self._cards.get(name)
+        if card is None:
+            raise no_model(name)
+        await answer(send, 200, encode(card))
+
+
+def operations(presets: tuple[str, ...], started: float) -> tuple[Operation, ...]:
+    """Return what is offered here; `started` stands in as the time when the models were made."""
+    cards = tuple(ModelCard(id=name, created=int(started)) for name in (AGENT, *presets))
+    return (
+        Operation(
+            method="GET",
+            path="/v1/models",
+            run=Models(cards),
+            summary="List the models",
+            tag="Models",
+            right="chat",
+            answers={200: Page[ModelCard]},
+        ),
+        Operation(
+            method="GET",
+            path="/v1/models/{model_id:path}",
+            run=OneModel(cards),
+            summary="One model",
+            tag="Models",
+            right="chat",
+            answers={200: ModelCard},
+            errors=(ModelNotFound,),
+        ),
+    )

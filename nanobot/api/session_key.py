@@ -1,0 +1,50 @@
+"""Which conversation a request is about: a header, or the default of the API key that it came with."""
+
+from collections.abc import Mapping, Sequence
+
+from nanobot.api.caller import Caller, hold_to_patterns
+from nanobot.api.operations import Parameter
+from nanobot.core.errors import InvalidRequest, MissingSessionKey
+from nanobot.core.session import parse_key
+
+HEADER = "x-session-key"
+SESSION_KEY = Parameter(HEADER, "header", "names the conversation; not needed where the API key has one of its own")
+
+
+class KeyReader:
+    """Finds the session key in the headers, in the order in which they are accepted."""
+
+    def __init__(self, further_headers: Sequence[str] = ()) -> None:
+        self._names = (HEADER.encode(), *(name.lower().encode() for name in further_headers))
+
+    def find(self, headers: Mapping[bytes, bytes], caller: Caller) -> str | None:
+        """Return the session key that the request names, or else its API key; None where neither does.
+
+        Raises:
+            BadSessionKey, InvalidRequest: it is none.
+            SessionNotFound: it is not the caller's to know of.
+        """
+        for name in self._names:
+            raw = headers.get(name)
+            if raw is None:
+                continue
+            try:
+                key = parse_key(raw.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise InvalidRequest(f"header {name.decode()} is not UTF-8", param=name.decode()) from error
+            if key:
+                hold_to_patterns(caller, key)
+                return key
+        return caller.session_key
+
+    def read(self, headers: Mapping[bytes, bytes], caller: Caller) -> str:
+        """Return the session key.
+
+        Raises:
+            MissingSessionKey: there is none.
+            BadSessionKey, InvalidRequest, SessionNotFound: as `find`.
+        """
+        key = self.find(headers, caller)
+        if key is None:
+            raise MissingSessionKey(f"Missing required header: {HEADER}", param=HEADER)
+        return key

@@ -1,0 +1,84 @@
+"""The answer of OpenAI's chat completions, put together."""
+
+import msgspec
+
+from nanobot.api.wire.lists import encode
+from nanobot.core.message import Message, Thinking, Usage, reply_text
+from nanobot.core.store import Answer
+
+
+class _PromptDetails(msgspec.Struct, frozen=True):
+    cached_tokens: int
+    audio_tokens: int = 0
+
+
+class _CompletionDetails(msgspec.Struct, frozen=True):
+    reasoning_tokens: int
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class WireUsage(msgspec.Struct, frozen=True):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: _PromptDetails
+    completion_tokens_details: _CompletionDetails
+
+
+class _ReplyMessage(msgspec.Struct, frozen=True, kw_only=True):
+    role: str = "assistant"
+    content: str | None
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    refusal: None = None
+    annotations: tuple[()] = ()
+
+
+class _Choice(msgspec.Struct, frozen=True, kw_only=True):
+    index: int = 0
+    message: _ReplyMessage
+    logprobs: None = None
+    finish_reason: str
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    object: str = "chat.completion"
+    created: int
+    model: str
+    choices: tuple[_Choice, ...]
+    usage: WireUsage
+    system_fingerprint: None = None
+    service_tier: str = "default"
+
+
+def wire_usage(usage: Usage) -> WireUsage:
+    """Return the usage as OpenAI shapes it."""
+    return WireUsage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.prompt_tokens + usage.completion_tokens,
+        _PromptDetails(usage.cached_tokens),
+        _CompletionDetails(usage.reasoning_tokens),
+    )
+
+
+def finish_reason(messages: tuple[Message, ...]) -> str:
+    """Return why the last message of a turn ended, in OpenAI's words."""
+    reason = messages[-1].stop_reason if messages else None
+    return reason if reason in ("stop", "length", "content_filter") else "stop"
+
+
+def completion_id(turn_id: str) -> str:
+    """Return the id under which OpenAI's clients know the turn."""
+    return "chatcmpl-" + turn_id.removeprefix("turn_")
+
+
+def completion(answer: Answer, *, model: str, created: float) -> bytes:
+    """Return the body that answers a request which did not ask for a stream."""
+    thoughts = "".join(part.text for message in answer.messages for part in message.parts if isinstance(part, Thinking))
+    message = _ReplyMessage(content=reply_text(answer.messages), reasoning_content=thoughts or msgspec.UNSET)
+    choice = _Choice(message=message, finish_reason=finish_reason(answer.messages))
+    usage = wire_usage(answer.end.usage)
+    return encode(Completion(id=completion_id(answer.turn_id), created=int(created), model=model, choices=(choice,), usage=usage))
