@@ -8,17 +8,23 @@ import msgspec
 
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.context import prompt
-from nanobot.context.build import build, history_budget, tools_size, with_added
+from nanobot.context.build import build, history_budget, offered, tools_size, with_added
+from nanobot.context.output import Unfit, fitting, in_words, mend_in_words
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ContextOverflow, ModelBadAnswer, NanobotError
-from nanobot.core.event import Delta, Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult, Usage
+from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, NanobotError
+from nanobot.core.event import Delta, Fact, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model
 from nanobot.core.store import History
 from nanobot.core.turn import Turn
 
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
 """Commits facts; returns user messages that joined the turn meanwhile (see `core.store.Store.append`)."""
+
+
+def _nothing(delta: Delta) -> None:
+    """Show nobody."""
+
 
 OUTCOME_UNKNOWN = "Error: this call was cut off while it was running; its outcome is unknown. Check before you repeat it."
 
@@ -32,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True):
     max_continuations: int = 2
     max_malformed_steps: int = 3
     max_overflows: int = 2
+    max_repairs: int = 1
 
 
 class Agent:
@@ -89,15 +96,24 @@ class _Work:
         self._made = made
         self._usage = sum((message.usage or Usage() for message in made), Usage())
         self._steps = sum(1 for message in made if message.role == "assistant")
-        self._call_ids = {call.id for message in made for call in message.tool_calls}
+        said = (*history.messages, *made) if turn.tools else made  # a client tells its calls apart by their ids, in all of the conversation
+        self._call_ids = {call.id for message in said for call in message.tool_calls}
+        self._offered = offered(turn, agent._toolset.specs)
+        self._clients = frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
         self._malformed_steps = 0
         self._continuations = 0
 
     async def run(self) -> None:
         await self._settle_lost_calls()
+        if self._waits_for_client():
+            await self._emit((TurnEnded("done", self._usage),))
+            return
         while True:
             message = await self._ask()
             self._steps += 1
+            if message.client_calls:
+                await self._hand_over(message)
+                return
             if message.tool_calls and self._may_call():
                 await self._add(message, *(ToolStarted(call) for call in message.tool_calls))
                 await self._run_calls(message.tool_calls)
@@ -106,6 +122,22 @@ class _Work:
                 await self._add(message)
             elif not await self._add(message, TurnEnded("done", self._usage)):
                 return
+
+    def _waits_for_client(self) -> bool:
+        """Whether all that was left to do before a restart was to hand over the client's calls."""
+        last = next((message for message in reversed(self._made) if message.role == "assistant"), None)
+        return last is not None and bool(last.client_calls)
+
+    async def _hand_over(self, message: Message) -> None:
+        """End the turn with calls that the client is to run, once the server's own of the same step have their results."""
+        end = TurnEnded("done", self._usage)
+        own = tuple(call for call in message.tool_calls if not call.for_client)
+        if not own:
+            await self._emit((MessageAdded(message), end))
+            return
+        await self._add(message, *(ToolStarted(call) for call in own))
+        await self._run_calls(own)
+        await self._emit((end,))
 
     def _may_call(self) -> bool:
         return self._steps <= self._limits.max_steps and self._malformed_steps < self._limits.max_malformed_steps
@@ -124,13 +156,22 @@ class _Work:
     # Asking ---------------------------------------------------------------------------------------------------------------
 
     async def _ask(self) -> Message:
-        """Return the model's next message; an empty one is asked for again, a window that is too small shows less."""
+        """Return the model's next message; an empty one is asked for again, as is one without the form that it must have; a window
+        that is too small shows less.
+        """
         empty = 0
         overflows = 0
+        repairs = 0
+        nudge = draft = ""
         thoughts: tuple[Part, ...] = ()
         while True:
+            is_held = self._must_call or self._says_form  # what may have to be asked for again is not shown before it is right
             try:
-                message = await self._ask_once(prompt.ANSWER_WAS_EMPTY if empty else "")
+                message = await self._ask_once(nudge, draft, show=_nothing if is_held else self._show)
+            except ModelLacksAbility:
+                if not self._says_form:
+                    raise
+                continue
             except ContextOverflow:
                 overflows += 1
                 if overflows > self._limits.max_overflows:
@@ -140,11 +181,58 @@ class _Work:
             if message.usage is not None:
                 self._usage += message.usage
             if message.text or message.tool_calls or self._is_meant_empty(message):
+                if is_held:
+                    try:
+                        message = self._in_form(message)
+                    except Unfit as problem:
+                        repairs += 1
+                        if repairs > self._limits.max_repairs:
+                            raise ModelBadAnswer(
+                                f"{self._model.name} did not answer as it was asked, {repairs} times: {problem}"
+                            ) from problem
+                        nudge, draft = prompt.NO_CALL if self._must_call else mend_in_words(problem), message.text
+                        continue
+                    self._show_all(message)
                 return msgspec.structs.replace(message, parts=thoughts + message.parts) if thoughts else message
-            thoughts += message.parts  # followers have seen them: they belong to the turn's line
+            thoughts += () if is_held else message.parts  # followers have seen them: they belong to the turn's line
+            nudge, draft = prompt.ANSWER_WAS_EMPTY, ""
             empty += 1
             if empty > self._limits.max_empty:
                 raise ModelBadAnswer(f"{self._model.name} answered nothing, {empty} times")
+
+    @property
+    def _must_call(self) -> bool:
+        """Whether the client insists on a call of its tools."""
+        return self._turn.tool_choice.mode == "required" and bool(self._turn.tools)
+
+    @property
+    def _says_form(self) -> bool:
+        """Whether the model must be told in words what its answer is to look like, and what it answers be checked."""
+        wanted = self._turn.format
+        return wanted is not None and wanted.kind not in self._model.abilities
+
+    def _in_form(self, message: Message) -> Message:
+        """Return the message as it was asked for.
+
+        Raises:
+            Unfit
+        """
+        if message.tool_calls or message.stop_reason == "length":
+            return message
+        if self._must_call:
+            raise Unfit("it calls no tool")
+        if self._turn.format is None:
+            return message
+        said = fitting(message.text, self._turn.format)
+        kept = tuple(part for part in message.parts if not isinstance(part, Text))
+        return msgspec.structs.replace(message, parts=(*kept, Text(said)))
+
+    def _show_all(self, message: Message) -> None:
+        for part in message.parts:
+            if isinstance(part, Text):
+                self._show(TextDelta(part.text))
+            elif isinstance(part, Thinking):
+                self._show(ThinkingDelta(part.text))
 
     def _is_meant_empty(self, message: Message) -> bool:
         """Whether asking again would bring nothing: the provider withheld the answer, or the asker's own limit was used up by thinking."""
@@ -152,7 +240,7 @@ class _Work:
             return self._turn.sampling.max_output_tokens is not None
         return message.stop_reason == "content_filter"
 
-    async def _ask_once(self, nudge: str) -> Message:
+    async def _ask_once(self, nudge: str, draft: str, show: Callable[[Delta], None]) -> Message:
         may_call = self._steps < self._limits.max_steps and self._malformed_steps < self._limits.max_malformed_steps
         last = self._history.messages[-1] if self._history.messages else None
         if not nudge and last is not None and last.role == "assistant" and last.stop_reason == "length":
@@ -160,18 +248,20 @@ class _Work:
         request = build(
             self._turn,
             self._history,
-            tools=self._toolset.specs if may_call else (),
+            tools=self._offered if may_call else (),
             budget_tokens=self._budget_tokens,
             now=self._clock.now(),
             hint="" if may_call else prompt.LAST_STEP,
             nudge=nudge,
+            draft=draft,
+            form=in_words(self._turn.format) if self._turn.format is not None and self._says_form else "",
         )
         stream = self._model.stream(request)
         try:
             async for item in stream:
                 if isinstance(item, Message):
                     return self._own(item, may_call)
-                self._show(item)
+                show(item)
         finally:
             await stream.aclose()
         raise ModelBadAnswer(f"{self._model.name} ended without a message")
@@ -179,11 +269,14 @@ class _Work:
     def _own(self, message: Message, may_call: bool) -> Message:
         """Give each call an id that is its own in this turn (some providers count from 0 in each message); drop calls nobody asked for."""
         parts = []
+        is_alone = self._turn.sampling.parallel_tool_calls is False
+        has_call = False
         for part in message.parts:
             if isinstance(part, ToolCall):
-                if not may_call:
+                if not may_call or (is_alone and has_call):
                     continue
-                part = ToolCall(self._own_id(part.id), part.name, part.arguments)
+                has_call = True
+                part = ToolCall(self._own_id(part.id), part.name, part.arguments, part.name in self._clients)
             parts.append(part)
         kept = tuple(part for part in parts if not isinstance(part, Text) or part.text)
         return msgspec.structs.replace(message, parts=kept, model=message.model or self._model.name)
@@ -198,7 +291,7 @@ class _Work:
     async def _settle_lost_calls(self) -> None:
         """After a restart: run again what may be repeated, say of the rest that nobody knows."""
         answered = {result.call_id for message in self._made for result in message.tool_results}
-        lost = [call for message in self._made for call in message.tool_calls if call.id not in answered]
+        lost = [call for message in self._made for call in message.tool_calls if call.id not in answered and not call.for_client]
         for call in lost:
             if self._toolset.is_repeatable(call):
                 await self._run_call(call)

@@ -118,6 +118,10 @@ class ChatCompletions:
             instructions=request.instructions,
             sampling=request.sampling,
             trace=request.trace,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            format=request.format,
+            labels=request.labels,
         )
 
     async def _answer(self, admission: Admission, request: ChatRequest, receive: Receive, send: Send, now: float) -> None:

@@ -4,13 +4,28 @@ import hashlib
 
 from nanobot.context import prompt
 from nanobot.context.history import ends_of, fit, repair
-from nanobot.core.message import Message, user
+from nanobot.core.message import Message, Text, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.store import History
-from nanobot.core.tool import ToolSpec
+from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Turn
 
 _TOKENS_PER_TOOL = 20
+ANY = ToolChoice()
+
+
+def offered(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+    """Return the tools that the model may call in this turn: the server's `own` and the client's, whose names win.
+
+    Where the client insists on a call of one of its tools, nothing else is offered.
+    """
+    choice = turn.tool_choice
+    if not turn.tools or choice.mode == "none":
+        return own
+    if choice.mode == "required":
+        return turn.tools
+    taken = {tool.name for tool in turn.tools}
+    return (*(tool for tool in own if tool.name not in taken), *turn.tools)
 
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
@@ -21,17 +36,28 @@ def tools_size(tools: tuple[ToolSpec, ...]) -> int:
 def history_budget(context_tokens: int, window_tokens: int, turn: Turn, tools_tokens: int) -> int:
     """Return how many tokens of history may be shown: what the window leaves after prompt, tools and room for the answer."""
     window = min(context_tokens, window_tokens)
+    tools_tokens += tools_size(turn.tools)
     answer = turn.sampling.max_output_tokens or window // 4
     fixed = len(prompt.system(turn.instructions).encode()) // 3 + tools_tokens
     return max(window // 4, window - min(answer, window // 2) - fixed)
 
 
 def build(
-    turn: Turn, history: History, *, tools: tuple[ToolSpec, ...], budget_tokens: int, now: float, hint: str = "", nudge: str = ""
+    turn: Turn,
+    history: History,
+    *,
+    tools: tuple[ToolSpec, ...],
+    budget_tokens: int,
+    now: float,
+    hint: str = "",
+    nudge: str = "",
+    draft: str = "",
+    form: str = "",
 ) -> ModelRequest:
     """Return the request that shows the newest of `history` and asks for the next message.
 
-    `hint` goes to what changes at the end; `nudge` is a last word of ours to the model that no transcript keeps.
+    `hint` goes to what changes at the end; `nudge` is a last word of ours to the model that no transcript keeps, about the `draft` that it
+    wrote, if any. `form` says in words what the answer must look like.
 
     Raises:
         ContextOverflow: the newest message alone is over `budget_tokens`.
@@ -39,13 +65,21 @@ def build(
     shown = repair(fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends))
     is_first = not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
     return ModelRequest(
-        system=prompt.system(turn.instructions),
-        messages=(*shown, user(nudge)) if nudge else shown,
+        system=prompt.system("\n\n".join(filter(None, (turn.instructions, form)))) if form else prompt.system(turn.instructions),
+        messages=_nudged(shown, draft, nudge) if nudge else shown,
         tools=tools,
         notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,
         session_hint=hashlib.blake2b(turn.session_key.encode(), digest_size=12).hexdigest(),
+        tool_choice=turn.tool_choice if turn.tools else ANY,
+        format=turn.format,
+        labels=turn.labels,
     )
+
+
+def _nudged(shown: tuple[Message, ...], draft: str, nudge: str) -> tuple[Message, ...]:
+    drafted = (Message("assistant", (Text(draft),), "stop"),) if draft else ()
+    return (*shown, *drafted, user(nudge))
 
 
 def with_added(history: History, messages: tuple[Message, ...]) -> History:

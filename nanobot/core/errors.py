@@ -193,6 +193,12 @@ class ModelRejectedRequest(ModelError):
     code, http_status, type = "model_rejected_request", 400, "invalid_request_error"
 
 
+class ModelLacksAbility(ModelError):
+    """The provider turned out to lack an ability; the model does not claim it any more and may be asked again without."""
+
+    code, http_status, type = "model_lacks_ability", 400, "invalid_request_error"
+
+
 class ContextOverflow(ModelError):
     """What must be shown to the model does not fit its window."""
 

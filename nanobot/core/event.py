@@ -80,7 +80,7 @@ def line(messages: tuple[Message, ...]) -> tuple[Event, ...]:
         if message.role == "assistant":
             events.extend(_deltas(message))
         events.append(MessageAdded(message))
-        events.extend(ToolStarted(call) for call in message.tool_calls)
+        events.extend(ToolStarted(call) for call in message.tool_calls if not call.for_client)
     return tuple(events)
 
 

@@ -35,7 +35,7 @@ class OutputFormat(msgspec.Struct, frozen=True, omit_defaults=True):
 
     kind: Literal["json_object", "json_schema"]
     name: str = "answer"
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = msgspec.Raw(b"{}")
     strict: bool = False
     description: str | None = None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
+from nanobot.core.errors import ModelRejectedRequest
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, Usage, estimate_tokens
 from nanobot.core.model import Ability, ModelRequest
@@ -15,6 +16,8 @@ class EchoModel:
     abilities: frozenset[Ability] = frozenset()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        if request.format is not None or request.tool_choice.mode == "required":
+            raise ModelRejectedRequest("echo only repeats what it is told: it calls no tools and holds to no response_format")
         asked = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
         answer = f"You said: {asked}"
         for word in answer.splitlines(keepends=True) if len(answer) > 2_000 else _words(answer):

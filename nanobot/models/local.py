@@ -18,7 +18,7 @@ from nanobot.core.event import Delta
 from nanobot.core.ids import new_id
 from nanobot.core.message import Message, ToolCall, Usage, user
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.core.tool import ToolSpec
+from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Sampling
 from nanobot.models import routing
 from nanobot.models.local_process import Endpoint, Process
@@ -137,7 +137,9 @@ class LocalModel:
         if route.wishes:
             yield self._calling(route, spent)
             return
-        asked = plain(request, route.recall)
+        if request.tool_choice.mode == "required":
+            raise ModelBadAnswer(f"the model {self._name} did not manage to call a tool")
+        asked = plain(request, None if request.format else route.recall)
         is_exact = route.recall is not None or (bool(request.messages) and request.messages[-1].role == "tool")
         async with aclosing(self._ask(asked, _sampling(request.sampling, is_exact=is_exact))) as answer:
             async for piece in answer:
@@ -152,18 +154,22 @@ class LocalModel:
         """Return what the last message needs, and what it cost to know."""
         turn = _current_turn(request.messages)
         steps = sum(1 for message in turn if message.tool_calls)
-        if not turn or steps >= _MAX_ROUTINGS or (steps and not _failed(turn)):
+        must_call = request.tool_choice.mode == "required"
+        if not turn or (not must_call and (steps >= _MAX_ROUTINGS or (steps and not _failed(turn)))):
             return Route(), Usage()
-        said = await self._decide(request.tools, routing.question(request.messages))
-        route = routing.read(said.text, request.tools)
+        most_calls = 1 if request.sampling.parallel_tool_calls is False else routing.MAX_CALLS
+        said = await self._decide(request.tools, routing.question(request.messages), request.tool_choice, most_calls)
+        route = routing.read(said.text, request.tools, most_calls=most_calls)
         made = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
         fresh = tuple(wish for wish in route.wishes if (wish.name, wish.arguments) not in made)
         return Route(fresh, None if steps else route.recall), said.usage or Usage()
 
-    async def _decide(self, tools: tuple[ToolSpec, ...], question: Message) -> Message:
+    async def _decide(
+        self, tools: tuple[ToolSpec, ...], question: Message, choice: ToolChoice = routing.ANY, most_calls: int = routing.MAX_CALLS
+    ) -> Message:
         asked = ModelRequest(routing.instructions(tools), (*routing.examples(tools), question))
         sampling = Sampling(temperature=0.0, max_output_tokens=routing.MAX_ROUTE_TOKENS)
-        return await self._whole(Plain(asked, routing.grammar(tools)), sampling)
+        return await self._whole(Plain(asked, routing.grammar(tools, choice=choice, most_calls=most_calls)), sampling)
 
     def _calling(self, route: Route, spent: Usage) -> Message:
         now = self._clock.now()
@@ -219,6 +225,7 @@ class LocalModel:
             name=self._name,
             model="local",
             base_url=endpoint.base_url,
+            abilities=_ABILITIES,
             api_key=endpoint.api_key,
             context_tokens=self._context_tokens,
             clock=self._clock,

@@ -7,10 +7,11 @@ from itertools import groupby
 from typing import Literal, get_args
 
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ConfigError, ModelBadAnswer
+from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelLacksAbility
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
+from nanobot.core.turn import OutputFormat
 from nanobot.models.sse import MAX_EVENT_BYTES, EventSplitter, EventTooLarge
 from nanobot.models.wire_answer import Answer
 from nanobot.models.wire_errors import Failed, Source, refusal, retry_after_s
@@ -160,6 +161,7 @@ class OpenAIChat:
             asks_usage=asks_usage,
             sends_hint=self._is_openai,
             extra=self._extra,
+            abilities=self._abilities,
         )
         first_by = asyncio.get_running_loop().time() + self._timeouts.first_chunk_s
         incoming = await self._line.post(body, first_by)
@@ -169,7 +171,15 @@ class OpenAIChat:
         if asks_usage and incoming.status in (400, 422) and b"stream_options" in told:
             self._asks_usage = False
             return await self._ask(request)
+        if request.format is not None and self._lacks(request.format, incoming.status, told):
+            self._abilities -= {request.format.kind}
+            raise Failed(ModelLacksAbility(f"{self._name} does not take response_format {request.format.kind}"))
         raise self._refusal(incoming, told)
+
+    def _lacks(self, wanted: OutputFormat, status: int, told: bytes) -> bool:
+        """Return whether the server says that it knows no such response_format; OpenAI knows, and then means the schema."""
+        is_named = b"response_format" in told and b"chema for" not in told
+        return wanted.kind in self._abilities and status in (400, 422) and is_named and not self._is_openai
 
     def _refusal(self, incoming: Incoming, told: bytes) -> Failed:
         return refusal(self._source, incoming.status, told, retry_after_s(incoming.headers, self._clock.now()))

@@ -11,12 +11,13 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.message import Message, Text, user
-from nanobot.core.tool import ToolSpec
+from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.models.gbnf import Rules, literal
 
 Recall = Literal["last", "first", "all"]
 """What of the conversation itself is asked for: the user's message before, their first one, or all of it."""
 
+ANY = ToolChoice()
 MAX_CALLS = 3
 MAX_ROUTE_TOKENS = 256
 _MESSAGE_CHARS = 1_200
@@ -94,18 +95,20 @@ def question(messages: tuple[Message, ...]) -> Message:
     return user(f"(Before, the user said: {_cut(said, _BEFORE_CHARS)}\nYou answered: {_cut(answered, _BEFORE_CHARS)})\n{asked}")
 
 
-def grammar(tools: tuple[ToolSpec, ...]) -> str:
-    """Return the grammar of the answer."""
+def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, most_calls: int = MAX_CALLS) -> str:
+    """Return the grammar of the answer; where `choice` insists on a call, it is one."""
     rules = Rules()
     words = '"none" | "recall " ("last" | "first" | "all")'
     if not tools:
         return rules.text(words)
-    calls = " | ".join(f"{literal(tool.name + ' ')} {rules.value(_as_object(tool.schema))}" for tool in tools)
+    allowed = [tool for tool in tools if choice.name in (None, tool.name)]
+    calls = " | ".join(f"{literal(tool.name + ' ')} {rules.value(_as_object(tool.schema))}" for tool in allowed)
     call = rules.add(calls, "call")
-    return rules.text(f'{words} | {call} ("\\n" {call}){{0,{MAX_CALLS - 1}}}')
+    called = f'{call} ("\\n" {call}){{0,{most_calls - 1}}}' if most_calls > 1 else call
+    return rules.text(called if choice.mode == "required" else f"{words} | {called}")
 
 
-def read(answer: str, tools: tuple[ToolSpec, ...]) -> Route:
+def read(answer: str, tools: tuple[ToolSpec, ...], *, most_calls: int = MAX_CALLS) -> Route:
     """Return what the model decided. An answer that was cut off in the middle of a call loses that call."""
     answer = answer.strip()
     if found := _RECALL.fullmatch(answer):
@@ -117,7 +120,7 @@ def read(answer: str, tools: tuple[ToolSpec, ...]) -> Route:
         wish = Wish(name, arguments)
         if name in names and _is_json(arguments) and wish not in wishes:
             wishes.append(wish)
-    return Route(tuple(wishes[:MAX_CALLS]))
+    return Route(tuple(wishes[:most_calls]))
 
 
 def _described(tool: ToolSpec) -> str:

@@ -9,9 +9,9 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
-from nanobot.core.turn import Sampling
+from nanobot.core.turn import Labels, OutputFormat, Sampling
 
 # The wire's words; a field that is not set is left out ----------------------------------------------------------------
 
@@ -63,6 +63,14 @@ class _Tool(msgspec.Struct, tag_field="role", tag="tool"):
 _Wire = _System | _User | _Assistant | _Tool
 
 
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _ToolChoice(msgspec.Struct, tag_field="type", tag="function"):
+    function: _Named
+
+
 class _ToolSpec(msgspec.Struct, tag_field="type", tag="function"):
     function: ToolSpec
 
@@ -83,6 +91,7 @@ def encode(
     asks_usage: bool,
     sends_hint: bool,
     extra: Mapping[str, object],
+    abilities: frozenset[Ability] = frozenset(),
 ) -> bytes:
     """Return the body of the request.
 
@@ -94,12 +103,35 @@ def encode(
         body["stream_options"] = {"include_usage": True}
     if sends_hint and request.session_hint:
         body["prompt_cache_key"] = request.session_hint
+    if sends_hint:
+        body.update(_labels(request.labels))
     if request.tools:
         body["tools"] = [_ToolSpec(tool) for tool in request.tools]
+        if request.tool_choice.mode == "required":
+            body["tool_choice"] = _ToolChoice(_Named(request.tool_choice.name)) if request.tool_choice.name else "required"
+        if request.sampling.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.sampling.parallel_tool_calls
+    if request.format is not None and request.format.kind in abilities:
+        body["response_format"] = _response_format(request.format)
     _sample(request.sampling, limit_field, body)
     body.update(extra)
     body["messages"] = _messages(request)
     return _encode(body)
+
+
+def _response_format(wanted: OutputFormat) -> dict[str, object]:
+    if wanted.kind == "json_object":
+        return {"type": "json_object"}
+    schema: dict[str, object] = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
+    if wanted.description:
+        schema["description"] = wanted.description
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _labels(labels: Labels) -> dict[str, object]:
+    """Return who the client says that its user is; metadata stay here, as providers take them for what they keep themselves."""
+    given = (("user", labels.user), ("safety_identifier", labels.safety_identifier))
+    return {field: value for field, value in given if value}
 
 
 def _sample(sampling: Sampling, limit_field: str, body: dict[str, object]) -> None:
@@ -112,6 +144,7 @@ def _sample(sampling: Sampling, limit_field: str, body: dict[str, object]) -> No
         ("presence_penalty", sampling.presence_penalty),
         ("frequency_penalty", sampling.frequency_penalty),
         ("reasoning_effort", sampling.reasoning_effort),
+        ("verbosity", sampling.verbosity),
     )
     body.update({field: value for field, value in settings if value is not None})
 

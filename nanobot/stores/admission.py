@@ -4,14 +4,14 @@ import sqlite3
 
 import msgspec
 
-from nanobot.core.errors import IdempotencyMismatch, QueueFull, SessionBusy
+from nanobot.core.errors import IdempotencyMismatch, QueueFull, SessionBusy, TurnNotFound, UnknownToolCall
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Admission, Cancel, Claim, HistoryNote, Limits
 from nanobot.core.turn import Identity, Status, Turn
 from nanobot.stores import transcript, turns
 from nanobot.stores.transcript import Place
-from nanobot.stores.turns import Plan, Room, Span, Wish
+from nanobot.stores.turns import Plan, Room, Span
 
 Db = sqlite3.Connection
 _decode_end = msgspec.json.Decoder(TurnEnded).decode
@@ -43,10 +43,11 @@ def admit(db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], 
     elif identity.dedupe_key is not None or identity.is_retry:
         known = _find_known(db, place.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, place, turn.session_key, known, earlier, crowd, room, now)
+            return _join_known(db, place, turn, known, earlier, crowd, room, now)
     if crowd.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
-    if crowd.running_n is not None and turn.when_busy == "steer" and crowd.running_trace == turn.trace:
+    may_join = crowd.running_n is not None and crowd.running_trace == turn.trace and all(message.role == "user" for message in turn.input)
+    if may_join and turn.when_busy == "steer":
         return _steer(db, turn, identity, place, crowd, now)
     waiting = crowd.waiting - (crowd.running_n is not None)
     if waiting >= limits.max_queue:
@@ -131,7 +132,7 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
 
 
 def _join_known(
-    db: Db, place: Place, key: str, known: _Known, earlier: tuple[Message, ...], crowd: _Crowd, room: Room, now: float
+    db: Db, place: Place, turn: Turn, known: _Known, earlier: tuple[Message, ...], crowd: _Crowd, room: Room, now: float
 ) -> Admitted:
     """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it goes on from its
     last stored step, unless others have spoken since.
@@ -148,13 +149,13 @@ def _join_known(
     if not made:  # it left nothing: its input comes into the transcript anew
         note, base = _reconcile(db, place, earlier, crowd)
         given = transcript.of_turn(db, place.session, known.n, known.span, inputs=True)
-        plan = Plan(given, earlier if note == "imported" else (), base)
+        plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, place, turn.after))
     db.execute("UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL WHERE n = ?", (known.n,))
     is_started = crowd.leaves(room)
     _dispatch(db, place, known.n, plan, is_started=is_started)
     if is_started:
         turns.start(db, place, known.n, plan, now)
-    claim = turns.load_claim(db, known.n, key, place, room) if is_started else None
+    claim = turns.load_claim(db, known.n, turn.session_key, place, room) if is_started else None
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     line = Shown(known.id, made, joiners)
     return Admitted(Admission(known.asked, joined=True, history=note), claim, line=line)
@@ -168,7 +169,8 @@ def _take(
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
     note, base = _reconcile(db, place, earlier, crowd)
-    plan = Plan(turn.input, earlier if note == "imported" else (), base)
+    plan = Plan(turn.input, earlier if note == "imported" else (), base, _followed(db, place, turn.after))
+    _match_results(db, place, plan)
     is_started = crowd.leaves(room)
     claim = None
     if is_started:
@@ -182,6 +184,44 @@ def _take(
     if turn.when_busy == "interrupt" and crowd.running_id is not None:
         cancel = Cancel(crowd.running_id, "a later message of this session took its place")
     return Admitted(Admission(turn.id, joined=False, history=note), claim, cancel, Shown(turn.id))
+
+
+def _followed(db: Db, place: Place, turn_id: str | None) -> int | None:
+    """Return the number of the turn that the new one follows.
+
+    Raises:
+        TurnNotFound: it is none of this session.
+    """
+    if turn_id is None:
+        return None
+    found = db.execute("SELECT coalesce(joined_to, n) FROM turn WHERE id = ? AND session = ?", (turn_id, place.session)).fetchone()
+    if found is None:
+        raise TurnNotFound(f"no turn {turn_id!r} here")
+    return int(found[0])
+
+
+def _match_results(db: Db, place: Place, plan: Plan) -> None:
+    """Return where each result that the client sends answers a call of the transcript which it will stand in.
+
+    Raises:
+        UnknownToolCall
+    """
+    results = [result for message in plan.input for result in message.tool_results]
+    if not results:
+        return
+    if plan.earlier:
+        waiting = {call.id for call in plan.earlier[-1].tool_calls}
+    else:
+        base = turns.end_of(db, plan.after) if plan.after is not None else plan.base
+        waiting = transcript.open_calls(db, place.session, place.tip if base is None else base)
+    for result in results:
+        if result.call_id not in waiting:
+            shown = ", ".join(sorted(waiting)) or "none"
+            raise UnknownToolCall(
+                f"tool_call_id {result.call_id!r} answers no call that waits for its result (waiting: {shown}): "
+                "send the result right after the answer that made the call",
+                param="tool_call_id",
+            )
 
 
 def _steer(db: Db, turn: Turn, identity: Identity, place: Place, crowd: _Crowd, now: float) -> Admitted:
@@ -202,12 +242,11 @@ def _insert(
     joined_to: int | None = None,
 ) -> int:
     """Insert the turn's row; with a `span`, as one that its first attempt runs. Return its number."""
-    wish = Wish(turn.origin, turn.model, turn.instructions, turn.sampling, turn.trace)
     started = (1, now, span.base_tip, span.first_seq, span.last_seq) if span else (0, None, None, None, None)
     cursor = db.execute(
         "INSERT INTO turn (id, session, status, wish, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (turn.id, session, status, turns.encode_wish(wish), identity.digest, identity.dedupe_key, joined_to, now, *started),
+        (turn.id, session, status, turns.encode_wish(turns.wish_of(turn)), identity.digest, identity.dedupe_key, joined_to, now, *started),
     )
     return int(cursor.lastrowid or 0)
 

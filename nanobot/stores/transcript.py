@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from nanobot.core.message import Message, estimate_tokens
+from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.store import History, HistoryNote, Row
 
 _encode = msgspec.json.Encoder().encode
@@ -48,9 +48,9 @@ def open_session(db: Db, key: str, now: float) -> Place:
 
 
 def append(
-    db: Db, place: Place, messages: Sequence[Message], *, turn: int | None, is_input: bool, now: float, reply: str | None = None
+    db: Db, place: Place, messages: Sequence[Message], *, turn: int | None, is_input: bool, now: float, held: bytes | None = None
 ) -> None:
-    """Add `messages` at the tip and move it; the caller saves the place. `reply`: what clients hold, once the last of them has come."""
+    """Add `messages` at the tip and move it; the caller saves the place. `held`: the digest of what clients hold, once the last of them has come."""
     if not messages:
         return
     if place.tip != place.last_seq:
@@ -59,10 +59,9 @@ def append(
     for message in messages:
         place.last_seq += 1
         place.tokens += estimate_tokens(message)
-        held = reply if message is last else None
-        if held is None and is_input and message.role == "assistant":
-            held = message.text or None
-        digest = None if held is None else reply_digest(held)
+        digest = held if message is last else None
+        if digest is None and is_input and message.role == "assistant" and (message.text or message.tool_calls):
+            digest = held_digest(message)
         db.execute(
             "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (place.session, place.last_seq, turn, is_input, _encode(message), place.tokens, digest, now),
@@ -91,9 +90,23 @@ def _tokens_at(db: Db, session: int, seq: int) -> int:
     return int(found[0])
 
 
-def reply_digest(text: str) -> bytes:
-    """Return 16 bytes that stand for a reply as a client holds it; white space around it does not count."""
-    return hashlib.blake2b(text.strip().encode(), digest_size=16).digest()
+def reply_digest(text: str, calls: Sequence[ToolCall] = ()) -> bytes:
+    """Return 16 bytes that stand for a reply as a client holds it; white space around it does not count.
+
+    A reply that calls the client's tools is known by the ids of the calls alone: not every client keeps the words beside them.
+    """
+    known_by = "\0".join(("calls", *(call.id for call in calls))) if calls else text.strip()
+    return hashlib.blake2b(known_by.encode(), digest_size=16).digest()
+
+
+def held_digest(message: Message) -> bytes:
+    """Return the digest of an assistant message as a client sent it: it knows of no calls but its own."""
+    return reply_digest(message.text, message.tool_calls)
+
+
+def mark_reply(db: Db, session: int, seq: int, held: bytes) -> None:
+    """Note that a client which holds this reply stands at the message `seq`."""
+    db.execute("UPDATE message SET digest = ? WHERE session = ? AND seq = ?", (held, session, seq))
 
 
 # Reading ---------------------------------------------------------------------------------------------------------------
@@ -188,7 +201,7 @@ def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[Histo
         seq
         for (seq,) in db.execute(
             "SELECT seq FROM message WHERE session = ? AND digest = ? ORDER BY seq DESC LIMIT 16",
-            (place.session, reply_digest(earlier[-1].text)),
+            (place.session, held_digest(earlier[-1])),
         )
     ]
     if not candidates:
@@ -210,6 +223,20 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
             if message.role == "user":
                 return message.text
     return None
+
+
+def open_calls(db: Db, session: int, tip: int) -> set[str]:
+    """Return the ids of the client's calls that wait for their result in the transcript which ends at `tip`."""
+    answered: set[str] = set()
+    for first, last in _stretches(db, session, tip):
+        for (body,) in db.execute(
+            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
+        ):
+            message = _decode(body)
+            if message.role == "assistant":
+                return {call.id for call in message.client_calls} - answered
+            answered.update(result.call_id for result in message.tool_results)
+    return set()
 
 
 def reply_after(db: Db, place: Place, seq: int) -> bool:

@@ -12,7 +12,8 @@ from nanobot.core.errors import StaleAttempt, TooManyAttempts, TurnNotFound
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, reply_text
 from nanobot.core.store import Claim, History, TurnState
-from nanobot.core.turn import Origin, Sampling, Turn
+from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.turn import Labels, Origin, OutputFormat, Sampling, Turn
 from nanobot.stores import transcript
 from nanobot.stores.transcript import Place
 
@@ -27,14 +28,21 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     instructions: str = ""
     sampling: Sampling = Sampling()
     trace: bool = True
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    format: OutputFormat | None = None
+    labels: Labels = Labels()
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What goes into the transcript when a turn starts: rewind to `base`, import `earlier`, then `input`."""
+    """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number `after`; import `earlier`;
+    then `input`.
+    """
 
     input: tuple[Message, ...] = ()
     earlier: tuple[Message, ...] = ()
     base: int | None = None
+    after: int | None = None
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -72,6 +80,21 @@ class Span(msgspec.Struct, frozen=True):
     last_seq: int
 
 
+def wish_of(turn: Turn) -> Wish:
+    """Return what the turn's row keeps."""
+    return Wish(
+        turn.origin,
+        turn.model,
+        turn.instructions,
+        turn.sampling,
+        turn.trace,
+        turn.tools,
+        turn.tool_choice,
+        turn.format,
+        turn.labels,
+    )
+
+
 def span_of(place: Place, plan: Plan) -> Span:
     """Return where the turn's input will stand in the transcript."""
     first_seq = place.last_seq + 1 + (len(plan.earlier) if _imports(place, plan) else 0)
@@ -84,12 +107,23 @@ def _imports(place: Place, plan: Plan) -> bool:
 
 def put_input(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
     """Put a turn's input into the transcript, where `span_of` said."""
-    if plan.base is not None:
-        transcript.move_tip(db, place, plan.base)
+    base = plan.base if plan.after is None else end_of(db, plan.after)
+    if base is not None and base != place.tip:
+        transcript.move_tip(db, place, base)
     if _imports(place, plan):
         transcript.append(db, place, plan.earlier, turn=None, is_input=True, now=now)
     transcript.append(db, place, plan.input, turn=n, is_input=True, now=now)
     transcript.touch_place(db, place, now)
+
+
+def end_of(db: Db, n: int) -> int:
+    """Return the seq at which the transcript stood when the turn had ended."""
+    outcome, made, wish, base_tip, last_seq = db.execute(
+        "SELECT outcome, made, wish, base_tip, last_seq FROM turn WHERE n = ?", (n,)
+    ).fetchone()
+    end = _decode_end(outcome) if outcome else None
+    has_left_nothing = end is not None and (not decode_wish(wish).trace or (end.outcome == "failed" and not made))
+    return int((base_tip if has_left_nothing else last_seq) or 0)
 
 
 def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
@@ -151,6 +185,10 @@ def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
         instructions=wish.instructions,
         sampling=wish.sampling,
         trace=wish.trace,
+        tools=wish.tools,
+        tool_choice=wish.tool_choice,
+        format=wish.format,
+        labels=wish.labels,
     )
 
 
@@ -228,7 +266,10 @@ def _part(db: Db, n: int, session: int) -> tuple[str, ...]:
 
 def _note_calls(db: Db, n: int, facts: Sequence[Fact]) -> None:
     for fact in facts:
-        if isinstance(fact, ToolStarted):
+        if isinstance(fact, MessageAdded):  # a client's call is open until the turn's end: no input joins behind it
+            begun = [(n, call.id) for call in fact.message.client_calls]
+            db.executemany("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", begun)
+        elif isinstance(fact, ToolStarted):
             db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (n, fact.call.id))
         elif isinstance(fact, ToolFinished):
             answered = [(n, result.call_id) for result in fact.message.tool_results]
@@ -247,15 +288,17 @@ def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: f
     """Close the turn: its last messages, its outcome, and the tip where it leaves the transcript as it was."""
     place = held.place
     reply = None
-    is_traced = decode_wish(held.wish).trace
-    if end.outcome != "failed" and messages and is_traced:
+    wish = decode_wish(held.wish)
+    if end.outcome != "failed" and wish.trace and (messages or held.made):
         span = (held.first_seq, place.last_seq)
         before = transcript.of_turn(db, place.session, held.n, span, inputs=False) if held.made else ()
-        reply = reply_text((*before, *messages))
-    transcript.append(db, place, messages, turn=held.n, is_input=False, now=now, reply=reply)
+        reply = _held((*before, *messages))
+    transcript.append(db, place, messages, turn=held.n, is_input=False, now=now, held=reply)
+    if reply is not None and not messages:
+        transcript.mark_reply(db, place.session, place.last_seq, reply)
     last_seq = place.last_seq
     made = held.made + len(messages)
-    if not is_traced or (end.outcome == "failed" and not made):
+    if not wish.trace or (end.outcome == "failed" and not made):
         transcript.move_tip(db, place, held.base_tip)
     transcript.save_place(db, place)
     db.execute(
@@ -263,6 +306,14 @@ def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: f
         (end.outcome, encode(end), last_seq, made, now, held.n),
     )
     db.execute("DELETE FROM dispatch WHERE turn = ?", (held.n,))
+    if wish.tools and end.outcome != "failed":  # a turn that failed may be taken up again; the others will not ask for them any more
+        db.execute("UPDATE turn SET wish = ? WHERE n = ?", (encode_wish(msgspec.structs.replace(wish, tools=())), held.n))
+
+
+def _held(messages: tuple[Message, ...]) -> bytes:
+    """Return the digest of what clients hold of a turn that made `messages`."""
+    last = next((message for message in reversed(messages) if message.role == "assistant"), None)
+    return transcript.reply_digest(reply_text(messages), last.client_calls if last is not None else ())
 
 
 def cancel_waiting(db: Db, n: int, end: TurnEnded, now: float) -> None:

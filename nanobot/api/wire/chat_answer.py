@@ -3,7 +3,7 @@
 import msgspec
 
 from nanobot.api.wire.lists import encode
-from nanobot.core.message import Message, Thinking, Usage, reply_text
+from nanobot.core.message import Message, Thinking, ToolCall, Usage, reply_text
 from nanobot.core.store import Answer
 
 
@@ -27,9 +27,23 @@ class WireUsage(msgspec.Struct, frozen=True):
     completion_tokens_details: _CompletionDetails
 
 
+class WireFunction(msgspec.Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+class WireCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that the client is to run."""
+
+    id: str
+    type: str = "function"
+    function: WireFunction
+
+
 class _ReplyMessage(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "assistant"
     content: str | None
+    tool_calls: tuple[WireCall, ...] | msgspec.UnsetType = msgspec.UNSET
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     refusal: None = None
     annotations: tuple[()] = ()
@@ -66,8 +80,21 @@ def wire_usage(usage: Usage) -> WireUsage:
 
 def finish_reason(messages: tuple[Message, ...]) -> str:
     """Return why the last message of a turn ended, in OpenAI's words."""
+    if client_calls(messages):
+        return "tool_calls"
     reason = messages[-1].stop_reason if messages else None
     return reason if reason in ("stop", "length", "content_filter") else "stop"
+
+
+def client_calls(messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
+    """Return the calls of a turn that wait for the client."""
+    last = next((message for message in reversed(messages) if message.role == "assistant"), None)
+    return last.client_calls if last is not None else ()
+
+
+def wire_call(call: ToolCall) -> WireCall:
+    """Return the call as the client is to see it; no arguments are an empty object."""
+    return WireCall(id=call.id, function=WireFunction(call.name, call.arguments if call.arguments.strip() else "{}"))
 
 
 def completion_id(turn_id: str) -> str:
@@ -78,7 +105,11 @@ def completion_id(turn_id: str) -> str:
 def completion(answer: Answer, *, model: str, created: float) -> bytes:
     """Return the body that answers a request which did not ask for a stream."""
     thoughts = "".join(part.text for message in answer.messages for part in message.parts if isinstance(part, Thinking))
-    message = _ReplyMessage(content=reply_text(answer.messages), reasoning_content=thoughts or msgspec.UNSET)
+    calls = tuple(wire_call(call) for call in client_calls(answer.messages))
+    text = reply_text(answer.messages)
+    message = _ReplyMessage(
+        content=text or None if calls else text, tool_calls=calls or msgspec.UNSET, reasoning_content=thoughts or msgspec.UNSET
+    )
     choice = _Choice(message=message, finish_reason=finish_reason(answer.messages))
     usage = wire_usage(answer.end.usage)
     return encode(Completion(id=completion_id(answer.turn_id), created=int(created), model=model, choices=(choice,), usage=usage))

@@ -4,13 +4,16 @@ Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields ar
 """
 
 import re
+from typing import Literal
 
 import msgspec
 
 from nanobot.api.wire.decoding import decode
+from nanobot.api.wire.tools import FunctionTool, JsonSchema, is_given, labels, output_format, tool_choice, tool_specs
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Image, Message, Part, Text, ToolCall, ToolResult
-from nanobot.core.turn import Sampling
+from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.turn import Labels, OutputFormat, Sampling
 
 # The request ------------------------------------------------------------------------------------------------------------
 
@@ -48,8 +51,23 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class _Tool(msgspec.Struct):
+    type: str
+    function: FunctionTool | None = None
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _ToolChoice(msgspec.Struct):
+    type: str
+    function: _Named | None = None
+
+
 class _ResponseFormat(msgspec.Struct):
     type: str
+    json_schema: JsonSchema | None = None
 
 
 class ChatBody(msgspec.Struct):
@@ -74,9 +92,15 @@ class ChatBody(msgspec.Struct):
     top_logprobs: int | None = None
     modalities: list[str] | None = None
     audio: msgspec.Raw = msgspec.Raw()
-    tools: list[msgspec.Raw] | None = None
+    tools: list[_Tool] | None = None
+    tool_choice: str | _ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     functions: list[msgspec.Raw] | None = None
     response_format: _ResponseFormat | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    metadata: dict[str, str] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -90,6 +114,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream: bool
     include_usage: bool
     trace: bool
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    format: OutputFormat | None = None
+    labels: Labels = Labels()
 
 
 _decoder = msgspec.json.Decoder(ChatBody)
@@ -122,6 +150,8 @@ def parse_chat(body: bytes) -> ChatRequest:
         raise InvalidRequest("messages is empty: at least one message is needed", param="messages")
     _refuse_unsupported(request)
     earlier, given, instructions = _messages(request.messages)
+    tools = _tools(request.tools or [])
+    wanted = request.response_format
     return ChatRequest(
         model=request.model,
         input=given,
@@ -131,7 +161,34 @@ def parse_chat(body: bytes) -> ChatRequest:
         stream=bool(request.stream),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
         trace=request.store is not False,
+        tools=tools,
+        tool_choice=_tool_choice(request.tool_choice, tools),
+        format=None if wanted is None else output_format(wanted.type, wanted.json_schema, "response_format"),
+        labels=labels(request.metadata, request.user, request.safety_identifier),
     )
+
+
+def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
+    functions: list[tuple[str, FunctionTool]] = []
+    for index, tool in enumerate(given):
+        path = f"tools[{index}]"
+        if tool.type != "function":
+            raise InvalidRequest(f"{path}.type is {tool.type!r}: only function is supported", param=f"{path}.type")
+        if tool.function is None:
+            raise InvalidRequest(f"Missing required parameter: '{path}.function'.", param=f"{path}.function")
+        functions.append((f"{path}.function", tool.function))
+    return tool_specs(functions)
+
+
+def _tool_choice(given: str | _ToolChoice | None, tools: tuple[ToolSpec, ...]) -> ToolChoice:
+    if not isinstance(given, _ToolChoice):
+        return tool_choice(given, None, tools, "tool_choice")
+    if given.type != "function" or given.function is None:
+        raise InvalidRequest(
+            f"tool_choice.type is {given.type!r}: only a function can be named, as {{'type': 'function', 'function': {{'name': …}}}}",
+            param="tool_choice.type",
+        )
+    return tool_choice(None, given.function.name, tools, "tool_choice.function.name")
 
 
 def _refuse_unsupported(request: ChatBody) -> None:
@@ -139,19 +196,10 @@ def _refuse_unsupported(request: ChatBody) -> None:
         raise InvalidRequest(f"n is {request.n}: only 1 is supported", param="n")
     if request.logprobs or request.top_logprobs:
         raise InvalidRequest("logprobs are not supported: leave them out", param="logprobs")
-    if (request.modalities and request.modalities != ["text"]) or _is_given(request.audio):
+    if (request.modalities and request.modalities != ["text"]) or is_given(request.audio):
         raise InvalidRequest("audio output is not supported: modalities may only be ['text']", param="modalities")
-    for field in ("tools", "functions"):
-        if getattr(request, field):
-            raise InvalidRequest(f"{field} of the client are not supported: the agent uses its own tools, leave {field} out", param=field)
-    if request.response_format is not None and request.response_format.type != "text":
-        raise InvalidRequest(
-            f"response_format.type is {request.response_format.type!r}: only 'text' is supported", param="response_format.type"
-        )
-
-
-def _is_given(raw: msgspec.Raw) -> bool:
-    return bytes(raw) not in (b"", b"null")
+    if request.functions:
+        raise InvalidRequest("functions are not supported: describe them as tools, of the type function", param="functions")
 
 
 def _sampling(request: ChatBody) -> Sampling:
@@ -174,6 +222,8 @@ def _sampling(request: ChatBody) -> Sampling:
         presence_penalty=request.presence_penalty,
         frequency_penalty=request.frequency_penalty,
         reasoning_effort=effort,
+        parallel_tool_calls=request.parallel_tool_calls,
+        verbosity=request.verbosity,
     )
 
 
@@ -198,10 +248,9 @@ def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message
         if message.role == "assistant":
             last_assistant = len(talk) - 1
     new = tuple(talk[last_assistant + 1 :])
-    if not any(message.role == "user" for message in new):
+    if not new:
         raise InvalidRequest("messages must contain at least one user message", param="messages")
-    fresh = tuple(message for message in new if message.role == "user")
-    return tuple(talk[: last_assistant + 1]), fresh, "\n\n".join(text for text in instructions if text)
+    return tuple(talk[: last_assistant + 1]), new, "\n\n".join(text for text in instructions if text)
 
 
 def _message(message: _Message, path: str) -> Message:
@@ -211,11 +260,13 @@ def _message(message: _Message, path: str) -> Message:
             raise InvalidRequest(f"{path}.content is missing: a string or a list of parts is needed", param=f"{path}.content")
         return Message("user", parts)
     if message.role == "assistant":
-        calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+        calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments, True) for call in message.tool_calls or ())
         return Message("assistant", _content(message, path) + calls, "tool_calls" if calls else "stop")
-    if message.role in ("tool", "function"):
+    if message.role == "tool":
+        if message.tool_call_id is None:
+            raise InvalidRequest(f"Missing required parameter: '{path}.tool_call_id'.", param=f"{path}.tool_call_id")
         text = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
-        return Message("tool", (ToolResult(message.tool_call_id or "", text),))
+        return Message("tool", (ToolResult(message.tool_call_id, text),))
     raise InvalidRequest(f"{path}.role is {message.role!r}: it must be system, developer, user, assistant or tool", param=f"{path}.role")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.api.errors import error_body
-from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_usage
+from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_call, wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, line, units
 from nanobot.core.message import Message, joint
@@ -83,11 +83,17 @@ class Chunks:
                 out.append(b"id: %b:%d\n%b%b%b" % (self._turn_id, cursor, self._thought_head, encode(event.text), self._tail))
             elif isinstance(event, MessageAdded):
                 self._note(event.message)
+                if event.message.client_calls:
+                    out.append(self._calls(cursor, event.message))
             elif isinstance(event, TurnEnded):
                 out.append(self._end(cursor, event))
             elif self.tells_tools:
                 out.append(self._tool_event(cursor, event))
         return b"".join(out)
+
+    def _calls(self, cursor: int, message: Message) -> bytes:
+        calls = [{"index": index, **msgspec.to_builtins(wire_call(call))} for index, call in enumerate(message.client_calls)]
+        return self._chunk(b'{"tool_calls":%b}' % encode(calls), cursor=cursor)
 
     def _note(self, message: Message) -> None:
         """A step has ended: what the next one says is set off from it."""

@@ -1,0 +1,127 @@
+"""The client's own tools, and the form that it wants its answer in, as both of OpenAI's doors describe them."""
+
+import re
+
+import msgspec
+
+from nanobot.context.output import check_schema
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.turn import Labels, OutputFormat
+
+MOST_TOOLS = 128
+LARGEST_TOOLS_BYTES = 1_000_000
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NO_ARGUMENTS = msgspec.Raw(b'{"type":"object","properties":{}}')
+
+
+class FunctionTool(msgspec.Struct):
+    """A tool that the client runs. `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str | None = None
+    parameters: msgspec.Raw = msgspec.Raw()
+    strict: bool | None = None
+
+
+class JsonSchema(msgspec.Struct):
+    name: str
+    description: str | None = None
+    schema: msgspec.Raw = msgspec.Raw()
+    strict: bool | None = None
+
+
+def is_given(raw: msgspec.Raw) -> bool:
+    """Return whether the field is there, and not null."""
+    return bytes(raw) not in (b"", b"null")
+
+
+def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
+    """Return the tools; each comes with the path at which it stands in the request.
+
+    Raises:
+        InvalidRequest
+    """
+    if len(tools) > MOST_TOOLS:
+        raise InvalidRequest(f"tools has {len(tools)} entries: at most {MOST_TOOLS} are allowed", param="tools")
+    specs: dict[str, ToolSpec] = {}
+    size_bytes = 0
+    for path, tool in tools:
+        if not _NAME.fullmatch(tool.name):
+            raise InvalidRequest(f"{path}.name is {tool.name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}", param=f"{path}.name")
+        if tool.name in specs:
+            raise InvalidRequest(f"{path}.name is {tool.name!r}: another tool of the request has that name", param=f"{path}.name")
+        parameters = tool.parameters if is_given(tool.parameters) else _NO_ARGUMENTS
+        text = bytes(parameters)
+        if not text.startswith(b"{"):
+            raise InvalidRequest(
+                f"{path}.parameters is {text[:40].decode()}: it must be an object, a JSON schema", param=f"{path}.parameters"
+            )
+        size_bytes += len(text) + len(tool.description or "")
+        specs[tool.name] = ToolSpec(tool.name, tool.description or "", msgspec.Raw(text))
+    if size_bytes > LARGEST_TOOLS_BYTES:
+        raise InvalidRequest(f"tools has {size_bytes} bytes: at most {LARGEST_TOOLS_BYTES} are allowed", param="tools")
+    return tuple(specs.values())
+
+
+def tool_choice(mode: str | None, name: str | None, tools: tuple[ToolSpec, ...], path: str) -> ToolChoice:
+    """Return which tool must be called: by `mode` (`auto`, `none`, `required`), or by the `name` of the only one that may.
+
+    Raises:
+        InvalidRequest
+    """
+    if name is not None:
+        if not any(tool.name == name for tool in tools):
+            raise InvalidRequest(f"{path} names the tool {name!r}, which is not among the tools of the request", param=path)
+        return ToolChoice("required", name)
+    if mode in (None, "auto"):
+        return ToolChoice()
+    if mode == "none":
+        return ToolChoice("none")
+    if mode == "required":
+        if not tools:
+            raise InvalidRequest(f"{path} is 'required', and the request has no tools", param=path)
+        return ToolChoice("required")
+    raise InvalidRequest(f"{path} is {mode!r}: it must be none, auto, required or name a tool", param=path)
+
+
+def output_format(kind: str, described: JsonSchema | None, path: str) -> OutputFormat | None:
+    """Return what the answer must be; None where it may be any text.
+
+    Raises:
+        InvalidRequest
+    """
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return OutputFormat("json_object")
+    if kind != "json_schema":
+        raise InvalidRequest(f"{path}.type is {kind!r}: it must be text, json_object or json_schema", param=f"{path}.type")
+    if described is None:
+        raise InvalidRequest(f"Missing required parameter: '{path}.json_schema'.", param=f"{path}.json_schema")
+    if not _NAME.fullmatch(described.name):
+        raise InvalidRequest(f"{path}.name is {described.name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}", param=f"{path}.name")
+    schema = msgspec.Raw(bytes(described.schema)) if is_given(described.schema) else msgspec.Raw(b"{}")
+    check_schema(schema, f"{path}.schema")
+    return OutputFormat("json_schema", described.name, schema, bool(described.strict), described.description)
+
+
+MOST_METADATA = 16
+_LONGEST_NAME, _LONGEST_VALUE = 64, 512
+
+
+def labels(metadata: dict[str, str] | None, user: str | None, safety_identifier: str | None) -> Labels:
+    """Return what the client wants to find again.
+
+    Raises:
+        InvalidRequest
+    """
+    given = metadata or {}
+    if len(given) > MOST_METADATA:
+        raise InvalidRequest(f"metadata has {len(given)} entries: at most {MOST_METADATA} are allowed", param="metadata")
+    for name, value in given.items():
+        if len(name) > _LONGEST_NAME or len(value) > _LONGEST_VALUE:
+            raise InvalidRequest(
+                f"metadata.{name[:_LONGEST_NAME]}: names may have {_LONGEST_NAME} characters, values {_LONGEST_VALUE}", param="metadata"
+            )
+    return Labels(given, user, safety_identifier)

@@ -1,0 +1,92 @@
+"""The form that an answer must have: said to the model in words, looked for in what it wrote, checked.
+
+jsonschema-rs is imported when the first answer with a form is asked for: most servers never see one.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.turn import OutputFormat
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+LARGEST_SCHEMA_BYTES = 100_000
+_FENCED = re.compile(r"\A```[a-zA-Z]*\s*\n(.*)\n```\Z", re.DOTALL)
+_MOST_SHOWN = 300
+_MOST_BACKTRACKING = 100_000
+
+
+class Unfit(Exception):
+    """The text is not what was asked for; the reason is written for the model."""
+
+
+def check_schema(schema: msgspec.Raw, param: str) -> None:
+    """Return where `schema` can be used.
+
+    Raises:
+        InvalidRequest: it is too large, or no JSON schema; `param` names the field.
+    """
+    if len(bytes(schema)) > LARGEST_SCHEMA_BYTES:
+        raise InvalidRequest(f"{param} has {len(bytes(schema))} bytes: at most {LARGEST_SCHEMA_BYTES} are allowed", param=param)
+    try:
+        _validator(schema)
+    except ValueError as error:
+        raise InvalidRequest(f"{param} is no JSON schema: {_first_line(error)}", param=param) from error
+
+
+def in_words(wanted: OutputFormat) -> str:
+    """Return how a model is told what to write that cannot be held to it."""
+    if wanted.kind == "json_object":
+        return "Answer with one JSON object and nothing else: no explanation, no code fence."
+    about = f" ({wanted.description})" if wanted.description else ""
+    return (
+        f"Answer with one JSON value that fits this JSON schema{about}, and nothing else: no explanation, no code fence.\n"
+        f"{bytes(wanted.schema).decode()}"
+    )
+
+
+def mend_in_words(problem: Unfit) -> str:
+    """Return how a model is told what was wrong with its answer."""
+    return f"Your last answer could not be used: {problem}. Answer my last message again, with the JSON alone."
+
+
+def fitting(text: str, wanted: OutputFormat) -> str:
+    """Return the JSON that `text` consists of, or holds in a code fence.
+
+    Raises:
+        Unfit: there is none, or it does not fit.
+    """
+    text = text.strip()
+    fenced = _FENCED.match(text)
+    if fenced is not None:
+        text = fenced[1].strip()
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unfit(f"it is not JSON ({error})") from error
+    if wanted.kind == "json_object":
+        if not isinstance(value, dict):
+            raise Unfit("it is JSON, but not an object")
+        return text
+    try:
+        _validator(wanted.schema).validate(value)
+    except ValueError as error:
+        raise Unfit(f"it does not fit the schema: {_first_line(error)}") from error
+    return text
+
+
+def _validator(schema: msgspec.Raw) -> "jsonschema_rs.Validator":
+    import jsonschema_rs
+
+    # Nothing is fetched, and no pattern of a stranger may take its time.
+    return jsonschema_rs.validator_for(
+        bytes(schema).decode(), offline=True, pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_MOST_BACKTRACKING)
+    )
+
+
+def _first_line(error: ValueError) -> str:
+    return str(error).splitlines()[0][:_MOST_SHOWN]

@@ -1,0 +1,51 @@
+"""The client's tools in the loop: after a crash, too, its calls are handed over and the server's own are settled first."""
+
+from nanobot.agent.loop import Agent, Settings
+from nanobot.agent.toolset import Toolset
+from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
+from nanobot.core.store import History
+from nanobot.core.tool import ToolChoice, tool_spec
+from nanobot.core.turn import Turn
+from nanobot.testing import FakeClock, Say, ScriptedModel
+from nanobot.tools.facts import calculate
+
+SPEC = tool_spec("lookup", "Look it up.", {"type": "object", "properties": {}})
+OWN = ToolCall("own", "calculate", '{"expression":"6*7"}')
+CLIENTS = ToolCall("theirs", "lookup", "{}", True)
+BOTH = Message("assistant", (OWN, CLIENTS), "tool_calls", Usage(10, 5))
+
+
+async def run(model: ScriptedModel, *made: Message) -> list[Fact]:
+    """Run a turn that has made these messages before the server died; return what it emits."""
+    facts: list[Fact] = []
+
+    async def emit(new: tuple[Fact, ...]) -> tuple[Message, ...]:
+        facts.extend(new)
+        return ()
+
+    turn = Turn("turn_1", "k", (user("hello"),), "api", tools=(SPEC,), tool_choice=ToolChoice())
+    agent = Agent(Toolset([calculate()]), FakeClock(), Settings())
+    await agent.run(turn, model, History((*turn.input, *made)), made=made, emit=emit, show=lambda delta: None)
+    return facts
+
+
+async def test_a_step_that_was_cut_between_the_servers_call_and_the_hand_over_goes_on_there() -> None:
+    model = ScriptedModel("never asked")
+    facts = await run(model, BOTH)
+    assert facts == [ToolFinished(Message("tool", (ToolResult("own", "42"),))), TurnEnded("done", Usage(10, 5))]
+    assert not model.requests
+
+
+async def test_a_step_that_was_cut_right_before_the_hand_over_is_handed_over() -> None:
+    model = ScriptedModel("never asked")
+    assert await run(model, BOTH, Message("tool", (ToolResult("own", "42"),))) == [TurnEnded("done", Usage(10, 5))]
+    assert not model.requests
+
+
+async def test_a_call_of_the_clients_is_marked_and_never_started_here() -> None:
+    said = Message("assistant", (ToolCall("theirs", "lookup", "{}"),), "tool_calls", Usage(10, 5))
+    facts = await run(ScriptedModel(Say((), said)))
+    added, end = facts
+    assert isinstance(added, MessageAdded) and added.message.client_calls == (CLIENTS,)
+    assert isinstance(end, TurnEnded) and not any(isinstance(fact, ToolStarted) for fact in facts)
