@@ -19,6 +19,7 @@ from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
     ModelError,
+    ModelLacksAbility,
     ModelOverloaded,
     ModelRateLimited,
     ModelRefusedKey,
@@ -29,7 +30,7 @@ from nanobot.core.errors import (
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, StopReason, Text, Thinking, ToolCall, Usage, user
 from nanobot.core.model import Model, ModelRequest
-from nanobot.core.turn import Sampling
+from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.openai_chat import OpenAIChat, Timeouts
 from tests.upstream import (
     COMMENT,
@@ -425,6 +426,24 @@ async def test_a_server_that_still_complains_of_stream_options_is_told_once(upst
     upstream.then(refused(400, "bad stream_options"), refused(400, "bad stream_options"))
     assert isinstance(await failure(model), ModelRejectedRequest)
     assert len(upstream.requests) == 2
+
+
+JSON = OutputFormat("json_schema", "x", msgspec.Raw(b'{"type":"object"}'))
+
+
+async def test_a_server_without_response_format_says_so_and_does_not_claim_it_any_more(upstream: Upstream, model: OpenAIChat) -> None:
+    upstream.then(refused(400, "This response_format type is unavailable now"))
+    assert "json_schema" in model.abilities
+    assert isinstance(await failure(model, ModelRequest("", (user("hi"),), format=JSON)), ModelLacksAbility)
+    assert "json_schema" not in model.abilities and "json_object" in model.abilities
+    await heard(model, ModelRequest("", (user("hi"),), format=JSON))
+    assert ["response_format" in asked.json for asked in upstream.requests] == [True, False]
+
+
+async def test_a_server_that_does_not_like_the_schema_is_believed(upstream: Upstream, model: OpenAIChat) -> None:
+    upstream.then(refused(400, "Invalid schema for response_format 'x': additionalProperties is required"))
+    assert isinstance(await failure(model, ModelRequest("", (user("hi"),), format=JSON)), ModelRejectedRequest)
+    assert "json_schema" in model.abilities
 
 
 async def test_a_body_of_megabytes_arrives_whole(upstream: Upstream, model: OpenAIChat) -> None:

@@ -5,9 +5,9 @@ from typing import Any, Literal
 import msgspec
 
 from nanobot.core.message import Image, Message, Text, Thinking, ToolCall, ToolResult, user
-from nanobot.core.model import ModelRequest
-from nanobot.core.tool import tool_spec
-from nanobot.core.turn import Sampling
+from nanobot.core.model import Ability, ModelRequest
+from nanobot.core.tool import ToolChoice, tool_spec
+from nanobot.core.turn import Labels, OutputFormat, Sampling
 from nanobot.models.wire_request import encode
 
 CLOCK = tool_spec("current_time", "Tell the time.", {"type": "object", "properties": {"zone": {"type": "string"}}})
@@ -22,8 +22,17 @@ def body(
     asks_usage: bool = True,
     sends_hint: bool = False,
     extra: dict[str, object] | None = None,
+    abilities: frozenset[Ability] = frozenset(),
 ) -> bytes:
-    return encode(request, model="m", limit_field=limit_field, asks_usage=asks_usage, sends_hint=sends_hint, extra=extra or {})
+    return encode(
+        request,
+        model="m",
+        limit_field=limit_field,
+        asks_usage=asks_usage,
+        sends_hint=sends_hint,
+        extra=extra or {},
+        abilities=abilities,
+    )
 
 
 def sent(*messages: Message, system: str = "", notes: str = "") -> Any:
@@ -53,6 +62,36 @@ def test_a_whole_request_has_these_bytes() -> None:
         b'{"role":"assistant","content":"Noon."},'
         b'{"role":"user","content":"Thanks\\n\\nToday is Monday."}]}'
     )
+
+
+def test_what_the_client_asked_of_tools_and_form_has_these_bytes() -> None:
+    form = OutputFormat("json_schema", "city", msgspec.Raw(b'{"type":"object"}'), strict=True, description="A city.")
+    request = ModelRequest(
+        "",
+        (user("hi"),),
+        (CLOCK,),
+        sampling=Sampling(parallel_tool_calls=False),
+        tool_choice=ToolChoice("required", "current_time"),
+        format=form,
+    )
+    sent = msgspec.json.decode(body(request, abilities=frozenset({"json_schema"})))
+    assert (sent["tool_choice"], sent["parallel_tool_calls"]) == ({"type": "function", "function": {"name": "current_time"}}, False)
+    assert sent["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "city", "schema": {"type": "object"}, "strict": True, "description": "A city."},
+    }
+    asked = msgspec.json.decode(body(msgspec.structs.replace(request, tool_choice=ToolChoice("required"))))
+    assert asked["tool_choice"] == "required" and "response_format" not in asked, "not asked of a model that cannot"
+    plain = ModelRequest("", (user("hi"),), format=OutputFormat("json_object"), sampling=Sampling(parallel_tool_calls=True))
+    asked = msgspec.json.decode(body(plain, abilities=frozenset({"json_object"})))
+    assert asked["response_format"] == {"type": "json_object"} and "parallel_tool_calls" not in asked, "which is nothing without tools"
+
+
+def test_who_the_user_is_goes_to_openai_alone() -> None:
+    request = ModelRequest("", (user("hi"),), labels=Labels({"a": "b"}, "u", "s"))
+    to_openai = msgspec.json.decode(body(request, sends_hint=True))
+    assert (to_openai["user"], to_openai["safety_identifier"]) == ("u", "s") and "metadata" not in to_openai
+    assert not {"user", "safety_identifier", "metadata"} & set(msgspec.json.decode(body(request)))
 
 
 def test_only_what_is_set_is_sent() -> None:

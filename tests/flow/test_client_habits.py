@@ -1,0 +1,134 @@
+"""What clients of every habit send, and what the model is then shown: one table.
+
+A row is a conversation: each entry is what the client sends (`U:` user, `A:` the assistant's words as the client holds them, `S:`
+instructions, `!` in front of a whole entry: a request with `store: false`), then what the model must see of it, and what became of the
+history where the answer says so. The model answers `a1`, `a2`, … in the order in which it is asked.
+"""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from nanobot.core.message import ToolResult
+from nanobot.core.model import ModelRequest
+from nanobot.testing import ScriptedModel
+from tests.asgi import Exchange
+from tests.house import OpenHouse
+
+ROLES = {"U": "user", "A": "assistant", "S": "system"}
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One request: lines, separated by `|`, and what the model is to be shown."""
+
+    lines: str
+    shown: str
+    note: str = ""
+
+
+HABITS: dict[str, tuple[Sent, ...]] = {
+    "a single message each time": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:q2", "U:q1|A:a1|U:q2"),
+        Sent("U:q3", "U:q1|A:a1|U:q2|A:a2|U:q3"),
+    ),
+    "the full history each time": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:q1|A:a1|U:q2", "U:q1|A:a1|U:q2"),
+        Sent("U:q1|A:a1|U:q2|A:a2|U:q3", "U:q1|A:a1|U:q2|A:a2|U:q3"),
+    ),
+    "the full history, once the session has more than the client knows": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:q1|A:a1|U:q2", "U:q1|A:a1|U:q2"),
+        Sent("U:q1|A:a1|U:q2|A:a2|U:q3", "U:q1|A:a1|U:q2|A:a2|U:q3"),
+        Sent("U:q4", "U:q1|A:a1|U:q2|A:a2|U:q3|A:a3|U:q4"),
+    ),
+    "a trimmed window of history": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:q1|A:a1|U:q2", "U:q1|A:a1|U:q2"),
+        Sent("A:a2|U:q3", "U:q1|A:a1|U:q2|A:a2|U:q3"),
+        Sent("U:q3|A:a3|U:q4", "U:q1|A:a1|U:q2|A:a2|U:q3|A:a3|U:q4"),
+    ),
+    "an edited message": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:q1|A:a1|U:q2", "U:q1|A:a1|U:q2"),
+        Sent("U:q1|A:a1|U:q2, better", "U:q1|A:a1|U:q2, better"),
+        Sent("U:q1|A:a1|U:q2, better|A:a3|U:q3", "U:q1|A:a1|U:q2, better|A:a3|U:q3"),
+    ),
+    "an answer that is regenerated": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:q1|A:a1|U:q2", "U:q1|A:a1|U:q2"),
+        Sent("U:q1|A:a1|U:q2", "U:q1|A:a1|U:q2"),
+    ),
+    "instructions that change in mid-conversation": (
+        Sent("S:be brief|U:q1", "S:be brief|U:q1"),
+        Sent("S:be kind|U:q1|A:a1|U:q2", "S:be kind|U:q1|A:a1|U:q2"),
+        Sent("U:q3", "U:q1|A:a1|U:q2|A:a2|U:q3"),
+    ),
+    "two tabs on one key": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:q1|A:a1|U:left", "U:q1|A:a1|U:left"),
+        Sent("U:q1|A:a1|U:right", "U:q1|A:a1|U:right"),
+        Sent("U:q1|A:a1|U:left|A:a2|U:left again", "U:q1|A:a1|U:left|A:a2|U:left again"),
+        Sent("U:q1|A:a1|U:right|A:a3|U:right again", "U:q1|A:a1|U:right|A:a3|U:right again"),
+    ),
+    "a history imported into a new key": (
+        Sent("U:old|A:older|U:q1", "U:old|A:older|U:q1"),
+        Sent("U:old|A:older|U:q1|A:a1|U:q2", "U:old|A:older|U:q1|A:a1|U:q2"),
+        Sent("U:q3", "U:old|A:older|U:q1|A:a1|U:q2|A:a2|U:q3"),
+    ),
+    "hidden requests for titles and tags": (
+        Sent("U:q1", "U:q1"),
+        Sent("!U:name this chat", "U:q1|A:a1|U:name this chat"),
+        Sent("!S:you make tags|U:tag this chat", "S:you make tags|U:q1|A:a1|U:tag this chat"),
+        Sent("U:q1|A:a1|U:q2", "U:q1|A:a1|U:q2"),
+    ),
+    "a history of another conversation": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:x|A:never said|U:q2", "U:q1|A:a1|U:q2", "ignored"),
+    ),
+    "several new messages at once": (
+        Sent("U:q1|U:q2", "U:q1|U:q2"),
+        Sent("U:q1|U:q2|A:a1|U:q3|U:q4", "U:q1|U:q2|A:a1|U:q3|U:q4"),
+    ),
+    "an answer that the client put in better words": (
+        Sent("U:q1", "U:q1"),
+        Sent("U:q1|A:a1, in its own words|U:q2", "U:q1|A:a1|U:q2", "ignored"),
+    ),
+}
+
+
+def body(lines: str) -> dict[str, Any]:
+    hidden = lines.startswith("!")
+    messages = [{"role": ROLES[line[0]], "content": line[2:]} for line in lines.lstrip("!").split("|")]
+    return {"text": messages, **({"store": False} if hidden else {})}
+
+
+def seen(request: ModelRequest) -> str:
+    """What the model was shown, written as the table has it."""
+    _, _, instructions = request.system.partition("\n\n")
+    said = [f"{message.role[0].upper()}:{message.text}" for message in request.messages]
+    return "|".join([*([f"S:{instructions}"] if instructions else []), *said])
+
+
+@pytest.mark.parametrize("habit", HABITS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_of_any_habit_is_understood(open_house: OpenHouse, habit: str, stream: bool) -> None:
+    rows = HABITS[habit]
+    model = ScriptedModel(*(f"a{number}" for number in range(1, len(rows) + 1)))
+    house = await open_house(model)
+    for row in rows:
+        reply: Exchange = await house.door.chat("k", **body(row.lines), stream=stream)
+        assert reply.status == 200, reply.text
+        assert seen(model.requests[-1]) == row.shown
+        assert reply.headers.get("x-history", "") == row.note
+
+
+async def test_a_hidden_request_leaves_no_trace_in_what_is_kept(open_house: OpenHouse) -> None:
+    house = await open_house(ScriptedModel("a1", "a title"))
+    await house.door.chat("k", "q1")
+    await house.door.chat("k", "name this chat", store=False)
+    rows = await house.app.store.messages("k", limit=10)
+    assert [row.message.text for row in rows] == ["q1", "a1"]
+    assert not any(isinstance(part, ToolResult) for row in rows for part in row.message.parts)
