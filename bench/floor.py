@@ -42,6 +42,7 @@ class Body(msgspec.Struct):
     model: str
     messages: list[Message]
     stream: bool = False
+    tools: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Choice(msgspec.Struct):
@@ -167,7 +168,7 @@ class Proxy:
         session = request.headers["x-session-key"]
         body = _body(await request.body())
         await self.transcript.append(session, "user", body.messages[-1].content)
-        payload = _encode(Body(body.model, await self.transcript.newest(session), body.stream))
+        payload = _encode(Body(body.model, await self.transcript.newest(session), body.stream, body.tools))
         if body.stream:
             return Stream(self, session, payload)
         async with self.http.post(self.url, data=payload, headers=_JSON) as upstream:

@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 from bench.machine import ROOT, cpu_ns
+from bench.upstream import CHUNKS, answer
 
 _TEXT = re.compile(rb'"content": ?"[^"]')
 _TIMEOUT_S = 120.0
@@ -34,7 +35,7 @@ class Target(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to send. A client opens a new session after `session_turns` turns; `turns` (each client's) and `seconds` bound the measured phase.
 
-    `session` names the conversations: two plans with the same name go on with the same ones. `spread_s`: the clients start evenly over it.
+    Each request carries `history` messages that went before, and offers so many `tools`. `session` names the conversations: two plans with the same name go on with the same ones. `spread_s`: the clients start evenly over it.
     """
 
     targets: tuple[Target, ...]
@@ -46,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warm_up_turns: int = 0
     session_turns: int = 20
     spread_s: float = 0.0
+    history: int = 0
+    tools: int = 0
     text: str = "The quick brown fox jumps over the lazy dog; what does it do next, and why?"
 
 
@@ -134,6 +137,16 @@ class Exchange(asyncio.Protocol):
             self._done.set_result(None)
 
 
+def _tool(number: int) -> dict[str, object]:
+    """Return a tool of the size that agents bring along: some 600 bytes."""
+    fields = {
+        f"argument_{name}": {"type": "string", "description": f"What the tool number {number} is to know of {name}, in a few plain words."}
+        for name in ("place", "time", "person", "purpose")
+    }
+    parameters = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    return {"type": "function", "function": {"name": f"tool_{number}", "description": "Do what its name says.", "parameters": parameters}}
+
+
 class Client:
     """One client: a connection to each target, and its conversations there."""
 
@@ -143,7 +156,10 @@ class Client:
         self._exchanges: list[Exchange] = []
         self.latency_ms: list[list[float]] = [[] for _ in plan.targets]
         self.first_token_ms: list[list[float]] = [[] for _ in plan.targets]
-        body = msgspec.json.encode({"model": "nanobot", "messages": [{"role": "user", "content": plan.text}], "stream": plan.stream})
+        asked = {"role": "user", "content": plan.text}
+        before = [asked, {"role": "assistant", "content": answer(CHUNKS)}] * (plan.history // 2)
+        tools = {"tools": [_tool(number) for number in range(plan.tools)]} if plan.tools else {}
+        body = msgspec.json.encode({"model": "nanobot", "messages": [*before, asked], "stream": plan.stream, **tools})
         self._before = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nx-session-key: "
         self._after = b"\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 

@@ -159,6 +159,28 @@ def _burst_rows(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) 
     ]
 
 
+def history(lab: Lab, scale: Scale) -> list[Row]:
+    """A client that sends its whole history and its own tools with each request, as stock front ends and agents do: CPU a turn."""
+    rows = []
+    with lab.pair() as pair:
+        for messages, tools in ((200, 0), (200, 20)):
+            cpu = Figures()
+            for number, system in _by_turns(scale.rounds):
+                plan = Plan(
+                    targets=(pair[system],),
+                    session=f"history{tools}:{number}",
+                    session_turns=_ENDLESS,
+                    seconds=scale.seconds,
+                    warm_up_turns=20,
+                    history=messages,
+                    tools=tools,
+                )
+                cpu.add(system, send(plan)[system].cpu_us_per_turn)
+            offered = f", {tools} tools of the client" if tools else ""
+            rows.append(cpu.row(f"history@{messages},{tools}", f"CPU a turn, {messages} messages sent along{offered}", "µs"))
+    return rows
+
+
 def depth(lab: Lab, scale: Scale) -> list[Row]:
     """One session, early, with its window just full, and ten times as long: CPU a turn, measured by turns."""
     early, full, long = scale.depths
@@ -231,5 +253,5 @@ def store(lab: Lab, scale: Scale) -> list[Row]:
 
 
 MEASURES: Final[dict[str, Callable[[Lab, Scale], list[Row]]]] = {
-    measure.__name__: measure for measure in (start, latency, throughput, streams, depth, memory, store)
+    measure.__name__: measure for measure in (start, latency, throughput, streams, history, depth, memory, store)
 }

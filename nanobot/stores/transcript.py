@@ -197,6 +197,7 @@ def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[Histo
         return "new", None
     if place.tip == 0:
         return "imported", None
+    asked = next((message.text for message in reversed(earlier) if message.role == "user"), None)
     candidates = [
         seq
         for (seq,) in db.execute(
@@ -206,7 +207,8 @@ def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[Histo
     ]
     if not candidates:
         return "ignored", None
-    asked = next((message.text for message in reversed(earlier) if message.role == "user"), None)
+    if place.tip == candidates[0] and _question_before(db, place.session, place.tip) == asked:
+        return "matched", None
     answering = [seq for seq in candidates if _question_before(db, place.session, seq) == asked] or candidates
     if place.tip in answering:
         return "matched", None
