@@ -34,8 +34,8 @@ chaos: $(VENV)/.dev             ## kill, pause and break things for ten minutes
 
 lock: $(VENV)/.dev              ## write requirements/*.txt anew from pyproject.toml
 	$(PIP) install "uv==0.13.9"
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --group build pyproject.toml -o requirements/serve.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build pyproject.toml -o requirements/serve.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV)

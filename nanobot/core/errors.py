@@ -113,6 +113,36 @@ class UnknownToolCall(InvalidRequest):
     code = "unknown_tool_call"
 
 
+class UrlRefused(InvalidRequest):
+    """A URL that the server does not go to: its scheme, port or address is not one of the public web."""
+
+    code = "url_refused"
+
+
+class UrlUnreadable(InvalidRequest):
+    """The server went to a URL and did not get what was asked for."""
+
+    code = "url_unreadable"
+
+
+class UnsupportedFile(InvalidRequest):
+    """A file of a kind that cannot be read here."""
+
+    code = "unsupported_file"
+
+
+class UnreadableFile(InvalidRequest):
+    """A file that is broken, is not what it says, or costs more to read than is allowed."""
+
+    code = "unreadable_file"
+
+
+class EncryptedFile(UnreadableFile):
+    """A file that a password protects."""
+
+    code = "encrypted_file"
+
+
 # Admission -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,50 @@
+"""Which addresses of the internet are public: those that a stranger's URL may lead to."""
+
+import ipaddress
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_6TO4 = ipaddress.IPv6Network("2002::/16")
+# Whether these count as global differs between versions of Python; none of them is a host on the web.
+_NEVER = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4",
+        "::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16", "fec0::/10",
+    )
+)  # fmt: skip
+
+
+def parse_address(text: str) -> Address | None:
+    """Return the address that `text` writes out, None where it is a name."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def is_public(address: Address) -> bool:
+    """Return whether `address` is a host of the public internet: nothing of this machine, its network, or a range kept for other ends.
+
+    An IPv6 address that carries an IPv4 one (mapped, 6to4, NAT64) is as public as what it carries.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            return False
+        carried = _carried(address)
+        if carried is not None:
+            return is_public(carried)
+    if any(address.version == network.version and address in network for network in _NEVER):
+        return False
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_loopback or address.is_link_local or address.is_unspecified
+    )
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if address in _6TO4:
+        return ipaddress.IPv4Address(int(address) >> 80 & 0xFFFFFFFF)
+    return address.ipv4_mapped

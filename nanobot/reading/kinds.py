@@ -1,0 +1,75 @@
+"""What kind of file this is: by its first bytes; by name and media type only where bytes do not tell."""
+
+import re
+from typing import Literal
+
+Kind = Literal["pdf", "office", "html", "text", "image", "audio", "compound", "binary"]
+"""`office`: a zip, which DOCX, XLSX and PPTX are; `compound`: the container of the formats before those, and of encrypted ones."""
+
+_IMAGES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"))
+_HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_ENCODED = (
+    ("utf-8-sig", b"\xef\xbb\xbf"),
+    ("utf-32", b"\xff\xfe\0\0"),
+    ("utf-32", b"\0\0\xfe\xff"),
+    ("utf-16", b"\xff\xfe"),
+    ("utf-16", b"\xfe\xff"),
+)
+_LOOKED_AT = 4_096
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\b\x1b")
+_MOST_CONTROLS = 0.02
+
+
+def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
+    """Return the kind of the file."""
+    head = content[:_LOOKED_AT]
+    if image_type(head):
+        return "image"
+    if audio_format(head):
+        return "audio"
+    if b"%PDF-" in head[:1024]:
+        return "pdf"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "office"
+    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return "compound"
+    if byte_order_mark(head) is None and _is_binary(head):
+        return "binary"
+    said_html = mime.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml") or extension(name) in (
+        "html",
+        "htm",
+        "xhtml",
+    )
+    return "html" if said_html or _HTML.match(head) else "text"
+
+
+def image_type(head: bytes) -> str | None:
+    """Return the media type of an image that models take, None where it is none."""
+    for magic, media_type in _IMAGES:
+        if head.startswith(magic):
+            return media_type
+    return "image/webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
+
+
+def audio_format(head: bytes) -> Literal["wav", "mp3"] | None:
+    """Return the format of a sound that models take, None where it is none."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return "wav"
+    return "mp3" if head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2) else None
+
+
+def byte_order_mark(head: bytes) -> str | None:
+    """Return the encoding that the first bytes announce."""
+    return next((encoding for encoding, mark in _ENCODED if head.startswith(mark)), None)
+
+
+def extension(name: str) -> str:
+    """Return the end of a file's name, in lower case and without the dot."""
+    stem, dot, end = name.rpartition(".")
+    return end.lower() if dot and stem else ""
+
+
+def _is_binary(head: bytes) -> bool:
+    if b"\0" in head:
+        return True
+    return bool(head) and sum(byte in _CONTROLS for byte in head) > _MOST_CONTROLS * len(head)

@@ -1,0 +1,30 @@
+"""PDF as text. Runs in the child process only."""
+
+import io
+
+import pypdf
+from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError, WrongPasswordError
+
+from nanobot.reading.bounds import DocumentBounds, Unreadable, Writing
+
+
+def read_pdf(content: bytes, bounds: DocumentBounds, writing: Writing) -> None:
+    """Write the text of each page.
+
+    Raises:
+        Unreadable: it is broken, a password protects it, or it has too many pages.
+    """
+    try:
+        reader = pypdf.PdfReader(io.BytesIO(content))
+        if reader.is_encrypted and not reader.decrypt(""):  # many are encrypted with no password, only to forbid printing
+            raise Unreadable("a password protects it", "encrypted")
+        pages = len(reader.pages)
+        if pages > bounds.max_pages:
+            raise Unreadable(f"it has {pages} pages: at most {bounds.max_pages} are allowed")
+        for number, page in enumerate(reader.pages, 1):
+            if not writing.write(f"\n[page {number}]\n", is_mark=True) or not writing.write(page.extract_text() + "\n"):
+                return
+    except (FileNotDecryptedError, WrongPasswordError, DependencyError) as error:
+        raise Unreadable("a password protects it", "encrypted") from error
+    except PyPdfError as error:
+        raise Unreadable("it is no PDF that can be read: it is broken, or cut off") from error

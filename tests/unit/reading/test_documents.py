@@ -1,0 +1,288 @@
+"""Files are read into text within bounds; what is broken, encrypted or meant to do harm is a clear error, and costs little."""
+
+import asyncio
+import io
+import sys
+import zipfile
+
+import msgspec
+import pytest
+
+from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
+from nanobot.reading.archives import open_archive, refuse_declarations
+from nanobot.reading.bounds import DocumentBounds, Order, Unreadable
+from nanobot.reading.child import read as read_in_child
+from nanobot.reading.documents import Document, Documents
+from tests import files
+
+
+async def text_of(content: bytes, name: str = "", **bounds: float) -> str:
+    return (await document_of(content, name, **bounds)).text
+
+
+async def document_of(content: bytes, name: str = "", **bounds: float) -> Document:
+    return await Documents(msgspec.convert(bounds, DocumentBounds)).read(content, name=name)
+
+
+# What is read -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_pdf_says_what_stands_on_each_page() -> None:
+    assert await text_of(files.pdf("Invoice 4711", pages=2), "a.pdf") == "[page 1]\nInvoice 4711\n\n[page 2]\nInvoice 4711"
+
+
+async def test_a_docx_says_its_paragraphs_and_tables_in_order() -> None:
+    content = files.word("Dear Ann,", "the list:", table=[["tea", "2,50"], ["milk", "1"]])
+    assert await text_of(content, "letter.docx") == 'Dear Ann,\nthe list:\ntea,"2,50"\nmilk,1'
+
+
+async def test_an_xlsx_says_its_sheets_as_csv() -> None:
+    content = files.sheet([["what", "price"], ["tea", 2.5], [], [None, "end"]])
+    assert await text_of(content, "prices.xlsx") == "[sheet Prices]\nwhat,price\ntea,2.5\n,end"
+
+
+async def test_a_pptx_says_its_slides_and_notes() -> None:
+    text = await text_of(files.slides("Plan", "Step one", notes="breathe"), "plan.pptx")
+    assert text == "[slide 1]\nPlan\nStep one\n(notes: breathe)"
+
+
+async def test_an_html_page_says_what_it_shows_and_not_its_scripts() -> None:
+    page = b"<!doctype html><title>Menu</title><body><h1>To<b>day</b></h1><script>evil()</script><p>Soup\n  &amp; bread<table><tr><td>a<td>b</table>"
+    assert await text_of(page) == "Menu\n\nToday\nSoup & bread\na b"
+
+
+async def test_a_page_in_another_encoding_says_so_itself() -> None:
+    page = '<html><meta charset="gb2312"><body>你好</body></html>'.encode("gb2312")
+    assert await text_of(page, "page.html") == "你好"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "text"),
+    [
+        ("x,y\n1,2\n".encode("utf-8-sig"), "a.csv", "x,y\n1,2\n"),
+        ("Größe".encode("utf-16"), "a.txt", "Größe"),
+        ("Größe €".encode("cp1252"), "a.txt", "Größe €"),
+        ("# Zoë".encode(), "notes.md", "# Zoë"),
+        (b"def f():\n\treturn 1\n", "f.py", "def f():\n\treturn 1\n"),
+        (b'{"a": 1}', "", '{"a": 1}'),
+        (b"", "empty.txt", ""),
+    ],
+)
+async def test_text_and_code_are_read_as_they_are_in_any_usual_encoding(content: bytes, name: str, text: str) -> None:
+    assert await document_of(content, name) == Document(text)
+
+
+async def test_the_kind_is_seen_in_the_bytes_whatever_the_name_says() -> None:
+    assert await text_of(files.pdf("hello"), "upload") == "[page 1]\nhello"
+    assert await text_of(files.word("hello")) == "hello"
+
+
+async def test_a_pdf_that_is_encrypted_without_a_password_is_read() -> None:
+    assert "open to all" in await text_of(files.pdf("open to all", encrypted=True))
+
+
+# What is refused --------------------------------------------------------------------------------------------------------
+
+
+async def refused(kind: type[InvalidRequest], content: bytes, name: str = "", **bounds: float) -> str:
+    with pytest.raises(InvalidRequest) as raised:
+        await document_of(content, name, **bounds)
+    assert type(raised.value) is kind, raised.value
+    assert raised.value.http_status == 400
+    return raised.value.message
+
+
+@pytest.mark.parametrize("algorithm", ["AES-256", "RC4-128"])
+async def test_a_pdf_with_a_password_is_told_to_be_encrypted(algorithm: str) -> None:
+    words = await refused(EncryptedFile, files.pdf(password="secret", algorithm=algorithm), "tax.pdf")
+    assert "'tax.pdf'" in words and "password" in words
+
+
+async def test_an_office_document_with_a_password_is_told_to_be_encrypted() -> None:
+    compound = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512 + "EncryptedPackage".encode("utf-16-le")
+    assert "password" in await refused(EncryptedFile, compound, "plan.xlsx")
+
+
+async def test_an_encrypted_zip_is_told_to_be_encrypted() -> None:
+    content = bytearray(files.word("secret"))
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 8] |= 1
+    assert "password" in await refused(EncryptedFile, bytes(content), "a.docx")
+
+
+async def test_an_old_office_format_names_the_way_out() -> None:
+    assert "DOCX" in await refused(UnsupportedFile, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512, "old.doc")
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (files.pdf()[:150], "cut.pdf"),
+        (b"%PDF-1.7\nnothing of the kind", "no.pdf"),
+        (b"plain words", "says.pdf"),
+        (files.pdf(), "says.docx"),
+        (files.word("hello")[:-200], "cut.docx"),
+        (files.replaced(files.word("hello"), "word/document.xml", b"<w:document"), "broken.docx"),
+        (files.replaced(files.sheet([[1]]), "xl/workbook.xml", b"<nothing/>"), "broken.xlsx"),
+        (files.replaced(files.slides("a", "b"), "ppt/presentation.xml", b"\xff\xfe"), "broken.pptx"),
+    ],
+)
+async def test_a_broken_file_is_unreadable_and_named(content: bytes, name: str) -> None:
+    assert f"'{name}'" in await refused(UnreadableFile, content, name)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "word"),
+    [
+        (files.PNG, "cat.png", "image_url"),
+        (files.WAV, "hello.wav", "input_audio"),
+        (b"\x7fELF\x02\x01\x01" + b"\0" * 64, "tool", "kind"),
+        (files.archive({"a.txt": b"hello"}), "a.zip", "DOCX"),
+        (files.archive({"[Content_Types].xml": b"<a/>", "other/x.xml": b"<a/>"}), "x.vsdx", "DOCX"),
+    ],
+)
+async def test_a_kind_that_is_not_read_is_unsupported_and_told_what_is(content: bytes, name: str, word: str) -> None:
+    assert word in await refused(UnsupportedFile, content, name)
+
+
+async def test_a_pdf_of_pictures_only_is_told_to_have_no_text() -> None:
+    assert "no text" in await refused(UnreadableFile, files.pdf(""), "scan.pdf")
+
+
+async def test_a_name_is_shown_on_one_line_and_not_too_long() -> None:
+    words = await refused(UnsupportedFile, files.PNG, "evil\n\x1b[31m" + "x" * 500)
+    assert words.isprintable() and len(words) < 200
+
+
+# Bounds -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_file_over_the_size_is_refused_unread() -> None:
+    assert "at most 10" in await refused(UnreadableFile, b"x" * 11, max_bytes=10)
+
+
+@pytest.mark.parametrize("content", [files.pdf("word " * 50), files.word("word " * 50), files.sheet([["word " * 50]]), b"word " * 50])
+async def test_text_over_the_bound_is_cut_and_said_to_be(content: bytes) -> None:
+    document = await document_of(content, max_characters=100)
+    assert document.is_cut
+    assert len(document.text) <= 100
+
+
+async def test_text_of_just_the_bound_is_not_said_to_be_cut() -> None:
+    assert await document_of(b"x" * 100, max_characters=100) == Document("x" * 100)
+
+
+async def test_an_archive_that_unpacks_to_too_much_is_not_unpacked() -> None:
+    bomb = files.replaced(files.word("hello"), "word/media/a.bin", b"\0" * 3_000_000)
+    assert "unpacks to" in await refused(UnreadableFile, bomb, "bomb.docx", max_unpacked_bytes=1_000_000)
+
+
+async def test_an_archive_that_is_packed_too_well_is_not_unpacked() -> None:
+    bomb = files.replaced(files.word("hello"), "word/document.xml", b" " * 30_000_000)
+    assert "times its size" in await refused(UnreadableFile, bomb, "bomb.docx")
+
+
+async def test_an_archive_of_too_many_files_is_not_unpacked() -> None:
+    many = files.archive({f"word/{number}.xml": b"" for number in range(50)} | {"[Content_Types].xml": b""})
+    assert "at most 40" in await refused(UnreadableFile, many, "many.docx", max_members=40)
+
+
+async def test_an_archive_inside_is_never_opened() -> None:
+    inner = files.archive({"bomb": b"\0" * 1_000_000})
+    nested = files.replaced(files.word("hello"), "word/embeddings/inner.zip", files.archive({"again.zip": inner}))
+    assert await text_of(nested, "nested.docx") == "hello"
+
+
+async def test_an_archive_that_lies_about_its_size_is_found_out() -> None:
+    """The directory says how much is unpacked, and no more ever is."""
+    content = bytearray(files.archive({"[Content_Types].xml": b"<a>" + b" " * 100_000, "word/document.xml": b"<a/>"}))
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 24 : directory + 28] = (10).to_bytes(4, "little")
+    with pytest.raises(Unreadable):
+        refuse_declarations(open_archive(bytes(content), DocumentBounds()))
+
+
+async def test_two_files_of_one_name_in_an_archive_are_refused() -> None:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as made:
+        made.writestr("[Content_Types].xml", b"<a/>")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            made.writestr("[Content_Types].xml", b"<b/>")
+    assert "one name" in await refused(UnreadableFile, written.getvalue(), "twice.docx")
+
+
+BILLION_LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><w:document>&b;</w:document>"""
+PEEK = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><d>&x;</d>"""
+
+
+@pytest.mark.parametrize("xml", [BILLION_LAUGHS, PEEK, PEEK.decode().encode("utf-16")])
+@pytest.mark.parametrize(
+    ("document", "member"),
+    [
+        (files.word("hello"), "word/document.xml"),
+        (files.sheet([["hello"]]), "xl/sharedStrings.xml"),
+        (files.slides("hello", "you"), "ppt/slides/slide1.xml"),
+    ],
+)
+async def test_xml_with_entities_is_refused_before_any_library_sees_it(document: bytes, member: str, xml: bytes) -> None:
+    assert "entities" in await refused(UnreadableFile, files.replaced(document, member, xml))
+
+
+async def test_a_pdf_of_too_many_pages_is_refused() -> None:
+    assert "at most 2" in await refused(UnreadableFile, files.pdf(pages=3), max_pages=2)
+
+
+async def test_a_workbook_of_too_many_rows_is_cut() -> None:
+    document = await document_of(files.sheet([[number] for number in range(20)]), max_rows=5)
+    assert document == Document("[sheet Prices]\n0\n1\n2\n3\n4", is_cut=True)
+
+
+async def test_a_file_that_takes_too_long_is_given_up_and_its_process_is_gone() -> None:
+    assert "longer than 0.01 s" in await refused(UnreadableFile, files.pdf(), wall_s=0.01)
+
+
+async def test_a_file_that_takes_too_much_memory_is_given_up() -> None:
+    big = files.replaced(files.word("hello"), "word/document.xml", b"<a>" + bytes(range(32, 60)) * 5_000_000 + b"</a>")
+    words = await refused(UnreadableFile, big, memory_bytes=200 * 2**20, max_ratio=100_000)
+    assert "memory" in words
+
+
+async def test_a_file_that_computes_for_too_long_is_given_up() -> None:
+    page = b"<html><body>" + b"<div><p>word " * 400_000
+    words = await refused(UnreadableFile, page, cpu_s=1, max_characters=10_000_000)
+    assert "1 s of computing" in words
+
+
+async def test_deep_nesting_is_no_danger() -> None:
+    page = b"<html><body>" + b"<div>" * 5_000 + b"deep"
+    assert await text_of(page) == "deep"
+
+
+async def test_many_files_at_once_are_all_read() -> None:
+    documents = Documents()
+    found = await asyncio.gather(*(documents.read(files.pdf(f"number {number}")) for number in range(5)))
+    assert [document.text for document in found] == [f"[page 1]\nnumber {number}" for number in range(5)]
+
+
+async def test_a_cancelled_reading_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client went away: nobody waits for the text."""
+    started: list[asyncio.subprocess.Process] = []
+    spawn = asyncio.create_subprocess_exec
+
+    async def noted(*arguments: str, **options: object) -> asyncio.subprocess.Process:
+        started.append(await spawn(*arguments, **options))  # type: ignore[arg-type]
+        reading.cancel()
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+    reading = asyncio.ensure_future(document_of(files.pdf()))
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert started[0].returncode is not None
+
+
+def test_what_reads_a_format_and_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pypdf", None)
+    monkeypatch.delitem(sys.modules, "nanobot.reading.pdf", raising=False)
+    outcome = read_in_child(Order("pdf", DocumentBounds()), files.pdf())
+    assert outcome == msgspec.convert({"type": "trouble", "reason": "missing", "why": "pypdf"}, type(outcome))
