@@ -113,6 +113,16 @@ class UnknownToolCall(InvalidRequest):
     code = "unknown_tool_call"
 
 
+class UploadNotFound(NanobotError):
+    code, http_status, type = "file_not_found", 404, "invalid_request_error"
+
+
+class UploadsFull(InvalidRequest):
+    """A session's uploads would be larger than `files.quota_mb` together."""
+
+    code = "file_quota_exceeded"
+
+
 class UrlRefused(InvalidRequest):
     """A URL that the server does not go to: its scheme, port or address is not one of the public web."""
 

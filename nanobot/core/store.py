@@ -15,6 +15,8 @@ from nanobot.core.event import Delta, Event, Fact, TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.session import Session
 from nanobot.core.turn import Identity, Status, Turn
+from nanobot.core.upload import Order as UploadOrder
+from nanobot.core.upload import Upload, UploadPage
 
 HistoryNote = Literal["new", "imported", "matched", "rewound", "ignored"]
 """What became of the earlier messages that a client sent along."""
@@ -208,6 +210,55 @@ class Store(Protocol):
         Raises:
             SessionNotFound
         """
+        ...
+
+    # Uploads ------------------------------------------------------------------------------------------------------
+
+    async def add_upload(self, upload: Upload, content: bytes, quota_bytes: int) -> None:
+        """Keep a file. `quota_bytes`: what all uploads of its session may have together.
+
+        Raises:
+            UploadsFull: they would have more.
+            StoreError: it cannot be written.
+        """
+        ...
+
+    async def upload(self, file_id: str, session_key: str) -> Upload:
+        """Return the upload, if it is one of this session and has not expired.
+
+        Raises:
+            UploadNotFound: the same words whatever the reason.
+        """
+        ...
+
+    async def open_upload(self, file_id: str, session_key: str) -> tuple[Upload, bytes]:
+        """Return the upload with what is in it.
+
+        Raises:
+            UploadNotFound: as `upload`.
+        """
+        ...
+
+    async def uploads(
+        self, session_key: str, *, limit: int, after: str | None = None, order: UploadOrder = "desc", purpose: str | None = None
+    ) -> UploadPage:
+        """Return uploads of the session by the time of their making; `after` is the id of the last one of the page before.
+
+        Raises:
+            UploadNotFound: there is no upload `after`.
+        """
+        ...
+
+    async def delete_upload(self, file_id: str, session_key: str) -> None:
+        """Delete the upload, row and content.
+
+        Raises:
+            UploadNotFound: as `upload`.
+        """
+        ...
+
+    async def delete_expired_uploads(self) -> int:
+        """Delete the uploads that have expired; returns how many."""
         ...
 
     # The house ----------------------------------------------------------------------------------------------------

@@ -9,17 +9,18 @@ import msgspec
 from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.session import Session
 from nanobot.core.store import Row
-from nanobot.stores import transcript
+from nanobot.stores import files, transcript
 from nanobot.stores.transcript import Place
 
 Db = sqlite3.Connection
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What went with a session: how many messages, and which turns had not ended."""
+    """What went with a session: how many messages, which turns had not ended, and which uploads (whose content is still to go)."""
 
     messages: int
     live: tuple[str, ...]
+    files: tuple[str, ...]
 
 
 def sessions(db: Db, *, limit: int, after: str | None) -> tuple[Session, ...]:
@@ -44,8 +45,11 @@ def messages(db: Db, *, key: str, limit: int, after_seq: int) -> tuple[Row, ...]
 
 
 def delete(db: Db, *, key: str) -> Deleted:
-    """Delete every row that belongs to the session."""
-    place = _place(db, key)
+    """Delete every row that belongs to the session; uploads may be there before the session is."""
+    uploads = files.delete_of(db, key)
+    place = transcript.find_place(db, key) if uploads else _place(db, key)
+    if place is None:
+        return Deleted(0, (), uploads)
     live = [id_ for (id_,) in db.execute("SELECT t.id FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (place.session,))]
     mine = "(SELECT n FROM turn WHERE session = ?)"
     db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))  # noqa: S608
@@ -54,7 +58,7 @@ def delete(db: Db, *, key: str) -> Deleted:
         db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))  # noqa: S608
     gone = db.execute("DELETE FROM message WHERE session = ?", (place.session,)).rowcount
     db.execute("DELETE FROM session WHERE id = ?", (place.session,))
-    return Deleted(gone, tuple(live))
+    return Deleted(gone, tuple(live), uploads)
 
 
 def _place(db: Db, key: str) -> Place:

@@ -1,0 +1,114 @@
+"""Parts of content as OpenAI writes them: images, files, sounds. What a part only points at is marked, to be brought in before admission.
+
+A marked part is one of the core's values that lacks its content; `api/content.py` replaces it by the whole one.
+"""
+
+import base64
+import re
+
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.message import Audio, File, Image
+
+_IMAGE = re.compile(r"data:image/[a-z.+-]+;base64,", re.IGNORECASE)
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
+_FORMATS = ("wav", "mp3")
+_DETAILS = ("auto", "low", "high")
+_MOST_SHOWN = 40
+_LONGEST_NAME = 255
+
+
+class ImageAt(Image, frozen=True, tag="image"):
+    """An image that stands behind its `url`, which is not a data URL. `path` names the part in errors."""
+
+    path: str = ""
+
+
+class FileGiven(File, frozen=True, tag="file"):
+    """A file whose bytes came along, base64-encoded."""
+
+    encoded: str = ""
+    mime: str = ""
+    path: str = ""
+
+
+class FileStored(File, frozen=True, tag="file"):
+    """An upload, known by its `file_id`."""
+
+    path: str = ""
+
+
+Sought = ImageAt | FileGiven | FileStored
+
+
+def image_part(url: str, detail: str | None, path: str) -> Image:
+    """Return the image of the part at `path`.
+
+    Raises:
+        InvalidRequest: its URL or its detail is none.
+    """
+    if detail not in (None, *_DETAILS):
+        raise InvalidRequest(
+            f"{path}.detail is {detail!r}: it must be {', '.join(_DETAILS[:-1])} or {_DETAILS[-1]}", param=f"{path}.detail"
+        )
+    if _IMAGE.match(url[:64]):
+        return Image(url, detail)  # type: ignore[arg-type]
+    if url[:8].lower().startswith(("http://", "https://")):
+        return ImageAt(url, detail, path)  # type: ignore[arg-type]
+    raise InvalidRequest(
+        f"{path}.url is {_shown(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https", param=f"{path}.url"
+    )
+
+
+def file_part(content: str | None, name: str | None, file_id: str | None, path: str) -> File:
+    """Return the file of the part at `path`: `content` is a data URL or bare base64, `file_id` an upload; one of them.
+
+    Raises:
+        InvalidRequest: there is neither, or both.
+    """
+    if (content is None) == (file_id is None):
+        raise InvalidRequest(f"{path} needs file_data (with filename), or file_id: one of them", param=path)
+    if file_id is not None:
+        return FileStored(name or "", "", file_id, path)
+    assert content is not None  # noqa: S101 - one of the two is there
+    announced = _DATA_URL.match(content[:256])
+    encoded = content[announced.end() :] if announced else content
+    return FileGiven(file_name(name), "", None, encoded, (announced[1] or "") if announced else "", path)
+
+
+def audio_part(data: str, format_: str, path: str) -> Audio:
+    """Return the sound of the part at `path`.
+
+    Raises:
+        InvalidRequest: it is none, or of a format that is not known.
+    """
+    if format_ not in _FORMATS:
+        raise InvalidRequest(f"{path}.format is {_shown(format_)}: it must be {' or '.join(_FORMATS)}", param=f"{path}.format")
+    if not data:
+        raise InvalidRequest(f"{path}.data is empty: base64 is needed", param=f"{path}.data")
+    return Audio(data, format_)
+
+
+def file_name(given: str | None) -> str:
+    """Return the name of a file as it is shown: without folders and control characters, and not too long."""
+    last = re.split(r"[/\\]", given or "")[-1]
+    return "".join(character if character.isprintable() else " " for character in last).strip()[:_LONGEST_NAME]
+
+
+def decode_base64(encoded: str, path: str) -> bytes:
+    """Return the bytes.
+
+    Raises:
+        InvalidRequest: it is not base64.
+    """
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise InvalidRequest(f"{path} is not base64: {_shown(encoded)}", param=path) from None
+
+
+def data_url(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]!r}…"
