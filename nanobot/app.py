@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import importlib.util
 import ipaddress
+import logging
+import math
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +16,16 @@ from starlette.types import ASGIApp
 from nanobot.agent.loop import Agent, Settings
 from nanobot.agent.toolset import Toolset
 from nanobot.api.chat import ChatSettings
+from nanobot.api.content import Contents
+from nanobot.api.files import FileSettings
 from nanobot.api.following import Followers
 from nanobot.api.guard import LOOPBACK, Access
+from nanobot.api.models import AGENT
 from nanobot.api.server import build_door
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
 from nanobot.core.clock import Clock, SystemClock
-from nanobot.core.errors import ConfigError, ModelNotFound
+from nanobot.core.errors import ConfigError, ModelNotFound, StoreError
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
 from nanobot.core.store import Limits
@@ -31,10 +36,17 @@ from nanobot.models.catalog import ECHO, LOCAL, ModelName, find_in_environment, 
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import CONTEXT_TOKENS, LocalModel
 from nanobot.models.local_process import INSTALL
-from nanobot.models.openai_chat import OpenAIChat, Timeouts
+from nanobot.models.openai_chat import EVERYTHING, OpenAIChat, Timeouts
 from nanobot.models.weights import find as find_weights
+from nanobot.reading.bounds import DocumentBounds
+from nanobot.reading.documents import Documents
+from nanobot.reading.fetch import FetchBounds, Fetcher
 from nanobot.stores.sqlite import SqliteStore, open_store
 from nanobot.tools.facts import calculate, current_time
+
+MIB = 1024 * 1024
+_SWEEP_S = 600.0
+_log = logging.getLogger(__name__)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -124,6 +136,7 @@ def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str
         random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
         timeouts=Timeouts(connect_s=table.connect_timeout_s, first_chunk_s=table.first_byte_timeout_s, idle_s=table.idle_timeout_s),
         max_retries=table.max_retries,
+        abilities=EVERYTHING if (provider.hears if table.audio is None else table.audio) else EVERYTHING - {"audio"},
     )
 
 
@@ -136,7 +149,14 @@ class App:
     """The house, running. `door` is its HTTP side; `open_app` makes one."""
 
     def __init__(
-        self, config: Config, store: SqliteStore, models: Models, clock: Clock, randomness: Randomness, tools: Sequence[Tool]
+        self,
+        config: Config,
+        store: SqliteStore,
+        models: Models,
+        clock: Clock,
+        randomness: Randomness,
+        tools: Sequence[Tool],
+        fetcher: Fetcher | None = None,
     ) -> None:
         self.config = config
         self.store = store
@@ -160,7 +180,9 @@ class App:
             clock,
             randomness,
             access=_access(config),
-            settings=_chat_settings(config, models.names),
+            settings=_chat_settings(config, models),
+            contents=_contents(config, store, fetcher),
+            file_settings=_file_settings(config),
             check_model=lambda: models.default.check(),
         )
 
@@ -184,12 +206,37 @@ def _access(config: Config) -> Access:
     return Access(config.api.key, hosts)
 
 
-def _chat_settings(config: Config, presets: tuple[str, ...]) -> ChatSettings:
+def _contents(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Contents:
+    table = config.files
+    bounds = DocumentBounds(
+        max_bytes=int(table.max_file_mb * MIB),
+        max_characters=table.max_characters,
+        wall_s=table.read_timeout_s,
+        cpu_s=math.ceil(table.read_timeout_s),
+        memory_bytes=table.read_memory_mb * MIB,
+    )
+    bounded = Fetcher(FetchBounds(max_bytes=int(table.max_fetch_mb * MIB), total_s=table.fetch_timeout_s))
+    return Contents(store, Documents(bounds), (fetcher or bounded) if table.fetch else None)
+
+
+def _file_settings(config: Config) -> FileSettings:
+    table = config.files
+    return FileSettings(
+        max_file_bytes=int(table.max_file_mb * MIB),
+        quota_bytes=int(table.quota_mb * MIB),
+        ttl_s=table.ttl_days * 86_400,
+        timeout_s=config.api.body_timeout_s,
+    )
+
+
+def _chat_settings(config: Config, models: Models) -> ChatSettings:
+    named = {AGENT: models.default, **{name: models.get(name) for name in models.names}}
     return ChatSettings(
-        models=presets,
+        models=models.names,
+        listeners=frozenset(name for name, model in named.items() if "audio" in model.abilities),
         stream=config.api.stream,
         session_headers=config.api.session_headers,
-        max_body_bytes=int(config.api.max_body_mb * 1024 * 1024),
+        max_body_bytes=int(config.api.max_body_mb * MIB),
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,
     )
@@ -203,8 +250,11 @@ async def open_app(
     clock: Clock | None = None,
     randomness: Randomness | None = None,
     tools: Sequence[Tool] = (),
+    fetcher: Fetcher | None = None,
 ) -> AsyncIterator[App]:
     """Open the store, start the engine, and hand over the house; take it down in order afterwards. `tools` are added to the agent's own.
+
+    `fetcher` stands in for the one that the settings describe: a test's, whose web is on this machine.
 
     Raises:
         StoreError: the data directory cannot be used.
@@ -213,18 +263,30 @@ async def open_app(
     limits = Limits(max_queue=config.api.max_queue, max_attempts=config.engine.max_attempts, retry_window_s=config.api.retry_window_s)
     store = await open_store(config.data, clock, limits, config.store.synchronous)
     try:
-        app = App(config, store, models, clock, randomness or SystemRandomness(), tools)
+        app = App(config, store, models, clock, randomness or SystemRandomness(), tools, fetcher)
         async with asyncio.TaskGroup() as group:  # an engine that dies takes the house down: nothing is admitted that nobody runs
             engine = group.create_task(app.engine.run())
+            sweeper = group.create_task(_sweep(store, clock))
             try:
                 yield app
             finally:
                 await app.drain()
                 await app.followers.close()
                 engine.cancel()
+                sweeper.cancel()
     finally:
         await models.close()
         await store.close()
+
+
+async def _sweep(store: SqliteStore, clock: Clock) -> None:
+    """Delete what has expired, from time to time; nobody sees it meanwhile."""
+    while True:
+        await clock.sleep(_SWEEP_S)
+        try:
+            await store.delete_expired_uploads()
+        except StoreError as error:
+            _log.error("uploads that have expired could not be deleted, next try in %g s: %s", _SWEEP_S, error.message)
 
 
 def lacks_openmp(config: Config, environment: Mapping[str, str]) -> bool:

@@ -46,6 +46,20 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disconnect_grace_s: Annotated[float, msgspec.Meta(ge=-1, le=LONGEST_S)] = 30.0
 
 
+class FilesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files and URLs in requests, and uploads."""
+
+    max_file_mb: Positive = 20.0
+    max_characters: Annotated[int, msgspec.Meta(ge=1_000)] = 80_000
+    read_timeout_s: Positive = 30.0
+    read_memory_mb: Annotated[int, msgspec.Meta(ge=256)] = 1_024
+    fetch: bool = True
+    max_fetch_mb: Positive = 10.0
+    fetch_timeout_s: Positive = 20.0
+    quota_mb: Positive = 500.0
+    ttl_days: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 30.0
+
+
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -72,6 +86,7 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_byte_timeout_s: Positive = 300.0
     idle_timeout_s: Positive = 120.0
     max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
+    audio: bool | None = None
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +106,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     server: Server = Server()
     api: Api = Api()
+    files: FilesTable = FilesTable()
     engine: Engine = Engine()
     agent: AgentTable = AgentTable()
     model: ModelTable = ModelTable()

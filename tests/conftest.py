@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from nanobot.app import Models, open_app
 from nanobot.core.clock import Clock
 from nanobot.core.model import Model
+from nanobot.reading.fetch import Fetcher
 from nanobot.testing import ScriptedModel
 from tests.asgi import Door
 from tests.house import House, OpenHouse, configured
@@ -34,13 +35,16 @@ async def open_house(tmp_path: Path) -> AsyncIterator[OpenHouse]:
         clock: Clock | None = None,
         presets: Mapping[str, Model] | None = None,
         seed: int | None = None,
+        fetcher: Fetcher | None = None,
         **tables: dict[str, Any],
     ) -> House:
         directory = data or tmp_path / f"house-{len(houses)}"
         stack = contextlib.AsyncExitStack()
         randomness = random.Random(seed) if seed is not None else None
         models = Models(model or ScriptedModel(), presets or {})
-        app = await stack.enter_async_context(open_app(configured(directory, tables), models, clock=clock, randomness=randomness))
+        app = await stack.enter_async_context(
+            open_app(configured(directory, tables), models, clock=clock, randomness=randomness, fetcher=fetcher)
+        )
         houses.append(House(app, directory, stack))
         return houses[-1]
 

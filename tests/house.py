@@ -15,6 +15,7 @@ from nanobot.app import App
 from nanobot.config import Config
 from nanobot.core.clock import Clock
 from nanobot.core.model import Model
+from nanobot.reading.fetch import Fetcher
 from tests.asgi import BOUND_S, Door
 
 
@@ -42,6 +43,7 @@ class OpenHouse(Protocol):
         clock: Clock | None = None,
         presets: Mapping[str, Model] | None = None,
         seed: int | None = None,
+        fetcher: Fetcher | None = None,
         **tables: dict[str, Any],
     ) -> House:
         """Open the app on `data` (a new directory) with `model` (one that says ok) and the settings in `tables`."""

@@ -1,6 +1,7 @@
 """Reading a request's body: bounded in size and time."""
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.types import Receive, Scope
 
@@ -15,14 +16,26 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s
     """Return the whole body.
 
     Raises:
+        BodyTooLarge, SlowRequest, ClientGone: as `take_body`.
+    """
+    pieces: list[bytes] = []
+    await take_body(scope, receive, pieces.append, max_bytes=max_bytes, timeout_s=timeout_s)
+    return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+
+
+async def take_body(
+    scope: Scope, receive: Receive, take: Callable[[bytes], None], *, max_bytes: int, timeout_s: float, limit: str = "api.max_body_mb"
+) -> None:
+    """Hand the body to `take`, piece by piece as it comes. `limit` names the setting for `max_bytes`.
+
+    Raises:
         BodyTooLarge: it is, or says it is, over `max_bytes`.
         SlowRequest: it did not come within `timeout_s`.
         ClientGone
     """
     announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if announced.isdigit():
-        _refuse_over(int(announced), max_bytes)
-    pieces: list[bytes] = []
+        _refuse_over(int(announced), max_bytes, limit)
     size = 0
     try:
         async with asyncio.timeout(timeout_s):
@@ -30,15 +43,16 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGone
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                _refuse_over(size, max_bytes)
+                piece = message.get("body", b"")
+                size += len(piece)
+                _refuse_over(size, max_bytes, limit)
+                take(piece)
                 if not message.get("more_body"):
-                    return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+                    return
     except TimeoutError as error:
         raise SlowRequest(f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less of it") from error
 
 
-def _refuse_over(size: int, max_bytes: int) -> None:
+def _refuse_over(size: int, max_bytes: int, limit: str) -> None:
     if size > max_bytes:
-        raise BodyTooLarge(f"body of {size} bytes: at most {max_bytes} are allowed (api.max_body_mb)")
+        raise BodyTooLarge(f"body of {size} bytes: at most {max_bytes} are allowed ({limit})")

@@ -8,13 +8,16 @@ from starlette.types import Receive, Scope, Send
 from nanobot.api import sse
 from nanobot.api.body import ClientGone, read_body
 from nanobot.api.caller import caller_of
+from nanobot.api.content import Contents
 from nanobot.api.errors import turn_failure
 from nanobot.api.following import Connected, Followers
+from nanobot.api.form import is_form, read_form
 from nanobot.api.guard import answer
 from nanobot.api.models import AGENT, no_model
 from nanobot.api.operations import Operation, Parameter
 from nanobot.api.session_key import SESSION_KEY, KeyReader
 from nanobot.api.wire.chat_answer import Completion, completion
+from nanobot.api.wire.chat_form import ChatForm, parse_form
 from nanobot.api.wire.chat_request import ChatBody, ChatRequest, parse_chat
 from nanobot.api.wire.chunks import Chunks
 from nanobot.core.clock import Clock
@@ -27,8 +30,10 @@ from nanobot.core.errors import (
     SessionBusy,
     ShuttingDown,
     StreamingOff,
+    UploadNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
+from nanobot.core.message import Audio
 from nanobot.core.store import Admission, Store
 from nanobot.core.turn import Identity, Turn, WhenBusy
 
@@ -43,9 +48,10 @@ PARAMETERS = (
 
 
 class ChatSettings(msgspec.Struct, frozen=True):
-    """How the chat route behaves. `models`: the names a request may use besides `nanobot`."""
+    """How the chat route behaves. `models`: the names a request may use besides `nanobot`; `listeners`: those of all names that take audio."""
 
     models: tuple[str, ...] = ()
+    listeners: frozenset[str] = frozenset()
     stream: bool = True
     session_headers: tuple[str, ...] = ()
     max_body_bytes: int = 20 * 1024 * 1024
@@ -56,8 +62,11 @@ class ChatSettings(msgspec.Struct, frozen=True):
 class ChatCompletions:
     """The route, as an ASGI app."""
 
-    def __init__(self, store: Store, followers: Followers, clock: Clock, randomness: Randomness, settings: ChatSettings) -> None:
+    def __init__(
+        self, store: Store, followers: Followers, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents
+    ) -> None:
         self._store = store
+        self._contents = contents
         self._followers = followers
         self._clock = clock
         self._randomness = randomness
@@ -74,9 +83,10 @@ class ChatCompletions:
             right="chat",
             parameters=PARAMETERS,
             body=ChatBody,
+            form=ChatForm,
             answers={200: Completion},
             streams=True,
-            errors=(ModelNotFound, SessionBusy, IdempotencyMismatch, QueueFull, ShuttingDown, ModelError),
+            errors=(ModelNotFound, UploadNotFound, SessionBusy, IdempotencyMismatch, QueueFull, ShuttingDown, ModelError),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,12 +94,17 @@ class ChatCompletions:
         key = self._keys.read(headers, caller_of(scope))
         settings = self._settings
         try:
-            body = await read_body(scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+            if is_form(scope):
+                form = await read_form(scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+                request, body = parse_form(form)
+            else:
+                body = await read_body(scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+                request = parse_chat(body)
         except ClientGone:
             return
-        request = parse_chat(body)
         self._check(request)
         now = self._clock.now()
+        request = await self._filled(request, key)
         turn = self._turn(key, request, headers, now)
         admission = await self._store.admit(turn, _identity(headers, body), request.earlier)
         if request.stream:
@@ -102,6 +117,20 @@ class ChatCompletions:
             raise StreamingOff("stream=true is not supported yet. Set stream=false or omit it.", param="stream")
         if request.model != AGENT and request.model not in self._settings.models:
             raise no_model(request.model)
+
+    async def _filled(self, request: ChatRequest, key: str) -> ChatRequest:
+        """Return the request with all that its parts point at, if the model can take it.
+
+        Raises:
+            InvalidRequest: it cannot, or something is not to be had.
+        """
+        given = await self._contents.fill(request.input, key)
+        if any(isinstance(part, Audio) for message in given for part in message.parts) and request.model not in self._settings.listeners:
+            raise InvalidRequest(f"the model `{request.model}` takes no audio: send text instead", param="messages")
+        earlier = await self._contents.fill_history(request.earlier, key)
+        if given is request.input and earlier is request.earlier:
+            return request
+        return msgspec.structs.replace(request, input=given, earlier=earlier)
 
     def _turn(self, key: str, request: ChatRequest, headers: dict[bytes, bytes], now: float) -> Turn:
         policy = headers.get(b"x-when-busy", b"queue").decode("latin-1").strip().lower()

@@ -17,14 +17,6 @@ _MOST_SOUGHT = 32
 _IMAGE_TYPES = "PNG, JPEG, GIF and WebP"
 
 
-class Given(msgspec.Struct, frozen=True):
-    """A file as a client handed it over. `mime` is the client's word for what it is."""
-
-    name: str
-    content: bytes
-    mime: str = ""
-
-
 class Contents:
     """Fills in parts. `fetcher` None: no URL is followed."""
 
@@ -61,28 +53,6 @@ class Contents:
         wanted = [self._found_or_missed(part, session_key, is_wanted=at >= too_many) for at, part in enumerate(sought)]
         return _replaced(messages, await _all(wanted))
 
-    async def read(self, given: Given, path: str, file_id: str | None = None) -> Part:
-        """Return the file as the model sees it: an image or a sound as such, anything else as text.
-
-        Raises:
-            InvalidRequest: it cannot be read; `param` is `path`.
-        """
-        kind = image_type(given.content[:16])
-        if kind is not None:
-            return Image(await asyncio.to_thread(data_url, kind, given.content))
-        format_ = audio_format(given.content[:16])
-        if format_ is not None:
-            return Audio((await asyncio.to_thread(data_url, "audio/x", given.content)).partition(",")[2], format_)
-        try:
-            document = await self._documents.read(given.content, name=given.name, mime=given.mime)
-        except InvalidRequest as error:
-            error.param = error.param or path
-            raise
-        text = document.text
-        if document.is_cut:
-            text += f"\n(The file goes on: only its first {len(text)} characters are shown.)"
-        return File(given.name or "file", text, file_id)
-
     async def _has_history(self, session_key: str) -> bool:
         try:
             return bool(await self._store.messages(session_key, limit=1))
@@ -102,10 +72,34 @@ class Contents:
         if isinstance(part, ImageAt):
             return await self._fetched(part)
         if isinstance(part, FileGiven):
-            content = await asyncio.to_thread(decode_base64, part.encoded, f"{part.path}.file_data")
-            return await self.read(Given(part.name, content, part.mime), part.path)
+            content = part.content
+            if isinstance(content, str):
+                content = await asyncio.to_thread(decode_base64, content, f"{part.path}.file_data")
+            return await self._read(part.name, content, part.path, mime=part.mime)
         upload, content = await self._store.open_upload(part.file_id or "", session_key)
-        return await self.read(Given(part.name or upload.name, content), part.path, upload.id)
+        return await self._read(part.name or upload.name, content, part.path, file_id=upload.id)
+
+    async def _read(self, name: str, content: bytes, path: str, *, mime: str = "", file_id: str | None = None) -> Part:
+        """Return the file as the model sees it: an image or a sound as such, anything else as text.
+
+        Raises:
+            InvalidRequest: it cannot be read; `param` is `path`.
+        """
+        kind = image_type(content[:16])
+        if kind is not None:
+            return Image(await asyncio.to_thread(data_url, kind, content))
+        format_ = audio_format(content[:16])
+        if format_ is not None:
+            return Audio((await asyncio.to_thread(data_url, "audio/x", content)).partition(",")[2], format_)
+        try:
+            document = await self._documents.read(content, name=name, mime=mime)
+        except InvalidRequest as error:
+            error.param = error.param or path
+            raise
+        text = document.text
+        if document.is_cut:
+            text += f"\n(The file goes on: only its first {len(text)} characters are shown.)"
+        return File(name or "file", text, file_id)
 
     async def _fetched(self, part: ImageAt) -> Image:
         path = f"{part.path}.url"

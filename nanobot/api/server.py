@@ -4,11 +4,14 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp
 
-from nanobot.api import health, models, turns
+from nanobot.api import files, health, models, turns
 from nanobot.api.chat import ChatCompletions, ChatSettings
+from nanobot.api.content import Contents
+from nanobot.api.files import FileSettings
 from nanobot.api.following import Followers
 from nanobot.api.guard import Access, Guard
 from nanobot.api.operations import Operation, router
+from nanobot.api.session_key import KeyReader
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
 from nanobot.core.store import Store
@@ -22,10 +25,14 @@ def build_door(
     *,
     access: Access,
     settings: ChatSettings,
+    contents: Contents,
+    file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
 ) -> ASGIApp:
     """Return the HTTP door as an ASGI app. `check_model` raises where the default model could not answer now."""
-    found = operations(store, followers, clock, randomness, settings=settings, check_model=check_model)
+    found = operations(
+        store, followers, clock, randomness, settings=settings, contents=contents, file_settings=file_settings, check_model=check_model
+    )
     return Guard(router(found), access, clock, randomness)
 
 
@@ -36,13 +43,16 @@ def operations(
     randomness: Randomness,
     *,
     settings: ChatSettings,
+    contents: Contents,
+    file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
 ) -> tuple[Operation, ...]:
     """Return everything that the door offers; the route that is asked for most comes first."""
-    chat = ChatCompletions(store, followers, clock, randomness, settings)
+    chat = ChatCompletions(store, followers, clock, randomness, settings, contents)
     return (
         chat.operation(),
         *turns.operations(store, followers, ping_s=settings.ping_s),
+        *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),
     )

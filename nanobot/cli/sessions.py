@@ -17,7 +17,7 @@ from nanobot.cli.terminal import neutral
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, SessionNotFound, StoreError, StoreLocked
-from nanobot.core.message import Image, Message, Text
+from nanobot.core.message import Audio, File, Image, Message, Text
 from nanobot.core.session import parse_key
 from nanobot.core.store import Row
 from nanobot.stores import catalogue, transcript
@@ -190,6 +190,10 @@ def readable(row: Row) -> str:
                 lines.append(text)
             case Image():
                 lines.append("[an image]")
+            case Audio():
+                lines.append("[a recording]")
+            case File(name):
+                lines.append(f"[the file {name}]")
     lines.extend(f"[calls {call.name} {call.arguments}]" for call in message.tool_calls)
     lines.extend(f"[{'failed: ' if result.is_error else ''}{result.content}]" for result in message.tool_results)
     return "\n".join(lines)
@@ -211,7 +215,7 @@ def exported(row: Row) -> dict[str, Any]:
 def _content(message: Message) -> str | list[dict[str, Any]] | None:
     if message.tool_results:
         return "".join(result.content for result in message.tool_results)
-    if any(isinstance(part, Image) for part in message.parts):
+    if any(isinstance(part, Image | Audio | File) for part in message.parts):
         return [shaped for part in message.parts if (shaped := _part(part)) is not None]
     return message.text or (None if message.tool_calls else "")
 
@@ -222,6 +226,10 @@ def _part(part: object) -> dict[str, Any] | None:
             return {"type": "text", "text": text}
         case Image(url, detail):
             return {"type": "image_url", "image_url": {"url": url, **({"detail": detail} if detail else {})}}
+        case Audio(data, format_):
+            return {"type": "input_audio", "input_audio": {"data": data, "format": format_}}
+        case File(name, text, file_id):
+            return {"type": "file", "file": {"filename": name, "text": text, **({"file_id": file_id} if file_id else {})}}
     return None
 
 

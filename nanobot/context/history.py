@@ -6,7 +6,7 @@ from itertools import accumulate
 import msgspec
 
 from nanobot.core.errors import ContextOverflow
-from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult, estimate_tokens
+from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall, ToolResult, estimate_tokens
 
 NO_RESULT = "No result was provided for this call."
 _STEPS_A_WINDOW = 4
@@ -107,7 +107,7 @@ def _question(message: Message) -> tuple[Message, ...]:
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
         return (message,)
-    kept = tuple(part for part in parts if isinstance(part, Image) or (isinstance(part, Text) and part.text))
+    kept = tuple(part for part in parts if isinstance(part, Image | Audio | File) or (isinstance(part, Text) and part.text))
     return (Message("user", kept),) if kept else ()
 
 

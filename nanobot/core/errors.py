@@ -43,6 +43,12 @@ class InvalidJson(InvalidRequest):
     code = "invalid_json"
 
 
+class InvalidForm(InvalidRequest):
+    """A body of `multipart/form-data` that is broken, or has too many parts."""
+
+    code = "invalid_form"
+
+
 class StreamingOff(InvalidRequest):
     code = "streaming_off"
 

@@ -32,6 +32,12 @@ class File(msgspec.Struct, frozen=True, tag="file", omit_defaults=True):
     text: str
     file_id: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """The file in words, for models that read text only: it says where it begins and ends, and what it is called."""
+        name = self.name.replace('"', "'")
+        return f'<file name="{name}">\n{self.text}\n</file>'
+
 
 class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
     """What a reasoning model thought aloud. Never part of the answer; never sent back to a provider."""

@@ -8,7 +8,10 @@ from nanobot.core.errors import ConfigError
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """An OpenAI-compatible server. `key_variable` None: it takes no key. `base_url_variable` overrides `base_url`."""
+    """An OpenAI-compatible server. `key_variable` None: it takes no key. `base_url_variable` overrides `base_url`.
+
+    `hears`: it passes parts of type `input_audio` on to those of its models that listen.
+    """
 
     name: str
     base_url: str
@@ -16,12 +19,15 @@ class Provider(msgspec.Struct, frozen=True):
     default_model: str | None
     context_tokens: int = 128_000
     base_url_variable: str | None = None
+    hears: bool = False
 
 
 PROVIDERS: tuple[Provider, ...] = (
-    Provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-5-mini", 400_000, "OPENAI_BASE_URL"),
-    Provider("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter/auto"),
-    Provider("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", "gemini-2.5-flash", 1_000_000),
+    Provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-5-mini", 400_000, "OPENAI_BASE_URL", hears=True),
+    Provider("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter/auto", hears=True),
+    Provider(
+        "gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", "gemini-2.5-flash", 1_000_000, hears=True
+    ),
     Provider("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "deepseek-chat", 64_000),
     Provider("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral-small-latest"),
     Provider("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "openai/gpt-oss-120b"),
@@ -29,7 +35,7 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY", "openai/gpt-oss-120b"),
     Provider("ollama", "http://127.0.0.1:11434/v1", None, None, 8_192, "OLLAMA_BASE_URL"),
     Provider("lmstudio", "http://127.0.0.1:1234/v1", None, None, 8_192, "LMSTUDIO_BASE_URL"),
-    Provider("vllm", "http://127.0.0.1:8000/v1", "VLLM_API_KEY", None, 32_000, "VLLM_BASE_URL"),
+    Provider("vllm", "http://127.0.0.1:8000/v1", "VLLM_API_KEY", None, 32_000, "VLLM_BASE_URL", hears=True),
 )
 LOCAL = "local"
 ECHO = "echo"

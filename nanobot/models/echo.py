@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator
 
 from nanobot.core.errors import ModelRejectedRequest
 from nanobot.core.event import Delta, TextDelta
-from nanobot.core.message import Message, Text, Usage, estimate_tokens
+from nanobot.core.message import File, Message, Text, Usage, estimate_tokens
 from nanobot.core.model import Ability, ModelRequest
 
 
 class EchoModel:
-    """Answers `You said: …`, word by word."""
+    """Answers `You said: …`, word by word, files included."""
 
     name = "echo"
     context_tokens = 128_000
@@ -18,7 +18,7 @@ class EchoModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         if request.format is not None or request.tool_choice.mode == "required":
             raise ModelRejectedRequest("echo only repeats what it is told: it calls no tools and holds to no response_format")
-        asked = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
+        asked = next((_said(message) for message in reversed(request.messages) if message.role == "user"), "")
         answer = f"You said: {asked}"
         for word in answer.splitlines(keepends=True) if len(answer) > 2_000 else _words(answer):
             if word:
@@ -32,6 +32,11 @@ class EchoModel:
 
     async def close(self) -> None:
         """Nothing to let go of."""
+
+
+def _said(message: Message) -> str:
+    files = [part.shown for part in message.parts if isinstance(part, File)]
+    return "\n".join(filter(None, (message.text, *files)))
 
 
 def _words(text: str) -> list[str]:

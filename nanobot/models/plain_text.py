@@ -8,10 +8,11 @@ import json
 
 import msgspec
 
-from nanobot.core.message import Image, Message, Part, Text, ToolCall, user
+from nanobot.core.message import Audio, File, Image, Message, Part, Text, ToolCall, user
 from nanobot.core.model import ModelRequest
 from nanobot.models.gbnf import literal
 from nanobot.models.routing import Recall
+from nanobot.models.wire_request import UNHEARD
 
 _LONGEST_QUOTE = 400
 _MOST_LISTED = 12
@@ -81,14 +82,22 @@ def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
                 shown.append(Message("assistant", (Text(message.text),)))
             continue
         parts = message.parts if message.role == "user" else (Text(_found(message, calls)),)
-        text = "".join(part.text for part in parts if isinstance(part, Text))
+        text = _read(parts)
         if any(isinstance(part, Image) for part in parts):
             text += "\n(An image came with this message; you cannot see images.)"
+        if any(isinstance(part, Audio) for part in parts):
+            text += f"\n{UNHEARD}"
         if shown and shown[-1].role == "user":
             text = f"{shown.pop().text}\n\n{text}"
         said: tuple[Part, ...] = (Text(text),)
         shown.append(Message("user", said))
     return tuple(shown)
+
+
+def _read(parts: tuple[Part, ...]) -> str:
+    """Return what a user wrote, the files below it."""
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    return "\n\n".join(filter(None, (text, *(part.shown for part in parts if isinstance(part, File)))))
 
 
 def _found(message: Message, calls: dict[str, ToolCall]) -> str:

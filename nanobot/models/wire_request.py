@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult
+from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall, ToolResult
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
@@ -29,7 +29,16 @@ class _ImagePart(msgspec.Struct, tag_field="type", tag="image_url"):
     image_url: _ImageUrl
 
 
-_Content = str | list[_TextPart | _ImagePart]
+class _InputAudio(msgspec.Struct):
+    data: str
+    format: str
+
+
+class _AudioPart(msgspec.Struct, tag_field="type", tag="input_audio"):
+    input_audio: _InputAudio
+
+
+_Content = str | list[_TextPart | _ImagePart | _AudioPart]
 
 
 class _System(msgspec.Struct, tag_field="role", tag="system"):
@@ -80,6 +89,9 @@ class _ToolSpec(msgspec.Struct, tag_field="type", tag="function"):
 FIELDS_OF_THE_REQUEST = frozenset({"model", "messages", "stream", "tools"})
 """What follows from the request; extra fields cannot replace it."""
 
+UNHEARD = "(A recording came with this message; you cannot listen to it.)"
+"""What a model is told that takes no audio, of a recording that another one heard."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -115,7 +127,7 @@ def encode(
         body["response_format"] = _response_format(request.format)
     _sample(request.sampling, limit_field, body)
     body.update(extra)
-    body["messages"] = _messages(request)
+    body["messages"] = _messages(request, hears="audio" in abilities)
     return _encode(body)
 
 
@@ -149,7 +161,7 @@ def _sample(sampling: Sampling, limit_field: str, body: dict[str, object]) -> No
     body.update({field: value for field, value in settings if value is not None})
 
 
-def _messages(request: ModelRequest) -> list[_Wire]:
+def _messages(request: ModelRequest, *, hears: bool) -> list[_Wire]:
     wire: list[_Wire] = [_System(request.system)] if request.system else []
     last_user: int | None = None
     for message in request.messages:
@@ -157,7 +169,7 @@ def _messages(request: ModelRequest) -> list[_Wire]:
             wire.extend([_Tool(result.call_id, result.content) for result in message.parts if isinstance(result, ToolResult)])
         elif message.role == "user":
             last_user = len(wire)
-            wire.append(_User(_content(message)))
+            wire.append(_User(_content(message, hears=hears)))
         else:
             wire.append(_assistant(message))
     if not request.notes:
@@ -176,20 +188,25 @@ def _noted(content: _Content, notes: str) -> _Content:
     return [*content, _TextPart(notes)]
 
 
-def _content(message: Message) -> _Content:
-    """Return a user's parts; plain text stays a string, as not every server takes a list."""
+def _content(message: Message, *, hears: bool) -> _Content:
+    """Return a user's parts; plain text stays a string, as not every server takes a list. What the model does not hear it is told of."""
     parts = message.parts
     if len(parts) == 1 and isinstance(parts[0], Text):
         return parts[0].text
-    if not any(isinstance(part, Image) for part in parts):
-        return "\n".join(part.text for part in parts if isinstance(part, Text))
-    content: list[_TextPart | _ImagePart] = []
-    for part in parts:
-        if isinstance(part, Text):
-            content.append(_TextPart(part.text))
-        elif isinstance(part, Image):
-            content.append(_ImagePart(_ImageUrl(part.url, part.detail)))
+    content = [_part(part, hears=hears) for part in parts if isinstance(part, Text | Image | Audio | File)]
+    if all(isinstance(part, _TextPart) for part in content):
+        return "\n".join(part.text for part in content if isinstance(part, _TextPart))
     return content
+
+
+def _part(part: Text | Image | Audio | File, *, hears: bool) -> _TextPart | _ImagePart | _AudioPart:
+    if isinstance(part, Text):
+        return _TextPart(part.text)
+    if isinstance(part, Image):
+        return _ImagePart(_ImageUrl(part.url, part.detail))
+    if isinstance(part, File):
+        return _TextPart(part.shown)
+    return _AudioPart(_InputAudio(part.data, part.format)) if hears else _TextPart(UNHEARD)
 
 
 def _assistant(message: Message) -> _Assistant:

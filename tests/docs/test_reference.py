@@ -10,12 +10,15 @@ import pytest
 
 from nanobot import config
 from nanobot.api.chat import ChatSettings
+from nanobot.api.content import Contents
+from nanobot.api.files import FileSettings
 from nanobot.api.following import Followers
 from nanobot.api.server import operations
 from nanobot.cli.main import COMMANDS, nanobot
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
 from nanobot.models.catalog import PROVIDERS
+from nanobot.reading.documents import Documents
 from nanobot.stores.sqlite import SqliteStore
 from nanobot.stores.writer import StoreBug
 
@@ -37,8 +40,16 @@ def offered() -> list[str]:
 
     async def check() -> None: ...
 
+    clock = SystemClock()
     found = operations(
-        store, Followers(store, SystemClock(), 0), SystemClock(), random.Random(0), settings=ChatSettings(), check_model=check
+        store,
+        Followers(store, clock, 0),
+        clock,
+        random.Random(0),
+        settings=ChatSettings(),
+        contents=Contents(store, Documents(), None),
+        file_settings=FileSettings(),
+        check_model=check,
     )
     return [f"{operation.method} {operation.path.replace(':path', '')}" for operation in found]
 

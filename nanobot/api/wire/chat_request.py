@@ -3,15 +3,15 @@
 Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways add their own.
 """
 
-import re
 from typing import Literal
 
 import msgspec
 
+from nanobot.api.wire.content import audio_part, file_part, image_part
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.tools import FunctionTool, JsonSchema, is_given, labels, output_format, tool_choice, tool_specs
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Image, Message, Part, Text, ToolCall, ToolResult
+from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 
@@ -23,10 +23,23 @@ class _ImageUrl(msgspec.Struct):
     detail: str | None = None
 
 
+class _File(msgspec.Struct):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class _InputAudio(msgspec.Struct):
+    data: str
+    format: str
+
+
 class _Part(msgspec.Struct):
     type: str
     text: str | None = None
     image_url: _ImageUrl | str | None = None
+    file: _File | None = None
+    input_audio: _InputAudio | None = None
     refusal: str | None = None
 
 
@@ -288,14 +301,13 @@ def _part(part: _Part, path: str) -> Part:
         if part.image_url is None:
             raise InvalidRequest(f"{path}.image_url is missing", param=f"{path}.image_url")
         image = part.image_url if isinstance(part.image_url, _ImageUrl) else _ImageUrl(part.image_url)
-        return _image(image, f"{path}.image_url")
-    raise InvalidRequest(f"{path}.type is {part.type!r}: text and image_url are supported", param=f"{path}.type")
-
-
-def _image(image: _ImageUrl, path: str) -> Image:
-    if not re.match(r"data:image/[a-z.+-]+;base64,", image.url[:64], re.IGNORECASE):
-        shown = image.url[:40]
-        raise InvalidRequest(f"{path}.url is {shown!r}…: only data URLs (data:image/…;base64,…) are supported", param=f"{path}.url")
-    if image.detail not in (None, "auto", "low", "high"):
-        raise InvalidRequest(f"{path}.detail is {image.detail!r}: it must be auto, low or high", param=f"{path}.detail")
-    return Image(image.url, image.detail)  # type: ignore[arg-type]
+        return image_part(image.url, image.detail, f"{path}.image_url")
+    if part.type == "file":
+        if part.file is None:
+            raise InvalidRequest(f"{path}.file is missing", param=f"{path}.file")
+        return file_part(part.file.file_data, part.file.filename, part.file.file_id, f"{path}.file")
+    if part.type == "input_audio":
+        if part.input_audio is None:
+            raise InvalidRequest(f"{path}.input_audio is missing", param=f"{path}.input_audio")
+        return audio_part(part.input_audio.data, part.input_audio.format, f"{path}.input_audio")
+    raise InvalidRequest(f"{path}.type is {part.type!r}: text, image_url, file and input_audio are supported", param=f"{path}.type")

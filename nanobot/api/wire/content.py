@@ -24,9 +24,9 @@ class ImageAt(Image, frozen=True, tag="image"):
 
 
 class FileGiven(File, frozen=True, tag="file"):
-    """A file whose bytes came along, base64-encoded."""
+    """A file that came along: its `content` as bytes, or as base64."""
 
-    encoded: str = ""
+    content: bytes | str = b""
     mime: str = ""
     path: str = ""
 

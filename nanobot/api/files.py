@@ -1,0 +1,191 @@
+"""/v1/files: what a client uploads for a session, to speak of it later; whatever is another session's does not exist."""
+
+from urllib.parse import quote
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api.body import ClientGone
+from nanobot.api.caller import caller_of
+from nanobot.api.form import Form, FormFile, is_form, read_form
+from nanobot.api.guard import answer
+from nanobot.api.operations import Operation, Parameter
+from nanobot.api.query import Query
+from nanobot.api.session_key import SESSION_KEY, KeyReader
+from nanobot.api.wire.content import file_name
+from nanobot.api.wire.files import LONGEST_LIFE_S, PURPOSES, SHORTEST_LIFE_S, FileDeleted, FileObject, UploadForm, file_object
+from nanobot.api.wire.lists import Page, encode
+from nanobot.core.clock import Clock
+from nanobot.core.errors import BodyTooLarge, InvalidForm, InvalidRequest, SessionNotFound, UploadNotFound, UploadsFull
+from nanobot.core.ids import Randomness, new_id
+from nanobot.core.store import Store
+from nanobot.core.upload import Upload
+
+_MOST_LISTED = 10_000
+_FORM_BYTES = 64 * 1024
+
+
+class FileSettings(msgspec.Struct, frozen=True):
+    """How uploads are kept. `ttl_s` 0: those that do not say otherwise never expire."""
+
+    max_file_bytes: int = 20 * 1024 * 1024
+    quota_bytes: int = 500 * 1024 * 1024
+    ttl_s: float = 30 * 86_400.0
+    timeout_s: float = 30.0
+
+
+class Files:
+    """What can be done with uploads. Each is looked for among those of the request's session only."""
+
+    def __init__(self, store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._randomness = randomness
+        self._keys = keys
+        self._settings = settings
+
+    async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/files"""
+        key = self._key(scope)
+        settings = self._settings
+        if not is_form(scope):
+            raise InvalidForm("a file is uploaded as multipart/form-data, with the fields file and purpose")
+        try:
+            form = await read_form(
+                scope, receive, max_bytes=settings.max_file_bytes + _FORM_BYTES, timeout_s=settings.timeout_s, limit="files.max_file_mb"
+            )
+        except ClientGone:
+            return
+        upload, content = self._upload(key, form)
+        await self._store.add_upload(upload, content, settings.quota_bytes)
+        await answer(send, 200, encode(file_object(upload)))
+
+    async def list(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/files"""
+        query = Query(scope)
+        found = await self._store.uploads(
+            self._key(scope),
+            limit=query.whole("limit", default=_MOST_LISTED, low=1, high=_MOST_LISTED),
+            after=query.text("after"),
+            order="asc" if query.one_of("order", ("asc", "desc"), default="desc") == "asc" else "desc",
+            purpose=query.text("purpose"),
+        )
+        shown = tuple(file_object(upload) for upload in found.uploads)
+        first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
+        await answer(send, 200, encode(Page(data=shown, first_id=first, last_id=last, has_more=found.has_more)))
+
+    async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/files/{file_id}"""
+        await answer(send, 200, encode(file_object(await self._store.upload(_id(scope), self._key(scope)))))
+
+    async def content(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/files/{file_id}/content: the bytes as they came; a browser that opens them saves them, whatever they are."""
+        upload, content = await self._store.open_upload(_id(scope), self._key(scope))
+        headers = (
+            ("content-disposition", f"attachment; filename*=UTF-8''{quote(upload.name, safe='')}"),
+            ("x-content-type-options", "nosniff"),
+        )
+        await answer(send, 200, content, headers, b"application/octet-stream")
+
+    async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """DELETE /v1/files/{file_id}"""
+        file_id = _id(scope)
+        await self._store.delete_upload(file_id, self._key(scope))
+        await answer(send, 200, encode(FileDeleted(id=file_id)))
+
+    def _key(self, scope: Scope) -> str:
+        return self._keys.read(dict(scope["headers"]), caller_of(scope))
+
+    def _upload(self, key: str, form: Form) -> tuple[Upload, bytes]:
+        file = _only_file(form)
+        most = self._settings.max_file_bytes
+        if len(file.content) > most:
+            raise BodyTooLarge(f"file of {len(file.content)} bytes: at most {most} are allowed (files.max_file_mb)", param="file")
+        purpose = form.text("purpose")
+        if purpose is None:
+            raise InvalidRequest("Missing required parameter: 'purpose'.", param="purpose")
+        if purpose not in PURPOSES:
+            raise InvalidRequest(f"purpose is {purpose[:40]!r}: it must be one of {', '.join(PURPOSES)}", param="purpose")
+        now = self._clock.now()
+        life_s = _life_s(form) or self._settings.ttl_s
+        made = Upload(
+            id="file-" + new_id("file", now, self._randomness).removeprefix("file_"),
+            session_key=key,
+            name=file_name(file.name) or "file",
+            purpose=purpose,
+            size_bytes=len(file.content),
+            created_at=now,
+            expires_at=now + life_s if life_s else None,
+        )
+        return made, file.content
+
+
+def _id(scope: Scope) -> str:
+    file_id: str = scope["path_params"]["file_id"]
+    return file_id
+
+
+def _only_file(form: Form) -> FormFile:
+    files = [file for file in form.files if file.field == "file"]
+    if not files:
+        raise InvalidRequest("Missing required parameter: 'file'.", param="file")
+    if len(files) > 1:
+        raise InvalidRequest(f"{len(files)} files in one upload: only one is taken at a time", param="file")
+    return files[0]
+
+
+def _life_s(form: Form) -> int | None:
+    """Return how long the client wants the file to be kept."""
+    anchor, seconds = form.text("expires_after[anchor]"), form.text("expires_after[seconds]")
+    if anchor is None and seconds is None:
+        return None
+    if anchor != "created_at":
+        raise InvalidRequest(f"expires_after.anchor is {(anchor or '')[:40]!r}: it must be 'created_at'", param="expires_after.anchor")
+    life_s = int(seconds) if seconds and seconds.isascii() and seconds.isdigit() and len(seconds) < 10 else 0
+    if not SHORTEST_LIFE_S <= life_s <= LONGEST_LIFE_S:
+        raise InvalidRequest(
+            f"expires_after.seconds is {(seconds or '')[:40]!r}: it must be from {SHORTEST_LIFE_S} to {LONGEST_LIFE_S}",
+            param="expires_after.seconds",
+        )
+    return life_s
+
+
+def operations(store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings) -> tuple[Operation, ...]:
+    """Return what is offered here."""
+    files = Files(store, clock, randomness, keys, settings)
+    of_session = (SESSION_KEY,)
+    listing = (
+        SESSION_KEY,
+        Parameter(
+            "limit",
+            "query",
+            "how many at most",
+            {"type": "integer", "minimum": 1, "maximum": _MOST_LISTED, "default": _MOST_LISTED},
+        ),
+        Parameter("after", "query", "the id of the last file of the page before"),
+        Parameter("order", "query", "by the time of their making", {"enum": ["asc", "desc"], "default": "desc"}),
+        Parameter("purpose", "query", "only those of this purpose"),
+    )
+    missing = (UploadNotFound, SessionNotFound)
+    return (
+        Operation(
+            method="POST", path="/v1/files", run=files.create, summary="Upload a file", tag="Files", right="files", parameters=of_session,
+            form=UploadForm, answers={200: FileObject}, errors=(InvalidForm, UploadsFull, BodyTooLarge, SessionNotFound),
+        ),
+        Operation(
+            method="GET", path="/v1/files", run=files.list, summary="The uploads of a session", tag="Files", right="files", parameters=listing,
+            answers={200: Page[FileObject]}, errors=missing,
+        ),
+        Operation(
+            method="GET", path="/v1/files/{file_id}", run=files.show, summary="An upload", tag="Files", right="files", parameters=of_session,
+            answers={200: FileObject}, errors=missing,
+        ),
+        Operation(
+            method="GET", path="/v1/files/{file_id}/content", run=files.content, summary="What an upload holds", tag="Files", right="files",
+            parameters=of_session, answers={200: bytes}, errors=missing,
+        ),
+        Operation(
+            method="DELETE", path="/v1/files/{file_id}", run=files.delete, summary="Delete an upload", tag="Files", right="files",
+            parameters=of_session, answers={200: FileDeleted}, errors=missing,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,50 @@
+"""Queries of URLs, taken apart: what a list is asked for."""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from starlette.types import Scope
+
+from nanobot.core.errors import InvalidRequest
+
+_MOST_FIELDS = 100
+
+
+class Query:
+    """The query of a request. Of a field that comes several times the last one counts."""
+
+    def __init__(self, scope: Scope) -> None:
+        text = scope["query_string"].decode("latin-1")
+        try:
+            self._fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"))
+        except (ValueError, UnicodeDecodeError) as error:
+            raise InvalidRequest(f"the query has more than {_MOST_FIELDS} fields, or is not percent-encoded UTF-8") from error
+
+    def text(self, name: str) -> str | None:
+        """Return a field, None where it is not there or empty."""
+        return self._fields.get(name) or None
+
+    def whole(self, name: str, *, default: int, low: int, high: int) -> int:
+        """Return a whole number.
+
+        Raises:
+            InvalidRequest: it is none, or out of range.
+        """
+        given = self.text(name)
+        if given is None:
+            return default
+        number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else -1
+        if not low <= number <= high:
+            raise InvalidRequest(f"{name} is {given[:40]!r}: it must be a whole number from {low} to {high}", param=name)
+        return number
+
+    def one_of(self, name: str, allowed: Sequence[str], *, default: str) -> str:
+        """Return one of the words that are allowed.
+
+        Raises:
+            InvalidRequest: it is none of them.
+        """
+        given = self.text(name) or default
+        if given not in allowed:
+            raise InvalidRequest(f"{name} is {given[:40]!r}: it must be one of {', '.join(allowed)}", param=name)
+        return given

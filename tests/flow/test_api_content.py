@@ -1,0 +1,404 @@
+"""What a message may hold besides text: images, files, recordings; sent along, uploaded before, or pointed at."""
+
+import base64
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from nanobot.core.message import Audio, File, Image, Message, Text
+from nanobot.core.model import Ability
+from nanobot.models.echo import EchoModel
+from nanobot.reading.fetch import FetchBounds, Fetcher
+from nanobot.testing import ScriptedModel
+from tests import files
+from tests.asgi import Door, Exchange
+from tests.house import House, OpenHouse
+from tests.upstream import Reply, Upstream
+
+ANN = "wx:dm:ann"
+
+
+def asked(house: House) -> tuple[Message, ...]:
+    model = house.app.models.default
+    assert isinstance(model, ScriptedModel)
+    return model.requests[-1].messages
+
+
+def requests(house: House) -> int:
+    model = house.app.models.default
+    assert isinstance(model, ScriptedModel)
+    return len(model.requests)
+
+
+def saying(*parts: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": list(parts)}]
+
+
+def encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def file_part(content: bytes, name: str | None = "a.txt", mime: str | None = None) -> dict[str, Any]:
+    given = encoded(content) if mime is None else f"data:{mime};base64,{encoded(content)}"
+    return {"type": "file", "file": {"file_data": given, **({} if name is None else {"filename": name})}}
+
+
+def image_part(url: str, **fields: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url, **fields}}
+
+
+WORDS = {"type": "text", "text": "what is it?"}
+
+# Files that come along ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        (files.pdf("Invoice 4711"), "a.pdf", "Invoice 4711"),
+        (files.word("Dear Ann"), "a.docx", "Dear Ann"),
+        (files.sheet([["tea", 2.5]]), "a.xlsx", "tea,2.5"),
+        (files.slides("Plan", "Step one"), "a.pptx", "Step one"),
+        (b"a,b\n1,2", "a.csv", "1,2"),
+        (b"<html><body><p>Soup</p></body></html>", "a.html", "Soup"),
+        (b"print('hi')", "a.py", "print('hi')"),
+    ],
+)
+async def test_a_file_is_read_to_the_model_under_its_name(house: House, content: bytes, name: str, words: str) -> None:
+    reply = await house.door.chat(ANN, saying(WORDS, file_part(content, name)))
+    assert reply.status == 200, reply.text
+    text, file = asked(house)[-1].parts
+    assert text == Text("what is it?")
+    assert isinstance(file, File) and file.name == name and words in file.text
+
+
+async def test_a_file_may_come_as_a_data_url_or_as_bare_base64_and_without_a_name(house: House) -> None:
+    await house.door.chat(ANN, saying(WORDS, file_part(b"one", "x.txt", "text/plain;charset=utf-8"), file_part(b"two", None)))
+    assert asked(house)[-1].parts[1:] == (File("x.txt", "one"), File("file", "two"))
+
+
+async def test_the_model_is_told_where_a_file_goes_on(open_house: OpenHouse) -> None:
+    house = await open_house(files={"max_characters": 1_000})
+    await house.door.chat(ANN, saying(file_part(b"x" * 5_000)))
+    (file,) = asked(house)[-1].parts
+    assert isinstance(file, File)
+    assert file.text == "x" * 1_000 + "\n(The file goes on: only its first 1000 characters are shown.)"
+
+
+async def test_a_file_stays_in_the_transcript_and_is_shown_again_in_the_next_turn(house: House) -> None:
+    await house.door.chat(ANN, saying(WORDS, file_part(b"the code is kumquat")))
+    await house.door.chat(ANN, "and now?")
+    assert asked(house)[0].parts == (Text("what is it?"), File("a.txt", "the code is kumquat"))
+
+
+async def test_an_image_or_a_recording_that_comes_as_a_file_is_passed_on_as_such(house: House) -> None:
+    await house.door.chat(ANN, saying(file_part(files.PNG, "cat.png"), file_part(files.WAV, "hello.wav")))
+    assert asked(house)[-1].parts == (Image(f"data:image/png;base64,{encoded(files.PNG)}"), Audio(encoded(files.WAV), "wav"))
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "code"),
+    [
+        (files.pdf(password="secret"), "a.pdf", "encrypted_file"),
+        (files.pdf()[:100], "a.pdf", "unreadable_file"),
+        (files.replaced(files.word("x"), "word/document.xml", b" " * 30_000_000), "bomb.docx", "unreadable_file"),
+        (files.archive({"a": b"b"}), "a.zip", "unsupported_file"),
+        (b"\x7fELF\0\0\0", "tool", "unsupported_file"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_a_400_and_no_turn(house: House, content: bytes, name: str, code: str) -> None:
+    reply = await house.door.chat(ANN, saying(WORDS, file_part(content, name)))
+    assert (reply.status, reply.error["code"], reply.error["type"]) == (400, code, "invalid_request_error")
+    assert reply.error["param"] == "messages[0].content[1].file"
+    assert name in reply.error["message"]
+    assert requests(house) == 0
+    assert await house.app.store.sessions(limit=10) == ()
+
+
+@pytest.mark.parametrize(
+    ("part", "param", "word"),
+    [
+        ({"type": "file"}, "messages[0].content[0].file", "missing"),
+        ({"type": "file", "file": {}}, "messages[0].content[0].file", "file_data"),
+        ({"type": "file", "file": {"file_data": "aGk=", "file_id": "file-1"}}, "messages[0].content[0].file", "one of them"),
+        ({"type": "file", "file": {"file_data": "not base64!"}}, "messages[0].content[0].file.file_data", "base64"),
+        ({"type": "file", "file": {"file_data": 3}}, "messages[0].content[0].file.file_data", "3"),
+        ({"type": "input_audio"}, "messages[0].content[0].input_audio", "missing"),
+        ({"type": "input_audio", "input_audio": {"data": "aGk=", "format": "ogg"}}, "messages[0].content[0].input_audio.format", "wav"),
+        ({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, "messages[0].content[0].input_audio.data", "empty"),
+        ({"type": "video_url", "video_url": {"url": "x"}}, "messages[0].content[0].type", "video_url"),
+        (image_part("ftp://web.example/a.png"), "messages[0].content[0].image_url.url", "http"),
+        (image_part("data:text/plain;base64,aGk="), "messages[0].content[0].image_url.url", "data:image"),
+        (image_part("data:image/png;base64,aGk=", detail="huge"), "messages[0].content[0].image_url.detail", "low"),
+    ],
+)
+async def test_a_part_that_is_not_as_it_should_be_is_named_and_never_dropped(
+    house: House, part: dict[str, Any], param: str, word: str
+) -> None:
+    reply = await house.door.chat(ANN, saying(part))
+    assert (reply.status, reply.error["param"]) == (400, param)
+    assert word in reply.error["message"]
+    assert requests(house) == 0
+
+
+async def test_a_request_has_a_bounded_number_of_files(house: House) -> None:
+    reply = await house.door.chat(ANN, saying(*(file_part(b"x") for _ in range(33))))
+    assert reply.status == 400
+    assert "at most 32" in reply.error["message"]
+
+
+# Recordings ---------------------------------------------------------------------------------------------------------
+
+RECORDING = {"type": "input_audio", "input_audio": {"data": encoded(files.WAV), "format": "wav"}}
+
+
+async def test_a_recording_is_passed_on_to_a_model_that_listens(house: House) -> None:
+    assert (await house.door.chat(ANN, saying(WORDS, RECORDING))).status == 200
+    assert asked(house)[-1].parts == (Text("what is it?"), Audio(encoded(files.WAV), "wav"))
+
+
+async def test_a_recording_for_a_model_that_does_not_listen_is_a_400(open_house: OpenHouse) -> None:
+    deaf: frozenset[Ability] = frozenset({"images"})
+    house = await open_house(ScriptedModel(abilities=deaf), presets={"listener": ScriptedModel()})
+    for parts in (saying(RECORDING), saying(file_part(files.WAV, "a.wav"))):
+        reply = await house.door.chat(ANN, parts)
+        assert reply.status == 400
+        assert "`nanobot` takes no audio" in reply.error["message"]
+    assert requests(house) == 0
+    assert (await house.door.chat(ANN, saying(RECORDING), model="listener")).status == 200
+
+
+# Images of the web --------------------------------------------------------------------------------------------------
+
+
+def web(upstream: Upstream) -> Fetcher:
+    """A fetcher whose whole web is the server of the test."""
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return ["10.0.0.1"] if host == "inner.example" else ["127.0.0.1"]
+
+    port = int(upstream.url.rpartition(":")[2].partition("/")[0])
+    here = ipaddress.ip_address("127.0.0.1")
+    return Fetcher(FetchBounds(ports=frozenset({port, 80})), resolve=resolve, permit=lambda address: address == here)
+
+
+def url(upstream: Upstream, path: str = "/cat.png") -> str:
+    return upstream.url.replace("127.0.0.1", "web.example").removesuffix("/v1") + path
+
+
+def picture(content: bytes = files.PNG, kind: str = "image/png") -> Reply:
+    return Reply((content,), headers={"Content-Type": kind}, framing="length")
+
+
+async def test_an_image_behind_a_url_is_fetched_before_the_turn_and_kept_as_it_was(open_house: OpenHouse) -> None:
+    async with Upstream() as upstream:
+        upstream.then(picture())
+        house = await open_house(fetcher=web(upstream))
+        assert (await house.door.chat(ANN, saying(WORDS, image_part(url(upstream), detail="low")))).status == 200
+        image = Image(f"data:image/png;base64,{encoded(files.PNG)}", "low")
+        assert asked(house)[-1].parts[1] == image
+        await house.door.chat(ANN, "and now?")
+        assert asked(house)[0].parts[1] == image
+        assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (Reply((b"no",), 404, framing="length"), "url_unreadable"),
+        (picture(b"<html>", "image/png"), "unsupported_file"),
+        (picture(b"<svg/>", "image/svg+xml"), "unsupported_file"),
+        (Reply((b"",), 302, headers={"Location": "http://inner.example/"}, framing="length"), "url_refused"),
+    ],
+)
+async def test_what_is_no_image_of_the_web_is_a_400_that_names_the_part(open_house: OpenHouse, reply: Reply, code: str) -> None:
+    async with Upstream(lambda _: reply) as upstream:
+        house = await open_house(fetcher=web(upstream))
+        answer = await house.door.chat(ANN, saying(image_part(url(upstream))))
+        assert (answer.status, answer.error["code"]) == (400, code)
+        assert answer.error["param"] == "messages[0].content[0].image_url.url"
+        assert requests(house) == 0
+
+
+@pytest.mark.parametrize(
+    "where", ["http://127.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest/meta-data/", "http://localhost:8900/"]
+)
+async def test_no_url_leads_into_the_network_of_the_server(house: House, where: str) -> None:
+    """With the fetcher that the settings describe: nothing in them opens it."""
+    reply = await house.door.chat(ANN, saying(image_part(where)))
+    assert (reply.status, reply.error["code"]) == (400, "url_refused")
+
+
+async def test_fetching_can_be_switched_off(open_house: OpenHouse) -> None:
+    async with Upstream() as upstream:
+        house = await open_house(fetcher=web(upstream), files={"fetch": False})
+        reply = await house.door.chat(ANN, saying(image_part(url(upstream))))
+        assert (reply.status, reply.error["code"]) == (400, "url_refused")
+        assert "files.fetch" in reply.error["message"]
+        assert upstream.requests == []
+
+
+# History that clients send along ------------------------------------------------------------------------------------
+
+
+async def test_files_and_images_of_a_known_history_are_not_looked_at_again(open_house: OpenHouse) -> None:
+    """A front end resends the whole conversation each time; the image may be gone by then."""
+    async with Upstream() as upstream:
+        upstream.then(picture())
+        house = await open_house(fetcher=web(upstream))
+        first = saying(WORDS, image_part(url(upstream)), file_part(b"the code is kumquat"))
+        said = (await house.door.chat(ANN, first)).said
+        reply = await house.door.chat(ANN, [*first, {"role": "assistant", "content": said}, {"role": "user", "content": "and now?"}])
+        assert reply.status == 200
+        assert "x-history" not in reply.headers
+        assert len(upstream.requests) == 1
+        assert [message.text for message in asked(house)] == ["what is it?", "ok", "and now?"]
+        assert File("a.txt", "the code is kumquat") in asked(house)[0].parts
+
+
+async def test_a_history_that_is_imported_brings_its_files_along(open_house: OpenHouse) -> None:
+    async with Upstream(lambda _: Reply((b"",), 404, framing="length")) as upstream:
+        house = await open_house(fetcher=web(upstream))
+        earlier = saying(WORDS, image_part(url(upstream)), file_part(b"the code is kumquat"), file_part(b"%PDF-broken", "b.pdf"))
+        reply = await house.door.chat(ANN, [*earlier, {"role": "assistant", "content": "sure"}, {"role": "user", "content": "and now?"}])
+        assert reply.status == 200, "what can no longer be had does not end the conversation"
+        text, image, file, broken = asked(house)[0].parts
+        assert (text, file) == (Text("what is it?"), File("a.txt", "the code is kumquat"))
+        assert isinstance(image, Text) and "image stood here" in image.text
+        assert isinstance(broken, Text) and "'b.pdf'" in broken.text
+
+
+# Uploads in messages ------------------------------------------------------------------------------------------------
+
+
+def form(*parts: tuple[str, str | tuple[str, bytes]], boundary: str = "xyz") -> bytes:
+    """Return the body of a form; a value that is a pair is a file: its name and content."""
+    body = b""
+    for name, value in parts:
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
+        if isinstance(value, str):
+            body += b"\r\n\r\n" + value.encode() + b"\r\n"
+        else:
+            body += f'; filename="{value[0]}"\r\nContent-Type: application/octet-stream\r\n\r\n'.encode() + value[1] + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode()
+
+
+async def send_form(door: Door, path: str, body: bytes, key: str = ANN, *, boundary: str = "xyz", **headers: str) -> Exchange:
+    kind = {"content-type": f"multipart/form-data; boundary={boundary}", "x-session-key": key}
+    return await door.call("POST", path, body=body, headers=kind | {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+async def upload(door: Door, content: bytes, name: str = "a.txt", key: str = ANN) -> str:
+    made = await send_form(door, "/v1/files", form(("purpose", "user_data"), ("file", (name, content))), key)
+    assert made.status == 200, made.text
+    return str(made.json["id"])
+
+
+async def test_an_upload_is_read_to_the_model_by_its_id(house: House) -> None:
+    file_id = await upload(house.door, files.pdf("kumquat"), "secret.pdf")
+    assert (await house.door.chat(ANN, saying({"type": "file", "file": {"file_id": file_id}}))).status == 200
+    assert asked(house)[-1].parts == (File("secret.pdf", "[page 1]\nkumquat", file_id),)
+
+
+async def test_an_upload_of_another_session_is_not_there(house: House) -> None:
+    """Canary: what belongs to a key never reaches the model, or an answer, of another."""
+    file_id = await upload(house.door, b"canary-4711", "canary.txt")
+    part = {"type": "file", "file": {"file_id": file_id}}
+    foreign = await house.door.chat("wx:dm:bob", saying(part))
+    missing = await house.door.chat("wx:dm:bob", saying({"type": "file", "file": {"file_id": "file-00000000000000000000000000"}}))
+    assert (foreign.status, foreign.error["code"]) == (404, "file_not_found")
+    assert foreign.text.replace(file_id, "ID") == missing.text.replace("file-00000000000000000000000000", "ID")
+    history = [*saying(part), {"role": "assistant", "content": "sure"}, {"role": "user", "content": "what did it say?"}]
+    assert (await house.door.chat("wx:dm:eve", history)).status == 200
+    assert "canary" not in repr(asked(house))
+
+
+# Forms --------------------------------------------------------------------------------------------------------------
+
+
+async def chat_form(house: House, *parts: tuple[str, str | tuple[str, bytes]], boundary: str = "xyz", **headers: str) -> Exchange:
+    return await send_form(house.door, "/v1/chat/completions", form(*parts, boundary=boundary), boundary=boundary, **headers)
+
+
+async def test_a_form_asks_with_files(house: House) -> None:
+    reply = await chat_form(
+        house, ("message", "what is it? ☕"), ("files", ("a.pdf", files.pdf("kumquat"))), ("files", ("größe.png", files.PNG))
+    )
+    assert reply.status == 200, reply.text
+    assert reply.json["model"] == "nanobot" and reply.said == "ok"
+    assert asked(house)[-1].parts == (
+        Text("what is it? ☕"),
+        File("a.pdf", "[page 1]\nkumquat"),
+        Image(f"data:image/png;base64,{encoded(files.PNG)}"),
+    )
+
+
+async def test_a_form_may_ask_for_a_stream_and_another_model(open_house: OpenHouse) -> None:
+    house = await open_house(presets={"fast": ScriptedModel("quick")})
+    reply = await chat_form(house, ("message", "hello"), ("model", "fast"), ("stream", "true"))
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert reply.said == "quick"
+
+
+async def test_a_form_of_files_alone_asks_too(house: House) -> None:
+    assert (await chat_form(house, ("files", ("größe.txt", b"hello")))).status == 200
+    assert asked(house)[-1].parts == (File("größe.txt", "hello"),)
+
+
+async def test_a_form_that_is_sent_again_is_known_whatever_its_boundaries(house: House) -> None:
+    parts: tuple[tuple[str, str | tuple[str, bytes]], ...] = (("message", "hello"), ("files", ("a.txt", b"one")))
+    first = await chat_form(house, *parts)
+    again = await chat_form(house, *parts, boundary="abc", x_stainless_retry_count="1")
+    assert again.turn_id == first.turn_id
+    other = await chat_form(house, ("message", "hello"), ("files", ("a.txt", b"two")), x_stainless_retry_count="1")
+    assert other.turn_id != first.turn_id
+
+
+@pytest.mark.parametrize(
+    ("parts", "param"),
+    [
+        ((("model", "nanobot"),), "message"),
+        ((("message", "hi"), ("stream", "maybe")), "stream"),
+        ((("message", "hi"), ("attachment", ("a.txt", b"x"))), "attachment"),
+        ((("message", "hi"), ("model", "gpt-9")), "model"),
+        ((("message", "hi"), ("files", ("a.pdf", b"%PDF-broken"))), "files[0]"),
+    ],
+)
+async def test_a_form_that_is_not_as_it_should_be_is_told_so(house: House, parts: Any, param: str) -> None:
+    reply = await chat_form(house, *parts)
+    assert (reply.status, reply.error["param"]) == (404 if param == "model" else 400, param)
+    assert requests(house) == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"--xyz", b"hello", b"--abc\r\n\r\n--abc--\r\n", form(("message", "hi"))[:-4], b"--xyz\r\nnothing\r\n\r\nx\r\n--xyz--\r\n",
+        b"--xyz\r\nContent-Disposition: attachment\r\n\r\nx\r\n--xyz--\r\n", form(*(("a", "b") for _ in range(65))),
+        b'--xyz\r\nContent-Disposition: form-data; name="message"\r\n' + b"x-h: y\r\n" * 50 + b"\r\nhi\r\n--xyz--\r\n",
+    ],
+)  # fmt: skip
+async def test_a_broken_form_is_a_400(house: House, body: bytes) -> None:
+    reply = await send_form(house.door, "/v1/chat/completions", body)
+    assert (reply.status, reply.error["code"]) == (400, "invalid_form")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "x" * 300])
+async def test_a_form_without_a_good_boundary_is_a_400(house: House, kind: str) -> None:
+    reply = await house.door.call(
+        "POST", "/v1/chat/completions", body=form(("message", "hi")), headers={"content-type": kind, "x-session-key": ANN}
+    )
+    assert (reply.status, reply.error["code"]) == (400, "invalid_form")
+
+
+async def test_a_form_over_the_bound_is_refused_while_it_comes(open_house: OpenHouse) -> None:
+    house = await open_house(api={"max_body_mb": 0.01})
+    reply = await chat_form(house, ("message", "hi"), ("files", ("a.txt", b"x" * 20_000)))
+    assert (reply.status, reply.error["code"]) == (413, "request_too_large")
+
+
+async def test_the_demo_model_says_what_is_in_a_file(open_house: OpenHouse) -> None:
+    house = await open_house(EchoModel())
+    assert "kumquat" in (await chat_form(house, ("message", "hello"), ("files", ("a.txt", b"kumquat")))).said
