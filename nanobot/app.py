@@ -45,7 +45,7 @@ from nanobot.stores.sqlite import SqliteStore, open_store
 from nanobot.tools.facts import calculate, current_time
 
 MIB = 1024 * 1024
-_SWEEP_S = 600.0
+SWEEP_S = 600.0
 _log = logging.getLogger(__name__)
 
 
@@ -136,7 +136,7 @@ def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str
         random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
         timeouts=Timeouts(connect_s=table.connect_timeout_s, first_chunk_s=table.first_byte_timeout_s, idle_s=table.idle_timeout_s),
         max_retries=table.max_retries,
-        abilities=EVERYTHING if (provider.hears if table.audio is None else table.audio) else EVERYTHING - {"audio"},
+        abilities=EVERYTHING if table.audio == "yes" or (table.audio == "auto" and provider.hears) else EVERYTHING - {"audio"},
     )
 
 
@@ -282,11 +282,11 @@ async def open_app(
 async def _sweep(store: SqliteStore, clock: Clock) -> None:
     """Delete what has expired, from time to time; nobody sees it meanwhile."""
     while True:
-        await clock.sleep(_SWEEP_S)
+        await clock.sleep(SWEEP_S)
         try:
             await store.delete_expired_uploads()
         except StoreError as error:
-            _log.error("uploads that have expired could not be deleted, next try in %g s: %s", _SWEEP_S, error.message)
+            _log.error("uploads that have expired could not be deleted, next try in %g s: %s", SWEEP_S, error.message)
 
 
 def lacks_openmp(config: Config, environment: Mapping[str, str]) -> bool:

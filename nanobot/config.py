@@ -86,7 +86,7 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_byte_timeout_s: Positive = 300.0
     idle_timeout_s: Positive = 120.0
     max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
-    audio: bool | None = None
+    audio: Literal["auto", "yes", "no"] = "auto"
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

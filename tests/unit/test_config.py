@@ -33,7 +33,7 @@ def three_values(field: msgspec.structs.FieldInfo) -> tuple[Any, Any, Any]:
         kind = typing.get_args(kind)[0]
     if typing.get_origin(kind) is typing.Literal:
         options = typing.get_args(kind)
-        return options[0], options[1], options[-2]
+        return options[0], options[1], options[2 % len(options)]
     if typing.get_origin(kind) is tuple:
         return ("a", "b"), ("c", "d"), ("e",)
     values: dict[Any, tuple[Any, Any, Any]] = {
