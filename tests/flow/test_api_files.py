@@ -8,7 +8,7 @@ from openai import AsyncOpenAI, NotFoundError
 
 from nanobot.testing import FakeClock
 from tests.asgi import ABSENT, Door, Exchange
-from tests.flow.test_api_content import ANN, form, send_form, upload
+from tests.forms import ANN, form, send_form, upload
 from tests.house import House, OpenHouse, listening
 
 BOB = "wx:dm:bob"

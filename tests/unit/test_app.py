@@ -2,12 +2,15 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from nanobot.app import choose_model, is_loopback, missing_weights
+from nanobot.app import choose_model, is_loopback, make_model, missing_weights
 from nanobot.config import Config, ModelTable, Server
+from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
+from nanobot.models.catalog import parse_name
 
 
 def configured(data: Path, model: str | None = None) -> Config:
@@ -29,6 +32,24 @@ def test_the_model_is_the_configured_one_else_a_providers_whose_key_is_there_els
 ) -> None:
     choice = choose_model(configured(tmp_path, model), environment)
     assert (str(choice.name), choice.why) == (chosen, why)
+
+
+@pytest.mark.parametrize(
+    ("model", "audio", "hears"),
+    [
+        ("openai:gpt-5-mini", "auto", True),
+        ("deepseek", "auto", False),
+        ("ollama:qwen3", "yes", True),
+        ("openai:gpt-5-mini", "no", False),
+        ("echo", "yes", False),
+    ],
+)
+def test_a_model_takes_audio_where_its_provider_passes_it_on_or_the_settings_say_so(
+    tmp_path: Path, model: str, audio: Literal["auto", "yes", "no"], hears: bool
+) -> None:
+    environment = {"OPENAI_API_KEY": "k", "DEEPSEEK_API_KEY": "k"}
+    made = make_model(parse_name(model), ModelTable(audio=audio), environment, SystemClock(), tmp_path)
+    assert ("audio" in made.abilities) == hears
 
 
 def test_without_the_engine_nothing_is_fetched_and_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ import pytest
 from nanobot.core.errors import ModelOverloaded, ModelRateLimited
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
-from tests.asgi import ABSENT, BOUND_S, Exchange
+from tests.asgi import ABSENT, BOUND_S, CHAT, Exchange
+from tests.forms import form, send_form
 from tests.house import House, OpenHouse
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -28,9 +29,23 @@ def normal(exchange: Exchange) -> str:
     """Return the answer as text: status, headers in order, body; what differs from run to run is replaced."""
     head = [str(exchange.status), *(f"{name}: {value}" for name, value in exchange.headers.items() if name != "content-length")]
     text = "\n".join(head) + "\n\n" + exchange.text
-    text = re.sub(r"(turn_|req_|chatcmpl-)[0-9a-z]{26}", r"\1ID", text)
+    text = re.sub(r"(turn_|req_|chatcmpl-|file-)[0-9a-z]{26}", r"\1ID", text)
     text = re.sub(r'"created":1800000000\b', '"created":NOW', text)
+    text = re.sub(r'"created_at":1800000000,"expires_at":\d+', '"created_at":NOW,"expires_at":LATER', text)
     return re.sub(r'"(created_at|started_at|ended_at)":1800000000\.0', r'"\1":NOW', text)
+
+
+async def uploaded(house: House) -> Exchange:
+    return await send_form(house.door, "/v1/files", form(("purpose", "user_data"), ("file", ("a.txt", b"hello"))), "wx:dm:user_alice")
+
+
+async def listed(house: House) -> Exchange:
+    await uploaded(house)
+    return await house.door.get("/v1/files", {"x-session-key": "wx:dm:user_alice"})
+
+
+async def broken_file(house: House) -> Exchange:
+    return await send_form(house.door, CHAT, form(("message", "read"), ("files", ("a.pdf", b"%PDF-"))), "wx:dm:user_alice")
 
 
 Scene = Callable[[House], Awaitable[Exchange]]
@@ -135,6 +150,10 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "model_not_found": (hello, ask(model="gpt-9")),
     "health": (hello, get("/health")),
     "ready": (hello, get("/ready")),
+    "file": (hello, uploaded),
+    "file_list": (hello, listed),
+    "error_file_not_found": (hello, lambda house: house.door.get("/v1/files/file-1", {"x-session-key": "wx:dm:user_alice"})),
+    "error_unreadable_file": (hello, broken_file),
     "error_no_session_key": (hello, ask(headers={"x-session-key": ABSENT})),
     "error_bad_session_key": (hello, ask(headers={"x-session-key": "nanobot:x"})),
     "error_no_json": (hello, lambda house: house.door.post(b"hello")),

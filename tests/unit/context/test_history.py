@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from nanobot.context.history import NO_RESULT, fit, repair
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
+    Audio,
+    File,
     Image,
     Message,
     Part,
@@ -65,6 +67,8 @@ parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(Text, texts),
     st.builds(Thinking, texts),
     st.builds(Image, st.just("data:image/png;base64,AA==")),
+    st.builds(Audio, st.just("UklG"), st.just("wav")),
+    st.builds(File, st.just("a.txt"), texts),
     st.builds(ToolCall, ids, st.sampled_from(["look", ""]), st.sampled_from(["{}", "", "{"])),
     st.builds(ToolResult, ids, texts, st.booleans()),
 )
@@ -98,7 +102,7 @@ def broken_rules(messages: tuple[Message, ...]) -> list[str]:
         waiting = [call.id for call in message.tool_calls] if message.role == "assistant" else []
         if len(set(waiting)) != len(waiting):
             broken.append(f"{place}: two calls with one id")
-        allowed = Text | Image if message.role == "user" else Text | ToolCall
+        allowed = Text | Image | Audio | File if message.role == "user" else Text | ToolCall
         if not all(isinstance(part, allowed) for part in message.parts):
             broken.append(f"{place}: a part that its role cannot have")
         if not any(not isinstance(part, Text) or part.text for part in message.parts):

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from nanobot.core.message import Image, Message, Text, Thinking, ToolCall, ToolResult, user
+from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall, ToolResult, user
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
@@ -35,8 +35,8 @@ def body(
     )
 
 
-def sent(*messages: Message, system: str = "", notes: str = "") -> Any:
-    return msgspec.json.decode(body(ModelRequest(system, messages, notes=notes)))["messages"]
+def sent(*messages: Message, system: str = "", notes: str = "", abilities: frozenset[Ability] = frozenset()) -> Any:
+    return msgspec.json.decode(body(ModelRequest(system, messages, notes=notes), abilities=abilities))["messages"]
 
 
 def test_a_whole_request_has_these_bytes() -> None:
@@ -136,6 +136,21 @@ def test_notes_without_a_user_message_are_one() -> None:
 def test_images_are_parts_with_their_detail() -> None:
     content = sent(Message("user", (Text("look"), Image("data:,x", "low"))))[0]["content"]
     assert content == [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:,x", "detail": "low"}}]
+
+
+def test_a_file_is_text_that_says_where_it_begins_and_what_it_is_called() -> None:
+    assert sent(Message("user", (Text("read"), File('a "b".txt', "kumquat")))) == [
+        {"role": "user", "content": "read\n<file name=\"a 'b'.txt\">\nkumquat\n</file>"}
+    ]
+    beside = sent(Message("user", (Image("data:,x"), File("a.txt", "kumquat"))))[0]["content"]
+    assert beside[1] == {"type": "text", "text": '<file name="a.txt">\nkumquat\n</file>'}
+
+
+def test_a_recording_goes_to_a_model_that_listens_and_any_other_is_told_of_it() -> None:
+    message = Message("user", (Text("hear"), Audio("UklG", "wav")))
+    heard = sent(message, abilities=frozenset({"audio"}))[0]["content"]
+    assert heard == [{"type": "text", "text": "hear"}, {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}}]
+    assert sent(message) == [{"role": "user", "content": "hear\n(A recording came with this message; you cannot listen to it.)"}]
 
 
 def test_several_texts_of_a_user_are_one_string() -> None:

@@ -1,6 +1,6 @@
 """A small model is shown a conversation of two who talk, and is held to what was really said."""
 
-from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult, user
+from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
 from nanobot.models.plain_text import FIRST_MESSAGE, plain
 
@@ -47,6 +47,14 @@ def test_an_image_is_said_to_be_there_and_unseen() -> None:
     message = Message("user", (Text("What is this?"), Image("data:image/png;base64,AA==")))
     (shown,) = plain(ModelRequest("", (message,)), None).request.messages
     assert "cannot see images" in shown.text
+    assert all(isinstance(part, Text) for part in shown.parts)
+
+
+def test_a_file_is_read_below_the_words_and_a_recording_is_said_to_be_unheard() -> None:
+    message = Message("user", (Text("What is this?"), File("a.txt", "kumquat"), Audio("UklG", "wav")))
+    (shown,) = plain(ModelRequest("", (message,)), None).request.messages
+    assert shown.text.startswith('What is this?\n\n<file name="a.txt">\nkumquat\n</file>')
+    assert "cannot listen" in shown.text
     assert all(isinstance(part, Text) for part in shown.parts)
 
 
