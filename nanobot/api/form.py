@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from starlette.types import Receive, Scope
 
@@ -62,6 +64,7 @@ class _Taking:
         from python_multipart.exceptions import FormParserError  # waits for the first form: few servers ever see one
         from python_multipart.multipart import MultipartParser, parse_options_header
 
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each broken form, which anyone may send
         self._error = FormParserError
         self._options = parse_options_header
         boundary = parse_options_header(kind)[1].get(b"boundary", b"")

@@ -44,7 +44,7 @@ def read(order: Order, content: bytes) -> Outcome:
         return writing.said()
     except Unreadable as error:
         return error.trouble
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         return Trouble("missing", error.name or "")
     except MemoryError:
         return Trouble("unreadable", f"it takes more than {order.bounds.memory_bytes // 2**20} MiB of memory to read")

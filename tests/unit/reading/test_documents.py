@@ -4,13 +4,14 @@ import asyncio
 import io
 import sys
 import zipfile
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds, Order, Unreadable
+from nanobot.reading.bounds import DocumentBounds, Order, Trouble, Unreadable
 from nanobot.reading.child import read as read_in_child
 from nanobot.reading.documents import Document, Documents
 from tests import files
@@ -279,6 +280,23 @@ async def test_a_cancelled_reading_leaves_no_process(monkeypatch: pytest.MonkeyP
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert started[0].returncode is not None
+
+
+async def test_without_the_extra_the_error_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pypdf.py").write_text("raise ModuleNotFoundError(name='pypdf')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    words = await refused(UnsupportedFile, files.pdf(), "a.pdf")
+    assert words.endswith('(pip install "nanobot-ai[documents]")')
+
+
+async def test_the_process_that_reads_has_no_secrets_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "pypdf.py"
+    told.write_text("import os\nraise ModuleNotFoundError(name=' '.join(os.environ))")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    outcome = await Documents()._in_child(Order("pdf", DocumentBounds()), files.pdf())
+    assert isinstance(outcome, Trouble) and outcome.reason == "missing"
+    assert "PYTHONPATH" in outcome.why and "OPENAI_API_KEY" not in outcome.why
 
 
 def test_what_reads_a_format_and_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
