@@ -11,20 +11,19 @@ from functools import partial
 from pathlib import Path
 
 from nanobot.core.clock import Clock
-from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, StoreError, TurnCancelled
+from nanobot.core.errors import SessionNotFound, ShuttingDown, StoreError, TurnCancelled
 from nanobot.core.event import Delta, Fact, TurnEnded, TurnError
 from nanobot.core.message import Message
 from nanobot.core.session import Session
 from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Row, TurnState
 from nanobot.core.turn import Identity, Turn
-from nanobot.core.upload import Order as UploadOrder
-from nanobot.core.upload import Upload, UploadPage
-from nanobot.stores import admission, catalogue, files, transcript, turns
+from nanobot.stores import admission, catalogue, transcript, turns
 from nanobot.stores.files import Shelf
 from nanobot.stores.lines import Batch, Line, replay
 from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, open_reader, open_writer
 from nanobot.stores.reader import Reader
 from nanobot.stores.turns import Room
+from nanobot.stores.uploads import SqliteUploads
 from nanobot.stores.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -37,12 +36,13 @@ _STOPPING = TurnEnded(
 """What followers are told in place of an end when the server stops; nothing of it is stored."""
 
 
-class SqliteStore:
+class SqliteStore(SqliteUploads):
     """`core.store.Store` on SQLite. Make one with `open_store`."""
 
     def __init__(
         self, directory: Path, lock: DirectoryLock, writer: sqlite3.Connection, reader: sqlite3.Connection, clock: Clock, limits: Limits
     ) -> None:
+        super().__init__(directory)
         self._path = directory / DATABASE
         self._lock = lock
         self._write_db = writer
@@ -51,7 +51,6 @@ class SqliteStore:
         self._limits = limits
         self._writer = Writer(writer, self._path)
         self._reader = Reader(reader, self._path)
-        self._shelf = Shelf(directory)
         self._lines: dict[str, Line] = {}
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._room = Room()
@@ -225,38 +224,6 @@ class SqliteStore:
             error = TurnError(SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status)
             self._put(turn_id, (TurnEnded("cancelled", error=error),))
         self._hand_out(claims)
-
-    # Uploads --------------------------------------------------------------------------------------------------------------
-
-    async def add_upload(self, upload: Upload, content: bytes, quota_bytes: int) -> None:
-        await asyncio.to_thread(self._shelf.write, upload.id, content)
-        try:
-            await self._writer.do(lambda db: files.add(db, upload, quota_bytes, self._clock.now()))
-        except NanobotError:
-            await asyncio.to_thread(self._shelf.delete, (upload.id,))
-            raise
-
-    async def upload(self, file_id: str, session_key: str) -> Upload:
-        return await self._reader.ask(lambda db: files.find(db, file_id, session_key, self._clock.now()))
-
-    async def open_upload(self, file_id: str, session_key: str) -> tuple[Upload, bytes]:
-        found = await self.upload(file_id, session_key)
-        return found, await asyncio.to_thread(self._shelf.read, file_id)
-
-    async def uploads(
-        self, session_key: str, *, limit: int, after: str | None = None, order: UploadOrder = "desc", purpose: str | None = None
-    ) -> UploadPage:
-        asked = partial(files.page, session_key=session_key, limit=limit, after=after, order=order, purpose=purpose)
-        return await self._reader.ask(lambda db: asked(db, now=self._clock.now()))
-
-    async def delete_upload(self, file_id: str, session_key: str) -> None:
-        await self._writer.do(lambda db: files.delete(db, file_id, session_key, self._clock.now()))
-        await asyncio.to_thread(self._shelf.delete, (file_id,))
-
-    async def delete_expired_uploads(self) -> int:
-        gone = await self._writer.do(lambda db: files.delete_expired(db, self._clock.now()))
-        await asyncio.to_thread(self._shelf.delete, gone)
-        return len(gone)
 
     # The house ------------------------------------------------------------------------------------------------------------
 
