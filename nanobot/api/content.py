@@ -117,7 +117,7 @@ class Contents:
 
 
 def _sought(messages: tuple[Message, ...]) -> list[Sought]:
-    return [part for message in messages for part in message.parts if isinstance(part, Sought)]
+    return [part for message in messages for part in message.parts if type(part) is not Text and isinstance(part, Sought)]
 
 
 def _replaced(messages: tuple[Message, ...], found: Sequence[Part]) -> tuple[Message, ...]:

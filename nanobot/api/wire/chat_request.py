@@ -253,6 +253,14 @@ def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message
     talk: list[Message] = []
     last_assistant = -1
     for index, message in enumerate(given):
+        content, role = message.content, message.role
+        if type(content) is str and message.tool_calls is None and (role == "user" or role == "assistant"):  # most of a long history
+            if role == "assistant":
+                last_assistant = len(talk)
+                talk.append(Message("assistant", (Text(content),), "stop"))
+            else:
+                talk.append(Message("user", (Text(content),)))
+            continue
         path = f"messages[{index}]"
         if message.role in ("system", "developer"):
             instructions.append("".join(part.text for part in _content(message, path) if isinstance(part, Text)))
