@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from nanobot.api import sse
 from nanobot.api.body import ClientGone, read_body
 from nanobot.api.caller import caller_of
-from nanobot.api.content import Contents
+from nanobot.api.content import Contents, points_at_something
 from nanobot.api.errors import turn_failure
 from nanobot.api.following import Connected, Followers
 from nanobot.api.form import is_form, read_form
@@ -104,9 +104,10 @@ class ChatCompletions:
             return
         self._check(request)
         now = self._clock.now()
-        request = await self._filled(request, key)
+        identity = _identity(headers, body)
+        request = await self._filled(request, key, identity)
         turn = self._turn(key, request, headers, now)
-        admission = await self._store.admit(turn, _identity(headers, body), request.earlier)
+        admission = await self._store.admit(turn, identity, request.earlier)
         if request.stream:
             await self._stream(admission, request, headers, receive, send, now)
         else:
@@ -118,12 +119,15 @@ class ChatCompletions:
         if request.model != AGENT and request.model not in self._settings.models:
             raise no_model(request.model)
 
-    async def _filled(self, request: ChatRequest, key: str) -> ChatRequest:
-        """Return the request with all that its parts point at, if the model can take it.
+    async def _filled(self, request: ChatRequest, key: str, identity: Identity) -> ChatRequest:
+        """Return the request with all that its parts point at, if the model can take it. One that is sent again was filled the first time:
+        what it points at may be gone by now.
 
         Raises:
             InvalidRequest: it cannot, or something is not to be had.
         """
+        if points_at_something(request.input) and await self._store.knows(key, identity):
+            return request
         given = await self._contents.fill(request.input, key)
         if any(isinstance(part, Audio) for message in given for part in message.parts) and request.model not in self._settings.listeners:
             raise InvalidRequest(f"the model `{request.model}` takes no audio: send text instead", param="messages")

@@ -116,6 +116,11 @@ class Contents:
         return Image(await asyncio.to_thread(data_url, kind, fetched.content), part.detail)
 
 
+def points_at_something(messages: tuple[Message, ...]) -> bool:
+    """Return whether a part of `messages` lacks its content."""
+    return bool(_sought(messages))
+
+
 def _sought(messages: tuple[Message, ...]) -> list[Sought]:
     return [part for message in messages for part in message.parts if type(part) is not Text and isinstance(part, Sought)]
 

@@ -115,6 +115,14 @@ class Store(Protocol):
         """
         ...
 
+    async def knows(self, session_key: str, identity: Identity) -> bool:
+        """Return whether `admit` would find that the turn is a resent one: its input is then of no account.
+
+        Raises:
+            IdempotencyMismatch
+        """
+        ...
+
     async def turn(self, turn_id: str) -> TurnState:
         """Return the turn; one that joined another is shown as that other's state under its own id.
 

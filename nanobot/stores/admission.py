@@ -57,6 +57,14 @@ def admit(db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], 
     return _take(db, turn, identity, earlier, place, crowd, room, now)
 
 
+def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
+    """Return whether the turn was sent before; see `core.store.Store.knows`."""
+    if identity.dedupe_key is None and not identity.is_retry:
+        return False
+    place = transcript.find_place(db, key)
+    return place is not None and _find_known(db, place.session, identity, now - limits.retry_window_s) is not None
+
+
 class _Crowd(msgspec.Struct, frozen=True):
     """What has not ended: turns of this session (and which of them runs), and how many turns run in all."""
 

@@ -83,6 +83,10 @@ class SqliteStore(SqliteUploads):
             self._orders.put_nowait(admitted.cancel)
         self._hand_out(() if admitted.claim is None else (admitted.claim,))
 
+    async def knows(self, session_key: str, identity: Identity) -> bool:
+        asked = partial(admission.knows, key=session_key, identity=identity, limits=self._limits)
+        return await self._reader.ask(lambda db: asked(db, now=self._clock.now()))
+
     async def turn(self, turn_id: str) -> TurnState:
         return await self._reader.ask(partial(turns.look, turn_id=turn_id))
 

@@ -1,6 +1,7 @@
 """Admission: committed or not there at all, in order, known again when it is sent again."""
 
 import asyncio
+import hashlib
 
 import pytest
 
@@ -8,6 +9,7 @@ from nanobot.core.errors import IdempotencyMismatch, QueueFull, SessionBusy, Ses
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
 from nanobot.core.message import user
 from nanobot.core.store import Limits
+from nanobot.core.turn import Identity
 from tests.contract.place import Place, cancelled, done, failed, said, shown
 
 # Committed or not there ---------------------------------------------------------------------------------------------
@@ -504,3 +506,17 @@ async def test_limits_are_those_the_store_was_opened_with(place: Place) -> None:
     await place.admit("a")
     with pytest.raises(QueueFull):
         await place.admit("a")
+
+
+async def test_a_store_says_beforehand_whether_it_knows_what_is_resent(place: Place) -> None:
+    digest = hashlib.blake2b(b"hello", digest_size=32).digest()
+    resent, keyed = Identity(digest, None, True), Identity(digest, "k1", False)
+    assert not await place.store.knows("a", resent)
+    await place.admit("a", "hello", dedupe_key="k1")
+    assert await place.store.knows("a", resent)
+    assert await place.store.knows("a", keyed)
+    assert not await place.store.knows("b", resent)
+    assert not await place.store.knows("a", Identity(digest, None, False)), "the same words again are a turn of their own"
+    assert not await place.store.knows("a", Identity(digest, "k2", False))
+    with pytest.raises(IdempotencyMismatch):
+        await place.store.knows("a", Identity(b"0" * 32, "k1", False))

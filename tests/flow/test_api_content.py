@@ -269,6 +269,21 @@ async def test_a_history_that_is_imported_brings_its_files_along(open_house: Ope
         assert isinstance(broken, Text) and "'b.pdf'" in broken.text
 
 
+async def test_a_request_that_is_sent_again_is_known_though_what_it_points_at_is_gone(open_house: OpenHouse) -> None:
+    async with Upstream(lambda _: Reply((b"",), 404, framing="length")) as upstream:
+        upstream.then(picture())
+        house = await open_house(fetcher=web(upstream))
+        file_id = await upload(house.door, b"kumquat")
+        parts = saying(image_part(url(upstream)), {"type": "file", "file": {"file_id": file_id}})
+        first = await house.door.chat(ANN, parts, {"idempotency-key": "k1"})
+        await house.door.call("DELETE", f"/v1/files/{file_id}", headers={"x-session-key": ANN})
+        for headers in ({"idempotency-key": "k1"}, {"x-stainless-retry-count": "1"}):
+            again = await house.door.chat(ANN, parts, headers)
+            assert (again.status, again.turn_id) == (200, first.turn_id)
+        assert requests(house) == 1
+        assert (await house.door.chat(ANN, parts)).status in (400, 404), "asked anew, it is looked for"
+
+
 # Uploads in messages ------------------------------------------------------------------------------------------------
 
 
