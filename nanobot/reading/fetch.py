@@ -129,7 +129,7 @@ class Fetcher:
         """Return what `url` has, or where it redirects to."""
         http: Any = self._module
         connector = http.TCPConnector(
-            resolver=_Pinned(url.host or "", await self._addresses(url)),
+            resolver=_Pinned(url.raw_host or "", await self._addresses(url)),
             use_dns_cache=False,
             force_close=True,
             ssl=self._tls,
@@ -160,7 +160,7 @@ class Fetcher:
 
     async def _addresses(self, url: URL) -> list[Address]:
         """Return all addresses of the URL's host, each public; asked for once, so that what was checked is what is connected to."""
-        host, port = url.host or "", url.port or 0
+        host, port = url.raw_host or "", url.port or 0  # as aiohttp asks for it: names of other scripts are in ASCII by now
         literal = parse_address(host)
         if literal is not None:
             addresses = [literal]

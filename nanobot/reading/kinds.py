@@ -7,7 +7,7 @@ Kind = Literal["pdf", "office", "html", "text", "image", "audio", "compound", "b
 """`office`: a zip, which DOCX, XLSX and PPTX are; `compound`: the container of the formats before those, and of encrypted ones."""
 
 _IMAGES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"))
-_HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_HTML = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ENCODED = (
     ("utf-8-sig", b"\xef\xbb\xbf"),
     ("utf-32", b"\xff\xfe\0\0"),
@@ -27,7 +27,7 @@ def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
         return "image"
     if audio_format(head):
         return "audio"
-    if b"%PDF-" in head[:1024]:
+    if _is_pdf(head):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "office"
@@ -40,7 +40,7 @@ def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
         "htm",
         "xhtml",
     )
-    return "html" if said_html or _HTML.match(head) else "text"
+    return "html" if said_html or _is_html(head) else "text"
 
 
 def image_type(head: bytes) -> str | None:
@@ -55,7 +55,11 @@ def audio_format(head: bytes) -> Literal["wav", "mp3"] | None:
     """Return the format of a sound that models take, None where it is none."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "wav"
-    return "mp3" if head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2) else None
+    return (
+        "mp3"
+        if (head.startswith(b"ID3") and head[3:4] < b"\x10") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2)
+        else None
+    )
 
 
 def byte_order_mark(head: bytes) -> str | None:
@@ -67,6 +71,19 @@ def extension(name: str) -> str:
     """Return the end of a file's name, in lower case and without the dot."""
     stem, dot, end = name.rpartition(".")
     return end.lower() if dot and stem else ""
+
+
+def _is_pdf(head: bytes) -> bool:
+    """Return whether a PDF begins here; some programs put bytes of their own before it, and a text may speak of PDF."""
+    before, mark, _ = head[:1024].partition(b"%PDF-")
+    return bool(mark) and (not before.strip(b"\xef\xbb\xbf \t\r\n") or _is_binary(head))
+
+
+def _is_html(head: bytes) -> bool:
+    rest = head.lstrip()
+    while rest.startswith(b"<!--"):
+        rest = rest.partition(b"-->")[2].lstrip()
+    return _HTML.match(rest) is not None
 
 
 def _is_binary(head: bytes) -> bool:

@@ -35,8 +35,13 @@ def _blocks(container: docx.document.Document | docx.table._Cell, depth: int) ->
 
 
 def _rows(table: docx.table.Table, depth: int) -> Iterator[str]:
+    told: set[object] = set()
     for row in table.rows:
-        yield _row(" ".join(_blocks(cell, depth + 1)) for cell in row.cells)
+        line: list[str] = []
+        for cell in row.cells:  # one that spans several places comes once for each
+            line.append("" if cell._tc in told else " ".join(_blocks(cell, depth + 1)))
+            told.add(cell._tc)
+        yield _row(line)
 
 
 def read_xlsx(content: bytes, bounds: DocumentBounds, writing: Writing) -> None:

@@ -6,6 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import docx
 import msgspec
 import pytest
 
@@ -80,6 +81,31 @@ async def test_the_kind_is_seen_in_the_bytes_whatever_the_name_says() -> None:
 
 async def test_a_pdf_that_is_encrypted_without_a_password_is_read() -> None:
     assert "open to all" in await text_of(files.pdf("open to all", encrypted=True))
+
+
+async def test_a_text_that_speaks_of_formats_is_still_a_text() -> None:
+    for text in (
+        b"if head.startswith(b'%PDF-'): ...",
+        b"ID3,name\n1,a\n",
+        b"see <html> for more",
+        b"<!---->" * 500 + b"x",
+        b"PK is a name",
+    ):
+        assert (await text_of(text)).encode() == text
+
+
+async def test_bytes_before_a_pdf_do_not_hide_it() -> None:
+    assert await text_of(b"\xef\xbb\xbf\r\n" + files.pdf("hello")) == "[page 1]\nhello"
+
+
+async def test_a_cell_that_spans_several_places_is_told_once() -> None:
+    document = docx.Document()
+    table = document.add_table(rows=2, cols=2)
+    table.cell(0, 0).merge(table.cell(0, 1)).text = "wide"
+    table.cell(1, 0).text, table.cell(1, 1).text = "a", "b"
+    written = io.BytesIO()
+    document.save(written)
+    assert await text_of(written.getvalue()) == "wide,\na,b"
 
 
 # What is refused --------------------------------------------------------------------------------------------------------

@@ -104,6 +104,24 @@ async def test_a_packed_page_is_unpacked_though_nobody_asked_for_it() -> None:
         assert upstream.requests[0].headers["accept-encoding"] == "identity"
 
 
+@pytest.mark.parametrize(
+    ("host", "asked"), [("bücher.example", "xn--bcher-kva.example"), ("web.example.", "web.example."), ("WEB.Example", "web.example")]
+)
+async def test_a_name_of_any_script_or_spelling_is_resolved_as_it_is_connected_to(host: str, asked: str) -> None:
+    async with Upstream() as upstream:
+        upstream.then(page(b"hello"))
+        names: list[str] = []
+
+        async def resolve(name: str, port: int) -> Sequence[str]:
+            names.append(name)
+            return ["127.0.0.1"]
+
+        found = await Fetcher(FetchBounds(ports=frozenset({port_of(upstream)})), resolve=resolve, permit=here_too).fetch(
+            at(upstream, host=host)
+        )
+        assert (found.content, names) == (b"hello", [asked])
+
+
 # Where it does not go ---------------------------------------------------------------------------------------------------
 
 
