@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from nanobot.api.wire.content import FileGiven, ImageAt, Sought, data_url, decode_base64
+from nanobot.api.wire.content import FileAt, FileGiven, ImageAt, Sought, data_url, decode_base64, file_name
 from nanobot.core.errors import InvalidRequest, NanobotError, SessionNotFound, UnsupportedFile, UrlRefused
 from nanobot.core.message import Audio, File, Image, Message, Part, Text
 from nanobot.core.store import Store
 from nanobot.reading.documents import Documents
-from nanobot.reading.fetch import Fetcher
+from nanobot.reading.fetch import Fetched, Fetcher
 from nanobot.reading.kinds import audio_format, image_type
 
 _MOST_SOUGHT = 32
@@ -70,7 +71,9 @@ class Contents:
 
     async def _found(self, part: Sought, session_key: str) -> Part:
         if isinstance(part, ImageAt):
-            return await self._fetched(part)
+            return await self._image_at(part)
+        if isinstance(part, FileAt):
+            return await self._file_at(part)
         if isinstance(part, FileGiven):
             content = part.content
             if isinstance(content, str):
@@ -79,7 +82,9 @@ class Contents:
         upload, content = await self._store.open_upload(part.file_id or "", session_key)
         return await self._read(part.name or upload.name, content, part.path, file_id=upload.id)
 
-    async def _read(self, name: str, content: bytes, path: str, *, mime: str = "", file_id: str | None = None) -> Part:
+    async def _read(
+        self, name: str, content: bytes, path: str, *, mime: str = "", charset: str | None = None, file_id: str | None = None
+    ) -> Part:
         """Return the file as the model sees it: an image or a sound as such, anything else as text.
 
         Raises:
@@ -92,7 +97,7 @@ class Contents:
         if format_ is not None:
             return Audio((await asyncio.to_thread(data_url, "audio/x", content)).partition(",")[2], format_)
         try:
-            document = await self._documents.read(content, name=name, mime=mime)
+            document = await self._documents.read(content, name=name, mime=mime, charset=charset)
         except InvalidRequest as error:
             error.param = error.param or path
             raise
@@ -101,19 +106,27 @@ class Contents:
             text += f"\n(The file goes on: only its first {len(text)} characters are shown.)"
         return File(name or "file", text, file_id)
 
-    async def _fetched(self, part: ImageAt) -> Image:
+    async def _image_at(self, part: ImageAt) -> Image:
         path = f"{part.path}.url"
-        if self._fetcher is None:
-            raise UrlRefused("this server fetches nothing from the web (files.fetch): send the image as a data URL", param=path)
-        try:
-            fetched = await self._fetcher.fetch(part.url, accept="image/*")
-        except InvalidRequest as error:
-            error.param = path
-            raise
+        fetched = await self._fetch(part.url, path, accept="image/*")
         kind = image_type(fetched.content[:16])
         if kind is None:
             raise UnsupportedFile(f"what {path} leads to is no image that models take: {_IMAGE_TYPES} are", param=path)
         return Image(await asyncio.to_thread(data_url, kind, fetched.content), part.detail)
+
+    async def _file_at(self, part: FileAt) -> Part:
+        fetched = await self._fetch(part.url, f"{part.path}.file_data")
+        name = part.name or file_name(unquote(urlsplit(fetched.url).path))
+        return await self._read(name, fetched.content, part.path, mime=fetched.content_type, charset=fetched.charset)
+
+    async def _fetch(self, url: str, path: str, *, accept: str = "*/*") -> Fetched:
+        if self._fetcher is None:
+            raise UrlRefused("this server fetches nothing from the web (files.fetch): send a data URL", param=path)
+        try:
+            return await self._fetcher.fetch(url, accept=accept)
+        except InvalidRequest as error:
+            error.param = path
+            raise
 
 
 def points_at_something(messages: tuple[Message, ...]) -> bool:

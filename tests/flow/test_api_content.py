@@ -230,6 +230,21 @@ async def test_no_url_leads_into_the_network_of_the_server(house: House, where: 
     assert (reply.status, reply.error["code"]) == (400, "url_refused")
 
 
+async def test_a_file_behind_a_url_is_fetched_and_read_under_its_own_name(open_house: OpenHouse) -> None:
+    async with Upstream() as upstream:
+        upstream.then(
+            picture(files.pdf("kumquat"), "application/pdf"), picture("Größe".encode("latin-1"), "text/plain; charset=iso-8859-1")
+        )
+        house = await open_house(fetcher=web(upstream))
+        part = {"type": "file", "file": {"file_data": url(upstream, "/papers/on%20fruit.pdf?key=1")}}
+        named = {"type": "file", "file": {"file_data": url(upstream, "/x"), "filename": "size.txt"}}
+        assert (await house.door.chat(ANN, saying(part, named))).status == 200
+        assert set(asked(house)[-1].parts) == {File("on fruit.pdf", "[page 1]\nkumquat"), File("size.txt", "Größe")}
+        inner = {"type": "file", "file": {"file_data": "http://inner.example/a.pdf"}}
+        refused = await house.door.chat(ANN, saying(inner))
+        assert (refused.error["code"], refused.error["param"]) == ("url_refused", "messages[0].content[0].file.file_data")
+
+
 async def test_fetching_can_be_switched_off(open_house: OpenHouse) -> None:
     async with Upstream() as upstream:
         house = await open_house(fetcher=web(upstream), files={"fetch": False})

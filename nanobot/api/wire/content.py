@@ -31,13 +31,20 @@ class FileGiven(File, frozen=True, tag="file"):
     path: str = ""
 
 
+class FileAt(File, frozen=True, tag="file"):
+    """A file that stands behind a URL."""
+
+    url: str = ""
+    path: str = ""
+
+
 class FileStored(File, frozen=True, tag="file"):
     """An upload, known by its `file_id`."""
 
     path: str = ""
 
 
-Sought = ImageAt | FileGiven | FileStored
+Sought = ImageAt | FileGiven | FileAt | FileStored
 
 
 def image_part(url: str, detail: str | None, path: str) -> Image:
@@ -52,7 +59,7 @@ def image_part(url: str, detail: str | None, path: str) -> Image:
         )
     if _IMAGE.match(url[:64]):
         return Image(url, detail)  # type: ignore[arg-type]
-    if url[:8].lower().startswith(("http://", "https://")):
+    if is_of_web(url):
         return ImageAt(url, detail, path)  # type: ignore[arg-type]
     raise InvalidRequest(
         f"{path}.url is {_shown(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https", param=f"{path}.url"
@@ -60,7 +67,7 @@ def image_part(url: str, detail: str | None, path: str) -> Image:
 
 
 def file_part(content: str | None, name: str | None, file_id: str | None, path: str) -> File:
-    """Return the file of the part at `path`: `content` is a data URL or bare base64, `file_id` an upload; one of them.
+    """Return the file of the part at `path`: `content` is a data URL, bare base64 or a URL of the web, `file_id` an upload; one of them.
 
     Raises:
         InvalidRequest: there is neither, or both.
@@ -70,6 +77,8 @@ def file_part(content: str | None, name: str | None, file_id: str | None, path: 
     if file_id is not None:
         return FileStored(name or "", "", file_id, path)
     assert content is not None  # noqa: S101 - one of the two is there
+    if is_of_web(content):
+        return FileAt(file_name(name), "", None, content, path)
     announced = _DATA_URL.match(content[:256])
     encoded = content[announced.end() :] if announced else content
     return FileGiven(file_name(name), "", None, encoded, (announced[1] or "") if announced else "", path)
@@ -86,6 +95,10 @@ def audio_part(data: str, format_: str, path: str) -> Audio:
     if not data:
         raise InvalidRequest(f"{path}.data is empty: base64 is needed", param=f"{path}.data")
     return Audio(data, format_)
+
+
+def is_of_web(url: str) -> bool:
+    return url[:8].lower().startswith(("http://", "https://"))
 
 
 def file_name(given: str | None) -> str:
