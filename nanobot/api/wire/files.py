@@ -1,6 +1,6 @@
 """Files as OpenAI shapes them. Source: the OpenAI API reference, `/v1/files`."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -18,7 +18,9 @@ class UploadForm(msgspec.Struct, frozen=True, kw_only=True):
     file: bytes
     purpose: Purpose
     expires_after_anchor: Literal["created_at"] | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="expires_after[anchor]")
-    expires_after_seconds: int | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="expires_after[seconds]")
+    expires_after_seconds: Annotated[int, msgspec.Meta(ge=SHORTEST_LIFE_S, le=LONGEST_LIFE_S)] | msgspec.UnsetType = msgspec.field(
+        default=msgspec.UNSET, name="expires_after[seconds]"
+    )
 
 
 class FileObject(msgspec.Struct, frozen=True, kw_only=True):
