@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test check bench chaos docs lock clean
+.PHONY: serve test check bench chaos fuzz-api docs lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -22,6 +22,7 @@ check: $(VENV)/.dev             ## format, lint, types, import contracts, docs, 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) docs test
+	$(BIN)/python -m tests.api --cases 500 --examples 5
 
 docs: $(VENV)/.dev              ## check that the documentation is true
 	$(BIN)/python -m pytest tests/docs -p no:cacheprovider $(ARGS)
@@ -31,6 +32,9 @@ bench: $(VENV)/.dev             ## measure, in ratios to a floor of the same run
 
 chaos: $(VENV)/.dev             ## kill, pause and break things for ten minutes
 	$(BIN)/python -m tests.chaos --minutes 10 $(ARGS)
+
+fuzz-api: $(VENV)/.dev          ## 20,000 requests made up from the API's own document, all checks on
+	$(BIN)/python -m tests.api --cases 20000 $(ARGS)
 
 lock: $(VENV)/.dev              ## write requirements/*.txt anew from pyproject.toml
 	$(PIP) install "uv==0.13.9"

@@ -81,12 +81,13 @@ class ChatCompletions:
             summary="Ask the agent",
             tag="Chat",
             right="chat",
-            parameters=PARAMETERS,
+            parameters=(msgspec.structs.replace(SESSION_KEY, required=True), *PARAMETERS[1:]),
             body=ChatBody,
             form=ChatForm,
             answers={200: Completion},
             streams=True,
             errors=(ModelNotFound, UploadNotFound, SessionBusy, IdempotencyMismatch, QueueFull, ShuttingDown, ModelError),
+            makes={"turn_id": "$response.header.x-turn-id"},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

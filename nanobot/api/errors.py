@@ -14,15 +14,17 @@ _HANG_UP = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 """The rest of such a request is not read."""
 
 
-class _Error(msgspec.Struct, frozen=True):
+class ErrorShown(msgspec.Struct, frozen=True):
     message: str
     type: str
     param: str | None
     code: str | None
 
 
-class _Body(msgspec.Struct, frozen=True):
-    error: _Error
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Every error, as the API answers it."""
+
+    error: ErrorShown
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 def failure(error: NanobotError) -> Failure:
     """Return how `error`, raised before a turn was admitted, is answered."""
-    body = msgspec.json.encode(_Body(_Error(error.message, error.type, error.param, error.code)))
+    body = msgspec.json.encode(ErrorBody(ErrorShown(error.message, error.type, error.param, error.code)))
     headers = _retry_after(error.retry_after_s)
     if error.http_status == HTTPStatus.CONFLICT:
         headers = (*headers, ("x-should-retry", "false"))
@@ -66,7 +68,7 @@ def error_body(error: TurnError) -> bytes:
     type_ = _TYPES.get(
         error.http_status, "invalid_request_error" if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
     )
-    return msgspec.json.encode(_Body(_Error(error.message, type_, None, error.code)))
+    return msgspec.json.encode(ErrorBody(ErrorShown(error.message, type_, None, error.code)))
 
 
 def _retry_after(seconds: float | None) -> tuple[tuple[str, str], ...]:

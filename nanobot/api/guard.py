@@ -16,7 +16,7 @@ from nanobot.core.errors import BadApiKey, ForbiddenOrigin, HeadTooLarge, Nanobo
 from nanobot.core.ids import Randomness, new_id
 
 _log = logging.getLogger(__name__)
-_OPEN = frozenset({"/health", "/ready"})
+_OPEN = frozenset({"/health", "/ready", "/openapi.json", "/docs"})
 MAX_HEAD_BYTES = 64 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

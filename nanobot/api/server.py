@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp
 
-from nanobot.api import files, health, models, turns
+from nanobot.api import files, health, models, reference, turns
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
@@ -49,10 +49,11 @@ def operations(
 ) -> tuple[Operation, ...]:
     """Return everything that the door offers; the route that is asked for most comes first."""
     chat = ChatCompletions(store, followers, clock, randomness, settings, contents)
-    return (
+    found = (
         chat.operation(),
         *turns.operations(store, followers, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),
     )
+    return (*found, *reference.operations(found))

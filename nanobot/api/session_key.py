@@ -8,7 +8,13 @@ from nanobot.core.errors import InvalidRequest, MissingSessionKey
 from nanobot.core.session import parse_key
 
 HEADER = "x-session-key"
-SESSION_KEY = Parameter(HEADER, "header", "names the conversation; not needed where the API key has one of its own")
+SCHEMA = {
+    "type": "string",
+    "maxLength": 256,
+    "pattern": r"^(?!\s*nanobot:)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+}
+"""A session key: up to 256 printable characters, at least one that is no space, in UTF-8; none of the server's own."""
+SESSION_KEY = Parameter(HEADER, "header", "names the conversation; not needed where the API key has one of its own", SCHEMA)
 
 
 class KeyReader:

@@ -3,24 +3,70 @@
 Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways add their own.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.api.wire.content import audio_part, file_part, image_part
+from nanobot.api.wire.content import DETAILS, FORMATS, audio_part, file_part, image_part
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.tools import FunctionTool, JsonSchema, is_given, labels, output_format, tool_choice, tool_specs
+from nanobot.api.wire.told import told
+from nanobot.api.wire.tools import (
+    MOST_METADATA,
+    MOST_TOOLS,
+    FunctionTool,
+    JsonSchema,
+    is_given,
+    labels,
+    output_format,
+    tool_choice,
+    tool_specs,
+)
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "max_tokens": (1, 2**31),
+    "max_completion_tokens": (1, 2**31),
+    "seed": (-(2**63), 2**63 - 1),
+}
+_MOST_STOPS = 16
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_URL = "^(data:image/[A-Za-z.+-]+;base64,|https?://)"
+
+
+def _range(field: str) -> msgspec.Meta:
+    low, high = _RANGES[field]
+    return told(minimum=low, maximum=high)
+
+
+def _kind(kind: str, field: str, **schema: object) -> dict[str, object]:
+    """Return the schema of a part: one of the type `kind` has its `field`."""
+    return {"properties": {"type": {"const": kind}, field: schema}, "required": [field]}
+
+
+_PARTS = told(
+    anyOf=[
+        _kind("text", "text", type="string"),
+        _kind("refusal", "refusal", type="string"),
+        _kind("image_url", "image_url", type=["string", "object"]),
+        _kind("file", "file", type="object"),
+        _kind("input_audio", "input_audio", type="object"),
+    ]
+)
+
 # The request ------------------------------------------------------------------------------------------------------------
 
 
 class _ImageUrl(msgspec.Struct):
-    url: str
-    detail: str | None = None
+    url: Annotated[str, told(pattern=_URL)]
+    detail: Annotated[str, told(enum=list(DETAILS))] | None = None
 
 
 class _File(msgspec.Struct):
@@ -29,16 +75,24 @@ class _File(msgspec.Struct):
     filename: str | None = None
 
 
+_ONE_OF_TWO = told(
+    oneOf=[
+        {"properties": {"file_data": {"type": "string"}, "file_id": {"type": "null"}}, "required": ["file_data"]},
+        {"properties": {"file_id": {"type": "string"}, "file_data": {"type": "null"}}, "required": ["file_id"]},
+    ]
+)
+
+
 class _InputAudio(msgspec.Struct):
-    data: str
-    format: str
+    data: Annotated[str, told(minLength=1, contentEncoding="base64")]
+    format: Annotated[str, told(enum=list(FORMATS))]
 
 
 class _Part(msgspec.Struct):
-    type: str
+    type: Annotated[str, told(enum=["text", "refusal", "image_url", "file", "input_audio"])]
     text: str | None = None
-    image_url: _ImageUrl | str | None = None
-    file: _File | None = None
+    image_url: _ImageUrl | Annotated[str, told(pattern=_URL)] | None = None
+    file: Annotated[_File, _ONE_OF_TWO] | None = None
     input_audio: _InputAudio | None = None
     refusal: str | None = None
 
@@ -54,8 +108,8 @@ class _ToolCall(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    role: str
-    content: str | list[_Part] | None = None
+    role: Annotated[str, told(enum=list(_ROLES))]
+    content: str | list[Annotated[_Part, _PARTS]] | None = None
     tool_calls: list[_ToolCall] | None = None
     tool_call_id: str | None = None
 
@@ -65,8 +119,8 @@ class _StreamOptions(msgspec.Struct):
 
 
 class _Tool(msgspec.Struct):
-    type: str
-    function: FunctionTool | None = None
+    type: Annotated[str, told(const="function")]
+    function: Annotated[FunctionTool | None, told(type="object", required=True)] = None
 
 
 class _Named(msgspec.Struct):
@@ -74,44 +128,57 @@ class _Named(msgspec.Struct):
 
 
 class _ToolChoice(msgspec.Struct):
-    type: str
-    function: _Named | None = None
+    type: Annotated[str, told(const="function")]
+    function: Annotated[_Named | None, told(type="object", required=True)] = None
 
 
 class _ResponseFormat(msgspec.Struct):
-    type: str
+    type: Annotated[str, told(enum=["text", "json_object", "json_schema"])]
     json_schema: JsonSchema | None = None
 
 
-class ChatBody(msgspec.Struct):
+_MESSAGES = told(minItems=1, contains={"required": ["role"], "properties": {"role": {"const": "user"}}})
+_MESSAGE = told(
+    anyOf=[
+        {
+            "properties": {"role": {"const": "user"}, "content": {"type": ["string", "array"], "minItems": 1}},
+            "required": ["content"],
+        },
+        {"properties": {"role": {"const": "tool"}, "tool_call_id": {"type": "string"}}, "required": ["tool_call_id"]},
+        {"properties": {"role": {"enum": ["system", "developer", "assistant"]}}},
+    ]
+)
+
+
+class ChatBody(msgspec.Struct, kw_only=True):
     """The body of `POST /v1/chat/completions`. Fields that it does not have are ignored."""
 
-    model: str | None = None
-    messages: list[_Message] | None = None
+    model: Annotated[str, told(required=True, minLength=1, examples=["nanobot"])] = ""
+    messages: Annotated[list[Annotated[_Message, _MESSAGE]], _MESSAGES]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     store: bool | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    n: int | None = None
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    reasoning_effort: str | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    modalities: list[str] | None = None
-    audio: msgspec.Raw = msgspec.Raw()
-    tools: list[_Tool] | None = None
-    tool_choice: str | _ToolChoice | None = None
+    temperature: Annotated[float, _range("temperature")] | None = None
+    top_p: Annotated[float, _range("top_p")] | None = None
+    presence_penalty: Annotated[float, _range("presence_penalty")] | None = None
+    frequency_penalty: Annotated[float, _range("frequency_penalty")] | None = None
+    max_tokens: Annotated[int, _range("max_tokens")] | None = None
+    max_completion_tokens: Annotated[int, _range("max_completion_tokens")] | None = None
+    n: Annotated[int, told(const=1)] | None = None
+    seed: Annotated[int, _range("seed")] | None = None
+    stop: str | Annotated[list[str], told(maxItems=_MOST_STOPS)] | None = None
+    reasoning_effort: Annotated[str, told(enum=list(_EFFORTS))] | None = None
+    logprobs: Annotated[bool, told(const=False)] | None = None
+    top_logprobs: Annotated[int, told(const=0)] | None = None
+    modalities: Annotated[list[str], told(enum=[[], ["text"]])] | None = None
+    audio: Annotated[msgspec.Raw, told(type="null")] = msgspec.field(default_factory=msgspec.Raw)
+    tools: Annotated[list[_Tool], told(maxItems=MOST_TOOLS)] | None = None
+    tool_choice: Annotated[str, told(enum=["auto", "none", "required"])] | _ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[msgspec.Raw] | None = None
+    functions: Annotated[list[msgspec.Raw], told(maxItems=0)] | None = None
     response_format: _ResponseFormat | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
     user: str | None = None
     safety_identifier: str | None = None
 
@@ -134,17 +201,6 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(ChatBody)
-_RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-    "max_tokens": (1, 2**31),
-    "max_completion_tokens": (1, 2**31),
-    "seed": (-(2**63), 2**63 - 1),
-}
-_MOST_STOPS = 16
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -157,8 +213,6 @@ def parse_chat(body: bytes) -> ChatRequest:
     request = decode(body, _decoder)
     if not request.model:
         raise InvalidRequest("you must provide a model parameter", param="model")
-    if request.messages is None:
-        raise InvalidRequest("Missing required parameter: 'messages'.", param="messages")
     if not request.messages:
         raise InvalidRequest("messages is empty: at least one message is needed", param="messages")
     _refuse_unsupported(request)

@@ -11,8 +11,8 @@ from nanobot.core.message import Audio, File, Image
 
 _IMAGE = re.compile(r"data:image/[a-z.+-]+;base64,", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
-_FORMATS = ("wav", "mp3")
-_DETAILS = ("auto", "low", "high")
+FORMATS = ("wav", "mp3")
+DETAILS = ("auto", "low", "high")
 _MOST_SHOWN = 40
 _LONGEST_NAME = 255
 
@@ -53,10 +53,8 @@ def image_part(url: str, detail: str | None, path: str) -> Image:
     Raises:
         InvalidRequest: its URL or its detail is none.
     """
-    if detail not in (None, *_DETAILS):
-        raise InvalidRequest(
-            f"{path}.detail is {detail!r}: it must be {', '.join(_DETAILS[:-1])} or {_DETAILS[-1]}", param=f"{path}.detail"
-        )
+    if detail not in (None, *DETAILS):
+        raise InvalidRequest(f"{path}.detail is {detail!r}: it must be {', '.join(DETAILS[:-1])} or {DETAILS[-1]}", param=f"{path}.detail")
     if _IMAGE.match(url[:64]):
         return Image(url, detail)  # type: ignore[arg-type]
     if is_of_web(url):
@@ -90,8 +88,8 @@ def audio_part(data: str, format_: str, path: str) -> Audio:
     Raises:
         InvalidRequest: it is none, or of a format that is not known.
     """
-    if format_ not in _FORMATS:
-        raise InvalidRequest(f"{path}.format is {_shown(format_)}: it must be {' or '.join(_FORMATS)}", param=f"{path}.format")
+    if format_ not in FORMATS:
+        raise InvalidRequest(f"{path}.format is {_shown(format_)}: it must be {' or '.join(FORMATS)}", param=f"{path}.format")
     if not data:
         raise InvalidRequest(f"{path}.data is empty: base64 is needed", param=f"{path}.data")
     return Audio(data, format_)

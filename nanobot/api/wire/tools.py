@@ -1,9 +1,11 @@
 """The client's own tools, and the form that it wants its answer in, as both of OpenAI's doors describe them."""
 
 import re
+from typing import Annotated
 
 import msgspec
 
+from nanobot.api.wire.told import told
 from nanobot.context.output import check_schema
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
@@ -12,22 +14,23 @@ from nanobot.core.turn import Labels, OutputFormat
 MOST_TOOLS = 128
 LARGEST_TOOLS_BYTES = 1_000_000
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NAMED = told(pattern=f"^{_NAME.pattern}$")
 _NO_ARGUMENTS = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 
 class FunctionTool(msgspec.Struct):
     """A tool that the client runs. `parameters` is the JSON schema of its arguments."""
 
-    name: str
+    name: Annotated[str, _NAMED]
     description: str | None = None
-    parameters: msgspec.Raw = msgspec.Raw()
+    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(default_factory=msgspec.Raw)
     strict: bool | None = None
 
 
 class JsonSchema(msgspec.Struct):
-    name: str
+    name: Annotated[str, _NAMED]
     description: str | None = None
-    schema: msgspec.Raw = msgspec.Raw()
+    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(default_factory=msgspec.Raw)
     strict: bool | None = None
 
 

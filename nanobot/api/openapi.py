@@ -1,0 +1,261 @@
+"""The OpenAPI 3.1 document, made from the operations and from the very types that parse the requests and make the answers."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
+
+import msgspec
+
+from nanobot import __version__
+from nanobot.api.errors import ErrorBody
+from nanobot.api.operations import Operation, Parameter
+from nanobot.api.wire.told import REQUIRED
+from nanobot.core.errors import (
+    BadApiKey,
+    BadSessionKey,
+    BodyTooLarge,
+    ForbiddenOrigin,
+    HeadTooLarge,
+    InvalidHttp,
+    InvalidJson,
+    InvalidRequest,
+    MethodNotAllowed,
+    MissingRight,
+    MissingSessionKey,
+    ModelError,
+    NanobotError,
+    RouteNotFound,
+    SessionNotFound,
+    SlowRequest,
+    StoreCorrupt,
+    StoreError,
+    StreamingOff,
+    TooManyAttempts,
+    TurnCancelled,
+    TurnTimedOut,
+)
+
+Schema = dict[str, object]
+_REFERENCE = "#/components/schemas/{name}"
+_BEARER = "bearer"
+_ANYWHERE: tuple[type[NanobotError], ...] = (InvalidRequest, InvalidHttp, ForbiddenOrigin, RouteNotFound, MethodNotAllowed, HeadTooLarge)
+"""What any route may answer besides its own errors; `NanobotError` itself stands for a bug."""
+_OF_A_BODY: tuple[type[NanobotError], ...] = (InvalidJson, BodyTooLarge, SlowRequest)
+_OF_A_TURN: tuple[type[NanobotError], ...] = (TurnCancelled, TurnTimedOut, TooManyAttempts, SessionNotFound, StreamingOff)
+"""How a turn may end: whoever may meet a `ModelError` may meet these."""
+_OF_A_SESSION: tuple[type[NanobotError], ...] = (BadSessionKey, MissingSessionKey, SessionNotFound)
+_NEVER_SHOWN = frozenset({"stale_attempt", "store_locked", "store_too_new"})
+"""Codes below `StoreError` that no request meets: the first is the fence's, the others keep a server from starting."""
+
+
+def document(operations: Sequence[Operation]) -> bytes:
+    """Return the document as JSON."""
+    return _Document(operations).render()
+
+
+class _Document:
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self._operations = operations
+        types = [ErrorBody, *(kind for operation in operations for kind in _types(operation))]
+        unique = list({repr(kind): kind for kind in types}.values())
+        found, components = msgspec.json.schema_components(unique, schema_hook=_anything, ref_template=_REFERENCE)
+        renamed = _shorter(components)
+        self._components = {renamed[name]: _tidied(schema, renamed) for name, schema in sorted(components.items())}
+        self._schemas = {repr(kind): _tidied(schema, renamed) for kind, schema in zip(unique, found, strict=True)}
+
+    def render(self) -> bytes:
+        paths: dict[str, dict[str, object]] = {}
+        for operation in self._operations:
+            paths.setdefault(_path(operation), {})[operation.method.lower()] = self._operation(operation)
+        tags = dict.fromkeys(operation.tag for operation in self._operations)
+        return msgspec.json.encode(
+            {
+                "openapi": "3.1.1",
+                "info": {
+                    "title": "nanobot",
+                    "version": __version__,
+                    "description": "A self-hosted AI agent behind an OpenAI-compatible API. The header `x-session-key` names the conversation.",
+                    "license": {"name": "MIT", "identifier": "MIT"},
+                },
+                "servers": [{"url": "/"}],
+                "tags": [{"name": tag} for tag in tags],
+                "paths": paths,
+                "components": {
+                    "schemas": self._components,
+                    "headers": {"RequestId": {"description": "by which the log knows the request", "schema": {"type": "string"}}},
+                    "securitySchemes": {_BEARER: {"type": "http", "scheme": "bearer", "description": "An API key of this server."}},
+                },
+            }
+        )
+
+    def _operation(self, operation: Operation) -> Schema:
+        shown: Schema = {"operationId": operation_id(operation), "summary": operation.summary, "tags": [operation.tag]}
+        if operation.right is None:
+            shown["security"] = []
+        else:
+            shown["security"] = [{_BEARER: []}]
+            shown["x-right"] = operation.right
+        if parameters := [*_path_parameters(operation), *map(_parameter, operation.parameters)]:
+            shown["parameters"] = parameters
+        if operation.body is not None or operation.form is not None:
+            shown["requestBody"] = {"required": True, "content": self._sent(operation)}
+        shown["responses"] = self._responses(operation)
+        return shown
+
+    def _sent(self, operation: Operation) -> Schema:
+        content: Schema = {}
+        if operation.body is not None:
+            content["application/json"] = {"schema": self._schemas[repr(operation.body)]}
+        if operation.form is not None:
+            content["multipart/form-data"] = {"schema": self._schemas[repr(operation.form)]}
+        return content
+
+    def _responses(self, operation: Operation) -> Schema:
+        responses: Schema = {}
+        links = self._links(operation)
+        for status, kind in operation.answers.items():
+            content = self._content(operation, kind, is_streamed=operation.streams and status == HTTPStatus.OK)
+            responses[str(status)] = _response(HTTPStatus(status).phrase, content, links if status < HTTPStatus.BAD_REQUEST else {})
+        for error_status, codes in sorted(_codes(operation).items()):
+            if str(error_status) not in responses:
+                responses[str(error_status)] = _response(", ".join(f"`{code}`" for code in codes), self._error(codes), {})
+        return responses
+
+    def _content(self, operation: Operation, kind: object, *, is_streamed: bool) -> Schema:
+        content: Schema = {}
+        if kind is bytes:
+            content[operation.media_type or "*/*"] = {}
+        elif kind is str:
+            content[operation.media_type or "text/plain"] = {"schema": {"type": "string"}}
+        elif kind is not None:
+            content[operation.media_type or "application/json"] = {"schema": self._schemas[repr(kind)]}
+        if is_streamed:
+            content["text/event-stream"] = {}  # OpenAPI 3.1 has no words for the events of a stream; docs/api.md says which they are
+        return content
+
+    def _error(self, codes: Iterable[str]) -> Schema:
+        told = {"properties": {"error": {"properties": {"code": {"enum": list(codes)}}}}}
+        return {"application/json": {"schema": {"allOf": [self._schemas[repr(ErrorBody)], told]}}}
+
+    def _links(self, operation: Operation) -> Schema:
+        """Return where one may go on from the answer: every operation whose path has a parameter that it tells."""
+        links: Schema = {}
+        for other in self._operations:
+            told = {name: operation.makes[name] for name in _names(other) if name in operation.makes}
+            if told and other is not operation and len(told) == len(_names(other)):
+                links[operation_id(other)] = {"operationId": operation_id(other), "parameters": told}
+        return links
+
+
+def operation_id(operation: Operation) -> str:
+    """Return the name of the operation in generated clients, e.g. `get_v1_turns_turn_id`."""
+    words = re.sub(r"[^a-z0-9]+", "_", _path(operation).lower()).strip("_")
+    return f"{operation.method.lower()}_{words}"
+
+
+def _types(operation: Operation) -> Iterable[object]:
+    kinds = (operation.body, operation.form, *operation.answers.values())
+    return (kind for kind in kinds if kind not in (None, bytes, str))
+
+
+def _path(operation: Operation) -> str:
+    return re.sub(r":\w+}", "}", operation.path)
+
+
+def _names(operation: Operation) -> list[str]:
+    return re.findall(r"{(\w+)(?::\w+)?}", operation.path)
+
+
+def _path_parameters(operation: Operation) -> Iterable[Schema]:
+    for name in _names(operation):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _parameter(parameter: Parameter) -> Schema:
+    shown: Schema = {"name": parameter.name, "in": parameter.where, "description": parameter.description, "schema": parameter.schema}
+    return {**shown, "required": True} if parameter.required else shown
+
+
+def _response(description: str, content: Schema, links: Schema) -> Schema:
+    shown: Schema = {"description": description, "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}}}
+    if content:
+        shown["content"] = content
+    return {**shown, "links": links} if links else shown
+
+
+# Errors -------------------------------------------------------------------------------------------------------------------
+
+
+def _codes(operation: Operation) -> dict[int, list[str]]:
+    """Return the codes of the errors that the operation may answer, by status."""
+    raised = [*_ANYWHERE, *operation.errors]
+    if operation.right is not None:
+        raised += [BadApiKey, MissingRight]
+        raised += _below(StoreError)
+    if operation.body is not None or operation.form is not None:
+        raised += _OF_A_BODY
+    if any(parameter.name == "x-session-key" for parameter in operation.parameters):
+        raised += _OF_A_SESSION
+    if ModelError in operation.errors:
+        raised += _OF_A_TURN
+    codes: dict[int, list[str]] = {NanobotError.http_status: [NanobotError.code]}
+    for error in (kind for given in raised for kind in (_below(given) if given is ModelError else (given,))):
+        known = codes.setdefault(error.http_status, [])
+        if error.code not in known and error.code not in _NEVER_SHOWN:
+            known.append(error.code)
+    return codes
+
+
+def _below(error: type[NanobotError]) -> list[type[NanobotError]]:
+    children = (child for child in error.__subclasses__() if child.__module__ == StoreCorrupt.__module__)
+    return [error, *(kind for child in children for kind in _below(child))]
+
+
+# Schemas ------------------------------------------------------------------------------------------------------------------
+
+
+def _anything(kind: type) -> Schema:
+    if kind is object:
+        return {"description": "any JSON value"}
+    raise NotImplementedError(f"{kind} has no JSON schema")
+
+
+def _shorter(components: Mapping[str, object]) -> dict[str, str]:
+    """Return a name for each component: its own without the underscore of a private class, where no other has that name."""
+    short = {name: name.strip("_") for name in components}
+    taken = list(short.values())
+    return {name: new if taken.count(new) == 1 else name for name, new in short.items()}
+
+
+def _tidied(schema: object, renamed: Mapping[str, str]) -> object:
+    """Return the schema with its references renamed, without titles, and with those fields required that are."""
+    return _walk(schema, lambda node: _tidy(node, renamed))
+
+
+def _walk(node: object, change: Callable[[Schema], Schema]) -> object:
+    if isinstance(node, dict):
+        return change({str(name): _walk(inner, change) for name, inner in node.items()})
+    return [_walk(inner, change) for inner in node] if isinstance(node, list) else node
+
+
+def _tidy(node: Schema, renamed: Mapping[str, str]) -> Schema:
+    reference = node.get("$ref")
+    if isinstance(reference, str):
+        name = reference.rpartition("/")[2]
+        return {**node, "$ref": _REFERENCE.format(name=renamed[name])}
+    properties = node.get("properties")
+    if node.get("type") == "object" and isinstance(properties, dict) and isinstance(node.get("title"), str):
+        node = {key: value for key, value in node.items() if key not in ("title", "required")} | _required(node, properties)
+    if node.get("default", ...) is None:
+        node = {key: value for key, value in node.items() if key != "default"}
+    return node
+
+
+def _required(node: Schema, properties: dict[str, Schema]) -> Schema:
+    given = node.get("required")
+    required = list(given) if isinstance(given, list) else []
+    for name, schema in properties.items():
+        if isinstance(schema, dict) and schema.pop(REQUIRED, False):
+            schema.pop("default", None)
+            required.append(name)
+    return {"required": required} if required else {}

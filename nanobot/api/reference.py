@@ -1,0 +1,88 @@
+"""GET /openapi.json and /docs: what the server offers, for programs and for people. Made at the first request, off the event loop."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib import resources
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api.guard import answer
+from nanobot.api.operations import Operation
+
+_PAGE = "text/html; charset=utf-8"
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What is sent: the body, its media type, the headers that belong to it."""
+
+    body: bytes
+    media_type: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Made:
+    """An answer that is made when it is first asked for, then kept."""
+
+    def __init__(self, make: Callable[[], Content]) -> None:
+        self._make = make
+        self._content: Content | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._content is None:
+            self._content = await asyncio.to_thread(self._make)
+        content = self._content
+        await answer(send, 200, content.body, content.headers, content.media_type.encode())
+
+
+def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
+    """Return what is offered here; the document describes `others` and these."""
+
+    def make_document() -> Content:
+        from nanobot.api.openapi import document  # a start does without
+
+        return Content(document((*others, *own)), "application/json")
+
+    own = (
+        Operation(
+            method="GET",
+            path="/openapi.json",
+            run=Made(make_document),
+            summary="This API as an OpenAPI document",
+            tag="Server",
+            right=None,
+            answers={200: dict},
+        ),
+        Operation(
+            method="GET",
+            path="/docs",
+            run=Made(_make_page),
+            summary="This API as a page to read and to try",
+            tag="Server",
+            right=None,
+            answers={200: str},
+            media_type="text/html",
+        ),
+    )
+    return own
+
+
+def _make_page() -> Content:
+    """Return the page in one piece. It may run its own script only, and talk to this server only."""
+    page, script, style = (resources.files("nanobot.api").joinpath("docs_page", name).read_text("utf-8") for name in _FILES)
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    body = page.replace("/* page.js */", script).replace("/* page.css */", style).encode()
+    headers = (("content-security-policy", policy), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"))
+    return Content(body, _PAGE, headers)
+
+
+_FILES = ("page.html", "page.js", "page.css")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,34 @@
+"""What a client of the API knows and no schema can say; schemathesis calls this before each request."""
+
+from typing import Any
+
+import schemathesis
+from schemathesis import Case, HookContext
+from schemathesis.generation import GenerationMode
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
+    """Send headers as UTF-8; let valid requests ask for a model that there is, and end with something said by the user."""
+    headers: Any = case.headers or {}
+    for name, value in list(headers.items()):
+        if not value.isascii():
+            headers[name] = value.encode().decode("latin-1")
+    meta = case.meta
+    if meta is None or meta.generation.mode is not GenerationMode.POSITIVE or not isinstance(case.body, dict):
+        return
+    body = _whole(case.body)
+    if "model" in body and len(str(body)) % 4:  # the rest asks for models that there are none of
+        body["model"] = "nanobot"
+    if case.operation.path == "/v1/chat/completions":
+        body["messages"] = [*body["messages"], {"role": "user", "content": "And now?"}]
+    case.body = body
+
+
+def _whole(value: Any) -> Any:
+    """Return the value with 1.0 written as 1: a JSON schema calls both an integer, no client of an API writes the first."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value
