@@ -28,6 +28,7 @@ from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.errors import ConfigError, ModelNotFound, StoreError
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
+from nanobot.core.observer import Observer, Several
 from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
@@ -42,6 +43,7 @@ from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import FetchBounds, Fetcher
 from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.telemetry.metrics import Metrics
 from nanobot.tools.facts import calculate, current_time
 
 MIB = 1024 * 1024
@@ -156,16 +158,19 @@ class App:
         clock: Clock,
         randomness: Randomness,
         tools: Sequence[Tool],
+        metrics: Metrics,
+        observer: Observer,
         fetcher: Fetcher | None = None,
     ) -> None:
+        self._metrics = metrics
         self.config = config
         self.store = store
         self.models = models
         self.clock = clock
         self.randomness = randomness
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
-        toolset = Toolset([*own_tools(clock), *tools])
-        agent = Agent(toolset, clock, Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens))
+        toolset = Toolset([*own_tools(clock), *tools], observer)
+        agent = Agent(toolset, clock, Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens), observer)
         self.engine = LocalEngine(
             store,
             agent,
@@ -173,6 +178,7 @@ class App:
             clock,
             max_running_turns=config.engine.max_running_turns,
             turn_timeout_s=config.engine.turn_timeout_s or None,
+            observer=observer,
         )
         self.door: ASGIApp = build_door(
             store,
@@ -184,7 +190,12 @@ class App:
             contents=_contents(config, store, fetcher),
             file_settings=_file_settings(config),
             check_model=lambda: models.default.check(),
+            render_metrics=self._render_metrics,
+            observer=observer,
         )
+
+    async def _render_metrics(self) -> str:
+        return self._metrics.text(waiting=await self.store.waiting(), running=self.engine.running)
 
     async def drain(self) -> None:
         """Let running turns end within the grace, give the rest back, and tell those who still follow."""
@@ -239,6 +250,7 @@ def _chat_settings(config: Config, models: Models) -> ChatSettings:
         max_body_bytes=int(config.api.max_body_mb * MIB),
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,
+        metrics_open=config.api.metrics_open,
     )
 
 
@@ -251,8 +263,10 @@ async def open_app(
     randomness: Randomness | None = None,
     tools: Sequence[Tool] = (),
     fetcher: Fetcher | None = None,
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[App]:
-    """Open the store, start the engine, and hand over the house; take it down in order afterwards. `tools` are added to the agent's own.
+    """Open the store, start the engine, and hand over the house; take it down in order afterwards. `tools` are added to the agent's own,
+    `observers` to the metrics.
 
     `fetcher` stands in for the one that the settings describe: a test's, whose web is on this machine.
 
@@ -261,9 +275,11 @@ async def open_app(
     """
     clock = clock or SystemClock()
     limits = Limits(max_queue=config.api.max_queue, max_attempts=config.engine.max_attempts, retry_window_s=config.api.retry_window_s)
-    store = await open_store(config.data, clock, limits, config.store.synchronous)
+    metrics = Metrics(clock)
+    observer = Several((metrics, *observers)) if observers else metrics
+    store = await open_store(config.data, clock, limits, config.store.synchronous, observer)
     try:
-        app = App(config, store, models, clock, randomness or SystemRandomness(), tools, fetcher)
+        app = App(config, store, models, clock, randomness or SystemRandomness(), tools, metrics, observer, fetcher)
         async with asyncio.TaskGroup() as group:  # an engine that dies takes the house down: nothing is admitted that nobody runs
             engine = group.create_task(app.engine.run())
             sweeper = group.create_task(_sweep(store, clock))

@@ -38,6 +38,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream: bool = True
     session_headers: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    metrics_open: bool = False
     max_body_mb: Positive = 20.0
     body_timeout_s: Positive = 30.0
     ping_s: Positive = 15.0
@@ -99,6 +100,15 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is logged, to stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "warning"
+    format: Literal["console", "json"] = "console"
+    session_keys: bool = False
+
+
+class TelemetryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Traces by OpenTelemetry; where they go is said by the `OTEL_…` variables of the environment."""
+
+    traces: Literal["auto", "on", "off"] = "auto"
+    content: bool = False
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +123,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[str, ModelTable] = {}
     store: StoreTable = StoreTable()
     log: Log = Log()
+    telemetry: TelemetryTable = TelemetryTable()
 
     @property
     def data(self) -> Path:

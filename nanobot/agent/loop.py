@@ -14,7 +14,8 @@ from nanobot.core.clock import Clock
 from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, NanobotError
 from nanobot.core.event import Delta, Fact, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
-from nanobot.core.model import Model
+from nanobot.core.model import Model, ModelRequest
+from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.store import History
 from nanobot.core.turn import Turn
 
@@ -44,7 +45,8 @@ class Settings(msgspec.Struct, frozen=True):
 class Agent:
     """Answers turns with a model and a set of tools."""
 
-    def __init__(self, toolset: Toolset, clock: Clock, settings: Settings) -> None:
+    def __init__(self, toolset: Toolset, clock: Clock, settings: Settings, observer: Observer = NOBODY) -> None:
+        self._observer = observer
         self._toolset = toolset
         self._clock = clock
         self._settings = settings
@@ -84,6 +86,7 @@ class _Work:
         emit: Emit,
         show: Callable[[Delta], None],
     ) -> None:
+        self._observer = agent._observer
         self._toolset = agent._toolset
         self._clock = agent._clock
         self._limits = agent._settings
@@ -256,15 +259,36 @@ class _Work:
             draft=draft,
             form=in_words(self._turn.format) if self._turn.format is not None and self._says_form else "",
         )
+        return self._own(await self._listen(request, show), may_call)
+
+    async def _listen(self, request: ModelRequest, show: Callable[[Delta], None]) -> Message:
+        """Show what the model says as it comes; return its message."""
+        observer, turn, name = self._observer, self._turn, self._model.name
+        has_spoken = False
+        problem: NanobotError | None = None
+        answer: Message | None = None
+        observer.model_asked(turn, name)
         stream = self._model.stream(request)
         try:
             async for item in stream:
+                if not has_spoken:
+                    has_spoken = True
+                    observer.model_spoke(turn, name)
                 if isinstance(item, Message):
-                    return self._own(item, may_call)
+                    answer = item
+                    return item
                 show(item)
+            problem = ModelBadAnswer(f"{name} ended without a message")
+            raise problem
+        except NanobotError as error:
+            problem = error
+            raise
         finally:
+            if answer is None:
+                observer.model_failed(turn, name, problem)
+            else:
+                observer.model_answered(turn, name, answer)
             await stream.aclose()
-        raise ModelBadAnswer(f"{self._model.name} ended without a message")
 
     def _own(self, message: Message, may_call: bool) -> Message:
         """Give each call an id that is its own in this turn (some providers count from 0 in each message); drop calls nobody asked for."""

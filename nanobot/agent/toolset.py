@@ -8,6 +8,7 @@ import msgspec
 
 from nanobot.core.errors import ToolError
 from nanobot.core.message import ToolCall, ToolResult
+from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.tool import Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 50_000
@@ -23,7 +24,8 @@ class MalformedCall(ToolError):
 class Toolset:
     """The server's own tools, by name; names are unique."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Tool], observer: Observer = NOBODY) -> None:
+        self._observer = observer
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
@@ -57,6 +59,15 @@ class Toolset:
 
     async def run(self, call: ToolCall, *, turn_id: str, session_key: str) -> ToolResult:
         """Return the result of the call, whatever happens: a failure is news for the model."""
+        result: ToolResult | None = None
+        self._observer.tool_started(turn_id, call)
+        try:
+            result = await self._run(call, turn_id=turn_id, session_key=session_key)
+            return result
+        finally:
+            self._observer.tool_ended(turn_id, call, result, is_known=call.name in self._tools)
+
+    async def _run(self, call: ToolCall, *, turn_id: str, session_key: str) -> ToolResult:
         try:
             tool, arguments = self.check(call)
         except MalformedCall as error:

@@ -57,6 +57,7 @@ class ChatSettings(msgspec.Struct, frozen=True):
     max_body_bytes: int = 20 * 1024 * 1024
     body_timeout_s: float = 30.0
     ping_s: float = 15.0
+    metrics_open: bool = False
 
 
 class ChatCompletions:

@@ -2,6 +2,8 @@
 
 import hmac
 import logging
+import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,9 +16,9 @@ from nanobot.api.errors import failure
 from nanobot.core.clock import Clock
 from nanobot.core.errors import BadApiKey, ForbiddenOrigin, HeadTooLarge, NanobotError, RouteNotFound
 from nanobot.core.ids import Randomness, new_id
+from nanobot.core.observer import NOBODY, REQUEST, Observer
 
 _log = logging.getLogger(__name__)
-_OPEN = frozenset({"/health", "/ready", "/openapi.json", "/docs"})
 MAX_HEAD_BYTES = 64 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -31,7 +33,18 @@ class Access(msgspec.Struct, frozen=True):
 class Guard:
     """The outermost part of the door; nothing that happens behind it leaves the server as anything but an answer."""
 
-    def __init__(self, app: Router, access: Access, clock: Clock, randomness: Randomness) -> None:
+    def __init__(
+        self,
+        app: Router,
+        access: Access,
+        clock: Clock,
+        randomness: Randomness,
+        *,
+        open_paths: frozenset[str],
+        observer: Observer = NOBODY,
+    ) -> None:
+        self._open_paths = open_paths
+        self._observer = observer
         self._app = app
         self.routes = app.routes
         self._access = access
@@ -46,18 +59,37 @@ class Guard:
         scope["app"] = self._app  # so that the router raises for what it does not know
         scope["request_id"] = request_id
         scope["path"] = scope["raw_path"].decode("latin-1")  # as it was sent: the operations take the pieces apart, then decode them
-        has_begun = False
+        REQUEST.set(request_id)
+        status = 0
+        turn_id: str | None = None
 
         async def send_with_id(message: Message) -> None:
-            nonlocal has_begun
+            nonlocal status, turn_id
             if message["type"] == "http.response.start":
-                has_begun = True
+                status = message["status"]
+                if _log.isEnabledFor(logging.INFO):
+                    turn_id = next((value.decode() for name, value in message["headers"] if name == b"x-turn-id"), None)
                 message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
+        self._observer.request_began(request_id, scope["method"], scope["headers"])
+        began = time.perf_counter()
+        try:
+            await self._answer(scope, receive, send_with_id, lambda: status > 0)
+        finally:
+            operation = scope.get("operation")
+            route = None if operation is None else operation.path.replace(":path", "")
+            seconds = time.perf_counter() - began
+            self._observer.request_ended(request_id, scope["method"], route, status, seconds)
+            if _log.isEnabledFor(logging.INFO):
+                fields = {"method": scope["method"], "route": route, "status": status, "ms": round(1000 * seconds, 1), "turn_id": turn_id}
+                _log.info("%s %s %d in %.1f ms", scope["method"], route or "(no route)", status, 1000 * seconds, extra=fields)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool]) -> None:
+        request_id: str = scope["request_id"]
         try:
             scope["caller"] = self._admit(scope)
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, send)
             return
         except NanobotError as error:
             problem = error
@@ -68,8 +100,8 @@ class Guard:
         except Exception:  # noqa: BLE001 - the door's own net: a bug is a 500, the details are in the log only
             _log.exception("request %s failed", request_id)
             problem = NanobotError(f"Internal server error (request {request_id})")
-        if not has_begun:
-            await answer_error(send_with_id, problem)
+        if not has_begun():
+            await answer_error(send, problem)
 
     def _admit(self, scope: Scope) -> Caller:
         """Let the request in; return who sent it.
@@ -98,7 +130,7 @@ class Guard:
             raise ForbiddenOrigin(
                 f"a page of {origin.decode('latin-1')!r} may not use this server: list its host in api.allowed_hosts to let it"
             )
-        if self._key is None or scope["path"] in _OPEN:
+        if self._key is None or scope["path"] in self._open_paths:
             return EVERYBODY
         scheme, _, token = authorization.partition(b" ")
         if scheme.lower() != b"bearer" or not token:

@@ -64,6 +64,7 @@ class Path:
         if operation is None:
             allow = ", ".join(self._operations)
             raise MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}: it takes {allow}", allow=allow)
+        scope["operation"] = operation
         right = operation.right
         if right is not None and right not in caller_of(scope).rights:
             raise MissingRight(f"this API key may not do this: it lacks the right {right!r}")

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp
 
-from nanobot.api import files, health, models, reference, turns
+from nanobot.api import files, health, metrics, models, reference, turns
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
@@ -14,6 +14,7 @@ from nanobot.api.operations import Operation, router
 from nanobot.api.session_key import KeyReader
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
+from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.store import Store
 
 
@@ -28,12 +29,25 @@ def build_door(
     contents: Contents,
     file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
+    render_metrics: Callable[[], Awaitable[str]],
+    observer: Observer = NOBODY,
 ) -> ASGIApp:
-    """Return the HTTP door as an ASGI app. `check_model` raises where the default model could not answer now."""
+    """Return the HTTP door as an ASGI app. `check_model` raises where the default model could not answer now, `render_metrics`
+    returns the metrics as text.
+    """
     found = operations(
-        store, followers, clock, randomness, settings=settings, contents=contents, file_settings=file_settings, check_model=check_model
+        store,
+        followers,
+        clock,
+        randomness,
+        settings=settings,
+        contents=contents,
+        file_settings=file_settings,
+        check_model=check_model,
+        render_metrics=render_metrics,
     )
-    return Guard(router(found), access, clock, randomness)
+    open_paths = frozenset(operation.path for operation in found if operation.right is None)
+    return Guard(router(found), access, clock, randomness, open_paths=open_paths, observer=observer)
 
 
 def operations(
@@ -46,6 +60,7 @@ def operations(
     contents: Contents,
     file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
+    render_metrics: Callable[[], Awaitable[str]],
 ) -> tuple[Operation, ...]:
     """Return everything that the door offers; the route that is asked for most comes first."""
     chat = ChatCompletions(store, followers, clock, randomness, settings, contents)
@@ -55,5 +70,6 @@ def operations(
         *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),
+        *metrics.operations(render_metrics, is_open=settings.metrics_open),
     )
     return (*found, *reference.operations(found))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from nanobot.api.caller import Caller, hold_to_patterns
 from nanobot.api.operations import Parameter
 from nanobot.core.errors import InvalidRequest, MissingSessionKey
+from nanobot.core.observer import SESSION
 from nanobot.core.session import parse_key
 
 HEADER = "x-session-key"
@@ -40,7 +41,9 @@ class KeyReader:
                 raise InvalidRequest(f"header {name.decode()} is not UTF-8", param=name.decode()) from error
             if key:
                 hold_to_patterns(caller, key)
+                SESSION.set(key)
                 return key
+        SESSION.set(caller.session_key)
         return caller.session_key
 
     def read(self, headers: Mapping[bytes, bytes], caller: Caller) -> str:

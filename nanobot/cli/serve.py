@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import gc
-import logging
 import os
 import signal
 import socket
@@ -19,10 +18,12 @@ from nanobot import __version__
 from nanobot.api.connections import BoundedConnection
 from nanobot.app import App, choose_model, is_loopback, lacks_openmp, make_models, missing_weights, open_app
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.tracing import tracing
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
+from nanobot.telemetry.logs import SessionNames, configure
 
 _BACKLOG = 2048
 
@@ -55,7 +56,7 @@ def command(
         engine={"turn_timeout_s": timeout},
         log={"level": "info" if verbose else None},
     )
-    logging.basicConfig(level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
     refuse_open_door(config)
     listener = bind(config.server.host, config.server.port)
     if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
@@ -120,10 +121,15 @@ async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] =
     """
     choice = choose_model(config, os.environ)
     models = make_models(config, os.environ, SystemClock())
-    async with open_app(config, models, tools=tools) as app:
-        server = _Server(app)
-        server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
-        await server.serve(sockets=[listener])
+    traced = tracing(config, os.environ)
+    try:
+        async with open_app(config, models, tools=tools, observers=(traced.observer,) if traced else ()) as app:
+            server = _Server(app)
+            server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
+            await server.serve(sockets=[listener])
+    finally:
+        if traced:
+            await asyncio.to_thread(traced.close)
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,7 @@ from typing import Protocol
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _POOL_BYTES = 4_096
+_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 
 
 class Randomness(Protocol):
@@ -35,3 +36,11 @@ def new_id(prefix: str, now: float, randomness: Randomness) -> str:
     """Return `prefix_` and 26 characters: 48 bits of milliseconds, then 80 random bits (the layout of a ULID)."""
     number = (int(now * 1000) & (2**48 - 1)) << 80 | randomness.getrandbits(80)
     return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])}"
+
+
+def time_of(id_: str) -> float:
+    """Return when the id was made, in seconds since the epoch; 0 for what `new_id` has not made."""
+    milliseconds = 0
+    for character in id_.rpartition("_")[2][:10]:
+        milliseconds = milliseconds << 5 | _VALUES.get(character, 0)
+    return milliseconds / 1000

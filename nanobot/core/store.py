@@ -279,6 +279,10 @@ class Store(Protocol):
         """
         ...
 
+    async def waiting(self) -> int:
+        """Return how many turns of all sessions wait in the queue."""
+        ...
+
     async def backup(self, path: str) -> None:
         """Write a consistent copy to `path` while everything runs on.
 

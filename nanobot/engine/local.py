@@ -4,6 +4,7 @@ import asyncio
 
 from nanobot.agent.loop import Agent
 from nanobot.core.clock import Clock
+from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.store import Cancel, Store
 from nanobot.engine.run import Models, Run
 
@@ -12,8 +13,17 @@ class LocalEngine:
     """Runs turns while `run` is awaited; `drain` and `stop` end it in order."""
 
     def __init__(
-        self, store: Store, agent: Agent, models: Models, clock: Clock, *, max_running_turns: int, turn_timeout_s: float | None = None
+        self,
+        store: Store,
+        agent: Agent,
+        models: Models,
+        clock: Clock,
+        *,
+        max_running_turns: int,
+        turn_timeout_s: float | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
+        self._observer = observer
         self._store = store
         self._agent = agent
         self._models = models
@@ -38,7 +48,7 @@ class LocalEngine:
                     if (run := self._runs.get(order.turn_id)) is not None:
                         run.stop(order.why)
                     continue
-                run = Run(order, self._store, self._agent, self._models, self._clock, self._turn_timeout_s)
+                run = Run(order, self._store, self._agent, self._models, self._clock, self._turn_timeout_s, self._observer)
                 self._runs[order.turn.id] = run
                 self._idle.clear()
                 if self._is_draining:

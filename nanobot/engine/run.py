@@ -13,6 +13,7 @@ from nanobot.core.errors import NanobotError, StaleAttempt, StoreError, TurnCanc
 from nanobot.core.event import Delta, Event, Fact, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded, TurnError, line
 from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
+from nanobot.core.observer import NOBODY, SESSION, TURN, Observer
 from nanobot.core.store import Claim, Store
 
 _log = logging.getLogger(__name__)
@@ -34,7 +35,18 @@ class Models(Protocol):
 class Run:
     """A turn that this engine runs. `stop` asks it to end; it then keeps what was said so far, marked incomplete."""
 
-    def __init__(self, claim: Claim, store: Store, agent: Agent, models: Models, clock: Clock, timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        store: Store,
+        agent: Agent,
+        models: Models,
+        clock: Clock,
+        timeout_s: float | None,
+        observer: Observer = NOBODY,
+    ) -> None:
+        self._observer = observer
+        self._ended: TurnEnded | None = None
         self._claim = claim
         self._store = store
         self._agent = agent
@@ -80,6 +92,30 @@ class Run:
 
     async def __call__(self) -> None:
         """Run the turn to its end. Raises nothing: a failure is how the turn ended."""
+        turn = self._claim.turn
+        TURN.set(turn.id)
+        SESSION.set(turn.session_key)
+        self._observer.turn_started(turn, self._claim.attempt)
+        began = self._clock.now()
+        try:
+            await self._run()
+        finally:
+            self._observer.turn_ended(turn, self._ended)
+            if _log.isEnabledFor(logging.INFO):
+                self._log_end(self._clock.now() - began)
+
+    def _log_end(self, seconds: float) -> None:
+        outcome = self._ended.outcome if self._ended is not None else "given_back"
+        fields = {
+            "outcome": outcome,
+            "ms": round(1000 * seconds, 1),
+            "attempt": self._claim.attempt,
+            "prompt_tokens": self._used.prompt_tokens,
+            "completion_tokens": self._used.completion_tokens,
+        }
+        _log.info("turn %s %s in %.1f ms", self._claim.turn.id, outcome, 1000 * seconds, extra=fields)
+
+    async def _run(self) -> None:
         self._task = asyncio.current_task()
         if self._must_stop():
             await self._end_stopped()
@@ -133,7 +169,11 @@ class Run:
     async def _commit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         self._commits += 1
         try:
-            return await self._store.append(self._claim, facts)
+            joined = await self._store.append(self._claim, facts)
+            end = facts[-1]
+            if isinstance(end, TurnEnded) and not joined:
+                self._ended = end
+            return joined
         finally:
             self._commits -= 1
 

@@ -14,6 +14,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.errors import SessionNotFound, ShuttingDown, StoreError, TurnCancelled
 from nanobot.core.event import Delta, Fact, TurnEnded, TurnError
 from nanobot.core.message import Message
+from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.session import Session
 from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Row, TurnState
 from nanobot.core.turn import Identity, Turn
@@ -40,16 +41,24 @@ class SqliteStore(SqliteUploads):
     """`core.store.Store` on SQLite. Make one with `open_store`."""
 
     def __init__(
-        self, directory: Path, lock: DirectoryLock, writer: sqlite3.Connection, reader: sqlite3.Connection, clock: Clock, limits: Limits
+        self,
+        directory: Path,
+        lock: DirectoryLock,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        clock: Clock,
+        limits: Limits,
+        observer: Observer = NOBODY,
     ) -> None:
         super().__init__(directory)
+        self._observer = observer
         self._path = directory / DATABASE
         self._lock = lock
         self._write_db = writer
         self._read_db = reader
         self._clock = clock
         self._limits = limits
-        self._writer = Writer(writer, self._path)
+        self._writer = Writer(writer, self._path, observer)
         self._reader = Reader(reader, self._path)
         self._lines: dict[str, Line] = {}
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
@@ -67,7 +76,15 @@ class SqliteStore(SqliteUploads):
         if self._is_hung_up:
             raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
         job = partial(self._admit, turn=turn, identity=identity, earlier=earlier)
-        return (await self._writer.do(job, self._admitted)).admission
+        self._observer.turn_offered(turn)
+        is_new = False
+        try:
+            admitted = await self._writer.do(job, self._admitted)
+            is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
+        finally:
+            if not is_new:
+                self._observer.turn_dropped(turn)
+        return admitted.admission
 
     def _admit(self, db: sqlite3.Connection, *, turn: Turn, identity: Identity, earlier: tuple[Message, ...]) -> admission.Admitted:
         return admission.admit(db, turn, identity, earlier, limits=self._limits, room=self._room, now=self._clock.now())
@@ -143,6 +160,7 @@ class SqliteStore(SqliteUploads):
     def _cancelled_waiting(self, result: tuple[str, TurnEnded] | None) -> None:
         if result is not None:
             turn_id, end = result
+            self._observer.turn_withdrawn(turn_id)
             self._put(turn_id, (end,))
 
     # Engine ---------------------------------------------------------------------------------------------------------------
@@ -224,6 +242,7 @@ class SqliteStore(SqliteUploads):
     def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
         deleted, claims = result
         for turn_id in deleted.live:
+            self._observer.turn_withdrawn(turn_id)
             self._orders.put_nowait(Cancel(turn_id, "its session was deleted"))
             error = TurnError(SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status)
             self._put(turn_id, (TurnEnded("cancelled", error=error),))
@@ -233,6 +252,9 @@ class SqliteStore(SqliteUploads):
 
     async def check(self) -> None:
         await self._writer.do(_commit_something)
+
+    async def waiting(self) -> int:
+        return await self._reader.ask(_count_waiting)
 
     async def backup(self, path: str) -> None:
         await self._reader.ask(partial(catalogue.backup, path=Path(path)))
@@ -279,6 +301,11 @@ def _commit_something(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {version}")
 
 
+def _count_waiting(db: sqlite3.Connection) -> int:
+    (count,) = db.execute("SELECT count(*) FROM dispatch WHERE running = 0").fetchone()
+    return int(count)
+
+
 def _history(db: sqlite3.Connection, key: str, budget_tokens: int) -> History:
     place = transcript.find_place(db, key)
     if place is None:
@@ -286,7 +313,9 @@ def _history(db: sqlite3.Connection, key: str, budget_tokens: int) -> History:
     return transcript.window(db, place, budget_tokens)
 
 
-async def open_store(directory: Path, clock: Clock, limits: Limits | None = None, synchronous: Synchronous = "full") -> SqliteStore:
+async def open_store(
+    directory: Path, clock: Clock, limits: Limits | None = None, synchronous: Synchronous = "full", observer: Observer = NOBODY
+) -> SqliteStore:
     """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue.
 
     Raises:
@@ -296,7 +325,7 @@ async def open_store(directory: Path, clock: Clock, limits: Limits | None = None
     """
     limits = limits or Limits()
     lock, writer, reader = await asyncio.to_thread(_open, directory, synchronous, limits.max_attempts, clock.now())
-    return SqliteStore(directory, lock, writer, reader, clock, limits)
+    return SqliteStore(directory, lock, writer, reader, clock, limits, observer)
 
 
 def _open(

@@ -4,11 +4,13 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nanobot.core.errors import NanobotError, StoreError
+from nanobot.core.observer import NOBODY, Observer
 from nanobot.stores.opening import explain
 
 T = TypeVar("T")
@@ -35,7 +37,8 @@ class Writer:
     A job that raises leaves nothing behind and does not touch its neighbours.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, observer: Observer = NOBODY) -> None:
+        self._observer = observer
         self._db = db
         self._path = path
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
@@ -71,13 +74,18 @@ class Writer:
                 return
             batch = [first]
             last = self._drain(batch)
+            began = time.perf_counter()
             self._commit(batch)
             try:
-                self._loop.call_soon_threadsafe(_deliver, batch)
+                self._loop.call_soon_threadsafe(self._deliver, batch, time.perf_counter() - began)
             except RuntimeError:  # the loop is gone: nobody is left to be told
                 return
             if last:
                 return
+
+    def _deliver(self, batch: list[_Ticket], seconds: float) -> None:
+        self._observer.committed(len(batch), seconds)
+        _deliver(batch)
 
     def _drain(self, batch: list[_Ticket]) -> bool:
         """Add to `batch` what waits already; return whether the end was among it."""

@@ -40,6 +40,9 @@ def offered() -> list[str]:
 
     async def check() -> None: ...
 
+    async def render() -> str:
+        return ""
+
     clock = SystemClock()
     found = operations(
         store,
@@ -50,6 +53,7 @@ def offered() -> list[str]:
         contents=Contents(store, Documents(), None),
         file_settings=FileSettings(),
         check_model=check,
+        render_metrics=render,
     )
     return [f"{operation.method} {operation.path.replace(':path', '')}" for operation in found]
 

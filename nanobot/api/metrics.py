@@ -1,0 +1,36 @@
+"""GET /metrics: what the server counted, for Prometheus."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api.guard import answer
+from nanobot.api.operations import Operation
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Scrape:
+    """The route, as an ASGI app. `render` returns the metrics as text."""
+
+    def __init__(self, render: Callable[[], Awaitable[str]]) -> None:
+        self._render = render
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, 200, (await self._render()).encode(), kind=MEDIA_TYPE.encode())
+
+
+def operations(render: Callable[[], Awaitable[str]], *, is_open: bool) -> tuple[Operation, ...]:
+    """Return what is offered here."""
+    return (
+        Operation(
+            method="GET",
+            path="/metrics",
+            run=Scrape(render),
+            summary="What the server counted, for Prometheus",
+            tag="Server",
+            right=None if is_open else "admin",
+            answers={200: str},
+            media_type=MEDIA_TYPE,
+        ),
+    )

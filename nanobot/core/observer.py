@@ -1,0 +1,128 @@
+"""Who watches the house: told what happens, at the places where it happens. Metrics and traces are made of it.
+
+The rooms know only this; whoever watches is chosen in `nanobot.app`.
+"""
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+
+from nanobot.core.errors import NanobotError
+from nanobot.core.event import TurnEnded
+from nanobot.core.message import Message, ToolCall, ToolResult
+from nanobot.core.turn import Turn
+
+REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
+TURN: ContextVar[str | None] = ContextVar("turn", default=None)
+SESSION: ContextVar[str | None] = ContextVar("session", default=None)
+"""What the running task is at work on: a request's id, a turn's id, a session key. The log writes them with every line."""
+
+Head = Sequence[tuple[bytes, bytes]]
+"""The headers of a request, names in lower case."""
+
+
+class Observer:
+    """Is told what happens, on the event loop. Each method returns at once and raises nothing; here they do nothing."""
+
+    def request_began(self, request_id: str, method: str, head: Head) -> None:
+        """A request has come; told in the task that answers it."""
+
+    def request_ended(self, request_id: str, method: str, route: str | None, status: int, seconds: float) -> None:
+        """It was answered. `route`: the path as the operations spell it, None where there is none; `status` 0: the client went before."""
+
+    def turn_offered(self, turn: Turn) -> None:
+        """A turn is about to be admitted; told in the task of the request that brought it."""
+
+    def turn_dropped(self, turn: Turn) -> None:
+        """It was not: refused, or another turn answers for it."""
+
+    def turn_withdrawn(self, turn_id: str) -> None:
+        """An admitted turn was cancelled by other hands than its engine's: while it waited, or with its session."""
+
+    def turn_started(self, turn: Turn, attempt: int) -> None: ...
+
+    def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
+        """A started turn is over; None: it was given back for the next start, or was withdrawn."""
+
+    def model_asked(self, turn: Turn, model: str) -> None: ...
+
+    def model_spoke(self, turn: Turn, model: str) -> None:
+        """The first words of an answer."""
+
+    def model_answered(self, turn: Turn, model: str, message: Message) -> None: ...
+
+    def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
+        """There will be no answer; None: nobody waits for it any more."""
+
+    def tool_started(self, turn_id: str, call: ToolCall) -> None: ...
+
+    def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
+        """`result` None: the call was broken off. `is_known`: there is a tool of that name."""
+
+    def committed(self, jobs: int, seconds: float) -> None:
+        """The store has committed `jobs` at once."""
+
+
+NOBODY = Observer()
+
+
+class Several(Observer):
+    """Tells several observers."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def request_began(self, request_id: str, method: str, head: Head) -> None:
+        for each in self._observers:
+            each.request_began(request_id, method, head)
+
+    def request_ended(self, request_id: str, method: str, route: str | None, status: int, seconds: float) -> None:
+        for each in self._observers:
+            each.request_ended(request_id, method, route, status, seconds)
+
+    def turn_offered(self, turn: Turn) -> None:
+        for each in self._observers:
+            each.turn_offered(turn)
+
+    def turn_dropped(self, turn: Turn) -> None:
+        for each in self._observers:
+            each.turn_dropped(turn)
+
+    def turn_withdrawn(self, turn_id: str) -> None:
+        for each in self._observers:
+            each.turn_withdrawn(turn_id)
+
+    def turn_started(self, turn: Turn, attempt: int) -> None:
+        for each in self._observers:
+            each.turn_started(turn, attempt)
+
+    def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
+        for each in self._observers:
+            each.turn_ended(turn, end)
+
+    def model_asked(self, turn: Turn, model: str) -> None:
+        for each in self._observers:
+            each.model_asked(turn, model)
+
+    def model_spoke(self, turn: Turn, model: str) -> None:
+        for each in self._observers:
+            each.model_spoke(turn, model)
+
+    def model_answered(self, turn: Turn, model: str, message: Message) -> None:
+        for each in self._observers:
+            each.model_answered(turn, model, message)
+
+    def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
+        for each in self._observers:
+            each.model_failed(turn, model, error)
+
+    def tool_started(self, turn_id: str, call: ToolCall) -> None:
+        for each in self._observers:
+            each.tool_started(turn_id, call)
+
+    def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
+        for each in self._observers:
+            each.tool_ended(turn_id, call, result, is_known=is_known)
+
+    def committed(self, jobs: int, seconds: float) -> None:
+        for each in self._observers:
+            each.committed(jobs, seconds)

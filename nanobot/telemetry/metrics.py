@@ -1,0 +1,151 @@
+"""The metrics of one server. Labels come from the settings and the code only, never from requests: their number is bounded."""
+
+from itertools import chain
+
+from nanobot import __version__
+from nanobot.core.clock import Clock
+from nanobot.core.errors import NanobotError
+from nanobot.core.event import TurnEnded
+from nanobot.core.ids import time_of
+from nanobot.core.message import Message, ToolCall, ToolResult, Usage
+from nanobot.core.observer import Observer
+from nanobot.core.turn import Turn
+from nanobot.telemetry.series import Counter, Histogram, gauge
+
+_LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+_BATCH = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class _Live:
+    """A turn that runs: when it was admitted, when its model was asked last, and whether anything was heard of it."""
+
+    __slots__ = ("admitted_at", "asked_at", "has_spoken")
+
+    def __init__(self, admitted_at: float) -> None:
+        self.admitted_at = admitted_at
+        self.asked_at = admitted_at
+        self.has_spoken = False
+
+
+class Metrics(Observer):
+    """Counts what it is told."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started_at = clock.now()
+        self._origins: dict[str, str] = {}
+        self._live: dict[str, _Live] = {}
+        self._turns = Counter("nanobot_turns_total", "Turns that ended, by outcome and by where they came from.", ("outcome", "origin"))
+        self._turn_errors = Counter("nanobot_turn_errors_total", "Turns that ended without an answer, by the code of the error.", ("code",))
+        self._turn_wait = Histogram("nanobot_turn_queue_seconds", "From a turn's admission to its first start.", _LATENCY_S)
+        self._first_words = Histogram("nanobot_turn_first_token_seconds", "From a turn's admission to its first words.", _LATENCY_S)
+        self._turn_time = Histogram("nanobot_turn_seconds", "From a turn's admission to its end, by outcome.", _LATENCY_S, ("outcome",))
+        self._steps = Counter("nanobot_steps_total", "Answers of a model.", ("model",))
+        self._tokens = Counter("nanobot_tokens_total", "Tokens as providers counted them, by kind.", ("kind", "model"))
+        self._model_words = Histogram(
+            "nanobot_model_first_token_seconds", "From asking a model to its first words.", _LATENCY_S, ("model",)
+        )
+        self._model_time = Histogram("nanobot_model_seconds", "From asking a model to the end of its answer.", _LATENCY_S, ("model",))
+        self._model_failures = Counter("nanobot_model_failures_total", "Requests that a model did not answer, by code.", ("model", "code"))
+        self._tools = Counter("nanobot_tool_calls_total", "Calls of the server's tools, by outcome.", ("tool", "outcome"))
+        self._commits = Counter("nanobot_store_commits_total", "Commits of the store.")
+        self._batch = Histogram("nanobot_store_commit_jobs", "How many jobs shared a commit.", _BATCH)
+        self._commit_time = Histogram("nanobot_store_commit_seconds", "How long a commit took.", _COMMIT_S)
+        self._requests = Counter("nanobot_http_requests_total", "HTTP requests, by route and status.", ("method", "route", "status"))
+        self._request_time = Histogram("nanobot_http_request_seconds", "How long a request took, its stream counted in.", _LATENCY_S)
+
+    def text(self, *, waiting: int, running: int) -> str:
+        """Return everything as Prometheus reads it. `waiting`, `running`: turns in the queue, turns at work."""
+        series = (each for each in vars(self).values() if isinstance(each, Counter | Histogram))
+        gauges = (
+            gauge("nanobot_turns_waiting", "Turns that wait in the queue.", waiting),
+            gauge("nanobot_turns_running", "Turns that run.", running),
+            gauge("process_start_time_seconds", "When the server started, in seconds since 1970.", self._started_at),
+            gauge("nanobot_build_info", "The version, as a label.", 1, {"version": __version__}),
+        )
+        return "\n".join(chain(*(each.text() for each in series), *gauges)) + "\n"
+
+    # Requests -------------------------------------------------------------------------------------------------------------
+
+    def request_ended(self, request_id: str, method: str, route: str | None, status: int, seconds: float) -> None:
+        self._requests.add(1, method if method in _METHODS else "other", route or "none", str(status or "none"))
+        self._request_time.add(seconds)
+
+    # Turns ----------------------------------------------------------------------------------------------------------------
+
+    def turn_offered(self, turn: Turn) -> None:
+        self._origins[turn.id] = turn.origin
+
+    def turn_dropped(self, turn: Turn) -> None:
+        self._origins.pop(turn.id, None)
+
+    def turn_withdrawn(self, turn_id: str) -> None:
+        live = self._live.pop(turn_id, None)
+        self._count_end("cancelled", self._origins.pop(turn_id, "unknown"), live.admitted_at if live else time_of(turn_id))
+        self._turn_errors.add(1, "turn_cancelled")
+
+    def turn_started(self, turn: Turn, attempt: int) -> None:
+        self._origins.setdefault(turn.id, turn.origin)
+        live = self._live[turn.id] = _Live(time_of(turn.id))
+        if attempt == 1:
+            self._turn_wait.add(max(0.0, self._clock.now() - live.admitted_at))
+
+    def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
+        live = self._live.pop(turn.id, None)
+        self._origins.pop(turn.id, None)
+        if live is None or end is None:
+            return
+        self._count_end(end.outcome, turn.origin, live.admitted_at)
+        if end.error is not None:
+            self._turn_errors.add(1, end.error.code)
+
+    def _count_end(self, outcome: str, origin: str, admitted_at: float) -> None:
+        self._turns.add(1, outcome, origin)
+        self._turn_time.add(max(0.0, self._clock.now() - admitted_at), outcome)
+
+    # Models and tools -----------------------------------------------------------------------------------------------------
+
+    def model_asked(self, turn: Turn, model: str) -> None:
+        if (live := self._live.get(turn.id)) is not None:
+            live.asked_at = self._clock.now()
+
+    def model_spoke(self, turn: Turn, model: str) -> None:
+        if (live := self._live.get(turn.id)) is None:
+            return
+        now = self._clock.now()
+        self._model_words.add(max(0.0, now - live.asked_at), model)
+        if not live.has_spoken:
+            live.has_spoken = True
+            self._first_words.add(max(0.0, now - live.admitted_at))
+
+    def model_answered(self, turn: Turn, model: str, message: Message) -> None:
+        self._steps.add(1, model)
+        if (live := self._live.get(turn.id)) is not None:
+            self._model_time.add(max(0.0, self._clock.now() - live.asked_at), model)
+        if message.usage is not None:
+            self._count_tokens(model, message.usage)
+
+    def _count_tokens(self, model: str, usage: Usage) -> None:
+        self._tokens.add(usage.prompt_tokens, "prompt", model)
+        self._tokens.add(usage.completion_tokens, "completion", model)
+        if usage.cached_tokens:
+            self._tokens.add(usage.cached_tokens, "cached", model)
+        if usage.reasoning_tokens:
+            self._tokens.add(usage.reasoning_tokens, "reasoning", model)
+
+    def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
+        if error is not None:
+            self._model_failures.add(1, model, error.code)
+
+    def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
+        outcome = "broken_off" if result is None else "failed" if result.is_error else "done"
+        self._tools.add(1, call.name if is_known else "unknown", outcome)
+
+    # The store ------------------------------------------------------------------------------------------------------------
+
+    def committed(self, jobs: int, seconds: float) -> None:
+        self._commits.add()
+        self._batch.add(jobs)
+        self._commit_time.add(seconds)
