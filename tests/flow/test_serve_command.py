@@ -221,3 +221,11 @@ def test_an_unknown_option_is_told_by_its_name_with_status_2(nanobot: Command) -
     _, err = process.communicate(timeout=BOUND_S)
     assert process.returncode == 2
     assert "--prot" in err
+
+
+def test_a_start_loads_nothing_that_only_documents_or_traces_need() -> None:
+    code = "import nanobot.cli.serve, sys; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "nanobot.telemetry.metrics" in loaded
+    assert not [name for name in loaded if name.startswith(("opentelemetry", "nanobot.api.openapi", "nanobot.telemetry.spans"))]
