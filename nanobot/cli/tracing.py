@@ -53,5 +53,5 @@ def tracing(config: Config, environment: Mapping[str, str]) -> Tracing | None:
 def _is_installed() -> bool:
     try:
         return all(importlib.util.find_spec(package) for package in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))
-    except ModuleNotFoundError:  # not even the package around it
+    except (AttributeError, ModuleNotFoundError):  # not even the package around it
         return False

@@ -6,7 +6,7 @@ from typing import Protocol
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _POOL_BYTES = 4_096
-_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
+_BASE_32 = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
 
 class Randomness(Protocol):
@@ -40,7 +40,7 @@ def new_id(prefix: str, now: float, randomness: Randomness) -> str:
 
 def time_of(id_: str) -> float:
     """Return when the id was made, in seconds since the epoch; 0 for what `new_id` has not made."""
-    milliseconds = 0
-    for character in id_.rpartition("_")[2][:10]:
-        milliseconds = milliseconds << 5 | _VALUES.get(character, 0)
-    return milliseconds / 1000
+    try:
+        return int(id_[-26:-16].translate(_BASE_32), 32) / 1000
+    except ValueError:
+        return 0.0

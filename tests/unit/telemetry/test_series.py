@@ -60,3 +60,4 @@ def test_no_metric_appears_twice() -> None:
 
 def test_the_time_of_an_id_is_when_it_was_made() -> None:
     assert time_of(new_id("turn", 1_800_000_000.123, Zeros())) == 1_800_000_000.123
+    assert time_of("not one of ours") == 0
