@@ -15,7 +15,7 @@ from nanobot.api.form import is_form, read_form
 from nanobot.api.guard import answer
 from nanobot.api.models import AGENT, no_model
 from nanobot.api.operations import Operation, Parameter
-from nanobot.api.session_key import SESSION_KEY, KeyReader
+from nanobot.api.session_key import NEEDED_SESSION_KEY, SESSION_KEY, KeyReader
 from nanobot.api.wire.chat_answer import Completion, completion
 from nanobot.api.wire.chat_form import ChatForm, parse_form
 from nanobot.api.wire.chat_request import ChatBody, ChatRequest, parse_chat
@@ -82,7 +82,7 @@ class ChatCompletions:
             summary="Ask the agent",
             tag="Chat",
             right="chat",
-            parameters=(msgspec.structs.replace(SESSION_KEY, required=True), *PARAMETERS[1:]),
+            parameters=(NEEDED_SESSION_KEY, *PARAMETERS[1:]),
             body=ChatBody,
             form=ChatForm,
             answers={200: Completion},

@@ -11,7 +11,7 @@ from nanobot.api.form import Form, FormFile, is_form, read_form
 from nanobot.api.guard import answer
 from nanobot.api.operations import Operation, Parameter
 from nanobot.api.query import Query
-from nanobot.api.session_key import SESSION_KEY, KeyReader
+from nanobot.api.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.api.wire.content import file_name
 from nanobot.api.wire.files import LONGEST_LIFE_S, PURPOSES, SHORTEST_LIFE_S, FileDeleted, FileObject, UploadForm, file_object
 from nanobot.api.wire.lists import Page, encode
@@ -153,9 +153,9 @@ def _life_s(form: Form) -> int | None:
 def operations(store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings) -> tuple[Operation, ...]:
     """Return what is offered here."""
     files = Files(store, clock, randomness, keys, settings)
-    of_session = (SESSION_KEY,)
+    of_session = (NEEDED_SESSION_KEY,)
     listing = (
-        SESSION_KEY,
+        NEEDED_SESSION_KEY,
         Parameter(
             "limit",
             "query",

@@ -61,6 +61,10 @@ class _Document:
         found, components = msgspec.json.schema_components(unique, schema_hook=_anything, ref_template=_REFERENCE)
         renamed = _shorter(components)
         self._components = {renamed[name]: _tidied(schema, renamed) for name, schema in sorted(components.items())}
+        for operation in operations:
+            if operation.form is not None:
+                name = renamed[operation.form.__name__]
+                self._components[name] = _walk(self._components[name], _in_a_form)
         self._schemas = {repr(kind): _tidied(schema, renamed) for kind, schema in zip(unique, found, strict=True)}
 
     def render(self) -> bytes:
@@ -197,7 +201,7 @@ def _codes(operation: Operation) -> dict[int, list[str]]:
     if any(parameter.name == "x-session-key" for parameter in operation.parameters):
         raised += _OF_A_SESSION
     if ModelError in operation.errors:
-        raised += _OF_A_TURN
+        raised += [*_OF_A_TURN, *_below(InvalidRequest)]  # what a turn is asked may be wrong in every way
     codes: dict[int, list[str]] = {NanobotError.http_status: [NanobotError.code]}
     for error in (kind for given in raised for kind in (_below(given) if given is ModelError else (given,))):
         known = codes.setdefault(error.http_status, [])
@@ -249,6 +253,11 @@ def _tidy(node: Schema, renamed: Mapping[str, str]) -> Schema:
     if node.get("default", ...) is None:
         node = {key: value for key, value in node.items() if key != "default"}
     return node
+
+
+def _in_a_form(node: Schema) -> Schema:
+    """Return the node as it is in a form: bytes stand there as they are, not as base64."""
+    return {"type": "string", "format": "binary"} if node == {"type": "string", "contentEncoding": "base64"} else node
 
 
 def _required(node: Schema, properties: dict[str, Schema]) -> Schema:

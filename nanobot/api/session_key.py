@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from nanobot.api.caller import Caller, hold_to_patterns
 from nanobot.api.operations import Parameter
 from nanobot.core.errors import InvalidRequest, MissingSessionKey
@@ -9,13 +11,13 @@ from nanobot.core.observer import SESSION
 from nanobot.core.session import parse_key
 
 HEADER = "x-session-key"
-SCHEMA = {
-    "type": "string",
-    "maxLength": 256,
-    "pattern": r"^(?!\s*nanobot:)[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
-}
-"""A session key: up to 256 printable characters, at least one that is no space, in UTF-8; none of the server's own."""
+_INNER = r"[^\x00-\x1f\x7f-\x9f]"
+_OUTER = r"[^\s\x00-\x1f\x7f-\x9f]"
+SCHEMA = {"type": "string", "pattern": rf"^[ \t]*(?!nanobot:){_OUTER}({_INNER}{{0,254}}{_OUTER})?[ \t]*$"}
+"""A session key: 1 to 256 printable characters in UTF-8, space around them left out; none of the server's own."""
 SESSION_KEY = Parameter(HEADER, "header", "names the conversation; not needed where the API key has one of its own", SCHEMA)
+NEEDED_SESSION_KEY = msgspec.structs.replace(SESSION_KEY, required=True)
+"""For what no server can do without: a key of the request, or of the API key."""
 
 
 class KeyReader:

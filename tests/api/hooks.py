@@ -21,8 +21,35 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
     if "model" in body and len(str(body)) % 4:  # the rest asks for models that there are none of
         body["model"] = "nanobot"
     if case.operation.path == "/v1/chat/completions":
-        body["messages"] = [*body["messages"], {"role": "user", "content": "And now?"}]
+        _mend_chat(body)
     case.body = body
+
+
+def _mend_chat(body: dict[str, Any]) -> None:
+    """Make a body that fits its schema one that makes sense: what is pointed at is there, names are told once, calls are not answered that
+    nobody made, the last word is the user's, and nothing is asked of the echo model that it cannot do.
+    """
+    if "messages" not in body:  # a form
+        body.pop("files", None)
+        return
+    messages = [message for message in body["messages"] if message["role"] != "tool"]
+    for message in messages:
+        if isinstance(message.get("content"), list):
+            message["content"] = [_whole_part(part) for part in message["content"]]
+    body["messages"] = [*messages, {"role": "user", "content": "And now?"}]
+    tools = {tool["function"]["name"]: tool for tool in body.get("tools") or ()}
+    if tools:
+        body["tools"] = list(tools.values())
+    body.pop("tool_choice", None)
+    body.pop("response_format", None)
+
+
+def _whole_part(part: dict[str, Any]) -> dict[str, Any]:
+    if part["type"] == "image_url":
+        return {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    if part["type"] == "file":
+        return {"type": "file", "file": {"filename": "note.txt", "file_data": "aGVsbG8="}}
+    return {"type": "text", "text": "something to listen to"} if part["type"] == "input_audio" else part
 
 
 def _whole(value: Any) -> Any:
