@@ -257,7 +257,7 @@ def _tidy(node: Schema, renamed: Mapping[str, str]) -> Schema:
 
 def _in_a_form(node: Schema) -> Schema:
     """Return the node as it is in a form: bytes stand there as they are, not as base64."""
-    return {"type": "string", "format": "binary"} if node == {"type": "string", "contentEncoding": "base64"} else node
+    return {"contentMediaType": "application/octet-stream"} if node == {"type": "string", "contentEncoding": "base64"} else node
 
 
 def _required(node: Schema, properties: dict[str, Schema]) -> Schema:

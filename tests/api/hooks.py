@@ -22,6 +22,8 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
         body["model"] = "nanobot"
     if case.operation.path == "/v1/chat/completions":
         _mend_chat(body)
+    if case.operation.path == "/v1/files" and not {"expires_after[anchor]", "expires_after[seconds]"} <= set(body):
+        body = {name: value for name, value in body.items() if not name.startswith("expires_after")}  # both, or none
     case.body = body
 
 
