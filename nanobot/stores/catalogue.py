@@ -54,7 +54,7 @@ def delete(db: Db, *, key: str) -> Deleted:
     mine = "(SELECT n FROM turn WHERE session = ?)"
     db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))  # noqa: S608
     db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (place.session,))  # noqa: S608
-    for table in ("dispatch", "turn", "branch"):
+    for table in ("dispatch", "turn", "branch", "session_usage"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))  # noqa: S608
     gone = db.execute("DELETE FROM message WHERE session = ?", (place.session,)).rowcount
     db.execute("DELETE FROM session WHERE id = ?", (place.session,))
