@@ -17,7 +17,7 @@ from nanobot.core.errors import ConfigError
 
 # Every setting, with three values that it may have ----------------------------------------------------------------------
 
-TABLES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Config) if field.name != "models"}
+TABLES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)}
 SETTINGS = [(table, field) for table, kind in TABLES.items() for field in msgspec.structs.fields(kind)]
 NAMES = [f"{table}.{field.name}" for table, field in SETTINGS]
 
