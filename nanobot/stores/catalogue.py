@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from nanobot.core.access import Spent
 from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.session import Session
 from nanobot.core.store import Row
@@ -16,11 +17,14 @@ Db = sqlite3.Connection
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What went with a session: how many messages, which turns had not ended, and which uploads (whose content is still to go)."""
+    """What went with a session: how many messages, which turns had not ended, which uploads (whose content is still to go), and what
+    was spent on those turns.
+    """
 
     messages: int
     live: tuple[str, ...]
     files: tuple[str, ...]
+    spent: tuple[Spent, ...] = ()
 
 
 def sessions(db: Db, *, limit: int, after: str | None) -> tuple[Session, ...]:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from nanobot.core.access import ApiKey, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, StoreError, TurnCancelled
@@ -248,7 +250,10 @@ class SqliteStore(SqliteUploads):
         return deleted.messages
 
     def _delete(self, db: sqlite3.Connection, *, key: str) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
-        return catalogue.delete(db, key=key), turns.start_next(db, self._room, self._clock.now())
+        now = self._clock.now()
+        spent = turns.charge_live(db, key, self._tariff, now)
+        deleted = msgspec.structs.replace(catalogue.delete(db, key=key), spent=spent)
+        return deleted, turns.start_next(db, self._room, now)
 
     def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
         deleted, claims = result
@@ -257,6 +262,8 @@ class SqliteStore(SqliteUploads):
             self._orders.put_nowait(Cancel(turn_id, "its session was deleted"))
             error = TurnError(SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status)
             self._put(turn_id, (TurnEnded("cancelled", error=error),))
+        for spent in deleted.spent:
+            self.on_spent(spent)
         self._hand_out(claims)
 
     # Keys and costs ---------------------------------------------------------------------------------------------------------

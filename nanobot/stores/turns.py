@@ -327,6 +327,22 @@ def _held(messages: tuple[Message, ...]) -> bytes:
     return transcript.reply_digest(reply_text(messages), last.client_calls if last is not None else ())
 
 
+def charge_live(db: Db, key: str, tariff: Tariff, now: float) -> tuple[Spent, ...]:
+    """Count what the session's running turns have used so far: the session is about to be deleted under them, and they will not end."""
+    running = db.execute(
+        "SELECT t.n, t.session, t.wish, t.first_seq, t.last_seq, t.counted FROM session s JOIN dispatch d ON d.session = s.id"
+        " JOIN turn t ON t.n = d.turn WHERE s.key = ? AND t.made > 0",
+        (key,),
+    ).fetchall()
+    spent: list[Spent] = []
+    for n, session, wish, first_seq, last_seq, counted in running:
+        made = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
+        asked = decode_wish(wish)
+        payer = (asked.key_id, key)
+        spent.append(usage.count(db, session, payer, asked.model, made, usage.used_by(made), counted, tariff, now))
+    return tuple(spent)
+
+
 def cancel_waiting(db: Db, n: int, end: TurnEnded, now: float) -> None:
     """End a turn that never started; its input stays out of the transcript."""
     db.execute("UPDATE turn SET status = 'cancelled', outcome = ?, ended_at = ? WHERE n = ?", (encode(end), now, n))

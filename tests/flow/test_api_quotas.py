@@ -215,6 +215,21 @@ async def test_a_turn_that_is_cancelled_costs_what_it_used(open_house: OpenHouse
     assert (await house.door.get("/v1/usage")).json["totals"]["total_tokens"] == 15
 
 
+async def test_a_session_that_is_deleted_under_its_running_turn_takes_no_cost_with_it(open_house: OpenHouse) -> None:
+    """Else deleting would be a way around a quota."""
+    model = Held("Hello", " there")
+    model._script.insert(0, Say((), Message("assistant", calls(), "tool_calls", Usage(10, 5))))
+    house = await open_house(model, clock=FakeClock())
+    ann = await give_key(house, "ann", tokens_per_day=15)
+    exchange = house.door.chatting("a", "hello", ann, stream=True)
+    await exchange.until("Hello")
+    await house.app.store.delete_session("a")
+    await exchange.done()
+    await settled(house)
+    assert (await house.door.get("/v1/usage", ann)).json["totals"]["total_tokens"] == 15
+    assert refused(await house.door.chat("b", "hello", ann)) == "insufficient_quota"
+
+
 def calls() -> tuple[ToolCall, ...]:
     return (ToolCall("c", "calculate", '{"expression": "1+1"}'),)
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from nanobot.api import quotas
@@ -34,3 +36,9 @@ def test_conversations_used_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("seconds", "shown"), [(0.12, "120ms"), (1, "1s"), (59.2, "1m0s"), (360, "6m0s"), (10_921, "3h2m1s"), (0, "0ms")])
 def test_durations_read_as_openais(seconds: float, shown: str) -> None:
     assert quotas._duration(seconds) == shown
+
+
+def test_every_door_admits_on_somebodys_account() -> None:
+    """A door that asked the store itself would let turns past every quota, and usage would not know whose they were."""
+    for file in Path(quotas.__file__).parent.rglob("*.py"):
+        assert file.name == "quotas.py" or "store.admit(" not in file.read_text(encoding="utf-8"), file.name
