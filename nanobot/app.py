@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime
 import importlib.util
 import ipaddress
 import logging
@@ -20,10 +21,13 @@ from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
 from nanobot.api.following import Followers
 from nanobot.api.guard import LOOPBACK, Access
+from nanobot.api.keyring import KeyRing
 from nanobot.api.models import AGENT
+from nanobot.api.quotas import Quotas
 from nanobot.api.server import build_door
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
+from nanobot.core.access import RIGHTS, ApiKey, PatternQuota, Spent, Tariff, check_key, check_pattern, digest_of
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.errors import ConfigError, ModelNotFound, StoreError
 from nanobot.core.ids import Randomness, SystemRandomness
@@ -33,7 +37,7 @@ from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models import openmp
-from nanobot.models.catalog import ECHO, LOCAL, ModelName, find_in_environment, parse_name, provider_of
+from nanobot.models.catalog import ECHO, LOCAL, PRICES, ModelName, find_in_environment, parse_name, provider_of
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import CONTEXT_TOKENS, LocalModel
 from nanobot.models.local_process import INSTALL
@@ -42,6 +46,7 @@ from nanobot.models.weights import find as find_weights
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import FetchBounds, Fetcher
+from nanobot.stores.audit import AuditLog, Keeping
 from nanobot.stores.sqlite import SqliteStore, open_store
 from nanobot.telemetry.metrics import Metrics
 from nanobot.tools.facts import calculate, current_time
@@ -82,6 +87,11 @@ class Models:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._presets)
+
+    @property
+    def tariff_names(self) -> dict[str | None, str]:
+        """The models' own names, by the names that turns may ask for."""
+        return {None: self.default.name, **{preset: model.name for preset, model in self._presets.items()}}
 
     def get(self, name: str | None) -> Model:
         if name is None:
@@ -168,6 +178,10 @@ class App:
         self.models = models
         self.clock = clock
         self.randomness = randomness
+        self.keys = KeyRing(configured_keys(config))
+        self.quotas = Quotas(_pattern_quotas(config), clock)
+        store.on_spent = self._count_spent
+        self.audit = AuditLog(config.data, audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
         toolset = Toolset([*own_tools(clock), *tools], observer)
         agent = Agent(toolset, clock, Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens), observer)
@@ -186,6 +200,9 @@ class App:
             clock,
             randomness,
             access=_access(config),
+            keys=self.keys,
+            quotas=self.quotas,
+            audit=self.audit,
             settings=_chat_settings(config, models),
             contents=_contents(config, store, fetcher),
             file_settings=_file_settings(config),
@@ -193,6 +210,19 @@ class App:
             render_metrics=self._render_metrics,
             observer=observer,
         )
+
+    def _count_spent(self, spent: Spent) -> None:
+        self.quotas.count(spent)
+        self._metrics.turn_paid(spent)
+
+    async def open_books(self) -> None:
+        """Read which keys there are, and what was used up.
+
+        Raises:
+            StoreError
+        """
+        await self.keys.refresh(self.store)
+        await self.quotas.load(self.store)
 
     async def _render_metrics(self) -> str:
         return self._metrics.text(waiting=await self.store.waiting(), running=self.engine.running)
@@ -214,7 +244,57 @@ def is_loopback(host: str) -> bool:
 def _access(config: Config) -> Access:
     allowed = frozenset(name.lower() for name in config.api.allowed_hosts)
     hosts = LOOPBACK | allowed | {config.server.host.lower()} if is_loopback(config.server.host) else allowed
-    return Access(config.api.key, hosts)
+    return Access(
+        hosts,
+        frozenset(config.api.cors_origins),
+        always_asks=not is_loopback(config.server.host),
+        max_bad_keys=config.api.max_bad_keys,
+    )
+
+
+_STRONG_CHARS = 32
+"""An `api.key` of so many characters was hardly chosen by a person."""
+
+
+def configured_keys(config: Config) -> tuple[ApiKey, ...]:
+    """Return the keys of the settings: `api.key`, which may do everything, and those of `[[keys]]`.
+
+    Raises:
+        ConfigError: one of them makes no sense.
+    """
+    found: list[ApiKey] = []
+    if config.api.key:
+        digest = digest_of(config.api.key.encode())
+        found.append(ApiKey(id="api.key", name="api.key", digest=digest, rights=RIGHTS, is_strong=len(config.api.key) >= _STRONG_CHARS))
+    for number, table in enumerate(config.keys):
+        expires = table.expires
+        if expires is not None and expires.tzinfo is None:
+            expires = expires.replace(tzinfo=datetime.UTC)
+        key = ApiKey(
+            id=f"config:{table.name}",
+            name=table.name,
+            digest=bytes.fromhex(table.hash.removeprefix("sha256:")),
+            rights=table.scopes,
+            patterns=table.sessions,
+            session_key=table.session_key,
+            quota=table.quota,
+            expires_at=expires.timestamp() if expires is not None else None,
+        )
+        found.append(check_key(key, f"keys[{number}]"))
+    if len({key.id for key in found}) < len(found) or len({key.digest for key in found}) < len(found):
+        raise ConfigError("keys: two of them have the same name or the same hash: each needs its own")
+    return tuple(found)
+
+
+def _pattern_quotas(config: Config) -> tuple[PatternQuota, ...]:
+    for number, table in enumerate(config.quotas):
+        check_pattern(table.pattern, f"quotas[{number}]")
+    return tuple(PatternQuota(table.pattern, table.quota, table.per) for table in config.quotas)
+
+
+def audit_keeping(config: Config) -> Keeping:
+    """Return how the audit log is kept."""
+    return Keeping(config.audit.session_keys, int(config.audit.max_mb * 1024 * 1024), config.audit.keep)
 
 
 def _contents(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Contents:
@@ -277,12 +357,17 @@ async def open_app(
     limits = Limits(max_queue=config.api.max_queue, max_attempts=config.engine.max_attempts, retry_window_s=config.api.retry_window_s)
     metrics = Metrics(clock)
     observer = Several((metrics, *observers)) if observers else metrics
-    store = await open_store(config.data, clock, limits, config.store.synchronous, observer)
+    tariff = Tariff(models.tariff_names, {**PRICES, **config.prices})
+    store = await open_store(config.data, clock, limits, config.store.synchronous, observer, tariff)
+    audit: AuditLog | None = None
     try:
         app = App(config, store, models, clock, randomness or SystemRandomness(), tools, metrics, observer, fetcher)
+        audit = app.audit
+        await app.open_books()
         async with asyncio.TaskGroup() as group:  # an engine that dies takes the house down: nothing is admitted that nobody runs
             engine = group.create_task(app.engine.run())
             sweeper = group.create_task(_sweep(store, clock))
+            watch = group.create_task(app.keys.watch(store, clock))
             try:
                 yield app
             finally:
@@ -290,9 +375,12 @@ async def open_app(
                 await app.followers.close()
                 engine.cancel()
                 sweeper.cancel()
+                watch.cancel()
     finally:
         await models.close()
         await store.close()
+        if audit is not None:
+            await asyncio.to_thread(audit.close)
 
 
 async def _sweep(store: SqliteStore, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 A setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md lists them all.
 """
 
+import datetime
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from nanobot.core.access import RIGHTS, Price, Quota, Right
 from nanobot.core.errors import ConfigError
 
 FILE = "nanobot.toml"
@@ -28,6 +30,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8900
     data: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    forwarded_allow_ips: tuple[str, ...] = ()
     shutdown_grace_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 30.0
 
 
@@ -38,6 +43,8 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream: bool = True
     session_headers: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    max_bad_keys: Annotated[int, msgspec.Meta(ge=0)] = 10
     metrics_open: bool = False
     max_body_mb: Positive = 20.0
     body_timeout_s: Positive = 30.0
@@ -111,8 +118,48 @@ class TelemetryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: bool = False
 
 
+class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is written down of who did what."""
+
+    enabled: bool = True
+    session_keys: Literal["plain", "hashed"] = "plain"
+    max_mb: Positive = 100.0
+    keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10
+
+
+class Limited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an API key, or sessions, may use."""
+
+    requests_per_minute: AtLeast1 | None = None
+    running_turns: AtLeast1 | None = None
+    tokens_per_day: AtLeast1 | None = None
+    money_per_day: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+    @property
+    def quota(self) -> Quota:
+        return Quota(self.requests_per_minute, self.running_turns, self.tokens_per_day, self.money_per_day)
+
+
+class KeyTable(Limited, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An API key of the settings. `hash`: `sha256:` and the SHA-256 of the key in hex, never the key itself."""
+
+    name: str
+    hash: Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
+    scopes: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files")
+    sessions: tuple[str, ...] = ()
+    session_key: str | None = None
+    expires: datetime.datetime | None = None
+
+
+class QuotaTable(Limited, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the sessions of a pattern may use, together or each."""
+
+    pattern: str
+    per: Literal["pattern", "session"] = "pattern"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Every setting. `models` are presets: further names that a request's `model` may have."""
+    """Every setting. `models` are presets: further names that a request's `model` may have; `prices` go by `provider:model`."""
 
     server: Server = Server()
     api: Api = Api()
@@ -124,6 +171,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreTable = StoreTable()
     log: Log = Log()
     telemetry: TelemetryTable = TelemetryTable()
+    audit: AuditTable = AuditTable()
+    keys: tuple[KeyTable, ...] = ()
+    quotas: tuple[QuotaTable, ...] = ()
+    prices: dict[str, Price] = {}
 
     @property
     def data(self) -> Path:
@@ -158,7 +209,7 @@ def load(file: Path | None, environment: Mapping[str, str], options: Mapping[str
     return _convert(tables, str(file or FILE)) if given else config
 
 
-_LISTS = (("api", "session_headers"), ("api", "allowed_hosts"))
+_LISTS = (("api", "session_headers"), ("api", "allowed_hosts"), ("api", "cors_origins"), ("server", "forwarded_allow_ips"))
 
 
 def _read(file: Path | None) -> dict[str, Any]:
@@ -178,7 +229,8 @@ def _read(file: Path | None) -> dict[str, Any]:
 
 
 def _tables() -> dict[str, type[msgspec.Struct]]:
-    return {field.name: field.type for field in msgspec.structs.fields(Config) if field.name != "models"}
+    """Return the tables whose settings have names of their own, each with its type."""
+    return {field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)}
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, str]]:
@@ -227,7 +279,11 @@ def _error(tables: dict[str, Any], text: str, where: str, root: tuple[str, ...])
 
 
 def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
-    kind = _tables()[path[0]]
+    kind: type[msgspec.Struct] = (
+        KeyTable if path[0].startswith("keys[") else QuotaTable if path[0].startswith("quotas[") else _tables()[path[0]]
+    )
+    if path[-1].startswith("scopes["):
+        return RIGHTS
     field = next(field for field in msgspec.structs.fields(kind) if field.name == path[1])
     return typing.get_args(field.type)
 

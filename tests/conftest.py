@@ -36,7 +36,7 @@ async def open_house(tmp_path: Path) -> AsyncIterator[OpenHouse]:
         presets: Mapping[str, Model] | None = None,
         seed: int | None = None,
         fetcher: Fetcher | None = None,
-        **tables: dict[str, Any],
+        **tables: dict[str, Any] | list[dict[str, Any]],
     ) -> House:
         directory = data or tmp_path / f"house-{len(houses)}"
         stack = contextlib.AsyncExitStack()

@@ -1,32 +1,30 @@
 """Who calls: what a request may see and do, as the guard found it out."""
 
-from fnmatch import fnmatchcase
-from typing import Literal
-
 import msgspec
 from starlette.types import Scope
 
+from nanobot.core.access import RIGHTS, Quota, Right, matches
 from nanobot.core.errors import SessionNotFound
 
-Right = Literal["chat", "sessions:read", "sessions:write", "files", "admin"]
-RIGHTS: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files", "admin")
+__all__ = ["EVERYBODY", "RIGHTS", "Caller", "Right", "caller_of", "hold_to_patterns", "no_session"]
 
 
 class Caller(msgspec.Struct, frozen=True):
     """An API key at work. `key_id` None: nobody in particular, where no key is asked for.
 
     `patterns`: which session keys it may see, `*` for any run of characters; empty: all of them. `session_key`: the
-    conversation of a client that names none.
+    conversation of a client that names none. `quota`: how much of everything it may use.
     """
 
     key_id: str | None = None
     rights: frozenset[Right] = frozenset(RIGHTS)
     patterns: tuple[str, ...] = ()
     session_key: str | None = None
+    quota: Quota = Quota()
 
     def sees(self, session_key: str) -> bool:
         """Return whether the session is the caller's to know of."""
-        return not self.patterns or any(_matches(session_key, pattern) for pattern in self.patterns)
+        return not self.patterns or any(matches(session_key, pattern) for pattern in self.patterns)
 
 
 EVERYBODY = Caller()
@@ -51,7 +49,3 @@ def hold_to_patterns(caller: Caller, session_key: str) -> None:
 def no_session(session_key: str) -> str:
     """Return the words for a session that is not there, for whoever asks."""
     return f"no session {session_key!r} here"
-
-
-def _matches(session_key: str, pattern: str) -> bool:
-    return fnmatchcase(session_key, pattern.replace("[", "[[]").replace("?", "[?]"))

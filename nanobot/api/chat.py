@@ -15,6 +15,7 @@ from nanobot.api.form import is_form, read_form
 from nanobot.api.guard import answer
 from nanobot.api.models import AGENT, no_model
 from nanobot.api.operations import Operation, Parameter
+from nanobot.api.quotas import admit
 from nanobot.api.session_key import NEEDED_SESSION_KEY, SESSION_KEY, KeyReader
 from nanobot.api.wire.chat_answer import Completion, completion
 from nanobot.api.wire.chat_form import ChatForm, parse_form
@@ -27,6 +28,8 @@ from nanobot.core.errors import (
     ModelError,
     ModelNotFound,
     QueueFull,
+    QuotaExceeded,
+    RateLimited,
     SessionBusy,
     ShuttingDown,
     StreamingOff,
@@ -87,7 +90,17 @@ class ChatCompletions:
             form=ChatForm,
             answers={200: Completion},
             streams=True,
-            errors=(ModelNotFound, UploadNotFound, SessionBusy, IdempotencyMismatch, QueueFull, ShuttingDown, ModelError),
+            errors=(
+                ModelNotFound,
+                UploadNotFound,
+                SessionBusy,
+                IdempotencyMismatch,
+                QueueFull,
+                RateLimited,
+                QuotaExceeded,
+                ShuttingDown,
+                ModelError,
+            ),
             makes={"turn_id": "$response.header.x-turn-id"},
         )
 
@@ -109,7 +122,7 @@ class ChatCompletions:
         identity = _identity(headers, body)
         request = await self._filled(request, key, identity)
         turn = self._turn(key, request, headers, now)
-        admission = await self._store.admit(turn, identity, request.earlier)
+        admission = await admit(scope, self._store, turn, identity, request.earlier)
         if request.stream:
             await self._stream(admission, request, headers, receive, send, now)
         else:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from nanobot.core.errors import MethodNotAllowed, NanobotError
+from nanobot.core.errors import MethodNotAllowed, NanobotError, QuotaExceeded
 from nanobot.core.event import TurnError
 
 _TYPES = {401: "authentication_error", 404: "invalid_request_error", 409: "conflict_error", 429: "rate_limit_error"}
@@ -39,7 +39,7 @@ def failure(error: NanobotError) -> Failure:
     """Return how `error`, raised before a turn was admitted, is answered."""
     body = msgspec.json.encode(ErrorBody(ErrorShown(error.message, error.type, error.param, error.code)))
     headers = _retry_after(error.retry_after_s)
-    if error.http_status == HTTPStatus.CONFLICT:
+    if error.http_status == HTTPStatus.CONFLICT or isinstance(error, QuotaExceeded):
         headers = (*headers, ("x-should-retry", "false"))
     if error.http_status in _HANG_UP:
         headers = (*headers, ("connection", "close"))

@@ -1,6 +1,5 @@
 """Who may come in, and what everybody gets: request ids, the API key, Host and Origin, errors as JSON on every route."""
 
-import hmac
 import logging
 import time
 from collections.abc import Callable
@@ -11,32 +10,50 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
+from nanobot.api.audit import entry_of
+from nanobot.api.buckets import Buckets, neighbourhood
 from nanobot.api.caller import EVERYBODY, Caller
+from nanobot.api.cors import Cors
 from nanobot.api.errors import failure
+from nanobot.api.keyring import KeyRing
+from nanobot.api.quotas import Quotas
+from nanobot.core.access import Audit
 from nanobot.core.clock import Clock
-from nanobot.core.errors import BadApiKey, ForbiddenOrigin, HeadTooLarge, NanobotError, RouteNotFound
+from nanobot.core.errors import BadApiKey, ForbiddenOrigin, HeadTooLarge, NanobotError, RouteNotFound, TooManyBadKeys
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.observer import NOBODY, REQUEST, Observer
 
 _log = logging.getLogger(__name__)
+MOST_ADDRESSES = 4_096
 MAX_HEAD_BYTES = 64 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Access(msgspec.Struct, frozen=True):
-    """Who may come in. `key` None: everybody. `hosts`: names under which the server may be called; empty: any."""
+    """Who may come in. `hosts`: names under which the server may be called; empty: any. `origins`: web pages of other sites that may use it.
 
-    key: str | None
+    `always_asks`: a key is needed even where there is none. `max_bad_keys`: how many wrong keys a minute one address may send; 0: any number.
+    """
+
     hosts: frozenset[str] = LOOPBACK
+    origins: frozenset[str] = frozenset()
+    always_asks: bool = False
+    max_bad_keys: int = 10
 
 
 class Guard:
-    """The outermost part of the door; nothing that happens behind it leaves the server as anything but an answer."""
+    """The outermost part of the door; nothing that happens behind it leaves the server as anything but an answer.
+
+    `open_paths`: the routes that need no key.
+    """
 
     def __init__(
         self,
         app: Router,
         access: Access,
+        keys: KeyRing,
+        quotas: Quotas,
+        audit: Audit | None,
         clock: Clock,
         randomness: Randomness,
         *,
@@ -48,16 +65,22 @@ class Guard:
         self._app = app
         self.routes = app.routes
         self._access = access
-        self._key = access.key.encode() if access.key else None
+        self._keys = keys
+        self._quotas = quotas
+        self._audit = audit
+        self._cors = Cors(access.origins) if access.origins else None
+        self._bad_keys = Buckets(MOST_ADDRESSES)
         self._clock = clock
         self._randomness = randomness
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        request_id = new_id("req", self._clock.now(), self._randomness)
+        now = self._clock.now()
+        request_id = new_id("req", now, self._randomness)
         scope["app"] = self._app  # so that the router raises for what it does not know
         scope["request_id"] = request_id
+        scope["quotas"] = self._quotas
         scope["path"] = scope["raw_path"].decode("latin-1")  # as it was sent: the operations take the pieces apart, then decode them
         REQUEST.set(request_id)
         status = 0
@@ -67,28 +90,39 @@ class Guard:
             nonlocal status, turn_id
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = message["headers"]
                 if _log.isEnabledFor(logging.INFO):
-                    turn_id = next((value.decode() for name, value in message["headers"] if name == b"x-turn-id"), None)
-                message["headers"].append((b"x-request-id", request_id.encode()))
+                    turn_id = next((value.decode() for name, value in headers if name == b"x-turn-id"), None)
+                headers.append((b"x-request-id", request_id.encode()))
+                headers.extend(scope.get("answer_headers", ()))
             await send(message)
 
         self._observer.request_began(request_id, scope["method"], scope["headers"])
         began = time.perf_counter()
         try:
-            await self._answer(scope, receive, send_with_id, lambda: status > 0)
+            await self._answer(scope, receive, send_with_id, lambda: status > 0, now)
         finally:
             operation = scope.get("operation")
             route = None if operation is None else operation.path.replace(":path", "")
             seconds = time.perf_counter() - began
+            if self._audit is not None:
+                self._note(scope, now, status or None)
             self._observer.request_ended(request_id, scope["method"], route, status, seconds)
             if _log.isEnabledFor(logging.INFO):
                 fields = {"method": scope["method"], "route": route, "status": status, "ms": round(1000 * seconds, 1), "turn_id": turn_id}
                 _log.info("%s %s %d in %.1f ms", scope["method"], route or "(no route)", status, 1000 * seconds, extra=fields)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool]) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool], now: float) -> None:
         request_id: str = scope["request_id"]
         try:
-            scope["caller"] = self._admit(scope)
+            if self._cors is not None:
+                scope["answer_headers"] = self._cors.headers(scope)
+            caller = self._admit(scope, now)
+            if caller is None:
+                await send({"type": "http.response.start", "status": 204, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+                return
+            scope["caller"] = caller
             await self._app(scope, receive, send)
             return
         except NanobotError as error:
@@ -103,11 +137,16 @@ class Guard:
         if not has_begun():
             await answer_error(send, problem)
 
-    def _admit(self, scope: Scope) -> Caller:
-        """Let the request in; return who sent it.
+    def _note(self, scope: Scope, now: float, status: int | None) -> None:
+        entry = entry_of(scope, now, status)
+        if entry is not None and self._audit is not None:
+            self._audit.note(entry)
+
+    def _admit(self, scope: Scope, now: float) -> Caller | None:
+        """Let the request in; return who sent it. None: it is a browser's question, which is answered by its headers.
 
         Raises:
-            BadApiKey, ForbiddenOrigin, HeadTooLarge
+            BadApiKey, TooManyBadKeys, ForbiddenOrigin, HeadTooLarge
         """
         host = origin = authorization = b""
         size = 0
@@ -126,18 +165,41 @@ class Guard:
             raise ForbiddenOrigin(
                 f"host {host.decode('latin-1')!r} is not this server: call it as localhost, or list the name in api.allowed_hosts"
             )
-        if hosts and origin and _host_name(origin.decode("latin-1")) not in hosts:
+        asks = self._access.always_asks or self._keys.has_any
+        cors = self._cors
+        if origin and cors is not None and cors.lets(origin, is_keyless=not asks):
+            if cors.is_preflight(scope):
+                return None
+        elif hosts and origin and _host_name(origin.decode("latin-1")) not in hosts:
             raise ForbiddenOrigin(
-                f"a page of {origin.decode('latin-1')!r} may not use this server: list its host in api.allowed_hosts to let it"
+                f"a page of {origin.decode('latin-1')!r} may not use this server: list it in api.cors_origins, or its host in "
+                "api.allowed_hosts, to let it"
             )
-        if self._key is None or scope["path"] in self._open_paths:
+        if not asks or scope["path"] in self._open_paths:
             return EVERYBODY
         scheme, _, token = authorization.partition(b" ")
         if scheme.lower() != b"bearer" or not token:
             raise BadApiKey("no API key given: send it as `Authorization: Bearer KEY`")
-        if not hmac.compare_digest(token.strip(), self._key):
-            raise BadApiKey("the API key is not valid here")
-        return EVERYBODY
+        return self._authenticate(token.strip(), scope["client"], now)
+
+    def _authenticate(self, token: bytes, client: tuple[str, int] | None, now: float) -> Caller:
+        """Return whose key it is.
+
+        Where too many wrong ones came from the address, a key that somebody chose is not even looked at: it might be guessed. One of
+        256 random bits cannot be, and opens the door all the same: who has it is not kept out by what a neighbour sends.
+        """
+        held = self._keys.find(token)
+        if held is not None and held.key.is_strong and held.is_valid(now):
+            return held.caller
+        most = self._access.max_bad_keys
+        address = neighbourhood(client[0]) if client else ""
+        if most and (wait_s := self._bad_keys.wait_s(address, most, now)) > 0:
+            raise TooManyBadKeys("too many wrong API keys came from this address: wait a minute", retry_after_s=wait_s)
+        if held is not None and held.is_valid(now):
+            return held.caller
+        if most:
+            self._bad_keys.take(address, most, now)
+        raise BadApiKey("the API key is not valid here")
 
 
 def _host_name(url: str) -> str:

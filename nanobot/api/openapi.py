@@ -31,6 +31,7 @@ from nanobot.core.errors import (
     StoreError,
     StreamingOff,
     TooManyAttempts,
+    TooManyBadKeys,
     TurnCancelled,
     TurnTimedOut,
 )
@@ -194,7 +195,7 @@ def _codes(operation: Operation) -> dict[int, list[str]]:
     """Return the codes of the errors that the operation may answer, by status."""
     raised = [*_ANYWHERE, *operation.errors]
     if operation.right is not None:
-        raised += [BadApiKey, MissingRight]
+        raised += [BadApiKey, TooManyBadKeys, MissingRight]
         raised += _below(StoreError)
     if operation.body is not None or operation.form is not None:
         raised += _OF_A_BODY

@@ -51,18 +51,18 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Path:
-    """All operations on one path, as the app of its route."""
+    """All operations on one path, as the app of its route; `operations` has them by method."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        self._operations: dict[str, Operation] = {operation.method: operation for operation in operations}
-        if len(self._operations) != len(operations):
+        self.operations: dict[str, Operation] = {operation.method: operation for operation in operations}
+        if len(self.operations) != len(operations):
             raise ValueError(f"two operations for one method on {operations[0].path}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        operation = self._operations.get(method)
+        operation = self.operations.get(method)
         if operation is None:
-            allow = ", ".join(self._operations)
+            allow = ", ".join(self.operations)
             raise MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}: it takes {allow}", allow=allow)
         scope["operation"] = operation
         right = operation.right

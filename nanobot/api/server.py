@@ -1,30 +1,41 @@
 """The door as a whole: which route leads where."""
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from starlette.types import ASGIApp
 
-from nanobot.api import files, health, metrics, models, reference, turns
+from nanobot.api import files, health, metrics, models, reference, turns, usage
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
 from nanobot.api.following import Followers
 from nanobot.api.guard import Access, Guard
+from nanobot.api.keyring import KeyRing
 from nanobot.api.operations import Operation, router
+from nanobot.api.quotas import Quotas
 from nanobot.api.session_key import KeyReader
+from nanobot.core.access import Audit, Ledger
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
 from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.store import Store
 
 
+class LedgeredStore(Store, Ledger, Protocol):
+    """The store, that also keeps accounts."""
+
+
 def build_door(
-    store: Store,
+    store: LedgeredStore,
     followers: Followers,
     clock: Clock,
     randomness: Randomness,
     *,
     access: Access,
+    keys: KeyRing,
+    quotas: Quotas,
+    audit: Audit | None,
     settings: ChatSettings,
     contents: Contents,
     file_settings: FileSettings,
@@ -47,11 +58,11 @@ def build_door(
         render_metrics=render_metrics,
     )
     open_paths = frozenset(operation.path for operation in found if operation.right is None)
-    return Guard(router(found), access, clock, randomness, open_paths=open_paths, observer=observer)
+    return Guard(router(found), access, keys, quotas, audit, clock, randomness, open_paths=open_paths, observer=observer)
 
 
 def operations(
-    store: Store,
+    store: LedgeredStore,
     followers: Followers,
     clock: Clock,
     randomness: Randomness,
@@ -68,6 +79,7 @@ def operations(
         chat.operation(),
         *turns.operations(store, followers, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
+        *usage.operations(store, clock),
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),
         *metrics.operations(render_metrics, is_open=settings.metrics_open),

@@ -84,6 +84,7 @@ class Turns:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = await find_turn(self._store, scope["path_params"]["turn_id"], caller_of(scope))
+        scope["session_key"] = state.session_key
         await answer(send, 200, encode(wire_turn(state)))
 
 
@@ -95,7 +96,7 @@ class CancelTurn:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         turn_id = scope["path_params"]["turn_id"]
-        await find_turn(self._store, turn_id, caller_of(scope))
+        scope["session_key"] = (await find_turn(self._store, turn_id, caller_of(scope))).session_key
         if await self._store.cancel(turn_id, "cancelled by request"):
             await self._store.ended(turn_id)
         await answer(send, 200, encode(wire_turn(await self._store.turn(turn_id))))
@@ -112,6 +113,7 @@ class TurnStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         turn_id = scope["path_params"]["turn_id"]
         state = await find_turn(self._store, turn_id, caller_of(scope))
+        scope["session_key"] = state.session_key
         headers: dict[bytes, bytes] = dict(scope["headers"])
         after = _cursor(turn_id, scope["query_string"], headers.get(b"last-event-id", b""))
         chunks = Chunks(

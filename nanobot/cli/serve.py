@@ -16,13 +16,14 @@ import uvicorn
 
 from nanobot import __version__
 from nanobot.api.connections import BoundedConnection
-from nanobot.app import App, choose_model, is_loopback, lacks_openmp, make_models, missing_weights, open_app
+from nanobot.app import App, choose_model, configured_keys, is_loopback, lacks_openmp, make_models, missing_weights, open_app
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.tracing import tracing
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
+from nanobot.stores.keys import stored_keys
 from nanobot.telemetry.logs import SessionNames, configure
 
 _BACKLOG = 2048
@@ -34,6 +35,8 @@ _BACKLOG = 2048
 @CONFIG
 @DATA
 @MODEL
+@click.option("--tls-cert", metavar="FILE", help="Certificate chain (PEM): serve HTTPS.")
+@click.option("--tls-key", metavar="FILE", help="Private key of the certificate (PEM) [in the certificate's file].")
 @click.option("--no-stream", is_flag=True, help="Refuse requests that ask for a stream.")
 @click.option("--timeout", metavar="S", help="Seconds that a turn may take [no limit].")
 @click.option("--verbose", is_flag=True, help="Log what happens.")
@@ -43,6 +46,8 @@ def command(
     config_file: Path | None,
     data: str | None,
     model: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
     no_stream: bool,
     timeout: str | None,
     verbose: bool,
@@ -50,7 +55,7 @@ def command(
     """Serve the agent over HTTP, as OpenAI's API."""
     config = settings(
         config_file,
-        server={"host": host, "port": port, "data": data},
+        server={"host": host, "port": port, "data": data, "tls_cert": tls_cert, "tls_key": tls_key},
         model={"name": model},
         api={"stream": False if no_stream else None},
         engine={"turn_timeout_s": timeout},
@@ -58,6 +63,7 @@ def command(
     )
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
     refuse_open_door(config)
+    check_tls(config)
     listener = bind(config.server.host, config.server.port)
     if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
         from nanobot.cli.progress import ensure_weights  # brings rich, which a start that fetches nothing does without
@@ -73,11 +79,55 @@ def refuse_open_door(config: Config) -> None:
     Raises:
         ConfigError
     """
-    if not is_loopback(config.server.host) and not config.api.key:
+    if is_loopback(config.server.host) or config.api.key:
+        return
+    now = SystemClock().now()
+    usable = [key for key in (*configured_keys(config), *stored_keys(config.data)) if key.revoked_at is None]
+    if not any(key.expires_at is None or key.expires_at > now for key in usable):
         raise ConfigError(
-            f"host {config.server.host} can be reached from other machines, and no API key is set: set api.key in the config file, "
-            "or NANOBOT_API_KEY (make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`), or listen on 127.0.0.1"
+            f"host {config.server.host} can be reached from other machines, and no API key is set: make one with `nanobot keys create NAME`"
+            f"{f' --data {config.data}' if config.server.data else ''}, or set api.key in the config file or NANOBOT_API_KEY, or listen on 127.0.0.1"
         )
+
+
+def check_tls(config: Config) -> None:
+    """Return where the certificate, if one is configured, can be served.
+
+    Raises:
+        ConfigError: a file is missing or is none of its kind, or the two do not belong together.
+    """
+    cert, key = config.server.tls_cert, config.server.tls_key
+    if cert is None:
+        if key is not None:
+            raise ConfigError(f"server.tls_key is {key} and server.tls_cert is not set: name the certificate too, with --tls-cert")
+        return
+    import ssl  # only where it is needed: it takes a while to load
+
+    for name, path in (("tls_cert", cert), ("tls_key", key)):
+        if path is not None:
+            try:
+                Path(path).read_bytes()
+            except OSError as error:
+                raise ConfigError(
+                    f"server.{name}: {path} cannot be read ({error.strerror}): name another with --{name.replace('_', '-')}"
+                ) from error
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=_no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ConfigError(
+                f"the private key in {key or cert} is not that of the certificate in {cert}: name the two that belong together"
+            ) from error
+        where = cert if key is None else f"{cert} and {key}"
+        raise ConfigError(
+            f"{where}: no certificate and private key in PEM form ({error.reason or error}): name others with --tls-cert and --tls-key"
+        ) from error
+
+
+def _no_password() -> str:
+    raise ConfigError(
+        "the private key of the certificate is encrypted: name one that is not, with --tls-key (only its owner should be able to read it)"
+    )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -147,7 +197,10 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 date_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(app.config.server.forwarded_allow_ips),
+                forwarded_allow_ips=list(app.config.server.forwarded_allow_ips),
+                ssl_certfile=app.config.server.tls_cert,
+                ssl_keyfile=app.config.server.tls_key,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(grace_s) + 5,
                 backlog=_BACKLOG,
@@ -186,7 +239,7 @@ def _greet(config: Config, listener: socket.socket, model: str) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"nanobot {__version__}")
-    click.echo(f"  listens on    http://{shown}:{port}")
+    click.echo(f"  listens on    {'https' if config.server.tls_cert else 'http'}://{shown}:{port}")
     click.echo(f"  answers with  {model}")
     click.echo(f"  keeps data in {config.data}")
     sys.stdout.flush()

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from nanobot.cli.audit import write_down
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import neutral
 from nanobot.config import Config
@@ -99,7 +100,9 @@ def delete(key: str, yes: bool, config_file: Path | None, data: str | None) -> N
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to ask on: say --yes to delete")
         click.confirm(f"delete {neutral(key)} with {messages} messages? This cannot be undone", abort=True)
-    click.echo(f"{asyncio.run(_delete(config, key))} messages deleted")
+    deleted = asyncio.run(_delete(config, key))
+    write_down(config, "nanobot sessions delete", session_key=key)
+    click.echo(f"{deleted} messages deleted")
 
 
 async def _delete(config: Config, key: str) -> int:

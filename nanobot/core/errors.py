@@ -69,6 +69,12 @@ class MissingRight(NanobotError):
     code, http_status, type = "missing_right", 403, "invalid_request_error"
 
 
+class TooManyBadKeys(NanobotError):
+    """From this address came too many API keys that are not valid."""
+
+    code, http_status, type, retryable = "too_many_bad_keys", 429, "rate_limit_error", True
+
+
 class RouteNotFound(NanobotError):
     code, http_status, type = "not_found", 404, "invalid_request_error"
 
@@ -170,6 +176,18 @@ class SessionBusy(NanobotError):
 
 class QueueFull(NanobotError):
     code, http_status, type, retryable = "queue_full", 429, "rate_limit_error", True
+
+
+class RateLimited(NanobotError):
+    """A quota of requests or of turns that run: it is free again in a moment."""
+
+    code, http_status, type, retryable = "rate_limit_exceeded", 429, "rate_limit_error", True
+
+
+class QuotaExceeded(NanobotError):
+    """A quota of the day is used up."""
+
+    code, http_status, type, retryable = "insufficient_quota", 429, "insufficient_quota", True
 
 
 class IdempotencyMismatch(NanobotError):

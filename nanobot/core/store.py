@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from nanobot.core.errors import NanobotError
 from nanobot.core.event import Delta, Event, Fact, TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.session import Session
@@ -105,10 +106,13 @@ class TurnState(msgspec.Struct, frozen=True):
 class Store(Protocol):
     # Doors --------------------------------------------------------------------------------------------------------
 
-    async def admit(self, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()) -> Admission:
+    async def admit(
+        self, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = (), refusal: NanobotError | None = None
+    ) -> Admission:
         """Commit `turn` and its input, or find the turn that it resends.
 
-        `earlier` are the messages the client sent before the new ones; they are compared with the transcript.
+        `earlier` are the messages the client sent before the new ones; they are compared with the transcript. `refusal` is why the asker
+        may have no turn now; it is raised unless the turn is known: that one was granted already.
 
         Raises:
             SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError

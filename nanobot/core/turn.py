@@ -55,6 +55,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the turn has ended.
     `tools` are the client's own: a call of one ends the turn, and its result is the input of another. `format` is what the answer must be.
     `after`: the turn that this one follows; the transcript is rewound to its end where others have spoken since.
+    `key_id`: the API key that pays for it.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     format: OutputFormat | None = None
     labels: Labels = Labels()
     after: str | None = None
+    key_id: str | None = None
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from nanobot.core.access import Price
 from nanobot.core.errors import ConfigError
 
 
@@ -37,6 +38,28 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider("lmstudio", "http://127.0.0.1:1234/v1", None, None, 8_192, "LMSTUDIO_BASE_URL"),
     Provider("vllm", "http://127.0.0.1:8000/v1", "VLLM_API_KEY", None, 32_000, "VLLM_BASE_URL", hears=True),
 )
+PRICES_OF = "2025-11"
+PRICES: Mapping[str, Price] = {
+    "openai:gpt-5": Price(1.25, 10, 0.125),
+    "openai:gpt-5-mini": Price(0.25, 2, 0.025),
+    "openai:gpt-5-nano": Price(0.05, 0.4, 0.005),
+    "openai:gpt-4.1": Price(2, 8, 0.5),
+    "openai:gpt-4.1-mini": Price(0.4, 1.6, 0.1),
+    "openai:gpt-4.1-nano": Price(0.1, 0.4, 0.025),
+    "openai:gpt-4o": Price(2.5, 10, 1.25),
+    "openai:gpt-4o-mini": Price(0.15, 0.6, 0.075),
+    "openai:o3": Price(2, 8, 0.5),
+    "openai:o4-mini": Price(1.1, 4.4, 0.275),
+    "gemini:gemini-2.5-pro": Price(1.25, 10),
+    "gemini:gemini-2.5-flash": Price(0.3, 2.5),
+    "gemini:gemini-2.5-flash-lite": Price(0.1, 0.4),
+    "xai:grok-4": Price(3, 15, 0.75),
+    "echo": Price(0, 0),
+    "local": Price(0, 0),
+    "local:small": Price(0, 0),
+    "local:tiny": Price(0, 0),
+}
+"""List prices of a few well-known models in `PRICES_OF`, US dollars for a million tokens. They change: settings (`[prices]`) go before."""
 LOCAL = "local"
 ECHO = "echo"
 _BY_NAME = {provider.name: provider for provider in PROVIDERS}

@@ -4,12 +4,12 @@ import sqlite3
 
 import msgspec
 
-from nanobot.core.errors import IdempotencyMismatch, QueueFull, SessionBusy, TurnNotFound, UnknownToolCall
+from nanobot.core.errors import IdempotencyMismatch, NanobotError, QueueFull, SessionBusy, TurnNotFound, UnknownToolCall
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Admission, Cancel, Claim, HistoryNote, Limits
 from nanobot.core.turn import Identity, Status, Turn
-from nanobot.stores import transcript, turns
+from nanobot.stores import transcript, turns, usage
 from nanobot.stores.transcript import Place
 from nanobot.stores.turns import Plan, Room, Span
 
@@ -35,7 +35,17 @@ class Admitted(msgspec.Struct, frozen=True):
     joins: str | None = None
 
 
-def admit(db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], *, limits: Limits, room: Room, now: float) -> Admitted:
+def admit(
+    db: Db,
+    turn: Turn,
+    identity: Identity,
+    earlier: tuple[Message, ...],
+    *,
+    limits: Limits,
+    room: Room,
+    now: float,
+    refusal: NanobotError | None = None,
+) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.store.Store.admit`."""
     place, crowd = _look_around(db, turn.session_key)
     if place is None:
@@ -44,6 +54,8 @@ def admit(db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], 
         known = _find_known(db, place.session, identity, now - limits.retry_window_s)
         if known is not None:
             return _join_known(db, place, turn, known, earlier, crowd, room, now)
+    if refusal is not None:
+        raise refusal
     if crowd.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     may_join = crowd.running_n is not None and crowd.running_trace == turn.trace and all(message.role == "user" for message in turn.input)
@@ -158,7 +170,10 @@ def _join_known(
         note, base = _reconcile(db, place, earlier, crowd)
         given = transcript.of_turn(db, place.session, known.n, known.span, inputs=True)
         plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, place, turn.after))
-    db.execute("UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL WHERE n = ?", (known.n,))
+    db.execute(
+        "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
+        (usage.counted(made, end.usage), known.n),
+    )
     is_started = crowd.leaves(room)
     _dispatch(db, place, known.n, plan, is_started=is_started)
     if is_started:

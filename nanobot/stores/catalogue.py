@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from nanobot.core.access import Spent
 from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.session import Session
 from nanobot.core.store import Row
@@ -16,11 +17,14 @@ Db = sqlite3.Connection
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What went with a session: how many messages, which turns had not ended, and which uploads (whose content is still to go)."""
+    """What went with a session: how many messages, which turns had not ended, which uploads (whose content is still to go), and what
+    was spent on those turns.
+    """
 
     messages: int
     live: tuple[str, ...]
     files: tuple[str, ...]
+    spent: tuple[Spent, ...] = ()
 
 
 def sessions(db: Db, *, limit: int, after: str | None) -> tuple[Session, ...]:
@@ -54,7 +58,7 @@ def delete(db: Db, *, key: str) -> Deleted:
     mine = "(SELECT n FROM turn WHERE session = ?)"
     db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))  # noqa: S608
     db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (place.session,))  # noqa: S608
-    for table in ("dispatch", "turn", "branch"):
+    for table in ("dispatch", "turn", "branch", "session_usage"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))  # noqa: S608
     gone = db.execute("DELETE FROM message WHERE session = ?", (place.session,)).rowcount
     db.execute("DELETE FROM session WHERE id = ?", (place.session,))

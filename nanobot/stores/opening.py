@@ -18,6 +18,8 @@ else:
 DATABASE = "nanobot.sqlite3"
 LOCK = "nanobot.lock"
 Synchronous = Literal["full", "normal"]
+_BUSY_S = 5.0
+"""How long a writer waits for the other one: `nanobot keys` writes beside a server, for a moment."""
 
 
 class DirectoryLock:
@@ -83,6 +85,18 @@ def _lock(file: IO[str], path: Path) -> bool:
     return True
 
 
+def make_directory(directory: Path) -> None:
+    """Make the data directory where it is missing.
+
+    Raises:
+        StoreError
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"cannot make the data directory {directory} ({error.strerror}): name another with --data") from error
+
+
 def open_writer(directory: Path, synchronous: Synchronous) -> sqlite3.Connection:
     """Return the connection that writes, the database brought to this version's shape.
 
@@ -91,7 +105,7 @@ def open_writer(directory: Path, synchronous: Synchronous) -> sqlite3.Connection
     """
     path = directory / DATABASE
     try:
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S, check_same_thread=False, cached_statements=256)
     except sqlite3.Error as error:
         raise StoreError(f"cannot open {path} ({error}): check the directory's permissions, or name another with --data") from error
     try:

@@ -6,22 +6,25 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
+from nanobot.core.access import ApiKey, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow
 from nanobot.core.clock import Clock
-from nanobot.core.errors import SessionNotFound, ShuttingDown, StoreError, TurnCancelled
+from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, StoreError, TurnCancelled
 from nanobot.core.event import Delta, Fact, TurnEnded, TurnError
 from nanobot.core.message import Message
 from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.session import Session
 from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Row, TurnState
 from nanobot.core.turn import Identity, Turn
-from nanobot.stores import admission, catalogue, transcript, turns
+from nanobot.stores import admission, catalogue, keys, transcript, turns, usage
 from nanobot.stores.files import Shelf
 from nanobot.stores.lines import Batch, Line, replay
-from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, open_reader, open_writer
+from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, make_directory, open_reader, open_writer
 from nanobot.stores.reader import Reader
 from nanobot.stores.turns import Room
 from nanobot.stores.uploads import SqliteUploads
@@ -49,6 +52,7 @@ class SqliteStore(SqliteUploads):
         clock: Clock,
         limits: Limits,
         observer: Observer = NOBODY,
+        tariff: Tariff | None = None,
     ) -> None:
         super().__init__(directory)
         self._observer = observer
@@ -58,6 +62,8 @@ class SqliteStore(SqliteUploads):
         self._read_db = reader
         self._clock = clock
         self._limits = limits
+        self._tariff = tariff or Tariff()
+        self.on_spent: Callable[[Spent], None] = _forget
         self._writer = Writer(writer, self._path, observer)
         self._reader = Reader(reader, self._path)
         self._lines: dict[str, Line] = {}
@@ -72,10 +78,12 @@ class SqliteStore(SqliteUploads):
 
     # Doors ----------------------------------------------------------------------------------------------------------------
 
-    async def admit(self, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()) -> Admission:
+    async def admit(
+        self, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = (), refusal: NanobotError | None = None
+    ) -> Admission:
         if self._is_hung_up:
             raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
-        job = partial(self._admit, turn=turn, identity=identity, earlier=earlier)
+        job = partial(self._admit, turn=turn, identity=identity, earlier=earlier, refusal=refusal)
         self._observer.turn_offered(turn)
         is_new = False
         try:
@@ -86,8 +94,11 @@ class SqliteStore(SqliteUploads):
                 self._observer.turn_dropped(turn)
         return admitted.admission
 
-    def _admit(self, db: sqlite3.Connection, *, turn: Turn, identity: Identity, earlier: tuple[Message, ...]) -> admission.Admitted:
-        return admission.admit(db, turn, identity, earlier, limits=self._limits, room=self._room, now=self._clock.now())
+    def _admit(
+        self, db: sqlite3.Connection, *, turn: Turn, identity: Identity, earlier: tuple[Message, ...], refusal: NanobotError | None
+    ) -> admission.Admitted:
+        now = self._clock.now()
+        return admission.admit(db, turn, identity, earlier, limits=self._limits, room=self._room, now=now, refusal=refusal)
 
     def _admitted(self, admitted: admission.Admitted) -> None:
         if admitted.line is not None:
@@ -202,7 +213,7 @@ class SqliteStore(SqliteUploads):
         return applied.joined
 
     def _append(self, db: sqlite3.Connection, *, claim: Claim, facts: tuple[Fact, ...]) -> turns.Applied:
-        return turns.append(db, claim, facts, self._room, self._clock.now())
+        return turns.append(db, claim, facts, self._room, self._clock.now(), self._tariff)
 
     def _appended(self, turn_id: str, applied: turns.Applied) -> None:
         for parted in applied.parted:
@@ -210,6 +221,8 @@ class SqliteStore(SqliteUploads):
             self._show_line(parted)
         self._put(turn_id, applied.facts)
         self._hand_out(applied.claims)
+        if applied.spent is not None:
+            self.on_spent(applied.spent)
 
     def shown_as(self, turn_id: str) -> str:
         line = self._lines.get(turn_id)
@@ -237,7 +250,10 @@ class SqliteStore(SqliteUploads):
         return deleted.messages
 
     def _delete(self, db: sqlite3.Connection, *, key: str) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
-        return catalogue.delete(db, key=key), turns.start_next(db, self._room, self._clock.now())
+        now = self._clock.now()
+        spent = turns.charge_live(db, key, self._tariff, now)
+        deleted = msgspec.structs.replace(catalogue.delete(db, key=key), spent=spent)
+        return deleted, turns.start_next(db, self._room, now)
 
     def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
         deleted, claims = result
@@ -246,7 +262,35 @@ class SqliteStore(SqliteUploads):
             self._orders.put_nowait(Cancel(turn_id, "its session was deleted"))
             error = TurnError(SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status)
             self._put(turn_id, (TurnEnded("cancelled", error=error),))
+        for spent in deleted.spent:
+            self.on_spent(spent)
         self._hand_out(claims)
+
+    # Keys and costs ---------------------------------------------------------------------------------------------------------
+
+    async def api_keys(self) -> tuple[ApiKey, ...]:
+        return await self._reader.ask(keys.all_keys)
+
+    async def keys_version(self) -> str:
+        return await self._reader.ask(keys.version)
+
+    async def usage(
+        self, *, first_day: str, last_day: str, group: Sequence[Grouping], key_id: str | None = None, only_key: bool = False
+    ) -> tuple[UsageRow, ...]:
+        query = partial(usage.report, first_day=first_day, last_day=last_day, group=group, key_id=key_id, only_key=only_key)
+        return await self._reader.ask(query)
+
+    async def session_usage(self, session_key: str, *, first_day: str, last_day: str, group: Sequence[Grouping]) -> tuple[UsageRow, ...]:
+        return await self._reader.ask(partial(usage.report_session, key=session_key, first_day=first_day, last_day=last_day, group=group))
+
+    async def spending(self, day: str, *, by_session: bool) -> tuple[SpendingOf, ...]:
+        return await self._reader.ask(partial(usage.spending, day=day, by_session=by_session))
+
+    async def live_turns(self) -> tuple[LiveTurn, ...]:
+        return await self._reader.ask(usage.live_turns)
+
+    def is_live(self, turn_id: str) -> bool:
+        return turn_id in self._lines
 
     # The house ------------------------------------------------------------------------------------------------------------
 
@@ -295,6 +339,10 @@ class SqliteStore(SqliteUploads):
                 self._lines.pop(shown, None)
 
 
+def _forget(spent: Spent) -> None:
+    """Where nobody keeps an account."""
+
+
 def _commit_something(db: sqlite3.Connection) -> None:
     """Write the header as it is: a commit that the disk has to take, and that changes nothing."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -314,9 +362,14 @@ def _history(db: sqlite3.Connection, key: str, budget_tokens: int) -> History:
 
 
 async def open_store(
-    directory: Path, clock: Clock, limits: Limits | None = None, synchronous: Synchronous = "full", observer: Observer = NOBODY
+    directory: Path,
+    clock: Clock,
+    limits: Limits | None = None,
+    synchronous: Synchronous = "full",
+    observer: Observer = NOBODY,
+    tariff: Tariff | None = None,
 ) -> SqliteStore:
-    """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue.
+    """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue. `tariff`: what models cost.
 
     Raises:
         StoreLocked: another server has it.
@@ -324,21 +377,19 @@ async def open_store(
         StoreError: the directory cannot be used.
     """
     limits = limits or Limits()
-    lock, writer, reader = await asyncio.to_thread(_open, directory, synchronous, limits.max_attempts, clock.now())
-    return SqliteStore(directory, lock, writer, reader, clock, limits, observer)
+    tariff = tariff or Tariff()
+    lock, writer, reader = await asyncio.to_thread(_open, directory, synchronous, limits.max_attempts, clock.now(), tariff)
+    return SqliteStore(directory, lock, writer, reader, clock, limits, observer, tariff)
 
 
 def _open(
-    directory: Path, synchronous: Synchronous, max_attempts: int, now: float
+    directory: Path, synchronous: Synchronous, max_attempts: int, now: float, tariff: Tariff
 ) -> tuple[DirectoryLock, sqlite3.Connection, sqlite3.Connection]:
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreError(f"cannot make the data directory {directory} ({error.strerror}): name another with --data") from error
+    make_directory(directory)
     lock = DirectoryLock(directory)
     try:
         writer = open_writer(directory, synchronous)
-        _recover(writer, directory / DATABASE, max_attempts, now)
+        _recover(writer, directory / DATABASE, max_attempts, now, tariff)
         Shelf(directory).sweep(writer)
         return lock, writer, open_reader(directory)
     except StoreError:
@@ -346,10 +397,10 @@ def _open(
         raise
 
 
-def _recover(db: sqlite3.Connection, path: Path, max_attempts: int, now: float) -> None:
+def _recover(db: sqlite3.Connection, path: Path, max_attempts: int, now: float, tariff: Tariff) -> None:
     try:
         db.execute("BEGIN IMMEDIATE")
-        turns.recover(db, max_attempts, now)
+        turns.recover(db, max_attempts, now, tariff)
         db.execute("COMMIT")
     except sqlite3.Error as error:
         db.close()

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nanobot.core.access import Spent, Tariff
 from nanobot.core.errors import StaleAttempt, TooManyAttempts, TurnNotFound
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, reply_text
 from nanobot.core.store import Claim, History, TurnState
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, Origin, OutputFormat, Sampling, Turn
-from nanobot.stores import transcript
+from nanobot.stores import transcript, usage
 from nanobot.stores.transcript import Place
 
 Db = sqlite3.Connection
@@ -32,6 +33,7 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_choice: ToolChoice = ToolChoice()
     format: OutputFormat | None = None
     labels: Labels = Labels()
+    key_id: str | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,12 +55,15 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What an append did: the facts that hold, the inputs that joined, the turns that may start now, those that joined no more."""
+    """What an append did: the facts that hold, the inputs that joined, the turns that may start now, those that joined no more, what the
+    turn used up if it ended.
+    """
 
     facts: tuple[Fact, ...]
     joined: tuple[Message, ...] = ()
     claims: tuple[Claim, ...] = ()
     parted: tuple[str, ...] = ()
+    spent: Spent | None = None
 
 
 encode_wish = msgspec.json.Encoder().encode
@@ -92,6 +97,7 @@ def wish_of(turn: Turn) -> Wish:
         turn.tool_choice,
         turn.format,
         turn.labels,
+        turn.key_id,
     )
 
 
@@ -189,6 +195,7 @@ def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
         tool_choice=wish.tool_choice,
         format=wish.format,
         labels=wish.labels,
+        key_id=wish.key_id,
     )
 
 
@@ -205,6 +212,8 @@ class Held(msgspec.Struct, frozen=True):
     made: int
     has_joiners: bool
     has_waiters: bool
+    counted: bytes | None
+    key: str
     place: Place
 
 
@@ -216,17 +225,17 @@ def hold(db: Db, turn_id: str, attempt: int) -> Held:
     """
     found = db.execute(
         "SELECT t.n, t.wish, t.base_tip, t.first_seq, t.made, EXISTS (SELECT 1 FROM steer WHERE target = t.n),"
-        " EXISTS (SELECT 1 FROM dispatch WHERE running = 0),"
+        " EXISTS (SELECT 1 FROM dispatch WHERE running = 0), t.counted, s.key,"
         " s.id, s.tip, s.last_seq, s.tip_tokens FROM turn t JOIN session s ON s.id = t.session WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
     ).fetchone()
     if found is None:
         raise StaleAttempt(f"attempt {attempt} at {turn_id} is over")
-    n, wish, base_tip, first_seq, made, has_joiners, has_waiters, *place = found
-    return Held(n, wish, base_tip, first_seq, made, bool(has_joiners), bool(has_waiters), Place(*place))
+    n, wish, base_tip, first_seq, made, has_joiners, has_waiters, counted, key, *place = found
+    return Held(n, wish, base_tip, first_seq, made, bool(has_joiners), bool(has_waiters), counted, key, Place(*place))
 
 
-def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float) -> Applied:
+def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float, tariff: Tariff) -> Applied:
     """Write what happened in the attempt; see `core.store.Store.append`."""
     held = hold(db, claim.turn.id, claim.attempt)
     _note_calls(db, held.n, facts)
@@ -237,10 +246,10 @@ def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float) 
         end = None
     messages = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
     if end is not None:
-        _end(db, held, messages, end, now)
+        spent = _end(db, held, messages, end, now, tariff)
         parted = _part(db, held.n, held.place.session) if held.has_joiners else ()
         claims = start_next(db, room, now) if held.has_waiters or parted else ()
-        return Applied(tuple(facts), claims=claims, parted=parted)
+        return Applied(tuple(facts), claims=claims, parted=parted, spent=spent)
     if joined:
         db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
     messages += joined
@@ -284,15 +293,16 @@ def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
     return tuple(message for (body,) in waiting for message in _decode_input(body))
 
 
-def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: float) -> None:
-    """Close the turn: its last messages, its outcome, and the tip where it leaves the transcript as it was."""
+def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: float, tariff: Tariff) -> Spent:
+    """Close the turn: its last messages, its outcome, what it used up, and the tip where it leaves the transcript as it was."""
     place = held.place
     reply = None
     wish = decode_wish(held.wish)
+    span = (held.first_seq, place.last_seq)
+    before = transcript.of_turn(db, place.session, held.n, span, inputs=False) if held.made else ()
+    all_made = (*before, *messages)
     if end.outcome != "failed" and wish.trace and (messages or held.made):
-        span = (held.first_seq, place.last_seq)
-        before = transcript.of_turn(db, place.session, held.n, span, inputs=False) if held.made else ()
-        reply = _held((*before, *messages))
+        reply = _held(all_made)
     transcript.append(db, place, messages, turn=held.n, is_input=False, now=now, held=reply)
     if reply is not None and not messages:
         transcript.mark_reply(db, place.session, place.last_seq, reply)
@@ -308,12 +318,29 @@ def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: f
     db.execute("DELETE FROM dispatch WHERE turn = ?", (held.n,))
     if wish.tools and end.outcome != "failed":  # a turn that failed may be taken up again; the others will not ask for them any more
         db.execute("UPDATE turn SET wish = ? WHERE n = ?", (encode_wish(msgspec.structs.replace(wish, tools=())), held.n))
+    return usage.count(db, place.session, (wish.key_id, held.key), wish.model, all_made, end.usage, held.counted, tariff, now)
 
 
 def _held(messages: tuple[Message, ...]) -> bytes:
     """Return the digest of what clients hold of a turn that made `messages`."""
     last = next((message for message in reversed(messages) if message.role == "assistant"), None)
     return transcript.reply_digest(reply_text(messages), last.client_calls if last is not None else ())
+
+
+def charge_live(db: Db, key: str, tariff: Tariff, now: float) -> tuple[Spent, ...]:
+    """Count what the session's running turns have used so far: the session is about to be deleted under them, and they will not end."""
+    running = db.execute(
+        "SELECT t.n, t.session, t.wish, t.first_seq, t.last_seq, t.counted FROM session s JOIN dispatch d ON d.session = s.id"
+        " JOIN turn t ON t.n = d.turn WHERE s.key = ? AND t.made > 0",
+        (key,),
+    ).fetchall()
+    spent: list[Spent] = []
+    for n, session, wish, first_seq, last_seq, counted in running:
+        made = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
+        asked = decode_wish(wish)
+        payer = (asked.key_id, key)
+        spent.append(usage.count(db, session, payer, asked.model, made, usage.used_by(made), counted, tariff, now))
+    return tuple(spent)
 
 
 def cancel_waiting(db: Db, n: int, end: TurnEnded, now: float) -> None:
@@ -329,7 +356,7 @@ def release(db: Db, claim: Claim) -> None:
     db.execute("UPDATE dispatch SET running = 0 WHERE turn = ?", (held.n,))
 
 
-def recover(db: Db, max_attempts: int, now: float) -> None:
+def recover(db: Db, max_attempts: int, now: float, tariff: Tariff) -> None:
     """After a crash: charge the lost attempts, put the turns back in the queue, end those that were lost too often."""
     lost = db.execute(
         "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.running = 1 ORDER BY d.position"
@@ -344,7 +371,8 @@ def recover(db: Db, max_attempts: int, now: float) -> None:
             TooManyAttempts.http_status,
         )
         held = hold(db, id_, attempt)
-        _end(db, held, (), TurnEnded("failed", error=error), now)
+        made = transcript.of_turn(db, held.place.session, held.n, (held.first_seq, held.place.last_seq), inputs=False)
+        _end(db, held, (), TurnEnded("failed", usage.used_by(made), error), now, tariff)
         _part(db, held.n, held.place.session)
         db.execute("UPDATE turn SET lost = ? WHERE id = ?", (times, id_))
     db.execute("UPDATE dispatch SET running = 0")

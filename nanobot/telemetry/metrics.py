@@ -3,6 +3,7 @@
 from itertools import chain
 
 from nanobot import __version__
+from nanobot.core.access import Spent
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import TurnEnded
@@ -44,6 +45,7 @@ class Metrics(Observer):
         self._turn_time = Histogram("nanobot_turn_seconds", "From a turn's admission to its end, by outcome.", _LATENCY_S, ("outcome",))
         self._steps = Counter("nanobot_steps_total", "Answers of a model.", ("model",))
         self._tokens = Counter("nanobot_tokens_total", "Tokens as providers counted them, by kind.", ("kind", "model"))
+        self._cost = Counter("nanobot_cost_dollars_total", "What turns cost at list prices, of models whose price is known.", ("model",))
         self._model_words = Histogram(
             "nanobot_model_first_token_seconds", "From asking a model to its first words.", _LATENCY_S, ("model",)
         )
@@ -134,6 +136,11 @@ class Metrics(Observer):
             self._tokens.add(usage.cached_tokens, "cached", model)
         if usage.reasoning_tokens:
             self._tokens.add(usage.reasoning_tokens, "reasoning", model)
+
+    def turn_paid(self, spent: Spent) -> None:
+        """A turn has ended, and this is what it cost."""
+        if spent.cost:
+            self._cost.add(spent.cost / 1_000_000, spent.model)
 
     def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
         if error is not None:

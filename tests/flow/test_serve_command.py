@@ -4,17 +4,22 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nanobot.cli.serve import bind, refuse_open_door
+from nanobot.cli.serve import bind, check_tls, refuse_open_door
 from nanobot.config import load
+from nanobot.core.access import ApiKey
 from nanobot.core.errors import ConfigError
+from nanobot.stores import keys
+from tests.certificate import certificate
 
 BOUND_S = 30.0
 
@@ -205,7 +210,7 @@ def test_an_open_door_without_a_key_is_refused_with_how_to_make_one(nanobot: Com
     told = nanobot.refused("--model", "echo", "--port", "0", "--host", "0.0.0.0")
     assert "0.0.0.0" in told
     assert "NANOBOT_API_KEY" in told
-    assert "token_urlsafe" in told
+    assert "`nanobot keys create NAME`" in told
     assert "listen on 127.0.0.1" in told
 
 
@@ -229,3 +234,70 @@ def test_a_start_loads_nothing_that_only_documents_or_traces_need() -> None:
     loaded = done.stdout.split()
     assert "nanobot.telemetry.metrics" in loaded
     assert not [name for name in loaded if name.startswith(("opentelemetry", "nanobot.api.openapi", "nanobot.telemetry.spans"))]
+
+
+# HTTPS and keys -----------------------------------------------------------------------------------------------------------
+
+
+def test_with_a_certificate_https_is_served(nanobot: Command, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "localhost")
+    process = nanobot.start("--model", "echo", "--port", "0", "--tls-cert", str(cert), "--tls-key", str(key))
+    with serving(process) as lines:
+        url = lines[1].split()[-1].replace("127.0.0.1", "localhost")
+        assert url.startswith("https://localhost:")
+        trusting = ssl.create_default_context(cafile=str(cert))
+        with urllib.request.urlopen(f"{url}/health", timeout=BOUND_S, context=trusting) as response:
+            assert response.read() == b'{"status":"ok"}'
+
+
+def test_a_certificate_that_cannot_be_served_is_told_with_its_file(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "localhost")
+    (tmp_path / "other").mkdir()
+    _, other = certificate(tmp_path / "other", "localhost")
+    text = tmp_path / "text.pem"
+    text.write_text("hello")
+    for options, needles in (
+        ({"tls_cert": str(cert), "tls_key": str(other)}, (str(cert), str(other), "belong together")),
+        ({"tls_cert": str(tmp_path / "gone"), "tls_key": str(key)}, ("gone", "--tls-cert")),
+        ({"tls_cert": str(cert), "tls_key": str(tmp_path / "gone")}, ("gone", "--tls-key")),
+        ({"tls_key": str(key)}, ("--tls-cert",)),
+        ({"tls_cert": str(text), "tls_key": str(key)}, ("text.pem", "PEM")),
+        ({"tls_cert": str(cert)}, (str(cert), "PEM")),
+    ):
+        with pytest.raises(ConfigError) as told:
+            check_tls(load(None, {}, {"server": options}))
+        assert all(needle in str(told.value) for needle in needles), (options, str(told.value))
+
+
+def test_a_stored_key_or_one_of_the_settings_opens_the_door_to_other_machines(tmp_path: Path) -> None:
+    open_to_all = load(None, {}, {"server": {"host": "0.0.0.0", "data": str(tmp_path / "data")}})
+    for revoked, expires in ((False, None), (True, None), (False, 1.0)):
+        with keys.writing(tmp_path / "data") as db:
+            db.execute("DELETE FROM api_key")
+            keys.insert(db, ApiKey(id="key_1", name="ann", digest=b"1", rights=("chat",), expires_at=expires))
+            if revoked:
+                keys.revoke(db, "ann", 1.0)
+        if revoked or expires:
+            with pytest.raises(ConfigError, match="nanobot keys create"):
+                refuse_open_door(open_to_all)
+        else:
+            refuse_open_door(open_to_all)
+
+
+def test_the_address_that_a_trusted_proxy_names_is_the_clients(nanobot: Command, tmp_path: Path) -> None:
+    def tries(url: str, address: str) -> list[int]:
+        found = []
+        for _ in range(2):
+            asked = urllib.request.Request(f"{url}/v1/models", headers={"authorization": "Bearer wrong", "x-forwarded-for": address})
+            with pytest.raises(urllib.error.HTTPError) as told:
+                urllib.request.urlopen(asked, timeout=BOUND_S)
+            found.append(told.value.code)
+            told.value.close()
+        return found
+
+    for trusted, second in (({"NANOBOT_SERVER_FORWARDED_ALLOW_IPS": "127.0.0.0/8"}, [401, 429]), ({}, [429, 429])):
+        process = nanobot.start("--model", "echo", "--port", "0", NANOBOT_API_KEY="k", NANOBOT_API_MAX_BAD_KEYS="1", **trusted)
+        with serving(process) as lines:
+            url = lines[1].split()[-1]
+            assert tries(url, "203.0.113.1") == [401, 429]
+            assert tries(url, "203.0.113.2") == second

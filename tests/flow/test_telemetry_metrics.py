@@ -112,3 +112,11 @@ async def test_metrics_need_a_key_unless_they_are_opened(open_house: OpenHouse) 
     assert (await closed.door.get("/metrics", {"authorization": "Bearer k"})).status == 200
     opened = await open_house(api={"key": "k", "metrics_open": True})
     assert (await opened.door.get("/metrics")).status == 200
+
+
+async def test_what_turns_cost_is_counted_by_model(open_house: OpenHouse) -> None:
+    message = Message("assistant", (Text("hello"),), "stop", Usage(100, 20))
+    house = await open_house(ScriptedModel(Say(("hello",), message=message), name="m:1"), prices={"m:1": {"input": 1, "output": 2}})
+    for _ in range(2):
+        await house.door.chat("wx:dm:alice", "hi")
+    await counted(house.door, 'nanobot_cost_dollars_total{model="m:1"} 0.00028')

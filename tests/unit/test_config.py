@@ -17,7 +17,7 @@ from nanobot.core.errors import ConfigError
 
 # Every setting, with three values that it may have ----------------------------------------------------------------------
 
-TABLES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Config) if field.name != "models"}
+TABLES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)}
 SETTINGS = [(table, field) for table, kind in TABLES.items() for field in msgspec.structs.fields(kind)]
 NAMES = [f"{table}.{field.name}" for table, field in SETTINGS]
 
@@ -285,3 +285,24 @@ def test_whatever_a_variable_holds_is_a_setting_or_one_line(text: str) -> None:
 def test_what_this_file_writes_is_toml(tmp_path: Path) -> None:
     file = write(tmp_path, server={"port": 1, "host": "a"}, api={"allowed_hosts": ("a", "b"), "stream": False})
     assert tomllib.loads(file.read_text()) == {"server": {"port": 1, "host": "a"}, "api": {"allowed_hosts": ["a", "b"], "stream": False}}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "allowed"),
+    [
+        ('[[keys]]\nname = "a"\nhash = "nb-the-key-itself"', "keys[0].hash", "sha256:"),
+        (f'[[keys]]\nname = "a"\nhash = "sha256:{64 * "0"}"\nscopes = ["chatt"]', "keys[0].scopes[0]", "sessions:read"),
+        ('[[quotas]]\npattern = "a"\nper = "each"', "quotas[0].per", "pattern, session"),
+        ('[[quotas]]\npattern = "a"\ntokens_per_day = 0', "quotas[0].tokens_per_day", ">= 1"),
+        ('[[quotas]]\npattern = "a"\ntokens = 5', "quotas[0]", "tokens"),
+        ('[prices."a:b"]\ninput = 1', "prices", "output"),
+        ("[keys]\nname = 1", "keys", "array"),
+    ],
+)
+def test_a_wrong_key_quota_or_price_is_told_with_its_place_and_never_shown(text: str, place: str, allowed: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as told:
+        load(file, {}, {})
+    assert place in str(told.value) and allowed in str(told.value)
+    assert "nb-the-key" not in str(told.value)

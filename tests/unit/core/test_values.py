@@ -170,7 +170,7 @@ def test_an_id_has_its_prefix_and_26_plain_characters() -> None:
 # Errors ------------------------------------------------------------------------------------------------------------------
 
 TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, NanobotError)]
-OPENAI_TYPES = {"invalid_request_error", "authentication_error", "rate_limit_error", "conflict_error", "server_error"}
+OPENAI_TYPES = {"invalid_request_error", "authentication_error", "rate_limit_error", "conflict_error", "server_error", "insufficient_quota"}
 
 
 @pytest.mark.parametrize("kind", TREE)

@@ -1,0 +1,282 @@
+"""How much each API key, and each conversation, may still use; asked before a turn is admitted."""
+
+import math
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from fnmatch import translate
+
+import msgspec
+from starlette.types import Scope
+
+from nanobot.api.buckets import Buckets
+from nanobot.api.caller import Caller, caller_of
+from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, Spent, literal
+from nanobot.core.clock import Clock
+from nanobot.core.errors import NanobotError, QuotaExceeded, RateLimited
+from nanobot.core.message import Message
+from nanobot.core.store import Admission, Store
+from nanobot.core.turn import Identity, Turn
+
+MOST_ACCOUNTS = 50_000
+"""How many keys and conversations are remembered; those used longest ago are forgotten."""
+
+Headers = tuple[tuple[bytes, bytes], ...]
+_MICRO = 1_000_000
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Something that is counted, what it may use, and what it is called in an error."""
+
+    name: str
+    quota: Quota
+    words: str
+
+
+class _Day:
+    """What was used up today."""
+
+    __slots__ = ("micro_dollars", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.micro_dollars = 0
+
+
+class _Rule:
+    def __init__(self, number: int, rule: PatternQuota) -> None:
+        self.rule = rule
+        self._number = number
+        self._expression = re.compile(translate(literal(rule.pattern)))
+
+    def account(self, session_key: str) -> Account | None:
+        if self._expression.match(session_key) is None:
+            return None
+        rule = self.rule
+        if rule.per == "session":
+            return Account(f"session:{self._number}:{session_key}", rule.quota, "this conversation")
+        return Account(f"pattern:{self._number}", rule.quota, "conversations of this kind")
+
+
+class Quotas:
+    """The account book. What lasts is in the store; it is read at the start and kept up with each turn that ends."""
+
+    def __init__(self, rules: Sequence[PatternQuota], clock: Clock) -> None:
+        self._rules = tuple(_Rule(number, rule) for number, rule in enumerate(rules))
+        self._clock = clock
+        self._requests = Buckets(MOST_ACCOUNTS)
+        self._running: dict[str, dict[str, bool]] = {}
+        self._day = self._today()
+        self._spent: OrderedDict[str, _Day] = OrderedDict()
+        self._ledger: Ledger | None = None
+
+    async def load(self, ledger: Ledger) -> None:
+        """Read what was used up today, and what still runs.
+
+        Raises:
+            StoreError
+        """
+        self._ledger = ledger
+        day = _name_of(self._day)
+        for used in await ledger.spending(day, by_session=bool(self._rules)):
+            self._add(used.key_id, used.session_key, used.tokens, used.cost)
+        for turn in await ledger.live_turns():
+            for name in self._names(turn.key_id, turn.session_key):
+                self._running.setdefault(name, {})[turn.id] = True
+
+    def count(self, spent: Spent) -> None:
+        """Put a turn that has ended on its accounts."""
+        self._add(spent.key_id, spent.session_key, spent.tokens, spent.cost or 0)
+
+    def accounts(self, caller: Caller, session_key: str) -> tuple[Account, ...]:
+        """Return what a turn is counted on and what has a limit: none for most servers."""
+        found = [account for rule in self._rules if (account := rule.account(session_key)) is not None]
+        if caller.key_id is not None and caller.quota.limits_anything:
+            found.append(Account(_key_name(caller.key_id), caller.quota, "this API key"))
+        return tuple(found)
+
+    def refusal(self, accounts: Sequence[Account]) -> NanobotError | None:
+        """Return why there may be no turn now; None: there may."""
+        now = self._clock.now()
+        for account in accounts:
+            quota, words = account.quota, account.words
+            if quota.tokens_per_day is not None and (used := self._used(account).tokens) >= quota.tokens_per_day:
+                return self._over(f"{words} may use {quota.tokens_per_day} tokens a day, and has used {used}")
+            if quota.money_per_day is not None and (cost := self._used(account).micro_dollars) >= quota.money_per_day * _MICRO:
+                return self._over(f"{words} may spend {quota.money_per_day:g} $ a day, and has spent {cost / _MICRO:.4f} $")
+            if quota.running_turns is not None and self._run_now(account.name) >= quota.running_turns:
+                return RateLimited(
+                    f"{words} may have {quota.running_turns} turns running or waiting at a time: try again when one has ended",
+                    retry_after_s=1,
+                )
+            if quota.requests_per_minute is not None:
+                wait_s = self._requests.wait_s(account.name, quota.requests_per_minute, now)
+                if wait_s > 0:
+                    return RateLimited(
+                        f"{words} may send {quota.requests_per_minute} requests a minute: try again in {math.ceil(wait_s)} s",
+                        retry_after_s=wait_s,
+                    )
+        return None
+
+    def _over(self, what: str) -> QuotaExceeded:
+        wait_s = self._until_tomorrow()
+        return QuotaExceeded(f"{what}: the next day begins at 00:00 UTC, in {_duration(wait_s)}", retry_after_s=wait_s)
+
+    def take(self, accounts: Sequence[Account], turn_id: str) -> None:
+        """Count a request, and a turn that is about to run."""
+        now = self._clock.now()
+        for account in accounts:
+            if account.quota.requests_per_minute is not None:
+                self._requests.take(account.name, account.quota.requests_per_minute, now)
+            if account.quota.running_turns is not None:
+                self._running.setdefault(account.name, {})[turn_id] = False
+        if len(self._running) > MOST_ACCOUNTS:
+            for name in list(self._running):
+                self._run_now(name)
+
+    def settle(self, accounts: Sequence[Account], turn_id: str) -> None:
+        """The turn was admitted: from now on it counts until it ends."""
+        for account in accounts:
+            if turn_id in (running := self._running.get(account.name, {})):
+                running[turn_id] = True
+
+    def give_back(self, accounts: Sequence[Account], turn_id: str) -> None:
+        """Undo a `take`: there was no new turn."""
+        now = self._clock.now()
+        for account in accounts:
+            if account.quota.requests_per_minute is not None:
+                self._requests.give_back(account.name, account.quota.requests_per_minute, now)
+            self._running.get(account.name, {}).pop(turn_id, None)
+
+    def headers(self, accounts: Sequence[Account]) -> Headers:
+        """Return what is left, as OpenAI says it: of several limits the one that is nearest."""
+        now = self._clock.now()
+        requests: list[tuple[int, int, float]] = []
+        tokens: list[tuple[int, int, float]] = []
+        for account in accounts:
+            if (most := account.quota.requests_per_minute) is not None:
+                level = self._requests.level(account.name, most, now)
+                requests.append((int(level), most, (most - level) * 60 / most))
+            if (most := account.quota.tokens_per_day) is not None:
+                tokens.append((max(0, most - self._used(account).tokens), most, self._until_tomorrow()))
+        return (*_ratelimit(b"requests", requests), *_ratelimit(b"tokens", tokens))
+
+    # Counting -------------------------------------------------------------------------------------------------------------
+
+    def _add(self, key_id: str | None, session_key: str | None, tokens: int, micro_dollars: int) -> None:
+        self._turn_page()
+        for name in self._names(key_id, session_key):
+            day = self._spent.get(name)
+            if day is None:
+                day = self._spent[name] = _Day()
+            day.tokens += tokens
+            day.micro_dollars += micro_dollars
+            self._spent.move_to_end(name)
+            if len(self._spent) > MOST_ACCOUNTS:
+                self._spent.popitem(last=False)
+
+    def _names(self, key_id: str | None, session_key: str | None) -> list[str]:
+        names = [_key_name(key_id)] if key_id is not None else []
+        if session_key is not None:
+            names += [account.name for rule in self._rules if (account := rule.account(session_key)) is not None]
+        return names
+
+    def _used(self, account: Account) -> _Day:
+        self._turn_page()
+        return self._spent.get(account.name) or _Day()
+
+    def _run_now(self, name: str) -> int:
+        running = self._running.get(name)
+        if running is None or self._ledger is None:
+            return 0
+        for turn_id in [turn_id for turn_id, is_settled in running.items() if is_settled and not self._ledger.is_live(turn_id)]:
+            del running[turn_id]
+        if not running:
+            del self._running[name]
+        return len(running)
+
+    def _turn_page(self) -> None:
+        today = self._today()
+        if today != self._day:
+            self._day = today
+            self._spent.clear()
+
+    def _today(self) -> int:
+        return int(self._clock.now() // DAY_S)
+
+    def _until_tomorrow(self) -> float:
+        now = self._clock.now()
+        return DAY_S - now % DAY_S
+
+
+async def admit(scope: Scope, store: Store, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()) -> Admission:
+    """Admit a turn as `store.admit`, on the account of who sent the request; every door that takes turns goes through here.
+
+    A request that was sent before is told its turn whatever the quotas say: that turn was granted already, and costs nothing now.
+
+    Raises:
+        RateLimited, QuotaExceeded: a quota is used up.
+        NanobotError: what `store.admit` raises.
+    """
+    caller = caller_of(scope)
+    scope["session_key"] = turn.session_key
+    if caller.key_id is not None:
+        turn = msgspec.structs.replace(turn, key_id=caller.key_id)
+    quotas: Quotas = scope["quotas"]
+    accounts = quotas.accounts(caller, turn.session_key)
+    if not accounts:
+        return await store.admit(turn, identity, earlier)
+    refusal = quotas.refusal(accounts)
+    try:
+        if refusal is not None:
+            if identity.dedupe_key is None and not identity.is_retry:
+                raise refusal
+            return await store.admit(turn, identity, earlier, refusal)
+        return await _admit_new(quotas, accounts, store, turn, identity, earlier)
+    finally:
+        scope["answer_headers"] = (*scope.get("answer_headers", ()), *quotas.headers(accounts))
+
+
+async def _admit_new(
+    quotas: Quotas, accounts: Sequence[Account], store: Store, turn: Turn, identity: Identity, earlier: tuple[Message, ...]
+) -> Admission:
+    quotas.take(accounts, turn.id)
+    try:
+        admission = await store.admit(turn, identity, earlier)
+    except NanobotError:
+        quotas.give_back(accounts, turn.id)
+        raise
+    finally:
+        quotas.settle(accounts, turn.id)  # also where the client went away meanwhile: the turn may be admitted all the same
+    if admission.joined:
+        quotas.give_back(accounts, turn.id)
+    return admission
+
+
+def _key_name(key_id: str) -> str:
+    return f"key:{key_id}"
+
+
+def _name_of(day: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(day * DAY_S))
+
+
+def _ratelimit(what: bytes, found: list[tuple[int, int, float]]) -> Headers:
+    if not found:
+        return ()
+    remaining, most, reset_s = min(found)
+    return (
+        (b"x-ratelimit-limit-" + what, str(most).encode()),
+        (b"x-ratelimit-remaining-" + what, str(remaining).encode()),
+        (b"x-ratelimit-reset-" + what, _duration(reset_s).encode()),
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return it as OpenAI writes durations: `120ms`, `1s`, `6m0s`, `3h2m1s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    whole = math.ceil(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"

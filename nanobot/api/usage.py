@@ -1,0 +1,183 @@
+"""GET /v1/usage and /v1/sessions/{key}/usage: tokens and money, by day, key and model."""
+
+import datetime
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api.caller import Caller, caller_of, hold_to_patterns
+from nanobot.api.guard import answer
+from nanobot.api.operations import Operation, Parameter
+from nanobot.api.wire.lists import encode
+from nanobot.core.access import Grouping, Ledger, UsageRow
+from nanobot.core.clock import Clock
+from nanobot.core.errors import InvalidRequest, SessionNotFound
+from nanobot.core.message import Usage as TokenUsage
+from nanobot.core.session import parse_key
+
+_DAYS = 30
+_MOST_DAYS = 3_660
+_MICRO = 1_000_000
+_GROUPS: tuple[Grouping, ...] = ("day", "key", "model")
+
+
+class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What was used. `cost_usd` null: no price is known for any of it; `unpriced_turns` are not in it."""
+
+    turns: int
+    steps: int
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    cost_usd: float | None
+    unpriced_turns: int
+
+
+class UsageBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """What was used on a day, with a key, of a model: of these the ones that were asked for, null for the others."""
+
+    object: str = "usage"
+    day: str | None
+    key_id: str | None
+    model: str | None
+    totals: UsageTotals
+
+
+class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage from `start` to `end`, both days included (UTC)."""
+
+    object: str = "list"
+    start: str
+    end: str
+    data: tuple[UsageBucket, ...]
+    totals: UsageTotals
+    has_more: bool = False
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    start: str
+    end: str
+    group: tuple[Grouping, ...]
+
+
+def report(asked: _Asked, rows: Sequence[UsageRow]) -> UsageReport:
+    """Return the rows as the API shows them."""
+    data = tuple(UsageBucket(day=row.day, key_id=row.key_id, model=row.model, totals=_totals((row,))) for row in rows)
+    return UsageReport(start=asked.start, end=asked.end, data=data, totals=_totals(rows))
+
+
+def _totals(rows: Sequence[UsageRow]) -> UsageTotals:
+    turns, unpriced = sum(row.turns for row in rows), sum(row.unpriced for row in rows)
+    used = sum((row.usage for row in rows), TokenUsage())
+    return UsageTotals(
+        turns=turns,
+        steps=sum(row.steps for row in rows),
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        total_tokens=used.prompt_tokens + used.completion_tokens,
+        cached_tokens=used.cached_tokens,
+        reasoning_tokens=used.reasoning_tokens,
+        cost_usd=sum(row.cost for row in rows) / _MICRO if not rows or unpriced < turns else None,
+        unpriced_turns=unpriced,
+    )
+
+
+class Usage:
+    """GET /v1/usage"""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = _asked(scope["query_string"], self._clock.now(), _GROUPS)
+        caller = caller_of(scope)
+        rows = await self._ledger.usage(
+            first_day=asked.start, last_day=asked.end, group=asked.group, key_id=caller.key_id, only_key=not _sees_all(caller)
+        )
+        await answer(send, 200, encode(report(asked, rows)))
+
+
+class SessionUsage:
+    """GET /v1/sessions/{key}/usage"""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = parse_key(scope["path_params"]["key"])
+        asked = _asked(scope["query_string"], self._clock.now(), ("day", "model"))
+        hold_to_patterns(caller_of(scope), key)
+        rows = await self._ledger.session_usage(key, first_day=asked.start, last_day=asked.end, group=asked.group)
+        await answer(send, 200, encode(report(asked, rows)))
+
+
+def _sees_all(caller: Caller) -> bool:
+    """Totals by key name no conversation, but they are other people's: only an administrator of everything sees them."""
+    return "admin" in caller.rights and not caller.patterns
+
+
+def _asked(query: bytes, now: float, groups: tuple[Grouping, ...]) -> _Asked:
+    given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)) if query else {}
+    today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+    end = _day(given["end"], "end") if "end" in given else today
+    start = _day(given["start"], "start") if "start" in given else end - datetime.timedelta(days=min(_DAYS - 1, end.toordinal() - 1))
+    if start > end:
+        raise InvalidRequest(f"start is {start} and end is {end}: start must not come after end", param="start")
+    if (end - start).days >= _MOST_DAYS:
+        raise InvalidRequest(f"from {start} to {end}: at most {_MOST_DAYS} days can be asked for at once", param="start")
+    names = [name.strip() for name in given.get("group", "day").split(",") if name.strip()]
+    found = tuple(known for known in groups if known in names)
+    if unknown := [name for name in names if name not in groups]:
+        raise InvalidRequest(f"group is {unknown[0]!r}: it must be one or more of {', '.join(groups)}, with commas between", param="group")
+    return _Asked(start.isoformat(), end.isoformat(), found)
+
+
+def _day(text: str, name: str) -> datetime.date:
+    try:
+        if len(text) != len("2026-01-31"):
+            raise ValueError
+        return datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidRequest(f"{name} is {text[:40]!r}: it must be a day, as 2026-01-31", param=name) from error
+
+
+def _parameters(groups: tuple[Grouping, ...]) -> tuple[Parameter, ...]:
+    return (
+        Parameter("start", "query", "the first day (UTC); 30 days up to `end` where it is not given", {"type": "string", "format": "date"}),
+        Parameter("end", "query", "the last day (UTC); today where it is not given", {"type": "string", "format": "date"}),
+        Parameter("group", "query", f"one row for each of these, with commas between: {', '.join(groups)}", {"type": "string"}),
+    )
+
+
+def operations(ledger: Ledger, clock: Clock) -> tuple[Operation, ...]:
+    """Return what is offered here."""
+    return (
+        Operation(
+            method="GET",
+            path="/v1/usage",
+            run=Usage(ledger, clock),
+            summary="Tokens and money, by day, key and model",
+            tag="Usage",
+            right="chat",
+            parameters=_parameters(_GROUPS),
+            answers={200: UsageReport},
+            errors=(InvalidRequest,),
+        ),
+        Operation(
+            method="GET",
+            path="/v1/sessions/{key}/usage",
+            run=SessionUsage(ledger, clock),
+            summary="Tokens and money of one session",
+            tag="Usage",
+            right="sessions:read",
+            parameters=_parameters(("day", "model")),
+            answers={200: UsageReport},
+            errors=(InvalidRequest, SessionNotFound),
+        ),
+    )

@@ -1,0 +1,223 @@
+"""`nanobot keys create|list|revoke`: also while a server runs on the data directory; it knows of the change within a second."""
+
+import datetime
+import re
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+
+from nanobot.cli.audit import write_down
+from nanobot.cli.options import CONFIG, DATA, settings
+from nanobot.cli.terminal import neutral
+from nanobot.core.access import RIGHTS, ApiKey, Quota, Right, check_key, digest_of, new_token
+from nanobot.core.clock import SystemClock
+from nanobot.core.errors import ConfigError
+from nanobot.core.ids import SystemRandomness, new_id
+from nanobot.stores import keys as stored
+
+_USUAL = ("chat", "sessions:read", "sessions:write", "files")
+_UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+
+
+@click.group("keys")
+def command() -> None:
+    """Make, list and revoke API keys, also while a server runs."""
+
+
+@command.command("create")
+@click.argument("name")
+@click.option(
+    "--sessions", "patterns", metavar="PATTERN", multiple=True, help="Session keys it may see, e.g. 'wx:dm:*'; may be given again [all]."
+)
+@click.option(
+    "--scope",
+    "scopes",
+    metavar="SCOPE",
+    multiple=True,
+    type=click.Choice(RIGHTS),
+    help="What it may do; may be given again [all but admin].",
+)
+@click.option("--session-key", metavar="KEY", help="The conversation of requests that name none.")
+@click.option("--expires", metavar="WHEN", help="A day or time (2026-12-31, 2026-12-31T18:00Z), or a span (12h, 30d, 1y) [never].")
+@click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="Most requests a minute [no limit].")
+@click.option("--running-turns", type=click.IntRange(min=1), metavar="N", help="Most turns that run or wait at a time [no limit].")
+@click.option("--tokens-per-day", type=click.IntRange(min=1), metavar="N", help="Most tokens a day (UTC) [no limit].")
+@click.option("--money-per-day", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Most US dollars a day (UTC) [no limit].")
+@click.option("--for-config", is_flag=True, help="Keep nothing: print a [[keys]] table for the config file.")
+@CONFIG
+@DATA
+def create(
+    name: str,
+    patterns: tuple[str, ...],
+    scopes: tuple[str, ...],
+    session_key: str | None,
+    expires: str | None,
+    requests_per_minute: int | None,
+    running_turns: int | None,
+    tokens_per_day: int | None,
+    money_per_day: float | None,
+    for_config: bool,
+    config_file: Path | None,
+    data: str | None,
+) -> None:
+    """Make an API key called NAME, and show it: this once, as only its hash is kept."""
+    config = settings(config_file, server={"data": data})
+    randomness, now = SystemRandomness(), SystemClock().now()
+    token = new_token(randomness)
+    rights: tuple[Right, ...] = tuple(right for right in get_args(Right) if right in (scopes or _USUAL))
+    key = check_key(
+        ApiKey(
+            id=new_id("key", now, randomness),
+            name=name,
+            digest=digest_of(token.encode()),
+            rights=rights,
+            patterns=patterns,
+            session_key=session_key,
+            quota=Quota(requests_per_minute, running_turns, tokens_per_day, money_per_day),
+            created_at=now,
+            expires_at=None if expires is None else when(expires, now),
+        ),
+        "nanobot keys create",
+    )
+    if for_config:
+        click.echo(as_table(key))
+    else:
+        with stored.writing(config.data) as db:
+            stored.insert(db, key)
+        write_down(config, "nanobot keys create", target=key.id)
+        click.echo(f"{neutral(key.name)} ({key.id}): {_what(key)}", err=True)
+    click.echo("This is the key. It is shown this once:", err=True)
+    click.echo(token)
+
+
+@command.command("list")
+@click.option("--all", "all_", is_flag=True, help="Also those that were revoked or have expired.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@CONFIG
+@DATA
+def list_(all_: bool, as_json: bool, config_file: Path | None, data: str | None) -> None:
+    """List the API keys: what each may do, never the key itself."""
+    config = settings(config_file, server={"data": data})
+    now = SystemClock().now()
+    found = [key for key in stored.stored_keys(config.data) if all_ or _state(key, now) == "valid"]
+    if as_json:
+        click.echo(msgspec.json.encode([_shown(key, now) for key in found]))
+        return
+    if not found:
+        click.echo("there is no API key yet: `nanobot keys create NAME` makes one")
+        return
+    width = max(len(neutral(key.name)) for key in found)
+    for key in found:
+        click.echo(f"{neutral(key.name):{width}}  {key.id}  {_state(key, now):7}  {_what(key)}")
+
+
+@command.command("revoke")
+@click.argument("name")
+@click.option("--forget", is_flag=True, help="Also take it off the list. Without any key a server on this machine asks for none.")
+@CONFIG
+@DATA
+def revoke(name: str, forget: bool, config_file: Path | None, data: str | None) -> None:
+    """Make the API key NAME (or its id) invalid, for ever."""
+    config = settings(config_file, server={"data": data})
+    with stored.writing(config.data) as db:
+        key = stored.revoke(db, name, SystemClock().now(), forget=forget)
+    write_down(config, "nanobot keys revoke", target=key.id)
+    click.echo(f"{neutral(key.name)} ({key.id}) is revoked: a server that runs refuses it within a second")
+
+
+# Times and words ----------------------------------------------------------------------------------------------------------
+
+
+def when(text: str, now: float) -> float:
+    """Return the moment that `text` names: a day (its end, UTC), a time, or a span from `now` on.
+
+    Raises:
+        ConfigError: it names none, or one that is past.
+    """
+    if span := re.fullmatch(r"(\d{1,6})([mhdwy])", text):
+        return now + int(span[1]) * _UNITS[span[2]]
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            day = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
+            found = (day + datetime.timedelta(days=1)).timestamp()
+        else:
+            moment = datetime.datetime.fromisoformat(text)
+            found = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"--expires {text!r} is no time: name a day (2026-12-31), a time (2026-12-31T18:00Z), or a span (30d, 12h)"
+        ) from error
+    if found <= now:
+        raise ConfigError(f"--expires {text!r} is past: name a time to come")
+    return found
+
+
+def as_table(key: ApiKey) -> str:
+    """Return the key as a table of the config file."""
+    lines = ["[[keys]]", f"name = {_toml(key.name)}", f'hash = "sha256:{key.digest.hex()}"', f"scopes = {_toml(key.rights)}"]
+    if key.patterns:
+        lines.append(f"sessions = {_toml(key.patterns)}")
+    if key.session_key is not None:
+        lines.append(f"session_key = {_toml(key.session_key)}")
+    if key.expires_at is not None:
+        lines.append(f"expires = {_time(key.expires_at)}")
+    quota: dict[str, object] = msgspec.to_builtins(key.quota)
+    lines.extend(f"{name} = {value}" for name, value in quota.items())
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    """Return text, or a list of texts, in TOML; its strings are those of JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def _time(moment: float) -> str:
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _state(key: ApiKey, now: float) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= now else "valid"
+
+
+def _what(key: ApiKey) -> str:
+    """Return in words what the key may do."""
+    quota: dict[str, object] = msgspec.to_builtins(key.quota)
+    pieces = [", ".join(key.rights), f"sessions {neutral(', '.join(key.patterns)) or 'all'}"]
+    if key.session_key is not None:
+        pieces.append(f"by default {neutral(key.session_key)}")
+    if key.expires_at is not None:
+        pieces.append(f"until {_time(key.expires_at)}")
+    pieces.extend(f"{value} {name.replace('_', ' ')}" for name, value in quota.items())
+    return "; ".join(pieces)
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    state: str
+    scopes: tuple[Right, ...]
+    sessions: tuple[str, ...]
+    session_key: str | None
+    quota: Quota
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+
+
+def _shown(key: ApiKey, now: float) -> _Shown:
+    return _Shown(
+        key.id,
+        key.name,
+        _state(key, now),
+        key.rights,
+        key.patterns,
+        key.session_key,
+        key.quota,
+        key.created_at,
+        key.expires_at,
+        key.revoked_at,
+    )

@@ -1,0 +1,24 @@
+"""API keys for tests: put into a data directory as `nanobot keys create` does, beside the server that runs on it."""
+
+from typing import Any
+
+from nanobot.core.access import RIGHTS, ApiKey, Quota, digest_of
+from nanobot.stores import keys
+from tests.house import House
+
+OWNER = "sk-owner-0123456789-0123456789-0123456789"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+async def give_key(house: House, name: str, *patterns: str, **fields: Any) -> dict[str, str]:
+    """Make a key that may do everything with the sessions of `patterns`; return the header that carries it."""
+    token = f"nb-test-{name}"
+    quota = Quota(**{field: fields.pop(field) for field in Quota.__struct_fields__ if field in fields})
+    given = {"id": f"key_{name}", "rights": RIGHTS, "created_at": house.app.clock.now(), **fields}
+    with keys.writing(house.data) as db:
+        keys.insert(db, ApiKey(name=name, digest=digest_of(token.encode()), patterns=patterns, quota=quota, **given))
+    await house.app.keys.refresh(house.app.store)
+    return bearer(token)

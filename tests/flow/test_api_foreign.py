@@ -1,0 +1,213 @@
+"""What is not the caller's does not exist: every operation of the door, asked with a key whose patterns match nothing of the target.
+
+The same requests go to two houses: one where the target's session, turn, file … exist, one where they do not. All answers must be the same.
+A new operation is tested by itself; where it has a parameter or a body that is not in the tables below, the test fails until it is.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+import pytest
+
+from nanobot.api.operations import Operation, Path
+from nanobot.api.wire.chat_form import ChatForm
+from nanobot.api.wire.chat_request import ChatBody
+from nanobot.api.wire.files import UploadForm
+from nanobot.testing import FakeClock, ScriptedModel
+from tests.access import OWNER, bearer, give_key
+from tests.asgi import Exchange
+from tests.forms import form
+from tests.house import House, OpenHouse
+
+OWN = "other:mine"
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What the target's things are called."""
+
+    session: str
+    turn: str
+    file: str
+
+
+# How requests are filled --------------------------------------------------------------------------------------------------
+
+NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
+    "key": lambda names: (names.session,),
+    "turn_id": lambda names: (names.turn,),
+    "file_id": lambda names: (names.file,),
+    "x-session-key": lambda names: (names.session, OWN),
+    "after": lambda names: (names.session, names.turn, names.file, "1"),
+    "last-event-id": lambda names: (f"{names.turn}:1",),
+}
+"""Parameters that name something of a session, and what they are filled with, in turn."""
+
+PLAIN: Mapping[str, str | None] = {
+    "model_id": "nanobot",
+    "x-when-busy": None,
+    "x-events": None,
+    "idempotency-key": None,
+    "limit": None,
+    "order": None,
+    "purpose": None,
+    "start": None,
+    "end": None,
+    "group": "day,model",
+}
+"""Parameters that do not, and what they are filled with (None: left out)."""
+
+BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
+    ChatBody: lambda names: (_chat("hello"), _chat([{"type": "file", "file": {"file_id": names.file}}])),
+}
+"""Bodies by their type: each that points at something of a session."""
+
+FORMS: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
+    ChatForm: lambda names: (form(("message", "hello")),),
+    UploadForm: lambda names: (form(("purpose", "user_data"), ("file", ("a.txt", b"text"))),),
+}
+
+SERVER_WIDE = frozenset({"/metrics"})
+"""Paths that tell of the server as a whole: numbers without names, which differ where others have asked something."""
+
+
+def _chat(content: object) -> bytes:
+    return json.dumps({"model": "nanobot", "messages": [{"role": "user", "content": content}]}).encode()
+
+
+class Sent(msgspec.Struct, frozen=True):
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def in_path(operation: Operation) -> list[str]:
+    return re.findall(r"{(\w+)(?::\w+)?}", operation.path)
+
+
+def requests(operation: Operation, names: Names) -> list[Sent]:
+    """Return requests for the operation that name the target's things, in all combinations with the caller's own."""
+    wheres = {parameter.name: parameter.where for parameter in operation.parameters}
+    choices: list[list[tuple[str, str | None]]] = []
+    for name in (*in_path(operation), *wheres):
+        if name in NAMES:
+            absent = [] if name in in_path(operation) else [(name, None)]
+            choices.append([*absent, *((name, value) for value in NAMES[name](names))])
+        elif name in PLAIN:
+            choices.append([(name, PLAIN[name])])
+        else:
+            pytest.fail(f"{operation.method} {operation.path} has the parameter {name!r}: say in NAMES or PLAIN how to fill it")
+    bodies: list[tuple[dict[str, str], bytes]] = [({}, b"")]
+    if operation.body is not None or operation.form is not None:
+        bodies = [
+            *_bodies(operation.body, BODIES, "application/json", names),
+            *_bodies(operation.form, FORMS, "multipart/form-data; boundary=xyz", names),
+        ]
+    return [_sent(operation, dict(chosen), wheres, *body) for chosen in itertools.product(*choices) for body in bodies]
+
+
+def _bodies(
+    kind: type | None, table: Mapping[type, Callable[[Names], tuple[bytes, ...]]], content_type: str, names: Names
+) -> list[tuple[dict[str, str], bytes]]:
+    if kind is None:
+        return []
+    if kind not in table:
+        pytest.fail(f"no request is known with a body of {kind.__name__}: say in BODIES or FORMS how to fill one")
+    return [({"content-type": content_type}, body) for body in table[kind](names)]
+
+
+def _sent(operation: Operation, chosen: dict[str, str | None], wheres: Mapping[str, str], headers: dict[str, str], body: bytes) -> Sent:
+    path = re.sub(r"{(\w+)(?::\w+)?}", lambda found: str(chosen[found[1]]).replace(":", "%3A"), operation.path)
+    given = {name: value for name, value in chosen.items() if value is not None and name in wheres}
+    query = "&".join(f"{name}={value.replace(':', '%3A')}" for name, value in given.items() if wheres[name] == "query")
+    sent = {name: value for name, value in given.items() if wheres[name] == "header"}
+    return Sent(operation.method, f"{path}?{query}" if query else path, {**headers, **sent}, body)
+
+
+# Asking -------------------------------------------------------------------------------------------------------------------
+
+
+def offered(house: House) -> list[Operation]:
+    """Return every operation of the door, those that delete last."""
+    paths = [route.app for route in house.app.door.routes]  # type: ignore[attr-defined]
+    found = [operation for path in paths if isinstance(path, Path) for operation in path.operations.values()]
+    assert len(paths) == len({operation.path for operation in found})
+    return sorted(found, key=lambda operation: operation.method == "DELETE")
+
+
+async def plant(house: House, session: str) -> Names:
+    """Let the owner make a session with a turn and a file in it."""
+    owner = bearer(OWNER) | {"x-session-key": session}
+    said = await house.door.chat(session, "a secret", bearer(OWNER))
+    assert said.status == 200
+    body = form(("purpose", "user_data"), ("file", ("secret.txt", b"a secret")))
+    kept = await house.door.call("POST", "/v1/files", body=body, headers=owner | {"content-type": "multipart/form-data; boundary=xyz"})
+    assert kept.status == 200, kept.text
+    return Names(session, said.turn_id, kept.json["id"])
+
+
+async def ask(house: House, sent: Sent, key: Mapping[str, str]) -> Exchange:
+    """Return the answer, of a stream without end its head."""
+    exchange = house.door.start(sent.method, sent.path, body=sent.body, headers=sent.headers | dict(key))
+    if exchange.task is not None and sent.path.partition("?")[0].endswith("/events"):
+        await exchange.begun()
+        exchange.disconnect()
+    return await exchange.done()
+
+
+_ID = re.compile(r"\b(turn|req|file|resp|msg|conv|call|chatcmpl)[-_][0-9a-z]{26}")
+
+
+def shown(answer: Exchange, names: Names) -> str:
+    """Return status and body, with what may differ from one house to the other (ids that were made just now) taken out."""
+    text = f"{answer.status} {answer.raw.decode()}"
+    for name in (names.turn, names.file, names.session):
+        text = text.replace(name, "NAME")
+    return _ID.sub("ID", text)
+
+
+async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_operation(open_house: OpenHouse) -> None:
+    full = await open_house(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
+    empty = await open_house(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
+    names = await plant(full, "wx:dm:ann")
+    foreign = [await give_key(house, "foreign", "other:*") for house in (full, empty)]
+    asked = 0
+    for operation in offered(full):
+        for sent in requests(operation, names) if operation.path not in SERVER_WIDE else ():
+            there, nowhere = await ask(full, sent, foreign[0]), await ask(empty, sent, foreign[1])
+            assert shown(there, names) == shown(nowhere, names), f"{sent} tells a stranger that something is there"
+            assert "secret" not in there.text, sent
+            asked += 1
+    assert asked > 50
+    assert [row.message.text for row in await full.app.store.messages("wx:dm:ann", limit=9)] == ["a secret", "ok"]
+    kept = await full.door.get(f"/v1/files/{names.file}", bearer(OWNER) | {"x-session-key": "wx:dm:ann"})
+    assert kept.status == 200, "a stranger deleted it"
+
+
+async def test_the_same_requests_reach_something_when_the_owner_sends_them(open_house: OpenHouse) -> None:
+    """Else the test above would prove nothing."""
+    house = await open_house(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
+    for number, operation in enumerate(offered(house)):
+        names = await plant(house, f"wx:dm:ann{number}")
+        if any(name in NAMES for name in in_path(operation)):
+            answers = [await ask(house, sent, bearer(OWNER)) for sent in requests(operation, names)]
+            assert any(answer.status < 400 for answer in answers), f"no request reaches anything of {operation.method} {operation.path}"
+
+
+def test_a_parameter_or_a_body_that_nobody_knows_how_to_fill_fails() -> None:
+    async def run(*_: object) -> None: ...
+
+    class New(msgspec.Struct):
+        secret_id: str
+
+    names = Names("a", "t", "f")
+    for operation in (
+        Operation(method="GET", path="/v1/new/{new_id}", run=run, summary="", tag="", right="chat"),
+        Operation(method="POST", path="/v1/new", run=run, summary="", tag="", right="chat", body=New),
+        Operation(method="POST", path="/v1/new", run=run, summary="", tag="", right="chat", form=New),
+    ):
+        with pytest.raises(pytest.fail.Exception):
+            requests(operation, names)
