@@ -60,6 +60,10 @@ class _Document:
         types = [ErrorBody, *(kind for operation in operations for kind in _types(operation))]
         unique = list({repr(kind): kind for kind in types}.values())
         found, components = msgspec.json.schema_components(unique, schema_hook=_anything, ref_template=_REFERENCE)
+        sent = {repr(kind) for operation in operations for kind in (operation.body, operation.form)}
+        asked = {name for kind, schema in zip(unique, found, strict=True) if repr(kind) in sent for name in _referred(schema)}
+        for name in set(components) - _closed(asked, components) - _sparing():
+            _require_all(components[name])
         renamed = _shorter(components)
         self._components = {renamed[name]: _tidied(schema, renamed) for name, schema in sorted(components.items())}
         for operation in operations:
@@ -223,6 +227,45 @@ def _anything(kind: type) -> Schema:
     if kind is object:
         return {"description": "any JSON value"}
     raise NotImplementedError(f"{kind} has no JSON schema")
+
+
+def _closed(names: set[str], components: Mapping[str, object]) -> set[str]:
+    """Return the components and all that they refer to."""
+    fresh = set(names)
+    while fresh:
+        fresh = {name for known in fresh for name in _referred(components[known])} - names
+        names = names | fresh
+    return names
+
+
+def _referred(node: object) -> set[str]:
+    """Return the names of the components that a schema refers to itself."""
+    found: set[str] = set()
+
+    def look(inner: Schema) -> Schema:
+        if isinstance(reference := inner.get("$ref"), str):
+            found.add(reference.rpartition("/")[2])
+        return inner
+
+    _walk(node, look)
+    return found
+
+
+def _sparing() -> set[str]:
+    """Return the names of the types that leave out fields which have their default."""
+    kinds = [msgspec.Struct]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.__name__ for kind in kinds if kind is not msgspec.Struct and kind.__struct_config__.omit_defaults}
+
+
+def _require_all(schema: Schema) -> None:
+    """An answer has each field that is not left out on purpose (UNSET), also one that has its default."""
+    properties = schema.get("properties")
+    required = schema.get("required")
+    if isinstance(properties, dict):
+        always = [name for name, inner in properties.items() if isinstance(inner, dict) and "default" in inner]
+        schema["required"] = [*(required if isinstance(required, list) else ()), *always]
 
 
 def _shorter(components: Mapping[str, object]) -> dict[str, str]:

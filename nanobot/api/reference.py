@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
-from importlib import resources
+from pathlib import Path
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -71,7 +71,7 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
 
 def _make_page() -> Content:
     """Return the page in one piece. It may run its own script only, and talk to this server only."""
-    page, script, style = (resources.files("nanobot.api").joinpath("docs_page", name).read_text("utf-8") for name in _FILES)
+    page, script, style = (Path(__file__).with_name("docs_page").joinpath(name).read_text("utf-8") for name in _FILES)
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -95,3 +95,12 @@ async def test_the_page_runs_its_own_script_and_style_only(door: Door) -> None:
 
 async def test_the_page_fetches_nothing_from_elsewhere(door: Door) -> None:
     assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", (await door.get("/docs")).text)
+
+
+async def test_an_answer_has_all_that_the_document_requires_of_it(document: Any, door: Door) -> None:
+    reply = (await door.chat("wx:dm:alice", "hi")).json
+    schema = document["components"]["schemas"]["Completion"]
+    assert {"id", "object", "created", "choices", "usage", "service_tier"} <= set(schema["required"]) <= set(reply)
+    message = document["components"]["schemas"]["ReplyMessage"]
+    assert "reasoning_content" not in message["required"]
+    assert set(message["required"]) <= set(reply["choices"][0]["message"])
