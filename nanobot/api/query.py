@@ -30,7 +30,7 @@ class Query:
         Raises:
             InvalidRequest: it is none, or out of range.
         """
-        given = self.text(name)
+        given = self._fields.get(name)
         if given is None:
             return default
         number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else -1
@@ -44,7 +44,7 @@ class Query:
         Raises:
             InvalidRequest: it is none of them.
         """
-        given = self.text(name) or default
+        given = self._fields.get(name, default)
         if given not in allowed:
             raise InvalidRequest(f"{name} is {given[:40]!r}: it must be one of {', '.join(allowed)}", param=name)
         return given

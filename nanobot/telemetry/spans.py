@@ -223,7 +223,9 @@ class Exporting:
         from opentelemetry.sdk.trace import TracerProvider as SdkProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
-        resource = Resource({SERVICE_NAME: AGENT}).merge(Resource.create())  # what the environment says goes first
+        resource = Resource.create()
+        if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):  # the environment gives no name
+            resource = resource.merge(Resource({SERVICE_NAME: AGENT}))
         self._provider = SdkProvider(resource=resource)
         if kind == "console":
             self._provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter()))

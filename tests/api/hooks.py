@@ -24,6 +24,8 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
         _mend_chat(body)
     if case.operation.path == "/v1/files" and not {"expires_after[anchor]", "expires_after[seconds]"} <= set(body):
         body = {name: value for name, value in body.items() if not name.startswith("expires_after")}  # both, or none
+    if case.operation.path == "/v1/files" and isinstance(body.get("file"), list):
+        body["file"] = "something"  # a list would be sent as no file, or as several
     case.body = body
 
 

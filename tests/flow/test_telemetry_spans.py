@@ -18,7 +18,7 @@ from nanobot.core.errors import ConfigError, ModelOverloaded
 from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import Model
 from nanobot.telemetry.logs import SessionNames
-from nanobot.telemetry.spans import Spans
+from nanobot.telemetry.spans import Exporting, Spans
 from nanobot.testing import Say, ScriptedModel
 from tests.asgi import Door
 from tests.house import configured
@@ -137,6 +137,15 @@ def test_traces_are_made_where_the_environment_names_an_exporter() -> None:
     assert not wanted({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"})
     assert not wanted({"OTEL_TRACES_EXPORTER": "console"}, "off")
     assert not wanted({"OTEL_TRACES_EXPORTER": "console", "OTEL_SDK_DISABLED": "true"})
+
+
+def test_spans_leave_under_the_name_of_the_program_or_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, shown in (("", "nanobot"), ("my-agent", "my-agent")):
+        monkeypatch.setenv("OTEL_SERVICE_NAME", given)
+        exporting = Exporting("console")
+        span = exporting.provider.get_tracer("test").start_span("one")
+        exporting.close()
+        assert isinstance(span, ReadableSpan) and span.resource.attributes["service.name"] == shown
 
 
 def test_an_exporter_that_nobody_knows_is_refused() -> None:
