@@ -44,7 +44,7 @@ class Query:
         Raises:
             InvalidRequest: it is none of them.
         """
-        given = self._fields.get(name, default)
+        given: str = self._fields.get(name, default)
         if given not in allowed:
             raise InvalidRequest(f"{name} is {given[:40]!r}: it must be one of {', '.join(allowed)}", param=name)
         return given
