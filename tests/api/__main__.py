@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-KEY = "fuzz-key-of-this-run"
+KEY = "a-key-that-was-chosen-for-this-run-only"
 _START_S = 30
 
 
