@@ -362,6 +362,11 @@ async def test_a_form_that_is_sent_again_is_known_whatever_its_boundaries(house:
     assert other.turn_id != first.turn_id
 
 
+async def test_files_that_come_as_text_are_not_passed_over(house: House) -> None:
+    reply = await chat_form(house, ("message", "hi"), ("files", "what is in it"))
+    assert (reply.status, reply.error["param"]) == (400, "files")
+
+
 @pytest.mark.parametrize(
     ("parts", "param"),
     [

@@ -34,6 +34,9 @@ def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
     strange = next((file.field for file in form.files if file.field not in _FILES), None)
     if strange is not None:
         raise InvalidRequest(f"a file in the field {strange[:40]!r}: files are taken in the field 'files'", param=strange[:40])
+    told = next((name for name in _FILES if name in form.fields), None)
+    if told is not None:
+        raise InvalidRequest(f"{told} is text: it must be a file, sent with a filename", param=told)
     message = form.text("message")
     if message is None and not form.files:
         raise InvalidRequest("Missing required parameter: 'message'.", param="message")
