@@ -9,6 +9,7 @@ import msgspec
 from nanobot import __version__
 from nanobot.api.errors import ErrorBody
 from nanobot.api.operations import Operation, Parameter
+from nanobot.api.session_key import HEADER, SCHEMA
 from nanobot.api.wire.told import REQUIRED
 from nanobot.core.errors import (
     BadApiKey,
@@ -39,6 +40,8 @@ from nanobot.core.errors import (
 Schema = dict[str, object]
 _REFERENCE = "#/components/schemas/{name}"
 _BEARER = "bearer"
+_SESSION_KEYS = frozenset({"key", "session_key"})
+"""Parameters of paths that are session keys."""
 _ANYWHERE: tuple[type[NanobotError], ...] = (InvalidRequest, InvalidHttp, ForbiddenOrigin, RouteNotFound, MethodNotAllowed, HeadTooLarge)
 """What any route may answer besides its own errors; `NanobotError` itself stands for a bug."""
 _OF_A_BODY: tuple[type[NanobotError], ...] = (InvalidJson, BodyTooLarge, SlowRequest)
@@ -177,7 +180,8 @@ def _names(operation: Operation) -> list[str]:
 
 def _path_parameters(operation: Operation) -> Iterable[Schema]:
     for name in _names(operation):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        schema = SCHEMA if name in _SESSION_KEYS else {"type": "string", "minLength": 1}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _parameter(parameter: Parameter) -> Schema:
@@ -203,7 +207,7 @@ def _codes(operation: Operation) -> dict[int, list[str]]:
         raised += _below(StoreError)
     if operation.body is not None or operation.form is not None:
         raised += _OF_A_BODY
-    if any(parameter.name == "x-session-key" for parameter in operation.parameters):
+    if any(parameter.name == HEADER for parameter in operation.parameters) or _SESSION_KEYS.intersection(_names(operation)):
         raised += _OF_A_SESSION
     if ModelError in operation.errors:
         raised += [*_OF_A_TURN, *_below(InvalidRequest)]  # what a turn is asked may be wrong in every way

@@ -148,10 +148,12 @@ def _day(text: str, name: str) -> datetime.date:
 
 
 def _parameters(groups: tuple[Grouping, ...]) -> tuple[Parameter, ...]:
+    one = rf"\s*(?:{'|'.join(groups)})?\s*"
+    listed = {"type": "string", "pattern": f"^{one}(?:,{one})*$"}
     return (
         Parameter("start", "query", "the first day (UTC); 30 days up to `end` where it is not given", {"type": "string", "format": "date"}),
         Parameter("end", "query", "the last day (UTC); today where it is not given", {"type": "string", "format": "date"}),
-        Parameter("group", "query", f"one row for each of these, with commas between: {', '.join(groups)}", {"type": "string"}),
+        Parameter("group", "query", f"one row for each of these, with commas between: {', '.join(groups)}", listed),
     )
 
 

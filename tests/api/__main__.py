@@ -27,6 +27,7 @@ _START_S = 30
 def serving(directory: Path) -> Iterator[str]:
     """Serve the echo model on a free port, with an API key; yield the address."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "PYTHONPATH": str(ROOT), "NANOBOT_API_KEY": KEY}
+    environment["NANOBOT_API_MAX_BAD_KEYS"] = "0"  # wrong keys are sent on purpose, and all of them from here
     with (directory / "server.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "nanobot", "serve", "--model", "echo", "--port", "0", "--data", str(directory / "data"), "--verbose"],
