@@ -72,7 +72,9 @@ class _Document:
         for operation in operations:
             if operation.form is not None:
                 name = renamed[operation.form.__name__]
-                self._components[name] = _walk(self._components[name], _in_a_form)
+                told: Mapping[str, object] = getattr(operation.form, "TOLD", {})
+                schema = _walk(self._components[name], _in_a_form)
+                self._components[name] = {**schema, **told} if isinstance(schema, dict) else schema
         self._schemas = {repr(kind): _tidied(schema, renamed) for kind, schema in zip(unique, found, strict=True)}
 
     def render(self) -> bytes:

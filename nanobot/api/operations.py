@@ -28,7 +28,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     `right`: what the API key must be allowed; None: the route needs no key. `body`: the type that the JSON body is decoded into;
-    `form`: the type that describes a `multipart/form-data` body. `answers`: the type of the body for each status that is no error (None: none, `bytes`: any
+    `form`: the type that describes a `multipart/form-data` body; its class variable `TOLD` has what only a JSON schema can say of the whole. `answers`: the type of the body for each status that is no error (None: none, `bytes`: any
     content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may be raised besides what any route may raise.
     `media_type`: of an answer that is not JSON. `makes`: parameters of other paths that this one's answer tells, each with the
     OpenAPI runtime expression that finds it (`{"file_id": "$response.body#/id"}`).

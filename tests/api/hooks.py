@@ -34,7 +34,8 @@ def _mend_chat(body: dict[str, Any]) -> None:
     nobody made, the last word is the user's, and nothing is asked of the echo model that it cannot do.
     """
     if "messages" not in body:  # a form
-        body.pop("files", None)
+        if body.pop("files", None) is not None:
+            body.setdefault("message", "And now?")
         return
     messages = [message for message in body["messages"] if message["role"] != "tool"]
     for message in messages:

@@ -1,6 +1,8 @@
 """Chat completions asked with a form: a message and files, as a browser or curl sends them."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -18,7 +20,10 @@ _DEFAULT_MODEL = "nanobot"
 class ChatForm(msgspec.Struct, frozen=True, kw_only=True):
     """The `multipart/form-data` body of `POST /v1/chat/completions`: one message, with any number of files."""
 
-    message: str
+    TOLD: ClassVar[Mapping[str, object]] = {
+        "anyOf": [{"required": ["message"]}, {"required": ["files"], "properties": {"files": {"minItems": 1}}}]
+    }
+    message: str = ""
     files: list[bytes] = []
     model: str = _DEFAULT_MODEL
     stream: bool = False
