@@ -190,3 +190,16 @@ def test_threads_on_one_session_take_turns(client: OpenAI) -> None:
     seen = client.chat.completions.create(model="nanobot", messages=asking("What do you see?")).choices[0].message.content
     assert seen is not None
     assert "roles system" + " user assistant" * 4 + " user;" in seen
+
+
+# Front ends -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_front_end_names_its_chat_by_a_header_of_its_own(address: str, key: str) -> None:
+    """As Open WebUI does: the whole visible history each time; a regenerated answer takes the place of the first."""
+    with OpenAI(base_url=f"{address}/v1", api_key="unused", default_headers={"x-openwebui-chat-id": key}, max_retries=0) as client:
+        messages = asking("My cat is Mia")
+        answer: Any = client.chat.completions.create(model="nanobot", messages=messages).choices[0].message
+        client.chat.completions.create(model="nanobot", messages=[*messages, answer, *asking("And my dog is Rex")])
+        edited = client.chat.completions.create(model="nanobot", messages=[*messages, answer, *asking("What do you see?")])
+    assert (edited.choices[0].message.content or "").endswith("said My cat is Mia | What do you see?")
