@@ -26,14 +26,15 @@ def oblige(asked: Asked) -> Reply:
         return json_reply({"object": "list", "data": [{"id": "test-model", "object": "model"}]})
     request = asked.json
     said = _last_user(request["messages"])
+    count = (10, 5) if (request.get("stream_options") or {}).get("include_usage") else None
     if found := re.search(r"status (\d{3})", said):
         return refused(int(found[1]), "as you asked", headers={"Retry-After": "1"})
     if calls := _calls(request, said):
         pieces = [piece for index, (name, arguments) in enumerate(calls) for piece in _call(index, name, arguments)]
-        return streamed(*pieces, reason="tool_calls") if request.get("stream") else _whole_calls(calls)
+        return streamed(*pieces, reason="tool_calls", count=count) if request.get("stream") else _whole_calls(calls)
     words = _words(request, said)
     if request.get("stream"):
-        return streamed(*(text(piece) for piece in re.findall(r"\S+\s*|\s+", words)))
+        return streamed(*(text(piece) for piece in re.findall(r"\S+\s*|\s+", words)), count=count)
     return whole({"content": words})
 
 
