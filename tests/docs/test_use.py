@@ -1,0 +1,122 @@
+"""The pages of docs/use: their code runs and prints what they say, or they say that they are not tested here.
+
+The model behind the server is the obliging one of tests/clients. `…` in a page's output stands for anything.
+"""
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from nanobot.config import load
+from tests.clients.node_packages import NODE, node
+from tests.clients.serving import ROOT, obliged
+
+USE = ROOT / "docs" / "use"
+PAGES = sorted(path for path in USE.glob("*.md") if path.name != "README.md")
+UNTESTED = "Not tested here. "
+RUN = ("sh", "python", "js")
+ADDRESS = "http://localhost:8900"
+BOUND_S = 90
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A block of code, and what it prints where the page says so."""
+
+    kind: str
+    text: str
+    output: str | None
+
+
+def blocks(page: Path) -> list[Block]:
+    found = re.findall(r"```(\w+)\n(.*?)```(?:\n```text\n(.*?)```)?", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [Block(kind, text, output or None) for kind, text, output in found]
+
+
+def is_tested(page: Path) -> bool:
+    return UNTESTED not in page.read_text(encoding="utf-8")
+
+
+def runs() -> list[tuple[str, int]]:
+    return [(page.stem, number) for page in PAGES if is_tested(page) for number, block in enumerate(blocks(page)) if block.kind in RUN]
+
+
+def matches(said: str, output: str) -> bool:
+    pattern = ".*".join(re.escape(piece) for piece in output.strip().split("…"))
+    return re.search(pattern, said, re.DOTALL) is not None
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with obliged(tmp_path_factory.mktemp("used")) as (address, _):
+        yield address
+
+
+@pytest.mark.parametrize(("page", "number"), runs())
+def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page: str, number: int, address: str, tmp_path: Path) -> None:
+    block = blocks(USE / f"{page}.md")[number]
+    said = run(block.kind, block.text.replace(ADDRESS, address), tmp_path)
+    assert said.strip()
+    assert '"error"' not in said
+    if block.output is not None:
+        assert matches(said, block.output), f"printed:\n{said}\nthe page says:\n{block.output}"
+
+
+def run(kind: str, code: str, directory: Path) -> str:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "OPENAI_AGENTS_DISABLE_TRACING": "1"}
+    if kind == "sh":
+        return output(["bash", "-euo", "pipefail", "-c", code], directory, environment)
+    if kind == "python":
+        return output([sys.executable, "-c", code], directory, environment)
+    executable = node()
+    with tempfile.TemporaryDirectory(dir=NODE, prefix="node_modules.") as beside_the_packages:
+        script = Path(beside_the_packages) / "page.mjs"
+        script.write_text(code, encoding="utf-8")
+        return output([executable, str(script)], directory, environment)
+
+
+def output(command: list[str], directory: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=BOUND_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_run_or_says_that_it_is_not(page: Path) -> None:
+    index = (USE / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| .* \| \[{page.name}\]\({page.name}\) \| (.*) \|$", index, re.MULTILINE)
+    assert (row == "not tested here") == (not is_tested(page))
+    if is_tested(page):
+        assert page.stem in ("http-file",) or any(name == page.stem for name, _ in runs())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_settings_and_the_json_of_a_page_can_be_read(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page):
+        if block.kind == "toml":
+            (tmp_path / "nanobot.toml").write_text(block.text, encoding="utf-8")
+            load(tmp_path / "nanobot.toml", {}, {})
+        elif block.kind == "json":
+            json.loads(block.text)
+
+
+@pytest.mark.parametrize(
+    ("page", "package"), [("openai-python", "openai"), ("langchain", "langchain-openai"), ("openai-agents", "openai-agents")]
+)
+def test_the_versions_named_are_those_tested(page: str, package: str) -> None:
+    index = (USE / "README.md").read_text(encoding="utf-8")
+    assert f"[{page}.md]({page}.md) | `{package}` {importlib.metadata.version(package)} |" in index
+
+
+def test_the_versions_named_for_node_are_those_tested() -> None:
+    index = (USE / "README.md").read_text(encoding="utf-8")
+    wanted = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert f"`openai` {wanted['openai']} and {wanted['openai-6'].rpartition('@')[2]}, on Node" in index
