@@ -122,6 +122,14 @@ def test_an_image_reaches_the_model(model: ChatOpenAI) -> None:
     assert "images 1" in model.invoke([HumanMessage(content)]).text
 
 
+def test_a_file_reaches_the_model(model: ChatOpenAI) -> None:
+    content: list[str | dict[Any, Any]] = [
+        {"type": "text", "text": "What do you see?"},
+        {"type": "file", "base64": "VGhlIGNvZGUgaXMga3VtcXVhdC4=", "mime_type": "text/plain", "filename": "note.txt"},
+    ]
+    assert "kumquat" in model.invoke([HumanMessage(content)]).text
+
+
 def test_sessions_stay_apart(address: str, key: str, provider: Provider) -> None:
     chat(address, key).invoke("My cat is Mia")
     chat(address, key + " of another").invoke("What do you see?")

@@ -17,6 +17,8 @@ from agents.models.interface import Model
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
+from tests.clients.pictures import pixel
+
 set_tracing_disabled(True)
 
 
@@ -85,6 +87,18 @@ async def test_the_input_of_an_earlier_run_is_not_heard_twice(model: Model) -> N
     seen = cast(str, (await Runner.run(agent, again)).final_output)
     assert "roles system user assistant user;" in seen
     assert seen.endswith("said My cat is Mia | What do you see?")
+
+
+async def test_an_image_and_a_file_reach_the_model(model: Model) -> None:
+    parts = [
+        {"type": "input_text", "text": "What do you see?"},
+        {"type": "input_image", "image_url": pixel(), "detail": "auto"},
+        {"type": "input_file", "filename": "note.txt", "file_data": "data:text/plain;base64,VGhlIGNvZGUgaXMga3VtcXVhdC4="},
+    ]
+    asked: Any = [{"role": "user", "content": parts}]
+    seen = cast(str, (await Runner.run(Agent(name="Guide", model=model), asked)).final_output)
+    assert "images 1" in seen
+    assert "kumquat" in seen
 
 
 async def test_one_agent_hands_over_to_another(model: Model) -> None:
