@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from nanobot.config import load
+from tests.clients.browser import browser, opened, origin
 from tests.clients.node_packages import NODE, node
 from tests.clients.serving import ROOT, obliged
 
@@ -26,6 +27,7 @@ UNTESTED = "Not tested here. "
 RUN = ("sh", "python", "js")
 ADDRESS = "http://localhost:8900"
 BOUND_S = 90
+TELL = 'await fetch("/", { method: "POST", body: answer.textContent });</script>'
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -83,6 +85,21 @@ def run(kind: str, code: str, directory: Path) -> str:
         return output([executable, str(script)], directory, environment)
 
 
+def test_a_page_of_another_origin_reads_an_answer_in_a_browser(tmp_path: Path) -> None:
+    browser()
+    toml, html = blocks(USE / "browser.md")
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    with origin(pages) as own:
+        settings = toml.text.replace("http://localhost:5173", own.url)
+        assert own.url in settings
+        with obliged(tmp_path / "served", settings=settings) as (address, _):
+            page = html.text.replace(ADDRESS, address).replace("</script>", TELL)
+            (pages / "index.html").write_text(page, encoding="utf-8")
+            with opened(f"{own.url}/index.html", tmp_path / "profile"):
+                assert own.told.get(timeout=BOUND_S) == "You said: Hello!"
+
+
 def output(command: list[str], directory: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=BOUND_S, check=False)
     assert done.returncode == 0, done.stderr
@@ -95,7 +112,7 @@ def test_a_page_is_run_or_says_that_it_is_not(page: Path) -> None:
     (row,) = re.findall(rf"^\| .* \| \[{page.name}\]\({page.name}\) \| (.*) \|$", index, re.MULTILINE)
     assert (row == "not tested here") == (not is_tested(page))
     if is_tested(page):
-        assert page.stem in ("http-file",) or any(name == page.stem for name, _ in runs())
+        assert page.stem in ("browser", "http-file") or any(name == page.stem for name, _ in runs())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
