@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -123,6 +124,17 @@ def test_the_settings_and_the_json_of_a_page_can_be_read(page: Path, tmp_path: P
             load(tmp_path / "nanobot.toml", {}, {})
         elif block.kind == "json":
             json.loads(block.text)
+
+
+def commands() -> list[str]:
+    found = {command for page in USE.glob("*.md") for command in re.findall(r"`nanobot (keys [^`]+)`", page.read_text(encoding="utf-8"))}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_a_page_runs(command: str, tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "NANOBOT_DATA": str(tmp_path / "data")}
+    assert output([sys.executable, "-m", "nanobot", *shlex.split(command)], tmp_path, environment)
 
 
 @pytest.mark.parametrize(
