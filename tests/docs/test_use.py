@@ -126,6 +126,36 @@ def test_the_settings_and_the_json_of_a_page_can_be_read(page: Path, tmp_path: P
             json.loads(block.text)
 
 
+TESTED = {
+    "`openai` for Python": tuple(f"test_openai_{part}.py" for part in ("chat", "tools", "files")),
+    "`openai` for Node": tuple(f"node/{part}.mjs" for part in ("chat", "tools", "files")),
+    "`langchain-openai`": ("test_langchain.py",),
+    "`openai-agents`": ("test_openai_agents.py",),
+    "`fetch`": ("node/fetch.mjs",),
+}
+SIGNS = {
+    "chat": r"question.is.answered|agent_answers\b|gets an answer",
+    "streams": r"stream",
+    "tools": r"tool",
+    "shaped answers": r"parsed|answers_with_a_type",
+    "images": r"image",
+    "files": r"\bfile|_file",
+}
+
+
+@pytest.mark.parametrize("package", TESTED)
+def test_what_is_said_to_be_tested_is_tested(package: str) -> None:
+    """By the names of the tests."""
+    sources = "\n".join((ROOT / "tests" / "clients" / file).read_text(encoding="utf-8") for file in TESTED[package])
+    names = "\n".join(python + node for python, node in re.findall(r'^(?:async )?def (test_\w+)|^test\("(.+?)"', sources, re.MULTILINE))
+    index = (USE / "README.md").read_text(encoding="utf-8")
+    (header,) = re.findall(r"^\| package \|(.*)\|$", index, re.MULTILINE)
+    (row,) = re.findall(rf"^\| {re.escape(package)} \|(.*)\|$", index, re.MULTILINE)
+    for feature, said in zip(header.split("|"), row.split("|"), strict=True):
+        found = re.search(SIGNS[feature.strip()], names)
+        assert (said.strip() == "yes") == (found is not None), f"{package}: {feature}"
+
+
 def commands() -> list[str]:
     found = {command for page in USE.glob("*.md") for command in re.findall(r"`nanobot (keys [^`]+)`", page.read_text(encoding="utf-8"))}
     return sorted(found)
