@@ -111,7 +111,9 @@ async def _delete(config: Config, key: str) -> int:
     except StoreLocked:
         raise StoreLocked(f"{config.data} is in use by a running nanobot: stop it, then delete the conversation") from None
     try:
-        return await store.delete_session(key)
+        removed = await store.delete_session(key)
+        await store.write_over()
+        return removed.messages
     finally:
         await store.close()
 
