@@ -6,7 +6,7 @@ Promises of every implementation (tests/contract/ runs one suite on each):
   * `append` by an attempt that is over raises `StaleAttempt` and writes nothing.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -360,10 +360,10 @@ class Store(Protocol):
         """
         ...
 
-    def watch(self, session_key: str, after: tuple[str, int] | None = None) -> AsyncIterator[Sequence[Sight]]:
+    def watch(self, session_key: str, after: tuple[str, int] | None = None) -> AsyncGenerator[Sequence[Sight], None]:
         """Yield in batches what happens in the session: what its unended turns said so far, then what comes, until it is deleted or the store hangs up.
 
-        `after`: a turn of the session and a cursor on its line; the rest of that turn comes first. Turns that leave no trace are not shown.
+        The first batch comes at once, though it may be empty. `after`: a turn of the session and a cursor on its line; the rest of that turn comes first. Turns that leave no trace are not shown.
         Who is slow holds up nobody, and misses what is too old to be kept for it.
 
         Raises:

@@ -6,7 +6,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +20,12 @@ from nanobot.core.message import Message
 from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Removed, Sight, TurnState
 from nanobot.core.turn import Identity, Turn
-from nanobot.stores import admission, catalogue, keys, transcript, turns, usage
+from nanobot.stores import admission, catalogue, keys, retention, transcript, turns, usage
 from nanobot.stores.files import Shelf
 from nanobot.stores.lines import Batch, Line, replay
 from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, make_directory, open_reader, open_writer
 from nanobot.stores.reader import Reader
+from nanobot.stores.retention import Unused
 from nanobot.stores.sessions import SqliteSessions
 from nanobot.stores.turns import Room
 from nanobot.stores.upkeep import Upkeep
@@ -261,6 +262,14 @@ class SqliteStore(SqliteSessions, SqliteUploads):
         deleted = msgspec.structs.replace(catalogue.delete(db, key=key), spent=spent)
         return deleted, turns.start_next(db, self._room, now)
 
+    async def delete_unused(self, rules: Sequence[Unused]) -> int:
+        """Delete some of the sessions that nobody has used for as long as the first rule that fits says; returns how many, 0 once none is left."""
+        return len(await self._writer.do(partial(retention.delete_some, rules=rules, now=self._clock.now()), self._swept))
+
+    def _swept(self, deleted: Sequence[catalogue.Deleted]) -> None:
+        for each in deleted:
+            self._views.end(each.key)
+
     def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
         deleted, claims = result
         for turn_id in deleted.live:
@@ -273,7 +282,7 @@ class SqliteStore(SqliteSessions, SqliteUploads):
         self._views.end(deleted.key)
         self._hand_out(claims)
 
-    async def watch(self, session_key: str, after: tuple[str, int] | None = None) -> AsyncIterator[Sequence[Sight]]:
+    async def watch(self, session_key: str, after: tuple[str, int] | None = None) -> AsyncGenerator[Sequence[Sight], None]:
         await self.session(session_key)
         rest: Sequence[Sight] = ()
         if after is not None:
@@ -283,8 +292,7 @@ class SqliteStore(SqliteSessions, SqliteUploads):
         watcher = self._views.enter(session_key)
         try:
             before = [sight for line in self._lines_of(session_key) for sight in sights_of(line, after)]
-            if batch := (*rest, *before):
-                yield batch
+            yield (*rest, *before)
             async for seen in watcher.see():
                 yield seen
         finally:
