@@ -264,9 +264,11 @@ class SqliteStore(SqliteSessions, SqliteUploads):
 
     async def delete_unused(self, rules: Sequence[Unused]) -> int:
         """Delete some of the sessions that nobody has used for as long as the first rule that fits says; returns how many, 0 once none is left."""
-        return len(await self._writer.do(partial(retention.delete_some, rules=rules, now=self._clock.now()), self._swept))
+        job = partial(retention.delete_some, rules=rules, now=self._clock.now())
+        deleted: tuple[catalogue.Deleted, ...] = await self._writer.do(job, self._swept)
+        return len(deleted)
 
-    def _swept(self, deleted: Sequence[catalogue.Deleted]) -> None:
+    def _swept(self, deleted: tuple[catalogue.Deleted, ...]) -> None:
         for each in deleted:
             self._views.end(each.key)
 

@@ -56,7 +56,10 @@ class AudioPart(msgspec.Struct, frozen=True, tag="input_audio"):
 
 
 class FileName(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file: its name, what it says, the upload that it came from."""
+
     filename: str
+    text: str = ""
     file_id: str | None = None
 
 
@@ -136,7 +139,7 @@ def _part(part: Part) -> ContentPart | None:
         case Audio(data, format_):
             return AudioPart(InputAudio(data, format_))
         case File():
-            return FilePart(FileName(part.name, part.file_id))
+            return FilePart(FileName(part.name, part.text, part.file_id))
     return None
 
 
@@ -144,7 +147,7 @@ def _part(part: Part) -> ContentPart | None:
 
 
 def parts_of(said: ChatMessage) -> tuple[Part, ...]:
-    """Return the parts of which `said` is the picture, as far as it has them: of a file it has the name only."""
+    """Return the parts of which `said` is the picture, as far as it has them."""
     if said.role == "tool":
         call_id = said.tool_call_id if isinstance(said.tool_call_id, str) else ""
         return (ToolResult(call_id, said.content if isinstance(said.content, str) else ""),)
@@ -167,4 +170,4 @@ def _core_part(part: ContentPart) -> Part:
         case AudioPart(audio):
             return Audio(audio.data, audio.format)
         case FilePart(file):
-            return File(file.filename, "", file.file_id)
+            return File(file.filename, file.text, file.file_id)
