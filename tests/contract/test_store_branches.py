@@ -94,7 +94,7 @@ async def test_pages_lead_through_a_branched_transcript_in_both_directions(place
     expected = [1, 2, 3, 4, 9, 10, 11, 12]
     for order in ("asc", "desc"):
         seqs: list[int] = []
-        while page := await place.store.messages("a", limit=3, after_seq=seqs[-1] if seqs else 0, order=order):  # type: ignore[arg-type]
+        while page := await place.store.messages("a", limit=3, after_seq=seqs[-1] if seqs else 0, order=order):
             seqs.extend(row.seq for row in page)
         assert seqs == (expected if order == "asc" else expected[::-1])
 
