@@ -37,6 +37,9 @@ class SessionEvents:
         async with contextlib.aclosing(self._store.watch(key, _after(scope))) as sights:
             begun = await anext(sights, None)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEAD)})
+            if scope["method"] == "HEAD":  # asked for the head alone; what follows would have no end
+                await write(b"", more=False)
+                return
             async with Connected(receive, ping, self._ping_s):
                 await write(render(begun or ()) or PING)
                 async for batch in sights:

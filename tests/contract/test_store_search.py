@@ -197,6 +197,44 @@ async def test_of_a_deleted_session_not_a_byte_is_left_in_any_file(tmp_path: Pat
     assert b"canary" not in bytes_of(tmp_path / "data").lower()
 
 
+async def test_while_somebody_reads_the_log_is_emptied_later(tmp_path: Path) -> None:
+    place = Place(open_sqlite, tmp_path / "data", Limits())
+    await place.open()
+    await place.say("a", "CANARYQUESTION", "ok")
+    reader = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM message").fetchone()
+    await place.store.delete_session("a")
+    care = upkeep.Upkeep(place.directory / DATABASE)
+    db = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    while (again_s := care(db)) == 0.0:
+        pass
+    assert again_s
+    assert b"CANARY" in bytes_of(place.directory)
+    reader.close()
+    assert care(db) is None
+    assert b"CANARY" not in bytes_of(place.directory)
+    db.close()
+    await place.close()
+
+
+async def test_an_index_that_cannot_be_written_is_tried_again_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = Place(open_sqlite, tmp_path / "data", Limits())
+    await place.open()
+    await place.say("a", "parrot", "ok")
+    path = place.directory / DATABASE
+    other, db = sqlite3.connect(path, isolation_level=None), sqlite3.connect(path, isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    assert upkeep.Upkeep(path)(db)
+    assert "locked" in caplog.text
+    other.execute("ROLLBACK")
+    assert upkeep.Upkeep(path)(db) == 0.0
+    other.close()
+    db.close()
+    assert await found(place, "parrot") == ["a"]
+    await place.close()
+
+
 async def test_what_a_crash_left_to_be_written_over_is_written_over_at_the_next_start(tmp_path: Path) -> None:
     place = Place(open_sqlite, tmp_path / "data", Limits())
     await place.open()

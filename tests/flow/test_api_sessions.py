@@ -294,6 +294,13 @@ async def test_everything_that_happens_in_a_session_is_seen_live(open_house: Ope
         assert exchange.is_complete
 
 
+async def test_who_asks_for_the_head_of_a_stream_is_not_kept_waiting(open_house: OpenHouse) -> None:
+    house = await open_house()
+    await house.door.chat("a", "hello")
+    reply = await house.door.call("HEAD", at("a", "/events"))
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
 async def test_a_quiet_stream_says_that_it_lives(open_house: OpenHouse) -> None:
     house = await open_house(api={"ping_s": 0.01})
     await house.door.chat("a", "hello")
