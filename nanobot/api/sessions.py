@@ -281,6 +281,7 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Ses
         Operation(
             method="GET", path="/v1/sessions", run=sessions.list, summary="List the sessions, or search them", tag="Sessions",
             right="sessions:read", parameters=finding, answers={200: Page[SessionObject]}, errors=missing,
+            makes={"key": "$response.body#/last_id"},
         ),
         Operation(
             method="GET", path=path, run=sessions.show, summary="A session", tag="Sessions", right="sessions:read",
@@ -305,6 +306,7 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Ses
         Operation(
             method="POST", path=f"{path}/fork", run=sessions.fork, summary="Make a session of part of another", tag="Sessions",
             right="sessions:write", body=ForkBody, answers={200: SessionObject}, errors=(*lost, SessionExists, BodyTooLarge),
+            makes={"key": "$response.body#/key"},
         ),
         Operation(
             method="POST", path=f"{path}/rewind", run=sessions.rewind, summary="Go back to an earlier message", tag="Sessions",
@@ -312,7 +314,7 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Ses
         ),
         Operation(
             method="GET", path=f"{path}/export", run=sessions.export, summary="A session as JSON lines", tag="Sessions",
-            right="sessions:read", parameters=(_BRANCH,), answers={200: bytes}, errors=lost,
+            right="sessions:read", parameters=(_BRANCH,), answers={200: bytes}, errors=lost, media_type=session_export.MIME.decode(),
         ),
         Operation(
             method="POST", path=f"{path}/import", run=sessions.import_, summary="Make a session of JSON lines", tag="Sessions",

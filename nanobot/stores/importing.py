@@ -19,10 +19,16 @@ def import_(db: Db, *, key: str, given: Sequence[Given], title: str | None, meta
         is_input = each.message.role == "user"
         said = [] if is_input else [*said, each.message]
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
-        reply = reply_text(tuple(said)) or None if ends_turn and each.message.role == "assistant" else None
-        transcript.append(db, place, (each.message,), turn=None, is_input=is_input, now=each.created_at, reply=reply)
+        held = _held(said) if ends_turn and each.message.role == "assistant" else None
+        transcript.append(db, place, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held)
         if ends_turn:
             said = []
     transcript.save_place(db, place)
     catalogue.label(db, place.session, title=title, metadata=metadata)
     return place.session
+
+
+def _held(said: Sequence[Message]) -> bytes | None:
+    """Return the digest of what clients hold as the answer that is `said` now."""
+    text, calls = reply_text(tuple(said)), said[-1].client_calls
+    return transcript.reply_digest(text, calls) if text or calls else None

@@ -266,6 +266,7 @@ class SqliteStore(SqliteSessions, SqliteUploads):
         """Delete some of the sessions that nobody has used for as long as the first rule that fits says; returns how many, 0 once none is left."""
         job = partial(retention.delete_some, rules=rules, now=self._clock.now())
         deleted: tuple[catalogue.Deleted, ...] = await self._writer.do(job, self._swept)
+        await asyncio.to_thread(self._shelf.delete, [id_ for each in deleted for id_ in each.files])
         return len(deleted)
 
     def _swept(self, deleted: tuple[catalogue.Deleted, ...]) -> None:

@@ -49,10 +49,11 @@ class BranchObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemovedObject(msgspec.Struct, frozen=True):
-    """What went with a session; `bytes` is what its messages took."""
+    """What went with a session; `files` are its uploads, `bytes` is what messages and uploads took."""
 
     messages: int
     turns: int
+    files: int
     bytes_: int = msgspec.field(name="bytes")
 
 
@@ -120,7 +121,7 @@ def branch_object(branch: Branch) -> BranchObject:
 def receipt(session_key: str, removed: Removed) -> SessionDeleted:
     """Return the receipt of a deletion."""
     return SessionDeleted(
-        id=session_key, key=session_key, removed=RemovedObject(messages=removed.messages, turns=removed.turns, bytes_=removed.bytes_)
+        id=session_key, key=session_key, removed=RemovedObject(removed.messages, removed.turns, removed.files, removed.bytes_)
     )
 
 
