@@ -281,7 +281,7 @@ class Store(Protocol):
         All that is committed is found; what was rewound, and what turns that leave no trace said, is not.
 
         Raises:
-            InvalidRequest: there is no word in `text`.
+            InvalidRequest: `text` is too long.
             SessionNotFound: as `sessions`.
         """
         ...

@@ -13,11 +13,13 @@ MOST_QUERY_CHARACTERS = 256
 _WORD = re.compile(r"[^\W_]")
 
 
-def query_of(text: str) -> str:
+def query_of(text: str) -> str | None:
     """Return the index's query for what a user typed: all words must be there, each may go on; what stands in quotes stands so in the text.
 
+    None: there is no word in it.
+
     Raises:
-        InvalidRequest: there is no word in it, or too many.
+        InvalidRequest: it is too long.
     """
     if len(text) > MOST_QUERY_CHARACTERS:
         raise InvalidRequest(f"q of {len(text)} characters: at most {MOST_QUERY_CHARACTERS} are allowed", param="q")
@@ -26,14 +28,14 @@ def query_of(text: str) -> str:
     for number, stretch in enumerate(text.split('"')):
         words = [stretch] if number % 2 else stretch.split()
         pieces.extend(f'"{spaced(word)}"{"" if number % 2 else "*"}' for word in words if _WORD.search(word))
-    if not pieces:
-        raise InvalidRequest(f"q is {text[:40]!r}: there is no word in it to search for", param="q")
-    return " ".join(pieces)
+    return " ".join(pieces) or None
 
 
 def search(db: Db, *, text: str, limit: int, after: str | None, order: Direction, which: Which) -> tuple[Found, ...]:
     """Return the sessions with a message that fits, each with the newest one."""
     query = query_of(text)
+    if query is None:
+        return ()
     where, values = catalogue.condition(db, after=after, order=order, which=which)
     candidates = db.execute(
         "WITH hit (session) AS MATERIALIZED (SELECT DISTINCT rowid >> 32 FROM search WHERE search MATCH ?)"  # noqa: S608

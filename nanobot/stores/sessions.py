@@ -35,7 +35,8 @@ class SqliteSessions:
     async def search(
         self, text: str, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
     ) -> tuple[Found, ...]:
-        search.query_of(text)
+        if search.query_of(text) is None:
+            return ()
         while await self._writer.do(index.index_some):
             pass
         return await self._far_reader().ask(partial(search.search, text=text, limit=limit, after=after, order=order, which=which))

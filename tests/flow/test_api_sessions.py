@@ -71,7 +71,7 @@ async def test_sessions_are_listed_page_by_page_by_prefix_and_in_both_orders(ope
     }
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "order=up", "q=***", "q=" + "x" * 257, "%ff=%ff"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "order=up", "q=" + "x" * 257, "%ff=%ff"])
 async def test_a_list_that_cannot_be_asked_for_is_a_400(open_house: OpenHouse, query: str) -> None:
     house = await open_house()
     reply = await house.door.get(f"/v1/sessions?{query}")
