@@ -155,7 +155,7 @@ class Sessions:
         body = await self._body(scope, receive)
         if body is None:
             return
-        wish = decode(body or b"{}", _read_fork)
+        wish = decode(body, _read_fork)
         new_key = self._made_key(caller_of(scope), key) if wish.key is None else _new_key(caller_of(scope), wish.key)
         at = parse_message_id(wish.message_id) if wish.message_id is not None else None
         await answer(send, 200, encode(session_object(await self._store.fork_session(key, new_key, at=at))))
@@ -305,7 +305,7 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Ses
         ),
         Operation(
             method="POST", path=f"{path}/fork", run=sessions.fork, summary="Make a session of part of another", tag="Sessions",
-            right="sessions:write", body=ForkBody, answers={200: SessionObject}, errors=(*lost, SessionExists, BodyTooLarge),
+            right="sessions:write", body=ForkBody, answers={200: SessionObject}, errors=(*lost, SessionExists, BodyTooLarge, BadSessionKey),
             makes={"key": "$response.body#/key"},
         ),
         Operation(
@@ -318,7 +318,7 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Ses
         ),
         Operation(
             method="POST", path=f"{path}/import", run=sessions.import_, summary="Make a session of JSON lines", tag="Sessions",
-            right="sessions:write", answers={200: SessionObject}, errors=(*large, SessionExists),
+            right="sessions:write", answers={200: SessionObject}, errors=(*large, SessionExists, BadSessionKey),
         ),
         Operation(
             method="GET", path=f"{path}/events", run=SessionEvents(store, ping_s=settings.ping_s), summary="What happens in a session, live",

@@ -148,7 +148,7 @@ async def test_rewinding_forking_and_branches_over_http(open_house: OpenHouse) -
     await house.door.chat("b", "3")
     assert [message.text for message in model.requests[-1].messages] == ["1", "one", "2", "two", "3"]
     assert (await post(house, at("a", "/fork"), {"key": "b"})).error["code"] == "session_exists"
-    made = await post(house, at("a", "/fork"))
+    made = await post(house, at("a", "/fork"), {})
     assert made.json["key"].startswith("a:fork_") and made.json["messages"] == 4
 
 
@@ -383,9 +383,9 @@ async def test_lists_searches_and_new_keys_stay_within_the_patterns_of_the_calle
     for key in ("tg:dm:ann", "tg:dm:new"):
         assert (await post(house, at("wx:dm:ann", "/fork"), {"key": key})).status == 404
         assert (await post(house, at(key, "/import"), export)).status == 404
-    assert (await post(house, at("wx:dm:ann", "/fork"))).json["key"].startswith("wx:dm:ann:fork_")
+    assert (await post(house, at("wx:dm:ann", "/fork"), {})).json["key"].startswith("wx:dm:ann:fork_")
     become(monkeypatch, patterns=("wx:dm:ann",))
-    reply = await post(house, at("wx:dm:ann", "/fork"))
+    reply = await post(house, at("wx:dm:ann", "/fork"), {})
     assert (reply.status, reply.error["param"]) == (400, "key")
     become(monkeypatch)
     assert sorted(await ids(house, "/v1/sessions"))[:2] == ["tg:dm:ann", "wx:dm:ann"]
