@@ -162,7 +162,9 @@ def rename(key: str, title: str, config_file: Path | None, data: str | None) -> 
     key = _parsed(key)
     if len(title) > 256:
         raise click.UsageError(f"title of {len(title)} characters: at most 256 are allowed")
-    asyncio.run(_rename(_config(config_file, data), key, title))
+    config = _config(config_file, data)
+    asyncio.run(_rename(config, key, title))
+    write_down(config, "nanobot sessions rename", session_key=key)
 
 
 async def _rename(config: Config, key: str, title: str) -> None:
@@ -181,7 +183,10 @@ def fork(key: str, new_key: str, at: str | None, config_file: Path | None, data:
     """Copy the conversation KEY, up to a message, to NEW_KEY."""
     key, new_key = _parsed(key), _parsed(new_key)
     seq = parse_message_id(at) if at is not None else None
-    click.echo(f"{asyncio.run(_fork(_config(config_file, data), key, new_key, seq))} messages copied")
+    config = _config(config_file, data)
+    copied = asyncio.run(_fork(config, key, new_key, seq))
+    write_down(config, "nanobot sessions fork", session_key=key, target=new_key)
+    click.echo(f"{copied} messages copied")
 
 
 async def _fork(config: Config, key: str, new_key: str, at: int | None) -> int:
@@ -202,7 +207,10 @@ def import_(key: str, file: Path, config_file: Path | None, data: str | None) ->
             imported = session_export.read(stream, SystemClock().now())
     except OSError as error:
         raise StoreError(f"cannot read {file} ({error.strerror}): nothing was imported") from error
-    click.echo(f"{asyncio.run(_import(_config(config_file, data), key, imported))} messages imported")
+    config = _config(config_file, data)
+    made = asyncio.run(_import(config, key, imported))
+    write_down(config, "nanobot sessions import", session_key=key)
+    click.echo(f"{made} messages imported")
 
 
 async def _import(config: Config, key: str, imported: session_export.Imported) -> int:

@@ -79,6 +79,7 @@ async def test_a_turn_that_was_running_at_a_crash_is_seen_after_the_restart(plac
     await place.store.append(claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call)))
     await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
     await place.reopen()
+    await place.hands.claim()
     watcher = await Watcher(place, "a").begin()
     assert watcher.kinds == ["TurnAdmitted", "TurnStarted", "MessageAdded", "ToolStarted", "ToolFinished"]
     assert watcher.seen[0].event.input == claim.turn.input  # type: ignore[union-attr]

@@ -160,7 +160,7 @@ def test_fork_copies_up_to_a_message(nanobot: Nanobot, data: str) -> None:
 def test_delete_leaves_no_byte_of_it_in_the_files(nanobot: Nanobot, data: str) -> None:
     nanobot("sessions", "search", "hello", "--data", data)
     nanobot("sessions", "delete", "wx:dm:ann", "--yes", "--data", data)
-    left = b"".join(path.read_bytes() for path in Path(data).iterdir())
+    left = b"".join(path.read_bytes() for path in Path(data).glob("nanobot.sqlite3*"))
     assert b"hello" not in left and b"wx:dm:ann" not in left
     assert b"wx:dm:bob" in left
 
