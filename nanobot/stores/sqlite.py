@@ -6,7 +6,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +14,11 @@ import msgspec
 
 from nanobot.core.access import ApiKey, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow
 from nanobot.core.clock import Clock
-from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, StoreError, TurnCancelled, TurnNotFound
+from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, StoreError, TurnCancelled
 from nanobot.core.event import Delta, Fact, TurnAdmitted, TurnEnded, TurnError, TurnStarted
 from nanobot.core.message import Message
 from nanobot.core.observer import NOBODY, Observer
-from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Removed, Sight, TurnState
+from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Removed, TurnState
 from nanobot.core.turn import Identity, Turn
 from nanobot.stores import admission, catalogue, keys, retention, transcript, turns, usage
 from nanobot.stores.files import Shelf
@@ -30,7 +30,7 @@ from nanobot.stores.sessions import SqliteSessions
 from nanobot.stores.turns import Room
 from nanobot.stores.upkeep import Upkeep
 from nanobot.stores.uploads import SqliteUploads
-from nanobot.stores.watching import Views, sights_of
+from nanobot.stores.watched import SqliteWatching
 from nanobot.stores.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _STOPPING = TurnEnded(
 """What followers are told in place of an end when the server stops; nothing of it is stored."""
 
 
-class SqliteStore(SqliteSessions, SqliteUploads):
+class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads):
     """`core.store.Store` on SQLite. Make one with `open_store`."""
 
     def __init__(
@@ -68,8 +68,7 @@ class SqliteStore(SqliteSessions, SqliteUploads):
         self._limits = limits
         self._tariff = tariff or Tariff()
         self.on_spent: Callable[[Spent], None] = _forget
-        self._views = Views()
-        self._lines: dict[str, Line] = {}
+        SqliteWatching.__init__(self)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._room = Room()
         self._is_hung_up = False
@@ -284,42 +283,6 @@ class SqliteStore(SqliteSessions, SqliteUploads):
             self.on_spent(spent)
         self._views.end(deleted.key)
         self._hand_out(claims)
-
-    async def watch(self, session_key: str, after: tuple[str, int] | None = None) -> AsyncGenerator[Sequence[Sight], None]:
-        await self.session(session_key)
-        rest: Sequence[Sight] = ()
-        if after is not None:
-            rest = await self._rest(session_key, *after)
-        if self._is_hung_up:
-            return
-        watcher = self._views.enter(session_key)
-        try:
-            before = [sight for line in self._lines_of(session_key) for sight in sights_of(line, after)]
-            yield (*rest, *before)
-            async for seen in watcher.see():
-                yield seen
-        finally:
-            watcher.leave()
-
-    async def _rest(self, session_key: str, turn_id: str, cursor: int) -> Sequence[Sight]:
-        """Return what of a turn that has ended lies past the cursor; nothing where it is still to be seen on its line."""
-        found = await self._reader.ask(partial(turns.look, turn_id=turn_id))
-        if found.session_key != session_key:
-            raise TurnNotFound(f"no turn {turn_id!r} here")
-        if found.end is None:
-            return ()
-        return [Sight(turn_id, at, event) for at, event in replay(found.messages, found.end, cursor)]
-
-    def _lines_of(self, session_key: str) -> Iterable[Line]:
-        return tuple(dict.fromkeys(line for line in self._lines.values() if line.session_key == session_key))
-
-    def _tell(self, line: Line, event: TurnAdmitted | TurnStarted, turn_id: str | None = None) -> None:
-        if line.session_key is not None and line.session_key in self._views:
-            self._views.show(line.session_key, (Sight(turn_id or line.ids[0], line.cursor, event),))
-
-    def _show_newest(self, line: Line, count: int) -> None:
-        if line.session_key is not None:
-            self._views.show(line.session_key, [Sight(line.ids[0], cursor, event) for cursor, event in line.newest(count)])
 
     # Keys and costs ---------------------------------------------------------------------------------------------------------
 
