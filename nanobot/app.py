@@ -47,6 +47,7 @@ from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import FetchBounds, Fetcher
 from nanobot.stores.audit import AuditLog, Keeping
+from nanobot.stores.retention import Sweeper, Unused
 from nanobot.stores.sqlite import SqliteStore, open_store
 from nanobot.telemetry.metrics import Metrics
 from nanobot.tools.facts import calculate, current_time
@@ -334,6 +335,10 @@ def _chat_settings(config: Config, models: Models) -> ChatSettings:
     )
 
 
+def _unused(config: Config) -> tuple[Unused, ...]:
+    return tuple(Unused(rule.pattern, rule.days * 86_400) for rule in config.sessions.ttl)
+
+
 @contextlib.asynccontextmanager
 async def open_app(
     config: Config,
@@ -368,6 +373,7 @@ async def open_app(
             engine = group.create_task(app.engine.run())
             sweeper = group.create_task(_sweep(store, clock))
             watch = group.create_task(app.keys.watch(store, clock))
+            retention = group.create_task(Sweeper(store, clock, _unused(config)).run())
             try:
                 yield app
             finally:
@@ -376,6 +382,7 @@ async def open_app(
                 engine.cancel()
                 sweeper.cancel()
                 watch.cancel()
+                retention.cancel()
     finally:
         await models.close()
         await store.close()

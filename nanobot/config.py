@@ -97,6 +97,19 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audio: Literal["auto", "yes", "no"] = "auto"
 
 
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long sessions are kept that nobody uses: those whose key fits `pattern`. `days` 0: for ever."""
+
+    pattern: str
+    days: Annotated[float, msgspec.Meta(ge=0, le=36_500)]
+
+
+class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long sessions are kept."""
+
+    ttl: tuple[Retention, ...] = ()
+
+
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How conversations are kept. `normal`: a power cut (not a crash) may lose the last turns."""
 
@@ -168,6 +181,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agent: AgentTable = AgentTable()
     model: ModelTable = ModelTable()
     models: dict[str, ModelTable] = {}
+    sessions: SessionsTable = SessionsTable()
     store: StoreTable = StoreTable()
     log: Log = Log()
     telemetry: TelemetryTable = TelemetryTable()

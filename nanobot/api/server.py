@@ -5,7 +5,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp
 
-from nanobot.api import files, health, metrics, models, reference, turns, usage
+from nanobot.api import files, health, metrics, models, reference, sessions, turns, usage
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
@@ -15,6 +15,7 @@ from nanobot.api.keyring import KeyRing
 from nanobot.api.operations import Operation, router
 from nanobot.api.quotas import Quotas
 from nanobot.api.session_key import KeyReader
+from nanobot.api.sessions import SessionSettings
 from nanobot.core.access import Audit, Ledger
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
@@ -80,6 +81,7 @@ def operations(
         *turns.operations(store, followers, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
         *usage.operations(store, clock),
+        *sessions.operations(store, clock, randomness, SessionSettings(settings.max_body_bytes, settings.body_timeout_s, settings.ping_s)),
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),
         *metrics.operations(render_metrics, is_open=settings.metrics_open),

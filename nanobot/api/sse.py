@@ -9,7 +9,7 @@ from nanobot.api.wire.chunks import PING, Chunks
 from nanobot.core.event import TurnEnded
 from nanobot.core.store import Store
 
-_HEAD = (
+HEAD = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
@@ -67,6 +67,6 @@ class Stream:
     async def _write(self, content: bytes, *, is_last: bool = False) -> None:
         if not self._has_begun:
             self._has_begun = True
-            head = [*_HEAD, *((name.encode(), value.encode()) for name, value in self._headers)]
+            head = [*HEAD, *((name.encode(), value.encode()) for name, value in self._headers)]
             await self._send({"type": "http.response.start", "status": 200, "headers": head})
         await self._send({"type": "http.response.body", "body": content, "more_body": not is_last})

@@ -1,37 +1,39 @@
-"""`nanobot sessions list|show|delete|export`: all but `delete` read beside a running server."""
+"""`nanobot sessions list|search|show|rename|fork|export|import|delete`: those that only read work beside a running server."""
 
 import asyncio
 import contextlib
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
 import msgspec
 
+from nanobot.api.wire import session_export
+from nanobot.api.wire.session_lists import found_object
+from nanobot.api.wire.session_message import parse_message_id
 from nanobot.cli.audit import write_down
 from nanobot.cli.options import CONFIG, DATA, settings
-from nanobot.cli.terminal import neutral
+from nanobot.cli.terminal import neutral, one_line
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, SessionNotFound, StoreError, StoreLocked
-from nanobot.core.message import Audio, File, Image, Message, Text
-from nanobot.core.session import parse_key
-from nanobot.core.store import Row
-from nanobot.stores import catalogue, transcript
+from nanobot.core.message import Audio, File, Image, Text
+from nanobot.core.session import Session, parse_key
+from nanobot.core.store import EVERY, Found, Row
+from nanobot.stores import catalogue, search, transcript
 from nanobot.stores.opening import DATABASE, explain, open_reader
-from nanobot.stores.sqlite import open_store
+from nanobot.stores.sqlite import SqliteStore, open_store
 
 _PAGE = 500
-_FORMAT = {"format": "nanobot.session", "version": 1}
 
 
 @click.group("sessions")
 def command() -> None:
-    """List, read, export and delete conversations."""
+    """List, search, read, name, copy, export, import and delete conversations."""
 
 
 @command.command("list")
@@ -77,11 +79,12 @@ def export(key: str, file: Path | None, config_file: Path | None, data: str | No
     key = _parsed(key)
     with reading(_config(config_file, data)) as db:
         found = rows(db, key)
+        session = catalogue.session(db, key=key)
         if file is None:
-            _write(sys.stdout.buffer, key, found)
+            _write(sys.stdout.buffer, session, found)
             return
         with _new_file(file) as stream:
-            written = _write(stream, key, found)
+            written = _write(stream, session, found)
     click.echo(f"{written} messages written to {file}", err=True)
 
 
@@ -106,12 +109,129 @@ def delete(key: str, yes: bool, config_file: Path | None, data: str | None) -> N
 
 
 async def _delete(config: Config, key: str) -> int:
+    async with _writing(config, "delete the conversation") as store:
+        removed = await store.delete_session(key)
+        await store.write_over()
+        return removed.messages
+
+
+@command.command("search")
+@click.argument("text")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@CONFIG
+@DATA
+def search_(text: str, limit: int, as_json: bool, config_file: Path | None, data: str | None) -> None:
+    """Find conversations with a message that has all the words of TEXT, or words that begin so."""
+    config = _config(config_file, data)
+    with reading(config):  # where there is no store, none is made
+        pass
+    found = asyncio.run(_search(config, text, limit))
+    shown = [found_object(each, text) for each in found]
+    if as_json:
+        click.echo(msgspec.json.encode(shown))
+        return
+    if not shown:
+        click.echo("nothing found")
+        return
+    for each in shown:
+        if not isinstance(each.match, msgspec.UnsetType):
+            click.echo(f"{neutral(each.key)}  {_when(each.match.created_at)}  {each.match.role}: {one_line(each.match.snippet)}")
+
+
+async def _search(config: Config, text: str, limit: int) -> tuple[Found, ...]:
+    """Search; beside a running server in what that server has taken into the index, which it does within seconds."""
     try:
         store = await open_store(config.data, SystemClock())
     except StoreLocked:
-        raise StoreLocked(f"{config.data} is in use by a running nanobot: stop it, then delete the conversation") from None
+        with reading(config) as db:
+            return search.search(db, text=text, limit=limit, after=None, order="desc", which=EVERY)
     try:
-        return await store.delete_session(key)
+        return await store.search(text, limit=limit)
+    finally:
+        await store.close()
+
+
+@command.command("rename")
+@click.argument("key")
+@click.argument("title")
+@CONFIG
+@DATA
+def rename(key: str, title: str, config_file: Path | None, data: str | None) -> None:
+    """Give the conversation KEY the title TITLE; an empty one takes it away."""
+    key = _parsed(key)
+    if len(title) > 256:
+        raise click.UsageError(f"title of {len(title)} characters: at most 256 are allowed")
+    config = _config(config_file, data)
+    asyncio.run(_rename(config, key, title))
+    write_down(config, "nanobot sessions rename", session_key=key)
+
+
+async def _rename(config: Config, key: str, title: str) -> None:
+    async with _writing(config, "rename the conversation") as store:
+        session = await store.session(key)
+        await store.rename_session(key, title=title or None, metadata=session.metadata)
+
+
+@command.command("fork")
+@click.argument("key")
+@click.argument("new_key")
+@click.option("--at", metavar="MESSAGE", help="The last message to take along, e.g. msg_12 [the last one].")
+@CONFIG
+@DATA
+def fork(key: str, new_key: str, at: str | None, config_file: Path | None, data: str | None) -> None:
+    """Copy the conversation KEY, up to a message, to NEW_KEY."""
+    key, new_key = _parsed(key), _parsed(new_key)
+    seq = parse_message_id(at) if at is not None else None
+    config = _config(config_file, data)
+    copied = asyncio.run(_fork(config, key, new_key, seq))
+    write_down(config, "nanobot sessions fork", session_key=key, target=new_key)
+    click.echo(f"{copied} messages copied")
+
+
+async def _fork(config: Config, key: str, new_key: str, at: int | None) -> int:
+    async with _writing(config, "copy the conversation") as store:
+        return (await store.fork_session(key, new_key, at=at)).messages
+
+
+@command.command("import")
+@click.argument("key")
+@click.argument("file", type=click.Path(path_type=Path))
+@CONFIG
+@DATA
+def import_(key: str, file: Path, config_file: Path | None, data: str | None) -> None:
+    """Make the conversation KEY, which must be new, of an export: FILE, or - for the standard input."""
+    key = _parsed(key)
+    try:
+        with contextlib.nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as stream:
+            imported = session_export.read(stream, SystemClock().now())
+    except OSError as error:
+        raise StoreError(f"cannot read {file} ({error.strerror}): nothing was imported") from error
+    config = _config(config_file, data)
+    made = asyncio.run(_import(config, key, imported))
+    write_down(config, "nanobot sessions import", session_key=key)
+    click.echo(f"{made} messages imported")
+
+
+async def _import(config: Config, key: str, imported: session_export.Imported) -> int:
+    async with _writing(config, "import the conversation") as store:
+        made = await store.import_session(key, imported.given, title=imported.title, metadata=imported.metadata)
+        return made.messages
+
+
+@contextlib.asynccontextmanager
+async def _writing(config: Config, wish: str) -> AsyncIterator[SqliteStore]:
+    """Yield the store, to change it.
+
+    Raises:
+        StoreLocked: a server has it; the text says how `wish` can be done all the same.
+    """
+    try:
+        store = await open_store(config.data, SystemClock())
+    except StoreLocked:
+        raise StoreLocked(f"{config.data} is in use by a running nanobot: stop it, then {wish}") from None
+    try:
+        yield store
     finally:
         await store.close()
 
@@ -202,45 +322,11 @@ def readable(row: Row) -> str:
     return "\n".join(lines)
 
 
-def exported(row: Row) -> dict[str, Any]:
-    """Return the message as a line of an export: OpenAI's fields, and what the store knows of it."""
-    message = row.message
-    line: dict[str, Any] = {"id": f"msg_{row.seq}", "role": message.role, "content": _content(message)}
-    if message.tool_calls:
-        line["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in message.tool_calls
-        ]
-    if message.tool_results:
-        line["tool_call_id"] = message.tool_results[0].call_id
-    return {**line, "turn_id": row.turn_id, "created_at": row.created_at}
-
-
-def _content(message: Message) -> str | list[dict[str, Any]] | None:
-    if message.tool_results:
-        return "".join(result.content for result in message.tool_results)
-    if any(isinstance(part, Image | Audio | File) for part in message.parts):
-        return [shaped for part in message.parts if (shaped := _part(part)) is not None]
-    return message.text or (None if message.tool_calls else "")
-
-
-def _part(part: object) -> dict[str, Any] | None:
-    match part:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Image(url, detail):
-            return {"type": "image_url", "image_url": {"url": url, **({"detail": detail} if detail else {})}}
-        case Audio(data, format_):
-            return {"type": "input_audio", "input_audio": {"data": data, "format": format_}}
-        case File(name, text, file_id):
-            return {"type": "file", "file": {"filename": name, "text": text, **({"file_id": file_id} if file_id else {})}}
-    return None
-
-
-def _write(stream: BinaryIO, key: str, found: Iterator[Row]) -> int:
-    stream.write(msgspec.json.encode({**_FORMAT, "key": key}) + b"\n")
+def _write(stream: BinaryIO, session: Session, found: Iterator[Row]) -> int:
+    stream.write(session_export.header(session))
     written = 0
     for row in found:
-        stream.write(msgspec.json.encode(exported(row)) + b"\n")
+        stream.write(session_export.lines((row,)))
         written += 1
     stream.flush()
     return written

@@ -119,6 +119,18 @@ class SessionNotFound(NanobotError):
     code, http_status, type = "session_not_found", 404, "invalid_request_error"
 
 
+class MessageNotFound(NanobotError):
+    """The session has no such message, or none that is shown."""
+
+    code, http_status, type = "message_not_found", 404, "invalid_request_error"
+
+
+class SessionExists(NanobotError):
+    """A new session was to have the key of one that is there."""
+
+    code, http_status, type = "session_exists", 409, "conflict_error"
+
+
 class UnknownToolCall(InvalidRequest):
     """A tool's result answers no call that waits for one."""
 

@@ -58,6 +58,19 @@ class TurnEnded(msgspec.Struct, frozen=True, tag="turn_ended", omit_defaults=Tru
     error: TurnError | None = None
 
 
+class TurnAdmitted(msgspec.Struct, frozen=True, tag="turn_admitted"):
+    """A turn is in the store, with what it was asked. `joins`: the running turn that it steers. For those who watch the session."""
+
+    input: tuple[Message, ...]
+    joins: str | None = None
+
+
+class TurnStarted(msgspec.Struct, frozen=True, tag="turn_started"):
+    """An engine has the turn, for the `attempt`th time. For those who watch the session."""
+
+    attempt: int
+
+
 Delta = TextDelta | ThinkingDelta
 Fact = MessageAdded | ToolStarted | ToolFinished | TurnEnded
 Event = Delta | Fact

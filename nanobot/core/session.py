@@ -9,12 +9,17 @@ RESERVED_PREFIX = "nanobot:"
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A conversation as it is listed. Times are seconds since the epoch; `messages` counts what is in its transcript."""
+    """A conversation as it is listed. Times are seconds since the epoch; `messages` counts what is in its transcript.
+
+    `title` and `metadata` are the user's; the model sees neither.
+    """
 
     key: str
     messages: int
     created_at: float
     updated_at: float
+    title: str | None = None
+    metadata: dict[str, str] = {}
 
 
 def parse_key(raw: str) -> str:

@@ -6,13 +6,13 @@ Promises of every implementation (tests/contract/ runs one suite on each):
   * `append` by an attempt that is over raises `StaleAttempt` and writes nothing.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from nanobot.core.errors import NanobotError
-from nanobot.core.event import Delta, Event, Fact, TurnEnded
+from nanobot.core.event import Delta, Event, Fact, TurnAdmitted, TurnEnded, TurnStarted
 from nanobot.core.message import Message
 from nanobot.core.session import Session
 from nanobot.core.turn import Identity, Status, Turn
@@ -78,6 +78,65 @@ class Row(msgspec.Struct, frozen=True):
     message: Message
     total_tokens: int
     created_at: float
+
+
+Direction = Literal["asc", "desc"]
+
+
+class Which(msgspec.Struct, frozen=True):
+    """Which sessions are asked for: those whose key begins with `prefix` and fits one of `patterns` (`*`: any run of characters; none: all)."""
+
+    patterns: tuple[str, ...] = ()
+    prefix: str = ""
+
+
+EVERY = Which()
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A session that a search found, by the newest message of its transcript that fits."""
+
+    session: Session
+    row: Row
+
+
+class Branch(msgspec.Struct, frozen=True):
+    """A line of messages that ends at `tip`; `parted_at`: the last one that it shares with the live transcript (0: none)."""
+
+    tip: int
+    messages: int
+    parted_at: int
+    is_current: bool
+    created_at: float
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """What went with a session. `files`: its uploads. `bytes_`: what messages and uploads took."""
+
+    messages: int
+    turns: int
+    files: int
+    bytes_: int
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A message that a session is made of; `turn`: what stands for one and the same turn among them."""
+
+    message: Message
+    created_at: float
+    turn: str | None = None
+
+
+Watched = TurnAdmitted | TurnStarted | Event
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """What those who watch a session see: something of a turn, which ends at `cursor` of its line. `missed`: how many sights before it are lost."""
+
+    turn_id: str
+    cursor: int
+    event: Watched
+    missed: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -204,23 +263,112 @@ class Store(Protocol):
 
     # Sessions -----------------------------------------------------------------------------------------------------
 
-    async def sessions(self, *, limit: int, after: str | None = None) -> tuple[Session, ...]:
-        """Return sessions, most recently used first; `after` is the key of the last one of the page before."""
+    async def sessions(
+        self, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
+    ) -> tuple[Session, ...]:
+        """Return sessions, most recently used first (`asc`: last); `after` is the key of the last one of the page before.
+
+        Raises:
+            SessionNotFound: there is no session `after` among them.
+        """
         ...
 
-    async def messages(self, session_key: str, *, limit: int, after_seq: int = 0) -> tuple[Row, ...]:
-        """Return rows of the live transcript, oldest first.
+    async def search(
+        self, text: str, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
+    ) -> tuple[Found, ...]:
+        """Return, in the order of `sessions`, those whose transcript has a message with all the words of `text`, or words that begin so.
+
+        All that is committed is found; what was rewound, and what turns that leave no trace said, is not.
+
+        Raises:
+            InvalidRequest: `text` is too long.
+            SessionNotFound: as `sessions`.
+        """
+        ...
+
+    async def session(self, session_key: str) -> Session:
+        """Return the session.
 
         Raises:
             SessionNotFound
         """
         ...
 
-    async def delete_session(self, session_key: str) -> int:
-        """Delete the session with all that belongs to it; returns how many messages went. Its running turn is cancelled.
+    async def rename_session(self, session_key: str, *, title: str | None, metadata: Mapping[str, str]) -> Session:
+        """Give the session another title, and other metadata.
 
         Raises:
             SessionNotFound
+        """
+        ...
+
+    async def messages(
+        self, session_key: str, *, limit: int, after_seq: int = 0, order: Direction = "asc", tip: int | None = None
+    ) -> tuple[Row, ...]:
+        """Return rows of the transcript, oldest first (`desc`: newest, then `after_seq` is past the newest to return, 0: none).
+
+        `tip`: read the line of messages that ends there instead of the live one. A running turn that leaves no trace is not shown.
+
+        Raises:
+            SessionNotFound
+            MessageNotFound: there is no message `tip`.
+        """
+        ...
+
+    async def branches(self, session_key: str) -> tuple[Branch, ...]:
+        """Return every line of messages that the session has, the one that was added to last first.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    async def fork_session(self, session_key: str, new_key: str, *, at: int | None = None) -> Session:
+        """Make a session of the messages up to `at` (None: the live transcript as it was before the turn that runs now, if one does).
+
+        Raises:
+            SessionNotFound, SessionExists
+            MessageNotFound: there is no message `at`.
+        """
+        ...
+
+    async def rewind_session(self, session_key: str, to: int) -> Session:
+        """Let the transcript end at the message `to`, of whichever branch; what came after it stays as a branch.
+
+        Raises:
+            SessionNotFound
+            SessionBusy: a turn runs or waits.
+            MessageNotFound: there is no message `to`.
+        """
+        ...
+
+    async def import_session(self, session_key: str, given: Sequence[Given], *, title: str | None, metadata: Mapping[str, str]) -> Session:
+        """Make a session of the messages, all or nothing.
+
+        Raises:
+            SessionExists
+        """
+        ...
+
+    async def delete_session(self, session_key: str) -> Removed:
+        """Delete the session with all that belongs to it, for good; its turns are cancelled.
+
+        What the file still holds of it is written over as soon as nothing else is to be done.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    def watch(self, session_key: str, after: tuple[str, int] | None = None) -> AsyncGenerator[Sequence[Sight], None]:
+        """Yield in batches what happens in the session: what its unended turns said so far, then what comes, until it is deleted or the store hangs up.
+
+        The first batch comes at once, though it may be empty. `after`: a turn of the session and a cursor on its line; the rest of that turn comes first. Turns that leave no trace are not shown.
+        Who is slow holds up nobody, and misses what is too old to be kept for it.
+
+        Raises:
+            SessionNotFound
+            TurnNotFound: `after` names no turn of the session.
         """
         ...
 

@@ -1,7 +1,8 @@
-"""Sessions as a list: read, page, delete, copy the whole file."""
+"""Sessions as a list: read, page, label, delete, copy the whole file."""
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -9,11 +10,12 @@ import msgspec
 from nanobot.core.access import Spent
 from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.session import Session
-from nanobot.core.store import Row
-from nanobot.stores import files, transcript
-from nanobot.stores.transcript import Place
+from nanobot.core.store import EVERY, Direction, Removed, Row, Which
+from nanobot.stores import branches, files, index, transcript
 
 Db = sqlite3.Connection
+_COLUMNS = "id, key, tip, created_at, updated_at, title, metadata"
+_decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -21,55 +23,110 @@ class Deleted(msgspec.Struct, frozen=True):
     was spent on those turns.
     """
 
-    messages: int
+    key: str
+    removed: Removed
     live: tuple[str, ...]
     files: tuple[str, ...]
     spent: tuple[Spent, ...] = ()
 
 
-def sessions(db: Db, *, limit: int, after: str | None) -> tuple[Session, ...]:
-    """Return a page of sessions, most recently used first."""
-    where, values = "", []
-    if after is not None:
-        found = db.execute("SELECT updated_at, id FROM session WHERE key = ?", (after,)).fetchone()
-        if found is None:
-            raise SessionNotFound(f"no session {after!r} here")
-        where, values = "WHERE (updated_at, id) < (?, ?)", list(found)
+def sessions(db: Db, *, limit: int, after: str | None, order: Direction = "desc", which: Which = EVERY) -> tuple[Session, ...]:
+    """Return a page of sessions, most recently used first (`asc`: last)."""
+    where, values = condition(db, after=after, order=order, which=which)
     rows = db.execute(
-        f"SELECT id, key, tip, created_at, updated_at FROM session {where} ORDER BY updated_at DESC, id DESC LIMIT ?",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM session WHERE {where} ORDER BY updated_at {order}, id {order} LIMIT ?",  # noqa: S608
         (*values, limit),
     ).fetchall()
-    return tuple(Session(key, transcript.count(db, id_, tip), created_at, updated_at) for id_, key, tip, created_at, updated_at in rows)
+    return tuple(_session(db, *row) for row in rows)
 
 
-def messages(db: Db, *, key: str, limit: int, after_seq: int) -> tuple[Row, ...]:
-    """Return a page of the live transcript, oldest first."""
-    place = _place(db, key)
-    return transcript.page(db, place.session, place.tip, limit=limit, after_seq=after_seq)
+def condition(db: Db, *, after: str | None, order: Direction, which: Which) -> tuple[str, list[str | float]]:
+    """Return the condition on rows of `session` that holds a list to `which` and to what comes past `after`, and its values.
+
+    Raises:
+        SessionNotFound: there is no session `after` among them.
+    """
+    where, values = ["1"], list[str | float]()
+    if which.prefix:
+        where.append("substr(key, 1, ?) = ?")
+        values += [len(which.prefix), which.prefix]
+    if which.patterns:
+        where.append(f"({' OR '.join(['key GLOB ?'] * len(which.patterns))})")
+        values += [glob(pattern) for pattern in which.patterns]
+    if after is not None:
+        found = db.execute(f"SELECT updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}", (after, *values)).fetchone()  # noqa: S608
+        if found is None:
+            raise SessionNotFound(f"no session {after!r} here")
+        where.append(f"(updated_at, id) {'<' if order == 'desc' else '>'} (?, ?)")
+        values += found
+    return " AND ".join(where), values
+
+
+def glob(pattern: str) -> str:
+    """Return the pattern of session keys, in which only `*` means something, as SQLite's GLOB has it."""
+    return pattern.replace("[", "[[]").replace("?", "[?]")
+
+
+def session(db: Db, *, key: str) -> Session:
+    """Return one session."""
+    return session_of(db, transcript.place_of(db, key).session)
+
+
+def session_of(db: Db, number: int) -> Session:
+    """Return the session with that number, which is there."""
+    return _session(db, *db.execute(f"SELECT {_COLUMNS} FROM session WHERE id = ?", (number,)).fetchone())  # noqa: S608
+
+
+def _session(
+    db: Db, number: int, key: str, tip: int, created_at: float, updated_at: float, title: str | None, metadata: bytes | None
+) -> Session:
+    labels = _decode_metadata(metadata) if metadata else {}
+    return Session(key, transcript.count(db, number, tip), created_at, updated_at, title, labels)
+
+
+def rename(db: Db, *, key: str, title: str | None, metadata: Mapping[str, str]) -> Session:
+    """Set title and metadata."""
+    number = transcript.place_of(db, key).session
+    label(db, number, title=title, metadata=metadata)
+    return session_of(db, number)
+
+
+def label(db: Db, number: int, *, title: str | None, metadata: Mapping[str, str]) -> None:
+    """Set title and metadata of the session with that number."""
+    db.execute(
+        "UPDATE session SET title = ?, metadata = ? WHERE id = ?", (title, msgspec.json.encode(metadata) if metadata else None, number)
+    )
+
+
+def messages(db: Db, *, key: str, limit: int, after_seq: int, order: Direction = "asc", tip: int | None = None) -> tuple[Row, ...]:
+    """Return a page of the live transcript, or of the line of messages that ends at `tip`."""
+    place = transcript.place_of(db, key)
+    if tip is None:
+        tip = branches.shown_tip(db, place.session)
+    else:
+        branches.check_message(db, place.session, tip)
+    return transcript.page(db, place.session, tip, limit=limit, after_seq=after_seq, order=order)
 
 
 def delete(db: Db, *, key: str) -> Deleted:
     """Delete every row that belongs to the session; uploads may be there before the session is."""
+    uploads_bytes = files.size_of(db, key)
     uploads = files.delete_of(db, key)
-    place = transcript.find_place(db, key) if uploads else _place(db, key)
+    place = transcript.find_place(db, key) if uploads else transcript.place_of(db, key)
     if place is None:
-        return Deleted(0, (), uploads)
+        return Deleted(key, Removed(0, 0, len(uploads), uploads_bytes), (), uploads)
     live = [id_ for (id_,) in db.execute("SELECT t.id FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (place.session,))]
+    index.forget(db, place.session)
     mine = "(SELECT n FROM turn WHERE session = ?)"
     db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))  # noqa: S608
     db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (place.session,))  # noqa: S608
-    for table in ("dispatch", "turn", "branch", "session_usage"):
+    for table in ("dispatch", "branch", "session_usage"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))  # noqa: S608
+    turns = db.execute("DELETE FROM turn WHERE session = ?", (place.session,)).rowcount
+    (size_bytes,) = db.execute("SELECT coalesce(sum(length(body)), 0) FROM message WHERE session = ?", (place.session,)).fetchone()
     gone = db.execute("DELETE FROM message WHERE session = ?", (place.session,)).rowcount
     db.execute("DELETE FROM session WHERE id = ?", (place.session,))
-    return Deleted(gone, tuple(live), uploads)
-
-
-def _place(db: Db, key: str) -> Place:
-    place = transcript.find_place(db, key)
-    if place is None:
-        raise SessionNotFound(f"no session {key!r} here")
-    return place
+    return Deleted(key, Removed(gone, turns, len(uploads), size_bytes + uploads_bytes), tuple(live), uploads)
 
 
 def backup(db: Db, path: Path) -> None:

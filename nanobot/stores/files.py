@@ -100,6 +100,12 @@ def delete(db: Db, file_id: str, session_key: str, now: float) -> None:
     db.execute("DELETE FROM file WHERE id = ?", (file_id,))
 
 
+def size_of(db: Db, session_key: str) -> int:
+    """Return how many bytes the session's uploads have, expired ones too."""
+    (size_bytes,) = db.execute("SELECT coalesce(sum(size_bytes), 0) FROM file WHERE session_key = ?", (session_key,)).fetchone()
+    return int(size_bytes)
+
+
 def delete_of(db: Db, session_key: str) -> tuple[str, ...]:
     """Delete the rows of a session's uploads; the caller deletes the content of the ids that this returns, once it is committed."""
     gone = ids_of(db, session_key)

@@ -14,12 +14,26 @@ Batch = Sequence[tuple[int, Event]]
 
 
 class Line:
-    """The events of one turn, in order, each with the cursor at which it ends."""
+    """The events of one turn, in order, each with the cursor at which it ends.
 
-    __slots__ = ("_end", "_events", "_waiters", "ids")
+    `session_key`: where those who watch the session see it (None: it leaves no trace, and is not seen). `attempt` 0: it has not started.
+    """
 
-    def __init__(self, turn_id: str, messages: tuple[Message, ...] = ()) -> None:
+    __slots__ = ("_end", "_events", "_waiters", "attempt", "ids", "input", "session_key")
+
+    def __init__(
+        self,
+        turn_id: str,
+        messages: tuple[Message, ...] = (),
+        *,
+        session_key: str | None = None,
+        input: tuple[Message, ...] = (),  # noqa: A002 - a turn's word
+        attempt: int = 0,
+    ) -> None:
         self.ids = [turn_id]
+        self.session_key = session_key
+        self.input = input
+        self.attempt = attempt
         self._events: list[tuple[int, Event]] = []
         self._waiters: list[asyncio.Future[None]] = []
         self._end: TurnEnded | None = None
@@ -44,9 +58,22 @@ class Line:
         return self._end
 
     @property
+    def cursor(self) -> int:
+        """Where the line ends by now."""
+        return self._events[-1][0] if self._events else 0
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """The messages that the turn added so far."""
         return tuple(event.message for _, event in self._events if isinstance(event, MessageAdded | ToolFinished))
+
+    def so_far(self, after: int = 0) -> Batch:
+        """Return what is on the line past the cursor `after`."""
+        return past(self._events, after)
+
+    def newest(self, count: int) -> Batch:
+        """Return the last `count` events."""
+        return self._events[len(self._events) - count :]
 
     async def more(self) -> None:
         """Return when something was put on the line."""

@@ -115,6 +115,7 @@ def open_writer(directory: Path, synchronous: Synchronous) -> sqlite3.Connection
             raise StoreError(f"{path} is on a file system without shared memory (a network mount?): name a local directory with --data")
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 67108864")
+        db.execute("PRAGMA secure_delete = ON")
     except sqlite3.Error as error:
         db.close()
         raise explain(error, path) from error

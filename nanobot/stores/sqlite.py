@@ -15,19 +15,22 @@ import msgspec
 from nanobot.core.access import ApiKey, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, StoreError, TurnCancelled
-from nanobot.core.event import Delta, Fact, TurnEnded, TurnError
+from nanobot.core.event import Delta, Fact, TurnAdmitted, TurnEnded, TurnError, TurnStarted
 from nanobot.core.message import Message
 from nanobot.core.observer import NOBODY, Observer
-from nanobot.core.session import Session
-from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Row, TurnState
+from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Removed, TurnState
 from nanobot.core.turn import Identity, Turn
-from nanobot.stores import admission, catalogue, keys, transcript, turns, usage
+from nanobot.stores import admission, catalogue, keys, retention, transcript, turns, usage
 from nanobot.stores.files import Shelf
 from nanobot.stores.lines import Batch, Line, replay
 from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, make_directory, open_reader, open_writer
 from nanobot.stores.reader import Reader
+from nanobot.stores.retention import Unused
+from nanobot.stores.sessions import SqliteSessions
 from nanobot.stores.turns import Room
+from nanobot.stores.upkeep import Upkeep
 from nanobot.stores.uploads import SqliteUploads
+from nanobot.stores.watched import SqliteWatching
 from nanobot.stores.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -40,7 +43,7 @@ _STOPPING = TurnEnded(
 """What followers are told in place of an end when the server stops; nothing of it is stored."""
 
 
-class SqliteStore(SqliteUploads):
+class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads):
     """`core.store.Store` on SQLite. Make one with `open_store`."""
 
     def __init__(
@@ -54,27 +57,26 @@ class SqliteStore(SqliteUploads):
         observer: Observer = NOBODY,
         tariff: Tariff | None = None,
     ) -> None:
-        super().__init__(directory)
+        path = directory / DATABASE
+        unended = turns.live(writer)  # before another thread has the connection
+        SqliteSessions.__init__(self, directory, Writer(writer, path, observer, Upkeep(path)), Reader(reader, path), clock)
+        SqliteUploads.__init__(self, directory)
         self._observer = observer
-        self._path = directory / DATABASE
         self._lock = lock
         self._write_db = writer
         self._read_db = reader
-        self._clock = clock
         self._limits = limits
         self._tariff = tariff or Tariff()
         self.on_spent: Callable[[Spent], None] = _forget
-        self._writer = Writer(writer, self._path, observer)
-        self._reader = Reader(reader, self._path)
-        self._lines: dict[str, Line] = {}
+        SqliteWatching.__init__(self)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._room = Room()
         self._is_hung_up = False
         self._is_closed = False
-        for turn_id, messages, joined in turns.live(writer):
-            self._show_line(turn_id, messages)
-            for other in joined:
-                self._share_line(turn_id, other)
+        for live in unended:
+            self._lines[live.id] = Line(live.id, live.made, session_key=live.session_key, input=live.input)
+            for other in live.joined:
+                self._share_line(live.id, other)
 
     # Doors ----------------------------------------------------------------------------------------------------------------
 
@@ -87,7 +89,7 @@ class SqliteStore(SqliteUploads):
         self._observer.turn_offered(turn)
         is_new = False
         try:
-            admitted = await self._writer.do(job, self._admitted)
+            admitted: admission.Admitted = await self._writer.do(job, partial(self._admitted, turn))
             is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
         finally:
             if not is_new:
@@ -100,13 +102,16 @@ class SqliteStore(SqliteUploads):
         now = self._clock.now()
         return admission.admit(db, turn, identity, earlier, limits=self._limits, room=self._room, now=now, refusal=refusal)
 
-    def _admitted(self, admitted: admission.Admitted) -> None:
+    def _admitted(self, turn: Turn, admitted: admission.Admitted) -> None:
         if admitted.line is not None:
-            self._show_line(admitted.line.turn_id, admitted.line.made)
+            line = Line(admitted.line.turn_id, admitted.line.made, session_key=turn.session_key if turn.trace else None, input=turn.input)
+            self._lines[admitted.line.turn_id] = line
             for joined in admitted.line.joiners:
                 self._share_line(admitted.line.turn_id, joined)
+            self._tell(line, TurnAdmitted(turn.input))
         if admitted.joins is not None:
             self._share_line(admitted.joins, admitted.admission.turn_id)
+            self._tell(self._lines[admitted.joins], TurnAdmitted(turn.input, admitted.joins), admitted.admission.turn_id)
         if admitted.cancel is not None:
             self._orders.put_nowait(admitted.cancel)
         self._hand_out(() if admitted.claim is None else (admitted.claim,))
@@ -203,6 +208,10 @@ class SqliteStore(SqliteUploads):
     def _hand_out(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
             self._orders.put_nowait(claim)
+            line = self._lines.get(claim.turn.id)
+            if line is not None:
+                line.attempt = claim.attempt
+                self._tell(line, TurnStarted(claim.attempt))
 
     async def history(self, session_key: str, budget_tokens: int) -> History:
         return await self._reader.ask(partial(_history, key=session_key, budget_tokens=budget_tokens))
@@ -217,8 +226,9 @@ class SqliteStore(SqliteUploads):
 
     def _appended(self, turn_id: str, applied: turns.Applied) -> None:
         for parted in applied.parted:
-            self._lines[turn_id].ids.remove(parted)
-            self._show_line(parted)
+            line = self._lines[turn_id]
+            line.ids.remove(parted)
+            self._lines[parted] = Line(parted, session_key=line.session_key)
         self._put(turn_id, applied.facts)
         self._hand_out(applied.claims)
         if applied.spent is not None:
@@ -232,28 +242,35 @@ class SqliteStore(SqliteUploads):
         line = self._lines.get(claim.turn.id)
         if line is not None:
             line.put((delta,))
+            if line.session_key in self._views:
+                self._show_newest(line, 1)
 
     async def release(self, claim: Claim) -> None:
         await self._writer.do(partial(turns.release, claim=claim))
 
-    # Sessions -------------------------------------------------------------------------------------------------------------
+    # Sessions: what touches those who follow; the rest is in `SqliteSessions` ----------------------------------------------
 
-    async def sessions(self, *, limit: int, after: str | None = None) -> tuple[Session, ...]:
-        return await self._reader.ask(partial(catalogue.sessions, limit=limit, after=after))
-
-    async def messages(self, session_key: str, *, limit: int, after_seq: int = 0) -> tuple[Row, ...]:
-        return await self._reader.ask(partial(catalogue.messages, key=session_key, limit=limit, after_seq=after_seq))
-
-    async def delete_session(self, session_key: str) -> int:
+    async def delete_session(self, session_key: str) -> Removed:
         deleted, _ = await self._writer.do(partial(self._delete, key=session_key), self._deleted)
         await asyncio.to_thread(self._shelf.delete, deleted.files)
-        return deleted.messages
+        return deleted.removed
 
     def _delete(self, db: sqlite3.Connection, *, key: str) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
         now = self._clock.now()
         spent = turns.charge_live(db, key, self._tariff, now)
         deleted = msgspec.structs.replace(catalogue.delete(db, key=key), spent=spent)
         return deleted, turns.start_next(db, self._room, now)
+
+    async def delete_unused(self, rules: Sequence[Unused]) -> int:
+        """Delete some of the sessions that nobody has used for as long as the first rule that fits says; returns how many, 0 once none is left."""
+        job = partial(retention.delete_some, rules=rules, now=self._clock.now())
+        deleted: tuple[catalogue.Deleted, ...] = await self._writer.do(job, self._swept)
+        await asyncio.to_thread(self._shelf.delete, [id_ for each in deleted for id_ in each.files])
+        return len(deleted)
+
+    def _swept(self, deleted: tuple[catalogue.Deleted, ...]) -> None:
+        for each in deleted:
+            self._views.end(each.key)
 
     def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
         deleted, claims = result
@@ -264,6 +281,7 @@ class SqliteStore(SqliteUploads):
             self._put(turn_id, (TurnEnded("cancelled", error=error),))
         for spent in deleted.spent:
             self.on_spent(spent)
+        self._views.end(deleted.key)
         self._hand_out(claims)
 
     # Keys and costs ---------------------------------------------------------------------------------------------------------
@@ -305,6 +323,7 @@ class SqliteStore(SqliteUploads):
 
     def hang_up(self) -> None:
         self._is_hung_up = True
+        self._views.end_all()
         for line in set(self._lines.values()):
             line.put((_STOPPING,))
         self._lines.clear()
@@ -315,14 +334,12 @@ class SqliteStore(SqliteUploads):
         self._is_closed = True
         await self._writer.close()
         await self._reader.close()
+        await self._close_searcher()
         self._read_db.close()
         self._write_db.close()
         self._lock.release()
 
     # Lines ----------------------------------------------------------------------------------------------------------------
-
-    def _show_line(self, turn_id: str, messages: tuple[Message, ...] = ()) -> None:
-        self._lines[turn_id] = Line(turn_id, messages)
 
     def _share_line(self, target_id: str, turn_id: str) -> None:
         line = self._lines[target_id]
@@ -334,6 +351,8 @@ class SqliteStore(SqliteUploads):
         if line is None:
             return
         line.put(facts)
+        if line.session_key in self._views:
+            self._show_newest(line, len(facts))
         if line.end is not None:
             for shown in line.ids:
                 self._lines.pop(shown, None)

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, ToolCall, estimate_tokens
-from nanobot.core.store import History, HistoryNote, Row
+from nanobot.core.store import Direction, History, HistoryNote, Row
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode
@@ -33,6 +34,18 @@ def find_place(db: Db, key: str) -> Place | None:
     """Return where the session stands, None where there is none."""
     found = db.execute("SELECT id, tip, last_seq, tip_tokens FROM session WHERE key = ?", (key,)).fetchone()
     return Place(*found) if found else None
+
+
+def place_of(db: Db, key: str) -> Place:
+    """Return where the session stands.
+
+    Raises:
+        SessionNotFound
+    """
+    place = find_place(db, key)
+    if place is None:
+        raise SessionNotFound(f"no session {key!r} here")
+    return place
 
 
 def move_tip(db: Db, place: Place, seq: int) -> None:
@@ -112,7 +125,7 @@ def mark_reply(db: Db, session: int, seq: int, held: bytes) -> None:
 # Reading ---------------------------------------------------------------------------------------------------------------
 
 
-def _stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
+def stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
     """Yield `(first, last)` of the stretches of rows that make up the transcript which ends at `tip`, newest first."""
     last = tip
     while last > 0:
@@ -133,7 +146,7 @@ def window(db: Db, place: Place, budget_tokens: int) -> History:
     bodies: list[bytes] = []
     ends: list[int] = []
     skipped = 0
-    for first, last in _stretches(db, place.session, place.tip):
+    for first, last in stretches(db, place.session, place.tip):
         found = db.execute(
             "SELECT seq, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND tokens <= ? ORDER BY seq DESC LIMIT 1",
             (place.session, first, last, floor),
@@ -152,26 +165,36 @@ def window(db: Db, place: Place, budget_tokens: int) -> History:
     return History(_decode_all(b"[%b]" % b",".join(reversed(bodies))), skipped, tuple(ends))
 
 
-def page(db: Db, session: int, tip: int, *, limit: int, after_seq: int) -> tuple[Row, ...]:
-    """Return up to `limit` rows of the live transcript past `after_seq`, oldest first."""
+_ROW = "SELECT m.seq, t.id, m.body, m.tokens, m.created_at FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"
+
+
+def page(db: Db, session: int, tip: int, *, limit: int, after_seq: int, order: Direction = "asc") -> tuple[Row, ...]:
+    """Return up to `limit` rows of the transcript that ends at `tip`, oldest first and past `after_seq`; with `desc` newest first and before it."""
     rows: list[Row] = []
-    for first, last in reversed(list(_stretches(db, session, tip))):
-        if last <= after_seq:
+    newest_first = stretches(db, session, tip)
+    for first, last in newest_first if order == "desc" else reversed(list(newest_first)):
+        low, high = (max(first, after_seq + 1), last) if order == "asc" else (first, min(last, after_seq - 1) if after_seq else last)
+        if low > high:
             continue
-        found = db.execute(
-            "SELECT m.seq, t.id, m.body, m.tokens, m.created_at FROM message m LEFT JOIN turn t ON t.n = m.turn"
-            " WHERE m.session = ? AND m.seq BETWEEN ? AND ? ORDER BY m.seq LIMIT ?",
-            (session, max(first, after_seq + 1), last, limit - len(rows)),
-        )
-        rows.extend(Row(seq, turn, _decode(body), tokens, created_at) for seq, turn, body, tokens, created_at in found)
+        found = db.execute(f"{_ROW} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?", (session, low, high, limit - len(rows)))
+        rows.extend(_row(*values) for values in found)
         if len(rows) >= limit:
             break
     return tuple(rows)
 
 
+def row(db: Db, session: int, seq: int) -> Row:
+    """Return one row that is there."""
+    return _row(*db.execute(f"{_ROW} AND m.seq = ?", (session, seq)).fetchone())
+
+
+def _row(seq: int, turn_id: str | None, body: bytes, tokens: int, created_at: float) -> Row:
+    return Row(seq, turn_id, _decode(body), tokens, created_at)
+
+
 def count(db: Db, session: int, tip: int) -> int:
     """Return how many messages the live transcript has."""
-    return sum(last - first + 1 for first, last in _stretches(db, session, tip))
+    return sum(last - first + 1 for first, last in stretches(db, session, tip))
 
 
 def of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | None], *, inputs: bool) -> tuple[Message, ...]:
@@ -217,7 +240,7 @@ def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[Histo
 
 def _question_before(db: Db, session: int, seq: int) -> str | None:
     """Return the text of the user's message that the reply ending at `seq` answers."""
-    for first, last in _stretches(db, session, seq):
+    for first, last in stretches(db, session, seq):
         for (body,) in db.execute(
             "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
         ):
@@ -230,7 +253,7 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
 def open_calls(db: Db, session: int, tip: int) -> set[str]:
     """Return the ids of the client's calls that wait for their result in the transcript which ends at `tip`."""
     answered: set[str] = set()
-    for first, last in _stretches(db, session, tip):
+    for first, last in stretches(db, session, tip):
         for (body,) in db.execute(
             "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
         ):

@@ -402,16 +402,27 @@ def look(db: Db, turn_id: str) -> TurnState:
     return TurnState(turn_id, key, status, attempt, decode_wish(wish).model, created_at, started_at, ended_at, messages, end)
 
 
-def live(db: Db) -> list[tuple[str, tuple[Message, ...], list[str]]]:
-    """Return of each turn that has not ended: its id, the messages that it added so far, the ids of those who joined it."""
+class Live(msgspec.Struct, frozen=True):
+    """A turn that has not ended: what it was given, what it added so far, the ids of those who joined it. `session_key` None: it leaves no trace."""
+
+    id: str
+    session_key: str | None
+    input: tuple[Message, ...]
+    made: tuple[Message, ...]
+    joined: tuple[str, ...]
+
+
+def live(db: Db) -> tuple[Live, ...]:
+    """Return the turns that have not ended."""
     turns = db.execute(
-        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq FROM dispatch d JOIN turn t ON t.n = d.turn ORDER BY d.position"
+        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq, t.wish, d.plan, s.key"
+        " FROM dispatch d JOIN turn t ON t.n = d.turn JOIN session s ON s.id = t.session ORDER BY d.position"
     ).fetchall()
-    return [
-        (
-            id_,
-            transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False),
-            [joined for (joined,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (n,))],
-        )
-        for n, id_, session, first_seq, last_seq in turns
-    ]
+    found: list[Live] = []
+    for n, id_, session, first_seq, last_seq, wish, plan, key in turns:
+        span = (first_seq, last_seq)
+        given = transcript.of_turn(db, session, n, span, inputs=True) or (_decode_plan(plan).input if plan else ())
+        joined = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (n,)))
+        made = transcript.of_turn(db, session, n, span, inputs=False)
+        found.append(Live(id_, key if decode_wish(wish).trace else None, given, made, joined))
+    return tuple(found)

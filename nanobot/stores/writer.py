@@ -15,6 +15,8 @@ from nanobot.stores.opening import explain
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
+Spare = Callable[[sqlite3.Connection], float | None]
+"""Work for when nothing else is to be done, in small pieces; returns the seconds after which it wants to go on, None: once something was written."""
 _MOST_JOBS_A_COMMIT = 256
 
 
@@ -37,9 +39,14 @@ class Writer:
     A job that raises leaves nothing behind and does not touch its neighbours.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: Path, observer: Observer = NOBODY) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, path: Path, observer: Observer = NOBODY, spare: Spare | None = None, quiet_s: float = 1.0
+    ) -> None:
+        """Start the thread. `spare` is done when nothing was asked for `quiet_s`: at first, and after jobs; it says when it wants to go on."""
         self._observer = observer
         self._db = db
+        self._spare = spare
+        self._quiet_s = quiet_s if spare is not None else None
         self._path = path
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -68,10 +75,16 @@ class Writer:
             await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
+        wait_s = self._quiet_s
         while True:
-            first = self._tickets.get()
+            try:
+                first = self._tickets.get(timeout=wait_s)
+            except queue.Empty:
+                wait_s = self._spare(self._db) if self._spare is not None else None
+                continue
             if first is None:
                 return
+            wait_s = self._quiet_s
             batch = [first]
             last = self._drain(batch)
             began = time.perf_counter()

@@ -331,7 +331,8 @@ def rows(data: Path) -> dict[str, list[tuple[object, ...]]]:
     tables = [
         name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
     ]
-    found = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    no_rows = {"search", "chore"}  # the index is seen in its own tables, and what is still to be done is no session's
+    found = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables if table not in no_rows}
     db.close()
     assert len(tables) >= 7
     return found

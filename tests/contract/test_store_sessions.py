@@ -119,7 +119,9 @@ async def test_deleting_tells_how_many_messages_went_and_leaves_the_others(place
     await place.say("a", "1", "one")
     await place.say("a", "2", "two")
     await place.say("b", "1", "one")
-    assert await place.store.delete_session("a") == 4
+    removed = await place.store.delete_session("a")
+    assert (removed.messages, removed.turns) == (4, 2)
+    assert removed.bytes_ > 0
     assert [session.key for session in await place.store.sessions(limit=10)] == ["b"]
     assert (await place.store.history("a", 1000)).messages == ()
 

@@ -16,6 +16,7 @@ from nanobot.api.operations import Operation, Path
 from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
 from nanobot.api.wire.files import UploadForm
+from nanobot.api.wire.session_lists import ForkBody, RewindBody, SessionChange
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import Exchange
@@ -36,7 +37,8 @@ class Names(msgspec.Struct, frozen=True):
 # How requests are filled --------------------------------------------------------------------------------------------------
 
 NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
-    "key": lambda names: (names.session,),
+    "key": lambda names: (names.session, f"{names.session}:new"),
+    "branch": lambda names: ("msg_1",),
     "turn_id": lambda names: (names.turn,),
     "file_id": lambda names: (names.file,),
     "x-session-key": lambda names: (names.session, OWN),
@@ -53,6 +55,8 @@ PLAIN: Mapping[str, str | None] = {
     "limit": None,
     "order": None,
     "purpose": None,
+    "prefix": "wx",
+    "q": "secret",
     "start": None,
     "end": None,
     "group": "day,model",
@@ -60,6 +64,9 @@ PLAIN: Mapping[str, str | None] = {
 """Parameters that do not, and what they are filled with (None: left out)."""
 
 BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
+    SessionChange: lambda names: (b'{"title": "mine"}',),
+    ForkBody: lambda names: tuple(json.dumps({"message_id": "msg_1", "key": key}).encode() for key in (f"{names.session}:fork", OWN)),
+    RewindBody: lambda names: (b'{"message_id": "msg_1"}',),
     ChatBody: lambda names: (_chat("hello"), _chat([{"type": "file", "file": {"file_id": names.file}}])),
 }
 """Bodies by their type: each that points at something of a session."""
@@ -68,6 +75,11 @@ FORMS: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
     ChatForm: lambda names: (form(("message", "hello")),),
     UploadForm: lambda names: (form(("purpose", "user_data"), ("file", ("a.txt", b"text"))),),
 }
+
+LINES: Mapping[str, bytes] = {
+    "/v1/sessions/{key}/import": b'{"format": "nanobot.session", "version": 1}\n{"role": "user", "content": "hello"}',
+}
+"""Bodies that have no type, by path."""
 
 SERVER_WIDE = frozenset({"/metrics"})
 """Paths that tell of the server as a whole: numbers without names, which differ where others have asked something."""
@@ -100,7 +112,7 @@ def requests(operation: Operation, names: Names) -> list[Sent]:
             choices.append([(name, PLAIN[name])])
         else:
             pytest.fail(f"{operation.method} {operation.path} has the parameter {name!r}: say in NAMES or PLAIN how to fill it")
-    bodies: list[tuple[dict[str, str], bytes]] = [({}, b"")]
+    bodies: list[tuple[dict[str, str], bytes]] = [({}, LINES.get(operation.path, b""))]
     if operation.body is not None or operation.form is not None:
         bodies = [
             *_bodies(operation.body, BODIES, "application/json", names),

@@ -18,7 +18,13 @@ from nanobot.core.errors import ConfigError
 # Every setting, with three values that it may have ----------------------------------------------------------------------
 
 TABLES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)}
-SETTINGS = [(table, field) for table, kind in TABLES.items() for field in msgspec.structs.fields(kind)]
+ONLY_IN_THE_FILE = {"sessions.ttl"}
+SETTINGS = [
+    (table, field)
+    for table, kind in TABLES.items()
+    for field in msgspec.structs.fields(kind)
+    if f"{table}.{field.name}" not in ONLY_IN_THE_FILE
+]
 NAMES = [f"{table}.{field.name}" for table, field in SETTINGS]
 
 
@@ -80,6 +86,16 @@ def test_the_command_line_wins_over_the_environment_the_file_and_the_default(
     assert setting(load(file, environment, options), table, field.name) == in_options
     assert setting(load(None, environment, {table: {field.name: None}}), table, field.name) == in_environment
     assert in_file != in_environment != in_options
+
+
+def test_how_long_sessions_are_kept_stands_in_tables_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[[sessions.ttl]]\npattern = "wx:vip:*"\ndays = 0\n[[sessions.ttl]]\npattern = "wx:*"\ndays = 30\n')
+    assert [(rule.pattern, rule.days) for rule in load(file, {}, {}).sessions.ttl] == [("wx:vip:*", 0), ("wx:*", 30)]
+    file.write_text('[[sessions.ttl]]\npattern = "wx:*"\ndays = -1\n')
+    with pytest.raises(ConfigError) as caught:
+        load(file, {}, {})
+    assert "sessions.ttl[0].days" in caught.value.message
 
 
 def test_without_any_setting_all_have_their_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from tests.house import House, OpenHouse
 GOLDEN = Path(__file__).parent / "golden"
 SETTINGS = {"key": None, "max_body_mb": 0.001, "max_queue": 1}
 DETAILED = Usage(120, 45, 100, 30)
+ALICE = "/v1/sessions/wx%3Adm%3Auser_alice"
 UNTYPED: list[dict[str, Any]] = [{"role": "user", "content": "hello"}, {"role": "user", "content": 7}]
 
 
@@ -32,7 +33,7 @@ def normal(exchange: Exchange) -> str:
     text = re.sub(r"(turn_|req_|chatcmpl-|file-)[0-9a-z]{26}", r"\1ID", text)
     text = re.sub(r'"created":1800000000\b', '"created":NOW', text)
     text = re.sub(r'"created_at":1800000000,"expires_at":\d+', '"created_at":NOW,"expires_at":LATER', text)
-    return re.sub(r'"(created_at|started_at|ended_at)":1800000000\.0', r'"\1":NOW', text)
+    return re.sub(r'"(created_at|updated_at|started_at|ended_at)":1800000000\.0', r'"\1":NOW', text)
 
 
 async def uploaded(house: House) -> Exchange:
@@ -105,6 +106,26 @@ async def ignored(house: House) -> Exchange:
     )
 
 
+async def watched(house: House) -> Exchange:
+    await house.door.chat("wx:dm:user_alice", "hello")
+    exchange = house.door.start("GET", f"{ALICE}/events")
+    await exchange.begun()
+    await house.door.chat("wx:dm:user_alice", "6*7?")
+    await exchange.until("event: turn_ended")
+    exchange.disconnect()
+    return await exchange.done()
+
+
+def after_hello(method: str, rest: str, body: bytes = b"", path: str | None = None) -> Scene:
+    """Say hello, then call the session."""
+
+    async def scene(house: House) -> Exchange:
+        await house.door.chat("wx:dm:user_alice", "hello")
+        return await house.door.call(method, (path or ALICE) + rest, body=body)
+
+    return scene
+
+
 def thinking() -> ScriptedModel:
     message = Message("assistant", (Thinking("Hm."), Text("Yes.")), "stop", DETAILED)
     return ScriptedModel(Say(("Yes.",), message))
@@ -117,6 +138,10 @@ def stepping() -> ScriptedModel:
 
 def holding() -> ScriptedModel:
     return ScriptedModel(Say(("Once upon", " a time"), between=asyncio.Event()))
+
+
+def calculating() -> ScriptedModel:
+    return ScriptedModel("Hello there", call("calculate", '{"expression":"6*7"}'), "It is 42.")
 
 
 def hello() -> ScriptedModel:
@@ -154,6 +179,23 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "file_list": (hello, listed),
     "error_file_not_found": (hello, lambda house: house.door.get("/v1/files/file-1", {"x-session-key": "wx:dm:user_alice"})),
     "error_unreadable_file": (hello, broken_file),
+    "sessions": (hello, after_hello("GET", "", path="/v1/sessions")),
+    "sessions_found": (hello, after_hello("GET", "?q=there", path="/v1/sessions")),
+    "session": (hello, after_hello("POST", "", b'{"title":"Greetings","metadata":{"k":"v"}}')),
+    "session_messages": (hello, after_hello("GET", "/messages")),
+    "session_branches": (hello, after_hello("GET", "/branches")),
+    "session_fork": (hello, after_hello("POST", "/fork", b'{"message_id":"msg_1","key":"wx:dm:fork"}')),
+    "session_rewind": (hello, after_hello("POST", "/rewind", b'{"message_id":"msg_1"}')),
+    "session_export": (hello, after_hello("GET", "/export")),
+    "session_events": (calculating, watched),
+    "session_deleted": (hello, after_hello("DELETE", "")),
+    "session_not_found": (hello, get("/v1/sessions/nobody")),
+    "error_message_not_found": (hello, after_hello("POST", "/rewind", b'{"message_id":"msg_9"}')),
+    "error_session_exists": (hello, after_hello("POST", "/fork", b'{"key":"wx:dm:user_alice"}')),
+    "error_bad_import": (
+        hello,
+        lambda house: house.door.call("POST", "/v1/sessions/x/import", body=b'{"format":"nanobot.session","version":1}\n{"role":7}'),
+    ),
     "error_no_session_key": (hello, ask(headers={"x-session-key": ABSENT})),
     "error_bad_session_key": (hello, ask(headers={"x-session-key": "nanobot:x"})),
     "error_no_json": (hello, lambda house: house.door.post(b"hello")),

@@ -105,6 +105,73 @@ def test_what_is_written_meanwhile_is_not_in_the_export(monkeypatch: pytest.Monk
         assert len(list(found)) == 3
 
 
+def test_an_export_is_imported_as_a_new_conversation_and_not_over_one(nanobot: Nanobot, data: str, tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    nanobot("sessions", "export", "wx:dm:bob", str(file), "--data", data)
+    ran = nanobot("sessions", "import", "copy", str(file), "--data", data)
+    assert (ran.status, ran.out) == (0, "4 messages imported\n")
+    again = nanobot("sessions", "export", "copy", "--data", data).out.splitlines()
+    before = file.read_text().splitlines()
+    assert [{**json.loads(line), "key": 0, "turn_id": 0} for line in again] == [
+        {**json.loads(line), "key": 0, "turn_id": 0} for line in before
+    ]
+    ran = nanobot("sessions", "import", "copy", str(file), "--data", data)
+    assert ran.status == 2 and "already" in ran.err
+    file.write_text(before[0] + "\n{")
+    ran = nanobot("sessions", "import", "other", str(file), "--data", data)
+    assert (ran.status, ran.out) == (2, "") and ran.err.startswith("nanobot: line 2: ")
+    ran = nanobot("sessions", "import", "other", str(tmp_path / "nothing"), "--data", data)
+    assert ran.status == 2 and ran.err.count("\n") == 1
+
+
+def test_search_shows_the_conversation_and_the_words_in_it(nanobot: Nanobot, data: str) -> None:
+    out = nanobot("sessions", "search", "HELL", "--data", data).out
+    assert out.startswith("wx:dm:ann  ") and out.endswith("user: hello ␛[2J\n")
+    (only,) = json.loads(nanobot("sessions", "search", "what this", "--json", "--data", data).out)
+    assert (only["key"], only["match"]["message_id"], only["match"]["snippet"]) == ("wx:dm:bob", "msg_1", "what is this?")
+    assert nanobot("sessions", "search", "parrot", "--data", data).out == "nothing found\n"
+    ran = nanobot("sessions", "search", "x" * 257, "--data", data)
+    assert ran.status == 2 and ran.err.count("\n") == 1
+
+
+def test_beside_a_running_server_search_finds_what_is_in_the_index(nanobot: Nanobot, data: str) -> None:
+    nanobot("sessions", "search", "hello", "--data", data)
+    with server_on(data):
+        assert nanobot("sessions", "search", "hello", "--data", data).out.startswith("wx:dm:ann  ")
+
+
+def test_rename_gives_a_title_and_takes_it_away(nanobot: Nanobot, data: str) -> None:
+    assert nanobot("sessions", "rename", "wx:dm:ann", "Greetings", "--data", data).status == 0
+    assert {found["title"] for found in json.loads(nanobot("sessions", "list", "--json", "--data", data).out)} == {"Greetings", None}
+    assert nanobot("sessions", "rename", "wx:dm:ann", "", "--data", data).status == 0
+    assert {found["title"] for found in json.loads(nanobot("sessions", "list", "--json", "--data", data).out)} == {None}
+    assert nanobot("sessions", "rename", "wx:dm:ann", "x" * 257, "--data", data).status == 2
+
+
+def test_fork_copies_up_to_a_message(nanobot: Nanobot, data: str) -> None:
+    ran = nanobot("sessions", "fork", "wx:dm:bob", "copy", "--at", "msg_2", "--data", data)
+    assert (ran.status, ran.out) == (0, "2 messages copied\n")
+    assert "what is this?" in nanobot("sessions", "show", "copy", "--data", data).out
+    for arguments in (("wx:dm:bob", "copy"), ("wx:dm:bob", "x", "--at", "msg_99"), ("wx:dm:bob", "x", "--at", "second")):
+        ran = nanobot("sessions", "fork", *arguments, "--data", data)
+        assert ran.status == 2 and ran.err.count("\n") == 1
+
+
+def test_delete_leaves_no_byte_of_it_in_the_files(nanobot: Nanobot, data: str) -> None:
+    nanobot("sessions", "search", "hello", "--data", data)
+    nanobot("sessions", "delete", "wx:dm:ann", "--yes", "--data", data)
+    left = b"".join(path.read_bytes() for path in Path(data).glob("nanobot.sqlite3*"))
+    assert b"hello" not in left and b"wx:dm:ann" not in left
+    assert b"wx:dm:bob" in left
+
+
+@pytest.mark.parametrize("arguments", [["rename", "wx:dm:ann", "x"], ["fork", "wx:dm:ann", "x"]])
+def test_beside_a_running_server_what_changes_says_to_stop_it_first(nanobot: Nanobot, data: str, arguments: list[str]) -> None:
+    with server_on(data):
+        ran = nanobot("sessions", *arguments, "--data", data)
+    assert ran.status == 2 and ran.err.startswith(f"nanobot: {data} is in use by a running nanobot: stop it, then ")
+
+
 def test_delete_removes_that_conversation_alone(nanobot: Nanobot, data: str) -> None:
     ran = nanobot("sessions", "delete", "wx:dm:bob", "--yes", "--data", data)
     assert (ran.status, ran.out) == (0, "4 messages deleted\n")
@@ -132,7 +199,10 @@ def test_beside_a_running_server_delete_says_to_stop_it_first(nanobot: Nanobot, 
     assert nanobot("sessions", "show", "wx:dm:ann", "--data", data).status == 0
 
 
-@pytest.mark.parametrize("arguments", [["show", "nobody"], ["export", "nobody"], ["delete", "nobody", "--yes"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["show", "nobody"], ["export", "nobody"], ["delete", "nobody", "--yes"], ["fork", "nobody", "x"], ["rename", "nobody", "x"]],
+)
 def test_an_unknown_key_is_one_line_with_status_2(nanobot: Nanobot, data: str, arguments: list[str]) -> None:
     ran = nanobot("sessions", *arguments, "--data", data)
     assert (ran.status, ran.out, ran.err) == (2, "", "nanobot: no session 'nobody' here\n")

@@ -1,0 +1,62 @@
+"""GET /v1/sessions/{key}/events: what happens in a session, as server-sent events, for as long as a client watches."""
+
+import contextlib
+import re
+
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api.caller import caller_of, hold_to_patterns
+from nanobot.api.following import Connected
+from nanobot.api.query import Query
+from nanobot.api.sse import HEAD
+from nanobot.api.wire.chunks import PING
+from nanobot.api.wire.session_events import render
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.store import Store
+
+_CURSOR = re.compile(r"([!-9;-~]{1,64}):([0-9]{1,18})")
+
+
+class SessionEvents:
+    """The route. It keeps no turn alive: who watches does not follow."""
+
+    def __init__(self, store: Store, *, ping_s: float) -> None:
+        self._store = store
+        self._ping_s = ping_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key: str = scope["path_params"]["key"]
+        hold_to_patterns(caller_of(scope), key)
+
+        async def write(content: bytes, *, more: bool = True) -> None:
+            await send({"type": "http.response.body", "body": content, "more_body": more})
+
+        async def ping() -> None:
+            await write(PING)
+
+        async with contextlib.aclosing(self._store.watch(key, _after(scope))) as sights:
+            begun = await anext(sights, None)
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEAD)})
+            if scope["method"] == "HEAD":  # asked for the head alone; what follows would have no end
+                await write(b"", more=False)
+                return
+            async with Connected(receive, ping, self._ping_s):
+                await write(render(begun or ()) or PING)
+                async for batch in sights:
+                    await write(render(batch))
+                await write(b"", more=False)
+
+
+def _after(scope: Scope) -> tuple[str, int] | None:
+    """Return the turn and the cursor that the client stands at: `after` of the query, else its last event's id."""
+    given = Query(scope).text("after")
+    name = "after"
+    if given is None:
+        name = "Last-Event-ID"
+        given = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1") or None
+    if given is None:
+        return None
+    found = _CURSOR.fullmatch(given)
+    if found is None:
+        raise InvalidRequest(f"{name} is {given[:80]!r}: it must be the id of an event, turn:seq", param=name)
+    return found[1], int(found[2])

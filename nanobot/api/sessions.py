@@ -1,0 +1,327 @@
+"""/v1/sessions: what a caller may see of the conversations kept here, and what can be done with them.
+
+A session outside the caller's patterns is answered exactly as one that is not there; lists and searches leave it out before they count.
+"""
+
+import asyncio
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api.body import ClientGone, read_body
+from nanobot.api.caller import Caller, caller_of, hold_to_patterns
+from nanobot.api.guard import answer
+from nanobot.api.operations import Operation, Parameter
+from nanobot.api.query import Query
+from nanobot.api.session_events import SessionEvents
+from nanobot.api.wire import session_export
+from nanobot.api.wire.decoding import decode
+from nanobot.api.wire.lists import Page, encode
+from nanobot.api.wire.session_lists import (
+    BranchObject,
+    ForkBody,
+    RewindBody,
+    SessionChange,
+    SessionDeleted,
+    SessionObject,
+    branch_object,
+    found_object,
+    receipt,
+    session_object,
+)
+from nanobot.api.wire.session_message import SessionMessage, parse_message_id, session_message
+from nanobot.core.clock import Clock
+from nanobot.core.errors import (
+    BadSessionKey,
+    BodyTooLarge,
+    InvalidRequest,
+    MessageNotFound,
+    SessionBusy,
+    SessionExists,
+    SessionNotFound,
+    TurnNotFound,
+)
+from nanobot.core.ids import Randomness, new_id
+from nanobot.core.session import parse_key
+from nanobot.core.store import Direction, Store, Which
+
+_MOST_LISTED = 100
+_LISTED = 20
+_EXPORTED_A_PAGE = 200
+_read_change = msgspec.json.Decoder(SessionChange)
+_read_fork = msgspec.json.Decoder(ForkBody)
+_read_rewind = msgspec.json.Decoder(RewindBody)
+
+
+class SessionSettings(msgspec.Struct, frozen=True):
+    """How bodies are read, and how often a quiet stream says that it lives."""
+
+    max_body_bytes: int = 20 * 1024 * 1024
+    body_timeout_s: float = 30.0
+    ping_s: float = 15.0
+
+
+class Sessions:
+    """What can be done with sessions."""
+
+    def __init__(self, store: Store, clock: Clock, randomness: Randomness, settings: SessionSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._randomness = randomness
+        self._settings = settings
+
+    # Looking ----------------------------------------------------------------------------------------------------------
+
+    async def list(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/sessions"""
+        query, caller = Query(scope), caller_of(scope)
+        limit, order, after = _limit(query), _order(query, "desc"), query.text("after")
+        if after is not None:
+            hold_to_patterns(caller, after)
+        which = Which(caller.patterns, query.text("prefix") or "")
+        words = query.text("q")
+        if words is not None:
+            found = await self._store.search(words, limit=limit + 1, after=after, order=order, which=which)
+            shown = tuple(found_object(each, words) for each in found)
+        else:
+            listed = await self._store.sessions(limit=limit + 1, after=after, order=order, which=which)
+            shown = tuple(session_object(each) for each in listed)
+        await answer(send, 200, _page(shown, limit))
+
+    async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/sessions/{key}"""
+        await answer(send, 200, encode(session_object(await self._store.session(_key(scope)))))
+
+    async def messages(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/sessions/{key}/messages"""
+        key, query = _key(scope), Query(scope)
+        limit, after = _limit(query), query.text("after")
+        rows = await self._store.messages(
+            key,
+            limit=limit + 1,
+            after_seq=parse_message_id(after) if after is not None else 0,
+            order=_order(query, "asc"),
+            tip=_branch(query),
+        )
+        await answer(send, 200, _page(tuple(session_message(row) for row in rows), limit))
+
+    async def branches(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/sessions/{key}/branches"""
+        key, query = _key(scope), Query(scope)
+        limit, order, after = _limit(query), _order(query, "desc"), query.text("after")
+        found = await self._store.branches(key)
+        in_order = found if order == "desc" else found[::-1]
+        if after is not None:
+            tip = parse_message_id(after)
+            in_order = tuple(each for each in in_order if (each.tip < tip if order == "desc" else each.tip > tip))
+        await answer(send, 200, _page(tuple(branch_object(each) for each in in_order[: limit + 1]), limit))
+
+    async def export(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/sessions/{key}/export: the transcript as it was when it was asked for, a page at a time."""
+        key, tip = _key(scope), _branch(Query(scope))
+        session = await self._store.session(key)
+        last = await self._store.messages(key, limit=1, order="desc", tip=tip)
+        headers = [(b"content-type", session_export.MIME), (b"content-disposition", b'attachment; filename="session.jsonl"')]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": session_export.header(session), "more_body": bool(last)})
+        after_seq = 0
+        while last and after_seq < last[0].seq:
+            rows = await self._store.messages(key, limit=_EXPORTED_A_PAGE, after_seq=after_seq, tip=last[0].seq)
+            after_seq = rows[-1].seq
+            await send({"type": "http.response.body", "body": session_export.lines(rows), "more_body": after_seq < last[0].seq})
+
+    # Changing ---------------------------------------------------------------------------------------------------------
+
+    async def rename(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/sessions/{key}"""
+        key = _key(scope)
+        body = await self._body(scope, receive)
+        if body is None:
+            return
+        change = decode(body, _read_change)
+        now = await self._store.session(key)
+        title = now.title if change.title is msgspec.UNSET else change.title
+        metadata = now.metadata if change.metadata is msgspec.UNSET else change.metadata or {}
+        await answer(send, 200, encode(session_object(await self._store.rename_session(key, title=title, metadata=metadata))))
+
+    async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """DELETE /v1/sessions/{key}"""
+        key = _key(scope)
+        await answer(send, 200, encode(receipt(key, await self._store.delete_session(key))))
+
+    async def fork(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/sessions/{key}/fork"""
+        key = _key(scope)
+        body = await self._body(scope, receive)
+        if body is None:
+            return
+        wish = decode(body, _read_fork)
+        new_key = self._made_key(caller_of(scope), key) if wish.key is None else _new_key(caller_of(scope), wish.key)
+        at = parse_message_id(wish.message_id) if wish.message_id is not None else None
+        await answer(send, 200, encode(session_object(await self._store.fork_session(key, new_key, at=at))))
+
+    async def rewind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/sessions/{key}/rewind"""
+        key = _key(scope)
+        body = await self._body(scope, receive)
+        if body is None:
+            return
+        to = parse_message_id(decode(body, _read_rewind).message_id)
+        await answer(send, 200, encode(session_object(await self._store.rewind_session(key, to))))
+
+    async def import_(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/sessions/{key}/import"""
+        key = _new_key(caller_of(scope), scope["path_params"]["key"])
+        body = await self._body(scope, receive)
+        if body is None:
+            return
+        imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
+        made = await self._store.import_session(key, imported.given, title=imported.title, metadata=imported.metadata)
+        await answer(send, 200, encode(session_object(made)))
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Return the body; None where the client went away before it had sent it."""
+        try:
+            return await read_body(scope, receive, max_bytes=self._settings.max_body_bytes, timeout_s=self._settings.body_timeout_s)
+        except ClientGone:
+            return None
+
+    def _made_key(self, caller: Caller, key: str) -> str:
+        """Return a key for a fork of `key`.
+
+        Raises:
+            InvalidRequest: none that is made so is the caller's to use.
+        """
+        made = f"{key}:{new_id('fork', self._clock.now(), self._randomness)}"
+        if not caller.sees(made):
+            raise InvalidRequest("this API key may not see the key that would be made: name one that it may see as key", param="key")
+        try:
+            return parse_key(made)
+        except BadSessionKey as error:
+            raise InvalidRequest(f"no key can be made of this one ({error.message}): name one as key", param="key") from error
+
+
+def _key(scope: Scope) -> str:
+    """Return the session key in the path.
+
+    Raises:
+        SessionNotFound: it is not the caller's to know of.
+    """
+    key: str = scope["path_params"]["key"]
+    hold_to_patterns(caller_of(scope), key)
+    return key
+
+
+def _new_key(caller: Caller, text: str) -> str:
+    """Return the key of a session that is to be made.
+
+    Raises:
+        BadSessionKey: it is none.
+        SessionNotFound: it is not the caller's to know of.
+    """
+    key = parse_key(text)
+    if not key:
+        raise BadSessionKey("the key is empty: name a key for the new session", param="key")
+    hold_to_patterns(caller, key)
+    return key
+
+
+def _limit(query: Query) -> int:
+    return query.whole("limit", default=_LISTED, low=1, high=_MOST_LISTED)
+
+
+def _order(query: Query, default: Direction) -> Direction:
+    return "asc" if query.one_of("order", ("asc", "desc"), default=default) == "asc" else "desc"
+
+
+def _branch(query: Query) -> int | None:
+    branch = query.text("branch")
+    return parse_message_id(branch) if branch is not None else None
+
+
+Listed = SessionObject | SessionMessage | BranchObject
+
+
+def _page(found: tuple[Listed, ...], limit: int) -> bytes:
+    """Return the page of the first `limit` of what was found, which is one more where there is more."""
+    shown = found[:limit]
+    first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
+    return encode(Page(data=shown, first_id=first, last_id=last, has_more=len(found) > limit))
+
+
+# What is offered ----------------------------------------------------------------------------------------------------------
+
+
+def _listing(default: Direction) -> tuple[Parameter, ...]:
+    return (
+        Parameter("limit", "query", "how many at most", {"type": "integer", "minimum": 1, "maximum": _MOST_LISTED, "default": _LISTED}),
+        Parameter("after", "query", "the id of the last one of the page before"),
+        Parameter("order", "query", "the order of time", {"enum": ["asc", "desc"], "default": default}),
+    )
+
+
+_BRANCH = Parameter("branch", "query", "the id of a branch, or of any message: read the line of messages that ends there")
+
+
+def operations(store: Store, clock: Clock, randomness: Randomness, settings: SessionSettings) -> tuple[Operation, ...]:
+    """Return what is offered here."""
+    sessions = Sessions(store, clock, randomness, settings)
+    path = "/v1/sessions/{key}"
+    missing, lost, large = (SessionNotFound,), (SessionNotFound, MessageNotFound), (SessionNotFound, BodyTooLarge)
+    finding = (
+        *_listing("desc"),
+        Parameter("prefix", "query", "only sessions whose key begins so"),
+        Parameter("q", "query", "only sessions whose transcript has a message with these words", {"type": "string", "maxLength": 256}),
+    )
+    watching = (
+        Parameter("after", "query", "the id of the last event that was received"),
+        Parameter("last-event-id", "header", "the id of the last event that was received"),
+    )
+    return (
+        Operation(
+            method="GET", path="/v1/sessions", run=sessions.list, summary="List the sessions, or search them", tag="Sessions",
+            right="sessions:read", parameters=finding, answers={200: Page[SessionObject]}, errors=missing,
+            makes={"key": "$response.body#/last_id"},
+        ),
+        Operation(
+            method="GET", path=path, run=sessions.show, summary="A session", tag="Sessions", right="sessions:read",
+            answers={200: SessionObject}, errors=missing,
+        ),
+        Operation(
+            method="POST", path=path, run=sessions.rename, summary="Give a session a title, or metadata", tag="Sessions",
+            right="sessions:write", body=SessionChange, answers={200: SessionObject}, errors=large,
+        ),
+        Operation(
+            method="DELETE", path=path, run=sessions.delete, summary="Delete a session for good", tag="Sessions", right="sessions:write",
+            answers={200: SessionDeleted}, errors=missing,
+        ),
+        Operation(
+            method="GET", path=f"{path}/messages", run=sessions.messages, summary="The transcript of a session", tag="Sessions",
+            right="sessions:read", parameters=(*_listing("asc"), _BRANCH), answers={200: Page[SessionMessage]}, errors=lost,
+        ),
+        Operation(
+            method="GET", path=f"{path}/branches", run=sessions.branches, summary="The branches of a session", tag="Sessions",
+            right="sessions:read", parameters=_listing("desc"), answers={200: Page[BranchObject]}, errors=lost,
+        ),
+        Operation(
+            method="POST", path=f"{path}/fork", run=sessions.fork, summary="Make a session of part of another", tag="Sessions",
+            right="sessions:write", body=ForkBody, answers={200: SessionObject}, errors=(*lost, SessionExists, BodyTooLarge, BadSessionKey),
+            makes={"key": "$response.body#/key"},
+        ),
+        Operation(
+            method="POST", path=f"{path}/rewind", run=sessions.rewind, summary="Go back to an earlier message", tag="Sessions",
+            right="sessions:write", body=RewindBody, answers={200: SessionObject}, errors=(*lost, SessionBusy, BodyTooLarge),
+        ),
+        Operation(
+            method="GET", path=f"{path}/export", run=sessions.export, summary="A session as JSON lines", tag="Sessions",
+            right="sessions:read", parameters=(_BRANCH,), answers={200: bytes}, errors=lost, media_type=session_export.MIME.decode(),
+        ),
+        Operation(
+            method="POST", path=f"{path}/import", run=sessions.import_, summary="Make a session of JSON lines", tag="Sessions",
+            right="sessions:write", answers={200: SessionObject}, errors=(*large, SessionExists, BadSessionKey),
+        ),
+        Operation(
+            method="GET", path=f"{path}/events", run=SessionEvents(store, ping_s=settings.ping_s), summary="What happens in a session, live",
+            tag="Sessions", right="sessions:read", parameters=watching, streams=True, errors=(*missing, TurnNotFound),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""A session as JSON lines, out and in again: docs/session-format.md. What is read gives the very messages that were written.
+
+A line is a message as chat completions have it, for whoever reads it; where that does not say all, `parts` does.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from nanobot.api.wire.session_message import ChatMessage, SessionMessage, parts_of, session_message
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.message import Audio, File, Image, Message, Part, StopReason, Text, Thinking, ToolCall, ToolResult, Usage
+from nanobot.core.session import Session
+from nanobot.core.store import Given, Row
+
+FORMAT = "nanobot.session"
+VERSION = 1
+MIME = b"application/jsonl"
+_LATEST = 100_000_000_000.0
+Time = Annotated[float, msgspec.Meta(ge=0, le=_LATEST)]
+Title = Annotated[str, msgspec.Meta(max_length=256)]
+Metadata = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]], msgspec.Meta(max_length=16)
+]
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    format: str
+    version: int
+    key: str = ""
+    title: Title | None = None
+    metadata: Metadata = {}
+
+
+class _Line(SessionMessage, frozen=True, kw_only=True):
+    """A message of an export. `parts`: the message's own parts, where OpenAI's fields do not say all that is in it."""
+
+    stop_reason: StopReason | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    usage: Usage | UnsetType = UNSET
+    parts: tuple[Part, ...] | UnsetType = UNSET
+
+
+class _Read(ChatMessage, frozen=True, kw_only=True):
+    """A line that is read: what an export has, and less."""
+
+    turn_id: str | None = None
+    created_at: Time | None = None
+    stop_reason: StopReason | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    parts: tuple[Part, ...] | None = None
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What an export says."""
+
+    title: str | None
+    metadata: Mapping[str, str]
+    given: Sequence[Given]
+
+
+_encode = msgspec.json.Encoder().encode
+_read_header = msgspec.json.Decoder(_Header).decode
+_read_line = msgspec.json.Decoder(_Read).decode
+
+
+# Out ----------------------------------------------------------------------------------------------------------------------
+
+
+def header(session: Session) -> bytes:
+    """Return the first line."""
+    labels = session.metadata
+    return _encode(_Header(format=FORMAT, version=VERSION, key=session.key, title=session.title, metadata=labels)) + b"\n"
+
+
+def lines(rows: Iterable[Row]) -> bytes:
+    """Return the lines of messages."""
+    return b"".join(_encode(_line(row)) + b"\n" for row in rows)
+
+
+def _line(row: Row) -> _Line:
+    message, shown = row.message, session_message(row)
+    return _Line(
+        **msgspec.structs.asdict(shown),
+        stop_reason=message.stop_reason or UNSET,
+        model=message.model or UNSET,
+        usage=UNSET if message.usage is None else message.usage,
+        parts=UNSET if parts_of(shown) == message.parts else message.parts,
+    )
+
+
+# In -----------------------------------------------------------------------------------------------------------------------
+
+
+def read(raw: Iterable[bytes], now: float) -> Imported:
+    """Return what the lines of an export say; messages without a time have the time `now`.
+
+    Raises:
+        InvalidRequest: names the line that is none of an export, and why.
+    """
+    numbered = ((number, line) for number, line in enumerate(raw, 1) if line.strip())
+    head = _read_head(numbered)
+    return Imported(head.title, head.metadata, tuple(_given(number, line, now) for number, line in numbered))
+
+
+def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:
+    number, line = next(numbered, (1, b""))
+    try:
+        head = _read_header(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _bad(number, f"it must be the header of an export, as {_example()}: {_why(error)}") from error
+    if head.format != FORMAT:
+        raise _bad(number, f"format is {head.format[:40]!r}: it must be {FORMAT!r}")
+    if head.version != VERSION:
+        raise _bad(number, f"version is {head.version}: this nanobot reads version {VERSION}")
+    return head
+
+
+def _given(number: int, line: bytes, now: float) -> Given:
+    try:
+        said = _read_line(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _bad(number, _why(error)) from error
+    parts = said.parts if said.parts is not None else parts_of(said)
+    _check(number, said.role, parts)
+    message = Message(said.role, parts, said.stop_reason, said.usage, said.model)  # type: ignore[arg-type]
+    return Given(message, now if said.created_at is None else said.created_at, said.turn_id)
+
+
+_ALLOWED: dict[str, tuple[type[Part], ...]] = {
+    "user": (Text, Image, Audio, File),
+    "assistant": (Text, Thinking, Image, Audio, File, ToolCall),
+    "tool": (ToolResult,),
+}
+
+
+def _check(number: int, role: str, parts: Sequence[Part]) -> None:
+    allowed = _ALLOWED.get(role)
+    if allowed is None:
+        raise _bad(number, f"role is {role[:40]!r}: it must be one of {', '.join(_ALLOWED)}")
+    for part in parts:
+        if not isinstance(part, allowed):
+            raise _bad(number, f"a message of {role} may not have a part {type(part).__name__}")
+        if isinstance(part, Image):
+            if not part.url[:11].lower() == "data:image/":
+                raise _bad(number, f"the image {part.url[:40]!r} is no data URL (data:image/…;base64,…)")
+            if part.detail not in (None, "auto", "low", "high"):
+                raise _bad(number, f"detail of an image is {str(part.detail)[:40]!r}: it must be auto, low or high")
+    if role == "tool" and not parts:
+        raise _bad(number, "a message of tool must have a result")
+
+
+def _bad(number: int, why: str) -> InvalidRequest:
+    return InvalidRequest(f"line {number}: {why}; nothing was imported", param=f"line {number}")
+
+
+def _why(error: Exception) -> str:
+    text = str(error).replace("`", "")
+    return text[:1].lower() + text[1:] if isinstance(error, msgspec.ValidationError) else "it is not JSON"
+
+
+def _example() -> str:
+    return f'{{"format": "{FORMAT}", "version": {VERSION}}}'

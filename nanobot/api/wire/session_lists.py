@@ -1,0 +1,136 @@
+"""Sessions, their branches, and what is left of them, as the API shows them."""
+
+import re
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from nanobot.api.wire.session_export import Metadata, Title
+from nanobot.api.wire.session_message import message_id
+from nanobot.core.message import File, Message, Text
+from nanobot.core.session import Session
+from nanobot.core.store import Branch, Found, Removed
+
+_MOST_AROUND = 80
+
+
+class Match(msgspec.Struct, frozen=True):
+    """The newest message of the session that fits a search. `snippet` is some text around the first word found in it."""
+
+    message_id: str
+    role: str
+    snippet: str
+    created_at: float
+
+
+class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A session. `messages` counts its transcript; `match` is there where a search asked for it."""
+
+    id: str
+    object: str = "session"
+    key: str
+    title: str | None
+    metadata: dict[str, str]
+    messages: int
+    created_at: float
+    updated_at: float
+    match: Match | UnsetType = UNSET
+
+
+class BranchObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of messages; `id` is its last one, `parted_at` the last one that it shares with the live transcript."""
+
+    id: str
+    object: str = "session.branch"
+    messages: int
+    parted_at: str | None
+    current: bool
+    created_at: float
+
+
+class RemovedObject(msgspec.Struct, frozen=True):
+    """What went with a session; `files` are its uploads, `bytes` is what messages and uploads took."""
+
+    messages: int
+    turns: int
+    files: int
+    bytes_: int = msgspec.field(name="bytes")
+
+
+class SessionDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """The receipt of a deletion."""
+
+    id: str
+    object: str = "session.deleted"
+    key: str
+    deleted: bool = True
+    removed: RemovedObject
+
+
+class SessionChange(msgspec.Struct, frozen=True):
+    """What a session is called; a field that is absent stays as it is."""
+
+    title: Title | UnsetType | None = UNSET
+    metadata: Metadata | UnsetType | None = UNSET
+
+
+class ForkBody(msgspec.Struct, frozen=True):
+    """Where to fork (absent: at the end of the transcript), and the new session's key (absent: one is made)."""
+
+    message_id: str | None = None
+    key: str | None = None
+
+
+class RewindBody(msgspec.Struct, frozen=True):
+    """The message that is to be the last one."""
+
+    message_id: str
+
+
+def session_object(session: Session, match: Match | UnsetType = UNSET) -> SessionObject:
+    """Return the session."""
+    return SessionObject(
+        id=session.key,
+        key=session.key,
+        title=session.title,
+        metadata=session.metadata,
+        messages=session.messages,
+        created_at=session.created_at,
+        updated_at=session.updated_at,
+        match=match,
+    )
+
+
+def found_object(found: Found, query: str) -> SessionObject:
+    """Return a session that a search found."""
+    row = found.row
+    return session_object(found.session, Match(message_id(row.seq), row.message.role, snippet(row.message, query), row.created_at))
+
+
+def branch_object(branch: Branch) -> BranchObject:
+    """Return the branch."""
+    return BranchObject(
+        id=message_id(branch.tip),
+        messages=branch.messages,
+        parted_at=message_id(branch.parted_at) if branch.parted_at else None,
+        current=branch.is_current,
+        created_at=branch.created_at,
+    )
+
+
+def receipt(session_key: str, removed: Removed) -> SessionDeleted:
+    """Return the receipt of a deletion."""
+    return SessionDeleted(
+        id=session_key, key=session_key, removed=RemovedObject(removed.messages, removed.turns, removed.files, removed.bytes_)
+    )
+
+
+def snippet(message: Message, query: str) -> str:
+    """Return the text around the first word of `query` in the message, on one line."""
+    texts = [part.text for part in message.parts if isinstance(part, Text | File)]
+    text = " ".join(" ".join(texts).split())
+    words = re.findall(r"[^\W_]+", query)
+    found = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
+    start = max(0, (found.start() if found else 0) - _MOST_AROUND)
+    end = (found.end() if found else 0) + _MOST_AROUND
+    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")

@@ -1,0 +1,173 @@
+"""A message of a transcript as the API shows it: OpenAI's fields of chat completions, and what the store knows of it."""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from nanobot.core.errors import MessageNotFound
+from nanobot.core.message import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from nanobot.core.store import Row
+
+_ID = re.compile(r"msg_([1-9][0-9]{0,8})")
+
+
+def message_id(seq: int) -> str:
+    """Return the name of a message: one within its session."""
+    return f"msg_{seq}"
+
+
+def parse_message_id(text: str) -> int:
+    """Return the number of the message that `text` names.
+
+    Raises:
+        MessageNotFound: no message has such a name.
+    """
+    found = _ID.fullmatch(text)
+    if found is None:
+        raise MessageNotFound(f"no message {text[:40]!r} in this session")
+    return int(found[1])
+
+
+# Shapes -------------------------------------------------------------------------------------------------------------------
+
+
+class TextPart(msgspec.Struct, frozen=True, tag="text"):
+    text: str
+
+
+class ImageUrl(msgspec.Struct, frozen=True, omit_defaults=True):
+    url: str
+    detail: str | None = None
+
+
+class ImagePart(msgspec.Struct, frozen=True, tag="image_url"):
+    image_url: ImageUrl
+
+
+class InputAudio(msgspec.Struct, frozen=True):
+    data: str
+    format: str
+
+
+class AudioPart(msgspec.Struct, frozen=True, tag="input_audio"):
+    input_audio: InputAudio
+
+
+class FileName(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file: its name, what it says, the upload that it came from."""
+
+    filename: str
+    text: str = ""
+    file_id: str | None = None
+
+
+class FilePart(msgspec.Struct, frozen=True, tag="file"):
+    file: FileName
+
+
+ContentPart = TextPart | ImagePart | AudioPart | FilePart
+
+
+class CalledFunction(msgspec.Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    type: str = "function"
+    function: CalledFunction
+
+
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said, as chat completions have it."""
+
+    role: str
+    content: str | tuple[ContentPart, ...] | None = None
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: tuple[Call, ...] | UnsetType = UNSET
+    tool_call_id: str | UnsetType = UNSET
+
+
+class SessionMessage(ChatMessage, frozen=True, kw_only=True):
+    """A message of a transcript."""
+
+    id: str
+    object: str = "session.message"
+    turn_id: str | None
+    created_at: float
+
+
+# From the core to the wire ------------------------------------------------------------------------------------------------
+
+
+def chat_message(message: Message) -> ChatMessage:
+    """Return what was said."""
+    thoughts = "".join(part.text for part in message.parts if isinstance(part, Thinking))
+    calls = tuple(Call(id=call.id, function=CalledFunction(call.name, call.arguments)) for call in message.tool_calls)
+    return ChatMessage(
+        role=message.role,
+        content=_content(message),
+        reasoning_content=thoughts or UNSET,
+        tool_calls=calls or UNSET,
+        tool_call_id=message.tool_results[0].call_id if message.tool_results else UNSET,
+    )
+
+
+def session_message(row: Row) -> SessionMessage:
+    """Return a message of a transcript."""
+    said = msgspec.structs.asdict(chat_message(row.message))
+    return SessionMessage(**said, id=message_id(row.seq), turn_id=row.turn_id, created_at=row.created_at)
+
+
+def _content(message: Message) -> str | tuple[ContentPart, ...] | None:
+    if message.tool_results:
+        return "".join(result.content for result in message.tool_results)
+    if any(isinstance(part, Image | Audio | File) for part in message.parts):
+        return tuple(shaped for part in message.parts if (shaped := _part(part)) is not None)
+    return message.text or (None if message.tool_calls else "")
+
+
+def _part(part: Part) -> ContentPart | None:
+    match part:
+        case Text(text):
+            return TextPart(text)
+        case Image(url, detail):
+            return ImagePart(ImageUrl(url, detail))
+        case Audio(data, format_):
+            return AudioPart(InputAudio(data, format_))
+        case File():
+            return FilePart(FileName(part.name, part.text, part.file_id))
+    return None
+
+
+# From the wire to the core ------------------------------------------------------------------------------------------------
+
+
+def parts_of(said: ChatMessage) -> tuple[Part, ...]:
+    """Return the parts of which `said` is the picture, as far as it has them."""
+    if said.role == "tool":
+        call_id = said.tool_call_id if isinstance(said.tool_call_id, str) else ""
+        return (ToolResult(call_id, said.content if isinstance(said.content, str) else ""),)
+    parts: list[Part] = [Thinking(said.reasoning_content)] if isinstance(said.reasoning_content, str) else []
+    if isinstance(said.content, str):
+        parts.extend([Text(said.content)] if said.content else [])
+    else:
+        parts.extend(_core_part(part) for part in said.content or ())
+    calls: Sequence[Call] = said.tool_calls if isinstance(said.tool_calls, tuple) else ()
+    parts.extend(ToolCall(call.id, call.function.name, call.function.arguments) for call in calls)
+    return tuple(parts)
+
+
+def _core_part(part: ContentPart) -> Part:
+    match part:
+        case TextPart(text):
+            return Text(text)
+        case ImagePart(image):
+            return Image(image.url, image.detail)  # type: ignore[arg-type]
+        case AudioPart(audio):
+            return Audio(audio.data, audio.format)
+        case FilePart(file):
+            return File(file.filename, file.text, file.file_id)

@@ -1,0 +1,284 @@
+"""Text search: everything committed is found, only where it is shown, and nothing is left of what was deleted."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from nanobot.core.errors import InvalidRequest, SessionNotFound
+from nanobot.core.event import MessageAdded, TurnEnded
+from nanobot.core.message import File, Message, Text, user
+from nanobot.core.store import Limits, Which
+from nanobot.stores import index, upkeep
+from nanobot.stores.opening import DATABASE
+from nanobot.stores.sqlite import SqliteStore
+from tests.asgi import BOUND_S
+from tests.contract.place import Place, done, failed, open_sqlite, said
+
+
+async def found(place: Place, text: str, which: Which | None = None) -> list[str]:
+    return [each.session.key for each in await place.store.search(text, limit=100, which=which or Which())]
+
+
+async def test_what_was_committed_is_found_at_once_newest_session_first(place: Place) -> None:
+    await place.say("a", "where is the parrot?", "in the cage")
+    place.clock.advance(1)
+    await place.say("b", "a parrot speaks", "so it does")
+    assert await found(place, "parrot") == ["b", "a"]
+    assert await found(place, "cage") == ["a"]
+    assert await found(place, "nothing") == []
+    await place.say("a", "and the dodo?", "gone")
+    assert await found(place, "dodo") == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("The quick brown fox", "quick FOX"),
+        ("The quick brown fox", "qui bro"),
+        ("The quick brown fox", '"quick brown"'),
+        ("Zoë läuft", "zoe"),
+        ("我们明天去北京开会", "北京"),
+        ("明日は東京で会議です", "東京"),
+        ("don't say OR AND NOT *", 'say "OR" AND'),
+        ("a_b (c) ^ d", "a_b"),
+        ("x" * 300_000 + " needle", "needle"),
+    ],
+)
+async def test_words_are_found_as_users_type_them(place: Place, text: str, query: str) -> None:
+    await place.say("a", text, "ok")
+    assert await found(place, query) == ["a"]
+
+
+@pytest.mark.parametrize("query", ["quick red", '"brown quick"', "uick"])
+async def test_all_words_must_be_there_and_quotes_hold_their_order(place: Place, query: str) -> None:
+    await place.say("a", "The quick brown fox", "ok")
+    assert await found(place, query) == []
+
+
+@pytest.mark.parametrize("query", ["", "  ", "***", '"', "\x9e"])
+async def test_a_search_for_no_word_finds_nothing(place: Place, query: str) -> None:
+    await place.say("a", "***", "ok")
+    assert await found(place, query) == []
+
+
+async def test_a_search_for_too_much_is_refused(place: Place) -> None:
+    with pytest.raises(InvalidRequest):
+        await found(place, "x" * 257)
+
+
+@pytest.mark.parametrize("query", ['a" OR "b', "a NEAR b", "text:a", "a\0b", "-a", "a*b"])
+async def test_nothing_that_is_typed_is_taken_for_the_language_of_the_index(place: Place, query: str) -> None:
+    await place.say("b", "b", "ok")
+    assert await found(place, query) == []
+
+
+async def test_the_newest_message_that_fits_is_shown(place: Place) -> None:
+    await place.say("a", "parrot one", "no")
+    await place.say("a", "parrot two", "yes")
+    (hit,) = await place.store.search("parrot", limit=1)
+    assert (hit.row.message.text, hit.row.seq) == ("parrot two", 3)
+
+
+async def test_only_the_live_transcript_is_searched(place: Place) -> None:
+    await place.say("a", "first parrot", "one")
+    await place.say("a", "second dodo", "two")
+    assert await found(place, "dodo") == ["a"]
+    await place.store.rewind_session("a", 2)
+    assert await found(place, "dodo") == []
+    assert await found(place, "parrot") == ["a"]
+    await place.store.rewind_session("a", 4)
+    assert await found(place, "dodo") == ["a"]
+
+
+async def test_what_leaves_no_trace_is_not_found(place: Place) -> None:
+    await place.say("a", "hello", "hi")
+    await place.say("a", "make a hidden title", "Hidden", trace=False)
+    claim = await place.start("a", "lost question")
+    await place.store.append(claim, (failed(retryable=False),))
+    running = await place.start("a", "another hidden one", trace=False)
+    for query in ("hidden", "lost"):
+        assert await found(place, query) == []
+    await place.store.append(running, (TurnEnded("cancelled"),))
+
+
+async def test_files_are_found_by_what_they_say(place: Place) -> None:
+    claim = await place.start("a", "hello")
+    file = File("contract.pdf", "the tenant pays the landlord")
+    await place.store.append(claim, (MessageAdded(Message("assistant", (Text("see"), file), "stop")), TurnEnded("done")))
+    assert await found(place, "landlord") == ["a"]
+    assert await found(place, "contract") == ["a"]
+
+
+async def test_patterns_and_prefix_hold_in_lists_and_searches_before_anything_is_counted(place: Place) -> None:
+    keys = ["wx:dm:ann", "wx:dm:bob", "wx:group:g:user:ann", "tg:dm:ann", "wx:dm", "wx:dm:[x]", "wx:dm:?"]
+    for key in keys:
+        await place.say(key, "secret parrot", "ok")
+        place.clock.advance(1)
+    cases = {
+        Which(("wx:dm:*",)): ["wx:dm:?", "wx:dm:[x]", "wx:dm:bob", "wx:dm:ann"],
+        Which(("wx:dm:ann", "tg:*")): ["tg:dm:ann", "wx:dm:ann"],
+        Which(("wx:dm:[x]",)): ["wx:dm:[x]"],
+        Which(("wx:dm:?",)): ["wx:dm:?"],
+        Which(("*:ann",)): ["tg:dm:ann", "wx:group:g:user:ann", "wx:dm:ann"],
+        Which((), "wx:g"): ["wx:group:g:user:ann"],
+        Which((), "wx:dm:%"): [],
+        Which(("tg:*",), "wx:"): [],
+    }
+    for which, expected in cases.items():
+        assert await found(place, "parrot", which) == expected
+        assert [each.key for each in await place.store.sessions(limit=100, which=which)] == expected
+        if expected:
+            first = await place.store.sessions(limit=1, which=which)
+            rest = await place.store.sessions(limit=100, which=which, after=first[0].key)
+            assert [each.key for each in (*first, *rest)] == expected
+            assert [each.key for each in await place.store.sessions(limit=100, which=which, order="asc")] == expected[::-1]
+    with pytest.raises(SessionNotFound):
+        await place.store.sessions(limit=1, after="tg:dm:ann", which=Which(("wx:*",)))
+    with pytest.raises(SessionNotFound):
+        await place.store.search("parrot", limit=1, after="tg:dm:ann", which=Which(("wx:*",)))
+
+
+async def test_a_search_is_paged_like_a_list(place: Place) -> None:
+    for number in range(7):
+        await place.say(f"{number}", "parrot", "ok")
+        place.clock.advance(1)
+    keys: list[str] = []
+    while page := await place.store.search("parrot", limit=3, after=keys[-1] if keys else None):
+        keys.extend(each.session.key for each in page)
+    assert keys == ["6", "5", "4", "3", "2", "1", "0"]
+
+
+async def test_a_deleted_session_is_found_no_more_and_a_new_one_of_its_number_is(place: Place) -> None:
+    await place.say("a", "old parrot", "ok")
+    assert await found(place, "parrot") == ["a"]
+    await place.say("a", "dodo, not in the index yet", "ok")
+    await place.store.delete_session("a")
+    assert await found(place, "parrot") == []
+    await place.say("b", "a new dodo", "ok")
+    assert await found(place, "dodo") == ["b"]
+    assert await found(place, "old") == []
+
+
+async def test_after_a_restart_nothing_is_missing(place: Place) -> None:
+    await place.say("a", "parrot", "ok")
+    await place.reopen()
+    assert await found(place, "parrot") == ["a"]
+
+
+# SQLite -------------------------------------------------------------------------------------------------------------
+
+
+def bytes_of(data: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(data.iterdir()))
+
+
+def settle(place: Place) -> None:
+    """Do what the writer does when nothing else is to be done."""
+    path = place.directory / DATABASE
+    care = upkeep.Upkeep(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    while care(db) == 0.0:
+        pass
+    db.close()
+
+
+async def test_of_a_deleted_session_not_a_byte_is_left_in_any_file(tmp_path: Path) -> None:
+    """Neither in the rows, nor in the words of the index, nor in the log: the disk is what a thief reads."""
+    place = Place(open_sqlite, tmp_path / "data", Limits())
+    await place.open()
+    for number in range(40):
+        await place.say(f"other {number}", "the parrot speaks", f"answer {number}")
+    await place.say("secret:canary-key", "ZEBRAQUESTION of the user", "CANARYANSWER of the model")
+    assert await found(place, "zebraquestion") == ["secret:canary-key"]
+    assert b"zebraquestion" in bytes_of(place.directory)
+    await place.store.delete_session("secret:canary-key")
+    settle(place)
+    left = bytes_of(place.directory).lower()
+    assert b"canary" not in left and b"zebra" not in left
+    assert len(await found(place, "parrot")) == 40
+    await place.close()
+    assert b"canary" not in bytes_of(tmp_path / "data").lower()
+
+
+async def test_while_somebody_reads_the_log_is_emptied_later(tmp_path: Path) -> None:
+    place = Place(open_sqlite, tmp_path / "data", Limits())
+    await place.open()
+    await place.say("a", "CANARYQUESTION", "ok")
+    reader = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM message").fetchone()
+    await place.store.delete_session("a")
+    care = upkeep.Upkeep(place.directory / DATABASE)
+    db = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    while (again_s := care(db)) == 0.0:
+        pass
+    assert again_s
+    assert b"CANARY" in bytes_of(place.directory)
+    reader.close()
+    assert care(db) is None
+    assert b"CANARY" not in bytes_of(place.directory)
+    db.close()
+    await place.close()
+
+
+async def test_an_index_that_cannot_be_written_is_tried_again_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = Place(open_sqlite, tmp_path / "data", Limits())
+    await place.open()
+    await place.say("a", "parrot", "ok")
+    path = place.directory / DATABASE
+    other, db = sqlite3.connect(path, isolation_level=None), sqlite3.connect(path, isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    assert upkeep.Upkeep(path)(db)
+    assert "locked" in caplog.text
+    other.execute("ROLLBACK")
+    assert upkeep.Upkeep(path)(db) == 0.0
+    other.close()
+    db.close()
+    assert await found(place, "parrot") == ["a"]
+    await place.close()
+
+
+async def test_what_a_crash_left_to_be_written_over_is_written_over_at_the_next_start(tmp_path: Path) -> None:
+    place = Place(open_sqlite, tmp_path / "data", Limits())
+    await place.open()
+    await place.say("a", "CANARYQUESTION", "ok")
+    await place.say("b", "parrot", "ok")
+    await found(place, "parrot")
+    await place.store.delete_session("a")
+    await place.reopen()
+    assert isinstance(place.store, SqliteStore)
+    await place.store.write_over()
+    await place.close()
+    assert b"canary" not in bytes_of(tmp_path / "data").lower()
+
+
+async def test_the_index_is_built_a_piece_at_a_time(tmp_path: Path) -> None:
+    """A turn that comes meanwhile waits for one piece, not for all."""
+    place = Place(open_sqlite, tmp_path / "data", Limits())
+    await place.open()
+    earlier = tuple(user(f"question {n}") if n % 2 == 0 else said(f"answer {n}") for n in range(1_000))
+    await place.say("a", "parrot", "ok", earlier=earlier)
+    db = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    pieces = 0
+    while index.index_some(db):
+        pieces += 1
+    db.close()
+    assert pieces >= 1_002 / 128
+    await place.store.append(await place.start("a", "next"), done("ok"))
+    assert await found(place, '"question 998"') == ["a"]
+    await place.close()
+
+
+async def test_when_nothing_is_to_be_done_the_writer_indexes_by_itself(tmp_path: Path) -> None:
+    place = Place(open_sqlite, tmp_path / "data", Limits())
+    await place.open()
+    await place.say("a", "parrot", "ok")
+    db = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    async with asyncio.timeout(BOUND_S):
+        while db.execute("SELECT count(*) FROM session WHERE last_seq > indexed_seq").fetchone() != (0,):
+            await asyncio.sleep(0.01)
+    assert db.execute("SELECT count(*) FROM search WHERE search MATCH 'parrot'").fetchone() == (1,)
+    db.close()
+    await place.close()
