@@ -9,7 +9,7 @@ import msgspec
 from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.session import Session
 from nanobot.core.store import Row
-from nanobot.stores import files, transcript
+from nanobot.stores import files, responses, transcript
 from nanobot.stores.transcript import Place
 
 Db = sqlite3.Connection
@@ -54,6 +54,7 @@ def delete(db: Db, *, key: str) -> Deleted:
     mine = "(SELECT n FROM turn WHERE session = ?)"
     db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))  # noqa: S608
     db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (place.session,))  # noqa: S608
+    responses.delete_of(db, place.session)
     for table in ("dispatch", "turn", "branch"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))  # noqa: S608
     gone = db.execute("DELETE FROM message WHERE session = ?", (place.session,)).rowcount

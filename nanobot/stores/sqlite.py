@@ -23,6 +23,7 @@ from nanobot.stores.files import Shelf
 from nanobot.stores.lines import Batch, Line, replay
 from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, open_reader, open_writer
 from nanobot.stores.reader import Reader
+from nanobot.stores.responding import SqliteResponses
 from nanobot.stores.turns import Room
 from nanobot.stores.uploads import SqliteUploads
 from nanobot.stores.writer import Writer
@@ -37,7 +38,7 @@ _STOPPING = TurnEnded(
 """What followers are told in place of an end when the server stops; nothing of it is stored."""
 
 
-class SqliteStore(SqliteUploads):
+class SqliteStore(SqliteUploads, SqliteResponses):
     """`core.store.Store` on SQLite. Make one with `open_store`."""
 
     def __init__(

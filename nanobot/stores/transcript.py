@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from nanobot.core.message import Message, ToolCall, estimate_tokens
-from nanobot.core.store import History, HistoryNote, Row
+from nanobot.core.store import Direction, History, HistoryNote, Row
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Message).decode
+decode = msgspec.json.Decoder(Message).decode
 _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 Db = sqlite3.Connection
@@ -124,6 +124,12 @@ def _stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
         last = parent
 
 
+def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of rows that make up the transcript which ends at `tip`, the newest or the oldest first."""
+    newest_first = _stretches(db, session, tip)
+    return newest_first if order == "desc" else reversed(list(newest_first))
+
+
 def window(db: Db, place: Place, budget_tokens: int) -> History:
     """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where there are not so many.
 
@@ -163,7 +169,7 @@ def page(db: Db, session: int, tip: int, *, limit: int, after_seq: int) -> tuple
             " WHERE m.session = ? AND m.seq BETWEEN ? AND ? ORDER BY m.seq LIMIT ?",
             (session, max(first, after_seq + 1), last, limit - len(rows)),
         )
-        rows.extend(Row(seq, turn, _decode(body), tokens, created_at) for seq, turn, body, tokens, created_at in found)
+        rows.extend(Row(seq, turn, decode(body), tokens, created_at) for seq, turn, body, tokens, created_at in found)
         if len(rows) >= limit:
             break
     return tuple(rows)
@@ -182,7 +188,7 @@ def of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | None]
         "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND turn = ? AND is_input = ? ORDER BY seq",
         (session, span[0], span[1], turn, inputs),
     )
-    return tuple(_decode(body) for (body,) in rows)
+    return tuple(decode(body) for (body,) in rows)
 
 
 # Where a client stands -----------------------------------------------------------------------------------------------
@@ -221,7 +227,7 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
         for (body,) in db.execute(
             "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
         ):
-            message = _decode(body)
+            message = decode(body)
             if message.role == "user":
                 return message.text
     return None
@@ -234,7 +240,7 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
         for (body,) in db.execute(
             "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
         ):
-            message = _decode(body)
+            message = decode(body)
             if message.role == "assistant":
                 return {call.id for call in message.client_calls} - answered
             answered.update(result.call_id for result in message.tool_results)
