@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp
 
-from nanobot.api import files, health, metrics, models, reference, turns
+from nanobot.api import conversations, files, health, metrics, models, reference, responses, turns
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
@@ -66,6 +66,8 @@ def operations(
     chat = ChatCompletions(store, followers, clock, randomness, settings, contents)
     found = (
         chat.operation(),
+        *responses.operations(store, followers, clock, randomness, settings, contents),
+        *conversations.operations(store, clock, randomness, settings, contents),
         *turns.operations(store, followers, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
         *models.operations(settings.models, clock.now()),

@@ -30,6 +30,16 @@ class KeyReader:
         """Return the session key that the request names, or else its API key; None where neither does.
 
         Raises:
+            BadSessionKey, InvalidRequest, SessionNotFound: as `named`.
+        """
+        key = self.named(headers, caller) or caller.session_key
+        SESSION.set(key)
+        return key
+
+    def named(self, headers: Mapping[bytes, bytes], caller: Caller) -> str | None:
+        """Return the session key that the request names; None where it names none.
+
+        Raises:
             BadSessionKey, InvalidRequest: it is none.
             SessionNotFound: it is not the caller's to know of.
         """
@@ -43,10 +53,8 @@ class KeyReader:
                 raise InvalidRequest(f"header {name.decode()} is not UTF-8", param=name.decode()) from error
             if key:
                 hold_to_patterns(caller, key)
-                SESSION.set(key)
                 return key
-        SESSION.set(caller.session_key)
-        return caller.session_key
+        return None
 
     def read(self, headers: Mapping[bytes, bytes], caller: Caller) -> str:
         """Return the session key.

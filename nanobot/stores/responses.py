@@ -158,7 +158,9 @@ def items(db: Db, key: str, *, limit: int, past: int, order: Direction) -> tuple
     for first, last in transcript.stretches_in(db, place.session, _shown_tip(db, place), order):
         low, high = (max(first, past + 1), last) if order == "asc" else (first, min(last, past - 1) if past else last)
         if low <= high:
-            rows = db.execute(f"{_ITEM} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?", (place.session, low, high, limit - len(found)))
+            rows = db.execute(
+                f"{_ITEM} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?", (place.session, low, high, limit - len(found))
+            )
             found.extend(_item(*row) for row in rows)
         if len(found) >= limit:
             break
@@ -191,9 +193,7 @@ def session_of(db: Db, turn_id: str) -> str:
     return str(found[0])
 
 
-_ITEM = (
-    "SELECT m.seq, t.id, t.first_seq, m.body, m.is_input FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"
-)
+_ITEM = "SELECT m.seq, t.id, t.first_seq, m.body, m.is_input FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"
 
 
 def _item(seq: int, turn_id: str | None, first_seq: int | None, body: bytes, is_input: int) -> Item:
