@@ -75,7 +75,13 @@ def text_of(events: Sequence[Any]) -> str:
 async def test_a_response_is_made_kept_and_deleted(open_house: OpenHouse) -> None:
     async with connected(await open_house(ScriptedModel("I am nanobot"))) as client:
         made = held(await client.responses.create(model="nanobot", input="Hello", metadata={"topic": "x"}, instructions="Be kind."))
-        assert (made.object, made.status, made.error, made.model, made.output_text) == ("response", "completed", None, "nanobot", "I am nanobot")
+        assert (made.object, made.status, made.error, made.model, made.output_text) == (
+            "response",
+            "completed",
+            None,
+            "nanobot",
+            "I am nanobot",
+        )
         assert (made.instructions, made.metadata, made.truncation) == ("Be kind.", {"topic": "x"}, "auto")
         assert made.usage is not None
         assert made.usage.total_tokens == made.usage.input_tokens + made.usage.output_tokens > 0
@@ -351,5 +357,3 @@ async def test_a_response_in_the_background_is_asked_for_later(open_house: OpenH
         assert [event.type for event in events[:3]] == ["response.created", "response.queued", "response.in_progress"]
         assert events[-1].type == "response.completed"
         assert held(await client.responses.retrieve(made.id)).output_text == "ok then"
-
-
