@@ -183,7 +183,8 @@ class Responses:
             found = await self._found(request.previous, caller, param="previous_response_id")
             key = found.state.session_key
             _agree(named, key, f"previous_response_id is a response of the conversation {key!r}")
-            return Place(key, after=found.state.id)
+            has_begun = found.state.end is None or found.state.started_at is not None
+            return Place(key, after=found.state.id if has_begun else None)  # one that was cancelled in the queue stands nowhere
         default = named or caller.session_key
         if default is not None:
             return Place(default)

@@ -8,7 +8,6 @@ from typing import Any
 
 import openai
 import pytest
-
 from openai.types.conversations import Conversation, ConversationItem
 from openai.types.responses import Response, ResponseItem, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
@@ -47,7 +46,7 @@ def connected(house: House, **options: Any) -> Any:
     return connected_with_key(house, **{"default_headers": {}, "max_retries": 0, **options})
 
 
-def held(made: Response) -> Response:
+def held(made: Any) -> Any:
     """Return the response, whose JSON fits the SDK's type to the letter."""
     Response.model_validate(made.model_dump(mode="json", by_alias=True, exclude_unset=True), strict=False)
     return made
