@@ -38,6 +38,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
+from nanobot.core.observer import SESSION
 from nanobot.core.session import parse_key
 from nanobot.core.store import Item, Store
 
@@ -182,6 +183,7 @@ def _key(scope: Scope) -> str:
         raise _missing(given) from None
     if not caller.sees(key):
         raise _missing(key)
+    SESSION.set(key)
     return key
 
 
@@ -203,6 +205,7 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Cha
         parameters=(SESSION_KEY,),
         body=ConversationBody,
         answers={200: ConversationObject},
+        makes={"conversation_id": "$response.body#/id"},
         errors=(ConversationExists, UploadNotFound),
     )
     show = Operation(

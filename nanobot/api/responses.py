@@ -46,6 +46,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
+from nanobot.core.observer import SESSION
 from nanobot.core.session import parse_key
 from nanobot.core.store import Admission, ItemRef, Response, Store
 from nanobot.core.turn import Identity, Record, Turn
@@ -94,6 +95,7 @@ class Responses:
         now = self._clock.now()
         identity = asking.identity(headers, b"\0".join((b"response", (caller.key_id or "").encode(), body)))
         place = await self._place(request, named, caller, identity)
+        SESSION.set(place.session_key)
         given, earlier = await asking.filled(
             self._store,
             self._contents,
@@ -352,6 +354,7 @@ def operations(
             body=ResponseBody,
             answers={200: ResponseObject},
             streams=True,
+            makes={"response_id": "$response.body#/id", "turn_id": "$response.header.x-turn-id"},
             errors=(ModelNotFound, ResponseNotFound, ConversationNotFound, ItemNotFound, UploadNotFound, *refusals),
         ),
         Operation(

@@ -8,13 +8,10 @@ from nanobot.api.caller import Caller, hold_to_patterns
 from nanobot.api.operations import Parameter
 from nanobot.core.errors import InvalidRequest, MissingSessionKey
 from nanobot.core.observer import SESSION
-from nanobot.core.session import parse_key
+from nanobot.core.session import KEY_PATTERN, parse_key
 
 HEADER = "x-session-key"
-_INNER = r"[^\x00-\x1f\x7f-\x9f]"
-_OUTER = r"[^\s\x00-\x1f\x7f-\x9f]"
-SCHEMA = {"type": "string", "pattern": rf"^[ \t]*(?!nanobot:){_OUTER}({_INNER}{{0,254}}{_OUTER})?[ \t]*$"}
-"""A session key: 1 to 256 printable characters in UTF-8, space around them left out; none of the server's own."""
+SCHEMA = {"type": "string", "pattern": KEY_PATTERN}
 SESSION_KEY = Parameter(HEADER, "header", "names the conversation; not needed where the API key has one of its own", SCHEMA)
 NEEDED_SESSION_KEY = msgspec.structs.replace(SESSION_KEY, required=True)
 """For what no server can do without: a key of the request, or of the API key."""

@@ -1,10 +1,13 @@
 """Conversations as OpenAI shapes them. Source: the OpenAI API reference, `/v1/conversations`."""
 
+from typing import Annotated
+
 import msgspec
 
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.input_items import InputItem, input_messages
-from nanobot.api.wire.tools import labels
+from nanobot.api.wire.input_items import ITEM, InputItem, input_messages
+from nanobot.api.wire.told import told
+from nanobot.api.wire.tools import MOST_METADATA, labels
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message
 from nanobot.core.store import Conversation
@@ -15,20 +18,20 @@ MOST_ITEMS = 20
 class ConversationBody(msgspec.Struct):
     """The body of `POST /v1/conversations`."""
 
-    items: list[InputItem] | None = None
-    metadata: dict[str, str] | None = None
+    items: Annotated[list[Annotated[InputItem, ITEM]], told(maxItems=MOST_ITEMS)] | None = None
+    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
 
 
 class MetadataBody(msgspec.Struct):
     """The body of `POST /v1/conversations/{conversation_id}`."""
 
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
 
 
 class ItemsBody(msgspec.Struct):
     """The body of `POST /v1/conversations/{conversation_id}/items`."""
 
-    items: list[InputItem]
+    items: Annotated[list[Annotated[InputItem, ITEM]], told(minItems=1, maxItems=MOST_ITEMS)]
 
 
 class ConversationObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,12 @@
 """Items that a client sends, as input of a response or into a conversation, and the messages that they are."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
-from nanobot.api.wire.content import audio_part, file_part, image_part
+from nanobot.api.wire.content import DETAILS, FORMATS, audio_part, file_part, image_part
+from nanobot.api.wire.told import told
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 
@@ -12,17 +14,58 @@ Said = Mapping[str, Message]
 """What stands behind the ids of items that are only referred to."""
 
 
+_TEXTS = ("input_text", "output_text", "text")
+_KINDS = (*_TEXTS, "refusal", "input_image", "input_file", "input_audio")
+
+
+def _of(kinds: Sequence[str], *required: str, **properties: object) -> dict[str, object]:
+    """Return the schema of what has one of these types and the fields that belong to it."""
+    return {"properties": {"type": {"enum": list(kinds)}, **properties}, "required": ["type", *required]}
+
+
+def _of_text() -> msgspec.Meta:
+    return told(anyOf=[_of(_TEXTS, "text", text={"type": "string"})])
+
+
+_CONTENT = told(
+    anyOf=[
+        _of(_TEXTS, "text", text={"type": "string"}),
+        _of(["refusal"], "refusal", refusal={"type": "string"}),
+        _of(["input_image"], "image_url", image_url={"type": "string", "pattern": "^(data:image/[A-Za-z.+-]+;base64,|https?://)"}),
+        _of(["input_image"], "file_id", file_id={"type": "string"}, image_url={"type": "null"}),
+        _of(["input_file"], "file_data", file_data={"type": "string"}, file_url={"type": "null"}, file_id={"type": "null"}),
+        _of(["input_file"], "file_url", file_data={"type": "null"}, file_url={"type": "string"}, file_id={"type": "null"}),
+        _of(["input_file"], "file_id", file_data={"type": "null"}, file_url={"type": "null"}, file_id={"type": "string"}),
+        _of(["input_audio"], "input_audio", input_audio={"type": "object"}),
+    ]
+)
+_ROLES = ("user", "assistant", "system", "developer")
+_SAID = {"type": ["string", "array"], "minItems": 1}
+_MESSAGE = {"type": {"enum": ["message", None]}}
+ITEM = told(
+    anyOf=[
+        {"properties": {**_MESSAGE, "role": {"const": "user"}, "content": _SAID}, "required": ["role", "content"]},
+        {"properties": {**_MESSAGE, "role": {"enum": list(_ROLES[1:])}}, "required": ["role"]},
+        _of(["function_call"], "call_id", "name", call_id={"type": "string"}, name={"type": "string"}),
+        _of(["function_call_output"], "call_id", "output", call_id={"type": "string"}, output={"type": ["string", "array"]}),
+        _of(["item_reference"], "id", id={"type": "string"}),
+        _of(["reasoning"]),
+    ]
+)
+"""What the document tells of an item: the fields of each type."""
+
+
 class _InputAudio(msgspec.Struct):
-    data: str
-    format: str
+    data: Annotated[str, told(minLength=1, contentEncoding="base64")]
+    format: Annotated[str, told(enum=list(FORMATS))]
 
 
 class _Content(msgspec.Struct):
-    type: str
+    type: Annotated[str, told(enum=list(_KINDS))]
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
-    detail: str | None = None
+    detail: Annotated[str, told(enum=list(DETAILS))] | None = None
     file_id: str | None = None
     file_data: str | None = None
     file_url: str | None = None
@@ -35,12 +78,12 @@ class InputItem(msgspec.Struct):
 
     type: str | None = None
     role: str | None = None
-    content: str | list[_Content] | None = None
+    content: str | list[Annotated[_Content, _CONTENT]] | None = None
     id: str | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
-    output: str | list[_Content] | None = None
+    output: str | list[Annotated[_Content, _of_text()]] | None = None
 
 
 def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
@@ -142,7 +185,7 @@ def _content(given: str | list[_Content] | None, path: str) -> tuple[Part, ...]:
 
 
 def _part(part: _Content, path: str) -> Part:
-    if part.type in ("input_text", "output_text", "text"):
+    if part.type in _TEXTS:
         return Text(_given(part.text, f"{path}.text"))
     if part.type == "refusal":
         return Text(_given(part.refusal, f"{path}.refusal"))

@@ -55,13 +55,13 @@ class Echo(msgspec.Struct, frozen=True, kw_only=True):
     frequency_penalty: float = 0.0
     previous_response_id: str | None = None
     prompt_cache_key: str | None = None
-    reasoning: WireReasoning = WireReasoning()
+    reasoning: WireReasoning = msgspec.field(default_factory=WireReasoning)
     safety_identifier: str | None = None
     service_tier: str = "default"
     store: bool = True
     temperature: float = 1.0
-    text: WireText = WireText(WireFormat(type="text"))
-    tool_choice: msgspec.Raw = msgspec.Raw(b'"auto"')
+    text: WireText = msgspec.field(default_factory=lambda: WireText(WireFormat(type="text")))
+    tool_choice: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b'"auto"'))
     tools: tuple[WireTool, ...] = ()
     top_logprobs: int = 0
     top_p: float = 1.0

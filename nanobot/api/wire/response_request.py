@@ -3,25 +3,62 @@
 Shapes: the OpenAI API reference, `POST /v1/responses`, and Open Responses. Unknown fields are ignored; SDKs and gateways add their own.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.input_items import InputItem, Said, input_messages
+from nanobot.api.wire.input_items import ITEM, InputItem, Said, input_messages
 from nanobot.api.wire.response_answer import Echo, WireConversation, WireFormat, WireReasoning, WireText, WireTool
-from nanobot.api.wire.tools import FunctionTool, JsonSchema, is_given, labels, output_format, tool_choice, tool_specs
+from nanobot.api.wire.told import told
+from nanobot.api.wire.tools import (
+    MOST_METADATA,
+    MOST_TOOLS,
+    NAME_PATTERN,
+    FunctionTool,
+    JsonSchema,
+    is_given,
+    labels,
+    output_format,
+    tool_choice,
+    tool_specs,
+)
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, user
+from nanobot.core.session import KEY_PATTERN
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "max_output_tokens": (1, 2**31),
+}
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+_INCLUDE = (
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+)
+"""What may be asked for; there is never more of it than is shown anyway."""
+
+
+def _range(field: str) -> msgspec.Meta:
+    low, high = _RANGES[field]
+    return told(minimum=low, maximum=high)
+
 
 class _Tool(msgspec.Struct):
-    type: str
-    name: str | None = None
+    type: Annotated[str, told(const="function")]
+    name: Annotated[str | None, told(type="string", pattern=NAME_PATTERN, required=True)] = None
     description: str | None = None
-    parameters: msgspec.Raw = msgspec.Raw()
+    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(default_factory=msgspec.Raw)
     strict: bool | None = None
 
 
@@ -31,27 +68,27 @@ class _Allowed(msgspec.Struct):
 
 
 class _ToolChoice(msgspec.Struct):
-    type: str
+    type: Annotated[str, told(enum=["function", "allowed_tools"])]
     name: str | None = None
     mode: Literal["auto", "required"] | None = None
     tools: list[_Allowed] | None = None
 
 
 class _Conversation(msgspec.Struct):
-    id: str
+    id: Annotated[str, told(pattern=KEY_PATTERN)]
 
 
 class _Reasoning(msgspec.Struct):
-    effort: str | None = None
+    effort: Annotated[str, told(enum=list(_EFFORTS))] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
 
 
 class _Format(msgspec.Struct):
-    type: str
-    name: str | None = None
+    type: Annotated[str, told(enum=["text", "json_object", "json_schema"])]
+    name: Annotated[str, told(pattern=NAME_PATTERN)] | None = None
     description: str | None = None
-    schema: msgspec.Raw = msgspec.Raw()
+    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(default_factory=msgspec.Raw)
     strict: bool | None = None
 
 
@@ -63,33 +100,35 @@ class _Text(msgspec.Struct):
 class ResponseBody(msgspec.Struct):
     """The body of `POST /v1/responses`. Fields that it does not have are ignored."""
 
-    model: str | None = None
-    input: str | list[InputItem] | None = None
+    model: Annotated[str, told(required=True, minLength=1, examples=["nanobot"])] = ""
+    input: Annotated[
+        str | Annotated[list[Annotated[InputItem, ITEM]], told(minItems=1)] | None, told(type=["string", "array"], required=True)
+    ] = None
     instructions: str | None = None
     stream: bool | None = None
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
-    conversation: str | _Conversation | None = None
-    tools: list[_Tool] | None = None
-    tool_choice: str | _ToolChoice | None = None
+    conversation: Annotated[str, told(pattern=KEY_PATTERN)] | _Conversation | None = None
+    tools: Annotated[list[_Tool], told(maxItems=MOST_TOOLS)] | None = None
+    tool_choice: Annotated[str, told(enum=["auto", "none", "required"])] | _ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    max_output_tokens: int | None = None
-    max_tool_calls: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    top_logprobs: int | None = None
+    max_output_tokens: Annotated[int, _range("max_output_tokens")] | None = None
+    max_tool_calls: Annotated[int | None, told(type="null")] = None
+    temperature: Annotated[float, _range("temperature")] | None = None
+    top_p: Annotated[float, _range("top_p")] | None = None
+    presence_penalty: Annotated[float, _range("presence_penalty")] | None = None
+    frequency_penalty: Annotated[float, _range("frequency_penalty")] | None = None
+    top_logprobs: Annotated[int, told(const=0)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    include: list[str] | None = None
+    include: list[Annotated[str, told(enum=list(_INCLUDE))]] | None = None
     reasoning: _Reasoning | None = None
     text: _Text | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    prompt: msgspec.Raw = msgspec.Raw()
+    prompt: Annotated[msgspec.Raw, told(type="null")] = msgspec.field(default_factory=msgspec.Raw)
 
 
 class ResponseRequest(msgspec.Struct, frozen=True):
@@ -114,24 +153,6 @@ class ResponseRequest(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(ResponseBody)
-_RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-    "max_output_tokens": (1, 2**31),
-}
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-_INCLUDE = (
-    "file_search_call.results",
-    "web_search_call.results",
-    "web_search_call.action.sources",
-    "message.input_image.image_url",
-    "computer_call_output.output.image_url",
-    "code_interpreter_call.outputs",
-    "reasoning.encrypted_content",
-)
-"""What may be asked for; there is never more of it than is shown anyway."""
 
 
 def decode_response(body: bytes) -> ResponseBody:
