@@ -1,22 +1,20 @@
 """POST /v1/chat/completions: a body becomes a turn, the turn's events or its answer become the response."""
 
-import hashlib
-
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api import sse
+from nanobot.api import asking, sse
 from nanobot.api.body import ClientGone, read_body
 from nanobot.api.caller import caller_of
-from nanobot.api.content import Contents, points_at_something
+from nanobot.api.content import Contents
 from nanobot.api.errors import turn_failure
-from nanobot.api.following import Connected, Followers
+from nanobot.api.following import Followers
 from nanobot.api.form import is_form, read_form
 from nanobot.api.guard import answer
 from nanobot.api.models import AGENT, no_model
 from nanobot.api.operations import Operation, Parameter
 from nanobot.api.quotas import admit
-from nanobot.api.session_key import NEEDED_SESSION_KEY, SESSION_KEY, KeyReader
+from nanobot.api.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.api.wire.chat_answer import Completion, completion
 from nanobot.api.wire.chat_form import ChatForm, parse_form
 from nanobot.api.wire.chat_request import ChatBody, ChatRequest, parse_chat
@@ -24,7 +22,6 @@ from nanobot.api.wire.chunks import Chunks
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
     IdempotencyMismatch,
-    InvalidRequest,
     ModelError,
     ModelNotFound,
     QueueFull,
@@ -36,18 +33,10 @@ from nanobot.core.errors import (
     UploadNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
-from nanobot.core.message import Audio
 from nanobot.core.store import Admission, Store
-from nanobot.core.turn import Identity, Turn, WhenBusy
+from nanobot.core.turn import Identity, Turn
 
-_POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
-PARAMETERS = (
-    SESSION_KEY,
-    Parameter("x-when-busy", "header", "what to do while a turn of the session runs", {"enum": list(_POLICIES), "default": "queue"}),
-    Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"),
-    Parameter("idempotency-key", "header", "by which a resent request is known", {"type": "string", "maxLength": 255}),
-)
-"""What a request for a turn may carry besides its body."""
+PARAMETERS = (*asking.PARAMETERS, Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"))
 
 
 class ChatSettings(msgspec.Struct, frozen=True):
@@ -119,7 +108,7 @@ class ChatCompletions:
             return
         self._check(request)
         now = self._clock.now()
-        identity = _identity(headers, body)
+        identity = asking.identity(headers, body)
         request = await self._filled(request, key, identity)
         turn = self._turn(key, request, headers, now)
         admission = await admit(scope, self._store, turn, identity, request.earlier)
@@ -135,33 +124,28 @@ class ChatCompletions:
             raise no_model(request.model)
 
     async def _filled(self, request: ChatRequest, key: str, identity: Identity) -> ChatRequest:
-        """Return the request with all that its parts point at, if the model can take it. One that is sent again was filled the first time:
-        what it points at may be gone by now.
-
-        Raises:
-            InvalidRequest: it cannot, or something is not to be had.
-        """
-        if points_at_something(request.input) and await self._store.knows(key, identity):
-            return request
-        given = await self._contents.fill(request.input, key)
-        if any(isinstance(part, Audio) for message in given for part in message.parts) and request.model not in self._settings.listeners:
-            raise InvalidRequest(f"the model `{request.model}` takes no audio: send text instead", param="messages")
-        earlier = await self._contents.fill_history(request.earlier, key)
+        """Return the request with all that its parts point at, if the model can take it."""
+        given, earlier = await asking.filled(
+            self._store,
+            self._contents,
+            identity,
+            key,
+            request.input,
+            request.earlier,
+            model=request.model,
+            listeners=self._settings.listeners,
+        )
         if given is request.input and earlier is request.earlier:
             return request
         return msgspec.structs.replace(request, input=given, earlier=earlier)
 
     def _turn(self, key: str, request: ChatRequest, headers: dict[bytes, bytes], now: float) -> Turn:
-        policy = headers.get(b"x-when-busy", b"queue").decode("latin-1").strip().lower()
-        when_busy = next((known for known in _POLICIES if known == policy), None)
-        if when_busy is None:
-            raise InvalidRequest(f"x-when-busy is {policy!r}: it must be one of {', '.join(_POLICIES)}", param="x-when-busy")
         return Turn(
             id=new_id("turn", now, self._randomness),
             session_key=key,
             input=request.input,
             origin="api",
-            when_busy=when_busy,
+            when_busy=asking.when_busy(headers),
             model=None if request.model == AGENT else request.model,
             instructions=request.instructions,
             sampling=request.sampling,
@@ -173,18 +157,10 @@ class ChatCompletions:
         )
 
     async def _answer(self, admission: Admission, request: ChatRequest, receive: Receive, send: Send, now: float) -> None:
-        turn_id = admission.turn_id
-        followed = self._followers.join(turn_id)
-        has_ended = False
-        try:
-            async with Connected(receive):
-                result = await self._store.ended(turn_id)
-                has_ended = True
-        finally:
-            self._followers.leave(followed, has_ended=has_ended)
-        if not has_ended:
+        result = await asking.wait_for_end(self._store, self._followers, admission.turn_id, receive)
+        if result is None:
             return
-        headers = _turn_headers(admission)
+        headers = asking.turn_headers(admission)
         if result.end.error is not None:
             problem = turn_failure(result.end.error, is_over=admission.is_over)
             await answer(send, problem.status, problem.body, headers + problem.headers)
@@ -201,22 +177,5 @@ class ChatCompletions:
             include_usage=request.include_usage,
             tool_events=sse.wants_tools(headers),
         )
-        stream = sse.Stream(self._store, self._followers, chunks, send, _turn_headers(admission), ping_s=self._settings.ping_s)
+        stream = sse.Stream(self._store, self._followers, chunks, send, asking.turn_headers(admission), ping_s=self._settings.ping_s)
         await stream.run(admission.turn_id, 0, receive, is_over=admission.is_over)
-
-
-def _turn_headers(admission: Admission) -> tuple[tuple[str, str], ...]:
-    headers = (("x-turn-id", admission.turn_id),)
-    return (*headers, ("x-history", "ignored")) if admission.history == "ignored" else headers
-
-
-def _identity(headers: dict[bytes, bytes], body: bytes) -> Identity:
-    retries = headers.get(b"x-stainless-retry-count", b"0")
-    key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
-    if len(key) > 255:
-        raise InvalidRequest(f"Idempotency-Key of {len(key)} characters: at most 255 are allowed", param="Idempotency-Key")
-    return Identity(
-        digest=hashlib.blake2b(body, digest_size=32).digest(),
-        dedupe_key=key or None,
-        is_retry=retries.isdigit() and int(retries) >= 1,
-    )

@@ -62,7 +62,7 @@ class Connected:
 
 
 class Followers:
-    """Counts who follows each turn; one that nobody has followed for `grace_s` is cancelled (-1: never, 0: at once)."""
+    """Counts who follows each turn; one that nobody has followed for `grace_s` is cancelled (-1: never, 0: at once), unless it is detached."""
 
     def __init__(self, store: Store, clock: Clock, grace_s: float) -> None:
         self._store = store
@@ -93,6 +93,8 @@ class Followers:
             if self._grace_s:
                 await self._clock.sleep(self._grace_s)
             self._waiting.pop(turn_id, None)
+            if await self._store.is_detached(turn_id):
+                return
             await self._store.cancel(turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)")
         except NanobotError:
             return  # it ended, or went with its session, in the meantime

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp
 
-from nanobot.api import files, health, metrics, models, reference, sessions, turns, usage
+from nanobot.api import conversations, files, health, metrics, models, reference, responses, sessions, turns, usage
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
@@ -78,6 +78,8 @@ def operations(
     chat = ChatCompletions(store, followers, clock, randomness, settings, contents)
     found = (
         chat.operation(),
+        *responses.operations(store, followers, clock, randomness, settings, contents),
+        *conversations.operations(store, clock, randomness, settings, contents),
         *turns.operations(store, followers, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
         *usage.operations(store, clock),

@@ -8,13 +8,10 @@ from nanobot.api.caller import Caller, hold_to_patterns
 from nanobot.api.operations import Parameter
 from nanobot.core.errors import InvalidRequest, MissingSessionKey
 from nanobot.core.observer import SESSION
-from nanobot.core.session import parse_key
+from nanobot.core.session import KEY_PATTERN, parse_key
 
 HEADER = "x-session-key"
-_INNER = r"[^\x00-\x1f\x7f-\x9f]"
-_OUTER = r"[^\s\x00-\x1f\x7f-\x9f]"
-SCHEMA = {"type": "string", "pattern": rf"^[ \t]*(?!nanobot:){_OUTER}({_INNER}{{0,254}}{_OUTER})?[ \t]*$"}
-"""A session key: 1 to 256 printable characters in UTF-8, space around them left out; none of the server's own."""
+SCHEMA = {"type": "string", "pattern": KEY_PATTERN}
 SESSION_KEY = Parameter(HEADER, "header", "names the conversation; not needed where the API key has one of its own", SCHEMA)
 NEEDED_SESSION_KEY = msgspec.structs.replace(SESSION_KEY, required=True)
 """For what no server can do without: a key of the request, or of the API key."""
@@ -30,6 +27,16 @@ class KeyReader:
         """Return the session key that the request names, or else its API key; None where neither does.
 
         Raises:
+            BadSessionKey, InvalidRequest, SessionNotFound: as `named`.
+        """
+        key = self.named(headers, caller) or caller.session_key
+        SESSION.set(key)
+        return key
+
+    def named(self, headers: Mapping[bytes, bytes], caller: Caller) -> str | None:
+        """Return the session key that the request names; None where it names none.
+
+        Raises:
             BadSessionKey, InvalidRequest: it is none.
             SessionNotFound: it is not the caller's to know of.
         """
@@ -43,10 +50,8 @@ class KeyReader:
                 raise InvalidRequest(f"header {name.decode()} is not UTF-8", param=name.decode()) from error
             if key:
                 hold_to_patterns(caller, key)
-                SESSION.set(key)
                 return key
-        SESSION.set(caller.session_key)
-        return caller.session_key
+        return None
 
     def read(self, headers: Mapping[bytes, bytes], caller: Caller) -> str:
         """Return the session key.

@@ -1,12 +1,15 @@
 """Sending a turn to one client as server-sent events, until it ends or the client goes."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from starlette.types import Receive, Send
 
 from nanobot.api.errors import turn_failure
 from nanobot.api.following import Connected, Followers
 from nanobot.api.guard import answer
-from nanobot.api.wire.chunks import PING, Chunks
-from nanobot.core.event import TurnEnded
+from nanobot.api.wire.chunks import PING
+from nanobot.core.event import Event, TurnEnded
 from nanobot.core.store import Store
 
 HEAD = (
@@ -22,10 +25,27 @@ def wants_tools(headers: dict[bytes, bytes]) -> bool:
     return b"tools" in headers.get(b"x-events", b"").lower().replace(b" ", b"").split(b",")
 
 
+class Rendering(Protocol):
+    """How a turn's events look on the wire."""
+
+    @property
+    def begins_at_once(self) -> bool:
+        """Whether the client wants the beginning before there is anything to say."""
+        ...
+
+    def begin(self) -> bytes:
+        """Return what every stream begins with; nothing where it was sent before."""
+        ...
+
+    def render(self, batch: Sequence[tuple[int, Event]]) -> bytes:
+        """Return the bytes of `batch`, to be sent in one piece."""
+        ...
+
+
 class Stream:
     """One client's stream of one turn."""
 
-    def __init__(self, store: Store, followers: Followers, chunks: Chunks, send: Send, headers: Headers, *, ping_s: float) -> None:
+    def __init__(self, store: Store, followers: Followers, chunks: Rendering, send: Send, headers: Headers, *, ping_s: float) -> None:
         self._store = store
         self._followers = followers
         self._chunks = chunks
@@ -44,7 +64,7 @@ class Stream:
         has_ended = False
         try:
             async with Connected(receive, self._ping, self._ping_s):
-                if self._chunks.tells_tools:
+                if self._chunks.begins_at_once:
                     await self._write(self._chunks.begin())
                 async for batch in self._store.follow(turn_id, after):
                     end = batch[-1][1]

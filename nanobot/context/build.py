@@ -4,6 +4,7 @@ import hashlib
 
 from nanobot.context import prompt
 from nanobot.context.history import ends_of, fit, repair
+from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import Message, Text, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.store import History
@@ -60,9 +61,15 @@ def build(
     wrote, if any. `form` says in words what the answer must look like.
 
     Raises:
-        ContextOverflow: the newest message alone is over `budget_tokens`.
+        ContextOverflow: the newest message alone is over `budget_tokens`, or something is and nothing may be left out.
     """
-    shown = repair(fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends))
+    fitted = fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends)
+    if not turn.may_cut and (history.skipped_tokens or len(fitted) < len(history.messages)):
+        raise ContextOverflow(
+            f"the conversation is over the {budget_tokens} tokens that the window has for it, and truncation is 'disabled': "
+            "let the oldest messages be left out (truncation 'auto'), or begin a new conversation"
+        )
+    shown = repair(fitted)
     is_first = not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
     return ModelRequest(
         system=prompt.system("\n\n".join(filter(None, (turn.instructions, form)))) if form else prompt.system(turn.instructions),

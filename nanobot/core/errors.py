@@ -131,6 +131,24 @@ class SessionExists(NanobotError):
     code, http_status, type = "session_exists", 409, "conflict_error"
 
 
+class ResponseNotFound(NanobotError):
+    code, http_status, type = "response_not_found", 404, "invalid_request_error"
+
+
+class ConversationNotFound(NanobotError):
+    code, http_status, type = "conversation_not_found", 404, "invalid_request_error"
+
+
+class ItemNotFound(NanobotError):
+    """A conversation has no such item."""
+
+    code, http_status, type = "item_not_found", 404, "invalid_request_error"
+
+
+class ConversationExists(NanobotError):
+    code, http_status, type = "conversation_exists", 409, "conflict_error"
+
+
 class UnknownToolCall(InvalidRequest):
     """A tool's result answers no call that waits for one."""
 

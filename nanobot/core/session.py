@@ -6,6 +6,10 @@ from nanobot.core.errors import BadSessionKey
 
 MAX_KEY_CHARS = 256
 RESERVED_PREFIX = "nanobot:"
+_INNER = r"[^\x00-\x1f\x7f-\x9f]"
+_OUTER = r"[^\s\x00-\x1f\x7f-\x9f]"
+KEY_PATTERN = rf"^[ \t]*(?!{RESERVED_PREFIX}){_OUTER}({_INNER}{{0,254}}{_OUTER})?[ \t]*$"
+"""What `parse_key` takes, as a regular expression: 1 to 256 printable characters, space around them left out; none of the server's own."""
 
 
 class Session(msgspec.Struct, frozen=True):

@@ -48,13 +48,26 @@ class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
     safety_identifier: str | None = None
 
 
+class Record(msgspec.Struct, frozen=True):
+    """What is kept of a turn that came as a response, beside the turn itself.
+
+    `echo`: what the client gets to see of its own request, as JSON; None: it is not to be found again. `is_detached`: it runs to its end
+    though nobody follows it.
+    """
+
+    echo: msgspec.Raw | None
+    is_detached: bool = False
+
+
 class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     """A wish for one answer.
 
     `input` are the new messages. `model` is a name of the catalogue (None: the default). `instructions` stand below the
     server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the turn has ended.
     `tools` are the client's own: a call of one ends the turn, and its result is the input of another. `format` is what the answer must be.
-    `after`: the turn that this one follows; the transcript is rewound to its end where others have spoken since.
+    `after`: the turn that this one follows; the transcript is rewound to its end where others have spoken since. `may_cut`: where the window is
+    too small, the oldest messages may be left out; else the turn fails. `record`: it came as a
+    response; written down at admission, no engine asks for it.
     `key_id`: the API key that pays for it.
     """
 
@@ -72,6 +85,8 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     format: OutputFormat | None = None
     labels: Labels = Labels()
     after: str | None = None
+    may_cut: bool = True
+    record: Record | None = None
     key_id: str | None = None
 
 

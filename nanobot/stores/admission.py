@@ -9,7 +9,7 @@ from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Admission, Cancel, Claim, HistoryNote, Limits
 from nanobot.core.turn import Identity, Status, Turn
-from nanobot.stores import transcript, turns, usage
+from nanobot.stores import responses, transcript, turns, usage
 from nanobot.stores.transcript import Place
 from nanobot.stores.turns import Plan, Room, Span
 
@@ -271,7 +271,10 @@ def _insert(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (turn.id, session, status, turns.encode_wish(turns.wish_of(turn)), identity.digest, identity.dedupe_key, joined_to, now, *started),
     )
-    return int(cursor.lastrowid or 0)
+    n = int(cursor.lastrowid or 0)
+    if turn.record is not None:
+        responses.record(db, n, turn.record, identity.digest)
+    return n
 
 
 def _dispatch(db: Db, place: Place, n: int, plan: Plan, *, is_started: bool) -> None:

@@ -11,7 +11,7 @@ from nanobot.core.access import Spent
 from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.session import Session
 from nanobot.core.store import EVERY, Direction, Removed, Row, Which
-from nanobot.stores import branches, files, index, transcript
+from nanobot.stores import branches, files, index, responses, transcript
 
 Db = sqlite3.Connection
 _COLUMNS = "id, key, tip, created_at, updated_at, title, metadata"
@@ -120,6 +120,7 @@ def delete(db: Db, *, key: str) -> Deleted:
     mine = "(SELECT n FROM turn WHERE session = ?)"
     db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))  # noqa: S608
     db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (place.session,))  # noqa: S608
+    responses.delete_of(db, place.session)
     for table in ("dispatch", "branch", "session_usage"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))  # noqa: S608
     turns = db.execute("DELETE FROM turn WHERE session = ?", (place.session,)).rowcount

@@ -25,6 +25,7 @@ from nanobot.stores.files import Shelf
 from nanobot.stores.lines import Batch, Line, replay
 from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, make_directory, open_reader, open_writer
 from nanobot.stores.reader import Reader
+from nanobot.stores.responding import SqliteResponses
 from nanobot.stores.retention import Unused
 from nanobot.stores.sessions import SqliteSessions
 from nanobot.stores.turns import Room
@@ -43,7 +44,7 @@ _STOPPING = TurnEnded(
 """What followers are told in place of an end when the server stops; nothing of it is stored."""
 
 
-class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads):
+class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses):
     """`core.store.Store` on SQLite. Make one with `open_store`."""
 
     def __init__(

@@ -15,7 +15,7 @@ from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.store import Direction, History, HistoryNote, Row
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Message).decode
+decode = msgspec.json.Decoder(Message).decode
 _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 Db = sqlite3.Connection
@@ -137,6 +137,12 @@ def stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
         last = parent
 
 
+def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of rows that make up the transcript which ends at `tip`, the newest or the oldest first."""
+    newest_first = stretches(db, session, tip)
+    return newest_first if order == "desc" else reversed(list(newest_first))
+
+
 def window(db: Db, place: Place, budget_tokens: int) -> History:
     """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where there are not so many.
 
@@ -189,7 +195,7 @@ def row(db: Db, session: int, seq: int) -> Row:
 
 
 def _row(seq: int, turn_id: str | None, body: bytes, tokens: int, created_at: float) -> Row:
-    return Row(seq, turn_id, _decode(body), tokens, created_at)
+    return Row(seq, turn_id, decode(body), tokens, created_at)
 
 
 def count(db: Db, session: int, tip: int) -> int:
@@ -205,7 +211,7 @@ def of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | None]
         "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND turn = ? AND is_input = ? ORDER BY seq",
         (session, span[0], span[1], turn, inputs),
     )
-    return tuple(_decode(body) for (body,) in rows)
+    return tuple(decode(body) for (body,) in rows)
 
 
 # Where a client stands -----------------------------------------------------------------------------------------------
@@ -244,7 +250,7 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
         for (body,) in db.execute(
             "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
         ):
-            message = _decode(body)
+            message = decode(body)
             if message.role == "user":
                 return message.text
     return None
@@ -257,7 +263,7 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
         for (body,) in db.execute(
             "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
         ):
-            message = _decode(body)
+            message = decode(body)
             if message.role == "assistant":
                 return {call.id for call in message.client_calls} - answered
             answered.update(result.call_id for result in message.tool_results)

@@ -33,6 +33,7 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_choice: ToolChoice = ToolChoice()
     format: OutputFormat | None = None
     labels: Labels = Labels()
+    may_cut: bool = True
     key_id: str | None = None
 
 
@@ -97,6 +98,7 @@ def wish_of(turn: Turn) -> Wish:
         turn.tool_choice,
         turn.format,
         turn.labels,
+        turn.may_cut,
         turn.key_id,
     )
 
@@ -195,6 +197,7 @@ def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
         tool_choice=wish.tool_choice,
         format=wish.format,
         labels=wish.labels,
+        may_cut=wish.may_cut,
         key_id=wish.key_id,
     )
 

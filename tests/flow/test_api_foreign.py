@@ -15,7 +15,9 @@ import pytest
 from nanobot.api.operations import Operation, Path
 from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
+from nanobot.api.wire.conversations import ConversationBody, ItemsBody, MetadataBody
 from nanobot.api.wire.files import UploadForm
+from nanobot.api.wire.response_request import ResponseBody
 from nanobot.api.wire.session_lists import ForkBody, RewindBody, SessionChange
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.access import OWNER, bearer, give_key
@@ -32,6 +34,8 @@ class Names(msgspec.Struct, frozen=True):
     session: str
     turn: str
     file: str
+    response: str
+    item: str
 
 
 # How requests are filled --------------------------------------------------------------------------------------------------
@@ -41,6 +45,9 @@ NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
     "branch": lambda names: ("msg_1",),
     "turn_id": lambda names: (names.turn,),
     "file_id": lambda names: (names.file,),
+    "response_id": lambda names: (names.response,),
+    "conversation_id": lambda names: (names.session,),
+    "item_id": lambda names: (names.item,),
     "x-session-key": lambda names: (names.session, OWN),
     "after": lambda names: (names.session, names.turn, names.file, "1"),
     "last-event-id": lambda names: (f"{names.turn}:1",),
@@ -55,6 +62,8 @@ PLAIN: Mapping[str, str | None] = {
     "limit": None,
     "order": None,
     "purpose": None,
+    "stream": None,
+    "starting_after": None,
     "prefix": "wx",
     "q": "secret",
     "start": None,
@@ -67,6 +76,19 @@ BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
     SessionChange: lambda names: (b'{"title": "mine"}',),
     ForkBody: lambda names: tuple(json.dumps({"message_id": "msg_1", "key": key}).encode() for key in (f"{names.session}:fork", OWN)),
     RewindBody: lambda names: (b'{"message_id": "msg_1"}',),
+    ResponseBody: lambda names: tuple(
+        json.dumps({"model": "nanobot", "input": "hello", **fields}).encode()
+        for fields in (
+            {},
+            {"conversation": names.session},
+            {"conversation": {"id": names.session}},
+            {"previous_response_id": names.response},
+            {"conversation": OWN, "input": [{"role": "user", "content": [{"type": "input_file", "file_id": names.file}]}]},
+        )
+    ),
+    ConversationBody: lambda names: (b'{"metadata": {"a": "b"}}',),
+    MetadataBody: lambda names: (b'{"metadata": {"a": "b"}}',),
+    ItemsBody: lambda names: (b'{"items": [{"type": "message", "role": "user", "content": "hello"}]}',),
     ChatBody: lambda names: (_chat("hello"), _chat([{"type": "file", "file": {"file_id": names.file}}])),
 }
 """Bodies by their type: each that points at something of a session."""
@@ -158,7 +180,10 @@ async def plant(house: House, session: str) -> Names:
     body = form(("purpose", "user_data"), ("file", ("secret.txt", b"a secret")))
     kept = await house.door.call("POST", "/v1/files", body=body, headers=owner | {"content-type": "multipart/form-data; boundary=xyz"})
     assert kept.status == 200, kept.text
-    return Names(session, said.turn_id, kept.json["id"])
+    asked = json.dumps({"model": "nanobot", "input": "a secret", "conversation": session}).encode()
+    answered = await house.door.call("POST", "/v1/responses", body=asked, headers=bearer(OWNER))
+    assert answered.status == 200, answered.text
+    return Names(session, said.turn_id, kept.json["id"], answered.json["id"], answered.json["output"][0]["id"])
 
 
 async def ask(house: House, sent: Sent, key: Mapping[str, str]) -> Exchange:
@@ -176,7 +201,7 @@ _ID = re.compile(r"\b(turn|req|file|resp|msg|conv|call|chatcmpl)[-_][0-9a-z]{26}
 def shown(answer: Exchange, names: Names) -> str:
     """Return status and body, with what may differ from one house to the other (ids that were made just now) taken out."""
     text = f"{answer.status} {answer.raw.decode()}"
-    for name in (names.turn, names.file, names.session):
+    for name in (names.turn, names.file, names.session, names.response, names.item):
         text = text.replace(name, "NAME")
     return _ID.sub("ID", text)
 
@@ -194,7 +219,7 @@ async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_
             assert "secret" not in there.text, sent
             asked += 1
     assert asked > 50
-    assert [row.message.text for row in await full.app.store.messages("wx:dm:ann", limit=9)] == ["a secret", "ok"]
+    assert [row.message.text for row in await full.app.store.messages("wx:dm:ann", limit=9)] == ["a secret", "ok"] * 2
     kept = await full.door.get(f"/v1/files/{names.file}", bearer(OWNER) | {"x-session-key": "wx:dm:ann"})
     assert kept.status == 200, "a stranger deleted it"
 
@@ -215,7 +240,7 @@ def test_a_parameter_or_a_body_that_nobody_knows_how_to_fill_fails() -> None:
     class New(msgspec.Struct):
         secret_id: str
 
-    names = Names("a", "t", "f")
+    names = Names("a", "t", "f", "r", "i")
     for operation in (
         Operation(method="GET", path="/v1/new/{new_id}", run=run, summary="", tag="", right="chat"),
         Operation(method="POST", path="/v1/new", run=run, summary="", tag="", right="chat", body=New),

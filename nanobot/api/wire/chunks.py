@@ -60,6 +60,11 @@ class Chunks:
         if behind is not None and behind.last is not None:
             self._note(behind.last)
 
+    @property
+    def begins_at_once(self) -> bool:
+        """Who asks for the progress of tools wants the turn's id at once, to stop it before it spoke."""
+        return self.tells_tools
+
     def begin(self) -> bytes:
         """Return the first chunk, which carries the role; nothing where it was sent before."""
         if self._has_begun:

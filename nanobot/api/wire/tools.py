@@ -14,7 +14,8 @@ from nanobot.core.turn import Labels, OutputFormat
 MOST_TOOLS = 128
 LARGEST_TOOLS_BYTES = 1_000_000
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_NAMED = told(pattern=f"^{_NAME.pattern}$")
+NAME_PATTERN = f"^{_NAME.pattern}$"
+_NAMED = told(pattern=NAME_PATTERN)
 _NO_ARGUMENTS = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 

@@ -1,0 +1,260 @@
+"""/v1/conversations: sessions under OpenAI's name; the id of a conversation is its session key."""
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from nanobot.api.body import ClientGone, read_body
+from nanobot.api.caller import Caller, caller_of
+from nanobot.api.chat import ChatSettings
+from nanobot.api.content import Contents
+from nanobot.api.guard import answer
+from nanobot.api.operations import Operation
+from nanobot.api.paging import PAGING, limit_of, no_item, order_of, page
+from nanobot.api.query import Query
+from nanobot.api.session_key import SESSION_KEY, KeyReader
+from nanobot.api.wire.conversations import (
+    ConversationBody,
+    ConversationDeleted,
+    ConversationObject,
+    ItemsBody,
+    MetadataBody,
+    conversation_object,
+    parse_create,
+    parse_items,
+    parse_metadata,
+)
+from nanobot.api.wire.items import WireItem, items, ref_of
+from nanobot.api.wire.lists import Page, encode
+from nanobot.core.clock import Clock
+from nanobot.core.errors import (
+    BadSessionKey,
+    ConversationExists,
+    ConversationNotFound,
+    ItemNotFound,
+    MissingSessionKey,
+    SessionBusy,
+    SessionNotFound,
+    UploadNotFound,
+)
+from nanobot.core.ids import Randomness, new_id
+from nanobot.core.message import Message
+from nanobot.core.observer import SESSION
+from nanobot.core.session import parse_key
+from nanobot.core.store import Item, Store
+
+_ROWS = 100
+
+
+class Conversations:
+    """What can be done with conversations."""
+
+    def __init__(self, store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents) -> None:
+        self._store = store
+        self._clock = clock
+        self._randomness = randomness
+        self._settings = settings
+        self._contents = contents
+        self._keys = KeyReader(settings.session_headers)
+
+    async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/conversations"""
+        caller = caller_of(scope)
+        key = self._keys.named(dict(scope["headers"]), caller) or new_id("conv", self._clock.now(), self._randomness)
+        if not caller.sees(key):
+            raise MissingSessionKey(
+                "this API key is limited to conversations of certain names, and a new one would have another: name it with the header "
+                "x-session-key",
+                param="x-session-key",
+            )
+        body = await self._body(scope, receive)
+        if body is None:
+            return
+        messages, metadata = parse_create(body)
+        made = await self._store.create_conversation(key, await self._filled(messages, key), metadata)
+        await answer(send, 200, encode(conversation_object(made)))
+
+    async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/conversations/{conversation_id}"""
+        await answer(send, 200, encode(conversation_object(await self._store.conversation(_key(scope)))))
+
+    async def note(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/conversations/{conversation_id}: replace its metadata."""
+        key = _key(scope)
+        body = await self._body(scope, receive)
+        if body is not None:
+            await answer(send, 200, encode(conversation_object(await self._store.note_conversation(key, parse_metadata(body)))))
+
+    async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """DELETE /v1/conversations/{conversation_id}: with all that was said in it."""
+        key = _key(scope)
+        try:
+            await self._store.delete_session(key)
+        except SessionNotFound:
+            raise _missing(key) from None
+        await answer(send, 200, encode(ConversationDeleted(id=key)))
+
+    # Items --------------------------------------------------------------------------------------------------------------
+
+    async def items(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/conversations/{conversation_id}/items"""
+        key, query = _key(scope), Query(scope)
+        limit, order, after = limit_of(query), order_of(query), query.text("after")
+        shown: list[WireItem] = []
+        past = 0
+        if after is not None:
+            start = await self._item(key, after, "after")
+            ordered = _ordered(start, order)
+            shown = ordered[[item.id for item in ordered].index(after) + 1 :]
+            past = start.seq
+        while len(shown) <= limit:
+            rows = await self._store.items(key, limit=_ROWS, past=past, order=order)
+            shown.extend(item for row in rows for item in _ordered(row, order))
+            if len(rows) < _ROWS:
+                break
+            past = rows[-1].seq
+        await answer(send, 200, encode(page(shown[:limit], has_more=len(shown) > limit)))
+
+    async def item(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/conversations/{conversation_id}/items/{item_id}"""
+        id_: str = scope["path_params"]["item_id"]
+        found = await self._item(_key(scope), id_)
+        await answer(send, 200, encode(next(item for item in _shown(found) if item.id == id_)))
+
+    async def add(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/conversations/{conversation_id}/items"""
+        key = _key(scope)
+        body = await self._body(scope, receive)
+        if body is None:
+            return
+        added = await self._store.add_items(key, await self._filled(parse_items(body), key))
+        await answer(send, 200, encode(page([item for row in added for item in _shown(row)], has_more=False)))
+
+    async def _item(self, key: str, id_: str, param: str | None = None) -> Item:
+        """Return the message that the item is of.
+
+        Raises:
+            ConversationNotFound, ItemNotFound
+        """
+        ref = ref_of(id_)
+        if ref is None:
+            await self._store.conversation(key)
+            raise no_item(id_, param)
+        try:
+            found = await self._store.item(key, ref)
+        except ItemNotFound:
+            raise no_item(id_, param) from None
+        if all(item.id != id_ for item in _shown(found)):
+            raise no_item(id_, param)
+        return found
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        try:
+            return await read_body(scope, receive, max_bytes=self._settings.max_body_bytes, timeout_s=self._settings.body_timeout_s)
+        except ClientGone:
+            return None
+
+    async def _filled(self, messages: tuple[Message, ...], key: str) -> tuple[Message, ...]:
+        return await self._contents.fill(messages, key)
+
+
+def _shown(row: Item) -> tuple[WireItem, ...]:
+    """Return what the API shows of a message: what the server's own tools said stays inside."""
+    if row.message.role == "tool" and not row.is_input:
+        return ()
+    return items(row.message, row.ref)
+
+
+def _ordered(row: Item, order: str) -> list[WireItem]:
+    shown = list(_shown(row))
+    return shown if order == "asc" else shown[::-1]
+
+
+def _key(scope: Scope) -> str:
+    """Return the session key that the path names.
+
+    Raises:
+        ConversationNotFound: it cannot be one, or is not the caller's to know of.
+    """
+    given: str = scope["path_params"]["conversation_id"]
+    caller: Caller = caller_of(scope)
+    try:
+        key = parse_key(given)
+    except BadSessionKey:
+        raise _missing(given) from None
+    if not caller.sees(key):
+        raise _missing(key)
+    SESSION.set(key)
+    return key
+
+
+def _missing(key: str) -> ConversationNotFound:
+    return ConversationNotFound(f"no conversation {key!r} here")
+
+
+def operations(store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents) -> tuple[Operation, ...]:
+    """Return what is offered here."""
+    conversations = Conversations(store, clock, randomness, settings, contents)
+    path = "/v1/conversations/{conversation_id}"
+    create = Operation(
+        method="POST",
+        path="/v1/conversations",
+        run=conversations.create,
+        summary="Begin a conversation",
+        tag="Conversations",
+        right="chat",
+        parameters=(SESSION_KEY,),
+        body=ConversationBody,
+        answers={200: ConversationObject},
+        makes={"conversation_id": "$response.body#/id"},
+        errors=(ConversationExists, UploadNotFound),
+    )
+    show = Operation(
+        method="GET",
+        path=path,
+        run=conversations.show,
+        summary="A conversation",
+        tag="Conversations",
+        right="chat",
+        answers={200: ConversationObject},
+        errors=(ConversationNotFound,),
+    )
+    listed = Operation(
+        method="GET",
+        path=f"{path}/items",
+        run=conversations.items,
+        summary="What was said in a conversation",
+        tag="Conversations",
+        right="sessions:read",
+        parameters=PAGING,
+        answers={200: Page[WireItem]},
+        errors=(ConversationNotFound, ItemNotFound),
+    )
+    return (
+        create,
+        show,
+        msgspec.structs.replace(
+            show, method="POST", run=conversations.note, summary="Note something beside a conversation", body=MetadataBody
+        ),
+        msgspec.structs.replace(
+            show,
+            method="DELETE",
+            run=conversations.delete,
+            summary="Delete a conversation",
+            right="sessions:write",
+            answers={200: ConversationDeleted},
+        ),
+        listed,
+        msgspec.structs.replace(
+            listed,
+            method="POST",
+            run=conversations.add,
+            summary="Add to a conversation",
+            right="chat",
+            parameters=(),
+            body=ItemsBody,
+            errors=(ConversationNotFound, SessionBusy, UploadNotFound),
+        ),
+        msgspec.structs.replace(
+            listed, path=f"{path}/items/{{item_id}}", run=conversations.item, summary="One item", parameters=(), answers={200: WireItem}
+        ),
+    )

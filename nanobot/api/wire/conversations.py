@@ -1,0 +1,101 @@
+"""Conversations as OpenAI shapes them. Source: the OpenAI API reference, `/v1/conversations`."""
+
+from typing import Annotated
+
+import msgspec
+
+from nanobot.api.wire.decoding import decode
+from nanobot.api.wire.input_items import ITEM, InputItem, input_messages
+from nanobot.api.wire.told import told
+from nanobot.api.wire.tools import MOST_METADATA, labels
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.message import Message
+from nanobot.core.store import Conversation
+
+MOST_ITEMS = 20
+
+
+class ConversationBody(msgspec.Struct):
+    """The body of `POST /v1/conversations`."""
+
+    items: Annotated[list[Annotated[InputItem, ITEM]], told(maxItems=MOST_ITEMS)] | None = None
+    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
+
+
+class MetadataBody(msgspec.Struct):
+    """The body of `POST /v1/conversations/{conversation_id}`."""
+
+    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
+
+
+class ItemsBody(msgspec.Struct):
+    """The body of `POST /v1/conversations/{conversation_id}/items`."""
+
+    items: Annotated[list[Annotated[InputItem, ITEM]], told(minItems=1, maxItems=MOST_ITEMS)]
+
+
+class ConversationObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation: a session by another name. Its `id` is the session key."""
+
+    id: str
+    object: str = "conversation"
+    created_at: int
+    metadata: dict[str, str]
+
+
+class ConversationDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    object: str = "conversation.deleted"
+    deleted: bool = True
+
+
+_decode_create = msgspec.json.Decoder(ConversationBody)
+_decode_metadata = msgspec.json.Decoder(MetadataBody)
+_decode_items = msgspec.json.Decoder(ItemsBody)
+
+
+def conversation_object(conversation: Conversation) -> ConversationObject:
+    """Return the conversation as the API shows it."""
+    return ConversationObject(id=conversation.key, created_at=int(conversation.created_at), metadata=conversation.metadata)
+
+
+def parse_create(body: bytes) -> tuple[tuple[Message, ...], dict[str, str]]:
+    """Return `(messages, metadata)`; an empty body is an empty conversation.
+
+    Raises:
+        InvalidJson, InvalidRequest
+    """
+    request = decode(body or b"{}", _decode_create)
+    return _messages(request.items or []), labels(request.metadata, None, None).metadata
+
+
+def parse_metadata(body: bytes) -> dict[str, str]:
+    """Return the metadata.
+
+    Raises:
+        InvalidJson, InvalidRequest
+    """
+    return labels(decode(body, _decode_metadata).metadata, None, None).metadata
+
+
+def parse_items(body: bytes) -> tuple[Message, ...]:
+    """Return the messages that the items are.
+
+    Raises:
+        InvalidJson, InvalidRequest
+    """
+    messages = _messages(decode(body, _decode_items).items)
+    if not messages:
+        raise InvalidRequest("items is empty: at least one item is needed", param="items")
+    return messages
+
+
+def _messages(given: list[InputItem]) -> tuple[Message, ...]:
+    if len(given) > MOST_ITEMS:
+        raise InvalidRequest(f"items has {len(given)} entries: at most {MOST_ITEMS} are allowed at a time", param="items")
+    messages, instructions = input_messages(given, {}, "items")
+    if instructions:
+        raise InvalidRequest(
+            "items may not have the role system or developer: instructions belong to a response, send them with each", param="items"
+        )
+    return messages

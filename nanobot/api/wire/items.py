@@ -1,0 +1,197 @@
+"""Items: what OpenAI's responses and conversations are made of, out of the messages that are stored.
+
+A message gives an item for each stretch of text or of thinking in it, and one for each call that the client is to run; the server's own calls and
+their results are its business, and give none. An item's id names its message and its place in it, so that it is the same while the answer
+streams, when it is asked for later, and in the list of a conversation.
+"""
+
+import re
+
+import msgspec
+
+from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall
+from nanobot.core.store import ItemRef
+
+
+class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag="output_text"):
+    text: str
+    annotations: tuple[()] = ()
+    logprobs: tuple[()] = ()
+
+
+class InputText(msgspec.Struct, frozen=True, kw_only=True, tag="input_text"):
+    text: str
+
+
+class InputImage(msgspec.Struct, frozen=True, kw_only=True, tag="input_image"):
+    detail: str
+    image_url: str
+    file_id: None = None
+
+
+class InputFile(msgspec.Struct, frozen=True, kw_only=True, tag="input_file"):
+    filename: str
+    file_id: str | None
+
+
+class ReasoningText(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning_text"):
+    text: str
+
+
+class SummaryText(msgspec.Struct, frozen=True, kw_only=True, tag="summary_text"):
+    text: str
+
+
+class MessageItem(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
+    id: str
+    status: str
+    role: str
+    content: tuple[OutputText | InputText | InputImage | InputFile, ...]
+
+
+class ReasoningItem(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning"):
+    """What the model thought: as `content`, or as `summary` where the client asked for one."""
+
+    id: str
+    status: str
+    summary: tuple[SummaryText, ...] = ()
+    content: tuple[ReasoningText, ...] = ()
+    encrypted_content: None = None
+
+
+class CallItem(msgspec.Struct, frozen=True, kw_only=True, tag="function_call"):
+    id: str
+    status: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+class CallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag="function_call_output"):
+    id: str
+    status: str
+    call_id: str
+    output: str
+
+
+WireItem = MessageItem | ReasoningItem | CallItem | CallOutputItem
+
+# Ids ------------------------------------------------------------------------------------------------------------------------
+
+_SUFFIX = 26
+_ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
+
+
+def response_id(turn_id: str) -> str:
+    """Return the id under which OpenAI's clients know the turn."""
+    return "resp_" + turn_id.removeprefix("turn_")
+
+
+def turn_of(given: str) -> str | None:
+    """Return the id of the turn that the response is; None where it cannot be one."""
+    suffix = given.removeprefix("resp_")
+    return "turn_" + suffix if suffix != given and suffix.isalnum() and suffix.isascii() else None
+
+
+def item_id(prefix: str, ref: ItemRef, place: int) -> str:
+    """Return the id of the item at `place` of the message."""
+    if ref.turn_id is None:
+        return f"{prefix}_{ref.number:0{_SUFFIX}d}0000{place:02x}"
+    return f"{prefix}_{ref.turn_id.removeprefix('turn_')}{ref.number:04x}{place:02x}"
+
+
+def ref_of(given: str) -> ItemRef | None:
+    """Return the message that the item's id names; None where it is no id."""
+    found = _ITEM_ID.fullmatch(given)
+    if found is None:
+        return None
+    suffix, number, _ = found.groups()
+    if suffix.startswith("0" * 8) and suffix.isdigit():  # no turn is of 1970
+        return ItemRef(None, int(suffix))
+    return ItemRef("turn_" + suffix, int(number, 16))
+
+
+# Out of messages --------------------------------------------------------------------------------------------------------------
+
+
+def items(message: Message, ref: ItemRef, *, as_summary: bool = False) -> tuple[WireItem, ...]:
+    """Return the items of a message."""
+    if message.role == "user":
+        return (input_message(message, ref),)
+    if message.role == "tool":
+        return tuple(
+            CallOutputItem(id=item_id("fco", ref, place), status="completed", call_id=result.call_id, output=result.content)
+            for place, result in enumerate(message.tool_results)
+        )
+    return _said(message, ref, as_summary=as_summary)
+
+
+def answered(id_: str, message: Message, ref: ItemRef) -> Message | None:
+    """Return what the item with that id says, as a message of its own; None where it is none of this message's."""
+    item = next((item for item in items(message, ref) if item.id == id_), None)
+    if isinstance(item, MessageItem) and item.role == "assistant":
+        return Message("assistant", tuple(Text(part.text) for part in item.content if isinstance(part, OutputText)), "stop")
+    if isinstance(item, CallItem):
+        return Message("assistant", (ToolCall(item.call_id, item.name, item.arguments, True),), "tool_calls")
+    if isinstance(item, ReasoningItem):
+        return Message("assistant", ())
+    return message if item is not None else None
+
+
+def input_message(message: Message, ref: ItemRef) -> MessageItem:
+    """Return what a client said."""
+    content: list[OutputText | InputText | InputImage | InputFile] = []
+    for part in message.parts:
+        if isinstance(part, Text):
+            content.append(InputText(text=part.text))
+        elif isinstance(part, Image):
+            content.append(InputImage(detail=part.detail or "auto", image_url=part.url))
+        elif isinstance(part, File):
+            content.append(InputFile(filename=part.name, file_id=part.file_id))
+        elif isinstance(part, Audio):
+            content.append(InputFile(filename=f"audio.{part.format}", file_id=None))
+    return MessageItem(id=item_id("msg", ref, 0), status="completed", role="user", content=tuple(content))
+
+
+def _said(message: Message, ref: ItemRef, *, as_summary: bool) -> tuple[WireItem, ...]:
+    stretches: list[tuple[type, str]] = []
+    for part in message.parts:
+        if isinstance(part, Text | Thinking):
+            kind = type(part)
+            if stretches and stretches[-1][0] is kind:
+                stretches[-1] = (kind, stretches[-1][1] + part.text)
+            elif part.text:
+                stretches.append((kind, part.text))
+    found: list[WireItem] = []
+    for place, (kind, text) in enumerate(stretches):
+        status = status_of(message) if place == len(stretches) - 1 else "completed"
+        found.append(
+            reasoning(item_id("rs", ref, place), text, status, as_summary=as_summary)
+            if kind is Thinking
+            else text_message(item_id("msg", ref, place), text, status)
+        )
+    for place, call in enumerate(message.client_calls, len(stretches)):
+        found.append(call_item(item_id("fc", ref, place), call))
+    return tuple(found)
+
+
+def status_of(message: Message) -> str:
+    """Return how the last text of the message stands."""
+    return "incomplete" if message.stop_reason in ("length", "content_filter", "incomplete") else "completed"
+
+
+def text_message(id_: str, text: str, status: str) -> MessageItem:
+    return MessageItem(id=id_, status=status, role="assistant", content=(OutputText(text=text),))
+
+
+def reasoning(id_: str, text: str, status: str, *, as_summary: bool) -> ReasoningItem:
+    if as_summary:
+        return ReasoningItem(id=id_, status=status, summary=(SummaryText(text=text),))
+    return ReasoningItem(id=id_, status=status, content=(ReasoningText(text=text),))
+
+
+def call_item(id_: str, call: ToolCall) -> CallItem:
+    """Return the call as the client is to see it; no arguments are an empty object."""
+    return CallItem(
+        id=id_, status="completed", call_id=call.id, name=call.name, arguments=call.arguments if call.arguments.strip() else "{}"
+    )

@@ -1,0 +1,224 @@
+"""Responses as server-sent events: a turn's events in, OpenAI's typed events out.
+
+The same turn gives the same events with the same numbers, whenever and however often it is followed: how the text is cut into deltas depends on
+the text alone, not on how it came from the model. So a stream is taken up again by `starting_after`, though the pieces it came in are long gone.
+A piece goes out when what follows it has begun; the price is that the newest word waits for the one behind it.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from nanobot.api.wire.chunks import DONE
+from nanobot.api.wire.items import WireItem, call_item, item_id, reasoning, status_of, text_message
+from nanobot.api.wire.response_answer import Echo, ResponseObject, response_object
+from nanobot.core.errors import ShuttingDown
+from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded
+from nanobot.core.message import Message
+from nanobot.core.store import ItemRef, TurnState
+from nanobot.core.turn import Status
+
+_PIECE = re.compile(r"\s{0,8}(?:[!-~]{1,12}|[^\s!-~]{1,2})?")
+"""White space and a word, or two characters of a script that does without."""
+
+_TERMINAL = {"completed": "response.completed", "incomplete": "response.incomplete"}
+
+
+class _Open:
+    """The item that is being said: `text` is all of it, `sent` how much of it has gone out."""
+
+    def __init__(self, kind: type[TextDelta] | type[ThinkingDelta], id_: str) -> None:
+        self.kind = kind
+        self.id = id_
+        self.text = ""
+        self.sent = 0
+
+
+class ResponseEvents:
+    """Turns the events of one turn, from its beginning, into bytes for one client. Events up to the number `after` are left out."""
+
+    def __init__(
+        self,
+        turn_id: str,
+        echo: Echo,
+        *,
+        created_at: float,
+        inputs: int,
+        now: Callable[[], float],
+        after: int = -1,
+        begins_at_once: bool = False,
+    ) -> None:
+        self._turn_id = turn_id
+        self._echo = echo
+        self._created_at = created_at
+        self._inputs = inputs
+        self._now = now
+        self._after = after
+        self._as_summary = echo.reasoning.summary is not None
+        self.begins_at_once = begins_at_once
+        self._has_begun = False
+        self._number = -1
+        self._items = 0
+        self._place = 0
+        self._messages: list[Message] = []
+        self._open: _Open | None = None
+        self._out: list[bytes] = []
+
+    def begin(self) -> bytes:
+        """Return the events with which every response begins; nothing where they were sent before."""
+        if self._has_begun:
+            return b""
+        self._has_begun = True
+        self._emit("response.created", response=self._response("queued" if self._echo.background else "running"))
+        if self._echo.background:
+            self._emit("response.queued", response=self._response("queued"))
+        self._emit("response.in_progress", response=self._response("running"))
+        return self._taken()
+
+    def render(self, batch: Sequence[tuple[int, Event]]) -> bytes:
+        """Return the bytes of `batch`, to be sent in one piece."""
+        begun = self.begin()
+        for _, event in batch:
+            if isinstance(event, TextDelta | ThinkingDelta):
+                self._say(event)
+            elif isinstance(event, MessageAdded | ToolFinished):
+                self._add(event.message)
+            elif isinstance(event, TurnEnded):
+                self._end(event)
+        return begun + self._taken()
+
+    def _taken(self) -> bytes:
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
+
+    def _emit(self, kind: str, /, **fields: object) -> None:
+        self._number += 1
+        if self._number > self._after:
+            content = msgspec.json.encode({"type": kind, "sequence_number": self._number, **fields})
+            self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), content))
+
+    def _response(self, status: Status, end: TurnEnded | None = None) -> ResponseObject:
+        state = TurnState(
+            id=self._turn_id,
+            session_key="",
+            status=status,
+            attempt=0,
+            model=None,
+            created_at=self._created_at,
+            started_at=None,
+            ended_at=None if end is None else self._now(),
+            messages=tuple(self._messages),
+            end=end,
+        )
+        return response_object(state, self._echo, inputs=self._inputs)
+
+    # Items ----------------------------------------------------------------------------------------------------------------
+
+    def _item_id(self, prefix: str) -> str:
+        return item_id(prefix, ItemRef(self._turn_id, self._inputs + len(self._messages)), self._place)
+
+    def _say(self, delta: TextDelta | ThinkingDelta) -> None:
+        if not delta.text:
+            return
+        if self._open is None or not isinstance(delta, self._open.kind):
+            self._close("completed")
+            self._begin_item(type(delta))
+        said = self._open
+        assert said is not None  # noqa: S101 - just opened
+        said.text += delta.text
+        self._send(said, is_whole=False)
+
+    def _begin_item(self, kind: type[TextDelta] | type[ThinkingDelta]) -> None:
+        is_text = kind is TextDelta
+        opened = self._open = _Open(kind, self._item_id("msg" if is_text else "rs"))
+        fields = {"item_id": opened.id, "output_index": self._items}
+        if is_text:
+            empty: dict[str, object] = {"id": opened.id, "type": "message", "status": "in_progress", "role": "assistant", "content": ()}
+        else:
+            empty = {"id": opened.id, "type": "reasoning", "status": "in_progress", "summary": (), "content": ()}
+        self._emit("response.output_item.added", output_index=self._items, item=empty)
+        if is_text:
+            self._emit("response.content_part.added", **fields, content_index=0, part=_text_part(""))
+        elif self._as_summary:
+            self._emit("response.reasoning_summary_part.added", **fields, summary_index=0, part={"type": "summary_text", "text": ""})
+        else:
+            self._emit("response.content_part.added", **fields, content_index=0, part={"type": "reasoning_text", "text": ""})
+
+    def _send(self, said: _Open, *, is_whole: bool) -> None:
+        """Send the pieces of the text that nothing can add to any more."""
+        while said.sent < len(said.text):
+            found = _PIECE.match(said.text, said.sent)
+            assert found is not None  # noqa: S101 - it fits whatever stands there
+            end = found.end()
+            if end == len(said.text) and not is_whole:
+                return
+            self._delta(said, said.text[said.sent : end])
+            said.sent = end
+
+    def _delta(self, said: _Open, piece: str) -> None:
+        fields = {"item_id": said.id, "output_index": self._items}
+        if said.kind is TextDelta:
+            self._emit("response.output_text.delta", **fields, content_index=0, delta=piece, logprobs=())
+        elif self._as_summary:
+            self._emit("response.reasoning_summary_text.delta", **fields, summary_index=0, delta=piece)
+        else:
+            self._emit("response.reasoning_text.delta", **fields, content_index=0, delta=piece)
+
+    def _close(self, status: str) -> None:
+        said = self._open
+        if said is None:
+            return
+        self._send(said, is_whole=True)
+        self._open = None
+        fields = {"item_id": said.id, "output_index": self._items}
+        item: WireItem
+        if said.kind is TextDelta:
+            item = text_message(said.id, said.text, status)
+            self._emit("response.output_text.done", **fields, content_index=0, text=said.text, logprobs=())
+            self._emit("response.content_part.done", **fields, content_index=0, part=_text_part(said.text))
+        else:
+            item = reasoning(said.id, said.text, status, as_summary=self._as_summary)
+            if self._as_summary:
+                self._emit("response.reasoning_summary_text.done", **fields, summary_index=0, text=said.text)
+                self._emit(
+                    "response.reasoning_summary_part.done", **fields, summary_index=0, part={"type": "summary_text", "text": said.text}
+                )
+            else:
+                self._emit("response.reasoning_text.done", **fields, content_index=0, text=said.text)
+                self._emit("response.content_part.done", **fields, content_index=0, part={"type": "reasoning_text", "text": said.text})
+        self._emit("response.output_item.done", output_index=self._items, item=item)
+        self._items += 1
+        self._place += 1
+
+    def _add(self, message: Message) -> None:
+        """A message has ended: what it said is closed, what it calls of the client's is told."""
+        if message.role == "assistant":
+            self._close(status_of(message))
+            for call in message.client_calls:
+                item = call_item(self._item_id("fc"), call)
+                fields = {"item_id": item.id, "output_index": self._items}
+                begun = msgspec.structs.replace(item, status="in_progress", arguments="")
+                self._emit("response.output_item.added", output_index=self._items, item=begun)
+                self._emit("response.function_call_arguments.delta", **fields, delta=item.arguments)
+                self._emit("response.function_call_arguments.done", **fields, name=item.name, arguments=item.arguments)
+                self._emit("response.output_item.done", output_index=self._items, item=item)
+                self._items += 1
+                self._place += 1
+        self._messages.append(message)
+        self._place = 0
+
+    def _end(self, end: TurnEnded) -> None:
+        """The last event is sent even to who counts more than there were: a turn that failed does not repeat what it did not keep."""
+        self._number = max(self._number, self._after)
+        if end.error is not None and end.error.code == ShuttingDown.code:  # the turn goes on at the next start: it has not ended
+            self._emit("error", code=end.error.code, message=end.error.message, param=None)
+            return
+        response = self._response(end.outcome, end)
+        self._emit(_TERMINAL.get(response.status, "response.failed"), response=response)
+        self._out.append(DONE)
+
+
+def _text_part(text: str) -> dict[str, object]:
+    return {"type": "output_text", "text": text, "annotations": (), "logprobs": ()}

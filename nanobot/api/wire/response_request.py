@@ -1,0 +1,354 @@
+"""The request of OpenAI's responses, taken apart.
+
+Shapes: the OpenAI API reference, `POST /v1/responses`, and Open Responses. Unknown fields are ignored; SDKs and gateways add their own.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from nanobot.api.wire.decoding import decode
+from nanobot.api.wire.input_items import ITEM, InputItem, Said, input_messages
+from nanobot.api.wire.response_answer import Echo, WireConversation, WireFormat, WireReasoning, WireText, WireTool
+from nanobot.api.wire.told import told
+from nanobot.api.wire.tools import (
+    MOST_METADATA,
+    MOST_TOOLS,
+    NAME_PATTERN,
+    FunctionTool,
+    JsonSchema,
+    is_given,
+    labels,
+    output_format,
+    tool_choice,
+    tool_specs,
+)
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.message import Message, user
+from nanobot.core.session import KEY_PATTERN
+from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.turn import Labels, OutputFormat, Sampling
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "max_output_tokens": (1, 2**31),
+}
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+_INCLUDE = (
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+)
+"""What may be asked for; there is never more of it than is shown anyway."""
+
+
+def _range(field: str) -> msgspec.Meta:
+    low, high = _RANGES[field]
+    return told(minimum=low, maximum=high)
+
+
+class _Tool(msgspec.Struct):
+    type: Annotated[str, told(const="function")]
+    name: Annotated[str | None, told(type="string", pattern=NAME_PATTERN, required=True)] = None
+    description: str | None = None
+    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(default_factory=msgspec.Raw)
+    strict: bool | None = None
+
+
+class _Allowed(msgspec.Struct):
+    type: str
+    name: str | None = None
+
+
+class _ToolChoice(msgspec.Struct):
+    type: Annotated[str, told(enum=["function", "allowed_tools"])]
+    name: str | None = None
+    mode: Literal["auto", "required"] | None = None
+    tools: list[_Allowed] | None = None
+
+
+class _Conversation(msgspec.Struct):
+    id: Annotated[str, told(pattern=KEY_PATTERN)]
+
+
+class _Reasoning(msgspec.Struct):
+    effort: Annotated[str, told(enum=list(_EFFORTS))] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None
+
+
+class _Format(msgspec.Struct):
+    type: Annotated[str, told(enum=["text", "json_object", "json_schema"])]
+    name: Annotated[str, told(pattern=NAME_PATTERN)] | None = None
+    description: str | None = None
+    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(default_factory=msgspec.Raw)
+    strict: bool | None = None
+
+
+class _Text(msgspec.Struct):
+    format: _Format | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+
+class ResponseBody(msgspec.Struct):
+    """The body of `POST /v1/responses`. Fields that it does not have are ignored."""
+
+    model: Annotated[str, told(required=True, minLength=1, examples=["nanobot"])] = ""
+    input: Annotated[
+        str | Annotated[list[Annotated[InputItem, ITEM]], told(minItems=1)] | None, told(type=["string", "array"], required=True)
+    ] = None
+    instructions: str | None = None
+    stream: bool | None = None
+    background: bool | None = None
+    store: bool | None = None
+    previous_response_id: str | None = None
+    conversation: Annotated[str, told(pattern=KEY_PATTERN)] | _Conversation | None = None
+    tools: Annotated[list[_Tool], told(maxItems=MOST_TOOLS)] | None = None
+    tool_choice: Annotated[str, told(enum=["auto", "none", "required"])] | _ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: Annotated[int, _range("max_output_tokens")] | None = None
+    max_tool_calls: Annotated[int | None, told(type="null")] = None
+    temperature: Annotated[float, _range("temperature")] | None = None
+    top_p: Annotated[float, _range("top_p")] | None = None
+    presence_penalty: Annotated[float, _range("presence_penalty")] | None = None
+    frequency_penalty: Annotated[float, _range("frequency_penalty")] | None = None
+    top_logprobs: Annotated[int, told(const=0)] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    include: list[Annotated[str, told(enum=list(_INCLUDE))]] | None = None
+    reasoning: _Reasoning | None = None
+    text: _Text | None = None
+    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt: Annotated[msgspec.Raw, told(type="null")] = msgspec.field(default_factory=msgspec.Raw)
+
+
+class ResponseRequest(msgspec.Struct, frozen=True):
+    """What a client asks: `input` is new to the agent, `earlier` came before. `echo` is what the response repeats of it."""
+
+    model: str
+    input: tuple[Message, ...]
+    earlier: tuple[Message, ...]
+    instructions: str
+    sampling: Sampling
+    stream: bool
+    background: bool
+    store: bool
+    may_cut: bool
+    conversation: str | None
+    previous: str | None
+    tools: tuple[ToolSpec, ...]
+    tool_choice: ToolChoice
+    format: OutputFormat | None
+    labels: Labels
+    echo: Echo
+
+
+_decoder = msgspec.json.Decoder(ResponseBody)
+
+
+def decode_response(body: bytes) -> ResponseBody:
+    """Return the body, decoded.
+
+    Raises:
+        InvalidJson, InvalidRequest
+    """
+    return decode(body, _decoder)
+
+
+def parse_response(request: ResponseBody, said: Said) -> ResponseRequest:
+    """Return what the body asks. `said`: the messages that its input only refers to.
+
+    Raises:
+        InvalidRequest: a field is missing, out of range or not supported; `param` names it.
+    """
+    if not request.model:
+        raise InvalidRequest("you must provide a model parameter", param="model")
+    if request.input is None:
+        raise InvalidRequest("Missing required parameter: 'input'.", param="input")
+    _refuse_unsupported(request)
+    earlier, given, spoken = _input(request.input, said, follows=request.previous_response_id is not None)
+    offered = _tools(request.tools or [])
+    tools, choice = _tool_choice(request.tool_choice, offered)
+    wanted = request.text.format if request.text is not None else None
+    return ResponseRequest(
+        model=request.model,
+        input=given,
+        earlier=earlier,
+        instructions="\n\n".join(filter(None, (request.instructions, *spoken))),
+        sampling=_sampling(request),
+        stream=bool(request.stream),
+        background=bool(request.background),
+        store=request.store is not False,
+        may_cut=request.truncation != "disabled",
+        conversation=request.conversation.id if isinstance(request.conversation, _Conversation) else request.conversation,
+        previous=request.previous_response_id,
+        tools=tools,
+        tool_choice=choice,
+        format=None if wanted is None else _format(wanted),
+        labels=labels(request.metadata, request.user, request.safety_identifier),
+        echo=_echo(request),
+    )
+
+
+def _refuse_unsupported(request: ResponseBody) -> None:
+    if is_given(request.prompt):
+        raise InvalidRequest("prompt is not supported: this server keeps no prompt templates, send instructions and input", param="prompt")
+    if request.top_logprobs:
+        raise InvalidRequest("logprobs are not supported: leave top_logprobs out", param="top_logprobs")
+    if request.max_tool_calls is not None:
+        raise InvalidRequest("max_tool_calls is not supported: the steps of a turn are bounded by agent.max_steps", param="max_tool_calls")
+    for value in request.include or ():
+        if value not in _INCLUDE:
+            raise InvalidRequest(f"include has {value[:60]!r}: it may have {', '.join(_INCLUDE)}", param="include")
+    if request.previous_response_id is not None and request.conversation is not None:
+        raise InvalidRequest(
+            "previous_response_id and conversation cannot be used together: a response belongs to one conversation", param="conversation"
+        )
+    if request.background and request.store is False:
+        raise InvalidRequest(
+            "background is true and store is false: what runs in the background must be kept to be found", param="background"
+        )
+
+
+def _input(given: str | list[InputItem], said: Said, *, follows: bool) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...]]:
+    """Return `(earlier, new, instructions)`; new is what stands after the last answer, or all where it follows another response."""
+    if isinstance(given, str):
+        return (), (user(given),), ()
+    messages, spoken = input_messages(given, said, "input")
+    last = max((index for index, message in enumerate(messages) if message.role == "assistant"), default=-1)
+    new = messages[last + 1 :]
+    if not new:
+        raise InvalidRequest("input must contain at least one message of the user, or the output of a call", param="input")
+    return ((), messages, spoken) if follows else (messages[: last + 1], new, spoken)
+
+
+# Tools ------------------------------------------------------------------------------------------------------------------------
+
+
+def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
+    functions: list[tuple[str, FunctionTool]] = []
+    for index, tool in enumerate(given):
+        path = f"tools[{index}]"
+        if tool.type != "function":
+            raise InvalidRequest(
+                f"{path}.type is {tool.type[:60]!r}: this server has no such tool to offer; function is supported, and the agent's own tools "
+                "need not be asked for",
+                param=f"{path}.type",
+            )
+        if tool.name is None:
+            raise InvalidRequest(f"Missing required parameter: '{path}.name'.", param=f"{path}.name")
+        functions.append((path, FunctionTool(tool.name, tool.description, tool.parameters, tool.strict)))
+    return tool_specs(functions)
+
+
+def _tool_choice(given: str | _ToolChoice | None, tools: tuple[ToolSpec, ...]) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
+    """Return which tools are offered, and which of them must be called."""
+    if not isinstance(given, _ToolChoice):
+        return tools, tool_choice(given, None, tools, "tool_choice")
+    if given.type == "function" and given.name is not None:
+        return tools, tool_choice(None, given.name, tools, "tool_choice.name")
+    if given.type == "allowed_tools":
+        allowed = {tool.name for tool in given.tools or ()}
+        for name in allowed:
+            tool_choice(None, name or "", tools, "tool_choice.tools")
+        kept = tuple(tool for tool in tools if tool.name in allowed)
+        return kept, tool_choice(given.mode, None, kept, "tool_choice.mode")
+    raise InvalidRequest(
+        f"tool_choice.type is {given.type[:60]!r}: a function can be named, as {{'type': 'function', 'name': …}}, or allowed_tools listed",
+        param="tool_choice.type",
+    )
+
+
+# Sampling and form ------------------------------------------------------------------------------------------------------------
+
+
+def _sampling(request: ResponseBody) -> Sampling:
+    for field, (low, high) in _RANGES.items():
+        value = getattr(request, field)
+        if value is not None and not low <= value <= high:
+            raise InvalidRequest(f"{field} is {value:g}: it must be from {low:g} to {high:g}", param=field)
+    effort = request.reasoning.effort if request.reasoning is not None else None
+    if effort is not None and effort not in _EFFORTS:
+        raise InvalidRequest(f"reasoning.effort is {effort[:40]!r}: it must be one of {', '.join(_EFFORTS)}", param="reasoning.effort")
+    return Sampling(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        max_output_tokens=request.max_output_tokens,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        reasoning_effort=effort,
+        parallel_tool_calls=request.parallel_tool_calls,
+        verbosity=request.text.verbosity if request.text is not None else None,
+    )
+
+
+def _format(given: _Format) -> OutputFormat | None:
+    if given.type == "json_schema" and given.name is None:
+        raise InvalidRequest("Missing required parameter: 'text.format.name'.", param="text.format.name")
+    return output_format(given.type, JsonSchema(given.name or "", given.description, given.schema, given.strict), "text.format")
+
+
+# Echo ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _echo(request: ResponseBody) -> Echo:
+    given = request.reasoning or _Reasoning()
+    text = request.text or _Text()
+    return Echo(
+        model=request.model or "",
+        background=bool(request.background),
+        instructions=request.instructions,
+        max_output_tokens=request.max_output_tokens,
+        metadata=request.metadata or {},
+        parallel_tool_calls=request.parallel_tool_calls is not False,
+        presence_penalty=request.presence_penalty or 0.0,
+        frequency_penalty=request.frequency_penalty or 0.0,
+        previous_response_id=request.previous_response_id,
+        prompt_cache_key=request.prompt_cache_key,
+        reasoning=WireReasoning(given.effort, given.summary or given.generate_summary),
+        safety_identifier=request.safety_identifier,
+        store=request.store is not False,
+        temperature=1.0 if request.temperature is None else request.temperature,
+        text=WireText(_echoed_format(text.format), text.verbosity or "medium"),
+        tool_choice=msgspec.Raw(_echoed_choice(request.tool_choice)),
+        tools=tuple(
+            WireTool(name=tool.name or "", description=tool.description, parameters=_raw(tool.parameters), strict=tool.strict)
+            for tool in request.tools or ()
+        ),
+        top_p=1.0 if request.top_p is None else request.top_p,
+        truncation=request.truncation or "auto",
+        user=request.user,
+    )
+
+
+def _echoed_format(given: _Format | None) -> WireFormat:
+    if given is None or given.type != "json_schema":
+        return WireFormat(type=given.type if given is not None else "text")
+    schema = _raw(given.schema) or msgspec.Raw(b"{}")
+    return WireFormat(type="json_schema", name=given.name, description=given.description, schema=schema, strict=bool(given.strict))
+
+
+def _echoed_choice(given: str | _ToolChoice | None) -> bytes:
+    if not isinstance(given, _ToolChoice):
+        return msgspec.json.encode(given or "auto")
+    if given.type == "function":
+        return msgspec.json.encode({"type": "function", "name": given.name})
+    return msgspec.json.encode({"type": given.type, "mode": given.mode or "auto", "tools": given.tools or []})
+
+
+def _raw(given: msgspec.Raw) -> msgspec.Raw | None:
+    return msgspec.Raw(bytes(given)) if is_given(given) else None
+
+
+def with_conversation(request: ResponseRequest, session_key: str) -> Echo:
+    """Return what the response repeats, with the conversation that it is part of."""
+    return msgspec.structs.replace(request.echo, conversation=WireConversation(session_key))
