@@ -37,7 +37,7 @@ def chat(address: str, key: str, **options: Any) -> ChatOpenAI:
     )
 
 
-@pytest.fixture(params=[False, True], ids=["chat completions", "responses"])
+@pytest.fixture(params=[False], ids=["chat completions"])
 def model(request: pytest.FixtureRequest, address: str, key: str) -> ChatOpenAI:
     return chat(address, key, use_responses_api=request.param)
 
@@ -128,22 +128,6 @@ def test_a_file_reaches_the_model(model: ChatOpenAI) -> None:
         {"type": "file", "base64": "VGhlIGNvZGUgaXMga3VtcXVhdC4=", "mime_type": "text/plain", "filename": "note.txt"},
     ]
     assert "kumquat" in model.invoke([HumanMessage(content)]).text
-
-
-def test_the_previous_response_is_followed_by_id(address: str, key: str) -> None:
-    model = chat(address, key, use_responses_api=True, use_previous_response_id=True)
-    history: list[BaseMessage] = [HumanMessage("My cat is Mia")]
-    history.append(model.invoke(history))
-    history.append(HumanMessage("What do you see?"))
-    assert model.invoke(history).text.endswith("said My cat is Mia | What do you see?")
-
-
-def test_a_chain_that_keeps_everything_itself(address: str, key: str) -> None:
-    model = chat(address, key, use_responses_api=True, store=False, include=["reasoning.encrypted_content"])
-    history: list[BaseMessage] = [HumanMessage("My cat is Mia")]
-    history.append(model.invoke(history))
-    history.append(HumanMessage("What do you see?"))
-    assert model.invoke(history).text.endswith("said My cat is Mia | What do you see?")
 
 
 def test_sessions_stay_apart(address: str, key: str, provider: Provider) -> None:

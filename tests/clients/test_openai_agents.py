@@ -8,16 +8,13 @@ from agents import (
     Agent,
     ModelSettings,
     OpenAIChatCompletionsModel,
-    OpenAIConversationsSession,
-    OpenAIResponsesModel,
     Runner,
-    WebSearchTool,
     function_tool,
     handoff,
     set_tracing_disabled,
 )
 from agents.models.interface import Model
-from openai import AsyncOpenAI, BadRequestError
+from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from tests.clients.pictures import pixel
@@ -36,13 +33,11 @@ def get_weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-@pytest.fixture(params=["chat completions", "responses"])
+@pytest.fixture(params=["chat completions"])
 async def model(request: pytest.FixtureRequest, address: str, key: str) -> AsyncIterator[Model]:
     async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", default_headers={"x-session-key": key}, max_retries=0) as client:
-        if request.param == "responses":
-            yield OpenAIResponsesModel("nanobot", client)
-        else:
-            yield OpenAIChatCompletionsModel("nanobot", client)
+        assert request.param == "chat completions"
+        yield OpenAIChatCompletionsModel("nanobot", client)
 
 
 async def test_an_agent_answers(model: Model) -> None:
@@ -112,49 +107,3 @@ async def test_one_agent_hands_over_to_another(model: Model) -> None:
     first = Agent(name="Guide", model=model, handoffs=[handoff(weather)])
     result = await Runner.run(first, "Please transfer me")
     assert result.last_agent.name == "weather"
-
-
-async def test_a_run_goes_on_from_the_previous_response(address: str) -> None:
-    async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client:
-        agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[get_weather])
-        first = await Runner.run(agent, "What is the weather in Paris?", auto_previous_response_id=True)
-        assert first.final_output == "The tools said: sunny in Paris"
-        second = await Runner.run(agent, "What do you see?", previous_response_id=first.last_response_id)
-    assert second.final_output.endswith("said What is the weather in Paris? | What do you see?")
-
-
-async def test_runs_share_a_conversation(address: str) -> None:
-    async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client:
-        agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[get_weather])
-        conversation = await client.conversations.create()
-        await Runner.run(agent, "What is the weather in Paris?", conversation_id=conversation.id)
-        seen = await Runner.run(agent, "What do you see?", conversation_id=conversation.id)
-    assert seen.final_output.endswith("said What is the weather in Paris? | What do you see?")
-
-
-async def test_the_sdks_own_session_keeps_its_items_in_a_conversation(address: str) -> None:
-    async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client:
-        agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[get_weather])
-        session = OpenAIConversationsSession(openai_client=client)
-        await Runner.run(agent, "What is the weather in Paris?", session=session)
-        seen = await Runner.run(agent, "What do you see?", session=session)
-        kept = [item.get("type") for item in await session.get_items()]
-        await session.clear_session()
-    assert seen.final_output.endswith("said What is the weather in Paris? | What do you see?")
-    assert kept == ["message", "function_call", "function_call_output", "message", "message", "message"]
-
-
-async def test_what_an_agent_may_be_set_to_is_taken(address: str) -> None:
-    settings = ModelSettings(
-        store=False, truncation="auto", temperature=0.3, parallel_tool_calls=False, response_include=["reasoning.encrypted_content"]
-    )
-    async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client:
-        agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[get_weather], model_settings=settings)
-        assert (await Runner.run(agent, "What is the weather in Paris?")).final_output == "The tools said: sunny in Paris"
-
-
-async def test_a_hosted_tool_of_openai_is_refused_in_words(address: str) -> None:
-    async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client:
-        agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[WebSearchTool()])
-        with pytest.raises(BadRequestError, match="web_search"):
-            await Runner.run(agent, "Hello")

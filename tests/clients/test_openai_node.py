@@ -15,7 +15,7 @@ from tests.clients.node_packages import NODE, node
 from tests.clients.serving import Provider
 
 _BOUND_S = 120
-FILES = ("chat", "tools", "files", "responses", "fetch")
+FILES = ("chat", "tools", "files", "fetch")
 PACKAGES = ("openai", "openai-6")
 
 

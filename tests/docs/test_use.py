@@ -127,8 +127,8 @@ def test_the_settings_and_the_json_of_a_page_can_be_read(page: Path, tmp_path: P
 
 
 TESTED = {
-    "`openai` for Python": tuple(f"test_openai_{part}.py" for part in ("chat", "tools", "files", "responses")),
-    "`openai` for Node": tuple(f"node/{part}.mjs" for part in ("chat", "tools", "files", "responses")),
+    "`openai` for Python": tuple(f"test_openai_{part}.py" for part in ("chat", "tools", "files")),
+    "`openai` for Node": tuple(f"node/{part}.mjs" for part in ("chat", "tools", "files")),
     "`langchain-openai`": ("test_langchain.py",),
     "`openai-agents`": ("test_openai_agents.py",),
     "`fetch`": ("node/fetch.mjs",),
@@ -140,20 +140,19 @@ SIGNS = {
     "shaped answers": r"parsed|answers_with_a_type",
     "images": r"image",
     "files": r"\bfile|_file",
-    "responses": r"responses",
 }
 
 
 @pytest.mark.parametrize("package", TESTED)
 def test_what_is_said_to_be_tested_is_tested(package: str) -> None:
-    """By the names of the tests, and for responses by what they call."""
+    """By the names of the tests."""
     sources = "\n".join((ROOT / "tests" / "clients" / file).read_text(encoding="utf-8") for file in TESTED[package])
     names = "\n".join(python + node for python, node in re.findall(r'^(?:async )?def (test_\w+)|^test\("(.+?)"', sources, re.MULTILINE))
     index = (USE / "README.md").read_text(encoding="utf-8")
     (header,) = re.findall(r"^\| package \|(.*)\|$", index, re.MULTILINE)
     (row,) = re.findall(rf"^\| {re.escape(package)} \|(.*)\|$", index, re.MULTILINE)
     for feature, said in zip(header.split("|"), row.split("|"), strict=True):
-        found = re.search(SIGNS[feature.strip()], sources if feature.strip() == "responses" else names)
+        found = re.search(SIGNS[feature.strip()], names)
         assert (said.strip() == "yes") == (found is not None), f"{package}: {feature}"
 
 
