@@ -127,7 +127,7 @@ def test_the_settings_and_the_json_of_a_page_can_be_read(page: Path, tmp_path: P
 
 
 TESTED = {
-    "`openai` for Python": tuple(f"test_openai_{part}.py" for part in ("chat", "tools", "files")),
+    "`openai` for Python": tuple(f"test_openai_{part}.py" for part in ("python", "tools", "files")),
     "`openai` for Node": tuple(f"node/{part}.mjs" for part in ("chat", "tools", "files")),
     "`langchain-openai`": ("test_langchain.py",),
     "`openai-agents`": ("test_openai_agents.py",),
