@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from nanobot.api.buckets import Buckets
 from nanobot.api.caller import Caller, caller_of
-from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, Spent, literal
+from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, Spent, glob
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, QuotaExceeded, RateLimited
 from nanobot.core.message import Message
@@ -48,7 +48,7 @@ class _Rule:
     def __init__(self, number: int, rule: PatternQuota) -> None:
         self.rule = rule
         self._number = number
-        self._expression = re.compile(translate(literal(rule.pattern)))
+        self._expression = re.compile(translate(glob(rule.pattern)))
 
     def account(self, session_key: str) -> Account | None:
         if self._expression.match(session_key) is None:

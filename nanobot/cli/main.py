@@ -18,6 +18,7 @@ COMMANDS = {
     "keys": ("nanobot.cli.keys", "Make, list and revoke API keys, also while a server runs."),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),
+    "audit": ("nanobot.cli.isolation", "Check that nothing of one session reaches another."),
     "backup": ("nanobot.cli.backup", "Copy all conversations, also while a server runs."),
 }
 

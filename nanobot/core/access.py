@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
@@ -66,13 +67,20 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def matches(session_key: str, pattern: str) -> bool:
-    """Return whether the session key is one of those that the pattern means: `*` stands for any run of characters, nothing else for anything."""
-    return fnmatchcase(session_key, literal(pattern))
+    """Return whether the session key is one of those that the pattern means: `*` stands for any run of characters, nothing else for anything.
+
+    A backslash takes its meaning from a star, or from another backslash: a session key may have stars in it.
+    """
+    return fnmatchcase(session_key, glob(pattern))
 
 
-def literal(pattern: str) -> str:
-    """Return the pattern for `fnmatch`, with nothing but `*` meaning anything."""
-    return pattern.replace("[", "[[]").replace("?", "[?]")
+def glob(pattern: str) -> str:
+    """Return the pattern as `fnmatch` and SQLite's GLOB have it, who know more signs than `*`."""
+    return _SIGNS.sub(lambda found: _AS_GLOB[found[0]], pattern)
+
+
+_SIGNS = re.compile(r"\\[*\\]|[\[?]")
+_AS_GLOB = {"\\*": "[*]", "\\\\": "\\", "[": "[[]", "?": "[?]"}
 
 
 def check_key(key: ApiKey, where: str) -> ApiKey:

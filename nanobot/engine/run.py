@@ -9,7 +9,17 @@ from typing import Protocol
 
 from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent
 from nanobot.core.clock import Clock
-from nanobot.core.errors import NanobotError, StaleAttempt, StoreError, TurnCancelled, TurnTimedOut
+from nanobot.core.errors import (
+    ModelError,
+    ModelTimeout,
+    ModelUnavailable,
+    ModelUnreachable,
+    NanobotError,
+    StaleAttempt,
+    StoreError,
+    TurnCancelled,
+    TurnTimedOut,
+)
 from nanobot.core.event import Delta, Event, Fact, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded, TurnError, line
 from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
@@ -18,6 +28,8 @@ from nanobot.core.store import Claim, Store
 
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT_S = 30.0
+_OWN_WORDS = (ModelUnreachable, ModelTimeout, ModelUnavailable)
+"""Failures of a model that are told in words of the server's own."""
 
 
 class Models(Protocol):
@@ -193,7 +205,10 @@ class Run:
     # Ends that are no answer ----------------------------------------------------------------------------------------------
 
     async def _end_failed(self, error: NanobotError) -> None:
-        if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.__cause__ is not None:
+        if isinstance(error, ModelError) and not isinstance(error, _OWN_WORDS):
+            # A provider may quote what it was sent; its words stay with the turn, where its owner alone reads them.
+            _log.warning("turn %s failed: %s", self._claim.turn.id, error.code)
+        elif error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.__cause__ is not None:
             _log.error("turn %s failed: %s", self._claim.turn.id, error.message, exc_info=error)
         else:
             _log.warning("turn %s failed: %s (%s)", self._claim.turn.id, error.message, error.code)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.core.access import Spent
+from nanobot.core.access import Spent, glob
 from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.session import Session
 from nanobot.core.store import EVERY, Direction, Removed, Row, Which
@@ -60,11 +60,6 @@ def condition(db: Db, *, after: str | None, order: Direction, which: Which) -> t
         where.append(f"(updated_at, id) {'<' if order == 'desc' else '>'} (?, ?)")
         values += found
     return " AND ".join(where), values
-
-
-def glob(pattern: str) -> str:
-    """Return the pattern of session keys, in which only `*` means something, as SQLite's GLOB has it."""
-    return pattern.replace("[", "[[]").replace("?", "[?]")
 
 
 def session(db: Db, *, key: str) -> Session:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from nanobot.core.access import glob
 from nanobot.core.clock import Clock
 from nanobot.core.errors import StoreError
 from nanobot.stores import catalogue
@@ -30,7 +31,7 @@ def delete_some(db: Db, *, rules: Sequence[Unused], now: float) -> tuple[catalog
         return ()
     values: list[str | float] = []
     for rule in rules:
-        values += [catalogue.glob(rule.pattern), now - rule.seconds if rule.seconds else -1]
+        values += [glob(rule.pattern), now - rule.seconds if rule.seconds else -1]
     due = f"CASE {' '.join(['WHEN key GLOB ? THEN ?'] * len(rules))} ELSE -1 END"
     found = db.execute(
         f"SELECT key FROM session s WHERE updated_at < {due} AND NOT EXISTS (SELECT 1 FROM dispatch d WHERE d.session = s.id)"  # noqa: S608

@@ -1,10 +1,12 @@
+import contextlib
 import random
+import sqlite3
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.core.access import Price, Tariff, matches, new_token
+from nanobot.core.access import Price, Tariff, glob, matches, new_token
 from nanobot.core.message import Usage
 from nanobot.models.catalog import PRICES, parse_name
 
@@ -60,3 +62,25 @@ def test_only_the_star_of_a_pattern_stands_for_anything_else(pattern: str, key: 
 def test_a_pattern_without_a_star_means_one_key(key: str) -> None:
     assert matches(key, key)
     assert not matches(key + "x", key)
+
+
+@pytest.mark.parametrize(
+    ("session_key", "pattern", "is_meant"),
+    [
+        ("wx:dm:*", r"wx:dm:\*", True),
+        ("wx:dm:bob", r"wx:dm:\*", False),
+        ("wx:dm:bob", "wx:dm:*", True),
+        ("a\\b", r"a\\b", True),
+        ("a\\b", r"a\b", True),
+        ("a\\*b", r"a\\\*b", True),
+        ("a\\xb", r"a\\*b", True),
+        ("a[b]", "a[b]", True),
+        ("ab", "a[b]", False),
+        ("ax", "a?", False),
+    ],
+)
+def test_a_star_may_be_meant_as_it_is_written_in_the_door_and_in_the_store_alike(session_key: str, pattern: str, is_meant: bool) -> None:
+    assert matches(session_key, pattern) is is_meant
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        (found,) = db.execute("SELECT ? GLOB ?", (session_key, glob(pattern))).fetchone()
+    assert bool(found) is is_meant

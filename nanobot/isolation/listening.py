@@ -1,0 +1,41 @@
+"""The app on a real port of this machine, with the connections of the server itself."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from nanobot.api.connections import BoundedConnection
+
+_LOOPBACK = "127.0.0.1"
+
+
+@contextlib.asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve `app` on a free port; hand over the URL of its root."""
+    config = uvicorn.Config(
+        app,
+        host=_LOOPBACK,
+        port=0,
+        http=BoundedConnection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    ticking = asyncio.create_task(server.main_loop())
+    try:
+        yield f"http://{_LOOPBACK}:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await ticking
+        await server.shutdown()
