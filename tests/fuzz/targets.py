@@ -1,6 +1,6 @@
 """All that is fuzzed."""
 
-from tests.fuzz import door, forms_of_answers, provider, requests, server_events, session_keys, settings_files, transcripts, uploads
+from tests.fuzz import door, forms_of_answers, provider, requests, server_events, session_keys, settings_files, small_model, transcripts, uploads
 from tests.fuzz.target import Target
 
 TARGETS: tuple[Target, ...] = (
@@ -11,6 +11,7 @@ TARGETS: tuple[Target, ...] = (
     *transcripts.TARGETS,
     *forms_of_answers.TARGETS,
     *settings_files.TARGETS,
+    *small_model.TARGETS,
     *uploads.TARGETS,
     *door.TARGETS,
 )
