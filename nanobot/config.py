@@ -116,8 +116,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def data(self) -> Path:
-        """The data directory."""
-        return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
+        """The data directory.
+
+        Raises:
+            ConfigError: it stands in the home of somebody who has none.
+        """
+        try:
+            return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
+        except RuntimeError as error:
+            raise ConfigError(f"server.data is {self.server.data!r}: there is no such home directory, name it in full") from error
 
 
 def default_data_directory() -> Path:

@@ -279,6 +279,13 @@ def test_a_setting_that_is_no_text_is_told_in_one_line() -> None:
     assert told(None, {}, {"model": {"name": "\udcff"}}).startswith("--name")
 
 
+def test_a_home_directory_that_nobody_has_is_told() -> None:
+    config = load(None, {"NANOBOT_DATA": "~nobody-of-that-name/x"}, {})
+    with pytest.raises(ConfigError) as caught:
+        _ = config.data
+    assert "'~nobody-of-that-name/x'" in caught.value.message
+
+
 def test_the_data_directory_may_have_any_name() -> None:
     assert load(None, {"NANOBOT_DATA": "/a\udcff"}, {}).data == Path("/a\udcff")
 
