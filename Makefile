@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test check bench chaos fuzz-api docs lock clean
+.PHONY: serve test check bench chaos fuzz fuzz-api docs lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -36,10 +36,14 @@ chaos: $(VENV)/.dev             ## kill, pause and break things for ten minutes
 fuzz-api: $(VENV)/.dev          ## 20,000 requests made up from the API's own document, all checks on
 	$(BIN)/python -m tests.api --cases 20000 $(ARGS)
 
+fuzz: $(VENV)/.fuzz             ## throw an hour of made-up input at every parser (Linux)
+	$(BIN)/python -m tests.fuzz --minutes 60 $(ARGS)
+
 lock: $(VENV)/.dev              ## write requirements/*.txt anew from pyproject.toml
 	$(PIP) install "uv==0.13.9"
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build pyproject.toml -o requirements/serve.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
 
 clean:
 	rm -rf $(VENV)
@@ -58,3 +62,7 @@ $(VENV)/.dev: $(VENV)/.venv requirements/dev.txt pyproject.toml
 	$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch $@ $(VENV)/.serve
+
+$(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
+	$(PIP) install --require-hashes --only-binary :all: -r requirements/fuzz.txt
+	touch $@

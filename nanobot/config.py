@@ -192,8 +192,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def data(self) -> Path:
-        """The data directory."""
-        return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
+        """The data directory.
+
+        Raises:
+            ConfigError: it stands in the home of somebody who has none.
+        """
+        try:
+            return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
+        except RuntimeError as error:
+            raise ConfigError(f"server.data is {self.server.data!r}: there is no such home directory, name it in full") from error
 
 
 def default_data_directory() -> Path:
@@ -217,6 +224,8 @@ def load(file: Path | None, environment: Mapping[str, str], options: Mapping[str
     for table, values in options.items():
         given += [(table, name, value, f"--{name.replace('_', '-')}") for name, value in values.items() if value is not None]
     for table, name, value, where in given:
+        if isinstance(value, str) and (table, name) != _PATH and not _is_text(value):
+            raise ConfigError(f"{where}: {table}.{name}: is not UTF-8")
         listed = [item.strip() for item in value.split(",") if item.strip()] if (table, name) in _LISTS else value
         tables = {**tables, table: {**tables.get(table, {}), name: listed}}
         _convert({table: {name: listed}}, where)
@@ -224,6 +233,13 @@ def load(file: Path | None, environment: Mapping[str, str], options: Mapping[str
 
 
 _LISTS = (("api", "session_headers"), ("api", "allowed_hosts"), ("api", "cors_origins"), ("server", "forwarded_allow_ips"))
+_PATH = ("server", "data")
+"""Paths may be any bytes; all other settings are text."""
+
+
+def _is_text(given: str) -> bool:
+    """Return whether what stood in the environment or on the command line was UTF-8: Python reads other bytes as half surrogate pairs."""
+    return given.isascii() or not any(0xD800 <= ord(character) < 0xE000 for character in given)
 
 
 def _read(file: Path | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def identity(headers: Mapping[bytes, bytes], body: bytes) -> Identity:
     return Identity(
         digest=hashlib.blake2b(body, digest_size=32).digest(),
         dedupe_key=key or None,
-        is_retry=retries.isdigit() and int(retries) >= 1,
+        is_retry=retries.isdigit() and retries.strip(b"0") != b"",
     )
 
 

@@ -100,8 +100,8 @@ def line(messages: tuple[Message, ...]) -> tuple[Event, ...]:
 def _deltas(message: Message) -> list[Delta]:
     deltas: list[Delta] = []
     for part in message.parts:
-        if isinstance(part, Text):
+        if isinstance(part, Text) and part.text:
             deltas.append(TextDelta(part.text))
-        elif isinstance(part, Thinking):
+        elif isinstance(part, Thinking) and part.text:
             deltas.append(ThinkingDelta(part.text))
     return deltas

@@ -30,7 +30,7 @@ def parse_key(raw: str) -> str:
     """Return the session key that `raw` names: stripped of white space around it, otherwise verbatim.
 
     Raises:
-        BadSessionKey: over 256 characters, a control character in it, or a name that the server keeps for itself.
+        BadSessionKey: over 256 characters, a control character or a broken one in it, or a name that the server keeps for itself.
             (An empty key is the caller's to answer: each door has its own words for a missing one.)
     """
     key = raw.strip()
@@ -39,6 +39,8 @@ def parse_key(raw: str) -> str:
     for character in key:
         if ord(character) < 32 or 127 <= ord(character) < 160:
             raise BadSessionKey(f"session key with the control character U+{ord(character):04X}: only printable characters are allowed")
+        if 0xD800 <= ord(character) < 0xE000:  # how Python reads bytes on a command line that are no UTF-8
+            raise BadSessionKey(f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole characters are allowed")
     if key.startswith(RESERVED_PREFIX):
         raise BadSessionKey(f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose another")
     return key

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 _DEEPEST = 4
+_MOST_MEMBERS = 64
 _PRIMITIVES = {
     "string": r'"\"" char* "\""',
     "integer": r'"-"? ("0" | [1-9] [0-9]{0,15})',
@@ -57,8 +58,10 @@ class Rules:
             if branches:
                 return self.add(" | ".join(self.value(branch, depth + 1) for branch in branches))
         kind = schema.get("type")
-        if isinstance(kind, list) and kind:
-            return self.add(" | ".join(self.value({**schema, "type": one}, depth) for one in kind))
+        if isinstance(kind, list):
+            # Each once: a kind that a stranger's schema names a hundred times on each of its levels would be worked out a million times.
+            kinds = dict.fromkeys(one for one in kind if isinstance(one, str))
+            return self.add(" | ".join(self.value({**schema, "type": one}, depth) for one in kinds)) if kinds else self._any(depth)
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
@@ -85,8 +88,10 @@ class Rules:
         properties = schema.get("properties")
         if not isinstance(properties, Mapping) or not properties:
             return self.add('"{}"')
+        if len(properties) > _MOST_MEMBERS:  # the rule's size is the square of how many may be left out
+            return self._any(0)
         named = schema.get("required")
-        required = set(named) if isinstance(named, list) else set()
+        required = {name for name in named if isinstance(name, str)} if isinstance(named, list) else set()
         always: list[str] = []
         sometimes: list[str] = []
         for name, found in properties.items():

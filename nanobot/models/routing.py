@@ -22,6 +22,7 @@ MAX_CALLS = 3
 MAX_ROUTE_TOKENS = 256
 _MESSAGE_CHARS = 1_200
 _BEFORE_CHARS = 240
+_DEEPEST = 4
 _RECALL = re.compile(r"recall (last|first|all)")
 
 _TASK = "Name what is needed to answer the user's message: none, recall, or tools with their arguments as JSON."
@@ -130,11 +131,13 @@ def _described(tool: ToolSpec) -> str:
     return " ".join([f"{tool.name}({arguments}):", tool.description, *remarks])
 
 
-def _kind(schema: Mapping[str, object]) -> str:
+def _kind(schema: Mapping[str, object], depth: int = 0) -> str:
+    if depth >= _DEEPEST:
+        return "any"
     if isinstance(options := schema.get("enum"), list):
         return " or ".join(msgspec.json.encode(option).decode() for option in options)
     if isinstance(branches := schema.get("anyOf"), list):
-        return " or ".join(_kind(branch) for branch in branches if isinstance(branch, Mapping))
+        return " or ".join(_kind(branch, depth + 1) for branch in branches if isinstance(branch, Mapping))
     kind = schema.get("type", "any")
     return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
 
@@ -151,7 +154,7 @@ def _as_object(schema: Mapping[str, object]) -> Mapping[str, object]:
 def _is_json(text: str) -> bool:
     try:
         msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True
 

@@ -169,10 +169,11 @@ class Answer:
         """
         try:
             chunk = _decode(payload)
+            failure: object = msgspec.json.decode(payload) if chunk.error or chunk.object == "error" else None
         except (ValueError, RecursionError) as error:
             raise Failed(ModelBadAnswer(f"{self._source.name} sent a chunk that is not one of a chat completion: {error}")) from None
-        if chunk.error or chunk.object == "error":
-            raise error_in_answer(self._source, msgspec.json.decode(payload))
+        if failure is not None:
+            raise error_in_answer(self._source, failure)
         if chunk.usage is not None:
             self._usage = chunk.usage
         if not chunk.choices:

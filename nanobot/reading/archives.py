@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 
 from nanobot.reading.bounds import DocumentBounds, Unreadable
 
@@ -49,7 +50,7 @@ def refuse_declarations(archive: zipfile.ZipFile) -> None:
         try:
             with archive.open(member) as file:
                 head = file.read(_XML_HEAD_BYTES)
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
             raise Unreadable("the archive that it is made of is broken") from error
         plain = head.replace(b"\0", b"").upper()  # whatever the encoding
         if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:

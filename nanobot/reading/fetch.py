@@ -30,6 +30,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a name, for a port. Raises OSError where it has none."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NO_URL = (ValueError, IndexError)
+"""What yarl raises of a text that is no URL; the second where nothing stands behind an @."""
 _SHOWN = 80
 _LONGEST_URL = 8_192
 _PIECE_BYTES = 64 * 1024
@@ -114,7 +116,7 @@ class Fetcher:
         try:
             url = URL(text).with_fragment(None)
             host, port = url.host, url.port
-        except ValueError:
+        except _NO_URL:
             raise UrlRefused(f"{_shown(text)} is not a URL") from None
         if url.scheme not in ("http", "https") or not host:
             raise UrlRefused(f"{_shown(text)} is not a URL of http or https")
@@ -155,7 +157,7 @@ class Fetcher:
             raise UrlUnreadable(f"the certificate of {url.host} is not valid for it, or not trusted") from error
         except TimeoutError:
             raise
-        except (http.ClientError, OSError, ValueError) as error:
+        except (http.ClientError, OSError, *_NO_URL) as error:
             raise UrlUnreadable(f"{_shown(str(url))} could not be read: the connection failed, or it does not speak HTTP") from error
 
     async def _addresses(self, url: URL) -> list[Address]:

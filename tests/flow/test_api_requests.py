@@ -92,6 +92,9 @@ async def test_other_headers_name_the_session_only_where_they_are_listed(open_ho
         b"\xff\xfe{}",
         b'{"model": "\xff"}',
         b'{"a": NaN}',
+        b'{"model": "nanobot", "messages": [{"role": "user", "content": "x"}], "a": "\xff"}',
+        b'{"model": "nanobot", "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function":'
+        b' {"name": "look", "parameters": {"\xe4": 1}}}]}',
     ],
 )
 async def test_a_body_that_is_no_json_object_is_refused(door: Door, body: bytes) -> None:
@@ -126,9 +129,10 @@ async def test_a_body_over_the_limit_is_refused_with_both_numbers(open_house: Op
     assert asked(house).requests == []
 
 
-async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(open_house: OpenHouse) -> None:
+@pytest.mark.parametrize("size", [str(3 * 1024 * 1024), "9" * 5_000])
+async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(open_house: OpenHouse, size: str) -> None:
     house = await open_house(api={"max_body_mb": 1})
-    exchange = house.door.start("POST", CHAT, body=None, headers={"x-session-key": "a", "content-length": str(3 * 1024 * 1024)})
+    exchange = house.door.start("POST", CHAT, body=None, headers={"x-session-key": "a", "content-length": size})
     assert (await exchange.done()).status == 413
 
 
@@ -332,6 +336,12 @@ async def test_a_number_without_end_is_refused(house: House, value: bytes) -> No
     reply = await house.door.post(b'{"model":"nanobot","messages":[{"role":"user","content":"x"}],"temperature":' + value + b"}")
     assert reply.status == 400
     assert asked(house).requests == []
+
+
+async def test_a_wrong_value_that_is_no_text_is_shown_as_it_was_written(door: Door) -> None:
+    reply = await door.post(b'{"model": ["\\ud800"], "messages": []}')
+    assert reply.status == 400
+    assert reply.error["message"] == 'model is ["\\ud800"]: expected string, got array'
 
 
 async def test_a_long_value_is_not_sent_back_whole(door: Door) -> None:

@@ -9,7 +9,7 @@ from nanobot.core.errors import ModelOverloaded, ModelRefusedKey
 from nanobot.core.message import Message, Text, Usage
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.flow.held import RETRY, Held, settled, transcript, until_asked
-from tests.house import OpenHouse
+from tests.house import House, OpenHouse
 
 # Sent again ---------------------------------------------------------------------------------------------------------
 
@@ -45,13 +45,19 @@ async def test_a_retry_replays_the_stored_answer_even_after_a_restart(open_house
         assert {**again.json, "created": 0} == {**first.json, "created": 0}
 
 
-@pytest.mark.parametrize("count", ["0", "", "x", "-1"])
+@pytest.mark.parametrize("count", ["0", "00", "", "x", "-1"])
 async def test_a_first_try_is_a_turn_of_its_own(open_house: OpenHouse, count: str) -> None:
     model = ScriptedModel()
     house = await open_house(model)
     await house.door.chat("a", "hello")
     await house.door.chat("a", "hello", {"x-stainless-retry-count": count})
     assert len(model.requests) == 2
+
+
+async def test_a_try_may_be_counted_with_more_digits_than_python_reads(house: House) -> None:
+    first = await house.door.chat("a", "hello")
+    again = await house.door.chat("a", "hello", {"x-stainless-retry-count": "9" * 5_000})
+    assert (again.status, again.turn_id) == (200, first.turn_id)
 
 
 async def test_a_retry_with_another_body_is_a_turn_of_its_own(open_house: OpenHouse) -> None:

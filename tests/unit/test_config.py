@@ -287,6 +287,25 @@ def test_a_secret_of_the_environment_is_never_part_of_an_error() -> None:
     assert "canary" not in told(None, environment, {})
 
 
+def test_a_setting_that_is_no_text_is_told_in_one_line() -> None:
+    for variable in ("NANOBOT_SERVER_PORT", "NANOBOT_SERVER_HOST", "NANOBOT_MODEL"):
+        message = told(None, {variable: "a\udcff"}, {})
+        assert message.startswith(variable)
+        assert message.endswith("is not UTF-8")
+    assert told(None, {}, {"model": {"name": "\udcff"}}).startswith("--name")
+
+
+def test_a_home_directory_that_nobody_has_is_told() -> None:
+    config = load(None, {"NANOBOT_DATA": "~nobody-of-that-name/x"}, {})
+    with pytest.raises(ConfigError) as caught:
+        _ = config.data
+    assert "'~nobody-of-that-name/x'" in caught.value.message
+
+
+def test_the_data_directory_may_have_any_name() -> None:
+    assert load(None, {"NANOBOT_DATA": "/a\udcff"}, {}).data == Path("/a\udcff")
+
+
 @given(st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1, max_size=40))
 def test_whatever_a_variable_holds_is_a_setting_or_one_line(text: str) -> None:
     for variable in ("NANOBOT_SERVER_PORT", "NANOBOT_API_STREAM", "NANOBOT_LOG_LEVEL", "NANOBOT_ENGINE_TURN_TIMEOUT_S"):

@@ -22,6 +22,8 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         InvalidRequest: a field is missing, or of the wrong type; `param` names it.
     """
     try:
+        if not body.isascii():
+            body.decode()  # msgspec looks at those strings only that it keeps
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         path = _path(str(error))
@@ -52,7 +54,8 @@ def _shown(body: bytes, path: str) -> str:
             value = value[int(index)] if index else value[name]
     except (LookupError, TypeError, ValueError, RecursionError):
         return "not there"
-    text = json.dumps(value, ensure_ascii=False)
+    # Half a surrogate pair is no text that could be told; it is shown as it was written.
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
 
 

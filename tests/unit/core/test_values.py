@@ -103,6 +103,11 @@ def test_the_line_of_stored_messages_is_what_happened() -> None:
     assert line((step, result, user("and?"), said("There."))) == expected
 
 
+def test_a_part_without_text_was_never_told() -> None:
+    nothing = Message("assistant", (Thinking(""), Text("")), "stop")
+    assert line((nothing,)) == (MessageAdded(nothing),)
+
+
 @given(st.lists(st.text(max_size=8), max_size=6))
 def test_a_text_takes_the_same_room_however_it_was_cut_into_deltas(pieces: list[str]) -> None:
     assert sum(units(TextDelta(piece)) for piece in pieces) == units(TextDelta("".join(pieces)))
@@ -138,6 +143,7 @@ def test_white_space_around_a_key_does_not_count() -> None:
         ("a\x00b", "U+0000"),
         ("a\x7fb", "U+007F"),
         ("a\x85b", "U+0085"),
+        ("a\udcff", "'a?' is not UTF-8"),
         ("nanobot:cli", "start with 'nanobot:'"),
         ("  nanobot:cli", "start with 'nanobot:'"),
     ],

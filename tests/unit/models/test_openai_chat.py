@@ -649,6 +649,7 @@ async def test_keep_alive_comments_do_not_stand_for_a_first_chunk(upstream: Upst
         (spoken(event({"error": {"message": "key", "code": "invalid_api_key"}})), ModelRefusedKey, "key"),
         (spoken(event({"error": {"message": "too long", "code": 400, "type": "exceed_context_size_error"}})), ContextOverflow, "too long"),
         (json_reply({"error": {"message": "odd", "type": "invalid_request_error"}}), ModelRejectedRequest, "odd"),
+        (spoken(event(b'{"object":"error","message":"no","\xff":1}')), ModelBadAnswer, "not one of a chat completion"),
     ],
 )
 async def test_a_failure_that_would_come_again_is_raised_at_once(

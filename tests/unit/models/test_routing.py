@@ -103,6 +103,7 @@ def test_a_long_message_is_shown_by_its_beginning_and_its_end() -> None:
         ('calculate {"expression":"1', Route()),
         ('calculate {"expression":"1"}\ncurrent_time {"timez', Route((Wish("calculate", '{"expression":"1"}'),))),
         ('format_disk {"now":true}', Route()),
+        ("calculate " + "[" * 5_000, Route()),
         ("", Route()),
     ],
 )
@@ -144,6 +145,8 @@ def test_an_argument_that_may_be_null_must_be_decided_and_one_that_may_be_missin
         ({"enum": ["a", 1, None]}, r'"\"a\"" | "1" | "null"'),
         ({"const": 'say "hi"'}, r'"\"say \\\"hi\\\"\""'),
         ({"type": ["string", "null"]}, "string | null"),
+        ({"type": ["string", "null", "string", 5, {}]}, "string | null"),
+        ({"type": "object", "properties": {"a": {"type": "null"}}, "required": [{}, 5]}, r'"{" "\"a\":" null "}"'),
         ({"type": "array", "items": {"type": "integer"}}, '"[" (integer ("," integer)*)? "]"'),
         ({"type": "object"}, '"{}"'),
         (
@@ -160,3 +163,33 @@ def test_a_schema_becomes_a_rule(schema: Schema, rule: str) -> None:
     rules = Rules()
     name = rules.value(schema)
     assert f"{name} ::= {rule}" in rules.text("x").splitlines()
+
+
+def deep(depth: int) -> Schema:
+    schema: Schema = {"type": ["object"] * 50}
+    for _ in range(depth):
+        schema = {"type": ["object"] * 50, "properties": {"a": schema}, "anyOf": []}
+    return schema
+
+
+def alternatives(depth: int) -> Schema:
+    schema: Schema = {"type": "null"}
+    for _ in range(depth):
+        schema = {"anyOf": [schema]}
+    return {"type": "object", "properties": {"a": schema}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        deep(6),
+        alternatives(450),
+        {"type": "object", "properties": {f"a{number}": {"type": "string"} for number in range(5_000)}},
+        {"type": "object", "properties": {"a": {"type": [["object"], {}]}}},
+    ],
+    ids=["a kind fifty times on each level", "hundreds of levels", "thousands of members", "kinds that are none"],
+)
+def test_no_schema_of_a_stranger_makes_a_large_grammar(schema: Schema) -> None:
+    tool = tool_spec("look", "Look.", schema)
+    assert len(routing.grammar((tool,))) < 5_000
+    assert routing.instructions((tool,))

@@ -229,6 +229,14 @@ async def test_an_archive_that_lies_about_its_size_is_found_out() -> None:
         refuse_declarations(open_archive(bytes(content), DocumentBounds()))
 
 
+async def test_an_archive_whose_content_is_broken_is_found_out() -> None:
+    content = bytearray(files.archive({"[Content_Types].xml": b"<a>" + b" " * 100_000}))
+    start = content.index(b"xml", content.index(b"[Content_Types]")) + 3
+    content[start] |= 0b110  # a block of a type that there is not
+    with pytest.raises(Unreadable):
+        refuse_declarations(open_archive(bytes(content), DocumentBounds()))
+
+
 async def test_two_files_of_one_name_in_an_archive_are_refused() -> None:
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as made:

@@ -176,7 +176,7 @@ async def test_a_name_that_changes_between_two_hops_is_checked_at_each() -> None
     "to",
     [
         "http://10.0.0.1/", "http://169.254.169.254/latest", "http://[::1]/", "http://inner.example/", "file:///etc/passwd", "ftp://web.example/",
-        "gopher://web.example/", "http://web.example:22/", "http://user:secret@web.example/", "//10.0.0.1/x", "http://[bad", "data:text/plain,x",
+        "gopher://web.example/", "http://web.example:22/", "http://user:secret@web.example/", "//10.0.0.1/x", "http://[bad", "http://[::1]@", "data:text/plain,x",
     ],
 )  # fmt: skip
 async def test_a_redirect_is_checked_like_the_first_url(to: str) -> None:

@@ -1,0 +1,32 @@
+"""All that is fuzzed."""
+
+from tests.fuzz import (
+    door,
+    forms_of_answers,
+    provider,
+    requests,
+    server_events,
+    session_keys,
+    settings_files,
+    small_model,
+    transcripts,
+    uploads,
+)
+from tests.fuzz.target import Target
+
+TARGETS: tuple[Target, ...] = (
+    *requests.TARGETS,
+    *session_keys.TARGETS,
+    *server_events.TARGETS,
+    *provider.TARGETS,
+    *transcripts.TARGETS,
+    *forms_of_answers.TARGETS,
+    *settings_files.TARGETS,
+    *small_model.TARGETS,
+    *uploads.TARGETS,
+    *door.TARGETS,
+)
+
+
+def target(name: str) -> Target:
+    return next(one for one in TARGETS if one.name == name)
