@@ -204,6 +204,7 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Cha
         right="chat",
         parameters=(SESSION_KEY,),
         body=ConversationBody,
+        body_is_optional=True,
         answers={200: ConversationObject},
         makes={"conversation_id": "$response.body#/id"},
         errors=(ConversationExists, UploadNotFound),

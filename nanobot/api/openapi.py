@@ -35,6 +35,7 @@ from nanobot.core.errors import (
     TooManyBadKeys,
     TurnCancelled,
     TurnTimedOut,
+    UploadNotFound,
 )
 
 Schema = dict[str, object]
@@ -112,7 +113,7 @@ class _Document:
         if parameters := [*_path_parameters(operation), *map(_parameter, operation.parameters)]:
             shown["parameters"] = parameters
         if operation.body is not None or operation.form is not None:
-            shown["requestBody"] = {"required": True, "content": self._sent(operation)}
+            shown["requestBody"] = {"required": not operation.body_is_optional, "content": self._sent(operation)}
         shown["responses"] = self._responses(operation)
         return shown
 
@@ -212,7 +213,9 @@ def _codes(operation: Operation) -> dict[int, list[str]]:
     if any(parameter.name == HEADER for parameter in operation.parameters) or _SESSION_KEYS.intersection(_names(operation)):
         raised += _OF_A_SESSION
     if ModelError in operation.errors:
-        raised += [*_OF_A_TURN, *_below(InvalidRequest)]  # what a turn is asked may be wrong in every way
+        raised += _OF_A_TURN
+    if ModelError in operation.errors or (operation.body is not None and UploadNotFound in operation.errors):
+        raised += _below(InvalidRequest)  # what people say, and the files beside it, may be wrong in every way
     codes: dict[int, list[str]] = {NanobotError.http_status: [NanobotError.code]}
     for error in (kind for given in raised for kind in (_below(given) if given is ModelError else (given,))):
         known = codes.setdefault(error.http_status, [])

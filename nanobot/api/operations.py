@@ -27,7 +27,7 @@ class Parameter(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
-    `right`: what the API key must be allowed; None: the route needs no key. `body`: the type that the JSON body is decoded into;
+    `right`: what the API key must be allowed; None: the route needs no key. `body`: the type that the JSON body is decoded into (`body_is_optional`: none means that nothing was wished for);
     `form`: the type that describes a `multipart/form-data` body; its class variable `TOLD` has what only a JSON schema can say of the whole. `answers`: the type of the body for each status that is no error (None: none, `bytes`: any
     content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may be raised besides what any route may raise.
     `media_type`: of an answer that is not JSON. `makes`: parameters of other paths that this one's answer tells, each with the
@@ -42,6 +42,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     right: Right | None
     parameters: tuple[Parameter, ...] = ()
     body: type | None = None
+    body_is_optional: bool = False
     form: type | None = None
     answers: Mapping[int, object] = msgspec.field(default_factory=lambda: {200: None})
     streams: bool = False

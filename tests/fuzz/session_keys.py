@@ -47,10 +47,22 @@ def check_header(content: bytes) -> None:
 
 
 def fits(key: str, pattern: str) -> bool:
-    """Return whether `key` fits `pattern`, in which `*` stands for any run of characters: read piece by piece."""
-    first, *others = pattern.split("*")
+    """Return whether `key` fits `pattern`, in which `*` stands for any run of characters unless a backslash stands before it: read sign by sign."""
+    pieces = [""]
+    at = 0
+    while at < len(pattern):
+        sign = pattern[at]
+        if sign == "\\" and pattern[at + 1 : at + 2] in ("*", "\\"):
+            at += 1
+            pieces[-1] += pattern[at]
+        elif sign == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += sign
+        at += 1
+    first, *others = pieces
     if not others:
-        return key == pattern
+        return key == first
     if not key.startswith(first):
         return False
     key = key[len(first) :]

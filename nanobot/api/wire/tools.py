@@ -59,7 +59,7 @@ def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
         text = bytes(parameters)
         if not text.startswith(b"{"):
             raise InvalidRequest(
-                f"{path}.parameters is {text[:40].decode()}: it must be an object, a JSON schema", param=f"{path}.parameters"
+                f"{path}.parameters is {text.decode()[:40]}: it must be an object, a JSON schema", param=f"{path}.parameters"
             )
         size_bytes += len(text) + len(tool.description or "")
         specs[tool.name] = ToolSpec(tool.name, tool.description or "", msgspec.Raw(text))
