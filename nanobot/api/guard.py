@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
 from nanobot.api.audit import entry_of
@@ -16,6 +15,7 @@ from nanobot.api.caller import EVERYBODY, Caller
 from nanobot.api.cors import Cors
 from nanobot.api.errors import failure
 from nanobot.api.keyring import KeyRing
+from nanobot.api.operations import Routes
 from nanobot.api.quotas import Quotas
 from nanobot.core.access import Audit
 from nanobot.core.clock import Clock
@@ -49,7 +49,7 @@ class Guard:
 
     def __init__(
         self,
-        app: Router,
+        app: Routes,
         access: Access,
         keys: KeyRing,
         quotas: Quotas,
@@ -63,7 +63,7 @@ class Guard:
         self._open_paths = open_paths
         self._observer = observer
         self._app = app
-        self.routes = app.routes
+        self.paths = app.paths
         self._access = access
         self._keys = keys
         self._quotas = quotas

@@ -74,12 +74,27 @@ class Path:
         await operation.run(scope, receive, send)
 
 
-def router(operations: Sequence[Operation]) -> Router:
-    """Return the router of the operations. It expects the path as it was sent, percent-encoded: a session key may hold a slash."""
-    paths: dict[str, list[Operation]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, []).append(operation)
-    return Router([Route(path, Path(found)) for path, found in paths.items()], redirect_slashes=False)
+class Routes:
+    """Where each path leads. It expects the path as it was sent, percent-encoded: a session key may hold a slash.
+
+    A path without parameters is looked up; the others are the router's.
+    """
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        found: dict[str, list[Operation]] = {}
+        for operation in operations:
+            found.setdefault(operation.path, []).append(operation)
+        self.paths = {path: Path(each) for path, each in found.items()}
+        self._router = Router([Route(path, app) for path, app in self.paths.items()], redirect_slashes=False)
+        self._fixed = {path: app for path, app in self.paths.items() if "{" not in path}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fixed = self._fixed.get(scope["path"])
+        if fixed is None:
+            await self._router(scope, receive, send)
+            return
+        scope["path_params"] = {}
+        await fixed(scope, receive, send)
 
 
 def _decoded(value: str) -> str:

@@ -12,7 +12,7 @@ from nanobot.api.files import FileSettings
 from nanobot.api.following import Followers
 from nanobot.api.guard import Access, Guard
 from nanobot.api.keyring import KeyRing
-from nanobot.api.operations import Operation, router
+from nanobot.api.operations import Operation, Routes
 from nanobot.api.quotas import Quotas
 from nanobot.api.session_key import KeyReader
 from nanobot.api.sessions import SessionSettings
@@ -59,7 +59,7 @@ def build_door(
         render_metrics=render_metrics,
     )
     open_paths = frozenset(operation.path for operation in found if operation.right is None)
-    return Guard(router(found), access, keys, quotas, audit, clock, randomness, open_paths=open_paths, observer=observer)
+    return Guard(Routes(found), access, keys, quotas, audit, clock, randomness, open_paths=open_paths, observer=observer)
 
 
 def operations(

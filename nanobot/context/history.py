@@ -65,6 +65,8 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     Each call is answered exactly once, right after the message that makes it; a result without its call, a message without
     content and thoughts are left out; an answer that was cut and went on is one message.
     """
+    if _is_plain(messages):
+        return messages
     whole: list[Message] = []
     position = 0
     is_cut = False
@@ -84,6 +86,15 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             position = end
         is_cut = message.stop_reason == "length"
     return tuple(whole)
+
+
+def _is_plain(messages: tuple[Message, ...]) -> bool:
+    """Whether each message is one text that was not cut, as in most transcripts: nothing is to be made whole then."""
+    for message in messages:
+        parts = message.parts
+        if len(parts) != 1 or type(parts[0]) is not Text or not parts[0].text or message.role == "tool" or message.stop_reason == "length":
+            return False
+    return True
 
 
 def _add_step(whole: list[Message], message: Message, following: tuple[Message, ...]) -> None:

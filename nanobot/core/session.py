@@ -36,7 +36,7 @@ def parse_key(raw: str) -> str:
     key = raw.strip()
     if len(key) > MAX_KEY_CHARS:
         raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
-    for character in key:
+    for character in "" if key.isprintable() else key:
         if ord(character) < 32 or 127 <= ord(character) < 160:
             raise BadSessionKey(f"session key with the control character U+{ord(character):04X}: only printable characters are allowed")
         if 0xD800 <= ord(character) < 0xE000:  # how Python reads bytes on a command line that are no UTF-8

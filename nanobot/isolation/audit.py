@@ -10,10 +10,8 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-from starlette.routing import Route
 
 from nanobot.api.guard import Guard
-from nanobot.api.operations import Path as Operations
 from nanobot.app import App, Models, open_app
 from nanobot.config import Config, KeyTable
 from nanobot.isolation.asking import Asking, Attempt, Caller, Leak
@@ -111,8 +109,7 @@ def offered(app: App) -> dict[str, bool]:
     door = app.door
     if not isinstance(door, Guard):
         raise TypeError(f"the door is a {type(door).__name__}: what it offers is not known")
-    paths = [route.app for route in door.routes if isinstance(route, Route)]
-    found = [operation for path in paths if isinstance(path, Operations) for operation in path.operations.values()]
+    found = [operation for path in door.paths.values() for operation in path.operations.values()]
     return {f"{operation.method} {operation.path.replace(':path', '')}": operation.right is not None for operation in found}
 
 

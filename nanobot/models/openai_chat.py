@@ -189,7 +189,7 @@ def _merged(deltas: list[Delta]) -> list[Delta]:
     """Return what arrived together as few deltas: consecutive ones of a kind become one."""
     if len(deltas) < 2:
         return deltas
-    return [kind("".join(delta.text for delta in run)) for kind, run in groupby(deltas, type)]
+    return [kind("".join([delta.text for delta in run])) for kind, run in groupby(deltas, type)]
 
 
 class _Tries:

@@ -45,6 +45,9 @@ class EventSplitter:
         if b"\n" not in chunk and b"\r" not in chunk:
             self._keep(chunk)
             return []
+        if chunk.startswith(b"data: ") and not (self._tail or self._data) and (events := _whole(chunk)) is not None:
+            self._begun = True
+            return events
         if self._tail:
             self._tail.append(chunk)
             chunk = b"".join(self._tail)
@@ -96,3 +99,11 @@ class EventSplitter:
     def _check(self) -> None:
         if self._tail_bytes + self._data_bytes > self._limit_bytes:
             raise EventTooLarge(f"event of more than {self._limit_bytes} bytes")
+
+
+def _whole(chunk: bytes) -> list[bytes] | None:
+    """Return the payloads of a chunk that is nothing but whole events of one line each, as most are; None: it is something else."""
+    if not chunk.endswith(b"\n\n") or b"\r" in chunk:
+        return None
+    events = chunk[6:-2].split(b"\n\ndata: ")
+    return events if chunk.count(b"\n") == 2 * len(events) else None

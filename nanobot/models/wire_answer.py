@@ -40,6 +40,15 @@ class _Said(msgspec.Struct):
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
 
+    def has_only_content(self) -> bool:
+        return (
+            self.tool_calls is None
+            and self.reasoning_content is None
+            and self.reasoning is None
+            and self.refusal is None
+            and self.function_call is None
+        )
+
 
 class _PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: _Count = None
@@ -184,7 +193,12 @@ class Answer:
             self.heard = True
             said = choice.delta or choice.message
             if said is not None:
-                self._hear(said, deltas)
+                text = said.content
+                if type(text) is str and text and self._kind is TextDelta and self._tags is None and said.has_only_content():
+                    self._pieces.append(text)  # most of an answer comes through here
+                    deltas.append(TextDelta(text))
+                else:
+                    self._hear(said, deltas)
             if choice.usage is not None:
                 self._usage = choice.usage
             if choice.finish_reason:

@@ -165,7 +165,14 @@ def _messages(request: ModelRequest, *, hears: bool) -> list[_Wire]:
     wire: list[_Wire] = [_System(request.system)] if request.system else []
     last_user: int | None = None
     for message in request.messages:
-        if message.role == "tool":
+        parts = message.parts
+        if len(parts) == 1 and type(parts[0]) is Text and message.role != "tool":  # most messages are one text
+            if message.role == "user":
+                last_user = len(wire)
+                wire.append(_User(parts[0].text))
+            else:
+                wire.append(_Assistant(parts[0].text))
+        elif message.role == "tool":
             wire.extend([_Tool(result.call_id, result.content) for result in message.parts if isinstance(result, ToolResult)])
         elif message.role == "user":
             last_user = len(wire)

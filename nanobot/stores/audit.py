@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections import deque
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -143,5 +144,10 @@ def _line(entry: AuditEntry, session_keys: SessionKeys) -> _Line:
     key = entry.session_key
     if key is not None and session_keys == "hashed":
         key = "sha256:" + hashlib.sha256(key.encode()).hexdigest()[:32]
-    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(entry.at)) + f".{int(entry.at * 1000) % 1000:03d}Z"
+    at = f"{_second(int(entry.at))}.{int(entry.at * 1000) % 1000:03d}Z"
     return _Line(at, entry.operation, entry.client, entry.key_id, entry.status, key, entry.target, entry.request_id)
+
+
+@lru_cache(4)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))

@@ -22,12 +22,16 @@ Db = sqlite3.Connection
 
 
 class Place(msgspec.Struct):
-    """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the tip."""
+    """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the tip.
+
+    `is_straight`: it is known to have no branch, so that none need be looked for.
+    """
 
     session: int
     tip: int
     last_seq: int
     tokens: int
+    is_straight: bool = False
 
 
 def find_place(db: Db, key: str) -> Place | None:
@@ -57,7 +61,7 @@ def move_tip(db: Db, place: Place, seq: int) -> None:
 def open_session(db: Db, key: str, now: float) -> Place:
     """Return the place of a session that is new with this."""
     cursor = db.execute("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
-    return Place(int(cursor.lastrowid or 0), 0, 0, 0)
+    return Place(int(cursor.lastrowid or 0), 0, 0, 0, is_straight=True)
 
 
 def append(
@@ -68,6 +72,7 @@ def append(
         return
     if place.tip != place.last_seq:
         db.execute("INSERT INTO branch (session, first_seq, parent_seq) VALUES (?, ?, ?)", (place.session, place.last_seq + 1, place.tip))
+        place.is_straight = False
     last = messages[-1]
     for message in messages:
         place.last_seq += 1
@@ -152,11 +157,8 @@ def window(db: Db, place: Place, budget_tokens: int) -> History:
     bodies: list[bytes] = []
     ends: list[int] = []
     skipped = 0
-    for first, last in stretches(db, place.session, place.tip):
-        found = db.execute(
-            "SELECT seq, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND tokens <= ? ORDER BY seq DESC LIMIT 1",
-            (place.session, first, last, floor),
-        ).fetchone()
+    for first, last in [(1, place.tip)] if place.is_straight and place.tip else stretches(db, place.session, place.tip):
+        found = _last_within(db, place.session, first, last, floor) if floor > 0 else None
         seq, skipped = found or (first - 1, 0)
         if seq < last:
             joined, tokens = db.execute(
@@ -169,6 +171,15 @@ def window(db: Db, place: Place, budget_tokens: int) -> History:
         if found:
             break
     return History(_decode_all(b"[%b]" % b",".join(reversed(bodies))), skipped, tuple(ends))
+
+
+def _last_within(db: Db, session: int, first: int, last: int, tokens: int) -> tuple[int, int] | None:
+    """Return the last message of a stretch up to which at most `tokens` have been said, and how many; None: there is none."""
+    found: tuple[int, int] | None = db.execute(
+        "SELECT seq, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND tokens <= ? ORDER BY seq DESC LIMIT 1",
+        (session, first, last, tokens),
+    ).fetchone()
+    return found
 
 
 _ROW = "SELECT m.seq, t.id, m.body, m.tokens, m.created_at FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"

@@ -279,8 +279,8 @@ def _part(db: Db, n: int, session: int) -> tuple[str, ...]:
 def _note_calls(db: Db, n: int, facts: Sequence[Fact]) -> None:
     for fact in facts:
         if isinstance(fact, MessageAdded):  # a client's call is open until the turn's end: no input joins behind it
-            begun = [(n, call.id) for call in fact.message.client_calls]
-            db.executemany("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", begun)
+            for call in fact.message.client_calls:
+                db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (n, call.id))
         elif isinstance(fact, ToolStarted):
             db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (n, fact.call.id))
         elif isinstance(fact, ToolFinished):

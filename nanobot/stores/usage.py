@@ -3,10 +3,11 @@
 import sqlite3
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
-from nanobot.core.access import Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow
+from nanobot.core.access import DAY_S, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, Usage
 from nanobot.stores import transcript
@@ -35,7 +36,12 @@ _decode = msgspec.json.Decoder(Counted).decode
 
 def day_of(now: float) -> str:
     """Return the day of UTC, `YYYY-MM-DD`."""
-    return time.strftime("%Y-%m-%d", time.gmtime(now))
+    return _name_of(int(now // DAY_S))
+
+
+@lru_cache(2)
+def _name_of(day: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(day * DAY_S))
 
 
 def counted(made: Sequence[Message], usage: Usage) -> bytes:

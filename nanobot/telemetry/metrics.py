@@ -8,10 +8,10 @@ from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import TurnEnded
 from nanobot.core.ids import time_of
-from nanobot.core.message import Message, ToolCall, ToolResult, Usage
+from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.observer import Observer
 from nanobot.core.turn import Turn
-from nanobot.telemetry.series import Counter, Histogram, gauge
+from nanobot.telemetry.series import Buckets, Count, Counter, Histogram, gauge
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -19,12 +19,26 @@ _BATCH = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+class _OfModel:
+    """The series of one model."""
+
+    __slots__ = ("completion", "first_words", "prompt", "steps", "time")
+
+    def __init__(self, steps: Count, prompt: Count, completion: Count, first_words: Buckets, time: Buckets) -> None:
+        self.steps = steps
+        self.prompt = prompt
+        self.completion = completion
+        self.first_words = first_words
+        self.time = time
+
+
 class _Live:
-    """A turn that runs: when it was admitted, when its model was asked last, and whether anything was heard of it."""
+    """A turn that was admitted, or is about to be: since when, when its model was asked last, and whether anything was heard of it."""
 
-    __slots__ = ("admitted_at", "asked_at", "has_spoken")
+    __slots__ = ("admitted_at", "asked_at", "has_spoken", "origin")
 
-    def __init__(self, admitted_at: float) -> None:
+    def __init__(self, origin: str, admitted_at: float) -> None:
+        self.origin = origin
         self.admitted_at = admitted_at
         self.asked_at = admitted_at
         self.has_spoken = False
@@ -36,8 +50,8 @@ class Metrics(Observer):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._started_at = clock.now()
-        self._origins: dict[str, str] = {}
         self._live: dict[str, _Live] = {}
+        self._of_models: dict[str, _OfModel] = {}
         self._turns = Counter("nanobot_turns_total", "Turns that ended, by outcome and by where they came from.", ("outcome", "origin"))
         self._turn_errors = Counter("nanobot_turn_errors_total", "Turns that ended without an answer, by the code of the error.", ("code",))
         self._turn_wait = Histogram("nanobot_turn_queue_seconds", "From a turn's admission to its first start.", _LATENCY_S)
@@ -57,6 +71,8 @@ class Metrics(Observer):
         self._commit_time = Histogram("nanobot_store_commit_seconds", "How long a commit took.", _COMMIT_S)
         self._requests = Counter("nanobot_http_requests_total", "HTTP requests, by route and status.", ("method", "route", "status"))
         self._request_time = Histogram("nanobot_http_request_seconds", "How long a request took, its stream counted in.", _LATENCY_S)
+        self._waits, self._words, self._answering = self._turn_wait.of(), self._first_words.of(), self._request_time.of()
+        self._commit_count, self._commit_jobs, self._committing = self._commits.of(), self._batch.of(), self._commit_time.of()
 
     def text(self, *, waiting: int, running: int) -> str:
         """Return everything as Prometheus reads it. `waiting`, `running`: turns in the queue, turns at work."""
@@ -72,40 +88,40 @@ class Metrics(Observer):
     # Requests -------------------------------------------------------------------------------------------------------------
 
     def request_ended(self, request_id: str, method: str, route: str | None, status: int, seconds: float) -> None:
-        self._requests.add(1, method if method in _METHODS else "other", route or "none", str(status or "none"))
-        self._request_time.add(seconds)
+        self._requests.of(method if method in _METHODS else "other", route or "none", str(status or "none")).total += 1
+        self._answering.add(seconds)
 
     # Turns ----------------------------------------------------------------------------------------------------------------
 
     def turn_offered(self, turn: Turn) -> None:
-        self._origins[turn.id] = turn.origin
+        self._live[turn.id] = _Live(turn.origin, self._clock.now())
 
     def turn_dropped(self, turn: Turn) -> None:
-        self._origins.pop(turn.id, None)
+        self._live.pop(turn.id, None)
 
     def turn_withdrawn(self, turn_id: str) -> None:
-        live = self._live.pop(turn_id, None)
-        self._count_end("cancelled", self._origins.pop(turn_id, "unknown"), live.admitted_at if live else time_of(turn_id))
+        live = self._live.pop(turn_id, None) or _Live("unknown", time_of(turn_id))
+        self._count_end("cancelled", live)
         self._turn_errors.add(1, "turn_cancelled")
 
     def turn_started(self, turn: Turn, attempt: int) -> None:
-        self._origins.setdefault(turn.id, turn.origin)
-        live = self._live[turn.id] = _Live(time_of(turn.id))
+        live = self._live.get(turn.id)
+        if live is None:  # it was admitted before this start of the server
+            live = self._live[turn.id] = _Live(turn.origin, time_of(turn.id))
         if attempt == 1:
-            self._turn_wait.add(max(0.0, self._clock.now() - live.admitted_at))
+            self._waits.add(max(0.0, self._clock.now() - live.admitted_at))
 
     def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
         live = self._live.pop(turn.id, None)
-        self._origins.pop(turn.id, None)
         if live is None or end is None:
             return
-        self._count_end(end.outcome, turn.origin, live.admitted_at)
+        self._count_end(end.outcome, live)
         if end.error is not None:
             self._turn_errors.add(1, end.error.code)
 
-    def _count_end(self, outcome: str, origin: str, admitted_at: float) -> None:
-        self._turns.add(1, outcome, origin)
-        self._turn_time.add(max(0.0, self._clock.now() - admitted_at), outcome)
+    def _count_end(self, outcome: str, live: _Live) -> None:
+        self._turns.of(outcome, live.origin).total += 1
+        self._turn_time.of(outcome).add(max(0.0, self._clock.now() - live.admitted_at))
 
     # Models and tools -----------------------------------------------------------------------------------------------------
 
@@ -117,25 +133,37 @@ class Metrics(Observer):
         if (live := self._live.get(turn.id)) is None:
             return
         now = self._clock.now()
-        self._model_words.add(max(0.0, now - live.asked_at), model)
+        self._of(model).first_words.add(max(0.0, now - live.asked_at))
         if not live.has_spoken:
             live.has_spoken = True
-            self._first_words.add(max(0.0, now - live.admitted_at))
+            self._words.add(max(0.0, now - live.admitted_at))
 
     def model_answered(self, turn: Turn, model: str, message: Message) -> None:
-        self._steps.add(1, model)
+        series = self._of(model)
+        series.steps.total += 1
         if (live := self._live.get(turn.id)) is not None:
-            self._model_time.add(max(0.0, self._clock.now() - live.asked_at), model)
-        if message.usage is not None:
-            self._count_tokens(model, message.usage)
+            series.time.add(max(0.0, self._clock.now() - live.asked_at))
+        usage = message.usage
+        if usage is not None:
+            series.prompt.total += usage.prompt_tokens
+            series.completion.total += usage.completion_tokens
+            if usage.cached_tokens:
+                self._tokens.add(usage.cached_tokens, "cached", model)
+            if usage.reasoning_tokens:
+                self._tokens.add(usage.reasoning_tokens, "reasoning", model)
 
-    def _count_tokens(self, model: str, usage: Usage) -> None:
-        self._tokens.add(usage.prompt_tokens, "prompt", model)
-        self._tokens.add(usage.completion_tokens, "completion", model)
-        if usage.cached_tokens:
-            self._tokens.add(usage.cached_tokens, "cached", model)
-        if usage.reasoning_tokens:
-            self._tokens.add(usage.reasoning_tokens, "reasoning", model)
+    def _of(self, model: str) -> _OfModel:
+        series = self._of_models.get(model)
+        if series is None:
+            tokens = self._tokens
+            series = self._of_models[model] = _OfModel(
+                self._steps.of(model),
+                tokens.of("prompt", model),
+                tokens.of("completion", model),
+                self._model_words.of(model),
+                self._model_time.of(model),
+            )
+        return series
 
     def turn_paid(self, spent: Spent) -> None:
         """A turn has ended, and this is what it cost."""
@@ -153,6 +181,6 @@ class Metrics(Observer):
     # The store ------------------------------------------------------------------------------------------------------------
 
     def committed(self, jobs: int, seconds: float) -> None:
-        self._commits.add()
-        self._batch.add(jobs)
-        self._commit_time.add(seconds)
+        self._commit_count.total += 1
+        self._commit_jobs.add(jobs)
+        self._committing.add(seconds)

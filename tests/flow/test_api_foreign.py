@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
-from nanobot.api.operations import Operation, Path
+from nanobot.api.guard import Guard
+from nanobot.api.operations import Operation
 from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
 from nanobot.api.wire.conversations import ConversationBody, ItemsBody, MetadataBody
@@ -166,9 +167,9 @@ def _sent(operation: Operation, chosen: dict[str, str | None], wheres: Mapping[s
 
 def offered(house: House) -> list[Operation]:
     """Return every operation of the door, those that delete last."""
-    paths = [route.app for route in house.app.door.routes]  # type: ignore[attr-defined]
-    found = [operation for path in paths if isinstance(path, Path) for operation in path.operations.values()]
-    assert len(paths) == len({operation.path for operation in found})
+    guard = house.app.door
+    assert isinstance(guard, Guard)
+    found = [operation for path in guard.paths.values() for operation in path.operations.values()]
     return sorted(found, key=lambda operation: operation.method == "DELETE")
 
 

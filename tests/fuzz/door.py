@@ -4,17 +4,19 @@ import asyncio
 import contextlib
 import json
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from types import MappingProxyType
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from nanobot.api.guard import LOOPBACK, Access, Guard
 from nanobot.api.keyring import KeyRing
+from nanobot.api.operations import Routes
 from nanobot.api.quotas import Quotas
 from nanobot.app import Models, open_app
 from nanobot.testing import FakeClock, ScriptedModel
@@ -150,8 +152,9 @@ class _Open:
         self._stack = contextlib.AsyncExitStack()
         self.runner = asyncio.Runner()
         self.house = self.runner.run(self._begin())
-        routes = cast("list[Route]", cast("Any", self.house.app.door).routes)
-        self.methods = {route.path: _methods_of(route) for route in routes}
+        guard = self.house.app.door
+        assert isinstance(guard, Guard)
+        self.methods = {path: tuple(found.operations) for path, found in guard.paths.items()}
         self.paths = tuple(self.methods)
         chat = self.runner.run(self.house.door.chat(_SESSION, "hello"))
         self.turn_id = chat.turn_id.encode()
@@ -169,11 +172,6 @@ class _Open:
         self.runner.run(self.house.close())
         self.runner.close()
         self._directory.cleanup()
-
-
-def _methods_of(route: Route) -> tuple[str, ...]:
-    operations = getattr(route.endpoint, "_operations", {})
-    return tuple(operations) or ("GET",)
 
 
 _opened: list[_Open] = []
@@ -202,7 +200,7 @@ def check_host(content: bytes) -> None:
     origin, _, _ = rest.partition(b"\n")
     clock = FakeClock()
     guard = Guard(
-        cast("Router", _Routeless()),
+        cast("Routes", _Routeless()),
         Access(_HOSTS),
         KeyRing(),
         Quotas((), clock),
@@ -252,7 +250,7 @@ def _plain_host(value: bytes) -> str | None:
 class _Routeless:
     """Stands where the router stands: says that the request was let in."""
 
-    routes: tuple[Route, ...] = ()
+    paths: Mapping[str, object] = MappingProxyType({})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 418, "headers": []})

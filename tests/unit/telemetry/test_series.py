@@ -38,7 +38,7 @@ def test_label_values_are_escaped() -> None:
 def test_buckets_of_a_histogram_sum_up_and_a_value_on_a_bound_is_below_it() -> None:
     histogram = Histogram("a_seconds", "What it is.", (0.1, 1.0))
     for value in (0.05, 0.1, 0.5, 7.0):
-        histogram.add(value)
+        histogram.of().add(value)
     assert list(histogram.text())[2:] == [
         'a_seconds_bucket{le="0.1"} 2',
         'a_seconds_bucket{le="1"} 3',
