@@ -20,6 +20,8 @@ FILE = "audit.jsonl"
 SessionKeys = Literal["plain", "hashed"]
 _log = logging.getLogger(__name__)
 _BATCH_S = 0.25
+_MANY = 64
+"""So many entries wait no longer: what is written in small pieces takes no memory to speak of."""
 _MOST_PENDING = 100_000
 _encode = msgspec.json.Encoder().encode
 
@@ -62,7 +64,7 @@ class AuditLog:
             self._lost += 1
             return
         self._pending.append(entry)
-        if entry.is_weighty:
+        if entry.is_weighty or len(self._pending) >= _MANY:
             self._is_urgent.set()
         if not self._has_news.is_set():
             self._has_news.set()
