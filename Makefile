@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test check bench chaos fuzz fuzz-api docs lock clean
+.PHONY: serve test check bench compare chaos fuzz fuzz-api docs lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -29,6 +29,9 @@ docs: $(VENV)/.dev              ## check that the documentation is true
 
 bench: $(VENV)/.dev             ## measure, in ratios to a floor of the same run
 	$(BIN)/python -m bench $(ARGS)
+
+compare: $(VENV)/.dev           ## measure this checkout beside another one: make compare WITH=../old
+	$(BIN)/python -m bench.compare $(WITH) $(ARGS)
 
 chaos: $(VENV)/.dev             ## kill, pause and break things for ten minutes
 	$(BIN)/python -m tests.chaos --minutes 10 $(ARGS)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from bench.load import LoadFailed, Target
-from bench.machine import ProcessFailed, Server, free_port
+from bench.machine import ROOT, ProcessFailed, Server, free_port
 from bench.upstream import CHUNKS, answer
 
 System = Literal["floor", "nanobot"]
@@ -68,8 +68,8 @@ class Lab:
         connection.getresponse().read()
         connection.close()
 
-    def launch(self, system: System, environment: Mapping[str, str] | None = None) -> Server:
-        """Start `system` without waiting for it; the caller stops it."""
+    def launch(self, system: System, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Server:
+        """Start `system`, of the checkout `root`, without waiting for it; the caller stops it."""
         port = free_port()
         data = self._directory / str(self._started)
         data.mkdir()
@@ -84,16 +84,17 @@ class Lab:
             "NANOBOT_AGENT_WINDOW_TOKENS": str(WINDOW_TOKENS),
             **(environment or {}),
         }
-        return self._start(system, command, port, settings)
+        return self._start(system, command, port, settings, root)
 
-    def _start(self, name: str, command: list[str], port: int, environment: Mapping[str, str]) -> Server:
+    def _start(self, name: str, command: list[str], port: int, environment: Mapping[str, str], root: Path = ROOT) -> Server:
         self._started += 1
-        return Server(name, command, port, environment=environment, log=self._directory / f"{self._started}-{name}.log")
+        log = self._directory / f"{self._started}-{name}.log"
+        return Server(name, command, port, environment=environment, log=log, root=root)
 
     @contextlib.contextmanager
-    def running(self, system: System, environment: Mapping[str, str] | None = None) -> Iterator[Target]:
+    def running(self, system: System, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[Target]:
         """Start `system`, see that it answers rightly, and stop it at the end."""
-        server = self.launch(system, environment)
+        server = self.launch(system, environment, root)
         try:
             server.wait_ready("/health")
             target = Target(system, server.port, server.pid)

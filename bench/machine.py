@@ -72,14 +72,14 @@ def _die_with_parent() -> None:
 class Server:
     """A process that serves HTTP on `port`. `ready_s` is the time from its start to the first good answer of `probe`."""
 
-    def __init__(self, name: str, command: list[str], port: int, *, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, command: list[str], port: int, *, environment: Mapping[str, str], log: Path, root: Path = ROOT) -> None:
         self.name, self.port, self._log = name, port, log
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("NANOBOT_", "OPENAI_"))}
         with log.open("wb") as output:
             self.started_at = time.perf_counter()
             self._process = subprocess.Popen(
                 [sys.executable, *command],
-                cwd=ROOT,
+                cwd=root,
                 env={**clean, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
