@@ -19,6 +19,7 @@ from nanobot.api.keyring import KeyRing
 from nanobot.api.operations import Routes
 from nanobot.api.quotas import Quotas
 from nanobot.app import Models, open_app
+from nanobot.core.errors import ModelBadAnswer
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.asgi import Exchange, chat_body
 from tests.fuzz.requests import bodies
@@ -125,7 +126,8 @@ def _asked(data: st.DataObject, method: str, route: int, query: bytes, headers: 
         "state": {},
     }
     exchange = open_.runner.run(_answered(open_.house, scope, body.replace(b"KNOWN", open_.turn_id)))
-    assert exchange.status < 500, f"{method} {path!r} is answered with {exchange.status}: {exchange.raw!r}"
+    is_fine = exchange.status < 500 or exchange.error["code"] == ModelBadAnswer.code  # the scripted model calls no tool, whoever insists
+    assert is_fine, f"{method} {path!r} is answered with {exchange.status}: {exchange.raw!r}"
     if exchange.status >= 400 and method != "HEAD":
         assert exchange.error["code"], exchange.raw
 
