@@ -100,7 +100,7 @@ class _Work:
         self._usage = sum((message.usage or Usage() for message in made), Usage())
         self._steps = sum(1 for message in made if message.role == "assistant")
         said = (*history.messages, *made) if turn.tools else made  # a client tells its calls apart by their ids, in all of the conversation
-        self._call_ids = {call.id for message in said for call in message.tool_calls}
+        self._call_ids = {part.id for message in said for part in message.parts if isinstance(part, ToolCall)}
         self._offered = offered(turn, agent._toolset.specs)
         self._clients = frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
         self._malformed_steps = 0

@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping
 
 from starlette.types import Receive
 
-from nanobot.api.content import Contents, is_text, points_at_something
+from nanobot.api.content import Contents, points_at_something
 from nanobot.api.following import Connected, Followers
 from nanobot.api.operations import Parameter
 from nanobot.api.session_key import SESSION_KEY
@@ -79,8 +79,6 @@ async def filled(
     Raises:
         InvalidRequest: it cannot, or something is not to be had.
     """
-    if is_text(given) and is_text(earlier):
-        return given, earlier
     if points_at_something(given) and await store.knows(key, identity):
         return given, earlier
     whole = await contents.fill(given, key)

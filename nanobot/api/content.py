@@ -134,15 +134,6 @@ def points_at_something(messages: tuple[Message, ...]) -> bool:
     return bool(_sought(messages))
 
 
-def is_text(messages: tuple[Message, ...]) -> bool:
-    """Return whether `messages` are text and nothing else."""
-    for message in messages:
-        for part in message.parts:
-            if type(part) is not Text:
-                return False
-    return True
-
-
 def _sought(messages: tuple[Message, ...]) -> list[Sought]:
     return [part for message in messages for part in message.parts if type(part) is not Text and isinstance(part, Sought)]
 

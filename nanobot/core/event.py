@@ -16,7 +16,7 @@ from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
 Outcome = Literal["done", "failed", "cancelled"]
 
 
-class TurnError(msgspec.Struct, frozen=True, omit_defaults=True):
+class TurnError(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Why a turn failed or was cancelled, as it is stored and shown; safe to show."""
 
     code: str
@@ -26,31 +26,31 @@ class TurnError(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after_s: float | None = None
 
 
-class TextDelta(msgspec.Struct, frozen=True, tag="text_delta"):
+class TextDelta(msgspec.Struct, frozen=True, gc=False, tag="text_delta"):
     text: str
 
 
-class ThinkingDelta(msgspec.Struct, frozen=True, tag="thinking_delta"):
+class ThinkingDelta(msgspec.Struct, frozen=True, gc=False, tag="thinking_delta"):
     text: str
 
 
-class MessageAdded(msgspec.Struct, frozen=True, tag="message_added"):
+class MessageAdded(msgspec.Struct, frozen=True, gc=False, tag="message_added"):
     """A message has joined the transcript: the model's, a tool's, or a user's who steered the running turn."""
 
     message: Message
 
 
-class ToolStarted(msgspec.Struct, frozen=True, tag="tool_started"):
+class ToolStarted(msgspec.Struct, frozen=True, gc=False, tag="tool_started"):
     call: ToolCall
 
 
-class ToolFinished(msgspec.Struct, frozen=True, tag="tool_finished"):
+class ToolFinished(msgspec.Struct, frozen=True, gc=False, tag="tool_finished"):
     """A tool call has its result: `message` (role `tool`) holds it and joins the transcript with this event."""
 
     message: Message
 
 
-class TurnEnded(msgspec.Struct, frozen=True, tag="turn_ended", omit_defaults=True):
+class TurnEnded(msgspec.Struct, frozen=True, gc=False, tag="turn_ended", omit_defaults=True):
     """The last event of every turn. `usage` sums all steps."""
 
     outcome: Outcome

@@ -5,27 +5,27 @@ from typing import Literal
 import msgspec
 
 
-class Text(msgspec.Struct, frozen=True, tag="text"):
+class Text(msgspec.Struct, frozen=True, gc=False, tag="text"):
     """Plain text."""
 
     text: str
 
 
-class Image(msgspec.Struct, frozen=True, tag="image"):
+class Image(msgspec.Struct, frozen=True, gc=False, tag="image"):
     """An image, passed on to the model as it came: a `data:` URL."""
 
     url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class Audio(msgspec.Struct, frozen=True, tag="audio"):
+class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
     """A recording, passed on to a model that listens: `data` is base64, `format` as the client named it (`wav`, `mp3`)."""
 
     data: str
     format: str
 
 
-class File(msgspec.Struct, frozen=True, tag="file", omit_defaults=True):
+class File(msgspec.Struct, frozen=True, gc=False, tag="file", omit_defaults=True):
     """A file as the model sees it: its name and what it says. `file_id`: the upload that it came from."""
 
     name: str
@@ -39,13 +39,13 @@ class File(msgspec.Struct, frozen=True, tag="file", omit_defaults=True):
         return f'<file name="{name}">\n{self.text}\n</file>'
 
 
-class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
+class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking"):
     """What a reasoning model thought aloud. Never part of the answer; never sent back to a provider."""
 
     text: str
 
 
-class ToolCall(msgspec.Struct, frozen=True, tag="tool_call", omit_defaults=True):
+class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defaults=True):
     """A model's wish to run a tool. `arguments` is the JSON text exactly as the model wrote it; it may be malformed.
 
     `for_client`: the tool is one that the client brought along; it runs the call and sends the result with its next request.
@@ -57,7 +57,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag="tool_call", omit_defaults=True)
     for_client: bool = False
 
 
-class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
+class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
     """The answer to exactly one `ToolCall`."""
 
     call_id: str
@@ -71,7 +71,7 @@ StopReason = Literal["stop", "length", "tool_calls", "content_filter", "incomple
 """Why the model stopped. `incomplete`: the turn was cancelled while it was speaking."""
 
 
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Tokens as the provider counted them. Cached tokens are part of the prompt, reasoning tokens part of the completion."""
 
     prompt_tokens: int = 0
@@ -88,7 +88,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a transcript. `stop_reason`, `usage` and `model` are set on messages that a model produced."""
 
     role: Role

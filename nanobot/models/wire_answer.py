@@ -25,13 +25,13 @@ class _Function(msgspec.Struct, gc=False):
     arguments: str | dict[str, Any] | None = None
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
 
-class _Said(msgspec.Struct):
+class _Said(msgspec.Struct, gc=False):
     # Any: a string from most, a list of parts or an object from some.
     content: Any = None
     refusal: Any = None
@@ -58,7 +58,7 @@ class _CompletionDetails(msgspec.Struct, gc=False):
     reasoning_tokens: _Count = None
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, gc=False):
     prompt_tokens: _Count = None
     completion_tokens: _Count = None
     prompt_cache_hit_tokens: _Count = None
@@ -66,7 +66,7 @@ class _Usage(msgspec.Struct):
     completion_tokens_details: _CompletionDetails | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     index: int | None = None
     delta: _Said | None = None
     message: _Said | None = None
@@ -74,7 +74,7 @@ class _Choice(msgspec.Struct):
     usage: _Usage | None = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None
@@ -287,7 +287,7 @@ class Answer:
         self._finish_reason = reason
 
     def _tool_calls(self) -> list[ToolCall]:
-        taken = {call.id for message in self._asked for call in message.tool_calls}
+        taken = {part.id for message in self._asked for part in message.parts if isinstance(part, ToolCall)}
         calls: list[ToolCall] = []
         for call in self._calls.calls():
             if not call.name:

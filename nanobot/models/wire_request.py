@@ -21,7 +21,7 @@ class _ImageUrl(msgspec.Struct, omit_defaults=True):
     detail: str | None = None
 
 
-class _TextPart(msgspec.Struct, tag_field="type", tag="text"):
+class _TextPart(msgspec.Struct, gc=False, tag_field="type", tag="text"):
     text: str
 
 
@@ -41,30 +41,30 @@ class _AudioPart(msgspec.Struct, tag_field="type", tag="input_audio"):
 _Content = str | list[_TextPart | _ImagePart | _AudioPart]
 
 
-class _System(msgspec.Struct, tag_field="role", tag="system"):
+class _System(msgspec.Struct, gc=False, tag_field="role", tag="system"):
     content: str
 
 
-class _User(msgspec.Struct, tag_field="role", tag="user"):
+class _User(msgspec.Struct, gc=False, tag_field="role", tag="user"):
     content: _Content
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: str
     arguments: str
 
 
-class _Call(msgspec.Struct, tag_field="type", tag="function"):
+class _Call(msgspec.Struct, gc=False, tag_field="type", tag="function"):
     id: str
     function: _Function
 
 
-class _Assistant(msgspec.Struct, omit_defaults=True, tag_field="role", tag="assistant"):
+class _Assistant(msgspec.Struct, gc=False, omit_defaults=True, tag_field="role", tag="assistant"):
     content: str | None
     tool_calls: list[_Call] = []
 
 
-class _Tool(msgspec.Struct, tag_field="role", tag="tool"):
+class _Tool(msgspec.Struct, gc=False, tag_field="role", tag="tool"):
     tool_call_id: str
     content: str
 
@@ -80,7 +80,7 @@ class _ToolChoice(msgspec.Struct, tag_field="type", tag="function"):
     function: _Named
 
 
-class _ToolSpec(msgspec.Struct, tag_field="type", tag="function"):
+class _ToolSpec(msgspec.Struct, gc=False, tag_field="type", tag="function"):
     function: ToolSpec
 
 
