@@ -55,6 +55,23 @@ def test_only_one_space_after_the_colon_is_taken_off() -> None:
     assert read(b"data:  a\n\ndata:b\n\n") == [b" a", b"b"]
 
 
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b"data: \n\ndata: a\n\n", [b"", b"a"]),
+        (b"data: a\n\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: a\nid: 1\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: a\n\n: ping\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: a\n\ndata:b\n\ndata: c\n\n", [b"a", b"b", b"c"]),
+        (b"data: a\n\nevent: x\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: data: a\n\n", [b"data: a"]),
+    ],
+)
+def test_whole_events_in_one_piece_are_read_as_any_others(stream: bytes, events: list[bytes]) -> None:
+    assert EventSplitter().feed(stream) == events
+    assert read(*(stream[place : place + 1] for place in range(len(stream)))) == events
+
+
 def test_comments_and_other_fields_are_left_out() -> None:
     assert read(b": hello\n\nevent: x\nid: 3\nretry: 10\ndata: a\ndatax: b\n\n") == [b"a"]
 
