@@ -69,22 +69,20 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         return messages
     whole: list[Message] = []
     position = 0
-    is_cut = False
     while position < len(messages):
         message = messages[position]
         position += 1
         parts = message.parts
-        if len(parts) == 1 and type(parts[0]) is Text and parts[0].text and message.role != "tool" and not is_cut:
-            whole.append(message)  # most messages are one text
-        elif message.role == "user":
+        if message.role == "user":
             whole.extend(_question(message))
+        elif len(parts) == 1 and type(parts[0]) is Text and parts[0].text and message.role != "tool" and not _is_cut(whole):
+            whole.append(message)  # most messages are one text
         elif message.role == "assistant":
             end = position
             while end < len(messages) and messages[end].role != "assistant":
                 end += 1
             _add_step(whole, message, messages[position:end])
             position = end
-        is_cut = message.stop_reason == "length"
     return tuple(whole)
 
 
@@ -97,13 +95,18 @@ def _is_plain(messages: tuple[Message, ...]) -> bool:
     return True
 
 
+def _is_cut(whole: list[Message]) -> bool:
+    """Whether the last message is an answer that goes on in the next one."""
+    before = whole[-1] if whole else None
+    return before is not None and before.role == "assistant" and before.stop_reason == "length" and not before.tool_calls
+
+
 def _add_step(whole: list[Message], message: Message, following: tuple[Message, ...]) -> None:
     """Add a model's message, the results of its calls in their order, then what users said meanwhile."""
     said = _speech(message)
     if said.parts:
-        before = whole[-1] if whole else None
-        if before is not None and before.role == "assistant" and before.stop_reason == "length" and not before.tool_calls:
-            whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
+        if _is_cut(whole):
+            whole[-1] = Message("assistant", whole[-1].parts + said.parts, said.stop_reason)
         else:
             whole.append(said)
     results = {result.call_id: result for other in following for result in other.tool_results}

@@ -292,6 +292,13 @@ def test_an_answer_that_was_cut_and_went_on_is_one_message() -> None:
     assert whole.stop_reason == "stop"
 
 
+def test_an_answer_that_was_cut_goes_on_behind_a_message_of_thoughts_alone() -> None:
+    first = Message("assistant", (Text("one, tw"),), "length")
+    thought = Message("assistant", (Thinking("where was I?"),), "stop")
+    (_, whole) = repair((user("count"), first, thought, said("o, three")))
+    assert whole.text == "one, two, three"
+
+
 @pytest.mark.parametrize("why", ["stop", "incomplete", "content_filter"])
 def test_two_answers_that_ended_stay_two(why: StopReason) -> None:
     first = Message("assistant", (Text("one"),), why)
