@@ -36,11 +36,17 @@ def parse_key(raw: str) -> str:
     key = raw.strip()
     if len(key) > MAX_KEY_CHARS:
         raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
-    for character in "" if key.isprintable() else key:
+    if not key.isprintable():
+        _check_characters(key)
+    if key.startswith(RESERVED_PREFIX):
+        raise BadSessionKey(f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose another")
+    return key
+
+
+def _check_characters(key: str) -> None:
+    """Return where every character may stand in a key; there are more that Python would not print."""
+    for character in key:
         if ord(character) < 32 or 127 <= ord(character) < 160:
             raise BadSessionKey(f"session key with the control character U+{ord(character):04X}: only printable characters are allowed")
         if 0xD800 <= ord(character) < 0xE000:  # how Python reads bytes on a command line that are no UTF-8
             raise BadSessionKey(f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole characters are allowed")
-    if key.startswith(RESERVED_PREFIX):
-        raise BadSessionKey(f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose another")
-    return key
