@@ -157,4 +157,9 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
         return StoreError(f"the disk that holds {path} is full: free some space; nothing was written")
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
         return StoreError(f"{path} cannot be written ({error}): check its permissions")
+    if "no such module: fts5" in str(error):
+        return StoreError(
+            f"the SQLite {sqlite3.sqlite_version} of this Python has no FTS5, which the search in conversations needs: run nanobot with "
+            "another Python (those of python.org, uv and the large distributions have it)"
+        )
     return StoreError(f"{path}: {error}")

@@ -237,6 +237,13 @@ async def test_migrations_before_one_that_breaks_off_hold(data: Path, monkeypatc
     assert version(data) == (number + 1, sorted([*tables, "later"]))
 
 
+async def test_an_sqlite_without_full_text_search_is_told_with_the_way_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = [(1, "CREATE VIRTUAL TABLE search USING fts5_that_is_not_there (text);")]
+    monkeypatch.setattr(migrate, "migrations", lambda: lacking)
+    with pytest.raises(StoreError, match=r"has no FTS5.*another Python"):
+        await open_store(data, CLOCK)
+
+
 async def test_a_migration_runs_once_and_keeps_what_is_there(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill(data)
     number, _ = version(data)
