@@ -1,44 +1,27 @@
 """`python -m bench.compare CHECKOUT`: this checkout beside another one of nanobot, by turns in one run, so that a change is told from the machine's mood.
 
-Both are started with this one's Python and packages; the other's figures stand where the floor's usually do.
+Both are started with this one's Python and packages; the other checkout stands where the floor usually does.
 """
 
 import argparse
 import contextlib
 import os
-import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from bench.figures import percentile
-from bench.lab import Lab, WrongAnswer
+from bench.figures import Figures, Row, percentile
+from bench.lab import SYSTEMS, Lab, WrongAnswer
 from bench.load import LoadFailed, Plan, Sample, Target, send
 from bench.machine import ROOT, ProcessFailed, stop_on_signals
 
 _CLIENTS: Final = (1, 16, 64, 256)
 _SECONDS: Final = 1.5
 _PACE_US: Final = 20_000
-
-
-class Pair:
-    """Figures of both, a pair a round: the ratio is the median of the rounds' ratios."""
-
-    def __init__(self, label: str, unit: str) -> None:
-        self._label, self._unit = label, unit
-        self._values: tuple[list[float], list[float]] = ([], [])
-
-    def add(self, old: float, new: float) -> None:
-        self._values[0].append(old)
-        self._values[1].append(new)
-
-    def __str__(self) -> str:
-        old, new = self._values
-        ratio = statistics.median(mine / other for other, mine in zip(old, new, strict=True))
-        return f"{self._label:44}{self._unit:>4}{statistics.median(old):>12,.2f}{statistics.median(new):>12,.2f}{ratio:>9.3f}"
 
 
 def _each(targets: tuple[Target, Target], number: int, plan: Plan) -> Iterator[Sample]:
@@ -53,18 +36,23 @@ def _each(targets: tuple[Target, Target], number: int, plan: Plan) -> Iterator[S
     yield from (found[target.name] for target in targets)
 
 
-def _cpu(targets: tuple[Target, Target], rounds: int) -> Iterator[Pair]:
+def _cpu(targets: tuple[Target, Target], rounds: int) -> Iterator[Row]:
     for clients in _CLIENTS:
-        pair = Pair(f"CPU a turn, {clients} {'client' if clients == 1 else 'clients'}", "µs")
+        cpu = Figures()
         for number in range(rounds):
             plan = Plan(
                 targets=(), session=f"cpu{clients}:{number}", clients=clients, seconds=_SECONDS, warm_up_turns=max(2, 200 // clients)
             )
-            pair.add(*(sample.cpu_us_per_turn for sample in _each(targets, number, plan)))
-        yield pair
+            _add(cpu, [sample.cpu_us_per_turn for sample in _each(targets, number, plan)])
+        yield cpu.row(f"cpu@{clients}", f"CPU a turn, {clients} {'client' if clients == 1 else 'clients'}", "µs")
 
 
-def _waits(lab: Lab, targets: tuple[Target, Target], rounds: int) -> Iterator[Pair]:
+def _add(figures: Figures, values: Sequence[float]) -> None:
+    for system, value in zip(SYSTEMS, values, strict=True):
+        figures.add(system, value)
+
+
+def _waits(lab: Lab, targets: tuple[Target, Target], rounds: int) -> Iterator[Row]:
     one = Plan(targets=targets, session="latency", turns=300, warm_up_turns=30)
     many = Plan(targets=targets, session="streams", clients=64, turns=4, warm_up_turns=1, stream=True, spread_s=20 * _PACE_US / 1e6)
     yield from _percentiles("latency, 1 client", targets, rounds, one)
@@ -76,14 +64,14 @@ def _waits(lab: Lab, targets: tuple[Target, Target], rounds: int) -> Iterator[Pa
         yield from _percentiles("time to first token, 64 streams", targets, 2 * rounds, many)
 
 
-def _percentiles(label: str, targets: tuple[Target, Target], rounds: int, plan: Plan) -> list[Pair]:
-    pairs = {percent: Pair(f"{label}, p{percent}", "ms") for percent in (50, 99)}
+def _percentiles(label: str, targets: tuple[Target, Target], rounds: int, plan: Plan) -> list[Row]:
+    found = {percent: Figures() for percent in (50, 99)}
     for number in range(rounds):
         samples = _each(targets, number, msgspec.structs.replace(plan, session=f"{plan.session}:{number}"))
         waits = [sample.first_token_ms if plan.stream else sample.latency_ms for sample in samples]
-        for percent, pair in pairs.items():
-            pair.add(*(percentile(each, percent) for each in waits))
-    return list(pairs.values())
+        for percent, figures in found.items():
+            _add(figures, [percentile(each, percent) for each in waits])
+    return [figures.row(f"{plan.session}.p{percent}", f"{label}, p{percent}", "ms") for percent, figures in found.items()]
 
 
 def main() -> int:
@@ -99,9 +87,9 @@ def main() -> int:
             old = stack.enter_context(lab.running("nanobot", root=arguments.checkout.resolve()))
             new = stack.enter_context(lab.running("nanobot", root=ROOT))
             targets = Target("old", old.port, old.pid), Target("new", new.port, new.pid)
-            print(f"{'':48}{'other':>12}{'this':>12}{'ratio':>9}")
-            for pair in (*_cpu(targets, arguments.rounds), *_waits(lab, targets, arguments.rounds)):
-                print(pair, flush=True)
+            print(f"{'':44}{'':>4}{'other':>12}{'this':>12}{'ratio':>9}")
+            for row in chain(_cpu(targets, arguments.rounds), _waits(lab, targets, arguments.rounds)):
+                print(f"{row.label:44}{row.unit:>4}{row.floor:>12,.2f}{row.nanobot:>12,.2f}{row.ratio:>9.3f}", flush=True)
     except (ProcessFailed, LoadFailed, WrongAnswer) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2

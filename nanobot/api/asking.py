@@ -10,7 +10,7 @@ from nanobot.api.following import Connected, Followers
 from nanobot.api.operations import Parameter
 from nanobot.api.session_key import SESSION_KEY
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Audio, Message
+from nanobot.core.message import Audio, Message, Text
 from nanobot.core.store import Admission, Answer, Store
 from nanobot.core.turn import Identity, WhenBusy
 
@@ -79,12 +79,22 @@ async def filled(
     Raises:
         InvalidRequest: it cannot, or something is not to be had.
     """
+    if _is_text(given) and _is_text(earlier):  # most requests
+        return given, earlier
     if points_at_something(given) and await store.knows(key, identity):
         return given, earlier
     whole = await contents.fill(given, key)
     if model not in listeners and any(isinstance(part, Audio) for message in whole for part in message.parts):
         raise InvalidRequest(f"the model `{model}` takes no audio: send text instead", param="messages")
     return whole, await contents.fill_history(earlier, key)
+
+
+def _is_text(messages: Messages) -> bool:
+    for message in messages:
+        for part in message.parts:
+            if type(part) is not Text:
+                return False
+    return True
 
 
 async def wait_for_end(store: Store, followers: Followers, turn_id: str, receive: Receive) -> Answer | None:

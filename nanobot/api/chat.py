@@ -125,8 +125,6 @@ class ChatCompletions:
 
     async def _filled(self, request: ChatRequest, key: str, identity: Identity) -> ChatRequest:
         """Return the request with all that its parts point at, if the model can take it."""
-        if request.is_text:
-            return request
         given, earlier = await asking.filled(
             self._store,
             self._contents,

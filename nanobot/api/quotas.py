@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from fnmatch import translate
@@ -12,7 +11,7 @@ from starlette.types import Scope
 
 from nanobot.api.buckets import Buckets
 from nanobot.api.caller import Caller, caller_of
-from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, Spent, glob
+from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, Spent, glob, name_of_day
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, QuotaExceeded, RateLimited
 from nanobot.core.message import Message
@@ -78,7 +77,7 @@ class Quotas:
             StoreError
         """
         self._ledger = ledger
-        day = _name_of(self._day)
+        day = name_of_day(self._day)
         for used in await ledger.spending(day, by_session=bool(self._rules)):
             self._add(used.key_id, used.session_key, used.tokens, used.cost)
         for turn in await ledger.live_turns():
@@ -256,10 +255,6 @@ async def _admit_new(
 
 def _key_name(key_id: str) -> str:
     return f"key:{key_id}"
-
-
-def _name_of(day: int) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(day * DAY_S))
 
 
 def _ratelimit(what: bytes, found: list[tuple[int, int, float]]) -> Headers:

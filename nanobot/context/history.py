@@ -72,11 +72,8 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     while position < len(messages):
         message = messages[position]
         position += 1
-        parts = message.parts
         if message.role == "user":
             whole.extend(_question(message))
-        elif len(parts) == 1 and type(parts[0]) is Text and parts[0].text and message.role != "tool" and not _is_cut(whole):
-            whole.append(message)  # most messages are one text
         elif message.role == "assistant":
             end = position
             while end < len(messages) and messages[end].role != "assistant":
@@ -95,18 +92,13 @@ def _is_plain(messages: tuple[Message, ...]) -> bool:
     return True
 
 
-def _is_cut(whole: list[Message]) -> bool:
-    """Whether the last message is an answer that goes on in the next one."""
-    before = whole[-1] if whole else None
-    return before is not None and before.role == "assistant" and before.stop_reason == "length" and not before.tool_calls
-
-
 def _add_step(whole: list[Message], message: Message, following: tuple[Message, ...]) -> None:
     """Add a model's message, the results of its calls in their order, then what users said meanwhile."""
     said = _speech(message)
     if said.parts:
-        if _is_cut(whole):
-            whole[-1] = Message("assistant", whole[-1].parts + said.parts, said.stop_reason)
+        before = whole[-1] if whole else None
+        if before is not None and before.role == "assistant" and before.stop_reason == "length" and not before.tool_calls:
+            whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
         else:
             whole.append(said)
     results = {result.call_id: result for other in following for result in other.tool_results}

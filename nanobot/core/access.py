@@ -3,8 +3,10 @@
 import hashlib
 import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import msgspec
@@ -23,6 +25,12 @@ MAX_NAME_CHARS = 100
 _PREFIX = "nb-"
 _TOKEN_BITS = 256
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@lru_cache(2)
+def name_of_day(day: int) -> str:
+    """Return the day of UTC, counted from 1970, as `YYYY-MM-DD`."""
+    return time.strftime("%Y-%m-%d", time.gmtime(day * DAY_S))
 
 
 class Quota(msgspec.Struct, frozen=True, omit_defaults=True):

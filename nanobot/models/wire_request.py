@@ -197,10 +197,7 @@ def _noted(content: _Content, notes: str) -> _Content:
 
 def _content(message: Message, *, hears: bool) -> _Content:
     """Return a user's parts; plain text stays a string, as not every server takes a list. What the model does not hear it is told of."""
-    parts = message.parts
-    if len(parts) == 1 and isinstance(parts[0], Text):
-        return parts[0].text
-    content = [_part(part, hears=hears) for part in parts if isinstance(part, Text | Image | Audio | File)]
+    content = [_part(part, hears=hears) for part in message.parts if isinstance(part, Text | Image | Audio | File)]
     if all(isinstance(part, _TextPart) for part in content):
         return "\n".join(part.text for part in content if isinstance(part, _TextPart))
     return content
@@ -217,12 +214,9 @@ def _part(part: Text | Image | Audio | File, *, hears: bool) -> _TextPart | _Ima
 
 
 def _assistant(message: Message) -> _Assistant:
-    parts = message.parts
-    if len(parts) == 1 and isinstance(parts[0], Text):
-        return _Assistant(parts[0].text)
     calls: list[_Call] = []
     texts: list[str] = []
-    for part in parts:
+    for part in message.parts:
         if isinstance(part, Text):
             texts.append(part.text)
         elif isinstance(part, ToolCall):

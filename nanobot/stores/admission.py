@@ -93,7 +93,8 @@ class _Crowd(msgspec.Struct, frozen=True):
 
 def _look_around(db: Db, key: str) -> tuple[Place | None, _Crowd]:
     session, tip, last_seq, tokens, is_straight, waiting, running_in_all = db.execute(
-        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id), (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id),"
+        " (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
         " FROM (SELECT count(*) AS n FROM dispatch INDEXED BY dispatch_running WHERE running = 1) r LEFT JOIN session s ON s.key = ?",
         (key,),
     ).fetchone()

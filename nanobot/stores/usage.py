@@ -1,13 +1,11 @@
 """What turns used up, by day: counted in the transaction that ends a turn, so that nothing is counted twice or forgotten."""
 
 import sqlite3
-import time
 from collections.abc import Sequence
-from functools import lru_cache
 
 import msgspec
 
-from nanobot.core.access import DAY_S, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow
+from nanobot.core.access import DAY_S, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow, name_of_day
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, Usage
 from nanobot.stores import transcript
@@ -36,12 +34,7 @@ _decode = msgspec.json.Decoder(Counted).decode
 
 def day_of(now: float) -> str:
     """Return the day of UTC, `YYYY-MM-DD`."""
-    return _name_of(int(now // DAY_S))
-
-
-@lru_cache(2)
-def _name_of(day: int) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(day * DAY_S))
+    return name_of_day(int(now // DAY_S))
 
 
 def counted(made: Sequence[Message], usage: Usage) -> bytes:

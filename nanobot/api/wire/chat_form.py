@@ -60,7 +60,7 @@ def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
     )
     asked = msgspec.structs.replace(said, parts=((*said.parts, *given) if message else given))
     digests = b"".join(hashlib.blake2b(file.content, digest_size=32).digest() + file.name.encode() for file in form.files)
-    return msgspec.structs.replace(request, input=(*request.input[:-1], asked), is_text=False), body + digests
+    return msgspec.structs.replace(request, input=(*request.input[:-1], asked)), body + digests
 
 
 def _switch(form: Form, name: str, *, default: bool) -> bool:

@@ -184,10 +184,7 @@ class ChatBody(msgspec.Struct, kw_only=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """What a client asks: `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty).
-
-    `is_text`: the messages are nothing but texts and calls, and point at nothing that would have to be fetched.
-    """
+    """What a client asks: `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty)."""
 
     model: str
     input: tuple[Message, ...]
@@ -201,7 +198,6 @@ class ChatRequest(msgspec.Struct, frozen=True):
     tool_choice: ToolChoice = ToolChoice()
     format: OutputFormat | None = None
     labels: Labels = Labels()
-    is_text: bool = False
 
 
 _decoder = msgspec.json.Decoder(ChatBody)
@@ -220,7 +216,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     if not request.messages:
         raise InvalidRequest("messages is empty: at least one message is needed", param="messages")
     _refuse_unsupported(request)
-    earlier, given, instructions, is_text = _messages(request.messages)
+    earlier, given, instructions = _messages(request.messages)
     tools = _tools(request.tools or [])
     wanted = request.response_format
     return ChatRequest(
@@ -236,7 +232,6 @@ def parse_chat(body: bytes) -> ChatRequest:
         tool_choice=_tool_choice(request.tool_choice, tools),
         format=None if wanted is None else output_format(wanted.type, wanted.json_schema, "response_format"),
         labels=labels(request.metadata, request.user, request.safety_identifier),
-        is_text=is_text,
     )
 
 
@@ -306,12 +301,11 @@ def _number(value: float) -> str:
 # Messages ------------------------------------------------------------------------------------------------------------------
 
 
-def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str, bool]:
-    """Return `(earlier, new, instructions, is_text)`: new is what stands after the last assistant message."""
+def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
+    """Return `(earlier, new, instructions)`: new is what stands after the last assistant message."""
     instructions: list[str] = []
     talk: list[Message] = []
     last_assistant = -1
-    is_text = True
     for index, message in enumerate(given):
         content, role = message.content, message.role
         if type(content) is str and message.tool_calls is None and (role == "user" or role == "assistant"):  # most of a long history
@@ -326,13 +320,12 @@ def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message
             instructions.append("".join(part.text for part in _content(message, path) if isinstance(part, Text)))
             continue
         talk.append(_message(message, path))
-        is_text = is_text and not isinstance(content, list)
         if message.role == "assistant":
             last_assistant = len(talk) - 1
     new = tuple(talk[last_assistant + 1 :])
     if not new:
         raise InvalidRequest("messages must contain at least one user message", param="messages")
-    return tuple(talk[: last_assistant + 1]), new, "\n\n".join(text for text in instructions if text), is_text
+    return tuple(talk[: last_assistant + 1]), new, "\n\n".join(text for text in instructions if text)
 
 
 def _message(message: _Message, path: str) -> Message:
