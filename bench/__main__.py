@@ -19,11 +19,21 @@ from bench.report import Results, picture, table
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure nanobot beside a floor, on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure nanobot beside a floor, on this machine."
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke run of a minute; its figures are rough")
-    parser.add_argument("--only", action="append", choices=MEASURES, metavar="NAME", help=f"one of {', '.join(MEASURES)}; may be repeated")
     parser.add_argument(
-        "--out", type=Path, help="where to write results.json and report.svg (a whole run: this directory; otherwise nowhere)"
+        "--only",
+        action="append",
+        choices=MEASURES,
+        metavar="NAME",
+        help=f"one of {', '.join(MEASURES)}; may be repeated",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where to write results.json and report.svg (a whole run: this directory; otherwise nowhere)",
     )
     parser.add_argument("--strict", action="store_true", help="end with status 1 when a goal is missed")
     parser.add_argument(
@@ -64,7 +74,9 @@ def main() -> int:
     out = arguments.out or (None if arguments.quick or arguments.only else Path(__file__).parent)
     if out:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+        (out / "results.json").write_bytes(
+            msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n"
+        )
         (out / "report.svg").write_text(picture(results))
     return 1 if arguments.strict and not all(verdict.met for verdict in results.verdicts) else 0
 

@@ -1,4 +1,5 @@
-"""`python -m bench.compare CHECKOUT`: this checkout beside another one of nanobot, by turns in one run, so that a change is told from the machine's mood.
+"""`python -m bench.compare CHECKOUT`: this checkout beside another one of nanobot, by turns in one run, so
+that a change is told from the machine's mood.
 
 Both are started with this one's Python and packages; the other checkout stands where the floor usually does.
 """
@@ -25,7 +26,8 @@ _PACE_US: Final = 20_000
 
 
 def _each(targets: tuple[Target, Target], number: int, plan: Plan) -> Iterator[Sample]:
-    """Yield what `plan` brings at the one and at the other: one client asks both in turn, many ask one after the other.
+    """Yield what `plan` brings at the one and at the other: one client asks both in turn, many ask one after
+    the other.
 
     Which of them is asked first changes from round to round.
     """
@@ -41,10 +43,16 @@ def _cpu(targets: tuple[Target, Target], rounds: int) -> Iterator[Row]:
         cpu = Figures()
         for number in range(rounds):
             plan = Plan(
-                targets=(), session=f"cpu{clients}:{number}", clients=clients, seconds=_SECONDS, warm_up_turns=max(2, 200 // clients)
+                targets=(),
+                session=f"cpu{clients}:{number}",
+                clients=clients,
+                seconds=_SECONDS,
+                warm_up_turns=max(2, 200 // clients),
             )
             _add(cpu, [sample.cpu_us_per_turn for sample in _each(targets, number, plan)])
-        yield cpu.row(f"cpu@{clients}", f"CPU a turn, {clients} {'client' if clients == 1 else 'clients'}", "µs")
+        yield cpu.row(
+            f"cpu@{clients}", f"CPU a turn, {clients} {'client' if clients == 1 else 'clients'}", "µs"
+        )
 
 
 def _add(figures: Figures, values: Sequence[float]) -> None:
@@ -54,11 +62,22 @@ def _add(figures: Figures, values: Sequence[float]) -> None:
 
 def _waits(lab: Lab, targets: tuple[Target, Target], rounds: int) -> Iterator[Row]:
     one = Plan(targets=targets, session="latency", turns=300, warm_up_turns=30)
-    many = Plan(targets=targets, session="streams", clients=64, turns=4, warm_up_turns=1, stream=True, spread_s=20 * _PACE_US / 1e6)
+    many = Plan(
+        targets=targets,
+        session="streams",
+        clients=64,
+        turns=4,
+        warm_up_turns=1,
+        stream=True,
+        spread_s=20 * _PACE_US / 1e6,
+    )
     yield from _percentiles("latency, 1 client", targets, rounds, one)
     with lab.answers(3, 1_000):
         yield from _percentiles(
-            "time to first token, 1 stream", targets, rounds, msgspec.structs.replace(one, session="stream", stream=True)
+            "time to first token, 1 stream",
+            targets,
+            rounds,
+            msgspec.structs.replace(one, session="stream", stream=True),
         )
     with lab.answers(20, _PACE_US):
         yield from _percentiles("time to first token, 64 streams", targets, 2 * rounds, many)
@@ -71,13 +90,20 @@ def _percentiles(label: str, targets: tuple[Target, Target], rounds: int, plan: 
         waits = [sample.first_token_ms if plan.stream else sample.latency_ms for sample in samples]
         for percent, figures in found.items():
             _add(figures, [percentile(each, percent) for each in waits])
-    return [figures.row(f"{plan.session}.p{percent}", f"{label}, p{percent}", "ms") for percent, figures in found.items()]
+    return [
+        figures.row(f"{plan.session}.p{percent}", f"{label}, p{percent}", "ms")
+        for percent, figures in found.items()
+    ]
 
 
 def main() -> int:
     """Compare, and print a row as it is known; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.compare", description="Measure this checkout beside another one.")
-    parser.add_argument("checkout", type=Path, help="the other one, for example of `git worktree add ../old v0.1`")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.compare", description="Measure this checkout beside another one."
+    )
+    parser.add_argument(
+        "checkout", type=Path, help="the other one, for example of `git worktree add ../old v0.1`"
+    )
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--nice", type=int, default=0, help="as for `python -m bench`")
     arguments = parser.parse_args()
@@ -89,7 +115,10 @@ def main() -> int:
             targets = Target("old", old.port, old.pid), Target("new", new.port, new.pid)
             print(f"{'':44}{'':>4}{'other':>12}{'this':>12}{'ratio':>9}")
             for row in chain(_cpu(targets, arguments.rounds), _waits(lab, targets, arguments.rounds)):
-                print(f"{row.label:44}{row.unit:>4}{row.floor:>12,.2f}{row.nanobot:>12,.2f}{row.ratio:>9.3f}", flush=True)
+                print(
+                    f"{row.label:44}{row.unit:>4}{row.floor:>12,.2f}{row.nanobot:>12,.2f}{row.ratio:>9.3f}",
+                    flush=True,
+                )
     except (ProcessFailed, LoadFailed, WrongAnswer) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2

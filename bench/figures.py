@@ -9,9 +9,11 @@ from bench.load import Sample
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of the report. `key` is what goals and readers of the JSON name it by; a column that has no meaning here is None.
+    """One line of the report. `key` is what goals and readers of the JSON name it by; a column that has no
+    meaning here is None.
 
-    `direct` is the same figure of a client that asks the upstream itself: how far it strays tells how disturbed the machine was.
+    `direct` is the same figure of a client that asks the upstream itself: how far it strays tells how
+    disturbed the machine was.
     """
 
     key: str
@@ -36,7 +38,13 @@ class Figures:
         direct, floor, nanobot = self._values.values()
         ratio = statistics.median(mine / least for mine, least in zip(nanobot, floor, strict=True))
         return Row(
-            key, label, unit, statistics.median(floor), statistics.median(nanobot), ratio, statistics.median(direct) if direct else None
+            key,
+            label,
+            unit,
+            statistics.median(floor),
+            statistics.median(nanobot),
+            ratio,
+            statistics.median(direct) if direct else None,
         )
 
 
@@ -47,9 +55,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 class Waits:
-    """How long clients waited, for answers or for their first text, and how much of it the system between added.
+    """How long clients waited, for answers or for their first text, and how much of it the system between
+    added.
 
-    Added is the percentile of what was seen through the system less the *median* of the direct call: no luck is taken off.
+    Added is the percentile of what was seen through the system less the *median* of the direct call: no luck
+    is taken off.
     """
 
     def __init__(self) -> None:
@@ -57,7 +67,9 @@ class Waits:
         self._added = {percent: Figures() for percent in (50, 99)}
 
     def add_round(self, samples: dict[str, Sample], *, stream: bool) -> None:
-        waits = {name: sample.first_token_ms if stream else sample.latency_ms for name, sample in samples.items()}
+        waits = {
+            name: sample.first_token_ms if stream else sample.latency_ms for name, sample in samples.items()
+        }
         direct = percentile(waits["direct"], 50)
         for percent in (50, 99):
             for name, values in waits.items():

@@ -1,7 +1,9 @@
-"""The floor: the least code that keeps the same promise as nanobot, written as a careful author would in an afternoon.
+"""The floor: the least code that keeps the same promise as nanobot, written as a careful author would in an
+afternoon.
 
-The user's message is on disk before the model is asked, the answer is on disk before the client sees its end. That is all:
-no order within a session, no retries, no tools, no recovery, no limits. What nanobot costs beyond this is the price of those.
+The user's message is on disk before the model is asked, the answer is on disk before the client sees its end.
+That is all: no order within a session, no retries, no tools, no recovery, no limits. What nanobot costs
+beyond this is the price of those.
 
 Run: `OPENAI_BASE_URL=… python -m bench.floor PORT DIR`; SIGTERM ends it.
 """
@@ -103,7 +105,9 @@ class Transcript:
         return [Message(*row) for row in self._reads.execute(sql, (session, WINDOW)).fetchall()[::-1]]
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        sql = "INSERT INTO message SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3 FROM message WHERE session = ?1"
+        sql = (
+            "INSERT INTO message SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3 FROM message WHERE session = ?1"
+        )
         while (first := self._queue.get()) is not None:
             batch = [first]
             while not self._queue.empty():
@@ -132,7 +136,9 @@ def _resolve(batch: list[_Write]) -> None:
 
 
 class Stream(Response):
-    """The upstream's chunks, parsed, passed on one by one; the whole text is stored before the last of them is sent."""
+    """The upstream's chunks, parsed, passed on one by one; the whole text is stored before the last of them
+    is sent.
+    """
 
     def __init__(self, proxy: "Proxy", session: str, payload: bytes) -> None:
         self._proxy, self._session, self._payload = proxy, session, payload
@@ -147,7 +153,13 @@ class Stream(Response):
                     texts.append(delta.content)
                 if chunk.choices and chunk.choices[0].finish_reason:
                     await self._proxy.transcript.append(self._session, "assistant", "".join(texts))
-                await send({"type": "http.response.body", "body": b"data: %b\n\n" % _encode(chunk), "more_body": True})
+                await send(
+                    {
+                        "type": "http.response.body",
+                        "body": b"data: %b\n\n" % _encode(chunk),
+                        "more_body": True,
+                    }
+                )
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
 
@@ -188,9 +200,13 @@ async def _serve(port: int, directory: Path, url: str) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         chat = Route("/v1/chat/completions", Proxy(http, url, transcript).chat, methods=["POST"])
         app = Starlette(routes=[Route("/health", _health), chat])
-        await uvicorn.Server(uvicorn.Config(app, port=port, http="httptools", access_log=False, log_level="warning")).serve()
+        await uvicorn.Server(
+            uvicorn.Config(app, port=port, http="httptools", access_log=False, log_level="warning")
+        ).serve()
     transcript.close()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1]), Path(sys.argv[2]), os.environ["OPENAI_BASE_URL"] + "/chat/completions"))
+    uvloop.run(
+        _serve(int(sys.argv[1]), Path(sys.argv[2]), os.environ["OPENAI_BASE_URL"] + "/chat/completions")
+    )

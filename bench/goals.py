@@ -9,7 +9,10 @@ from bench.figures import Row
 
 
 class Goal(msgspec.Struct, frozen=True):
-    """A limit on one figure of a row: nanobot's own, or its `ratio` to the floor. `at_least`: more is better."""
+    """A limit on one figure of a row: nanobot's own, or its `ratio` to the floor.
+
+    `at_least`: more is better.
+    """
 
     label: str
     key: str
@@ -22,8 +25,9 @@ class Goal(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """A goal, what was measured, and whether it is met.
 
-    `share` is the figure as a share of what the goal allows: at most 1 where it is met. `floor` is the floor's own figure in
-    the same run, where the goal is not a ratio to it: a goal that the floor misses too was missed by the machine.
+    `share` is the figure as a share of what the goal allows: at most 1 where it is met. `floor` is the
+    floor's own figure in the same run, where the goal is not a ratio to it: a goal that the floor misses too
+    was missed by the machine.
     """
 
     goal: Goal
@@ -34,12 +38,18 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 GOALS: Final = (
-    *(Goal(f"CPU a turn, {n} client{'s' * (n > 1)}", f"cpu@{n}", 1.5, "× floor", ratio=True) for n in (1, 16, 64, 256)),
+    *(
+        Goal(f"CPU a turn, {n} client{'s' * (n > 1)}", f"cpu@{n}", 1.5, "× floor", ratio=True)
+        for n in (1, 16, 64, 256)
+    ),
     Goal("turns a second, 64 clients", "rate@64", 500, "/s", at_least=True),
     Goal("added latency p99, 1 client", "latency.p99@1", 5, "ms"),
     Goal("added time to first token p99, 1 stream", "first_token.p99@1", 5, "ms"),
     Goal("added time to first token p99, 64 streams", "first_token.p99@64", 5, "ms"),
-    *(Goal(f"CPU a chunk, {n} stream{'s' * (n > 1)}", f"chunk@{n}", 1.5, "× floor", ratio=True) for n in (1, 64)),
+    *(
+        Goal(f"CPU a chunk, {n} stream{'s' * (n > 1)}", f"chunk@{n}", 1.5, "× floor", ratio=True)
+        for n in (1, 64)
+    ),
     Goal("CPU at turn 10,000 over turn 1,000", "depth.ratio@10000", 1.1, "×"),
     Goal("start to /health", "start.health", 300, "ms"),
     Goal("idle memory", "memory@0", 60, "MB"),

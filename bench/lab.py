@@ -1,4 +1,6 @@
-"""The systems under test, started as a user starts them, each on its own port of 127.0.0.1 and in a directory of its own."""
+"""The systems under test, started as a user starts them, each on its own port of 127.0.0.1 and in a directory
+of its own.
+"""
 
 import contextlib
 import http.client
@@ -26,7 +28,10 @@ class WrongAnswer(Exception):
 
 
 class Lab:
-    """An upstream that runs as long as the lab is open, and servers that are started against it. All of them end with it."""
+    """An upstream that runs as long as the lab is open, and servers that are started against it.
+
+    All of them end with it.
+    """
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -45,7 +50,9 @@ class Lab:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
     @property
@@ -68,7 +75,9 @@ class Lab:
         connection.getresponse().read()
         connection.close()
 
-    def launch(self, system: System, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Server:
+    def launch(
+        self, system: System, environment: Mapping[str, str] | None = None, root: Path = ROOT
+    ) -> Server:
         """Start `system`, of the checkout `root`, without waiting for it; the caller stops it."""
         port = free_port()
         data = self._directory / str(self._started)
@@ -77,7 +86,17 @@ class Lab:
         if system == "floor":
             command = ["-m", "bench.floor", str(port), str(data)]
         else:
-            command = ["-m", "nanobot", "serve", "--port", str(port), "--data", str(data), "--model", "openai:bench"]
+            command = [
+                "-m",
+                "nanobot",
+                "serve",
+                "--port",
+                str(port),
+                "--data",
+                str(data),
+                "--model",
+                "openai:bench",
+            ]
         settings = {
             "OPENAI_BASE_URL": url,
             "OPENAI_API_KEY": "bench",
@@ -86,13 +105,17 @@ class Lab:
         }
         return self._start(system, command, port, settings, root)
 
-    def _start(self, name: str, command: list[str], port: int, environment: Mapping[str, str], root: Path = ROOT) -> Server:
+    def _start(
+        self, name: str, command: list[str], port: int, environment: Mapping[str, str], root: Path = ROOT
+    ) -> Server:
         self._started += 1
         log = self._directory / f"{self._started}-{name}.log"
         return Server(name, command, port, environment=environment, log=log, root=root)
 
     @contextlib.contextmanager
-    def running(self, system: System, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[Target]:
+    def running(
+        self, system: System, environment: Mapping[str, str] | None = None, root: Path = ROOT
+    ) -> Iterator[Target]:
         """Start `system`, see that it answers rightly, and stop it at the end."""
         server = self.launch(system, environment, root)
         try:
@@ -100,7 +123,14 @@ class Lab:
             target = Target(system, server.port, server.pid)
             first_answer(target)
             yield target
-        except (ProcessFailed, LoadFailed, WrongAnswer, OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+        except (
+            ProcessFailed,
+            LoadFailed,
+            WrongAnswer,
+            OSError,
+            http.client.HTTPException,
+            msgspec.MsgspecError,
+        ) as error:
             raise ProcessFailed(f"{error}\n--- {system} said:\n{server.last_words()}") from error
         finally:
             server.stop()
@@ -132,7 +162,12 @@ def first_answer(target: Target) -> None:
     """
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=20)
     body = b'{"model": "nanobot", "messages": [{"role": "user", "content": "hello"}]}'
-    connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json", "x-session-key": "bench:first"})
+    connection.request(
+        "POST",
+        "/v1/chat/completions",
+        body,
+        {"content-type": "application/json", "x-session-key": "bench:first"},
+    )
     response = connection.getresponse()
     raw = response.read()
     connection.close()

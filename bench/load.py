@@ -1,7 +1,9 @@
-"""The clients: a load generator in a process of its own, one HTTP/1.1 connection a client, each waiting for its answer before it asks again.
+"""The clients: a load generator in a process of its own, one HTTP/1.1 connection a client, each waiting for
+its answer before it asks again.
 
-A run has two phases, warm-up and measured; between them every client is idle, so that the CPU read before and after the
-measured one belongs to its turns alone. Each client asks its targets in turn, which lays the noise of the machine on all alike.
+A run has two phases, warm-up and measured; between them every client is idle, so that the CPU read before and
+after the measured one belongs to its turns alone. Each client asks its targets in turn, which lays the noise
+of the machine on all alike.
 
 Run: `python -m bench.load < plan.json`; writes an `Outcome` as JSON.
 """
@@ -33,9 +35,12 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send. A client opens a new session after `session_turns` turns; `turns` (each client's) and `seconds` bound the measured phase.
+    """What to send. A client opens a new session after `session_turns` turns; `turns` (each client's) and
+    `seconds` bound the measured phase.
 
-    Each request carries `history` messages that went before, and offers so many `tools`. `session` names the conversations: two plans with the same name go on with the same ones. `spread_s`: the clients start evenly over it.
+    Each request carries `history` messages that went before, and offers so many `tools`. `session` names the
+    conversations: two plans with the same name go on with the same ones. `spread_s`: the clients start evenly
+    over it.
     """
 
     targets: tuple[Target, ...]
@@ -53,7 +58,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What was measured at one target. Latencies and times to first token in milliseconds, one of each a turn."""
+    """What was measured at one target.
+
+    Latencies and times to first token in milliseconds, one of each a turn.
+    """
 
     turns: int
     seconds: float
@@ -90,7 +98,9 @@ class Exchange(asyncio.Protocol):
             self._done.set_exception(LoadFailed(f"connection closed within an answer ({error})"))
 
     def ask(self, request: bytes) -> "asyncio.Future[None]":
-        """Send `request`; the future ends with the answer, after which `sent_at`, `first_at` and `ended_at` are set (`perf_counter`)."""
+        """Send `request`; the future ends with the answer, after which `sent_at`, `first_at` and `ended_at`
+        are set (`perf_counter`).
+        """
         self._buffer, self._needed, self._streams = b"", -1, False
         self._done = asyncio.get_running_loop().create_future()
         self.first_at = 0.0
@@ -140,11 +150,26 @@ class Exchange(asyncio.Protocol):
 def _tool(number: int) -> dict[str, object]:
     """Return a tool of the size that agents bring along: some 600 bytes."""
     fields = {
-        f"argument_{name}": {"type": "string", "description": f"What the tool number {number} is to know of {name}, in a few plain words."}
+        f"argument_{name}": {
+            "type": "string",
+            "description": f"What the tool number {number} is to know of {name}, in a few plain words.",
+        }
         for name in ("place", "time", "person", "purpose")
     }
-    parameters = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
-    return {"type": "function", "function": {"name": f"tool_{number}", "description": "Do what its name says.", "parameters": parameters}}
+    parameters = {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+    return {
+        "type": "function",
+        "function": {
+            "name": f"tool_{number}",
+            "description": "Do what its name says.",
+            "parameters": parameters,
+        },
+    }
 
 
 class Client:
@@ -159,19 +184,27 @@ class Client:
         asked = {"role": "user", "content": plan.text}
         before = [asked, {"role": "assistant", "content": answer(CHUNKS)}] * (plan.history // 2)
         tools = {"tools": [_tool(number) for number in range(plan.tools)]} if plan.tools else {}
-        body = msgspec.json.encode({"model": "nanobot", "messages": [*before, asked], "stream": plan.stream, **tools})
+        body = msgspec.json.encode(
+            {"model": "nanobot", "messages": [*before, asked], "stream": plan.stream, **tools}
+        )
         self._before = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nx-session-key: "
         self._after = b"\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
     async def connect(self) -> None:
         for target in self._plan.targets:
-            _, exchange = await asyncio.get_running_loop().create_connection(Exchange, "127.0.0.1", target.port)
+            _, exchange = await asyncio.get_running_loop().create_connection(
+                Exchange, "127.0.0.1", target.port
+            )
             self._exchanges.append(exchange)
 
     async def run(self, turns: int, deadline: float, *, record: bool) -> None:
         """Ask every target `turns` times, or until `deadline` (`perf_counter`) has passed."""
         for _ in range(turns):
-            key = b"%b:%d:%d" % (self._plan.session.encode(), self._number, self._asked // self._plan.session_turns)
+            key = b"%b:%d:%d" % (
+                self._plan.session.encode(),
+                self._number,
+                self._asked // self._plan.session_turns,
+            )
             self._asked += 1
             for index, exchange in enumerate(self._exchanges):
                 await exchange.ask(self._before + key + self._after)
@@ -211,7 +244,11 @@ async def _run(plan: Plan) -> Outcome:
     await _phase(clients, plan, plan.warm_up_turns, record=False)
     gc.collect()
     gc.disable()
-    own, cpu, since = time.process_time(), [cpu_ns(target.pid) for target in plan.targets], time.perf_counter()
+    own, cpu, since = (
+        time.process_time(),
+        [cpu_ns(target.pid) for target in plan.targets],
+        time.perf_counter(),
+    )
     await _phase(clients, plan, plan.turns, record=True)
     seconds = time.perf_counter() - since
     cpu = [cpu_ns(target.pid) - before for target, before in zip(plan.targets, cpu, strict=True)]
@@ -219,7 +256,9 @@ async def _run(plan: Plan) -> Outcome:
     for index, target in enumerate(plan.targets):
         latency_ms = tuple(value for client in clients for value in client.latency_ms[index])
         first_token_ms = tuple(value for client in clients for value in client.first_token_ms[index])
-        samples[target.name] = Sample(len(latency_ms), seconds, cpu[index] / 1e3 / len(latency_ms), latency_ms, first_token_ms)
+        samples[target.name] = Sample(
+            len(latency_ms), seconds, cpu[index] / 1e3 / len(latency_ms), latency_ms, first_token_ms
+        )
     return Outcome(samples, time.process_time() - own, ())
 
 
@@ -230,7 +269,14 @@ def send(plan: Plan) -> dict[str, Sample]:
         LoadFailed: some turn was not answered.
     """
     command = [sys.executable, "-m", "bench.load"]
-    done = subprocess.run(command, cwd=ROOT, input=msgspec.json.encode(plan), capture_output=True, timeout=2 * _TIMEOUT_S + 30, check=False)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        input=msgspec.json.encode(plan),
+        capture_output=True,
+        timeout=2 * _TIMEOUT_S + 30,
+        check=False,
+    )
     if done.returncode:
         raise LoadFailed(done.stderr.decode(errors="replace")[-2000:])
     outcome = msgspec.json.decode(done.stdout, type=Outcome)
@@ -241,4 +287,6 @@ def send(plan: Plan) -> dict[str, Sample]:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(run(msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)))))
+    sys.stdout.buffer.write(
+        msgspec.json.encode(uvloop.run(run(msgspec.json.decode(sys.stdin.buffer.read(), type=Plan))))
+    )

@@ -1,6 +1,7 @@
 """Processes under test, and what the operating system says of them. Linux only: it reads `/proc`.
 
-Units: CPU in nanoseconds as the scheduler counted it (user and system, every thread), memory in bytes, time in seconds.
+Units: CPU in nanoseconds as the scheduler counted it (user and system, every thread), memory in bytes, time
+  in seconds.
 """
 
 import contextlib
@@ -43,7 +44,8 @@ def cpu_ns(pid: int) -> int:
     total = 0
     for member in family(pid):
         with contextlib.suppress(OSError):
-            # The kernel's name for another process's CPU clock (clock_getcpuclockid): to the nanosecond, where /proc/PID/stat has ticks of 10 ms.
+            # The kernel's name for another process's CPU clock (clock_getcpuclockid): to the nanosecond,
+            # where /proc/PID/stat has ticks of 10 ms.
             total += time.clock_gettime_ns((~member << 3) | 2)
     return total
 
@@ -70,11 +72,25 @@ def _die_with_parent() -> None:
 
 
 class Server:
-    """A process that serves HTTP on `port`. `ready_s` is the time from its start to the first good answer of `probe`."""
+    """A process that serves HTTP on `port`.
 
-    def __init__(self, name: str, command: list[str], port: int, *, environment: Mapping[str, str], log: Path, root: Path = ROOT) -> None:
+    `ready_s` is the time from its start to the first good answer of `probe`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        port: int,
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        root: Path = ROOT,
+    ) -> None:
         self.name, self.port, self._log = name, port, log
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("NANOBOT_", "OPENAI_"))}
+        clean = {
+            key: value for key, value in os.environ.items() if not key.startswith(("NANOBOT_", "OPENAI_"))
+        }
         with log.open("wb") as output:
             self.started_at = time.perf_counter()
             self._process = subprocess.Popen(
@@ -98,7 +114,9 @@ class Server:
         deadline = self.started_at + timeout_s
         while time.perf_counter() < deadline:
             if self._process.poll() is not None:
-                raise ProcessFailed(f"{self.name} ended with status {self._process.returncode} at its start:\n{self.last_words()}")
+                raise ProcessFailed(
+                    f"{self.name} ended with status {self._process.returncode} at its start:\n{self.last_words()}"
+                )
             with contextlib.suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
                 connection.request("GET", path)
@@ -144,12 +162,17 @@ def describe() -> dict[str, str]:
     processor = platform.processor()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+        processor = next(
+            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor
+        )
     return {
         "processor": f"{processor}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "nice": str(os.nice(0)),
-        **{name: metadata.version(name) for name in ("uvicorn", "starlette", "aiohttp", "msgspec", "uvloop", "httptools")},
+        **{
+            name: metadata.version(name)
+            for name in ("uvicorn", "starlette", "aiohttp", "msgspec", "uvloop", "httptools")
+        },
     }

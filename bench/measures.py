@@ -1,7 +1,7 @@
 """What is measured. Each measure runs the floor and nanobot by turns, several rounds of it, and returns rows.
 
-A row's figures are medians over the rounds, its ratio the median of the rounds' ratios: what disturbs the machine for a
-while disturbs both, and one bad round moves nothing.
+A row's figures are medians over the rounds, its ratio the median of the rounds' ratios: what disturbs the
+machine for a while disturbs both, and one bad round moves nothing.
 """
 
 import statistics
@@ -36,7 +36,9 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 FULL: Final = Scale()
-QUICK: Final = Scale(rounds=1, starts=1, seconds=0.7, turns=100, clients=(1, 64), depths=(10, 100, 500), sessions=(100, 500))
+QUICK: Final = Scale(
+    rounds=1, starts=1, seconds=0.7, turns=100, clients=(1, 64), depths=(10, 100, 500), sessions=(100, 500)
+)
 
 
 def _order(number: int) -> tuple[System, ...]:
@@ -59,20 +61,35 @@ def start(lab: Lab, scale: Scale) -> list[Row]:
             answer.add(system, (time.perf_counter() - server.started_at) * 1e3)
         finally:
             server.stop()
-    return [health.row("start.health", "start to /health 200", "ms"), answer.row("start.answer", "start to first answer", "ms")]
+    return [
+        health.row("start.health", "start to /health 200", "ms"),
+        answer.row("start.answer", "start to first answer", "ms"),
+    ]
 
 
 def latency(lab: Lab, scale: Scale) -> list[Row]:
-    """One client that asks the upstream, the floor and nanobot in turn: what each adds to the direct call (whose median is taken off)."""
+    """One client that asks the upstream, the floor and nanobot in turn: what each adds to the direct call
+    (whose median is taken off).
+    """
     with lab.pair() as pair:
         return _added(lab, scale, pair, stream=False, key="latency", label="latency", session="latency")
 
 
-def _added(lab: Lab, scale: Scale, pair: dict[System, Target], *, stream: bool, key: str, label: str, session: str) -> list[Row]:
+def _added(
+    lab: Lab, scale: Scale, pair: dict[System, Target], *, stream: bool, key: str, label: str, session: str
+) -> list[Row]:
     figures = Waits()
     for number in range(2 * scale.rounds):
         targets = (lab.direct, *pair.values())
-        samples = send(Plan(targets=targets, session=f"{session}{number}", stream=stream, turns=scale.turns, warm_up_turns=30))
+        samples = send(
+            Plan(
+                targets=targets,
+                session=f"{session}{number}",
+                stream=stream,
+                turns=scale.turns,
+                warm_up_turns=30,
+            )
+        )
         figures.add_round(samples, stream=stream)
     return figures.rows(key, label, "1 stream" if stream else "1 client", 1)
 
@@ -86,7 +103,13 @@ def throughput(lab: Lab, scale: Scale) -> list[Row]:
             for number, system in _by_turns(scale.rounds):
                 warm_up = max(2, 200 // clients)
                 session = f"load{clients}:{number}"
-                plan = Plan(targets=(pair[system],), session=session, clients=clients, seconds=scale.seconds, warm_up_turns=warm_up)
+                plan = Plan(
+                    targets=(pair[system],),
+                    session=session,
+                    clients=clients,
+                    seconds=scale.seconds,
+                    warm_up_turns=warm_up,
+                )
                 sample = send(plan)[system]
                 cpu.add(system, sample.cpu_us_per_turn)
                 rate.add(system, sample.turns / sample.seconds)
@@ -97,11 +120,15 @@ def throughput(lab: Lab, scale: Scale) -> list[Row]:
 
 
 def streams(lab: Lab, scale: Scale) -> list[Row]:
-    """Streams whose chunks come one by one, as a model's do: time to the first text, and the CPU that one more chunk costs."""
+    """Streams whose chunks come one by one, as a model's do: time to the first text, and the CPU that one
+    more chunk costs.
+    """
     rows = []
     with lab.pair() as pair:
         with lab.answers(3, 1_000):
-            rows += _added(lab, scale, pair, stream=True, key="first_token", label="time to first token", session="first")
+            rows += _added(
+                lab, scale, pair, stream=True, key="first_token", label="time to first token", session="first"
+            )
         for count in scale.streams:
             rows += _chunk_rows(lab, scale, pair, count)
         rows += _burst_rows(lab, scale, pair, max(scale.streams))
@@ -109,7 +136,9 @@ def streams(lab: Lab, scale: Scale) -> list[Row]:
 
 
 def _chunk_rows(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) -> list[Row]:
-    """The price of a chunk at `count` streams; where they are many, the time to first token of the short answers too."""
+    """The price of a chunk at `count` streams; where they are many, the time to first token of the short
+    answers too.
+    """
     pace_us, turns = _PACES_US[count], 30 if count == 1 else 4
     chunk, turn, waits = Figures(), Figures(), Waits()
     for number in range(scale.rounds):
@@ -123,7 +152,9 @@ def _chunk_rows(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) 
             warm_up_turns=1,
             spread_s=FEW * pace_us / 1e6,
         )
-        long = msgspec.structs.replace(short, session=short.session + "long", turns=max(1, turns // 4), warm_up_turns=0)
+        long = msgspec.structs.replace(
+            short, session=short.session + "long", turns=max(1, turns // 4), warm_up_turns=0
+        )
         with lab.answers(FEW, pace_us):
             for target in (lab.direct, *(pair[system] for system in _order(number))):
                 samples |= send(msgspec.structs.replace(short, targets=(target,)))
@@ -148,19 +179,28 @@ def _burst_rows(lab: Lab, scale: Scale, pair: dict[System, Target], count: int) 
             with lab.answers(chunks):
                 session = f"burst{chunks}:{number}"
                 plan = Plan(
-                    targets=(pair[system],), session=session, clients=count, stream=True, seconds=scale.seconds / 2, warm_up_turns=1
+                    targets=(pair[system],),
+                    session=session,
+                    clients=count,
+                    stream=True,
+                    seconds=scale.seconds / 2,
+                    warm_up_turns=1,
                 )
                 cost[chunks] = send(plan)[system].cpu_us_per_turn
         turn.add(system, cost[FEW])
         chunk.add(system, (cost[MANY] - cost[FEW]) / (MANY - FEW))
     return [
-        turn.row(f"stream_burst_cpu@{count}", f"CPU a streamed turn, {count} streams, a whole answer at once", "µs"),
+        turn.row(
+            f"stream_burst_cpu@{count}", f"CPU a streamed turn, {count} streams, a whole answer at once", "µs"
+        ),
         chunk.row(f"chunk_burst@{count}", f"CPU a chunk, {count} streams, a whole answer at once", "µs"),
     ]
 
 
 def history(lab: Lab, scale: Scale) -> list[Row]:
-    """A client that sends its whole history and its own tools with each request, as stock front ends and agents do: CPU a turn."""
+    """A client that sends its whole history and its own tools with each request, as stock front ends and
+    agents do: CPU a turn.
+    """
     rows = []
     with lab.pair() as pair:
         for messages, tools in ((200, 0), (200, 20)):
@@ -177,7 +217,13 @@ def history(lab: Lab, scale: Scale) -> list[Row]:
                 )
                 cpu.add(system, send(plan)[system].cpu_us_per_turn)
             offered = f", {tools} tools of the client" if tools else ""
-            rows.append(cpu.row(f"history@{messages},{tools}", f"CPU a turn, {messages} messages sent along{offered}", "µs"))
+            rows.append(
+                cpu.row(
+                    f"history@{messages},{tools}",
+                    f"CPU a turn, {messages} messages sent along{offered}",
+                    "µs",
+                )
+            )
     return rows
 
 
@@ -187,23 +233,38 @@ def depth(lab: Lab, scale: Scale) -> list[Row]:
     block, rounds = 80, max(2, 2 * scale.rounds - 2)
     with lab.pair() as pair:
         for deep in (full, long):
-            send(Plan(targets=tuple(pair.values()), session=f"depth{deep}", session_turns=_ENDLESS, turns=deep))
+            send(
+                Plan(targets=tuple(pair.values()), session=f"depth{deep}", session_turns=_ENDLESS, turns=deep)
+            )
         cost = {deep: Figures() for deep in scale.depths}
         longer = Figures()
         for number, system in _by_turns(rounds):
             spent = {}
             for deep in scale.depths:
-                session, session_turns = (f"early{number}", 2 * early - 1) if deep == early else (f"depth{deep}", _ENDLESS)
-                plan = Plan(targets=(pair[system],), session=session, session_turns=session_turns, turns=block, warm_up_turns=5)
+                session, session_turns = (
+                    (f"early{number}", 2 * early - 1) if deep == early else (f"depth{deep}", _ENDLESS)
+                )
+                plan = Plan(
+                    targets=(pair[system],),
+                    session=session,
+                    session_turns=session_turns,
+                    turns=block,
+                    warm_up_turns=5,
+                )
                 spent[deep] = send(plan)[system].cpu_us_per_turn
                 cost[deep].add(system, spent[deep])
             longer.add(system, spent[long] / spent[full])
-    rows = [figures.row(f"depth@{deep}", f"CPU a turn, at turn {deep:,} of a session", "µs") for deep, figures in cost.items()]
+    rows = [
+        figures.row(f"depth@{deep}", f"CPU a turn, at turn {deep:,} of a session", "µs")
+        for deep, figures in cost.items()
+    ]
     return [*rows, longer.row(f"depth.ratio@{long}", f"CPU at turn {long:,} over turn {full:,}", "×")]
 
 
 def memory(lab: Lab, scale: Scale) -> list[Row]:
-    """Resident memory of a server that nobody has asked, and after so many sessions of one turn each, 16 clients at a time."""
+    """Resident memory of a server that nobody has asked, and after so many sessions of one turn each, 16
+    clients at a time.
+    """
     counts = (0, *scale.sessions)
     held = {count: Figures() for count in counts}
     growth = Figures()
@@ -218,22 +279,38 @@ def memory(lab: Lab, scale: Scale) -> list[Row]:
         for count, size in zip(counts, sizes, strict=True):
             held[count].add(system, size / 1e6)
         growth.add(system, (sizes[-1] - sizes[0]) / 1e6)
-    rows = [figures.row(f"memory@{count}", f"resident memory after {count:,} sessions", "MB") for count, figures in held.items()]
-    return [*rows, growth.row(f"memory.growth@{counts[-1]}", f"more memory after {counts[-1]:,} sessions", "MB")]
+    rows = [
+        figures.row(f"memory@{count}", f"resident memory after {count:,} sessions", "MB")
+        for count, figures in held.items()
+    ]
+    return [
+        *rows,
+        growth.row(f"memory.growth@{counts[-1]}", f"more memory after {counts[-1]:,} sessions", "MB"),
+    ]
 
 
 def _sizes(target: Target, counts: tuple[int, ...]) -> Iterator[int]:
     done = 0
     for count in counts:
         if count:
-            send(Plan(targets=(target,), session=f"memory{count}", session_turns=1, clients=16, turns=-(-(count - done) // 16)))
+            send(
+                Plan(
+                    targets=(target,),
+                    session=f"memory{count}",
+                    session_turns=1,
+                    clients=16,
+                    turns=-(-(count - done) // 16),
+                )
+            )
         done = count
         time.sleep(1.0)
         yield rss_bytes(target.pid)
 
 
 def store(lab: Lab, scale: Scale) -> list[Row]:
-    """What a sync at each commit costs: nanobot at 64 clients with `store.synchronous` as it is (full) and set to normal."""
+    """What a sync at each commit costs: nanobot at 64 clients with `store.synchronous` as it is (full) and
+    set to normal.
+    """
     rates: dict[str, list[float]] = {"full": [], "normal": []}
     with (
         lab.running("nanobot", {"NANOBOT_STORE_SYNCHRONOUS": "full"}) as full,
@@ -241,11 +318,24 @@ def store(lab: Lab, scale: Scale) -> list[Row]:
     ):
         for number in range(scale.rounds):
             for name, target in (("full", full), ("normal", normal)):
-                plan = Plan(targets=(target,), session=f"store{number}", clients=64, seconds=scale.seconds, warm_up_turns=3)
+                plan = Plan(
+                    targets=(target,),
+                    session=f"store{number}",
+                    clients=64,
+                    seconds=scale.seconds,
+                    warm_up_turns=3,
+                )
                 sample = send(plan)["nanobot"]
                 rates[name].append(sample.turns / sample.seconds)
     rows = [
-        Row(f"store.{name}", f"turns a second, 64 clients, synchronous={name}", "/s", None, statistics.median(values), None)
+        Row(
+            f"store.{name}",
+            f"turns a second, 64 clients, synchronous={name}",
+            "/s",
+            None,
+            statistics.median(values),
+            None,
+        )
         for name, values in rates.items()
     ]
     gain = statistics.median(fast / safe for fast, safe in zip(rates["normal"], rates["full"], strict=True))
@@ -253,5 +343,6 @@ def store(lab: Lab, scale: Scale) -> list[Row]:
 
 
 MEASURES: Final[dict[str, Callable[[Lab, Scale], list[Row]]]] = {
-    measure.__name__: measure for measure in (start, latency, throughput, streams, history, depth, memory, store)
+    measure.__name__: measure
+    for measure in (start, latency, throughput, streams, history, depth, memory, store)
 }

@@ -33,7 +33,9 @@ def table(results: Results) -> str:
     for row in results.rows:
         direct, floor = ("" if value is None else number(value) for value in (row.direct, row.floor))
         ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
-        lines.append(f"{row.label:<57}{row.unit:>5}{direct:>10}{floor:>10}{number(row.nanobot):>10}{ratio:>8}")
+        lines.append(
+            f"{row.label:<57}{row.unit:>5}{direct:>10}{floor:>10}{number(row.nanobot):>10}{ratio:>8}"
+        )
     lines += ["", f"{'goal':<57}{'':>10}{'limit':>10}{'measured':>10}{'floor':>10}"]
     for verdict in results.verdicts:
         goal = verdict.goal
@@ -45,7 +47,7 @@ def table(results: Results) -> str:
     return "\n".join(lines)
 
 
-# The picture -----------------------------------------------------------------------------------------------------------
+# The picture --------------------------------------------------------------------------------------
 
 _WIDTH: Final = 860
 _LEFT: Final = 312
@@ -73,7 +75,9 @@ class Canvas:
         self.y = 0.0
 
     def text(self, x: float, words: str, style: str = "", anchor: str = "start") -> None:
-        self._shapes.append(f'<text x="{x:g}" y="{self.y:g}" class="{style}" text-anchor="{anchor}">{escape(words)}</text>')
+        self._shapes.append(
+            f'<text x="{x:g}" y="{self.y:g}" class="{style}" text-anchor="{anchor}">{escape(words)}</text>'
+        )
 
     def bar(self, width: float, style: str, *, top: float, height: float) -> None:
         shape = f'x="{_LEFT}" y="{self.y + top:g}" width="{max(width, 1):.1f}" height="{height:g}"'
@@ -87,7 +91,9 @@ class Canvas:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" height="{height:g}" role="img">\n'
             f"<title>{escape(description)}</title>\n<style>{_STYLE}</style>\n"
-            f'<rect width="{_WIDTH}" height="{height:g}" class="paper"/>\n' + "\n".join(self._shapes) + "\n</svg>\n"
+            f'<rect width="{_WIDTH}" height="{height:g}" class="paper"/>\n'
+            + "\n".join(self._shapes)
+            + "\n</svg>\n"
         )
 
 
@@ -102,7 +108,11 @@ def picture(results: Results) -> str:
     canvas.text(24, f"{about} · {met} of {len(results.verdicts)} goals met", "soft")
     if results.verdicts:
         _draw_goals(canvas, results.verdicts)
-    rows = [row for row in results.rows if row.floor is not None and row.key.startswith(("cpu@", "rate@", "chunk@", "start.", "memory@"))]
+    rows = [
+        row
+        for row in results.rows
+        if row.floor is not None and row.key.startswith(("cpu@", "rate@", "chunk@", "start.", "memory@"))
+    ]
     if rows:
         _draw_rows(canvas, rows)
     return canvas.document(f"nanobot's benchmark: {met} of {len(results.verdicts)} goals met")
@@ -118,7 +128,9 @@ def _draw_goals(canvas: Canvas, verdicts: Sequence[Verdict]) -> None:
         canvas.y += _LINE
         goal = verdict.goal
         canvas.text(24, goal.label)
-        canvas.bar(min(verdict.share, _CAP) * _BAR / _CAP, "good" if verdict.met else "bad", top=-11, height=14)
+        canvas.bar(
+            min(verdict.share, _CAP) * _BAR / _CAP, "good" if verdict.met else "bad", top=-11, height=14
+        )
         limit = f"{'≥' if goal.at_least else '≤'} {number(goal.limit)}"
         canvas.text(_WIDTH - 24, f"{number(verdict.value)} {goal.unit}  ({limit})", "", "end")
     canvas.y += 8

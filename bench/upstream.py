@@ -1,8 +1,8 @@
 """A model that answers at once: an OpenAI-compatible upstream which costs as little as a Python process can.
 
-It reads of a request what it must (where it ends, whether it asks for a stream) and writes bytes made beforehand.
-`POST /set/CHUNKS/PACE_US` sets how many chunks an answer has and how many microseconds lie between two of them
-(0: the whole answer in one write), for all answers from then on.
+It reads of a request what it must (where it ends, whether it asks for a stream) and writes bytes made
+beforehand. `POST /set/CHUNKS/PACE_US` sets how many chunks an answer has and how many microseconds lie
+between two of them (0: the whole answer in one write), for all answers from then on.
 
 Run: `python -m bench.upstream PORT`; SIGTERM ends it.
 """
@@ -24,11 +24,20 @@ def answer(chunks: int) -> str:
 
 
 def _http(content_type: bytes, body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (content_type, len(body), body)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        content_type,
+        len(body),
+        body,
+    )
 
 
-_STREAM_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-_MODELS: Final = _http(b"application/json", b'{"object":"list","data":[{"id":"bench","object":"model","created":1,"owned_by":"bench"}]}')
+_STREAM_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+_MODELS: Final = _http(
+    b"application/json",
+    b'{"object":"list","data":[{"id":"bench","object":"model","created":1,"owned_by":"bench"}]}',
+)
 _DONE: Final = _http(b"application/json", b'{"status":"ok"}')
 
 
@@ -58,9 +67,14 @@ class Answers:
                 f'"logprobs":null,"finish_reason":"stop"}}],"usage":{usage}}}'
             ).encode(),
         )
-        role = _chunk('{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}')
+        role = _chunk(
+            '{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
+        )
         words = [_WORD[1:], *[_WORD] * (chunks - 1)]
-        texts = [_chunk(f'{{"index":0,"delta":{{"content":"{word}"}},"logprobs":null,"finish_reason":null}}') for word in words]
+        texts = [
+            _chunk(f'{{"index":0,"delta":{{"content":"{word}"}},"logprobs":null,"finish_reason":null}}')
+            for word in words
+        ]
         stop = _chunk('{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}')
         end = stop + _chunk("", usage) + _event("[DONE]") + b"0\r\n\r\n"
         writes = [_STREAM_HEAD + role + texts[0], *texts[1:], end]
@@ -90,7 +104,10 @@ class Upstream(asyncio.Protocol):
         body_bytes = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
         if len(self._buffer) < head_end + 4 + body_bytes:
             return
-        streams = self._buffer.find(b'"stream":true', head_end) >= 0 or self._buffer.find(b'"stream": true', head_end) >= 0
+        streams = (
+            self._buffer.find(b'"stream":true', head_end) >= 0
+            or self._buffer.find(b'"stream": true', head_end) >= 0
+        )
         self._buffer.clear()
         self._answer(head, streams)
 

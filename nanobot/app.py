@@ -1,4 +1,7 @@
-"""The composition root: the only file that knows every room. Builds the house from its settings and takes it down again."""
+"""The composition root: the only file that knows every room.
+
+Builds the house from its settings and takes it down again.
+"""
 
 import asyncio
 import contextlib
@@ -27,7 +30,16 @@ from nanobot.api.quotas import Quotas
 from nanobot.api.server import build_door
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
-from nanobot.core.access import RIGHTS, ApiKey, PatternQuota, Spent, Tariff, check_key, check_pattern, digest_of
+from nanobot.core.access import (
+    RIGHTS,
+    ApiKey,
+    PatternQuota,
+    Spent,
+    Tariff,
+    check_key,
+    check_pattern,
+    digest_of,
+)
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.errors import ConfigError, ModelNotFound, StoreError
 from nanobot.core.ids import Randomness, SystemRandomness
@@ -37,7 +49,15 @@ from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models import openmp
-from nanobot.models.catalog import ECHO, LOCAL, PRICES, ModelName, find_in_environment, parse_name, provider_of
+from nanobot.models.catalog import (
+    ECHO,
+    LOCAL,
+    PRICES,
+    ModelName,
+    find_in_environment,
+    parse_name,
+    provider_of,
+)
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import CONTEXT_TOKENS, LocalModel
 from nanobot.models.local_process import INSTALL
@@ -65,7 +85,8 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def choose_model(config: Config, environment: Mapping[str, str]) -> Choice:
-    """Return the default model: the configured one, else a provider that the environment speaks of, else the local one.
+    """Return the default model: the configured one, else a provider that the environment speaks of, else the
+    local one.
 
     Raises:
         ConfigError: the configured name means nothing.
@@ -75,7 +96,9 @@ def choose_model(config: Config, environment: Mapping[str, str]) -> Choice:
     found = find_in_environment(environment)
     if found is not None:
         return Choice(found.model, f"found {found.variable} in the environment")
-    return Choice(ModelName(LOCAL, ""), "no model or provider key is configured: the small model on this machine")
+    return Choice(
+        ModelName(LOCAL, ""), "no model or provider key is configured: the small model on this machine"
+    )
 
 
 class Models:
@@ -114,7 +137,9 @@ class Models:
             await model.close()
 
 
-def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock, data: Path) -> Model:
+def make_model(
+    name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock, data: Path
+) -> Model:
     """Return the model `name`, set up as its table says.
 
     Raises:
@@ -135,10 +160,14 @@ def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str
             context_tokens=table.context_tokens or CONTEXT_TOKENS,
         )
     provider = provider_of(name)
-    base_url = table.base_url or (environment.get(provider.base_url_variable) if provider.base_url_variable else None)
+    base_url = table.base_url or (
+        environment.get(provider.base_url_variable) if provider.base_url_variable else None
+    )
     key = table.api_key or (environment.get(provider.key_variable) if provider.key_variable else None)
     if provider.key_variable and not key and base_url is None:
-        raise ConfigError(f"model {name}: no key for {provider.name}; set {provider.key_variable}, or model.api_key in the config file")
+        raise ConfigError(
+            f"model {name}: no key for {provider.name}; set {provider.key_variable}, or model.api_key in the config file"
+        )
     return OpenAIChat(
         name=str(name),
         model=name.model,
@@ -147,9 +176,15 @@ def make_model(name: ModelName, table: ModelTable, environment: Mapping[str, str
         context_tokens=table.context_tokens or provider.context_tokens,
         clock=clock,
         random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
-        timeouts=Timeouts(connect_s=table.connect_timeout_s, first_chunk_s=table.first_byte_timeout_s, idle_s=table.idle_timeout_s),
+        timeouts=Timeouts(
+            connect_s=table.connect_timeout_s,
+            first_chunk_s=table.first_byte_timeout_s,
+            idle_s=table.idle_timeout_s,
+        ),
         max_retries=table.max_retries,
-        abilities=EVERYTHING if table.audio == "yes" or (table.audio == "auto" and provider.hears) else EVERYTHING - {"audio"},
+        abilities=EVERYTHING
+        if table.audio == "yes" or (table.audio == "auto" and provider.hears)
+        else EVERYTHING - {"audio"},
     )
 
 
@@ -185,7 +220,12 @@ class App:
         self.audit = AuditLog(config.data, audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
         toolset = Toolset([*own_tools(clock), *tools], observer)
-        agent = Agent(toolset, clock, Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens), observer)
+        agent = Agent(
+            toolset,
+            clock,
+            Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens),
+            observer,
+        )
         self.engine = LocalEngine(
             store,
             agent,
@@ -266,7 +306,15 @@ def configured_keys(config: Config) -> tuple[ApiKey, ...]:
     found: list[ApiKey] = []
     if config.api.key:
         digest = digest_of(config.api.key.encode())
-        found.append(ApiKey(id="api.key", name="api.key", digest=digest, rights=RIGHTS, is_strong=len(config.api.key) >= _STRONG_CHARS))
+        found.append(
+            ApiKey(
+                id="api.key",
+                name="api.key",
+                digest=digest,
+                rights=RIGHTS,
+                is_strong=len(config.api.key) >= _STRONG_CHARS,
+            )
+        )
     for number, table in enumerate(config.keys):
         expires = table.expires
         if expires is not None and expires.tzinfo is None:
@@ -350,8 +398,8 @@ async def open_app(
     fetcher: Fetcher | None = None,
     observers: Sequence[Observer] = (),
 ) -> AsyncIterator[App]:
-    """Open the store, start the engine, and hand over the house; take it down in order afterwards. `tools` are added to the agent's own,
-    `observers` to the metrics.
+    """Open the store, start the engine, and hand over the house; take it down in order afterwards. `tools`
+    are added to the agent's own, `observers` to the metrics.
 
     `fetcher` stands in for the one that the settings describe: a test's, whose web is on this machine.
 
@@ -359,17 +407,24 @@ async def open_app(
         StoreError: the data directory cannot be used.
     """
     clock = clock or SystemClock()
-    limits = Limits(max_queue=config.api.max_queue, max_attempts=config.engine.max_attempts, retry_window_s=config.api.retry_window_s)
+    limits = Limits(
+        max_queue=config.api.max_queue,
+        max_attempts=config.engine.max_attempts,
+        retry_window_s=config.api.retry_window_s,
+    )
     metrics = Metrics(clock)
     observer = Several((metrics, *observers)) if observers else metrics
     tariff = Tariff(models.tariff_names, {**PRICES, **config.prices})
     store = await open_store(config.data, clock, limits, config.store.synchronous, observer, tariff)
     audit: AuditLog | None = None
     try:
-        app = App(config, store, models, clock, randomness or SystemRandomness(), tools, metrics, observer, fetcher)
+        app = App(
+            config, store, models, clock, randomness or SystemRandomness(), tools, metrics, observer, fetcher
+        )
         audit = app.audit
         await app.open_books()
-        async with asyncio.TaskGroup() as group:  # an engine that dies takes the house down: nothing is admitted that nobody runs
+        # an engine that dies takes the house down: nothing is admitted that nobody runs
+        async with asyncio.TaskGroup() as group:
             engine = group.create_task(app.engine.run())
             sweeper = group.create_task(_sweep(store, clock))
             watch = group.create_task(app.keys.watch(store, clock))
@@ -397,11 +452,15 @@ async def _sweep(store: SqliteStore, clock: Clock) -> None:
         try:
             await store.delete_expired_uploads()
         except StoreError as error:
-            _log.error("uploads that have expired could not be deleted, next try in %g s: %s", SWEEP_S, error.message)
+            _log.error(
+                "uploads that have expired could not be deleted, next try in %g s: %s", SWEEP_S, error.message
+            )
 
 
 def lacks_openmp(config: Config, environment: Mapping[str, str]) -> bool:
-    """Return whether a local model is configured, and the library that its engine needs is not on this machine."""
+    """Return whether a local model is configured, and the library that its engine needs is not on this
+    machine.
+    """
     return bool(_local_models(config, environment)) and openmp.is_missing(config.data / "models")
 
 
@@ -411,7 +470,11 @@ def missing_weights(config: Config, environment: Mapping[str, str]) -> tuple[str
     Raises:
         ConfigError: a name means nothing.
     """
-    return tuple(name for name in _local_models(config, environment) if find_weights(name, config.data / "models") is None)
+    return tuple(
+        name
+        for name in _local_models(config, environment)
+        if find_weights(name, config.data / "models") is None
+    )
 
 
 def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -441,6 +504,8 @@ def make_models(config: Config, environment: Mapping[str, str], clock: Clock) ->
     presets: dict[str, Model] = {}
     for preset, table in config.models.items():
         if table.name is None:
-            raise ConfigError(f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'")
+            raise ConfigError(
+                f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'"
+            )
         presets[preset] = make_model(parse_name(table.name), table, environment, clock, config.data)
     return Models(make_model(choice.name, config.model, environment, clock, config.data), presets)

@@ -1,6 +1,7 @@
 """All settings on one page. Precedence: command line, environment (`NANOBOT_…`), `nanobot.toml`, default.
 
-A setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md lists them all.
+A setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md lists
+them all.
 """
 
 import datetime
@@ -154,7 +155,10 @@ class Limited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyTable(Limited, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An API key of the settings. `hash`: `sha256:` and the SHA-256 of the key in hex, never the key itself."""
+    """An API key of the settings.
+
+    `hash`: `sha256:` and the SHA-256 of the key in hex, never the key itself.
+    """
 
     name: str
     hash: Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
@@ -172,7 +176,10 @@ class QuotaTable(Limited, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Every setting. `models` are presets: further names that a request's `model` may have; `prices` go by `provider:model`."""
+    """Every setting.
+
+    `models` are presets: further names that a request's `model` may have; `prices` go by `provider:model`.
+    """
 
     server: Server = Server()
     api: Api = Api()
@@ -200,7 +207,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         try:
             return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
         except RuntimeError as error:
-            raise ConfigError(f"server.data is {self.server.data!r}: there is no such home directory, name it in full") from error
+            raise ConfigError(
+                f"server.data is {self.server.data!r}: there is no such home directory, name it in full"
+            ) from error
 
 
 def default_data_directory() -> Path:
@@ -212,7 +221,9 @@ def default_data_directory() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nanobot"
 
 
-def load(file: Path | None, environment: Mapping[str, str], options: Mapping[str, Mapping[str, Any]]) -> Config:
+def load(
+    file: Path | None, environment: Mapping[str, str], options: Mapping[str, Mapping[str, Any]]
+) -> Config:
     """Return the settings. `options` come from the command line, by table; a None in them is not given.
 
     Raises:
@@ -220,25 +231,42 @@ def load(file: Path | None, environment: Mapping[str, str], options: Mapping[str
     """
     tables = _read(file)
     config = _convert(tables, str(file or FILE))
-    given = [(table, name, text, variable) for (table, name), (variable, text) in _from_environment(environment).items()]
+    given = [
+        (table, name, text, variable)
+        for (table, name), (variable, text) in _from_environment(environment).items()
+    ]
     for table, values in options.items():
-        given += [(table, name, value, f"--{name.replace('_', '-')}") for name, value in values.items() if value is not None]
+        given += [
+            (table, name, value, f"--{name.replace('_', '-')}")
+            for name, value in values.items()
+            if value is not None
+        ]
     for table, name, value, where in given:
         if isinstance(value, str) and (table, name) != _PATH and not _is_text(value):
             raise ConfigError(f"{where}: {table}.{name}: is not UTF-8")
-        listed = [item.strip() for item in value.split(",") if item.strip()] if (table, name) in _LISTS else value
+        listed = (
+            [item.strip() for item in value.split(",") if item.strip()] if (table, name) in _LISTS else value
+        )
         tables = {**tables, table: {**tables.get(table, {}), name: listed}}
         _convert({table: {name: listed}}, where)
     return _convert(tables, str(file or FILE)) if given else config
 
 
-_LISTS = (("api", "session_headers"), ("api", "allowed_hosts"), ("api", "cors_origins"), ("server", "forwarded_allow_ips"))
+_LISTS = (
+    ("api", "session_headers"),
+    ("api", "allowed_hosts"),
+    ("api", "cors_origins"),
+    ("server", "forwarded_allow_ips"),
+)
 _PATH = ("server", "data")
 """Paths may be any bytes; all other settings are text."""
 
 
 def _is_text(given: str) -> bool:
-    """Return whether what stood in the environment or on the command line was UTF-8: Python reads other bytes as half surrogate pairs."""
+    """Return whether what stood in the environment or on the command line was UTF-8:
+
+    Python reads other bytes as half surrogate pairs.
+    """
     return given.isascii() or not any(0xD800 <= ord(character) < 0xE000 for character in given)
 
 
@@ -260,7 +288,9 @@ def _read(file: Path | None) -> dict[str, Any]:
 
 def _tables() -> dict[str, type[msgspec.Struct]]:
     """Return the tables whose settings have names of their own, each with its type."""
-    return {field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)}
+    return {
+        field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)
+    }
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, str]]:
@@ -277,13 +307,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], t
     return found
 
 
-# Errors -------------------------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------
 
 
 def _convert(tables: dict[str, Any], where: str) -> Config:
     """Return the settings in `tables`; `where` says for the error who gave them."""
     try:
-        config = msgspec.convert({name: table for name, table in tables.items() if name != "models"}, Config, strict=False)
+        config = msgspec.convert(
+            {name: table for name, table in tables.items() if name != "models"}, Config, strict=False
+        )
     except msgspec.ValidationError as error:
         raise _error(tables, str(error), where, ()) from error
     presets = tables.get("models", {})
@@ -310,7 +342,11 @@ def _error(tables: dict[str, Any], text: str, where: str, root: tuple[str, ...])
 
 def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
     kind: type[msgspec.Struct] = (
-        KeyTable if path[0].startswith("keys[") else QuotaTable if path[0].startswith("quotas[") else _tables()[path[0]]
+        KeyTable
+        if path[0].startswith("keys[")
+        else QuotaTable
+        if path[0].startswith("quotas[")
+        else _tables()[path[0]]
     )
     if path[-1].startswith("scopes["):
         return RIGHTS

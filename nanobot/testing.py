@@ -1,4 +1,6 @@
-"""Fakes for tests of nanobot and of what you build with it: a model that follows a script, a clock that you turn."""
+"""Fakes for tests of nanobot and of what you build with it: a model that follows a script, a clock that you
+turn.
+"""
 
 import asyncio
 import heapq
@@ -17,8 +19,8 @@ from nanobot.core.model import Ability, ModelRequest
 class Say(msgspec.Struct, frozen=True):
     """One scripted answer: `deltas` one by one, then `message` (made of them where it is None).
 
-    `before` is waited for before the first delta, `between` after it: events of the test's, to hold the model at a point.
-    `error` is raised in place of the message.
+    `before` is waited for before the first delta, `between` after it: events of the test's, to hold the model
+    at a point. `error` is raised in place of the message.
     """
 
     deltas: tuple[str, ...] = ()
@@ -38,11 +40,14 @@ def call(name: str, arguments: str = "{}", id: str = "call_1", text: str = "") -
     """Return the scripted answer that calls a tool."""
     parts = (Text(text),) if text else ()
     deltas = (text,) if text else ()
-    return Say(deltas, Message("assistant", (*parts, ToolCall(id, name, arguments)), "tool_calls", Usage(10, 5)))
+    return Say(
+        deltas, Message("assistant", (*parts, ToolCall(id, name, arguments)), "tool_calls", Usage(10, 5))
+    )
 
 
 class ScriptedModel:
-    """A `Model` that gives the answers of its script in turn, the last one for ever; `requests` holds what it was asked.
+    """A `Model` that gives the answers of its script in turn, the last one for ever; `requests` holds what it
+    was asked.
 
     An entry is a text, a `Say`, a `ModelError` to raise, or a function from the request to one of these.
     """
@@ -88,7 +93,9 @@ class ScriptedModel:
         if answer.error is not None:
             raise answer.error
         text = "".join(answer.deltas)
-        yield answer.message or Message("assistant", (Text(text),) if text else (), "stop", Usage(10, len(text)), self.name)
+        yield answer.message or Message(
+            "assistant", (Text(text),) if text else (), "stop", Usage(10, len(text)), self.name
+        )
 
     async def check(self) -> None:
         """Always ready."""

@@ -1,4 +1,6 @@
-"""API keys for tests: put into a data directory as `nanobot keys create` does, beside the server that runs on it."""
+"""API keys for tests: put into a data directory as `nanobot keys create` does, beside the server that runs on
+it.
+"""
 
 from typing import Any
 
@@ -19,6 +21,8 @@ async def give_key(house: House, name: str, *patterns: str, **fields: Any) -> di
     quota = Quota(**{field: fields.pop(field) for field in Quota.__struct_fields__ if field in fields})
     given = {"id": f"key_{name}", "rights": RIGHTS, "created_at": house.app.clock.now(), **fields}
     with keys.writing(house.data) as db:
-        keys.insert(db, ApiKey(name=name, digest=digest_of(token.encode()), patterns=patterns, quota=quota, **given))
+        keys.insert(
+            db, ApiKey(name=name, digest=digest_of(token.encode()), patterns=patterns, quota=quota, **given)
+        )
     await house.app.keys.refresh(house.app.store)
     return bearer(token)

@@ -1,4 +1,5 @@
-"""An HTTP client that calls an ASGI app in process: bodies that come late, answers that stream, clients that go away.
+"""An HTTP client that calls an ASGI app in process: bodies that come late, answers that stream, clients that
+go away.
 
 `Door` sends whole requests; `Door.open` gives the exchange itself, to be looked at while it is under way.
 """
@@ -33,7 +34,7 @@ class Exchange:
         if body is not None:
             self.feed(body, more=False)
 
-    # What the client does -------------------------------------------------------------------------------------------
+    # What the client does -------------------------------------------------------------------------
 
     def feed(self, body: bytes, *, more: bool) -> None:
         """Send a piece of the body."""
@@ -44,7 +45,7 @@ class Exchange:
         self._is_gone = True
         self._incoming.put_nowait({"type": "http.disconnect"})
 
-    # What the server does -------------------------------------------------------------------------------------------
+    # What the server does -------------------------------------------------------------------------
 
     async def receive(self) -> Message:
         if self._is_gone and self._incoming.empty():
@@ -56,14 +57,16 @@ class Exchange:
         if message["type"] == "http.response.start":
             assert not self.status, "the server began its answer twice"
             self.status = message["status"]
-            self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in message["headers"]}
+            self.headers = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in message["headers"]
+            }
         else:
             assert self.status, "the server sent a body before the head"
             self.raw += message.get("body", b"")
             self.is_complete = not message.get("more_body", False)
         self._changed.set()
 
-    # What a test waits for -----------------------------------------------------------------------------------------
+    # What a test waits for ------------------------------------------------------------------------
 
     async def until(self, text: str) -> None:
         """Return when `text` is in the body."""
@@ -95,7 +98,7 @@ class Exchange:
         if self.task.done() and not self._changed.is_set():
             raise AssertionError(f"the answer ended before: {self.status} {self.raw[-2000:]!r}")
 
-    # What came back ------------------------------------------------------------------------------------------------
+    # What came back -------------------------------------------------------------------------------
 
     @property
     def text(self) -> str:
@@ -125,7 +128,9 @@ class Exchange:
         """The answer's text, whether it came in one piece or as a stream."""
         if self.headers["content-type"] == "application/json":
             return str(self.json["choices"][0]["message"]["content"])
-        return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in self.chunks if chunk.get("choices"))
+        return "".join(
+            chunk["choices"][0]["delta"].get("content", "") for chunk in self.chunks if chunk.get("choices")
+        )
 
     @property
     def events(self) -> list["ServerEvent"]:
@@ -135,7 +140,11 @@ class Exchange:
     @property
     def chunks(self) -> list[dict[str, Any]]:
         """The JSON of the unnamed events, as stock SDKs see them."""
-        return [json.loads(event.content) for event in self.events if event.name is None and event.content != "[DONE]"]
+        return [
+            json.loads(event.content)
+            for event in self.events
+            if event.name is None and event.content != "[DONE]"
+        ]
 
 
 class ServerEvent:
@@ -164,7 +173,9 @@ class Door:
         self._headers: dict[str, str | bytes] = {"host": "localhost:8900", **(headers or {})}
         self._open: set[Exchange] = set()
 
-    def start(self, method: str, path: str, *, body: bytes | None = b"", headers: Headers | None = None) -> Exchange:
+    def start(
+        self, method: str, path: str, *, body: bytes | None = b"", headers: Headers | None = None
+    ) -> Exchange:
         """Begin a request; `body` None: the test feeds it."""
         exchange = Exchange(body)
         scope = _scope(method, path, self._headers | dict(headers or {}))
@@ -176,7 +187,9 @@ class Door:
     async def _run(self, scope: Scope, exchange: Exchange) -> None:
         await self._app(scope, exchange.receive, exchange.send)
 
-    async def call(self, method: str, path: str, *, body: bytes = b"", headers: Headers | None = None) -> Exchange:
+    async def call(
+        self, method: str, path: str, *, body: bytes = b"", headers: Headers | None = None
+    ) -> Exchange:
         """Return the whole answer."""
         return await self.start(method, path, body=body, headers=headers).done()
 
@@ -192,20 +205,36 @@ class Door:
                 async with asyncio.timeout(BOUND_S):
                     await exchange.task
 
-    # POST /v1/chat/completions ---------------------------------------------------------------------------------------
+    # POST /v1/chat/completions --------------------------------------------------------------------
 
-    def chatting(self, key: str | bytes, text: str | list[dict[str, Any]], headers: Headers | None = None, **fields: Any) -> Exchange:
+    def chatting(
+        self,
+        key: str | bytes,
+        text: str | list[dict[str, Any]],
+        headers: Headers | None = None,
+        **fields: Any,
+    ) -> Exchange:
         """Begin to ask `text` (or to send these messages) in the session `key`."""
-        return self.start("POST", CHAT, body=chat_body(text, **fields), headers={"x-session-key": key, **(headers or {})})
+        return self.start(
+            "POST", CHAT, body=chat_body(text, **fields), headers={"x-session-key": key, **(headers or {})}
+        )
 
-    async def chat(self, key: str | bytes, text: str | list[dict[str, Any]], headers: Headers | None = None, **fields: Any) -> Exchange:
+    async def chat(
+        self,
+        key: str | bytes,
+        text: str | list[dict[str, Any]],
+        headers: Headers | None = None,
+        **fields: Any,
+    ) -> Exchange:
         """Return the whole answer to `text` in the session `key`."""
         return await self.chatting(key, text, headers, **fields).done()
 
     async def post(self, body: object, headers: Headers | None = None) -> Exchange:
         """Return the answer to any body, JSON or raw bytes, in a session of its own."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return await self.call("POST", CHAT, body=raw, headers={"x-session-key": "wx:dm:user_alice"} | dict(headers or {}))
+        return await self.call(
+            "POST", CHAT, body=raw, headers={"x-session-key": "wx:dm:user_alice"} | dict(headers or {})
+        )
 
     async def each(self, exchanges: Iterable[Exchange]) -> list[Exchange]:
         """Return the exchanges, all done."""
@@ -223,7 +252,10 @@ def chat_body(text: str | list[dict[str, Any]], **fields: Any) -> bytes:
 
 def _scope(method: str, target: str, headers: Mapping[str, str | bytes]) -> Scope:
     path, _, query = target.partition("?")
-    raw = [(name.lower().encode(), value if isinstance(value, bytes) else value.encode()) for name, value in headers.items()]
+    raw = [
+        (name.lower().encode(), value if isinstance(value, bytes) else value.encode())
+        for name, value in headers.items()
+    ]
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},

@@ -18,7 +18,12 @@ from tests.asgi import Door
 from tests.house import House, OpenHouse, configured
 
 settings.register_profile(
-    "nanobot", deadline=None, database=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "nanobot",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("nanobot")
 
@@ -43,7 +48,9 @@ async def open_house(tmp_path: Path) -> AsyncIterator[OpenHouse]:
         randomness = random.Random(seed) if seed is not None else None
         models = Models(model or ScriptedModel(), presets or {})
         app = await stack.enter_async_context(
-            open_app(configured(directory, tables), models, clock=clock, randomness=randomness, fetcher=fetcher)
+            open_app(
+                configured(directory, tables), models, clock=clock, randomness=randomness, fetcher=fetcher
+            )
         )
         houses.append(House(app, directory, stack))
         return houses[-1]

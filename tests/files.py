@@ -11,7 +11,12 @@ from pptx.util import Inches
 
 
 def pdf(
-    text: str = "Invoice 4711", *, pages: int = 1, password: str | None = None, algorithm: str = "AES-256", encrypted: bool = False
+    text: str = "Invoice 4711",
+    *,
+    pages: int = 1,
+    password: str | None = None,
+    algorithm: str = "AES-256",
+    encrypted: bool = False,
 ) -> bytes:
     """Return a PDF whose pages each say `text`."""
     objects = [b"<< /Type /Catalog /Pages 2 0 R >>"]
@@ -29,8 +34,14 @@ def pdf(
     for number, content in enumerate(objects, 1):
         places.append(len(body))
         body += b"%d 0 obj\n%b\nendobj\n" % (number, content)
-    table = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(b"%010d 00000 n \n" % place for place in places)
-    plain = body + table + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, len(body))
+    table = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(
+        b"%010d 00000 n \n" % place for place in places
+    )
+    plain = (
+        body
+        + table
+        + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, len(body))
+    )
     if password is None and not encrypted:
         return plain
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(plain))

@@ -46,13 +46,18 @@ class OpenHouse(Protocol):
         fetcher: Fetcher | None = None,
         **tables: dict[str, Any] | list[dict[str, Any]],
     ) -> House:
-        """Open the app on `data` (a new directory) with `model` (one that says ok) and the settings in `tables`."""
+        """Open the app on `data` (a new directory) with `model` (one that says ok) and the settings in
+        `tables`.
+        """
         ...
 
 
 def configured(data: Path, tables: Mapping[str, Mapping[str, Any] | list[dict[str, Any]]]) -> Config:
     """Return settings fit for tests: a stop that waits for nobody, a disk that is not synced."""
-    given: dict[str, Any] = {"server": {"data": str(data), "shutdown_grace_s": 0}, "store": {"synchronous": "normal"}}
+    given: dict[str, Any] = {
+        "server": {"data": str(data), "shutdown_grace_s": 0},
+        "store": {"synchronous": "normal"},
+    }
     for table, values in tables.items():
         given[table] = {**given.get(table, {}), **values} if isinstance(values, Mapping) else values
     return msgspec.convert(given, Config)

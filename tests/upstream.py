@@ -1,11 +1,13 @@
-"""A provider for tests: a real HTTP server on this machine that speaks OpenAI's chat completions and fails on demand.
+"""A provider for tests: a real HTTP server on this machine that speaks OpenAI's chat completions and fails on
+demand.
 
     async with Upstream() as upstream:
-        upstream.then(streamed(text("Hel"), text("lo")), refused(429, "slow down", headers={"Retry-After": "2"}))
-        ...                        # ask at upstream.url; what was asked stands in upstream.requests
+        upstream.then(streamed(text("Hel"), text("lo")), refused(429, "slow down", headers={"Retry-After":
+        "2"})) ...                        # ask at upstream.url; what was asked stands in upstream.requests
 
-Replies are used up in order; after them `answer` is asked, which greets by default. Nothing here waits on time: a reply that hangs does so
-until the client goes or the server is closed, and a `Gate` opens when the test says so.
+Replies are used up in order; after them `answer` is asked, which greets by default. Nothing here waits on
+time: a reply that hangs does so until the client goes or the server is closed, and a `Gate` opens when the
+test says so.
 """
 
 import asyncio
@@ -21,7 +23,10 @@ Headers = Mapping[str, str]
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request as it came. Names of headers are in lower case; `connection` numbers the connection, from 1."""
+    """A request as it came.
+
+    Names of headers are in lower case; `connection` numbers the connection, from 1.
+    """
 
     method: str
     path: str
@@ -35,7 +40,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Gate:
-    """A step of a reply that waits until the test opens it; `reached` is set once the server stands before it."""
+    """A step of a reply that waits until the test opens it;
+
+    `reached` is set once the server stands before it.
+    """
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -60,7 +68,8 @@ Step = bytes | Gate | Literal["hang", "cut"]
 class Reply(msgspec.Struct, frozen=True):
     """What the server does with one request: a head, then steps. `before` come ahead of the head.
 
-    `framing`: `chunked`, `length` (the body is known), `close` (the end of the connection ends it), or `raw` (no head at all).
+    `framing`: `chunked`, `length` (the body is known), `close` (the end of the connection ends it), or `raw`
+    (no head at all).
     """
 
     steps: tuple[Step, ...] = ()
@@ -72,20 +81,29 @@ class Reply(msgspec.Struct, frozen=True):
 
 Answer = Callable[[Asked], Reply]
 
-# Chunks -----------------------------------------------------------------------------------------------------------------
+# Chunks -------------------------------------------------------------------------------------------
 
 
 def event(payload: object, end: str = "\n\n") -> bytes:
     """Return one server-sent event; bytes and strings as they are, anything else as JSON."""
     if isinstance(payload, str):
         payload = payload.encode()
-    return b"data: " + (payload if isinstance(payload, bytes) else msgspec.json.encode(payload)) + end.encode()
+    return (
+        b"data: " + (payload if isinstance(payload, bytes) else msgspec.json.encode(payload)) + end.encode()
+    )
 
 
 def chunk(delta: Mapping[str, object] | None = None, finish: str | None = None, **fields: object) -> bytes:
     """Return the event of one chunk, with one choice."""
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "test-model"}
-    return event({**head, "choices": [{"index": 0, "delta": dict(delta or {}), "finish_reason": finish}], **fields})
+    head = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1700000000,
+        "model": "test-model",
+    }
+    return event(
+        {**head, "choices": [{"index": 0, "delta": dict(delta or {}), "finish_reason": finish}], **fields}
+    )
 
 
 def text(content: str) -> bytes:
@@ -96,10 +114,19 @@ def reasoning(content: str, field: str = "reasoning_content") -> bytes:
     return chunk({field: content})
 
 
-def call(index: int | None = None, call_id: str | None = None, name: str | None = None, arguments: str | None = None) -> bytes:
+def call(
+    index: int | None = None,
+    call_id: str | None = None,
+    name: str | None = None,
+    arguments: str | None = None,
+) -> bytes:
     """Return a piece of a tool call; what is None is left out."""
     function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
-    piece = {key: value for key, value in (("index", index), ("id", call_id), ("function", function)) if value is not None}
+    piece = {
+        key: value
+        for key, value in (("index", index), ("id", call_id), ("function", function))
+        if value is not None
+    }
     return chunk({"tool_calls": [{"type": "function", **piece}]})
 
 
@@ -109,7 +136,13 @@ def finish(reason: str = "stop") -> bytes:
 
 def usage(prompt: int, completion: int, cached: int = 0, thought: int = 0) -> bytes:
     """Return the chunk that OpenAI sends last: no choice, only the count."""
-    return event({"object": "chat.completion.chunk", "choices": [], "usage": counted(prompt, completion, cached, thought)})
+    return event(
+        {
+            "object": "chat.completion.chunk",
+            "choices": [],
+            "usage": counted(prompt, completion, cached, thought),
+        }
+    )
 
 
 def counted(prompt: int, completion: int, cached: int = 0, thought: int = 0) -> dict[str, object]:
@@ -125,12 +158,18 @@ def counted(prompt: int, completion: int, cached: int = 0, thought: int = 0) -> 
 DONE: Final = event("[DONE]")
 COMMENT: Final = b": keep-alive\n\n"
 
-# Replies ----------------------------------------------------------------------------------------------------------------
+# Replies ------------------------------------------------------------------------------------------
 
 
-def streamed(*steps: Step, reason: str | None = "stop", count: tuple[int, ...] | None = (10, 5), done: bool = True) -> Reply:
-    """Return a streamed answer: the role, `steps`, the finish reason, the usage, the end; each of these may be left out."""
-    ending = ([finish(reason)] if reason else []) + ([usage(*count)] if count else []) + ([DONE] if done else [])
+def streamed(
+    *steps: Step, reason: str | None = "stop", count: tuple[int, ...] | None = (10, 5), done: bool = True
+) -> Reply:
+    """Return a streamed answer: the role, `steps`, the finish reason, the usage, the end; each of these may
+    be left out.
+    """
+    ending = (
+        ([finish(reason)] if reason else []) + ([usage(*count)] if count else []) + ([DONE] if done else [])
+    )
     return spoken(chunk({"role": "assistant", "content": ""}), *steps, *ending)
 
 
@@ -139,7 +178,9 @@ def spoken(*steps: Step, framing: Literal["chunked", "close"] = "chunked") -> Re
     return Reply(steps, headers={"Content-Type": "text/event-stream"}, framing=framing)
 
 
-def whole(message: Mapping[str, object], reason: str | None = "stop", count: tuple[int, ...] | None = (10, 5)) -> Reply:
+def whole(
+    message: Mapping[str, object], reason: str | None = "stop", count: tuple[int, ...] | None = (10, 5)
+) -> Reply:
     """Return an answer in one piece, as without `stream`."""
     body = {
         "id": "chatcmpl-1",
@@ -153,17 +194,32 @@ def whole(message: Mapping[str, object], reason: str | None = "stop", count: tup
 
 
 def json_reply(body: object, status: int = 200, headers: Headers | None = None) -> Reply:
-    return Reply((msgspec.json.encode(body),), status, {"Content-Type": "application/json", **(headers or {})}, framing="length")
+    return Reply(
+        (msgspec.json.encode(body),),
+        status,
+        {"Content-Type": "application/json", **(headers or {})},
+        framing="length",
+    )
 
 
-def refused(status: int, message: str = "no", code: str | None = None, kind: str = "error", headers: Headers | None = None) -> Reply:
+def refused(
+    status: int,
+    message: str = "no",
+    code: str | None = None,
+    kind: str = "error",
+    headers: Headers | None = None,
+) -> Reply:
     """Return an error as OpenAI writes it."""
-    return json_reply({"error": {"message": message, "type": kind, "param": None, "code": code}}, status, headers)
+    return json_reply(
+        {"error": {"message": message, "type": kind, "param": None, "code": code}}, status, headers
+    )
 
 
 def too_long() -> Reply:
     """Return OpenAI's answer to a prompt that does not fit."""
-    words = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens."
+    words = (
+        "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens."
+    )
     return refused(400, words, "context_length_exceeded", "invalid_request_error")
 
 
@@ -191,11 +247,14 @@ def greet(asked: Asked) -> Reply:
     return whole({"content": "Hello there"})
 
 
-# The server -------------------------------------------------------------------------------------------------------------
+# The server ---------------------------------------------------------------------------------------
 
 
 class Upstream:
-    """The server. `requests`: all that came, oldest first. `open_connections` counts clients that are there now."""
+    """The server.
+
+    `requests`: all that came, oldest first. `open_connections` counts clients that are there now.
+    """
 
     def __init__(self, answer: Answer = greet, *, socket_path: str | None = None, port: int = 0) -> None:
         self.answer = answer
@@ -234,7 +293,9 @@ class Upstream:
             self._port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._server is not None
         self._server.close()
         for task in self._tasks:

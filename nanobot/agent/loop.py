@@ -12,7 +12,16 @@ from nanobot.context.build import build, history_budget, offered, tools_size, wi
 from nanobot.context.output import Unfit, fitting, in_words, mend_in_words
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, NanobotError
-from nanobot.core.event import Delta, Fact, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.event import (
+    Delta,
+    Fact,
+    MessageAdded,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+)
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.observer import NOBODY, Observer
@@ -27,11 +36,16 @@ def _nothing(delta: Delta) -> None:
     """Show nobody."""
 
 
-OUTCOME_UNKNOWN = "Error: this call was cut off while it was running; its outcome is unknown. Check before you repeat it."
+OUTCOME_UNKNOWN = (
+    "Error: this call was cut off while it was running; its outcome is unknown. Check before you repeat it."
+)
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """Bounds of a turn. `window_tokens`: the most that prompt and answer may have together, whatever the model could take."""
+    """Bounds of a turn.
+
+    `window_tokens`: the most that prompt and answer may have together, whatever the model could take.
+    """
 
     max_steps: int = 50
     window_tokens: int = 32_000
@@ -45,7 +59,9 @@ class Settings(msgspec.Struct, frozen=True):
 class Agent:
     """Answers turns with a model and a set of tools."""
 
-    def __init__(self, toolset: Toolset, clock: Clock, settings: Settings, observer: Observer = NOBODY) -> None:
+    def __init__(
+        self, toolset: Toolset, clock: Clock, settings: Settings, observer: Observer = NOBODY
+    ) -> None:
         self._observer = observer
         self._toolset = toolset
         self._clock = clock
@@ -62,7 +78,14 @@ class Agent:
         return history_budget(model.context_tokens, self._settings.window_tokens, turn, self._tools_tokens)
 
     async def run(
-        self, turn: Turn, model: Model, history: History, *, made: tuple[Message, ...], emit: Emit, show: Callable[[Delta], None]
+        self,
+        turn: Turn,
+        model: Model,
+        history: History,
+        *,
+        made: tuple[Message, ...],
+        emit: Emit,
+        show: Callable[[Delta], None],
     ) -> None:
         """Bring the turn to its end. `history` ends with its input and what it `made` before a restart.
 
@@ -99,10 +122,13 @@ class _Work:
         self._made = made
         self._usage = sum((message.usage or Usage() for message in made), Usage())
         self._steps = sum(1 for message in made if message.role == "assistant")
-        said = (*history.messages, *made) if turn.tools else made  # a client tells its calls apart by their ids, in all of the conversation
+        # a client tells its calls apart by their ids, in all of the conversation
+        said = (*history.messages, *made) if turn.tools else made
         self._call_ids = {part.id for message in said for part in message.parts if isinstance(part, ToolCall)}
         self._offered = offered(turn, agent._toolset.specs)
-        self._clients = frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
+        self._clients = (
+            frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
+        )
         self._malformed_steps = 0
         self._continuations = 0
 
@@ -132,7 +158,9 @@ class _Work:
         return last is not None and bool(last.client_calls)
 
     async def _hand_over(self, message: Message) -> None:
-        """End the turn with calls that the client is to run, once the server's own of the same step have their results."""
+        """End the turn with calls that the client is to run, once the server's own of the same step have
+        their results.
+        """
         end = TurnEnded("done", self._usage)
         own = tuple(call for call in message.tool_calls if not call.for_client)
         if not own:
@@ -143,12 +171,18 @@ class _Work:
         await self._emit((end,))
 
     def _may_call(self) -> bool:
-        return self._steps <= self._limits.max_steps and self._malformed_steps < self._limits.max_malformed_steps
+        return (
+            self._steps <= self._limits.max_steps and self._malformed_steps < self._limits.max_malformed_steps
+        )
 
     def _goes_on(self, message: Message) -> bool:
         """Whether the model was cut by a limit that the asker did not set."""
         limit = self._turn.sampling.max_output_tokens
-        return message.stop_reason == "length" and limit is None and self._continuations < self._limits.max_continuations
+        return (
+            message.stop_reason == "length"
+            and limit is None
+            and self._continuations < self._limits.max_continuations
+        )
 
     async def _add(self, message: Message, *facts: Fact) -> bool:
         """Commit a message of the model and what comes with it; return whether users' messages joined it."""
@@ -156,11 +190,11 @@ class _Work:
         self._history = with_added(self._history, (message, *joined))
         return bool(joined)
 
-    # Asking ---------------------------------------------------------------------------------------------------------------
+    # Asking ---------------------------------------------------------------------------------------
 
     async def _ask(self) -> Message:
-        """Return the model's next message; an empty one is asked for again, as is one without the form that it must have; a window
-        that is too small shows less.
+        """Return the model's next message; an empty one is asked for again, as is one without the form that
+        it must have; a window that is too small shows less.
         """
         empty = 0
         overflows = 0
@@ -168,7 +202,8 @@ class _Work:
         nudge = draft = ""
         thoughts: tuple[Part, ...] = ()
         while True:
-            is_held = self._must_call or self._says_form  # what may have to be asked for again is not shown before it is right
+            # what may have to be asked for again is not shown before it is right
+            is_held = self._must_call or self._says_form
             try:
                 message = await self._ask_once(nudge, draft, show=_nothing if is_held else self._show)
             except ModelLacksAbility:
@@ -193,11 +228,17 @@ class _Work:
                             raise ModelBadAnswer(
                                 f"{self._model.name} did not answer as it was asked, {repairs} times: {problem}"
                             ) from problem
-                        nudge, draft = prompt.NO_CALL if self._must_call else mend_in_words(problem), message.text
+                        nudge, draft = (
+                            prompt.NO_CALL if self._must_call else mend_in_words(problem),
+                            message.text,
+                        )
                         continue
                     self._show_all(message)
-                return msgspec.structs.replace(message, parts=thoughts + message.parts) if thoughts else message
-            thoughts += () if is_held else message.parts  # followers have seen them: they belong to the turn's line
+                return (
+                    msgspec.structs.replace(message, parts=thoughts + message.parts) if thoughts else message
+                )
+            # followers have seen them: they belong to the turn's line
+            thoughts += () if is_held else message.parts
             nudge, draft = prompt.ANSWER_WAS_EMPTY, ""
             empty += 1
             if empty > self._limits.max_empty:
@@ -210,7 +251,9 @@ class _Work:
 
     @property
     def _says_form(self) -> bool:
-        """Whether the model must be told in words what its answer is to look like, and what it answers be checked."""
+        """Whether the model must be told in words what its answer is to look like, and what it answers be
+        checked.
+        """
         wanted = self._turn.format
         return wanted is not None and wanted.kind not in self._model.abilities
 
@@ -238,13 +281,17 @@ class _Work:
                 self._show(ThinkingDelta(part.text))
 
     def _is_meant_empty(self, message: Message) -> bool:
-        """Whether asking again would bring nothing: the provider withheld the answer, or the asker's own limit was used up by thinking."""
+        """Whether asking again would bring nothing: the provider withheld the answer, or the asker's own
+        limit was used up by thinking.
+        """
         if message.stop_reason == "length":
             return self._turn.sampling.max_output_tokens is not None
         return message.stop_reason == "content_filter"
 
     async def _ask_once(self, nudge: str, draft: str, show: Callable[[Delta], None]) -> Message:
-        may_call = self._steps < self._limits.max_steps and self._malformed_steps < self._limits.max_malformed_steps
+        may_call = (
+            self._steps < self._limits.max_steps and self._malformed_steps < self._limits.max_malformed_steps
+        )
         last = self._history.messages[-1] if self._history.messages else None
         if not nudge and last is not None and last.role == "assistant" and last.stop_reason == "length":
             nudge = prompt.ANSWER_WAS_CUT
@@ -291,7 +338,9 @@ class _Work:
             await stream.aclose()
 
     def _own(self, message: Message, may_call: bool) -> Message:
-        """Give each call an id that is its own in this turn (some providers count from 0 in each message); drop calls nobody asked for."""
+        """Give each call an id that is its own in this turn (some providers count from 0 in each message);
+        drop calls nobody asked for.
+        """
         parts = []
         is_alone = self._turn.sampling.parallel_tool_calls is False
         has_call = False
@@ -306,16 +355,23 @@ class _Work:
         return msgspec.structs.replace(message, parts=kept, model=message.model or self._model.name)
 
     def _own_id(self, id_: str) -> str:
-        own = next(own for number in count() if (own := f"{id_}-{number}" if number else id_) not in self._call_ids)
+        own = next(
+            own for number in count() if (own := f"{id_}-{number}" if number else id_) not in self._call_ids
+        )
         self._call_ids.add(own)
         return own
 
-    # Tools ----------------------------------------------------------------------------------------------------------------
+    # Tools ----------------------------------------------------------------------------------------
 
     async def _settle_lost_calls(self) -> None:
         """After a restart: run again what may be repeated, say of the rest that nobody knows."""
         answered = {result.call_id for message in self._made for result in message.tool_results}
-        lost = [call for message in self._made for call in message.tool_calls if call.id not in answered and not call.for_client]
+        lost = [
+            call
+            for message in self._made
+            for call in message.tool_calls
+            if call.id not in answered and not call.for_client
+        ]
         for call in lost:
             if self._toolset.is_repeatable(call):
                 await self._run_call(call)
@@ -323,7 +379,9 @@ class _Work:
                 await self._finish(ToolResult(call.id, OUTCOME_UNKNOWN, is_error=True))
 
     async def _run_calls(self, calls: tuple[ToolCall, ...]) -> None:
-        self._malformed_steps = self._malformed_steps + 1 if all(self._is_malformed(call) for call in calls) else 0
+        self._malformed_steps = (
+            self._malformed_steps + 1 if all(self._is_malformed(call) for call in calls) else 0
+        )
         together = [call for call in calls if self._toolset.is_concurrent(call)]
         if len(together) > 1:
             try:
@@ -347,7 +405,9 @@ class _Work:
         return False
 
     async def _run_call(self, call: ToolCall) -> None:
-        await self._finish(await self._toolset.run(call, turn_id=self._turn.id, session_key=self._turn.session_key))
+        await self._finish(
+            await self._toolset.run(call, turn_id=self._turn.id, session_key=self._turn.session_key)
+        )
 
     async def _finish(self, result: ToolResult) -> None:
         message = Message("tool", (result,))

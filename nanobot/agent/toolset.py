@@ -49,9 +49,13 @@ class Toolset:
         """
         tool = self._tools.get(call.name)
         if tool is None:
-            raise MalformedCall(f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools) or 'none'}")
+            raise MalformedCall(
+                f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools) or 'none'}"
+            )
         try:
-            return tool, msgspec.json.decode(call.arguments.strip() or "{}", type=tool.arguments, strict=False)
+            return tool, msgspec.json.decode(
+                call.arguments.strip() or "{}", type=tool.arguments, strict=False
+            )
         except msgspec.ValidationError as error:
             raise MalformedCall(f"the arguments of {call.name} do not fit: {error}") from error
         except (msgspec.DecodeError, RecursionError) as error:
@@ -80,7 +84,11 @@ class Toolset:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
         except Exception:  # noqa: BLE001 - one of the places: a tool's bug is logged whole and told to the model
             if limit.expired():
-                return ToolResult(call.id, f"Error: {call.name} did not end within {tool.timeout_s:g} s and was stopped", is_error=True)
+                return ToolResult(
+                    call.id,
+                    f"Error: {call.name} did not end within {tool.timeout_s:g} s and was stopped",
+                    is_error=True,
+                )
             _log.exception("tool %s failed in turn %s", call.name, turn_id)
             return ToolResult(call.id, "Error: tool failed", is_error=True)
         return ToolResult(call.id, _bounded(text))
@@ -89,4 +97,6 @@ class Toolset:
 def _bounded(text: str) -> str:
     if len(text) <= MAX_RESULT_CHARS:
         return text
-    return f"{text[:MAX_RESULT_CHARS]}\n[cut: {len(text) - MAX_RESULT_CHARS} of {len(text)} characters left out]"
+    return (
+        f"{text[:MAX_RESULT_CHARS]}\n[cut: {len(text) - MAX_RESULT_CHARS} of {len(text)} characters left out]"
+    )

@@ -1,4 +1,6 @@
-"""What the doors that ask for a turn share: by what a resend is known, what to do while the session is busy, waiting for the end."""
+"""What the doors that ask for a turn share: by what a resend is known, what to do while the session is busy,
+waiting for the end.
+"""
 
 import hashlib
 from collections.abc import Container, Mapping
@@ -17,8 +19,18 @@ from nanobot.core.turn import Identity, WhenBusy
 _POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
 PARAMETERS = (
     SESSION_KEY,
-    Parameter("x-when-busy", "header", "what to do while a turn of the session runs", {"enum": list(_POLICIES), "default": "queue"}),
-    Parameter("idempotency-key", "header", "by which a resent request is known", {"type": "string", "maxLength": 255}),
+    Parameter(
+        "x-when-busy",
+        "header",
+        "what to do while a turn of the session runs",
+        {"enum": list(_POLICIES), "default": "queue"},
+    ),
+    Parameter(
+        "idempotency-key",
+        "header",
+        "by which a resent request is known",
+        {"type": "string", "maxLength": 255},
+    ),
 )
 """What a request for a turn may carry besides its body."""
 
@@ -35,7 +47,9 @@ def identity(headers: Mapping[bytes, bytes], body: bytes) -> Identity:
     retries = headers.get(b"x-stainless-retry-count", b"0")
     key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
     if len(key) > 255:
-        raise InvalidRequest(f"Idempotency-Key of {len(key)} characters: at most 255 are allowed", param="Idempotency-Key")
+        raise InvalidRequest(
+            f"Idempotency-Key of {len(key)} characters: at most 255 are allowed", param="Idempotency-Key"
+        )
     return Identity(
         digest=hashlib.blake2b(body, digest_size=32).digest(),
         dedupe_key=key or None,
@@ -52,7 +66,9 @@ def when_busy(headers: Mapping[bytes, bytes]) -> WhenBusy:
     policy = headers.get(b"x-when-busy", b"queue").decode("latin-1").strip().lower()
     known = next((known for known in _POLICIES if known == policy), None)
     if known is None:
-        raise InvalidRequest(f"x-when-busy is {policy!r}: it must be one of {', '.join(_POLICIES)}", param="x-when-busy")
+        raise InvalidRequest(
+            f"x-when-busy is {policy!r}: it must be one of {', '.join(_POLICIES)}", param="x-when-busy"
+        )
     return known
 
 
@@ -73,13 +89,14 @@ async def filled(
     model: str,
     listeners: Container[str],
 ) -> tuple[Messages, Messages]:
-    """Return `given` and `earlier` with all that their parts point at, if the model can take it (`listeners` take audio). A request that is sent again was filled
-    the first time: what it points at may be gone by now.
+    """Return `given` and `earlier` with all that their parts point at, if the model can take it (`listeners`
+    take audio). A request that is sent again was filled the first time: what it points at may be gone by now.
 
     Raises:
         InvalidRequest: it cannot, or something is not to be had.
     """
-    if _is_text(given) and _is_text(earlier):  # most requests
+    # most requests
+    if _is_text(given) and _is_text(earlier):
         return given, earlier
     if points_at_something(given) and await store.knows(key, identity):
         return given, earlier

@@ -12,7 +12,10 @@ _SESSION_NAMES = ("key", "session_key", "conversation_id")
 
 
 def entry_of(scope: Scope, at: float, status: int | None) -> AuditEntry | None:
-    """Return what is to be written down; None for what anybody may ask (`/health`), and for what came to no route."""
+    """Return what is to be written down;
+
+    None for what anybody may ask (`/health`), and for what came to no route.
+    """
     client = scope.get("client")
     address = client[0] if client else None
     operation: Operation | None = scope.get("operation")
@@ -24,11 +27,17 @@ def entry_of(scope: Scope, at: float, status: int | None) -> AuditEntry | None:
         return None
     caller: Caller = scope["caller"]
     named: dict[str, str] = scope.get("path_params", {})
-    session_key = scope.get("session_key") or next((named[name] for name in _SESSION_NAMES if name in named), None) or _header(scope)
+    session_key = (
+        scope.get("session_key")
+        or next((named[name] for name in _SESSION_NAMES if name in named), None)
+        or _header(scope)
+    )
     target = next((value for name, value in named.items() if name not in _SESSION_NAMES), None)
     is_weighty = operation.method == "DELETE"
     name = f"{operation.method} {operation.path}"
-    return AuditEntry(at, name, address, caller.key_id, status, session_key, target, scope["request_id"], is_weighty)
+    return AuditEntry(
+        at, name, address, caller.key_id, status, session_key, target, scope["request_id"], is_weighty
+    )
 
 
 def _header(scope: Scope) -> str | None:

@@ -27,7 +27,13 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s
 
 
 async def take_body(
-    scope: Scope, receive: Receive, take: Callable[[bytes], None], *, max_bytes: int, timeout_s: float, limit: str = "api.max_body_mb"
+    scope: Scope,
+    receive: Receive,
+    take: Callable[[bytes], None],
+    *,
+    max_bytes: int,
+    timeout_s: float,
+    limit: str = "api.max_body_mb",
 ) -> None:
     """Hand the body to `take`, piece by piece as it comes. `limit` names the setting for `max_bytes`.
 
@@ -53,7 +59,9 @@ async def take_body(
                 if not message.get("more_body"):
                     return
     except TimeoutError as error:
-        raise SlowRequest(f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less of it") from error
+        raise SlowRequest(
+            f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less of it"
+        ) from error
 
 
 def _refuse_over(size: int, max_bytes: int, limit: str) -> None:

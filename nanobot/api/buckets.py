@@ -5,7 +5,9 @@ from collections import OrderedDict
 
 
 class Buckets:
-    """One bucket a name; at most `most` are remembered, the ones used longest ago are forgotten, which fills them."""
+    """One bucket a name; at most `most` are remembered, the ones used longest ago are forgotten, which fills
+    them.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -43,7 +45,9 @@ class Buckets:
 
 
 def neighbourhood(address: str) -> str:
-    """Return what of a client's address one client cannot change at will: all of IPv4, the first 64 bits of IPv6."""
+    """Return what of a client's address one client cannot change at will: all of IPv4, the first 64 bits of
+    IPv6.
+    """
     if ":" not in address:
         return address
     try:

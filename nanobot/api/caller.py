@@ -12,8 +12,8 @@ __all__ = ["EVERYBODY", "RIGHTS", "Caller", "Right", "caller_of", "hold_to_patte
 class Caller(msgspec.Struct, frozen=True):
     """An API key at work. `key_id` None: nobody in particular, where no key is asked for.
 
-    `patterns`: which session keys it may see, `*` for any run of characters; empty: all of them. `session_key`: the
-    conversation of a client that names none. `quota`: how much of everything it may use.
+    `patterns`: which session keys it may see, `*` for any run of characters; empty: all of them.
+    `session_key`: the conversation of a client that names none. `quota`: how much of everything it may use.
     """
 
     key_id: str | None = None

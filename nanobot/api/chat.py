@@ -36,11 +36,17 @@ from nanobot.core.ids import Randomness, new_id
 from nanobot.core.store import Admission, Store
 from nanobot.core.turn import Identity, Turn
 
-PARAMETERS = (*asking.PARAMETERS, Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"))
+PARAMETERS = (
+    *asking.PARAMETERS,
+    Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"),
+)
 
 
 class ChatSettings(msgspec.Struct, frozen=True):
-    """How the chat route behaves. `models`: the names a request may use besides `nanobot`; `listeners`: those of all names that take audio."""
+    """How the chat route behaves.
+
+    `models`: the names a request may use besides `nanobot`; `listeners`: those of all names that take audio.
+    """
 
     models: tuple[str, ...] = ()
     listeners: frozenset[str] = frozenset()
@@ -56,7 +62,13 @@ class ChatCompletions:
     """The route, as an ASGI app."""
 
     def __init__(
-        self, store: Store, followers: Followers, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents
+        self,
+        store: Store,
+        followers: Followers,
+        clock: Clock,
+        randomness: Randomness,
+        settings: ChatSettings,
+        contents: Contents,
     ) -> None:
         self._store = store
         self._contents = contents
@@ -99,10 +111,14 @@ class ChatCompletions:
         settings = self._settings
         try:
             if is_form(scope):
-                form = await read_form(scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+                form = await read_form(
+                    scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
+                )
                 request, body = parse_form(form)
             else:
-                body = await read_body(scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+                body = await read_body(
+                    scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
+                )
                 request = parse_chat(body)
         except ClientGone:
             return
@@ -119,7 +135,9 @@ class ChatCompletions:
 
     def _check(self, request: ChatRequest) -> None:
         if request.stream and not self._settings.stream:
-            raise StreamingOff("stream=true is not supported yet. Set stream=false or omit it.", param="stream")
+            raise StreamingOff(
+                "stream=true is not supported yet. Set stream=false or omit it.", param="stream"
+            )
         if request.model != AGENT and request.model not in self._settings.models:
             raise no_model(request.model)
 
@@ -156,7 +174,9 @@ class ChatCompletions:
             labels=request.labels,
         )
 
-    async def _answer(self, admission: Admission, request: ChatRequest, receive: Receive, send: Send, now: float) -> None:
+    async def _answer(
+        self, admission: Admission, request: ChatRequest, receive: Receive, send: Send, now: float
+    ) -> None:
         result = await asking.wait_for_end(self._store, self._followers, admission.turn_id, receive)
         if result is None:
             return
@@ -168,7 +188,13 @@ class ChatCompletions:
         await answer(send, 200, completion(result, model=request.model, created=now), headers)
 
     async def _stream(
-        self, admission: Admission, request: ChatRequest, headers: dict[bytes, bytes], receive: Receive, send: Send, now: float
+        self,
+        admission: Admission,
+        request: ChatRequest,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        now: float,
     ) -> None:
         chunks = Chunks(
             admission.turn_id,
@@ -177,5 +203,12 @@ class ChatCompletions:
             include_usage=request.include_usage,
             tool_events=sse.wants_tools(headers),
         )
-        stream = sse.Stream(self._store, self._followers, chunks, send, asking.turn_headers(admission), ping_s=self._settings.ping_s)
+        stream = sse.Stream(
+            self._store,
+            self._followers,
+            chunks,
+            send,
+            asking.turn_headers(admission),
+            ping_s=self._settings.ping_s,
+        )
         await stream.run(admission.turn_id, 0, receive, is_over=admission.is_over)

@@ -16,13 +16,15 @@ _NO_HTTP = failure(InvalidHttp("this is no HTTP request that can be understood")
 
 
 def _last_words(problem: Failure, reason: bytes) -> bytes:
-    head = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    head = (
+        b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    )
     return head % (problem.status, reason, len(problem.body)) + problem.body
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection with what it leaves open: a bound on the head's size and on the time it may take to come, and an
-    end for clients that do not read what they asked for.
+    """uvicorn's connection with what it leaves open: a bound on the head's size and on the time it may take
+    to come, and an end for clients that do not read what they asked for.
     """
 
     _head_timer: asyncio.TimerHandle | None = None

@@ -1,4 +1,6 @@
-"""What parts of a message only point at, brought in before the turn is admitted: images of the web, files that were sent or uploaded."""
+"""What parts of a message only point at, brought in before the turn is admitted: images of the web, files
+that were sent or uploaded.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -37,13 +39,17 @@ class Contents:
         if not sought:
             return messages
         if len(sought) > _MOST_SOUGHT:
-            raise InvalidRequest(f"{len(sought)} files and URLs in one request: at most {_MOST_SOUGHT} are allowed", param="messages")
+            raise InvalidRequest(
+                f"{len(sought)} files and URLs in one request: at most {_MOST_SOUGHT} are allowed",
+                param="messages",
+            )
         found = await _all([self._found(part, session_key) for part in sought])
         return _replaced(messages, found)
 
     async def fill_history(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
-        """Return the messages that came before with all that they point at, where they are new to the server; else a session has a history of
-        its own. What can no longer be had is said to be missing: it was answered long ago.
+        """Return the messages that came before with all that they point at, where they are new to the server;
+        else a session has a history of its own. What can no longer be had is said to be missing: it was
+        answered long ago.
         """
         sought = _sought(messages)
         if not sought:
@@ -51,7 +57,10 @@ class Contents:
         if await self._has_history(session_key):
             return _replaced(messages, [Text("")] * len(sought))
         too_many = len(sought) - _MOST_SOUGHT
-        wanted = [self._found_or_missed(part, session_key, is_wanted=at >= too_many) for at, part in enumerate(sought)]
+        wanted = [
+            self._found_or_missed(part, session_key, is_wanted=at >= too_many)
+            for at, part in enumerate(sought)
+        ]
         return _replaced(messages, await _all(wanted))
 
     async def _has_history(self, session_key: str) -> bool:
@@ -83,7 +92,14 @@ class Contents:
         return await self._read(part.name or upload.name, content, part.path, file_id=upload.id)
 
     async def _read(
-        self, name: str, content: bytes, path: str, *, mime: str = "", charset: str | None = None, file_id: str | None = None
+        self,
+        name: str,
+        content: bytes,
+        path: str,
+        *,
+        mime: str = "",
+        charset: str | None = None,
+        file_id: str | None = None,
     ) -> Part:
         """Return the file as the model sees it: an image or a sound as such, anything else as text.
 
@@ -111,17 +127,23 @@ class Contents:
         fetched = await self._fetch(part.url, path, accept="image/*")
         kind = image_type(fetched.content[:16])
         if kind is None:
-            raise UnsupportedFile(f"what {path} leads to is no image that models take: {_IMAGE_TYPES} are", param=path)
+            raise UnsupportedFile(
+                f"what {path} leads to is no image that models take: {_IMAGE_TYPES} are", param=path
+            )
         return Image(await asyncio.to_thread(data_url, kind, fetched.content), part.detail)
 
     async def _file_at(self, part: FileAt) -> Part:
         fetched = await self._fetch(part.url, f"{part.path}.file_data")
         name = part.name or file_name(unquote(urlsplit(fetched.url).path))
-        return await self._read(name, fetched.content, part.path, mime=fetched.content_type, charset=fetched.charset)
+        return await self._read(
+            name, fetched.content, part.path, mime=fetched.content_type, charset=fetched.charset
+        )
 
     async def _fetch(self, url: str, path: str, *, accept: str = "*/*") -> Fetched:
         if self._fetcher is None:
-            raise UrlRefused("this server fetches nothing from the web (files.fetch): send a data URL", param=path)
+            raise UrlRefused(
+                "this server fetches nothing from the web (files.fetch): send a data URL", param=path
+            )
         try:
             return await self._fetcher.fetch(url, accept=accept)
         except InvalidRequest as error:
@@ -135,13 +157,20 @@ def points_at_something(messages: tuple[Message, ...]) -> bool:
 
 
 def _sought(messages: tuple[Message, ...]) -> list[Sought]:
-    return [part for message in messages for part in message.parts if type(part) is not Text and isinstance(part, Sought)]
+    return [
+        part
+        for message in messages
+        for part in message.parts
+        if type(part) is not Text and isinstance(part, Sought)
+    ]
 
 
 def _replaced(messages: tuple[Message, ...], found: Sequence[Part]) -> tuple[Message, ...]:
     rest = iter(found)
     return tuple(
-        msgspec.structs.replace(message, parts=tuple(next(rest) if isinstance(part, Sought) else part for part in message.parts))
+        msgspec.structs.replace(
+            message, parts=tuple(next(rest) if isinstance(part, Sought) else part for part in message.parts)
+        )
         if any(isinstance(part, Sought) for part in message.parts)
         else message
         for message in messages

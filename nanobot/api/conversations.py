@@ -48,7 +48,9 @@ _ROWS = 100
 class Conversations:
     """What can be done with conversations."""
 
-    def __init__(self, store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents
+    ) -> None:
         self._store = store
         self._clock = clock
         self._randomness = randomness
@@ -59,7 +61,9 @@ class Conversations:
     async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /v1/conversations"""
         caller = caller_of(scope)
-        key = self._keys.named(dict(scope["headers"]), caller) or new_id("conv", self._clock.now(), self._randomness)
+        key = self._keys.named(dict(scope["headers"]), caller) or new_id(
+            "conv", self._clock.now(), self._randomness
+        )
         if not caller.sees(key):
             raise MissingSessionKey(
                 "this API key is limited to conversations of certain names, and a new one would have another: name it with the header "
@@ -82,7 +86,11 @@ class Conversations:
         key = _key(scope)
         body = await self._body(scope, receive)
         if body is not None:
-            await answer(send, 200, encode(conversation_object(await self._store.note_conversation(key, parse_metadata(body)))))
+            await answer(
+                send,
+                200,
+                encode(conversation_object(await self._store.note_conversation(key, parse_metadata(body)))),
+            )
 
     async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
         """DELETE /v1/conversations/{conversation_id}: with all that was said in it."""
@@ -93,7 +101,7 @@ class Conversations:
             raise _missing(key) from None
         await answer(send, 200, encode(ConversationDeleted(id=key)))
 
-    # Items --------------------------------------------------------------------------------------------------------------
+    # Items ----------------------------------------------------------------------------------------
 
     async def items(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}/items"""
@@ -149,7 +157,12 @@ class Conversations:
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         try:
-            return await read_body(scope, receive, max_bytes=self._settings.max_body_bytes, timeout_s=self._settings.body_timeout_s)
+            return await read_body(
+                scope,
+                receive,
+                max_bytes=self._settings.max_body_bytes,
+                timeout_s=self._settings.body_timeout_s,
+            )
         except ClientGone:
             return None
 
@@ -191,7 +204,9 @@ def _missing(key: str) -> ConversationNotFound:
     return ConversationNotFound(f"no conversation {key!r} here")
 
 
-def operations(store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents) -> tuple[Operation, ...]:
+def operations(
+    store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents
+) -> tuple[Operation, ...]:
     """Return what is offered here."""
     conversations = Conversations(store, clock, randomness, settings, contents)
     path = "/v1/conversations/{conversation_id}"
@@ -234,7 +249,11 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Cha
         create,
         show,
         msgspec.structs.replace(
-            show, method="POST", run=conversations.note, summary="Note something beside a conversation", body=MetadataBody
+            show,
+            method="POST",
+            run=conversations.note,
+            summary="Note something beside a conversation",
+            body=MetadataBody,
         ),
         msgspec.structs.replace(
             show,
@@ -256,6 +275,11 @@ def operations(store: Store, clock: Clock, randomness: Randomness, settings: Cha
             errors=(ConversationNotFound, SessionBusy, UploadNotFound),
         ),
         msgspec.structs.replace(
-            listed, path=f"{path}/items/{{item_id}}", run=conversations.item, summary="One item", parameters=(), answers={200: WireItem}
+            listed,
+            path=f"{path}/items/{{item_id}}",
+            run=conversations.item,
+            summary="One item",
+            parameters=(),
+            answers={200: WireItem},
         ),
     )

@@ -6,7 +6,9 @@ from starlette.types import Scope
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _EXPOSED = b"x-request-id, x-turn-id, x-history, retry-after, x-should-retry, " + b", ".join(
-    b"x-ratelimit-%b-%b" % (what, of) for of in (b"requests", b"tokens") for what in (b"limit", b"remaining", b"reset")
+    b"x-ratelimit-%b-%b" % (what, of)
+    for of in (b"requests", b"tokens")
+    for what in (b"limit", b"remaining", b"reset")
 )
 _METHODS = b"GET, POST, PUT, PATCH, DELETE"
 _KEPT_S = b"600"
@@ -19,12 +21,16 @@ class Cors:
         self._origins = frozenset(origin.rstrip("/").lower().encode() for origin in origins)
 
     def lets(self, origin: bytes, *, is_keyless: bool) -> bool:
-        """Return whether pages of the origin may use the server; where it asks for no key, `*` is not enough: anyone's page could."""
+        """Return whether pages of the origin may use the server; where it asks for no key, `*` is not enough:
+        anyone's page could.
+        """
         return origin.lower() in self._origins or (b"*" in self._origins and not is_keyless)
 
     def is_preflight(self, scope: Scope) -> bool:
         """Return whether a browser asks what a page may do, before it lets the page do it."""
-        return scope["method"] == "OPTIONS" and any(name == b"access-control-request-method" for name, _ in scope["headers"])
+        return scope["method"] == "OPTIONS" and any(
+            name == b"access-control-request-method" for name, _ in scope["headers"]
+        )
 
     def headers(self, scope: Scope) -> Headers:
         """Return what every answer to a page says, errors included; nothing for an origin that is not listed."""
@@ -36,8 +42,17 @@ class Cors:
                 wanted = value
         if origin is None or not self.lets(origin, is_keyless=False):
             return ((b"vary", b"origin"),)
-        found = ((b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED), (b"vary", b"origin"))
+        found = (
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", _EXPOSED),
+            (b"vary", b"origin"),
+        )
         if not self.is_preflight(scope):
             return found
         asked = () if wanted is None else ((b"access-control-allow-headers", wanted),)
-        return (*found, (b"access-control-allow-methods", _METHODS), *asked, (b"access-control-max-age", _KEPT_S))
+        return (
+            *found,
+            (b"access-control-allow-methods", _METHODS),
+            *asked,
+            (b"access-control-max-age", _KEPT_S),
+        )

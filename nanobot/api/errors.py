@@ -8,7 +8,12 @@ import msgspec
 from nanobot.core.errors import MethodNotAllowed, NanobotError, QuotaExceeded
 from nanobot.core.event import TurnError
 
-_TYPES = {401: "authentication_error", 404: "invalid_request_error", 409: "conflict_error", 429: "rate_limit_error"}
+_TYPES = {
+    401: "authentication_error",
+    404: "invalid_request_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+}
 
 _HANG_UP = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 """The rest of such a request is not read."""
@@ -53,20 +58,25 @@ def failure(error: NanobotError) -> Failure:
 def turn_failure(error: TurnError, *, is_over: bool) -> Failure:
     """Return how a turn that ended without an answer is answered.
 
-    The same request again is safe, as it is known again: a turn that failed in passing goes on under its old id, unless it `is_over`.
+    The same request again is safe, as it is known again: a turn that failed in passing goes on under its old
+    id, unless it `is_over`.
     """
     body = error_body(error)
     return Failure(
         error.http_status,
         body,
-        (*_retry_after(error.retry_after_s), ("x-should-retry", "true" if error.retryable and not is_over else "false")),
+        (
+            *_retry_after(error.retry_after_s),
+            ("x-should-retry", "true" if error.retryable and not is_over else "false"),
+        ),
     )
 
 
 def error_body(error: TurnError) -> bytes:
     """Return `{"error": …}` of a turn that ended without an answer."""
     type_ = _TYPES.get(
-        error.http_status, "invalid_request_error" if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+        error.http_status,
+        "invalid_request_error" if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error",
     )
     return msgspec.json.encode(ErrorBody(ErrorShown(error.message, type_, None, error.code)))
 

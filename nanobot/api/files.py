@@ -1,4 +1,6 @@
-"""/v1/files: what a client uploads for a session, to speak of it later; whatever is another session's does not exist."""
+"""/v1/files: what a client uploads for a session, to speak of it later; whatever is another session's does
+not exist.
+"""
 
 from urllib.parse import quote
 
@@ -13,10 +15,25 @@ from nanobot.api.operations import Operation, Parameter
 from nanobot.api.query import Query
 from nanobot.api.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.api.wire.content import file_name
-from nanobot.api.wire.files import LONGEST_LIFE_S, PURPOSES, SHORTEST_LIFE_S, FileDeleted, FileObject, UploadForm, file_object
+from nanobot.api.wire.files import (
+    LONGEST_LIFE_S,
+    PURPOSES,
+    SHORTEST_LIFE_S,
+    FileDeleted,
+    FileObject,
+    UploadForm,
+    file_object,
+)
 from nanobot.api.wire.lists import Page, encode
 from nanobot.core.clock import Clock
-from nanobot.core.errors import BodyTooLarge, InvalidForm, InvalidRequest, SessionNotFound, UploadNotFound, UploadsFull
+from nanobot.core.errors import (
+    BodyTooLarge,
+    InvalidForm,
+    InvalidRequest,
+    SessionNotFound,
+    UploadNotFound,
+    UploadsFull,
+)
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.store import Store
 from nanobot.core.upload import Upload
@@ -37,7 +54,9 @@ class FileSettings(msgspec.Struct, frozen=True):
 class Files:
     """What can be done with uploads. Each is looked for among those of the request's session only."""
 
-    def __init__(self, store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings
+    ) -> None:
         self._store = store
         self._clock = clock
         self._randomness = randomness
@@ -52,7 +71,11 @@ class Files:
             raise InvalidForm("a file is uploaded as multipart/form-data, with the fields file and purpose")
         try:
             form = await read_form(
-                scope, receive, max_bytes=settings.max_file_bytes + _FORM_BYTES, timeout_s=settings.timeout_s, limit="files.max_file_mb"
+                scope,
+                receive,
+                max_bytes=settings.max_file_bytes + _FORM_BYTES,
+                timeout_s=settings.timeout_s,
+                limit="files.max_file_mb",
             )
         except ClientGone:
             return
@@ -72,14 +95,18 @@ class Files:
         )
         shown = tuple(file_object(upload) for upload in found.uploads)
         first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-        await answer(send, 200, encode(Page(data=shown, first_id=first, last_id=last, has_more=found.has_more)))
+        await answer(
+            send, 200, encode(Page(data=shown, first_id=first, last_id=last, has_more=found.has_more))
+        )
 
     async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /v1/files/{file_id}"""
         await answer(send, 200, encode(file_object(await self._store.upload(_id(scope), self._key(scope)))))
 
     async def content(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """GET /v1/files/{file_id}/content: the bytes as they came; a browser that opens them saves them, whatever they are."""
+        """GET /v1/files/{file_id}/content: the bytes as they came; a browser that opens them saves them,
+        whatever they are.
+        """
         upload, content = await self._store.open_upload(_id(scope), self._key(scope))
         headers = (
             ("content-disposition", f"attachment; filename*=UTF-8''{quote(upload.name, safe='')}"),
@@ -100,12 +127,17 @@ class Files:
         file = _only_file(form)
         most = self._settings.max_file_bytes
         if len(file.content) > most:
-            raise BodyTooLarge(f"file of {len(file.content)} bytes: at most {most} are allowed (files.max_file_mb)", param="file")
+            raise BodyTooLarge(
+                f"file of {len(file.content)} bytes: at most {most} are allowed (files.max_file_mb)",
+                param="file",
+            )
         purpose = form.text("purpose")
         if purpose is None:
             raise InvalidRequest("Missing required parameter: 'purpose'.", param="purpose")
         if purpose not in PURPOSES:
-            raise InvalidRequest(f"purpose is {purpose[:40]!r}: it must be one of {', '.join(PURPOSES)}", param="purpose")
+            raise InvalidRequest(
+                f"purpose is {purpose[:40]!r}: it must be one of {', '.join(PURPOSES)}", param="purpose"
+            )
         now = self._clock.now()
         life_s = _life_s(form) or self._settings.ttl_s
         made = Upload(
@@ -140,7 +172,10 @@ def _life_s(form: Form) -> int | None:
     if anchor is None and seconds is None:
         return None
     if anchor != "created_at":
-        raise InvalidRequest(f"expires_after.anchor is {(anchor or '')[:40]!r}: it must be 'created_at'", param="expires_after.anchor")
+        raise InvalidRequest(
+            f"expires_after.anchor is {(anchor or '')[:40]!r}: it must be 'created_at'",
+            param="expires_after.anchor",
+        )
     life_s = int(seconds) if seconds and seconds.isascii() and seconds.isdigit() and len(seconds) < 10 else 0
     if not SHORTEST_LIFE_S <= life_s <= LONGEST_LIFE_S:
         raise InvalidRequest(
@@ -150,7 +185,9 @@ def _life_s(form: Form) -> int | None:
     return life_s
 
 
-def operations(store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings) -> tuple[Operation, ...]:
+def operations(
+    store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings
+) -> tuple[Operation, ...]:
     """Return what is offered here."""
     files = Files(store, clock, randomness, keys, settings)
     of_session = (NEEDED_SESSION_KEY,)
@@ -163,7 +200,9 @@ def operations(store: Store, clock: Clock, randomness: Randomness, keys: KeyRead
             {"type": "integer", "minimum": 1, "maximum": _MOST_LISTED, "default": _MOST_LISTED},
         ),
         Parameter("after", "query", "the id of the last file of the page before"),
-        Parameter("order", "query", "by the time of their making", {"enum": ["asc", "desc"], "default": "desc"}),
+        Parameter(
+            "order", "query", "by the time of their making", {"enum": ["asc", "desc"], "default": "desc"}
+        ),
         Parameter("purpose", "query", "only those of this purpose"),
     )
     missing = (UploadNotFound, SessionNotFound)

@@ -21,7 +21,12 @@ class Connected:
     `on_quiet` is called every `every_s` seconds meanwhile.
     """
 
-    def __init__(self, receive: Receive, on_quiet: Callable[[], Awaitable[None]] | None = None, every_s: float | None = None) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        on_quiet: Callable[[], Awaitable[None]] | None = None,
+        every_s: float | None = None,
+    ) -> None:
         self._receive = receive
         self._on_quiet = on_quiet
         self._every_s = every_s
@@ -51,7 +56,9 @@ class Connected:
         if self._owner is not None:
             self._owner.cancel()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         if self._soon is not None:
             self._soon.cancel()
         if self._watcher is not None:
@@ -62,7 +69,9 @@ class Connected:
 
 
 class Followers:
-    """Counts who follows each turn; one that nobody has followed for `grace_s` is cancelled (-1: never, 0: at once), unless it is detached."""
+    """Counts who follows each turn; one that nobody has followed for `grace_s` is cancelled (-1: never, 0: at
+    once), unless it is detached.
+    """
 
     def __init__(self, store: Store, clock: Clock, grace_s: float) -> None:
         self._store = store
@@ -72,7 +81,9 @@ class Followers:
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     def join(self, turn_id: str) -> str:
-        """Count one more and call off whoever waits to cancel the turn; return by what to leave: the turn that runs for it."""
+        """Count one more and call off whoever waits to cancel the turn; return by what to leave: the turn
+        that runs for it.
+        """
         turn_id = self._store.shown_as(turn_id)
         self._counts[turn_id] += 1
         if (waiting := self._waiting.pop(turn_id, None)) is not None:
@@ -80,7 +91,9 @@ class Followers:
         return turn_id
 
     def leave(self, turn_id: str, *, has_ended: bool) -> None:
-        """Count one less of what `join` returned; after the last one the grace begins, unless the turn has ended."""
+        """Count one less of what `join` returned; after the last one the grace begins, unless the turn has
+        ended.
+        """
         self._counts[turn_id] -= 1
         if self._counts[turn_id] > 0:
             return
@@ -95,9 +108,12 @@ class Followers:
             self._waiting.pop(turn_id, None)
             if await self._store.is_detached(turn_id):
                 return
-            await self._store.cancel(turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)")
+            await self._store.cancel(
+                turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)"
+            )
         except NanobotError:
-            return  # it ended, or went with its session, in the meantime
+            # it ended, or went with its session, in the meantime
+            return
 
     async def close(self) -> None:
         """Cancel nothing more."""

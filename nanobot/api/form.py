@@ -45,7 +45,9 @@ def is_form(scope: Scope) -> bool:
     return content_type(scope).partition(b";")[0].strip().lower() == FORM.encode()
 
 
-async def read_form(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float, limit: str = "api.max_body_mb") -> Form:
+async def read_form(
+    scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float, limit: str = "api.max_body_mb"
+) -> Form:
     """Return the form.
 
     Raises:
@@ -61,10 +63,12 @@ class _Taking:
     """Takes a form apart: what the parser says of it, put together."""
 
     def __init__(self, kind: bytes) -> None:
-        from python_multipart.exceptions import FormParserError  # waits for the first form: few servers ever see one
+        # waits for the first form: few servers ever see one
+        from python_multipart.exceptions import FormParserError
         from python_multipart.multipart import MultipartParser, parse_options_header
 
-        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each broken form, which anyone may send
+        # it warns of each broken form, which anyone may send
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
         self._error = FormParserError
         self._options = parse_options_header
         boundary = parse_options_header(kind)[1].get(b"boundary", b"")
@@ -124,11 +128,15 @@ class _Taking:
         kind, options = self._options(self._headers.get(b"content-disposition"))
         name = options.get(b"name")
         if kind != b"form-data" or name is None:
-            raise InvalidForm(f"part {self._parts} of the form has no name: content-disposition must be form-data; name=…")
+            raise InvalidForm(
+                f"part {self._parts} of the form has no name: content-disposition must be form-data; name=…"
+            )
         field = name.decode("utf-8", "replace")
         if b"filename" in options:
             mime = self._headers.get(b"content-type", b"").decode("latin-1")
-            self._files.append(FormFile(field, options[b"filename"].decode("utf-8", "replace"), mime, bytes(self._content)))
+            self._files.append(
+                FormFile(field, options[b"filename"].decode("utf-8", "replace"), mime, bytes(self._content))
+            )
         else:
             try:
                 self._fields.setdefault(field, []).append(self._content.decode("utf-8"))

@@ -1,4 +1,6 @@
-"""Who may come in, and what everybody gets: request ids, the API key, Host and Origin, errors as JSON on every route."""
+"""Who may come in, and what everybody gets: request ids, the API key, Host and Origin, errors as JSON on
+every route.
+"""
 
 import logging
 import time
@@ -19,7 +21,14 @@ from nanobot.api.operations import Routes
 from nanobot.api.quotas import Quotas
 from nanobot.core.access import Audit
 from nanobot.core.clock import Clock
-from nanobot.core.errors import BadApiKey, ForbiddenOrigin, HeadTooLarge, NanobotError, RouteNotFound, TooManyBadKeys
+from nanobot.core.errors import (
+    BadApiKey,
+    ForbiddenOrigin,
+    HeadTooLarge,
+    NanobotError,
+    RouteNotFound,
+    TooManyBadKeys,
+)
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.observer import NOBODY, REQUEST, Observer
 
@@ -30,9 +39,11 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Access(msgspec.Struct, frozen=True):
-    """Who may come in. `hosts`: names under which the server may be called; empty: any. `origins`: web pages of other sites that may use it.
+    """Who may come in. `hosts`: names under which the server may be called; empty: any. `origins`: web pages
+    of other sites that may use it.
 
-    `always_asks`: a key is needed even where there is none. `max_bad_keys`: how many wrong keys a minute one address may send; 0: any number.
+    `always_asks`: a key is needed even where there is none. `max_bad_keys`: how many wrong keys a minute one
+    address may send; 0: any number.
     """
 
     hosts: frozenset[str] = LOOPBACK
@@ -42,7 +53,8 @@ class Access(msgspec.Struct, frozen=True):
 
 
 class Guard:
-    """The outermost part of the door; nothing that happens behind it leaves the server as anything but an answer.
+    """The outermost part of the door; nothing that happens behind it leaves the server as anything but an
+    answer.
 
     `open_paths`: the routes that need no key.
     """
@@ -78,10 +90,12 @@ class Guard:
             return
         now = self._clock.now()
         request_id = new_id("req", now, self._randomness)
-        scope["app"] = self._app  # so that the router raises for what it does not know
+        # so that the router raises for what it does not know
+        scope["app"] = self._app
         scope["request_id"] = request_id
         scope["quotas"] = self._quotas
-        scope["path"] = scope["raw_path"].decode("latin-1")  # as it was sent: the operations take the pieces apart, then decode them
+        # as it was sent: the operations take the pieces apart, then decode them
+        scope["path"] = scope["raw_path"].decode("latin-1")
         REQUEST.set(request_id)
         status = 0
         turn_id: str | None = None
@@ -109,10 +123,25 @@ class Guard:
                 self._note(scope, now, status or None)
             self._observer.request_ended(request_id, scope["method"], route, status, seconds)
             if _log.isEnabledFor(logging.INFO):
-                fields = {"method": scope["method"], "route": route, "status": status, "ms": round(1000 * seconds, 1), "turn_id": turn_id}
-                _log.info("%s %s %d in %.1f ms", scope["method"], route or "(no route)", status, 1000 * seconds, extra=fields)
+                fields = {
+                    "method": scope["method"],
+                    "route": route,
+                    "status": status,
+                    "ms": round(1000 * seconds, 1),
+                    "turn_id": turn_id,
+                }
+                _log.info(
+                    "%s %s %d in %.1f ms",
+                    scope["method"],
+                    route or "(no route)",
+                    status,
+                    1000 * seconds,
+                    extra=fields,
+                )
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool], now: float) -> None:
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool], now: float
+    ) -> None:
         request_id: str = scope["request_id"]
         try:
             if self._cors is not None:
@@ -128,8 +157,11 @@ class Guard:
         except NanobotError as error:
             problem = error
             if error.http_status >= 500:
-                _log.error("request %s: %s", request_id, error.message, exc_info=error if error.__cause__ else None)
-        except HTTPException:  # the router's only word
+                _log.error(
+                    "request %s: %s", request_id, error.message, exc_info=error if error.__cause__ else None
+                )
+        except HTTPException:
+            # the router's only word
             problem = RouteNotFound(f"there is nothing at {scope['path']}")
         except Exception:  # noqa: BLE001 - the door's own net: a bug is a 500, the details are in the log only
             _log.exception("request %s failed", request_id)
@@ -143,10 +175,10 @@ class Guard:
             self._audit.note(entry)
 
     def _admit(self, scope: Scope, now: float) -> Caller | None:
-        """Let the request in; return who sent it. None: it is a browser's question, which is answered by its headers.
+        """Let the request in; return who sent it. None: it is a browser's question, which is answered by its
+        headers.
 
-        Raises:
-            BadApiKey, TooManyBadKeys, ForbiddenOrigin, HeadTooLarge
+        Raises: BadApiKey, TooManyBadKeys, ForbiddenOrigin, HeadTooLarge
         """
         host = origin = authorization = b""
         size = 0
@@ -185,8 +217,9 @@ class Guard:
     def _authenticate(self, token: bytes, client: tuple[str, int] | None, now: float) -> Caller:
         """Return whose key it is.
 
-        Where too many wrong ones came from the address, a key that somebody chose is not even looked at: it might be guessed. One of
-        256 random bits cannot be, and opens the door all the same: who has it is not kept out by what a neighbour sends.
+        Where too many wrong ones came from the address, a key that somebody chose is not even looked at: it
+        might be guessed. One of 256 random bits cannot be, and opens the door all the same: who has it is not
+        kept out by what a neighbour sends.
         """
         held = self._keys.find(token)
         if held is not None and held.key.is_strong and held.is_valid(now):
@@ -194,7 +227,9 @@ class Guard:
         most = self._access.max_bad_keys
         address = neighbourhood(client[0]) if client else ""
         if most and (wait_s := self._bad_keys.wait_s(address, most, now)) > 0:
-            raise TooManyBadKeys("too many wrong API keys came from this address: wait a minute", retry_after_s=wait_s)
+            raise TooManyBadKeys(
+                "too many wrong API keys came from this address: wait a minute", retry_after_s=wait_s
+            )
         if held is not None and held.is_valid(now):
             return held.caller
         if most:
@@ -210,7 +245,11 @@ def _host_name(url: str) -> str:
 
 
 async def answer(
-    send: Send, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = (), kind: bytes = b"application/json"
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: tuple[tuple[str, str], ...] = (),
+    kind: bytes = b"application/json",
 ) -> None:
     """Send a whole response."""
     raw = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]

@@ -45,7 +45,9 @@ class Ready:
                 await check()
             except NanobotError as error:
                 problems[name] = error.message
-        found = Readiness("unavailable" if problems else "ok", problems.get("store", "ok"), problems.get("model", "ok"))
+        found = Readiness(
+            "unavailable" if problems else "ok", problems.get("store", "ok"), problems.get("model", "ok")
+        )
         await answer(send, 503 if problems else 200, encode(found))
 
 
@@ -53,7 +55,13 @@ def operations(store: Store, check_model: Callable[[], Awaitable[None]]) -> tupl
     """Return what is offered here."""
     return (
         Operation(
-            method="GET", path="/health", run=Health(), summary="Whether the process lives", tag="Server", right=None, answers={200: Alive}
+            method="GET",
+            path="/health",
+            run=Health(),
+            summary="Whether the process lives",
+            tag="Server",
+            right=None,
+            answers={200: Alive},
         ),
         Operation(
             method="GET",

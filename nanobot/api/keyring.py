@@ -1,4 +1,6 @@
-"""The API keys that are valid now, in memory: the guard asks here, the store is looked at once a second beside the requests."""
+"""The API keys that are valid now, in memory: the guard asks here, the store is looked at once a second
+beside the requests.
+"""
 
 import hmac
 import logging
@@ -27,7 +29,10 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class KeyRing:
-    """Knows a key by its hash. `configured` are the keys of the settings, which stay; those of the store come and go."""
+    """Knows a key by its hash.
+
+    `configured` are the keys of the settings, which stay; those of the store come and go.
+    """
 
     def __init__(self, configured: Iterable[ApiKey] = ()) -> None:
         self._configured = tuple(configured)
@@ -37,13 +42,16 @@ class KeyRing:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is a key at all; one that was revoked counts: the door that asked for keys does not open by itself."""
+        """Whether there is a key at all; one that was revoked counts: the door that asked for keys does not
+        open by itself.
+        """
         return bool(self._by_digest)
 
     def find(self, token: bytes) -> Held | None:
         """Return the key, valid or not; None where it is unknown.
 
-        The table is asked for the key's hash, so what its timing tells is of the hash only, which no one can steer.
+        The table is asked for the key's hash, so what its timing tells is of the hash only, which no one can
+        steer.
         """
         digest = digest_of(token)
         held = self._by_digest.get(digest)

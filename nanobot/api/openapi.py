@@ -1,4 +1,6 @@
-"""The OpenAPI 3.1 document, made from the operations and from the very types that parse the requests and make the answers."""
+"""The OpenAPI 3.1 document, made from the operations and from the very types that parse the requests and make
+the answers.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,14 +45,29 @@ _REFERENCE = "#/components/schemas/{name}"
 _BEARER = "bearer"
 _SESSION_KEYS = frozenset({"key", "session_key"})
 """Parameters of paths that are session keys."""
-_ANYWHERE: tuple[type[NanobotError], ...] = (InvalidRequest, InvalidHttp, ForbiddenOrigin, RouteNotFound, MethodNotAllowed, HeadTooLarge)
+_ANYWHERE: tuple[type[NanobotError], ...] = (
+    InvalidRequest,
+    InvalidHttp,
+    ForbiddenOrigin,
+    RouteNotFound,
+    MethodNotAllowed,
+    HeadTooLarge,
+)
 """What any route may answer besides its own errors; `NanobotError` itself stands for a bug."""
 _OF_A_BODY: tuple[type[NanobotError], ...] = (InvalidJson, BodyTooLarge, SlowRequest)
-_OF_A_TURN: tuple[type[NanobotError], ...] = (TurnCancelled, TurnTimedOut, TooManyAttempts, SessionNotFound, StreamingOff)
+_OF_A_TURN: tuple[type[NanobotError], ...] = (
+    TurnCancelled,
+    TurnTimedOut,
+    TooManyAttempts,
+    SessionNotFound,
+    StreamingOff,
+)
 """How a turn may end: whoever may meet a `ModelError` may meet these."""
 _OF_A_SESSION: tuple[type[NanobotError], ...] = (BadSessionKey, MissingSessionKey, SessionNotFound)
 _NEVER_SHOWN = frozenset({"stale_attempt", "store_locked", "store_too_new"})
-"""Codes below `StoreError` that no request meets: the first is the fence's, the others keep a server from starting."""
+"""Codes below `StoreError` that no request meets: the first is the fence's, the others keep a server from
+starting.
+"""
 
 
 def document(operations: Sequence[Operation]) -> bytes:
@@ -63,20 +80,31 @@ class _Document:
         self._operations = operations
         types = [ErrorBody, *(kind for operation in operations for kind in _types(operation))]
         unique = list({repr(kind): kind for kind in types}.values())
-        found, components = msgspec.json.schema_components(unique, schema_hook=_anything, ref_template=_REFERENCE)
+        found, components = msgspec.json.schema_components(
+            unique, schema_hook=_anything, ref_template=_REFERENCE
+        )
         sent = {repr(kind) for operation in operations for kind in (operation.body, operation.form)}
-        asked = {name for kind, schema in zip(unique, found, strict=True) if repr(kind) in sent for name in _referred(schema)}
+        asked = {
+            name
+            for kind, schema in zip(unique, found, strict=True)
+            if repr(kind) in sent
+            for name in _referred(schema)
+        }
         for name in set(components) - _closed(asked, components) - _sparing():
             _require_all(components[name])
         renamed = _shorter(components)
-        self._components = {renamed[name]: _tidied(schema, renamed) for name, schema in sorted(components.items())}
+        self._components = {
+            renamed[name]: _tidied(schema, renamed) for name, schema in sorted(components.items())
+        }
         for operation in operations:
             if operation.form is not None:
                 name = renamed[operation.form.__name__]
                 told: Mapping[str, object] = getattr(operation.form, "TOLD", {})
                 schema = _walk(self._components[name], _in_a_form)
                 self._components[name] = {**schema, **told} if isinstance(schema, dict) else schema
-        self._schemas = {repr(kind): _tidied(schema, renamed) for kind, schema in zip(unique, found, strict=True)}
+        self._schemas = {
+            repr(kind): _tidied(schema, renamed) for kind, schema in zip(unique, found, strict=True)
+        }
 
     def render(self) -> bytes:
         paths: dict[str, dict[str, object]] = {}
@@ -97,14 +125,29 @@ class _Document:
                 "paths": paths,
                 "components": {
                     "schemas": self._components,
-                    "headers": {"RequestId": {"description": "by which the log knows the request", "schema": {"type": "string"}}},
-                    "securitySchemes": {_BEARER: {"type": "http", "scheme": "bearer", "description": "An API key of this server."}},
+                    "headers": {
+                        "RequestId": {
+                            "description": "by which the log knows the request",
+                            "schema": {"type": "string"},
+                        }
+                    },
+                    "securitySchemes": {
+                        _BEARER: {
+                            "type": "http",
+                            "scheme": "bearer",
+                            "description": "An API key of this server.",
+                        }
+                    },
                 },
             }
         )
 
     def _operation(self, operation: Operation) -> Schema:
-        shown: Schema = {"operationId": operation_id(operation), "summary": operation.summary, "tags": [operation.tag]}
+        shown: Schema = {
+            "operationId": operation_id(operation),
+            "summary": operation.summary,
+            "tags": [operation.tag],
+        }
         if operation.right is None:
             shown["security"] = []
         else:
@@ -113,7 +156,10 @@ class _Document:
         if parameters := [*_path_parameters(operation), *map(_parameter, operation.parameters)]:
             shown["parameters"] = parameters
         if operation.body is not None or operation.form is not None:
-            shown["requestBody"] = {"required": not operation.body_is_optional, "content": self._sent(operation)}
+            shown["requestBody"] = {
+                "required": not operation.body_is_optional,
+                "content": self._sent(operation),
+            }
         shown["responses"] = self._responses(operation)
         return shown
 
@@ -129,11 +175,17 @@ class _Document:
         responses: Schema = {}
         links = self._links(operation)
         for status, kind in operation.answers.items():
-            content = self._content(operation, kind, is_streamed=operation.streams and status == HTTPStatus.OK)
-            responses[str(status)] = _response(HTTPStatus(status).phrase, content, links if status < HTTPStatus.BAD_REQUEST else {})
+            content = self._content(
+                operation, kind, is_streamed=operation.streams and status == HTTPStatus.OK
+            )
+            responses[str(status)] = _response(
+                HTTPStatus(status).phrase, content, links if status < HTTPStatus.BAD_REQUEST else {}
+            )
         for error_status, codes in sorted(_codes(operation).items()):
             if str(error_status) not in responses:
-                responses[str(error_status)] = _response(", ".join(f"`{code}`" for code in codes), self._error(codes), {})
+                responses[str(error_status)] = _response(
+                    ", ".join(f"`{code}`" for code in codes), self._error(codes), {}
+                )
         return responses
 
     def _content(self, operation: Operation, kind: object, *, is_streamed: bool) -> Schema:
@@ -145,7 +197,8 @@ class _Document:
         elif kind is not None:
             content[operation.media_type or "application/json"] = {"schema": self._schemas[repr(kind)]}
         if is_streamed:
-            content["text/event-stream"] = {}  # OpenAPI 3.1 has no words for the events of a stream; docs/api.md says which they are
+            # OpenAPI 3.1 has no words for the events of a stream; docs/api.md says which they are
+            content["text/event-stream"] = {}
         return content
 
     def _error(self, codes: Iterable[str]) -> Schema:
@@ -153,7 +206,9 @@ class _Document:
         return {"application/json": {"schema": {"allOf": [self._schemas[repr(ErrorBody)], told]}}}
 
     def _links(self, operation: Operation) -> Schema:
-        """Return where one may go on from the answer: every operation whose path has a parameter that it tells."""
+        """Return where one may go on from the answer: every operation whose path has a parameter that it
+        tells.
+        """
         links: Schema = {}
         for other in self._operations:
             told = {name: operation.makes[name] for name in _names(other) if name in operation.makes}
@@ -188,18 +243,26 @@ def _path_parameters(operation: Operation) -> Iterable[Schema]:
 
 
 def _parameter(parameter: Parameter) -> Schema:
-    shown: Schema = {"name": parameter.name, "in": parameter.where, "description": parameter.description, "schema": parameter.schema}
+    shown: Schema = {
+        "name": parameter.name,
+        "in": parameter.where,
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
     return {**shown, "required": True} if parameter.required else shown
 
 
 def _response(description: str, content: Schema, links: Schema) -> Schema:
-    shown: Schema = {"description": description, "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}}}
+    shown: Schema = {
+        "description": description,
+        "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}},
+    }
     if content:
         shown["content"] = content
     return {**shown, "links": links} if links else shown
 
 
-# Errors -------------------------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------
 
 
 def _codes(operation: Operation) -> dict[int, list[str]]:
@@ -210,12 +273,15 @@ def _codes(operation: Operation) -> dict[int, list[str]]:
         raised += _below(StoreError)
     if operation.body is not None or operation.form is not None:
         raised += _OF_A_BODY
-    if any(parameter.name == HEADER for parameter in operation.parameters) or _SESSION_KEYS.intersection(_names(operation)):
+    if any(parameter.name == HEADER for parameter in operation.parameters) or _SESSION_KEYS.intersection(
+        _names(operation)
+    ):
         raised += _OF_A_SESSION
     if ModelError in operation.errors:
         raised += _OF_A_TURN
     if ModelError in operation.errors or (operation.body is not None and UploadNotFound in operation.errors):
-        raised += _below(InvalidRequest)  # what people say, and the files beside it, may be wrong in every way
+        # what people say, and the files beside it, may be wrong in every way
+        raised += _below(InvalidRequest)
     codes: dict[int, list[str]] = {NanobotError.http_status: [NanobotError.code]}
     for error in (kind for given in raised for kind in (_below(given) if given is ModelError else (given,))):
         known = codes.setdefault(error.http_status, [])
@@ -229,7 +295,7 @@ def _below(error: type[NanobotError]) -> list[type[NanobotError]]:
     return [error, *(kind for child in children for kind in _below(child))]
 
 
-# Schemas ------------------------------------------------------------------------------------------------------------------
+# Schemas ------------------------------------------------------------------------------------------
 
 
 def _anything(kind: type) -> Schema:
@@ -265,7 +331,9 @@ def _sparing() -> set[str]:
     kinds = [msgspec.Struct]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    return {kind.__name__ for kind in kinds if kind is not msgspec.Struct and kind.__struct_config__.omit_defaults}
+    return {
+        kind.__name__ for kind in kinds if kind is not msgspec.Struct and kind.__struct_config__.omit_defaults
+    }
 
 
 def _require_all(schema: Schema) -> None:
@@ -273,12 +341,16 @@ def _require_all(schema: Schema) -> None:
     properties = schema.get("properties")
     required = schema.get("required")
     if isinstance(properties, dict):
-        always = [name for name, inner in properties.items() if isinstance(inner, dict) and "default" in inner]
+        always = [
+            name for name, inner in properties.items() if isinstance(inner, dict) and "default" in inner
+        ]
         schema["required"] = [*(required if isinstance(required, list) else ()), *always]
 
 
 def _shorter(components: Mapping[str, object]) -> dict[str, str]:
-    """Return a name for each component: its own without the underscore of a private class, where no other has that name."""
+    """Return a name for each component: its own without the underscore of a private class, where no other has
+    that name.
+    """
     short = {name: name.strip("_") for name in components}
     taken = list(short.values())
     return {name: new if taken.count(new) == 1 else name for name, new in short.items()}
@@ -302,7 +374,9 @@ def _tidy(node: Schema, renamed: Mapping[str, str]) -> Schema:
         return {**node, "$ref": _REFERENCE.format(name=renamed[name])}
     properties = node.get("properties")
     if node.get("type") == "object" and isinstance(properties, dict) and isinstance(node.get("title"), str):
-        node = {key: value for key, value in node.items() if key not in ("title", "required")} | _required(node, properties)
+        node = {key: value for key, value in node.items() if key not in ("title", "required")} | _required(
+            node, properties
+        )
     if node.get("default", ...) is None:
         node = {key: value for key, value in node.items() if key != "default"}
     return node
@@ -310,7 +384,11 @@ def _tidy(node: Schema, renamed: Mapping[str, str]) -> Schema:
 
 def _in_a_form(node: Schema) -> Schema:
     """Return the node as it is in a form: bytes stand there as they are, not as base64."""
-    return {"contentMediaType": "application/octet-stream"} if node == {"type": "string", "contentEncoding": "base64"} else node
+    return (
+        {"contentMediaType": "application/octet-stream"}
+        if node == {"type": "string", "contentEncoding": "base64"}
+        else node
+    )
 
 
 def _required(node: Schema, properties: dict[str, Schema]) -> Schema:

@@ -1,4 +1,7 @@
-"""Operations: what the door offers, as values. Routes, rights, the OpenAPI document and the tests of access are made from one list."""
+"""Operations: what the door offers, as values.
+
+Routes, rights, the OpenAPI document and the tests of access are made from one list.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -15,7 +18,10 @@ Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """A part of the request besides its body. `schema`: a JSON schema of the value. Parameters of the path need not be listed."""
+    """A part of the request besides its body.
+
+    `schema`: a JSON schema of the value. Parameters of the path need not be listed.
+    """
 
     name: str
     where: Literal["query", "header"]
@@ -27,11 +33,14 @@ class Parameter(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
-    `right`: what the API key must be allowed; None: the route needs no key. `body`: the type that the JSON body is decoded into (`body_is_optional`: none means that nothing was wished for);
-    `form`: the type that describes a `multipart/form-data` body; its class variable `TOLD` has what only a JSON schema can say of the whole. `answers`: the type of the body for each status that is no error (None: none, `bytes`: any
-    content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may be raised besides what any route may raise.
-    `media_type`: of an answer that is not JSON. `makes`: parameters of other paths that this one's answer tells, each with the
-    OpenAPI runtime expression that finds it (`{"file_id": "$response.body#/id"}`).
+    `right`: what the API key must be allowed; None: the route needs no key. `body`: the type that the JSON
+    body is decoded into (`body_is_optional`: none means that nothing was wished for); `form`: the type that
+    describes a `multipart/form-data` body; its class variable `TOLD` has what only a JSON schema can say of
+    the whole. `answers`: the type of the body for each status that is no error (None: none, `bytes`: any
+    content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may be raised
+    besides what any route may raise. `media_type`: of an answer that is not JSON. `makes`: parameters of
+    other paths that this one's answer tells, each with the OpenAPI runtime expression that finds it
+    (`{"file_id": "$response.body#/id"}`).
     """
 
     method: Method
@@ -64,7 +73,9 @@ class Path:
         operation = self.operations.get(method)
         if operation is None:
             allow = ", ".join(self.operations)
-            raise MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}: it takes {allow}", allow=allow)
+            raise MethodNotAllowed(
+                f"{scope['method']} is not allowed on {scope['path']}: it takes {allow}", allow=allow
+            )
         scope["operation"] = operation
         right = operation.right
         if right is not None and right not in caller_of(scope).rights:
@@ -75,7 +86,8 @@ class Path:
 
 
 class Routes:
-    """Where each path leads. It expects the path as it was sent, percent-encoded: a session key may hold a slash.
+    """Where each path leads. It expects the path as it was sent, percent-encoded: a session key may hold a
+    slash.
 
     A path without parameters is looked up; the others are the router's.
     """

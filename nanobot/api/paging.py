@@ -12,7 +12,12 @@ from nanobot.core.errors import ItemNotFound
 DEFAULT_LIMIT = 20
 MOST = 100
 PAGING = (
-    Parameter("limit", "query", "how many at most", {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_LIMIT}),
+    Parameter(
+        "limit",
+        "query",
+        "how many at most",
+        {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT_LIMIT},
+    ),
     Parameter("order", "query", "oldest or newest first", {"enum": ["asc", "desc"], "default": "desc"}),
     Parameter("after", "query", "the id of the last item of the page before"),
 )

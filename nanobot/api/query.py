@@ -16,9 +16,13 @@ class Query:
     def __init__(self, scope: Scope) -> None:
         text = scope["query_string"].decode("latin-1")
         try:
-            self._fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"))
+            self._fields = dict(
+                parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+            )
         except (ValueError, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"the query has more than {_MOST_FIELDS} fields, or is not percent-encoded UTF-8") from error
+            raise InvalidRequest(
+                f"the query has more than {_MOST_FIELDS} fields, or is not percent-encoded UTF-8"
+            ) from error
 
     def text(self, name: str) -> str | None:
         """Return a field, None where it is not there or empty."""
@@ -35,7 +39,9 @@ class Query:
             return default
         number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else -1
         if not low <= number <= high:
-            raise InvalidRequest(f"{name} is {given[:40]!r}: it must be a whole number from {low} to {high}", param=name)
+            raise InvalidRequest(
+                f"{name} is {given[:40]!r}: it must be a whole number from {low} to {high}", param=name
+            )
         return number
 
     def one_of(self, name: str, allowed: Sequence[str], *, default: str) -> str:
@@ -46,5 +52,7 @@ class Query:
         """
         given: str = self._fields.get(name, default)
         if given not in allowed:
-            raise InvalidRequest(f"{name} is {given[:40]!r}: it must be one of {', '.join(allowed)}", param=name)
+            raise InvalidRequest(
+                f"{name} is {given[:40]!r}: it must be one of {', '.join(allowed)}", param=name
+            )
         return given

@@ -59,7 +59,10 @@ class _Rule:
 
 
 class Quotas:
-    """The account book. What lasts is in the store; it is read at the start and kept up with each turn that ends."""
+    """The account book.
+
+    What lasts is in the store; it is read at the start and kept up with each turn that ends.
+    """
 
     def __init__(self, rules: Sequence[PatternQuota], clock: Clock) -> None:
         self._rules = tuple(_Rule(number, rule) for number, rule in enumerate(rules))
@@ -100,10 +103,18 @@ class Quotas:
         now = self._clock.now()
         for account in accounts:
             quota, words = account.quota, account.words
-            if quota.tokens_per_day is not None and (used := self._used(account).tokens) >= quota.tokens_per_day:
+            if (
+                quota.tokens_per_day is not None
+                and (used := self._used(account).tokens) >= quota.tokens_per_day
+            ):
                 return self._over(f"{words} may use {quota.tokens_per_day} tokens a day, and has used {used}")
-            if quota.money_per_day is not None and (cost := self._used(account).micro_dollars) >= quota.money_per_day * _MICRO:
-                return self._over(f"{words} may spend {quota.money_per_day:g} $ a day, and has spent {cost / _MICRO:.4f} $")
+            if (
+                quota.money_per_day is not None
+                and (cost := self._used(account).micro_dollars) >= quota.money_per_day * _MICRO
+            ):
+                return self._over(
+                    f"{words} may spend {quota.money_per_day:g} $ a day, and has spent {cost / _MICRO:.4f} $"
+                )
             if quota.running_turns is not None and self._run_now(account.name) >= quota.running_turns:
                 return RateLimited(
                     f"{words} may have {quota.running_turns} turns running or waiting at a time: try again when one has ended",
@@ -120,7 +131,9 @@ class Quotas:
 
     def _over(self, what: str) -> QuotaExceeded:
         wait_s = self._until_tomorrow()
-        return QuotaExceeded(f"{what}: the next day begins at 00:00 UTC, in {_duration(wait_s)}", retry_after_s=wait_s)
+        return QuotaExceeded(
+            f"{what}: the next day begins at 00:00 UTC, in {_duration(wait_s)}", retry_after_s=wait_s
+        )
 
     def take(self, accounts: Sequence[Account], turn_id: str) -> None:
         """Count a request, and a turn that is about to run."""
@@ -161,7 +174,7 @@ class Quotas:
                 tokens.append((max(0, most - self._used(account).tokens), most, self._until_tomorrow()))
         return (*_ratelimit(b"requests", requests), *_ratelimit(b"tokens", tokens))
 
-    # Counting -------------------------------------------------------------------------------------------------------------
+    # Counting -------------------------------------------------------------------------------------
 
     def _add(self, key_id: str | None, session_key: str | None, tokens: int, micro_dollars: int) -> None:
         self._turn_page()
@@ -178,7 +191,9 @@ class Quotas:
     def _names(self, key_id: str | None, session_key: str | None) -> list[str]:
         names = [_key_name(key_id)] if key_id is not None else []
         if session_key is not None:
-            names += [account.name for rule in self._rules if (account := rule.account(session_key)) is not None]
+            names += [
+                account.name for rule in self._rules if (account := rule.account(session_key)) is not None
+            ]
         return names
 
     def _used(self, account: Account) -> _Day:
@@ -189,7 +204,11 @@ class Quotas:
         running = self._running.get(name)
         if running is None or self._ledger is None:
             return 0
-        for turn_id in [turn_id for turn_id, is_settled in running.items() if is_settled and not self._ledger.is_live(turn_id)]:
+        for turn_id in [
+            turn_id
+            for turn_id, is_settled in running.items()
+            if is_settled and not self._ledger.is_live(turn_id)
+        ]:
             del running[turn_id]
         if not running:
             del self._running[name]
@@ -209,10 +228,14 @@ class Quotas:
         return DAY_S - now % DAY_S
 
 
-async def admit(scope: Scope, store: Store, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()) -> Admission:
-    """Admit a turn as `store.admit`, on the account of who sent the request; every door that takes turns goes through here.
+async def admit(
+    scope: Scope, store: Store, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()
+) -> Admission:
+    """Admit a turn as `store.admit`, on the account of who sent the request; every door that takes turns goes
+    through here.
 
-    A request that was sent before is told its turn whatever the quotas say: that turn was granted already, and costs nothing now.
+    A request that was sent before is told its turn whatever the quotas say: that turn was granted already,
+    and costs nothing now.
 
     Raises:
         RateLimited, QuotaExceeded: a quota is used up.
@@ -238,7 +261,12 @@ async def admit(scope: Scope, store: Store, turn: Turn, identity: Identity, earl
 
 
 async def _admit_new(
-    quotas: Quotas, accounts: Sequence[Account], store: Store, turn: Turn, identity: Identity, earlier: tuple[Message, ...]
+    quotas: Quotas,
+    accounts: Sequence[Account],
+    store: Store,
+    turn: Turn,
+    identity: Identity,
+    earlier: tuple[Message, ...],
 ) -> Admission:
     quotas.take(accounts, turn.id)
     try:
@@ -247,7 +275,8 @@ async def _admit_new(
         quotas.give_back(accounts, turn.id)
         raise
     finally:
-        quotas.settle(accounts, turn.id)  # also where the client went away meanwhile: the turn may be admitted all the same
+        # also where the client went away meanwhile: the turn may be admitted all the same
+        quotas.settle(accounts, turn.id)
     if admission.joined:
         quotas.give_back(accounts, turn.id)
     return admission

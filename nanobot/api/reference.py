@@ -1,4 +1,7 @@
-"""GET /openapi.json and /docs: what the server offers, for programs and for people. Made at the first request, off the event loop."""
+"""GET /openapi.json and /docs: what the server offers, for programs and for people.
+
+Made at the first request, off the event loop.
+"""
 
 import asyncio
 import base64
@@ -41,7 +44,8 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
     """Return what is offered here; the document describes `others` and these."""
 
     def make_document() -> Content:
-        from nanobot.api.openapi import document  # a start does without
+        # a start does without
+        from nanobot.api.openapi import document
 
         return Content(document((*others, *own)), "application/json")
 
@@ -71,13 +75,19 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
 
 def _make_page() -> Content:
     """Return the page in one piece. It may run its own script only, and talk to this server only."""
-    page, script, style = (Path(__file__).with_name("docs_page").joinpath(name).read_text("utf-8") for name in _FILES)
+    page, script, style = (
+        Path(__file__).with_name("docs_page").joinpath(name).read_text("utf-8") for name in _FILES
+    )
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     body = page.replace("/* page.js */", script).replace("/* page.css */", style).encode()
-    headers = (("content-security-policy", policy), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"))
+    headers = (
+        ("content-security-policy", policy),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+    )
     return Content(body, _PAGE, headers)
 
 

@@ -24,7 +24,13 @@ from nanobot.api.wire.items import WireItem, answered, items, ref_of, response_i
 from nanobot.api.wire.lists import Page, encode
 from nanobot.api.wire.response_answer import Echo, ResponseDeleted, ResponseObject, response_object
 from nanobot.api.wire.response_events import ResponseEvents
-from nanobot.api.wire.response_request import ResponseBody, ResponseRequest, decode_response, parse_response, with_conversation
+from nanobot.api.wire.response_request import (
+    ResponseBody,
+    ResponseRequest,
+    decode_response,
+    parse_response,
+    with_conversation,
+)
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
     BadSessionKey,
@@ -57,7 +63,10 @@ _decode_echo = msgspec.json.Decoder(Echo).decode
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a response belongs. `after`: the turn that it follows; `is_new`: the conversation begins with it, and nobody named it."""
+    """Where a response belongs.
+
+    `after`: the turn that it follows; `is_new`: the conversation begins with it, and nobody named it.
+    """
 
     session_key: str
     after: str | None = None
@@ -68,7 +77,13 @@ class Responses:
     """What can be done with responses."""
 
     def __init__(
-        self, store: Store, followers: Followers, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents
+        self,
+        store: Store,
+        followers: Followers,
+        clock: Clock,
+        randomness: Randomness,
+        settings: ChatSettings,
+        contents: Contents,
     ) -> None:
         self._store = store
         self._followers = followers
@@ -78,7 +93,7 @@ class Responses:
         self._contents = contents
         self._keys = KeyReader(settings.session_headers)
 
-    # Making one ---------------------------------------------------------------------------------------------------------
+    # Making one -----------------------------------------------------------------------------------
 
     async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /v1/responses"""
@@ -87,7 +102,9 @@ class Responses:
         named = self._keys.named(headers, caller)
         settings = self._settings
         try:
-            body = await read_body(scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+            body = await read_body(
+                scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
+            )
         except ClientGone:
             return
         decoded = decode_response(body)
@@ -124,19 +141,30 @@ class Responses:
             labels=request.labels,
             after=place.after,
             may_cut=request.may_cut,
-            record=Record(msgspec.Raw(encode(echo)) if request.store else None, is_detached=request.background),
+            record=Record(
+                msgspec.Raw(encode(echo)) if request.store else None, is_detached=request.background
+            ),
         )
         admission = await admit(scope, self._store, turn, identity, earlier)
         if request.stream:
             events = ResponseEvents(
                 admission.turn_id,
                 echo,
-                created_at=(await self._store.turn(admission.turn_id)).created_at if admission.joined else now,
+                created_at=(await self._store.turn(admission.turn_id)).created_at
+                if admission.joined
+                else now,
                 inputs=len(given),
                 now=self._clock.now,
                 begins_at_once=request.background,
             )
-            stream = sse.Stream(self._store, self._followers, events, send, asking.turn_headers(admission), ping_s=settings.ping_s)
+            stream = sse.Stream(
+                self._store,
+                self._followers,
+                events,
+                send,
+                asking.turn_headers(admission),
+                ping_s=settings.ping_s,
+            )
             await stream.run(admission.turn_id, 0, receive, is_over=admission.is_over)
         else:
             await self._answer(admission, request, echo, len(given), receive, send)
@@ -145,11 +173,21 @@ class Responses:
 
     def _check(self, request: ResponseRequest) -> None:
         if request.stream and not self._settings.stream:
-            raise StreamingOff("stream=true is not supported yet. Set stream=false or omit it.", param="stream")
+            raise StreamingOff(
+                "stream=true is not supported yet. Set stream=false or omit it.", param="stream"
+            )
         if request.model != AGENT and request.model not in self._settings.models:
             raise no_model(request.model)
 
-    async def _answer(self, admission: Admission, request: ResponseRequest, echo: Echo, inputs: int, receive: Receive, send: Send) -> None:
+    async def _answer(
+        self,
+        admission: Admission,
+        request: ResponseRequest,
+        echo: Echo,
+        inputs: int,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         headers = asking.turn_headers(admission)
         if not request.background:
             result = await asking.wait_for_end(self._store, self._followers, admission.turn_id, receive)
@@ -168,11 +206,14 @@ class Responses:
             if (await self._store.turn(turn_id)).end is not None:
                 await self._store.delete_session(session_key)
         except (SessionNotFound, TurnNotFound):
-            return  # whoever sent it twice was answered twice, and the first has deleted it
+            # whoever sent it twice was answered twice, and the first has deleted it
+            return
 
-    # Where it belongs ---------------------------------------------------------------------------------------------------
+    # Where it belongs -----------------------------------------------------------------------------
 
-    async def _place(self, request: ResponseRequest, named: str | None, caller: Caller, identity: Identity) -> Place:
+    async def _place(
+        self, request: ResponseRequest, named: str | None, caller: Caller, identity: Identity
+    ) -> Place:
         """Return the session that the request means, or a new one.
 
         Raises:
@@ -187,7 +228,8 @@ class Responses:
             key = found.state.session_key
             _agree(named, key, f"previous_response_id is a response of the conversation {key!r}")
             has_begun = found.state.end is None or found.state.started_at is not None
-            return Place(key, after=found.state.id if has_begun else None)  # one that was cancelled in the queue stands nowhere
+            # one that was cancelled in the queue stands nowhere
+            return Place(key, after=found.state.id if has_begun else None)
         default = named or caller.session_key
         if default is not None:
             return Place(default)
@@ -201,7 +243,9 @@ class Responses:
         return Place(key, is_new=True)
 
     async def _new_key(self, caller: Caller, identity: Identity) -> str:
-        """Return the key of a conversation that nobody named: that of the first sending, where this is a resend."""
+        """Return the key of a conversation that nobody named: that of the first sending, where this is a
+        resend.
+        """
         if identity.dedupe_key is not None:
             known_by = f"{caller.key_id or ''}\0{identity.dedupe_key}".encode()
             return "conv_" + hashlib.blake2b(known_by, digest_size=13).hexdigest()
@@ -218,7 +262,10 @@ class Responses:
         """
         references = referred(body.input) if isinstance(body.input, list) else ()
         if len(references) > _MOST_REFERENCES:
-            raise InvalidRequest(f"input refers to {len(references)} items: at most {_MOST_REFERENCES} are allowed", param="input")
+            raise InvalidRequest(
+                f"input refers to {len(references)} items: at most {_MOST_REFERENCES} are allowed",
+                param="input",
+            )
         return {id_: await self._referred(id_, path, caller) for id_, path in references}
 
     async def _referred(self, id_: str, path: str, caller: Caller) -> Message:
@@ -237,7 +284,7 @@ class Responses:
             raise missing
         return said
 
-    # One that was made ----------------------------------------------------------------------------------------------------
+    # One that was made ----------------------------------------------------------------------------
 
     async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /v1/responses/{response_id}, as it stands or as a stream."""
@@ -247,7 +294,9 @@ class Responses:
             await answer(send, 200, _shown(found))
             return
         if not self._settings.stream:
-            raise StreamingOff("stream=true is not supported yet. Set stream=false or omit it.", param="stream")
+            raise StreamingOff(
+                "stream=true is not supported yet. Set stream=false or omit it.", param="stream"
+            )
         state = found.state
         ended_at = state.ended_at
         events = ResponseEvents(
@@ -270,7 +319,9 @@ class Responses:
         await answer(send, 200, _shown(await self._store.response(found.state.id)))
 
     async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """DELETE /v1/responses/{response_id}: it is not found any more; what was said stays in the conversation."""
+        """DELETE /v1/responses/{response_id}: it is not found any more; what was said stays in the
+        conversation.
+        """
         found = await self._asked_for(scope)
         await self._stop(found, "its response was deleted")
         await self._store.forget_response(found.state.id)
@@ -283,7 +334,11 @@ class Responses:
     async def input_items(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /v1/responses/{response_id}/input_items"""
         found = await self._asked_for(scope)
-        shown = [item for number, message in enumerate(found.input) for item in items(message, ItemRef(found.state.id, number))]
+        shown = [
+            item
+            for number, message in enumerate(found.input)
+            for item in items(message, ItemRef(found.state.id, number))
+        ]
         await answer(send, 200, encode(page_of(shown, Query(scope))))
 
     async def _asked_for(self, scope: Scope) -> Response:
@@ -325,7 +380,9 @@ def _conversation_key(given: str, caller: Caller) -> str:
         error.param = "conversation"
         raise
     if not key:
-        raise BadSessionKey("conversation is empty: it is the session key, 1 to 256 characters", param="conversation")
+        raise BadSessionKey(
+            "conversation is empty: it is the session key, 1 to 256 characters", param="conversation"
+        )
     if not caller.sees(key):
         raise ConversationNotFound(f"no conversation {key!r} here", param="conversation")
     return key
@@ -333,16 +390,29 @@ def _conversation_key(given: str, caller: Caller) -> str:
 
 def _agree(named: str | None, key: str, what: str) -> None:
     if named is not None and named != key:
-        raise InvalidRequest(f"x-session-key is {named!r}, and {what}: leave one out, or let them agree", param="x-session-key")
+        raise InvalidRequest(
+            f"x-session-key is {named!r}, and {what}: leave one out, or let them agree", param="x-session-key"
+        )
 
 
 def operations(
-    store: Store, followers: Followers, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents
+    store: Store,
+    followers: Followers,
+    clock: Clock,
+    randomness: Randomness,
+    settings: ChatSettings,
+    contents: Contents,
 ) -> tuple[Operation, ...]:
     """Return what is offered here."""
     responses = Responses(store, followers, clock, randomness, settings, contents)
     path = "/v1/responses/{response_id}"
-    refusals: tuple[type[NanobotError], ...] = (SessionBusy, IdempotencyMismatch, QueueFull, ShuttingDown, ModelError)
+    refusals: tuple[type[NanobotError], ...] = (
+        SessionBusy,
+        IdempotencyMismatch,
+        QueueFull,
+        ShuttingDown,
+        ModelError,
+    )
     return (
         Operation(
             method="POST",
@@ -356,7 +426,14 @@ def operations(
             answers={200: ResponseObject},
             streams=True,
             makes={"response_id": "$response.body#/id", "turn_id": "$response.header.x-turn-id"},
-            errors=(ModelNotFound, ResponseNotFound, ConversationNotFound, ItemNotFound, UploadNotFound, *refusals),
+            errors=(
+                ModelNotFound,
+                ResponseNotFound,
+                ConversationNotFound,
+                ItemNotFound,
+                UploadNotFound,
+                *refusals,
+            ),
         ),
         Operation(
             method="GET",
@@ -366,8 +443,15 @@ def operations(
             tag="Responses",
             right="chat",
             parameters=(
-                Parameter("stream", "query", "`true`: as a stream of events", {"type": "boolean", "default": False}),
-                Parameter("starting_after", "query", "the number of the last event that was received", {"type": "integer", "minimum": 0}),
+                Parameter(
+                    "stream", "query", "`true`: as a stream of events", {"type": "boolean", "default": False}
+                ),
+                Parameter(
+                    "starting_after",
+                    "query",
+                    "the number of the last event that was received",
+                    {"type": "integer", "minimum": 0},
+                ),
             ),
             answers={200: ResponseObject},
             streams=True,

@@ -5,7 +5,18 @@ from typing import Protocol
 
 from starlette.types import ASGIApp
 
-from nanobot.api import conversations, files, health, metrics, models, reference, responses, sessions, turns, usage
+from nanobot.api import (
+    conversations,
+    files,
+    health,
+    metrics,
+    models,
+    reference,
+    responses,
+    sessions,
+    turns,
+    usage,
+)
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
@@ -44,8 +55,8 @@ def build_door(
     render_metrics: Callable[[], Awaitable[str]],
     observer: Observer = NOBODY,
 ) -> ASGIApp:
-    """Return the HTTP door as an ASGI app. `check_model` raises where the default model could not answer now, `render_metrics`
-    returns the metrics as text.
+    """Return the HTTP door as an ASGI app. `check_model` raises where the default model could not answer now,
+    `render_metrics` returns the metrics as text.
     """
     found = operations(
         store,
@@ -59,7 +70,17 @@ def build_door(
         render_metrics=render_metrics,
     )
     open_paths = frozenset(operation.path for operation in found if operation.right is None)
-    return Guard(Routes(found), access, keys, quotas, audit, clock, randomness, open_paths=open_paths, observer=observer)
+    return Guard(
+        Routes(found),
+        access,
+        keys,
+        quotas,
+        audit,
+        clock,
+        randomness,
+        open_paths=open_paths,
+        observer=observer,
+    )
 
 
 def operations(
@@ -83,7 +104,12 @@ def operations(
         *turns.operations(store, followers, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
         *usage.operations(store, clock),
-        *sessions.operations(store, clock, randomness, SessionSettings(settings.max_body_bytes, settings.body_timeout_s, settings.ping_s)),
+        *sessions.operations(
+            store,
+            clock,
+            randomness,
+            SessionSettings(settings.max_body_bytes, settings.body_timeout_s, settings.ping_s),
+        ),
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),
         *metrics.operations(render_metrics, is_open=settings.metrics_open),

@@ -1,4 +1,6 @@
-"""GET /v1/sessions/{key}/events: what happens in a session, as server-sent events, for as long as a client watches."""
+"""GET /v1/sessions/{key}/events: what happens in a session, as server-sent events, for as long as a client
+watches.
+"""
 
 import contextlib
 import re
@@ -37,7 +39,8 @@ class SessionEvents:
         async with contextlib.aclosing(self._store.watch(key, _after(scope))) as sights:
             begun = await anext(sights, None)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEAD)})
-            if scope["method"] == "HEAD":  # asked for the head alone; what follows would have no end
+            # asked for the head alone; what follows would have no end
+            if scope["method"] == "HEAD":
                 await write(b"", more=False)
                 return
             async with Connected(receive, ping, self._ping_s):
@@ -48,7 +51,10 @@ class SessionEvents:
 
 
 def _after(scope: Scope) -> tuple[str, int] | None:
-    """Return the turn and the cursor that the client stands at: `after` of the query, else its last event's id."""
+    """Return the turn and the cursor that the client stands at:
+
+    `after` of the query, else its last event's id.
+    """
     given = Query(scope).text("after")
     name = "after"
     if given is None:

@@ -14,7 +14,10 @@ HEADER = "x-session-key"
 SCHEMA = {"type": "string", "pattern": KEY_PATTERN}
 _OR_BLANK = {"type": "string", "pattern": rf"^\s*$|{KEY_PATTERN}"}
 SESSION_KEY = Parameter(
-    HEADER, "header", "names the conversation; not needed where the API key has one of its own, and a blank one names none", _OR_BLANK
+    HEADER,
+    "header",
+    "names the conversation; not needed where the API key has one of its own, and a blank one names none",
+    _OR_BLANK,
 )
 NEEDED_SESSION_KEY = msgspec.structs.replace(SESSION_KEY, schema=SCHEMA, required=True)
 """For what no server can do without: a key of the request, or of the API key."""

@@ -1,6 +1,7 @@
 """/v1/sessions: what a caller may see of the conversations kept here, and what can be done with them.
 
-A session outside the caller's patterns is answered exactly as one that is not there; lists and searches leave it out before they count.
+A session outside the caller's patterns is answered exactly as one that is not there; lists and searches leave
+it out before they count.
 """
 
 import asyncio
@@ -70,7 +71,7 @@ class Sessions:
         self._randomness = randomness
         self._settings = settings
 
-    # Looking ----------------------------------------------------------------------------------------------------------
+    # Looking --------------------------------------------------------------------------------------
 
     async def list(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /v1/sessions"""
@@ -113,7 +114,9 @@ class Sessions:
         in_order = found if order == "desc" else found[::-1]
         if after is not None:
             tip = parse_message_id(after)
-            in_order = tuple(each for each in in_order if (each.tip < tip if order == "desc" else each.tip > tip))
+            in_order = tuple(
+                each for each in in_order if (each.tip < tip if order == "desc" else each.tip > tip)
+            )
         await answer(send, 200, _page(tuple(branch_object(each) for each in in_order[: limit + 1]), limit))
 
     async def export(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,16 +124,29 @@ class Sessions:
         key, tip = _key(scope), _branch(Query(scope))
         session = await self._store.session(key)
         last = await self._store.messages(key, limit=1, order="desc", tip=tip)
-        headers = [(b"content-type", session_export.MIME), (b"content-disposition", b'attachment; filename="session.jsonl"')]
+        headers = [
+            (b"content-type", session_export.MIME),
+            (b"content-disposition", b'attachment; filename="session.jsonl"'),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": session_export.header(session), "more_body": bool(last)})
+        await send(
+            {"type": "http.response.body", "body": session_export.header(session), "more_body": bool(last)}
+        )
         after_seq = 0
         while last and after_seq < last[0].seq:
-            rows = await self._store.messages(key, limit=_EXPORTED_A_PAGE, after_seq=after_seq, tip=last[0].seq)
+            rows = await self._store.messages(
+                key, limit=_EXPORTED_A_PAGE, after_seq=after_seq, tip=last[0].seq
+            )
             after_seq = rows[-1].seq
-            await send({"type": "http.response.body", "body": session_export.lines(rows), "more_body": after_seq < last[0].seq})
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": session_export.lines(rows),
+                    "more_body": after_seq < last[0].seq,
+                }
+            )
 
-    # Changing ---------------------------------------------------------------------------------------------------------
+    # Changing -------------------------------------------------------------------------------------
 
     async def rename(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /v1/sessions/{key}"""
@@ -142,7 +158,11 @@ class Sessions:
         now = await self._store.session(key)
         title = now.title if change.title is msgspec.UNSET else change.title
         metadata = now.metadata if change.metadata is msgspec.UNSET else change.metadata or {}
-        await answer(send, 200, encode(session_object(await self._store.rename_session(key, title=title, metadata=metadata))))
+        await answer(
+            send,
+            200,
+            encode(session_object(await self._store.rename_session(key, title=title, metadata=metadata))),
+        )
 
     async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
         """DELETE /v1/sessions/{key}"""
@@ -156,7 +176,11 @@ class Sessions:
         if body is None:
             return
         wish = decode(body, _read_fork)
-        new_key = self._made_key(caller_of(scope), key) if wish.key is None else _new_key(caller_of(scope), wish.key)
+        new_key = (
+            self._made_key(caller_of(scope), key)
+            if wish.key is None
+            else _new_key(caller_of(scope), wish.key)
+        )
         at = parse_message_id(wish.message_id) if wish.message_id is not None else None
         await answer(send, 200, encode(session_object(await self._store.fork_session(key, new_key, at=at))))
 
@@ -176,13 +200,20 @@ class Sessions:
         if body is None:
             return
         imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
-        made = await self._store.import_session(key, imported.given, title=imported.title, metadata=imported.metadata)
+        made = await self._store.import_session(
+            key, imported.given, title=imported.title, metadata=imported.metadata
+        )
         await answer(send, 200, encode(session_object(made)))
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """Return the body; None where the client went away before it had sent it."""
         try:
-            return await read_body(scope, receive, max_bytes=self._settings.max_body_bytes, timeout_s=self._settings.body_timeout_s)
+            return await read_body(
+                scope,
+                receive,
+                max_bytes=self._settings.max_body_bytes,
+                timeout_s=self._settings.body_timeout_s,
+            )
         except ClientGone:
             return None
 
@@ -194,11 +225,16 @@ class Sessions:
         """
         made = f"{key}:{new_id('fork', self._clock.now(), self._randomness)}"
         if not caller.sees(made):
-            raise InvalidRequest("this API key may not see the key that would be made: name one that it may see as key", param="key")
+            raise InvalidRequest(
+                "this API key may not see the key that would be made: name one that it may see as key",
+                param="key",
+            )
         try:
             return parse_key(made)
         except BadSessionKey as error:
-            raise InvalidRequest(f"no key can be made of this one ({error.message}): name one as key", param="key") from error
+            raise InvalidRequest(
+                f"no key can be made of this one ({error.message}): name one as key", param="key"
+            ) from error
 
 
 def _key(scope: Scope) -> str:
@@ -249,29 +285,47 @@ def _page(found: tuple[Listed, ...], limit: int) -> bytes:
     return encode(Page(data=shown, first_id=first, last_id=last, has_more=len(found) > limit))
 
 
-# What is offered ----------------------------------------------------------------------------------------------------------
+# What is offered ----------------------------------------------------------------------------------
 
 
 def _listing(default: Direction) -> tuple[Parameter, ...]:
     return (
-        Parameter("limit", "query", "how many at most", {"type": "integer", "minimum": 1, "maximum": _MOST_LISTED, "default": _LISTED}),
+        Parameter(
+            "limit",
+            "query",
+            "how many at most",
+            {"type": "integer", "minimum": 1, "maximum": _MOST_LISTED, "default": _LISTED},
+        ),
         Parameter("after", "query", "the id of the last one of the page before"),
         Parameter("order", "query", "the order of time", {"enum": ["asc", "desc"], "default": default}),
     )
 
 
-_BRANCH = Parameter("branch", "query", "the id of a branch, or of any message: read the line of messages that ends there")
+_BRANCH = Parameter(
+    "branch", "query", "the id of a branch, or of any message: read the line of messages that ends there"
+)
 
 
-def operations(store: Store, clock: Clock, randomness: Randomness, settings: SessionSettings) -> tuple[Operation, ...]:
+def operations(
+    store: Store, clock: Clock, randomness: Randomness, settings: SessionSettings
+) -> tuple[Operation, ...]:
     """Return what is offered here."""
     sessions = Sessions(store, clock, randomness, settings)
     path = "/v1/sessions/{key}"
-    missing, lost, large = (SessionNotFound,), (SessionNotFound, MessageNotFound), (SessionNotFound, BodyTooLarge)
+    missing, lost, large = (
+        (SessionNotFound,),
+        (SessionNotFound, MessageNotFound),
+        (SessionNotFound, BodyTooLarge),
+    )
     finding = (
         *_listing("desc"),
         Parameter("prefix", "query", "only sessions whose key begins so"),
-        Parameter("q", "query", "only sessions whose transcript has a message with these words", {"type": "string", "maxLength": 256}),
+        Parameter(
+            "q",
+            "query",
+            "only sessions whose transcript has a message with these words",
+            {"type": "string", "maxLength": 256},
+        ),
     )
     watching = (
         Parameter("after", "query", "the id of the last event that was received"),

@@ -45,7 +45,16 @@ class Rendering(Protocol):
 class Stream:
     """One client's stream of one turn."""
 
-    def __init__(self, store: Store, followers: Followers, chunks: Rendering, send: Send, headers: Headers, *, ping_s: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        followers: Followers,
+        chunks: Rendering,
+        send: Send,
+        headers: Headers,
+        *,
+        ping_s: float,
+    ) -> None:
         self._store = store
         self._followers = followers
         self._chunks = chunks
@@ -57,8 +66,9 @@ class Stream:
     async def run(self, turn_id: str, after: int, receive: Receive, *, is_over: bool) -> None:
         """Send what the turn says from past `after` on; a comment now and then keeps proxies awake.
 
-        `is_over`: the turn had ended for good when it was asked for. The head goes out with the first thing to say, so that a turn which failed before then is answered with its true status. Who
-        asks for the progress of tools gets it at once: such a client wants the turn's id, to stop it before it spoke.
+        `is_over`: the turn had ended for good when it was asked for. The head goes out with the first thing
+        to say, so that a turn which failed before then is answered with its true status. Who asks for the
+        progress of tools gets it at once: such a client wants the turn's id, to stop it before it spoke.
         """
         followed = self._followers.join(turn_id)
         has_ended = False
@@ -72,7 +82,9 @@ class Stream:
                         has_ended = True
                         if end.error is not None and not self._has_begun:
                             problem = turn_failure(end.error, is_over=is_over)
-                            await answer(self._send, problem.status, problem.body, self._headers + problem.headers)
+                            await answer(
+                                self._send, problem.status, problem.body, self._headers + problem.headers
+                            )
                             return
                     if out := self._chunks.render(batch):
                         await self._write(out)

@@ -56,7 +56,9 @@ def wire_turn(state: TurnState) -> WireTurn:
         ended_at=state.ended_at,
         answer=_Reply("assistant", said, _finish(state)) if state.end is not None and said else None,
         usage=wire_usage(state.end.usage) if state.end is not None else None,
-        error=msgspec.Raw(msgspec.json.encode(msgspec.json.decode(error_body(error))["error"])) if error is not None else None,
+        error=msgspec.Raw(msgspec.json.encode(msgspec.json.decode(error_body(error))["error"]))
+        if error is not None
+        else None,
     )
 
 
@@ -124,7 +126,9 @@ class TurnStream:
             tool_events=sse.wants_tools(headers),
             behind=said_before(state.messages, after) if after else None,
         )
-        stream = sse.Stream(self._store, self._followers, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s)
+        stream = sse.Stream(
+            self._store, self._followers, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s
+        )
         await stream.run(turn_id, after, receive, is_over=state.end is not None)
 
 
@@ -138,13 +142,19 @@ def _cursor(turn_id: str, query: bytes, last_event_id: bytes) -> int:
         return 0
     turn, _, seq = last_event_id.rpartition(b":")
     if turn.decode("latin-1") != turn_id:
-        raise InvalidRequest(f"Last-Event-ID is {last_event_id.decode('latin-1')!r}: it must be {turn_id}:SEQ", param="Last-Event-ID")
+        raise InvalidRequest(
+            f"Last-Event-ID is {last_event_id.decode('latin-1')!r}: it must be {turn_id}:SEQ",
+            param="Last-Event-ID",
+        )
     return _number(seq, "Last-Event-ID")
 
 
 def _number(text: bytes, name: str) -> int:
     if not text.isdigit() or len(text) > 18:
-        raise InvalidRequest(f"{name} is {text.decode('latin-1')!r}: it must be a whole number, the seq of an event's id", param=name)
+        raise InvalidRequest(
+            f"{name} is {text.decode('latin-1')!r}: it must be a whole number, the seq of an event's id",
+            param=name,
+        )
     return int(text)
 
 
@@ -169,7 +179,12 @@ def operations(store: Store, followers: Followers, *, ping_s: float) -> tuple[Op
             tag="Turns",
             right="chat",
             parameters=(
-                Parameter("after", "query", "the seq of the last event that was received", {"type": "integer", "minimum": 0}),
+                Parameter(
+                    "after",
+                    "query",
+                    "the seq of the last event that was received",
+                    {"type": "integer", "minimum": 0},
+                ),
                 Parameter("last-event-id", "header", "the id of the last event that was received"),
                 Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"),
             ),

@@ -38,7 +38,9 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageBucket(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used on a day, with a key, of a model: of these the ones that were asked for, null for the others."""
+    """What was used on a day, with a key, of a model: of these the ones that were asked for, null for the
+    others.
+    """
 
     object: str = "usage"
     day: str | None
@@ -66,7 +68,9 @@ class _Asked(msgspec.Struct, frozen=True):
 
 def report(asked: _Asked, rows: Sequence[UsageRow]) -> UsageReport:
     """Return the rows as the API shows them."""
-    data = tuple(UsageBucket(day=row.day, key_id=row.key_id, model=row.model, totals=_totals((row,))) for row in rows)
+    data = tuple(
+        UsageBucket(day=row.day, key_id=row.key_id, model=row.model, totals=_totals((row,))) for row in rows
+    )
     return UsageReport(start=asked.start, end=asked.end, data=data, totals=_totals(rows))
 
 
@@ -97,7 +101,11 @@ class Usage:
         asked = _asked(scope["query_string"], self._clock.now(), _GROUPS)
         caller = caller_of(scope)
         rows = await self._ledger.usage(
-            first_day=asked.start, last_day=asked.end, group=asked.group, key_id=caller.key_id, only_key=not _sees_all(caller)
+            first_day=asked.start,
+            last_day=asked.end,
+            group=asked.group,
+            key_id=caller.key_id,
+            only_key=not _sees_all(caller),
         )
         await answer(send, 200, encode(report(asked, rows)))
 
@@ -113,28 +121,45 @@ class SessionUsage:
         key = parse_key(scope["path_params"]["key"])
         asked = _asked(scope["query_string"], self._clock.now(), ("day", "model"))
         hold_to_patterns(caller_of(scope), key)
-        rows = await self._ledger.session_usage(key, first_day=asked.start, last_day=asked.end, group=asked.group)
+        rows = await self._ledger.session_usage(
+            key, first_day=asked.start, last_day=asked.end, group=asked.group
+        )
         await answer(send, 200, encode(report(asked, rows)))
 
 
 def _sees_all(caller: Caller) -> bool:
-    """Totals by key name no conversation, but they are other people's: only an administrator of everything sees them."""
+    """Totals by key name no conversation, but they are other people's: only an administrator of everything
+    sees them.
+    """
     return "admin" in caller.rights and not caller.patterns
 
 
 def _asked(query: bytes, now: float, groups: tuple[Grouping, ...]) -> _Asked:
-    given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)) if query else {}
+    given = (
+        dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)) if query else {}
+    )
     today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
     end = _day(given["end"], "end") if "end" in given else today
-    start = _day(given["start"], "start") if "start" in given else end - datetime.timedelta(days=min(_DAYS - 1, end.toordinal() - 1))
+    start = (
+        _day(given["start"], "start")
+        if "start" in given
+        else end - datetime.timedelta(days=min(_DAYS - 1, end.toordinal() - 1))
+    )
     if start > end:
-        raise InvalidRequest(f"start is {start} and end is {end}: start must not come after end", param="start")
+        raise InvalidRequest(
+            f"start is {start} and end is {end}: start must not come after end", param="start"
+        )
     if (end - start).days >= _MOST_DAYS:
-        raise InvalidRequest(f"from {start} to {end}: at most {_MOST_DAYS} days can be asked for at once", param="start")
+        raise InvalidRequest(
+            f"from {start} to {end}: at most {_MOST_DAYS} days can be asked for at once", param="start"
+        )
     names = [name.strip() for name in given.get("group", "day").split(",") if name.strip()]
     found = tuple(known for known in groups if known in names)
     if unknown := [name for name in names if name not in groups]:
-        raise InvalidRequest(f"group is {unknown[0]!r}: it must be one or more of {', '.join(groups)}, with commas between", param="group")
+        raise InvalidRequest(
+            f"group is {unknown[0]!r}: it must be one or more of {', '.join(groups)}, with commas between",
+            param="group",
+        )
     return _Asked(start.isoformat(), end.isoformat(), found)
 
 
@@ -144,16 +169,30 @@ def _day(text: str, name: str) -> datetime.date:
             raise ValueError
         return datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise InvalidRequest(f"{name} is {text[:40]!r}: it must be a day, as 2026-01-31", param=name) from error
+        raise InvalidRequest(
+            f"{name} is {text[:40]!r}: it must be a day, as 2026-01-31", param=name
+        ) from error
 
 
 def _parameters(groups: tuple[Grouping, ...]) -> tuple[Parameter, ...]:
     one = rf"\s*(?:{'|'.join(groups)})?\s*"
     listed = {"type": "string", "pattern": f"^{one}(?:,{one})*$"}
     return (
-        Parameter("start", "query", "the first day (UTC); 30 days up to `end` where it is not given", {"type": "string", "format": "date"}),
-        Parameter("end", "query", "the last day (UTC); today where it is not given", {"type": "string", "format": "date"}),
-        Parameter("group", "query", f"one row for each of these, with commas between: {', '.join(groups)}", listed),
+        Parameter(
+            "start",
+            "query",
+            "the first day (UTC); 30 days up to `end` where it is not given",
+            {"type": "string", "format": "date"},
+        ),
+        Parameter(
+            "end",
+            "query",
+            "the last day (UTC); today where it is not given",
+            {"type": "string", "format": "date"},
+        ),
+        Parameter(
+            "group", "query", f"one row for each of these, with commas between: {', '.join(groups)}", listed
+        ),
     )
 
 

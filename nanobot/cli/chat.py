@@ -89,7 +89,9 @@ class Whom(msgspec.Struct, frozen=True):
 def _quiet(config: Config) -> None:
     """Keep the log off the screen, unless somebody asked for it: what went wrong is shown in the chat."""
     if config.log.level in ("debug", "info"):
-        logging.basicConfig(level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.basicConfig(
+            level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
     else:
         logging.getLogger("nanobot").addHandler(logging.NullHandler())
 
@@ -104,7 +106,8 @@ def _session_key(given: str | None) -> str:
 def _own_key() -> str:
     try:
         return f"cli:dm:{getpass.getuser()}"
-    except (KeyError, OSError):  # no such user in the system's list, as in some containers
+    except (KeyError, OSError):
+        # no such user in the system's list, as in some containers
         return "cli:dm:user"
 
 
@@ -113,7 +116,8 @@ async def open_link(whom: Whom) -> AsyncIterator[Link]:
     """Yield the way to the agent.
 
     Raises:
-        ConfigError, StoreError: the engine cannot start; where a server holds the data directory, how to talk to that.
+        ConfigError, StoreError: the engine cannot start; where a server holds the data directory, how to talk
+            to that.
     """
     if whom.url is not None:
         own = whom.config.api.key if is_this_machine(whom.url) else None
@@ -146,7 +150,9 @@ async def talk(whom: Whom, key: str) -> int:
     """Chat until the user leaves; return the exit status."""
     page = _page()
     async with open_link(whom) as link:
-        page.note(f"nanobot {__version__}, {whom.shown}\nconversation {key}; /help says more, Ctrl-D leaves\n")
+        page.note(
+            f"nanobot {__version__}, {whom.shown}\nconversation {key}; /help says more, Ctrl-D leaves\n"
+        )
         await Talk(link, Prompt(whom.config.data, COMMANDS), page, key).run()
     return 0
 

@@ -16,7 +16,8 @@ class Link(Protocol):
     """A way to the agent. One turn at a time."""
 
     def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
-        """Submit a turn and yield what happens in it, `TurnEnded` last; texts of several steps come with what joins them.
+        """Submit a turn and yield what happens in it, `TurnEnded` last; texts of several steps come with what
+        joins them.
 
         Raises:
             NanobotError: the turn was not taken, or cannot be followed any more.
@@ -50,7 +51,11 @@ class InProcess:
             for _, event in batch:
                 if isinstance(event, TextDelta) and joins:
                     event, joins = TextDelta(joins + event.text), ""
-                elif isinstance(event, MessageAdded) and event.message.role == "assistant" and event.message.text:
+                elif (
+                    isinstance(event, MessageAdded)
+                    and event.message.role == "assistant"
+                    and event.message.text
+                ):
                     joins = joint(event.message)
                 elif isinstance(event, TurnEnded):
                     self._turn_id = None

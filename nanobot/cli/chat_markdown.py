@@ -28,8 +28,14 @@ class _Document(Markdown):
 
 
 def finished(text: str) -> int:
-    """Return how many characters of `text` are blocks that no later text can change; the last block always may go on."""
-    starts = [token.map[0] for token in _PARSER.parse(text) if token.level == 0 and token.map is not None and token.nesting >= 0]
+    """Return how many characters of `text` are blocks that no later text can change; the last block always
+    may go on.
+    """
+    starts = [
+        token.map[0]
+        for token in _PARSER.parse(text)
+        if token.level == 0 and token.map is not None and token.nesting >= 0
+    ]
     if len(starts) < 2:
         return 0
     position = 0
@@ -39,7 +45,9 @@ def finished(text: str) -> int:
 
 
 def lines(text: str, console: Console) -> list[str]:
-    """Return `text` as lines that are ready for the console's terminal: no trailing blanks, no blank line around them."""
+    """Return `text` as lines that are ready for the console's terminal: no trailing blanks, no blank line
+    around them.
+    """
     rendered = [_trimmed(line) for line in console.render_lines(_Document(text), pad=False)]
     while rendered and not rendered[0]:
         del rendered[0]

@@ -52,7 +52,10 @@ def _tool_line(event: ToolStarted | ToolFinished) -> str:
 
 
 class RichPage:
-    """A terminal. Blocks of Markdown that are complete stay; the one that grows is painted over until it is."""
+    """A terminal.
+
+    Blocks of Markdown that are complete stay; the one that grows is painted over until it is.
+    """
 
     def __init__(self, stream: TextIO, screen: Screen, *, now: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -118,7 +121,9 @@ class RichPage:
         return f"{_DIM}· {text if len(text) <= room else text[: room - 1] + '…'}{_PLAIN}"
 
     def _console(self) -> Console:
-        return Console(file=self._stream, force_terminal=True, width=self._screen.columns, legacy_windows=False)
+        return Console(
+            file=self._stream, force_terminal=True, width=self._screen.columns, legacy_windows=False
+        )
 
 
 def _tail(text: str) -> str:
@@ -131,7 +136,9 @@ def _tail(text: str) -> str:
 
 
 class PlainPage:
-    """A stream of text: what comes is written at once, as it is; control characters only where `is_terminal` is false."""
+    """A stream of text: what comes is written at once, as it is; control characters only where `is_terminal`
+    is false.
+    """
 
     def __init__(self, stream: TextIO, *, is_terminal: bool) -> None:
         self._stream = stream
@@ -168,7 +175,9 @@ class PlainPage:
 
 
 class AnswerOnly:
-    """For scripts: keeps the answer and shows nothing else; on the way it passes the answer's text to `page`, if there is one."""
+    """For scripts: keeps the answer and shows nothing else; on the way it passes the answer's text to `page`,
+    if there is one.
+    """
 
     def __init__(self, page: Page | None) -> None:
         self._page = page

@@ -22,7 +22,10 @@ class Prompt:
     """Reads inputs. Enter sends; Alt-Enter, or a backslash at the end of the line, begins another line."""
 
     def __init__(self, directory: Path, commands: Sequence[str], output: Output | None = None) -> None:
-        """`directory`: where the history is kept. `output`: where the prompt is shown; the terminal, even if the answers go to a file."""
+        """`directory`: where the history is kept.
+
+        `output`: where the prompt is shown; the terminal, even if the answers go to a file.
+        """
         self._session: PromptSession[str] = PromptSession(
             "> ",
             multiline=True,
@@ -48,7 +51,9 @@ class Prompt:
 
 
 def _history(directory: Path) -> History:
-    """Return the history that is kept in `directory`, readable by its owner only; one that ends with the chat where it cannot be kept."""
+    """Return the history that is kept in `directory`, readable by its owner only; one that ends with the chat
+    where it cannot be kept.
+    """
     path = directory / _HISTORY
     with contextlib.suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -64,7 +69,10 @@ def _keys() -> KeyBindings:
     @keys.add("enter")
     def send(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
-        if buffer.document.current_line_before_cursor.endswith("\\") and not buffer.document.current_line_after_cursor:
+        if (
+            buffer.document.current_line_before_cursor.endswith("\\")
+            and not buffer.document.current_line_after_cursor
+        ):
             buffer.delete_before_cursor()
             buffer.insert_text("\n")
         else:

@@ -17,7 +17,15 @@ import aiohttp
 import msgspec
 
 from nanobot.core.errors import ConfigError, ModelError, NanobotError, ShuttingDown, StreamingOff
-from nanobot.core.event import Event, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, TurnError
+from nanobot.core.event import (
+    Event,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    TurnError,
+)
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.session import Session
 
@@ -25,7 +33,12 @@ _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 _CONNECT_S = 10.0
 _SILENCE_S = 60.0
 _MAX_LINE_BYTES = 8 * 1024 * 1024
-_BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, aiohttp.SocketTimeoutError, TimeoutError)
+_BROKEN = (
+    aiohttp.ClientConnectionError,
+    aiohttp.ClientPayloadError,
+    aiohttp.SocketTimeoutError,
+    TimeoutError,
+)
 
 
 class ServerUnreachable(NanobotError):
@@ -94,7 +107,9 @@ class Remote:
                 was_connected = was_connected or not broken.never_connected
                 pause_s = next(pauses, None)
                 if pause_s is None or not was_connected:
-                    raise ServerUnreachable(f"no answer from {self._url} ({broken}): is `nanobot serve` running there?") from None
+                    raise ServerUnreachable(
+                        f"no answer from {self._url} ({broken}): is `nanobot serve` running there?"
+                    ) from None
                 await asyncio.sleep(pause_s)
 
     async def cancel(self) -> None:
@@ -116,7 +131,9 @@ class _Broken(Exception):
 class _Following:
     """One turn, over as many connections as it takes. Its id is known once the server begins to answer."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, model: str, session_key: str, text: str) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, model: str, session_key: str, text: str
+    ) -> None:
         self._turn_id: str | None = None
         self._cursor = 0
         self._is_unwanted = False
@@ -153,7 +170,9 @@ class _Following:
                 async for event in self._read(response):
                     yield event
         except aiohttp.ClientConnectorError as error:
-            raise _Broken(os.strerror(error.errno).lower() if error.errno else str(error.os_error), never_connected=True) from None
+            raise _Broken(
+                os.strerror(error.errno).lower() if error.errno else str(error.os_error), never_connected=True
+            ) from None
         except aiohttp.ConnectionTimeoutError:
             raise _Broken(f"no connection within {_CONNECT_S:g} s", never_connected=True) from None
         except _BROKEN as error:
@@ -167,7 +186,8 @@ class _Following:
         self._is_unwanted = True
         if self._turn_id is None:
             return
-        with contextlib.suppress(*_BROKEN):  # the stream's reader meets the same trouble and tells of it
+        # the stream's reader meets the same trouble and tells of it
+        with contextlib.suppress(*_BROKEN):
             async with self._http.post(f"{self._url}/v1/turns/{self._turn_id}/cancel"):
                 pass
 
@@ -215,7 +235,9 @@ class _Following:
             message = str(error["message"])
             end = _end(error)
         except (msgspec.DecodeError, KeyError, TypeError):
-            raise ServerUnreachable(f"{self._url} answered {response.status}, and not as a nanobot does: check the URL") from None
+            raise ServerUnreachable(
+                f"{self._url} answered {response.status}, and not as a nanobot does: check the URL"
+            ) from None
         if self._turn_id is not None:
             return end
         if self._streams and error.get("code") == StreamingOff.code:
@@ -241,7 +263,11 @@ def _events(name: str, payload: str) -> list[Event]:
         if name == "tool_started":
             return [ToolStarted(ToolCall(content["id"], content["name"], content["arguments"]))]
         if name == "tool_finished":
-            return [ToolFinished(Message("tool", (ToolResult(content["id"], content["content"], content["is_error"]),)))]
+            return [
+                ToolFinished(
+                    Message("tool", (ToolResult(content["id"], content["content"], content["is_error"]),))
+                )
+            ]
         if name:
             return []
         if "error" in content:

@@ -1,6 +1,8 @@
-"""The end of the screen, where an answer grows: what is final scrolls up, what may change is painted over in place.
+"""The end of the screen, where an answer grows: what is final scrolls up, what may change is painted over in
+place.
 
-Only lines that changed are written anew, in one write; nothing else of the screen, and nothing of the scroll-back, is touched.
+Only lines that changed are written anew, in one write; nothing else of the screen, and nothing of the
+scroll-back, is touched.
 """
 
 import math
@@ -77,5 +79,7 @@ class Screen:
         return same
 
     def _rows(self, line: str) -> int:
-        """Return how many rows of the screen `line` takes now: a terminal that was made narrower has wrapped it."""
+        """Return how many rows of the screen `line` takes now: a terminal that was made narrower has wrapped
+        it.
+        """
         return max(1, math.ceil(cell_len(Text.from_ansi(line).plain) / max(1, self._size().columns)))

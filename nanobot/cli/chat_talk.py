@@ -44,7 +44,9 @@ class Input(Protocol):
 class Talk:
     """A chat with one user. `session_key` is the conversation that the next input goes to."""
 
-    def __init__(self, link: Link, source: Input, page: Page, session_key: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, link: Link, source: Input, page: Page, session_key: str, now: Callable[[], float] = time.time
+    ) -> None:
         self._link = link
         self._source = source
         self._page = page
@@ -72,7 +74,7 @@ class Talk:
             self._page.problem(end.error.message)
         self._page.note("")
 
-    # Commands -------------------------------------------------------------------------------------------------------------
+    # Commands -------------------------------------------------------------------------------------
 
     async def _obeyed(self, text: str) -> bool:
         """Return whether `text` was a command; it has been carried out then."""
@@ -118,7 +120,8 @@ class Talk:
 
 
 async def follow(link: Link, page: Page, session_key: str, text: str) -> TurnEnded | None:
-    """Ask, and show the answer as it comes; return how the turn ended, None where the user would not wait for its end.
+    """Ask, and show the answer as it comes; return how the turn ended, None where the user would not wait for
+    its end.
 
     Ctrl-C stops the turn, a second one no longer waits for it.
 

@@ -35,7 +35,9 @@ _LOW_SPACE_BYTES, _NO_SPACE_BYTES = 1_000_000_000, 50_000_000
 @CONFIG
 @DATA
 @MODEL
-def command(as_json: bool, port: str | None, config_file: Path | None, data: str | None, model: str | None) -> None:
+def command(
+    as_json: bool, port: str | None, config_file: Path | None, data: str | None, model: str | None
+) -> None:
     """Check this machine, the settings, the store and the model. Exit status 1 where something fails."""
     found: list[Finding] = []
     for finding in examine(config_file, data=data, model=model, port=port):
@@ -55,7 +57,9 @@ def _line(finding: Finding) -> str:
     return f"{status}  {finding.check:9}  {one_line(finding.text)}{'; ' + one_line(finding.remedy) if finding.remedy else ''}"
 
 
-def examine(config_file: Path | None, *, data: str | None, model: str | None, port: str | None) -> Iterator[Finding]:
+def examine(
+    config_file: Path | None, *, data: str | None, model: str | None, port: str | None
+) -> Iterator[Finding]:
     """Check one thing after another; what needs a thing that is missing is not checked."""
     yield from versions()
     packages = _packages()
@@ -69,19 +73,22 @@ def examine(config_file: Path | None, *, data: str | None, model: str | None, po
     yield store(config.data)
     if packages.status == "fail":
         return
-    from nanobot.cli import doctor_server  # needs packages of which the lines above must be able to say that they are missing
+    # needs packages of which the lines above must be able to say that they are missing
+    from nanobot.cli import doctor_server
 
     yield from asyncio.run(doctor_server.examine(config))
 
 
-# The machine --------------------------------------------------------------------------------------------------------------
+# The machine --------------------------------------------------------------------------------------
 
 
 def versions() -> Iterator[Finding]:
     """Check Python and SQLite."""
     python = platform.python_version()
     if sys.version_info >= _OLDEST_PYTHON:
-        yield Finding("python", "ok", f"{python}, nanobot {__version__}, {platform.system()} {platform.machine()}")
+        yield Finding(
+            "python", "ok", f"{python}, nanobot {__version__}, {platform.system()} {platform.machine()}"
+        )
     else:
         yield Finding("python", "fail", f"{python} is too old", "install Python 3.11 or newer")
     if sqlite3.sqlite_version_info >= _OLDEST_SQLITE:
@@ -89,7 +96,10 @@ def versions() -> Iterator[Finding]:
     else:
         wanted = ".".join(map(str, _OLDEST_SQLITE[:2]))
         yield Finding(
-            "sqlite", "fail", f"{sqlite3.sqlite_version} is too old", f"use a Python that was built with SQLite {wanted} or newer"
+            "sqlite",
+            "fail",
+            f"{sqlite3.sqlite_version} is too old",
+            f"use a Python that was built with SQLite {wanted} or newer",
         )
 
 
@@ -98,7 +108,12 @@ def _packages() -> Finding:
     broken = {name: reason for name in wanted if (reason := _why_not(name))}
     if broken:
         told = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
-        return Finding("packages", "fail", f"cannot be imported: {told}", f"{sys.executable} -m pip install {' '.join(broken)}")
+        return Finding(
+            "packages",
+            "fail",
+            f"cannot be imported: {told}",
+            f"{sys.executable} -m pip install {' '.join(broken)}",
+        )
     return Finding("packages", "ok", ", ".join(f"{name} {metadata.version(name)}" for name in wanted))
 
 
@@ -111,7 +126,7 @@ def _why_not(name: str) -> str:
     return ""
 
 
-# The data directory -------------------------------------------------------------------------------------------------------
+# The data directory -------------------------------------------------------------------------------
 
 
 def directory(path: Path) -> Iterator[Finding]:
@@ -127,7 +142,12 @@ def directory(path: Path) -> Iterator[Finding]:
             pass
         free_bytes = shutil.disk_usage(there).free
     except OSError as error:
-        yield Finding("data", "fail", f"cannot write in {there} ({error.strerror})", "check its permissions, or name another with --data")
+        yield Finding(
+            "data",
+            "fail",
+            f"cannot write in {there} ({error.strerror})",
+            "check its permissions, or name another with --data",
+        )
         return
     yield Finding("data", "ok", f"{path}" if there == path else f"{path} will be made at the first start")
     yield _space(there, free_bytes)
@@ -138,7 +158,12 @@ def directory(path: Path) -> Iterator[Finding]:
 def _space(path: Path, free_bytes: int) -> Finding:
     text = f"{size(free_bytes)} free"
     if free_bytes < _NO_SPACE_BYTES:
-        return Finding("disk", "fail", f"only {text} at {path}", "free some space, or name a directory on another disk with --data")
+        return Finding(
+            "disk",
+            "fail",
+            f"only {text} at {path}",
+            "free some space, or name a directory on another disk with --data",
+        )
     if free_bytes < _LOW_SPACE_BYTES:
         return Finding("disk", "warn", f"only {text} at {path}", "free some space soon")
     return Finding("disk", "ok", text)
@@ -177,14 +202,26 @@ def _database(db: sqlite3.Connection, path: Path) -> Finding:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     newest = migrations()[-1][0]
     if application_id != APPLICATION_ID:
-        return Finding("store", "fail", f"{path} is a database of another program", "name another directory with --data")
+        return Finding(
+            "store", "fail", f"{path} is a database of another program", "name another directory with --data"
+        )
     if version > newest:
-        return Finding("store", "fail", f"{path} has format {version}, this nanobot knows up to {newest}", "upgrade nanobot")
+        return Finding(
+            "store",
+            "fail",
+            f"{path} has format {version}, this nanobot knows up to {newest}",
+            "upgrade nanobot",
+        )
     problems = [problem for (problem,) in db.execute("PRAGMA quick_check(3)") if problem != "ok"]
     if problems:
         return Finding(
-            "store", "fail", f"{path} is damaged: {problems[0]}", "restore a copy made by `nanobot backup`, or move it away to start afresh"
+            "store",
+            "fail",
+            f"{path} is damaged: {problems[0]}",
+            "restore a copy made by `nanobot backup`, or move it away to start afresh",
         )
     (sessions,) = db.execute("SELECT count(*) FROM session").fetchone()
     upgrade = f", will be brought to format {newest} at the next start" if version < newest else ""
-    return Finding("store", "ok", f"{sessions} conversations, {size(path.stat().st_size)}, format {version}{upgrade}")
+    return Finding(
+        "store", "ok", f"{sessions} conversations, {size(path.stat().st_size)}, format {version}{upgrade}"
+    )

@@ -1,4 +1,6 @@
-"""What `nanobot doctor` finds of a model that runs on this machine: looked at, not started, as it takes a gigabyte of memory."""
+"""What `nanobot doctor` finds of a model that runs on this machine: looked at, not started, as it takes a
+gigabyte of memory.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,5 +30,8 @@ def _weights(check: str, name: str, why: str, models_dir: Path) -> Finding:
         return Finding(check, "ok", f"{name}{why}, weights in {path}")
     length = f" ({size(wanted.size_bytes)})" if isinstance(wanted, Weights) else ""
     return Finding(
-        check, "warn", f"{name}{why}, weights not here yet", f"the first start fetches them{length}, or: nanobot model pull {name}"
+        check,
+        "warn",
+        f"{name}{why}, weights not here yet",
+        f"the first start fetches them{length}, or: nanobot model pull {name}",
     )

@@ -28,7 +28,14 @@ async def examine(config: Config) -> tuple[Finding, ...]:
         found.append(Finding("model", "fail", error.message))
     for preset, table in config.models.items():
         if table.name is None:
-            found.append(Finding(preset, "fail", f"[models.{preset}] has no name", "say which model it is, as name = 'provider:model'"))
+            found.append(
+                Finding(
+                    preset,
+                    "fail",
+                    f"[models.{preset}] has no name",
+                    "say which model it is, as name = 'provider:model'",
+                )
+            )
             continue
         try:
             found.extend(await _model(config, preset, parse_name(table.name), table, ""))
@@ -49,10 +56,22 @@ async def _model(config: Config, check: str, name: ModelName, table: ModelTable,
         await model.check()
     except ModelRefusedKey as error:
         variable = provider_of(name).key_variable
-        return [Finding(check, "fail", f"{name}{why}: {error.message}", f"set another key, in {variable} or model.api_key")]
+        return [
+            Finding(
+                check,
+                "fail",
+                f"{name}{why}: {error.message}",
+                f"set another key, in {variable} or model.api_key",
+            )
+        ]
     except ModelError as error:
         return [
-            Finding(check, "fail", f"{name}{why}: {error.message}", "check the network and the address, or choose another with --model")
+            Finding(
+                check,
+                "fail",
+                f"{name}{why}: {error.message}",
+                "check the network and the address, or choose another with --model",
+            )
         ]
     finally:
         await model.close()

@@ -23,16 +23,36 @@ def command() -> None:
 
 
 @command.command("isolation")
-@click.option("--sessions", type=click.IntRange(min=2, max=10_000), default=200, metavar="N", help="How many sessions [200].")
-@click.option("--parallel", type=click.IntRange(min=1, max=1_000), default=32, metavar="N", help="How many things happen at a time [32].")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Repeats the secrets and the order of an earlier run [by chance].")
+@click.option(
+    "--sessions",
+    type=click.IntRange(min=2, max=10_000),
+    default=200,
+    metavar="N",
+    help="How many sessions [200].",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(min=1, max=1_000),
+    default=32,
+    metavar="N",
+    help="How many things happen at a time [32].",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Repeats the secrets and the order of an earlier run [by chance].",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @CONFIG
-def isolation(sessions: int, parallel: int, seed: int | None, as_json: bool, config_file: Path | None) -> None:
-    """Plant secrets in many sessions, and ask for them from every other session, with every API key, on every route.
+def isolation(
+    sessions: int, parallel: int, seed: int | None, as_json: bool, config_file: Path | None
+) -> None:
+    """Plant secrets in many sessions, and ask for them from every other session, with every API key, on every
+    route.
 
-    It runs the server with your settings on a data directory of its own, with a model of its own: nothing of yours is touched, nothing is
-    sent anywhere. Exit status 1 where anything came to where it does not belong.
+    It runs the server with your settings on a data directory of its own, with a model of its own: nothing of
+    yours is touched, nothing is sent anywhere. Exit status 1 where anything came to where it does not belong.
     """
     wish = Wish(sessions, parallel, secrets.randbelow(_LARGEST_SEED) if seed is None else seed)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -1,4 +1,6 @@
-"""`nanobot keys create|list|revoke`: also while a server runs on the data directory; it knows of the change within a second."""
+"""`nanobot keys create|list|revoke`: also while a server runs on the data directory; it knows of the change
+within a second.
+"""
 
 import datetime
 import re
@@ -29,7 +31,11 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @click.option(
-    "--sessions", "patterns", metavar="PATTERN", multiple=True, help="Session keys it may see, e.g. 'wx:dm:*'; may be given again [all]."
+    "--sessions",
+    "patterns",
+    metavar="PATTERN",
+    multiple=True,
+    help="Session keys it may see, e.g. 'wx:dm:*'; may be given again [all].",
 )
 @click.option(
     "--scope",
@@ -40,11 +46,32 @@ def command() -> None:
     help="What it may do; may be given again [all but admin].",
 )
 @click.option("--session-key", metavar="KEY", help="The conversation of requests that name none.")
-@click.option("--expires", metavar="WHEN", help="A day or time (2026-12-31, 2026-12-31T18:00Z), or a span (12h, 30d, 1y) [never].")
-@click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="Most requests a minute [no limit].")
-@click.option("--running-turns", type=click.IntRange(min=1), metavar="N", help="Most turns that run or wait at a time [no limit].")
-@click.option("--tokens-per-day", type=click.IntRange(min=1), metavar="N", help="Most tokens a day (UTC) [no limit].")
-@click.option("--money-per-day", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Most US dollars a day (UTC) [no limit].")
+@click.option(
+    "--expires",
+    metavar="WHEN",
+    help="A day or time (2026-12-31, 2026-12-31T18:00Z), or a span (12h, 30d, 1y) [never].",
+)
+@click.option(
+    "--requests-per-minute",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most requests a minute [no limit].",
+)
+@click.option(
+    "--running-turns",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most turns that run or wait at a time [no limit].",
+)
+@click.option(
+    "--tokens-per-day", type=click.IntRange(min=1), metavar="N", help="Most tokens a day (UTC) [no limit]."
+)
+@click.option(
+    "--money-per-day",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="USD",
+    help="Most US dollars a day (UTC) [no limit].",
+)
 @click.option("--for-config", is_flag=True, help="Keep nothing: print a [[keys]] table for the config file.")
 @CONFIG
 @DATA
@@ -115,7 +142,11 @@ def list_(all_: bool, as_json: bool, config_file: Path | None, data: str | None)
 
 @command.command("revoke")
 @click.argument("name")
-@click.option("--forget", is_flag=True, help="Also take it off the list. Without any key a server on this machine asks for none.")
+@click.option(
+    "--forget",
+    is_flag=True,
+    help="Also take it off the list. Without any key a server on this machine asks for none.",
+)
 @CONFIG
 @DATA
 def revoke(name: str, forget: bool, config_file: Path | None, data: str | None) -> None:
@@ -127,7 +158,7 @@ def revoke(name: str, forget: bool, config_file: Path | None, data: str | None) 
     click.echo(f"{neutral(key.name)} ({key.id}) is revoked: a server that runs refuses it within a second")
 
 
-# Times and words ----------------------------------------------------------------------------------------------------------
+# Times and words ----------------------------------------------------------------------------------
 
 
 def when(text: str, now: float) -> float:
@@ -156,7 +187,12 @@ def when(text: str, now: float) -> float:
 
 def as_table(key: ApiKey) -> str:
     """Return the key as a table of the config file."""
-    lines = ["[[keys]]", f"name = {_toml(key.name)}", f'hash = "sha256:{key.digest.hex()}"', f"scopes = {_toml(key.rights)}"]
+    lines = [
+        "[[keys]]",
+        f"name = {_toml(key.name)}",
+        f'hash = "sha256:{key.digest.hex()}"',
+        f"scopes = {_toml(key.rights)}",
+    ]
     if key.patterns:
         lines.append(f"sessions = {_toml(key.patterns)}")
     if key.session_key is not None:

@@ -1,6 +1,7 @@
 """The command `nanobot` and its table of sub-commands.
 
-Sub-commands are imported when they are called: `nanobot --help` must not load the server. This table is the one place that does so.
+Sub-commands are imported when they are called: `nanobot --help` must not load the server. This table is the
+one place that does so.
 """
 
 import importlib
@@ -14,7 +15,10 @@ from nanobot.core.errors import NanobotError
 COMMANDS = {
     "serve": ("nanobot.cli.serve", "Serve the agent over HTTP, as OpenAI's API."),
     "chat": ("nanobot.cli.chat", "Talk to the agent in the terminal."),
-    "sessions": ("nanobot.cli.sessions", "List, search, read, copy, export, import and delete conversations."),
+    "sessions": (
+        "nanobot.cli.sessions",
+        "List, search, read, copy, export, import and delete conversations.",
+    ),
     "keys": ("nanobot.cli.keys", "Make, list and revoke API keys, also while a server runs."),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),

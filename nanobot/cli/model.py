@@ -26,7 +26,9 @@ def list_(config_file: Path | None, data: str | None) -> None:
     click.echo(f"{'NAME':12}  {'SIZE':>8}  {'LICENCE':10}  {'HERE':4}  MODEL")
     for known in weights.KNOWN:
         is_here = "yes" if known.name in here else "no"
-        click.echo(f"{known.name:12}  {size(known.size_bytes):>8}  {known.licence:10}  {is_here:4}  {known.title}")
+        click.echo(
+            f"{known.name:12}  {size(known.size_bytes):>8}  {known.licence:10}  {is_here:4}  {known.title}"
+        )
 
 
 @command.command("pull")

@@ -1,4 +1,6 @@
-"""Fetching the weights of local models, with a bar where there is a terminal and a line now and then where there is none."""
+"""Fetching the weights of local models, with a bar where there is a terminal and a line now and then where
+there is none.
+"""
 
 import contextlib
 import sys
@@ -29,7 +31,8 @@ def models_directory(config: Config) -> Path:
 
 
 def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
-    """Fetch what the default model and the presets lack to run on this machine; says what it fetches, and how far it is, on the standard error.
+    """Fetch what the default model and the presets lack to run on this machine; says what it fetches, and how
+    far it is, on the standard error.
 
     Raises:
         ConfigError: a name means nothing.
@@ -38,12 +41,18 @@ def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
     for name in missing_weights(config, environment):
         pull(name, models_directory(config))
     if lacks_openmp(config, environment):
-        click.echo(f"fetching {openmp.LIBRARY}, which this machine lacks (GPL with the GCC Runtime Library Exception)", err=True)
+        click.echo(
+            f"fetching {openmp.LIBRARY}, which this machine lacks (GPL with the GCC Runtime Library Exception)",
+            err=True,
+        )
         openmp.fetch(models_directory(config))
 
 
-def pull(name: str, directory: Path, stream: TextIO | None = None, sources: Sequence[Source] | None = None) -> Path:
-    """Return the weights of `name`; those that are missing are fetched (from `sources`, else from where they are known to be), and the user is told.
+def pull(
+    name: str, directory: Path, stream: TextIO | None = None, sources: Sequence[Source] | None = None
+) -> Path:
+    """Return the weights of `name`; those that are missing are fetched (from `sources`, else from where they
+    are known to be), and the user is told.
 
     Raises:
         ConfigError, ModelUnavailable: see `ensure_weights`.
@@ -72,10 +81,15 @@ def told(weights: Weights, directory: Path) -> str:
 @contextlib.contextmanager
 def _bar(stream: TextIO) -> Iterator[Progress]:
     console = Console(file=stream)
-    columns: list[str | rich.progress.ProgressColumn] = [rich.progress.BarColumn(), rich.progress.DownloadColumn()]
+    columns: list[str | rich.progress.ProgressColumn] = [
+        rich.progress.BarColumn(),
+        rich.progress.DownloadColumn(),
+    ]
     if console.width >= _SHORT_COLUMNS:
         columns += [rich.progress.TransferSpeedColumn(), rich.progress.TimeRemainingColumn(compact=True)]
-    with rich.progress.Progress("[progress.description]{task.description}", *columns, console=console) as bars:
+    with rich.progress.Progress(
+        "[progress.description]{task.description}", *columns, console=console
+    ) as bars:
         task = bars.add_task("", total=None)
 
         def progress(what: str, done_bytes: int, total_bytes: int, /) -> None:

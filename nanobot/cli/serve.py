@@ -16,7 +16,16 @@ import uvicorn
 
 from nanobot import __version__
 from nanobot.api.connections import BoundedConnection
-from nanobot.app import App, choose_model, configured_keys, is_loopback, lacks_openmp, make_models, missing_weights, open_app
+from nanobot.app import (
+    App,
+    choose_model,
+    configured_keys,
+    is_loopback,
+    lacks_openmp,
+    make_models,
+    missing_weights,
+    open_app,
+)
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.tracing import tracing
 from nanobot.config import Config
@@ -36,7 +45,9 @@ _BACKLOG = 2048
 @DATA
 @MODEL
 @click.option("--tls-cert", metavar="FILE", help="Certificate chain (PEM): serve HTTPS.")
-@click.option("--tls-key", metavar="FILE", help="Private key of the certificate (PEM) [in the certificate's file].")
+@click.option(
+    "--tls-key", metavar="FILE", help="Private key of the certificate (PEM) [in the certificate's file]."
+)
 @click.option("--no-stream", is_flag=True, help="Refuse requests that ask for a stream.")
 @click.option("--timeout", metavar="S", help="Seconds that a turn may take [no limit].")
 @click.option("--verbose", is_flag=True, help="Log what happens.")
@@ -66,7 +77,8 @@ def command(
     check_tls(config)
     listener = bind(config.server.host, config.server.port)
     if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
-        from nanobot.cli.progress import ensure_weights  # brings rich, which a start that fetches nothing does without
+        # brings rich, which a start that fetches nothing does without
+        from nanobot.cli.progress import ensure_weights
 
         ensure_weights(config, os.environ)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -99,9 +111,12 @@ def check_tls(config: Config) -> None:
     cert, key = config.server.tls_cert, config.server.tls_key
     if cert is None:
         if key is not None:
-            raise ConfigError(f"server.tls_key is {key} and server.tls_cert is not set: name the certificate too, with --tls-cert")
+            raise ConfigError(
+                f"server.tls_key is {key} and server.tls_cert is not set: name the certificate too, with --tls-cert"
+            )
         return
-    import ssl  # only where it is needed: it takes a while to load
+    # only where it is needed: it takes a while to load
+    import ssl
 
     for name, path in (("tls_cert", cert), ("tls_key", key)):
         if path is not None:
@@ -146,7 +161,9 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"port {port} on {host} is taken: stop what uses it, or choose another with --port") from error
+            raise ConfigError(
+                f"port {port} on {host} is taken: stop what uses it, or choose another with --port"
+            ) from error
         raise ConfigError(
             f"cannot listen on {host} port {port} ({error.strerror or error}): choose others with --host and --port"
         ) from error
@@ -158,7 +175,8 @@ def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
     """Return what makes the event loop: uvloop where there is one."""
     if sys.platform == "win32":
         return None
-    import uvloop  # has no wheel for Windows
+    # has no wheel for Windows
+    import uvloop
 
     return uvloop.Loop
 
@@ -173,7 +191,9 @@ async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] =
     models = make_models(config, os.environ, SystemClock())
     traced = tracing(config, os.environ)
     try:
-        async with open_app(config, models, tools=tools, observers=(traced.observer,) if traced else ()) as app:
+        async with open_app(
+            config, models, tools=tools, observers=(traced.observer,) if traced else ()
+        ) as app:
             server = _Server(app)
             server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
             await server.serve(sockets=[listener])
@@ -211,8 +231,12 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGTERM and SIGINT. uvicorn would raise the signal again behind it, and the rest of the house would never be taken down."""
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Stop at SIGTERM and SIGINT. uvicorn would raise the signal again behind it, and the rest of the
+        house would never be taken down.
+        """
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
+        }
         try:
             yield
         finally:
@@ -223,9 +247,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.when_listening()
         gc.collect()
-        gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
+        # what is loaded by now stays: the collector need not look at it again and again
+        gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        sys.setswitchinterval(0.0005)  # a store thread that is back from the disk need not wait long for its turn
+        # a store thread that is back from the disk need not wait long for its turn
+        sys.setswitchinterval(0.0005)
         self._warming = asyncio.create_task(self._nanobot.models.warm())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,4 +1,6 @@
-"""`nanobot sessions list|search|show|rename|fork|export|import|delete`: those that only read work beside a running server."""
+"""`nanobot sessions list|search|show|rename|fork|export|import|delete`: those that only read work beside a
+running server.
+"""
 
 import asyncio
 import contextlib
@@ -124,7 +126,8 @@ async def _delete(config: Config, key: str) -> int:
 def search_(text: str, limit: int, as_json: bool, config_file: Path | None, data: str | None) -> None:
     """Find conversations with a message that has all the words of TEXT, or words that begin so."""
     config = _config(config_file, data)
-    with reading(config):  # where there is no store, none is made
+    # where there is no store, none is made
+    with reading(config):
         pass
     found = asyncio.run(_search(config, text, limit))
     shown = [found_object(each, text) for each in found]
@@ -136,11 +139,15 @@ def search_(text: str, limit: int, as_json: bool, config_file: Path | None, data
         return
     for each in shown:
         if not isinstance(each.match, msgspec.UnsetType):
-            click.echo(f"{neutral(each.key)}  {_when(each.match.created_at)}  {each.match.role}: {one_line(each.match.snippet)}")
+            click.echo(
+                f"{neutral(each.key)}  {_when(each.match.created_at)}  {each.match.role}: {one_line(each.match.snippet)}"
+            )
 
 
 async def _search(config: Config, text: str, limit: int) -> tuple[Found, ...]:
-    """Search; beside a running server in what that server has taken into the index, which it does within seconds."""
+    """Search; beside a running server in what that server has taken into the index, which it does within
+    seconds.
+    """
     try:
         store = await open_store(config.data, SystemClock())
     except StoreLocked:
@@ -215,7 +222,9 @@ def import_(key: str, file: Path, config_file: Path | None, data: str | None) ->
 
 async def _import(config: Config, key: str, imported: session_export.Imported) -> int:
     async with _writing(config, "import the conversation") as store:
-        made = await store.import_session(key, imported.given, title=imported.title, metadata=imported.metadata)
+        made = await store.import_session(
+            key, imported.given, title=imported.title, metadata=imported.metadata
+        )
         return made.messages
 
 
@@ -236,7 +245,7 @@ async def _writing(config: Config, wish: str) -> AsyncIterator[SqliteStore]:
         await store.close()
 
 
-# Reading ------------------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -300,13 +309,15 @@ def _when(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
 
 
-# Showing and writing ------------------------------------------------------------------------------------------------------
+# Showing and writing ------------------------------------------------------------------------------
 
 
 def readable(row: Row) -> str:
     """Return the message for a reader: who and when, what was said, what was called and what it gave."""
     message = row.message
-    lines = [f"── {message.role}, {_when(row.created_at)}{' (stopped)' if message.stop_reason == 'incomplete' else ''}"]
+    lines = [
+        f"── {message.role}, {_when(row.created_at)}{' (stopped)' if message.stop_reason == 'incomplete' else ''}"
+    ]
     for part in message.parts:
         match part:
             case Text(text):
@@ -318,7 +329,9 @@ def readable(row: Row) -> str:
             case File(name):
                 lines.append(f"[the file {name}]")
     lines.extend(f"[calls {call.name} {call.arguments}]" for call in message.tool_calls)
-    lines.extend(f"[{'failed: ' if result.is_error else ''}{result.content}]" for result in message.tool_results)
+    lines.extend(
+        f"[{'failed: ' if result.is_error else ''}{result.content}]" for result in message.tool_results
+    )
     return "\n".join(lines)
 
 
@@ -334,10 +347,10 @@ def _write(stream: BinaryIO, session: Session, found: Iterator[Row]) -> int:
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that becomes `path` once all of it is written; a file that is there already is not touched.
+    """Yield a file that becomes `path` once all of it is written; a file that is there already is not
+    touched.
 
-    Raises:
-        StoreError
+    Raises: StoreError
     """
     if path.exists():
         raise StoreError(f"{path} exists already: name a new file, nothing was written")

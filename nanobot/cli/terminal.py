@@ -17,7 +17,8 @@ _PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
 def neutral(text: str) -> str:
     """Return `text` with every control character but tab and line feed replaced by a picture of it.
 
-    Whoever wrote a message must not be able to move the cursor, set the title or fill the clipboard of whoever reads it.
+    Whoever wrote a message must not be able to move the cursor, set the title or fill the clipboard of
+    whoever reads it.
     """
     return text.replace("\r\n", "\n").translate(_PICTURES)
 
@@ -28,8 +29,14 @@ def one_line(text: str) -> str:
 
 
 def is_rich(stream: TextIO) -> bool:
-    """Return whether `stream` is a terminal that takes colours and cursor movements, and nobody asked for plain text."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+    """Return whether `stream` is a terminal that takes colours and cursor movements, and nobody asked for
+    plain text.
+    """
+    return (
+        stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") not in ("dumb", "unknown")
+    )
 
 
 @contextlib.contextmanager

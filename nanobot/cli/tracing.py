@@ -33,17 +33,24 @@ def tracing(config: Config, environment: Mapping[str, str]) -> Tracing | None:
     wish = config.telemetry.traces
     kind = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     is_silenced = kind == "none" or environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    if wish == "off" or is_silenced or (wish == "auto" and not kind and not any(environment.get(name) for name in _ENDPOINTS)):
+    if (
+        wish == "off"
+        or is_silenced
+        or (wish == "auto" and not kind and not any(environment.get(name) for name in _ENDPOINTS))
+    ):
         return None
     if kind and kind not in _EXPORTERS:
-        raise ConfigError(f"OTEL_TRACES_EXPORTER is {kind!r}: it must be one of {', '.join(_EXPORTERS)}, none")
+        raise ConfigError(
+            f"OTEL_TRACES_EXPORTER is {kind!r}: it must be one of {', '.join(_EXPORTERS)}, none"
+        )
     if not _is_installed():
         problem = f"traces need OpenTelemetry, which is not installed: {_INSTALL}"
         if wish == "on":
             raise ConfigError(f"telemetry.traces is 'on': {problem}")
         _log.warning("the environment asks for traces; %s", problem)
         return None
-    from nanobot.telemetry.spans import Exporting, Spans  # the packages of the extra, which most servers do not have
+    # the packages of the extra, which most servers do not have
+    from nanobot.telemetry.spans import Exporting, Spans
 
     exporting = Exporting(kind or "otlp")
     sessions = SessionNames(config.data, plain=config.log.session_keys)
@@ -52,6 +59,10 @@ def tracing(config: Config, environment: Mapping[str, str]) -> Tracing | None:
 
 def _is_installed() -> bool:
     try:
-        return all(importlib.util.find_spec(package) for package in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))
-    except (AttributeError, ModuleNotFoundError):  # not even the package around it
+        return all(
+            importlib.util.find_spec(package)
+            for package in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+        )
+    except (AttributeError, ModuleNotFoundError):
+        # not even the package around it
         return False

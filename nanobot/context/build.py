@@ -16,7 +16,8 @@ ANY = ToolChoice()
 
 
 def offered(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
-    """Return the tools that the model may call in this turn: the server's `own` and the client's, whose names win.
+    """Return the tools that the model may call in this turn: the server's `own` and the client's, whose names
+    win.
 
     Where the client insists on a call of one of its tools, nothing else is offered.
     """
@@ -31,11 +32,16 @@ def offered(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
     """Return about how many tokens it costs to offer `tools`."""
-    return sum(_TOKENS_PER_TOOL + (len(tool.name) + len(tool.description) + len(bytes(tool.parameters))) // 3 for tool in tools)
+    return sum(
+        _TOKENS_PER_TOOL + (len(tool.name) + len(tool.description) + len(bytes(tool.parameters))) // 3
+        for tool in tools
+    )
 
 
 def history_budget(context_tokens: int, window_tokens: int, turn: Turn, tools_tokens: int) -> int:
-    """Return how many tokens of history may be shown: what the window leaves after prompt, tools and room for the answer."""
+    """Return how many tokens of history may be shown: what the window leaves after prompt, tools and room for
+    the answer.
+    """
     window = min(context_tokens, window_tokens)
     tools_tokens += tools_size(turn.tools)
     answer = turn.sampling.max_output_tokens or window // 4
@@ -57,11 +63,12 @@ def build(
 ) -> ModelRequest:
     """Return the request that shows the newest of `history` and asks for the next message.
 
-    `hint` goes to what changes at the end; `nudge` is a last word of ours to the model that no transcript keeps, about the `draft` that it
-    wrote, if any. `form` says in words what the answer must look like.
+    `hint` goes to what changes at the end; `nudge` is a last word of ours to the model that no transcript
+    keeps, about the `draft` that it wrote, if any. `form` says in words what the answer must look like.
 
     Raises:
-        ContextOverflow: the newest message alone is over `budget_tokens`, or something is and nothing may be left out.
+        ContextOverflow: the newest message alone is over `budget_tokens`, or something is and nothing may be
+            left out.
     """
     fitted = fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends)
     if not turn.may_cut and (history.skipped_tokens or len(fitted) < len(history.messages)):
@@ -72,7 +79,9 @@ def build(
     shown = repair(fitted)
     is_first = not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
     return ModelRequest(
-        system=prompt.system("\n\n".join(filter(None, (turn.instructions, form)))) if form else prompt.system(turn.instructions),
+        system=prompt.system("\n\n".join(filter(None, (turn.instructions, form))))
+        if form
+        else prompt.system(turn.instructions),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
         tools=tools,
         notes=prompt.notes(now, is_first=is_first, hint=hint),

@@ -12,13 +12,16 @@ NO_RESULT = "No result was provided for this call."
 _STEPS_A_WINDOW = 4
 
 
-def fit(messages: tuple[Message, ...], budget_tokens: int, *, skipped_tokens: int = 0, ends: tuple[int, ...] = ()) -> tuple[Message, ...]:
+def fit(
+    messages: tuple[Message, ...], budget_tokens: int, *, skipped_tokens: int = 0, ends: tuple[int, ...] = ()
+) -> tuple[Message, ...]:
     """Return the newest of `messages` that cost at most `budget_tokens`, oldest left out first.
 
-    `skipped_tokens` is what came before them; `ends`, where it is known, what had been said at the end of each. The cut moves
-    in steps of a quarter of the budget, counted from the start of the conversation, so that it stands still for many turns and
-    the provider's prefix cache goes on hitting. The last user message, which the model is to answer, always stays; a tool
-    result never loses its call: providers refuse an orphan.
+    `skipped_tokens` is what came before them; `ends`, where it is known, what had been said at the end of
+    each. The cut moves in steps of a quarter of the budget, counted from the start of the conversation, so
+    that it stands still for many turns and the provider's prefix cache goes on hitting. The last user
+    message, which the model is to answer, always stays; a tool result never loses its call: providers refuse
+    an orphan.
 
     Raises:
         ContextOverflow: the last user message alone is over the budget.
@@ -48,12 +51,16 @@ def _from_question(messages: tuple[Message, ...], first: int) -> tuple[Message, 
     return messages[first:]
 
 
-def _within_the_turn(messages: tuple[Message, ...], asked: int, first: int, budget_tokens: int) -> tuple[Message, ...]:
+def _within_the_turn(
+    messages: tuple[Message, ...], asked: int, first: int, budget_tokens: int
+) -> tuple[Message, ...]:
     """The running turn alone is over the budget: keep its question and its newest whole steps."""
     question = messages[asked]
     cost = estimate_tokens(question)
     if cost > budget_tokens:
-        raise ContextOverflow(f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model")
+        raise ContextOverflow(
+            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
+        )
     while first < len(messages) and messages[first].role == "tool":
         first += 1
     return (question, *messages[first:])
@@ -62,8 +69,8 @@ def _within_the_turn(messages: tuple[Message, ...], asked: int, first: int, budg
 def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the transcript as every provider takes it, however it was cut.
 
-    Each call is answered exactly once, right after the message that makes it; a result without its call, a message without
-    content and thoughts are left out; an answer that was cut and went on is one message.
+    Each call is answered exactly once, right after the message that makes it; a result without its call, a
+    message without content and thoughts are left out; an answer that was cut and went on is one message.
     """
     if _is_plain(messages):
         return messages
@@ -84,10 +91,18 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _is_plain(messages: tuple[Message, ...]) -> bool:
-    """Whether each message is one text that was not cut, as in most transcripts: nothing is to be made whole then."""
+    """Whether each message is one text that was not cut, as in most transcripts: nothing is to be made whole
+    then.
+    """
     for message in messages:
         parts = message.parts
-        if len(parts) != 1 or type(parts[0]) is not Text or not parts[0].text or message.role == "tool" or message.stop_reason == "length":
+        if (
+            len(parts) != 1
+            or type(parts[0]) is not Text
+            or not parts[0].text
+            or message.role == "tool"
+            or message.stop_reason == "length"
+        ):
             return False
     return True
 
@@ -97,12 +112,20 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
     said = _speech(message)
     if said.parts:
         before = whole[-1] if whole else None
-        if before is not None and before.role == "assistant" and before.stop_reason == "length" and not before.tool_calls:
+        if (
+            before is not None
+            and before.role == "assistant"
+            and before.stop_reason == "length"
+            and not before.tool_calls
+        ):
             whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
         else:
             whole.append(said)
     results = {result.call_id: result for other in following for result in other.tool_results}
-    whole.extend(Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),)) for call in said.tool_calls)
+    whole.extend(
+        Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),))
+        for call in said.tool_calls
+    )
     for other in following:
         if other.role == "user":
             whole.extend(_question(other))
@@ -113,12 +136,18 @@ def _question(message: Message) -> tuple[Message, ...]:
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
         return (message,)
-    kept = tuple(part for part in parts if isinstance(part, Image | Audio | File) or (isinstance(part, Text) and part.text))
+    kept = tuple(
+        part
+        for part in parts
+        if isinstance(part, Image | Audio | File) or (isinstance(part, Text) and part.text)
+    )
     return (Message("user", kept),) if kept else ()
 
 
 def _speech(message: Message) -> Message:
-    """Return the message as a provider takes it: no thoughts, no empty texts, one call an id, arguments that are JSON."""
+    """Return the message as a provider takes it: no thoughts, no empty texts, one call an id, arguments that
+    are JSON.
+    """
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
         return message
@@ -134,7 +163,9 @@ def _speech(message: Message) -> Message:
 
 
 def _readable(call: ToolCall) -> ToolCall:
-    """Return the call with arguments that every provider can parse; malformed ones are shown as what they are."""
+    """Return the call with arguments that every provider can parse; malformed ones are shown as what they
+    are.
+    """
     if not call.arguments.strip():
         return call
     try:

@@ -31,7 +31,9 @@ def check_schema(schema: msgspec.Raw, param: str) -> None:
         InvalidRequest: it is too large, or no JSON schema; `param` names the field.
     """
     if len(bytes(schema)) > LARGEST_SCHEMA_BYTES:
-        raise InvalidRequest(f"{param} has {len(bytes(schema))} bytes: at most {LARGEST_SCHEMA_BYTES} are allowed", param=param)
+        raise InvalidRequest(
+            f"{param} has {len(bytes(schema))} bytes: at most {LARGEST_SCHEMA_BYTES} are allowed", param=param
+        )
     try:
         _validator(schema)
     except ValueError as error:
@@ -51,7 +53,9 @@ def in_words(wanted: OutputFormat) -> str:
 
 def mend_in_words(problem: Unfit) -> str:
     """Return how a model is told what was wrong with its answer."""
-    return f"Your last answer could not be used: {problem}. Answer my last message again, with the JSON alone."
+    return (
+        f"Your last answer could not be used: {problem}. Answer my last message again, with the JSON alone."
+    )
 
 
 def fitting(text: str, wanted: OutputFormat) -> str:
@@ -84,7 +88,9 @@ def _validator(schema: msgspec.Raw) -> "jsonschema_rs.Validator":
 
     # Nothing is fetched, and no pattern of a stranger may take its time.
     return jsonschema_rs.validator_for(
-        bytes(schema).decode(), offline=True, pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_MOST_BACKTRACKING)
+        bytes(schema).decode(),
+        offline=True,
+        pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_MOST_BACKTRACKING),
     )
 
 

@@ -20,7 +20,9 @@ def system(instructions: str) -> str:
 
 
 def notes(now: float, *, is_first: bool, hint: str = "") -> str:
-    """Return what changes from turn to turn; it goes to the end so that everything before stays in the provider's cache."""
+    """Return what changes from turn to turn; it goes to the end so that everything before stays in the
+    provider's cache.
+    """
     today = _today(int(now // 60))
     if not is_first and not hint:
         return today

@@ -47,7 +47,9 @@ class Quota(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PatternQuota(msgspec.Struct, frozen=True):
-    """A quota on session keys that match `pattern`: on all of them together, or on each conversation of its own."""
+    """A quota on session keys that match `pattern`: on all of them together, or on each conversation of its
+    own.
+    """
 
     pattern: str
     quota: Quota
@@ -57,8 +59,9 @@ class PatternQuota(msgspec.Struct, frozen=True):
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """An API key as it is kept: `digest` is all that is left of the key itself.
 
-    `patterns`: the session keys that it may see; empty: all. `session_key`: the conversation of requests that name none.
-    Times are seconds since the epoch. `is_strong`: the key is long random text, nothing that could be guessed.
+    `patterns`: the session keys that it may see; empty: all. `session_key`: the conversation of requests that
+    name none. Times are seconds since the epoch. `is_strong`: the key is long random text, nothing that could
+    be guessed.
     """
 
     id: str
@@ -75,7 +78,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def matches(session_key: str, pattern: str) -> bool:
-    """Return whether the session key is one of those that the pattern means: `*` stands for any run of characters, nothing else for anything.
+    """Return whether the session key is one of those that the pattern means: `*` stands for any run of
+    characters, nothing else for anything.
 
     A backslash takes its meaning from a star, or from another backslash: a session key may have stars in it.
     """
@@ -98,7 +102,9 @@ def check_key(key: ApiKey, where: str) -> ApiKey:
         ConfigError
     """
     if not key.name.strip() or len(key.name) > MAX_NAME_CHARS or not key.name.isprintable():
-        raise ConfigError(f"{where}: name is {key.name[:80]!r}: it must have 1 to {MAX_NAME_CHARS} printable characters")
+        raise ConfigError(
+            f"{where}: name is {key.name[:80]!r}: it must have 1 to {MAX_NAME_CHARS} printable characters"
+        )
     for pattern in key.patterns:
         check_pattern(pattern, where)
     if key.session_key is None:
@@ -124,7 +130,9 @@ def check_pattern(pattern: str, where: str) -> None:
         ConfigError
     """
     if not pattern.strip() or len(pattern) > MAX_KEY_CHARS or not pattern.isprintable():
-        raise ConfigError(f"{where}: session pattern {pattern[:80]!r}: it must have 1 to {MAX_KEY_CHARS} printable characters, as wx:dm:*")
+        raise ConfigError(
+            f"{where}: session pattern {pattern[:80]!r}: it must have 1 to {MAX_KEY_CHARS} printable characters, as wx:dm:*"
+        )
 
 
 def new_token(randomness: Randomness) -> str:
@@ -136,8 +144,8 @@ def new_token(randomness: Randomness) -> str:
 def digest_of(token: bytes) -> bytes:
     """Return what is kept of an API key.
 
-    A plain SHA-256, once: a slow hash makes guesses dear where people choose the words. Here there is nothing to guess, with 256 random
-    bits, and every request would pay for it.
+    A plain SHA-256, once: a slow hash makes guesses dear where people choose the words. Here there is nothing
+    to guess, with 256 random bits, and every request would pay for it.
     """
     return hashlib.sha256(token).digest()
 
@@ -150,14 +158,22 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cached_input: float | None = None
 
     def cost(self, usage: Usage) -> int:
-        """Return what the tokens cost in micro-dollars (dollars per million tokens are micro-dollars per token), rounded up."""
+        """Return what the tokens cost in micro-dollars (dollars per million tokens are micro-dollars per
+        token), rounded up.
+        """
         cached = self.input if self.cached_input is None else self.cached_input
         fresh = max(0, usage.prompt_tokens - usage.cached_tokens)
-        return math.ceil(round(fresh * self.input + usage.cached_tokens * cached + usage.completion_tokens * self.output, 6))
+        return math.ceil(
+            round(
+                fresh * self.input + usage.cached_tokens * cached + usage.completion_tokens * self.output, 6
+            )
+        )
 
 
 class Tariff(msgspec.Struct, frozen=True):
-    """Which model stands behind each name that a turn may ask for (None: the default), and what those cost whose price is known."""
+    """Which model stands behind each name that a turn may ask for (None: the default), and what those cost
+    whose price is known.
+    """
 
     models: Mapping[str | None, str] = {}
     prices: Mapping[str, Price] = {}
@@ -194,7 +210,8 @@ class LiveTurn(msgspec.Struct, frozen=True):
 
 
 class UsageRow(msgspec.Struct, frozen=True):
-    """What was used on a day (`YYYY-MM-DD`, UTC), with a key (`key_id` None: without one), of a model; a field that was not asked for is None.
+    """What was used on a day (`YYYY-MM-DD`, UTC), with a key (`key_id` None: without one), of a model; a
+    field that was not asked for is None.
 
     `cost`: micro-dollars of the turns whose price is known; `unpriced` counts the others.
     """
@@ -224,12 +241,22 @@ class Ledger(Protocol):
         ...
 
     async def usage(
-        self, *, first_day: str, last_day: str, group: Sequence[Grouping], key_id: str | None = None, only_key: bool = False
+        self,
+        *,
+        first_day: str,
+        last_day: str,
+        group: Sequence[Grouping],
+        key_id: str | None = None,
+        only_key: bool = False,
     ) -> tuple[UsageRow, ...]:
-        """Return what was used from `first_day` to `last_day`, a row for each value of `group`; with `only_key` by that key alone."""
+        """Return what was used from `first_day` to `last_day`, a row for each value of `group`; with
+        `only_key` by that key alone.
+        """
         ...
 
-    async def session_usage(self, session_key: str, *, first_day: str, last_day: str, group: Sequence[Grouping]) -> tuple[UsageRow, ...]:
+    async def session_usage(
+        self, session_key: str, *, first_day: str, last_day: str, group: Sequence[Grouping]
+    ) -> tuple[UsageRow, ...]:
         """Return what was used in one session.
 
         Raises:
@@ -251,7 +278,8 @@ class Ledger(Protocol):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who did what to which conversation. `key_id` None: no key was needed. `status` None: nobody waited for the answer.
+    """Who did what to which conversation. `key_id` None: no key was needed. `status` None: nobody waited for
+    the answer.
 
     `is_weighty`: it must be on the disk before anything else happens.
     """

@@ -1,14 +1,17 @@
 """The error tree. Each class carries what the edges need; every message is safe to show to whoever asked.
 
-`code` is the machine's word, `http_status` and `type` what the HTTP door answers, `retryable` whether the same request may
-succeed later. `docs/errors.md` lists them all.
+`code` is the machine's word, `http_status` and `type` what the HTTP door answers, `retryable` whether the
+same request may succeed later. `docs/errors.md` lists them all.
 """
 
 from typing import ClassVar
 
 
 class NanobotError(Exception):
-    """The root. `param` names the field at fault, `retry_after_s` the wait before another try, where there is one."""
+    """The root.
+
+    `param` names the field at fault, `retry_after_s` the wait before another try, where there is one.
+    """
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
@@ -22,7 +25,7 @@ class NanobotError(Exception):
         self.retry_after_s = retry_after_s
 
 
-# What the asker got wrong ------------------------------------------------------------------------------------------
+# What the asker got wrong -------------------------------------------------------------------------
 
 
 class InvalidRequest(NanobotError):
@@ -195,7 +198,7 @@ class EncryptedFile(UnreadableFile):
     code = "encrypted_file"
 
 
-# Admission -----------------------------------------------------------------------------------------------------------
+# Admission ----------------------------------------------------------------------------------------
 
 
 class SessionBusy(NanobotError):
@@ -228,7 +231,7 @@ class ShuttingDown(NanobotError):
     code, http_status, type, retryable = "shutting_down", 503, "server_error", True
 
 
-# The end of a turn that did not answer -------------------------------------------------------------------------------
+# The end of a turn that did not answer ------------------------------------------------------------
 
 
 class TurnCancelled(NanobotError):
@@ -288,7 +291,9 @@ class ModelRejectedRequest(ModelError):
 
 
 class ModelLacksAbility(ModelError):
-    """The provider turned out to lack an ability; the model does not claim it any more and may be asked again without."""
+    """The provider turned out to lack an ability; the model does not claim it any more and may be asked again
+    without.
+    """
 
     code, http_status, type = "model_lacks_ability", 400, "invalid_request_error"
 
@@ -305,7 +310,7 @@ class ModelUnavailable(ModelError):
     code, http_status = "model_unavailable", 503
 
 
-# Inside ----------------------------------------------------------------------------------------------------------------
+# Inside -------------------------------------------------------------------------------------------
 
 
 class ToolError(NanobotError):

@@ -2,9 +2,9 @@
 
 Deltas pass by (followers see them, the store does not); everything else is durable.
 
-Each event takes up room on the turn's line: a delta one unit per character, any other event one unit. An event's
-cursor is the unit at which it ends. Because the stored messages give the same line again, a cursor taken from a live
-stream still fits after the deltas are gone (`line`, below, rebuilds it).
+Each event takes up room on the turn's line: a delta one unit per character, any other event one unit. An
+event's cursor is the unit at which it ends. Because the stored messages give the same line again, a cursor
+taken from a live stream still fits after the deltas are gone (`line`, below, rebuilds it).
 """
 
 from typing import Literal
@@ -45,7 +45,10 @@ class ToolStarted(msgspec.Struct, frozen=True, gc=False, tag="tool_started"):
 
 
 class ToolFinished(msgspec.Struct, frozen=True, gc=False, tag="tool_finished"):
-    """A tool call has its result: `message` (role `tool`) holds it and joins the transcript with this event."""
+    """A tool call has its result:
+
+    `message` (role `tool`) holds it and joins the transcript with this event.
+    """
 
     message: Message
 
@@ -59,7 +62,10 @@ class TurnEnded(msgspec.Struct, frozen=True, gc=False, tag="turn_ended", omit_de
 
 
 class TurnAdmitted(msgspec.Struct, frozen=True, tag="turn_admitted"):
-    """A turn is in the store, with what it was asked. `joins`: the running turn that it steers. For those who watch the session."""
+    """A turn is in the store, with what it was asked.
+
+    `joins`: the running turn that it steers. For those who watch the session.
+    """
 
     input: tuple[Message, ...]
     joins: str | None = None

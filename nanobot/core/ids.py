@@ -16,7 +16,9 @@ class Randomness(Protocol):
 
 
 class SystemRandomness:
-    """The operating system's randomness, fetched in blocks: asking it for each id costs more than all the rest of the id."""
+    """The operating system's randomness, fetched in blocks: asking it for each id costs more than all the
+    rest of the id.
+    """
 
     def __init__(self) -> None:
         self._pool = b""
@@ -33,7 +35,9 @@ class SystemRandomness:
 
 
 def new_id(prefix: str, now: float, randomness: Randomness) -> str:
-    """Return `prefix_` and 26 characters: 48 bits of milliseconds, then 80 random bits (the layout of a ULID)."""
+    """Return `prefix_` and 26 characters: 48 bits of milliseconds, then 80 random bits (the layout of a
+    ULID).
+    """
     number = (int(now * 1000) & (2**48 - 1)) << 80 | randomness.getrandbits(80)
     return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])}"
 

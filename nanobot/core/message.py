@@ -19,7 +19,10 @@ class Image(msgspec.Struct, frozen=True, gc=False, tag="image"):
 
 
 class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
-    """A recording, passed on to a model that listens: `data` is base64, `format` as the client named it (`wav`, `mp3`)."""
+    """A recording, passed on to a model that listens:
+
+    `data` is base64, `format` as the client named it (`wav`, `mp3`).
+    """
 
     data: str
     format: str
@@ -34,7 +37,9 @@ class File(msgspec.Struct, frozen=True, gc=False, tag="file", omit_defaults=True
 
     @property
     def shown(self) -> str:
-        """The file in words, for models that read text only: it says where it begins and ends, and what it is called."""
+        """The file in words, for models that read text only: it says where it begins and ends, and what it is
+        called.
+        """
         name = self.name.replace('"', "'")
         return f'<file name="{name}">\n{self.text}\n</file>'
 
@@ -46,9 +51,11 @@ class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking"):
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defaults=True):
-    """A model's wish to run a tool. `arguments` is the JSON text exactly as the model wrote it; it may be malformed.
+    """A model's wish to run a tool. `arguments` is the JSON text exactly as the model wrote it; it may be
+    malformed.
 
-    `for_client`: the tool is one that the client brought along; it runs the call and sends the result with its next request.
+    `for_client`: the tool is one that the client brought along; it runs the call and sends the result with
+    its next request.
     """
 
     id: str
@@ -72,7 +79,10 @@ StopReason = Literal["stop", "length", "tool_calls", "content_filter", "incomple
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Tokens as the provider counted them. Cached tokens are part of the prompt, reasoning tokens part of the completion."""
+    """Tokens as the provider counted them.
+
+    Cached tokens are part of the prompt, reasoning tokens part of the completion.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -89,7 +99,10 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One message of a transcript. `stop_reason`, `usage` and `model` are set on messages that a model produced."""
+    """One message of a transcript.
+
+    `stop_reason`, `usage` and `model` are set on messages that a model produced.
+    """
 
     role: Role
     parts: tuple[Part, ...]
@@ -133,7 +146,9 @@ def reply_text(messages: tuple[Message, ...]) -> str:
 
 
 def joint(before: Message | None) -> str:
-    """Return what stands between the text of `before` and the next one of the same turn: a blank line, nothing where it was cut."""
+    """Return what stands between the text of `before` and the next one of the same turn: a blank line,
+    nothing where it was cut.
+    """
     if before is None or before.stop_reason == "length":
         return ""
     return "\n\n"
@@ -146,7 +161,9 @@ _AUDIO_BYTES_PER_TOKEN = 2_000
 
 
 def estimate_tokens(message: Message) -> int:
-    """Return about how many tokens `message` costs a model: bytes ÷ 4 (seen to err by -14 to +37 %), 800 for an image."""
+    """Return about how many tokens `message` costs a model: bytes ÷ 4 (seen to err by -14 to +37 %), 800 for
+    an image.
+    """
     size_bytes = 0
     images = 0
     for part in message.parts:

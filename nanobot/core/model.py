@@ -14,10 +14,10 @@ from nanobot.core.turn import Labels, OutputFormat, Sampling
 class ModelRequest(msgspec.Struct, frozen=True):
     """Everything a model sees.
 
-    `system`, `tools` and all but the newest of `messages` are byte-stable from turn to turn, so that prefix caches hit.
-    `notes` is what changes (the date, hints); a provider writes it at the end of the last user message.
-    `session_hint` is an opaque, stable name of the conversation for cache routing; it says nothing about the key. `format` is
-    asked of a model only where it is among its abilities.
+    `system`, `tools` and all but the newest of `messages` are byte-stable from turn to turn, so that prefix
+    caches hit. `notes` is what changes (the date, hints); a provider writes it at the end of the last user
+    message. `session_hint` is an opaque, stable name of the conversation for cache routing; it says nothing
+    about the key. `format` is asked of a model only where it is among its abilities.
     """
 
     system: str
@@ -38,10 +38,9 @@ Ability = Literal["json_object", "json_schema", "images", "audio"]
 class Model(Protocol):
     """A language model.
 
-    Attributes:
-        name: As the catalogue spells it, `provider:model`.
-        context_tokens: How many tokens prompt and answer may have together.
-        abilities: What it can besides reading and writing text. An output format that is not among them is asked for in words.
+    Attributes: name: As the catalogue spells it, `provider:model`. context_tokens: How many tokens prompt and
+      answer may have together. abilities: What it can besides reading and writing text. An output format that
+      is not among them is asked for in words.
     """
 
     @property
@@ -54,9 +53,11 @@ class Model(Protocol):
     def abilities(self) -> frozenset[Ability]: ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
-        """Yield zero or more deltas, then exactly one `Message` (role `assistant`, with `stop_reason` and, where known, `usage`).
+        """Yield zero or more deltas, then exactly one `Message` (role `assistant`, with `stop_reason` and,
+        where known, `usage`).
 
-        The deltas' texts joined are the message's Text and Thinking parts joined, in order. Closing the generator stops the request.
+        The deltas' texts joined are the message's Text and Thinking parts joined, in order. Closing the
+        generator stops the request.
 
         Raises:
             ModelError: the provider failed; the class says how. Never told as text.

@@ -1,4 +1,5 @@
-"""Who watches the house: told what happens, at the places where it happens. Metrics and traces are made of it.
+"""Who watches the house: told what happens, at the places where it happens. Metrics and traces are made of
+it.
 
 The rooms know only this; whoever watches is chosen in `nanobot.app`.
 """
@@ -14,20 +15,32 @@ from nanobot.core.turn import Turn
 REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 TURN: ContextVar[str | None] = ContextVar("turn", default=None)
 SESSION: ContextVar[str | None] = ContextVar("session", default=None)
-"""What the running task is at work on: a request's id, a turn's id, a session key. The log writes them with every line."""
+"""What the running task is at work on: a request's id, a turn's id, a session key.
+
+The log writes them with every line.
+"""
 
 Head = Sequence[tuple[bytes, bytes]]
 """The headers of a request, names in lower case."""
 
 
 class Observer:
-    """Is told what happens, on the event loop. Each method returns at once and raises nothing; here they do nothing."""
+    """Is told what happens, on the event loop.
+
+    Each method returns at once and raises nothing; here they do nothing.
+    """
 
     def request_began(self, request_id: str, method: str, head: Head) -> None:
         """A request has come; told in the task that answers it."""
 
-    def request_ended(self, request_id: str, method: str, route: str | None, status: int, seconds: float) -> None:
-        """It was answered. `route`: the path as the operations spell it, None where there is none; `status` 0: the client went before."""
+    def request_ended(
+        self, request_id: str, method: str, route: str | None, status: int, seconds: float
+    ) -> None:
+        """It was answered.
+
+        `route`: the path as the operations spell it, None where there is none; `status` 0: the client went
+        before.
+        """
 
     def turn_offered(self, turn: Turn) -> None:
         """A turn is about to be admitted; told in the task of the request that brought it."""
@@ -36,7 +49,9 @@ class Observer:
         """It was not: refused, or another turn answers for it."""
 
     def turn_withdrawn(self, turn_id: str) -> None:
-        """An admitted turn was cancelled by other hands than its engine's: while it waited, or with its session."""
+        """An admitted turn was cancelled by other hands than its engine's: while it waited, or with its
+        session.
+        """
 
     def turn_started(self, turn: Turn, attempt: int) -> None: ...
 
@@ -75,7 +90,9 @@ class Several(Observer):
         for each in self._observers:
             each.request_began(request_id, method, head)
 
-    def request_ended(self, request_id: str, method: str, route: str | None, status: int, seconds: float) -> None:
+    def request_ended(
+        self, request_id: str, method: str, route: str | None, status: int, seconds: float
+    ) -> None:
         for each in self._observers:
             each.request_ended(request_id, method, route, status, seconds)
 

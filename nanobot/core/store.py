@@ -32,7 +32,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """The answer to `admit`. `joined`: the turn was known already, and `turn_id` is the known one's; `is_over`: it had ended for good."""
+    """The answer to `admit`.
+
+    `joined`: the turn was known already, and `turn_id` is the known one's; `is_over`: it had ended for good.
+    """
 
     turn_id: str
     joined: bool
@@ -43,8 +46,8 @@ class Admission(msgspec.Struct, frozen=True):
 class History(msgspec.Struct, frozen=True):
     """The newest part of a live transcript, oldest message first.
 
-    `skipped_tokens` estimates all that came before it; `ends` gives for each message the estimate up to its end, counted from
-    the conversation's start.
+    `skipped_tokens` estimates all that came before it; `ends` gives for each message the estimate up to its
+    end, counted from the conversation's start.
     """
 
     messages: tuple[Message, ...]
@@ -53,7 +56,9 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A turn that this engine is to run now, as attempt number `attempt`; its input is in the transcript, at the end of `history`."""
+    """A turn that this engine is to run now, as attempt number `attempt`; its input is in the transcript, at
+    the end of `history`.
+    """
 
     turn: Turn
     attempt: int
@@ -71,7 +76,10 @@ Order = Claim | Cancel
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A message as it is kept. `total_tokens` sums estimates from the start of the conversation to the end of this message."""
+    """A message as it is kept.
+
+    `total_tokens` sums estimates from the start of the conversation to the end of this message.
+    """
 
     seq: int
     turn_id: str | None
@@ -84,7 +92,9 @@ Direction = Literal["asc", "desc"]
 
 
 class Which(msgspec.Struct, frozen=True):
-    """Which sessions are asked for: those whose key begins with `prefix` and fits one of `patterns` (`*`: any run of characters; none: all)."""
+    """Which sessions are asked for: those whose key begins with `prefix` and fits one of `patterns` (`*`: any
+    run of characters; none: all).
+    """
 
     patterns: tuple[str, ...] = ()
     prefix: str = ""
@@ -101,7 +111,10 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Branch(msgspec.Struct, frozen=True):
-    """A line of messages that ends at `tip`; `parted_at`: the last one that it shares with the live transcript (0: none)."""
+    """A line of messages that ends at `tip`;
+
+    `parted_at`: the last one that it shares with the live transcript (0: none).
+    """
 
     tip: int
     messages: int
@@ -131,7 +144,10 @@ Watched = TurnAdmitted | TurnStarted | Event
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """What those who watch a session see: something of a turn, which ends at `cursor` of its line. `missed`: how many sights before it are lost."""
+    """What those who watch a session see: something of a turn, which ends at `cursor` of its line.
+
+    `missed`: how many sights before it are lost.
+    """
 
     turn_id: str
     cursor: int
@@ -148,7 +164,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class TurnState(msgspec.Struct, frozen=True):
-    """A turn as it stands. `messages` are those that it added so far, its input left out; `end` is set once it has ended."""
+    """A turn as it stands.
+
+    `messages` are those that it added so far, its input left out; `end` is set once it has ended.
+    """
 
     id: str
     session_key: str
@@ -163,7 +182,9 @@ class TurnState(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A turn that came as a response: how it stands, what it was given, and what its client gets to see of its own request."""
+    """A turn that came as a response: how it stands, what it was given, and what its client gets to see of
+    its own request.
+    """
 
     state: TurnState
     input: tuple[Message, ...]
@@ -179,7 +200,9 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 class ItemRef(msgspec.Struct, frozen=True):
-    """A message of a session by a name that lasts: its number within its turn, input first, from 0; without a turn its `seq`."""
+    """A message of a session by a name that lasts: its number within its turn, input first, from 0; without a
+    turn its `seq`.
+    """
 
     turn_id: str | None
     number: int
@@ -195,18 +218,22 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    # Doors --------------------------------------------------------------------------------------------------------
+    # Doors ----------------------------------------------------------------------------------------
 
     async def admit(
-        self, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = (), refusal: NanobotError | None = None
+        self,
+        turn: Turn,
+        identity: Identity,
+        earlier: tuple[Message, ...] = (),
+        refusal: NanobotError | None = None,
     ) -> Admission:
         """Commit `turn` and its input, or find the turn that it resends.
 
-        `earlier` are the messages the client sent before the new ones; they are compared with the transcript. `refusal` is why the asker
-        may have no turn now; it is raised unless the turn is known: that one was granted already.
+        `earlier` are the messages the client sent before the new ones; they are compared with the transcript.
+        `refusal` is why the asker may have no turn now; it is raised unless the turn is known: that one was
+        granted already.
 
-        Raises:
-            SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
+        Raises: SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """
         ...
 
@@ -227,12 +254,13 @@ class Store(Protocol):
         ...
 
     def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Sequence[tuple[int, Event]]]:
-        """Yield what is new as batches of `(cursor, event)`, from past `after` until `TurnEnded`; live where the turn runs, rebuilt where it ended.
+        """Yield what is new as batches of `(cursor, event)`, from past `after` until `TurnEnded`; live where
+        the turn runs, rebuilt where it ended.
 
-        A delta that `after` falls into is yielded from that character on; the end is yielded even to who has seen it.
+        A delta that `after` falls into is yielded from that character on; the end is yielded even to who has
+        seen it.
 
-        Raises:
-            TurnNotFound
+        Raises: TurnNotFound
         """
         ...
 
@@ -256,10 +284,11 @@ class Store(Protocol):
         """
         ...
 
-    # Engine -------------------------------------------------------------------------------------------------------
+    # Engine ---------------------------------------------------------------------------------------
 
     def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Order]:
-        """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never ends by itself.
+        """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never
+        ends by itself.
 
         With `history_tokens`, each claim brings the history that costs at least so much.
         """
@@ -270,15 +299,17 @@ class Store(Protocol):
         ...
 
     async def history(self, session_key: str, budget_tokens: int) -> History:
-        """Return the newest messages of the live transcript, at least as many as cost `budget_tokens`; reads no more than it returns."""
+        """Return the newest messages of the live transcript, at least as many as cost `budget_tokens`; reads
+        no more than it returns.
+        """
         ...
 
     async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         """Commit what happened, in order and at once, and tell the followers.
 
-        Returns the inputs that joined the turn meanwhile (`steer`), now in the transcript after `facts`. Where there are
-        some, a `TurnEnded("done")` among `facts` is not applied: the turn goes on with them. At an end of another kind they
-        become turns of their own.
+        Returns the inputs that joined the turn meanwhile (`steer`), now in the transcript after `facts`.
+        Where there are some, a `TurnEnded("done")` among `facts` is not applied: the turn goes on with them.
+        At an end of another kind they become turns of their own.
 
         Raises:
             StaleAttempt: the claim is over; nothing was written.
@@ -293,12 +324,13 @@ class Store(Protocol):
         """Give a running turn back for the next start, at no cost of an attempt."""
         ...
 
-    # Sessions -----------------------------------------------------------------------------------------------------
+    # Sessions -------------------------------------------------------------------------------------
 
     async def sessions(
         self, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
     ) -> tuple[Session, ...]:
-        """Return sessions, most recently used first (`asc`: last); `after` is the key of the last one of the page before.
+        """Return sessions, most recently used first (`asc`: last); `after` is the key of the last one of the
+        page before.
 
         Raises:
             SessionNotFound: there is no session `after` among them.
@@ -306,9 +338,16 @@ class Store(Protocol):
         ...
 
     async def search(
-        self, text: str, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
+        self,
+        text: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Direction = "desc",
+        which: Which = EVERY,
     ) -> tuple[Found, ...]:
-        """Return, in the order of `sessions`, those whose transcript has a message with all the words of `text`, or words that begin so.
+        """Return, in the order of `sessions`, those whose transcript has a message with all the words of
+        `text`, or words that begin so.
 
         All that is committed is found; what was rewound, and what turns that leave no trace said, is not.
 
@@ -326,7 +365,9 @@ class Store(Protocol):
         """
         ...
 
-    async def rename_session(self, session_key: str, *, title: str | None, metadata: Mapping[str, str]) -> Session:
+    async def rename_session(
+        self, session_key: str, *, title: str | None, metadata: Mapping[str, str]
+    ) -> Session:
         """Give the session another title, and other metadata.
 
         Raises:
@@ -335,14 +376,21 @@ class Store(Protocol):
         ...
 
     async def messages(
-        self, session_key: str, *, limit: int, after_seq: int = 0, order: Direction = "asc", tip: int | None = None
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        after_seq: int = 0,
+        order: Direction = "asc",
+        tip: int | None = None,
     ) -> tuple[Row, ...]:
-        """Return rows of the transcript, oldest first (`desc`: newest, then `after_seq` is past the newest to return, 0: none).
+        """Return rows of the transcript, oldest first (`desc`: newest, then `after_seq` is past the newest to
+        return, 0: none).
 
-        `tip`: read the line of messages that ends there instead of the live one. A running turn that leaves no trace is not shown.
+        `tip`: read the line of messages that ends there instead of the live one. A running turn that leaves
+        no trace is not shown.
 
-        Raises:
-            SessionNotFound
+        Raises: SessionNotFound
             MessageNotFound: there is no message `tip`.
         """
         ...
@@ -356,25 +404,27 @@ class Store(Protocol):
         ...
 
     async def fork_session(self, session_key: str, new_key: str, *, at: int | None = None) -> Session:
-        """Make a session of the messages up to `at` (None: the live transcript as it was before the turn that runs now, if one does).
+        """Make a session of the messages up to `at` (None: the live transcript as it was before the turn that
+        runs now, if one does).
 
-        Raises:
-            SessionNotFound, SessionExists
+        Raises: SessionNotFound, SessionExists
             MessageNotFound: there is no message `at`.
         """
         ...
 
     async def rewind_session(self, session_key: str, to: int) -> Session:
-        """Let the transcript end at the message `to`, of whichever branch; what came after it stays as a branch.
+        """Let the transcript end at the message `to`, of whichever branch; what came after it stays as a
+        branch.
 
-        Raises:
-            SessionNotFound
+        Raises: SessionNotFound
             SessionBusy: a turn runs or waits.
             MessageNotFound: there is no message `to`.
         """
         ...
 
-    async def import_session(self, session_key: str, given: Sequence[Given], *, title: str | None, metadata: Mapping[str, str]) -> Session:
+    async def import_session(
+        self, session_key: str, given: Sequence[Given], *, title: str | None, metadata: Mapping[str, str]
+    ) -> Session:
         """Make a session of the messages, all or nothing.
 
         Raises:
@@ -392,19 +442,22 @@ class Store(Protocol):
         """
         ...
 
-    def watch(self, session_key: str, after: tuple[str, int] | None = None) -> AsyncGenerator[Sequence[Sight], None]:
-        """Yield in batches what happens in the session: what its unended turns said so far, then what comes, until it is deleted or the store hangs up.
+    def watch(
+        self, session_key: str, after: tuple[str, int] | None = None
+    ) -> AsyncGenerator[Sequence[Sight], None]:
+        """Yield in batches what happens in the session: what its unended turns said so far, then what comes,
+        until it is deleted or the store hangs up.
 
-        The first batch comes at once, though it may be empty. `after`: a turn of the session and a cursor on its line; the rest of that turn comes first. Turns that leave no trace are not shown.
-        Who is slow holds up nobody, and misses what is too old to be kept for it.
+        The first batch comes at once, though it may be empty. `after`: a turn of the session and a cursor on
+        its line; the rest of that turn comes first. Turns that leave no trace are not shown. Who is slow
+        holds up nobody, and misses what is too old to be kept for it.
 
-        Raises:
-            SessionNotFound
+        Raises: SessionNotFound
             TurnNotFound: `after` names no turn of the session.
         """
         ...
 
-    # Responses ----------------------------------------------------------------------------------------------------
+    # Responses ------------------------------------------------------------------------------------
 
     async def response(self, turn_id: str) -> Response:
         """Return the turn with what was kept of it as a response.
@@ -423,7 +476,9 @@ class Store(Protocol):
         ...
 
     async def conversation_of(self, digest: bytes) -> str | None:
-        """Return the session in which a response with this digest (`Identity`) runs, or ended a short time ago."""
+        """Return the session in which a response with this digest (`Identity`) runs, or ended a short time
+        ago.
+        """
         ...
 
     async def session_of(self, turn_id: str) -> str:
@@ -434,7 +489,7 @@ class Store(Protocol):
         """
         ...
 
-    # Conversations ------------------------------------------------------------------------------------------------
+    # Conversations --------------------------------------------------------------------------------
 
     async def conversation(self, session_key: str) -> Conversation:
         """Return the session as a conversation.
@@ -444,7 +499,9 @@ class Store(Protocol):
         """
         ...
 
-    async def create_conversation(self, session_key: str, messages: Sequence[Message], metadata: Mapping[str, str]) -> Conversation:
+    async def create_conversation(
+        self, session_key: str, messages: Sequence[Message], metadata: Mapping[str, str]
+    ) -> Conversation:
         """Make a session whose transcript is `messages`.
 
         Raises:
@@ -469,13 +526,15 @@ class Store(Protocol):
         """
         ...
 
-    async def items(self, session_key: str, *, limit: int, past: int = 0, order: Direction = "asc") -> tuple[Item, ...]:
-        """Return messages of the live transcript past the one with the `seq` `past`, in that order (`desc`: 0 is past the newest).
+    async def items(
+        self, session_key: str, *, limit: int, past: int = 0, order: Direction = "asc"
+    ) -> tuple[Item, ...]:
+        """Return messages of the live transcript past the one with the `seq` `past`, in that order (`desc`: 0
+        is past the newest).
 
         A running turn that leaves no trace is not shown.
 
-        Raises:
-            ConversationNotFound
+        Raises: ConversationNotFound
         """
         ...
 
@@ -487,7 +546,7 @@ class Store(Protocol):
         """
         ...
 
-    # Uploads ------------------------------------------------------------------------------------------------------
+    # Uploads --------------------------------------------------------------------------------------
 
     async def add_upload(self, upload: Upload, content: bytes, quota_bytes: int) -> None:
         """Keep a file. `quota_bytes`: what all uploads of its session may have together.
@@ -515,9 +574,16 @@ class Store(Protocol):
         ...
 
     async def uploads(
-        self, session_key: str, *, limit: int, after: str | None = None, order: UploadOrder = "desc", purpose: str | None = None
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: UploadOrder = "desc",
+        purpose: str | None = None,
     ) -> UploadPage:
-        """Return uploads of the session by the time of their making; `after` is the id of the last one of the page before.
+        """Return uploads of the session by the time of their making; `after` is the id of the last one of the
+        page before.
 
         Raises:
             UploadNotFound: there is no upload `after`.
@@ -536,7 +602,7 @@ class Store(Protocol):
         """Delete the uploads that have expired; returns how many."""
         ...
 
-    # The house ----------------------------------------------------------------------------------------------------
+    # The house ------------------------------------------------------------------------------------
 
     async def check(self) -> None:
         """Return when the store can commit now.
@@ -559,7 +625,9 @@ class Store(Protocol):
         ...
 
     def hang_up(self) -> None:
-        """The server stops: take no more turns, and tell those who follow one that it goes on at the next start."""
+        """The server stops: take no more turns, and tell those who follow one that it goes on at the next
+        start.
+        """
         ...
 
     async def close(self) -> None:

@@ -18,7 +18,10 @@ class ToolContext(msgspec.Struct, frozen=True):
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
-    """What a model is told of a tool. `parameters` is a JSON schema as JSON text: most of its readers only pass it on."""
+    """What a model is told of a tool.
+
+    `parameters` is a JSON schema as JSON text: most of its readers only pass it on.
+    """
 
     name: str
     description: str
@@ -37,7 +40,9 @@ def tool_spec(name: str, description: str, schema: Schema) -> ToolSpec:
 
 
 class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which of its client's tools a model may call: as it likes (`auto`), none, at least one (`required`), or the one that is named."""
+    """Which of its client's tools a model may call: as it likes (`auto`), none, at least one (`required`), or
+    the one that is named.
+    """
 
     mode: Literal["auto", "none", "required"] = "auto"
     name: str | None = None
@@ -46,9 +51,10 @@ class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
 class Tool(msgspec.Struct, frozen=True):
     """A tool. What it needs it got when it was made; a call gets its parsed arguments.
 
-    `arguments` is a msgspec Struct type: the JSON schema shown to the model and the check of what it wrote are made from it.
-    `run` returns the text for the model; a `ToolError` from it is told to the model, any other exception is a bug.
-    `repeatable`: a call that started and whose end nobody saw may be run again. `concurrent`: calls of one step may overlap.
+    `arguments` is a msgspec Struct type: the JSON schema shown to the model and the check of what it wrote
+    are made from it. `run` returns the text for the model; a `ToolError` from it is told to the model, any
+    other exception is a bug. `repeatable`: a call that started and whose end nobody saw may be run again.
+    `concurrent`: calls of one step may overlap.
     """
 
     name: str

@@ -31,7 +31,10 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OutputFormat(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the answer's text must be: a JSON object, or an instance of `schema` (JSON text); `name` is what its author calls the schema."""
+    """What the answer's text must be: a JSON object, or an instance of `schema` (JSON text);
+
+    `name` is what its author calls the schema.
+    """
 
     kind: Literal["json_object", "json_schema"]
     name: str = "answer"
@@ -51,8 +54,8 @@ class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
 class Record(msgspec.Struct, frozen=True):
     """What is kept of a turn that came as a response, beside the turn itself.
 
-    `echo`: what the client gets to see of its own request, as JSON; None: it is not to be found again. `is_detached`: it runs to its end
-    though nobody follows it.
+    `echo`: what the client gets to see of its own request, as JSON; None: it is not to be found again.
+    `is_detached`: it runs to its end though nobody follows it.
     """
 
     echo: msgspec.Raw | None
@@ -62,13 +65,13 @@ class Record(msgspec.Struct, frozen=True):
 class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     """A wish for one answer.
 
-    `input` are the new messages. `model` is a name of the catalogue (None: the default). `instructions` stand below the
-    server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the turn has ended.
-    `tools` are the client's own: a call of one ends the turn, and its result is the input of another. `format` is what the answer must be.
-    `after`: the turn that this one follows; the transcript is rewound to its end where others have spoken since. `may_cut`: where the window is
-    too small, the oldest messages may be left out; else the turn fails. `record`: it came as a
-    response; written down at admission, no engine asks for it.
-    `key_id`: the API key that pays for it.
+    `input` are the new messages. `model` is a name of the catalogue (None: the default). `instructions` stand
+    below the server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the
+    turn has ended. `tools` are the client's own: a call of one ends the turn, and its result is the input of
+    another. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
+    rewound to its end where others have spoken since. `may_cut`: where the window is too small, the oldest
+    messages may be left out; else the turn fails. `record`: it came as a response; written down at admission,
+    no engine asks for it. `key_id`: the API key that pays for it.
     """
 
     id: str
@@ -91,7 +94,8 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """By what a resent turn is known again: the client's own key, or that it says `is_retry` and the digest is the same.
+    """By what a resent turn is known again: the client's own key, or that it says `is_retry` and the digest
+    is the same.
 
     Shapes: `digest` 32 bytes over everything that the client sent; `dedupe_key` as sent, or None.
     """

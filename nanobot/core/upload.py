@@ -8,7 +8,10 @@ Order = Literal["asc", "desc"]
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """A file as it is kept. Times are seconds since the epoch; `expires_at` None: never. `name` and `purpose` are the client's words."""
+    """A file as it is kept.
+
+    Times are seconds since the epoch; `expires_at` None: never. `name` and `purpose` are the client's words.
+    """
 
     id: str
     session_key: str

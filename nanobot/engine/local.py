@@ -48,7 +48,15 @@ class LocalEngine:
                     if (run := self._runs.get(order.turn_id)) is not None:
                         run.stop(order.why)
                     continue
-                run = Run(order, self._store, self._agent, self._models, self._clock, self._turn_timeout_s, self._observer)
+                run = Run(
+                    order,
+                    self._store,
+                    self._agent,
+                    self._models,
+                    self._clock,
+                    self._turn_timeout_s,
+                    self._observer,
+                )
                 self._runs[order.turn.id] = run
                 self._idle.clear()
                 if self._is_draining:
@@ -59,13 +67,16 @@ class LocalEngine:
         try:
             await run()
         finally:
-            if self._runs.get(turn_id) is run:  # else the turn is taken up again already, by another run
+            # else the turn is taken up again already, by another run
+            if self._runs.get(turn_id) is run:
                 del self._runs[turn_id]
             if not self._runs:
                 self._idle.set()
 
     async def drain(self, grace_s: float) -> None:
-        """Start no more turns, let those that run end for `grace_s`, then give the rest back to the store for the next start."""
+        """Start no more turns, let those that run end for `grace_s`, then give the rest back to the store for
+        the next start.
+        """
         self._store.stop_orders()
         try:
             async with asyncio.timeout(grace_s):

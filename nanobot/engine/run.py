@@ -20,7 +20,18 @@ from nanobot.core.errors import (
     TurnCancelled,
     TurnTimedOut,
 )
-from nanobot.core.event import Delta, Event, Fact, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded, TurnError, line
+from nanobot.core.event import (
+    Delta,
+    Event,
+    Fact,
+    MessageAdded,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    TurnError,
+    line,
+)
 from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NOBODY, SESSION, TURN, Observer
@@ -45,7 +56,10 @@ class Models(Protocol):
 
 
 class Run:
-    """A turn that this engine runs. `stop` asks it to end; it then keeps what was said so far, marked incomplete."""
+    """A turn that this engine runs.
+
+    `stop` asks it to end; it then keeps what was said so far, marked incomplete.
+    """
 
     def __init__(
         self,
@@ -76,7 +90,10 @@ class Run:
         self._commits = 0
 
     def stop(self, why: str | None) -> None:
-        """Ask the turn to end with `why` as its reason; None gives it back to the store for the next start."""
+        """Ask the turn to end with `why` as its reason;
+
+        None gives it back to the store for the next start.
+        """
         if self._is_stopped and why is not None:
             return
         self._why = why
@@ -92,7 +109,8 @@ class Run:
             self._task.uncancel()
 
     def _interrupt(self) -> None:
-        """Break off what the task waits for, unless it is a commit: what was handed to the store will be written.
+        """Break off what the task waits for, unless it is a commit: what was handed to the store will be
+        written.
 
         An end that cannot be written is waited for, but not beyond the server's own end.
         """
@@ -136,7 +154,11 @@ class Run:
             async with asyncio.timeout(self._timeout_s) as limit:
                 await self._answer()
         except StaleAttempt:
-            _log.info("turn %s: attempt %d is over, its last words were refused", self._claim.turn.id, self._claim.attempt)
+            _log.info(
+                "turn %s: attempt %d is over, its last words were refused",
+                self._claim.turn.id,
+                self._claim.attempt,
+            )
         except NanobotError as error:
             await self._end_failed(error)
         except asyncio.CancelledError:
@@ -146,7 +168,9 @@ class Run:
             await self._end_stopped()
         except Exception:  # noqa: BLE001 - one of the places: a bug ends the turn, never the engine
             if limit.expired():
-                await self._end_failed(TurnTimedOut(f"the turn took longer than {self._timeout_s:g} s (engine.turn_timeout_s)"))
+                await self._end_failed(
+                    TurnTimedOut(f"the turn took longer than {self._timeout_s:g} s (engine.turn_timeout_s)")
+                )
                 return
             _log.exception("turn %s failed", self._claim.turn.id)
             await self._end_failed(NanobotError("Internal server error"))
@@ -156,7 +180,8 @@ class Run:
         model = self._models.get(turn.model)
         made: tuple[Message, ...] = ()
         history = claim.history
-        if claim.attempt > 1:  # its own steps must not push its question out of what is loaded
+        # its own steps must not push its question out of what is loaded
+        if claim.attempt > 1:
             made = (await self._store.turn(turn.id)).messages
             self._note(line(made))
             spent = sum(estimate_tokens(message) for message in (*turn.input, *made))
@@ -168,14 +193,16 @@ class Run:
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         noted = (self._spoken, self._open_calls.copy(), self._used)
         self._spoken = []
-        self._note(facts)  # before the wait: what was handed to the store will be written, whoever breaks off the waiting
+        # before the wait: what was handed to the store will be written, whoever breaks off the waiting
+        self._note(facts)
         try:
             joined = await self._commit(facts)
         except NanobotError:
             self._spoken, self._open_calls, self._used = noted
             raise
         if joined or not isinstance(facts[-1], TurnEnded):
-            self._interrupt()  # the wish may have come during the commit
+            # the wish may have come during the commit
+            self._interrupt()
         return joined
 
     async def _commit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
@@ -202,11 +229,12 @@ class Run:
         self._spoken.append(delta)
         self._store.show(self._claim, delta)
 
-    # Ends that are no answer ----------------------------------------------------------------------------------------------
+    # Ends that are no answer ----------------------------------------------------------------------
 
     async def _end_failed(self, error: NanobotError) -> None:
         if isinstance(error, ModelError) and not isinstance(error, _OWN_WORDS):
-            # A provider may quote what it was sent; its words stay with the turn, where its owner alone reads them.
+            # A provider may quote what it was sent; its words stay with the turn, where its owner alone reads
+            # them.
             _log.warning("turn %s failed: %s", self._claim.turn.id, error.code)
         elif error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.__cause__ is not None:
             _log.error("turn %s failed: %s", self._claim.turn.id, error.message, exc_info=error)
@@ -220,13 +248,19 @@ class Run:
             await self._give_back()
             return
         said = _said(self._spoken)
-        end = TurnEnded("cancelled", self._used, TurnError(TurnCancelled.code, self._why, TurnCancelled.http_status))
+        end = TurnEnded(
+            "cancelled", self._used, TurnError(TurnCancelled.code, self._why, TurnCancelled.http_status)
+        )
         words = (MessageAdded(Message("assistant", said, "incomplete")),) if said else ()
         await self._end(*self._unknown_outcomes(), *words, end)
 
     def _unknown_outcomes(self) -> tuple[Fact, ...]:
-        """Return a result for each call that was running: a call is answered exactly once, also where the turn ends over it."""
-        results = (ToolResult(call_id, OUTCOME_UNKNOWN, is_error=True) for call_id in sorted(self._open_calls))
+        """Return a result for each call that was running: a call is answered exactly once, also where the
+        turn ends over it.
+        """
+        results = (
+            ToolResult(call_id, OUTCOME_UNKNOWN, is_error=True) for call_id in sorted(self._open_calls)
+        )
         return tuple(ToolFinished(Message("tool", (result,))) for result in results)
 
     async def _give_back(self) -> None:
@@ -236,7 +270,8 @@ class Run:
             _log.warning("turn %s is left to the next start: %s", self._claim.turn.id, error.message)
 
     async def _end(self, *facts: Fact) -> None:
-        """Write the end; where the store cannot take it (the disk is full), try again until it can: a turn never just stops.
+        """Write the end; where the store cannot take it (the disk is full), try again until it can: a turn
+        never just stops.
 
         Only the server's own end is not held up: the turn is then taken up at the next start.
         """
@@ -249,7 +284,12 @@ class Run:
             except StaleAttempt:
                 return
             except StoreError as error:
-                _log.error("turn %s: its end cannot be stored, next try in %g s: %s", self._claim.turn.id, wait_s, error.message)
+                _log.error(
+                    "turn %s: its end cannot be stored, next try in %g s: %s",
+                    self._claim.turn.id,
+                    wait_s,
+                    error.message,
+                )
             if self._is_stopped and self._why is None:
                 return
             try:

@@ -1,4 +1,6 @@
-"""Asking: every request goes through here, and every answer is looked at, whoever asked, and whether it was meant as an attack or not."""
+"""Asking: every request goes through here, and every answer is looked at, whoever asked, and whether it was
+meant as an attack or not.
+"""
 
 import asyncio
 import json
@@ -33,8 +35,8 @@ class Caller(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A request. `route`: the operation that it is for. `target`: path and query, as they are sent.
 
-    `names`: how it says what it is about: by a session key, by an id, or not at all. `is_shared`: what is answered is the same for
-    everybody, so that no secret may be in it, not even the asker's own.
+    `names`: how it says what it is about: by a session key, by an id, or not at all. `is_shared`: what is
+    answered is the same for everybody, so that no secret may be in it, not even the asker's own.
     """
 
     route: str
@@ -90,7 +92,9 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
 class Asking:
     """The one who sends requests, and looks at all that comes back."""
 
-    def __init__(self, client: aiohttp.ClientSession, origin: str, canaries: Canaries, patience_s: float) -> None:
+    def __init__(
+        self, client: aiohttp.ClientSession, origin: str, canaries: Canaries, patience_s: float
+    ) -> None:
         self._client = client
         self._origin = origin
         self._canaries = canaries
@@ -101,7 +105,9 @@ class Asking:
         self.broken = 0
         self.leaks: list[Leak] = []
 
-    async def ask(self, caller: Caller, attempt: Attempt, begun: "asyncio.Future[str] | None" = None) -> Reply:
+    async def ask(
+        self, caller: Caller, attempt: Attempt, begun: "asyncio.Future[str] | None" = None
+    ) -> Reply:
         """Return the answer, looked at. `begun` gets the id of the turn as soon as the answer begins."""
         headers = dict(attempt.headers)
         if caller.token is not None:
@@ -118,10 +124,14 @@ class Asking:
                 begun.set_result("")
             return Reply(0, {}, "")
 
-    async def _ask(self, caller: Caller, attempt: Attempt, headers: dict[str, str], begun: "asyncio.Future[str] | None") -> Reply:
+    async def _ask(
+        self, caller: Caller, attempt: Attempt, headers: dict[str, str], begun: "asyncio.Future[str] | None"
+    ) -> Reply:
         body = bytearray()
         url = URL(self._origin + attempt.target, encoded=True)
-        async with self._client.request(attempt.method, url, headers=headers, data=attempt.body or None) as response:
+        async with self._client.request(
+            attempt.method, url, headers=headers, data=attempt.body or None
+        ) as response:
             if begun is not None and not begun.done():
                 begun.set_result(response.headers.get("x-turn-id", ""))
             try:
@@ -129,14 +139,24 @@ class Asking:
                     async for piece in response.content.iter_any():
                         body += piece
             except TimeoutError:
-                pass  # a stream that goes on: what came of it so far counts
+                # a stream that goes on: what came of it so far counts
+                pass
             finally:
                 reply = Reply(response.status, dict(response.headers), body.decode(errors="replace"))
                 self.asked[attempt.route] += 1
                 self.answers[reply.status] += 1
                 if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                    self.report("broke", attempt.route, caller.name, detail=f"{attempt.target}: {reply.status} {reply.text[:300]}")
-                self.look(caller, attempt, "\n".join((*(f"{name}: {value}" for name, value in reply.headers.items()), reply.text)))
+                    self.report(
+                        "broke",
+                        attempt.route,
+                        caller.name,
+                        detail=f"{attempt.target}: {reply.status} {reply.text[:300]}",
+                    )
+                self.look(
+                    caller,
+                    attempt,
+                    "\n".join((*(f"{name}: {value}" for name, value in reply.headers.items()), reply.text)),
+                )
         return reply
 
     def look(self, caller: Caller, attempt: Attempt, text: str) -> None:
@@ -151,14 +171,24 @@ class Asking:
             elif canary.text not in said:
                 self.report("secret", attempt.route, caller.name, canary)
 
-    def report(self, kind: Kind, where: str, asker: str, canary: Canary | None = None, detail: str = "") -> None:
+    def report(
+        self, kind: Kind, where: str, asker: str, canary: Canary | None = None, detail: str = ""
+    ) -> None:
         owner, channel = (canary.owner, canary.channel) if canary is not None else (-1, "")
-        self.leaks.append(Leak(kind=kind, where=where, asker=asker, owner=owner, channel=channel, detail=detail))
+        self.leaks.append(
+            Leak(kind=kind, where=where, asker=asker, owner=owner, channel=channel, detail=detail)
+        )
 
     async def refused(
-        self, caller: Caller, attempt: Attempt, *, as_if: Attempt | None = None, names: Sequence[tuple[str, str]] = ()
+        self,
+        caller: Caller,
+        attempt: Attempt,
+        *,
+        as_if: Attempt | None = None,
+        names: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Ask for what is another's; `as_if` asks the same of things that never were, and is to be answered alike.
+        """Ask for what is another's; `as_if` asks the same of things that never were, and is to be answered
+        alike.
 
         `names`: what is named in the one, with what stands for it in the other.
         """
@@ -172,7 +202,8 @@ class Asking:
         other = await self.ask(caller, as_if)
         self.compared[attempt.route] += 1
         if attempt.names == "nothing":
-            return  # it asks for the asker's own, which changes meanwhile
+            # it asks for the asker's own, which changes meanwhile
+            return
         one, two = _likeness(reply), _likeness(other, names)
         if one != two:
             detail = f"{attempt.target} is answered with {one}, {as_if.target}, which never was, with {two}"
@@ -187,7 +218,9 @@ def _is_own(canary: Canary, caller: Caller) -> bool:
 
 
 def _likeness(reply: Reply, names: Sequence[tuple[str, str]] = ()) -> tuple[int, tuple[str, ...], str]:
-    """Return what of an answer must not depend on whether the things it names are there; with real names for the made-up ones."""
+    """Return what of an answer must not depend on whether the things it names are there; with real names for
+    the made-up ones.
+    """
     headers = tuple(sorted(header.lower() for header in reply.headers if header.lower() not in _PASSING))
     text = reply.text
     for real, made_up in names:

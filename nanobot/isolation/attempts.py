@@ -1,4 +1,5 @@
-"""Attempts: for each operation of the door, how someone who knows all names of another's things would ask for them.
+"""Attempts: for each operation of the door, how someone who knows all names of another's things would ask for
+them.
 
 A new operation is to be added to the table here: what is not in it is reported, as nothing was asked of it.
 """
@@ -17,9 +18,11 @@ SAME = b'{"model":"nanobot","messages":[{"role":"user","content":"hello"}]}'
 
 
 class Seat(msgspec.Struct, frozen=True):
-    """From where an attempt is made: the asker's own sessions. `sends_key`: requests name the main one; else the API key does.
+    """From where an attempt is made: the asker's own sessions. `sends_key`: requests name the main one; else
+    the API key does.
 
-    `aside`: a session of the asker's in which no turn goes on, so that what is asked in it is answered at once.
+    `aside`: a session of the asker's in which no turn goes on, so that what is asked in it is answered at
+    once.
     """
 
     key: str
@@ -51,14 +54,21 @@ def chat_body(text: str | list[dict[str, object]], **fields: object) -> bytes:
 def form(fields: dict[str, str], files: dict[str, tuple[str, bytes]]) -> tuple[dict[str, str], bytes]:
     """Return the headers and the body of a form."""
     boundary = "nanobot-audit-boundary"
-    parts = [f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
+    parts = [
+        f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
     for name, (file_name, content) in files.items():
-        head = f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"; filename="{file_name}"\r\n\r\n'
+        head = (
+            f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"; filename="{file_name}"\r\n\r\n'
+        )
         parts.append(head.encode() + content + b"\r\n")
-    return {"content-type": f"multipart/form-data; boundary={boundary}"}, b"".join(parts) + f"--{boundary}--\r\n".encode()
+    return {"content-type": f"multipart/form-data; boundary={boundary}"}, b"".join(
+        parts
+    ) + f"--{boundary}--\r\n".encode()
 
 
-# Turns --------------------------------------------------------------------------------------------------------------------
+# Turns --------------------------------------------------------------------------------------------
 
 
 def _chat(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
@@ -66,14 +76,24 @@ def _chat(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
     aside = {"x-session-key": seat.aside}
     tell = chat_body("tell me all secrets")
     yield Attempt(route=route, target=target, headers=named(aim), body=tell, names="key")
-    yield Attempt(route=route, target=target, headers=named(aim) | {"x-when-busy": "steer"}, body=tell, names="key")
     yield Attempt(
-        route=route, target=target, headers=named(aim) | {"x-when-busy": "interrupt"}, body=chat_body("x", stream=True), names="key"
+        route=route, target=target, headers=named(aim) | {"x-when-busy": "steer"}, body=tell, names="key"
     )
-    yield Attempt(route=route, target=target, headers=aside | {"idempotency-key": aim.idempotency_key}, body=tell)
+    yield Attempt(
+        route=route,
+        target=target,
+        headers=named(aim) | {"x-when-busy": "interrupt"},
+        body=chat_body("x", stream=True),
+        names="key",
+    )
+    yield Attempt(
+        route=route, target=target, headers=aside | {"idempotency-key": aim.idempotency_key}, body=tell
+    )
     yield Attempt(route=route, target=target, headers=aside | {"x-stainless-retry-count": "1"}, body=SAME)
     for file_id in aim.files[:1]:
-        parts: list[dict[str, object]] = [{"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}]
+        parts: list[dict[str, object]] = [
+            {"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}
+        ]
         yield Attempt(route=route, target=target, headers=aside, body=chat_body(parts), names="id")
 
 
@@ -84,7 +104,12 @@ def _turn(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
         yield Attempt(route=route, target=target, names="id")
         if path.endswith("/stream"):
             yield Attempt(route=route, target=f"{target}?after=3", names="id")
-            yield Attempt(route=route, target=target, headers={"last-event-id": f"{turn}:2", "x-events": "tools"}, names="id")
+            yield Attempt(
+                route=route,
+                target=target,
+                headers={"last-event-id": f"{turn}:2", "x-events": "tools"},
+                names="id",
+            )
 
 
 def _respond(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
@@ -95,14 +120,33 @@ def _respond(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
 
     yield Attempt(route=route, target=target, headers=named(aim), body=body(), names="key")
     yield Attempt(route=route, target=target, body=body(conversation=aim.session_key), names="key")
-    yield Attempt(route=route, target=target, body=body(conversation={"id": aim.session_key}, stream=True), names="key")
-    yield Attempt(route=route, target=target, headers=aside | {"idempotency-key": aim.idempotency_key}, body=body())
-    yield Attempt(route=route, target=target, headers={"idempotency-key": aim.idempotency_key}, body=body(conversation=seat.aside))
+    yield Attempt(
+        route=route, target=target, body=body(conversation={"id": aim.session_key}, stream=True), names="key"
+    )
+    yield Attempt(
+        route=route, target=target, headers=aside | {"idempotency-key": aim.idempotency_key}, body=body()
+    )
+    yield Attempt(
+        route=route,
+        target=target,
+        headers={"idempotency-key": aim.idempotency_key},
+        body=body(conversation=seat.aside),
+    )
     for response in aim.responses:
-        yield Attempt(route=route, target=target, headers=aside, body=body(previous_response_id=response), names="id")
-        yield Attempt(route=route, target=target, body=body(previous_response_id=response, background=True), names="id")
+        yield Attempt(
+            route=route, target=target, headers=aside, body=body(previous_response_id=response), names="id"
+        )
+        yield Attempt(
+            route=route, target=target, body=body(previous_response_id=response, background=True), names="id"
+        )
     for item in aim.items:
-        yield Attempt(route=route, target=target, headers=aside, body=body(input=[{"type": "item_reference", "id": item}]), names="id")
+        yield Attempt(
+            route=route,
+            target=target,
+            headers=aside,
+            body=body(input=[{"type": "item_reference", "id": item}]),
+            names="id",
+        )
     for file_id in aim.files[:1]:
         parts = [{"role": "user", "content": [{"type": "input_file", "file_id": file_id}]}]
         yield Attempt(route=route, target=target, headers=aside, body=body(input=parts), names="id")
@@ -118,7 +162,7 @@ def _response(*queries: str) -> Filler:
     return fill
 
 
-# Conversations ------------------------------------------------------------------------------------------------------------
+# Conversations ------------------------------------------------------------------------------------
 
 
 def _converse(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
@@ -133,7 +177,12 @@ def _conversation(*bodies: dict[str, object], queries: tuple[str, ...] = ("",)) 
             target = route.partition(" ")[2].replace("{conversation_id}", path_of(key))
             for query in queries:
                 for body in bodies or (None,):
-                    yield Attempt(route=route, target=target + query, body=b"" if body is None else json.dumps(body).encode(), names="key")
+                    yield Attempt(
+                        route=route,
+                        target=target + query,
+                        body=b"" if body is None else json.dumps(body).encode(),
+                        names="key",
+                    )
 
     return fill
 
@@ -150,15 +199,25 @@ def _item(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
         target = route.partition(" ")[2].replace("{item_id}", path_of(item))
         for key in (aim.session_key, *aim.conversations):
             yield Attempt(route=route, target=target.replace("{conversation_id}", path_of(key)), names="key")
-        yield Attempt(route=route, target=target.replace("{conversation_id}", path_of(seat.conversation)), names="id")
+        yield Attempt(
+            route=route, target=target.replace("{conversation_id}", path_of(seat.conversation)), names="id"
+        )
 
 
-# Sessions -----------------------------------------------------------------------------------------------------------------
+# Sessions -----------------------------------------------------------------------------------------
 
 
 def _sessions(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
     key, word = quote(aim.session_key, safe=""), quote(aim.word, safe="")
-    for query in ("limit=100", "limit=100&order=asc", f"prefix={key}", f"q={word}", f"q={word[:12]}", "q=cnry", f"q={word}&prefix={key}"):
+    for query in (
+        "limit=100",
+        "limit=100&order=asc",
+        f"prefix={key}",
+        f"q={word}",
+        f"q={word[:12]}",
+        "q=cnry",
+        f"q={word}&prefix={key}",
+    ):
         yield Attempt(route=route, target=f"/v1/sessions?{query}")
     yield Attempt(route=route, target=f"/v1/sessions?after={key}", names="key")
     yield Attempt(route=route, target=f"/v1/sessions?q={word}&after={key}", names="key")
@@ -169,7 +228,12 @@ def _session(*bodies: dict[str, object], queries: tuple[str, ...] = ("",)) -> Fi
         target = route.partition(" ")[2].replace("{key}", path_of(aim.session_key))
         for query in queries:
             for body in bodies or (None,):
-                yield Attempt(route=route, target=target + query, body=b"" if body is None else json.dumps(body).encode(), names="key")
+                yield Attempt(
+                    route=route,
+                    target=target + query,
+                    body=b"" if body is None else json.dumps(body).encode(),
+                    names="key",
+                )
 
     return fill
 
@@ -177,9 +241,24 @@ def _session(*bodies: dict[str, object], queries: tuple[str, ...] = ("",)) -> Fi
 def _fork(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
     """From another's session into one's own, and the other way round."""
     own, target = path_of(seat.key), route.partition(" ")[2]
-    for body in ({}, {"key": f"{seat.key}~theft"}, {"key": seat.aside}, {"message_id": aim.messages[0], "key": seat.aside}):
-        yield Attempt(route=route, target=target.replace("{key}", path_of(aim.session_key)), body=json.dumps(body).encode(), names="key")
-    yield Attempt(route=route, target=target.replace("{key}", own), body=json.dumps({"key": aim.session_key}).encode(), names="key")
+    for body in (
+        {},
+        {"key": f"{seat.key}~theft"},
+        {"key": seat.aside},
+        {"message_id": aim.messages[0], "key": seat.aside},
+    ):
+        yield Attempt(
+            route=route,
+            target=target.replace("{key}", path_of(aim.session_key)),
+            body=json.dumps(body).encode(),
+            names="key",
+        )
+    yield Attempt(
+        route=route,
+        target=target.replace("{key}", own),
+        body=json.dumps({"key": aim.session_key}).encode(),
+        names="key",
+    )
 
 
 def _import(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
@@ -199,17 +278,24 @@ def _events(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
     yield Attempt(route=route, target=theirs, names="key")
     for turn in aim.turns[:1]:
         yield Attempt(route=route, target=theirs, headers={"last-event-id": f"{turn}:1"}, names="key")
-        yield Attempt(route=route, target=f"{target.replace('{key}', path_of(seat.key))}?after={turn}:1", names="id", longest_s=1)
+        yield Attempt(
+            route=route,
+            target=f"{target.replace('{key}', path_of(seat.key))}?after={turn}:1",
+            names="id",
+            longest_s=1,
+        )
 
 
-# Files --------------------------------------------------------------------------------------------------------------------
+# Files --------------------------------------------------------------------------------------------
 
 
 def _files(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
     yield Attempt(route=route, target="/v1/files", headers=named(aim), names="key")
     yield Attempt(route=route, target="/v1/files?limit=10000&order=asc", headers=seat.own())
     for file_id in aim.files[:1]:
-        yield Attempt(route=route, target=f"/v1/files?after={quote(file_id, safe='')}", headers=seat.own(), names="id")
+        yield Attempt(
+            route=route, target=f"/v1/files?after={quote(file_id, safe='')}", headers=seat.own(), names="id"
+        )
 
 
 def _upload(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
@@ -224,7 +310,7 @@ def _file(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
         yield Attempt(route=route, target=target, headers=named(aim), names="key")
 
 
-# What is nobody's ---------------------------------------------------------------------------------------------------------
+# What is nobody's ---------------------------------------------------------------------------------
 
 
 def _usage(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
@@ -254,13 +340,17 @@ FILLERS: dict[str, Filler] = {
     "POST /v1/conversations/{conversation_id}": _conversation({"metadata": {"taken": "yes"}}),
     "DELETE /v1/conversations/{conversation_id}": _conversation(),
     "GET /v1/conversations/{conversation_id}/items": _items,
-    "POST /v1/conversations/{conversation_id}/items": _conversation({"items": [{"role": "user", "content": "put there by another"}]}),
+    "POST /v1/conversations/{conversation_id}/items": _conversation(
+        {"items": [{"role": "user", "content": "put there by another"}]}
+    ),
     "GET /v1/conversations/{conversation_id}/items/{item_id}": _item,
     "GET /v1/sessions": _sessions,
     "GET /v1/sessions/{key}": _session(),
     "POST /v1/sessions/{key}": _session({"title": "taken"}, {"metadata": {"taken": "yes"}}),
     "DELETE /v1/sessions/{key}": _session(),
-    "GET /v1/sessions/{key}/messages": _session(queries=("", "?limit=100&order=desc", "?after=msg_1", "?branch=msg_2")),
+    "GET /v1/sessions/{key}/messages": _session(
+        queries=("", "?limit=100&order=desc", "?after=msg_1", "?branch=msg_2")
+    ),
     "GET /v1/sessions/{key}/branches": _session(),
     "POST /v1/sessions/{key}/fork": _fork,
     "POST /v1/sessions/{key}/rewind": _session({"message_id": "msg_1"}),

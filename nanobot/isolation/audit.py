@@ -1,4 +1,6 @@
-"""The audit: a house on a directory of its own, tenants who live in it, and everybody asking for everybody else's."""
+"""The audit: a house on a directory of its own, tenants who live in it, and everybody asking for everybody
+else's.
+"""
 
 import asyncio
 import datetime
@@ -34,7 +36,11 @@ Job = Callable[[], Awaitable[None]]
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """How much is to be audited. `patience_s`: a refusal that takes longer is none. Of `sample` sessions everything is asked for by each of the others among them."""
+    """How much is to be audited.
+
+    `patience_s`: a refusal that takes longer is none. Of `sample` sessions everything is asked for by each of
+    the others among them.
+    """
 
     sessions: int = 200
     parallel: int = 32
@@ -60,9 +66,13 @@ async def audit(config: Config, wish: Wish, tell: Tell = lambda _: None) -> Repo
         models = Models(witness, dict.fromkeys(config.models, witness))
         with LogWatch(canaries, NAMES) as log:
             async with (
-                open_app(audited(config, data, tenants, wish), models, tools=(vault(canaries, owners),)) as app,
+                open_app(
+                    audited(config, data, tenants, wish), models, tools=(vault(canaries, owners),)
+                ) as app,
                 listening(app.door) as origin,
-                aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()) as client,
+                aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+                ) as client,
                 asyncio.TaskGroup() as group,
             ):
                 asking = Asking(client, origin, canaries, wish.patience_s)
@@ -76,8 +86,13 @@ async def audit(config: Config, wish: Wish, tell: Tell = lambda _: None) -> Repo
         parallel=wish.parallel,
         seed=wish.seed,
         seconds=time.monotonic() - started,
-        planted=tuple(Planted(name, count, len(canaries.seen.get(name, ()))) for name, count in sorted(canaries.planted.items())),
-        asked=tuple(Asked(route, asking.asked[route], asking.compared[route]) for route in rights if route in FILLERS),
+        planted=tuple(
+            Planted(name, count, len(canaries.seen.get(name, ())))
+            for name, count in sorted(canaries.planted.items())
+        ),
+        asked=tuple(
+            Asked(route, asking.asked[route], asking.compared[route]) for route in rights if route in FILLERS
+        ),
         answers={str(status): count for status, count in sorted(asking.answers.items())},
         prompts=len(witness.prompts),
         log_lines=log.count,
@@ -89,15 +104,21 @@ async def audit(config: Config, wish: Wish, tell: Tell = lambda _: None) -> Repo
 
 
 def audited(config: Config, data: Path, tenants: Sequence[Tenant], wish: Wish) -> Config:
-    """Return the settings for the audit: the user's, but on a directory of its own, with its own keys, and with room for all that it asks."""
+    """Return the settings for the audit: the user's, but on a directory of its own, with its own keys, and
+    with room for all that it asks.
+    """
     replace = msgspec.structs.replace
     ended = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
     stale = KeyTable(name="expired", hash=hash_of(_EXPIRED), expires=ended)
     return replace(
         config,
         server=replace(config.server, host="127.0.0.1", data=str(data), shutdown_grace_s=0.0),
-        api=replace(config.api, key=None, stream=True, max_bad_keys=0, max_queue=max(config.api.max_queue, 64)),
-        engine=replace(config.engine, max_running_turns=max(config.engine.max_running_turns, 4 * wish.parallel)),
+        api=replace(
+            config.api, key=None, stream=True, max_bad_keys=0, max_queue=max(config.api.max_queue, 64)
+        ),
+        engine=replace(
+            config.engine, max_running_turns=max(config.engine.max_running_turns, 4 * wish.parallel)
+        ),
         store=replace(config.store, synchronous="normal"),
         keys=(*(tenant.table() for tenant in tenants), stale),
         quotas=(),
@@ -110,7 +131,10 @@ def offered(app: App) -> dict[str, bool]:
     if not isinstance(door, Guard):
         raise TypeError(f"the door is a {type(door).__name__}: what it offers is not known")
     found = [operation for path in door.paths.values() for operation in path.operations.values()]
-    return {f"{operation.method} {operation.path.replace(':path', '')}": operation.right is not None for operation in found}
+    return {
+        f"{operation.method} {operation.path.replace(':path', '')}": operation.right is not None
+        for operation in found
+    }
 
 
 def unknown(routes: Sequence[str] | dict[str, bool]) -> tuple[str, ...]:
@@ -119,7 +143,10 @@ def unknown(routes: Sequence[str] | dict[str, bool]) -> tuple[str, ...]:
 
 
 class Audit:
-    """One run. Tenants move in batch by batch; while a batch does, everybody asks for what the batch before has."""
+    """One run.
+
+    Tenants move in batch by batch; while a batch does, everybody asks for what the batch before has.
+    """
 
     def __init__(
         self,
@@ -149,7 +176,9 @@ class Audit:
         batches = [self._tenants[start : start + size] for start in range(0, len(self._tenants), size)]
         before: Sequence[Tenant] = ()
         for number, batch in enumerate((*batches, ())):
-            self._tell(f"round {number + 1} of {len(batches) + 1}: {len(batch)} sessions are filled, {len(before)} are attacked")
+            self._tell(
+                f"round {number + 1} of {len(batches) + 1}: {len(batch)} sessions are filled, {len(before)} are attacked"
+            )
             await self._together([*(self._moving_in(tenant) for tenant in batch), *self._attacks_on(before)])
             await self._together([self._settling(tenant) for tenant in before])
             before = batch
@@ -157,7 +186,9 @@ class Audit:
         await self._together([*self._on_everything(), *self._by_strangers(), *self._on_their_own_past()])
         await self._together([self._checking_harm(tenant) for tenant in self._tenants])
         spent, self.shown = look_at_prompts(self._house.witness.prompts)
-        await self._together([self._checking_usage(tenant, spent.get(tenant.number, 0)) for tenant in self._tenants])
+        await self._together(
+            [self._checking_usage(tenant, spent.get(tenant.number, 0)) for tenant in self._tenants]
+        )
 
     async def _together(self, jobs: list[Job]) -> None:
         """Do all of them, mixed, so many at a time."""
@@ -172,10 +203,12 @@ class Audit:
             for _ in range(self._wish.parallel):
                 group.create_task(work())
 
-    # Living -----------------------------------------------------------------------------------------------------------
+    # Living ---------------------------------------------------------------------------------------
 
     async def _live_before(self) -> None:
-        """Let some tenants have had a life: sessions that are deleted before they begin again under the same keys."""
+        """Let some tenants have had a life: sessions that are deleted before they begin again under the same
+        keys.
+        """
         if "DELETE /v1/sessions/{key}" not in self._needs_key:
             return
         ended = self._tenants[::_PAST_OF]
@@ -218,14 +251,21 @@ class Audit:
 
         async def job() -> None:
             for what in await self._lives[tenant.number].missing():
-                self._asking.report("harmed", what, f"session {tenant.number}", detail="(somebody else changed it, or stopped it)")
+                self._asking.report(
+                    "harmed",
+                    what,
+                    f"session {tenant.number}",
+                    detail="(somebody else changed it, or stopped it)",
+                )
 
         return job
 
-    # Asking -----------------------------------------------------------------------------------------------------------
+    # Asking ---------------------------------------------------------------------------------------
 
     def _attacks_on(self, victims: Sequence[Tenant]) -> list[Job]:
-        """Return the attacks of all on these: each pair on some routes, so that everybody asks each route of many."""
+        """Return the attacks of all on these: each pair on some routes, so that everybody asks each route of
+        many.
+        """
         others, count = len(self._tenants) - 1, len(self._routes)
         share = -(-count // others) if others else 0
         jobs = []
@@ -236,7 +276,12 @@ class Audit:
                     continue
                 picks = [place * share + asker.number + more for more in range(share)]
                 jobs.append(
-                    self._attack(asker, victim, [(self._routes[pick % count], pick // count) for pick in picks], place % _COMPARED == 0)
+                    self._attack(
+                        asker,
+                        victim,
+                        [(self._routes[pick % count], pick // count) for pick in picks],
+                        place % _COMPARED == 0,
+                    )
                 )
         return jobs
 
@@ -255,27 +300,41 @@ class Audit:
     def _on_everything(self) -> list[Job]:
         """Return all attempts at all that a few have, by each of them."""
         size = self._wish.sample
-        few = self._tenants if len(self._tenants) <= size else [*self._tenants[: size - size // 2], *self._tenants[-(size // 2) :]]
+        few = (
+            self._tenants
+            if len(self._tenants) <= size
+            else [*self._tenants[: size - size // 2], *self._tenants[-(size // 2) :]]
+        )
 
         def attack(asker: Tenant, victim: Tenant) -> Job:
             async def job() -> None:
                 seat, twin = seat_of(asker), never(victim.aim, self._chance)
                 for route in self._routes:
                     fill = FILLERS[route]
-                    for real, other in zip(fill(route, seat, victim.aim), fill(route, seat, twin), strict=True):
+                    for real, other in zip(
+                        fill(route, seat, victim.aim), fill(route, seat, twin), strict=True
+                    ):
                         await self._refused(_caller(asker), real, other, victim.aim, twin)
 
             return job
 
         return [attack(asker, victim) for asker in few for victim in few if asker is not victim]
 
-    async def _refused(self, caller: Caller, real: Attempt, other: Attempt | None, aim: Aim, twin: Aim) -> None:
-        await self._asking.refused(caller, real, as_if=other, names=tuple(zip(aim.names(), twin.names(), strict=True)))
+    async def _refused(
+        self, caller: Caller, real: Attempt, other: Attempt | None, aim: Aim, twin: Aim
+    ) -> None:
+        await self._asking.refused(
+            caller, real, as_if=other, names=tuple(zip(aim.names(), twin.names(), strict=True))
+        )
 
     def _by_strangers(self) -> list[Job]:
         """Return the attempts of those who have no API key, a wrong one, or one that is valid no more."""
         victims = self._tenants[-2:]
-        strangers = (Caller("nobody", None), Caller("a wrong API key", "nb-wrong"), Caller("an expired API key", _EXPIRED))
+        strangers = (
+            Caller("nobody", None),
+            Caller("a wrong API key", "nb-wrong"),
+            Caller("an expired API key", _EXPIRED),
+        )
 
         def attack(stranger: Caller, victim: Tenant) -> Job:
             async def job() -> None:
@@ -314,7 +373,12 @@ class Audit:
             reply = await self._asking.ask(_caller(tenant), Attempt(route=route, target="/v1/usage"))
             told = msgspec.json.decode(reply.text, type=_Usage).totals.total_tokens
             if told > tokens:
-                self._asking.report("usage", route, f"session {tenant.number}", detail=f"{told} tokens are told of, its own are {tokens}")
+                self._asking.report(
+                    "usage",
+                    route,
+                    f"session {tenant.number}",
+                    detail=f"{told} tokens are told of, its own are {tokens}",
+                )
 
         return job
 

@@ -1,4 +1,6 @@
-"""Canaries: secrets whose text says whose they are and where they were planted, so that any place they turn up in speaks for itself."""
+"""Canaries: secrets whose text says whose they are and where they were planted, so that any place they turn
+up in speaks for itself.
+"""
 
 import random
 import re
@@ -9,7 +11,9 @@ import msgspec
 
 _FORM = re.compile(r"cnry([0-9]{5})z([a-y]{1,24})z[0-9a-f]{16}")
 _ID = re.compile(r"(?<![0-9a-z])[a-z]+[_-]([0-9a-z]{26})")
-"""An id; what follows its first word is the same in all names that a turn has: its own, its response's, those of its items."""
+"""An id; what follows its first word is the same in all names that a turn has: its own, its response's, those
+of its items.
+"""
 PAST = 50_000
 """Added to the number of a tenant: the owner of what it had before its session was deleted and made anew."""
 

@@ -13,7 +13,9 @@ NAMES = frozenset({"id", "keyname"})
 
 
 class LogWatch(logging.Handler):
-    """Reads the log while it is written, down to the last detail; nothing that was said, and no session key, may stand in it."""
+    """Reads the log while it is written, down to the last detail; nothing that was said, and no session key,
+    may stand in it.
+    """
 
     def __init__(self, canaries: Canaries, allowed: frozenset[str]) -> None:
         super().__init__(logging.DEBUG)
@@ -27,7 +29,15 @@ class LogWatch(logging.Handler):
         line = self.format(record)
         for canary in written_down(self._canaries.find(line), self._allowed):
             where = f"log of {record.name}"
-            self.leaks.append(Leak(kind="secret", where=where, asker=record.levelname.lower(), owner=canary.owner, channel=canary.channel))
+            self.leaks.append(
+                Leak(
+                    kind="secret",
+                    where=where,
+                    asker=record.levelname.lower(),
+                    owner=canary.owner,
+                    channel=canary.channel,
+                )
+            )
 
     def __enter__(self) -> "LogWatch":
         root = logging.getLogger()
@@ -48,7 +58,9 @@ def written_down(found: Iterable[Canary], allowed: frozenset[str]) -> list[Canar
 
 
 def look_at_audit_log(data: Path, canaries: Canaries, allowed: frozenset[str]) -> tuple[int, list[Leak]]:
-    """Return how many lines the audit log has, and what is in it that is none of its business: who did what to which session is."""
+    """Return how many lines the audit log has, and what is in it that is none of its business: who did what
+    to which session is.
+    """
     written = [
         (file.name, line)
         for file in sorted(data.glob("audit*.jsonl"))
@@ -63,9 +75,11 @@ def look_at_audit_log(data: Path, canaries: Canaries, allowed: frozenset[str]) -
 
 
 def look_at_prompts(prompts: Sequence[Prompt]) -> tuple[dict[int, int], list[Leak]]:
-    """Return how many tokens each tenant's prompts and their answers had, and what was shown of a session in another's turn.
+    """Return how many tokens each tenant's prompts and their answers had, and what was shown of a session in
+    another's turn.
 
-    Whose turn it was is told by the hint that goes with each prompt: all prompts with one hint must be of one tenant.
+    Whose turn it was is told by the hint that goes with each prompt: all prompts with one hint must be of one
+    tenant.
     """
     found = [(prompt, [canary for canary in prompt.shown if canary.channel != "id"]) for prompt in prompts]
     whose: dict[str, int] = {}
@@ -83,5 +97,9 @@ def look_at_prompts(prompts: Sequence[Prompt]) -> tuple[dict[int, int], list[Lea
             is_past = canary.owner >= PAST and (len(lives) > 1 or canary.owner in prompt.gone)
             if canary.channel in ("key", "keyname") or tenant_of(canary.owner) != tenant or is_past:
                 asker = "an unknown session" if tenant is None else f"session {tenant}"
-                leaks.append(Leak(kind="secret", where="prompt", asker=asker, owner=canary.owner, channel=canary.channel))
+                leaks.append(
+                    Leak(
+                        kind="secret", where="prompt", asker=asker, owner=canary.owner, channel=canary.channel
+                    )
+                )
     return spent, leaks

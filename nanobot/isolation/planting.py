@@ -1,4 +1,6 @@
-"""Planting: what a tenant does in the house, with a secret of its own in each thing that it says, sends, names or gets."""
+"""Planting: what a tenant does in the house, with a secret of its own in each thing that it says, sends,
+names or gets.
+"""
 
 import asyncio
 import base64
@@ -19,7 +21,9 @@ _LONGEST_HELD_S = 3_600.0
 
 
 def in_base64(head: bytes, secret: str) -> str:
-    """Return base64 of bytes that begin with `head` (a multiple of three), in which the secret can be read as it is."""
+    """Return base64 of bytes that begin with `head` (a multiple of three), in which the secret can be read as
+    it is.
+    """
     return base64.b64encode(head).decode() + secret + "A" * (-len(secret) % 4)
 
 
@@ -45,7 +49,9 @@ class Life:
         headers = {name.replace("_", "-"): value for name, value in more.items()}
         if "{key}" not in route and (key != self._tenant.key or self._seat.sends_key):
             headers["x-session-key"] = key
-        reply = await self._house.asking.ask(self._caller, Attempt(route=route, target=target, headers=headers, body=body))
+        reply = await self._house.asking.ask(
+            self._caller, Attempt(route=route, target=target, headers=headers, body=body)
+        )
         self._note(reply)
         return reply
 
@@ -53,7 +59,9 @@ class Life:
         """Send a request that must succeed: else a secret is not where it is thought to be."""
         reply = await self._send(route, body, key=key, **more)
         if reply.status != HTTPStatus.OK:
-            self._house.asking.report("not planted", route, self._caller.name, detail=f"{reply.status}: {reply.text[:300]}")
+            self._house.asking.report(
+                "not planted", route, self._caller.name, detail=f"{reply.status}: {reply.text[:300]}"
+            )
         return reply
 
     def _note(self, reply: Reply) -> None:
@@ -63,7 +71,7 @@ class Life:
             if len(self.aim.turns) < 2 or (reply.status >= 400 and len(self.aim.turns) < 3):
                 self.aim.turns.append(turn)
 
-    # What it does ---------------------------------------------------------------------------------------------------
+    # What it does ---------------------------------------------------------------------------------
 
     async def begin(self) -> None:
         """Say the first things, which others may know of."""
@@ -73,7 +81,10 @@ class Life:
             "function": {
                 "name": f"t_{self._plant('toolname')}",
                 "description": self._plant("tooldescription"),
-                "parameters": {"type": "object", "properties": {self._plant("toolschema"): {"type": "string"}}},
+                "parameters": {
+                    "type": "object",
+                    "properties": {self._plant("toolschema"): {"type": "string"}},
+                },
             },
         }
         messages: list[dict[str, object]] = [
@@ -105,17 +116,29 @@ class Life:
     async def _use_tools(self) -> None:
         function = self._tool["function"]
         name = function["name"] if isinstance(function, dict) else ""
-        asked = await self._do(_CHAT, chat_body(f"{CALL} {name} of {self._plant('transcript')}", tools=[self._tool]))
-        result: list[dict[str, object]] = [{"role": "tool", "tool_call_id": _call_id(asked), "content": self._plant("toolresult")}]
+        asked = await self._do(
+            _CHAT, chat_body(f"{CALL} {name} of {self._plant('transcript')}", tools=[self._tool])
+        )
+        result: list[dict[str, object]] = [
+            {"role": "tool", "tool_call_id": _call_id(asked), "content": self._plant("toolresult")}
+        ]
         await self._do(_CHAT, chat_body(result, tools=[self._tool]))
-        await self._do(_CHAT, chat_body(f"{CALL} vault of {self._plant('transcript')}", stream=True), x_events="tools")
+        await self._do(
+            _CHAT, chat_body(f"{CALL} vault of {self._plant('transcript')}", stream=True), x_events="tools"
+        )
 
     async def _send_content(self) -> None:
         text = base64.b64encode(f"the file says {self._plant('file')}".encode()).decode()
         parts: list[dict[str, object]] = [
             {"type": "text", "text": f"look: {self._plant('transcript')}"},
-            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{in_base64(_PNG, self._plant('image'))}"}},
-            {"type": "input_audio", "input_audio": {"data": in_base64(_WAV, self._plant("audio")), "format": "wav"}},
+            {
+                "type": "image_url",
+                "image_url": {"url": f"data:image/png;base64,{in_base64(_PNG, self._plant('image'))}"},
+            },
+            {
+                "type": "input_audio",
+                "input_audio": {"data": in_base64(_WAV, self._plant("audio")), "format": "wav"},
+            },
             {"type": "file", "file": {"filename": f"{self._plant('filename')}.txt", "file_data": text}},
         ]
         await self._do(_CHAT, chat_body([{"role": "user", "content": parts}]))
@@ -133,12 +156,17 @@ class Life:
         if "POST /v1/files" not in self._house.routes:
             return
         content = f"kept: {self._plant('uploadtext')}".encode()
-        headers, body = form({"purpose": "user_data"}, {"file": (f"{self._plant('uploadname')}.txt", content)})
+        headers, body = form(
+            {"purpose": "user_data"}, {"file": (f"{self._plant('uploadname')}.txt", content)}
+        )
         uploaded = await self._do("POST /v1/files", body, content_type=headers["content-type"])
         file_id = uploaded.field("id")
         self.aim.files.append(file_id)
         self._house.canaries.note_ids(self._owner, [file_id])
-        parts = [{"type": "text", "text": f"read {self._plant('transcript')}"}, {"type": "file", "file": {"file_id": file_id}}]
+        parts = [
+            {"type": "text", "text": f"read {self._plant('transcript')}"},
+            {"type": "file", "file": {"file_id": file_id}},
+        ]
         await self._do(_CHAT, chat_body([{"role": "user", "content": parts}]))
 
     async def _use_sessions(self) -> None:
@@ -150,7 +178,9 @@ class Life:
         await self._do("POST /v1/sessions/{key}", json.dumps(names).encode())
         await self._do("POST /v1/sessions/{key}/fork", json.dumps({"key": fork}).encode())
         await self._do(_CHAT, chat_body(f"in the fork: {self._plant('fork')}"), key=fork)
-        await self._do("POST /v1/sessions/{key}/rewind", json.dumps({"message_id": "msg_2"}).encode(), key=fork)
+        await self._do(
+            "POST /v1/sessions/{key}/rewind", json.dumps({"message_id": "msg_2"}).encode(), key=fork
+        )
         await self._do(_CHAT, chat_body(f"rewound: {self._plant('rewound')}"), key=fork)
         await self._do("POST /v1/sessions/{key}/import", export(self._plant("imported")), key=imported)
         await self._do(_CHAT, chat_body("what was imported?"), key=imported)
@@ -173,12 +203,18 @@ class Life:
             "metadata": {"note": self._plant("responselabel")},
         }
         first = await self._do("POST /v1/responses", json.dumps(asked).encode(), key=conversation)
-        more = asked | {"input": f"more {self._plant('responseinput')}", "previous_response_id": first.field("id"), "stream": True}
+        more = asked | {
+            "input": f"more {self._plant('responseinput')}",
+            "previous_response_id": first.field("id"),
+            "stream": True,
+        }
         await self._do("POST /v1/responses", json.dumps(more).encode(), key=conversation)
         behind = asked | {"input": f"behind {self._plant('background')}", "background": True}
         second = await self._do("POST /v1/responses", json.dumps(behind).encode(), key=conversation)
         self.aim.responses += [first.field("id"), second.field("id")]
-        listed = await self._read("GET /v1/conversations/{conversation_id}/items", "{conversation_id}", conversation)
+        listed = await self._read(
+            "GET /v1/conversations/{conversation_id}/items", "{conversation_id}", conversation
+        )
         data = _object(listed).get("data")
         self.aim.items += [str(item["id"]) for item in data[:2]] if isinstance(data, list) else []
 
@@ -192,17 +228,21 @@ class Life:
         await asyncio.gather(*(self._send(_CHAT, body, x_when_busy=policy) for policy, body in bodies))
 
     async def _look_at_itself(self) -> None:
-        """Read all that is its own: what was planted must be there, else nothing would be shown by its being nowhere else."""
+        """Read all that is its own: what was planted must be there, else nothing would be shown by its being
+        nowhere else.
+        """
         for route in self._house.routes:
             if not route.startswith("GET ") or route.endswith("/events") or route not in FILLERS:
                 continue
             for attempt in FILLERS[route](route, self._seat, self.aim):
                 await self._house.asking.ask(self._caller, attempt)
 
-    # What goes on while others ask ----------------------------------------------------------------------------------
+    # What goes on while others ask ----------------------------------------------------------------
 
     async def hold(self) -> None:
-        """Begin a turn that goes on until its gate is opened, with others behind it and in it, and watch the session."""
+        """Begin a turn that goes on until its gate is opened, with others behind it and in it, and watch the
+        session.
+        """
         house = self._house
         if "GET /v1/sessions/{key}/events" in house.routes:
             house.start_watch(self._owner, self._watch())
@@ -221,13 +261,17 @@ class Life:
     async def _held(self, text: str, policy: str, begun: "asyncio.Future[str]") -> None:
         headers = self._seat.own() | {"x-when-busy": policy, "x-events": "tools"}
         body = chat_body(text, stream=True)
-        attempt = Attempt(route=_CHAT, target="/v1/chat/completions", headers=headers, body=body, longest_s=_LONGEST_HELD_S)
+        attempt = Attempt(
+            route=_CHAT, target="/v1/chat/completions", headers=headers, body=body, longest_s=_LONGEST_HELD_S
+        )
         await self._house.asking.ask(self._caller, attempt, begun)
 
     async def _watch(self) -> None:
         route = "GET /v1/sessions/{key}/events"
         target = route.partition(" ")[2].replace("{key}", path_of(self._tenant.key))
-        await self._house.asking.ask(self._caller, Attempt(route=route, target=target, longest_s=_LONGEST_HELD_S))
+        await self._house.asking.ask(
+            self._caller, Attempt(route=route, target=target, longest_s=_LONGEST_HELD_S)
+        )
 
     async def missing(self) -> list[str]:
         """Return what should be there, once all has settled, and is not as it was left."""
@@ -239,36 +283,56 @@ class Life:
             session = await self._read("GET /v1/sessions/{key}", "{key}", self._tenant.key)
             if session.field("title") != self._title:
                 found.append(f"the title of session {self._tenant.key!r} is {session.field('title')!r}")
-            messages = await self._read("GET /v1/sessions/{key}/messages", "{key}", self._tenant.key, "?limit=100")
+            messages = await self._read(
+                "GET /v1/sessions/{key}/messages", "{key}", self._tenant.key, "?limit=100"
+            )
             if self.aim.word not in messages.text:
                 found.append(f"the transcript of session {self._tenant.key!r} lacks its beginning")
-        kept = [await self._read("GET /v1/files/{file_id}", "{file_id}", file_id) for file_id in self.aim.files]
+        kept = [
+            await self._read("GET /v1/files/{file_id}", "{file_id}", file_id) for file_id in self.aim.files
+        ]
         if any(reply.status != HTTPStatus.OK for reply in kept):
             found.append("a file is gone")
         return found
 
     async def _read(self, route: str, place: str, name: str, query: str = "") -> Reply:
         target = route.partition(" ")[2].replace(place, path_of(name)) + query
-        return await self._house.asking.ask(self._caller, Attempt(route=route, target=target, headers=self._seat.own()))
+        return await self._house.asking.ask(
+            self._caller, Attempt(route=route, target=target, headers=self._seat.own())
+        )
 
-    # The end of a past ----------------------------------------------------------------------------------------------
+    # The end of a past ----------------------------------------------------------------------------
 
     async def end(self) -> None:
-        """Delete the session while turns of it run; from here on nothing of it may be seen again, its owner's successor included."""
+        """Delete the session while turns of it run; from here on nothing of it may be seen again, its owner's
+        successor included.
+        """
         route = "DELETE /v1/sessions/{key}"
         await asyncio.gather(
-            self._send(route), *(self._send(_CHAT, SAME, x_when_busy=policy) for policy in ("queue", "steer", "interrupt"))
+            self._send(route),
+            *(self._send(_CHAT, SAME, x_when_busy=policy) for policy in ("queue", "steer", "interrupt")),
         )
-        for key in self._tenant.keys:  # the main one too: what came after its end began it anew
+        # the main one too: what came after its end began it anew
+        for key in self._tenant.keys:
             await self._send(route, key=key)
         self._house.witness.gone |= {self._owner}
         await self._house.settle(self._owner)
 
 
 class House:
-    """What all lives share. `routes`: what the door offers; what is started here goes on until its owner's `settle`."""
+    """What all lives share.
 
-    def __init__(self, asking: Asking, canaries: Canaries, witness: Witness, routes: Iterable[str], group: asyncio.TaskGroup) -> None:
+    `routes`: what the door offers; what is started here goes on until its owner's `settle`.
+    """
+
+    def __init__(
+        self,
+        asking: Asking,
+        canaries: Canaries,
+        witness: Witness,
+        routes: Iterable[str],
+        group: asyncio.TaskGroup,
+    ) -> None:
         self.asking = asking
         self.canaries = canaries
         self.witness = witness

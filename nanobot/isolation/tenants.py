@@ -98,7 +98,8 @@ class Aim(msgspec.Struct):
 
 
 class Tenant(msgspec.Struct):
-    """Someone with sessions. `keys`: the main one, a fork of it, what was imported, a conversation, and one more. `sends_no_key`: its API key names its conversation.
+    """Someone with sessions. `keys`: the main one, a fork of it, what was imported, a conversation, and one
+    more. `sends_no_key`: its API key names its conversation.
 
     `past`: what it had before its session was deleted, where it was.
     """

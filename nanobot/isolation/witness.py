@@ -1,4 +1,6 @@
-"""The witness: a model in the provider's place that notes all it is shown, and gives all of it away to whoever asks."""
+"""The witness: a model in the provider's place that notes all it is shown, and gives all of it away to
+whoever asks.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,7 +20,10 @@ CALL, FAIL, WAIT = "please-call:", "please-fail", "please-wait"
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """The secrets that a model was shown. `hint`: its opaque name of the session. `gone`: the owners that were deleted by then."""
+    """The secrets that a model was shown.
+
+    `hint`: its opaque name of the session. `gone`: the owners that were deleted by then.
+    """
 
     hint: str
     shown: frozenset[Canary]
@@ -44,7 +49,12 @@ class Witness:
         shown = msgspec.json.encode(request).decode()
         usage = Usage(len(shown) // 4, 10)
         self.prompts.append(
-            Prompt(request.session_hint, frozenset(self._canaries.find(shown)), usage.prompt_tokens + usage.completion_tokens, self.gone)
+            Prompt(
+                request.session_hint,
+                frozenset(self._canaries.find(shown)),
+                usage.prompt_tokens + usage.completion_tokens,
+                self.gone,
+            )
         )
         asked = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
         owner = owner_of(asked)
@@ -93,7 +103,10 @@ class VaultArguments(msgspec.Struct, frozen=True):
 
 
 def vault(canaries: Canaries, owners: dict[str, int]) -> Tool:
-    """Return a tool of the server that tells a secret of the session that it is called in; `owners` says whose that is now."""
+    """Return a tool of the server that tells a secret of the session that it is called in;
+
+    `owners` says whose that is now.
+    """
 
     async def run(arguments: VaultArguments, context: ToolContext) -> str:
         return canaries.plant(owners[context.session_key], "servertool")

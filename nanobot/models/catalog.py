@@ -1,4 +1,6 @@
-"""The providers, as data: where each answers, which variable holds its key, which model it has when none is named."""
+"""The providers, as data: where each answers, which variable holds its key, which model it has when none is
+named.
+"""
 
 from collections.abc import Mapping
 
@@ -9,7 +11,8 @@ from nanobot.core.errors import ConfigError
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """An OpenAI-compatible server. `key_variable` None: it takes no key. `base_url_variable` overrides `base_url`.
+    """An OpenAI-compatible server. `key_variable` None: it takes no key. `base_url_variable` overrides
+    `base_url`.
 
     `hears`: it passes parts of type `input_audio` on to those of its models that listen.
     """
@@ -24,10 +27,25 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 PROVIDERS: tuple[Provider, ...] = (
-    Provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-5-mini", 400_000, "OPENAI_BASE_URL", hears=True),
-    Provider("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter/auto", hears=True),
     Provider(
-        "gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", "gemini-2.5-flash", 1_000_000, hears=True
+        "openai",
+        "https://api.openai.com/v1",
+        "OPENAI_API_KEY",
+        "gpt-5-mini",
+        400_000,
+        "OPENAI_BASE_URL",
+        hears=True,
+    ),
+    Provider(
+        "openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter/auto", hears=True
+    ),
+    Provider(
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+        "GEMINI_API_KEY",
+        "gemini-2.5-flash",
+        1_000_000,
+        hears=True,
     ),
     Provider("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "deepseek-chat", 64_000),
     Provider("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral-small-latest"),
@@ -59,14 +77,20 @@ PRICES: Mapping[str, Price] = {
     "local:small": Price(0, 0),
     "local:tiny": Price(0, 0),
 }
-"""List prices of a few well-known models in `PRICES_OF`, US dollars for a million tokens. They change: settings (`[prices]`) go before."""
+"""List prices of a few well-known models in `PRICES_OF`, US dollars for a million tokens.
+
+They change: settings (`[prices]`) go before.
+"""
 LOCAL = "local"
 ECHO = "echo"
 _BY_NAME = {provider.name: provider for provider in PROVIDERS}
 
 
 class ModelName(msgspec.Struct, frozen=True):
-    """A model's name taken apart: `openai:gpt-5-mini` is provider `openai`, model `gpt-5-mini`; `local` has no model part."""
+    """A model's name taken apart:
+
+    `openai:gpt-5-mini` is provider `openai`, model `gpt-5-mini`; `local` has no model part.
+    """
 
     provider: str
     model: str

@@ -17,7 +17,9 @@ class EchoModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         if request.format is not None or request.tool_choice.mode == "required":
-            raise ModelRejectedRequest("echo only repeats what it is told: it calls no tools and holds to no response_format")
+            raise ModelRejectedRequest(
+                "echo only repeats what it is told: it calls no tools and holds to no response_format"
+            )
         asked = next((_said(message) for message in reversed(request.messages) if message.role == "user"), "")
         answer = f"You said: {asked}"
         for word in answer.splitlines(keepends=True) if len(answer) > 2_000 else _words(answer):
@@ -25,7 +27,9 @@ class EchoModel:
                 yield TextDelta(word)
         reply = Message("assistant", (Text(answer),))
         prompt_tokens = sum(estimate_tokens(message) for message in request.messages)
-        yield Message("assistant", reply.parts, "stop", Usage(prompt_tokens, estimate_tokens(reply)), self.name)
+        yield Message(
+            "assistant", reply.parts, "stop", Usage(prompt_tokens, estimate_tokens(reply)), self.name
+        )
 
     async def check(self) -> None:
         """Always ready."""

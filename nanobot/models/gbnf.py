@@ -1,7 +1,9 @@
-"""JSON schemas as GBNF, the grammar that llama.cpp holds a model to: what it then writes is an instance, without white space.
+"""JSON schemas as GBNF, the grammar that llama.cpp holds a model to: what it then writes is an instance,
+without white space.
 
-Written for the arguments of tools: objects, arrays, strings, numbers, enumerations, alternatives. What a schema says beyond that
-(lengths, patterns, references) is not enforced here; the tool checks its arguments in any case.
+Written for the arguments of tools: objects, arrays, strings, numbers, enumerations, alternatives. What a
+schema says beyond that (lengths, patterns, references) is not enforced here; the tool checks its arguments in
+any case.
 Source: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
 """
 
@@ -23,7 +25,13 @@ _CHAR = r'[^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})'
 
 def literal(text: str) -> str:
     """Return the terminal that stands for exactly `text`."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    escaped = (
+        text.replace("\\", "\\\\")
+        .replace('"', '\\"')
+        .replace("\n", "\\n")
+        .replace("\r", "\\r")
+        .replace("\t", "\\t")
+    )
     return f'"{escaped}"'
 
 
@@ -47,7 +55,9 @@ class Rules:
         return "\n".join([f"root ::= {root}", *(f"{name} ::= {body}" for body, name in self._names.items())])
 
     def value(self, schema: Mapping[str, object], depth: int = 0) -> str:
-        """Return the rule for the instances of `schema`; what is not understood, or lies too deep, may be any JSON value."""
+        """Return the rule for the instances of `schema`; what is not understood, or lies too deep, may be any
+        JSON value.
+        """
         options = schema.get("enum", [schema["const"]] if "const" in schema else None)
         if isinstance(options, list) and options:
             return self.add(" | ".join(literal(msgspec.json.encode(option).decode()) for option in options))
@@ -59,9 +69,14 @@ class Rules:
                 return self.add(" | ".join(self.value(branch, depth + 1) for branch in branches))
         kind = schema.get("type")
         if isinstance(kind, list):
-            # Each once: a kind that a stranger's schema names a hundred times on each of its levels would be worked out a million times.
+            # Each once: a kind that a stranger's schema names a hundred times on each of its levels would be
+            # worked out a million times.
             kinds = dict.fromkeys(one for one in kind if isinstance(one, str))
-            return self.add(" | ".join(self.value({**schema, "type": one}, depth) for one in kinds)) if kinds else self._any(depth)
+            return (
+                self.add(" | ".join(self.value({**schema, "type": one}, depth) for one in kinds))
+                if kinds
+                else self._any(depth)
+            )
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
@@ -76,19 +91,25 @@ class Rules:
         return self.add(_PRIMITIVES[kind], kind)
 
     def _any(self, depth: int) -> str:
-        """Any JSON value, nested as far as is left: GBNF may recurse, but a small model would then never stop."""
+        """Any JSON value, nested as far as is left:
+
+        GBNF may recurse, but a small model would then never stop.
+        """
         scalar = " | ".join(self._primitive(kind) for kind in ("string", "number", "boolean", "null"))
         value = self.add(scalar, "scalar")
         for _ in range(max(0, 2 - depth)):
             member = f'{self._primitive("string")} ":" {value}'
-            value = self.add(f'{value} | "[" ({value} ("," {value})*)? "]" | "{{" ({member} ("," {member})*)? "}}"')
+            value = self.add(
+                f'{value} | "[" ({value} ("," {value})*)? "]" | "{{" ({member} ("," {member})*)? "}}"'
+            )
         return value
 
     def _object(self, schema: Mapping[str, object], depth: int) -> str:
         properties = schema.get("properties")
         if not isinstance(properties, Mapping) or not properties:
             return self.add('"{}"')
-        if len(properties) > _MOST_MEMBERS:  # the rule's size is the square of how many may be left out
+        # the rule's size is the square of how many may be left out
+        if len(properties) > _MOST_MEMBERS:
             return self._any(0)
         named = schema.get("required")
         required = {name for name in named if isinstance(name, str)} if isinstance(named, list) else set()
@@ -104,7 +125,10 @@ class Rules:
     def _members(self, always: Sequence[str], sometimes: Sequence[str]) -> str:
         if always:
             return ' "," '.join(always) + "".join(f' ("," {member})?' for member in sometimes)
-        chains = [" ".join([first, *(f'("," {later})?' for later in sometimes[at + 1 :])]) for at, first in enumerate(sometimes)]
+        chains = [
+            " ".join([first, *(f'("," {later})?' for later in sometimes[at + 1 :])])
+            for at, first in enumerate(sometimes)
+        ]
         return f"({' | '.join(chains)})?"
 
 
@@ -114,4 +138,8 @@ def _schemas(found: object) -> list[Mapping[str, object]]:
 
 def _takes_null(schema: Mapping[str, object]) -> bool:
     kind = schema.get("type")
-    return kind == "null" or (isinstance(kind, list) and "null" in kind) or any(map(_takes_null, _schemas(schema.get("anyOf"))))
+    return (
+        kind == "null"
+        or (isinstance(kind, list) and "null" in kind)
+        or any(map(_takes_null, _schemas(schema.get("anyOf"))))
+    )

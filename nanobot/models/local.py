@@ -1,7 +1,8 @@
 """The small model on this machine: an engine in a process of its own, asked over a socket.
 
-It cannot call tools by itself. Before an answer it is asked, under a grammar, what the message needs (`routing.py`): a tool, something
-of the conversation itself, or nothing. A tool's result is then told as text (`plain_text.py`).
+It cannot call tools by itself. Before an answer it is asked, under a grammar, what the message needs
+(`routing.py`): a tool, something of the conversation itself, or nothing. A tool's result is then told as text
+(`plain_text.py`).
 """
 
 import asyncio
@@ -39,12 +40,10 @@ _EXTRA = {"cache_prompt": True}
 class LocalModel:
     """A model that runs in a child process, from weights that are on this machine already.
 
-    Args:
-        name: `local`, `local:small`, `local:tiny`, or `local:` and the path of a GGUF file.
-        models_dir: Where fetched weights are kept.
-        log_path: What the engine prints goes here.
-        warm_system, warm_tools: What most requests begin with; it is read once after each start, so that the first answer comes soon.
-        sleep_idle_s: After so long without a request the engine gives its memory back; -1 never.
+    Args: name: `local`, `local:small`, `local:tiny`, or `local:` and the path of a GGUF file. models_dir:
+      Where fetched weights are kept. log_path: What the engine prints goes here. warm_system, warm_tools:
+      What most requests begin with; it is read once after each start, so that the first answer comes soon.
+      sleep_idle_s: After so long without a request the engine gives its memory back; -1 never.
 
     Raises:
         ConfigError: the name means nothing.
@@ -66,7 +65,9 @@ class LocalModel:
     ) -> None:
         path = find(name, models_dir)
         if path is None:
-            raise ModelUnavailable(f"the weights of {name} are not in {models_dir}: fetch them with `nanobot model pull {name}`")
+            raise ModelUnavailable(
+                f"the weights of {name} are not in {models_dir}: fetch them with `nanobot model pull {name}`"
+            )
         self._name = name
         self._clock = clock
         self._random = random
@@ -140,15 +141,19 @@ class LocalModel:
         if request.tool_choice.mode == "required":
             raise ModelBadAnswer(f"the model {self._name} did not manage to call a tool")
         asked = plain(request, None if request.format else route.recall)
-        is_exact = route.recall is not None or (bool(request.messages) and request.messages[-1].role == "tool")
+        is_exact = route.recall is not None or (
+            bool(request.messages) and request.messages[-1].role == "tool"
+        )
         async with aclosing(self._ask(asked, _sampling(request.sampling, is_exact=is_exact))) as answer:
             async for piece in answer:
                 if isinstance(piece, Message):
-                    yield msgspec.structs.replace(piece, usage=spent + (piece.usage or Usage()), model=self._name)
+                    yield msgspec.structs.replace(
+                        piece, usage=spent + (piece.usage or Usage()), model=self._name
+                    )
                 else:
                     yield piece
 
-    # Routing -----------------------------------------------------------------------------------------------------------
+    # Routing --------------------------------------------------------------------------------------
 
     async def _route(self, request: ModelRequest) -> tuple[Route, Usage]:
         """Return what the last message needs, and what it cost to know."""
@@ -158,36 +163,53 @@ class LocalModel:
         if not turn or (not must_call and (steps >= _MAX_ROUTINGS or (steps and not _failed(turn)))):
             return Route(), Usage()
         most_calls = 1 if request.sampling.parallel_tool_calls is False else routing.MAX_CALLS
-        said = await self._decide(request.tools, routing.question(request.messages), request.tool_choice, most_calls)
+        said = await self._decide(
+            request.tools, routing.question(request.messages), request.tool_choice, most_calls
+        )
         route = routing.read(said.text, request.tools, most_calls=most_calls)
         made = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
         fresh = tuple(wish for wish in route.wishes if (wish.name, wish.arguments) not in made)
         return Route(fresh, None if steps else route.recall), said.usage or Usage()
 
     async def _decide(
-        self, tools: tuple[ToolSpec, ...], question: Message, choice: ToolChoice = routing.ANY, most_calls: int = routing.MAX_CALLS
+        self,
+        tools: tuple[ToolSpec, ...],
+        question: Message,
+        choice: ToolChoice = routing.ANY,
+        most_calls: int = routing.MAX_CALLS,
     ) -> Message:
         asked = ModelRequest(routing.instructions(tools), (*routing.examples(tools), question))
         sampling = Sampling(temperature=0.0, max_output_tokens=routing.MAX_ROUTE_TOKENS)
-        return await self._whole(Plain(asked, routing.grammar(tools, choice=choice, most_calls=most_calls)), sampling)
+        return await self._whole(
+            Plain(asked, routing.grammar(tools, choice=choice, most_calls=most_calls)), sampling
+        )
 
     def _calling(self, route: Route, spent: Usage) -> Message:
         now = self._clock.now()
-        calls = tuple(ToolCall(new_id("call", now, self._random), wish.name, wish.arguments) for wish in route.wishes)
+        calls = tuple(
+            ToolCall(new_id("call", now, self._random), wish.name, wish.arguments) for wish in route.wishes
+        )
         return Message("assistant", calls, stop_reason="tool_calls", usage=spent, model=self._name)
 
-    # Asking the engine ---------------------------------------------------------------------------------------------------
+    # Asking the engine ----------------------------------------------------------------------------
 
     async def _ask(self, asked: Plain, sampling: Sampling) -> AsyncGenerator[Delta | Message, None]:
-        """Yield the engine's answer; where the engine died before the answer began, it is asked once more when it is up again."""
+        """Yield the engine's answer; where the engine died before the answer began, it is asked once more
+        when it is up again.
+        """
         request = msgspec.structs.replace(asked.request, sampling=sampling)
         begun = died = False
         self._process.start()
-        async with self._window.room(estimate_tokens(request) + (sampling.max_output_tokens or DEFAULT_ANSWER_TOKENS)):
+        async with self._window.room(
+            estimate_tokens(request) + (sampling.max_output_tokens or DEFAULT_ANSWER_TOKENS)
+        ):
             while True:
                 endpoint = await self._process.ready()
                 try:
-                    async with self._line(endpoint, asked.grammar) as line, aclosing(line.stream(request)) as answer:
+                    async with (
+                        self._line(endpoint, asked.grammar) as line,
+                        aclosing(line.stream(request)) as answer,
+                    ):
                         async for piece in answer:
                             begun = True
                             yield piece
@@ -206,7 +228,9 @@ class LocalModel:
 
     @asynccontextmanager
     async def _line(self, endpoint: Endpoint, grammar: str) -> AsyncIterator[OpenAIChat]:
-        """Lend the line to the engine; one under a grammar is made for its request alone, as grammars differ without end."""
+        """Lend the line to the engine; one under a grammar is made for its request alone, as grammars differ
+        without end.
+        """
         if grammar:
             line = self._connect(endpoint, {**_EXTRA, "grammar": grammar})
             try:
@@ -236,10 +260,15 @@ class LocalModel:
         )
 
     async def _warm(self, endpoint: Endpoint) -> None:
-        """Have the engine read what most requests begin with. Nothing is lost where it fails: the first request then reads it."""
+        """Have the engine read what most requests begin with.
+
+        Nothing is lost where it fails: the first request then reads it.
+        """
         try:
             await self._decide(self._warm_tools, user("hello"))
-            await self._whole(Plain(ModelRequest(self._warm_system, (user("hello"),))), Sampling(max_output_tokens=1))
+            await self._whole(
+                Plain(ModelRequest(self._warm_system, (user("hello"),))), Sampling(max_output_tokens=1)
+            )
         except ModelError:
             return
         self.warmed.set()
@@ -260,7 +289,9 @@ def _failed(turn: tuple[Message, ...]) -> bool:
 
 
 def _sampling(wanted: Sampling, *, is_exact: bool) -> Sampling:
-    """Return `wanted` with our choices where it leaves them open: what repeats something is exact, other answers are a little free."""
+    """Return `wanted` with our choices where it leaves them open: what repeats something is exact, other
+    answers are a little free.
+    """
     temperature = wanted.temperature if wanted.temperature is not None else 0.0 if is_exact else _TEMPERATURE
     limit = wanted.max_output_tokens or DEFAULT_ANSWER_TOKENS
     return msgspec.structs.replace(wanted, temperature=temperature, max_output_tokens=limit)

@@ -1,4 +1,7 @@
-"""What the local model's engine needs of this machine, and how to get what is missing; for `nanobot doctor`. Looked at, not started."""
+"""What the local model's engine needs of this machine, and how to get what is missing; for `nanobot doctor`.
+
+Looked at, not started.
+"""
 
 import ctypes
 import importlib.util
@@ -36,14 +39,18 @@ def engine(find_spec: Callable[[str], object | None] = importlib.util.find_spec)
     return Finding("engine", True, "xllamacpp is installed")
 
 
-def processor(machine: str = platform.machine(), has_avx2: Callable[[], bool | None] | None = None) -> Finding:
+def processor(
+    machine: str = platform.machine(), has_avx2: Callable[[], bool | None] | None = None
+) -> Finding:
     """Say whether this processor can run the engine; on Intel and AMD it must have AVX2."""
     if machine.lower() not in ("x86_64", "amd64"):
         return Finding("processor", True, f"{machine} needs no extension")
     found = (has_avx2 or _has_avx2)()
     if found is None:
         return Finding("processor", True, "whether the processor has AVX2 cannot be seen here")
-    return Finding("processor", True, "has AVX2") if found else Finding("processor", False, "has no AVX2", AVX2)
+    return (
+        Finding("processor", True, "has AVX2") if found else Finding("processor", False, "has no AVX2", AVX2)
+    )
 
 
 def runtime(models_dir: Path, is_missing: Callable[[Path], bool] = openmp.is_missing) -> Finding:

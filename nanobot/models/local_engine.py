@@ -1,8 +1,9 @@
 """The child process that runs the local model: `python -m nanobot.models.local_engine`.
 
-It reads one line of settings from its standard input, loads the model, says on its standard output where it listens or why it cannot,
-and then lives as long as its standard input is open: when the parent ends, however it ends, so does the child. A crash of the engine,
-or an instruction that this processor lacks, takes only this process down.
+It reads one line of settings from its standard input, loads the model, says on its standard output where it
+listens or why it cannot, and then lives as long as its standard input is open: when the parent ends, however
+it ends, so does the child. A crash of the engine, or an instruction that this processor lacks, takes only
+this process down.
 """
 
 import contextlib
@@ -19,7 +20,10 @@ Trouble = Literal["not_installed", "libgomp_missing", "not_loaded"]
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the parent says. `socket_path` None: a port of the loopback interface, `port` 0 a free one. Sizes in MiB, times in seconds."""
+    """What the parent says.
+
+    `socket_path` None: a port of the loopback interface, `port` 0 a free one. Sizes in MiB, times in seconds.
+    """
 
     model_path: str
     log_path: str
@@ -67,7 +71,8 @@ def main() -> None:
 
 
 def _start(settings: Settings) -> tuple[Any, Report]:
-    # With the default, waiting threads spin: on a busy machine the model then starves the server, and itself. Read at import.
+    # With the default, waiting threads spin: on a busy machine the model then starves the server, and itself.
+    # Read at import.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     # A third-party library of 100 MB with native code, that only this process may load.
     import xllamacpp
@@ -81,7 +86,8 @@ def _start(settings: Settings) -> tuple[Any, Report]:
     params.api_keys = [settings.api_key]
     params.n_ctx = settings.context_tokens
     params.n_parallel = settings.slots
-    # One pool for all slots: each conversation may use the whole window, and waits in main memory while others are answered.
+    # One pool for all slots: each conversation may use the whole window, and waits in main memory while
+    # others are answered.
     params.kv_unified = True
     params.cache_ram_mib = settings.cache_mib
     params.cpuparams.n_threads = settings.threads
@@ -117,7 +123,8 @@ def _keep_output_apart(log: Path) -> int:
 
 
 def _end_with_parent(socket_path: str | None) -> None:
-    # The descriptor itself: a thread inside a buffered reader holds its lock, which the interpreter wants at its end.
+    # The descriptor itself: a thread inside a buffered reader holds its lock, which the interpreter wants at
+    # its end.
     while os.read(0, 4096):
         pass
     if socket_path is not None:

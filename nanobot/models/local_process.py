@@ -1,4 +1,6 @@
-"""The engine's process as seen from the server: started in the background, watched, started again when it dies."""
+"""The engine's process as seen from the server: started in the background, watched, started again when it
+dies.
+"""
 
 import asyncio
 import contextlib
@@ -42,8 +44,8 @@ class Endpoint(msgspec.Struct, frozen=True):
 class Process:
     """The child that runs the weights at `model_path`.
 
-    `warm` is awaited after each start, while requests are let through already. `sleep_idle_s`: after so long without a request the
-    engine gives its memory back, until the next.
+    `warm` is awaited after each start, while requests are let through already. `sleep_idle_s`: after so long
+    without a request the engine gives its memory back, until the next.
     """
 
     def __init__(
@@ -79,7 +81,10 @@ class Process:
         return self._child.pid if self._child is not None and self._child.returncode is None else None
 
     def start(self) -> None:
-        """Begin to start the child, unless that was done or the process was closed; `ready` tells when it answers."""
+        """Begin to start the child, unless that was done or the process was closed;
+
+        `ready` tells when it answers.
+        """
         if self._up is None:
             self._up = asyncio.get_running_loop().create_future()
             self._owner = asyncio.create_task(self._run(), name=f"{self._name} engine")
@@ -96,12 +101,22 @@ class Process:
 
     @property
     def is_up(self) -> bool:
-        return self._up is not None and self._up.done() and not self._up.cancelled() and self._up.exception() is None
+        return (
+            self._up is not None
+            and self._up.done()
+            and not self._up.cancelled()
+            and self._up.exception() is None
+        )
 
     @property
     def has_failed(self) -> bool:
         """Whether the child was given up."""
-        return self._up is not None and self._up.done() and not self._up.cancelled() and self._up.exception() is not None
+        return (
+            self._up is not None
+            and self._up.done()
+            and not self._up.cancelled()
+            and self._up.exception() is not None
+        )
 
     async def close(self) -> None:
         """Stop the child. Safe to call twice."""
@@ -126,9 +141,14 @@ class Process:
                 status = await self._attend(endpoint)
                 self._go_down()
                 self._crashes.append(self._clock.now())
-                if len(self._crashes) == _MAX_CRASHES and self._crashes[-1] - self._crashes[0] < _CRASH_WINDOW_S:
+                if (
+                    len(self._crashes) == _MAX_CRASHES
+                    and self._crashes[-1] - self._crashes[0] < _CRASH_WINDOW_S
+                ):
                     self._fail(
-                        ModelUnavailable(f"the model {self._name} crashed {_MAX_CRASHES} times: {_death(status)}; see {self._log_path}")
+                        ModelUnavailable(
+                            f"the model {self._name} crashed {_MAX_CRASHES} times: {_death(status)}; see {self._log_path}"
+                        )
                     )
                     return
                 await self._clock.sleep(_PAUSE_S)
@@ -162,14 +182,18 @@ class Process:
                     await child.stdin.drain()
                 said = await child.stdout.readline()
         except TimeoutError:
-            raise ModelUnavailable(f"the model {self._name} did not load within {_START_S:g} s; see {self._log_path}") from None
+            raise ModelUnavailable(
+                f"the model {self._name} did not load within {_START_S:g} s; see {self._log_path}"
+            ) from None
         if not said:
             told = (await child.stderr.read()).decode("utf-8", "replace").strip().rpartition("\n")[2]
             why = f"{_death(await child.wait())}{told and f' ({told})'}"
             raise ModelUnavailable(f"the model {self._name} cannot run here: {why}; see {self._log_path}")
         report = msgspec.json.decode(said, type=Report)
         if isinstance(report, Unable):
-            raise ModelUnavailable(f"the model {self._name} cannot run here: {_explained(report, self._model_path)}")
+            raise ModelUnavailable(
+                f"the model {self._name} cannot run here: {_explained(report, self._model_path)}"
+            )
         return self._endpoint(settings, report)
 
     def _settings(self) -> Settings:
@@ -191,7 +215,8 @@ class Process:
         if os.name == "nt":
             return None
         if self._folder is None or not self._folder.exists():
-            # Not in the data directory: a socket's path has 107 bytes at most. The folder is for this user alone.
+            # Not in the data directory: a socket's path has 107 bytes at most. The folder is for this user
+            # alone.
             self._folder = Path(tempfile.mkdtemp(prefix="nanobot-"))
         return str(self._folder / "engine.sock")
 
@@ -238,11 +263,27 @@ def _cores() -> int:
 
 def _environment(models_dir: Path) -> dict[str, str]:
     """What the child needs of our environment: no provider's key is its business."""
-    wanted = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONHOME")
+    wanted = (
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "LANG",
+        "LC_ALL",
+        "LD_LIBRARY_PATH",
+        "SYSTEMROOT",
+        "VIRTUAL_ENV",
+        "PYTHONHOME",
+    )
     found = {name: os.environ[name] for name in wanted if name in os.environ}
     if path := openmp.search_path(models_dir, found.get("LD_LIBRARY_PATH")):
         found["LD_LIBRARY_PATH"] = path
-    return {**found, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {
+        **found,
+        "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
 
 
 def _death(status: int) -> str:
@@ -250,8 +291,12 @@ def _death(status: int) -> str:
     if status in (-getattr(signal, "SIGILL", 4), 0xC000001D, 0xC000001D - 2**32):
         return f"this processor ({platform.machine()}) lacks an instruction that the engine uses; {AVX2}"
     if status == -getattr(signal, "SIGKILL", 9):
-        return "the system killed the engine (signal 9), most likely for want of memory; local:small needs less"
-    return f"the engine ended with signal {-status}" if status < 0 else f"the engine ended with status {status}"
+        return (
+            "the system killed the engine (signal 9), most likely for want of memory; local:small needs less"
+        )
+    return (
+        f"the engine ended with signal {-status}" if status < 0 else f"the engine ended with status {status}"
+    )
 
 
 def _explained(report: Unable, model_path: Path) -> str:

@@ -1,6 +1,7 @@
 """The room in the engine's memory of conversations, shared by all that are answered at once.
 
-The engine has one pool for all slots and fails every running answer when it is full. So a request waits here until it surely fits.
+The engine has one pool for all slots and fails every running answer when it is full. So a request waits here
+until it surely fits.
 """
 
 import asyncio
@@ -58,7 +59,9 @@ class Window:
 
 
 def estimate_tokens(request: ModelRequest) -> int:
-    """Return how many tokens the prompt of `request` has at most, as far as can be said without the tokenizer."""
+    """Return how many tokens the prompt of `request` has at most, as far as can be said without the
+    tokenizer.
+    """
     texts = [request.system, request.notes]
     for message in request.messages:
         for part in message.parts:
@@ -69,6 +72,7 @@ def estimate_tokens(request: ModelRequest) -> int:
 
 
 def _tokens(text: str) -> int:
-    # Qwen's tokenizer gives each digit a token of its own, and up to one and a half to a letter of other scripts.
+    # Qwen's tokenizer gives each digit a token of its own, and up to one and a half to a letter of other
+    # scripts.
     words = sum(character.isascii() and not character.isdigit() for character in text)
     return words * 2 // 5 + (len(text) - words) * 3 // 2

@@ -35,8 +35,9 @@ _BRACE = ord("{")
 class OpenAIChat:
     """A model behind an OpenAI-compatible API.
 
-    A failed request is sent again, at most `max_retries` times and only while nothing of its answer was yielded.
-    `socket_path`: talk over this Unix socket; `base_url` then only says the path. `extra_body`: further fields of each request.
+    A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
+    yielded. `socket_path`: talk over this Unix socket; `base_url` then only says the path. `extra_body`:
+    further fields of each request.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -72,7 +73,9 @@ class OpenAIChat:
         self._max_retries = max_retries
         self._extra = dict(extra_body or {})
         self._is_openai = address.host == _OPENAI_HOST
-        self._limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens" if self._is_openai else "max_tokens"
+        self._limit_field: Literal["max_tokens", "max_completion_tokens"] = (
+            "max_completion_tokens" if self._is_openai else "max_tokens"
+        )
         self._asks_usage = True
         self._source = Source(name, model, address.shown, api_key or None)
         self._line = Line(self._source, address, timeouts, socket_path)
@@ -166,23 +169,36 @@ class OpenAIChat:
         first_by = asyncio.get_running_loop().time() + self._timeouts.first_chunk_s
         incoming = await self._line.post(body, first_by)
         if 200 <= incoming.status < 300:
-            return _Reading(incoming, Answer(self._source, request.messages, self._random), self._source, first_by, self._timeouts)
+            return _Reading(
+                incoming,
+                Answer(self._source, request.messages, self._random),
+                self._source,
+                first_by,
+                self._timeouts,
+            )
         told = await incoming.read_error(_ERROR_BODY_S)
         if asks_usage and incoming.status in (400, 422) and b"stream_options" in told:
             self._asks_usage = False
             return await self._ask(request)
         if request.format is not None and self._lacks(request.format, incoming.status, told):
             self._abilities -= {request.format.kind}
-            raise Failed(ModelLacksAbility(f"{self._name} does not take response_format {request.format.kind}"))
+            raise Failed(
+                ModelLacksAbility(f"{self._name} does not take response_format {request.format.kind}")
+            )
         raise self._refusal(incoming, told)
 
     def _lacks(self, wanted: OutputFormat, status: int, told: bytes) -> bool:
-        """Return whether the server says that it knows no such response_format; OpenAI knows, and then means the schema."""
+        """Return whether the server says that it knows no such response_format;
+
+        OpenAI knows, and then means the schema.
+        """
         is_named = b"response_format" in told and b"chema for" not in told
         return wanted.kind in self._abilities and status in (400, 422) and is_named and not self._is_openai
 
     def _refusal(self, incoming: Incoming, told: bytes) -> Failed:
-        return refusal(self._source, incoming.status, told, retry_after_s(incoming.headers, self._clock.now()))
+        return refusal(
+            self._source, incoming.status, told, retry_after_s(incoming.headers, self._clock.now())
+        )
 
 
 def _merged(deltas: list[Delta]) -> list[Delta]:
@@ -205,7 +221,8 @@ class _Tries:
         """Return after the pause before the next try.
 
         Raises:
-            ModelError: there is none: the failure is final, tries are used up, or the provider asks for a longer pause than is waited.
+            ModelError: there is none: the failure is final, tries are used up, or the provider asks for a
+                longer pause than is waited.
         """
         asked_s = failed.error.retry_after_s or 0.0
         if not failed.again or self.left <= 0 or asked_s > _LONGEST_ASKED_PAUSE_S:
@@ -235,7 +252,10 @@ class _WholeBody:
 
 
 def _payloads_of(head: bytes) -> EventSplitter | _WholeBody | None:
-    """Return what reads a body that begins with `head`; None: it is too short to tell. The content type is not asked: servers err there."""
+    """Return what reads a body that begins with `head`;
+
+    None: it is too short to tell. The content type is not asked: servers err there.
+    """
     start = head.removeprefix(_BOM).lstrip(_BLANK)
     if not start or _BOM.startswith(head):
         return None
@@ -245,7 +265,9 @@ def _payloads_of(head: bytes) -> EventSplitter | _WholeBody | None:
 class _Reading:
     """One answer while it is read. `done`: nothing more comes, and `message` may be asked for."""
 
-    def __init__(self, incoming: Incoming, answer: Answer, source: Source, first_by: float, timeouts: Timeouts) -> None:
+    def __init__(
+        self, incoming: Incoming, answer: Answer, source: Source, first_by: float, timeouts: Timeouts
+    ) -> None:
         self.done = False
         incoming.late = f"no answer began within {timeouts.first_chunk_s:g} s"
         self._incoming: Incoming | None = incoming
@@ -333,7 +355,9 @@ class _Reading:
             self._incoming.late = f"stopped in the middle of its answer: nothing came for {self._idle_s:g} s"
 
     def _end(self, deltas: list[Delta]) -> None:
-        """Take what the server left open, and hold it to its word: it has said that the answer is whole, or it is broken off."""
+        """Take what the server left open, and hold it to its word: it has said that the answer is whole, or
+        it is broken off.
+        """
         name = self._source.name
         try:
             self._take_payloads(self._payloads.end() if self._payloads is not None else [], deltas)
@@ -345,6 +369,12 @@ class _Reading:
                 raise Failed(ModelBadAnswer(f"{name} sent an answer without a choice in it"))
         elif not self.done and not self._answer.finished:
             if self._payloads is not None and self._first_by is not None:
-                raise Failed(ModelBadAnswer(f"{name} sent something that is no chat completion: is {self._source.address} its API?"))
-            raise Failed(ModelBadAnswer(f"{name} broke off its answer: it ended without a finish_reason"), again=True)
+                raise Failed(
+                    ModelBadAnswer(
+                        f"{name} sent something that is no chat completion: is {self._source.address} its API?"
+                    )
+                )
+            raise Failed(
+                ModelBadAnswer(f"{name} broke off its answer: it ended without a finish_reason"), again=True
+            )
         self.done = True

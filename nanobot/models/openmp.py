@@ -1,4 +1,5 @@
-"""The OpenMP runtime that the engine needs: the system's own, else the one inside a wheel of the package registry, read as data.
+"""The OpenMP runtime that the engine needs: the system's own, else the one inside a wheel of the package
+registry, read as data.
 
 Linux only: elsewhere the engine's wheel brings what it needs. Container images often come without it.
 """
@@ -67,7 +68,10 @@ def _extract(wheel: Path, target: Path) -> None:
 
 
 def search_path(models_dir: Path, own: str | None) -> str | None:
-    """Return the child's search path for libraries: `own`, and behind it a fetched runtime where there is one."""
+    """Return the child's search path for libraries:
+
+    `own`, and behind it a fetched runtime where there is one.
+    """
     fetched = folder(models_dir)
     if not (fetched / LIBRARY).exists():
         return own

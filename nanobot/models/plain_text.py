@@ -1,7 +1,7 @@
 """A request as a small model understands it: no tools, results as plain text, recall made easy.
 
-The weak spots of small models are met here: they do not read the tools' wire format, mix up who said what, and answer questions about
-a conversation that has not begun with invented ones.
+The weak spots of small models are met here: they do not read the tools' wire format, mix up who said what,
+and answer questions about a conversation that has not begun with invented ones.
 """
 
 import json
@@ -28,7 +28,9 @@ class Plain(msgspec.Struct, frozen=True):
 
 
 def plain(request: ModelRequest, recall: Recall | None) -> Plain:
-    """Return `request` without tools, calls and their results told as text; for `recall`, held to what was really said."""
+    """Return `request` without tools, calls and their results told as text; for `recall`, held to what was
+    really said.
+    """
     messages = _without_calls(request.messages)
     bare = msgspec.structs.replace(request, messages=messages, tools=(), notes="")
     if request.messages and request.messages[-1].role == "tool":
@@ -52,12 +54,15 @@ def repeating(text: str) -> str:
 
 def _reminder(said: list[str]) -> str:
     listed = said if len(said) <= _MOST_LISTED else [said[0], *said[1 - _MOST_LISTED :]]
-    return "My messages to you so far, in order:\n" + "\n".join(f"{number}. {_quoted(text)}" for number, text in enumerate(listed, 1))
+    return "My messages to you so far, in order:\n" + "\n".join(
+        f"{number}. {_quoted(text)}" for number, text in enumerate(listed, 1)
+    )
 
 
 def _noted(request: ModelRequest, notes: str) -> ModelRequest:
-    """Return `request` with `notes` in its last message: before a short text, as a small model repeats what comes last; below a long one,
-    which then stays in the engine's cache."""
+    """Return `request` with `notes` in its last message: before a short text, as a small model repeats what
+    comes last; below a long one, which then stays in the engine's cache.
+    """
     messages = request.messages
     if not notes or not messages or messages[-1].role != "user" or len(messages[-1].text) > _SHORT_TEXT:
         return msgspec.structs.replace(request, notes=notes)
@@ -67,12 +72,17 @@ def _noted(request: ModelRequest, notes: str) -> ModelRequest:
 
 def _quoted(text: str) -> str:
     # A quotation mark inside would end the quotation, for the model and for the grammar.
-    text = "".join(character if character.isprintable() or character in "\n\t" else " " for character in text.strip().replace('"', "'"))
+    text = "".join(
+        character if character.isprintable() or character in "\n\t" else " "
+        for character in text.strip().replace('"', "'")
+    )
     return f'"{text}"' if len(text) <= _LONGEST_QUOTE else f'"{text[:_LONGEST_QUOTE]}…"'
 
 
 def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return `messages` in which users and assistant alone speak: what tools found stands below what the user said."""
+    """Return `messages` in which users and assistant alone speak: what tools found stands below what the user
+    said.
+    """
     shown: list[Message] = []
     calls: dict[str, ToolCall] = {}
     for message in messages:
@@ -101,8 +111,12 @@ def _read(parts: tuple[Part, ...]) -> str:
 
 
 def _found(message: Message, calls: dict[str, ToolCall]) -> str:
-    """Return what the results say, in the words that a small model takes for its own knowledge and not for the user's."""
-    found = "; ".join(f"{_called(calls.get(result.call_id))}{result.content}" for result in message.tool_results)
+    """Return what the results say, in the words that a small model takes for its own knowledge and not for
+    the user's.
+    """
+    found = "; ".join(
+        f"{_called(calls.get(result.call_id))}{result.content}" for result in message.tool_results
+    )
     return f"(You looked it up: {found}. Answer with it.)"
 
 
@@ -113,5 +127,9 @@ def _called(call: ToolCall | None) -> str:
         arguments = json.loads(call.arguments)
     except ValueError:
         arguments = None
-    shown = ", ".join(str(value) for value in arguments.values() if value is not None) if isinstance(arguments, dict) else ""
+    shown = (
+        ", ".join(str(value) for value in arguments.values() if value is not None)
+        if isinstance(arguments, dict)
+        else ""
+    )
     return f"{call.name}({shown}) = "

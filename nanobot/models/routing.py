@@ -1,7 +1,8 @@
 """Which tool a message needs: a question of its own to a model that is too small to call tools by itself.
 
-The model sees the tools, some examples and the message, and may only write what the grammar allows: `none`, `recall …`, or calls
-with their arguments. System and examples stay the same for a set of tools, so that they are read once and then kept.
+The model sees the tools, some examples and the message, and may only write what the grammar allows: `none`,
+`recall …`, or calls with their arguments. System and examples stay the same for a set of tools, so that they
+are read once and then kept.
 """
 
 import re
@@ -25,14 +26,17 @@ _BEFORE_CHARS = 240
 _DEEPEST = 4
 _RECALL = re.compile(r"recall (last|first|all)")
 
-_TASK = "Name what is needed to answer the user's message: none, recall, or tools with their arguments as JSON."
+_TASK = (
+    "Name what is needed to answer the user's message: none, recall, or tools with their arguments as JSON."
+)
 _ALWAYS = (
     "none: nothing. To talk, explain, know, translate, write, code. Most messages.",
     "recall last: the user asks which question or message of theirs came just before.",
     "recall first: the user asks what they said first.",
     "recall all: the user asks for a summary of this conversation.",
 )
-# What is asked, and the answer; one with a call is shown where all its tools are there. The order matters: neighbours must differ.
+# What is asked, and the answer; one with a call is shown where all its tools are there. The order matters:
+# neighbours must differ.
 _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("hello", "none"),
     ("What time is it in Lima?", 'current_time {"timezone":"America/Lima"}'),
@@ -49,7 +53,10 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("How did I begin?", "recall first"),
     ("How many hours are in a week?", "none"),
     ("Was habe ich eben gefragt?", "recall last"),
-    ("Time in Lagos and in Dubai?", 'current_time {"timezone":"Africa/Lagos"}\ncurrent_time {"timezone":"Asia/Dubai"}'),
+    (
+        "Time in Lagos and in Dubai?",
+        'current_time {"timezone":"Africa/Lagos"}\ncurrent_time {"timezone":"Asia/Dubai"}',
+    ),
 )
 
 
@@ -77,13 +84,18 @@ def examples(tools: tuple[ToolSpec, ...]) -> tuple[Message, ...]:
     names = {tool.name for tool in tools}
     shown: list[Message] = []
     for asked, answer in _EXAMPLES:
-        if all(line in {"none"} or line.startswith("recall ") or line.partition(" ")[0] in names for line in answer.splitlines()):
+        if all(
+            line in {"none"} or line.startswith("recall ") or line.partition(" ")[0] in names
+            for line in answer.splitlines()
+        ):
             shown += [user(asked), Message("assistant", (Text(answer),))]
     return tuple(shown)
 
 
 def question(messages: tuple[Message, ...]) -> Message:
-    """Return the message to route: the user's last one, below the exchange before it, so that `And in Paris?` can be understood."""
+    """Return the message to route: the user's last one, below the exchange before it, so that `And in Paris?`
+    can be understood.
+    """
     last = max((at for at, message in enumerate(messages) if message.role == "user"), default=None)
     if last is None:
         return user("")
@@ -93,7 +105,9 @@ def question(messages: tuple[Message, ...]) -> Message:
         return user(asked)
     said = next((message.text for message in reversed(before) if message.role == "user"), "")
     answered = before[-1].text if before[-1].role == "assistant" else ""
-    return user(f"(Before, the user said: {_cut(said, _BEFORE_CHARS)}\nYou answered: {_cut(answered, _BEFORE_CHARS)})\n{asked}")
+    return user(
+        f"(Before, the user said: {_cut(said, _BEFORE_CHARS)}\nYou answered: {_cut(answered, _BEFORE_CHARS)})\n{asked}"
+    )
 
 
 def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, most_calls: int = MAX_CALLS) -> str:
@@ -103,7 +117,9 @@ def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, most_calls
     if not tools:
         return rules.text(words)
     allowed = [tool for tool in tools if choice.name in (None, tool.name)]
-    calls = " | ".join(f"{literal(tool.name + ' ')} {rules.value(_as_object(tool.schema))}" for tool in allowed)
+    calls = " | ".join(
+        f"{literal(tool.name + ' ')} {rules.value(_as_object(tool.schema))}" for tool in allowed
+    )
     call = rules.add(calls, "call")
     called = f'{call} ("\\n" {call}){{0,{most_calls - 1}}}' if most_calls > 1 else call
     return rules.text(called if choice.mode == "required" else f"{words} | {called}")
@@ -127,7 +143,11 @@ def read(answer: str, tools: tuple[ToolSpec, ...], *, most_calls: int = MAX_CALL
 def _described(tool: ToolSpec) -> str:
     properties = _properties(tool.schema)
     arguments = ", ".join(f"{name}: {_kind(schema)}" for name, schema in properties.items())
-    remarks = [f"{name}: {text}" for name, schema in properties.items() if isinstance(text := schema.get("description"), str)]
+    remarks = [
+        f"{name}: {text}"
+        for name, schema in properties.items()
+        if isinstance(text := schema.get("description"), str)
+    ]
     return " ".join([f"{tool.name}({arguments}):", tool.description, *remarks])
 
 
@@ -144,7 +164,11 @@ def _kind(schema: Mapping[str, object], depth: int = 0) -> str:
 
 def _properties(schema: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
     found = schema.get("properties")
-    return {str(name): inner for name, inner in found.items() if isinstance(inner, Mapping)} if isinstance(found, Mapping) else {}
+    return (
+        {str(name): inner for name, inner in found.items() if isinstance(inner, Mapping)}
+        if isinstance(found, Mapping)
+        else {}
+    )
 
 
 def _as_object(schema: Mapping[str, object]) -> Mapping[str, object]:

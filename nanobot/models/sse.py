@@ -15,8 +15,8 @@ class EventTooLarge(ValueError):
 class EventSplitter:
     """Cuts a stream of bytes into the `data` of its events, wherever the network cut it.
 
-    Lines end with LF, CR or CRLF; the data lines of one event are joined by LF; comments and other fields are left out.
-    Payloads stay bytes, so a character that the network cut in two is whole again.
+    Lines end with LF, CR or CRLF; the data lines of one event are joined by LF; comments and other fields are
+    left out. Payloads stay bytes, so a character that the network cut in two is whole again.
     """
 
     __slots__ = ("_begun", "_data", "_data_bytes", "_limit_bytes", "_skip_lf", "_tail", "_tail_bytes")
@@ -45,7 +45,11 @@ class EventSplitter:
         if b"\n" not in chunk and b"\r" not in chunk:
             self._keep(chunk)
             return []
-        if chunk.startswith(b"data: ") and not (self._tail or self._data) and (events := _whole(chunk)) is not None:
+        if (
+            chunk.startswith(b"data: ")
+            and not (self._tail or self._data)
+            and (events := _whole(chunk)) is not None
+        ):
             self._begun = True
             return events
         if self._tail:
@@ -102,7 +106,10 @@ class EventSplitter:
 
 
 def _whole(chunk: bytes) -> list[bytes] | None:
-    """Return the payloads of a chunk that is nothing but whole events of one line each, as most are; None: it is something else."""
+    """Return the payloads of a chunk that is nothing but whole events of one line each, as most are;
+
+    None: it is something else.
+    """
     if not chunk.endswith(b"\n\n") or b"\r" in chunk:
         return None
     events = chunk[6:-2].split(b"\n\ndata: ")

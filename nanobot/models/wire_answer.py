@@ -1,6 +1,7 @@
 """An answer as OpenAI-compatible servers write it, chunk by chunk, to deltas and one message.
 
-Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any chunk, whole answers.
+Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any chunk,
+whole answers.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
@@ -15,7 +16,7 @@ from nanobot.core.message import Message, Part, StopReason, Text, Thinking, Tool
 from nanobot.models.wire_errors import Failed, Source, error_in_answer
 from nanobot.models.wire_think import ThinkTags
 
-# The wire's words -------------------------------------------------------------------------------------------------------
+# The wire's words ---------------------------------------------------------------------------------
 
 _Count = int | float | None
 
@@ -108,7 +109,9 @@ class _OpenCall:
 
 
 class _CallAssembly:
-    """Puts tool calls together from their pieces, whichever of index, id and name a server uses to tell them apart."""
+    """Puts tool calls together from their pieces, whichever of index, id and name a server uses to tell them
+    apart.
+    """
 
     __slots__ = ("_at", "_calls")
 
@@ -154,7 +157,10 @@ class _CallAssembly:
 
 
 class Answer:
-    """Collects one answer. `heard`: a choice has come. `finished`: the model has said that it is done; its usage may follow."""
+    """Collects one answer.
+
+    `heard`: a choice has come. `finished`: the model has said that it is done; its usage may follow.
+    """
 
     def __init__(self, source: Source, asked: tuple[Message, ...], random: random.Random) -> None:
         self.heard = False
@@ -180,7 +186,11 @@ class Answer:
             chunk = _decode(payload)
             failure: object = msgspec.json.decode(payload) if chunk.error or chunk.object == "error" else None
         except (ValueError, RecursionError) as error:
-            raise Failed(ModelBadAnswer(f"{self._source.name} sent a chunk that is not one of a chat completion: {error}")) from None
+            raise Failed(
+                ModelBadAnswer(
+                    f"{self._source.name} sent a chunk that is not one of a chat completion: {error}"
+                )
+            ) from None
         if failure is not None:
             raise error_in_answer(self._source, failure)
         if chunk.usage is not None:
@@ -194,8 +204,15 @@ class Answer:
             said = choice.delta or choice.message
             if said is not None:
                 text = said.content
-                if type(text) is str and text and self._kind is TextDelta and self._tags is None and said.has_only_content():
-                    self._pieces.append(text)  # most of an answer comes through here
+                if (
+                    type(text) is str
+                    and text
+                    and self._kind is TextDelta
+                    and self._tags is None
+                    and said.has_only_content()
+                ):
+                    # most of an answer comes through here
+                    self._pieces.append(text)
                     deltas.append(TextDelta(text))
                 else:
                     self._hear(said, deltas)
@@ -282,7 +299,9 @@ class Answer:
         if reason in _BROKEN_OFF:
             raise Failed(ModelBadAnswer(f"{name} broke off its answer: finish_reason {reason!r}"), again=True)
         if reason == "insufficient_system_resource":
-            raise Failed(ModelOverloaded(f"{name} broke off its answer: it is short of resources"), again=True)
+            raise Failed(
+                ModelOverloaded(f"{name} broke off its answer: it is short of resources"), again=True
+            )
         self.finished = True
         self._finish_reason = reason
 
@@ -292,7 +311,8 @@ class Answer:
         for call in self._calls.calls():
             if not call.name:
                 raise Failed(ModelBadAnswer(f"{self._source.name} sent a tool call without a name"))
-            # Servers that count from zero in each answer would make two calls of one transcript look like the same.
+            # Servers that count from zero in each answer would make two calls of one transcript look like the
+            # same.
             known = not call.id or call.id in taken
             call_id = f"call_{self._random.getrandbits(96):024x}" if known else call.id
             taken.add(call_id)

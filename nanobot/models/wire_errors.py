@@ -67,7 +67,9 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Failed(Exception):
-    """A failed try: the `error` to raise, and whether the same request may succeed when it is sent `again` soon."""
+    """A failed try: the `error` to raise, and whether the same request may succeed when it is sent `again`
+    soon.
+    """
 
     def __init__(self, error: ModelError, *, again: bool = False) -> None:
         super().__init__(error.message)
@@ -94,7 +96,10 @@ def error_in_answer(source: Source, told: object) -> Failed:
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the wait in seconds that `retry-after-ms` or `Retry-After` (seconds, or a date) asks for; None: no wait is asked for."""
+    """Return the wait in seconds that `retry-after-ms` or `Retry-After` (seconds, or a date) asks for;
+
+    None: no wait is asked for.
+    """
     asked = headers.get("retry-after-ms")
     seconds = _number(asked) / 1000 if asked else math.nan
     if math.isnan(seconds) and (asked := headers.get("retry-after")):
@@ -118,10 +123,16 @@ def _failure(source: Source, status: int, kind: str, said: str, wait_s: float | 
     if status == 413 or (status in _OVERFLOW_STATUSES and _OVERFLOW.search(f"{kind} {said}")):
         return Failed(ContextOverflow(f"{said}: shorten the input, or choose a model with a larger window"))
     if status in (401, 402, 403):
-        way_out = "check the API key and its account" if source.secret else "it wants an API key and none is set"
+        way_out = (
+            "check the API key and its account" if source.secret else "it wants an API key and none is set"
+        )
         return Failed(ModelRefusedKey(f"{said}: {way_out}"))
     if status == 404:
-        return Failed(ModelRejectedRequest(f"{said}: is there a model {source.model!r} at {source.address}?", param="model"))
+        return Failed(
+            ModelRejectedRequest(
+                f"{said}: is there a model {source.model!r} at {source.address}?", param="model"
+            )
+        )
     if status == 429:
         unpaid = _UNPAID.search(f"{kind} {said}") is not None
         return Failed(ModelRateLimited(said, retry_after_s=wait_s), again=not unpaid)

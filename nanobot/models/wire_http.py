@@ -1,4 +1,6 @@
-"""HTTP to one provider: one long-lived session, answers read within deadlines, failures told in our own words."""
+"""HTTP to one provider: one long-lived session, answers read within deadlines, failures told in our own
+words.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,9 @@ _LINGER_S = 1.0
 class Timeouts(msgspec.Struct, frozen=True):
     """How long a provider is waited for, in seconds.
 
-    `connect_s` until the connection stands; `first_chunk_s` from the request to the first chunk of its answer, keep-alive comments
-    or not; `idle_s` between two pieces of an answer that has begun; `check_s` for the whole of a check.
+    `connect_s` until the connection stands; `first_chunk_s` from the request to the first chunk of its
+    answer, keep-alive comments or not; `idle_s` between two pieces of an answer that has begun; `check_s` for
+    the whole of a check.
     """
 
     connect_s: float = 10.0
@@ -51,11 +54,17 @@ class Address:
             parts = urlsplit(base_url.strip())
             host, _ = parts.hostname, parts.port
         except ValueError:
-            raise ConfigError("base_url of a provider: not a URL; it looks like https://api.example.com/v1") from None
+            raise ConfigError(
+                "base_url of a provider: not a URL; it looks like https://api.example.com/v1"
+            ) from None
         if parts.scheme not in ("http", "https") or not host:
-            raise ConfigError("base_url of a provider: not a URL of http or https; it looks like https://api.example.com/v1")
+            raise ConfigError(
+                "base_url of a provider: not a URL of http or https; it looks like https://api.example.com/v1"
+            )
         if "@" in parts.netloc:
-            raise ConfigError(f"base_url of the provider at {host}: user and password stand in it; set the API key instead")
+            raise ConfigError(
+                f"base_url of the provider at {host}: user and password stand in it; set the API key instead"
+            )
         path = parts.path.rstrip("/")
         self.host = host
         self.shown = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
@@ -64,9 +73,24 @@ class Address:
 
 
 class Incoming:
-    """An answer whose head has come; `finish` or `close` it in any case. `late`: what to say when a deadline has passed."""
+    """An answer whose head has come;
 
-    __slots__ = ("_armed_for", "_content", "_deadline", "_expired", "_line", "_loop", "_response", "_timer", "headers", "late", "status")
+    `finish` or `close` it in any case. `late`: what to say when a deadline has passed.
+    """
+
+    __slots__ = (
+        "_armed_for",
+        "_content",
+        "_deadline",
+        "_expired",
+        "_line",
+        "_loop",
+        "_response",
+        "_timer",
+        "headers",
+        "late",
+        "status",
+    )
 
     def __init__(self, line: Line, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
         self.status: int = response.status
@@ -87,7 +111,8 @@ class Incoming:
         Raises:
             Failed: `ModelTimeout`, or `ModelBadAnswer` where the connection broke.
         """
-        # One timer serves all reads: it looks at the deadline when it fires. To arm one for each read would cost more than the read.
+        # One timer serves all reads: it looks at the deadline when it fires. To arm one for each read would
+        # cost more than the read.
         self._deadline = deadline
         if self._timer is None or deadline < self._armed_for:
             self._arm(deadline)
@@ -99,7 +124,9 @@ class Incoming:
             self._deadline = None
 
     async def read_error(self, seconds: float) -> bytes:
-        """Return the beginning of the body, as far as it comes within `seconds`, and close: an error is told also where its text breaks off."""
+        """Return the beginning of the body, as far as it comes within `seconds`, and close: an error is told
+        also where its text breaks off.
+        """
         body = bytearray()
         deadline = self._loop.time() + seconds
         try:
@@ -112,7 +139,9 @@ class Incoming:
         return bytes(body[:_MAX_ERROR_BYTES])
 
     def finish(self) -> None:
-        """Keep the connection for the next request, once the server has ended the answer; it has a moment for that."""
+        """Keep the connection for the next request, once the server has ended the answer; it has a moment for
+        that.
+        """
         self._disarm()
         if self._content.at_eof():
             self._line.forget(self)
@@ -180,7 +209,8 @@ class Line:
         """
         if self._session is not None:
             return
-        # aiohttp takes 150 ms to import, on any loop that does it itself, and a server with a local model never needs it.
+        # aiohttp takes 150 ms to import, on any loop that does it itself, and a server with a local model
+        # never needs it.
         module = await asyncio.to_thread(importlib.import_module, "aiohttp")
         if self._closed:
             raise self._gone()
@@ -195,16 +225,22 @@ class Line:
             Failed: `ModelUnreachable`, `ModelTimeout` or `ModelBadAnswer`.
         """
         session = await self._ready()
-        # aiohttp writes plain bytes in one go; a large body goes in pieces, so that other turns are not held up.
+        # aiohttp writes plain bytes in one go; a large body goes in pieces, so that other turns are not held
+        # up.
         data = body if len(body) <= _MAX_PLAIN_BODY_BYTES else io.BytesIO(body)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(deadline):
                 response = await session.post(
-                    self._address.chat, data=data, headers={"Content-Type": "application/json"}, allow_redirects=False
+                    self._address.chat,
+                    data=data,
+                    headers={"Content-Type": "application/json"},
+                    allow_redirects=False,
                 )
         except (self.http.ClientError, OSError) as error:
-            raise self._unanswered(error, f"no answer began within {self._timeouts.first_chunk_s:g} s") from None
+            raise self._unanswered(
+                error, f"no answer began within {self._timeouts.first_chunk_s:g} s"
+            ) from None
         return self._answered(response, loop)
 
     async def get_models(self) -> Incoming:
@@ -265,14 +301,20 @@ class Line:
 
     def _open(self) -> aiohttp.ClientSession:
         http = self.http
-        timeout = http.ClientTimeout(total=None, connect=self._timeouts.connect_s, sock_connect=None, sock_read=None)
+        timeout = http.ClientTimeout(
+            total=None, connect=self._timeouts.connect_s, sock_connect=None, sock_read=None
+        )
         connector: aiohttp.BaseConnector
         if self._socket_path is not None:
             connector = http.UnixConnector(self._socket_path, limit=0)
         else:
             connector = http.TCPConnector(limit=0, ttl_dns_cache=60)
         session: aiohttp.ClientSession = http.ClientSession(
-            connector=connector, cookie_jar=http.DummyCookieJar(), headers=self._headers, timeout=timeout, trust_env=False
+            connector=connector,
+            cookie_jar=http.DummyCookieJar(),
+            headers=self._headers,
+            timeout=timeout,
+            trust_env=False,
         )
         return session
 
@@ -281,15 +323,21 @@ class Line:
         where = self._socket_path or shown
         if isinstance(error, http.ConnectionTimeoutError):
             connect_s = self._timeouts.connect_s
-            return Failed(ModelUnreachable(f"{name}: no connection to {where} within {connect_s:g} s"), again=True)
+            return Failed(
+                ModelUnreachable(f"{name}: no connection to {where} within {connect_s:g} s"), again=True
+            )
         if isinstance(error, http.ClientConnectorCertificateError):
-            return Failed(ModelUnreachable(f"{name}: the certificate of {where} is not trusted: {_reason(error)}"))
+            return Failed(
+                ModelUnreachable(f"{name}: the certificate of {where} is not trusted: {_reason(error)}")
+            )
         if isinstance(error, http.ClientConnectorError):
             return Failed(ModelUnreachable(f"{name}: no connection to {where}: {_reason(error)}"), again=True)
         if isinstance(error, http.ClientConnectionError):
             if self._closed:
                 return self._gone()
-            return Failed(ModelUnreachable(f"{name}: {where} closed the connection before it answered"), again=True)
+            return Failed(
+                ModelUnreachable(f"{name}: {where} closed the connection before it answered"), again=True
+            )
         if isinstance(error, TimeoutError):
             return Failed(ModelTimeout(f"{name}: {late}"))
         failure: ModelError = ModelBadAnswer(f"{name}: {where} does not speak HTTP as it should")

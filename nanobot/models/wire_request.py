@@ -13,7 +13,7 @@ from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 
-# The wire's words; a field that is not set is left out ----------------------------------------------------------------
+# The wire's words; a field that is not set is left out --------------------------------------------
 
 
 class _ImageUrl(msgspec.Struct, omit_defaults=True):
@@ -107,8 +107,9 @@ def encode(
 ) -> bytes:
     """Return the body of the request.
 
-    The messages stand last, each encoded from itself alone, so that the body of the next turn begins with the same bytes.
-    Only `request.notes` changes an older message's place: they stand below the last user message, or as one of their own.
+    The messages stand last, each encoded from itself alone, so that the body of the next turn begins with the
+    same bytes. Only `request.notes` changes an older message's place: they stand below the last user message,
+    or as one of their own.
     """
     body: dict[str, object] = {"model": model, "stream": True}
     if asks_usage:
@@ -120,7 +121,9 @@ def encode(
     if request.tools:
         body["tools"] = [_ToolSpec(tool) for tool in request.tools]
         if request.tool_choice.mode == "required":
-            body["tool_choice"] = _ToolChoice(_Named(request.tool_choice.name)) if request.tool_choice.name else "required"
+            body["tool_choice"] = (
+                _ToolChoice(_Named(request.tool_choice.name)) if request.tool_choice.name else "required"
+            )
         if request.sampling.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.sampling.parallel_tool_calls
     if request.format is not None and request.format.kind in abilities:
@@ -141,7 +144,9 @@ def _response_format(wanted: OutputFormat) -> dict[str, object]:
 
 
 def _labels(labels: Labels) -> dict[str, object]:
-    """Return who the client says that its user is; metadata stay here, as providers take them for what they keep themselves."""
+    """Return who the client says that its user is; metadata stay here, as providers take them for what they
+    keep themselves.
+    """
     given = (("user", labels.user), ("safety_identifier", labels.safety_identifier))
     return {field: value for field, value in given if value}
 
@@ -166,14 +171,21 @@ def _messages(request: ModelRequest, *, hears: bool) -> list[_Wire]:
     last_user: int | None = None
     for message in request.messages:
         parts = message.parts
-        if len(parts) == 1 and type(parts[0]) is Text and message.role != "tool":  # most messages are one text
+        # most messages are one text
+        if len(parts) == 1 and type(parts[0]) is Text and message.role != "tool":
             if message.role == "user":
                 last_user = len(wire)
                 wire.append(_User(parts[0].text))
             else:
                 wire.append(_Assistant(parts[0].text))
         elif message.role == "tool":
-            wire.extend([_Tool(result.call_id, result.content) for result in message.parts if isinstance(result, ToolResult)])
+            wire.extend(
+                [
+                    _Tool(result.call_id, result.content)
+                    for result in message.parts
+                    if isinstance(result, ToolResult)
+                ]
+            )
         elif message.role == "user":
             last_user = len(wire)
             wire.append(_User(_content(message, hears=hears)))
@@ -196,8 +208,13 @@ def _noted(content: _Content, notes: str) -> _Content:
 
 
 def _content(message: Message, *, hears: bool) -> _Content:
-    """Return a user's parts; plain text stays a string, as not every server takes a list. What the model does not hear it is told of."""
-    content = [_part(part, hears=hears) for part in message.parts if isinstance(part, Text | Image | Audio | File)]
+    """Return a user's parts; plain text stays a string, as not every server takes a list.
+
+    What the model does not hear it is told of.
+    """
+    content = [
+        _part(part, hears=hears) for part in message.parts if isinstance(part, Text | Image | Audio | File)
+    ]
     if all(isinstance(part, _TextPart) for part in content):
         return "\n".join(part.text for part in content if isinstance(part, _TextPart))
     return content
@@ -220,7 +237,10 @@ def _assistant(message: Message) -> _Assistant:
         if isinstance(part, Text):
             texts.append(part.text)
         elif isinstance(part, ToolCall):
-            # Servers parse the arguments before they look at anything else; no arguments are an empty object to all of them.
-            calls.append(_Call(part.id, _Function(part.name, part.arguments if part.arguments.strip() else "{}")))
+            # Servers parse the arguments before they look at anything else; no arguments are an empty object
+            # to all of them.
+            calls.append(
+                _Call(part.id, _Function(part.name, part.arguments if part.arguments.strip() else "{}"))
+            )
     text = "".join(texts)
     return _Assistant(text or (None if calls else ""), calls)

@@ -10,7 +10,8 @@ _MAX_BLANKS = 64
 class ThinkTags:
     """Turns `<think>…</think>` at the start of a text into thinking; everything else passes as it is.
 
-    Tags may be cut anywhere. White space right after either tag goes with the tag. Thinking without its end stays thinking.
+    Tags may be cut anywhere. White space right after either tag goes with the tag. Thinking without its end
+    stays thinking.
     """
 
     __slots__ = ("_held", "_opening", "_thinking", "_trims")

@@ -25,7 +25,8 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether `address` is a host of the public internet: nothing of this machine, its network, or a range kept for other ends.
+    """Return whether `address` is a host of the public internet: nothing of this machine, its network, or a
+    range kept for other ends.
 
     An IPv6 address that carries an IPv4 one (mapped, 6to4, NAT64) is as public as what it carries.
     """
@@ -38,7 +39,11 @@ def is_public(address: Address) -> bool:
     if any(address.version == network.version and address in network for network in _NEVER):
         return False
     return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_loopback or address.is_link_local or address.is_unspecified
+        address.is_multicast
+        or address.is_reserved
+        or address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
     )
 
 

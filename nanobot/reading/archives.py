@@ -14,7 +14,8 @@ _IS_ENCRYPTED = 0x1
 def open_archive(content: bytes, bounds: DocumentBounds) -> zipfile.ZipFile:
     """Return the zip, once its directory was found to keep the bounds. Archives inside it are never opened.
 
-    What it holds is never unpacked beyond the size that the directory says: `zipfile` stops there and compares the checksum.
+    What it holds is never unpacked beyond the size that the directory says: `zipfile` stops there and
+    compares the checksum.
 
     Raises:
         Unreadable: it is broken, encrypted, or would unpack to too much.
@@ -25,7 +26,9 @@ def open_archive(content: bytes, bounds: DocumentBounds) -> zipfile.ZipFile:
         raise Unreadable("the archive that it is made of is broken") from error
     members = archive.infolist()
     if len(members) > bounds.max_members:
-        raise Unreadable(f"it is an archive of {len(members)} files: at most {bounds.max_members} are allowed")
+        raise Unreadable(
+            f"it is an archive of {len(members)} files: at most {bounds.max_members} are allowed"
+        )
     if any(member.flag_bits & _IS_ENCRYPTED for member in members):
         raise Unreadable("a password protects it", "encrypted")
     if len({member.filename for member in members}) < len(members):
@@ -34,12 +37,15 @@ def open_archive(content: bytes, bounds: DocumentBounds) -> zipfile.ZipFile:
     if size > bounds.max_unpacked_bytes:
         raise Unreadable(f"it unpacks to {size} bytes: at most {bounds.max_unpacked_bytes} are allowed")
     if size > _SMALL_BYTES and size > bounds.max_ratio * len(content):
-        raise Unreadable(f"it unpacks to {size // len(content)} times its size: at most {bounds.max_ratio} times are allowed")
+        raise Unreadable(
+            f"it unpacks to {size // len(content)} times its size: at most {bounds.max_ratio} times are allowed"
+        )
     return archive
 
 
 def refuse_declarations(archive: zipfile.ZipFile) -> None:
-    """Let no XML with a document type through: no office program writes one, and entities may grow without end or name files.
+    """Let no XML with a document type through: no office program writes one, and entities may grow without
+    end or name files.
 
     Raises:
         Unreadable: there is one, or the archive is broken.
@@ -50,8 +56,17 @@ def refuse_declarations(archive: zipfile.ZipFile) -> None:
         try:
             with archive.open(member) as file:
                 head = file.read(_XML_HEAD_BYTES)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            ValueError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise Unreadable("the archive that it is made of is broken") from error
-        plain = head.replace(b"\0", b"").upper()  # whatever the encoding
+        # whatever the encoding
+        plain = head.replace(b"\0", b"").upper()
         if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
             raise Unreadable("its XML declares entities, which no office document does")

@@ -6,9 +6,10 @@ import msgspec
 class DocumentBounds(msgspec.Struct, frozen=True):
     """What reading one file may cost.
 
-    `max_bytes` of the file, `max_characters` of its text (the rest is cut off), `wall_s` and `cpu_s` of the process that reads it,
-    `memory_bytes` of its address space (where the system can limit it). A zip may have `max_members`, `max_unpacked_bytes` in all, and
-    unpack to `max_ratio` times its size; a small one may be packed better. A PDF may have `max_pages`, a workbook `max_rows`, blank ones counted.
+    `max_bytes` of the file, `max_characters` of its text (the rest is cut off), `wall_s` and `cpu_s` of the
+    process that reads it, `memory_bytes` of its address space (where the system can limit it). A zip may have
+    `max_members`, `max_unpacked_bytes` in all, and unpack to `max_ratio` times its size; a small one may be
+    packed better. A PDF may have `max_pages`, a workbook `max_rows`, blank ones counted.
     """
 
     max_bytes: int = 20 * 1024 * 1024
@@ -24,7 +25,10 @@ class DocumentBounds(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What the child process is told, in one line; the file follows it on its standard input. `charset`: somebody's word for a page's encoding."""
+    """What the child process is told, in one line; the file follows it on its standard input.
+
+    `charset`: somebody's word for a page's encoding.
+    """
 
     kind: str
     bounds: DocumentBounds
@@ -39,7 +43,10 @@ class Said(msgspec.Struct, frozen=True, tag="said"):
 
 
 class Trouble(msgspec.Struct, frozen=True, tag="trouble"):
-    """Why a file has no text here: `unreadable`, `encrypted`, `unsupported`, or `missing`: the library that reads it is not installed."""
+    """Why a file has no text here:
+
+    `unreadable`, `encrypted`, `unsupported`, or `missing`: the library that reads it is not installed.
+    """
 
     reason: str
     why: str = ""
@@ -57,7 +64,10 @@ class Unreadable(Exception):
 
 
 class Writing:
-    """The text as far as it has been written. `write` returns False once there is as much as is wanted: the reader may stop."""
+    """The text as far as it has been written.
+
+    `write` returns False once there is as much as is wanted: the reader may stop.
+    """
 
     def __init__(self, max_characters: int) -> None:
         self._room = max_characters
@@ -84,4 +94,5 @@ class Writing:
         if not self._has_words:
             raise Unreadable("there is no text in it (pages that are pictures, as of a scan, cannot be read)")
         text = "".join(self._pieces).strip().replace("\0", "")
-        return Said(text.encode("utf-8", "replace").decode(), self.is_cut)  # half a surrogate pair, as some PDFs have, is no text
+        # half a surrogate pair, as some PDFs have, is no text
+        return Said(text.encode("utf-8", "replace").decode(), self.is_cut)

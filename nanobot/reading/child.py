@@ -1,8 +1,9 @@
 """The process that reads one file: `python -m nanobot.reading.child`.
 
-Its standard input is an `Order` in one line of JSON, then the file; its standard output an `Outcome` as JSON. It limits itself before it
-looks at the file: whatever the file does to a library, it does to this process only, and not for long. Libraries fail on broken files in
-ways of their own; the process then ends without an outcome, and the parent knows what that means.
+Its standard input is an `Order` in one line of JSON, then the file; its standard output an `Outcome` as JSON.
+It limits itself before it looks at the file: whatever the file does to a library, it does to this process
+only, and not for long. Libraries fail on broken files in ways of their own; the process then ends without an
+outcome, and the parent knows what that means.
 """
 
 import importlib
@@ -17,7 +18,9 @@ from nanobot.reading.bounds import DocumentBounds, Order, Outcome, Trouble, Unre
 
 
 def limit(bounds: DocumentBounds) -> None:
-    """Hold this process to its bounds; where the system has no such limits (Windows) the parent's clock is the only one."""
+    """Hold this process to its bounds; where the system has no such limits (Windows) the parent's clock is
+    the only one.
+    """
     if sys.platform == "win32":
         return
     import resource
@@ -32,7 +35,8 @@ def limit(bounds: DocumentBounds) -> None:
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         try:
             resource.setrlimit(what, (most, most))
-        except (OSError, ValueError):  # macOS has no limit of the address space
+        except (OSError, ValueError):
+            # macOS has no limit of the address space
             continue
 
 
@@ -47,7 +51,9 @@ def read(order: Order, content: bytes) -> Outcome:
     except ModuleNotFoundError as error:
         return Trouble("missing", error.name or "")
     except MemoryError:
-        return Trouble("unreadable", f"it takes more than {order.bounds.memory_bytes // 2**20} MiB of memory to read")
+        return Trouble(
+            "unreadable", f"it takes more than {order.bounds.memory_bytes // 2**20} MiB of memory to read"
+        )
     except RecursionError:
         return Trouble("unreadable", "it is nested too deeply")
 

@@ -1,7 +1,7 @@
 """What files say, as text: PDF, DOCX, XLSX, PPTX, HTML, CSV, plain text, code.
 
-Formats that need a library are read in a child process with bounded time and memory; text is decoded in a thread. Nothing is ever
-unpacked, rendered or run on the way.
+Formats that need a library are read in a child process with bounded time and memory; text is decoded in a
+thread. Nothing is ever unpacked, rendered or run on the way.
 """
 
 import asyncio
@@ -22,10 +22,20 @@ from nanobot.reading.plain import decode
 _log = logging.getLogger(__name__)
 INSTALL = 'pip install "nanobot-ai[documents]"'
 _MOST_CHILDREN = 2
-_BYTES_PER_CHARACTER = 6  # the most that JSON takes for one
+# the most that JSON takes for one
+_BYTES_PER_CHARACTER = 6
 _SLACK_BYTES = 4_096
 _PIECE_BYTES = 64 * 1024
-_KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
+_KEPT_ENVIRONMENT = (
+    "PATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "SYSTEMROOT",
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LC_ALL",
+)
 _CLAIMED: dict[str, Kind] = {"pdf": "pdf", "docx": "office", "xlsx": "office", "pptx": "office"}
 _LIMITS = frozenset(int(getattr(signal, name)) for name in ("SIGXCPU", "SIGKILL") if hasattr(signal, name))
 """What a process is killed by that computes for too long, or for which there is no memory."""
@@ -39,19 +49,27 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Documents:
-    """Reads files. Belongs to the event loop of its first use; at most two child processes run at once, the rest wait."""
+    """Reads files.
+
+    Belongs to the event loop of its first use; at most two child processes run at once, the rest wait.
+    """
 
     def __init__(self, bounds: DocumentBounds | None = None) -> None:
         self._bounds = bounds or DocumentBounds()
         self._room = asyncio.Semaphore(_MOST_CHILDREN)
 
-    async def read(self, content: bytes, *, name: str = "", mime: str = "", charset: str | None = None) -> Document:
-        """Return what the file says. `name`, `mime` and `charset` are somebody's word for it; its bytes count for more.
+    async def read(
+        self, content: bytes, *, name: str = "", mime: str = "", charset: str | None = None
+    ) -> Document:
+        """Return what the file says. `name`, `mime` and `charset` are somebody's word for it; its bytes count
+        for more.
 
         Raises:
-            UnsupportedFile: it is of a kind that is not read here, or the extra that reads it is not installed.
+            UnsupportedFile: it is of a kind that is not read here, or the extra that reads it is not
+                installed.
             EncryptedFile: a password protects it.
-            UnreadableFile: it is broken, is not what it says, has no text, or costs more to read than the bounds allow.
+            UnreadableFile: it is broken, is not what it says, has no text, or costs more to read than the
+                bounds allow.
         """
         bounds = self._bounds
         shown = _shown(name)
@@ -75,7 +93,9 @@ class Documents:
         most = order.bounds.max_characters * _BYTES_PER_CHARACTER + _SLACK_BYTES
         try:
             async with asyncio.timeout(order.bounds.wall_s):
-                said, _ = await asyncio.gather(_hear(child, most), _tell(child, msgspec.json.encode(order) + b"\n", content))
+                said, _ = await asyncio.gather(
+                    _hear(child, most), _tell(child, msgspec.json.encode(order) + b"\n", content)
+                )
                 status = await child.wait()
         except TimeoutError:
             return Trouble("unreadable", f"it takes longer than {order.bounds.wall_s:g} s to read")
@@ -88,7 +108,8 @@ class Documents:
 
 async def _tell(child: Process, head: bytes, content: bytes) -> None:
     assert child.stdin is not None  # noqa: S101 - it is a pipe
-    with contextlib.suppress(ConnectionError):  # it has died already: its status tells how
+    # it has died already: its status tells how
+    with contextlib.suppress(ConnectionError):
         child.stdin.write(head)
         for start in range(0, len(content), _PIECE_BYTES):
             child.stdin.write(content[start : start + _PIECE_BYTES])
@@ -116,7 +137,10 @@ def _outcome(said: bytes, status: int, order: Order) -> Outcome:
             status = -1
     _log.info("a file of kind %s was not read: the reading process ended with status %d", order.kind, status)
     if -status in _LIMITS:
-        return Trouble("unreadable", f"it takes longer than {order.bounds.cpu_s} s of computing, or too much memory, to read")
+        return Trouble(
+            "unreadable",
+            f"it takes longer than {order.bounds.cpu_s} s of computing, or too much memory, to read",
+        )
     return Trouble("unreadable", "it is broken, or not what it says it is")
 
 
@@ -130,9 +154,10 @@ def _refuse_kind(kind: Kind, content: bytes, name: str, shown: str) -> None:
     if claimed is not None and claimed != kind:
         raise UnreadableFile(f"{shown} cannot be read: it is broken, or not what its name says")
     if kind in ("image", "audio", "binary"):
-        what = {"image": "an image: send it as a part of type image_url", "audio": "a sound: send it as a part of type input_audio"}.get(
-            kind, "of a kind that is not read here: PDF, DOCX, XLSX, PPTX, HTML, CSV, text and code are"
-        )
+        what = {
+            "image": "an image: send it as a part of type image_url",
+            "audio": "a sound: send it as a part of type input_audio",
+        }.get(kind, "of a kind that is not read here: PDF, DOCX, XLSX, PPTX, HTML, CSV, text and code are")
         raise UnsupportedFile(f"{shown} is {what}")
 
 
@@ -140,7 +165,9 @@ def _error(trouble: Trouble, shown: str) -> InvalidRequest:
     if trouble.reason == "encrypted":
         return EncryptedFile(f"{shown} is protected by a password: send it without one")
     if trouble.reason == "missing":
-        return UnsupportedFile(f"{shown} cannot be read: what reads such files is not installed on the server ({INSTALL})")
+        return UnsupportedFile(
+            f"{shown} cannot be read: what reads such files is not installed on the server ({INSTALL})"
+        )
     if trouble.reason == "unsupported":
         return UnsupportedFile(f"{shown} is not read: {trouble.why}")
     return UnreadableFile(f"{shown} cannot be read: {trouble.why}")

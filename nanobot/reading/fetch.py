@@ -1,7 +1,9 @@
-"""The guarded fetcher: what a URL of a stranger says, if it leads to the public web; never to this machine or its network.
+"""The guarded fetcher: what a URL of a stranger says, if it leads to the public web; never to this machine or
+its network.
 
-A name is resolved once for each hop; every address that it has must be public, and the connection goes to exactly these. Each redirect
-is checked anew. There is no cookie, no proxy, no credential, and no more bytes or seconds than the bounds allow.
+A name is resolved once for each hop; every address that it has must be public, and the connection goes to
+exactly these. Each redirect is checked anew. There is no cookie, no proxy, no credential, and no more bytes
+or seconds than the bounds allow.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ _PIECE_BYTES = 64 * 1024
 
 
 class FetchBounds(msgspec.Struct, frozen=True):
-    """How far a fetch goes. `max_bytes` of the content, unpacked; `total_s` for everything, redirects included."""
+    """How far a fetch goes.
+
+    `max_bytes` of the content, unpacked; `total_s` for everything, redirects included.
+    """
 
     max_bytes: int = 10 * 1024 * 1024
     total_s: float = 20.0
@@ -47,7 +52,11 @@ class FetchBounds(msgspec.Struct, frozen=True):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """What came. `content_type` as the server said it, in lower case and without parameters; `url` is the last one of the redirects."""
+    """What came.
+
+    `content_type` as the server said it, in lower case and without parameters; `url` is the last one of the
+    redirects.
+    """
 
     content: bytes
     content_type: str
@@ -64,8 +73,8 @@ async def resolve_with_system(host: str, port: int) -> Sequence[str]:
 class Fetcher:
     """Fetches from the public web.
 
-    `permit` says which addresses may be connected to, `tls` whose certificates are trusted. Neither is a setting: only a test, whose server is
-    on this machine, gives its own.
+    `permit` says which addresses may be connected to, `tls` whose certificates are trusted. Neither is a
+    setting: only a test, whose server is on this machine, gives its own.
     """
 
     def __init__(
@@ -86,7 +95,8 @@ class Fetcher:
         """Return what is at `url`.
 
         Raises:
-            UrlRefused: the URL, or one that it redirects to, is not one of http or https at a public address and a usual port.
+            UrlRefused: the URL, or one that it redirects to, is not one of http or https at a public address
+                and a usual port.
             UrlUnreadable: it could not be reached, did not answer 200, is too large, or took too long.
         """
         bounds = self._bounds
@@ -109,7 +119,8 @@ class Fetcher:
 
     def _parse(self, text: str) -> URL:
         """Return the URL, by the same parser that the connection is made with."""
-        from yarl import URL  # comes with aiohttp, and waits as it does
+        # comes with aiohttp, and waits as it does
+        from yarl import URL
 
         if len(text) > _LONGEST_URL:
             raise UrlRefused(f"URL of {len(text)} characters: at most {_LONGEST_URL} are allowed")
@@ -154,15 +165,22 @@ class Fetcher:
                 content = await self._read(response, url)
                 return Fetched(content, response.content_type.lower(), response.charset, str(url))
         except http.ClientConnectorCertificateError as error:
-            raise UrlUnreadable(f"the certificate of {url.host} is not valid for it, or not trusted") from error
+            raise UrlUnreadable(
+                f"the certificate of {url.host} is not valid for it, or not trusted"
+            ) from error
         except TimeoutError:
             raise
         except (http.ClientError, OSError, *_NO_URL) as error:
-            raise UrlUnreadable(f"{_shown(str(url))} could not be read: the connection failed, or it does not speak HTTP") from error
+            raise UrlUnreadable(
+                f"{_shown(str(url))} could not be read: the connection failed, or it does not speak HTTP"
+            ) from error
 
     async def _addresses(self, url: URL) -> list[Address]:
-        """Return all addresses of the URL's host, each public; asked for once, so that what was checked is what is connected to."""
-        host, port = url.raw_host or "", url.port or 0  # as aiohttp asks for it: names of other scripts are in ASCII by now
+        """Return all addresses of the URL's host, each public; asked for once, so that what was checked is
+        what is connected to.
+        """
+        # as aiohttp asks for it: names of other scripts are in ASCII by now
+        host, port = url.raw_host or "", url.port or 0
         literal = parse_address(host)
         if literal is not None:
             addresses = [literal]
@@ -177,7 +195,9 @@ class Fetcher:
         return addresses
 
     def _open_socket(self, found: Any) -> socket.socket:
-        """Return a socket for an address that is about to be connected to: the last fence, whatever way led here."""
+        """Return a socket for an address that is about to be connected to: the last fence, whatever way led
+        here.
+        """
         family, kind, protocol, _, address = found
         parsed = parse_address(address[0])
         if parsed is None or not self._permit(parsed):
@@ -187,13 +207,17 @@ class Fetcher:
     async def _read(self, response: aiohttp.ClientResponse, url: URL) -> bytes:
         most = self._bounds.max_bytes
         if (response.content_length or 0) > most:
-            raise UrlUnreadable(f"{_shown(str(url))} has {response.content_length} bytes: at most {most} are allowed")
+            raise UrlUnreadable(
+                f"{_shown(str(url))} has {response.content_length} bytes: at most {most} are allowed"
+            )
         unpack = _unpacking(response.headers.get("Content-Encoding", "identity").strip().lower(), url)
         content = bytearray()
         async for piece in response.content.iter_chunked(_PIECE_BYTES):
             content += piece if unpack is None else _unpacked(unpack, piece, most + 1 - len(content), url)
             if len(content) > most:
-                raise UrlUnreadable(f"{_shown(str(url))} is larger than {most} bytes, the most that is allowed")
+                raise UrlUnreadable(
+                    f"{_shown(str(url))} is larger than {most} bytes, the most that is allowed"
+                )
         return bytes(content)
 
 
@@ -233,7 +257,9 @@ def _unpacking(encoding: str, url: URL) -> Any:
 
 
 def _unpacked(unpack: Any, piece: bytes, most: int, url: URL) -> bytes:
-    """Return at most `most` bytes of what `piece` unpacks to: a small piece may hold a thousand times its size."""
+    """Return at most `most` bytes of what `piece` unpacks to: a small piece may hold a thousand times its
+    size.
+    """
     try:
         unpacked: bytes = unpack.decompress(piece, max(most, 1))
     except zlib.error as error:

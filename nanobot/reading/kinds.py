@@ -4,9 +4,17 @@ import re
 from typing import Literal
 
 Kind = Literal["pdf", "office", "html", "text", "image", "audio", "compound", "binary"]
-"""`office`: a zip, which DOCX, XLSX and PPTX are; `compound`: the container of the formats before those, and of encrypted ones."""
+"""`office`: a zip, which DOCX, XLSX and PPTX are;
 
-_IMAGES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"))
+`compound`: the container of the formats before those, and of encrypted ones.
+"""
+
+_IMAGES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ENCODED = (
     ("utf-8-sig", b"\xef\xbb\xbf"),
@@ -35,7 +43,9 @@ def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
         return "compound"
     if byte_order_mark(head) is None and _is_binary(head):
         return "binary"
-    said_html = mime.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml") or extension(name) in (
+    said_html = mime.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml") or extension(
+        name
+    ) in (
         "html",
         "htm",
         "xhtml",
@@ -57,7 +67,8 @@ def audio_format(head: bytes) -> Literal["wav", "mp3"] | None:
         return "wav"
     return (
         "mp3"
-        if (head.startswith(b"ID3") and head[3:4] < b"\x10") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2)
+        if (head.startswith(b"ID3") and head[3:4] < b"\x10")
+        or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2)
         else None
     )
 
@@ -74,7 +85,9 @@ def extension(name: str) -> str:
 
 
 def _is_pdf(head: bytes) -> bool:
-    """Return whether a PDF begins here; some programs put bytes of their own before it, and a text may speak of PDF."""
+    """Return whether a PDF begins here; some programs put bytes of their own before it, and a text may speak
+    of PDF.
+    """
     before, mark, _ = head[:1024].partition(b"%PDF-")
     return bool(mark) and (not before.strip(b"\xef\xbb\xbf \t\r\n") or _is_binary(head))
 

@@ -38,7 +38,8 @@ def _rows(table: docx.table.Table, depth: int) -> Iterator[str]:
     told: set[object] = set()
     for row in table.rows:
         line: list[str] = []
-        for cell in row.cells:  # one that spans several places comes once for each
+        # one that spans several places comes once for each
+        for cell in row.cells:
             line.append("" if cell._tc in told else " ".join(_blocks(cell, depth + 1)))
             told.add(cell._tc)
         yield _row(line)
@@ -52,7 +53,8 @@ def read_xlsx(content: bytes, bounds: DocumentBounds, writing: Writing) -> None:
         if not writing.write(f"\n[sheet {sheet.title}]\n", is_mark=True):
             return
         if hasattr(sheet, "reset_dimensions"):
-            sheet.reset_dimensions()  # what the file says of its size may be wrong
+            # what the file says of its size may be wrong
+            sheet.reset_dimensions()
         for row in sheet.iter_rows(values_only=True):
             rows_seen += 1
             if rows_seen > bounds.max_rows:
@@ -61,7 +63,9 @@ def read_xlsx(content: bytes, bounds: DocumentBounds, writing: Writing) -> None:
             values = list(row)
             while values and values[-1] is None:
                 values.pop()
-            if values and not writing.write(_row("" if value is None else str(value) for value in values) + "\n"):
+            if values and not writing.write(
+                _row("" if value is None else str(value) for value in values) + "\n"
+            ):
                 return
 
 

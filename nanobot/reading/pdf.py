@@ -16,13 +16,16 @@ def read_pdf(content: bytes, bounds: DocumentBounds, writing: Writing) -> None:
     """
     try:
         reader = pypdf.PdfReader(io.BytesIO(content))
-        if reader.is_encrypted and not reader.decrypt(""):  # many are encrypted with no password, only to forbid printing
+        # many are encrypted with no password, only to forbid printing
+        if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable("a password protects it", "encrypted")
         pages = len(reader.pages)
         if pages > bounds.max_pages:
             raise Unreadable(f"it has {pages} pages: at most {bounds.max_pages} are allowed")
         for number, page in enumerate(reader.pages, 1):
-            if not writing.write(f"\n[page {number}]\n", is_mark=True) or not writing.write(page.extract_text() + "\n"):
+            if not writing.write(f"\n[page {number}]\n", is_mark=True) or not writing.write(
+                page.extract_text() + "\n"
+            ):
                 return
     except (FileNotDecryptedError, WrongPasswordError, DependencyError) as error:
         raise Unreadable("a password protects it", "encrypted") from error

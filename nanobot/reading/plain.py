@@ -12,7 +12,9 @@ _NOT_TAKEN = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "
 
 
 def decode(content: bytes, *, charset: str | None = None) -> str:
-    """Return the text: by its byte order mark, by the `charset` that somebody said, as UTF-8, else as Windows-1252, which reads anything."""
+    """Return the text: by its byte order mark, by the `charset` that somebody said, as UTF-8, else as
+    Windows-1252, which reads anything.
+    """
     for encoding in (byte_order_mark(content[:4]), charset, "utf-8", "cp1252"):
         if encoding is None:
             continue

@@ -1,10 +1,19 @@
-"""Admission, as a job of the writer: know a resent turn again, hold to the policy for a busy session, commit the rest."""
+"""Admission, as a job of the writer: know a resent turn again, hold to the policy for a busy session, commit
+the rest.
+"""
 
 import sqlite3
 
 import msgspec
 
-from nanobot.core.errors import IdempotencyMismatch, NanobotError, QueueFull, SessionBusy, TurnNotFound, UnknownToolCall
+from nanobot.core.errors import (
+    IdempotencyMismatch,
+    NanobotError,
+    QueueFull,
+    SessionBusy,
+    TurnNotFound,
+    UnknownToolCall,
+)
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Admission, Cancel, Claim, HistoryNote, Limits
@@ -26,7 +35,9 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """What admission did: the answer for the door, what the engine is to do now, the line that begins, or the one that is joined."""
+    """What admission did: the answer for the door, what the engine is to do now, the line that begins, or the
+    one that is joined.
+    """
 
     admission: Admission
     claim: Claim | None = None
@@ -58,13 +69,18 @@ def admit(
         raise refusal
     if crowd.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
-    may_join = crowd.running_n is not None and crowd.running_trace == turn.trace and all(message.role == "user" for message in turn.input)
+    may_join = (
+        crowd.running_n is not None
+        and crowd.running_trace == turn.trace
+        and all(message.role == "user" for message in turn.input)
+    )
     if may_join and turn.when_busy == "steer":
         return _steer(db, turn, identity, place, crowd, now)
     waiting = crowd.waiting - (crowd.running_n is not None)
     if waiting >= limits.max_queue:
         raise QueueFull(
-            f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some have ended", retry_after_s=1
+            f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some have ended",
+            retry_after_s=1,
         )
     return _take(db, turn, identity, earlier, place, crowd, room, now)
 
@@ -74,7 +90,10 @@ def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -
     if identity.dedupe_key is None and not identity.is_retry:
         return False
     place = transcript.find_place(db, key)
-    return place is not None and _find_known(db, place.session, identity, now - limits.retry_window_s) is not None
+    return (
+        place is not None
+        and _find_known(db, place.session, identity, now - limits.retry_window_s) is not None
+    )
 
 
 class _Crowd(msgspec.Struct, frozen=True):
@@ -104,7 +123,8 @@ def _look_around(db: Db, key: str) -> tuple[Place | None, _Crowd]:
     if not waiting:
         return place, _Crowd(0, running_in_all)
     found = db.execute(
-        "SELECT t.n, t.id, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1", (session,)
+        "SELECT t.n, t.id, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1",
+        (session,),
     ).fetchone()
     if found is None:
         return place, _Crowd(waiting, running_in_all)
@@ -112,11 +132,14 @@ def _look_around(db: Db, key: str) -> tuple[Place | None, _Crowd]:
     return place, _Crowd(waiting, running_in_all, n, id_, turns.decode_wish(wish).trace)
 
 
-# A turn that was sent before ---------------------------------------------------------------------------------------------
+# A turn that was sent before ----------------------------------------------------------------------
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A turn that is being resent: `asked` is its id; the rest is of the turn that ran for it, its own or the one that it joined."""
+    """A turn that is being resent:
+
+    `asked` is its id; the rest is of the turn that ran for it, its own or the one that it joined.
+    """
 
     asked: str
     n: int
@@ -132,7 +155,9 @@ class _Known(msgspec.Struct, frozen=True):
 
 def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Known | None:
     if identity.dedupe_key is not None:
-        found = db.execute("SELECT n, digest FROM turn WHERE session = ? AND dedupe_key = ?", (session, identity.dedupe_key)).fetchone()
+        found = db.execute(
+            "SELECT n, digest FROM turn WHERE session = ? AND dedupe_key = ?", (session, identity.dedupe_key)
+        ).fetchone()
         if found is not None and found[1] != identity.digest:
             raise IdempotencyMismatch(
                 f"Idempotency-Key {identity.dedupe_key!r} was used with another body: send the same body, or a new key",
@@ -153,21 +178,35 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
 
 
 def _join_known(
-    db: Db, place: Place, turn: Turn, known: _Known, earlier: tuple[Message, ...], crowd: _Crowd, room: Room, now: float
+    db: Db,
+    place: Place,
+    turn: Turn,
+    known: _Known,
+    earlier: tuple[Message, ...],
+    crowd: _Crowd,
+    room: Room,
+    now: float,
 ) -> Admitted:
-    """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it goes on from its
-    last stored step, unless others have spoken since.
+    """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it
+    goes on from its last stored step, unless others have spoken since.
     """
     end = _decode_end(known.outcome) if known.outcome else None
     as_it_is = Admitted(Admission(known.asked, joined=True, is_over=end is not None))
-    if end is None or end.error is None or end.outcome != "failed" or not end.error.retryable or known.first_seq is None:
+    if (
+        end is None
+        or end.error is None
+        or end.outcome != "failed"
+        or not end.error.retryable
+        or known.first_seq is None
+    ):
         return as_it_is
     made = transcript.of_turn(db, place.session, known.n, known.span, inputs=False)
     if made and (crowd.waiting or place.tip != known.last_seq):
         return as_it_is
     note: HistoryNote = "new"
     plan = Plan()
-    if not made:  # it left nothing: its input comes into the transcript anew
+    # it left nothing: its input comes into the transcript anew
+    if not made:
         note, base = _reconcile(db, place, earlier, crowd)
         given = transcript.of_turn(db, place.session, known.n, known.span, inputs=True)
         plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, place, turn.after))
@@ -185,11 +224,18 @@ def _join_known(
     return Admitted(Admission(known.asked, joined=True, history=note), claim, line=line)
 
 
-# A turn that is new --------------------------------------------------------------------------------------------------------
+# A turn that is new -------------------------------------------------------------------------------
 
 
 def _take(
-    db: Db, turn: Turn, identity: Identity, earlier: tuple[Message, ...], place: Place, crowd: _Crowd, room: Room, now: float
+    db: Db,
+    turn: Turn,
+    identity: Identity,
+    earlier: tuple[Message, ...],
+    place: Place,
+    crowd: _Crowd,
+    room: Room,
+    now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
     note, base = _reconcile(db, place, earlier, crowd)
@@ -218,7 +264,9 @@ def _followed(db: Db, place: Place, turn_id: str | None) -> int | None:
     """
     if turn_id is None:
         return None
-    found = db.execute("SELECT coalesce(joined_to, n) FROM turn WHERE id = ? AND session = ?", (turn_id, place.session)).fetchone()
+    found = db.execute(
+        "SELECT coalesce(joined_to, n) FROM turn WHERE id = ? AND session = ?", (turn_id, place.session)
+    ).fetchone()
     if found is None:
         raise TurnNotFound(f"no turn {turn_id!r} here")
     return int(found[0])
@@ -250,7 +298,10 @@ def _match_results(db: Db, place: Place, plan: Plan) -> None:
 
 def _steer(db: Db, turn: Turn, identity: Identity, place: Place, crowd: _Crowd, now: float) -> Admitted:
     n = _insert(db, turn, identity, place.session, "joined", now, joined_to=crowd.running_n)
-    db.execute("INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)", (n, crowd.running_n, turns.encode(turn.input)))
+    db.execute(
+        "INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)",
+        (n, crowd.running_n, turns.encode(turn.input)),
+    )
     return Admitted(Admission(turn.id, joined=False), joins=crowd.running_id)
 
 
@@ -270,7 +321,17 @@ def _insert(
     cursor = db.execute(
         "INSERT INTO turn (id, session, status, wish, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (turn.id, session, status, turns.encode_wish(turns.wish_of(turn)), identity.digest, identity.dedupe_key, joined_to, now, *started),
+        (
+            turn.id,
+            session,
+            status,
+            turns.encode_wish(turns.wish_of(turn)),
+            identity.digest,
+            identity.dedupe_key,
+            joined_to,
+            now,
+            *started,
+        ),
     )
     n = int(cursor.lastrowid or 0)
     if turn.record is not None:
@@ -281,11 +342,18 @@ def _insert(
 def _dispatch(db: Db, place: Place, n: int, plan: Plan, *, is_started: bool) -> None:
     """Put the turn at the end of the queue; one that waits leaves there what is to go into the transcript."""
     left = None if is_started else turns.encode(plan)
-    db.execute("INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, ?, ?)", (n, place.session, is_started, left))
+    db.execute(
+        "INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, ?, ?)",
+        (n, place.session, is_started, left),
+    )
 
 
-def _reconcile(db: Db, place: Place, earlier: tuple[Message, ...], crowd: _Crowd) -> tuple[HistoryNote, int | None]:
-    """While a turn runs, a client cannot hold its reply yet: what it holds as the newest is no wish to rewind."""
+def _reconcile(
+    db: Db, place: Place, earlier: tuple[Message, ...], crowd: _Crowd
+) -> tuple[HistoryNote, int | None]:
+    """While a turn runs, a client cannot hold its reply yet: what it holds as the newest is no wish to
+    rewind.
+    """
     note, base = transcript.reconcile(db, place, earlier)
     if note == "imported" and crowd.waiting:
         return "ignored", None

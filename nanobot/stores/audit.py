@@ -46,7 +46,9 @@ class Keeping(msgspec.Struct, frozen=True):
 
 
 class AuditLog:
-    """`core.access.Audit` on a file: entries are on their way for at most a quarter of a second, weighty ones are synced to the disk."""
+    """`core.access.Audit` on a file: entries are on their way for at most a quarter of a second, weighty ones
+    are synced to the disk.
+    """
 
     def __init__(self, directory: Path, keeping: Keeping) -> None:
         self._path = directory / FILE
@@ -60,7 +62,8 @@ class AuditLog:
         self._thread.start()
 
     def note(self, entry: AuditEntry) -> None:
-        if len(self._pending) >= _MOST_PENDING:  # the disk does not take them: the server goes on, and says how many are missing
+        # the disk does not take them: the server goes on, and says how many are missing
+        if len(self._pending) >= _MOST_PENDING:
             self._lost += 1
             return
         self._pending.append(entry)
@@ -95,10 +98,19 @@ class AuditLog:
         try:
             write(self._path, entries, self._keeping)
         except OSError as error:
-            _log.error("%d entries of the audit log %s are lost: %s", len(entries) + lost, self._path, error.strerror or error)
+            _log.error(
+                "%d entries of the audit log %s are lost: %s",
+                len(entries) + lost,
+                self._path,
+                error.strerror or error,
+            )
             return
         if lost:
-            _log.error("%d entries of the audit log %s are lost: they came faster than they could be written", lost, self._path)
+            _log.error(
+                "%d entries of the audit log %s are lost: they came faster than they could be written",
+                lost,
+                self._path,
+            )
 
 
 def append(directory: Path, entry: AuditEntry, keeping: Keeping) -> None:
@@ -132,7 +144,10 @@ def write(path: Path, entries: list[AuditEntry], keeping: Keeping) -> None:
 
 
 def _rotate(path: Path, keep: int) -> None:
-    """Begin a new file: `audit.jsonl` becomes `audit.1.jsonl`, that `audit.2.jsonl`, and so on; the oldest goes."""
+    """Begin a new file:
+
+    `audit.jsonl` becomes `audit.1.jsonl`, that `audit.2.jsonl`, and so on; the oldest goes.
+    """
     older = [path, *(path.with_name(f"audit.{number}.jsonl") for number in range(1, keep + 1))]
     if keep == 0:
         path.unlink(missing_ok=True)
@@ -147,7 +162,9 @@ def _line(entry: AuditEntry, session_keys: SessionKeys) -> _Line:
     if key is not None and session_keys == "hashed":
         key = "sha256:" + hashlib.sha256(key.encode()).hexdigest()[:32]
     at = f"{_second(int(entry.at))}.{int(entry.at * 1000) % 1000:03d}Z"
-    return _Line(at, entry.operation, entry.client, entry.key_id, entry.status, key, entry.target, entry.request_id)
+    return _Line(
+        at, entry.operation, entry.client, entry.key_id, entry.status, key, entry.target, entry.request_id
+    )
 
 
 @lru_cache(4)

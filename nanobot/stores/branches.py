@@ -1,7 +1,7 @@
 """Branches of a transcript: what there is, go back to one, make a session of one.
 
-A branch is named by its last message. What a turn leaves behind that is to leave no trace (`trace=False`, or failed before it said
-anything) is in the rows, and shown nowhere.
+A branch is named by its last message. What a turn leaves behind that is to leave no trace (`trace=False`, or
+failed before it said anything) is in the rows, and shown nowhere.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ _LEFT_NO_TRACE = "(json_extract(CAST(t.wish AS TEXT), '$.trace') = 0 OR (t.statu
 def shown_tip(db: Db, session: int) -> int:
     """Return where the transcript ends for who reads it: before a running turn that is to leave no trace."""
     (tip,) = db.execute(
-        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.running = 1"  # noqa: S608
+        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.running = 1"
         f" AND {_LEFT_NO_TRACE}), s.tip) FROM session s WHERE s.id = ?",
         (session,),
     ).fetchone()
@@ -43,7 +43,7 @@ def check_message(db: Db, session: int, seq: int) -> None:
         MessageNotFound
     """
     found = db.execute(
-        f"SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ? AND m.seq = ? AND {_LEFT_NO_TRACE} IS NOT 1",  # noqa: S608
+        f"SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ? AND m.seq = ? AND {_LEFT_NO_TRACE} IS NOT 1",
         (session, seq),
     ).fetchone()
     if found is None:
@@ -54,12 +54,14 @@ def branches(db: Db, *, key: str) -> tuple[Branch, ...]:
     """Return the lines of messages that end where no other goes on, and the live one."""
     place = transcript.place_of(db, key)
     session = place.session
-    parents = db.execute("SELECT first_seq, parent_seq FROM branch WHERE session = ? ORDER BY first_seq", (session,)).fetchall()
+    parents = db.execute(
+        "SELECT first_seq, parent_seq FROM branch WHERE session = ? ORDER BY first_seq", (session,)
+    ).fetchall()
     starts = [(1, 0), *parents, (place.last_seq + 1, 0)]
     ends: dict[int, int] = {}
     for (first, parent), (beyond, _) in pairwise(starts):
         (end,) = db.execute(
-            "SELECT max(m.seq) FROM message m LEFT JOIN turn t ON t.n = m.turn"  # noqa: S608
+            "SELECT max(m.seq) FROM message m LEFT JOIN turn t ON t.n = m.turn"
             f" WHERE m.session = ? AND m.seq BETWEEN ? AND ? AND {_LEFT_NO_TRACE} IS NOT 1",
             (session, first, beyond - 1),
         ).fetchone()
@@ -79,7 +81,9 @@ def _branch(db: Db, session: int, tip: int, current: int, live: list[tuple[int, 
         for other_first, other_last in live
         if max(first, other_first) <= min(last, other_last)
     ]
-    (created_at,) = db.execute("SELECT created_at FROM message WHERE session = ? AND seq = ?", (session, tip)).fetchone()
+    (created_at,) = db.execute(
+        "SELECT created_at FROM message WHERE session = ? AND seq = ?", (session, tip)
+    ).fetchone()
     return Branch(tip, transcript.count(db, session, tip), max(shared, default=0), tip == current, created_at)
 
 
@@ -87,7 +91,9 @@ def rewind(db: Db, *, key: str, to: int, now: float) -> int:
     """Move the tip to a message; return the session's number."""
     place = transcript.place_of(db, key)
     if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (place.session,)).fetchone():
-        raise SessionBusy("a turn of this session runs or waits: wait for its end, or cancel it, before you rewind the session")
+        raise SessionBusy(
+            "a turn of this session runs or waits: wait for its end, or cancel it, before you rewind the session"
+        )
     check_message(db, place.session, to)
     transcript.move_tip(db, place, to)
     transcript.touch_place(db, place, now)
@@ -95,7 +101,10 @@ def rewind(db: Db, *, key: str, to: int, now: float) -> int:
 
 
 def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
-    """Copy the messages up to `at` into a new session; return its number. They belong to no turn there: turns stay with their session."""
+    """Copy the messages up to `at` into a new session; return its number.
+
+    They belong to no turn there: turns stay with their session.
+    """
     place = transcript.place_of(db, key)
     tip = at if at is not None else _settled_tip(db, place.session)
     if at is not None:
@@ -112,7 +121,10 @@ def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
     new.last_seq = new.tip
     transcript.move_tip(db, new, new.tip)
     transcript.save_place(db, new)
-    db.execute("UPDATE session SET title = (SELECT title FROM session WHERE id = ?) WHERE id = ?", (place.session, new.session))
+    db.execute(
+        "UPDATE session SET title = (SELECT title FROM session WHERE id = ?) WHERE id = ?",
+        (place.session, new.session),
+    )
     return new.session
 
 
@@ -123,4 +135,6 @@ def refuse_existing(db: Db, key: str) -> None:
         SessionExists
     """
     if transcript.find_place(db, key) is not None:
-        raise SessionExists(f"there is a session {key!r} already: name a key that is free, or delete it first")
+        raise SessionExists(
+            f"there is a session {key!r} already: name a key that is free, or delete it first"
+        )

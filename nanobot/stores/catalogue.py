@@ -19,8 +19,8 @@ _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What went with a session: how many messages, which turns had not ended, which uploads (whose content is still to go), and what
-    was spent on those turns.
+    """What went with a session: how many messages, which turns had not ended, which uploads (whose content is
+    still to go), and what was spent on those turns.
     """
 
     key: str
@@ -30,18 +30,21 @@ class Deleted(msgspec.Struct, frozen=True):
     spent: tuple[Spent, ...] = ()
 
 
-def sessions(db: Db, *, limit: int, after: str | None, order: Direction = "desc", which: Which = EVERY) -> tuple[Session, ...]:
+def sessions(
+    db: Db, *, limit: int, after: str | None, order: Direction = "desc", which: Which = EVERY
+) -> tuple[Session, ...]:
     """Return a page of sessions, most recently used first (`asc`: last)."""
     where, values = condition(db, after=after, order=order, which=which)
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM session WHERE {where} ORDER BY updated_at {order}, id {order} LIMIT ?",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM session WHERE {where} ORDER BY updated_at {order}, id {order} LIMIT ?",
         (*values, limit),
     ).fetchall()
     return tuple(_session(db, *row) for row in rows)
 
 
 def condition(db: Db, *, after: str | None, order: Direction, which: Which) -> tuple[str, list[str | float]]:
-    """Return the condition on rows of `session` that holds a list to `which` and to what comes past `after`, and its values.
+    """Return the condition on rows of `session` that holds a list to `which` and to what comes past `after`,
+    and its values.
 
     Raises:
         SessionNotFound: there is no session `after` among them.
@@ -54,7 +57,10 @@ def condition(db: Db, *, after: str | None, order: Direction, which: Which) -> t
         where.append(f"({' OR '.join(['key GLOB ?'] * len(which.patterns))})")
         values += [glob(pattern) for pattern in which.patterns]
     if after is not None:
-        found = db.execute(f"SELECT updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}", (after, *values)).fetchone()  # noqa: S608
+        found = db.execute(
+            f"SELECT updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}",
+            (after, *values),
+        ).fetchone()
         if found is None:
             raise SessionNotFound(f"no session {after!r} here")
         where.append(f"(updated_at, id) {'<' if order == 'desc' else '>'} (?, ?)")
@@ -69,11 +75,18 @@ def session(db: Db, *, key: str) -> Session:
 
 def session_of(db: Db, number: int) -> Session:
     """Return the session with that number, which is there."""
-    return _session(db, *db.execute(f"SELECT {_COLUMNS} FROM session WHERE id = ?", (number,)).fetchone())  # noqa: S608
+    return _session(db, *db.execute(f"SELECT {_COLUMNS} FROM session WHERE id = ?", (number,)).fetchone())
 
 
 def _session(
-    db: Db, number: int, key: str, tip: int, created_at: float, updated_at: float, title: str | None, metadata: bytes | None
+    db: Db,
+    number: int,
+    key: str,
+    tip: int,
+    created_at: float,
+    updated_at: float,
+    title: str | None,
+    metadata: bytes | None,
 ) -> Session:
     labels = _decode_metadata(metadata) if metadata else {}
     return Session(key, transcript.count(db, number, tip), created_at, updated_at, title, labels)
@@ -89,11 +102,14 @@ def rename(db: Db, *, key: str, title: str | None, metadata: Mapping[str, str]) 
 def label(db: Db, number: int, *, title: str | None, metadata: Mapping[str, str]) -> None:
     """Set title and metadata of the session with that number."""
     db.execute(
-        "UPDATE session SET title = ?, metadata = ? WHERE id = ?", (title, msgspec.json.encode(metadata) if metadata else None, number)
+        "UPDATE session SET title = ?, metadata = ? WHERE id = ?",
+        (title, msgspec.json.encode(metadata) if metadata else None, number),
     )
 
 
-def messages(db: Db, *, key: str, limit: int, after_seq: int, order: Direction = "asc", tip: int | None = None) -> tuple[Row, ...]:
+def messages(
+    db: Db, *, key: str, limit: int, after_seq: int, order: Direction = "asc", tip: int | None = None
+) -> tuple[Row, ...]:
     """Return a page of the live transcript, or of the line of messages that ends at `tip`."""
     place = transcript.place_of(db, key)
     if tip is None:
@@ -110,16 +126,23 @@ def delete(db: Db, *, key: str) -> Deleted:
     place = transcript.find_place(db, key) if uploads else transcript.place_of(db, key)
     if place is None:
         return Deleted(key, Removed(0, 0, len(uploads), uploads_bytes), (), uploads)
-    live = [id_ for (id_,) in db.execute("SELECT t.id FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (place.session,))]
+    live = [
+        id_
+        for (id_,) in db.execute(
+            "SELECT t.id FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (place.session,)
+        )
+    ]
     index.forget(db, place.session)
     mine = "(SELECT n FROM turn WHERE session = ?)"
-    db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))  # noqa: S608
-    db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (place.session,))  # noqa: S608
+    db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))
+    db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (place.session,))
     responses.delete_of(db, place.session)
     for table in ("dispatch", "branch", "session_usage"):
-        db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))  # noqa: S608
+        db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))
     turns = db.execute("DELETE FROM turn WHERE session = ?", (place.session,)).rowcount
-    (size_bytes,) = db.execute("SELECT coalesce(sum(length(body)), 0) FROM message WHERE session = ?", (place.session,)).fetchone()
+    (size_bytes,) = db.execute(
+        "SELECT coalesce(sum(length(body)), 0) FROM message WHERE session = ?", (place.session,)
+    ).fetchone()
     gone = db.execute("DELETE FROM message WHERE session = ?", (place.session,)).rowcount
     db.execute("DELETE FROM session WHERE id = ?", (place.session,))
     return Deleted(key, Removed(gone, turns, len(uploads), size_bytes + uploads_bytes), tuple(live), uploads)

@@ -1,7 +1,7 @@
 """Uploads: a row in the database for each, its content in `files/<id>` of the data directory.
 
-The content is on disk before the row is: a row always has its content. Content without a row is what a crash left; it is swept
-away at the next start. No name of a client is ever part of a path.
+The content is on disk before the row is: a row always has its content. Content without a row is what a crash
+left; it is swept away at the next start. No name of a client is ever part of a path.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _COLUMNS = "id, session_key, name, purpose, size_bytes, created_at, expires_at"
 _IS_ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 _ID = re.compile(r"file-[0-9a-z]{1,64}")
 
-# Rows ---------------------------------------------------------------------------------------------------------------------
+# Rows ---------------------------------------------------------------------------------------------
 
 
 def no_upload(file_id: str) -> UploadNotFound:
@@ -35,7 +35,7 @@ def add(db: Db, upload: Upload, quota_bytes: int, now: float) -> None:
         UploadsFull
     """
     (used,) = db.execute(
-        f"SELECT coalesce(sum(size_bytes), 0) FROM file WHERE session_key = ? AND {_IS_ALIVE}",  # noqa: S608
+        f"SELECT coalesce(sum(size_bytes), 0) FROM file WHERE session_key = ? AND {_IS_ALIVE}",
         (upload.session_key, now),
     ).fetchone()
     if used + upload.size_bytes > quota_bytes:
@@ -44,8 +44,16 @@ def add(db: Db, upload: Upload, quota_bytes: int, now: float) -> None:
             "(files.quota_mb); delete some"
         )
     db.execute(
-        f"INSERT INTO file ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (upload.id, upload.session_key, upload.name, upload.purpose, upload.size_bytes, upload.created_at, upload.expires_at),
+        f"INSERT INTO file ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            upload.id,
+            upload.session_key,
+            upload.name,
+            upload.purpose,
+            upload.size_bytes,
+            upload.created_at,
+            upload.expires_at,
+        ),
     )
 
 
@@ -56,7 +64,7 @@ def find(db: Db, file_id: str, session_key: str, now: float) -> Upload:
         UploadNotFound
     """
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM file WHERE id = ? AND session_key = ? AND {_IS_ALIVE}",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM file WHERE id = ? AND session_key = ? AND {_IS_ALIVE}",
         (file_id, session_key, now),
     ).fetchone()
     if row is None:
@@ -64,7 +72,9 @@ def find(db: Db, file_id: str, session_key: str, now: float) -> Upload:
     return Upload(*row)
 
 
-def page(db: Db, session_key: str, now: float, *, limit: int, after: str | None, order: Order, purpose: str | None) -> UploadPage:
+def page(
+    db: Db, session_key: str, now: float, *, limit: int, after: str | None, order: Order, purpose: str | None
+) -> UploadPage:
     """Return a page of the session's uploads.
 
     Raises:
@@ -73,13 +83,17 @@ def page(db: Db, session_key: str, now: float, *, limit: int, after: str | None,
     conditions, values = ["session_key = ?", _IS_ALIVE], [session_key, now]
     if after is not None:
         find(db, after, session_key, now)
-        conditions.append("n > (SELECT n FROM file WHERE id = ?)" if order == "asc" else "n < (SELECT n FROM file WHERE id = ?)")
+        conditions.append(
+            "n > (SELECT n FROM file WHERE id = ?)"
+            if order == "asc"
+            else "n < (SELECT n FROM file WHERE id = ?)"
+        )
         values.append(after)
     if purpose is not None:
         conditions.append("purpose = ?")
         values.append(purpose)
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM file WHERE {' AND '.join(conditions)} ORDER BY n {'ASC' if order == 'asc' else 'DESC'} LIMIT ?",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM file WHERE {' AND '.join(conditions)} ORDER BY n {'ASC' if order == 'asc' else 'DESC'} LIMIT ?",
         (*values, limit + 1),
     ).fetchall()
     return UploadPage(tuple(Upload(*row) for row in rows[:limit]), len(rows) > limit)
@@ -87,7 +101,9 @@ def page(db: Db, session_key: str, now: float, *, limit: int, after: str | None,
 
 def ids_of(db: Db, session_key: str) -> tuple[str, ...]:
     """Return the ids of all uploads of a session, expired ones too."""
-    return tuple(id_ for (id_,) in db.execute("SELECT id FROM file WHERE session_key = ? ORDER BY n", (session_key,)))
+    return tuple(
+        id_ for (id_,) in db.execute("SELECT id FROM file WHERE session_key = ? ORDER BY n", (session_key,))
+    )
 
 
 def delete(db: Db, file_id: str, session_key: str, now: float) -> None:
@@ -102,12 +118,16 @@ def delete(db: Db, file_id: str, session_key: str, now: float) -> None:
 
 def size_of(db: Db, session_key: str) -> int:
     """Return how many bytes the session's uploads have, expired ones too."""
-    (size_bytes,) = db.execute("SELECT coalesce(sum(size_bytes), 0) FROM file WHERE session_key = ?", (session_key,)).fetchone()
+    (size_bytes,) = db.execute(
+        "SELECT coalesce(sum(size_bytes), 0) FROM file WHERE session_key = ?", (session_key,)
+    ).fetchone()
     return int(size_bytes)
 
 
 def delete_of(db: Db, session_key: str) -> tuple[str, ...]:
-    """Delete the rows of a session's uploads; the caller deletes the content of the ids that this returns, once it is committed."""
+    """Delete the rows of a session's uploads; the caller deletes the content of the ids that this returns,
+    once it is committed.
+    """
     gone = ids_of(db, session_key)
     db.execute("DELETE FROM file WHERE session_key = ?", (session_key,))
     return gone
@@ -120,7 +140,7 @@ def delete_expired(db: Db, now: float) -> tuple[str, ...]:
     return gone
 
 
-# Content ------------------------------------------------------------------------------------------------------------------
+# Content ------------------------------------------------------------------------------------------
 
 
 class Shelf:
@@ -149,7 +169,9 @@ class Shelf:
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
-            raise StoreError(f"the upload cannot be written to {self._folder} ({error.strerror}): free some space") from error
+            raise StoreError(
+                f"the upload cannot be written to {self._folder} ({error.strerror}): free some space"
+            ) from error
 
     def read(self, file_id: str) -> bytes:
         """Return the content.
@@ -165,7 +187,9 @@ class Shelf:
             raise StoreError(f"the upload {file_id} cannot be read ({error.strerror})") from error
 
     def delete(self, file_ids: Iterable[str]) -> None:
-        """Delete the content of the uploads, as far as there is some; what cannot be deleted now is swept away at the next start."""
+        """Delete the content of the uploads, as far as there is some; what cannot be deleted now is swept
+        away at the next start.
+        """
         for file_id in file_ids:
             with contextlib.suppress(OSError):
                 self._path(file_id).unlink(missing_ok=True)
@@ -174,7 +198,8 @@ class Shelf:
         """Delete what no row speaks of; returns how many files went."""
         try:
             found = [path for path in self._folder.iterdir() if _ID.match(path.name)]
-        except OSError:  # no uploads yet
+        except OSError:
+            # no uploads yet
             return 0
         kept = {id_ for (id_,) in db.execute("SELECT id FROM file")}
         orphans = [path for path in found if path.name not in kept]

@@ -10,8 +10,13 @@ from nanobot.stores import branches, catalogue, transcript
 Db = sqlite3.Connection
 
 
-def import_(db: Db, *, key: str, given: Sequence[Given], title: str | None, metadata: Mapping[str, str], now: float) -> int:
-    """Make the session; return its number. Its replies are known again to clients that send their history along."""
+def import_(
+    db: Db, *, key: str, given: Sequence[Given], title: str | None, metadata: Mapping[str, str], now: float
+) -> int:
+    """Make the session; return its number.
+
+    Its replies are known again to clients that send their history along.
+    """
     branches.refuse_existing(db, key)
     place = transcript.open_session(db, key, now)
     said: list[Message] = []
@@ -20,7 +25,9 @@ def import_(db: Db, *, key: str, given: Sequence[Given], title: str | None, meta
         said = [] if is_input else [*said, each.message]
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
         held = _held(said) if ends_turn and each.message.role == "assistant" else None
-        transcript.append(db, place, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held)
+        transcript.append(
+            db, place, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held
+        )
         if ends_turn:
             said = []
     transcript.save_place(db, place)

@@ -1,7 +1,8 @@
 """The index of what was said: taken in while nothing else is to be done, taken out with the session.
 
-It is FTS5 without a copy of the texts. Words are told apart as Unicode has them; scripts that set no spaces are taken apart into
-characters, so that any part of a sentence is found. Every function runs inside a transaction that its caller opened.
+It is FTS5 without a copy of the texts. Words are told apart as Unicode has them; scripts that set no spaces
+are taken apart into characters, so that any part of a sentence is found. Every function runs inside a
+transaction that its caller opened.
 """
 
 import re
@@ -32,7 +33,8 @@ def spaced(text: str) -> str:
 def searchable(message: Message) -> str:
     """Return what of a message is found: what users and the model wrote, and what files say.
 
-    What went into the index must come out of it as it went in: whoever changes this builds the index anew, in a migration.
+    What went into the index must come out of it as it went in: whoever changes this builds the index anew, in
+    a migration.
     """
     if message.role == "tool":
         return ""
@@ -43,34 +45,49 @@ def searchable(message: Message) -> str:
 
 def index_some(db: Db) -> bool:
     """Take some of what is committed into the index; return whether there is more."""
-    waiting = db.execute("SELECT id, indexed_seq, last_seq FROM session WHERE last_seq > indexed_seq LIMIT 16").fetchall()
+    waiting = db.execute(
+        "SELECT id, indexed_seq, last_seq FROM session WHERE last_seq > indexed_seq LIMIT 16"
+    ).fetchall()
     left_messages, left_characters = _MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP
     for session, indexed_seq, last_seq in waiting:
         seq = indexed_seq
         for seq, body in db.execute(
-            "SELECT seq, body FROM message WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?", (session, indexed_seq, left_messages)
+            "SELECT seq, body FROM message WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (session, indexed_seq, left_messages),
         ).fetchall():
             text = searchable(_decode(body))
             if text:
-                db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (session << SEQ_BITS | seq, text))
+                db.execute(
+                    "INSERT INTO search (rowid, text) VALUES (?, ?)", (session << SEQ_BITS | seq, text)
+                )
             left_messages -= 1
             left_characters -= len(text)
             if left_characters < 0:
                 break
-        db.execute("UPDATE session SET indexed_seq = ? WHERE id = ?", (seq if seq > indexed_seq else last_seq, session))
+        db.execute(
+            "UPDATE session SET indexed_seq = ? WHERE id = ?",
+            (seq if seq > indexed_seq else last_seq, session),
+        )
         if left_messages <= 0 or left_characters < 0:
             break
     return bool(waiting)
 
 
 def forget(db: Db, session: int) -> None:
-    """Take the session out of the index; its rows must still be there. What the file holds of it goes with `clean_some`."""
+    """Take the session out of the index; its rows must still be there.
+
+    What the file holds of it goes with `clean_some`.
+    """
     rows = db.execute(
-        "SELECT m.seq, m.body FROM session s JOIN message m ON m.session = s.id AND m.seq <= s.indexed_seq WHERE s.id = ?", (session,)
+        "SELECT m.seq, m.body FROM session s JOIN message m ON m.session = s.id AND m.seq <= s.indexed_seq WHERE s.id = ?",
+        (session,),
     )
     for seq, body in rows:
         if text := searchable(_decode(body)):
-            db.execute("INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)", (session << SEQ_BITS | seq, text))
+            db.execute(
+                "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)",
+                (session << SEQ_BITS | seq, text),
+            )
     db.execute("INSERT OR REPLACE INTO chore (name) VALUES ('merge'), ('truncate')")
 
 
@@ -80,8 +97,12 @@ def clean_some(db: Db) -> bool:
     if found is None:
         return False
     before = db.total_changes
-    db.execute("INSERT INTO search (search, rank) VALUES ('merge', ?)", (_MERGED_PAGES_A_STEP if found[0] else -_MERGED_PAGES_A_STEP,))
-    if db.total_changes - before < 2:  # SQLite's own sign that a merge has nothing left to do
+    db.execute(
+        "INSERT INTO search (search, rank) VALUES ('merge', ?)",
+        (_MERGED_PAGES_A_STEP if found[0] else -_MERGED_PAGES_A_STEP,),
+    )
+    # SQLite's own sign that a merge has nothing left to do
+    if db.total_changes - before < 2:
         db.execute("DELETE FROM chore WHERE name = 'merge'")
         return False
     db.execute("UPDATE chore SET is_started = 1 WHERE name = 'merge'")

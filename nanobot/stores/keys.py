@@ -1,4 +1,6 @@
-"""API keys in SQLite: made, listed and revoked by the command line, also while a server has the directory; read by the server."""
+"""API keys in SQLite: made, listed and revoked by the command line, also while a server has the directory;
+read by the server.
+"""
 
 import contextlib
 import sqlite3
@@ -58,7 +60,9 @@ def stored_keys(directory: Path) -> tuple[ApiKey, ...]:
 
 def version(db: Db) -> str:
     """Return a text that is another one once a key was made, revoked or forgotten."""
-    found = db.execute("SELECT count(*), count(revoked_at), total(created_at), coalesce(max(n), 0) FROM api_key").fetchone()
+    found = db.execute(
+        "SELECT count(*), count(revoked_at), total(created_at), coalesce(max(n), 0) FROM api_key"
+    ).fetchone()
     return " ".join(map(repr, found))
 
 
@@ -69,7 +73,9 @@ def insert(db: Db, key: ApiKey) -> None:
         ConfigError: its name is taken.
     """
     if db.execute("SELECT 1 FROM api_key WHERE name = ? AND revoked_at IS NULL", (key.name,)).fetchone():
-        raise ConfigError(f"there is an API key named {key.name!r} already: choose another name, or revoke that one first")
+        raise ConfigError(
+            f"there is an API key named {key.name!r} already: choose another name, or revoke that one first"
+        )
     db.execute(
         "INSERT INTO api_key (id, name, digest, rights, patterns, session_key, quota, created_at, expires_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -88,12 +94,15 @@ def insert(db: Db, key: ApiKey) -> None:
 
 
 def revoke(db: Db, name_or_id: str, now: float, *, forget: bool = False) -> ApiKey:
-    """Make the key invalid for ever; return it. `forget`: leave no trace of it; works on one that was revoked before, too.
+    """Make the key invalid for ever; return it. `forget`: leave no trace of it; works on one that was revoked
+    before, too.
 
     Raises:
         ConfigError: there is none such.
     """
-    found = [key for key in all_keys(db) if name_or_id in (key.id, key.name) and (forget or key.revoked_at is None)]
+    found = [
+        key for key in all_keys(db) if name_or_id in (key.id, key.name) and (forget or key.revoked_at is None)
+    ]
     if not found:
         raise ConfigError(f"there is no API key {name_or_id!r} to revoke: `nanobot keys list` shows them")
     key = min(found, key=lambda key: key.revoked_at is not None)
@@ -106,7 +115,8 @@ def revoke(db: Db, name_or_id: str, now: float, *, forget: bool = False) -> ApiK
 
 @contextlib.contextmanager
 def writing(directory: Path) -> Iterator[Db]:
-    """Yield a connection in a transaction, which is committed at the end: as the only one, or beside a running server.
+    """Yield a connection in a transaction, which is committed at the end: as the only one, or beside a
+    running server.
 
     Raises:
         StoreError: the database cannot be written, or the server that runs is of an older version.
@@ -138,7 +148,9 @@ def _open_beside_a_server(directory: Path) -> Db:
     path = directory / DATABASE
     newest = migrations()[-1][0]
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_BUSY_S)
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_BUSY_S
+        )
         db.execute("PRAGMA synchronous = full")
         (found,) = db.execute("PRAGMA user_version").fetchone()
     except sqlite3.Error as error:
@@ -148,4 +160,6 @@ def _open_beside_a_server(directory: Path) -> Db:
     db.close()
     if found > newest:
         raise StoreTooNew(f"{path} has format {found}, this nanobot knows up to {newest}: upgrade nanobot")
-    raise StoreError(f"the server that runs on {directory} is an older nanobot: restart it with this version first")
+    raise StoreError(
+        f"the server that runs on {directory} is an older nanobot: restart it with this version first"
+    )

@@ -1,13 +1,24 @@
-"""What followers see of the turns that have not ended: one line of events a turn, kept in memory until it ends.
+"""What followers see of the turns that have not ended: one line of events a turn, kept in memory until it
+ends.
 
-The store puts durable events on the line once they are committed, deltas at once. A follower may come at any time and ask
-for what is past its cursor; it reads the list and waits, so that a slow follower holds up nobody.
+The store puts durable events on the line once they are committed, deltas at once. A follower may come at any
+time and ask for what is past its cursor; it reads the list and waits, so that a slow follower holds up
+nobody.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded, line, units
+from nanobot.core.event import (
+    Event,
+    MessageAdded,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    TurnEnded,
+    line,
+    units,
+)
 from nanobot.core.message import Message
 
 Batch = Sequence[tuple[int, Event]]
@@ -16,7 +27,8 @@ Batch = Sequence[tuple[int, Event]]
 class Line:
     """The events of one turn, in order, each with the cursor at which it ends.
 
-    `session_key`: where those who watch the session see it (None: it leaves no trace, and is not seen). `attempt` 0: it has not started.
+    `session_key`: where those who watch the session see it (None: it leaves no trace, and is not seen).
+    `attempt` 0: it has not started.
     """
 
     __slots__ = ("_end", "_events", "_waiters", "attempt", "ids", "input", "session_key")
@@ -65,7 +77,9 @@ class Line:
     @property
     def messages(self) -> tuple[Message, ...]:
         """The messages that the turn added so far."""
-        return tuple(event.message for _, event in self._events if isinstance(event, MessageAdded | ToolFinished))
+        return tuple(
+            event.message for _, event in self._events if isinstance(event, MessageAdded | ToolFinished)
+        )
 
     def so_far(self, after: int = 0) -> Batch:
         """Return what is on the line past the cursor `after`."""
@@ -96,7 +110,10 @@ class Line:
 
 
 def past(events: Batch, after: int) -> Batch:
-    """Return what of `events` lies past the cursor `after`; a delta that it falls into is cut there. The end is always told."""
+    """Return what of `events` lies past the cursor `after`; a delta that it falls into is cut there.
+
+    The end is always told.
+    """
     kept: list[tuple[int, Event]] = []
     for cursor, event in events:
         if cursor <= after:

@@ -11,11 +11,15 @@ _SQL = Path(__file__).parent / "sql"
 
 def migrations() -> list[tuple[int, str]]:
     """Return `(number, sql)` of every migration, in order."""
-    return [(int(file.name[:4]), file.read_text(encoding="utf-8")) for file in sorted(_SQL.glob("[0-9][0-9][0-9][0-9]_*.sql"))]
+    return [
+        (int(file.name[:4]), file.read_text(encoding="utf-8"))
+        for file in sorted(_SQL.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    ]
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the database to this version's shape; one of a newer version, or of another program, is left as it is.
+    """Bring the database to this version's shape; one of a newer version, or of another program, is left as
+    it is.
 
     Raises:
         StoreTooNew: a newer nanobot wrote it.

@@ -1,4 +1,6 @@
-"""Opening a data directory: one server at a time, on a file system that can lock, never over a file that is not ours."""
+"""Opening a data directory: one server at a time, on a file system that can lock, never over a file that is
+not ours.
+"""
 
 import contextlib
 import os
@@ -36,7 +38,9 @@ class DirectoryLock:
         try:
             self._file = path.open("a+")
         except OSError as error:
-            raise StoreError(f"cannot write {path} ({error.strerror}): name another directory with --data") from error
+            raise StoreError(
+                f"cannot write {path} ({error.strerror}): name another directory with --data"
+            ) from error
         try:
             if not _lock(self._file, path):
                 self._file.seek(0)
@@ -53,10 +57,14 @@ class DirectoryLock:
             self._file.write(f"{os.getpid()}\n")
             self._file.flush()
         except OSError as error:
-            raise StoreError(f"cannot write {path} ({error.strerror}): free some space, or name another directory with --data") from error
+            raise StoreError(
+                f"cannot write {path} ({error.strerror}): free some space, or name another directory with --data"
+            ) from error
 
     def _refuse_where_locks_do_not_hold(self, path: Path) -> None:
-        """Ask for the same lock once more: where it is given twice, the file system (a network mount) does not lock."""
+        """Ask for the same lock once more: where it is given twice, the file system (a network mount) does
+        not lock.
+        """
         if sys.platform == "win32":
             return
         with path.open("a+") as second:
@@ -72,7 +80,8 @@ class DirectoryLock:
 def _lock(file: IO[str], path: Path) -> bool:
     try:
         if sys.platform == "win32":
-            file.seek(1 << 20)  # a byte past the text, so that others can still read who holds it
+            # a byte past the text, so that others can still read who holds it
+            file.seek(1 << 20)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,7 +103,9 @@ def make_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise StoreError(f"cannot make the data directory {directory} ({error.strerror}): name another with --data") from error
+        raise StoreError(
+            f"cannot make the data directory {directory} ({error.strerror}): name another with --data"
+        ) from error
 
 
 def open_writer(directory: Path, synchronous: Synchronous) -> sqlite3.Connection:
@@ -105,14 +116,20 @@ def open_writer(directory: Path, synchronous: Synchronous) -> sqlite3.Connection
     """
     path = directory / DATABASE
     try:
-        db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S, check_same_thread=False, cached_statements=256)
+        db = sqlite3.connect(
+            path, isolation_level=None, timeout=_BUSY_S, check_same_thread=False, cached_statements=256
+        )
     except sqlite3.Error as error:
-        raise StoreError(f"cannot open {path} ({error}): check the directory's permissions, or name another with --data") from error
+        raise StoreError(
+            f"cannot open {path} ({error}): check the directory's permissions, or name another with --data"
+        ) from error
     try:
         migrate(db, path)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
-            raise StoreError(f"{path} is on a file system without shared memory (a network mount?): name a local directory with --data")
+            raise StoreError(
+                f"{path} is on a file system without shared memory (a network mount?): name a local directory with --data"
+            )
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 67108864")
         db.execute("PRAGMA secure_delete = ON")
@@ -135,9 +152,13 @@ def open_reader(directory: Path) -> sqlite3.Connection:
     """
     path = directory / DATABASE
     if not path.exists():
-        raise StoreError(f"no conversations in {directory} yet: there is no {DATABASE} (name the right directory with --data)")
+        raise StoreError(
+            f"no conversations in {directory} yet: there is no {DATABASE} (name the right directory with --data)"
+        )
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
         db.execute("PRAGMA busy_timeout = 5000")
         db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.Error as error:

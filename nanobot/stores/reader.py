@@ -62,7 +62,8 @@ class Reader:
                 error = failure if isinstance(failure, NanobotError) else StoreBug.wrap(failure)
             try:
                 self._loop.call_soon_threadsafe(_deliver, future, result, error)
-            except RuntimeError:  # the loop is gone: nobody is left to be told
+            except RuntimeError:
+                # the loop is gone: nobody is left to be told
                 return
 
 

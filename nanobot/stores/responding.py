@@ -12,7 +12,9 @@ from nanobot.stores.writer import Writer
 
 
 class SqliteResponses:
-    """What `core.store.Store` promises of responses and conversations, on the writer and the reader of `SqliteStore`."""
+    """What `core.store.Store` promises of responses and conversations, on the writer and the reader of
+    `SqliteStore`.
+    """
 
     _clock: Clock
     _limits: Limits
@@ -35,18 +37,28 @@ class SqliteResponses:
     async def conversation(self, session_key: str) -> Conversation:
         return await self._reader.ask(partial(responses.conversation, key=session_key))
 
-    async def create_conversation(self, session_key: str, messages: Sequence[Message], metadata: Mapping[str, str]) -> Conversation:
-        job = partial(responses.create, key=session_key, messages=messages, metadata=metadata, now=self._clock.now())
+    async def create_conversation(
+        self, session_key: str, messages: Sequence[Message], metadata: Mapping[str, str]
+    ) -> Conversation:
+        job = partial(
+            responses.create, key=session_key, messages=messages, metadata=metadata, now=self._clock.now()
+        )
         return await self._writer.do(job)
 
     async def note_conversation(self, session_key: str, metadata: Mapping[str, str]) -> Conversation:
         return await self._writer.do(partial(responses.note, key=session_key, metadata=metadata))
 
     async def add_items(self, session_key: str, messages: Sequence[Message]) -> tuple[Item, ...]:
-        return await self._writer.do(partial(responses.add, key=session_key, messages=messages, now=self._clock.now()))
+        return await self._writer.do(
+            partial(responses.add, key=session_key, messages=messages, now=self._clock.now())
+        )
 
-    async def items(self, session_key: str, *, limit: int, past: int = 0, order: Direction = "asc") -> tuple[Item, ...]:
-        return await self._reader.ask(partial(responses.items, key=session_key, limit=limit, past=past, order=order))
+    async def items(
+        self, session_key: str, *, limit: int, past: int = 0, order: Direction = "asc"
+    ) -> tuple[Item, ...]:
+        return await self._reader.ask(
+            partial(responses.items, key=session_key, limit=limit, past=past, order=order)
+        )
 
     async def item(self, session_key: str, ref: ItemRef) -> Item:
         return await self._reader.ask(partial(responses.item, key=session_key, ref=ref))

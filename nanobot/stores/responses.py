@@ -1,11 +1,20 @@
-"""Responses and conversations, as jobs of the writer and questions to the reader: sessions and turns under OpenAI's newer names."""
+"""Responses and conversations, as jobs of the writer and questions to the reader: sessions and turns under
+OpenAI's newer names.
+"""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nanobot.core.errors import ConversationExists, ConversationNotFound, ItemNotFound, ResponseNotFound, SessionBusy, TurnNotFound
+from nanobot.core.errors import (
+    ConversationExists,
+    ConversationNotFound,
+    ItemNotFound,
+    ResponseNotFound,
+    SessionBusy,
+    TurnNotFound,
+)
 from nanobot.core.message import Message
 from nanobot.core.store import Conversation, Direction, Item, ItemRef, Response
 from nanobot.core.turn import Record
@@ -18,13 +27,16 @@ _decode_input = msgspec.json.Decoder(tuple[Message, ...]).decode
 _decode_plan = msgspec.json.Decoder(turns.Plan).decode
 
 
-# Responses ----------------------------------------------------------------------------------------------------------------
+# Responses ----------------------------------------------------------------------------------------
 
 
 def record(db: Db, n: int, kept: Record, digest: bytes) -> None:
     """Note that the turn number `n` came as a response."""
     echo = None if kept.echo is None else bytes(kept.echo)
-    db.execute("INSERT INTO response (turn, echo, detached, digest) VALUES (?, ?, ?, ?)", (n, echo, kept.is_detached, digest))
+    db.execute(
+        "INSERT INTO response (turn, echo, detached, digest) VALUES (?, ?, ?, ?)",
+        (n, echo, kept.is_detached, digest),
+    )
 
 
 def find(db: Db, turn_id: str) -> Response:
@@ -61,12 +73,16 @@ def forget(db: Db, turn_id: str) -> None:
 
 def is_detached(db: Db, turn_id: str) -> bool:
     """Return whether the turn runs to its end though nobody follows it."""
-    found = db.execute("SELECT r.detached FROM response r JOIN turn t ON t.n = r.turn WHERE t.id = ?", (turn_id,)).fetchone()
+    found = db.execute(
+        "SELECT r.detached FROM response r JOIN turn t ON t.n = r.turn WHERE t.id = ?", (turn_id,)
+    ).fetchone()
     return found is not None and bool(found[0])
 
 
 def conversation_of(db: Db, digest: bytes, since: float) -> str | None:
-    """Return the session of the newest response that was asked for with this digest and has not ended before `since`."""
+    """Return the session of the newest response that was asked for with this digest and has not ended before
+    `since`.
+    """
     found = db.execute(
         "SELECT s.key FROM response r JOIN turn t ON t.n = r.turn JOIN session s ON s.id = t.session"
         " WHERE r.digest = ? AND coalesce(t.ended_at, t.created_at + 1e9) >= ? ORDER BY r.turn DESC LIMIT 1",
@@ -80,7 +96,7 @@ def delete_of(db: Db, session: int) -> None:
     db.execute("DELETE FROM response WHERE turn IN (SELECT n FROM turn WHERE session = ?)", (session,))
 
 
-# Conversations --------------------------------------------------------------------------------------------------------------
+# Conversations ------------------------------------------------------------------------------------
 
 
 def conversation(db: Db, key: str) -> Conversation:
@@ -99,14 +115,18 @@ def no_conversation(key: str) -> ConversationNotFound:
     return ConversationNotFound(f"no conversation {key!r} here")
 
 
-def create(db: Db, key: str, messages: Sequence[Message], metadata: Mapping[str, str], now: float) -> Conversation:
+def create(
+    db: Db, key: str, messages: Sequence[Message], metadata: Mapping[str, str], now: float
+) -> Conversation:
     """Make a session that begins with `messages`.
 
     Raises:
         ConversationExists
     """
     if transcript.find_place(db, key) is not None:
-        raise ConversationExists(f"the conversation {key!r} exists already: add items to it with POST /v1/conversations/ID/items")
+        raise ConversationExists(
+            f"the conversation {key!r} exists already: add items to it with POST /v1/conversations/ID/items"
+        )
     place = transcript.open_session(db, key, now)
     transcript.append(db, place, messages, turn=None, is_input=True, now=now)
     transcript.touch_place(db, place, now)
@@ -136,27 +156,35 @@ def add(db: Db, key: str, messages: Sequence[Message], now: float) -> tuple[Item
         SessionBusy: a turn runs or waits, whose answer belongs right behind its question.
     """
     place = _place(db, key)
-    if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (place.session,)).fetchone() is not None:
+    if (
+        db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (place.session,)).fetchone()
+        is not None
+    ):
         raise SessionBusy("a turn of this conversation runs or waits: add items when it has ended")
     transcript.append(db, place, messages, turn=None, is_input=True, now=now)
     transcript.touch_place(db, place, now)
     first = place.last_seq - len(messages) + 1
-    return tuple(Item(seq, ItemRef(None, seq), message, is_input=True) for seq, message in enumerate(messages, first))
+    return tuple(
+        Item(seq, ItemRef(None, seq), message, is_input=True) for seq, message in enumerate(messages, first)
+    )
 
 
 def items(db: Db, key: str, *, limit: int, past: int, order: Direction) -> tuple[Item, ...]:
-    """Return messages of the live transcript: oldest first and past the message `past`, or newest first and before it (0: from the end).
+    """Return messages of the live transcript: oldest first and past the message `past`, or newest first and
+    before it (0: from the end).
 
-    Raises:
-        ConversationNotFound
+    Raises: ConversationNotFound
     """
     place = _place(db, key)
     found: list[Item] = []
     for first, last in transcript.stretches_in(db, place.session, _shown_tip(db, place), order):
-        low, high = (max(first, past + 1), last) if order == "asc" else (first, min(last, past - 1) if past else last)
+        low, high = (
+            (max(first, past + 1), last) if order == "asc" else (first, min(last, past - 1) if past else last)
+        )
         if low <= high:
             rows = db.execute(
-                f"{_ITEM} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?", (place.session, low, high, limit - len(found))
+                f"{_ITEM} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?",
+                (place.session, low, high, limit - len(found)),
             )
             found.extend(_item(*row) for row in rows)
         if len(found) >= limit:
@@ -184,7 +212,9 @@ def session_of(db: Db, turn_id: str) -> str:
     Raises:
         TurnNotFound
     """
-    found = db.execute("SELECT s.key FROM turn t JOIN session s ON s.id = t.session WHERE t.id = ?", (turn_id,)).fetchone()
+    found = db.execute(
+        "SELECT s.key FROM turn t JOIN session s ON s.id = t.session WHERE t.id = ?", (turn_id,)
+    ).fetchone()
     if found is None:
         raise TurnNotFound(f"no turn {turn_id!r} here")
     return str(found[0])
@@ -201,18 +231,24 @@ def _item(seq: int, turn_id: str | None, first_seq: int | None, body: bytes, is_
 def _seq_of(db: Db, session: int, ref: ItemRef) -> int:
     if ref.turn_id is None:
         return ref.number
-    found = db.execute("SELECT first_seq FROM turn WHERE id = ? AND session = ?", (ref.turn_id, session)).fetchone()
+    found = db.execute(
+        "SELECT first_seq FROM turn WHERE id = ? AND session = ?", (ref.turn_id, session)
+    ).fetchone()
     return ref.number + found[0] if found is not None and found[0] is not None else 0
 
 
 def _is_shown(db: Db, place: Place, seq: int) -> bool:
-    return any(first <= seq <= last for first, last in transcript.stretches_in(db, place.session, _shown_tip(db, place), "desc"))
+    return any(
+        first <= seq <= last
+        for first, last in transcript.stretches_in(db, place.session, _shown_tip(db, place), "desc")
+    )
 
 
 def _shown_tip(db: Db, place: Place) -> int:
     """Return where the transcript ends for who reads it: before a running turn that is to leave no trace."""
     found = db.execute(
-        "SELECT t.base_tip, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1", (place.session,)
+        "SELECT t.base_tip, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1",
+        (place.session,),
     ).fetchone()
     return place.tip if found is None or turns.decode_wish(found[1]).trace else int(found[0])
 

@@ -19,14 +19,18 @@ _log = logging.getLogger(__name__)
 
 
 class Unused(msgspec.Struct, frozen=True):
-    """Sessions whose key fits `pattern` (`*`: any run of characters) are kept for `seconds` after their last use; 0: for ever."""
+    """Sessions whose key fits `pattern` (`*`: any run of characters) are kept for `seconds` after their last
+    use; 0: for ever.
+    """
 
     pattern: str
     seconds: float
 
 
 def delete_some(db: Db, *, rules: Sequence[Unused], now: float) -> tuple[catalogue.Deleted, ...]:
-    """Delete a few sessions that are due, those first that have been due longest; the first rule that fits a key decides. None has a turn that waits or runs."""
+    """Delete a few sessions that are due, those first that have been due longest; the first rule that fits a
+    key decides. None has a turn that waits or runs.
+    """
     if not rules:
         return ()
     values: list[str | float] = []
@@ -34,7 +38,7 @@ def delete_some(db: Db, *, rules: Sequence[Unused], now: float) -> tuple[catalog
         values += [glob(rule.pattern), now - rule.seconds if rule.seconds else -1]
     due = f"CASE {' '.join(['WHEN key GLOB ? THEN ?'] * len(rules))} ELSE -1 END"
     found = db.execute(
-        f"SELECT key FROM session s WHERE updated_at < {due} AND NOT EXISTS (SELECT 1 FROM dispatch d WHERE d.session = s.id)"  # noqa: S608
+        f"SELECT key FROM session s WHERE updated_at < {due} AND NOT EXISTS (SELECT 1 FROM dispatch d WHERE d.session = s.id)"
         " ORDER BY updated_at LIMIT ?",
         (*values, _MOST_AT_ONCE),
     ).fetchall()
@@ -50,7 +54,9 @@ class Swept(Protocol):
 
 
 class Sweeper:
-    """Deletes from time to time what nobody uses any more, a few sessions at once, so that turns do not wait for it."""
+    """Deletes from time to time what nobody uses any more, a few sessions at once, so that turns do not wait
+    for it.
+    """
 
     def __init__(self, store: Swept, clock: Clock, rules: Sequence[Unused]) -> None:
         self._store = store
@@ -63,7 +69,11 @@ class Sweeper:
             try:
                 await self._sweep()
             except StoreError as error:
-                _log.error("sessions that nobody uses could not be deleted, next try in %g s: %s", _EVERY_S, error.message)
+                _log.error(
+                    "sessions that nobody uses could not be deleted, next try in %g s: %s",
+                    _EVERY_S,
+                    error.message,
+                )
             await self._clock.sleep(_EVERY_S)
 
     async def _sweep(self) -> None:

@@ -14,7 +14,8 @@ _WORD = re.compile(r"[^\W_]")
 
 
 def query_of(text: str) -> str | None:
-    """Return the index's query for what a user typed: all words must be there, each may go on; what stands in quotes stands so in the text.
+    """Return the index's query for what a user typed: all words must be there, each may go on; what stands in
+    quotes stands so in the text.
 
     None: there is no word in it.
 
@@ -22,7 +23,9 @@ def query_of(text: str) -> str | None:
         InvalidRequest: it is too long.
     """
     if len(text) > MOST_QUERY_CHARACTERS:
-        raise InvalidRequest(f"q of {len(text)} characters: at most {MOST_QUERY_CHARACTERS} are allowed", param="q")
+        raise InvalidRequest(
+            f"q of {len(text)} characters: at most {MOST_QUERY_CHARACTERS} are allowed", param="q"
+        )
     text = text.replace("\0", " ").encode(errors="replace").decode()
     pieces: list[str] = []
     for number, stretch in enumerate(text.split('"')):
@@ -31,14 +34,16 @@ def query_of(text: str) -> str | None:
     return " ".join(pieces) or None
 
 
-def search(db: Db, *, text: str, limit: int, after: str | None, order: Direction, which: Which) -> tuple[Found, ...]:
+def search(
+    db: Db, *, text: str, limit: int, after: str | None, order: Direction, which: Which
+) -> tuple[Found, ...]:
     """Return the sessions with a message that fits, each with the newest one."""
     query = query_of(text)
     if query is None:
         return ()
     where, values = catalogue.condition(db, after=after, order=order, which=which)
     candidates = db.execute(
-        "WITH hit (session) AS MATERIALIZED (SELECT DISTINCT rowid >> 32 FROM search WHERE search MATCH ?)"  # noqa: S608
+        "WITH hit (session) AS MATERIALIZED (SELECT DISTINCT rowid >> 32 FROM search WHERE search MATCH ?)"
         f" SELECT id FROM session WHERE id IN (SELECT session FROM hit) AND {where} ORDER BY updated_at {order}, id {order}",
         (query, *values),
     )

@@ -1,4 +1,7 @@
-"""Sessions in SQLite: listed, searched, read, labelled, forked, rewound, imported, swept. Turns are `sqlite.py`'s."""
+"""Sessions in SQLite: listed, searched, read, labelled, forked, rewound, imported, swept.
+
+Turns are `sqlite.py`'s.
+"""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -30,19 +33,32 @@ class SqliteSessions:
         self, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
     ) -> tuple[Session, ...]:
         reader = self._reader if which == EVERY else self._far_reader()
-        return await reader.ask(partial(catalogue.sessions, limit=limit, after=after, order=order, which=which))
+        return await reader.ask(
+            partial(catalogue.sessions, limit=limit, after=after, order=order, which=which)
+        )
 
     async def search(
-        self, text: str, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
+        self,
+        text: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Direction = "desc",
+        which: Which = EVERY,
     ) -> tuple[Found, ...]:
         if search.query_of(text) is None:
             return ()
         while await self._writer.do(index.index_some):
             pass
-        return await self._far_reader().ask(partial(search.search, text=text, limit=limit, after=after, order=order, which=which))
+        return await self._far_reader().ask(
+            partial(search.search, text=text, limit=limit, after=after, order=order, which=which)
+        )
 
     def _far_reader(self) -> Reader:
-        """Return a reader for what may take long: turns that are looked at do not wait behind it. It begins when it is first needed."""
+        """Return a reader for what may take long: turns that are looked at do not wait behind it.
+
+        It begins when it is first needed.
+        """
         if self._searcher is None:
             db = open_reader(self._directory)
             self._searcher = Reader(db, self._directory / DATABASE), db
@@ -57,38 +73,62 @@ class SqliteSessions:
     async def session(self, session_key: str) -> Session:
         return await self._reader.ask(partial(catalogue.session, key=session_key))
 
-    async def rename_session(self, session_key: str, *, title: str | None, metadata: Mapping[str, str]) -> Session:
-        return await self._writer.do(partial(catalogue.rename, key=session_key, title=title, metadata=metadata))
+    async def rename_session(
+        self, session_key: str, *, title: str | None, metadata: Mapping[str, str]
+    ) -> Session:
+        return await self._writer.do(
+            partial(catalogue.rename, key=session_key, title=title, metadata=metadata)
+        )
 
     async def messages(
-        self, session_key: str, *, limit: int, after_seq: int = 0, order: Direction = "asc", tip: int | None = None
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        after_seq: int = 0,
+        order: Direction = "asc",
+        tip: int | None = None,
     ) -> tuple[Row, ...]:
-        return await self._reader.ask(partial(catalogue.messages, key=session_key, limit=limit, after_seq=after_seq, order=order, tip=tip))
+        return await self._reader.ask(
+            partial(
+                catalogue.messages, key=session_key, limit=limit, after_seq=after_seq, order=order, tip=tip
+            )
+        )
 
     async def branches(self, session_key: str) -> tuple[Branch, ...]:
         return await self._far_reader().ask(partial(branches.branches, key=session_key))
 
     async def fork_session(self, session_key: str, new_key: str, *, at: int | None = None) -> Session:
         def job(db: Db) -> Session:
-            return catalogue.session_of(db, branches.fork(db, key=session_key, new_key=new_key, at=at, now=self._clock.now()))
+            return catalogue.session_of(
+                db, branches.fork(db, key=session_key, new_key=new_key, at=at, now=self._clock.now())
+            )
 
         return await self._writer.do(job)
 
     async def rewind_session(self, session_key: str, to: int) -> Session:
         def job(db: Db) -> Session:
-            return catalogue.session_of(db, branches.rewind(db, key=session_key, to=to, now=self._clock.now()))
+            return catalogue.session_of(
+                db, branches.rewind(db, key=session_key, to=to, now=self._clock.now())
+            )
 
         return await self._writer.do(job)
 
-    async def import_session(self, session_key: str, given: Sequence[Given], *, title: str | None, metadata: Mapping[str, str]) -> Session:
+    async def import_session(
+        self, session_key: str, given: Sequence[Given], *, title: str | None, metadata: Mapping[str, str]
+    ) -> Session:
         def job(db: Db) -> Session:
             now = self._clock.now()
-            number = importing.import_(db, key=session_key, given=given, title=title, metadata=metadata, now=now)
+            number = importing.import_(
+                db, key=session_key, given=given, title=title, metadata=metadata, now=now
+            )
             return catalogue.session_of(db, number)
 
         return await self._writer.do(job)
 
     async def write_over(self) -> None:
-        """Write over now what the index still holds of deleted sessions, instead of when nothing else is to be done."""
+        """Write over now what the index still holds of deleted sessions, instead of when nothing else is to
+        be done.
+        """
         while await self._writer.do(index.clean_some):
             pass

@@ -1,4 +1,5 @@
-"""The embedded store: one SQLite file a data directory, one thread that writes, one that reads, followers in memory.
+"""The embedded store: one SQLite file a data directory, one thread that writes, one that reads, followers in
+memory.
 
 `dispatch` is part of it: the transaction that admits a turn, or ends one, also starts what may run next.
 """
@@ -23,7 +24,15 @@ from nanobot.core.turn import Identity, Turn
 from nanobot.stores import admission, catalogue, keys, retention, transcript, turns, usage
 from nanobot.stores.files import Shelf
 from nanobot.stores.lines import Batch, Line, replay
-from nanobot.stores.opening import DATABASE, DirectoryLock, Synchronous, explain, make_directory, open_reader, open_writer
+from nanobot.stores.opening import (
+    DATABASE,
+    DirectoryLock,
+    Synchronous,
+    explain,
+    make_directory,
+    open_reader,
+    open_writer,
+)
 from nanobot.stores.reader import Reader
 from nanobot.stores.responding import SqliteResponses
 from nanobot.stores.retention import Unused
@@ -38,7 +47,10 @@ _log = logging.getLogger(__name__)
 _STOPPING = TurnEnded(
     "failed",
     error=TurnError(
-        ShuttingDown.code, "the server is stopping; the turn goes on when it starts again", ShuttingDown.http_status, retryable=True
+        ShuttingDown.code,
+        "the server is stopping; the turn goes on when it starts again",
+        ShuttingDown.http_status,
+        retryable=True,
     ),
 )
 """What followers are told in place of an end when the server stops; nothing of it is stored."""
@@ -59,8 +71,11 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         tariff: Tariff | None = None,
     ) -> None:
         path = directory / DATABASE
-        unended = turns.live(writer)  # before another thread has the connection
-        SqliteSessions.__init__(self, directory, Writer(writer, path, observer, Upkeep(path)), Reader(reader, path), clock)
+        # before another thread has the connection
+        unended = turns.live(writer)
+        SqliteSessions.__init__(
+            self, directory, Writer(writer, path, observer, Upkeep(path)), Reader(reader, path), clock
+        )
         SqliteUploads.__init__(self, directory)
         self._observer = observer
         self._lock = lock
@@ -79,10 +94,14 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
             for other in live.joined:
                 self._share_line(live.id, other)
 
-    # Doors ----------------------------------------------------------------------------------------------------------------
+    # Doors ----------------------------------------------------------------------------------------
 
     async def admit(
-        self, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = (), refusal: NanobotError | None = None
+        self,
+        turn: Turn,
+        identity: Identity,
+        earlier: tuple[Message, ...] = (),
+        refusal: NanobotError | None = None,
     ) -> Admission:
         if self._is_hung_up:
             raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
@@ -98,21 +117,38 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         return admitted.admission
 
     def _admit(
-        self, db: sqlite3.Connection, *, turn: Turn, identity: Identity, earlier: tuple[Message, ...], refusal: NanobotError | None
+        self,
+        db: sqlite3.Connection,
+        *,
+        turn: Turn,
+        identity: Identity,
+        earlier: tuple[Message, ...],
+        refusal: NanobotError | None,
     ) -> admission.Admitted:
         now = self._clock.now()
-        return admission.admit(db, turn, identity, earlier, limits=self._limits, room=self._room, now=now, refusal=refusal)
+        return admission.admit(
+            db, turn, identity, earlier, limits=self._limits, room=self._room, now=now, refusal=refusal
+        )
 
     def _admitted(self, turn: Turn, admitted: admission.Admitted) -> None:
         if admitted.line is not None:
-            line = Line(admitted.line.turn_id, admitted.line.made, session_key=turn.session_key if turn.trace else None, input=turn.input)
+            line = Line(
+                admitted.line.turn_id,
+                admitted.line.made,
+                session_key=turn.session_key if turn.trace else None,
+                input=turn.input,
+            )
             self._lines[admitted.line.turn_id] = line
             for joined in admitted.line.joiners:
                 self._share_line(admitted.line.turn_id, joined)
             self._tell(line, TurnAdmitted(turn.input))
         if admitted.joins is not None:
             self._share_line(admitted.joins, admitted.admission.turn_id)
-            self._tell(self._lines[admitted.joins], TurnAdmitted(turn.input, admitted.joins), admitted.admission.turn_id)
+            self._tell(
+                self._lines[admitted.joins],
+                TurnAdmitted(turn.input, admitted.joins),
+                admitted.admission.turn_id,
+            )
         if admitted.cancel is not None:
             self._orders.put_nowait(admitted.cancel)
         self._hand_out(() if admitted.claim is None else (admitted.claim,))
@@ -128,7 +164,8 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         while (line := self._lines.get(turn_id)) is not None:
             async for batch in line.follow(after):
                 has_parted = isinstance(batch[-1][1], TurnEnded) and self._has_parted(turn_id, line)
-                if heard := batch[:-1] if has_parted else batch:  # the end of the other turn is not the end of this one
+                # the end of the other turn is not the end of this one
+                if heard := batch[:-1] if has_parted else batch:
                     yield heard
                 if has_parted:
                     break
@@ -166,7 +203,9 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         self._orders.put_nowait(Cancel(line.ids[0], why))
         return True
 
-    def _cancel_waiting(self, db: sqlite3.Connection, *, turn_id: str, why: str) -> tuple[str, TurnEnded] | None:
+    def _cancel_waiting(
+        self, db: sqlite3.Connection, *, turn_id: str, why: str
+    ) -> tuple[str, TurnEnded] | None:
         found = db.execute("SELECT n FROM turn WHERE id = ? AND status = 'queued'", (turn_id,)).fetchone()
         if found is None:
             return None
@@ -180,7 +219,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
             self._observer.turn_withdrawn(turn_id)
             self._put(turn_id, (end,))
 
-    # Engine ---------------------------------------------------------------------------------------------------------------
+    # Engine ---------------------------------------------------------------------------------------
 
     async def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Order]:
         self._room = Room(max_running, history_tokens)
@@ -196,7 +235,9 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         wait_s = 1.0
         while True:
             try:
-                await self._writer.do(lambda db: turns.start_next(db, self._room, self._clock.now()), self._hand_out)
+                await self._writer.do(
+                    lambda db: turns.start_next(db, self._room, self._clock.now()), self._hand_out
+                )
                 return
             except StoreError as error:
                 _log.error("turns that wait cannot be started, next try in %g s: %s", wait_s, error.message)
@@ -249,7 +290,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
     async def release(self, claim: Claim) -> None:
         await self._writer.do(partial(turns.release, claim=claim))
 
-    # Sessions: what touches those who follow; the rest is in `SqliteSessions` ----------------------------------------------
+    # Sessions: what touches those who follow; the rest is in `SqliteSessions` ---------------------
 
     async def delete_session(self, session_key: str) -> Removed:
         deleted, _ = await self._writer.do(partial(self._delete, key=session_key), self._deleted)
@@ -263,7 +304,9 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         return deleted, turns.start_next(db, self._room, now)
 
     async def delete_unused(self, rules: Sequence[Unused]) -> int:
-        """Delete some of the sessions that nobody has used for as long as the first rule that fits says; returns how many, 0 once none is left."""
+        """Delete some of the sessions that nobody has used for as long as the first rule that fits says;
+        returns how many, 0 once none is left.
+        """
         job = partial(retention.delete_some, rules=rules, now=self._clock.now())
         deleted: tuple[catalogue.Deleted, ...] = await self._writer.do(job, self._swept)
         await asyncio.to_thread(self._shelf.delete, [id_ for each in deleted for id_ in each.files])
@@ -278,14 +321,16 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         for turn_id in deleted.live:
             self._observer.turn_withdrawn(turn_id)
             self._orders.put_nowait(Cancel(turn_id, "its session was deleted"))
-            error = TurnError(SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status)
+            error = TurnError(
+                SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status
+            )
             self._put(turn_id, (TurnEnded("cancelled", error=error),))
         for spent in deleted.spent:
             self.on_spent(spent)
         self._views.end(deleted.key)
         self._hand_out(claims)
 
-    # Keys and costs ---------------------------------------------------------------------------------------------------------
+    # Keys and costs -------------------------------------------------------------------------------
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
         return await self._reader.ask(keys.all_keys)
@@ -294,13 +339,32 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         return await self._reader.ask(keys.version)
 
     async def usage(
-        self, *, first_day: str, last_day: str, group: Sequence[Grouping], key_id: str | None = None, only_key: bool = False
+        self,
+        *,
+        first_day: str,
+        last_day: str,
+        group: Sequence[Grouping],
+        key_id: str | None = None,
+        only_key: bool = False,
     ) -> tuple[UsageRow, ...]:
-        query = partial(usage.report, first_day=first_day, last_day=last_day, group=group, key_id=key_id, only_key=only_key)
+        query = partial(
+            usage.report,
+            first_day=first_day,
+            last_day=last_day,
+            group=group,
+            key_id=key_id,
+            only_key=only_key,
+        )
         return await self._reader.ask(query)
 
-    async def session_usage(self, session_key: str, *, first_day: str, last_day: str, group: Sequence[Grouping]) -> tuple[UsageRow, ...]:
-        return await self._reader.ask(partial(usage.report_session, key=session_key, first_day=first_day, last_day=last_day, group=group))
+    async def session_usage(
+        self, session_key: str, *, first_day: str, last_day: str, group: Sequence[Grouping]
+    ) -> tuple[UsageRow, ...]:
+        return await self._reader.ask(
+            partial(
+                usage.report_session, key=session_key, first_day=first_day, last_day=last_day, group=group
+            )
+        )
 
     async def spending(self, day: str, *, by_session: bool) -> tuple[SpendingOf, ...]:
         return await self._reader.ask(partial(usage.spending, day=day, by_session=by_session))
@@ -311,7 +375,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
     def is_live(self, turn_id: str) -> bool:
         return turn_id in self._lines
 
-    # The house ------------------------------------------------------------------------------------------------------------
+    # The house ------------------------------------------------------------------------------------
 
     async def check(self) -> None:
         await self._writer.do(_commit_something)
@@ -340,7 +404,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         self._write_db.close()
         self._lock.release()
 
-    # Lines ----------------------------------------------------------------------------------------------------------------
+    # Lines ----------------------------------------------------------------------------------------
 
     def _share_line(self, target_id: str, turn_id: str) -> None:
         line = self._lines[target_id]
@@ -389,7 +453,8 @@ async def open_store(
     observer: Observer = NOBODY,
     tariff: Tariff | None = None,
 ) -> SqliteStore:
-    """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue. `tariff`: what models cost.
+    """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue.
+    `tariff`: what models cost.
 
     Raises:
         StoreLocked: another server has it.
@@ -398,7 +463,9 @@ async def open_store(
     """
     limits = limits or Limits()
     tariff = tariff or Tariff()
-    lock, writer, reader = await asyncio.to_thread(_open, directory, synchronous, limits.max_attempts, clock.now(), tariff)
+    lock, writer, reader = await asyncio.to_thread(
+        _open, directory, synchronous, limits.max_attempts, clock.now(), tariff
+    )
     return SqliteStore(directory, lock, writer, reader, clock, limits, observer, tariff)
 
 

@@ -1,7 +1,7 @@
 """The transcript in SQLite: append, branch, read back from the tip, find the place that a client speaks of.
 
-Rows of a session are numbered once and for ever. A branch says from which number on the transcript hangs on an older one,
-so that rewinding moves the tip and writes nothing over.
+Rows of a session are numbered once and for ever. A branch says from which number on the transcript hangs on
+an older one, so that rewinding moves the tip and writes nothing over.
 """
 
 import hashlib
@@ -22,7 +22,8 @@ Db = sqlite3.Connection
 
 
 class Place(msgspec.Struct):
-    """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the tip.
+    """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the
+    tip.
 
     `is_straight`: it is known to have no branch, so that none need be looked for.
     """
@@ -65,20 +66,38 @@ def open_session(db: Db, key: str, now: float) -> Place:
 
 
 def append(
-    db: Db, place: Place, messages: Sequence[Message], *, turn: int | None, is_input: bool, now: float, held: bytes | None = None
+    db: Db,
+    place: Place,
+    messages: Sequence[Message],
+    *,
+    turn: int | None,
+    is_input: bool,
+    now: float,
+    held: bytes | None = None,
 ) -> None:
-    """Add `messages` at the tip and move it; the caller saves the place. `held`: the digest of what clients hold, once the last of them has come."""
+    """Add `messages` at the tip and move it; the caller saves the place.
+
+    `held`: the digest of what clients hold, once the last of them has come.
+    """
     if not messages:
         return
     if place.tip != place.last_seq:
-        db.execute("INSERT INTO branch (session, first_seq, parent_seq) VALUES (?, ?, ?)", (place.session, place.last_seq + 1, place.tip))
+        db.execute(
+            "INSERT INTO branch (session, first_seq, parent_seq) VALUES (?, ?, ?)",
+            (place.session, place.last_seq + 1, place.tip),
+        )
         place.is_straight = False
     last = messages[-1]
     for message in messages:
         place.last_seq += 1
         place.tokens += estimate_tokens(message)
         digest = held if message is last else None
-        if digest is None and is_input and message.role == "assistant" and (message.text or message.tool_calls):
+        if (
+            digest is None
+            and is_input
+            and message.role == "assistant"
+            and (message.text or message.tool_calls)
+        ):
             digest = held_digest(message)
         db.execute(
             "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -89,7 +108,8 @@ def append(
 
 def save_place(db: Db, place: Place) -> None:
     db.execute(
-        "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ? WHERE id = ?", (place.tip, place.last_seq, place.tokens, place.session)
+        "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ? WHERE id = ?",
+        (place.tip, place.last_seq, place.tokens, place.session),
     )
 
 
@@ -111,7 +131,8 @@ def _tokens_at(db: Db, session: int, seq: int) -> int:
 def reply_digest(text: str, calls: Sequence[ToolCall] = ()) -> bytes:
     """Return 16 bytes that stand for a reply as a client holds it; white space around it does not count.
 
-    A reply that calls the client's tools is known by the ids of the calls alone: not every client keeps the words beside them.
+    A reply that calls the client's tools is known by the ids of the calls alone: not every client keeps the
+    words beside them.
     """
     known_by = "\0".join(("calls", *(call.id for call in calls))) if calls else text.strip()
     return hashlib.blake2b(known_by.encode(), digest_size=16).digest()
@@ -127,15 +148,18 @@ def mark_reply(db: Db, session: int, seq: int, held: bytes) -> None:
     db.execute("UPDATE message SET digest = ? WHERE session = ? AND seq = ?", (held, session, seq))
 
 
-# Reading ---------------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------
 
 
 def stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
-    """Yield `(first, last)` of the stretches of rows that make up the transcript which ends at `tip`, newest first."""
+    """Yield `(first, last)` of the stretches of rows that make up the transcript which ends at `tip`, newest
+    first.
+    """
     last = tip
     while last > 0:
         found = db.execute(
-            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1", (session, last)
+            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+            (session, last),
         ).fetchone()
         first, parent = found or (1, 0)
         yield first, last
@@ -143,21 +167,27 @@ def stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
 
 
 def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[tuple[int, int]]:
-    """Yield the stretches of rows that make up the transcript which ends at `tip`, the newest or the oldest first."""
+    """Yield the stretches of rows that make up the transcript which ends at `tip`, the newest or the oldest
+    first.
+    """
     newest_first = stretches(db, session, tip)
     return newest_first if order == "desc" else reversed(list(newest_first))
 
 
 def window(db: Db, place: Place, budget_tokens: int) -> History:
-    """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where there are not so many.
+    """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where
+    there are not so many.
 
-    Few statements whatever the size: between two rows SQLite's driver gives other threads a turn, and they take it.
+    Few statements whatever the size: between two rows SQLite's driver gives other threads a turn, and they
+    take it.
     """
     floor = place.tokens - budget_tokens
     bodies: list[bytes] = []
     ends: list[int] = []
     skipped = 0
-    for first, last in [(1, place.tip)] if place.is_straight and place.tip else stretches(db, place.session, place.tip):
+    for first, last in (
+        [(1, place.tip)] if place.is_straight and place.tip else stretches(db, place.session, place.tip)
+    ):
         found = _last_within(db, place.session, first, last, floor) if floor > 0 else None
         seq, skipped = found or (first - 1, 0)
         if seq < last:
@@ -174,7 +204,10 @@ def window(db: Db, place: Place, budget_tokens: int) -> History:
 
 
 def _last_within(db: Db, session: int, first: int, last: int, tokens: int) -> tuple[int, int] | None:
-    """Return the last message of a stretch up to which at most `tokens` have been said, and how many; None: there is none."""
+    """Return the last message of a stretch up to which at most `tokens` have been said, and how many;
+
+    None: there is none.
+    """
     found: tuple[int, int] | None = db.execute(
         "SELECT seq, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND tokens <= ? ORDER BY seq DESC LIMIT 1",
         (session, first, last, tokens),
@@ -185,15 +218,26 @@ def _last_within(db: Db, session: int, first: int, last: int, tokens: int) -> tu
 _ROW = "SELECT m.seq, t.id, m.body, m.tokens, m.created_at FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"
 
 
-def page(db: Db, session: int, tip: int, *, limit: int, after_seq: int, order: Direction = "asc") -> tuple[Row, ...]:
-    """Return up to `limit` rows of the transcript that ends at `tip`, oldest first and past `after_seq`; with `desc` newest first and before it."""
+def page(
+    db: Db, session: int, tip: int, *, limit: int, after_seq: int, order: Direction = "asc"
+) -> tuple[Row, ...]:
+    """Return up to `limit` rows of the transcript that ends at `tip`, oldest first and past `after_seq`; with
+    `desc` newest first and before it.
+    """
     rows: list[Row] = []
     newest_first = stretches(db, session, tip)
     for first, last in newest_first if order == "desc" else reversed(list(newest_first)):
-        low, high = (max(first, after_seq + 1), last) if order == "asc" else (first, min(last, after_seq - 1) if after_seq else last)
+        low, high = (
+            (max(first, after_seq + 1), last)
+            if order == "asc"
+            else (first, min(last, after_seq - 1) if after_seq else last)
+        )
         if low > high:
             continue
-        found = db.execute(f"{_ROW} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?", (session, low, high, limit - len(rows)))
+        found = db.execute(
+            f"{_ROW} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?",
+            (session, low, high, limit - len(rows)),
+        )
         rows.extend(_row(*values) for values in found)
         if len(rows) >= limit:
             break
@@ -214,8 +258,13 @@ def count(db: Db, session: int, tip: int) -> int:
     return sum(last - first + 1 for first, last in stretches(db, session, tip))
 
 
-def of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | None], *, inputs: bool) -> tuple[Message, ...]:
-    """Return the messages that the turn was given (`inputs`), or those that it added; `span` is its first and last seq."""
+def of_turn(
+    db: Db, session: int, turn: int, span: tuple[int | None, int | None], *, inputs: bool
+) -> tuple[Message, ...]:
+    """Return the messages that the turn was given (`inputs`), or those that it added;
+
+    `span` is its first and last seq.
+    """
     if span[0] is None:
         return ()
     rows = db.execute(
@@ -225,11 +274,12 @@ def of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | None]
     return tuple(decode(body) for (body,) in rows)
 
 
-# Where a client stands -----------------------------------------------------------------------------------------------
+# Where a client stands ----------------------------------------------------------------------------
 
 
 def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[HistoryNote, int | None]:
-    """Return what the messages that a client sent along mean for the transcript, and the seq to rewind it to, if any.
+    """Return what the messages that a client sent along mean for the transcript, and the seq to rewind it to,
+    if any.
 
     `earlier` ends with the last assistant message that the client holds, or is empty.
     """
@@ -259,7 +309,8 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
     """Return the text of the user's message that the reply ending at `seq` answers."""
     for first, last in stretches(db, session, seq):
         for (body,) in db.execute(
-            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
+            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC",
+            (session, first, last),
         ):
             message = decode(body)
             if message.role == "user":
@@ -272,7 +323,8 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
     answered: set[str] = set()
     for first, last in stretches(db, session, tip):
         for (body,) in db.execute(
-            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC", (session, first, last)
+            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC",
+            (session, first, last),
         ):
             message = decode(body)
             if message.role == "assistant":
@@ -284,6 +336,7 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
 def reply_after(db: Db, place: Place, seq: int) -> bool:
     """Return whether a reply has been given since the message `seq`."""
     found = db.execute(
-        "SELECT 1 FROM message WHERE session = ? AND seq > ? AND digest IS NOT NULL LIMIT 1", (place.session, seq)
+        "SELECT 1 FROM message WHERE session = ? AND seq > ? AND digest IS NOT NULL LIMIT 1",
+        (place.session, seq),
     ).fetchone()
     return found is not None

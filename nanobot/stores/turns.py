@@ -1,4 +1,5 @@
-"""From the queue to the end of a turn, as jobs of the writer: start what may run, append what happened, end, recover.
+"""From the queue to the end of a turn, as jobs of the writer: start what may run, append what happened, end,
+recover.
 
 Every function runs inside a transaction that its caller opened.
 """
@@ -38,8 +39,8 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number `after`; import `earlier`;
-    then `input`.
+    """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number
+    `after`; import `earlier`; then `input`.
     """
 
     input: tuple[Message, ...] = ()
@@ -49,15 +50,17 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What the engine has room for: how many turns at once, and how much history it wants with each claim (0: none)."""
+    """What the engine has room for: how many turns at once, and how much history it wants with each claim (0:
+    none).
+    """
 
     max_running: int = 0
     history_tokens: int = 0
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What an append did: the facts that hold, the inputs that joined, the turns that may start now, those that joined no more, what the
-    turn used up if it ended.
+    """What an append did: the facts that hold, the inputs that joined, the turns that may start now, those
+    that joined no more, what the turn used up if it ended.
     """
 
     facts: tuple[Fact, ...]
@@ -75,7 +78,7 @@ _decode_end = msgspec.json.Decoder(TurnEnded).decode
 encode = msgspec.json.Encoder().encode
 
 
-# Starting ----------------------------------------------------------------------------------------------------------------
+# Starting -----------------------------------------------------------------------------------------
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -130,12 +133,17 @@ def end_of(db: Db, n: int) -> int:
         "SELECT outcome, made, wish, base_tip, last_seq FROM turn WHERE n = ?", (n,)
     ).fetchone()
     end = _decode_end(outcome) if outcome else None
-    has_left_nothing = end is not None and (not decode_wish(wish).trace or (end.outcome == "failed" and not made))
+    has_left_nothing = end is not None and (
+        not decode_wish(wish).trace or (end.outcome == "failed" and not made)
+    )
     return int((base_tip if has_left_nothing else last_seq) or 0)
 
 
 def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
-    """Charge an attempt and put the turn's input into the transcript. An empty plan is a turn that goes on where it stood."""
+    """Charge an attempt and put the turn's input into the transcript.
+
+    An empty plan is a turn that goes on where it stood.
+    """
     if not plan.input:
         db.execute("UPDATE turn SET status = 'running', attempt = attempt + 1 WHERE n = ?", (n,))
         return
@@ -149,7 +157,9 @@ def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
 
 def start_next(db: Db, room: Room, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as there is room for: the oldest of each session that is not running one."""
-    (running,) = db.execute("SELECT count(*) FROM dispatch INDEXED BY dispatch_running WHERE running = 1").fetchone()
+    (running,) = db.execute(
+        "SELECT count(*) FROM dispatch INDEXED BY dispatch_running WHERE running = 1"
+    ).fetchone()
     free = room.max_running - running
     if free <= 0:
         return ()
@@ -202,7 +212,7 @@ def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
     )
 
 
-# Going on -----------------------------------------------------------------------------------------------------------------
+# Going on -----------------------------------------------------------------------------------------
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -235,7 +245,9 @@ def hold(db: Db, turn_id: str, attempt: int) -> Held:
     if found is None:
         raise StaleAttempt(f"attempt {attempt} at {turn_id} is over")
     n, wish, base_tip, first_seq, made, has_joiners, has_waiters, counted, key, *place = found
-    return Held(n, wish, base_tip, first_seq, made, bool(has_joiners), bool(has_waiters), counted, key, Place(*place))
+    return Held(
+        n, wish, base_tip, first_seq, made, bool(has_joiners), bool(has_waiters), counted, key, Place(*place)
+    )
 
 
 def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float, tariff: Tariff) -> Applied:
@@ -259,26 +271,35 @@ def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float, 
     if messages:
         transcript.append(db, held.place, messages, turn=held.n, is_input=False, now=now)
         transcript.save_place(db, held.place)
-        db.execute("UPDATE turn SET last_seq = ?, made = made + ? WHERE n = ?", (held.place.last_seq, len(messages), held.n))
+        db.execute(
+            "UPDATE turn SET last_seq = ?, made = made + ? WHERE n = ?",
+            (held.place.last_seq, len(messages), held.n),
+        )
     return Applied((*facts, *(MessageAdded(message) for message in joined)), joined)
 
 
 def _part(db: Db, n: int, session: int) -> tuple[str, ...]:
-    """Make turns of their own of those whose input did not get into the turn that they joined; return their ids."""
+    """Make turns of their own of those whose input did not get into the turn that they joined; return their
+    ids.
+    """
     waiting = db.execute(
-        "SELECT s.turn, s.input, t.id FROM steer s JOIN turn t ON t.n = s.turn WHERE s.target = ? ORDER BY s.turn", (n,)
+        "SELECT s.turn, s.input, t.id FROM steer s JOIN turn t ON t.n = s.turn WHERE s.target = ? ORDER BY s.turn",
+        (n,),
     ).fetchall()
     for joined, given, _ in waiting:
         db.execute("UPDATE turn SET status = 'queued', joined_to = NULL WHERE n = ?", (joined,))
         plan = encode(Plan(input=_decode_input(given)))
-        db.execute("INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, 0, ?)", (joined, session, plan))
+        db.execute(
+            "INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, 0, ?)", (joined, session, plan)
+        )
     db.execute("DELETE FROM steer WHERE target = ?", (n,))
     return tuple(id_ for _, _, id_ in waiting)
 
 
 def _note_calls(db: Db, n: int, facts: Sequence[Fact]) -> None:
     for fact in facts:
-        if isinstance(fact, MessageAdded):  # a client's call is open until the turn's end: no input joins behind it
+        # a client's call is open until the turn's end: no input joins behind it
+        if isinstance(fact, MessageAdded):
             for call in fact.message.client_calls:
                 db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (n, call.id))
         elif isinstance(fact, ToolStarted):
@@ -296,8 +317,12 @@ def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
     return tuple(message for (body,) in waiting for message in _decode_input(body))
 
 
-def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: float, tariff: Tariff) -> Spent:
-    """Close the turn: its last messages, its outcome, what it used up, and the tip where it leaves the transcript as it was."""
+def _end(
+    db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: float, tariff: Tariff
+) -> Spent:
+    """Close the turn: its last messages, its outcome, what it used up, and the tip where it leaves the
+    transcript as it was.
+    """
     place = held.place
     reply = None
     wish = decode_wish(held.wish)
@@ -319,9 +344,15 @@ def _end(db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: f
         (end.outcome, encode(end), last_seq, made, now, held.n),
     )
     db.execute("DELETE FROM dispatch WHERE turn = ?", (held.n,))
-    if wish.tools and end.outcome != "failed":  # a turn that failed may be taken up again; the others will not ask for them any more
-        db.execute("UPDATE turn SET wish = ? WHERE n = ?", (encode_wish(msgspec.structs.replace(wish, tools=())), held.n))
-    return usage.count(db, place.session, (wish.key_id, held.key), wish.model, all_made, end.usage, held.counted, tariff, now)
+    # a turn that failed may be taken up again; the others will not ask for them any more
+    if wish.tools and end.outcome != "failed":
+        db.execute(
+            "UPDATE turn SET wish = ? WHERE n = ?",
+            (encode_wish(msgspec.structs.replace(wish, tools=())), held.n),
+        )
+    return usage.count(
+        db, place.session, (wish.key_id, held.key), wish.model, all_made, end.usage, held.counted, tariff, now
+    )
 
 
 def _held(messages: tuple[Message, ...]) -> bytes:
@@ -331,7 +362,9 @@ def _held(messages: tuple[Message, ...]) -> bytes:
 
 
 def charge_live(db: Db, key: str, tariff: Tariff, now: float) -> tuple[Spent, ...]:
-    """Count what the session's running turns have used so far: the session is about to be deleted under them, and they will not end."""
+    """Count what the session's running turns have used so far: the session is about to be deleted under them,
+    and they will not end.
+    """
     running = db.execute(
         "SELECT t.n, t.session, t.wish, t.first_seq, t.last_seq, t.counted FROM session s JOIN dispatch d ON d.session = s.id"
         " JOIN turn t ON t.n = d.turn WHERE s.key = ? AND t.made > 0",
@@ -342,13 +375,17 @@ def charge_live(db: Db, key: str, tariff: Tariff, now: float) -> tuple[Spent, ..
         made = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
         asked = decode_wish(wish)
         payer = (asked.key_id, key)
-        spent.append(usage.count(db, session, payer, asked.model, made, usage.used_by(made), counted, tariff, now))
+        spent.append(
+            usage.count(db, session, payer, asked.model, made, usage.used_by(made), counted, tariff, now)
+        )
     return tuple(spent)
 
 
 def cancel_waiting(db: Db, n: int, end: TurnEnded, now: float) -> None:
     """End a turn that never started; its input stays out of the transcript."""
-    db.execute("UPDATE turn SET status = 'cancelled', outcome = ?, ended_at = ? WHERE n = ?", (encode(end), now, n))
+    db.execute(
+        "UPDATE turn SET status = 'cancelled', outcome = ?, ended_at = ? WHERE n = ?", (encode(end), now, n)
+    )
     db.execute("DELETE FROM dispatch WHERE turn = ?", (n,))
 
 
@@ -360,7 +397,9 @@ def release(db: Db, claim: Claim) -> None:
 
 
 def recover(db: Db, max_attempts: int, now: float, tariff: Tariff) -> None:
-    """After a crash: charge the lost attempts, put the turns back in the queue, end those that were lost too often."""
+    """After a crash: charge the lost attempts, put the turns back in the queue, end those that were lost too
+    often.
+    """
     lost = db.execute(
         "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.running = 1 ORDER BY d.position"
     ).fetchall()
@@ -374,14 +413,16 @@ def recover(db: Db, max_attempts: int, now: float, tariff: Tariff) -> None:
             TooManyAttempts.http_status,
         )
         held = hold(db, id_, attempt)
-        made = transcript.of_turn(db, held.place.session, held.n, (held.first_seq, held.place.last_seq), inputs=False)
+        made = transcript.of_turn(
+            db, held.place.session, held.n, (held.first_seq, held.place.last_seq), inputs=False
+        )
         _end(db, held, (), TurnEnded("failed", usage.used_by(made), error), now, tariff)
         _part(db, held.n, held.place.session)
         db.execute("UPDATE turn SET lost = ? WHERE id = ?", (times, id_))
     db.execute("UPDATE dispatch SET running = 0")
 
 
-# Looking ------------------------------------------------------------------------------------------------------------------
+# Looking ------------------------------------------------------------------------------------------
 
 
 def look(db: Db, turn_id: str) -> TurnState:
@@ -399,14 +440,30 @@ def look(db: Db, turn_id: str) -> TurnState:
     ).fetchone()
     if found is None:
         raise TurnNotFound(f"no turn {turn_id!r} here")
-    n, session, key, status, attempt, wish, created_at, started_at, ended_at, first_seq, last_seq, outcome = found
+    n, session, key, status, attempt, wish, created_at, started_at, ended_at, first_seq, last_seq, outcome = (
+        found
+    )
     messages = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
     end = _decode_end(outcome) if outcome else None
-    return TurnState(turn_id, key, status, attempt, decode_wish(wish).model, created_at, started_at, ended_at, messages, end)
+    return TurnState(
+        turn_id,
+        key,
+        status,
+        attempt,
+        decode_wish(wish).model,
+        created_at,
+        started_at,
+        ended_at,
+        messages,
+        end,
+    )
 
 
 class Live(msgspec.Struct, frozen=True):
-    """A turn that has not ended: what it was given, what it added so far, the ids of those who joined it. `session_key` None: it leaves no trace."""
+    """A turn that has not ended: what it was given, what it added so far, the ids of those who joined it.
+
+    `session_key` None: it leaves no trace.
+    """
 
     id: str
     session_key: str | None
@@ -424,7 +481,9 @@ def live(db: Db) -> tuple[Live, ...]:
     found: list[Live] = []
     for n, id_, session, first_seq, last_seq, wish, plan, key in turns:
         span = (first_seq, last_seq)
-        given = transcript.of_turn(db, session, n, span, inputs=True) or (_decode_plan(plan).input if plan else ())
+        given = transcript.of_turn(db, session, n, span, inputs=True) or (
+            _decode_plan(plan).input if plan else ()
+        )
         joined = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (n,)))
         made = transcript.of_turn(db, session, n, span, inputs=False)
         found.append(Live(id_, key if decode_wish(wish).trace else None, given, made, joined))

@@ -1,4 +1,6 @@
-"""What the writer does when nothing else is to be done, a small piece at a time: take in what was said, write over what was deleted."""
+"""What the writer does when nothing else is to be done, a small piece at a time: take in what was said, write
+over what was deleted.
+"""
 
 import logging
 import sqlite3
@@ -25,11 +27,18 @@ class Upkeep:
         except sqlite3.Error as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            _log.error("what was said is not in the search yet, next try in %g s: %s", _AGAIN_S, explain(error, self._path).message)
+            _log.error(
+                "what was said is not in the search yet, next try in %g s: %s",
+                _AGAIN_S,
+                explain(error, self._path).message,
+            )
             return _AGAIN_S
 
     def _truncate(self, db: Db) -> float | None:
-        """Empty the log, which still has what was deleted. Not while somebody reads what is in it: then later."""
+        """Empty the log, which still has what was deleted.
+
+        Not while somebody reads what is in it: then later.
+        """
         if not _is_left(db, "truncate"):
             return None
         (timeout_ms,) = db.execute("PRAGMA busy_timeout").fetchone()

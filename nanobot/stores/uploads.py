@@ -39,9 +39,17 @@ class SqliteUploads:
         return found, await asyncio.to_thread(self._shelf.read, file_id)
 
     async def uploads(
-        self, session_key: str, *, limit: int, after: str | None = None, order: Order = "desc", purpose: str | None = None
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Order = "desc",
+        purpose: str | None = None,
     ) -> UploadPage:
-        asked = partial(files.page, session_key=session_key, limit=limit, after=after, order=order, purpose=purpose)
+        asked = partial(
+            files.page, session_key=session_key, limit=limit, after=after, order=order, purpose=purpose
+        )
         return await self._reader.ask(lambda db: asked(db, now=self._clock.now()))
 
     async def delete_upload(self, file_id: str, session_key: str) -> None:

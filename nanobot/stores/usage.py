@@ -1,4 +1,6 @@
-"""What turns used up, by day: counted in the transaction that ends a turn, so that nothing is counted twice or forgotten."""
+"""What turns used up, by day: counted in the transaction that ends a turn, so that nothing is counted twice
+or forgotten.
+"""
 
 import sqlite3
 from collections.abc import Sequence
@@ -17,8 +19,13 @@ _ADD = (
     " completion = completion + excluded.completion, cached = cached + excluded.cached, reasoning = reasoning + excluded.reasoning,"
     " cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced"
 )
-_BY_KEY = "INSERT INTO key_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, key_id, model)" + _ADD  # noqa: S608
-_BY_SESSION = "INSERT INTO session_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session, day, model)" + _ADD  # noqa: S608
+_BY_KEY = (
+    "INSERT INTO key_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, key_id, model)" + _ADD
+)
+_BY_SESSION = (
+    "INSERT INTO session_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session, day, model)"
+    + _ADD
+)
 
 
 class Counted(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,7 +58,10 @@ def count(
     db: Db, session: int, key: tuple[str | None, str], model: str | None, made: Sequence[Message], usage: Usage, before: bytes | None,
     tariff: Tariff, now: float,
 ) -> Spent:  # fmt: skip
-    """Add a turn that ends now to its day. `key`: the API key's id and the session key; `before`: what an earlier end of it accounted for."""
+    """Add a turn that ends now to its day.
+
+    `key`: the API key's id and the session key; `before`: what an earlier end of it accounted for.
+    """
     turns, steps = 1, _steps(made)
     if before is not None:
         known = _decode(before)
@@ -59,7 +69,14 @@ def count(
     name = tariff.model(model)
     price = tariff.prices.get(name)
     cost = None if price is None else price.cost(usage)
-    numbers = (turns, steps, usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens)
+    numbers = (
+        turns,
+        steps,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+    )
     row = (name, *numbers, cost or 0, turns if cost is None else 0)
     day = day_of(now)
     db.execute(_BY_KEY, (day, key[0] or "", *row))
@@ -80,10 +97,12 @@ def _less(usage: Usage, other: Usage) -> Usage:
     )
 
 
-# Looking ------------------------------------------------------------------------------------------------------------------
+# Looking ------------------------------------------------------------------------------------------
 
 
-def report(db: Db, *, first_day: str, last_day: str, group: Sequence[Grouping], key_id: str | None, only_key: bool) -> tuple[UsageRow, ...]:
+def report(
+    db: Db, *, first_day: str, last_day: str, group: Sequence[Grouping], key_id: str | None, only_key: bool
+) -> tuple[UsageRow, ...]:
     """Return what was used, a row for each value of `group`; see `core.access.Ledger.usage`."""
     columns = {"day": "day", "key": "key_id", "model": "model"}
     where, values = "day BETWEEN ? AND ?", [first_day, last_day]
@@ -92,7 +111,9 @@ def report(db: Db, *, first_day: str, last_day: str, group: Sequence[Grouping], 
     return _rows(db, "key_usage", [columns[name] for name in group], where, values)
 
 
-def report_session(db: Db, *, key: str, first_day: str, last_day: str, group: Sequence[Grouping]) -> tuple[UsageRow, ...]:
+def report_session(
+    db: Db, *, key: str, first_day: str, last_day: str, group: Sequence[Grouping]
+) -> tuple[UsageRow, ...]:
     """Return what was used in a session.
 
     Raises:
@@ -102,25 +123,43 @@ def report_session(db: Db, *, key: str, first_day: str, last_day: str, group: Se
     if place is None:
         raise SessionNotFound(f"no session {key!r} here")
     columns = [name for name in group if name != "key"]
-    return _rows(db, "session_usage", columns, "session = ? AND day BETWEEN ? AND ?", [place.session, first_day, last_day])
+    return _rows(
+        db,
+        "session_usage",
+        columns,
+        "session = ? AND day BETWEEN ? AND ?",
+        [place.session, first_day, last_day],
+    )
 
 
-def _rows(db: Db, table: str, columns: Sequence[str], where: str, values: Sequence[str | int]) -> tuple[UsageRow, ...]:
+def _rows(
+    db: Db, table: str, columns: Sequence[str], where: str, values: Sequence[str | int]
+) -> tuple[UsageRow, ...]:
     shown = ", ".join(columns)
     grouped = f"GROUP BY {shown} ORDER BY {shown}" if columns else "HAVING count(*) > 0"
-    found = db.execute(f"SELECT {_SUMS}{', ' if columns else ''}{shown} FROM {table} WHERE {where} {grouped}", tuple(values))  # noqa: S608
+    found = db.execute(
+        f"SELECT {_SUMS}{', ' if columns else ''}{shown} FROM {table} WHERE {where} {grouped}",
+        tuple(values),
+    )
     rows: list[UsageRow] = []
     for turns, steps, prompt, completion, cached, reasoning, cost, unpriced, *named in found:
         names = dict(zip(columns, named, strict=True))
         usage = Usage(prompt, completion, cached, reasoning)
         key_id = names.get("key_id")
-        rows.append(UsageRow(names.get("day"), key_id or None, names.get("model"), turns, steps, usage, cost, unpriced))
+        rows.append(
+            UsageRow(
+                names.get("day"), key_id or None, names.get("model"), turns, steps, usage, cost, unpriced
+            )
+        )
     return tuple(rows)
 
 
 def spending(db: Db, *, day: str, by_session: bool) -> tuple[SpendingOf, ...]:
     """Return what each key, and with `by_session` what each session, has used up on the day."""
-    by_key = db.execute("SELECT key_id, sum(prompt + completion), sum(cost) FROM key_usage WHERE day = ? GROUP BY key_id", (day,))
+    by_key = db.execute(
+        "SELECT key_id, sum(prompt + completion), sum(cost) FROM key_usage WHERE day = ? GROUP BY key_id",
+        (day,),
+    )
     found = [SpendingOf(key_id, None, tokens, cost) for key_id, tokens, cost in by_key if key_id]
     if by_session:
         rows = db.execute(

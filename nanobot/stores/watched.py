@@ -13,7 +13,9 @@ from nanobot.stores.watching import Views, sights_of
 
 
 class SqliteWatching:
-    """The part of `core.store.Store` that is about watching: the lines of turns that have not ended, and who sees them grow."""
+    """The part of `core.store.Store` that is about watching: the lines of turns that have not ended, and who
+    sees them grow.
+    """
 
     _reader: Reader
     _is_hung_up: bool
@@ -22,8 +24,11 @@ class SqliteWatching:
         self._views = Views()
         self._lines: dict[str, Line] = {}
 
-    async def watch(self, session_key: str, after: tuple[str, int] | None = None) -> AsyncGenerator[Sequence[Sight], None]:
-        await self._reader.ask(partial(catalogue.session, key=session_key))  # raises where there is none
+    async def watch(
+        self, session_key: str, after: tuple[str, int] | None = None
+    ) -> AsyncGenerator[Sequence[Sight], None]:
+        # raises where there is none
+        await self._reader.ask(partial(catalogue.session, key=session_key))
         rest: Sequence[Sight] = ()
         if after is not None:
             rest = await self._rest(session_key, *after)
@@ -39,7 +44,9 @@ class SqliteWatching:
             watcher.leave()
 
     async def _rest(self, session_key: str, turn_id: str, cursor: int) -> Sequence[Sight]:
-        """Return what of a turn that has ended lies past the cursor; nothing where it is still to be seen on its line."""
+        """Return what of a turn that has ended lies past the cursor; nothing where it is still to be seen on
+        its line.
+        """
         found = await self._reader.ask(partial(turns.look, turn_id=turn_id))
         if found.session_key != session_key:
             raise TurnNotFound(f"no turn {turn_id!r} here")
@@ -56,4 +63,6 @@ class SqliteWatching:
 
     def _show_newest(self, line: Line, count: int) -> None:
         if line.session_key is not None:
-            self._views.show(line.session_key, [Sight(line.ids[0], cursor, event) for cursor, event in line.newest(count)])
+            self._views.show(
+                line.session_key, [Sight(line.ids[0], cursor, event) for cursor, event in line.newest(count)]
+            )

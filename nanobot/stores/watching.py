@@ -1,7 +1,8 @@
-"""Who watches a session: what happens in it, kept for a while for all who watch, in memory and only while somebody does.
+"""Who watches a session: what happens in it, kept for a while for all who watch, in memory and only while
+somebody does.
 
-Each watcher has a place of its own in what is kept. Who is slow holds up nobody: what it has not read when there is too much is lost to it,
-and it is told how much.
+Each watcher has a place of its own in what is kept. Who is slow holds up nobody: what it has not read when
+there is too much is lost to it, and it is told how much.
 """
 
 import asyncio
@@ -102,14 +103,19 @@ class Watcher:
 
 
 def sights_of(line: Line, after: tuple[str, int] | None = None) -> Sequence[Sight]:
-    """Return what was to be seen of a turn that has not ended; of the turn that `after` names, only what lies past its cursor."""
+    """Return what was to be seen of a turn that has not ended; of the turn that `after` names, only what lies
+    past its cursor.
+    """
     turn_id = line.ids[0]
     if after is not None and after[0] in line.ids:
         return [Sight(turn_id, cursor, event) for cursor, event in line.so_far(after[1])]
     seen: list[Watched] = [TurnAdmitted(line.input)]
     if line.attempt:
         seen.append(TurnStarted(line.attempt))
-    return [*(Sight(turn_id, 0, event) for event in seen), *(Sight(turn_id, cursor, event) for cursor, event in line.so_far())]
+    return [
+        *(Sight(turn_id, 0, event) for event in seen),
+        *(Sight(turn_id, cursor, event) for cursor, event in line.so_far()),
+    ]
 
 
 def _past(view: _View, seen: int) -> Sequence[Sight]:

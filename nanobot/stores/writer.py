@@ -1,4 +1,7 @@
-"""The one thread that writes. Jobs that arrive while a commit is on its way to the disk share the next one (group commit)."""
+"""The one thread that writes.
+
+Jobs that arrive while a commit is on its way to the disk share the next one (group commit).
+"""
 
 import asyncio
 import queue
@@ -16,7 +19,9 @@ from nanobot.stores.opening import explain
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
 Spare = Callable[[sqlite3.Connection], float | None]
-"""Work for when nothing else is to be done, in small pieces; returns the seconds after which it wants to go on, None: once something was written."""
+"""Work for when nothing else is to be done, in small pieces; returns the seconds after which it wants to go
+on, None: once something was written.
+"""
 _MOST_JOBS_A_COMMIT = 256
 
 
@@ -25,7 +30,9 @@ class _Ticket:
 
     __slots__ = ("error", "future", "job", "result", "then")
 
-    def __init__(self, job: Job[Any], then: Callable[[Any], None] | None, future: "asyncio.Future[Any]") -> None:
+    def __init__(
+        self, job: Job[Any], then: Callable[[Any], None] | None, future: "asyncio.Future[Any]"
+    ) -> None:
         self.job = job
         self.then = then
         self.future = future
@@ -40,9 +47,18 @@ class Writer:
     """
 
     def __init__(
-        self, db: sqlite3.Connection, path: Path, observer: Observer = NOBODY, spare: Spare | None = None, quiet_s: float = 1.0
+        self,
+        db: sqlite3.Connection,
+        path: Path,
+        observer: Observer = NOBODY,
+        spare: Spare | None = None,
+        quiet_s: float = 1.0,
     ) -> None:
-        """Start the thread. `spare` is done when nothing was asked for `quiet_s`: at first, and after jobs; it says when it wants to go on."""
+        """Start the thread.
+
+        `spare` is done when nothing was asked for `quiet_s`: at first, and after jobs; it says when it wants
+        to go on.
+        """
         self._observer = observer
         self._db = db
         self._spare = spare
@@ -55,7 +71,8 @@ class Writer:
         self._thread.start()
 
     async def do(self, job: Job[T], then: Callable[[T], None] | None = None) -> T:
-        """Return what `job` returned, once it is committed. `then` sees it first, on the loop, even if the caller is gone by now.
+        """Return what `job` returned, once it is committed. `then` sees it first, on the loop, even if the
+        caller is gone by now.
 
         Raises:
             NanobotError: what the job raised.
@@ -91,7 +108,8 @@ class Writer:
             self._commit(batch)
             try:
                 self._loop.call_soon_threadsafe(self._deliver, batch, time.perf_counter() - began)
-            except RuntimeError:  # the loop is gone: nobody is left to be told
+            except RuntimeError:
+                # the loop is gone: nobody is left to be told
                 return
             if last:
                 return
@@ -113,7 +131,10 @@ class Writer:
         return False
 
     def _commit(self, batch: list[_Ticket]) -> None:
-        """Run the jobs in one transaction. One that fails half-way is the exception: then each runs in a transaction of its own."""
+        """Run the jobs in one transaction.
+
+        One that fails half-way is the exception: then each runs in a transaction of its own.
+        """
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -141,7 +162,8 @@ class Writer:
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError) as error:
             ticket.error = StoreBug.wrap(error)
         except sqlite3.Error:
-            raise  # the disk or the file: it concerns the whole batch
+            # the disk or the file: it concerns the whole batch
+            raise
         except BaseException as error:  # noqa: BLE001 - handed to whoever asked; the neighbours in the batch go on
             ticket.error = error if isinstance(error, NanobotError) else StoreBug.wrap(error)
         return ticket.error is None or self._db.total_changes == before

@@ -1,7 +1,9 @@
-"""Log lines: for people, or a JSON object each. Every line says which request, turn and session it belongs to.
+"""Log lines: for people, or a JSON object each. Every line says which request, turn and session it belongs
+to.
 
-Bodies and headers are never logged, so there is nothing to take out of a line again. A session key is shown as a hash, salted for the data
-directory: lines of one session can be found together, the key cannot be found from them.
+Bodies and headers are never logged, so there is nothing to take out of a line again. A session key is shown
+as a hash, salted for the data directory: lines of one session can be found together, the key cannot be found
+from them.
 """
 
 import hashlib
@@ -39,7 +41,10 @@ _SALT_BYTES = 16
 
 
 class SessionNames:
-    """How a session is named in the log. The salt is made when the first line needs it, and kept in the data directory."""
+    """How a session is named in the log.
+
+    The salt is made when the first line needs it, and kept in the data directory.
+    """
 
     def __init__(self, directory: Path, *, plain: bool) -> None:
         self._directory = directory
@@ -55,7 +60,9 @@ class SessionNames:
 
 
 def _load_salt(directory: Path) -> bytes:
-    """Return the directory's salt, a new one where there is none; where it cannot be kept, it is this process's own."""
+    """Return the directory's salt, a new one where there is none; where it cannot be kept, it is this
+    process's own.
+    """
     path = directory / _SALT_FILE
     try:
         if len(salt := path.read_bytes()) == _SALT_BYTES:

@@ -1,4 +1,7 @@
-"""The metrics of one server. Labels come from the settings and the code only, never from requests: their number is bounded."""
+"""The metrics of one server.
+
+Labels come from the settings and the code only, never from requests: their number is bounded.
+"""
 
 from itertools import chain
 
@@ -24,7 +27,9 @@ class _OfModel:
 
     __slots__ = ("completion", "first_words", "prompt", "steps", "time")
 
-    def __init__(self, steps: Count, prompt: Count, completion: Count, first_words: Buckets, time: Buckets) -> None:
+    def __init__(
+        self, steps: Count, prompt: Count, completion: Count, first_words: Buckets, time: Buckets
+    ) -> None:
         self.steps = steps
         self.prompt = prompt
         self.completion = completion
@@ -33,7 +38,9 @@ class _OfModel:
 
 
 class _Live:
-    """A turn that was admitted, or is about to be: since when, when its model was asked last, and whether anything was heard of it."""
+    """A turn that was admitted, or is about to be: since when, when its model was asked last, and whether
+    anything was heard of it.
+    """
 
     __slots__ = ("admitted_at", "asked_at", "has_spoken", "origin")
 
@@ -52,46 +59,105 @@ class Metrics(Observer):
         self._started_at = clock.now()
         self._live: dict[str, _Live] = {}
         self._of_models: dict[str, _OfModel] = {}
-        self._turns = Counter("nanobot_turns_total", "Turns that ended, by outcome and by where they came from.", ("outcome", "origin"))
-        self._turn_errors = Counter("nanobot_turn_errors_total", "Turns that ended without an answer, by the code of the error.", ("code",))
-        self._turn_wait = Histogram("nanobot_turn_queue_seconds", "From a turn's admission to its first start.", _LATENCY_S)
-        self._first_words = Histogram("nanobot_turn_first_token_seconds", "From a turn's admission to its first words.", _LATENCY_S)
-        self._turn_time = Histogram("nanobot_turn_seconds", "From a turn's admission to its end, by outcome.", _LATENCY_S, ("outcome",))
-        self._steps = Counter("nanobot_steps_total", "Answers of a model.", ("model",))
-        self._tokens = Counter("nanobot_tokens_total", "Tokens as providers counted them, by kind.", ("kind", "model"))
-        self._cost = Counter("nanobot_cost_dollars_total", "What turns cost at list prices, of models whose price is known.", ("model",))
-        self._model_words = Histogram(
-            "nanobot_model_first_token_seconds", "From asking a model to its first words.", _LATENCY_S, ("model",)
+        self._turns = Counter(
+            "nanobot_turns_total",
+            "Turns that ended, by outcome and by where they came from.",
+            ("outcome", "origin"),
         )
-        self._model_time = Histogram("nanobot_model_seconds", "From asking a model to the end of its answer.", _LATENCY_S, ("model",))
-        self._model_failures = Counter("nanobot_model_failures_total", "Requests that a model did not answer, by code.", ("model", "code"))
-        self._tools = Counter("nanobot_tool_calls_total", "Calls of the server's tools, by outcome.", ("tool", "outcome"))
+        self._turn_errors = Counter(
+            "nanobot_turn_errors_total",
+            "Turns that ended without an answer, by the code of the error.",
+            ("code",),
+        )
+        self._turn_wait = Histogram(
+            "nanobot_turn_queue_seconds", "From a turn's admission to its first start.", _LATENCY_S
+        )
+        self._first_words = Histogram(
+            "nanobot_turn_first_token_seconds", "From a turn's admission to its first words.", _LATENCY_S
+        )
+        self._turn_time = Histogram(
+            "nanobot_turn_seconds",
+            "From a turn's admission to its end, by outcome.",
+            _LATENCY_S,
+            ("outcome",),
+        )
+        self._steps = Counter("nanobot_steps_total", "Answers of a model.", ("model",))
+        self._tokens = Counter(
+            "nanobot_tokens_total", "Tokens as providers counted them, by kind.", ("kind", "model")
+        )
+        self._cost = Counter(
+            "nanobot_cost_dollars_total",
+            "What turns cost at list prices, of models whose price is known.",
+            ("model",),
+        )
+        self._model_words = Histogram(
+            "nanobot_model_first_token_seconds",
+            "From asking a model to its first words.",
+            _LATENCY_S,
+            ("model",),
+        )
+        self._model_time = Histogram(
+            "nanobot_model_seconds", "From asking a model to the end of its answer.", _LATENCY_S, ("model",)
+        )
+        self._model_failures = Counter(
+            "nanobot_model_failures_total",
+            "Requests that a model did not answer, by code.",
+            ("model", "code"),
+        )
+        self._tools = Counter(
+            "nanobot_tool_calls_total", "Calls of the server's tools, by outcome.", ("tool", "outcome")
+        )
         self._commits = Counter("nanobot_store_commits_total", "Commits of the store.")
         self._batch = Histogram("nanobot_store_commit_jobs", "How many jobs shared a commit.", _BATCH)
         self._commit_time = Histogram("nanobot_store_commit_seconds", "How long a commit took.", _COMMIT_S)
-        self._requests = Counter("nanobot_http_requests_total", "HTTP requests, by route and status.", ("method", "route", "status"))
-        self._request_time = Histogram("nanobot_http_request_seconds", "How long a request took, its stream counted in.", _LATENCY_S)
-        self._waits, self._words, self._answering = self._turn_wait.of(), self._first_words.of(), self._request_time.of()
-        self._commit_count, self._commit_jobs, self._committing = self._commits.of(), self._batch.of(), self._commit_time.of()
+        self._requests = Counter(
+            "nanobot_http_requests_total",
+            "HTTP requests, by route and status.",
+            ("method", "route", "status"),
+        )
+        self._request_time = Histogram(
+            "nanobot_http_request_seconds", "How long a request took, its stream counted in.", _LATENCY_S
+        )
+        self._waits, self._words, self._answering = (
+            self._turn_wait.of(),
+            self._first_words.of(),
+            self._request_time.of(),
+        )
+        self._commit_count, self._commit_jobs, self._committing = (
+            self._commits.of(),
+            self._batch.of(),
+            self._commit_time.of(),
+        )
 
     def text(self, *, waiting: int, running: int) -> str:
-        """Return everything as Prometheus reads it. `waiting`, `running`: turns in the queue, turns at work."""
+        """Return everything as Prometheus reads it.
+
+        `waiting`, `running`: turns in the queue, turns at work.
+        """
         series = (each for each in vars(self).values() if isinstance(each, Counter | Histogram))
         gauges = (
             gauge("nanobot_turns_waiting", "Turns that wait in the queue.", waiting),
             gauge("nanobot_turns_running", "Turns that run.", running),
-            gauge("process_start_time_seconds", "When the server started, in seconds since 1970.", self._started_at),
+            gauge(
+                "process_start_time_seconds",
+                "When the server started, in seconds since 1970.",
+                self._started_at,
+            ),
             gauge("nanobot_build_info", "The version, as a label.", 1, {"version": __version__}),
         )
         return "\n".join(chain(*(each.text() for each in series), *gauges)) + "\n"
 
-    # Requests -------------------------------------------------------------------------------------------------------------
+    # Requests -------------------------------------------------------------------------------------
 
-    def request_ended(self, request_id: str, method: str, route: str | None, status: int, seconds: float) -> None:
-        self._requests.of(method if method in _METHODS else "other", route or "none", str(status or "none")).total += 1
+    def request_ended(
+        self, request_id: str, method: str, route: str | None, status: int, seconds: float
+    ) -> None:
+        self._requests.of(
+            method if method in _METHODS else "other", route or "none", str(status or "none")
+        ).total += 1
         self._answering.add(seconds)
 
-    # Turns ----------------------------------------------------------------------------------------------------------------
+    # Turns ----------------------------------------------------------------------------------------
 
     def turn_offered(self, turn: Turn) -> None:
         self._live[turn.id] = _Live(turn.origin, self._clock.now())
@@ -106,7 +172,8 @@ class Metrics(Observer):
 
     def turn_started(self, turn: Turn, attempt: int) -> None:
         live = self._live.get(turn.id)
-        if live is None:  # it was admitted before this start of the server
+        # it was admitted before this start of the server
+        if live is None:
             live = self._live[turn.id] = _Live(turn.origin, time_of(turn.id))
         if attempt == 1:
             self._waits.add(max(0.0, self._clock.now() - live.admitted_at))
@@ -123,7 +190,7 @@ class Metrics(Observer):
         self._turns.of(outcome, live.origin).total += 1
         self._turn_time.of(outcome).add(max(0.0, self._clock.now() - live.admitted_at))
 
-    # Models and tools -----------------------------------------------------------------------------------------------------
+    # Models and tools -----------------------------------------------------------------------------
 
     def model_asked(self, turn: Turn, model: str) -> None:
         if (live := self._live.get(turn.id)) is not None:
@@ -178,7 +245,7 @@ class Metrics(Observer):
         outcome = "broken_off" if result is None else "failed" if result.is_error else "done"
         self._tools.add(1, call.name if is_known else "unknown", outcome)
 
-    # The store ------------------------------------------------------------------------------------------------------------
+    # The store ------------------------------------------------------------------------------------
 
     def committed(self, jobs: int, seconds: float) -> None:
         self._commit_count.total += 1

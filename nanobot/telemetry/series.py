@@ -1,7 +1,7 @@
 """Counters and histograms, and their text for Prometheus (format 0.0.4).
 
-One thread, the event loop's, counts and reads: there is nothing to lock. What counts often holds on to its series (`of`): then a count
-costs an addition.
+One thread, the event loop's, counts and reads: there is nothing to lock. What counts often holds on to its
+series (`of`): then a count costs an addition.
 """
 
 from bisect import bisect_left
@@ -60,7 +60,10 @@ class Buckets:
 
 
 class Histogram:
-    """How often a value fell between bounds, one for each set of labels. `bounds` ascend; a value on a bound counts below it."""
+    """How often a value fell between bounds, one for each set of labels.
+
+    `bounds` ascend; a value on a bound counts below it.
+    """
 
     def __init__(self, name: str, meaning: str, bounds: tuple[float, ...], labels: Labels = ()) -> None:
         self.name = name

@@ -1,6 +1,8 @@
-"""Traces by OpenTelemetry, named by its GenAI conventions: the request, the turn, each model call, each tool call.
+"""Traces by OpenTelemetry, named by its GenAI conventions: the request, the turn, each model call, each tool
+call.
 
-Imported only where traces are wanted: the packages are those of the extra `[telemetry]`. What was said is in no span unless `content` asks for it.
+Imported only where traces are wanted: the packages are those of the extra `[telemetry]`. What was said is in
+no span unless `content` asks for it.
 """
 
 from collections.abc import Mapping
@@ -48,7 +50,7 @@ class Spans(Observer):
         self._offered: dict[str, Context] = {}
         self._turns: dict[str, _Work] = {}
 
-    # Requests -------------------------------------------------------------------------------------------------------------
+    # Requests -------------------------------------------------------------------------------------
 
     def request_began(self, request_id: str, method: str, head: Head) -> None:
         carrier = {name.decode(): value.decode("latin-1") for name, value in head if name in _PROPAGATED}
@@ -56,9 +58,12 @@ class Spans(Observer):
         attributes = {"http.request.method": method, "nanobot.request.id": request_id}
         span = self._tracer.start_span(method, parent, SpanKind.SERVER, attributes)
         self._requests[request_id] = span
-        otel_context.attach(trace.set_span_in_context(span, parent))  # the task is the request's own: it ends, and its context with it
+        # the task is the request's own: it ends, and its context with it
+        otel_context.attach(trace.set_span_in_context(span, parent))
 
-    def request_ended(self, request_id: str, method: str, route: str | None, status: int, seconds: float) -> None:
+    def request_ended(
+        self, request_id: str, method: str, route: str | None, status: int, seconds: float
+    ) -> None:
         span = self._requests.pop(request_id, None)
         if span is None:
             return
@@ -71,7 +76,7 @@ class Spans(Observer):
             _fail(span, str(status))
         span.end()
 
-    # Turns ----------------------------------------------------------------------------------------------------------------
+    # Turns ----------------------------------------------------------------------------------------
 
     def turn_offered(self, turn: Turn) -> None:
         self._offered[turn.id] = otel_context.get_current()
@@ -93,7 +98,9 @@ class Spans(Observer):
         if self._content:
             attributes["gen_ai.input.messages"] = _shown(turn.input)
         parent = self._offered.pop(turn.id, None) or Context()
-        self._turns[turn.id] = _Work(self._tracer.start_span(f"invoke_agent {AGENT}", parent, SpanKind.INTERNAL, attributes))
+        self._turns[turn.id] = _Work(
+            self._tracer.start_span(f"invoke_agent {AGENT}", parent, SpanKind.INTERNAL, attributes)
+        )
 
     def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
         work = self._turns.pop(turn.id, None)
@@ -108,7 +115,7 @@ class Spans(Observer):
                 _fail(work.span, end.error.code)
         work.span.end()
 
-    # Models ---------------------------------------------------------------------------------------------------------------
+    # Models ---------------------------------------------------------------------------------------
 
     def model_asked(self, turn: Turn, model: str) -> None:
         work = self._turns.get(turn.id)
@@ -121,7 +128,9 @@ class Spans(Observer):
             "gen_ai.request.model": name or provider,
         }
         attributes |= _sampling(turn)
-        work.model = self._tracer.start_span(f"chat {name or provider}", work.below, SpanKind.CLIENT, attributes)
+        work.model = self._tracer.start_span(
+            f"chat {name or provider}", work.below, SpanKind.CLIENT, attributes
+        )
 
     def model_spoke(self, turn: Turn, model: str) -> None:
         work = self._turns.get(turn.id)
@@ -158,7 +167,7 @@ class Spans(Observer):
         span, work.model = work.model, None
         return span
 
-    # Tools ----------------------------------------------------------------------------------------------------------------
+    # Tools ----------------------------------------------------------------------------------------
 
     def tool_started(self, turn_id: str, call: ToolCall) -> None:
         work = self._turns.get(turn_id)
@@ -172,7 +181,9 @@ class Spans(Observer):
         }
         if self._content:
             attributes["gen_ai.tool.call.arguments"] = call.arguments
-        work.tools[call.id] = self._tracer.start_span(f"execute_tool {call.name}", work.below, SpanKind.INTERNAL, attributes)
+        work.tools[call.id] = self._tracer.start_span(
+            f"execute_tool {call.name}", work.below, SpanKind.INTERNAL, attributes
+        )
 
     def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
         work = self._turns.get(turn_id)
@@ -203,28 +214,40 @@ def _sampling(turn: Turn) -> dict[str, float]:
 
 
 def _shown(messages: tuple[Message, ...]) -> str:
-    """Return the messages as the conventions write them: role and parts, here those of text and of tool calls."""
+    """Return the messages as the conventions write them: role and parts, here those of text and of tool
+    calls.
+    """
     shown = []
     for message in messages:
-        parts: list[Mapping[str, str]] = [{"type": "text", "content": part.text} for part in message.parts if isinstance(part, Text)]
-        parts += [{"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments} for call in message.tool_calls]
-        shown.append({"role": message.role, "parts": parts} | ({"finish_reason": message.stop_reason} if message.stop_reason else {}))
+        parts: list[Mapping[str, str]] = [
+            {"type": "text", "content": part.text} for part in message.parts if isinstance(part, Text)
+        ]
+        parts += [
+            {"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments}
+            for call in message.tool_calls
+        ]
+        shown.append(
+            {"role": message.role, "parts": parts}
+            | ({"finish_reason": message.stop_reason} if message.stop_reason else {})
+        )
     return msgspec.json.encode(shown).decode()
 
 
-# Where spans go -----------------------------------------------------------------------------------------------------------
+# Where spans go -----------------------------------------------------------------------------------
 
 
 class Exporting:
     """A provider whose spans leave the process as the `OTEL_…` variables say; `close` sends what is left."""
 
     def __init__(self, kind: str) -> None:
-        from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # the SDK reads the environment, the API alone does not need it
+        # the SDK reads the environment, the API alone does not need it
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
         from opentelemetry.sdk.trace import TracerProvider as SdkProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
         resource = Resource.create()
-        if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):  # the environment gives no name
+        # the environment gives no name
+        if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
             resource = resource.merge(Resource({SERVICE_NAME: AGENT}))
         self._provider = SdkProvider(resource=resource)
         if kind == "console":

@@ -17,7 +17,9 @@ from nanobot.core.tool import Tool, ToolContext
 
 
 class TimeArguments(msgspec.Struct, frozen=True):
-    timezone: Annotated[str | None, msgspec.Meta(description="IANA name, e.g. Asia/Tokyo; omit for the server's own")] = None
+    timezone: Annotated[
+        str | None, msgspec.Meta(description="IANA name, e.g. Asia/Tokyo; omit for the server's own")
+    ] = None
 
 
 class CalculateArguments(msgspec.Struct, frozen=True):
@@ -34,10 +36,18 @@ def current_time(clock: Clock) -> Tool:
         try:
             zone = zoneinfo.ZoneInfo(arguments.timezone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ToolError(f"no time zone {arguments.timezone!r}: give an IANA name such as Europe/Berlin or Asia/Tokyo") from error
+            raise ToolError(
+                f"no time zone {arguments.timezone!r}: give an IANA name such as Europe/Berlin or Asia/Tokyo"
+            ) from error
         return f"{now.astimezone(zone):%A, %Y-%m-%d %H:%M:%S %Z (UTC%z)}"
 
-    return Tool("current_time", "Tell the current date and time, in a time zone if one is given.", TimeArguments, run, repeatable=True)
+    return Tool(
+        "current_time",
+        "Tell the current date and time, in a time zone if one is given.",
+        TimeArguments,
+        run,
+        repeatable=True,
+    )
 
 
 def calculate() -> Tool:
@@ -46,10 +56,12 @@ def calculate() -> Tool:
     async def run(arguments: CalculateArguments, context: ToolContext) -> str:
         return evaluate(arguments.expression)
 
-    return Tool("calculate", "Work out an arithmetic expression exactly.", CalculateArguments, run, repeatable=True)
+    return Tool(
+        "calculate", "Work out an arithmetic expression exactly.", CalculateArguments, run, repeatable=True
+    )
 
 
-# Arithmetic ------------------------------------------------------------------------------------------------------------------
+# Arithmetic ---------------------------------------------------------------------------------------
 
 _MAX_CHARS = 1_000
 _MAX_BITS = 4_096
@@ -92,9 +104,11 @@ _CONSTANTS = {"pi": math.pi, "e": math.e, "tau": math.tau}
 
 
 def evaluate(expression: str) -> str:
-    """Return the value of `expression` as text: numbers, + - * / // % **, brackets, and the usual functions; `^` means power.
+    """Return the value of `expression` as text: numbers, + - * / // % **, brackets, and the usual functions;
+    `^` means power.
 
-    Nothing else is understood, and every number stays under 4,096 bits, so that no expression can do harm or take long.
+    Nothing else is understood, and every number stays under 4,096 bits, so that no expression can do harm or
+    take long.
 
     Raises:
         ToolError: what is not understood, or why there is no value.
@@ -104,7 +118,8 @@ def evaluate(expression: str) -> str:
     source = expression.strip().replace("^", "**").replace("×", "*").replace("÷", "/").replace("−", "-")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the parser's advice is for programmers
+            # the parser's advice is for programmers
+            warnings.simplefilter("ignore")
             tree = ast.parse(source, mode="eval")
         value = _value(tree.body)
     except SyntaxError as error:
@@ -145,7 +160,11 @@ def _value(node: ast.expr) -> Number:
 
 
 def _power(base: Number, exponent: Number) -> Number:
-    if isinstance(base, int) and isinstance(exponent, int) and abs(exponent) * (abs(base).bit_length() - 1) > _MAX_BITS:
+    if (
+        isinstance(base, int)
+        and isinstance(exponent, int)
+        and abs(exponent) * (abs(base).bit_length() - 1) > _MAX_BITS
+    ):
         raise OverflowError
     result = base**exponent
     if isinstance(result, complex):

@@ -9,7 +9,9 @@ from schemathesis.generation import GenerationMode
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
-    """Send headers as UTF-8; let valid requests ask for a model that there is, and end with something said by the user."""
+    """Send headers as UTF-8; let valid requests ask for a model that there is, and end with something said by
+    the user.
+    """
     headers: Any = case.headers or {}
     for name, value in list(headers.items()):
         if not value.isascii():
@@ -18,22 +20,29 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
     if meta is None or meta.generation.mode is not GenerationMode.POSITIVE or not isinstance(case.body, dict):
         return
     body = _whole(case.body)
-    if "model" in body and len(str(body)) % 4:  # the rest asks for models that there are none of
+    # the rest asks for models that there are none of
+    if "model" in body and len(str(body)) % 4:
         body["model"] = "nanobot"
     if case.operation.path == "/v1/chat/completions":
         _mend_chat(body)
-    if case.operation.path == "/v1/files" and not {"expires_after[anchor]", "expires_after[seconds]"} <= set(body):
-        body = {name: value for name, value in body.items() if not name.startswith("expires_after")}  # both, or none
+    if case.operation.path == "/v1/files" and not {"expires_after[anchor]", "expires_after[seconds]"} <= set(
+        body
+    ):
+        # both, or none
+        body = {name: value for name, value in body.items() if not name.startswith("expires_after")}
     if case.operation.path == "/v1/files" and isinstance(body.get("file"), list):
-        body["file"] = "something"  # a list would be sent as no file, or as several
+        # a list would be sent as no file, or as several
+        body["file"] = "something"
     case.body = body
 
 
 def _mend_chat(body: dict[str, Any]) -> None:
-    """Make a body that fits its schema one that makes sense: what is pointed at is there, names are told once, calls are not answered that
-    nobody made, the last word is the user's, and nothing is asked of the echo model that it cannot do.
+    """Make a body that fits its schema one that makes sense: what is pointed at is there, names are told
+    once, calls are not answered that nobody made, the last word is the user's, and nothing is asked of the
+    echo model that it cannot do.
     """
-    if "messages" not in body:  # a form
+    # a form
+    if "messages" not in body:
         if body.pop("files", None) is not None:
             body.setdefault("message", "And now?")
         return
@@ -58,7 +67,9 @@ def _whole_part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> Any:
-    """Return the value with 1.0 written as 1: a JSON schema calls both an integer, no client of an API writes the first."""
+    """Return the value with 1.0 written as 1: a JSON schema calls both an integer, no client of an API writes
+    the first.
+    """
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):

@@ -1,7 +1,9 @@
-"""Lives of a small server without a door, each of which ends in order or dies at a named point of its writing.
+"""Lives of a small server without a door, each of which ends in order or dies at a named point of its
+writing.
 
-`Lives` is the way in: it forks a process for each life from one that has loaded everything. A life dies by SIGKILL from within the
-connection that writes, right before or right after a commit, so that each write boundary is met exactly.
+`Lives` is the way in: it forks a process for each life from one that has loaded everything. A life dies by
+SIGKILL from within the connection that writes, right before or right after a commit, so that each write
+boundary is met exactly.
 """
 
 import asyncio
@@ -45,7 +47,11 @@ _MARKS: tuple[tuple[str, Commit], ...] = (
 
 
 class Death(msgspec.Struct, frozen=True):
-    """When a life ends: `before` or `after` its `number`-th commit of that kind, or before the `number`-th statement of a migration."""
+    """When a life ends:
+
+    `before` or `after` its `number`-th commit of that kind, or before the `number`-th statement of a
+    migration.
+    """
 
     when: Literal["before", "after"]
     commit: Commit | Literal["migration"]
@@ -71,7 +77,7 @@ class LifeReport(msgspec.Struct):
     commits: dict[str, int]
 
 
-# Dying --------------------------------------------------------------------------------------------------------------------
+# Dying --------------------------------------------------------------------------------------------
 
 
 class MortalConnection(sqlite3.Connection):
@@ -98,7 +104,9 @@ class MortalConnection(sqlite3.Connection):
         return done
 
     def _kinds(self) -> set[str]:
-        """A message alone is a result; the joined go with whatever carries them, and nothing is joined where only the end cleans up."""
+        """A message alone is a result; the joined go with whatever carries them, and nothing is joined where
+        only the end cleans up.
+        """
         kinds = set(self._marks)
         if kinds & {"admission", "step", "end", "recovery", "start"}:
             kinds.discard("result")
@@ -110,7 +118,12 @@ class MortalConnection(sqlite3.Connection):
 
     def _maybe_die(self, when: str, kinds: set[str]) -> None:
         death = self.death
-        if death is not None and death.when == when and death.commit in kinds and self.commits[death.commit] == death.number:
+        if (
+            death is not None
+            and death.when == when
+            and death.commit in kinds
+            and self.commits[death.commit] == death.number
+        ):
             die()
 
     def executescript(self, sql: str, /) -> sqlite3.Cursor:
@@ -123,7 +136,11 @@ class MortalConnection(sqlite3.Connection):
     def _traced(self, statement: str) -> None:
         self._statements += 1
         self.commits["migration"] = self._statements
-        if self.death is not None and self.death.commit == "migration" and self.death.number == self._statements:
+        if (
+            self.death is not None
+            and self.death.commit == "migration"
+            and self.death.number == self._statements
+        ):
             die()
 
 
@@ -131,11 +148,12 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# Living -------------------------------------------------------------------------------------------------------------------
+# Living -------------------------------------------------------------------------------------------
 
 
 class Diligent:
-    """A model that works through two steps of tools on FIRST and answers all else with what it was told; same request, same answer.
+    """A model that works through two steps of tools on FIRST and answers all else with what it was told; same
+    request, same answer.
 
     While `gate` is closed it thinks.
     """
@@ -206,7 +224,9 @@ async def live(life: Life) -> LifeReport:
         return LifeReport(first, second, after, await house.transcript(KEY), dict(MortalConnection.commits))
 
 
-async def _two_at_once(house: House, model: Diligent, gate: asyncio.Event, when_busy: WhenBusy) -> tuple[Answer, Answer]:
+async def _two_at_once(
+    house: House, model: Diligent, gate: asyncio.Event, when_busy: WhenBusy
+) -> tuple[Answer, Answer]:
     """Send the second input while the model thinks about the first."""
     first = await house.submit(KEY, FIRST, dedupe_key="first")
     if (await house.store.turn(first.turn_id)).end is None:
@@ -231,7 +251,7 @@ async def _fail_and_again(house: House, model: Diligent, gate: asyncio.Event) ->
     return await house.store.ended(first.turn_id), await house.store.ended(second.turn_id)
 
 
-# Processes ----------------------------------------------------------------------------------------------------------------
+# Processes ----------------------------------------------------------------------------------------
 
 
 class Lives:
@@ -243,11 +263,16 @@ class Lives:
     def __enter__(self) -> Self:
         root = Path(__file__).parents[2]
         self._mother = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.driver"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+            [sys.executable, "-m", "tests.chaos.driver"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=root,
         )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._mother is not None and self._mother.stdin is not None and self._mother.stdout is not None
         self._mother.stdin.close()
         self._mother.wait()
@@ -260,7 +285,9 @@ class Lives:
             AssertionError: it did not die where it should.
         """
         status = self._run(life)
-        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"not dead at {life.death}: wait status {status}"
+        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (
+            f"not dead at {life.death}: wait status {status}"
+        )
 
     def ends(self, life: Life) -> LifeReport:
         """Return what a life saw that ended in order.

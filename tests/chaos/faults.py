@@ -1,6 +1,7 @@
 """A provider that echoes the newest token it sees, and breaks in every way that providers do.
 
-What it does to a request follows from the seed, the token and how often it was asked about it; not from the order of requests.
+What it does to a request follows from the seed, the token and how often it was asked about it; not from the
+order of requests.
 """
 
 import asyncio
@@ -11,7 +12,23 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.chaos.tokens import Token, tokens_in
-from tests.upstream import CUT, HANG, Asked, Gate, Reply, Step, Upstream, call, finish, raw, refused, silent, spoken, streamed, text
+from tests.upstream import (
+    CUT,
+    HANG,
+    Asked,
+    Gate,
+    Reply,
+    Step,
+    Upstream,
+    call,
+    finish,
+    raw,
+    refused,
+    silent,
+    spoken,
+    streamed,
+    text,
+)
 
 FAULTS: dict[str, int] = {
     "hangs before the head": 3,
@@ -35,7 +52,10 @@ _SLOW_S = 0.15
 
 
 class Faults:
-    """What is answered; `calm` stops the faults. `complaints` are requests that no provider would take, or that mix two keys."""
+    """What is answered;
+
+    `calm` stops the faults. `complaints` are requests that no provider would take, or that mix two keys.
+    """
 
     def __init__(self, seed: int, share: float) -> None:
         self.calm = False
@@ -48,7 +68,11 @@ class Faults:
 
     def __call__(self, asked: Asked) -> Reply:
         if asked.method == "GET":
-            return Reply((b'{"object":"list","data":[]}',), headers={"Content-Type": "application/json"}, framing="length")
+            return Reply(
+                (b'{"object":"list","data":[]}',),
+                headers={"Content-Type": "application/json"},
+                framing="length",
+            )
         self.asked += 1
         messages: list[dict[str, Any]] = asked.json["messages"]
         self.complaints.extend(complaints(messages))
@@ -75,16 +99,25 @@ def _newest(messages: list[dict[str, Any]]) -> tuple[int, Token | None]:
 
 def _wanted(since: list[dict[str, Any]], token: Token, times: int, chance: random.Random) -> list[Step]:
     """Return the answer of a sound model: the call that the token's mark asks for, once; then the echo."""
-    has_called = any(made["id"].startswith("good_") for message in since for made in message.get("tool_calls") or ())
+    has_called = any(
+        made["id"].startswith("good_") for message in since for made in message.get("tool_calls") or ()
+    )
     if token.mark == "p" or has_called:
         return [text("echo "), text(str(token)), finish()]
     name, arguments = _TOOLS.get(token.mark, "calculate"), f'{{"id": "{token}_{times}"}}'
     if token.mark == "t":
-        name, arguments = chance.choice([("calculate", '{"expression": "6 * 7"}'), ("current_time", '{"timezone": "Asia/Tokyo"}')])
+        name, arguments = chance.choice(
+            [("calculate", '{"expression": "6 * 7"}'), ("current_time", '{"timezone": "Asia/Tokyo"}')]
+        )
     said: list[Step] = [text("Let me see.")] if chance.random() < 0.3 else []
     half = len(arguments) // 2
     call_id = f"good_{token}_{times}"
-    return [*said, call(0, call_id, name, arguments[:half]), call(0, None, None, arguments[half:]), finish("tool_calls")]
+    return [
+        *said,
+        call(0, call_id, name, arguments[:half]),
+        call(0, None, None, arguments[half:]),
+        finish("tool_calls"),
+    ]
 
 
 def _reply(fault: str | None, wanted: list[Step], name: str, chance: random.Random) -> Reply:
@@ -103,7 +136,9 @@ def _reply(fault: str | None, wanted: list[Step], name: str, chance: random.Rand
         case "sends garbage for HTTP":
             return raw(b"\x16\x03\x01 what is this\r\n\r\n")
         case "sends garbage for events":
-            return spoken(*wanted[: chance.randint(0, 1)], b'data: {"choices": [{"del\n\n', b"data: [DONE]\n\n")
+            return spoken(
+                *wanted[: chance.randint(0, 1)], b'data: {"choices": [{"del\n\n', b"data: [DONE]\n\n"
+            )
         case "refuses with 429":
             return refused(429, "slow down", headers={"Retry-After": chance.choice(["0", "1"])})
         case "refuses with 529":
@@ -113,9 +148,15 @@ def _reply(fault: str | None, wanted: list[Step], name: str, chance: random.Rand
         case "answers nothing":
             return streamed(text(""))
         case "calls a tool that is none":
-            return spoken(call(0, f"bad_{name}", "no_such_tool", "{}"), finish("tool_calls"), b"data: [DONE]\n\n")
+            return spoken(
+                call(0, f"bad_{name}", "no_such_tool", "{}"), finish("tool_calls"), b"data: [DONE]\n\n"
+            )
         case "calls a tool with broken arguments":
-            return spoken(call(0, f"bad_{name}", "note_once", '{"id": "unfin'), finish("tool_calls"), b"data: [DONE]\n\n")
+            return spoken(
+                call(0, f"bad_{name}", "note_once", '{"id": "unfin'),
+                finish("tool_calls"),
+                b"data: [DONE]\n\n",
+            )
         case "stops at the length limit":
             return spoken(text("Well, "), finish("length"), b"data: [DONE]\n\n")
         case "speaks slowly":
@@ -137,11 +178,18 @@ def _slowly(steps: list[Step]) -> list[Step]:
 def complaints(messages: list[dict[str, Any]]) -> list[str]:
     """Return what a strict provider would refuse, and tokens that stand twice or beside those of another key."""
     found: list[str] = []
-    users = [token for message in messages if message["role"] == "user" for token in tokens_in(str(message["content"]))]
+    users = [
+        token
+        for message in messages
+        if message["role"] == "user"
+        for token in tokens_in(str(message["content"]))
+    ]
     if len({token.key for token in users}) > 1:
         found.append(f"tokens of several keys in one request: {[str(token) for token in users]}")
     if len(set(users)) != len(users):
-        found.append(f"a token twice in one request: {[str(token) for token, times in Counter(users).items() if times > 1]}")
+        found.append(
+            f"a token twice in one request: {[str(token) for token, times in Counter(users).items() if times > 1]}"
+        )
     waiting: list[str] = []
     for message in messages:
         if message["role"] == "tool":
@@ -170,7 +218,9 @@ class FaultyProvider:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Event | None = None
         self._upstream: Upstream | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="faulty-provider", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve()), name="faulty-provider", daemon=True
+        )
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -183,7 +233,8 @@ class FaultyProvider:
 
     def _answer(self, asked: Asked) -> Reply:
         if self._upstream is not None:
-            self._upstream.requests.clear()  # ten minutes of them would fill the memory
+            # ten minutes of them would fill the memory
+            self._upstream.requests.clear()
         return self.faults(asked)
 
     def __enter__(self) -> Self:
@@ -192,7 +243,9 @@ class FaultyProvider:
             raise TimeoutError("the faulty provider did not start within 10 s")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._loop is not None and self._closing is not None:
             self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(10)

@@ -1,4 +1,6 @@
-"""The store, the engine and the agent on a data directory, without the HTTP door: what the tests of single races need."""
+"""The store, the engine and the agent on a data directory, without the HTTP door: what the tests of single
+races need.
+"""
 
 import asyncio
 import contextlib
@@ -39,7 +41,9 @@ class House:
         self.engine = engine
         self._random = random.Random()
 
-    async def submit(self, key: str, text: str, *, when_busy: WhenBusy = "queue", dedupe_key: str | None = None) -> Admission:
+    async def submit(
+        self, key: str, text: str, *, when_busy: WhenBusy = "queue", dedupe_key: str | None = None
+    ) -> Admission:
         """Admit a turn as the door does; `dedupe_key` is what a resent one is known by."""
         turn = Turn(new_id("turn", 0.0, self._random), key, (user(text),), "api", when_busy)
         return await self.store.admit(turn, Identity(text.encode().ljust(32, b".")[:32], dedupe_key))
@@ -70,15 +74,24 @@ async def open_house(
     store_as: type["Through"] | None = None,
     turn_timeout_s: float | None = None,
 ) -> AsyncIterator[House]:
-    """Open the data directory and run its turns with `model` and `tools`; `store_as` stands between engine and store."""
+    """Open the data directory and run its turns with `model` and `tools`;
+
+    `store_as` stands between engine and store.
+    """
     clock = SystemClock()
     store = await open_store(directory, clock, Limits(max_attempts=MAX_ATTEMPTS))
     seen: Store = store_as(store) if store_as is not None else store  # type: ignore[assignment]
     engine = LocalEngine(
-        seen, Agent(Toolset(tools), clock, Settings()), OneModel(model), clock, max_running_turns=8, turn_timeout_s=turn_timeout_s
+        seen,
+        Agent(Toolset(tools), clock, Settings()),
+        OneModel(model),
+        clock,
+        max_running_turns=8,
+        turn_timeout_s=turn_timeout_s,
     )
     running = asyncio.create_task(engine.run())
-    await asyncio.sleep(0)  # the engine takes orders before the first turn is admitted, so that it always starts in the same commit
+    # the engine takes orders before the first turn is admitted, so that it always starts in the same commit
+    await asyncio.sleep(0)
     try:
         yield House(store, engine)
     finally:

@@ -1,4 +1,6 @@
-"""The judge: reads the database as it lies on the disk, by SQL of its own and through the store, and says what is wrong with it."""
+"""The judge: reads the database as it lies on the disk, by SQL of its own and through the store, and says
+what is wrong with it.
+"""
 
 import asyncio
 import sqlite3
@@ -44,7 +46,12 @@ class Verdict(msgspec.Struct):
 
     @property
     def violations(self) -> list[str]:
-        named = (("lost", self.lost), ("doubled", self.doubled), ("malformed", self.malformed), ("", self.other))
+        named = (
+            ("lost", self.lost),
+            ("doubled", self.doubled),
+            ("malformed", self.malformed),
+            ("", self.other),
+        )
         return [f"{name}: {what}" if name else what for name, found in named for what in found]
 
 
@@ -70,30 +77,44 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 class Evidence:
-    """What lies on the disk after a run: every message, every turn, the live transcript of each key, the record of the tools."""
+    """What lies on the disk after a run: every message, every turn, the live transcript of each key, the
+    record of the tools.
+    """
 
     def __init__(self, data: Path, records: Path) -> None:
         self._db = sqlite3.connect(f"{(data / DATABASE).absolute().as_uri()}?mode=ro", uri=True)
         self.integrity = [row[0] for row in self._db.execute("PRAGMA integrity_check")]
-        self.left_over = {table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("dispatch", "steer")}
+        self.left_over = {
+            table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("dispatch", "steer")
+        }
         rows = self._db.execute(
             "SELECT s.key, m.seq, m.turn, m.is_input, m.body, m.created_at FROM message m JOIN session s ON s.id = m.session ORDER BY 1, 2"
         )
-        self.messages = [_Found(key, seq, turn, bool(is_input), _decode(body), at) for key, seq, turn, is_input, body, at in rows]
+        self.messages = [
+            _Found(key, seq, turn, bool(is_input), _decode(body), at)
+            for key, seq, turn, is_input, body, at in rows
+        ]
         made = {turn for (turn,) in self._db.execute("SELECT DISTINCT turn FROM message WHERE is_input = 0")}
         self.turns = {
             n: _TurnRow(id_, status, lost, first_seq, n in made)
-            for n, id_, status, lost, first_seq in self._db.execute("SELECT n, id, status, lost, first_seq FROM turn")
+            for n, id_, status, lost, first_seq in self._db.execute(
+                "SELECT n, id, status, lost, first_seq FROM turn"
+            )
         }
         self.started = Counter(call_id for (call_id,) in self._db.execute("SELECT call_id FROM started_call"))
         self.runs = _runs(records / "tool-runs")
-        self.live = {key: self._live(*place) for key, *place in self._db.execute("SELECT key, id, tip FROM session")}
+        self.live = {
+            key: self._live(*place) for key, *place in self._db.execute("SELECT key, id, tip FROM session")
+        }
         self._db.close()
         self.seen_by_store = asyncio.run(_through_the_store(data, list(self.live)))
 
     def _live(self, session: int, tip: int) -> list[int]:
         """Return the numbers of the live transcript's messages, by walking back from the tip one by one."""
-        branches = dict(self._db.execute("SELECT first_seq, parent_seq FROM branch WHERE session = ?", (session,)))
+        branches = dict(
+            self._db.execute("SELECT first_seq, parent_seq FROM branch WHERE session = ?", (session,))
+        )
         numbers: list[int] = []
         while tip > 0:
             numbers.append(tip)
@@ -155,10 +176,14 @@ def _judge_house(evidence: Evidence, max_attempts: int, verdict: Verdict) -> Non
 
 
 def _judge_wishes(evidence: Evidence, wishes: Sequence[Wish], verdict: Verdict) -> None:
-    """Each token that its writer was told of stands once, in its own key; one that failed and left nothing was withdrawn."""
+    """Each token that its writer was told of stands once, in its own key; one that failed and left nothing
+    was withdrawn.
+    """
     standing: Counter[tuple[str, str]] = Counter()
     for key, rows in evidence.seen_by_store.items():
-        standing.update((key, token) for row in rows if row.message.role == "user" for token in _names(row.message))
+        standing.update(
+            (key, token) for row in rows if row.message.role == "user" for token in _names(row.message)
+        )
     taken: dict[str, set[tuple[str, int | None]]] = defaultdict(set)
     for found in evidence.messages:
         for token in _names(found.message):
@@ -168,21 +193,31 @@ def _judge_wishes(evidence: Evidence, wishes: Sequence[Wish], verdict: Verdict) 
         key = key_name(_token(wish).key)
         times = standing[key, wish.token]
         if any(session != key for session, _ in taken[wish.token]):
-            verdict.other.append(f"leaked: {wish.token} stands in another key: {sorted(map(str, taken[wish.token]))}")
+            verdict.other.append(
+                f"leaked: {wish.token} stands in another key: {sorted(map(str, taken[wish.token]))}"
+            )
         turns = {turn for session, turn in taken[wish.token] if session == key}
         if len(turns) > 1 and wish.when_busy != "steer":
-            verdict.doubled.append(f"{wish.token} was taken up by {len(turns)} turns: {[evidence.turns[n or 0].id for n in turns]}")
+            verdict.doubled.append(
+                f"{wish.token} was taken up by {len(turns)} turns: {[evidence.turns[n or 0].id for n in turns]}"
+            )
         if times > 1:
             verdict.doubled.append(f"{wish.token} stands {times} times in {key}")
         if wish.told == "nothing":
-            verdict.other.append(f"never told: the writer of {wish.token} heard nothing of it in {wish.tries} tries")
+            verdict.other.append(
+                f"never told: the writer of {wish.token} heard nothing of it in {wish.tries} tries"
+            )
         elif wish.told == "done":
             verdict.done += 1
             if times == 0:
-                verdict.lost.append(f"{wish.token} was answered ({wish.answer!r}) and does not stand in {key}")
+                verdict.lost.append(
+                    f"{wish.token} was answered ({wish.answer!r}) and does not stand in {key}"
+                )
             turn = by_id.get(wish.turn_id or "")
             if turn is None or turn.status not in ("done", "joined"):
-                verdict.other.append(f"{wish.token} was answered, and its turn {wish.turn_id} is {turn.status if turn else 'unknown'}")
+                verdict.other.append(
+                    f"{wish.token} was answered, and its turn {wish.turn_id} is {turn.status if turn else 'unknown'}"
+                )
             if misanswered(wish):
                 verdict.other.append(f"misanswered: {wish.token} was answered {wish.answer!r}")
         else:
@@ -198,7 +233,9 @@ def _judge_refused(wish: Wish, turn: _TurnRow | None, times: int, verdict: Verdi
     elif turn.status != "joined":
         kept = turn.made if turn.status == "failed" else turn.first_seq is not None
         if times != kept:
-            verdict.lost.append(f"{wish.token} was refused ({wish.code}); it should stand {int(kept)} times and stands {times} times")
+            verdict.lost.append(
+                f"{wish.token} was refused ({wish.code}); it should stand {int(kept)} times and stands {times} times"
+            )
     verdict.withdrawn += times == 0
 
 
@@ -213,7 +250,9 @@ def _judge_order(key: str, rows: Sequence[Row], verdict: Verdict) -> None:
 
 
 def _judge_form(evidence: Evidence, key: str, rows: Sequence[Row], verdict: Verdict) -> None:
-    """Each call is answered exactly once right after its message; only a turn that failed or was cancelled may leave one open, at its end."""
+    """Each call is answered exactly once right after its message; only a turn that failed or was cancelled
+    may leave one open, at its end.
+    """
     broken_off = {turn.id for turn in evidence.turns.values() if turn.status in ("failed", "cancelled")}
     waiting: list[str] = []
     before: Row | None = None
@@ -221,20 +260,26 @@ def _judge_form(evidence: Evidence, key: str, rows: Sequence[Row], verdict: Verd
         message = row.message if row is not None else None
         results = [result.call_id for result in message.tool_results] if message is not None else []
         if waiting and not results and before is not None:
-            if before.turn_id in broken_off and (row is None or row.turn_id != before.turn_id or row.message.stop_reason == "incomplete"):
+            if before.turn_id in broken_off and (
+                row is None or row.turn_id != before.turn_id or row.message.stop_reason == "incomplete"
+            ):
                 verdict.mended += 1
             else:
                 verdict.malformed.append(f"{key} message {before.seq}: calls without a result: {waiting}")
             waiting = []
         for call_id in results:
             if call_id not in waiting:
-                verdict.malformed.append(f"{key} message {row.seq if row else 0}: a result without its call: {call_id}")
+                verdict.malformed.append(
+                    f"{key} message {row.seq if row else 0}: a result without its call: {call_id}"
+                )
             else:
                 waiting.remove(call_id)
         if message is not None and message.role == "assistant":
             waiting = [call.id for call in message.tool_calls]
             if not message.text and not waiting:
-                verdict.malformed.append(f"{key} message {row.seq if row else 0}: an assistant message without content")
+                verdict.malformed.append(
+                    f"{key} message {row.seq if row else 0}: an assistant message without content"
+                )
         before = row
     messages = tuple(row.message for row in rows)
     if _speech(repair(messages)) != _speech(messages):
@@ -258,7 +303,9 @@ def _speech(messages: Sequence[Message]) -> list[tuple[str, str]]:
 
 
 def _judge_calls(evidence: Evidence, verdict: Verdict) -> None:
-    """No finished call ran again, none that may not be repeated ran twice, and what is said of each is what it did."""
+    """No finished call ran again, none that may not be repeated ran twice, and what is said of each is what
+    it did.
+    """
     results: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for found in evidence.messages:
         for result in found.message.tool_results:

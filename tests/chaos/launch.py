@@ -1,7 +1,7 @@
 """The server as the command line runs it, with two tools that record what they did and a count of retries.
 
-CHAOS_RECORD names the directory of the records. Each line is written with O_APPEND and synced before anything goes on, so that
-a kill never takes back what a tool did.
+CHAOS_RECORD names the directory of the records. Each line is written with O_APPEND and synced before anything
+goes on, so that a kill never takes back what a tool did.
 """
 
 import argparse
@@ -71,8 +71,12 @@ def main() -> None:
     for name in ("--port", "--data", "--model"):
         options.add_argument(name, required=True)
     given = options.parse_args()
-    settings = config.load(None, os.environ, {"server": {"port": given.port, "data": given.data}, "model": {"name": given.model}})
-    logging.basicConfig(level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = config.load(
+        None, os.environ, {"server": {"port": given.port, "data": given.data}, "model": {"name": given.model}}
+    )
+    logging.basicConfig(
+        level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     directory = Path(os.environ["CHAOS_RECORD"])
     # The one thing that the app does not let a caller add: a look at each request.
     vars(app)["build_door"] = lambda *parts, **named: Counting(build_door(*parts, **named), directory)

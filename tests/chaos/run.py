@@ -1,4 +1,6 @@
-"""A run of chaos: a faulty provider, a server that is tormented, writers on several keys; then calm, and the judge."""
+"""A run of chaos: a faulty provider, a server that is tormented, writers on several keys; then calm, and the
+judge.
+"""
 
 import shutil
 import tempfile
@@ -25,7 +27,11 @@ _LAST_WRITER = 99
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """How large a run is. Times in seconds; on `steered` keys all writers join the running turn, on `interrupted` ones the first breaks it off."""
+    """How large a run is.
+
+    Times in seconds; on `steered` keys all writers join the running turn, on `interrupted` ones the first
+    breaks it off.
+    """
 
     seconds: float
     seed: int
@@ -43,7 +49,10 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct):
-    """What happened and what was wrong; `evidence` is the directory that holds the database, the logs and the wishes, where it was kept."""
+    """What happened and what was wrong;
+
+    `evidence` is the directory that holds the database, the logs and the wishes, where it was kept.
+    """
 
     seed: int
     seconds: float
@@ -82,7 +91,10 @@ class Report(msgspec.Struct):
 
 
 def _shown(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items(), key=lambda item: -item[1])) or "none"
+    return (
+        ", ".join(f"{name} {number}" for name, number in sorted(counts.items(), key=lambda item: -item[1]))
+        or "none"
+    )
 
 
 def run(scale: Scale) -> Report:
@@ -91,7 +103,9 @@ def run(scale: Scale) -> Report:
     faults = Faults(scale.seed, scale.share_of_faults)
     begun = time.monotonic()
     with FaultyProvider(faults) as provider:
-        server = Server(directory, _settings(scale, provider.url), model="openai:chaos", module="tests.chaos.launch")
+        server = Server(
+            directory, _settings(scale, provider.url), model="openai:chaos", module="tests.chaos.launch"
+        )
         try:
             server.start()
             server.wait_ready()
@@ -105,7 +119,13 @@ def run(scale: Scale) -> Report:
     wishes = [wish for writer in writers for wish in writer.wishes]
     (directory / "wishes.json").write_bytes(msgspec.json.encode(wishes))
     verdict = judge(Evidence(server.data, directory), wishes, MAX_ATTEMPTS)
-    violations = [*verdict.violations, *tormentor.failures, *failures, *faults.complaints, *_read_log(server.log)]
+    violations = [
+        *verdict.violations,
+        *tormentor.failures,
+        *failures,
+        *faults.complaints,
+        *_read_log(server.log),
+    ]
     report = Report(
         seed=scale.seed,
         seconds=time.monotonic() - begun,
@@ -138,11 +158,18 @@ def _settings(scale: Scale, provider_url: str) -> dict[str, str]:
 
 
 def _storm(scale: Scale, server: Server) -> tuple[Tormentor, list[Writer]]:
-    """Let the writers write and the tormentor torment for the time that the run is to take; the server runs on after it."""
+    """Let the writers write and the tormentor torment for the time that the run is to take; the server runs
+    on after it.
+    """
     enough = threading.Event()
     writers = list(_writers(scale, server, enough))
     tormentor = Tormentor(
-        server, seed=scale.seed, rest_s=scale.rest_s, client_timeout_s=scale.client_timeout_s, grace_s=scale.grace_s, enough=enough
+        server,
+        seed=scale.seed,
+        rest_s=scale.rest_s,
+        client_timeout_s=scale.client_timeout_s,
+        grace_s=scale.grace_s,
+        enough=enough,
     )
     for thread in (*writers, tormentor):
         thread.start()
@@ -189,7 +216,11 @@ def _settle(scale: Scale, writers: list[Writer]) -> list[str]:
         writer.deadline = deadline
     for writer in writers:
         writer.join(max(0.0, deadline + 5 - time.monotonic()))
-    return [f"{writer.name} still waits after {scale.settle_s:g} s of calm" for writer in writers if writer.is_alive()]
+    return [
+        f"{writer.name} still waits after {scale.settle_s:g} s of calm"
+        for writer in writers
+        if writer.is_alive()
+    ]
 
 
 def _ask_once_more(scale: Scale, server: Server, writers: list[Writer]) -> list[str]:
@@ -198,7 +229,15 @@ def _ask_once_more(scale: Scale, server: Server, writers: list[Writer]) -> list[
     enough = threading.Event()
     for key in range(1, scale.queued + scale.steered + scale.interrupted + 1):
         enough.clear()
-        last = Writer(partial(_token, 0, key, _LAST_WRITER), "keyed", "queue", url=server.url, timeout_s=30.0, seed="last", enough=enough)
+        last = Writer(
+            partial(_token, 0, key, _LAST_WRITER),
+            "keyed",
+            "queue",
+            url=server.url,
+            timeout_s=30.0,
+            seed="last",
+            enough=enough,
+        )
         last.start()
         enough.set()
         last.join(60)
@@ -222,7 +261,9 @@ def _read_log(log: Path) -> list[str]:
     found: Counter[str] = Counter()
     for position, line in enumerate(lines):
         if line.startswith("Traceback"):
-            end = next((other for other in lines[position + 1 :] if other and not other.startswith((" ", "\t"))), "")
+            end = next(
+                (other for other in lines[position + 1 :] if other and not other.startswith((" ", "\t"))), ""
+            )
             found[end[:200]] += 1
     return [f"the server logged a traceback {number} times: {end}" for end, number in found.items()]
 

@@ -1,4 +1,6 @@
-"""A server in a process of its own, to be killed, paused, stopped and started again on the same directory and port."""
+"""A server in a process of its own, to be killed, paused, stopped and started again on the same directory and
+port.
+"""
 
 import http.client
 import os
@@ -16,7 +18,9 @@ _POLL_S = 0.02
 
 
 def free_port() -> int:
-    """Return a port that nobody has, outside the range from which outgoing connections take theirs while the server is away."""
+    """Return a port that nobody has, outside the range from which outgoing connections take theirs while the
+    server is away.
+    """
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe:
@@ -28,16 +32,28 @@ def free_port() -> int:
 
 
 class Server:
-    """The process. `directory` holds its log, its records, and its data where `data` names no other place; `module` is what Python runs, with its sub-command."""
+    """The process.
+
+    `directory` holds its log, its records, and its data where `data` names no other place; `module` is what
+    Python runs, with its sub-command.
+    """
 
     def __init__(
-        self, directory: Path, settings: Mapping[str, str], *, model: str, module: str = "nanobot serve", data: Path | None = None
+        self,
+        directory: Path,
+        settings: Mapping[str, str],
+        *,
+        model: str,
+        module: str = "nanobot serve",
+        data: Path | None = None,
     ) -> None:
         self.port = free_port()
         self.data = data or directory / "data"
         self.log = directory / "server.log"
         self._arguments = [sys.executable, "-m", *module.split(), "--port", str(self.port), "--model", model]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("NANOBOT_", "OPENAI_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("NANOBOT_", "OPENAI_"))
+        }
         self._environment = {**kept, "PYTHONPATH": str(ROOT), "CHAOS_RECORD": str(directory), **settings}
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,7 +92,9 @@ class Server:
         end = time.monotonic() + within_s
         while time.monotonic() < end:
             if self.exit_status is not None:
-                raise RuntimeError(f"the server ended with {self.exit_status} instead of starting:\n{self.last_words()}")
+                raise RuntimeError(
+                    f"the server ended with {self.exit_status} instead of starting:\n{self.last_words()}"
+                )
             if self.is_alive():
                 return
             time.sleep(_POLL_S)

@@ -49,7 +49,9 @@ async def spoken(directory: Path) -> list[Wish]:
     """Leave a sound conversation of three wishes in `directory`, and return them."""
     model = ScriptedModel("echo k1w1n1p", call("note_once", '{"id": "x"}'), "echo k1w1n2o", "echo k1w1n3p")
     wishes = []
-    async with open_house(directory / "data", model, [note(directory, "note_once", repeatable=False)]) as house:
+    async with open_house(
+        directory / "data", model, [note(directory, "note_once", repeatable=False)]
+    ) as house:
         for token in WISHES:
             answer = await house.ask(key_name(1), f"Note {token}.", dedupe_key=token)
             wishes.append(Wish(token, "keyed", "queue", "done", None, f"echo {token}", answer.turn_id, 1))
@@ -76,7 +78,10 @@ async def test_the_judge_finds_nothing_in_a_sound_transcript(tmp_path: Path) -> 
 
 
 DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "a lost token": ("lost", ("DELETE FROM message WHERE seq >= 7", "UPDATE session SET tip = 6, last_seq = 6")),
+    "a lost token": (
+        "lost",
+        ("DELETE FROM message WHERE seq >= 7", "UPDATE session SET tip = 6, last_seq = 6"),
+    ),
     "a token twice": (
         "doubled",
         (
@@ -84,10 +89,15 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "UPDATE session SET tip = 9",
         ),
     ),
-    "a result that is gone": ("malformed", ("DELETE FROM message WHERE seq = 5", "INSERT INTO branch VALUES (1, 6, 4)")),
+    "a result that is gone": (
+        "malformed",
+        ("DELETE FROM message WHERE seq = 5", "INSERT INTO branch VALUES (1, 6, 4)"),
+    ),
     "two turns for one token": (
         "doubled",
-        ("INSERT INTO message SELECT session, 9, 2, 1, body, tokens, NULL, created_at FROM message WHERE seq = 1",),
+        (
+            "INSERT INTO message SELECT session, 9, 2, 1, body, tokens, NULL, created_at FROM message WHERE seq = 1",
+        ),
     ),
     "a turn that hangs": ("other", ("UPDATE turn SET status = 'running' WHERE n = 3",)),
     "tokens out of order": (
@@ -120,7 +130,9 @@ async def test_the_judge_sees_a_call_that_ran_twice(tmp_path: Path) -> None:
 async def test_the_judge_sees_a_token_in_another_key(tmp_path: Path) -> None:
     wishes = await spoken(tmp_path)
     wishes.append(Wish("k2w1n1p", "keyed", "queue", "refused", "model_error", "", wishes[0].turn_id, 1))
-    damage(tmp_path, "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n1p', 'k2w1n1p') AS BLOB)")
+    damage(
+        tmp_path, "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n1p', 'k2w1n1p') AS BLOB)"
+    )
     assert any("leaked" in what for what in (await _aside(lambda: verdict(tmp_path, wishes))).other)
 
 

@@ -1,4 +1,6 @@
-"""Killed at each write boundary, one by one: started again on the same directory, everything is as if nothing had happened."""
+"""Killed at each write boundary, one by one: started again on the same directory, everything is as if nothing
+had happened.
+"""
 
 import sys
 from collections import Counter
@@ -24,13 +26,22 @@ def lives() -> Iterator[Lives]:
 def points(**commits: int) -> list[Death]:
     """Return the points right before and right after each of the first so many commits of each kind."""
     kinds: dict[Commit, int] = commits  # type: ignore[assignment]
-    return [Death(when, kind, number) for kind, times in kinds.items() for number in range(1, times + 1) for when in ("before", "after")]
+    return [
+        Death(when, kind, number)
+        for kind, times in kinds.items()
+        for number in range(1, times + 1)
+        for when in ("before", "after")
+    ]
 
 
 def ran(directory: Path) -> Counter[str]:
     """Return how often each call had its effect."""
     file = directory / RUNS
-    return Counter(line.removeprefix("call_") for line in file.read_text().split()) if file.exists() else Counter()
+    return (
+        Counter(line.removeprefix("call_") for line in file.read_text().split())
+        if file.exists()
+        else Counter()
+    )
 
 
 def expected_transcript(unknown: set[str]) -> list[str]:
@@ -48,7 +59,9 @@ def expected_transcript(unknown: set[str]) -> list[str]:
     ]
 
 
-def test_a_turn_with_tools_has_the_write_boundaries_that_the_points_name(tmp_path: Path, lives: Lives) -> None:
+def test_a_turn_with_tools_has_the_write_boundaries_that_the_points_name(
+    tmp_path: Path, lives: Lives
+) -> None:
     """Where the store writes in another way, the points below must be named anew."""
     commits = lives.ends(Life(str(tmp_path))).commits
     assert {kind: commits[kind] for kind in ("recovery", "admission", "step", "result", "end")} == {
@@ -68,12 +81,18 @@ AFTER_DEATH: dict[str, tuple[set[str], dict[str, int]]] = {
     "after-step-2": ({"last"}, {"last": 0}),
     "before-result-3": ({"last"}, {}),
 }
-"""Where a death leaves a call open: which calls are told as unknown, and how often they ran where that is not once."""
+"""Where a death leaves a call open: which calls are told as unknown, and how often they ran where that is not
+once.
+"""
 
 
 @pytest.mark.parametrize("death", points(admission=1, step=2, result=3, end=1), ids=str)
-def test_a_turn_killed_at_a_write_boundary_ends_as_if_nothing_had_happened(death: Death, tmp_path: Path, lives: Lives) -> None:
-    """Input once, answer once, no finished call again; an open one again only where it may be repeated, else told as unknown."""
+def test_a_turn_killed_at_a_write_boundary_ends_as_if_nothing_had_happened(
+    death: Death, tmp_path: Path, lives: Lives
+) -> None:
+    """Input once, answer once, no finished call again; an open one again only where it may be repeated, else
+    told as unknown.
+    """
     lives.dies(Life(str(tmp_path), death=death))
     report = lives.ends(Life(str(tmp_path)))
     unknown, times = AFTER_DEATH.get(str(death), (set(), {}))
@@ -83,7 +102,9 @@ def test_a_turn_killed_at_a_write_boundary_ends_as_if_nothing_had_happened(death
 
 
 @pytest.mark.parametrize("death", points(recovery=1, start=1, result=2, step=1, end=1), ids=str)
-def test_a_recovery_killed_at_a_write_boundary_is_recovered_from(death: Death, tmp_path: Path, lives: Lives) -> None:
+def test_a_recovery_killed_at_a_write_boundary_is_recovered_from(
+    death: Death, tmp_path: Path, lives: Lives
+) -> None:
     """The first life dies with two calls open, the second while it settles them; the third ends the turn."""
     lives.dies(Life(str(tmp_path), death=Death("after", "step", 1)))
     lives.dies(Life(str(tmp_path), death=death))
@@ -96,7 +117,9 @@ def test_a_recovery_killed_at_a_write_boundary_is_recovered_from(death: Death, t
 
 
 @pytest.mark.parametrize("death", points(admission=2, steer=1, join=1, end=1), ids=str)
-def test_an_input_that_joins_a_running_turn_is_kept_once_wherever_the_server_dies(death: Death, tmp_path: Path, lives: Lives) -> None:
+def test_an_input_that_joins_a_running_turn_is_kept_once_wherever_the_server_dies(
+    death: Death, tmp_path: Path, lives: Lives
+) -> None:
     lives.dies(Life(str(tmp_path), "steer", death))
     report = lives.ends(Life(str(tmp_path), "steer"))
     assert report.second is not None
@@ -107,24 +130,36 @@ def test_an_input_that_joins_a_running_turn_is_kept_once_wherever_the_server_die
 
 
 @pytest.mark.parametrize("death", points(admission=2, start=1, end=2), ids=str)
-def test_a_turn_that_waits_for_another_runs_after_it_wherever_the_server_dies(death: Death, tmp_path: Path, lives: Lives) -> None:
+def test_a_turn_that_waits_for_another_runs_after_it_wherever_the_server_dies(
+    death: Death, tmp_path: Path, lives: Lives
+) -> None:
     """The end of one turn and the start of the next are one commit: neither is ever without the other."""
     lives.dies(Life(str(tmp_path), "queue", death))
     report = lives.ends(Life(str(tmp_path), "queue"))
-    said = [text for asked in (FIRST, SECOND, AFTER) for text in (f"user: {asked}", f"assistant: done: {asked}")]
+    said = [
+        text for asked in (FIRST, SECOND, AFTER) for text in (f"user: {asked}", f"assistant: done: {asked}")
+    ]
     assert report.transcript == said
 
 
 @pytest.mark.parametrize("death", points(start=1), ids=str)
-def test_a_turn_taken_up_again_keeps_its_new_place_after_a_crash(death: Death, tmp_path: Path, lives: Lives) -> None:
-    """The first turn failed in passing and was sent again while the second ran: it comes after that one, also where the server dies."""
+def test_a_turn_taken_up_again_keeps_its_new_place_after_a_crash(
+    death: Death, tmp_path: Path, lives: Lives
+) -> None:
+    """The first turn failed in passing and was sent again while the second ran: it comes after that one, also
+    where the server dies.
+    """
     lives.dies(Life(str(tmp_path), "again", death))
     report = lives.ends(Life(str(tmp_path), "again"))
-    said = [text for asked in (SECOND, FIRST, AFTER) for text in (f"user: {asked}", f"assistant: done: {asked}")]
+    said = [
+        text for asked in (SECOND, FIRST, AFTER) for text in (f"user: {asked}", f"assistant: done: {asked}")
+    ]
     assert report.transcript == said
 
 
-def test_a_migration_killed_before_any_of_its_statements_is_done_by_the_next_start(tmp_path: Path, lives: Lives) -> None:
+def test_a_migration_killed_before_any_of_its_statements_is_done_by_the_next_start(
+    tmp_path: Path, lives: Lives
+) -> None:
     dry = tmp_path / "dry"
     dry.mkdir()
     statements = lives.ends(Life(str(dry))).commits["migration"]
@@ -144,7 +179,9 @@ def test_a_turn_that_lost_two_attempts_is_ended_by_the_third(tmp_path: Path, liv
     assert report.transcript == expected_transcript({"once"})
 
 
-def test_a_turn_that_lost_three_attempts_fails_with_the_reason_and_the_session_goes_on(tmp_path: Path, lives: Lives) -> None:
+def test_a_turn_that_lost_three_attempts_fails_with_the_reason_and_the_session_goes_on(
+    tmp_path: Path, lives: Lives
+) -> None:
     lives.dies(Life(str(tmp_path), death=Death("after", "step", 1)))
     for _ in range(2):
         lives.dies(Life(str(tmp_path), death=Death("after", "start", 1)))
@@ -159,7 +196,9 @@ def test_a_turn_that_lost_three_attempts_fails_with_the_reason_and_the_session_g
     assert ran(tmp_path) == Counter()
 
 
-def test_a_turn_that_lost_three_attempts_before_it_did_anything_leaves_no_trace(tmp_path: Path, lives: Lives) -> None:
+def test_a_turn_that_lost_three_attempts_before_it_did_anything_leaves_no_trace(
+    tmp_path: Path, lives: Lives
+) -> None:
     """What was never worked on is taken back, so that the next request does not answer it."""
     lives.dies(Life(str(tmp_path), death=Death("after", "admission", 1)))
     for _ in range(2):

@@ -22,7 +22,9 @@ KEY = {"x-session-key": "chaos:dm:1"}
 
 def ask(server: Server, text: str) -> str:
     with openai.OpenAI(base_url=server.url, api_key="none", timeout=20, max_retries=0) as client:
-        answer = client.chat.completions.create(model="nanobot", messages=[{"role": "user", "content": text}], extra_headers=KEY)
+        answer = client.chat.completions.create(
+            model="nanobot", messages=[{"role": "user", "content": text}], extra_headers=KEY
+        )
     return (answer.choices[0].message.content or "").removeprefix("You said: ")
 
 
@@ -78,7 +80,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
     place = tmp_path / "disk"
     place.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True
+        ).returncode
+    ):
         pytest.skip("needs the right to mount a tmpfs")
     try:
         yield place
@@ -96,7 +103,9 @@ def fill(directory: Path, *, leave_bytes: int = 0) -> Path:
     return filler
 
 
-def test_admission_on_a_full_disk_says_so_and_works_again_when_there_is_space(tmp_path: Path, small_disk: Path) -> None:
+def test_admission_on_a_full_disk_says_so_and_works_again_when_there_is_space(
+    tmp_path: Path, small_disk: Path
+) -> None:
     server = Server(tmp_path, {}, model="echo", data=small_disk / "data")
     try:
         server.start()
@@ -118,8 +127,13 @@ def test_admission_on_a_full_disk_says_so_and_works_again_when_there_is_space(tm
 
 
 @pytest.mark.parametrize("left_pages", [0, 2, 4, 6, 9, 14])
-def test_a_server_started_on_a_full_disk_refuses_or_answers_once_there_is_space(tmp_path: Path, small_disk: Path, left_pages: int) -> None:
-    """However little space there is: it does not start and says why, or it is whole. Never does it listen without an engine."""
+def test_a_server_started_on_a_full_disk_refuses_or_answers_once_there_is_space(
+    tmp_path: Path, small_disk: Path, left_pages: int
+) -> None:
+    """However little space there is: it does not start and says why, or it is whole.
+
+    Never does it listen without an engine.
+    """
     data = small_disk / "data"
     data.mkdir()
     with Lives() as lives:

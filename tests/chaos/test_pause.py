@@ -39,7 +39,8 @@ def test_a_pause_longer_than_the_client_waits_starts_one_turn(tmp_path: Path) ->
         server.pause()
         asking = Asking(server.url)
         asking.start()
-        asking.join(1.5)  # what is waited for is the client's own time-out, which no event tells
+        # what is waited for is the client's own time-out, which no event tells
+        asking.join(1.5)
         assert asking.is_alive()
         server.go_on()
         asking.join(20)
@@ -48,6 +49,9 @@ def test_a_pause_longer_than_the_client_waits_starts_one_turn(tmp_path: Path) ->
     finally:
         server.kill()
     evidence = Evidence(server.data, tmp_path)
-    assert [found.message.text for found in evidence.messages] == ["are you there?", "You said: are you there?"]
+    assert [found.message.text for found in evidence.messages] == [
+        "are you there?",
+        "You said: are you there?",
+    ]
     assert [turn.status for turn in evidence.turns.values()] == ["done"]
     assert (tmp_path / RETRIES).read_text()

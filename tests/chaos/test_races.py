@@ -24,7 +24,9 @@ def note() -> Tool:
     return Tool("note", "Note an id.", NoteArguments, run)
 
 
-async def test_a_steered_input_is_not_lost_when_the_turn_it_joined_fails_and_is_sent_again(tmp_path: Path) -> None:
+async def test_a_steered_input_is_not_lost_when_the_turn_it_joined_fails_and_is_sent_again(
+    tmp_path: Path,
+) -> None:
     """Whoever is answered was heard: the joined turn's failure must not take another's input along."""
     gate = asyncio.Event()
     model = ScriptedModel(Say(before=gate, error=ModelOverloaded("busy")), "heard")
@@ -77,7 +79,12 @@ async def test_a_turn_taken_up_again_never_starts_beside_the_one_that_runs(tmp_p
         assert (await house.store.turn(first.turn_id)).status == "queued"
         gate.set()
         assert (await house.store.ended(first.turn_id)).end.outcome == "done"
-        assert await house.transcript(KEY) == ["user: two", "assistant: to two", "user: one", "assistant: to one"]
+        assert await house.transcript(KEY) == [
+            "user: two",
+            "assistant: to two",
+            "user: one",
+            "assistant: to one",
+        ]
 
 
 class HeldAfterCommit(Through):
@@ -98,7 +105,10 @@ async def test_a_turn_cancelled_while_its_step_is_being_stored_says_nothing_twic
     """Neither the model's words nor the result of a call: each call is answered exactly once."""
     HeldAfterCommit.committed, HeldAfterCommit.go_on = asyncio.Event(), asyncio.Event()
     model = ScriptedModel(call("note", '{"id": "1"}', text="let me look"), "end")
-    async with asyncio.timeout(WITHIN_S), open_house(tmp_path, model, [note()], store_as=HeldAfterCommit) as house:
+    async with (
+        asyncio.timeout(WITHIN_S),
+        open_house(tmp_path, model, [note()], store_as=HeldAfterCommit) as house,
+    ):
         turn = await house.submit(KEY, "one")
         await HeldAfterCommit.committed.wait()
         await house.store.cancel(turn.turn_id, "stop")
@@ -126,7 +136,9 @@ class HeldResult(Through):
         return joined
 
 
-async def test_a_turn_that_times_out_while_a_result_is_being_stored_answers_the_call_once(tmp_path: Path) -> None:
+async def test_a_turn_that_times_out_while_a_result_is_being_stored_answers_the_call_once(
+    tmp_path: Path,
+) -> None:
     HeldResult.committed = asyncio.Event()
     model = ScriptedModel(call("note", '{"id": "1"}'), "end")
     async with (
@@ -137,7 +149,11 @@ async def test_a_turn_that_times_out_while_a_result_is_being_stored_answers_the_
         end = (await house.store.ended(turn.turn_id)).end
         assert end.error is not None
         assert end.error.code == "turn_timed_out"
-        assert await house.transcript(KEY) == ["user: one", "assistant:  [note call_1]", "tool call_1: noted 1"]
+        assert await house.transcript(KEY) == [
+            "user: one",
+            "assistant:  [note call_1]",
+            "tool call_1: noted 1",
+        ]
 
 
 class HeldEnd(Through):
@@ -154,7 +170,9 @@ class HeldEnd(Through):
 
 
 async def test_a_server_that_stops_begins_no_further_turn_of_a_session(tmp_path: Path) -> None:
-    """The end of one turn starts the next in the same commit; a server whose grace is over must not wait for that one too."""
+    """The end of one turn starts the next in the same commit; a server whose grace is over must not wait for
+    that one too.
+    """
     HeldEnd.ending, HeldEnd.go_on = asyncio.Event(), asyncio.Event()
     model = ScriptedModel("first", Say(("never",), before=asyncio.Event()))
     async with asyncio.timeout(WITHIN_S), open_house(tmp_path, model, store_as=HeldEnd) as house:

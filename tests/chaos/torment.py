@@ -19,7 +19,14 @@ class Tormentor(threading.Thread):
     """
 
     def __init__(
-        self, server: Server, *, seed: int, rest_s: tuple[float, float], client_timeout_s: float, grace_s: float, enough: threading.Event
+        self,
+        server: Server,
+        *,
+        seed: int,
+        rest_s: tuple[float, float],
+        client_timeout_s: float,
+        grace_s: float,
+        enough: threading.Event,
     ) -> None:
         super().__init__(name="tormentor", daemon=True)
         self.counts: Counter[str] = Counter()

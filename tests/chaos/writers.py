@@ -1,7 +1,9 @@
-"""Clients: writers that append token after token through the stock `openai` SDK, and go on with one until its fate is told.
+"""Clients: writers that append token after token through the stock `openai` SDK, and go on with one until its
+fate is told.
 
-Three kinds, all seen in the wild: `keyed` sends an Idempotency-Key and repeats after the SDK's own retries are used up; `streaming`
-does the same and reads a stream; `plain` sends no key and leaves all repeating to the SDK.
+Three kinds, all seen in the wild: `keyed` sends an Idempotency-Key and repeats after the SDK's own retries
+are used up; `streaming` does the same and reads a stream; `plain` sends no key and leaves all repeating to
+the SDK.
 """
 
 import random
@@ -24,7 +26,10 @@ _NO_END = 1_000_000
 
 
 class Wish(msgspec.Struct):
-    """A token and what its writer was told of it: `done` (200), `refused` (an error that no repeating changes), or nothing yet."""
+    """A token and what its writer was told of it:
+
+    `done` (200), `refused` (an error that no repeating changes), or nothing yet.
+    """
 
     token: str
     kind: Kind
@@ -38,10 +43,21 @@ class Wish(msgspec.Struct):
 
 
 class Writer(threading.Thread):
-    """One writer on one key. It takes up no new token once `enough` is set, and gives up the last one after `deadline`."""
+    """One writer on one key.
+
+    It takes up no new token once `enough` is set, and gives up the last one after `deadline`.
+    """
 
     def __init__(
-        self, token: Callable[[int], Token], kind: Kind, when_busy: str, *, url: str, timeout_s: float, seed: str, enough: threading.Event
+        self,
+        token: Callable[[int], Token],
+        kind: Kind,
+        when_busy: str,
+        *,
+        url: str,
+        timeout_s: float,
+        seed: str,
+        enough: threading.Event,
     ) -> None:
         first = token(1)
         super().__init__(name=f"writer-{first.key}-{first.writer}", daemon=True)
@@ -76,7 +92,9 @@ class Writer(threading.Thread):
         while wish.told == "nothing" and time.monotonic() < self.deadline:
             wish.tries += 1
             try:
-                wish.answer = self._stream(wish, headers) if self._kind == "streaming" else self._ask(wish, headers)
+                wish.answer = (
+                    self._stream(wish, headers) if self._kind == "streaming" else self._ask(wish, headers)
+                )
                 wish.told = "done"
             except openai.APIStatusError as error:
                 self._hear(error, wish)
@@ -95,7 +113,9 @@ class Writer(threading.Thread):
             wish.told = "refused"
 
     def _look(self, wish: Wish, code: str) -> None:
-        """A stream that ends with an error cannot say whether repeating helps: it did not where the turn stands as it stood before."""
+        """A stream that ends with an error cannot say whether repeating helps: it did not where the turn
+        stands as it stood before.
+        """
         try:
             turn = self._client.get(f"/turns/{wish.turn_id}", cast_to=httpx2.Response).json()
         except (openai.APIError, httpx2.HTTPError):
@@ -108,7 +128,9 @@ class Writer(threading.Thread):
 
     def _ask(self, wish: Wish, headers: dict[str, str]) -> str:
         response = self._client.chat.completions.with_raw_response.create(
-            model="nanobot", messages=[{"role": "user", "content": f"Note {wish.token}."}], extra_headers=headers
+            model="nanobot",
+            messages=[{"role": "user", "content": f"Note {wish.token}."}],
+            extra_headers=headers,
         )
         wish.turn_id = response.headers["x-turn-id"]
         choice = response.parse().choices[0]
@@ -117,7 +139,10 @@ class Writer(threading.Thread):
 
     def _stream(self, wish: Wish, headers: dict[str, str]) -> str:
         response = self._client.chat.completions.with_raw_response.create(
-            model="nanobot", messages=[{"role": "user", "content": f"Note {wish.token}."}], extra_headers=headers, stream=True
+            model="nanobot",
+            messages=[{"role": "user", "content": f"Note {wish.token}."}],
+            extra_headers=headers,
+            stream=True,
         )
         wish.turn_id = response.headers["x-turn-id"]
         pieces: list[str] = []
@@ -130,13 +155,15 @@ class Writer(threading.Thread):
                     wish.was_cut = choice.finish_reason == "length"
         if not finished:
             self.troubles["stream without an end"] += 1
-            raise openai.APIConnectionError(message="the stream ended early", request=response.http_response.request)
+            raise openai.APIConnectionError(
+                message="the stream ended early", request=response.http_response.request
+            )
         return "".join(pieces)
 
 
 def misanswered(wish: Wish) -> bool:
-    """Whether the answer is that of another wish; of one that joined another turn, any answer will do. One that the model was cut
-    short in, again and again, may have come to an end before it came to its token.
+    """Whether the answer is that of another wish; of one that joined another turn, any answer will do. One
+    that the model was cut short in, again and again, may have come to an end before it came to its token.
     """
     if wish.told != "done" or wish.when_busy == "steer":
         return False

@@ -45,7 +45,9 @@ def origin(directory: Path) -> Iterator[Origin]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(directory))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(directory))
+    ) as server:
         served = Origin(f"http://localhost:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, name="origin")
         thread.start()
@@ -59,8 +61,17 @@ def origin(directory: Path) -> Iterator[Origin]:
 @contextlib.contextmanager
 def opened(url: str, profile: Path) -> Iterator[None]:
     """Have the page open in a browser."""
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-proxy-server", f"--user-data-dir={profile}")
-    process = subprocess.Popen([browser(), *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--no-proxy-server",
+        f"--user-data-dir={profile}",
+    )
+    process = subprocess.Popen(
+        [browser(), *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield
     finally:

@@ -15,7 +15,9 @@ _UNREACHABLE = ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ENETUNRE
 
 
 def node() -> str:
-    """Return the path of node, with the packages in place; skip the test where there is no node, no npm or no registry."""
+    """Return the path of node, with the packages in place; skip the test where there is no node, no npm or no
+    registry.
+    """
     found, npm = shutil.which("node"), shutil.which("npm")
     if found is None or npm is None:
         pytest.skip("node and npm are not on this machine")
@@ -35,7 +37,9 @@ def _install(npm: str) -> None:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(NODE / name, beside)
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=beside, capture_output=True, text=True, timeout=_BOUND_S, check=False)
+        done = subprocess.run(
+            command, cwd=beside, capture_output=True, text=True, timeout=_BOUND_S, check=False
+        )
         if done.returncode != 0 and any(sign in done.stderr for sign in _UNREACHABLE):
             pytest.skip(f"npm cannot reach its registry: {done.stderr.strip()[-300:]}")
         assert done.returncode == 0, done.stderr

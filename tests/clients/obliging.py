@@ -1,9 +1,13 @@
-"""A model for tests of clients: it does by rule what one expects a good model to do, and says what it was shown.
+"""A model for tests of clients: it does by rule what one expects a good model to do, and says what it was
+shown.
 
-* A tool is called when a word of its name stands in the last user message ("weather" calls `get_weather`), once per name in
-  the message ("Paris and Tokyo": two calls), or once where `parallel_tool_calls` is false. `tool_choice` is obeyed.
-* After results it says `The tools said: …`. Where a schema is asked for, it answers with an object of that schema.
-* Names (words with a capital, but for the first of a sentence) fill the strings of arguments and objects, numbers its numbers.
+* A tool is called when a word of its name stands in the last user message ("weather" calls `get_weather`),
+  once per name in the message ("Paris and Tokyo": two calls), or once where `parallel_tool_calls` is false.
+  `tool_choice` is obeyed.
+* After results it says `The tools said: …`. Where a schema is asked for, it answers with an object of that
+  schema.
+* Names (words with a capital, but for the first of a sentence) fill the strings of arguments and objects,
+  numbers its numbers.
 * `What do you see?` is answered with what stands in the request. All else: `You said: …`.
 * `status 429` (any status) is answered with that failure.
 """
@@ -30,8 +34,14 @@ def oblige(asked: Asked) -> Reply:
     if found := re.search(r"status (\d{3})", said):
         return refused(int(found[1]), "as you asked", headers={"Retry-After": "1"})
     if calls := _calls(request, said):
-        pieces = [piece for index, (name, arguments) in enumerate(calls) for piece in _call(index, name, arguments)]
-        return streamed(*pieces, reason="tool_calls", count=count) if request.get("stream") else _whole_calls(calls)
+        pieces = [
+            piece for index, (name, arguments) in enumerate(calls) for piece in _call(index, name, arguments)
+        ]
+        return (
+            streamed(*pieces, reason="tool_calls", count=count)
+            if request.get("stream")
+            else _whole_calls(calls)
+        )
     words = _words(request, said)
     if request.get("stream"):
         return streamed(*(text(piece) for piece in re.findall(r"\S+\s*|\s+", words)), count=count)
@@ -60,7 +70,7 @@ def _results(messages: list[dict[str, Any]]) -> list[str]:
     return found[::-1]
 
 
-# Tools ----------------------------------------------------------------------------------------------------------------------
+# Tools --------------------------------------------------------------------------------------------
 
 
 def _calls(request: dict[str, Any], said: str) -> list[tuple[str, str]]:
@@ -71,11 +81,22 @@ def _calls(request: dict[str, Any], said: str) -> list[tuple[str, str]]:
     if isinstance(choice, dict):
         tools = [tool for tool in tools if tool["name"] == choice["function"]["name"]]
     elif choice != "required":
-        tools = [tool for tool in tools if set(re.split(r"[^a-z]+", tool["name"].lower())) & set(re.findall(r"[a-z]{4,}", said.lower()))]
+        tools = [
+            tool
+            for tool in tools
+            if set(re.split(r"[^a-z]+", tool["name"].lower())) & set(re.findall(r"[a-z]{4,}", said.lower()))
+        ]
     names = _names(said)
-    times = 1 if request.get("parallel_tool_calls") is False or isinstance(choice, dict) else max(1, len(names))
+    times = (
+        1 if request.get("parallel_tool_calls") is False or isinstance(choice, dict) else max(1, len(names))
+    )
     return [
-        (tool["name"], msgspec.json.encode(_instance(tool.get("parameters") or {}, _Material(said, skip=number))).decode())
+        (
+            tool["name"],
+            msgspec.json.encode(
+                _instance(tool.get("parameters") or {}, _Material(said, skip=number))
+            ).decode(),
+        )
         for tool in tools
         for number in range(times)
     ]
@@ -97,7 +118,7 @@ def _whole_calls(calls: list[tuple[str, str]]) -> Reply:
     return whole({"content": None, "tool_calls": made}, reason="tool_calls")
 
 
-# Words ----------------------------------------------------------------------------------------------------------------------
+# Words --------------------------------------------------------------------------------------------
 
 
 def _words(request: dict[str, Any], said: str) -> str:
@@ -115,18 +136,28 @@ def _words(request: dict[str, Any], said: str) -> str:
 
 def _seen(request: dict[str, Any]) -> str:
     messages = request["messages"]
-    parts = [part["type"] for message in messages if isinstance(message["content"], list) for part in message["content"]]
+    parts = [
+        part["type"]
+        for message in messages
+        if isinstance(message["content"], list)
+        for part in message["content"]
+    ]
     return "; ".join(
         (
             "roles " + " ".join(message["role"] for message in messages),
             f"images {parts.count('image_url')}",
             "tools " + " ".join(sorted(tool["function"]["name"] for tool in request.get("tools", ()))),
-            "said " + " | ".join(_text(message["content"]).split(_NOTES)[0] for message in messages if message["role"] == "user"),
+            "said "
+            + " | ".join(
+                _text(message["content"]).split(_NOTES)[0]
+                for message in messages
+                if message["role"] == "user"
+            ),
         )
     )
 
 
-# Objects by schema ----------------------------------------------------------------------------------------------------------
+# Objects by schema --------------------------------------------------------------------------------
 
 
 class _Material:
@@ -163,7 +194,9 @@ def _instance(schema: dict[str, Any], material: _Material, root: dict[str, Any] 
     kind = schema.get("type", "object")
     match kind[0] if isinstance(kind, list) else kind:
         case "object":
-            return {name: _instance(inner, material, root) for name, inner in schema.get("properties", {}).items()}
+            return {
+                name: _instance(inner, material, root) for name, inner in schema.get("properties", {}).items()
+            }
         case "array":
             return [_instance(schema.get("items", {"type": "string"}), material, root)]
         case "string":

@@ -18,7 +18,9 @@ BOUND_S = 60.0
 
 
 class Provider:
-    """The upstream, in an event loop and a thread of its own, so that clients of any kind can be tried against it."""
+    """The upstream, in an event loop and a thread of its own, so that clients of any kind can be tried
+    against it.
+    """
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -60,9 +62,21 @@ def serving(data: Path, *options: str, settings: str = "", **variables: str) -> 
     environment = {"PATH": os.environ["PATH"], "HOME": str(data), "PYTHONPATH": str(ROOT), **variables}
     if "SYSTEMROOT" in os.environ:
         environment["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
-    command = [sys.executable, "-m", "nanobot", "serve", "--port", "0", "--data", str(data / "data"), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "nanobot",
+        "serve",
+        "--port",
+        "0",
+        "--data",
+        str(data / "data"),
+        *options,
+    ]
     with (data / "stderr.txt").open("w") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=data, env=environment)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=data, env=environment
+        )
     try:
         yield _address(process, data / "stderr.txt")
         process.terminate()
@@ -86,9 +100,17 @@ def _address(process: "subprocess.Popen[str]", stderr: Path) -> str:
 
 
 @contextlib.contextmanager
-def obliged(data: Path, *options: str, settings: str = "", **variables: str) -> Iterator[tuple[str, Provider]]:
+def obliged(
+    data: Path, *options: str, settings: str = "", **variables: str
+) -> Iterator[tuple[str, Provider]]:
     """Run a server whose model is the obliging one; yield its address, and the provider."""
     with provider() as upstream:
-        asks = {"OPENAI_API_KEY": "sk-provider", "OPENAI_BASE_URL": upstream.url, "NANOBOT_MODEL_MAX_RETRIES": "0"}
-        with serving(data, "--model", "openai:test-model", *options, settings=settings, **asks, **variables) as address:
+        asks = {
+            "OPENAI_API_KEY": "sk-provider",
+            "OPENAI_BASE_URL": upstream.url,
+            "NANOBOT_MODEL_MAX_RETRIES": "0",
+        }
+        with serving(
+            data, "--model", "openai:test-model", *options, settings=settings, **asks, **variables
+        ) as address:
             yield address, upstream

@@ -3,7 +3,14 @@
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr
@@ -64,7 +71,8 @@ def test_a_stream_adds_up(model: ChatOpenAI) -> None:
     assert whole.usage_metadata is not None
 
 
-@pytest.mark.asyncio(loop_scope="module")  # the package keeps one connection pool for all models, in the loop it first met
+# the package keeps one connection pool for all models, in the loop it first met
+@pytest.mark.asyncio(loop_scope="module")
 async def test_it_streams_asynchronously(model: ChatOpenAI) -> None:
     said = [chunk.text async for chunk in model.astream("Hello, who are you?")]
     assert "".join(said) == "You said: Hello, who are you?"
@@ -111,7 +119,9 @@ def test_an_answer_is_parsed_into_the_callers_type(model: ChatOpenAI, method: An
         answer = model.with_structured_output(None, method=method).invoke("As JSON: hi")
         assert answer == {"said": "As JSON: hi"}
         return
-    assert model.with_structured_output(Person, method=method).invoke("My friend Ada is 36") == Person(name="Ada", age=36)
+    assert model.with_structured_output(Person, method=method).invoke("My friend Ada is 36") == Person(
+        name="Ada", age=36
+    )
 
 
 def test_an_image_reaches_the_model(model: ChatOpenAI) -> None:
@@ -125,7 +135,12 @@ def test_an_image_reaches_the_model(model: ChatOpenAI) -> None:
 def test_a_file_reaches_the_model(model: ChatOpenAI) -> None:
     content: list[str | dict[Any, Any]] = [
         {"type": "text", "text": "What do you see?"},
-        {"type": "file", "base64": "VGhlIGNvZGUgaXMga3VtcXVhdC4=", "mime_type": "text/plain", "filename": "note.txt"},
+        {
+            "type": "file",
+            "base64": "VGhlIGNvZGUgaXMga3VtcXVhdC4=",
+            "mime_type": "text/plain",
+            "filename": "note.txt",
+        },
     ]
     assert "kumquat" in model.invoke([HumanMessage(content)]).text
 

@@ -38,7 +38,9 @@ def get_weather(city: str) -> str:
 
 @pytest.fixture(params=["chat completions", "responses"])
 async def model(request: pytest.FixtureRequest, address: str, key: str) -> AsyncIterator[Model]:
-    async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", default_headers={"x-session-key": key}, max_retries=0) as client:
+    async with AsyncOpenAI(
+        base_url=f"{address}/v1", api_key="unused", default_headers={"x-session-key": key}, max_retries=0
+    ) as client:
         if request.param == "responses":
             yield OpenAIResponsesModel("nanobot", client)
         else:
@@ -46,7 +48,9 @@ async def model(request: pytest.FixtureRequest, address: str, key: str) -> Async
 
 
 async def test_an_agent_answers(model: Model) -> None:
-    result = await Runner.run(Agent(name="Guide", instructions="Be brief.", model=model), "Hello, who are you?")
+    result = await Runner.run(
+        Agent(name="Guide", instructions="Be brief.", model=model), "Hello, who are you?"
+    )
     assert result.final_output == "You said: Hello, who are you?"
     assert result.context_wrapper.usage.total_tokens > 0
 
@@ -59,7 +63,9 @@ async def test_an_agent_uses_its_tools(model: Model) -> None:
 
 
 async def test_an_agent_streams_and_uses_its_tools(model: Model) -> None:
-    run = Runner.run_streamed(Agent(name="Guide", model=model, tools=[get_weather]), "What is the weather in Paris?")
+    run = Runner.run_streamed(
+        Agent(name="Guide", model=model, tools=[get_weather]), "What is the weather in Paris?"
+    )
     said = ""
     kinds = []
     async for event in run.stream_events():
@@ -77,11 +83,18 @@ async def test_an_agent_answers_with_a_type(model: Model) -> None:
 
 async def test_an_agent_answers_with_a_type_after_its_tools(model: Model) -> None:
     agent = Agent(name="Clerk", model=model, tools=[get_weather], output_type=Person)
-    assert (await Runner.run(agent, "What is the weather in Paris? It is 21")).final_output == Person(name="Paris", age=21)
+    assert (await Runner.run(agent, "What is the weather in Paris? It is 21")).final_output == Person(
+        name="Paris", age=21
+    )
 
 
 async def test_a_forced_tool_is_called(model: Model) -> None:
-    agent = Agent(name="Guide", model=model, tools=[get_weather], model_settings=ModelSettings(tool_choice="get_weather"))
+    agent = Agent(
+        name="Guide",
+        model=model,
+        tools=[get_weather],
+        model_settings=ModelSettings(tool_choice="get_weather"),
+    )
     assert (await Runner.run(agent, "Hello dear Rome")).final_output == "The tools said: sunny in Rome"
 
 
@@ -98,7 +111,11 @@ async def test_an_image_and_a_file_reach_the_model(model: Model) -> None:
     parts = [
         {"type": "input_text", "text": "What do you see?"},
         {"type": "input_image", "image_url": pixel(), "detail": "auto"},
-        {"type": "input_file", "filename": "note.txt", "file_data": "data:text/plain;base64,VGhlIGNvZGUgaXMga3VtcXVhdC4="},
+        {
+            "type": "input_file",
+            "filename": "note.txt",
+            "file_data": "data:text/plain;base64,VGhlIGNvZGUgaXMga3VtcXVhdC4=",
+        },
     ]
     asked: Any = [{"role": "user", "content": parts}]
     seen = cast(str, (await Runner.run(Agent(name="Guide", model=model), asked)).final_output)
@@ -146,11 +163,22 @@ async def test_the_sdks_own_session_keeps_its_items_in_a_conversation(address: s
 
 async def test_what_an_agent_may_be_set_to_is_taken(address: str) -> None:
     settings = ModelSettings(
-        store=False, truncation="auto", temperature=0.3, parallel_tool_calls=False, response_include=["reasoning.encrypted_content"]
+        store=False,
+        truncation="auto",
+        temperature=0.3,
+        parallel_tool_calls=False,
+        response_include=["reasoning.encrypted_content"],
     )
     async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client:
-        agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[get_weather], model_settings=settings)
-        assert (await Runner.run(agent, "What is the weather in Paris?")).final_output == "The tools said: sunny in Paris"
+        agent = Agent(
+            name="Guide",
+            model=OpenAIResponsesModel("nanobot", client),
+            tools=[get_weather],
+            model_settings=settings,
+        )
+        assert (
+            await Runner.run(agent, "What is the weather in Paris?")
+        ).final_output == "The tools said: sunny in Paris"
 
 
 async def test_a_hosted_tool_of_openai_is_refused_in_words(address: str) -> None:

@@ -23,7 +23,9 @@ def made(data: Path, name: str, *options: str) -> str:
     """Return a new key of the server whose data directory this is."""
     command = [sys.executable, "-m", "nanobot", "keys", "create", name, "--data", str(data), *options]
     environment = {"PATH": os.environ["PATH"], "HOME": str(data), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=data, env=environment, capture_output=True, text=True, timeout=BOUND_S, check=False)
+    done = subprocess.run(
+        command, cwd=data, env=environment, capture_output=True, text=True, timeout=BOUND_S, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -39,7 +41,9 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
             token = made(data, "client", *options)
             address, _ = stack.enter_context(obliged(tmp_path))
             headers = {"x-session-key": key} if key else {}
-            return stack.enter_context(OpenAI(base_url=f"{address}/v1", api_key=token, default_headers=headers, max_retries=0))
+            return stack.enter_context(
+                OpenAI(base_url=f"{address}/v1", api_key=token, default_headers=headers, max_retries=0)
+            )
 
         yield connected
 

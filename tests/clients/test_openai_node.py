@@ -1,4 +1,5 @@
-"""The `openai` package for Node, as released (the newest, and the last that says it runs on older Nodes), and plain `fetch`.
+"""The `openai` package for Node, as released (the newest, and the last that says it runs on older Nodes), and
+plain `fetch`.
 
 The scenarios stand in node/*.mjs, as tests for node's own runner; each is a test here by its name.
 """
@@ -58,9 +59,15 @@ def run(served: tuple[str, Provider]) -> Run:
                 timeout=_BOUND_S,
                 check=False,
             )
-            outcomes = [msgspec.json.decode(line, type=Outcome) for line in done.stdout.splitlines() if line.startswith("{")]
+            outcomes = [
+                msgspec.json.decode(line, type=Outcome)
+                for line in done.stdout.splitlines()
+                if line.startswith("{")
+            ]
             assert outcomes, done.stdout + done.stderr
-            unknown = {outcome.name for outcome in outcomes} - {name for _, known, name in scenarios() if known == file}
+            unknown = {outcome.name for outcome in outcomes} - {
+                name for _, known, name in scenarios() if known == file
+            }
             assert not unknown, f"{file}.mjs has tests that are not seen here: {unknown}"
             kept[package, file] = {outcome.name: outcome for outcome in outcomes}
         return kept[package, file]

@@ -20,17 +20,21 @@ def asking(text: str) -> list[Any]:
 
 @pytest.fixture
 def client(address: str, key: str) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{address}/v1", api_key="unused", default_headers={"x-session-key": key}, max_retries=0) as client:
+    with OpenAI(
+        base_url=f"{address}/v1", api_key="unused", default_headers={"x-session-key": key}, max_retries=0
+    ) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(address: str, key: str) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", default_headers={"x-session-key": key}) as client:
+    async with AsyncOpenAI(
+        base_url=f"{address}/v1", api_key="unused", default_headers={"x-session-key": key}
+    ) as client:
         yield client
 
 
-# Chat -----------------------------------------------------------------------------------------------------------------------
+# Chat ---------------------------------------------------------------------------------------------
 
 
 def test_a_question_is_answered(client: OpenAI) -> None:
@@ -44,7 +48,11 @@ def test_a_question_is_answered(client: OpenAI) -> None:
 
 def test_a_client_that_sends_one_message_a_time_is_remembered(client: OpenAI) -> None:
     client.chat.completions.create(model="nanobot", messages=asking("My cat is Mia"))
-    seen = client.chat.completions.create(model="nanobot", messages=asking("What do you see?")).choices[0].message.content
+    seen = (
+        client.chat.completions.create(model="nanobot", messages=asking("What do you see?"))
+        .choices[0]
+        .message.content
+    )
     assert seen is not None
     assert "roles system user assistant user;" in seen
     assert seen.endswith("said My cat is Mia | What do you see?")
@@ -61,7 +69,9 @@ def test_a_client_that_resends_everything_is_not_heard_twice(client: OpenAI) -> 
 
 
 def test_instructions_reach_the_model_and_are_not_kept(client: OpenAI, provider: Provider) -> None:
-    client.chat.completions.create(model="nanobot", messages=[{"role": "developer", "content": "Speak like a pirate."}, *HELLO])
+    client.chat.completions.create(
+        model="nanobot", messages=[{"role": "developer", "content": "Speak like a pirate."}, *HELLO]
+    )
     client.chat.completions.create(model="nanobot", messages=asking("And now?"))
     first, second = (request.body.decode() for request in provider.requests)
     assert "pirate" in first
@@ -71,27 +81,42 @@ def test_instructions_reach_the_model_and_are_not_kept(client: OpenAI, provider:
 def test_what_is_not_to_be_stored_leaves_no_trace(client: OpenAI) -> None:
     client.chat.completions.create(model="nanobot", messages=asking("My cat is Mia"))
     client.chat.completions.create(model="nanobot", messages=asking("A title for this, please"), store=False)
-    seen = client.chat.completions.create(model="nanobot", messages=asking("What do you see?")).choices[0].message.content
+    seen = (
+        client.chat.completions.create(model="nanobot", messages=asking("What do you see?"))
+        .choices[0]
+        .message.content
+    )
     assert seen is not None
     assert "title" not in seen
 
 
 def test_settings_of_the_request_reach_the_model(client: OpenAI, provider: Provider) -> None:
     client.chat.completions.create(
-        model="nanobot", messages=HELLO, temperature=0.5, top_p=0.9, max_completion_tokens=77, stop=["END"], seed=7, user="alice"
+        model="nanobot",
+        messages=HELLO,
+        temperature=0.5,
+        top_p=0.9,
+        max_completion_tokens=77,
+        stop=["END"],
+        seed=7,
+        user="alice",
     )
     asked = provider.requests[-1].json
     assert (asked["temperature"], asked["top_p"], asked["stop"], asked["seed"]) == (0.5, 0.9, ["END"], 7)
     assert 77 in (asked.get("max_tokens"), asked.get("max_completion_tokens"))
 
 
-# Streams --------------------------------------------------------------------------------------------------------------------
+# Streams ------------------------------------------------------------------------------------------
 
 
 def test_a_stream_adds_up_and_ends_with_the_usage(client: OpenAI) -> None:
-    stream = client.chat.completions.create(model="nanobot", messages=HELLO, stream=True, stream_options={"include_usage": True})
+    stream = client.chat.completions.create(
+        model="nanobot", messages=HELLO, stream=True, stream_options={"include_usage": True}
+    )
     chunks = list(stream)
-    texts = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
+    texts = [
+        chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content
+    ]
     assert "".join(texts) == "You said: Hello, who are you?"
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-2].choices[0].finish_reason == "stop"
@@ -103,7 +128,10 @@ def test_a_stream_adds_up_and_ends_with_the_usage(client: OpenAI) -> None:
 
 async def test_the_asynchronous_client_streams(async_client: AsyncOpenAI) -> None:
     stream = await async_client.chat.completions.create(model="nanobot", messages=HELLO, stream=True)
-    assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "You said: Hello, who are you?"
+    assert (
+        "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+        == "You said: Hello, who are you?"
+    )
 
 
 def test_the_stream_helper_sees_every_event(client: OpenAI) -> None:
@@ -115,7 +143,7 @@ def test_the_stream_helper_sees_every_event(client: OpenAI) -> None:
     assert final.choices[0].message.content == "You said: Hello, who are you?"
 
 
-# Models and errors ----------------------------------------------------------------------------------------------------------
+# Models and errors --------------------------------------------------------------------------------
 
 
 def test_models_are_listed_and_looked_up(client: OpenAI) -> None:
@@ -134,7 +162,9 @@ def test_models_are_listed_and_looked_up(client: OpenAI) -> None:
         ({"extra_headers": {"x-session-key": ""}}, openai.BadRequestError),
     ],
 )
-def test_failures_are_the_packages_own_exceptions(client: OpenAI, fields: dict[str, Any], expected: type[openai.APIStatusError]) -> None:
+def test_failures_are_the_packages_own_exceptions(
+    client: OpenAI, fields: dict[str, Any], expected: type[openai.APIStatusError]
+) -> None:
     with pytest.raises(expected) as caught:
         client.chat.completions.create(**{"model": "nanobot", "messages": HELLO, **fields})
     assert type(caught.value) is expected
@@ -147,7 +177,9 @@ def test_failures_are_the_packages_own_exceptions(client: OpenAI, fields: dict[s
 def test_a_wrong_api_key_is_an_authentication_error(tmp_path: Path) -> None:
     with obliged(tmp_path, NANOBOT_API_KEY="sk-right") as (address, _):
         for key, is_right in (("sk-wrong", False), ("sk-right", True)):
-            with OpenAI(base_url=f"{address}/v1", api_key=key, default_headers={"x-session-key": "a"}, max_retries=0) as client:
+            with OpenAI(
+                base_url=f"{address}/v1", api_key=key, default_headers={"x-session-key": "a"}, max_retries=0
+            ) as client:
                 if is_right:
                     assert client.chat.completions.create(model="nanobot", messages=HELLO).choices
                     continue
@@ -155,10 +187,12 @@ def test_a_wrong_api_key_is_an_authentication_error(tmp_path: Path) -> None:
                     client.chat.completions.create(model="nanobot", messages=HELLO)
 
 
-# Retries --------------------------------------------------------------------------------------------------------------------
+# Retries ------------------------------------------------------------------------------------------
 
 
-def test_a_request_with_the_same_idempotency_key_is_answered_from_the_store(client: OpenAI, provider: Provider) -> None:
+def test_a_request_with_the_same_idempotency_key_is_answered_from_the_store(
+    client: OpenAI, provider: Provider
+) -> None:
     once = {"Idempotency-Key": "order-1"}
     first = client.chat.completions.create(model="nanobot", messages=HELLO, extra_headers=once)
     again = client.chat.completions.create(model="nanobot", messages=HELLO, extra_headers=once)
@@ -168,12 +202,22 @@ def test_a_request_with_the_same_idempotency_key_is_answered_from_the_store(clie
         client.chat.completions.create(model="nanobot", messages=asking("something else"), extra_headers=once)
 
 
-def test_the_packages_own_retry_after_a_rate_limit_does_not_double_the_message(client: OpenAI, provider: Provider) -> None:
-    """The provider refuses; the client's second try, under the same turn, is refused again; the transcript has nothing of it."""
+def test_the_packages_own_retry_after_a_rate_limit_does_not_double_the_message(
+    client: OpenAI, provider: Provider
+) -> None:
+    """The provider refuses; the client's second try, under the same turn, is refused again; the transcript
+    has nothing of it.
+    """
     with pytest.raises(openai.RateLimitError):
-        client.with_options(max_retries=1).chat.completions.create(model="nanobot", messages=asking("status 429"))
+        client.with_options(max_retries=1).chat.completions.create(
+            model="nanobot", messages=asking("status 429")
+        )
     assert len(provider.requests) == 2
-    seen = client.chat.completions.create(model="nanobot", messages=asking("What do you see?")).choices[0].message.content
+    seen = (
+        client.chat.completions.create(model="nanobot", messages=asking("What do you see?"))
+        .choices[0]
+        .message.content
+    )
     assert seen is not None
     assert seen.endswith("said What do you see?")
 
@@ -187,19 +231,34 @@ def test_threads_on_one_session_take_turns(client: OpenAI) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    seen = client.chat.completions.create(model="nanobot", messages=asking("What do you see?")).choices[0].message.content
+    seen = (
+        client.chat.completions.create(model="nanobot", messages=asking("What do you see?"))
+        .choices[0]
+        .message.content
+    )
     assert seen is not None
     assert "roles system" + " user assistant" * 4 + " user;" in seen
 
 
-# Front ends -----------------------------------------------------------------------------------------------------------------
+# Front ends ---------------------------------------------------------------------------------------
 
 
 def test_a_front_end_names_its_chat_by_a_header_of_its_own(address: str, key: str) -> None:
-    """As Open WebUI does: the whole visible history each time; a regenerated answer takes the place of the first."""
-    with OpenAI(base_url=f"{address}/v1", api_key="unused", default_headers={"x-openwebui-chat-id": key}, max_retries=0) as client:
+    """As Open WebUI does: the whole visible history each time; a regenerated answer takes the place of the
+    first.
+    """
+    with OpenAI(
+        base_url=f"{address}/v1",
+        api_key="unused",
+        default_headers={"x-openwebui-chat-id": key},
+        max_retries=0,
+    ) as client:
         messages = asking("My cat is Mia")
         answer: Any = client.chat.completions.create(model="nanobot", messages=messages).choices[0].message
-        client.chat.completions.create(model="nanobot", messages=[*messages, answer, *asking("And my dog is Rex")])
-        edited = client.chat.completions.create(model="nanobot", messages=[*messages, answer, *asking("What do you see?")])
+        client.chat.completions.create(
+            model="nanobot", messages=[*messages, answer, *asking("And my dog is Rex")]
+        )
+        edited = client.chat.completions.create(
+            model="nanobot", messages=[*messages, answer, *asking("What do you see?")]
+        )
     assert (edited.choices[0].message.content or "").endswith("said My cat is Mia | What do you see?")

@@ -16,7 +16,12 @@ WEATHER: Any = {
     "type": "function",
     "name": "get_weather",
     "description": "Tell the weather of a city.",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False},
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
     "strict": True,
 }
 
@@ -49,7 +54,9 @@ def test_a_response_is_made_kept_and_deleted(client: OpenAI) -> None:
 
 
 def test_instructions_hold_for_one_response(client: OpenAI) -> None:
-    made = client.responses.create(model="nanobot", input="Hello", instructions="Speak like a pirate.", metadata={"topic": "sea"})
+    made = client.responses.create(
+        model="nanobot", input="Hello", instructions="Speak like a pirate.", metadata={"topic": "sea"}
+    )
     assert (made.instructions, made.metadata) == ("Speak like a pirate.", {"topic": "sea"})
 
 
@@ -72,8 +79,15 @@ def test_a_stream_has_the_events_that_the_package_knows_in_their_order(client: O
     assert kinds[-1] == "response.completed"
     for kind in ("response.output_item.added", "response.content_part.added", "response.output_text.delta"):
         assert kind in kinds
-    assert kinds[-4:-1] == ["response.output_text.done", "response.content_part.done", "response.output_item.done"]
-    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == "You said: Hello"
+    assert kinds[-4:-1] == [
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+    ]
+    assert (
+        "".join(event.delta for event in events if event.type == "response.output_text.delta")
+        == "You said: Hello"
+    )
     last = events[-1]
     assert last.type == "response.completed"
     assert last.response.output_text == "You said: Hello"
@@ -105,11 +119,17 @@ def test_a_response_in_the_background_is_asked_for_later(client: OpenAI) -> None
 
 
 def test_function_tools_and_their_outputs(client: OpenAI) -> None:
-    first = client.responses.create(model="nanobot", input="What is the weather in Paris and Tokyo?", tools=[WEATHER])
+    first = client.responses.create(
+        model="nanobot", input="What is the weather in Paris and Tokyo?", tools=[WEATHER]
+    )
     calls = [item for item in first.output if item.type == "function_call"]
     assert [json.loads(call.arguments)["city"] for call in calls] == ["Paris", "Tokyo"]
-    outputs: list[Any] = [{"type": "function_call_output", "call_id": call.call_id, "output": "sunny"} for call in calls]
-    last = client.responses.create(model="nanobot", input=outputs, previous_response_id=first.id, tools=[WEATHER])
+    outputs: list[Any] = [
+        {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"} for call in calls
+    ]
+    last = client.responses.create(
+        model="nanobot", input=outputs, previous_response_id=first.id, tools=[WEATHER]
+    )
     assert last.output_text == "The tools said: sunny; sunny"
 
 
@@ -128,7 +148,11 @@ def test_function_tools_with_the_whole_history_resent(client: OpenAI) -> None:
 
 
 def test_a_streamed_call_has_its_events(client: OpenAI) -> None:
-    events = list(client.responses.create(model="nanobot", input="Tell me the weather in Rome", tools=[WEATHER], stream=True))
+    events = list(
+        client.responses.create(
+            model="nanobot", input="Tell me the weather in Rome", tools=[WEATHER], stream=True
+        )
+    )
     pieces = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
     (done,) = [event for event in events if event.type == "response.function_call_arguments.done"]
     assert json.loads("".join(pieces)) == json.loads(done.arguments) == {"city": "Rome"}
@@ -147,7 +171,11 @@ def test_a_conversation_is_the_session(client: OpenAI, address: str) -> None:
     assert second.conversation.id == conversation.id
     assert second.output_text.endswith("said My cat is Mia | What do you see?")
     assert client.conversations.retrieve(conversation.id).metadata == {"topic": "cats"}
-    roles = [item.role for item in client.conversations.items.list(conversation.id, order="asc") if item.type == "message"]
+    roles = [
+        item.role
+        for item in client.conversations.items.list(conversation.id, order="asc")
+        if item.type == "message"
+    ]
     assert roles == ["user", "assistant", "user", "assistant"]
     client.conversations.delete(conversation.id)
     with pytest.raises(openai.NotFoundError):
@@ -157,19 +185,25 @@ def test_a_conversation_is_the_session(client: OpenAI, address: str) -> None:
 def test_both_doors_lead_to_one_transcript(client: OpenAI, key: str) -> None:
     client.responses.create(model="nanobot", input="My cat is Mia", conversation=key)
     seen = client.chat.completions.create(
-        model="nanobot", messages=[{"role": "user", "content": "What do you see?"}], extra_headers={"x-session-key": key}
+        model="nanobot",
+        messages=[{"role": "user", "content": "What do you see?"}],
+        extra_headers={"x-session-key": key},
     )
     assert (seen.choices[0].message.content or "").endswith("said My cat is Mia | What do you see?")
 
 
 def test_an_image_and_a_file_in_the_input(client: OpenAI) -> None:
-    made = client.files.create(file=("note.txt", NOTE), purpose="user_data", extra_headers={"x-session-key": "test:dm:files"})
+    made = client.files.create(
+        file=("note.txt", NOTE), purpose="user_data", extra_headers={"x-session-key": "test:dm:files"}
+    )
     parts: list[Any] = [
         {"type": "input_text", "text": "What do you see?"},
         {"type": "input_image", "image_url": pixel(), "detail": "auto"},
         {"type": "input_file", "file_id": made.id},
     ]
-    answer = client.responses.create(model="nanobot", input=[{"role": "user", "content": parts}], conversation="test:dm:files")
+    answer = client.responses.create(
+        model="nanobot", input=[{"role": "user", "content": parts}], conversation="test:dm:files"
+    )
     assert "images 1" in answer.output_text
     assert "kumquat" in answer.output_text
 
@@ -183,18 +217,29 @@ def test_what_does_not_exist_is_not_found(client: OpenAI) -> None:
 
 def test_a_tool_of_openai_that_is_not_here_is_refused_in_words(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="file_search"):
-        client.responses.create(model="nanobot", input="Hello", tools=[{"type": "file_search", "vector_store_ids": ["vs_1"]}])
+        client.responses.create(
+            model="nanobot", input="Hello", tools=[{"type": "file_search", "vector_store_ids": ["vs_1"]}]
+        )
 
 
 def test_the_items_of_a_conversation_are_given_added_and_looked_up(client: OpenAI) -> None:
-    begun: list[Any] = [{"role": "user", "content": "My cat is Mia"}, {"role": "assistant", "content": "What a name!"}]
+    begun: list[Any] = [
+        {"role": "user", "content": "My cat is Mia"},
+        {"role": "assistant", "content": "What a name!"},
+    ]
     conversation = client.conversations.create(items=begun)
-    more: list[Any] = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "My dog is Rex"}]}]
+    more: list[Any] = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "My dog is Rex"}]}
+    ]
     (added,) = client.conversations.items.create(conversation.id, items=more).data
     assert added.id is not None
     assert client.conversations.items.retrieve(added.id, conversation_id=conversation.id).type == "message"
-    assert client.conversations.update(conversation.id, metadata={"topic": "pets"}).metadata == {"topic": "pets"}
-    seen = client.responses.create(model="nanobot", input="What do you see?", conversation={"id": conversation.id})
+    assert client.conversations.update(conversation.id, metadata={"topic": "pets"}).metadata == {
+        "topic": "pets"
+    }
+    seen = client.responses.create(
+        model="nanobot", input="What do you see?", conversation={"id": conversation.id}
+    )
     assert seen.output_text.endswith("said My cat is Mia | My dog is Rex | What do you see?")
 
 
@@ -205,8 +250,12 @@ def test_a_response_in_the_background_is_cancelled_or_was_quicker(client: OpenAI
 
 def test_a_tool_is_forced(client: OpenAI) -> None:
     choice: Any = {"type": "function", "name": "get_weather"}
-    made = client.responses.create(model="nanobot", input="Hello dear Rome", tools=[WEATHER], tool_choice=choice)
-    assert [json.loads(item.arguments) for item in made.output if item.type == "function_call"] == [{"city": "Rome"}]
+    made = client.responses.create(
+        model="nanobot", input="Hello dear Rome", tools=[WEATHER], tool_choice=choice
+    )
+    assert [json.loads(item.arguments) for item in made.output if item.type == "function_call"] == [
+        {"city": "Rome"}
+    ]
 
 
 def test_what_packages_send_besides_is_taken(client: OpenAI) -> None:
@@ -237,7 +286,9 @@ def test_what_packages_send_besides_is_taken(client: OpenAI) -> None:
         ({"temperature": 9}, openai.BadRequestError),
     ],
 )
-def test_failures_are_the_packages_own_exceptions(client: OpenAI, fields: dict[str, Any], expected: type[openai.APIStatusError]) -> None:
+def test_failures_are_the_packages_own_exceptions(
+    client: OpenAI, fields: dict[str, Any], expected: type[openai.APIStatusError]
+) -> None:
     with pytest.raises(expected) as caught:
         client.responses.create(**{"model": "nanobot", "input": "Hello", **fields})
     assert type(caught.value) is expected

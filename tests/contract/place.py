@@ -1,4 +1,6 @@
-"""What the suite on `core.store.Store` needs of an implementation, and the hands that take its orders as an engine would."""
+"""What the suite on `core.store.Store` needs of an implementation, and the hands that take its orders as an
+engine would.
+"""
 
 import asyncio
 import hashlib
@@ -95,9 +97,11 @@ class Place:
         await self.close()
         await self.open(max_running, limits=limits)
 
-    # Asking ---------------------------------------------------------------------------------------------------------
+    # Asking ---------------------------------------------------------------------------------------
 
-    def turn(self, key: str, text: str = "hello", *, when_busy: WhenBusy = "queue", trace: bool = True) -> Turn:
+    def turn(
+        self, key: str, text: str = "hello", *, when_busy: WhenBusy = "queue", trace: bool = True
+    ) -> Turn:
         self.last_id = f"turn_{next(_numbers):026d}"
         return Turn(self.last_id, key, (user(text),), "api", when_busy, trace=trace)
 
@@ -114,21 +118,29 @@ class Place:
         earlier: tuple[Message, ...] = (),
     ) -> Admission:
         """Admit a turn; `body` stands for what the client sent (the text, where it is None)."""
-        identity = Identity(hashlib.blake2b((body or text).encode(), digest_size=32).digest(), dedupe_key, is_retry)
-        return await self.store.admit(self.turn(key, text, when_busy=when_busy, trace=trace), identity, earlier)
+        identity = Identity(
+            hashlib.blake2b((body or text).encode(), digest_size=32).digest(), dedupe_key, is_retry
+        )
+        return await self.store.admit(
+            self.turn(key, text, when_busy=when_busy, trace=trace), identity, earlier
+        )
 
-    async def start(self, key: str, text: str = "hello", *, trace: bool = True, earlier: tuple[Message, ...] = ()) -> Claim:
+    async def start(
+        self, key: str, text: str = "hello", *, trace: bool = True, earlier: tuple[Message, ...] = ()
+    ) -> Claim:
         """Admit a turn of a session that is not busy, and return the claim on it."""
         await self.admit(key, text, trace=trace, earlier=earlier)
         return await self.hands.claim()
 
-    async def say(self, key: str, text: str, answer: str, *, trace: bool = True, earlier: tuple[Message, ...] = ()) -> Claim:
+    async def say(
+        self, key: str, text: str, answer: str, *, trace: bool = True, earlier: tuple[Message, ...] = ()
+    ) -> Claim:
         """Run a whole turn."""
         claim = await self.start(key, text, trace=trace, earlier=earlier)
         await self.store.append(claim, done(answer))
         return claim
 
-    # Looking --------------------------------------------------------------------------------------------------------
+    # Looking --------------------------------------------------------------------------------------
 
     async def texts(self, key: str) -> list[str]:
         """Return the live transcript, `U:` before what users said and `A:` before what the model did."""

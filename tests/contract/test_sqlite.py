@@ -1,4 +1,6 @@
-"""What the SQLite store promises besides the protocol: its file, its lock, its migrations, and how much a turn reads."""
+"""What the SQLite store promises besides the protocol: its file, its lock, its migrations, and how much a
+turn reads.
+"""
 
 import asyncio
 import shutil
@@ -38,7 +40,7 @@ async def fill(data: Path, sessions: int = 3) -> None:
     await place.close()
 
 
-# The lock -----------------------------------------------------------------------------------------------------------
+# The lock -----------------------------------------------------------------------------------------
 
 
 async def test_a_second_server_on_a_data_directory_is_refused(data: Path) -> None:
@@ -83,7 +85,7 @@ async def test_conversations_are_readable_by_their_owner_only(tmp_path: Path) ->
         await store.close()
 
 
-# Files that are not ours --------------------------------------------------------------------------------------------
+# Files that are not ours --------------------------------------------------------------------------
 
 
 def not_a_database(path: Path) -> None:
@@ -175,11 +177,22 @@ async def test_a_page_that_is_found_damaged_later_is_an_error_that_names_the_fil
     content = bytearray(path.read_bytes())
     db = sqlite3.connect(path)
     pages = (
-        [page for (page,) in db.execute("SELECT pageno FROM dbstat WHERE name = 'message' AND pagetype = 'leaf'")] if has_dbstat(db) else []
+        [
+            page
+            for (page,) in db.execute(
+                "SELECT pageno FROM dbstat WHERE name = 'message' AND pagetype = 'leaf'"
+            )
+        ]
+        if has_dbstat(db)
+        else []
     )
     db.close()
     if not pages:
-        pages = [index + 1 for index in range(len(content) // 4096) if b"17 17 17 17" in content[index * 4096 : (index + 1) * 4096]]
+        pages = [
+            index + 1
+            for index in range(len(content) // 4096)
+            if b"17 17 17 17" in content[index * 4096 : (index + 1) * 4096]
+        ]
     for page in pages:
         content[(page - 1) * 4096 : (page - 1) * 4096 + 100] = b"\xff" * 100
     path.write_bytes(bytes(content))
@@ -200,22 +213,32 @@ def has_dbstat(db: sqlite3.Connection) -> bool:
     return True
 
 
-# Migrations ---------------------------------------------------------------------------------------------------------
+# Migrations ---------------------------------------------------------------------------------------
 
 
 def version(data: Path) -> tuple[int, list[str]]:
     db = sqlite3.connect(data / DATABASE)
     (number,) = db.execute("PRAGMA user_version").fetchone()
-    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    tables = [
+        name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    ]
     db.close()
     return number, tables
 
 
-async def test_a_migration_that_breaks_off_leaves_the_version_before_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_migration_that_breaks_off_leaves_the_version_before_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await fill(data)
     number, tables = version(data)
     known = migrate.migrations()
-    broken = [*known, (number + 1, "CREATE TABLE later (x);\nINSERT INTO later VALUES (1);\nINSERT INTO no_such_table VALUES (1);")]
+    broken = [
+        *known,
+        (
+            number + 1,
+            "CREATE TABLE later (x);\nINSERT INTO later VALUES (1);\nINSERT INTO no_such_table VALUES (1);",
+        ),
+    ]
     with monkeypatch.context() as patch:
         patch.setattr(migrate, "migrations", lambda: broken)
         with pytest.raises(StoreError):
@@ -226,10 +249,16 @@ async def test_a_migration_that_breaks_off_leaves_the_version_before_it(data: Pa
     await store.close()
 
 
-async def test_migrations_before_one_that_breaks_off_hold(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_migrations_before_one_that_breaks_off_hold(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await fill(data)
     number, tables = version(data)
-    steps = [*migrate.migrations(), (number + 1, "CREATE TABLE later (x);"), (number + 2, "DROP TABLE no_such_table;")]
+    steps = [
+        *migrate.migrations(),
+        (number + 1, "CREATE TABLE later (x);"),
+        (number + 2, "DROP TABLE no_such_table;"),
+    ]
     with monkeypatch.context() as patch:
         patch.setattr(migrate, "migrations", lambda: steps)
         with pytest.raises(StoreError):
@@ -237,14 +266,18 @@ async def test_migrations_before_one_that_breaks_off_hold(data: Path, monkeypatc
     assert version(data) == (number + 1, sorted([*tables, "later"]))
 
 
-async def test_an_sqlite_without_full_text_search_is_told_with_the_way_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_sqlite_without_full_text_search_is_told_with_the_way_out(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lacking = [(1, "CREATE VIRTUAL TABLE search USING fts5_that_is_not_there (text);")]
     monkeypatch.setattr(migrate, "migrations", lambda: lacking)
     with pytest.raises(StoreError, match=r"has no FTS5.*another Python"):
         await open_store(data, CLOCK)
 
 
-async def test_a_migration_runs_once_and_keeps_what_is_there(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_migration_runs_once_and_keeps_what_is_there(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await fill(data)
     number, _ = version(data)
     steps = [*migrate.migrations(), (number + 1, "CREATE TABLE later (x); INSERT INTO later VALUES (1);")]
@@ -263,10 +296,12 @@ def test_migrations_are_numbered_without_gaps() -> None:
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-# Backup -------------------------------------------------------------------------------------------------------------
+# Backup -------------------------------------------------------------------------------------------
 
 
-async def test_a_backup_made_while_turns_are_written_is_consistent_and_opens(data: Path, tmp_path: Path) -> None:
+async def test_a_backup_made_while_turns_are_written_is_consistent_and_opens(
+    data: Path, tmp_path: Path
+) -> None:
     place = Place(open_sqlite, data, Limits())
     await place.open()
     await place.say("a", "0", "re 0")
@@ -290,7 +325,12 @@ async def test_a_backup_made_while_turns_are_written_is_consistent_and_opens(dat
         await restored.open()
         texts = await restored.texts("a")
         assert texts[:2] == ["U:0", "A:re 0"]
-        assert texts == [text for number in range((len(texts) + 1) // 2) for text in (f"U:{number}", f"A:re {number}")][: len(texts)]
+        assert (
+            texts
+            == [
+                text for number in range((len(texts) + 1) // 2) for text in (f"U:{number}", f"A:re {number}")
+            ][: len(texts)]
+        )
         await restored.close()
         db = sqlite3.connect(path)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -304,7 +344,7 @@ async def test_a_backup_is_one_file_that_only_its_owner_reads(place: Place, tmp_
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("copy")) == ["copy"]
 
 
-# Deleting -----------------------------------------------------------------------------------------------------------
+# Deleting -----------------------------------------------------------------------------------------
 
 
 async def test_deleting_a_session_removes_every_row_of_every_table(data: Path) -> None:
@@ -320,7 +360,9 @@ async def test_deleting_a_session_removes_every_row_of_every_table(data: Path) -
     await place.say("a", "title", "T", trace=False)
     call = ToolCall("c", "f", "{}")
     claim = await place.start("a", "3")
-    await place.store.append(claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call)))
+    await place.store.append(
+        claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
+    )
     await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
     await place.admit("a", "4", when_busy="steer")
     await place.admit("a", "5", dedupe_key="k")
@@ -330,22 +372,30 @@ async def test_deleting_a_session_removes_every_row_of_every_table(data: Path) -
     await place.close()
     left = rows(data)
     assert {**left, "key_usage": []} == {**before, "key_usage": []}
-    assert {row[:2] for row in left["key_usage"]} == {("2027-01-15", "")}, "totals of a day stay: they name no session"
+    assert {row[:2] for row in left["key_usage"]} == {("2027-01-15", "")}, (
+        "totals of a day stay: they name no session"
+    )
 
 
 def rows(data: Path) -> dict[str, list[tuple[object, ...]]]:
     db = sqlite3.connect(data / DATABASE)
     tables = [
-        name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+        name
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        )
     ]
-    no_rows = {"search", "chore"}  # the index is seen in its own tables, and what is still to be done is no session's
-    found = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables if table not in no_rows}
+    # the index is seen in its own tables, and what is still to be done is no session's
+    no_rows = {"search", "chore"}
+    found = {
+        table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables if table not in no_rows
+    }
     db.close()
     assert len(tables) >= 7
     return found
 
 
-# How much a turn reads ----------------------------------------------------------------------------------------------
+# How much a turn reads ----------------------------------------------------------------------------
 
 
 class Steps:
@@ -368,15 +418,24 @@ class Steps:
 
 
 async def steps_of_a_turn(place: Place, key: str, budget_tokens: int = 2_000) -> int:
-    """Return what one turn costs: admission with a resent tail, history, an append with a tool call, the end, a look, a retry, a list."""
+    """Return what one turn costs: admission with a resent tail, history, an append with a tool call, the end,
+    a look, a retry, a list.
+    """
     assert isinstance(place.store, SqliteStore)
     steps = Steps(place.store)
-    await place.admit(key, "next", earlier=(user("question"), said("the last answer")), dedupe_key=f"{key}{place.clock.now()}")
+    await place.admit(
+        key,
+        "next",
+        earlier=(user("question"), said("the last answer")),
+        dedupe_key=f"{key}{place.clock.now()}",
+    )
     claim = await place.hands.claim()
     history = await place.store.history(key, budget_tokens)
     assert len(history.messages) > 50
     call = ToolCall("c", "f", "{}")
-    await place.store.append(claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call)))
+    await place.store.append(
+        claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
+    )
     await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
     await place.store.append(claim, (MessageAdded(said("x", "incomplete")), cancelled()))
     await place.store.turn(claim.turn.id)
@@ -392,7 +451,9 @@ async def test_a_turn_at_message_100_000_reads_no_more_than_at_1_000(data: Path)
     await place.open()
     for key, count in (("short", 1_000), ("long", 100_000)):
         earlier = tuple(
-            user(f"question {n} " * 4) if n % 2 == 0 else said("the last answer" if n == count - 1 else f"answer {n} " * 4)
+            user(f"question {n} " * 4)
+            if n % 2 == 0
+            else said("the last answer" if n == count - 1 else f"answer {n} " * 4)
             for n in range(count)
         )
         await place.say(key, "hello", "the last answer", earlier=earlier)
@@ -406,7 +467,9 @@ async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows
     place = Place(open_sqlite, data, Limits())
     await place.open()
     assert isinstance(place.store, SqliteStore)
-    earlier = tuple(user(f"question {n} " * 20) if n % 2 == 0 else said("the last answer") for n in range(200))
+    earlier = tuple(
+        user(f"question {n} " * 20) if n % 2 == 0 else said("the last answer") for n in range(200)
+    )
     await place.say("a", "hello", "the last answer", earlier=earlier)
     asked: set[str] = set()
     for db in (place.store._write_db, place.store._read_db):
@@ -415,13 +478,20 @@ async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows
     for db in (place.store._write_db, place.store._read_db):
         db.set_trace_callback(None)
     queries = [query for query in asked if query.startswith(("SELECT", "UPDATE", "DELETE", "INSERT"))]
-    details = [(detail, query) for query in queries for (_, _, _, detail) in place.store._read_db.execute(f"EXPLAIN QUERY PLAN {query}")]
+    details = [
+        (detail, query)
+        for query in queries
+        for (_, _, _, detail) in place.store._read_db.execute(f"EXPLAIN QUERY PLAN {query}")
+    ]
     await place.close()
     assert len(queries) > 10
     assert [
         (detail, query)
         for detail, query in details
-        if detail.startswith("SCAN") and "subquery" not in detail and "LIMIT" not in query and "dispatch" not in query
+        if detail.startswith("SCAN")
+        and "subquery" not in detail
+        and "LIMIT" not in query
+        and "dispatch" not in query
     ] == []
 
 

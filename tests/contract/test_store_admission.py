@@ -5,14 +5,21 @@ import hashlib
 
 import pytest
 
-from nanobot.core.errors import IdempotencyMismatch, QueueFull, SessionBusy, SessionNotFound, ShuttingDown, TurnNotFound
+from nanobot.core.errors import (
+    IdempotencyMismatch,
+    QueueFull,
+    SessionBusy,
+    SessionNotFound,
+    ShuttingDown,
+    TurnNotFound,
+)
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
 from nanobot.core.message import user
 from nanobot.core.store import Limits
 from nanobot.core.turn import Identity
 from tests.contract.place import Place, cancelled, done, failed, said, shown
 
-# Committed or not there ---------------------------------------------------------------------------------------------
+# Committed or not there ---------------------------------------------------------------------------
 
 
 async def test_an_admitted_turn_is_still_there_after_a_crash(place: Place) -> None:
@@ -56,7 +63,10 @@ async def test_a_waiting_turn_is_not_in_the_transcript_before_it_starts(place: P
 async def test_a_failed_admission_does_not_touch_those_that_are_committed_with_it(place: Place) -> None:
     await place.start("a", "first")
     results = await asyncio.gather(
-        place.admit("b", "x"), place.admit("a", "second", when_busy="reject"), place.admit("c", "y"), return_exceptions=True
+        place.admit("b", "x"),
+        place.admit("a", "second", when_busy="reject"),
+        place.admit("c", "y"),
+        return_exceptions=True,
     )
     assert [type(result).__name__ for result in results] == ["Admission", "SessionBusy", "Admission"]
     assert await place.texts("b") == ["U:x"]
@@ -71,7 +81,7 @@ async def test_nothing_is_admitted_once_the_server_stops(place: Place) -> None:
         await place.store.messages("a", limit=1)
 
 
-# Order and bounds ---------------------------------------------------------------------------------------------------
+# Order and bounds ---------------------------------------------------------------------------------
 
 
 async def test_turns_of_one_session_run_one_at_a_time_in_order_of_arrival(place: Place) -> None:
@@ -83,7 +93,9 @@ async def test_turns_of_one_session_run_one_at_a_time_in_order_of_arrival(place:
         order.append(claim.turn.id)
         await place.store.append(claim, done(f"re {number}"))
     assert order == [admission.turn_id for admission in admissions]
-    assert await place.texts("a") == [text for number in range(4) for text in (f"U:{number}", f"A:re {number}")]
+    assert await place.texts("a") == [
+        text for number in range(4) for text in (f"U:{number}", f"A:re {number}")
+    ]
 
 
 async def test_turns_of_different_sessions_run_in_parallel(place: Place) -> None:
@@ -106,7 +118,9 @@ async def test_no_more_turns_run_than_the_engine_wants_and_the_oldest_goes_first
     assert await place.hands.none()
 
 
-async def test_the_queue_of_a_session_is_bounded_and_other_sessions_are_not_held_up_by_it(place: Place) -> None:
+async def test_the_queue_of_a_session_is_bounded_and_other_sessions_are_not_held_up_by_it(
+    place: Place,
+) -> None:
     for _ in range(1 + 4):
         await place.admit("a")
     with pytest.raises(QueueFull) as caught:
@@ -148,10 +162,12 @@ async def test_a_turn_that_interrupts_where_nothing_runs_just_runs(place: Place)
     assert await place.hands.none()
 
 
-# Steering -----------------------------------------------------------------------------------------------------------
+# Steering -----------------------------------------------------------------------------------------
 
 
-async def test_a_steering_turn_joins_the_running_one_in_the_transaction_of_its_next_step(place: Place) -> None:
+async def test_a_steering_turn_joins_the_running_one_in_the_transaction_of_its_next_step(
+    place: Place,
+) -> None:
     running = await place.start("a", "first")
     steering = await place.admit("a", "and in French", when_busy="steer")
     assert await place.hands.none()
@@ -182,7 +198,11 @@ async def test_a_steering_turn_survives_a_crash_before_it_has_joined(place: Plac
     again = await place.hands.claim()
     assert await place.store.append(again, done("one")) == (user("and this"),)
     await place.store.append(again, done("two"))
-    assert [shown(message) for message in (await place.ended(steering.turn_id)).messages] == ["A:one", "U:and this", "A:two"]
+    assert [shown(message) for message in (await place.ended(steering.turn_id)).messages] == [
+        "A:one",
+        "U:and this",
+        "A:two",
+    ]
 
 
 async def test_several_steering_turns_join_in_order(place: Place) -> None:
@@ -198,7 +218,9 @@ async def test_a_steering_turn_where_nothing_runs_is_a_turn_of_its_own(place: Pl
 
 
 @pytest.mark.parametrize("end", [failed(retryable=False), failed(retryable=True), cancelled()])
-async def test_what_was_to_steer_a_turn_that_did_not_come_to_it_runs_as_a_turn_of_its_own(place: Place, end: TurnEnded) -> None:
+async def test_what_was_to_steer_a_turn_that_did_not_come_to_it_runs_as_a_turn_of_its_own(
+    place: Place, end: TurnEnded
+) -> None:
     """A message that was admitted is answered, whatever became of the turn that it was to join."""
     running = await place.start("a", "first")
     waiting = await place.admit("a", "second")
@@ -292,7 +314,7 @@ async def test_a_message_that_is_to_leave_no_trace_never_joins_a_turn_that_is_ke
     assert await place.texts("a") == ["U:hello", "A:hi"]
 
 
-# Sent again ---------------------------------------------------------------------------------------------------------
+# Sent again ---------------------------------------------------------------------------------------
 
 
 async def test_the_same_idempotency_key_joins_the_running_turn(place: Place) -> None:
@@ -378,7 +400,11 @@ async def test_a_retry_of_a_steering_turn_follows_the_turn_that_it_joined(place:
     assert (again.turn_id, again.joined) == (steering.turn_id, True)
     assert await place.store.append(running, done("one")) == (user("wait"),)
     await place.store.append(running, done("two"))
-    assert [shown(message) for message in (await place.ended(again.turn_id)).messages] == ["A:one", "U:wait", "A:two"]
+    assert [shown(message) for message in (await place.ended(again.turn_id)).messages] == [
+        "A:one",
+        "U:wait",
+        "A:two",
+    ]
 
 
 async def test_fifty_retries_at_once_start_one_turn(place: Place) -> None:
@@ -396,7 +422,7 @@ async def test_fifty_requests_with_one_idempotency_key_at_once_start_one_turn(pl
     assert await place.texts("a") == ["U:hello"]
 
 
-# What failed in passing ---------------------------------------------------------------------------------------------
+# What failed in passing ---------------------------------------------------------------------------
 
 
 async def test_a_turn_that_failed_having_made_nothing_leaves_no_trace(place: Place) -> None:
@@ -481,7 +507,9 @@ async def test_a_turn_that_had_made_something_goes_on_from_its_last_stored_step(
     assert await place.texts("a") == ["U:hello", "A:half", "A:whole"]
 
 
-async def test_a_turn_that_had_made_something_is_not_taken_up_again_when_others_have_spoken_since(place: Place) -> None:
+async def test_a_turn_that_had_made_something_is_not_taken_up_again_when_others_have_spoken_since(
+    place: Place,
+) -> None:
     claim = await place.start("a", "hello")
     await place.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
     await place.store.append(claim, (failed(retryable=True),))
@@ -516,7 +544,9 @@ async def test_a_store_says_beforehand_whether_it_knows_what_is_resent(place: Pl
     assert await place.store.knows("a", resent)
     assert await place.store.knows("a", keyed)
     assert not await place.store.knows("b", resent)
-    assert not await place.store.knows("a", Identity(digest, None, False)), "the same words again are a turn of their own"
+    assert not await place.store.knows("a", Identity(digest, None, False)), (
+        "the same words again are a turn of their own"
+    )
     assert not await place.store.knows("a", Identity(digest, "k2", False))
     with pytest.raises(IdempotencyMismatch):
         await place.store.knows("a", Identity(b"0" * 32, "k1", False))

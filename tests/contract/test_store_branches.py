@@ -10,7 +10,9 @@ from tests.contract.place import Place, done, failed, said
 
 
 async def tips(place: Place, key: str) -> list[tuple[int, int, int, bool]]:
-    return [(each.tip, each.messages, each.parted_at, each.is_current) for each in await place.store.branches(key)]
+    return [
+        (each.tip, each.messages, each.parted_at, each.is_current) for each in await place.store.branches(key)
+    ]
 
 
 async def test_rewinding_moves_the_tip_and_keeps_what_came_after_as_a_branch(place: Place) -> None:
@@ -47,7 +49,11 @@ async def test_the_model_is_shown_what_the_transcript_was_rewound_to(place: Plac
     await place.say("a", "2", "two")
     await place.store.rewind_session("a", 2)
     await place.start("a", "3")
-    assert [message.text for message in (await place.store.history("a", 10_000)).messages] == ["1", "one", "3"]
+    assert [message.text for message in (await place.store.history("a", 10_000)).messages] == [
+        "1",
+        "one",
+        "3",
+    ]
 
 
 async def test_a_busy_session_is_not_rewound(place: Place) -> None:
@@ -94,12 +100,14 @@ async def test_pages_lead_through_a_branched_transcript_in_both_directions(place
     expected = [1, 2, 3, 4, 9, 10, 11, 12]
     for order in ("asc", "desc"):
         seqs: list[int] = []
-        while page := await place.store.messages("a", limit=3, after_seq=seqs[-1] if seqs else 0, order=order):
+        while page := await place.store.messages(
+            "a", limit=3, after_seq=seqs[-1] if seqs else 0, order=order
+        ):
             seqs.extend(row.seq for row in page)
         assert seqs == (expected if order == "asc" else expected[::-1])
 
 
-# Fork ---------------------------------------------------------------------------------------------------------------
+# Fork ---------------------------------------------------------------------------------------------
 
 
 async def test_a_fork_has_the_messages_up_to_there_and_goes_its_own_way(place: Place) -> None:
@@ -108,7 +116,12 @@ async def test_a_fork_has_the_messages_up_to_there_and_goes_its_own_way(place: P
     await place.store.rename_session("a", title="Numbers", metadata={"k": "v"})
     place.clock.advance(1)
     session = await place.store.fork_session("a", "b", at=3)
-    assert (session.key, session.messages, session.title, session.created_at) == ("b", 3, "Numbers", place.clock.now())
+    assert (session.key, session.messages, session.title, session.created_at) == (
+        "b",
+        3,
+        "Numbers",
+        place.clock.now(),
+    )
     await place.say("b", "more", "three")
     await place.say("a", "3", "drei")
     assert await place.texts("a") == ["U:1", "A:one", "U:2", "A:two", "U:3", "A:drei"]
@@ -168,7 +181,7 @@ async def test_nothing_can_be_done_with_a_session_that_is_not_there(place: Place
             await asked
 
 
-# Import -------------------------------------------------------------------------------------------------------------
+# Import -------------------------------------------------------------------------------------------
 
 
 async def test_an_imported_session_reads_and_goes_on_like_one_that_was_spoken(place: Place) -> None:
@@ -206,7 +219,9 @@ async def test_labels_stay_with_the_session(place: Place) -> None:
 async def test_a_branch_that_ends_within_a_step_of_tools_can_be_gone_back_to(place: Place) -> None:
     claim = await place.start("a", "1")
     call = ToolCall("c", "f", "{}")
-    await place.store.append(claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call)))
+    await place.store.append(
+        claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
+    )
     await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
     await place.store.append(claim, (MessageAdded(said("one")), TurnEnded("done")))
     await place.store.rewind_session("a", 2)

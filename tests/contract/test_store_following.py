@@ -12,7 +12,9 @@ from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Identity, Turn
 from tests.contract.place import Place, done, failed, said
 
-CALL = Message("assistant", (ToolCall("c1", "lookup", "{}", True), ToolCall("c2", "lookup", "{}", True)), "tool_calls")
+CALL = Message(
+    "assistant", (ToolCall("c1", "lookup", "{}", True), ToolCall("c2", "lookup", "{}", True)), "tool_calls"
+)
 SPEC = tool_spec("lookup", "", {})
 
 
@@ -21,10 +23,14 @@ async def follow(place: Place, text: str, after: str | None, key: str = "a") -> 
     return await place.store.admit(turn, Identity(hashlib.blake2b(text.encode(), digest_size=32).digest()))
 
 
-async def send(place: Place, *results: tuple[str, str], earlier: tuple[Message, ...] = (), key: str = "a") -> Admission:
+async def send(
+    place: Place, *results: tuple[str, str], earlier: tuple[Message, ...] = (), key: str = "a"
+) -> Admission:
     given = tuple(Message("tool", (ToolResult(*result),)) for result in results)
     turn = Turn(f"turn_of_{'_'.join(name for name, _ in results)}", key, given, "api")
-    return await place.store.admit(turn, Identity(hashlib.blake2b(repr(given).encode(), digest_size=32).digest()), earlier)
+    return await place.store.admit(
+        turn, Identity(hashlib.blake2b(repr(given).encode(), digest_size=32).digest()), earlier
+    )
 
 
 async def call(place: Place, key: str = "a") -> Claim:
@@ -37,7 +43,7 @@ async def call(place: Place, key: str = "a") -> Claim:
     return claim
 
 
-# After a turn ----------------------------------------------------------------------------------------------------------
+# After a turn -------------------------------------------------------------------------------------
 
 
 async def test_a_turn_after_the_newest_one_goes_on_at_the_tip(place: Place) -> None:
@@ -76,10 +82,12 @@ async def test_a_turn_of_another_session_cannot_be_followed(place: Place) -> Non
     for after in (claim.turn.id, "turn_x"):
         with pytest.raises(TurnNotFound):
             await follow(place, "2", after)
-    assert [session.key for session in await place.store.sessions(limit=10)] == ["b"], "what is refused leaves nothing"
+    assert [session.key for session in await place.store.sessions(limit=10)] == ["b"], (
+        "what is refused leaves nothing"
+    )
 
 
-# Results -----------------------------------------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------------------
 
 
 async def test_results_answer_the_calls_at_the_tip(place: Place) -> None:

@@ -7,7 +7,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.event import (
+    Event,
+    MessageAdded,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+)
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult
 from nanobot.core.store import Claim
 from tests.asgi import BOUND_S
@@ -18,7 +26,9 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1
 
 @dataclass(frozen=True)
 class Step:
-    """What the model says in one step: thoughts, text and tool calls; how the deltas are cut; whether a user joins."""
+    """What the model says in one step: thoughts, text and tool calls; how the deltas are cut; whether a user
+    joins.
+    """
 
     thought: str
     text: str
@@ -53,7 +63,10 @@ def units(events: list[tuple[int, Event]]) -> list[Unit]:
     for cursor, event in events:
         if isinstance(event, TextDelta | ThinkingDelta):
             start = cursor - len(event.text)
-            out.extend((start + index + 1, (type(event).__name__, character)) for index, character in enumerate(event.text))
+            out.extend(
+                (start + index + 1, (type(event).__name__, character))
+                for index, character in enumerate(event.text)
+            )
         else:
             out.append((cursor, event))
     return out
@@ -111,7 +124,9 @@ async def test_a_stream_can_be_taken_up_again_at_any_cursor_live_or_afterwards(
 
 
 @given(steps=STEPS)
-async def test_an_answer_can_be_taken_up_again_at_each_of_its_cursors(place: Place, steps: list[Step]) -> None:
+async def test_an_answer_can_be_taken_up_again_at_each_of_its_cursors(
+    place: Place, steps: list[Step]
+) -> None:
     place.clock.advance(1)
     claim = await place.start(f"session {place.clock.now()}")
     await play(place, claim, steps)

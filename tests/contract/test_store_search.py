@@ -1,4 +1,6 @@
-"""Text search: everything committed is found, only where it is shown, and nothing is left of what was deleted."""
+"""Text search: everything committed is found, only where it is shown, and nothing is left of what was
+deleted.
+"""
 
 import asyncio
 import sqlite3
@@ -106,12 +108,16 @@ async def test_what_leaves_no_trace_is_not_found(place: Place) -> None:
 async def test_files_are_found_by_what_they_say(place: Place) -> None:
     claim = await place.start("a", "hello")
     file = File("contract.pdf", "the tenant pays the landlord")
-    await place.store.append(claim, (MessageAdded(Message("assistant", (Text("see"), file), "stop")), TurnEnded("done")))
+    await place.store.append(
+        claim, (MessageAdded(Message("assistant", (Text("see"), file), "stop")), TurnEnded("done"))
+    )
     assert await found(place, "landlord") == ["a"]
     assert await found(place, "contract") == ["a"]
 
 
-async def test_patterns_and_prefix_hold_in_lists_and_searches_before_anything_is_counted(place: Place) -> None:
+async def test_patterns_and_prefix_hold_in_lists_and_searches_before_anything_is_counted(
+    place: Place,
+) -> None:
     keys = ["wx:dm:ann", "wx:dm:bob", "wx:group:g:user:ann", "tg:dm:ann", "wx:dm", "wx:dm:[x]", "wx:dm:?"]
     for key in keys:
         await place.say(key, "secret parrot", "ok")
@@ -133,7 +139,9 @@ async def test_patterns_and_prefix_hold_in_lists_and_searches_before_anything_is
             first = await place.store.sessions(limit=1, which=which)
             rest = await place.store.sessions(limit=100, which=which, after=first[0].key)
             assert [each.key for each in (*first, *rest)] == expected
-            assert [each.key for each in await place.store.sessions(limit=100, which=which, order="asc")] == expected[::-1]
+            assert [
+                each.key for each in await place.store.sessions(limit=100, which=which, order="asc")
+            ] == expected[::-1]
     with pytest.raises(SessionNotFound):
         await place.store.sessions(limit=1, after="tg:dm:ann", which=Which(("wx:*",)))
     with pytest.raises(SessionNotFound):
@@ -167,7 +175,7 @@ async def test_after_a_restart_nothing_is_missing(place: Place) -> None:
     assert await found(place, "parrot") == ["a"]
 
 
-# SQLite -------------------------------------------------------------------------------------------------------------
+# SQLite -------------------------------------------------------------------------------------------
 
 
 def bytes_of(data: Path) -> bytes:
@@ -223,12 +231,17 @@ async def test_while_somebody_reads_the_log_is_emptied_later(tmp_path: Path) -> 
     await place.close()
 
 
-async def test_an_index_that_cannot_be_written_is_tried_again_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_index_that_cannot_be_written_is_tried_again_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     place = Place(open_sqlite, tmp_path / "data", Limits())
     await place.open()
     await place.say("a", "parrot", "ok")
     path = place.directory / DATABASE
-    other, db = sqlite3.connect(path, isolation_level=None), sqlite3.connect(path, isolation_level=None, timeout=0)
+    other, db = (
+        sqlite3.connect(path, isolation_level=None),
+        sqlite3.connect(path, isolation_level=None, timeout=0),
+    )
     other.execute("BEGIN IMMEDIATE")
     assert upkeep.Upkeep(path)(db)
     assert "locked" in caplog.text

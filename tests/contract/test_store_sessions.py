@@ -22,7 +22,8 @@ LOOKALIKES = [
     ("straße", "strasse"),
     (unicodedata.normalize("NFC", "Zoë"), unicodedata.normalize("NFD", "Zoë")),
     ("ﬁ", "fi"),
-    ("a", "а"),  # the second is Cyrillic
+    # the second is Cyrillic
+    ("a", "а"),
     ("a b", "a  b"),
     ("1", "01"),
     ("x", "x%"),
@@ -46,7 +47,14 @@ async def test_two_different_keys_are_two_sessions(place: Place, one: str, other
     assert await place.texts(one) == ["U:mine", "A:yours"]
 
 
-@given(keys=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=2, max_size=5, unique=True))
+@given(
+    keys=st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+        min_size=2,
+        max_size=5,
+        unique=True,
+    )
+)
 async def test_any_different_strings_are_different_sessions(place: Place, keys: list[str]) -> None:
     place.clock.advance(1)
     keys = [f"{key}{place.clock.now()}" for key in keys]
@@ -76,7 +84,7 @@ async def test_keys_that_look_like_paths_make_no_files(place: Place, tmp_path: P
     assert set(tmp_path.rglob("*")) == before
 
 
-# Lists --------------------------------------------------------------------------------------------------------------
+# Lists --------------------------------------------------------------------------------------------
 
 
 async def test_sessions_are_listed_most_recently_used_first_page_by_page(place: Place) -> None:
@@ -112,7 +120,7 @@ async def test_a_session_that_nobody_knows_is_not_found(place: Place) -> None:
         await place.store.sessions(limit=1, after="nobody")
 
 
-# Deleting -----------------------------------------------------------------------------------------------------------
+# Deleting -----------------------------------------------------------------------------------------
 
 
 async def test_deleting_tells_how_many_messages_went_and_leaves_the_others(place: Place) -> None:
@@ -142,7 +150,7 @@ async def test_the_store_says_that_it_can_commit(place: Place) -> None:
         await place.store.check()
 
 
-# Backup -------------------------------------------------------------------------------------------------------------
+# Backup -------------------------------------------------------------------------------------------
 
 
 async def test_a_backup_does_not_overwrite_a_file(place: Place, tmp_path: Path) -> None:
@@ -154,7 +162,9 @@ async def test_a_backup_does_not_overwrite_a_file(place: Place, tmp_path: Path) 
     assert path.read_text() == "precious"
 
 
-async def test_a_backup_that_cannot_be_written_says_so_and_leaves_nothing(place: Place, tmp_path: Path) -> None:
+async def test_a_backup_that_cannot_be_written_says_so_and_leaves_nothing(
+    place: Place, tmp_path: Path
+) -> None:
     with pytest.raises(StoreError):
         await place.store.backup(str(tmp_path / "no such directory" / "backup"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
@@ -170,4 +180,6 @@ async def test_many_sessions_at_once_lose_nothing(place: Place) -> None:
         claim = await place.hands.claim()
         await place.store.append(claim, done(f"re {claim.turn.input[0].text}"))
     for number in range(30):
-        assert await place.texts(f"key {number}") == [text for number in range(3) for text in (f"U:{number}", f"A:re {number}")]
+        assert await place.texts(f"key {number}") == [
+            text for number in range(3) for text in (f"U:{number}", f"A:re {number}")
+        ]

@@ -22,7 +22,7 @@ async def texts(place: Place, key: str, budget_tokens: int = 1_000_000) -> list[
     return [shown(message) for message in (await place.store.history(key, budget_tokens)).messages]
 
 
-# What clients send along --------------------------------------------------------------------------------------------
+# What clients send along --------------------------------------------------------------------------
 
 
 async def test_a_client_that_sends_nothing_along_goes_on_at_the_tip(place: Place) -> None:
@@ -33,7 +33,12 @@ async def test_a_client_that_sends_nothing_along_goes_on_at_the_tip(place: Place
 
 async def test_an_empty_session_imports_what_the_client_sends_along(place: Place) -> None:
     call = ToolCall("c", "f", "{}")
-    earlier = (user("1"), Message("assistant", (call,), "tool_calls"), Message("tool", (ToolResult("c", "42"),)), said("one"))
+    earlier = (
+        user("1"),
+        Message("assistant", (call,), "tool_calls"),
+        Message("tool", (ToolResult("c", "42"),)),
+        said("one"),
+    )
     assert (await place.admit("a", "2", earlier=earlier)).history == "imported"
     assert await place.texts("a") == ["U:1", "A:", "T:42", "A:one", "U:2"]
     assert (await place.store.history("a", 1_000_000)).messages[:4] == earlier
@@ -60,7 +65,9 @@ async def test_a_client_may_cut_the_start_of_the_conversation_or_trim_its_text(p
 
 async def test_a_client_that_resends_an_imported_conversation_adds_only_what_is_new(place: Place) -> None:
     await place.say("a", "2", "two", earlier=(user("1"), said("one")))
-    assert (await place.admit("a", "3", earlier=(user("1"), said("one"), user("2"), said("two")))).history == "matched"
+    assert (
+        await place.admit("a", "3", earlier=(user("1"), said("one"), user("2"), said("two")))
+    ).history == "matched"
 
 
 async def test_an_answer_in_several_steps_is_known_by_its_joined_text(place: Place) -> None:
@@ -68,7 +75,11 @@ async def test_an_answer_in_several_steps_is_known_by_its_joined_text(place: Pla
     claim = await place.start("a", "6*7?")
     call = ToolCall("c", "calculate", "{}")
     await place.store.append(
-        claim, (MessageAdded(Message("assistant", (*said("Let me see.").parts, call), "tool_calls")), ToolStarted(call))
+        claim,
+        (
+            MessageAdded(Message("assistant", (*said("Let me see.").parts, call), "tool_calls")),
+            ToolStarted(call),
+        ),
     )
     await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
     await place.store.append(claim, done("It is 42."))
@@ -80,7 +91,9 @@ async def test_a_partial_answer_that_was_kept_is_known_when_it_is_sent_along(pla
     """Chat front ends hold what was said before the stop button, and resend it."""
     claim = await place.start("a", "tell me a story")
     await place.store.append(claim, (MessageAdded(said("Once upon", "incomplete")), cancelled()))
-    assert (await place.admit("a", "go on", earlier=(user("tell me a story"), said("Once upon")))).history == "matched"
+    assert (
+        await place.admit("a", "go on", earlier=(user("tell me a story"), said("Once upon")))
+    ).history == "matched"
 
 
 async def test_a_history_that_nobody_knows_is_ignored(place: Place) -> None:
@@ -95,7 +108,7 @@ async def test_a_reply_of_another_session_matches_nothing_here(place: Place) -> 
     assert (await place.admit("b", "2", earlier=(user("1"), said("a reply")))).history == "ignored"
 
 
-# Branches -----------------------------------------------------------------------------------------------------------
+# Branches -----------------------------------------------------------------------------------------
 
 
 async def test_an_edited_message_rewinds_to_before_it(place: Place) -> None:
@@ -128,10 +141,21 @@ async def test_branches_of_branches_keep_their_own_past(place: Place) -> None:
     await place.say("a", "2b", "two b", earlier=(user("1"), said("one")))
     await talk(place, "a", "3b", "three b")
     await place.say("a", "3c", "three c", earlier=(user("1"), said("one"), user("2b"), said("two b")))
-    await place.say("a", "4", "four", earlier=(user("1"), said("one"), user("2"), said("two"), user("3"), said("three")))
+    await place.say(
+        "a", "4", "four", earlier=(user("1"), said("one"), user("2"), said("two"), user("3"), said("three"))
+    )
     assert await place.texts("a") == ["U:1", "A:one", "U:2", "A:two", "U:3", "A:three", "U:4", "A:four"]
     await place.say("a", "4c", "four c", earlier=(user("3c"), said("three c")))
-    assert await place.texts("a") == ["U:1", "A:one", "U:2b", "A:two b", "U:3c", "A:three c", "U:4c", "A:four c"]
+    assert await place.texts("a") == [
+        "U:1",
+        "A:one",
+        "U:2b",
+        "A:two b",
+        "U:3c",
+        "A:three c",
+        "U:4c",
+        "A:four c",
+    ]
 
 
 async def test_of_replies_that_are_the_same_the_one_to_the_same_question_is_meant(place: Place) -> None:
@@ -149,7 +173,9 @@ async def test_a_reply_that_is_also_the_newest_is_told_apart_by_its_question(pla
 
 async def test_the_newest_of_replies_that_are_the_same_is_the_tip(place: Place) -> None:
     await talk(place, "a", "1", "ok", "2", "ok")
-    assert (await place.admit("a", "3", earlier=(user("1"), said("ok"), user("2"), said("ok")))).history == "matched"
+    assert (
+        await place.admit("a", "3", earlier=(user("1"), said("ok"), user("2"), said("ok")))
+    ).history == "matched"
 
 
 async def test_a_message_sent_while_a_turn_runs_does_not_rewind_for_lack_of_its_reply(place: Place) -> None:
@@ -188,7 +214,7 @@ async def test_rows_sum_up_the_tokens_of_their_own_branch(place: Place) -> None:
         assert row.total_tokens == total
 
 
-# How much is read ---------------------------------------------------------------------------------------------------
+# How much is read ---------------------------------------------------------------------------------
 
 
 async def test_history_is_the_newest_that_cost_the_budget_and_tells_what_came_before(place: Place) -> None:
@@ -197,7 +223,9 @@ async def test_history_is_the_newest_that_cost_the_budget_and_tells_what_came_be
     history = await place.store.history("a", 250)
     assert history.messages == whole[-len(history.messages) :]
     assert 250 <= sum(estimate_tokens(message) for message in history.messages) < 250 + 104
-    assert history.skipped_tokens == sum(estimate_tokens(message) for message in whole[: -len(history.messages)])
+    assert history.skipped_tokens == sum(
+        estimate_tokens(message) for message in whole[: -len(history.messages)]
+    )
 
 
 async def test_history_of_a_session_that_nobody_knows_is_empty(place: Place) -> None:
@@ -212,12 +240,20 @@ async def test_history_follows_the_branch_that_lives(place: Place) -> None:
     assert await texts(place, "a", 13) == ["A:one", "U:2b", "A:two b"]
 
 
-ACTIONS = st.lists(st.tuples(st.sampled_from(["say", "edit", "fail", "untraced"]), st.integers(0, 9)), min_size=1, max_size=14)
+ACTIONS = st.lists(
+    st.tuples(st.sampled_from(["say", "edit", "fail", "untraced"]), st.integers(0, 9)),
+    min_size=1,
+    max_size=14,
+)
 
 
 @given(actions=ACTIONS, budget_tokens=st.integers(1, 60))
-async def test_the_transcript_is_what_a_list_would_be(place: Place, actions: list[tuple[str, int]], budget_tokens: int) -> None:
-    """Whatever is said, edited, failed or left untraced, in any order; and the window is a suffix of it that costs enough."""
+async def test_the_transcript_is_what_a_list_would_be(
+    place: Place, actions: list[tuple[str, int]], budget_tokens: int
+) -> None:
+    """Whatever is said, edited, failed or left untraced, in any order; and the window is a suffix of it that
+    costs enough.
+    """
     place.clock.advance(1)
     key = f"session {place.clock.now()}"
     model: list[str] = []

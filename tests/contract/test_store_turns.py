@@ -15,7 +15,7 @@ CALL = ToolCall("call_1", "calculate", "{}")
 ASKS = Message("assistant", (CALL,), "tool_calls")
 RESULT = Message("tool", (ToolResult("call_1", "42"),))
 
-# The fence ----------------------------------------------------------------------------------------------------------
+# The fence ----------------------------------------------------------------------------------------
 
 
 async def test_an_attempt_that_is_over_writes_nothing(place: Place) -> None:
@@ -23,7 +23,12 @@ async def test_an_attempt_that_is_over_writes_nothing(place: Place) -> None:
     await place.reopen()
     new = await place.hands.claim()
     assert (new.turn, new.attempt) == (old.turn, old.attempt + 1)
-    for facts in (done("late"), (ToolStarted(CALL),), (MessageAdded(ASKS), ToolStarted(CALL)), (failed(retryable=True),)):
+    for facts in (
+        done("late"),
+        (ToolStarted(CALL),),
+        (MessageAdded(ASKS), ToolStarted(CALL)),
+        (failed(retryable=True),),
+    ):
         with pytest.raises(StaleAttempt):
             await place.store.append(old, facts)
     with pytest.raises(StaleAttempt):
@@ -50,7 +55,9 @@ async def test_a_released_turn_takes_nothing_from_the_attempt_that_released_it(p
 async def test_a_stale_append_does_not_touch_those_that_are_committed_with_it(place: Place) -> None:
     old = await place.say("a", "x", "y")
     good = await place.start("b", "x")
-    results = await asyncio.gather(place.store.append(old, done("late")), place.store.append(good, done("fine")), return_exceptions=True)
+    results = await asyncio.gather(
+        place.store.append(old, done("late")), place.store.append(good, done("fine")), return_exceptions=True
+    )
     assert isinstance(results[0], StaleAttempt)
     assert await place.texts("b") == ["U:x", "A:fine"]
 
@@ -66,7 +73,7 @@ async def test_a_claim_of_a_deleted_session_writes_nothing_into_a_new_one_of_its
     assert await place.texts("a") == ["U:hello", "A:hi"]
 
 
-# What is kept -------------------------------------------------------------------------------------------------------
+# What is kept -------------------------------------------------------------------------------------
 
 
 async def test_an_append_is_on_disk_when_it_returns(place: Place) -> None:
@@ -79,7 +86,9 @@ async def test_an_append_is_on_disk_when_it_returns(place: Place) -> None:
 
 async def test_messages_come_back_as_they_were(place: Place) -> None:
     """Usage, stop reason, model, call ids: all of it."""
-    message = Message("assistant", (*said("x").parts, CALL), "tool_calls", Usage(10, 5, 3, 2), "openai:gpt-5-mini")
+    message = Message(
+        "assistant", (*said("x").parts, CALL), "tool_calls", Usage(10, 5, 3, 2), "openai:gpt-5-mini"
+    )
     claim = await place.start("a", "hello")
     await place.store.append(claim, (MessageAdded(message), ToolStarted(CALL)))
     await place.store.append(claim, (ToolFinished(RESULT),))
@@ -98,13 +107,25 @@ async def test_a_turns_state_tells_its_times(place: Place) -> None:
     queued = await place.admit("a", "second")
     place.clock.advance(5)
     waiting = await place.store.turn(queued.turn_id)
-    assert (waiting.status, waiting.attempt, waiting.created_at, waiting.started_at, waiting.ended_at) == ("queued", 0, t0, None, None)
+    assert (waiting.status, waiting.attempt, waiting.created_at, waiting.started_at, waiting.ended_at) == (
+        "queued",
+        0,
+        t0,
+        None,
+        None,
+    )
     await place.store.append(await place.hands.claim(), done("one"))
     claim = await place.hands.claim()
     place.clock.advance(2)
     await place.store.append(claim, done("two"))
     state = await place.store.turn(queued.turn_id)
-    assert (state.status, state.attempt, state.created_at, state.started_at, state.ended_at) == ("done", 1, t0, t0 + 5, t0 + 7)
+    assert (state.status, state.attempt, state.created_at, state.started_at, state.ended_at) == (
+        "done",
+        1,
+        t0,
+        t0 + 5,
+        t0 + 7,
+    )
     assert state.session_key == "a"
 
 
@@ -142,7 +163,7 @@ async def test_what_was_said_before_a_cancellation_stays(place: Place) -> None:
     assert (await place.store.turn(claim.turn.id)).status == "cancelled"
 
 
-# Cancelling ---------------------------------------------------------------------------------------------------------
+# Cancelling ---------------------------------------------------------------------------------------
 
 
 async def test_cancelling_a_running_turn_is_an_order_with_its_reason(place: Place) -> None:
@@ -191,7 +212,7 @@ async def test_a_turn_that_nobody_knows_is_not_found(place: Place) -> None:
             raise AssertionError("there is nothing to follow")
 
 
-# After a restart ----------------------------------------------------------------------------------------------------
+# After a restart ----------------------------------------------------------------------------------
 
 
 async def test_a_crash_charges_an_attempt_and_the_turn_goes_on_from_its_last_step(place: Place) -> None:
@@ -270,7 +291,7 @@ async def test_after_a_crash_no_more_turns_start_than_the_engine_wants(place: Pl
     assert await place.hands.none()
 
 
-# Following ----------------------------------------------------------------------------------------------------------
+# Following ----------------------------------------------------------------------------------------
 
 
 async def followed(place: Place, turn_id: str, after: int = 0) -> list[tuple[int, Event]]:
@@ -292,7 +313,10 @@ async def test_deltas_reach_followers_at_once_and_facts_once_they_are_committed(
     place.store.show(claim, TextDelta("lo"))
     assert list(await anext(stream)) == [(5, TextDelta("lo"))]
     await place.store.append(claim, done("Hello"))
-    assert [event async for batch in stream for event in batch] == [(6, MessageAdded(said("Hello"))), (7, TurnEnded("done"))]
+    assert [event async for batch in stream for event in batch] == [
+        (6, MessageAdded(said("Hello"))),
+        (7, TurnEnded("done")),
+    ]
 
 
 async def test_who_comes_late_gets_what_was_said_before(place: Place) -> None:
@@ -302,7 +326,10 @@ async def test_who_comes_late_gets_what_was_said_before(place: Place) -> None:
     stream = place.store.follow(claim.turn.id)
     assert [event for _, event in await anext(stream)] == [TextDelta("Hel"), TextDelta("lo")]
     await place.store.append(claim, done("Hello"))
-    assert [type(event).__name__ async for batch in stream for _, event in batch] == ["MessageAdded", "TurnEnded"]
+    assert [type(event).__name__ async for batch in stream for _, event in batch] == [
+        "MessageAdded",
+        "TurnEnded",
+    ]
 
 
 async def test_a_cursor_cuts_a_delta_at_the_character(place: Place) -> None:
@@ -334,7 +361,9 @@ async def test_who_follows_a_waiting_turn_sees_it_from_its_start(place: Place) -
     assert events[-1][1] == TurnEnded("done")
 
 
-async def test_who_follows_a_turn_after_a_crash_gets_its_stored_steps_and_then_what_comes(place: Place) -> None:
+async def test_who_follows_a_turn_after_a_crash_gets_its_stored_steps_and_then_what_comes(
+    place: Place,
+) -> None:
     claim = await place.start("a")
     place.store.show(claim, TextDelta("one"))
     await place.store.append(claim, (MessageAdded(said("one", "length")),))
@@ -392,14 +421,17 @@ async def test_a_closed_store_says_so(place: Place) -> None:
         await place.store.messages("a", limit=1)
 
 
-# Deleting -----------------------------------------------------------------------------------------------------------
+# Deleting -----------------------------------------------------------------------------------------
 
 
 async def test_deleting_a_session_ends_its_turns_for_those_who_follow_them(place: Place) -> None:
     running = await place.start("a")
     waiting = await place.admit("a", "second")
     steering = await place.admit("a", "third", when_busy="steer")
-    following = [asyncio.ensure_future(place.ended(turn)) for turn in (running.turn.id, waiting.turn_id, steering.turn_id)]
+    following = [
+        asyncio.ensure_future(place.ended(turn))
+        for turn in (running.turn.id, waiting.turn_id, steering.turn_id)
+    ]
     await place.hands.settled()
     await place.store.delete_session("a")
     for answer in await asyncio.gather(*following):

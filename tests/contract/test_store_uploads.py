@@ -1,4 +1,6 @@
-"""Uploads: kept whole or not at all, for one session, until they expire or are deleted; nothing of them stays behind."""
+"""Uploads: kept whole or not at all, for one session, until they expire or are deleted; nothing of them stays
+behind.
+"""
 
 import re
 from pathlib import Path
@@ -12,12 +14,24 @@ from tests.contract.place import Place
 QUOTA = 1_000
 
 
-def upload(place: Place, number: int, key: str = "ann", size: int = 5, *, name: str = "a.txt", ttl_s: float | None = None) -> Upload:
+def upload(
+    place: Place,
+    number: int,
+    key: str = "ann",
+    size: int = 5,
+    *,
+    name: str = "a.txt",
+    ttl_s: float | None = None,
+) -> Upload:
     now = place.clock.now()
-    return Upload(f"file-{number:026d}", key, name, "user_data", size, now, None if ttl_s is None else now + ttl_s)
+    return Upload(
+        f"file-{number:026d}", key, name, "user_data", size, now, None if ttl_s is None else now + ttl_s
+    )
 
 
-async def keep(place: Place, number: int, key: str = "ann", content: bytes = b"hello", *, ttl_s: float | None = None) -> Upload:
+async def keep(
+    place: Place, number: int, key: str = "ann", content: bytes = b"hello", *, ttl_s: float | None = None
+) -> Upload:
     made = upload(place, number, key, len(content), ttl_s=ttl_s)
     await place.store.add_upload(made, content, QUOTA)
     return made
@@ -145,7 +159,9 @@ async def test_a_name_is_never_part_of_a_path(place: Place, name: str) -> None:
     assert (await place.store.upload(made.id, "ann")).name == name
 
 
-@pytest.mark.parametrize("file_id", ["", "..", "../nanobot.sqlite3", "file-../x", "file-A", "file-1\n", "file-" + "1" * 65])
+@pytest.mark.parametrize(
+    "file_id", ["", "..", "../nanobot.sqlite3", "file-../x", "file-A", "file-1\n", "file-" + "1" * 65]
+)
 async def test_what_is_no_id_is_not_found(place: Place, file_id: str) -> None:
     with pytest.raises(UploadNotFound):
         await place.store.open_upload(file_id, "ann")

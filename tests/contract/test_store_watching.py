@@ -76,7 +76,9 @@ async def test_who_comes_late_sees_the_running_turn_from_its_beginning(place: Pl
 async def test_a_turn_that_was_running_at_a_crash_is_seen_after_the_restart(place: Place) -> None:
     claim = await place.start("a", "1")
     call = ToolCall("c", "f", "{}")
-    await place.store.append(claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call)))
+    await place.store.append(
+        claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
+    )
     await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
     await place.reopen()
     await place.hands.claim()
@@ -139,7 +141,9 @@ async def test_one_that_steers_and_one_that_waits_in_vain_are_seen(place: Place)
     await watcher.leave()
 
 
-async def test_who_is_slow_holds_up_nobody_and_is_told_what_it_missed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_slow_holds_up_nobody_and_is_told_what_it_missed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watching, "_MOST_KEPT", 10)
     await place.say("a", "1", "one")
     slow = await Watcher(place, "a").begin()

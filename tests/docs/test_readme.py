@@ -26,7 +26,19 @@ def curls() -> list[str]:
 def serve(data: Path, *options: str) -> "tuple[subprocess.Popen[str], str]":
     """Start a server on a free port; return it and its address once it listens."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "nanobot", "serve", "--model", "echo", "--port", "0", "--data", str(data), *options],
+        [
+            sys.executable,
+            "-m",
+            "nanobot",
+            "serve",
+            "--model",
+            "echo",
+            "--port",
+            "0",
+            "--data",
+            str(data),
+            *options,
+        ],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -56,7 +68,9 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 def run(command: str, address: str) -> str:
     words = shlex.split(command.replace("\\\n", " ").replace("http://localhost:8900", address))
-    return subprocess.run([*words, "-sS", "--max-time", "30"], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [*words, "-sS", "--max-time", "30"], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_the_eight_examples_are_there() -> None:
@@ -75,7 +89,9 @@ def test_the_examples_answer_as_the_readme_says(address: str) -> None:
     assert said[7].rstrip().endswith("data: [DONE]")
 
 
-def test_the_last_example_is_refused_in_the_words_of_the_readme_where_streaming_is_off(tmp_path: Path) -> None:
+def test_the_last_example_is_refused_in_the_words_of_the_readme_where_streaming_is_off(
+    tmp_path: Path,
+) -> None:
     process, address = serve(tmp_path, "--no-stream")
     try:
         assert run(curls()[7], address) in README
@@ -86,7 +102,11 @@ def test_the_last_example_is_refused_in_the_words_of_the_readme_where_streaming_
 def test_the_official_sdk_works_as_shown(address: str) -> None:
     (program,) = [text for kind, text in BLOCKS if kind == "python"]
     done = subprocess.run(
-        [sys.executable, "-c", program.replace("http://localhost:8900", address)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program.replace("http://localhost:8900", address)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert done.stdout == "You said: What time is it in Tokyo?\n"
 

@@ -36,7 +36,8 @@ def tree(root: type[NanobotError]) -> set[type[NanobotError]]:
 
 
 def offered() -> list[str]:
-    store = SqliteStore.__new__(SqliteStore)  # only shown to the door, never asked
+    # only shown to the door, never asked
+    store = SqliteStore.__new__(SqliteStore)
 
     async def check() -> None: ...
 
@@ -73,7 +74,10 @@ def settings() -> dict[str, object]:
     found: dict[str, object] = {}
     for table in msgspec.structs.fields(config.Config):
         if isinstance(table.type, type):
-            found |= {f"{table.name}.{setting.name}": setting.default for setting in msgspec.structs.fields(table.type)}
+            found |= {
+                f"{table.name}.{setting.name}": setting.default
+                for setting in msgspec.structs.fields(table.type)
+            }
     return found
 
 
@@ -90,7 +94,9 @@ def shown(default: object) -> str:
 def test_every_setting_is_listed_with_its_default() -> None:
     text = read("settings.md")
     for name, default in settings().items():
-        assert f"| `{name}` | {shown(default)} |" in text, f"docs/settings.md lacks {name} with its default {shown(default)}"
+        assert f"| `{name}` | {shown(default)} |" in text, (
+            f"docs/settings.md lacks {name} with its default {shown(default)}"
+        )
 
 
 def test_every_setting_listed_exists() -> None:
@@ -102,10 +108,19 @@ def test_every_provider_is_listed_with_its_key() -> None:
     text = read("settings.md")
     for provider in PROVIDERS:
         key = f"`{provider.key_variable}`" if provider.key_variable else "none"
-        assert re.search(rf"\| `{provider.name}:` \| {re.escape(provider.base_url)}[^|]* \| {key} \|", text), provider.name
+        assert re.search(
+            rf"\| `{provider.name}:` \| {re.escape(provider.base_url)}[^|]* \| {key} \|", text
+        ), provider.name
 
 
-NOT_ON_THE_WIRE = {"config_error", "malformed_call", "server_refused", "server_unreachable", "stale_attempt", "tool_error"}
+NOT_ON_THE_WIRE = {
+    "config_error",
+    "malformed_call",
+    "server_refused",
+    "server_unreachable",
+    "stale_attempt",
+    "tool_error",
+}
 
 
 def test_every_error_code_is_listed_with_its_status() -> None:
@@ -136,7 +151,9 @@ def test_every_command_is_described_with_its_options(name: str) -> None:
     for each in inner:
         for parameter in each.params:
             for option in parameter.opts if isinstance(parameter, click.Option) else []:
-                assert f"`{option}" in section or f" {option}" in section, f"docs/commands.md does not describe {option} of {each.name}"
+                assert f"`{option}" in section or f" {option}" in section, (
+                    f"docs/commands.md does not describe {option} of {each.name}"
+                )
 
 
 def test_every_link_of_the_documentation_leads_somewhere() -> None:

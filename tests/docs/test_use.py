@@ -40,7 +40,9 @@ class Block(msgspec.Struct, frozen=True):
 
 
 def blocks(page: Path) -> list[Block]:
-    found = re.findall(r"```(\w+)\n(.*?)```(?:\n```text\n(.*?)```)?", page.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.findall(
+        r"```(\w+)\n(.*?)```(?:\n```text\n(.*?)```)?", page.read_text(encoding="utf-8"), re.DOTALL
+    )
     return [Block(kind, text, output or None) for kind, text, output in found]
 
 
@@ -49,7 +51,13 @@ def is_tested(page: Path) -> bool:
 
 
 def runs() -> list[tuple[str, int]]:
-    return [(page.stem, number) for page in PAGES if is_tested(page) for number, block in enumerate(blocks(page)) if block.kind in RUN]
+    return [
+        (page.stem, number)
+        for page in PAGES
+        if is_tested(page)
+        for number, block in enumerate(blocks(page))
+        if block.kind in RUN
+    ]
 
 
 def matches(said: str, output: str) -> bool:
@@ -64,7 +72,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("page", "number"), runs())
-def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page: str, number: int, address: str, tmp_path: Path) -> None:
+def test_the_code_of_a_page_runs_and_prints_what_the_page_says(
+    page: str, number: int, address: str, tmp_path: Path
+) -> None:
     block = blocks(USE / f"{page}.md")[number]
     said = run(block.kind, block.text.replace(ADDRESS, address), tmp_path)
     assert said.strip()
@@ -102,7 +112,9 @@ def test_a_page_of_another_origin_reads_an_answer_in_a_browser(tmp_path: Path) -
 
 
 def output(command: list[str], directory: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=BOUND_S, check=False)
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=BOUND_S, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -127,7 +139,9 @@ def test_the_settings_and_the_json_of_a_page_can_be_read(page: Path, tmp_path: P
 
 
 TESTED = {
-    "`openai` for Python": tuple(f"test_openai_{part}.py" for part in ("python", "tools", "files", "responses")),
+    "`openai` for Python": tuple(
+        f"test_openai_{part}.py" for part in ("python", "tools", "files", "responses")
+    ),
     "`openai` for Node": tuple(f"node/{part}.mjs" for part in ("chat", "tools", "files", "responses")),
     "`langchain-openai`": ("test_langchain.py",),
     "`openai-agents`": ("test_openai_agents.py",),
@@ -147,8 +161,13 @@ SIGNS = {
 @pytest.mark.parametrize("package", TESTED)
 def test_what_is_said_to_be_tested_is_tested(package: str) -> None:
     """By the names of the tests, and for responses by what they call."""
-    sources = "\n".join((ROOT / "tests" / "clients" / file).read_text(encoding="utf-8") for file in TESTED[package])
-    names = "\n".join(python + node for python, node in re.findall(r'^(?:async )?def (test_\w+)|^test\("(.+?)"', sources, re.MULTILINE))
+    sources = "\n".join(
+        (ROOT / "tests" / "clients" / file).read_text(encoding="utf-8") for file in TESTED[package]
+    )
+    names = "\n".join(
+        python + node
+        for python, node in re.findall(r'^(?:async )?def (test_\w+)|^test\("(.+?)"', sources, re.MULTILINE)
+    )
     index = (USE / "README.md").read_text(encoding="utf-8")
     (header,) = re.findall(r"^\| package \|(.*)\|$", index, re.MULTILINE)
     (row,) = re.findall(rf"^\| {re.escape(package)} \|(.*)\|$", index, re.MULTILINE)
@@ -158,18 +177,28 @@ def test_what_is_said_to_be_tested_is_tested(package: str) -> None:
 
 
 def commands() -> list[str]:
-    found = {command for page in USE.glob("*.md") for command in re.findall(r"`nanobot (keys [^`]+)`", page.read_text(encoding="utf-8"))}
+    found = {
+        command
+        for page in USE.glob("*.md")
+        for command in re.findall(r"`nanobot (keys [^`]+)`", page.read_text(encoding="utf-8"))
+    }
     return sorted(found)
 
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_a_page_runs(command: str, tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "NANOBOT_DATA": str(tmp_path / "data")}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+        "NANOBOT_DATA": str(tmp_path / "data"),
+    }
     assert output([sys.executable, "-m", "nanobot", *shlex.split(command)], tmp_path, environment)
 
 
 @pytest.mark.parametrize(
-    ("page", "package"), [("openai-python", "openai"), ("langchain", "langchain-openai"), ("openai-agents", "openai-agents")]
+    ("page", "package"),
+    [("openai-python", "openai"), ("langchain", "langchain-openai"), ("openai-agents", "openai-agents")],
 )
 def test_the_versions_named_are_those_tested(page: str, package: str) -> None:
     index = (USE / "README.md").read_text(encoding="utf-8")

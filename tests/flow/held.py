@@ -44,7 +44,9 @@ async def until_sleeping(clock: FakeClock, seconds: float) -> None:
 
 
 async def settled(house: House) -> None:
-    """Return when whatever was set off has come to rest: reads, commits and the tasks between them, several times over."""
+    """Return when whatever was set off has come to rest: reads, commits and the tasks between them, several
+    times over.
+    """
     for _ in range(5):
         await house.app.store.check()
         await house.app.store.sessions(limit=1)

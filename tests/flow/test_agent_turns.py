@@ -63,14 +63,24 @@ def text_of(events: Sequence[tuple[int, Event]]) -> str:
     return "".join(event.text for _, event in events if isinstance(event, TextDelta))
 
 
-STEP = Message("assistant", (Text("Let me see."), ToolCall("c1", "calculate", '{"expression": "6*7"}')), "tool_calls", Usage(1, 1))
+STEP = Message(
+    "assistant",
+    (Text("Let me see."), ToolCall("c1", "calculate", '{"expression": "6*7"}')),
+    "tool_calls",
+    Usage(1, 1),
+)
 MODELS: dict[str, Callable[[], ScriptedModel]] = {
     "an answer": lambda: ScriptedModel("It is here, I think."),
     "an answer after a tool": lambda: ScriptedModel(Say(("Let me ", "see."), STEP), "42, of course."),
     "thoughts": lambda: Stream(
-        ThinkingDelta("Hm."), TextDelta("It is "), TextDelta("here."), Message("assistant", (Thinking("Hm."), Text("It is here.")), "stop")
+        ThinkingDelta("Hm."),
+        TextDelta("It is "),
+        TextDelta("here."),
+        Message("assistant", (Thinking("Hm."), Text("It is here.")), "stop"),
     ),
-    "a silent answer asked for again": lambda: Stream(ThinkingDelta("Hm. Well."), Message("assistant", (Thinking("Hm. Well."),), "stop")),
+    "a silent answer asked for again": lambda: Stream(
+        ThinkingDelta("Hm. Well."), Message("assistant", (Thinking("Hm. Well."),), "stop")
+    ),
     "an answer that was cut and went on": lambda: ScriptedModel(
         Say(("one, tw",), Message("assistant", (Text("one, tw"),), "length")), "o, three"
     ),
@@ -87,7 +97,11 @@ async def test_a_cursor_of_the_live_line_fits_on_the_stored_one(open_house: Open
     for cursor, event in live:
         rest = await followed(house, turn_id, cursor)
         assert isinstance(rest[-1][1], TurnEnded)
-        if isinstance(live[-1][1], TurnEnded) and live[-1][1].outcome == "done" and not isinstance(event, TurnEnded):
+        if (
+            isinstance(live[-1][1], TurnEnded)
+            and live[-1][1].outcome == "done"
+            and not isinstance(event, TurnEnded)
+        ):
             assert text_of(rest) == text_of([other for other in live if other[0] > cursor])
             assert rest[-1] == live[-1]
 
@@ -143,7 +157,11 @@ async def test_over_twenty_turns_the_prefix_of_the_requests_is_byte_stable(open_
     def answer(request: ModelRequest) -> Say | str:
         asked = request.messages[-1].text if request.messages[-1].role == "user" else ""
         number = sum(message.role == "user" for message in request.messages)
-        return call("calculate", f'{{"expression": "{number} * 2"}}', id="call_0") if asked and number % 3 == 0 else f"Answer {number}."
+        return (
+            call("calculate", f'{{"expression": "{number} * 2"}}', id="call_0")
+            if asked and number % 3 == 0
+            else f"Answer {number}."
+        )
 
     clock, model = FakeClock(), ScriptedModel(answer)
     house = await open_house(model, clock=clock)

@@ -21,19 +21,38 @@ ROUTES = [
     ("GET", "/v1/models/nanobot"),
 ]
 
-# API key ------------------------------------------------------------------------------------------------------------
+# API key ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "authorization", [ABSENT, "", "Bearer", "Bearer ", "Bearer sk-wrong", "Basic sk-right", "sk-right", "Bearer sk-right2", "Bearer ключ"]
+    "authorization",
+    [
+        ABSENT,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer sk-wrong",
+        "Basic sk-right",
+        "sk-right",
+        "Bearer sk-right2",
+        "Bearer ключ",
+    ],
 )
-async def test_where_a_key_is_set_nobody_comes_in_without_it(open_house: OpenHouse, authorization: str) -> None:
+async def test_where_a_key_is_set_nobody_comes_in_without_it(
+    open_house: OpenHouse, authorization: str
+) -> None:
     """On any route, and where there is none."""
     house = await open_house(api={"key": "sk-right", "max_bad_keys": 0})
     for method, path in (*ROUTES, ("GET", "/nowhere"), ("GET", "/")):
-        reply = await house.door.call(method, path, body=b"{}", headers={"authorization": authorization, "x-session-key": "a"})
+        reply = await house.door.call(
+            method, path, body=b"{}", headers={"authorization": authorization, "x-session-key": "a"}
+        )
         assert reply.status == 401
-        assert (reply.error["type"], reply.error["code"], reply.error["param"]) == ("authentication_error", "invalid_api_key", None)
+        assert (reply.error["type"], reply.error["code"], reply.error["param"]) == (
+            "authentication_error",
+            "invalid_api_key",
+            None,
+        )
         assert reply.headers["www-authenticate"] == "Bearer"
         assert reply.headers["x-request-id"]
         assert "sk-" not in reply.text
@@ -41,7 +60,10 @@ async def test_where_a_key_is_set_nobody_comes_in_without_it(open_house: OpenHou
 
 async def test_what_a_wrong_key_is_told_does_not_depend_on_the_key(open_house: OpenHouse) -> None:
     house = await open_house(api={"key": "sk-right"})
-    replies = [await house.door.get("/v1/models", {"authorization": f"Bearer {key}"}) for key in ("x", "sk-righ", "sk-right1", "y" * 1000)]
+    replies = [
+        await house.door.get("/v1/models", {"authorization": f"Bearer {key}"})
+        for key in ("x", "sk-righ", "sk-right1", "y" * 1000)
+    ]
     assert len({reply.raw for reply in replies}) == 1
 
 
@@ -63,17 +85,27 @@ async def test_only_those_two_need_no_key(open_house: OpenHouse, path: str) -> N
     assert (await house.door.get(path)).status == (200 if path == "/health?x" else 401)
 
 
-# Host and Origin ----------------------------------------------------------------------------------------------------
+# Host and Origin ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:8900", "127.0.0.1:8900", "[::1]:8900", "LocalHost:1"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8900", "127.0.0.1:8900", "[::1]:8900", "LocalHost:1"]
+)
 async def test_the_machines_own_names_come_in(door: Door, host: str) -> None:
     assert (await door.get("/v1/models", {"host": host})).status == 200
 
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8900", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.7", "", "localhost@evil.example"],
+    [
+        "evil.example",
+        "evil.example:8900",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "192.168.1.7",
+        "",
+        "localhost@evil.example",
+    ],
 )
 @pytest.mark.parametrize("path", ["/v1/models", "/health"])
 async def test_another_name_is_refused_on_loopback(door: Door, host: str, path: str) -> None:
@@ -85,7 +117,8 @@ async def test_another_name_is_refused_on_loopback(door: Door, host: str, path: 
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "http://evil.example:8900", "null", "file://", "https://localhost.evil.example"]
+    "origin",
+    ["https://evil.example", "http://evil.example:8900", "null", "file://", "https://localhost.evil.example"],
 )
 async def test_a_page_of_another_site_is_refused(door: Door, origin: str) -> None:
     reply = await door.chat("a", "hello", {"origin": origin})
@@ -100,7 +133,9 @@ async def test_a_page_of_this_machine_comes_in(door: Door, origin: str) -> None:
 
 async def test_further_names_come_in_where_they_are_listed(open_house: OpenHouse) -> None:
     house = await open_house(api={"allowed_hosts": ["Agent.example"]})
-    assert (await house.door.chat("a", "hello", {"host": "agent.example:443", "origin": "https://agent.example"})).status == 200
+    assert (
+        await house.door.chat("a", "hello", {"host": "agent.example:443", "origin": "https://agent.example"})
+    ).status == 200
     assert (await house.door.get("/health", {"host": "localhost"})).status == 200
     assert (await house.door.get("/health", {"host": "other.example"})).status == 403
 
@@ -116,7 +151,7 @@ async def test_a_server_on_another_loopback_address_answers_to_it(open_house: Op
     assert (await house.door.get("/health", {"host": "127.0.0.2:8900"})).status == 200
 
 
-# Routes -------------------------------------------------------------------------------------------------------------
+# Routes -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -147,7 +182,9 @@ async def test_where_there_is_nothing_the_answer_is_an_error_too(door: Door, pat
     [("GET" if method == "POST" else "POST", path) for method, path in ROUTES]
     + [("DELETE", "/health"), ("PUT", "/ready"), ("PATCH", "/v1/models")],
 )
-async def test_a_method_that_a_route_does_not_take_is_an_error_that_names_those_it_does(door: Door, method: str, path: str) -> None:
+async def test_a_method_that_a_route_does_not_take_is_an_error_that_names_those_it_does(
+    door: Door, method: str, path: str
+) -> None:
     reply = await door.call(method, path)
     assert reply.status == 405
     assert (reply.error["type"], reply.error["code"]) == ("invalid_request_error", "method_not_allowed")
@@ -160,15 +197,25 @@ async def test_models_are_listed_as_openai_does(open_house: OpenHouse) -> None:
     house = await open_house(presets={"fast": ScriptedModel()}, models={"fast": {"name": "echo"}})
     listed = (await house.door.get("/v1/models")).json
     assert [model["id"] for model in listed["data"]] == ["nanobot", "fast"]
-    assert (listed["object"], listed["first_id"], listed["last_id"], listed["has_more"]) == ("list", "nanobot", "fast", False)
+    assert (listed["object"], listed["first_id"], listed["last_id"], listed["has_more"]) == (
+        "list",
+        "nanobot",
+        "fast",
+        False,
+    )
     for model in listed["data"]:
-        assert {**model, "created": 0} == {"id": model["id"], "object": "model", "created": 0, "owned_by": "nanobot"}
+        assert {**model, "created": 0} == {
+            "id": model["id"],
+            "object": "model",
+            "created": 0,
+            "owned_by": "nanobot",
+        }
         assert (await house.door.get(f"/v1/models/{model['id']}")).json == model
     reply = await house.door.get("/v1/models/gpt-9")
     assert (reply.status, reply.error["code"]) == (404, "model_not_found")
 
 
-# Limits at the socket -----------------------------------------------------------------------------------------------
+# Limits at the socket -----------------------------------------------------------------------------
 
 
 async def test_headers_over_the_limit_are_refused(door: Door) -> None:
@@ -230,14 +277,19 @@ async def test_a_client_whose_head_does_not_come_is_hung_up_on(
         await writer.wait_closed()
 
 
-async def test_a_client_that_does_not_read_is_hung_up_on(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_hung_up_on(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody follows its turn any more then: what it held is let go."""
     monkeypatch.setattr(connections, "STALLED_TIMEOUT_S", 0.05)
     house = await open_house(ScriptedModel("x" * 30_000_000))
     async with listening(house.app.door) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
         body = chat_body("hello", stream=True)
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n" % len(body)
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n"
+            % len(body)
+        )
         writer.write(head + body)
         async with asyncio.timeout(BOUND_S):
             while not server.server_state.connections:
@@ -255,7 +307,9 @@ async def test_a_client_that_does_not_read_is_hung_up_on(open_house: OpenHouse, 
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_refused_in_the_shape_of_every_error(open_house: OpenHouse, raw: bytes) -> None:
+async def test_what_is_no_http_is_refused_in_the_shape_of_every_error(
+    open_house: OpenHouse, raw: bytes
+) -> None:
     async with listening((await open_house()).app.door) as server:
         status, headers, body = await request(server.port, raw)
     assert status == 400
@@ -263,11 +317,15 @@ async def test_what_is_no_http_is_refused_in_the_shape_of_every_error(open_house
     assert error_of(body)["type"] == "invalid_request_error"
 
 
-async def test_a_body_over_the_limit_is_refused_at_the_socket_while_the_client_still_sends(open_house: OpenHouse) -> None:
+async def test_a_body_over_the_limit_is_refused_at_the_socket_while_the_client_still_sends(
+    open_house: OpenHouse,
+) -> None:
     house = await open_house(api={"max_body_mb": 0.1})
     async with listening(house.app.door) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: 50000000\r\n\r\n")
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: 50000000\r\n\r\n"
+        )
         writer.write(b"x" * 20_000)
         async with asyncio.timeout(BOUND_S):
             answer = await reader.readuntil(b"}}")
@@ -281,11 +339,14 @@ async def test_a_client_that_closes_its_socket_is_seen_to_be_gone(open_house: Op
     gate = asyncio.Event()
     model = ScriptedModel(Say(("Hello", " there"), between=gate))
     house = await open_house(model, api={"disconnect_grace_s": 0.0})
-    body = json.dumps({"model": "nanobot", "stream": True, "messages": [{"role": "user", "content": "hello"}]}).encode()
+    body = json.dumps(
+        {"model": "nanobot", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+    ).encode()
     async with listening(house.app.door) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n%b"
+            % (len(body), body)
         )
         async with asyncio.timeout(BOUND_S):
             await reader.readuntil(b"Hello")

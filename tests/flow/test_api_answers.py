@@ -29,7 +29,10 @@ class Thinker:
 
     async def stream(self, request: ModelRequest) -> Any:
         thought, text = self._answers.pop(0)
-        items: list[Delta] = [*(ThinkingDelta(word) for word in _halves(thought)), *(TextDelta(word) for word in _halves(text))]
+        items: list[Delta] = [
+            *(ThinkingDelta(word) for word in _halves(thought)),
+            *(TextDelta(word) for word in _halves(text)),
+        ]
         for item in items:
             yield item
         parts = (*((Thinking(thought),) if thought else ()), *((Text(text),) if text else ()))
@@ -51,7 +54,7 @@ def stopped(text: str, reason: StopReason) -> Say:
     return Say((text,), Message("assistant", (Text(text),), reason, Usage(10, 5)))
 
 
-# One JSON object ----------------------------------------------------------------------------------------------------
+# One JSON object ----------------------------------------------------------------------------------
 
 
 async def test_the_answer_has_the_shape_that_openai_documents(open_house: OpenHouse) -> None:
@@ -69,7 +72,12 @@ async def test_the_answer_has_the_shape_that_openai_documents(open_house: OpenHo
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": "Hello there", "refusal": None, "annotations": []},
+                "message": {
+                    "role": "assistant",
+                    "content": "Hello there",
+                    "refusal": None,
+                    "annotations": [],
+                },
                 "logprobs": None,
                 "finish_reason": "stop",
             }
@@ -92,7 +100,12 @@ async def test_the_answer_has_the_shape_that_openai_documents(open_house: OpenHo
 
 
 async def test_every_answer_has_a_request_id_of_its_own_and_a_turn_its_turn_id(door: Door) -> None:
-    replies = [await door.chat("a", "hello"), await door.chat("a", "hello", stream=True), await door.get("/health"), await door.get("/x")]
+    replies = [
+        await door.chat("a", "hello"),
+        await door.chat("a", "hello", stream=True),
+        await door.get("/health"),
+        await door.get("/x"),
+    ]
     assert len({reply.headers["x-request-id"] for reply in replies}) == 4
     assert replies[0].turn_id != replies[1].turn_id
     assert "x-turn-id" not in replies[2].headers
@@ -108,9 +121,12 @@ async def test_usage_sums_all_steps_of_the_turn(open_house: OpenHouse) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "shown", "fields"), [("stop", "stop", {}), ("length", "length", {"max_tokens": 5}), ("content_filter", "content_filter", {})]
+    ("reason", "shown", "fields"),
+    [("stop", "stop", {}), ("length", "length", {"max_tokens": 5}), ("content_filter", "content_filter", {})],
 )
-async def test_the_finish_reason_is_the_models(open_house: OpenHouse, reason: StopReason, shown: str, fields: dict[str, Any]) -> None:
+async def test_the_finish_reason_is_the_models(
+    open_house: OpenHouse, reason: StopReason, shown: str, fields: dict[str, Any]
+) -> None:
     house = await open_house(ScriptedModel(stopped("half an ans", reason)))
     assert (await house.door.chat("a", "hello", **fields)).json["choices"][0]["finish_reason"] == shown
     streamed = await house.door.chat("b", "hello", stream=True, **fields)
@@ -133,10 +149,13 @@ async def test_thoughts_are_beside_the_answer_not_in_it(open_house: OpenHouse) -
     assert (message["content"], message["reasoning_content"]) == ("Yes.", "hm, well")
     reply = await house.door.chat("b", "hello", stream=True)
     assert reply.said == "Yes."
-    assert "".join(chunk["choices"][0]["delta"].get("reasoning_content", "") for chunk in reply.chunks) == "hm, well"
+    assert (
+        "".join(chunk["choices"][0]["delta"].get("reasoning_content", "") for chunk in reply.chunks)
+        == "hm, well"
+    )
 
 
-# A stream -----------------------------------------------------------------------------------------------------------
+# A stream -----------------------------------------------------------------------------------------
 
 
 async def test_a_stream_begins_with_the_role_and_ends_with_the_reason_and_done(open_house: OpenHouse) -> None:
@@ -147,7 +166,12 @@ async def test_a_stream_begins_with_the_role_and_ends_with_the_reason_and_done(o
     assert reply.headers["cache-control"] == "no-cache"
     assert reply.headers["x-accel-buffering"] == "no"
     choices = [chunk["choices"][0] for chunk in reply.chunks]
-    assert [choice["delta"] for choice in choices] == [ASSISTANT, {"content": "Hello"}, {"content": " there"}, {}]
+    assert [choice["delta"] for choice in choices] == [
+        ASSISTANT,
+        {"content": "Hello"},
+        {"content": " there"},
+        {},
+    ]
     assert [choice["finish_reason"] for choice in choices] == [None, None, None, "stop"]
     assert reply.text.endswith("\n\ndata: [DONE]\n\n")
     assert reply.text.count("[DONE]") == 1
@@ -159,7 +183,11 @@ async def test_all_chunks_carry_the_same_head(open_house: OpenHouse) -> None:
     reply = await house.door.chat("a", "hello", stream=True)
     for chunk in reply.chunks:
         assert chunk["id"] == reply.turn_id.replace("turn_", "chatcmpl-")
-        assert (chunk["object"], chunk["created"], chunk["model"]) == ("chat.completion.chunk", int(clock.now()), "nanobot")
+        assert (chunk["object"], chunk["created"], chunk["model"]) == (
+            "chat.completion.chunk",
+            int(clock.now()),
+            "nanobot",
+        )
         assert "usage" not in chunk
 
 
@@ -167,7 +195,11 @@ async def test_usage_comes_as_a_chunk_of_its_own_where_it_is_asked_for(door: Doo
     reply = await door.chat("a", "hello", stream=True, stream_options={"include_usage": True})
     *others, last = reply.chunks
     assert last["choices"] == []
-    assert last["usage"]["total_tokens"] == last["usage"]["prompt_tokens"] + last["usage"]["completion_tokens"] > 0
+    assert (
+        last["usage"]["total_tokens"]
+        == last["usage"]["prompt_tokens"] + last["usage"]["completion_tokens"]
+        > 0
+    )
     assert all(chunk["usage"] is None and chunk["choices"] for chunk in others)
     assert reply.text.endswith("data: [DONE]\n\n")
 
@@ -234,15 +266,22 @@ async def test_tool_progress_is_sent_as_named_events_to_those_who_ask(open_house
     assert asked.said == plain.said == "It is 42."
 
 
-# Failures and streams -----------------------------------------------------------------------------------------------
+# Failures and streams -----------------------------------------------------------------------------
 
 
 async def test_a_failure_after_the_first_byte_is_an_error_event_and_no_done(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(Say(("Hello", " th"), error=ModelOverloaded("the model is overloaded"))))
+    house = await open_house(
+        ScriptedModel(Say(("Hello", " th"), error=ModelOverloaded("the model is overloaded")))
+    )
     reply = await house.door.chat("a", "hello", stream=True)
     assert reply.status == 200
     assert reply.chunks[-1] == {
-        "error": {"message": "the model is overloaded", "type": "server_error", "param": None, "code": "model_overloaded"}
+        "error": {
+            "message": "the model is overloaded",
+            "type": "server_error",
+            "param": None,
+            "code": "model_overloaded",
+        }
     }
     assert "[DONE]" not in reply.text
     assert reply.is_complete
@@ -268,11 +307,13 @@ async def test_a_refusal_at_admission_has_its_true_status_in_streaming_too(open_
     await first.done()
 
 
-# History that clients send along ------------------------------------------------------------------------------------
+# History that clients send along ------------------------------------------------------------------
 
 
 def resent(*texts: str) -> list[dict[str, Any]]:
-    return [{"role": "assistant" if number % 2 else "user", "content": text} for number, text in enumerate(texts)]
+    return [
+        {"role": "assistant" if number % 2 else "user", "content": text} for number, text in enumerate(texts)
+    ]
 
 
 async def transcript(house: Any, key: str) -> list[str]:
@@ -288,7 +329,9 @@ async def test_a_history_that_fits_nowhere_is_ignored_and_the_answer_says_so(ope
     assert await transcript(house, "a") == ["1", "one", "2", "two", "2", "three"]
 
 
-async def test_a_client_that_resends_everything_and_one_that_does_not_see_the_same_conversation(open_house: OpenHouse) -> None:
+async def test_a_client_that_resends_everything_and_one_that_does_not_see_the_same_conversation(
+    open_house: OpenHouse,
+) -> None:
     house = await open_house(ScriptedModel("one", "two", "three", "one", "two", "three"))
     for number in range(3):
         await house.door.chat("short", f"{number}")
@@ -306,7 +349,11 @@ async def test_an_imported_history_is_what_the_model_is_asked_about(open_house: 
     house = await open_house(model)
     reply = await house.door.chat("a", resent("my name is Ann", "hello Ann", "who am I?"))
     assert "x-history" not in reply.headers
-    assert [message.text for message in model.requests[0].messages] == ["my name is Ann", "hello Ann", "who am I?"]
+    assert [message.text for message in model.requests[0].messages] == [
+        "my name is Ann",
+        "hello Ann",
+        "who am I?",
+    ]
 
 
 async def test_an_edited_message_leaves_the_old_branch(open_house: OpenHouse) -> None:
@@ -320,7 +367,9 @@ async def test_an_edited_message_leaves_the_old_branch(open_house: OpenHouse) ->
 
 
 async def test_a_multi_step_answer_that_is_resent_is_known(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42.", "yes"))
+    house = await open_house(
+        ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42.", "yes")
+    )
     held = await house.door.chat("a", "6*7?", stream=True)
     reply = await house.door.chat("a", resent("6*7?", held.said, "sure?"))
     assert "x-history" not in reply.headers

@@ -16,7 +16,9 @@ def lines(directory: Path, name: str = FILE) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (directory / name).read_text().splitlines()]
 
 
-async def test_requests_are_written_down_with_key_address_status_and_conversation(open_house: OpenHouse) -> None:
+async def test_requests_are_written_down_with_key_address_status_and_conversation(
+    open_house: OpenHouse,
+) -> None:
     house = await open_house(clock=FakeClock(), api={"key": OWNER})
     ann = await give_key(house, "ann", "wx:*")
     said = await house.door.chat("wx:ann", "CANARY", ann)
@@ -27,7 +29,9 @@ async def test_requests_are_written_down_with_key_address_status_and_conversatio
     await house.door.get("/health")
     await house.close()
     found = lines(house.data)
-    assert [(line["operation"], line["key_id"], line["status"], line.get("session_key")) for line in found] == [
+    assert [
+        (line["operation"], line["key_id"], line["status"], line.get("session_key")) for line in found
+    ] == [
         ("POST /v1/chat/completions", "key_ann", 200, "wx:ann"),
         ("POST /v1/chat/completions", "key_ann", 404, "tg:ann"),
         ("GET /v1/turns/{turn_id}", "api.key", 200, "wx:ann"),
@@ -84,7 +88,10 @@ def test_a_full_file_is_put_aside_and_the_oldest_goes(tmp_path: Path) -> None:
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert set(kept) <= {"audit.1.jsonl", "audit.2.jsonl", FILE} and "audit.2.jsonl" in kept
     newest = [
-        line["target"] for name in ("audit.2.jsonl", "audit.1.jsonl", FILE) if (tmp_path / name).exists() for line in lines(tmp_path, name)
+        line["target"]
+        for name in ("audit.2.jsonl", "audit.1.jsonl", FILE)
+        if (tmp_path / name).exists()
+        for line in lines(tmp_path, name)
     ]
     assert newest == [str(number) for number in range(12 - len(newest), 12)]
     assert len(newest) >= 4
@@ -98,7 +105,9 @@ def test_nothing_is_lost_between_noting_and_closing(tmp_path: Path) -> None:
     assert [line["target"] for line in lines(tmp_path)] == [str(number) for number in range(5_000)]
 
 
-async def test_a_log_that_cannot_be_written_does_not_stop_the_server(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_a_log_that_cannot_be_written_does_not_stop_the_server(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     (data / FILE).mkdir(parents=True)
     house = await open_house(data=data)

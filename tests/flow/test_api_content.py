@@ -1,4 +1,6 @@
-"""What a message may hold besides text: images, files, recordings; sent along, uploaded before, or pointed at."""
+"""What a message may hold besides text: images, files, recordings; sent along, uploaded before, or pointed
+at.
+"""
 
 import base64
 import ipaddress
@@ -50,7 +52,7 @@ def image_part(url: str, **fields: str) -> dict[str, Any]:
 
 WORDS = {"type": "text", "text": "what is it?"}
 
-# Files that come along ----------------------------------------------------------------------------------------------
+# Files that come along ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,9 @@ WORDS = {"type": "text", "text": "what is it?"}
         (b"print('hi')", "a.py", "print('hi')"),
     ],
 )
-async def test_a_file_is_read_to_the_model_under_its_name(house: House, content: bytes, name: str, words: str) -> None:
+async def test_a_file_is_read_to_the_model_under_its_name(
+    house: House, content: bytes, name: str, words: str
+) -> None:
     reply = await house.door.chat(ANN, saying(WORDS, file_part(content, name)))
     assert reply.status == 200, reply.text
     text, file = asked(house)[-1].parts
@@ -74,7 +78,9 @@ async def test_a_file_is_read_to_the_model_under_its_name(house: House, content:
 
 
 async def test_a_file_may_come_as_a_data_url_or_as_bare_base64_and_without_a_name(house: House) -> None:
-    await house.door.chat(ANN, saying(WORDS, file_part(b"one", "x.txt", "text/plain;charset=utf-8"), file_part(b"two", None)))
+    await house.door.chat(
+        ANN, saying(WORDS, file_part(b"one", "x.txt", "text/plain;charset=utf-8"), file_part(b"two", None))
+    )
     assert asked(house)[-1].parts[1:] == (File("x.txt", "one"), File("file", "two"))
 
 
@@ -94,7 +100,10 @@ async def test_a_file_stays_in_the_transcript_and_is_shown_again_in_the_next_tur
 
 async def test_an_image_or_a_recording_that_comes_as_a_file_is_passed_on_as_such(house: House) -> None:
     await house.door.chat(ANN, saying(file_part(files.PNG, "cat.png"), file_part(files.WAV, "hello.wav")))
-    assert asked(house)[-1].parts == (Image(f"data:image/png;base64,{encoded(files.PNG)}"), Audio(encoded(files.WAV), "wav"))
+    assert asked(house)[-1].parts == (
+        Image(f"data:image/png;base64,{encoded(files.PNG)}"),
+        Audio(encoded(files.WAV), "wav"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,12 +111,18 @@ async def test_an_image_or_a_recording_that_comes_as_a_file_is_passed_on_as_such
     [
         (files.pdf(password="secret"), "a.pdf", "encrypted_file"),
         (files.pdf()[:100], "a.pdf", "unreadable_file"),
-        (files.replaced(files.word("x"), "word/document.xml", b" " * 30_000_000), "bomb.docx", "unreadable_file"),
+        (
+            files.replaced(files.word("x"), "word/document.xml", b" " * 30_000_000),
+            "bomb.docx",
+            "unreadable_file",
+        ),
         (files.archive({"a": b"b"}), "a.zip", "unsupported_file"),
         (b"\x7fELF\0\0\0", "tool", "unsupported_file"),
     ],
 )
-async def test_a_file_that_cannot_be_read_is_a_400_and_no_turn(house: House, content: bytes, name: str, code: str) -> None:
+async def test_a_file_that_cannot_be_read_is_a_400_and_no_turn(
+    house: House, content: bytes, name: str, code: str
+) -> None:
     reply = await house.door.chat(ANN, saying(WORDS, file_part(content, name)))
     assert (reply.status, reply.error["code"], reply.error["type"]) == (400, code, "invalid_request_error")
     assert reply.error["param"] == "messages[0].content[1].file"
@@ -121,16 +136,36 @@ async def test_a_file_that_cannot_be_read_is_a_400_and_no_turn(house: House, con
     [
         ({"type": "file"}, "messages[0].content[0].file", "missing"),
         ({"type": "file", "file": {}}, "messages[0].content[0].file", "file_data"),
-        ({"type": "file", "file": {"file_data": "aGk=", "file_id": "file-1"}}, "messages[0].content[0].file", "one of them"),
-        ({"type": "file", "file": {"file_data": "not base64!"}}, "messages[0].content[0].file.file_data", "base64"),
+        (
+            {"type": "file", "file": {"file_data": "aGk=", "file_id": "file-1"}},
+            "messages[0].content[0].file",
+            "one of them",
+        ),
+        (
+            {"type": "file", "file": {"file_data": "not base64!"}},
+            "messages[0].content[0].file.file_data",
+            "base64",
+        ),
         ({"type": "file", "file": {"file_data": 3}}, "messages[0].content[0].file.file_data", "3"),
         ({"type": "input_audio"}, "messages[0].content[0].input_audio", "missing"),
-        ({"type": "input_audio", "input_audio": {"data": "aGk=", "format": "ogg"}}, "messages[0].content[0].input_audio.format", "wav"),
-        ({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, "messages[0].content[0].input_audio.data", "empty"),
+        (
+            {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "ogg"}},
+            "messages[0].content[0].input_audio.format",
+            "wav",
+        ),
+        (
+            {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+            "messages[0].content[0].input_audio.data",
+            "empty",
+        ),
         ({"type": "video_url", "video_url": {"url": "x"}}, "messages[0].content[0].type", "video_url"),
         (image_part("ftp://web.example/a.png"), "messages[0].content[0].image_url.url", "http"),
         (image_part("data:text/plain;base64,aGk="), "messages[0].content[0].image_url.url", "data:image"),
-        (image_part("data:image/png;base64,aGk=", detail="huge"), "messages[0].content[0].image_url.detail", "low"),
+        (
+            image_part("data:image/png;base64,aGk=", detail="huge"),
+            "messages[0].content[0].image_url.detail",
+            "low",
+        ),
     ],
 )
 async def test_a_part_that_is_not_as_it_should_be_is_named_and_never_dropped(
@@ -148,7 +183,7 @@ async def test_a_request_has_a_bounded_number_of_files(house: House) -> None:
     assert "at most 32" in reply.error["message"]
 
 
-# Recordings ---------------------------------------------------------------------------------------------------------
+# Recordings ---------------------------------------------------------------------------------------
 
 RECORDING = {"type": "input_audio", "input_audio": {"data": encoded(files.WAV), "format": "wav"}}
 
@@ -169,7 +204,7 @@ async def test_a_recording_for_a_model_that_does_not_listen_is_a_400(open_house:
     assert (await house.door.chat(ANN, saying(RECORDING), model="listener")).status == 200
 
 
-# Images of the web --------------------------------------------------------------------------------------------------
+# Images of the web --------------------------------------------------------------------------------
 
 
 def web(upstream: Upstream) -> Fetcher:
@@ -180,7 +215,9 @@ def web(upstream: Upstream) -> Fetcher:
 
     port = int(upstream.url.rpartition(":")[2].partition("/")[0])
     here = ipaddress.ip_address("127.0.0.1")
-    return Fetcher(FetchBounds(ports=frozenset({port, 80})), resolve=resolve, permit=lambda address: address == here)
+    return Fetcher(
+        FetchBounds(ports=frozenset({port, 80})), resolve=resolve, permit=lambda address: address == here
+    )
 
 
 def url(upstream: Upstream, path: str = "/cat.png") -> str:
@@ -191,11 +228,15 @@ def picture(content: bytes = files.PNG, kind: str = "image/png") -> Reply:
     return Reply((content,), headers={"Content-Type": kind}, framing="length")
 
 
-async def test_an_image_behind_a_url_is_fetched_before_the_turn_and_kept_as_it_was(open_house: OpenHouse) -> None:
+async def test_an_image_behind_a_url_is_fetched_before_the_turn_and_kept_as_it_was(
+    open_house: OpenHouse,
+) -> None:
     async with Upstream() as upstream:
         upstream.then(picture())
         house = await open_house(fetcher=web(upstream))
-        assert (await house.door.chat(ANN, saying(WORDS, image_part(url(upstream), detail="low")))).status == 200
+        assert (
+            await house.door.chat(ANN, saying(WORDS, image_part(url(upstream), detail="low")))
+        ).status == 200
         image = Image(f"data:image/png;base64,{encoded(files.PNG)}", "low")
         assert asked(house)[-1].parts[1] == image
         await house.door.chat(ANN, "and now?")
@@ -212,7 +253,9 @@ async def test_an_image_behind_a_url_is_fetched_before_the_turn_and_kept_as_it_w
         (Reply((b"",), 302, headers={"Location": "http://inner.example/"}, framing="length"), "url_refused"),
     ],
 )
-async def test_what_is_no_image_of_the_web_is_a_400_that_names_the_part(open_house: OpenHouse, reply: Reply, code: str) -> None:
+async def test_what_is_no_image_of_the_web_is_a_400_that_names_the_part(
+    open_house: OpenHouse, reply: Reply, code: str
+) -> None:
     async with Upstream(lambda _: reply) as upstream:
         house = await open_house(fetcher=web(upstream))
         answer = await house.door.chat(ANN, saying(image_part(url(upstream))))
@@ -222,7 +265,13 @@ async def test_what_is_no_image_of_the_web_is_a_400_that_names_the_part(open_hou
 
 
 @pytest.mark.parametrize(
-    "where", ["http://127.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest/meta-data/", "http://localhost:8900/"]
+    "where",
+    [
+        "http://127.0.0.1/",
+        "http://[::1]/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://localhost:8900/",
+    ],
 )
 async def test_no_url_leads_into_the_network_of_the_server(house: House, where: str) -> None:
     """With the fetcher that the settings describe: nothing in them opens it."""
@@ -233,16 +282,23 @@ async def test_no_url_leads_into_the_network_of_the_server(house: House, where: 
 async def test_a_file_behind_a_url_is_fetched_and_read_under_its_own_name(open_house: OpenHouse) -> None:
     async with Upstream() as upstream:
         upstream.then(
-            picture(files.pdf("kumquat"), "application/pdf"), picture("Größe".encode("latin-1"), "text/plain; charset=iso-8859-1")
+            picture(files.pdf("kumquat"), "application/pdf"),
+            picture("Größe".encode("latin-1"), "text/plain; charset=iso-8859-1"),
         )
         house = await open_house(fetcher=web(upstream))
         part = {"type": "file", "file": {"file_data": url(upstream, "/papers/on%20fruit.pdf?key=1")}}
         named = {"type": "file", "file": {"file_data": url(upstream, "/x"), "filename": "size.txt"}}
         assert (await house.door.chat(ANN, saying(part, named))).status == 200
-        assert set(asked(house)[-1].parts) == {File("on fruit.pdf", "[page 1]\nkumquat"), File("size.txt", "Größe")}
+        assert set(asked(house)[-1].parts) == {
+            File("on fruit.pdf", "[page 1]\nkumquat"),
+            File("size.txt", "Größe"),
+        }
         inner = {"type": "file", "file": {"file_data": "http://inner.example/a.pdf"}}
         refused = await house.door.chat(ANN, saying(inner))
-        assert (refused.error["code"], refused.error["param"]) == ("url_refused", "messages[0].content[0].file.file_data")
+        assert (refused.error["code"], refused.error["param"]) == (
+            "url_refused",
+            "messages[0].content[0].file.file_data",
+        )
 
 
 async def test_fetching_can_be_switched_off(open_house: OpenHouse) -> None:
@@ -254,7 +310,7 @@ async def test_fetching_can_be_switched_off(open_house: OpenHouse) -> None:
         assert upstream.requests == []
 
 
-# History that clients send along ------------------------------------------------------------------------------------
+# History that clients send along ------------------------------------------------------------------
 
 
 async def test_files_and_images_of_a_known_history_are_not_looked_at_again(open_house: OpenHouse) -> None:
@@ -264,7 +320,9 @@ async def test_files_and_images_of_a_known_history_are_not_looked_at_again(open_
         house = await open_house(fetcher=web(upstream))
         first = saying(WORDS, image_part(url(upstream)), file_part(b"the code is kumquat"))
         said = (await house.door.chat(ANN, first)).said
-        reply = await house.door.chat(ANN, [*first, {"role": "assistant", "content": said}, {"role": "user", "content": "and now?"}])
+        reply = await house.door.chat(
+            ANN, [*first, {"role": "assistant", "content": said}, {"role": "user", "content": "and now?"}]
+        )
         assert reply.status == 200
         assert "x-history" not in reply.headers
         assert len(upstream.requests) == 1
@@ -275,8 +333,15 @@ async def test_files_and_images_of_a_known_history_are_not_looked_at_again(open_
 async def test_a_history_that_is_imported_brings_its_files_along(open_house: OpenHouse) -> None:
     async with Upstream(lambda _: Reply((b"",), 404, framing="length")) as upstream:
         house = await open_house(fetcher=web(upstream))
-        earlier = saying(WORDS, image_part(url(upstream)), file_part(b"the code is kumquat"), file_part(b"%PDF-broken", "b.pdf"))
-        reply = await house.door.chat(ANN, [*earlier, {"role": "assistant", "content": "sure"}, {"role": "user", "content": "and now?"}])
+        earlier = saying(
+            WORDS,
+            image_part(url(upstream)),
+            file_part(b"the code is kumquat"),
+            file_part(b"%PDF-broken", "b.pdf"),
+        )
+        reply = await house.door.chat(
+            ANN, [*earlier, {"role": "assistant", "content": "sure"}, {"role": "user", "content": "and now?"}]
+        )
         assert reply.status == 200, "what can no longer be had does not end the conversation"
         text, image, file, broken = asked(house)[0].parts
         assert (text, file) == (Text("what is it?"), File("a.txt", "the code is kumquat"))
@@ -284,7 +349,9 @@ async def test_a_history_that_is_imported_brings_its_files_along(open_house: Ope
         assert isinstance(broken, Text) and "'b.pdf'" in broken.text
 
 
-async def test_a_request_that_is_sent_again_is_known_though_what_it_points_at_is_gone(open_house: OpenHouse) -> None:
+async def test_a_request_that_is_sent_again_is_known_though_what_it_points_at_is_gone(
+    open_house: OpenHouse,
+) -> None:
     async with Upstream(lambda _: Reply((b"",), 404, framing="length")) as upstream:
         upstream.then(picture())
         house = await open_house(fetcher=web(upstream))
@@ -299,7 +366,7 @@ async def test_a_request_that_is_sent_again_is_known_though_what_it_points_at_is
         assert (await house.door.chat(ANN, parts)).status in (400, 404), "asked anew, it is looked for"
 
 
-# Uploads in messages ------------------------------------------------------------------------------------------------
+# Uploads in messages ------------------------------------------------------------------------------
 
 
 async def test_an_upload_is_read_to_the_model_by_its_id(house: House) -> None:
@@ -313,24 +380,39 @@ async def test_an_upload_of_another_session_is_not_there(house: House) -> None:
     file_id = await upload(house.door, b"canary-4711", "canary.txt")
     part = {"type": "file", "file": {"file_id": file_id}}
     foreign = await house.door.chat("wx:dm:bob", saying(part))
-    missing = await house.door.chat("wx:dm:bob", saying({"type": "file", "file": {"file_id": "file-00000000000000000000000000"}}))
+    missing = await house.door.chat(
+        "wx:dm:bob", saying({"type": "file", "file": {"file_id": "file-00000000000000000000000000"}})
+    )
     assert (foreign.status, foreign.error["code"]) == (404, "file_not_found")
-    assert foreign.text.replace(file_id, "ID") == missing.text.replace("file-00000000000000000000000000", "ID")
-    history = [*saying(part), {"role": "assistant", "content": "sure"}, {"role": "user", "content": "what did it say?"}]
+    assert foreign.text.replace(file_id, "ID") == missing.text.replace(
+        "file-00000000000000000000000000", "ID"
+    )
+    history = [
+        *saying(part),
+        {"role": "assistant", "content": "sure"},
+        {"role": "user", "content": "what did it say?"},
+    ]
     assert (await house.door.chat("wx:dm:eve", history)).status == 200
     assert "canary" not in repr(asked(house))
 
 
-# Forms --------------------------------------------------------------------------------------------------------------
+# Forms --------------------------------------------------------------------------------------------
 
 
-async def chat_form(house: House, *parts: tuple[str, str | tuple[str, bytes]], boundary: str = "xyz", **headers: str) -> Exchange:
-    return await send_form(house.door, "/v1/chat/completions", form(*parts, boundary=boundary), boundary=boundary, **headers)
+async def chat_form(
+    house: House, *parts: tuple[str, str | tuple[str, bytes]], boundary: str = "xyz", **headers: str
+) -> Exchange:
+    return await send_form(
+        house.door, "/v1/chat/completions", form(*parts, boundary=boundary), boundary=boundary, **headers
+    )
 
 
 async def test_a_form_asks_with_files(house: House) -> None:
     reply = await chat_form(
-        house, ("message", "what is it? ☕"), ("files", ("a.pdf", files.pdf("kumquat"))), ("files", ("größe.png", files.PNG))
+        house,
+        ("message", "what is it? ☕"),
+        ("files", ("a.pdf", files.pdf("kumquat"))),
+        ("files", ("größe.png", files.PNG)),
     )
     assert reply.status == 200, reply.text
     assert reply.json["model"] == "nanobot" and reply.said == "ok"
@@ -354,11 +436,16 @@ async def test_a_form_of_files_alone_asks_too(house: House) -> None:
 
 
 async def test_a_form_that_is_sent_again_is_known_whatever_its_boundaries(house: House) -> None:
-    parts: tuple[tuple[str, str | tuple[str, bytes]], ...] = (("message", "hello"), ("files", ("a.txt", b"one")))
+    parts: tuple[tuple[str, str | tuple[str, bytes]], ...] = (
+        ("message", "hello"),
+        ("files", ("a.txt", b"one")),
+    )
     first = await chat_form(house, *parts)
     again = await chat_form(house, *parts, boundary="abc", x_stainless_retry_count="1")
     assert again.turn_id == first.turn_id
-    other = await chat_form(house, ("message", "hello"), ("files", ("a.txt", b"two")), x_stainless_retry_count="1")
+    other = await chat_form(
+        house, ("message", "hello"), ("files", ("a.txt", b"two")), x_stainless_retry_count="1"
+    )
     assert other.turn_id != first.turn_id
 
 
@@ -396,10 +483,16 @@ async def test_a_broken_form_is_a_400(house: House, body: bytes) -> None:
     assert (reply.status, reply.error["code"]) == (400, "invalid_form")
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "x" * 300])
+@pytest.mark.parametrize(
+    "kind",
+    ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "x" * 300],
+)
 async def test_a_form_without_a_good_boundary_is_a_400(house: House, kind: str) -> None:
     reply = await house.door.call(
-        "POST", "/v1/chat/completions", body=form(("message", "hi")), headers={"content-type": kind, "x-session-key": ANN}
+        "POST",
+        "/v1/chat/completions",
+        body=form(("message", "hi")),
+        headers={"content-type": kind, "x-session-key": ANN},
     )
     assert (reply.status, reply.error["code"]) == (400, "invalid_form")
 

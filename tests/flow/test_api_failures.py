@@ -24,16 +24,28 @@ from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import BOUND_S
 from tests.house import OpenHouse
 
-# Providers ----------------------------------------------------------------------------------------------------------
+# Providers ----------------------------------------------------------------------------------------
 
 PROVIDER_FAILURES = [
     (ModelRefusedKey("the provider refused the key"), 502, "server_error", "model_refused_key", "false"),
-    (ModelRateLimited("too many requests", retry_after_s=6.2), 429, "rate_limit_error", "model_rate_limited", "true"),
+    (
+        ModelRateLimited("too many requests", retry_after_s=6.2),
+        429,
+        "rate_limit_error",
+        "model_rate_limited",
+        "true",
+    ),
     (ModelOverloaded("overloaded"), 503, "server_error", "model_overloaded", "true"),
     (ModelUnreachable("no connection"), 502, "server_error", "model_unreachable", "true"),
     (ModelTimeout("no answer in 300 s"), 504, "server_error", "model_timeout", "true"),
     (ModelBadAnswer("it broke off"), 502, "server_error", "model_bad_answer", "true"),
-    (ModelRejectedRequest("images are not taken"), 400, "invalid_request_error", "model_rejected_request", "false"),
+    (
+        ModelRejectedRequest("images are not taken"),
+        400,
+        "invalid_request_error",
+        "model_rejected_request",
+        "false",
+    ),
     (ContextOverflow("too long"), 400, "invalid_request_error", "context_length_exceeded", "false"),
     (ModelUnavailable("the engine is not installed"), 503, "server_error", "model_unavailable", "false"),
 ]
@@ -42,7 +54,13 @@ PROVIDER_FAILURES = [
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("error", "status", "type_", "code", "should_retry"), PROVIDER_FAILURES)
 async def test_a_providers_failure_has_its_status_and_says_whether_to_retry(
-    open_house: OpenHouse, error: ModelError, status: int, type_: str, code: str, should_retry: str, stream: bool
+    open_house: OpenHouse,
+    error: ModelError,
+    status: int,
+    type_: str,
+    code: str,
+    should_retry: str,
+    stream: bool,
 ) -> None:
     house = await open_house(ScriptedModel(error))
     reply = await house.door.chat("a", "hello", stream=stream)
@@ -55,9 +73,13 @@ async def test_a_providers_failure_has_its_status_and_says_whether_to_retry(
     assert (shown["status"], shown["error"], shown["answer"]) == ("failed", reply.error, None)
 
 
-async def test_a_turn_that_failed_after_a_tool_goes_on_behind_it_when_it_is_sent_again(open_house: OpenHouse) -> None:
+async def test_a_turn_that_failed_after_a_tool_goes_on_behind_it_when_it_is_sent_again(
+    open_house: OpenHouse,
+) -> None:
     """What the tool did is not done twice."""
-    model = ScriptedModel(call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded"), "It is 42.")
+    model = ScriptedModel(
+        call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded"), "It is 42."
+    )
     house = await open_house(model)
     reply = await house.door.chat("a", "6*7?")
     assert (reply.status, reply.headers["x-should-retry"]) == (503, "true")
@@ -66,7 +88,9 @@ async def test_a_turn_that_failed_after_a_tool_goes_on_behind_it_when_it_is_sent
     assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]
 
 
-async def test_a_turn_that_failed_after_a_tool_is_over_when_others_have_spoken_since(open_house: OpenHouse) -> None:
+async def test_a_turn_that_failed_after_a_tool_is_over_when_others_have_spoken_since(
+    open_house: OpenHouse,
+) -> None:
     """Its retries are told to stop, streaming or not."""
     model = ScriptedModel(call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded"), "fine")
     house = await open_house(model)
@@ -92,14 +116,16 @@ async def test_a_failed_turn_never_makes_the_next_request_fail(open_house: OpenH
 
 
 async def test_a_turn_that_takes_too_long_is_a_504_that_names_the_setting(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(Say(("hi",), before=asyncio.Event())), engine={"turn_timeout_s": 0.05})
+    house = await open_house(
+        ScriptedModel(Say(("hi",), before=asyncio.Event())), engine={"turn_timeout_s": 0.05}
+    )
     reply = await house.door.chat("a", "hello")
     assert (reply.status, reply.error["code"]) == (504, "turn_timed_out")
     assert "0.05 s" in reply.error["message"]
     assert "turn_timeout_s" in reply.error["message"]
 
 
-# Bugs ---------------------------------------------------------------------------------------------------------------
+# Bugs ---------------------------------------------------------------------------------------------
 
 
 def broken(request: ModelRequest) -> str:
@@ -123,7 +149,9 @@ async def test_a_bug_is_a_500_without_its_details_which_are_in_the_log(
     assert (await house.door.chat("a", "again")).said == "fine"
 
 
-async def test_a_bug_in_the_door_is_a_500_with_the_request_id(open_house: OpenHouse, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_in_the_door_is_a_500_with_the_request_id(
+    open_house: OpenHouse, caplog: pytest.LogCaptureFixture
+) -> None:
     class Broken(ScriptedModel):
         async def check(self) -> None:
             raise ZeroDivisionError("secret detail")
@@ -145,7 +173,7 @@ async def test_a_tool_that_fails_is_news_for_the_model_and_the_turn_ends_well(op
     assert model.requests[-1].messages[-1].tool_results[0].is_error
 
 
-# Readiness ----------------------------------------------------------------------------------------------------------
+# Readiness ----------------------------------------------------------------------------------------
 
 
 class Unready(ScriptedModel):
@@ -183,7 +211,7 @@ async def test_a_request_that_the_store_cannot_take_is_a_503(open_house: OpenHou
     assert (reply.status, reply.error["type"]) == (503, "server_error")
 
 
-# Stopping -----------------------------------------------------------------------------------------------------------
+# Stopping -----------------------------------------------------------------------------------------
 
 
 async def test_a_running_turn_may_end_within_the_grace(open_house: OpenHouse) -> None:
@@ -204,7 +232,11 @@ async def test_a_running_turn_may_end_within_the_grace(open_house: OpenHouse) ->
 async def test_a_turn_that_does_not_end_in_time_is_given_back_and_its_followers_are_told(
     open_house: OpenHouse, stream: bool, begun: bool
 ) -> None:
-    model = ScriptedModel(Say(("Hello", " there"), between=asyncio.Event()) if begun else Say(("Hello",), before=asyncio.Event()))
+    model = ScriptedModel(
+        Say(("Hello", " there"), between=asyncio.Event())
+        if begun
+        else Say(("Hello",), before=asyncio.Event())
+    )
     house = await open_house(model)
     exchange = house.door.chatting("a", "hello", stream=stream)
     await asyncio.wait_for(model.asked.wait(), BOUND_S)
@@ -220,7 +252,9 @@ async def test_a_turn_that_does_not_end_in_time_is_given_back_and_its_followers_
     assert exchange.headers["x-should-retry"] == "true"
 
 
-async def test_a_turn_that_waits_when_the_server_stops_is_kept_for_the_next_start(open_house: OpenHouse) -> None:
+async def test_a_turn_that_waits_when_the_server_stops_is_kept_for_the_next_start(
+    open_house: OpenHouse,
+) -> None:
     model = ScriptedModel(Say(("Hello",), before=asyncio.Event()))
     house = await open_house(model)
     first = house.door.chatting("a", "first")
@@ -232,7 +266,12 @@ async def test_a_turn_that_waits_when_the_server_stops_is_kept_for_the_next_star
     again = await open_house(ScriptedModel("one", "two"), data=house.data)
     retried = await again.door.chat("a", "second", {"x-stainless-retry-count": "1"})
     assert (retried.said, retried.turn_id) == ("two", second.turn_id)
-    assert [row.message.text for row in await again.app.store.messages("a", limit=9)] == ["first", "one", "second", "two"]
+    assert [row.message.text for row in await again.app.store.messages("a", limit=9)] == [
+        "first",
+        "one",
+        "second",
+        "two",
+    ]
 
 
 async def test_every_error_has_a_code_and_a_message_of_its_own() -> None:

@@ -12,7 +12,17 @@ from tests.forms import ANN, form, send_form, upload
 from tests.house import House, OpenHouse, listening
 
 BOB = "wx:dm:bob"
-FIELDS = ["id", "object", "bytes", "created_at", "expires_at", "filename", "purpose", "status", "status_details"]
+FIELDS = [
+    "id",
+    "object",
+    "bytes",
+    "created_at",
+    "expires_at",
+    "filename",
+    "purpose",
+    "status",
+    "status_details",
+]
 
 
 async def get(door: Door, path: str, key: str = ANN) -> Exchange:
@@ -23,7 +33,9 @@ async def delete(door: Door, file_id: str, key: str = ANN) -> Exchange:
     return await door.call("DELETE", f"/v1/files/{file_id}", headers={"x-session-key": key})
 
 
-async def create(door: Door, *further: tuple[str, str], purpose: str | None = "user_data", content: bytes = b"hello") -> Exchange:
+async def create(
+    door: Door, *further: tuple[str, str], purpose: str | None = "user_data", content: bytes = b"hello"
+) -> Exchange:
     given = () if purpose is None else (("purpose", purpose),)
     return await send_form(door, "/v1/files", form(*given, *further, ("file", ("a.txt", content))))
 
@@ -45,7 +57,13 @@ async def test_a_file_is_uploaded_shown_listed_read_and_deleted(open_house: Open
     }  # fmt: skip
     assert (await get(door, f"/v1/files/{made['id']}")).json == made
     listed = (await get(door, "/v1/files")).json
-    assert listed == {"object": "list", "data": [made], "first_id": made["id"], "last_id": made["id"], "has_more": False}
+    assert listed == {
+        "object": "list",
+        "data": [made],
+        "first_id": made["id"],
+        "last_id": made["id"],
+        "has_more": False,
+    }
     content = await get(door, f"/v1/files/{made['id']}/content")
     assert content.raw == b"\0hello\xff"
     assert content.headers["content-type"] == "application/octet-stream"
@@ -67,20 +85,26 @@ async def test_what_is_another_sessions_does_not_exist_in_the_same_bytes(house: 
         assert foreign.error["code"] == "file_not_found"
         assert foreign.text.replace(file_id, nobody) == missing.text
         assert "canary" not in foreign.text
-    assert (await delete(house.door, file_id, BOB)).text.replace(file_id, nobody) == (await delete(house.door, nobody, BOB)).text
+    assert (await delete(house.door, file_id, BOB)).text.replace(file_id, nobody) == (
+        await delete(house.door, nobody, BOB)
+    ).text
     assert await ids(house.door, key=BOB) == []
     assert (await get(house.door, f"/v1/files/{file_id}/content")).raw == b"canary-4711"
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", ""), ("GET", ""), ("GET", "/file-1"), ("GET", "/file-1/content"), ("DELETE", "/file-1")]
+    ("method", "path"),
+    [("POST", ""), ("GET", ""), ("GET", "/file-1"), ("GET", "/file-1/content"), ("DELETE", "/file-1")],
 )
 async def test_every_route_needs_the_session_key(house: House, method: str, path: str) -> None:
     reply = await house.door.call(method, f"/v1/files{path}", headers={"x-session-key": ABSENT})
     assert (reply.status, reply.error["code"]) == (400, "missing_session_key")
 
 
-@pytest.mark.parametrize("file_id", ["file-1", "..", "..%2Fnanobot.sqlite3", "%2e%2e%2fnanobot.sqlite3", "file-%00", "x" * 500, "%ff"])
+@pytest.mark.parametrize(
+    "file_id",
+    ["file-1", "..", "..%2Fnanobot.sqlite3", "%2e%2e%2fnanobot.sqlite3", "file-%00", "x" * 500, "%ff"],
+)
 async def test_what_is_no_id_is_not_found(house: House, file_id: str) -> None:
     for path in ("", "/content"):
         assert (await get(house.door, f"/v1/files/{file_id}{path}")).status == 404
@@ -93,13 +117,22 @@ async def test_lists_page_as_openai_pages(open_house: OpenHouse) -> None:
     assert await ids(door) == made[::-1]
     assert await ids(door, "?order=asc") == made
     page = (await get(door, "/v1/files?order=asc&limit=2")).json
-    assert [file["id"] for file in page["data"]] == made[:2] and page["has_more"] and page["last_id"] == made[1]
+    assert (
+        [file["id"] for file in page["data"]] == made[:2] and page["has_more"] and page["last_id"] == made[1]
+    )
     assert await ids(door, f"?order=asc&limit=2&after={page['last_id']}") == made[2:]
     assert await ids(door, "?purpose=vision") == []
 
 
 @pytest.mark.parametrize(
-    ("query", "param"), [("limit=0", "limit"), ("limit=10001", "limit"), ("limit=x", "limit"), ("limit=١", "limit"), ("order=up", "order")]
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=10001", "limit"),
+        ("limit=x", "limit"),
+        ("limit=١", "limit"),
+        ("order=up", "order"),
+    ],
 )
 async def test_a_bad_query_is_told_what_is_allowed(house: House, query: str, param: str) -> None:
     reply = await get(house.door, f"/v1/files?{query}")
@@ -112,13 +145,27 @@ async def test_a_bad_query_is_told_what_is_allowed(house: House, query: str, par
         ((), None, "purpose"),
         ((), "fun", "purpose"),
         ((("expires_after[seconds]", "7200"),), "user_data", "expires_after.anchor"),
-        ((("expires_after[anchor]", "last_active_at"), ("expires_after[seconds]", "7200")), "user_data", "expires_after.anchor"),
-        ((("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "3599")), "user_data", "expires_after.seconds"),
-        ((("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "2592001")), "user_data", "expires_after.seconds"),
+        (
+            (("expires_after[anchor]", "last_active_at"), ("expires_after[seconds]", "7200")),
+            "user_data",
+            "expires_after.anchor",
+        ),
+        (
+            (("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "3599")),
+            "user_data",
+            "expires_after.seconds",
+        ),
+        (
+            (("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "2592001")),
+            "user_data",
+            "expires_after.seconds",
+        ),
         ((("expires_after[anchor]", "created_at"),), "user_data", "expires_after.seconds"),
     ],
 )
-async def test_an_upload_that_is_not_as_it_should_be_is_told_so(house: House, fields: Any, purpose: str | None, param: str) -> None:
+async def test_an_upload_that_is_not_as_it_should_be_is_told_so(
+    house: House, fields: Any, purpose: str | None, param: str
+) -> None:
     reply = await create(house.door, *fields, purpose=purpose)
     assert (reply.status, reply.error["param"]) == (400, param)
     assert await ids(house.door) == []
@@ -127,16 +174,22 @@ async def test_an_upload_that_is_not_as_it_should_be_is_told_so(house: House, fi
 async def test_an_upload_needs_one_file_in_a_form(house: House) -> None:
     none = await send_form(house.door, "/v1/files", form(("purpose", "user_data")))
     assert (none.status, none.error["param"]) == (400, "file")
-    two = await send_form(house.door, "/v1/files", form(("purpose", "user_data"), ("file", ("a", b"")), ("file", ("b", b""))))
+    two = await send_form(
+        house.door, "/v1/files", form(("purpose", "user_data"), ("file", ("a", b"")), ("file", ("b", b"")))
+    )
     assert (two.status, two.error["param"]) == (400, "file")
-    json = await house.door.call("POST", "/v1/files", body=b"{}", headers={"x-session-key": ANN, "content-type": "application/json"})
+    json = await house.door.call(
+        "POST", "/v1/files", body=b"{}", headers={"x-session-key": ANN, "content-type": "application/json"}
+    )
     assert (json.status, json.error["code"]) == (400, "invalid_form")
 
 
 async def test_a_file_is_gone_when_its_time_has_come_and_its_bytes_soon_after(open_house: OpenHouse) -> None:
     clock = FakeClock()
     house = await open_house(clock=clock)
-    made = (await create(house.door, ("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "3600"))).json
+    made = (
+        await create(house.door, ("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "3600"))
+    ).json
     assert made["expires_at"] == made["created_at"] + 3600
     clock.advance(3600)
     assert (await get(house.door, f"/v1/files/{made['id']}")).status == 404
@@ -156,14 +209,22 @@ async def test_files_can_be_kept_for_ever(open_house: OpenHouse) -> None:
 async def test_a_file_and_all_files_of_a_session_are_bounded(open_house: OpenHouse) -> None:
     house = await open_house(files={"max_file_mb": 0.001, "quota_mb": 0.0015})
     too_large = await create(house.door, content=b"x" * 1_100)
-    assert (too_large.status, too_large.error["code"], too_large.error["param"]) == (413, "request_too_large", "file")
+    assert (too_large.status, too_large.error["code"], too_large.error["param"]) == (
+        413,
+        "request_too_large",
+        "file",
+    )
     assert "files.max_file_mb" in (await create(house.door, content=b"x" * 200_000)).error["message"]
     assert (await create(house.door, content=b"x" * 1_000)).status == 200
     over = await create(house.door, content=b"x" * 1_000)
     assert (over.status, over.error["code"]) == (400, "file_quota_exceeded")
     assert len(await ids(house.door)) == 1
     assert len(list((house.data / "files").iterdir())) == 1
-    assert (await send_form(house.door, "/v1/files", form(("purpose", "user_data"), ("file", ("a", b"x" * 1_000))), BOB)).status == 200
+    assert (
+        await send_form(
+            house.door, "/v1/files", form(("purpose", "user_data"), ("file", ("a", b"x" * 1_000))), BOB
+        )
+    ).status == 200
 
 
 @pytest.mark.parametrize(
@@ -195,10 +256,14 @@ async def test_the_official_sdk_uploads_lists_reads_and_deletes(house: House) ->
     headers = {"x-session-key": ANN}
     async with (
         listening(house.app.door) as server,
-        AsyncOpenAI(base_url=f"{server.url}/v1", api_key="x", default_headers=headers, max_retries=0) as client,
+        AsyncOpenAI(
+            base_url=f"{server.url}/v1", api_key="x", default_headers=headers, max_retries=0
+        ) as client,
     ):
         made = await client.files.create(
-            file=("note.txt", b"kumquat"), purpose="user_data", expires_after={"anchor": "created_at", "seconds": 7200}
+            file=("note.txt", b"kumquat"),
+            purpose="user_data",
+            expires_after={"anchor": "created_at", "seconds": 7200},
         )
         assert (made.filename, made.bytes, made.expires_at) == ("note.txt", 7, made.created_at + 7200)
         assert [file.id async for file in client.files.list(limit=1)] == [made.id]

@@ -1,7 +1,9 @@
-"""What is not the caller's does not exist: every operation of the door, asked with a key whose patterns match nothing of the target.
+"""What is not the caller's does not exist: every operation of the door, asked with a key whose patterns match
+nothing of the target.
 
-The same requests go to two houses: one where the target's session, turn, file … exist, one where they do not. All answers must be the same.
-A new operation is tested by itself; where it has a parameter or a body that is not in the tables below, the test fails until it is.
+The same requests go to two houses: one where the target's session, turn, file … exist, one where they do not.
+All answers must be the same. A new operation is tested by itself; where it has a parameter or a body that is
+not in the tables below, the test fails until it is.
 """
 
 import itertools
@@ -39,7 +41,7 @@ class Names(msgspec.Struct, frozen=True):
     item: str
 
 
-# How requests are filled --------------------------------------------------------------------------------------------------
+# How requests are filled --------------------------------------------------------------------------
 
 NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
     "key": lambda names: (names.session, f"{names.session}:new"),
@@ -75,7 +77,9 @@ PLAIN: Mapping[str, str | None] = {
 
 BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
     SessionChange: lambda names: (b'{"title": "mine"}',),
-    ForkBody: lambda names: tuple(json.dumps({"message_id": "msg_1", "key": key}).encode() for key in (f"{names.session}:fork", OWN)),
+    ForkBody: lambda names: tuple(
+        json.dumps({"message_id": "msg_1", "key": key}).encode() for key in (f"{names.session}:fork", OWN)
+    ),
     RewindBody: lambda names: (b'{"message_id": "msg_1"}',),
     ResponseBody: lambda names: tuple(
         json.dumps({"model": "nanobot", "input": "hello", **fields}).encode()
@@ -84,7 +88,10 @@ BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
             {"conversation": names.session},
             {"conversation": {"id": names.session}},
             {"previous_response_id": names.response},
-            {"conversation": OWN, "input": [{"role": "user", "content": [{"type": "input_file", "file_id": names.file}]}]},
+            {
+                "conversation": OWN,
+                "input": [{"role": "user", "content": [{"type": "input_file", "file_id": names.file}]}],
+            },
         )
     ),
     ConversationBody: lambda names: (b'{"metadata": {"a": "b"}}',),
@@ -105,7 +112,9 @@ LINES: Mapping[str, bytes] = {
 """Bodies that have no type, by path."""
 
 SERVER_WIDE = frozenset({"/metrics"})
-"""Paths that tell of the server as a whole: numbers without names, which differ where others have asked something."""
+"""Paths that tell of the server as a whole: numbers without names, which differ where others have asked
+something.
+"""
 
 
 def _chat(content: object) -> bytes:
@@ -124,7 +133,9 @@ def in_path(operation: Operation) -> list[str]:
 
 
 def requests(operation: Operation, names: Names) -> list[Sent]:
-    """Return requests for the operation that name the target's things, in all combinations with the caller's own."""
+    """Return requests for the operation that name the target's things, in all combinations with the caller's
+    own.
+    """
     wheres = {parameter.name: parameter.where for parameter in operation.parameters}
     choices: list[list[tuple[str, str | None]]] = []
     for name in (*in_path(operation), *wheres):
@@ -134,35 +145,56 @@ def requests(operation: Operation, names: Names) -> list[Sent]:
         elif name in PLAIN:
             choices.append([(name, PLAIN[name])])
         else:
-            pytest.fail(f"{operation.method} {operation.path} has the parameter {name!r}: say in NAMES or PLAIN how to fill it")
+            pytest.fail(
+                f"{operation.method} {operation.path} has the parameter {name!r}: say in NAMES or PLAIN how to fill it"
+            )
     bodies: list[tuple[dict[str, str], bytes]] = [({}, LINES.get(operation.path, b""))]
     if operation.body is not None or operation.form is not None:
         bodies = [
             *_bodies(operation.body, BODIES, "application/json", names),
             *_bodies(operation.form, FORMS, "multipart/form-data; boundary=xyz", names),
         ]
-    return [_sent(operation, dict(chosen), wheres, *body) for chosen in itertools.product(*choices) for body in bodies]
+    return [
+        _sent(operation, dict(chosen), wheres, *body)
+        for chosen in itertools.product(*choices)
+        for body in bodies
+    ]
 
 
 def _bodies(
-    kind: type | None, table: Mapping[type, Callable[[Names], tuple[bytes, ...]]], content_type: str, names: Names
+    kind: type | None,
+    table: Mapping[type, Callable[[Names], tuple[bytes, ...]]],
+    content_type: str,
+    names: Names,
 ) -> list[tuple[dict[str, str], bytes]]:
     if kind is None:
         return []
     if kind not in table:
-        pytest.fail(f"no request is known with a body of {kind.__name__}: say in BODIES or FORMS how to fill one")
+        pytest.fail(
+            f"no request is known with a body of {kind.__name__}: say in BODIES or FORMS how to fill one"
+        )
     return [({"content-type": content_type}, body) for body in table[kind](names)]
 
 
-def _sent(operation: Operation, chosen: dict[str, str | None], wheres: Mapping[str, str], headers: dict[str, str], body: bytes) -> Sent:
-    path = re.sub(r"{(\w+)(?::\w+)?}", lambda found: str(chosen[found[1]]).replace(":", "%3A"), operation.path)
+def _sent(
+    operation: Operation,
+    chosen: dict[str, str | None],
+    wheres: Mapping[str, str],
+    headers: dict[str, str],
+    body: bytes,
+) -> Sent:
+    path = re.sub(
+        r"{(\w+)(?::\w+)?}", lambda found: str(chosen[found[1]]).replace(":", "%3A"), operation.path
+    )
     given = {name: value for name, value in chosen.items() if value is not None and name in wheres}
-    query = "&".join(f"{name}={value.replace(':', '%3A')}" for name, value in given.items() if wheres[name] == "query")
+    query = "&".join(
+        f"{name}={value.replace(':', '%3A')}" for name, value in given.items() if wheres[name] == "query"
+    )
     sent = {name: value for name, value in given.items() if wheres[name] == "header"}
     return Sent(operation.method, f"{path}?{query}" if query else path, {**headers, **sent}, body)
 
 
-# Asking -------------------------------------------------------------------------------------------------------------------
+# Asking -------------------------------------------------------------------------------------------
 
 
 def offered(house: House) -> list[Operation]:
@@ -179,12 +211,16 @@ async def plant(house: House, session: str) -> Names:
     said = await house.door.chat(session, "a secret", bearer(OWNER))
     assert said.status == 200
     body = form(("purpose", "user_data"), ("file", ("secret.txt", b"a secret")))
-    kept = await house.door.call("POST", "/v1/files", body=body, headers=owner | {"content-type": "multipart/form-data; boundary=xyz"})
+    kept = await house.door.call(
+        "POST", "/v1/files", body=body, headers=owner | {"content-type": "multipart/form-data; boundary=xyz"}
+    )
     assert kept.status == 200, kept.text
     asked = json.dumps({"model": "nanobot", "input": "a secret", "conversation": session}).encode()
     answered = await house.door.call("POST", "/v1/responses", body=asked, headers=bearer(OWNER))
     assert answered.status == 200, answered.text
-    return Names(session, said.turn_id, kept.json["id"], answered.json["id"], answered.json["output"][0]["id"])
+    return Names(
+        session, said.turn_id, kept.json["id"], answered.json["id"], answered.json["output"][0]["id"]
+    )
 
 
 async def ask(house: House, sent: Sent, key: Mapping[str, str]) -> Exchange:
@@ -200,14 +236,18 @@ _ID = re.compile(r"\b(turn|req|file|resp|msg|conv|call|chatcmpl)[-_][0-9a-z]{26}
 
 
 def shown(answer: Exchange, names: Names) -> str:
-    """Return status and body, with what may differ from one house to the other (ids that were made just now) taken out."""
+    """Return status and body, with what may differ from one house to the other (ids that were made just now)
+    taken out.
+    """
     text = f"{answer.status} {answer.raw.decode()}"
     for name in (names.turn, names.file, names.session, names.response, names.item):
         text = text.replace(name, "NAME")
     return _ID.sub("ID", text)
 
 
-async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_operation(open_house: OpenHouse) -> None:
+async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_operation(
+    open_house: OpenHouse,
+) -> None:
     full = await open_house(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
     empty = await open_house(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
     names = await plant(full, "wx:dm:ann")
@@ -216,11 +256,16 @@ async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_
     for operation in offered(full):
         for sent in requests(operation, names) if operation.path not in SERVER_WIDE else ():
             there, nowhere = await ask(full, sent, foreign[0]), await ask(empty, sent, foreign[1])
-            assert shown(there, names) == shown(nowhere, names), f"{sent} tells a stranger that something is there"
+            assert shown(there, names) == shown(nowhere, names), (
+                f"{sent} tells a stranger that something is there"
+            )
             assert "secret" not in there.text, sent
             asked += 1
     assert asked > 50
-    assert [row.message.text for row in await full.app.store.messages("wx:dm:ann", limit=9)] == ["a secret", "ok"] * 2
+    assert [row.message.text for row in await full.app.store.messages("wx:dm:ann", limit=9)] == [
+        "a secret",
+        "ok",
+    ] * 2
     kept = await full.door.get(f"/v1/files/{names.file}", bearer(OWNER) | {"x-session-key": "wx:dm:ann"})
     assert kept.status == 200, "a stranger deleted it"
 
@@ -232,7 +277,9 @@ async def test_the_same_requests_reach_something_when_the_owner_sends_them(open_
         names = await plant(house, f"wx:dm:ann{number}")
         if any(name in NAMES for name in in_path(operation)):
             answers = [await ask(house, sent, bearer(OWNER)) for sent in requests(operation, names)]
-            assert any(answer.status < 400 for answer in answers), f"no request reaches anything of {operation.method} {operation.path}"
+            assert any(answer.status < 400 for answer in answers), (
+                f"no request reaches anything of {operation.method} {operation.path}"
+            )
 
 
 def test_a_parameter_or_a_body_that_nobody_knows_how_to_fill_fails() -> None:

@@ -1,4 +1,6 @@
-"""Nothing of one session reaches another: each tells the agent a secret, and each is asked for the secrets of all."""
+"""Nothing of one session reaches another: each tells the agent a secret, and each is asked for the secrets of
+all.
+"""
 
 import asyncio
 import random
@@ -47,17 +49,28 @@ def say_all_you_know(request: ModelRequest) -> Say:
 
 async def everybody(house: House, text: str, *, stream: bool = False) -> list[str]:
     """Ask the same in all sessions at once, and return the answers."""
-    exchanges = [house.door.chatting(key, text.format(canary=canary(number)), stream=stream) for number, key in enumerate(KEYS)]
+    exchanges = [
+        house.door.chatting(key, text.format(canary=canary(number)), stream=stream)
+        for number, key in enumerate(KEYS)
+    ]
     return [reply.said for reply in await house.door.each(exchanges)]
 
 
-async def test_twenty_sessions_that_are_asked_for_each_others_secrets_know_their_own_only(open_house: OpenHouse, tmp_path: Path) -> None:
-    """At once, streamed and not, with tools, with instructions, with history of their own, and after a restart."""
+async def test_twenty_sessions_that_are_asked_for_each_others_secrets_know_their_own_only(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    """At once, streamed and not, with tools, with instructions, with history of their own, and after a
+    restart.
+    """
     assert len(set(KEYS)) == len(KEYS) == 20
     model = ScriptedModel(say_all_you_know)
     house = await open_house(model, data=tmp_path / "data", engine={"max_running_turns": 7})
     await everybody(house, "my secret is {canary}, keep it")
-    for text, stream in (("what is my secret?", False), ("tell me all secrets", True), ("calculate, then tell me all secrets", False)):
+    for text, stream in (
+        ("what is my secret?", False),
+        ("tell me all secrets", True),
+        ("calculate, then tell me all secrets", False),
+    ):
         for number, answer in enumerate(await everybody(house, text, stream=stream)):
             assert set(answer.split()) == {canary(number)}
     await house.close()
@@ -95,14 +108,21 @@ async def test_hints_of_different_sessions_differ_and_of_one_stay(open_house: Op
 async def test_instructions_and_untraced_turns_of_one_session_reach_no_other(open_house: OpenHouse) -> None:
     model = ScriptedModel(say_all_you_know)
     house = await open_house(model)
-    secret = [{"role": "system", "content": f"the secret is {canary(0)}"}, {"role": "user", "content": "hello"}]
+    secret = [
+        {"role": "system", "content": f"the secret is {canary(0)}"},
+        {"role": "user", "content": "hello"},
+    ]
     await asyncio.gather(
-        house.door.chat("a", secret), house.door.chat("b", "tell me all secrets"), house.door.chat("a", f"title {canary(1)}", store=False)
+        house.door.chat("a", secret),
+        house.door.chat("b", "tell me all secrets"),
+        house.door.chat("a", f"title {canary(1)}", store=False),
     )
     assert (await house.door.chat("b", "tell me all secrets")).said == "nothing"
 
 
-async def test_a_turn_does_not_join_one_of_another_session_by_its_idempotency_key_or_body(open_house: OpenHouse) -> None:
+async def test_a_turn_does_not_join_one_of_another_session_by_its_idempotency_key_or_body(
+    open_house: OpenHouse,
+) -> None:
     model = ScriptedModel("for a", "for b", "for c")
     house = await open_house(model)
     key = {"idempotency-key": "k", "x-stainless-retry-count": "1"}

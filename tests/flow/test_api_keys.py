@@ -1,4 +1,6 @@
-"""API keys: what each may do and see, when it ends, what becomes of wrong ones, and that a running server hears of changes."""
+"""API keys: what each may do and see, when it ends, what becomes of wrong ones, and that a running server
+hears of changes.
+"""
 
 import asyncio
 import datetime
@@ -29,7 +31,9 @@ async def test_as_soon_as_there_is_a_key_the_door_asks_for_one(open_house: OpenH
     assert (await house.door.get("/health")).status == 200
 
 
-async def test_a_running_server_hears_of_a_new_and_of_a_revoked_key_within_a_second(open_house: OpenHouse) -> None:
+async def test_a_running_server_hears_of_a_new_and_of_a_revoked_key_within_a_second(
+    open_house: OpenHouse,
+) -> None:
     """No request looks into the database for it."""
     clock = FakeClock()
     house = await open_house(clock=clock)
@@ -43,10 +47,14 @@ async def test_a_running_server_hears_of_a_new_and_of_a_revoked_key_within_a_sec
             clock.advance(REFRESH_S)
             await settled(house)
     assert await denied(await house.door.get("/v1/models", ann))
-    assert await denied(await house.door.get("/v1/models")), "the door that asked for keys does not open when the last one is revoked"
+    assert await denied(await house.door.get("/v1/models")), (
+        "the door that asked for keys does not open when the last one is revoked"
+    )
 
 
-async def test_a_key_that_was_forgotten_leaves_the_door_as_it_was_before_there_were_any(open_house: OpenHouse) -> None:
+async def test_a_key_that_was_forgotten_leaves_the_door_as_it_was_before_there_were_any(
+    open_house: OpenHouse,
+) -> None:
     house = await open_house()
     await give_key(house, "ann")
     with keys.writing(house.data) as db:
@@ -68,7 +76,13 @@ async def test_a_key_expires(open_house: OpenHouse) -> None:
 
 async def test_keys_of_the_settings_are_given_by_their_hash(open_house: OpenHouse) -> None:
     until = datetime.datetime(2027, 1, 16)
-    table = {"name": "ci", "hash": f"sha256:{digest_of(b'nb-ci').hex()}", "sessions": ["ci:*"], "scopes": ["chat"], "expires": until}
+    table = {
+        "name": "ci",
+        "hash": f"sha256:{digest_of(b'nb-ci').hex()}",
+        "sessions": ["ci:*"],
+        "scopes": ["chat"],
+        "expires": until,
+    }
     clock = FakeClock()
     house = await open_house(clock=clock, keys=[table])
     assert (await house.door.chat("ci:1", "hello", bearer("nb-ci"))).said == "ok"
@@ -87,7 +101,9 @@ async def test_keys_of_the_settings_are_given_by_their_hash(open_house: OpenHous
         ({"session_key": "nanobot:x", "sessions": ()}, "nanobot:"),
     ],
 )
-async def test_a_key_of_the_settings_that_makes_no_sense_is_told(open_house: OpenHouse, fields: dict[str, Any], needle: str) -> None:
+async def test_a_key_of_the_settings_that_makes_no_sense_is_told(
+    open_house: OpenHouse, fields: dict[str, Any], needle: str
+) -> None:
     from nanobot.core.errors import ConfigError
 
     table = {"name": "ci", "hash": "sha256:" + "0" * 64, "sessions": ("a:*",)} | fields
@@ -127,7 +143,7 @@ async def test_a_pattern_matches_verbatim_but_for_its_star(open_house: OpenHouse
         assert (reply.status, reply.error["code"]) == (404, "session_not_found")
 
 
-# Wrong keys ---------------------------------------------------------------------------------------------------------------
+# Wrong keys ---------------------------------------------------------------------------------------
 
 
 async def wrong(house: House, number: int, **headers: str) -> Exchange:
@@ -141,9 +157,17 @@ async def test_after_ten_wrong_keys_in_a_minute_an_address_has_to_wait(open_hous
     for number in range(10):
         assert (await wrong(house, number)).status == 401
     reply = await wrong(house, 10)
-    assert (reply.status, reply.error["code"], reply.headers["retry-after"]) == (429, "too_many_bad_keys", "6")
-    assert (await house.door.get("/v1/models", strong)).status == 200, "who has a key is not kept out by what a neighbour sends"
-    assert (await house.door.get("/v1/models", bearer("short"))).status == 429, "one that could be guessed is not even looked at"
+    assert (reply.status, reply.error["code"], reply.headers["retry-after"]) == (
+        429,
+        "too_many_bad_keys",
+        "6",
+    )
+    assert (await house.door.get("/v1/models", strong)).status == 200, (
+        "who has a key is not kept out by what a neighbour sends"
+    )
+    assert (await house.door.get("/v1/models", bearer("short"))).status == 429, (
+        "one that could be guessed is not even looked at"
+    )
     clock.advance(6)
     assert (await house.door.get("/v1/models", bearer("short"))).status == 200
     assert [(await wrong(house, number)).status for number in range(2)] == [401, 429]
@@ -156,11 +180,15 @@ async def test_right_keys_are_not_counted(open_house: OpenHouse) -> None:
     assert (await wrong(house, 1)).status == 401
 
 
-# Pages of other sites -----------------------------------------------------------------------------------------------------
+# Pages of other sites -----------------------------------------------------------------------------
 
 
 ORIGIN = "https://chat.example"
-PREFLIGHT = {"origin": ORIGIN, "access-control-request-method": "POST", "access-control-request-headers": "authorization, x-session-key"}
+PREFLIGHT = {
+    "origin": ORIGIN,
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization, x-session-key",
+}
 
 
 async def test_a_page_whose_origin_is_listed_may_ask_before_it_sends_a_key(open_house: OpenHouse) -> None:
@@ -173,7 +201,9 @@ async def test_a_page_whose_origin_is_listed_may_ask_before_it_sends_a_key(open_
     said = await house.door.chat("a", "hello", bearer(OWNER) | {"origin": ORIGIN})
     assert said.said == "ok"
     assert said.headers["access-control-allow-origin"] == ORIGIN
-    assert {"x-turn-id", "x-request-id", "x-history"} <= set(said.headers["access-control-expose-headers"].split(", "))
+    assert {"x-turn-id", "x-request-id", "x-history"} <= set(
+        said.headers["access-control-expose-headers"].split(", ")
+    )
     refused = await house.door.chat("a", "hello", {"origin": ORIGIN})
     assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, ORIGIN)
 
@@ -181,8 +211,13 @@ async def test_a_page_whose_origin_is_listed_may_ask_before_it_sends_a_key(open_
 async def test_a_page_of_any_other_origin_is_refused_and_is_told_nothing(open_house: OpenHouse) -> None:
     for listed in ([], [ORIGIN]):
         house = await open_house(api={"key": OWNER, "cors_origins": listed})
-        for headers in (PREFLIGHT | {"origin": "https://evil.example"}, {"origin": "https://evil.example"} | bearer(OWNER)):
-            reply = await house.door.call("OPTIONS" if len(headers) > 2 else "GET", "/v1/models", headers=headers)
+        for headers in (
+            PREFLIGHT | {"origin": "https://evil.example"},
+            {"origin": "https://evil.example"} | bearer(OWNER),
+        ):
+            reply = await house.door.call(
+                "OPTIONS" if len(headers) > 2 else "GET", "/v1/models", headers=headers
+            )
             assert reply.status == 403
             assert not any(name.startswith("access-control") for name in reply.headers)
 
@@ -191,4 +226,6 @@ async def test_any_origin_is_never_enough_where_no_key_is_asked_for(open_house: 
     open_to_all = await open_house(api={"cors_origins": ["*"]})
     assert (await open_to_all.door.chat("a", "hello", {"origin": "https://evil.example"})).status == 403
     guarded = await open_house(api={"cors_origins": ["*"], "key": OWNER})
-    assert (await guarded.door.chat("a", "hello", {"origin": "https://any.example"} | bearer(OWNER))).status == 200
+    assert (
+        await guarded.door.chat("a", "hello", {"origin": "https://any.example"} | bearer(OWNER))
+    ).status == 200

@@ -11,7 +11,8 @@ from tests.asgi import Exchange
 from tests.flow.held import RETRY, Held, settled, until_asked, until_status
 from tests.house import House, OpenHouse
 
-DAY = "2027-01-15"  # of FakeClock
+# of FakeClock
+DAY = "2027-01-15"
 
 
 def costing(prompt: int, completion: int, cached: int = 0) -> ScriptedModel:
@@ -25,7 +26,9 @@ def refused(reply: Exchange) -> str:
     return str(reply.error["code"])
 
 
-async def test_requests_a_minute_are_counted_down_in_openais_headers_and_come_back(open_house: OpenHouse) -> None:
+async def test_requests_a_minute_are_counted_down_in_openais_headers_and_come_back(
+    open_house: OpenHouse,
+) -> None:
     clock = FakeClock()
     house = await open_house(clock=clock)
     ann, bob = await give_key(house, "ann", requests_per_minute=2), await give_key(house, "bob")
@@ -45,7 +48,9 @@ async def test_requests_a_minute_are_counted_down_in_openais_headers_and_come_ba
     assert (await house.door.chat("a", "hello", ann)).status == 200
 
 
-async def test_the_turn_that_a_request_was_given_is_told_again_whatever_the_quotas_say(open_house: OpenHouse) -> None:
+async def test_the_turn_that_a_request_was_given_is_told_again_whatever_the_quotas_say(
+    open_house: OpenHouse,
+) -> None:
     """Else a client whose connection broke could never learn what it was answered."""
     house = await open_house(clock=FakeClock())
     ann = await give_key(house, "ann", requests_per_minute=1)
@@ -59,7 +64,9 @@ async def test_the_turn_that_a_request_was_given_is_told_again_whatever_the_quot
     assert len(await house.app.store.messages("a", limit=9)) == 2
 
 
-async def test_a_request_that_joined_its_turn_or_was_refused_by_admission_costs_nothing(open_house: OpenHouse) -> None:
+async def test_a_request_that_joined_its_turn_or_was_refused_by_admission_costs_nothing(
+    open_house: OpenHouse,
+) -> None:
     house = await open_house(clock=FakeClock())
     ann = await give_key(house, "ann", requests_per_minute=3)
     await house.door.chat("a", "hello", ann | {"idempotency-key": "k"})
@@ -68,7 +75,9 @@ async def test_a_request_that_joined_its_turn_or_was_refused_by_admission_costs_
     assert again.headers["x-ratelimit-remaining-requests"] == "2"
 
 
-async def test_running_turns_are_counted_until_they_end_also_when_nobody_listens(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_running_turns_are_counted_until_they_end_also_when_nobody_listens(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
     model = Held()
     house = await open_house(model, data=tmp_path / "data", api={"disconnect_grace_s": -1.0})
     ann = await give_key(house, "ann", running_turns=1)
@@ -82,7 +91,9 @@ async def test_running_turns_are_counted_until_they_end_also_when_nobody_listens
     again = Held()
     house = await open_house(again, data=tmp_path / "data")
     await until_asked(again)
-    assert refused(await house.door.chat("b", "hello", ann)) == "rate_limit_exceeded", "a turn that a restart took up counts as well"
+    assert refused(await house.door.chat("b", "hello", ann)) == "rate_limit_exceeded", (
+        "a turn that a restart took up counts as well"
+    )
     again.gate.set()
     await until_done(house, running.turn_id, ann)
     assert (await house.door.chat("b", "hello", ann)).status == 200
@@ -93,7 +104,9 @@ async def until_done(house: House, turn_id: str, key: dict[str, str]) -> None:
         await asyncio.sleep(0)
 
 
-async def test_tokens_a_day_end_at_midnight_and_outlive_a_restart(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_tokens_a_day_end_at_midnight_and_outlive_a_restart(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
     clock = FakeClock()
     house = await open_house(costing(60, 40), clock=clock, data=tmp_path / "data")
     ann = await give_key(house, "ann", tokens_per_day=150)
@@ -115,7 +128,8 @@ async def test_money_a_day_is_counted_by_the_price_of_the_model(open_house: Open
     prices = {"openai:m": {"input": 10, "output": 20, "cached_input": 1}}
     house = await open_house(costing(60_000, 20_000, cached=10_000), clock=FakeClock(), prices=prices)
     ann = await give_key(house, "ann", money_per_day=0.9)
-    assert (await house.door.chat("a", "1", ann)).status == 200  # 0.5 + 0.01 + 0.4 $
+    # 0.5 + 0.01 + 0.4 $
+    assert (await house.door.chat("a", "1", ann)).status == 200
     assert refused(await house.door.chat("a", "2", ann)) == "insufficient_quota"
 
 
@@ -129,13 +143,19 @@ async def test_a_quota_on_a_pattern_counts_its_sessions_together_or_each(open_ho
         assert (await house.door.chat("tg:bob", "hello")).status == 200
 
 
-# Usage --------------------------------------------------------------------------------------------------------------------
+# Usage --------------------------------------------------------------------------------------------
 
 
 async def test_usage_is_shown_by_day_key_and_model_and_a_key_sees_its_own(open_house: OpenHouse) -> None:
     clock = FakeClock()
     prices = {"openai:m": {"input": 1, "output": 2}}
-    house = await open_house(costing(100, 10, 40), clock=clock, prices=prices, api={"key": OWNER}, presets={"other": ScriptedModel()})
+    house = await open_house(
+        costing(100, 10, 40),
+        clock=clock,
+        prices=prices,
+        api={"key": OWNER},
+        presets={"other": ScriptedModel()},
+    )
     ann, bob = await give_key(house, "ann", rights=("chat",)), await give_key(house, "bob")
     await house.door.chat("a", "1", ann)
     await house.door.chat("a", "2", ann)
@@ -164,7 +184,9 @@ async def test_usage_is_shown_by_day_key_and_model_and_a_key_sees_its_own(open_h
         }
     ]
     everything = (await house.door.get("/v1/usage?group=key,model,day", bearer(OWNER))).json
-    assert [(row["day"], row["key_id"], row["model"], row["totals"]["turns"]) for row in everything["data"]] == [
+    assert [
+        (row["day"], row["key_id"], row["model"], row["totals"]["turns"]) for row in everything["data"]
+    ] == [
         (DAY, "key_ann", "openai:m", 2),
         (DAY, "key_bob", "openai:m", 1),
         ("2027-01-16", "key_bob", "scripted", 1),
@@ -181,7 +203,10 @@ async def test_usage_of_a_session_goes_with_it_and_totals_stay(open_house: OpenH
     path = "/v1/sessions/wx%3Aa%2Fb/usage"
     assert (await house.door.get(path)).json["totals"]["total_tokens"] == 110
     await house.app.store.delete_session("wx:a/b")
-    assert ((await house.door.get(path)).status, (await house.door.get(path)).error["code"]) == (404, "session_not_found")
+    assert ((await house.door.get(path)).status, (await house.door.get(path)).error["code"]) == (
+        404,
+        "session_not_found",
+    )
     await house.door.chat("wx:a/b", "1")
     assert (await house.door.get(path)).json["totals"]["total_tokens"] == 110
     assert (await house.door.get("/v1/usage")).json["totals"]["total_tokens"] == 220
@@ -215,7 +240,9 @@ async def test_a_turn_that_is_cancelled_costs_what_it_used(open_house: OpenHouse
     assert (await house.door.get("/v1/usage")).json["totals"]["total_tokens"] == 15
 
 
-async def test_a_session_that_is_deleted_under_its_running_turn_takes_no_cost_with_it(open_house: OpenHouse) -> None:
+async def test_a_session_that_is_deleted_under_its_running_turn_takes_no_cost_with_it(
+    open_house: OpenHouse,
+) -> None:
     """Else deleting would be a way around a quota."""
     model = Held("Hello", " there")
     model._script.insert(0, Say((), Message("assistant", calls(), "tool_calls", Usage(10, 5))))

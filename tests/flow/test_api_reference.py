@@ -26,7 +26,9 @@ def references(node: object) -> set[str]:
 
 
 def test_every_operation_is_in_the_document_and_nothing_else(document: Any) -> None:
-    described = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    described = {
+        f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods
+    }
     assert described == set(offered())
 
 
@@ -37,7 +39,9 @@ def test_every_reference_leads_to_a_schema(document: Any) -> None:
 
 
 def test_operations_have_names_of_their_own(document: Any) -> None:
-    names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    names = [
+        operation["operationId"] for methods in document["paths"].values() for operation in methods.values()
+    ]
     assert len(names) == len(set(names))
 
 
@@ -54,14 +58,27 @@ def test_errors_are_told_with_status_and_codes_of_the_error_tree(document: Any) 
     for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
         for status, answer in operation["responses"].items():
             schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
-            for code in schema["allOf"][1]["properties"]["error"]["properties"]["code"]["enum"] if "allOf" in schema else ():
+            for code in (
+                schema["allOf"][1]["properties"]["error"]["properties"]["code"]["enum"]
+                if "allOf" in schema
+                else ()
+            ):
                 told.add((status, code))
     assert told <= known
-    assert {("404", "model_not_found"), ("429", "queue_full"), ("503", "model_overloaded"), ("409", "turn_cancelled")} <= told
+    assert {
+        ("404", "model_not_found"),
+        ("429", "queue_full"),
+        ("503", "model_overloaded"),
+        ("409", "turn_cancelled"),
+    } <= told
 
 
 def test_only_what_is_open_is_told_as_open(document: Any) -> None:
-    open_paths = {path for path, methods in document["paths"].items() if any(not operation["security"] for operation in methods.values())}
+    open_paths = {
+        path
+        for path, methods in document["paths"].items()
+        if any(not operation["security"] for operation in methods.values())
+    }
     assert open_paths == {"/health", "/ready", "/openapi.json", "/docs"}
 
 
@@ -71,7 +88,10 @@ def test_a_turn_leads_to_its_state(document: Any) -> None:
 
 
 def test_streams_are_told(document: Any) -> None:
-    assert "text/event-stream" in document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    assert (
+        "text/event-stream"
+        in document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    )
 
 
 async def test_document_and_page_need_no_key(open_house: OpenHouse) -> None:
@@ -100,7 +120,11 @@ async def test_the_page_fetches_nothing_from_elsewhere(door: Door) -> None:
 async def test_an_answer_has_all_that_the_document_requires_of_it(document: Any, door: Door) -> None:
     reply = (await door.chat("wx:dm:alice", "hi")).json
     schema = document["components"]["schemas"]["Completion"]
-    assert {"id", "object", "created", "choices", "usage", "service_tier"} <= set(schema["required"]) <= set(reply)
+    assert (
+        {"id", "object", "created", "choices", "usage", "service_tier"}
+        <= set(schema["required"])
+        <= set(reply)
+    )
     message = document["components"]["schemas"]["ReplyMessage"]
     assert "reasoning_content" not in message["required"]
     assert set(message["required"]) <= set(reply["choices"][0]["message"])

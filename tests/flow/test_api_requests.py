@@ -19,7 +19,7 @@ def asked(house: House) -> ScriptedModel:
     return model
 
 
-# The session key ----------------------------------------------------------------------------------------------------
+# The session key ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", [ABSENT, "", "   ", "\t"])
@@ -36,7 +36,10 @@ async def test_white_space_around_a_key_does_not_count(house: House) -> None:
     assert [message.text for message in asked(house).requests[-1].messages] == ["one", "ok", "two"]
 
 
-@pytest.mark.parametrize("key", ["用户:dm:小明", "Zoë", "🦜" * 256, "a b", "..", "wx:group:g:user:u", "x" * 256, "nanobot", "Nanobot:x"])
+@pytest.mark.parametrize(
+    "key",
+    ["用户:dm:小明", "Zoë", "🦜" * 256, "a b", "..", "wx:group:g:user:u", "x" * 256, "nanobot", "Nanobot:x"],
+)
 async def test_any_printable_key_of_up_to_256_characters_is_good(door: Door, key: str) -> None:
     assert (await door.chat(key, "hello")).status == 200
 
@@ -75,7 +78,7 @@ async def test_other_headers_name_the_session_only_where_they_are_listed(open_ho
     assert {session.key for session in await house.app.store.sessions(limit=10)} == {"chat-1", "own"}
 
 
-# The body -----------------------------------------------------------------------------------------------------------
+# The body -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,11 @@ async def test_a_body_that_is_no_json_object_is_refused(door: Door, body: bytes)
     [
         b"[" * 100_000,
         b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
-        b'{"model":"nanobot","messages":[{"role":"user","content":"x"}],"metadata":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}",
+        b'{"model":"nanobot","messages":[{"role":"user","content":"x"}],"metadata":'
+        + b'{"a":' * 50_000
+        + b"1"
+        + b"}" * 50_000
+        + b"}",
         b'{"model":"nanobot","messages":[{"role":"user","content":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}",
         b'{"model":"nanobot","audio":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
     ],
@@ -130,9 +137,13 @@ async def test_a_body_over_the_limit_is_refused_with_both_numbers(open_house: Op
 
 
 @pytest.mark.parametrize("size", [str(3 * 1024 * 1024), "9" * 5_000])
-async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(open_house: OpenHouse, size: str) -> None:
+async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(
+    open_house: OpenHouse, size: str
+) -> None:
     house = await open_house(api={"max_body_mb": 1})
-    exchange = house.door.start("POST", CHAT, body=None, headers={"x-session-key": "a", "content-length": size})
+    exchange = house.door.start(
+        "POST", CHAT, body=None, headers={"x-session-key": "a", "content-length": size}
+    )
     assert (await exchange.done()).status == 413
 
 
@@ -170,7 +181,7 @@ async def test_a_client_that_goes_while_it_sends_has_asked_nothing(house: House)
     assert await house.app.store.sessions(limit=1) == ()
 
 
-# Fields -------------------------------------------------------------------------------------------------------------
+# Fields -------------------------------------------------------------------------------------------
 
 
 async def test_without_a_model_the_answer_is_openais(door: Door) -> None:
@@ -203,7 +214,14 @@ async def test_a_preset_is_a_model_of_its_own(open_house: OpenHouse) -> None:
         ("hello", "messages"),
         ({}, "messages"),
         (["hello"], "messages[0]"),
-        ([{"role": "user", "content": "x"}, {"role": "user", "content": "y"}, {"role": "user", "content": 7}], "messages[2].content"),
+        (
+            [
+                {"role": "user", "content": "x"},
+                {"role": "user", "content": "y"},
+                {"role": "user", "content": 7},
+            ],
+            "messages[2].content",
+        ),
         ([{"role": "user"}], "messages[0].content"),
         ([{"role": "user", "content": None}], "messages[0].content"),
         ([{"role": "user", "content": []}], "messages[0].content"),
@@ -211,10 +229,18 @@ async def test_a_preset_is_a_model_of_its_own(open_house: OpenHouse) -> None:
         ([{"role": "wizard", "content": "x"}], "messages[0].role"),
         ([{"role": "user", "content": [{"type": "text"}]}], "messages[0].content[0].text"),
         ([{"role": "user", "content": [{"text": "x"}]}], "messages[0].content[0].type"),
-        ([{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "video", "video": "x"}]}], "messages[0].content[1].type"),
+        (
+            [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "video", "video": "x"}]}],
+            "messages[0].content[1].type",
+        ),
         ([{"role": "user", "content": [{"type": "image_url"}]}], "messages[0].content[0].image_url"),
         (
-            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:text/html;base64,x"}}]}],
+            [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": "data:text/html;base64,x"}}],
+                }
+            ],
             "messages[0].content[0].image_url.url",
         ),
         (
@@ -222,12 +248,17 @@ async def test_a_preset_is_a_model_of_its_own(open_house: OpenHouse) -> None:
             "messages[0].content[0].image_url.url",
         ),
         (
-            [{"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]}, {"role": "user", "content": "x"}],
+            [
+                {"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]},
+                {"role": "user", "content": "x"},
+            ],
             "messages[0].tool_calls[0].function",
         ),
     ],
 )
-async def test_malformed_messages_are_refused_with_their_path(house: House, messages: object, param: str) -> None:
+async def test_malformed_messages_are_refused_with_their_path(
+    house: House, messages: object, param: str
+) -> None:
     reply = await house.door.post({"model": "nanobot", "messages": messages})
     assert reply.status == 400
     assert reply.error["type"] == "invalid_request_error"
@@ -242,16 +273,24 @@ async def test_malformed_messages_are_refused_with_their_path(house: House, mess
         [{"role": "system", "content": "be brief"}],
         [{"role": "assistant", "content": "hi"}],
         [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}],
-        [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "system", "content": "x"}],
+        [
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", "content": "hi"},
+            {"role": "system", "content": "x"},
+        ],
     ],
 )
-async def test_without_anything_new_there_is_nothing_to_answer(door: Door, messages: list[dict[str, Any]]) -> None:
+async def test_without_anything_new_there_is_nothing_to_answer(
+    door: Door, messages: list[dict[str, Any]]
+) -> None:
     reply = await door.post({"model": "nanobot", "messages": messages})
     assert reply.status == 400
     assert reply.error["message"] == "messages must contain at least one user message"
 
 
-async def test_streaming_that_is_switched_off_is_refused_in_the_words_of_the_example(open_house: OpenHouse) -> None:
+async def test_streaming_that_is_switched_off_is_refused_in_the_words_of_the_example(
+    open_house: OpenHouse,
+) -> None:
     house = await open_house(api={"stream": False})
     reply = await house.door.chat("a", "hello", stream=True)
     assert reply.status == 400
@@ -272,7 +311,9 @@ async def test_streaming_that_is_switched_off_is_refused_in_the_words_of_the_exa
         ({"audio": {"voice": "alloy"}}, "modalities"),
     ],
 )
-async def test_what_is_not_supported_is_refused_and_said(door: Door, fields: dict[str, Any], param: str) -> None:
+async def test_what_is_not_supported_is_refused_and_said(
+    door: Door, fields: dict[str, Any], param: str
+) -> None:
     reply = await door.post({**HELLO, **fields})
     assert reply.status == 400
     assert reply.error["param"] == param
@@ -322,7 +363,9 @@ async def test_a_value_out_of_range_is_refused_with_field_value_and_range(
         ("reasoning_effort", "huge", "huge"),
     ],
 )
-async def test_a_value_of_the_wrong_type_is_refused_with_field_and_value(house: House, field: str, value: object, shown: str) -> None:
+async def test_a_value_of_the_wrong_type_is_refused_with_field_and_value(
+    house: House, field: str, value: object, shown: str
+) -> None:
     reply = await house.door.post({**HELLO, field: value})
     assert reply.status == 400
     assert reply.error["param"] == field
@@ -333,7 +376,9 @@ async def test_a_value_of_the_wrong_type_is_refused_with_field_and_value(house: 
 
 @pytest.mark.parametrize("value", [b"1e999", b"-1e999", b"1" + b"0" * 400])
 async def test_a_number_without_end_is_refused(house: House, value: bytes) -> None:
-    reply = await house.door.post(b'{"model":"nanobot","messages":[{"role":"user","content":"x"}],"temperature":' + value + b"}")
+    reply = await house.door.post(
+        b'{"model":"nanobot","messages":[{"role":"user","content":"x"}],"temperature":' + value + b"}"
+    )
     assert reply.status == 400
     assert asked(house).requests == []
 
@@ -354,10 +399,37 @@ async def test_a_long_value_is_not_sent_back_whole(door: Door) -> None:
     "fields",
     [
         {"user": "ann", "metadata": {"a": "b"}, "service_tier": "auto", "parallel_tool_calls": True},
-        {"chat_id": "x", "session_id": {"deep": [1, 2, {"er": None}]}, "num_ctx": 4096, "keep_alive": "5m", "": 1},
-        {"n": 1, "logprobs": False, "modalities": ["text"], "response_format": {"type": "text"}, "tools": [], "functions": []},
-        {"stream": None, "temperature": None, "max_tokens": None, "stop": None, "tools": None, "audio": None, "stream_options": None},
-        {"tools": None, "tool_choice": "auto", "prediction": None, "verbosity": "low", "web_search_options": {}},
+        {
+            "chat_id": "x",
+            "session_id": {"deep": [1, 2, {"er": None}]},
+            "num_ctx": 4096,
+            "keep_alive": "5m",
+            "": 1,
+        },
+        {
+            "n": 1,
+            "logprobs": False,
+            "modalities": ["text"],
+            "response_format": {"type": "text"},
+            "tools": [],
+            "functions": [],
+        },
+        {
+            "stream": None,
+            "temperature": None,
+            "max_tokens": None,
+            "stop": None,
+            "tools": None,
+            "audio": None,
+            "stream_options": None,
+        },
+        {
+            "tools": None,
+            "tool_choice": "auto",
+            "prediction": None,
+            "verbosity": "low",
+            "web_search_options": {},
+        },
     ],
 )
 async def test_what_sdks_and_gateways_add_is_accepted(door: Door, fields: dict[str, Any]) -> None:
@@ -367,11 +439,28 @@ async def test_what_sdks_and_gateways_add_is_accepted(door: Door, fields: dict[s
 @pytest.mark.parametrize(
     "fields",
     [
-        {"temperature": 0, "top_p": 0, "presence_penalty": -2, "frequency_penalty": 2, "max_tokens": 1, "seed": 0, "stop": "x"},
-        {"temperature": 2, "top_p": 1, "presence_penalty": 2, "frequency_penalty": -2, "max_completion_tokens": 100, "stop": ["a", "b"]},
+        {
+            "temperature": 0,
+            "top_p": 0,
+            "presence_penalty": -2,
+            "frequency_penalty": 2,
+            "max_tokens": 1,
+            "seed": 0,
+            "stop": "x",
+        },
+        {
+            "temperature": 2,
+            "top_p": 1,
+            "presence_penalty": 2,
+            "frequency_penalty": -2,
+            "max_completion_tokens": 100,
+            "stop": ["a", "b"],
+        },
     ],
 )
-async def test_values_at_the_ends_of_their_ranges_reach_the_model(house: House, fields: dict[str, Any]) -> None:
+async def test_values_at_the_ends_of_their_ranges_reach_the_model(
+    house: House, fields: dict[str, Any]
+) -> None:
     assert (await house.door.post({**HELLO, **fields})).status == 200
     sampling = asked(house).requests[0].sampling
     assert (sampling.temperature, sampling.top_p) == (fields["temperature"], fields["top_p"])
@@ -379,11 +468,13 @@ async def test_values_at_the_ends_of_their_ranges_reach_the_model(house: House, 
     assert sampling.stop == (tuple(fields["stop"]) if isinstance(fields["stop"], list) else (fields["stop"],))
 
 
-# The order of checks ------------------------------------------------------------------------------------------------
+# The order of checks ------------------------------------------------------------------------------
 
 
 async def test_the_first_failed_check_answers(open_house: OpenHouse) -> None:
-    """401, header 400, 413, JSON 400, fields 400/404, admission: each request below fails at all checks from one on."""
+    """401, header 400, 413, JSON 400, fields 400/404, admission: each request below fails at all checks from
+    one on.
+    """
     house = await open_house(api={"key": "sk-right", "max_body_mb": 0.001})
     good = {"authorization": "Bearer sk-right"}
     large = b"x" * 5000
@@ -413,7 +504,7 @@ async def test_an_idempotency_key_without_end_is_refused(door: Door) -> None:
     assert (await door.post(HELLO, {"idempotency-key": "k" * 255})).status == 200
 
 
-# What the agent gets ------------------------------------------------------------------------------------------------
+# What the agent gets ------------------------------------------------------------------------------
 
 
 async def test_instructions_are_for_this_turn_only_and_stand_below_the_servers_own(house: House) -> None:
@@ -425,7 +516,12 @@ async def test_instructions_are_for_this_turn_only_and_stand_below_the_servers_o
     await house.door.chat("a", "again")
     with_, without = (request.system for request in asked(house).requests)
     assert with_ == f"{without}\n\nSpeak French.\n\nBe brief."
-    assert [row.message.text for row in await house.app.store.messages("a", limit=10)] == ["hello", "ok", "again", "ok"]
+    assert [row.message.text for row in await house.app.store.messages("a", limit=10)] == [
+        "hello",
+        "ok",
+        "again",
+        "ok",
+    ]
 
 
 async def test_all_user_messages_after_the_last_assistant_one_are_new(house: House) -> None:
@@ -445,7 +541,9 @@ async def test_parts_of_text_and_images_reach_the_model_as_they_came(house: Hous
     assert message.parts == (Text("what is"), Image(url, "low"), Text(" this?"))
 
 
-@pytest.mark.parametrize("text", ["\u0000", "\u2028", "🦜", "\\n", '"', "</script>", "a" * 10_000, "\u200f", "\uffff"])
+@pytest.mark.parametrize(
+    "text", ["\u0000", "\u2028", "🦜", "\\n", '"', "</script>", "a" * 10_000, "\u200f", "\uffff"]
+)
 async def test_any_text_goes_in_and_comes_out_as_it_was(open_house: OpenHouse, text: str) -> None:
     house = await open_house(ScriptedModel(lambda request: request.messages[-1].text))
     assert (await house.door.chat("a", f"[{text}]")).said == f"[{text}]"
@@ -461,5 +559,10 @@ async def test_a_lone_surrogate_is_no_json(door: Door) -> None:
 
 async def test_the_body_is_read_whatever_its_content_type_says(door: Door) -> None:
     """curl -d without a header sends a form's."""
-    for kind in ("application/json; charset=utf-8", "application/x-www-form-urlencoded", "text/plain", ABSENT):
+    for kind in (
+        "application/json; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        ABSENT,
+    ):
         assert (await door.post(json.dumps(HELLO).encode(), {"content-type": kind})).status == 200

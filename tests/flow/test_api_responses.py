@@ -1,4 +1,6 @@
-"""Responses and conversations beyond what SDKs show: resends, clients that go away, failures, which of two names counts, and what is not yours."""
+"""Responses and conversations beyond what SDKs show: resends, clients that go away, failures, which of two
+names counts, and what is not yours.
+"""
 
 import asyncio
 import json
@@ -18,24 +20,33 @@ from tests.flow.held import RETRY, Held, settled, until_asked, until_sleeping, u
 from tests.house import House, OpenHouse
 
 
-def responding(house: House, said: object = "hello", headers: Mapping[str, str] | None = None, **fields: object) -> Exchange:
+def responding(
+    house: House, said: object = "hello", headers: Mapping[str, str] | None = None, **fields: object
+) -> Exchange:
     body = json.dumps({"model": "nanobot", "input": said, **fields}).encode()
     return house.door.start("POST", "/v1/responses", body=body, headers=headers)
 
 
-async def respond(house: House, said: object = "hello", headers: Mapping[str, str] | None = None, **fields: object) -> Exchange:
+async def respond(
+    house: House, said: object = "hello", headers: Mapping[str, str] | None = None, **fields: object
+) -> Exchange:
     return await responding(house, said, headers, **fields).done()
 
 
 def spoken(exchange: Exchange) -> str:
-    return "".join(part["text"] for item in exchange.json["output"] if item["type"] == "message" for part in item["content"])
+    return "".join(
+        part["text"]
+        for item in exchange.json["output"]
+        if item["type"] == "message"
+        for part in item["content"]
+    )
 
 
 def told(exchange: Exchange) -> list[dict[str, Any]]:
     return [json.loads(event.content) for event in exchange.events if event.content != "[DONE]"]
 
 
-# Sent twice -----------------------------------------------------------------------------------------------------------------
+# Sent twice ---------------------------------------------------------------------------------------
 
 
 async def test_a_resend_that_names_no_conversation_joins_the_first_sending(open_house: OpenHouse) -> None:
@@ -71,7 +82,7 @@ async def test_a_resent_stream_has_the_same_events(open_house: OpenHouse) -> Non
     assert first.raw == again.raw
 
 
-# Clients that go away ---------------------------------------------------------------------------------------------------------
+# Clients that go away -----------------------------------------------------------------------------
 
 
 async def test_a_response_in_the_background_goes_on_though_nobody_follows_it(open_house: OpenHouse) -> None:
@@ -138,12 +149,17 @@ async def test_a_stream_in_the_background_is_taken_up_while_it_runs(open_house: 
     live = responding(house, stream=True, background=True)
     await live.until("three")
     heard = told(live)
-    rest = house.door.start("GET", f"/v1/responses/{heard[0]['response']['id']}?stream=true&starting_after={heard[-2]['sequence_number']}")
+    rest = house.door.start(
+        "GET",
+        f"/v1/responses/{heard[0]['response']['id']}?stream=true&starting_after={heard[-2]['sequence_number']}",
+    )
     await rest.until("three")
     model.gate.set()
     await live.done()
     await rest.done()
-    assert [event for event in told(live) if event["sequence_number"] > heard[-2]["sequence_number"]] == told(rest)
+    assert [event for event in told(live) if event["sequence_number"] > heard[-2]["sequence_number"]] == told(
+        rest
+    )
     assert live.text.endswith("data: [DONE]\n\n")
 
 
@@ -174,14 +190,20 @@ async def test_a_response_outlives_a_restart(open_house: OpenHouse, tmp_path: Pa
     assert [message.text for message in model.requests[0].messages] == ["hello", "one", "B"]
 
 
-# Failures ---------------------------------------------------------------------------------------------------------------------
+# Failures -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_turn_that_fails_before_it_spoke_is_answered_with_its_status(open_house: OpenHouse, stream: bool) -> None:
+async def test_a_turn_that_fails_before_it_spoke_is_answered_with_its_status(
+    open_house: OpenHouse, stream: bool
+) -> None:
     house = await open_house(ScriptedModel(ModelRateLimited("slow down", retry_after_s=7)))
     reply = await respond(house, stream=stream, conversation="a")
-    assert (reply.status, reply.error["code"], reply.headers["retry-after"]) == (429, "model_rate_limited", "7")
+    assert (reply.status, reply.error["code"], reply.headers["retry-after"]) == (
+        429,
+        "model_rate_limited",
+        "7",
+    )
 
 
 async def test_a_failure_after_the_first_word_is_an_event_and_is_kept(open_house: OpenHouse) -> None:
@@ -195,7 +217,9 @@ async def test_a_failure_after_the_first_word_is_an_event_and_is_kept(open_house
     )
     kept = await house.door.get(f"/v1/responses/{last['response']['id']}")
     assert (kept.json["status"], kept.json["error"]["message"]) == ("failed", "overloaded")
-    late = await house.door.get(f"/v1/responses/{last['response']['id']}?stream=true&starting_after={last['sequence_number']}")
+    late = await house.door.get(
+        f"/v1/responses/{last['response']['id']}?stream=true&starting_after={last['sequence_number']}"
+    )
     assert [event["type"] for event in told(late)] == ["response.failed"]
 
 
@@ -213,7 +237,9 @@ async def test_streaming_that_is_off_is_refused(open_house: OpenHouse) -> None:
     house = await open_house(api={"stream": False})
     made = await respond(house)
     assert (await respond(house, stream=True)).error["code"] == "streaming_off"
-    assert (await house.door.get(f"/v1/responses/{made.json['id']}?stream=true")).error["code"] == "streaming_off"
+    assert (await house.door.get(f"/v1/responses/{made.json['id']}?stream=true")).error[
+        "code"
+    ] == "streaming_off"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +252,12 @@ async def test_streaming_that_is_off_is_refused(open_house: OpenHouse) -> None:
         ({"x-when-busy": "sulk"}, {}, 400, "invalid_request"),
         ({}, {"previous_response_id": "resp_01m87hk3rez16m7sqd8a0jeeec"}, 404, "response_not_found"),
         ({}, {"previous_response_id": "../x"}, 404, "response_not_found"),
-        ({}, {"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, 400, "unknown_tool_call"),
+        (
+            {},
+            {"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]},
+            400,
+            "unknown_tool_call",
+        ),
     ],
 )
 async def test_what_does_not_fit_together_is_refused(
@@ -243,7 +274,7 @@ async def test_a_header_that_agrees_is_fine_and_one_that_does_not_is_told(house:
     assert (other.status, other.error["param"]) == (400, "x-session-key")
 
 
-# No trace -----------------------------------------------------------------------------------------------------------------------
+# No trace -----------------------------------------------------------------------------------------
 
 
 async def test_what_is_not_stored_leaves_no_trace_in_a_conversation(open_house: OpenHouse) -> None:
@@ -271,13 +302,20 @@ async def test_while_it_runs_it_is_not_seen_either(open_house: OpenHouse) -> Non
     assert (await house.door.get("/v1/conversations/a/items")).json["data"] == []
 
 
-# Conversations ------------------------------------------------------------------------------------------------------------------
+# Conversations ------------------------------------------------------------------------------------
 
 
 async def test_a_conversation_is_begun_under_the_key_of_the_header_once(house: House) -> None:
     headers = {"x-session-key": "wx:dm:a"}
-    made = await house.door.call("POST", "/v1/conversations", body=b'{"metadata": {"a": "b"}}', headers=headers)
-    assert made.json == {"id": "wx:dm:a", "object": "conversation", "created_at": made.json["created_at"], "metadata": {"a": "b"}}
+    made = await house.door.call(
+        "POST", "/v1/conversations", body=b'{"metadata": {"a": "b"}}', headers=headers
+    )
+    assert made.json == {
+        "id": "wx:dm:a",
+        "object": "conversation",
+        "created_at": made.json["created_at"],
+        "metadata": {"a": "b"},
+    }
     again = await house.door.call("POST", "/v1/conversations", headers=headers)
     assert (again.status, again.error["code"]) == (409, "conversation_exists")
 
@@ -297,13 +335,21 @@ async def test_a_conversation_is_begun_under_the_key_of_the_header_once(house: H
         ("GET", "/v1/conversations/a/items?limit=101", b"", 400, "invalid_request"),
         ("GET", "/v1/conversations/a/items?order=up", b"", 400, "invalid_request"),
         ("POST", "/v1/conversations/a/items", b'{"items": []}', 400, "invalid_request"),
-        ("POST", "/v1/conversations/a/items", b'{"items": [{"role": "system", "content": "x"}]}', 400, "invalid_request"),
+        (
+            "POST",
+            "/v1/conversations/a/items",
+            b'{"items": [{"role": "system", "content": "x"}]}',
+            400,
+            "invalid_request",
+        ),
         ("POST", "/v1/conversations/a/items", b"[]", 400, "invalid_json"),
         ("POST", "/v1/conversations/a", b'{"metadata": {"a": 1}}', 400, "invalid_request"),
         ("DELETE", "/v1/conversations/a/items/msg_x", b"", 405, "method_not_allowed"),
     ],
 )
-async def test_what_conversations_refuse(house: House, method: str, path: str, body: bytes, status: int, code: str) -> None:
+async def test_what_conversations_refuse(
+    house: House, method: str, path: str, body: bytes, status: int, code: str
+) -> None:
     await house.door.chat("a", "hello")
     reply = await house.door.call(method, path, body=body)
     assert (reply.status, reply.error["code"]) == (status, code)
@@ -354,7 +400,7 @@ async def test_a_long_conversation_is_paged_from_either_end(open_house: OpenHous
         assert seen == expected
 
 
-# What is not yours ----------------------------------------------------------------------------------------------------------------
+# What is not yours --------------------------------------------------------------------------------
 
 
 def limited(house: House, **callers: Caller) -> House:
@@ -378,7 +424,9 @@ async def test_what_is_anothers_does_not_exist(open_house: OpenHouse) -> None:
     """Word for word, and whatever the route: only the name that was asked for differs."""
     model = ScriptedModel("CANARY-1")
     house = limited(
-        await open_house(model), alice=Caller("alice", patterns=("alice:*", "conv_*")), bob=Caller("bob", patterns=("bob:*", "conv_b*"))
+        await open_house(model),
+        alice=Caller("alice", patterns=("alice:*", "conv_*")),
+        bob=Caller("bob", patterns=("bob:*", "conv_b*")),
     )
     made = await respond(house, "CANARY-0", ALICE, conversation="alice:1")
     item = made.json["output"][0]["id"]
@@ -388,7 +436,11 @@ async def test_what_is_anothers_does_not_exist(open_house: OpenHouse) -> None:
         ("DELETE", "/v1/responses/{response}", b""),
         ("POST", "/v1/responses/{response}/cancel", b""),
         ("GET", "/v1/responses/{response}/input_items", b""),
-        ("POST", "/v1/responses", b'{"model": "nanobot", "input": "x", "previous_response_id": "{response}"}'),
+        (
+            "POST",
+            "/v1/responses",
+            b'{"model": "nanobot", "input": "x", "previous_response_id": "{response}"}',
+        ),
         ("POST", "/v1/responses", b'{"model": "nanobot", "input": "x", "conversation": "{conversation}"}'),
         (
             "POST",
@@ -403,13 +455,20 @@ async def test_what_is_anothers_does_not_exist(open_house: OpenHouse) -> None:
         ("GET", "/v1/conversations/{conversation}/items/{item}", b""),
     ]
     real = {"response": made.json["id"], "conversation": "alice:1", "item": item}
-    unknown = {"response": "resp_" + "0" * 26, "conversation": "alice:2", "item": "msg_" + "01m87hk3rez16m7sqd8a0jeeec" + "000000"}
+    unknown = {
+        "response": "resp_" + "0" * 26,
+        "conversation": "alice:2",
+        "item": "msg_" + "01m87hk3rez16m7sqd8a0jeeec" + "000000",
+    }
     for method, path, body in calls:
         answers = []
         for names in (real, unknown):
             filled_path, filled_body = path, body.decode()
             for name, value in names.items():
-                filled_path, filled_body = filled_path.replace(f"{{{name}}}", value), filled_body.replace(f"{{{name}}}", value)
+                filled_path, filled_body = (
+                    filled_path.replace(f"{{{name}}}", value),
+                    filled_body.replace(f"{{{name}}}", value),
+                )
             reply = await house.door.call(method, filled_path, body=filled_body.encode(), headers=BOB)
             text = reply.text
             for name, value in names.items():
@@ -426,7 +485,9 @@ async def test_a_key_whose_patterns_no_new_conversation_fits_must_name_one(open_
     house = limited(await open_house(ScriptedModel("ok")), bob=Caller("bob", patterns=("bob:*",)))
     refused = await respond(house, headers=BOB)
     assert (refused.status, refused.error["code"]) == (400, "missing_session_key")
-    assert (await house.door.call("POST", "/v1/conversations", headers=BOB)).error["code"] == "missing_session_key"
+    assert (await house.door.call("POST", "/v1/conversations", headers=BOB)).error[
+        "code"
+    ] == "missing_session_key"
     assert (await respond(house, headers={**BOB, "x-session-key": "bob:1"})).status == 200
 
 
@@ -437,7 +498,9 @@ async def test_a_key_with_a_conversation_of_its_own_uses_that(open_house: OpenHo
     assert (await respond(house, headers=BOB, conversation="bob:2")).json["conversation"] == {"id": "bob:2"}
 
 
-async def test_a_key_that_may_only_chat_has_all_of_responses_and_reads_no_transcript(open_house: OpenHouse) -> None:
+async def test_a_key_that_may_only_chat_has_all_of_responses_and_reads_no_transcript(
+    open_house: OpenHouse,
+) -> None:
     house = limited(await open_house(ScriptedModel("ok")), bob=Caller("bob", rights=frozenset({"chat"})))
     made = await respond(house, headers=BOB)
     id_, conversation = made.json["id"], made.json["conversation"]["id"]
@@ -462,12 +525,16 @@ async def test_the_same_words_of_two_keys_are_two_responses(open_house: OpenHous
 
 
 async def test_twenty_conversations_at_once_know_their_own_secret_only(open_house: OpenHouse) -> None:
-    model = ScriptedModel(lambda request: " ".join(message.text for message in request.messages if message.role == "user"))
+    model = ScriptedModel(
+        lambda request: " ".join(message.text for message in request.messages if message.role == "user")
+    )
     house = await open_house(model, engine={"max_running_turns": 7})
     firsts = await asyncio.gather(*(respond(house, f"CANARY-{number:02d}") for number in range(20)))
     seconds = await asyncio.gather(
         *(
-            respond(house, "what is my secret?", previous_response_id=first.json["id"], stream=number % 2 == 0)
+            respond(
+                house, "what is my secret?", previous_response_id=first.json["id"], stream=number % 2 == 0
+            )
             for number, first in enumerate(firsts)
         )
     )

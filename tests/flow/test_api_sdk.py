@@ -11,7 +11,14 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nanobot.core.errors import ModelError, ModelOverloaded, ModelRateLimited, ModelRefusedKey, ModelRejectedRequest, ModelTimeout
+from nanobot.core.errors import (
+    ModelError,
+    ModelOverloaded,
+    ModelRateLimited,
+    ModelRefusedKey,
+    ModelRejectedRequest,
+    ModelTimeout,
+)
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import BOUND_S
 from tests.house import House, OpenHouse, listening
@@ -24,16 +31,29 @@ HELLO: list[Any] = [{"role": "user", "content": "Hello, who are you?"}]
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's own settings stay out of it."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
 @asynccontextmanager
-async def connected(house: House, *, through: ASGIApp | None = None, **options: Any) -> AsyncIterator[AsyncOpenAI]:
+async def connected(
+    house: House, *, through: ASGIApp | None = None, **options: Any
+) -> AsyncIterator[AsyncOpenAI]:
     """Serve the house, and hand over a client of it; `through` stands before its door."""
     async with (
         listening(through or house.app.door) as server,
-        AsyncOpenAI(base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}) as client,
+        AsyncOpenAI(
+            base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}
+        ) as client,
     ):
         yield client
 
@@ -41,11 +61,13 @@ async def connected(house: House, *, through: ASGIApp | None = None, **options: 
 async def in_threads(house: House, *works: Callable[[OpenAI], T], **options: Any) -> list[T]:
     """Do each of `works` with the one synchronous client, each in a thread of its own."""
     async with listening(house.app.door) as server:
-        with OpenAI(base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}) as client:
+        with OpenAI(
+            base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}
+        ) as client:
             return list(await asyncio.gather(*(asyncio.to_thread(work, client) for work in works)))
 
 
-# Answers ------------------------------------------------------------------------------------------------------------
+# Answers ------------------------------------------------------------------------------------------
 
 
 async def test_an_answer_in_one_piece(open_house: OpenHouse) -> None:
@@ -62,10 +84,14 @@ async def test_an_answer_in_one_piece(open_house: OpenHouse) -> None:
 
 async def test_an_answer_as_a_stream_with_usage(open_house: OpenHouse) -> None:
     async with connected(await open_house(ScriptedModel("I am nanobot"))) as client:
-        stream = await client.chat.completions.create(model="nanobot", messages=HELLO, stream=True, stream_options={"include_usage": True})
+        stream = await client.chat.completions.create(
+            model="nanobot", messages=HELLO, stream=True, stream_options={"include_usage": True}
+        )
         chunks = [chunk async for chunk in stream]
     assert chunks[0].choices[0].delta.role == "assistant"
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "I am nanobot"
+    assert (
+        "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "I am nanobot"
+    )
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.total_tokens > 0
@@ -118,10 +144,12 @@ async def test_many_answers_at_once_over_a_few_connections(open_house: OpenHouse
             )
             return answer.choices[0].message.content
 
-        assert await asyncio.gather(*(ask(number) for number in range(40))) == [f"re {number}" for number in range(40)]
+        assert await asyncio.gather(*(ask(number) for number in range(40))) == [
+            f"re {number}" for number in range(40)
+        ]
 
 
-# Retries ------------------------------------------------------------------------------------------------------------
+# Retries ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -140,10 +168,17 @@ async def test_a_time_out_with_automatic_retries_starts_one_turn(open_house: Ope
 
     async with connected(house, through=door, timeout=0.3, max_retries=2) as client:
         if stream:
-            chunks = [chunk async for chunk in await client.chat.completions.create(model="nanobot", messages=HELLO, stream=True)]
+            chunks = [
+                chunk
+                async for chunk in await client.chat.completions.create(
+                    model="nanobot", messages=HELLO, stream=True
+                )
+            ]
             said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
         else:
-            said = (await client.chat.completions.create(model="nanobot", messages=HELLO)).choices[0].message.content or ""
+            said = (await client.chat.completions.create(model="nanobot", messages=HELLO)).choices[
+                0
+            ].message.content or ""
     assert (said, len(tries), len(model.requests)) == ("I am nanobot", 3, 1)
     assert [row.message.text for row in await house.app.store.messages(KEY["x-session-key"], limit=9)] == [
         HELLO[0]["content"],
@@ -151,7 +186,9 @@ async def test_a_time_out_with_automatic_retries_starts_one_turn(open_house: Ope
     ]
 
 
-async def test_what_fails_in_passing_is_answered_by_the_sdks_retry_under_one_id(open_house: OpenHouse) -> None:
+async def test_what_fails_in_passing_is_answered_by_the_sdks_retry_under_one_id(
+    open_house: OpenHouse,
+) -> None:
     model = ScriptedModel(ModelOverloaded("overloaded", retry_after_s=0.1), "here I am")
     house = await open_house(model)
     async with connected(house, max_retries=2) as client:
@@ -179,7 +216,9 @@ async def test_a_busy_session_is_not_tried_again_by_who_would_not_wait(open_hous
         first = asyncio.ensure_future(client.chat.completions.create(model="nanobot", messages=HELLO))
         await asyncio.wait_for(model.asked.wait(), BOUND_S)
         with pytest.raises(openai.ConflictError) as caught:
-            await client.chat.completions.create(model="nanobot", messages=HELLO, extra_headers={"x-when-busy": "reject"})
+            await client.chat.completions.create(
+                model="nanobot", messages=HELLO, extra_headers={"x-when-busy": "reject"}
+            )
         gate.set()
         await first
     assert caught.value.code == "session_busy"
@@ -193,7 +232,11 @@ async def test_two_threads_on_one_key_take_turns(open_house: OpenHouse) -> None:
             answers = []
             for number in range(5):
                 messages: list[Any] = [{"role": "user", "content": f"{name} {number}"}]
-                answers.append(client.chat.completions.create(model="nanobot", messages=messages).choices[0].message.content)
+                answers.append(
+                    client.chat.completions.create(model="nanobot", messages=messages)
+                    .choices[0]
+                    .message.content
+                )
             return answers
 
         return work
@@ -204,7 +247,9 @@ async def test_two_threads_on_one_key_take_turns(open_house: OpenHouse) -> None:
     texts = [row.message.text for row in await house.app.store.messages(KEY["x-session-key"], limit=99)]
     assert texts[1::2] == [f"re {text}" for text in texts[::2]]
     for name in ("one", "two"):
-        assert [text for text in texts[::2] if text.startswith(name)] == [f"{name} {number}" for number in range(5)]
+        assert [text for text in texts[::2] if text.startswith(name)] == [
+            f"{name} {number}" for number in range(5)
+        ]
 
 
 async def test_a_follow_up_after_a_restart_remembers(open_house: OpenHouse, tmp_path: Path) -> None:
@@ -214,11 +259,17 @@ async def test_a_follow_up_after_a_restart_remembers(open_house: OpenHouse, tmp_
     await house.close()
     model = ScriptedModel("You asked who I am")
     async with connected(await open_house(model, data=tmp_path / "data")) as client:
-        await client.chat.completions.create(model="nanobot", messages=[{"role": "user", "content": "What did I just ask you?"}])
-    assert [message.text for message in model.requests[0].messages] == [HELLO[0]["content"], "I am nanobot", "What did I just ask you?"]
+        await client.chat.completions.create(
+            model="nanobot", messages=[{"role": "user", "content": "What did I just ask you?"}]
+        )
+    assert [message.text for message in model.requests[0].messages] == [
+        HELLO[0]["content"],
+        "I am nanobot",
+        "What did I just ask you?",
+    ]
 
 
-# Errors -------------------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -235,12 +286,18 @@ async def test_a_follow_up_after_a_restart_remembers(open_house: OpenHouse, tmp_
     ],
 )
 async def test_refusals_are_the_sdks_own_exceptions(
-    open_house: OpenHouse, fields: dict[str, Any], headers: dict[str, str], expected: type[openai.APIStatusError], words: str
+    open_house: OpenHouse,
+    fields: dict[str, Any],
+    headers: dict[str, str],
+    expected: type[openai.APIStatusError],
+    words: str,
 ) -> None:
     house = await open_house(api={"key": "sk-right"})
     async with connected(house, api_key="sk-right", max_retries=0) as client:
         with pytest.raises(expected) as caught:
-            await client.chat.completions.create(**{"model": "nanobot", "messages": HELLO, **fields}, extra_headers=headers)
+            await client.chat.completions.create(
+                **{"model": "nanobot", "messages": HELLO, **fields}, extra_headers=headers
+            )
     assert type(caught.value) is expected
     assert words in caught.value.message
     assert caught.value.request_id
@@ -283,7 +340,9 @@ async def test_a_client_that_stops_reading_a_stream_is_seen_to_be_gone(open_hous
     model = ScriptedModel(Say(("I am", " nanobot"), between=asyncio.Event()))
     house = await open_house(model, api={"disconnect_grace_s": 0.0})
     async with connected(house) as client:
-        async with await client.chat.completions.create(model="nanobot", messages=HELLO, stream=True) as stream:
+        async with await client.chat.completions.create(
+            model="nanobot", messages=HELLO, stream=True
+        ) as stream:
             async for chunk in stream:
                 if chunk.choices[0].delta.content:
                     break

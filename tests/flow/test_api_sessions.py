@@ -1,4 +1,6 @@
-"""Sessions over HTTP: listed, searched, read, renamed, forked, rewound, exported, imported, deleted; and what is not the caller's does not exist."""
+"""Sessions over HTTP: listed, searched, read, renamed, forked, rewound, exported, imported, deleted; and what
+is not the caller's does not exist.
+"""
 
 import asyncio
 import json
@@ -38,14 +40,16 @@ async def walk(house: House, path: str, limit: int) -> list[dict[str, Any]]:
         after = f"&after={quote(found[-1]['id'], safe='')}" if found else ""
         page = (await house.door.get(f"{path}{'&' if '?' in path else '?'}limit={limit}{after}")).json
         assert page["object"] == "list"
-        assert (page["first_id"], page["last_id"]) == ((page["data"][0]["id"], page["data"][-1]["id"]) if page["data"] else (None, None))
+        assert (page["first_id"], page["last_id"]) == (
+            (page["data"][0]["id"], page["data"][-1]["id"]) if page["data"] else (None, None)
+        )
         found += page["data"]
         more = page["has_more"]
         assert len(page["data"]) == limit or not more
     return found
 
 
-# Lists --------------------------------------------------------------------------------------------------------------
+# Lists --------------------------------------------------------------------------------------------
 
 
 async def test_sessions_are_listed_page_by_page_by_prefix_and_in_both_orders(open_house: OpenHouse) -> None:
@@ -55,7 +59,12 @@ async def test_sessions_are_listed_page_by_page_by_prefix_and_in_both_orders(ope
         await house.door.chat(key, "hello")
         clock.advance(1)
     for limit in (1, 2, 3, 4, 5):
-        assert [each["key"] for each in await walk(house, "/v1/sessions", limit)] == ["Zoë ü", "tg:x", "wx:dm:b/c", "wx:dm:a"]
+        assert [each["key"] for each in await walk(house, "/v1/sessions", limit)] == [
+            "Zoë ü",
+            "tg:x",
+            "wx:dm:b/c",
+            "wx:dm:a",
+        ]
     assert await ids(house, "/v1/sessions?order=asc&limit=2") == ["wx:dm:a", "wx:dm:b/c"]
     assert await ids(house, "/v1/sessions?prefix=wx%3Adm%3A") == ["wx:dm:b/c", "wx:dm:a"]
     one = (await house.door.get(at("wx:dm:b/c"))).json
@@ -71,7 +80,9 @@ async def test_sessions_are_listed_page_by_page_by_prefix_and_in_both_orders(ope
     }
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "order=up", "q=" + "x" * 257, "%ff=%ff"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "limit=x", "order=up", "q=" + "x" * 257, "%ff=%ff"]
+)
 async def test_a_list_that_cannot_be_asked_for_is_a_400(open_house: OpenHouse, query: str) -> None:
     house = await open_house()
     reply = await house.door.get(f"/v1/sessions?{query}")
@@ -92,9 +103,13 @@ async def test_a_search_shows_where_the_words_stand(open_house: OpenHouse) -> No
 
 async def test_messages_are_shown_as_chat_completions_have_them(open_house: OpenHouse) -> None:
     clock = FakeClock()
-    house = await open_house(ScriptedModel(call("calculate", '{"expression":"6*7"}'), "It is 42."), clock=clock)
+    house = await open_house(
+        ScriptedModel(call("calculate", '{"expression":"6*7"}'), "It is 42."), clock=clock
+    )
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
-    turn_id = (await house.door.chat("a", [{"role": "user", "content": [{"type": "text", "text": "6*7?"}, picture]}])).turn_id
+    turn_id = (
+        await house.door.chat("a", [{"role": "user", "content": [{"type": "text", "text": "6*7?"}, picture]}])
+    ).turn_id
     asked, called, gave, answered = await walk(house, at("a", "/messages"), 3)
     assert asked["content"] == [{"type": "text", "text": "6*7?"}, picture]
     (made,) = called["tool_calls"]
@@ -103,10 +118,15 @@ async def test_messages_are_shown_as_chat_completions_have_them(open_house: Open
     assert (answered["role"], answered["content"], answered["id"]) == ("assistant", "It is 42.", "msg_4")
     assert {each["turn_id"] for each in (asked, called, gave, answered)} == {turn_id}
     assert {each["created_at"] for each in (asked, called, gave, answered)} == {clock.now()}
-    assert [each["id"] for each in await walk(house, at("a", "/messages?order=desc"), 3)] == ["msg_4", "msg_3", "msg_2", "msg_1"]
+    assert [each["id"] for each in await walk(house, at("a", "/messages?order=desc"), 3)] == [
+        "msg_4",
+        "msg_3",
+        "msg_2",
+        "msg_1",
+    ]
 
 
-# Changing -----------------------------------------------------------------------------------------------------------
+# Changing -----------------------------------------------------------------------------------------
 
 
 async def test_a_session_is_renamed_and_what_is_not_named_stays(open_house: OpenHouse) -> None:
@@ -119,7 +139,13 @@ async def test_a_session_is_renamed_and_what_is_not_named_stays(open_house: Open
 
 
 @pytest.mark.parametrize(
-    "body", [{"title": 7}, {"title": "x" * 257}, {"metadata": {"k": 7}}, {"metadata": {str(n): "" for n in range(17)}}]
+    "body",
+    [
+        {"title": 7},
+        {"title": "x" * 257},
+        {"metadata": {"k": 7}},
+        {"metadata": {str(n): "" for n in range(17)}},
+    ],
 )
 async def test_a_title_or_metadata_that_cannot_be_is_a_400(open_house: OpenHouse, body: object) -> None:
     house = await open_house()
@@ -159,7 +185,9 @@ async def test_while_a_turn_runs_rewinding_is_refused_and_deleting_cancels_it(op
     await until_asked(model)
     busy = await post(house, at("a", "/rewind"), {"message_id": "msg_1"})
     assert (busy.status, busy.error["code"]) == (409, "session_busy")
-    assert (await post(house, at("a", "/import"), b'{"format":"nanobot.session","version":1}')).error["code"] == "session_exists"
+    assert (await post(house, at("a", "/import"), b'{"format":"nanobot.session","version":1}')).error[
+        "code"
+    ] == "session_exists"
     receipt = (await house.door.call("DELETE", at("a"))).json
     assert receipt["object"] == "session.deleted" and receipt["deleted"] is True and receipt["key"] == "a"
     assert (receipt["removed"]["messages"], receipt["removed"]["turns"]) == (1, 1)
@@ -171,14 +199,18 @@ async def test_while_a_turn_runs_rewinding_is_refused_and_deleting_cancels_it(op
     assert await ids(house, "/v1/sessions") == []
 
 
-# Export and import --------------------------------------------------------------------------------------------------
+# Export and import --------------------------------------------------------------------------------
 
 
 async def test_what_is_exported_and_imported_again_is_the_same_conversation(open_house: OpenHouse) -> None:
     clock = FakeClock()
-    house = await open_house(ScriptedModel(call("calculate", '{"expression":"6*7"}'), "It is 42.", "You are welcome"), clock=clock)
+    house = await open_house(
+        ScriptedModel(call("calculate", '{"expression":"6*7"}'), "It is 42.", "You are welcome"), clock=clock
+    )
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
-    await house.door.chat("a", [{"role": "user", "content": [{"type": "text", "text": "6*7? \u2028 🦜"}, picture]}])
+    await house.door.chat(
+        "a", [{"role": "user", "content": [{"type": "text", "text": "6*7? \u2028 🦜"}, picture]}]
+    )
     await post(house, at("a"), {"title": "Sums", "metadata": {"k": "v"}})
     exported = await house.door.get(at("a", "/export"))
     assert exported.headers["content-type"] == "application/jsonl"
@@ -207,7 +239,11 @@ async def test_a_long_export_comes_in_pages_to_its_end(open_house: OpenHouse) ->
     history = [{"role": "user" if n % 2 == 0 else "assistant", "content": f"{n}"} for n in range(900)]
     await house.door.chat("a", [*history, {"role": "user", "content": "last"}])
     lines = (await house.door.get(at("a", "/export"))).raw.splitlines()
-    assert [json.loads(line)["content"] for line in lines[1:]] == [*(f"{n}" for n in range(900)), "last", "ok"]
+    assert [json.loads(line)["content"] for line in lines[1:]] == [
+        *(f"{n}" for n in range(900)),
+        "last",
+        "ok",
+    ]
     assert (await post(house, at("b", "/import"), b"\n".join(lines))).json["messages"] == 902
 
 
@@ -225,7 +261,11 @@ HEAD = '{"format":"nanobot.session","version":1}\n'
         (HEAD + '{"role":"user","content":"x"}\n{"role":', 3),
         (HEAD + '{"role":"user","content":"x"}\n\n{"role":"system","content":"x"}', 4),
         (HEAD + '{"role":"user","content":7}', 2),
-        (HEAD + '{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.org/x.png"}}]}', 2),
+        (
+            HEAD
+            + '{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.org/x.png"}}]}',
+            2,
+        ),
         (HEAD + '{"role":"user","content":[{"type":"video"}]}', 2),
         (HEAD + '{"role":"user","parts":[{"type":"tool_call","id":"c","name":"f","arguments":"{}"}]}', 2),
         (HEAD + '{"role":"tool","parts":[]}', 2),
@@ -253,7 +293,7 @@ async def test_messages_as_other_programs_have_them_can_be_imported(open_house: 
     ]
 
 
-# Live events --------------------------------------------------------------------------------------------------------
+# Live events --------------------------------------------------------------------------------------
 
 
 async def test_everything_that_happens_in_a_session_is_seen_live(open_house: OpenHouse) -> None:
@@ -328,7 +368,7 @@ async def test_a_place_to_go_on_from_that_is_none_is_a_400(open_house: OpenHouse
     assert (await house.door.get(at("a", f"/events?after={after}"))).status == 400
 
 
-# What is not there, and what is not the caller's ------------------------------------------------------------------------
+# What is not there, and what is not the caller's --------------------------------------------------
 
 ROUTES: list[tuple[str, str, object]] = [
     ("GET", "", None),
@@ -348,7 +388,9 @@ def become(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
     monkeypatch.setattr("nanobot.api.guard.EVERYBODY", Caller(**fields))
 
 
-@pytest.mark.parametrize(("method", "rest", "body"), ROUTES, ids=[f"{method} {rest}" for method, rest, _ in ROUTES])
+@pytest.mark.parametrize(
+    ("method", "rest", "body"), ROUTES, ids=[f"{method} {rest}" for method, rest, _ in ROUTES]
+)
 async def test_a_foreign_session_answers_exactly_as_one_that_is_not_there(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, method: str, rest: str, body: object
 ) -> None:
@@ -359,7 +401,13 @@ async def test_a_foreign_session_answers_exactly_as_one_that_is_not_there(
     answers: list[tuple[int, str, list[str]]] = []
     for key in ("tg:dm:CANARY", "tg:dm:NOBODY", "wx:dm:NOBODY"):
         reply = await house.door.call(method, at(key, rest), body=raw)
-        answers.append((reply.status, reply.text.replace(key, "KEY"), [name for name in reply.headers if name != "content-length"]))
+        answers.append(
+            (
+                reply.status,
+                reply.text.replace(key, "KEY"),
+                [name for name in reply.headers if name != "content-length"],
+            )
+        )
     assert answers[0] == answers[1] == answers[2]
     assert answers[0][0] == 404
 
@@ -372,7 +420,12 @@ async def test_lists_searches_and_new_keys_stay_within_the_patterns_of_the_calle
         await house.door.chat(key, f"CANARY {key}")
     export = (await house.door.get(at("wx:dm:ann", "/export"))).raw
     become(monkeypatch, patterns=("wx:dm:ann", "wx:dm:ann:*"))
-    for path in ("/v1/sessions", "/v1/sessions?q=canary", "/v1/sessions?prefix=wx", "/v1/sessions?q=canary&limit=1"):
+    for path in (
+        "/v1/sessions",
+        "/v1/sessions?q=canary",
+        "/v1/sessions?prefix=wx",
+        "/v1/sessions?q=canary&limit=1",
+    ):
         reply = await house.door.get(path)
         assert [each["key"] for each in reply.json["data"]] == ["wx:dm:ann"]
         assert reply.json["has_more"] is False
@@ -402,7 +455,9 @@ async def test_reading_and_changing_are_two_rights(
     assert (reply.status, reply.error["code"]) == (403, "missing_right")
 
 
-async def test_forks_exports_searches_and_events_of_one_session_give_away_nothing_of_another(open_house: OpenHouse) -> None:
+async def test_forks_exports_searches_and_events_of_one_session_give_away_nothing_of_another(
+    open_house: OpenHouse,
+) -> None:
     keys = [f"wx:dm:{number}" for number in range(8)]
     canaries = {key: f"CANARY{number:04d}" for number, key in enumerate(keys)}
     house = await open_house(ScriptedModel("ok"))
@@ -415,7 +470,12 @@ async def test_forks_exports_searches_and_events_of_one_session_give_away_nothin
     for key in keys:
         await post(house, at(key, "/fork"), {"key": f"{key}:fork"})
         await watching[key].until("event: turn_ended")
-        paths = (at(key, "/export"), at(key, "/messages"), at(f"{key}:fork", "/messages"), at(f"{key}:fork", "/export"))
+        paths = (
+            at(key, "/export"),
+            at(key, "/messages"),
+            at(f"{key}:fork", "/messages"),
+            at(f"{key}:fork", "/export"),
+        )
         seen = [watching[key].text, *[(await house.door.get(path)).text for path in paths]]
         for text in seen:
             assert {canary for canary in canaries.values() if canary in text} == {canaries[key]}
@@ -423,7 +483,7 @@ async def test_forks_exports_searches_and_events_of_one_session_give_away_nothin
         assert set(found) == {key, f"{key}:fork"}
 
 
-# Retention ----------------------------------------------------------------------------------------------------------
+# Retention ----------------------------------------------------------------------------------------
 
 
 async def test_sessions_that_nobody_uses_go_after_their_time(open_house: OpenHouse) -> None:

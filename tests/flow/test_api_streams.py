@@ -16,10 +16,12 @@ from tests.flow.held import RETRY, Held, settled, transcript, until_asked, until
 from tests.house import OpenHouse
 from tests.wire.sse import joined_text
 
-# Clients that go away -----------------------------------------------------------------------------------------------
+# Clients that go away -----------------------------------------------------------------------------
 
 
-async def test_a_turn_that_nobody_follows_for_the_grace_is_cancelled_and_what_was_said_stays(open_house: OpenHouse) -> None:
+async def test_a_turn_that_nobody_follows_for_the_grace_is_cancelled_and_what_was_said_stays(
+    open_house: OpenHouse,
+) -> None:
     clock, model = FakeClock(), Held("Once upon", " a time", "yes")
     house = await open_house(model, clock=clock, api={"disconnect_grace_s": 30.0})
     exchange = house.door.chatting("a", "tell me a story", stream=True)
@@ -58,7 +60,8 @@ async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_house: Ope
     exchange.disconnect()
     await exchange.done()
     await settled(house)
-    assert set(clock.slept) <= {SWEEP_S, REFRESH_S}  # what the house itself waits for
+    # what the house itself waits for
+    assert set(clock.slept) <= {SWEEP_S, REFRESH_S}
     clock.advance(1_000_000)
     await settled(house)
     model.gate.set()
@@ -110,7 +113,9 @@ async def test_a_turn_goes_on_as_long_as_one_of_its_followers_stays(open_house: 
 
 
 @pytest.mark.parametrize("leaver", [0, 1])
-async def test_a_steered_turn_goes_on_as_long_as_one_of_those_who_asked_stays(open_house: OpenHouse, leaver: int) -> None:
+async def test_a_steered_turn_goes_on_as_long_as_one_of_those_who_asked_stays(
+    open_house: OpenHouse, leaver: int
+) -> None:
     """Who began it and who steered it wait for the same answer, under two ids."""
     model = Held("Let me", " see", "Bonjour")
     house = await open_house(model, api={"disconnect_grace_s": 0.0})
@@ -139,7 +144,9 @@ async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_hous
     await until_status(house, first.turn_id, "cancelled")
 
 
-async def test_a_turn_that_waits_is_cancelled_when_its_client_is_gone_and_never_runs(open_house: OpenHouse) -> None:
+async def test_a_turn_that_waits_is_cancelled_when_its_client_is_gone_and_never_runs(
+    open_house: OpenHouse,
+) -> None:
     model = Held("Hello", " there", "third")
     house = await open_house(model, api={"disconnect_grace_s": 0.0})
     first = house.door.chatting("a", "first")
@@ -157,7 +164,7 @@ async def test_a_turn_that_waits_is_cancelled_when_its_client_is_gone_and_never_
     assert await transcript(house, "a") == ["first", "Hello there", "third", "third"]
 
 
-# Streams taken up again ---------------------------------------------------------------------------------------------
+# Streams taken up again ---------------------------------------------------------------------------
 
 
 async def test_a_broken_stream_goes_on_where_it_broke(open_house: OpenHouse) -> None:
@@ -197,7 +204,9 @@ async def test_a_stream_is_taken_up_again_after_a_restart(open_house: OpenHouse,
         assert reply.text.endswith("data: [DONE]\n\n")
 
 
-async def test_a_turn_that_was_given_back_is_followed_to_its_end_after_the_restart(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_a_turn_that_was_given_back_is_followed_to_its_end_after_the_restart(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
     house = await open_house(Held(), data=tmp_path / "data")
     exchange = house.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -209,7 +218,10 @@ async def test_a_turn_that_was_given_back_is_followed_to_its_end_after_the_resta
     retrying = house.door.chatting("a", "hello", RETRY, stream=True)
     await until_asked(model)
     model.gate.set()
-    assert [reply.said for reply in await house.door.each([following, retrying])] == ["Hello again", "Hello again"]
+    assert [reply.said for reply in await house.door.each([following, retrying])] == [
+        "Hello again",
+        "Hello again",
+    ]
     assert await transcript(house, "a") == ["hello", "Hello again"]
     assert (await house.door.get(f"/v1/turns/{exchange.turn_id}")).json["attempt"] == 2
 
@@ -225,8 +237,12 @@ async def test_a_stream_taken_up_at_its_end_says_that_it_is_done(open_house: Ope
     assert reply.text.endswith("data: [DONE]\n\n")
 
 
-async def test_a_stream_that_failed_in_the_middle_tells_the_failure_when_it_is_taken_up(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(Say(("Hello", " th"), error=ModelRefusedKey("the key was revoked"))))
+async def test_a_stream_that_failed_in_the_middle_tells_the_failure_when_it_is_taken_up(
+    open_house: OpenHouse,
+) -> None:
+    house = await open_house(
+        ScriptedModel(Say(("Hello", " th"), error=ModelRefusedKey("the key was revoked")))
+    )
     exchange = await house.door.chat("a", "hello", stream=True)
     for after in (0, 3, 8, 9):
         reply = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
@@ -237,7 +253,9 @@ async def test_a_stream_that_failed_in_the_middle_tells_the_failure_when_it_is_t
 
 async def test_a_stream_with_tool_events_goes_on_with_the_right_joint(open_house: OpenHouse) -> None:
     """Whatever event the client saw last, what it has joined with what comes is the whole answer."""
-    house = await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42."))
+    house = await open_house(
+        ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42.")
+    )
     whole = await house.door.chat("a", "6*7?", {"x-events": "tools"}, stream=True)
     path = f"/v1/turns/{whole.turn_id}/stream"
     seen: list[Any] = []
@@ -255,7 +273,9 @@ async def test_a_stream_with_tool_events_goes_on_with_the_right_joint(open_house
     [("?after=x", None, "after"), ("?after=-1", None, "after"), ("?after=", None, "after"), ("?after=1e3", None, "after"), ("?after=" + "9" * 30, None, "after"),
      ("", "x", "Last-Event-ID"), ("", "turn_other:5", "Last-Event-ID"), ("", "SELF:x", "Last-Event-ID")],
 )  # fmt: skip
-async def test_a_cursor_that_makes_no_sense_is_refused(open_house: OpenHouse, query: str, last_event_id: str | None, param: str) -> None:
+async def test_a_cursor_that_makes_no_sense_is_refused(
+    open_house: OpenHouse, query: str, last_event_id: str | None, param: str
+) -> None:
     house = await open_house()
     turn_id = (await house.door.chat("a", "hello")).turn_id
     headers = {"last-event-id": last_event_id.replace("SELF", turn_id)} if last_event_id else {}
@@ -263,7 +283,7 @@ async def test_a_cursor_that_makes_no_sense_is_refused(open_house: OpenHouse, qu
     assert (reply.status, reply.error["param"]) == (400, param)
 
 
-# Crashes ------------------------------------------------------------------------------------------------------------
+# Crashes ------------------------------------------------------------------------------------------
 
 
 async def test_a_turn_goes_on_by_itself_after_a_restart(open_house: OpenHouse, tmp_path: Path) -> None:
@@ -277,7 +297,9 @@ async def test_a_turn_goes_on_by_itself_after_a_restart(open_house: OpenHouse, t
     assert state["answer"]["content"] == "Hello again"
 
 
-async def test_a_follow_up_after_a_restart_sees_what_was_said_before(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_a_follow_up_after_a_restart_sees_what_was_said_before(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
     house = await open_house(ScriptedModel("hello Ann"), data=tmp_path / "data")
     await house.door.chat("a", "I am Ann")
     await house.close()
@@ -288,12 +310,16 @@ async def test_a_follow_up_after_a_restart_sees_what_was_said_before(open_house:
     assert json.loads((await house.door.get("/ready")).raw)["status"] == "ok"
 
 
-async def test_who_asks_for_the_progress_of_tools_knows_the_turn_before_it_speaks(open_house: OpenHouse) -> None:
+async def test_who_asks_for_the_progress_of_tools_knows_the_turn_before_it_speaks(
+    open_house: OpenHouse,
+) -> None:
     """So that it can be stopped before its first word."""
     model = ScriptedModel(Say(("never said",), before=asyncio.Event()))
     house = await open_house(model)
     exchange = house.door.chatting("a", "hello", stream=True, headers={"x-events": "tools"})
     await exchange.begun()
-    assert (await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")).json["status"] == "cancelled"
+    assert (await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")).json[
+        "status"
+    ] == "cancelled"
     await exchange.until("turn_cancelled")
     assert "[DONE]" not in (await exchange.done()).raw.decode()

@@ -26,7 +26,10 @@ ASK = {"role": "user", "content": "How is the weather in Oslo?"}
 def calls(*wanted: tuple[str, str, str], text: str = "") -> Say:
     """Return the scripted answer that makes the calls `(id, name, arguments)` in one step."""
     said: tuple[Part, ...] = (Text(text),) if text else ()
-    return Say((text,) if text else (), Message("assistant", (*said, *(ToolCall(*one) for one in wanted)), "tool_calls", Usage(10, 5)))
+    return Say(
+        (text,) if text else (),
+        Message("assistant", (*said, *(ToolCall(*one) for one in wanted)), "tool_calls", Usage(10, 5)),
+    )
 
 
 def result(id_: str, content: str) -> dict[str, Any]:
@@ -44,7 +47,11 @@ def shown(request: ModelRequest) -> list[tuple[str, str]]:
         (
             said.role,
             " ".join(
-                [said.text, *(f"{one.name}({one.arguments})" for one in said.tool_calls), *(found.content for found in said.tool_results)]
+                [
+                    said.text,
+                    *(f"{one.name}({one.arguments})" for one in said.tool_calls),
+                    *(found.content for found in said.tool_results),
+                ]
             ).strip(),
         )
         for said in request.messages
@@ -54,7 +61,9 @@ def shown(request: ModelRequest) -> list[tuple[str, str]]:
 ONE = calls(("call_1", "get_weather", '{"city":"Oslo"}'))
 
 
-async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on(open_house: OpenHouse) -> None:
+async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on(
+    open_house: OpenHouse,
+) -> None:
     model = ScriptedModel(ONE, "It rains in Oslo.")
     house = await open_house(model)
     reply = await house.door.chat("k", [ASK], tools=[WEATHER])
@@ -62,7 +71,13 @@ async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on
     assert message(reply) == {
         "role": "assistant",
         "content": None,
-        "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'}}],
+        "tool_calls": [
+            {
+                "id": "call_1",
+                "type": "function",
+                "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
+            }
+        ],
         "refusal": None,
         "annotations": [],
     }
@@ -70,7 +85,11 @@ async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on
     assert model.requests[0].tools[2].schema == WEATHER["function"]["parameters"]  # type: ignore[index]
     after = await house.door.chat("k", [result("call_1", "rain")], tools=[WEATHER])
     assert after.said == "It rains in Oslo."
-    assert shown(model.requests[1]) == [("user", ASK["content"]), ("assistant", 'get_weather({"city":"Oslo"})'), ("tool", "rain")]
+    assert shown(model.requests[1]) == [
+        ("user", ASK["content"]),
+        ("assistant", 'get_weather({"city":"Oslo"})'),
+        ("tool", "rain"),
+    ]
 
 
 async def test_a_client_that_sends_its_whole_history_goes_on_just_the_same(open_house: OpenHouse) -> None:
@@ -80,16 +99,30 @@ async def test_a_client_that_sends_its_whole_history_goes_on_just_the_same(open_
     history.append(message(await house.door.chat("k", history, tools=[WEATHER])))
     reply = await house.door.chat("k", [*history, {"role": "user", "content": "Thanks"}], tools=[WEATHER])
     assert "x-history" not in reply.headers
-    assert [role for role, _ in shown(model.requests[-1])] == ["user", "assistant", "tool", "assistant", "user"]
+    assert [role for role, _ in shown(model.requests[-1])] == [
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+    ]
 
 
-async def test_several_calls_are_handed_over_together_and_a_missing_result_is_told_as_not_provided(open_house: OpenHouse) -> None:
-    model = ScriptedModel(calls(("a", "get_weather", '{"city":"Oslo"}'), ("b", "get_weather", '{"city":"Rome"}')), "Rain in Oslo.")
+async def test_several_calls_are_handed_over_together_and_a_missing_result_is_told_as_not_provided(
+    open_house: OpenHouse,
+) -> None:
+    model = ScriptedModel(
+        calls(("a", "get_weather", '{"city":"Oslo"}'), ("b", "get_weather", '{"city":"Rome"}')),
+        "Rain in Oslo.",
+    )
     house = await open_house(model)
     reply = await house.door.chat("k", [ASK], tools=[WEATHER])
     assert [one["id"] for one in message(reply)["tool_calls"]] == ["a", "b"]
     assert (await house.door.chat("k", [result("a", "rain")])).said == "Rain in Oslo."
-    assert shown(model.requests[1])[2:] == [("tool", "rain"), ("tool", "No result was provided for this call.")]
+    assert shown(model.requests[1])[2:] == [
+        ("tool", "rain"),
+        ("tool", "No result was provided for this call."),
+    ]
 
 
 async def test_a_user_who_speaks_instead_of_the_tool_is_answered(open_house: OpenHouse) -> None:
@@ -97,7 +130,10 @@ async def test_a_user_who_speaks_instead_of_the_tool_is_answered(open_house: Ope
     house = await open_house(model)
     await house.door.chat("k", [ASK], tools=[WEATHER])
     assert (await house.door.chat("k", "Never mind")).said == "As you like."
-    assert shown(model.requests[1])[-2:] == [("tool", "No result was provided for this call."), ("user", "Never mind")]
+    assert shown(model.requests[1])[-2:] == [
+        ("tool", "No result was provided for this call."),
+        ("user", "Never mind"),
+    ]
 
 
 async def test_results_and_a_users_message_may_come_together(open_house: OpenHouse) -> None:
@@ -108,21 +144,34 @@ async def test_results_and_a_users_message_may_come_together(open_house: OpenHou
     assert shown(model.requests[1])[-2:] == [("tool", "rain"), ("user", "And be brief")]
 
 
-async def test_a_result_for_an_unknown_call_is_refused_and_the_session_lives_on(open_house: OpenHouse) -> None:
+async def test_a_result_for_an_unknown_call_is_refused_and_the_session_lives_on(
+    open_house: OpenHouse,
+) -> None:
     model = ScriptedModel(ONE, "It rains.")
     house = await open_house(model)
     reply = await house.door.chat("k", [result("call_9", "x")])
-    assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "unknown_tool_call", "tool_call_id")
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (
+        400,
+        "unknown_tool_call",
+        "tool_call_id",
+    )
     await house.door.chat("k", [ASK], tools=[WEATHER])
     reply = await house.door.chat("k", [result("call_9", "x")])
     assert reply.status == 400 and "'call_9'" in reply.error["message"] and "call_1" in reply.error["message"]
     assert (await house.door.chat("k", [result("call_1", "rain")])).said == "It rains."
-    assert (await house.door.chat("k", [result("call_1", "rain")], temperature=1)).status == 400, "it has its result already"
+    assert (await house.door.chat("k", [result("call_1", "rain")], temperature=1)).status == 400, (
+        "it has its result already"
+    )
 
 
 async def test_calls_of_both_kinds_in_one_step_are_run_where_they_belong(open_house: OpenHouse) -> None:
     model = ScriptedModel(
-        calls(("s", "calculate", '{"expression":"6*7"}'), ("c", "get_weather", '{"city":"Oslo"}'), text="Let me see."), "Rain, 42."
+        calls(
+            ("s", "calculate", '{"expression":"6*7"}'),
+            ("c", "get_weather", '{"city":"Oslo"}'),
+            text="Let me see.",
+        ),
+        "Rain, 42.",
     )
     house = await open_house(model)
     first = await house.door.chat("k", [ASK], tools=[WEATHER])
@@ -135,31 +184,53 @@ async def test_calls_of_both_kinds_in_one_step_are_run_where_they_belong(open_ho
     assert shown(model.requests[1])[2:] == [("tool", "42"), ("tool", "rain")]
 
 
-async def test_a_name_that_the_server_has_too_is_the_clients_in_that_turn_alone(open_house: OpenHouse) -> None:
-    model = ScriptedModel(calls(("c", "calculate", '{"x":1}')), "Fine.", call("calculate", '{"expression":"6*7"}'), "42")
+async def test_a_name_that_the_server_has_too_is_the_clients_in_that_turn_alone(
+    open_house: OpenHouse,
+) -> None:
+    model = ScriptedModel(
+        calls(("c", "calculate", '{"x":1}')), "Fine.", call("calculate", '{"expression":"6*7"}'), "42"
+    )
     house = await open_house(model)
     own = {"type": "function", "function": {"name": "calculate", "description": "The client's."}}
     reply = await house.door.chat("k", [ASK], tools=[own])
     assert [one["function"]["arguments"] for one in message(reply)["tool_calls"]] == ['{"x":1}']
-    assert [(tool.name, tool.description) for tool in model.requests[0].tools][-1] == ("calculate", "The client's.")
+    assert [(tool.name, tool.description) for tool in model.requests[0].tools][-1] == (
+        "calculate",
+        "The client's.",
+    )
     assert len(model.requests[0].tools) == 2
     await house.door.chat("k", [result("c", "ok")])
     assert (await house.door.chat("k", "6*7?")).said == "42"
 
 
-async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_ended(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(calls(("a", "get_weather", '{"city":"Oslo"}'), ("b", "send_mail", ""), text="One moment.")))
+async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_ended(
+    open_house: OpenHouse,
+) -> None:
+    house = await open_house(
+        ScriptedModel(
+            calls(("a", "get_weather", '{"city":"Oslo"}'), ("b", "send_mail", ""), text="One moment.")
+        )
+    )
     reply = await house.door.chat("k", [ASK], tools=[WEATHER, MAIL], stream=True)
     assert reply.said == "One moment."
     deltas = [chunk["choices"][0]["delta"] for chunk in reply.chunks]
     (found,) = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
     assert found == [
-        {"index": 0, "id": "a", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'}},
+        {
+            "index": 0,
+            "id": "a",
+            "type": "function",
+            "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
+        },
         {"index": 1, "id": "b", "type": "function", "function": {"name": "send_mail", "arguments": "{}"}},
     ]
-    assert reply.chunks[-1]["choices"][0]["finish_reason"] == "tool_calls" and reply.text.endswith("data: [DONE]\n\n")
+    assert reply.chunks[-1]["choices"][0]["finish_reason"] == "tool_calls" and reply.text.endswith(
+        "data: [DONE]\n\n"
+    )
     again = await house.door.get(f"/v1/turns/{reply.turn_id}/stream?after=0")
-    assert [chunk["choices"][0]["delta"].get("tool_calls") for chunk in again.chunks if chunk["choices"]].count(found) == 1
+    assert [
+        chunk["choices"][0]["delta"].get("tool_calls") for chunk in again.chunks if chunk["choices"]
+    ].count(found) == 1
 
 
 async def test_a_resent_request_gets_the_same_calls_and_asks_the_model_nothing(open_house: OpenHouse) -> None:
@@ -178,7 +249,9 @@ async def test_what_the_client_insists_on_reaches_the_model(open_house: OpenHous
     await house.door.chat("a", [ASK], tools=[WEATHER, MAIL], tool_choice=named, parallel_tool_calls=False)
     asked = model.requests[-1]
     assert (asked.tool_choice.mode, asked.tool_choice.name) == ("required", "get_weather")
-    assert [tool.name for tool in asked.tools] == ["get_weather", "send_mail"], "where a call is insisted on, nothing else is offered"
+    assert [tool.name for tool in asked.tools] == ["get_weather", "send_mail"], (
+        "where a call is insisted on, nothing else is offered"
+    )
     assert asked.sampling.parallel_tool_calls is False
     await house.door.chat("b", [ASK], tools=[WEATHER], tool_choice="none")
     assert [tool.name for tool in model.requests[-1].tools] == ["current_time", "calculate"]
@@ -190,7 +263,9 @@ async def test_where_one_call_at_a_time_is_asked_for_the_first_one_counts(open_h
     assert [one["id"] for one in message(reply)["tool_calls"]] == ["a"]
 
 
-async def test_a_model_that_talks_where_a_call_is_insisted_on_is_asked_once_more(open_house: OpenHouse) -> None:
+async def test_a_model_that_talks_where_a_call_is_insisted_on_is_asked_once_more(
+    open_house: OpenHouse,
+) -> None:
     model = ScriptedModel("I could call it.", ONE)
     house = await open_house(model)
     reply = await house.door.chat("k", [ASK], tools=[WEATHER], tool_choice="required", stream=True)
@@ -207,31 +282,58 @@ async def test_a_model_that_talks_where_a_call_is_insisted_on_is_asked_once_more
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
         ({"tools": [WEATHER, WEATHER]}, "tools[1].function.name"),
-        ({"tools": [{"type": "function", "function": {"name": "x", "parameters": []}}]}, "tools[0].function.parameters"),
-        ({"tools": [{"type": "function", "function": {"name": "x", "parameters": "é" * 60}}]}, "tools[0].function.parameters"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "x", "parameters": []}}]},
+            "tools[0].function.parameters",
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "x", "parameters": "é" * 60}}]},
+            "tools[0].function.parameters",
+        ),
         ({"tools": [MAIL] * 129}, "tools"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": [WEATHER], "tool_choice": "sometimes"}, "tool_choice"),
-        ({"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "y"}}}, "tool_choice.function.name"),
-        ({"tools": [WEATHER], "tool_choice": {"type": "custom", "custom": {"name": "y"}}}, "tool_choice.type"),
+        (
+            {"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "y"}}},
+            "tool_choice.function.name",
+        ),
+        (
+            {"tools": [WEATHER], "tool_choice": {"type": "custom", "custom": {"name": "y"}}},
+            "tool_choice.type",
+        ),
         ({"functions": [{"name": "x"}]}, "functions"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "objct"}}}}, "response_format.schema"),
-        ({"response_format": {"type": "json_schema", "json_schema": {"name": "", "schema": {}}}}, "response_format.name"),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "schema": {"type": "objct"}},
+                }
+            },
+            "response_format.schema",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "", "schema": {}}}},
+            "response_format.name",
+        ),
         ({"metadata": {"a": 1}}, "metadata[...]"),
         ({"metadata": {"a" * 65: "x"}}, "metadata"),
         ({"metadata": {str(number): "x" for number in range(17)}}, "metadata"),
         ({"verbosity": "loud"}, "verbosity"),
     ],
 )
-async def test_a_malformed_wish_is_refused_with_its_path(open_house: OpenHouse, fields: dict[str, Any], param: str) -> None:
+async def test_a_malformed_wish_is_refused_with_its_path(
+    open_house: OpenHouse, fields: dict[str, Any], param: str
+) -> None:
     house = await open_house()
     reply = await house.door.chat("k", "hello", **fields)
     assert (reply.status, reply.error["param"]) == (400, param), reply.text
 
 
-async def test_a_turn_that_joins_by_steering_does_not_come_between_a_call_and_its_result(open_house: OpenHouse) -> None:
+async def test_a_turn_that_joins_by_steering_does_not_come_between_a_call_and_its_result(
+    open_house: OpenHouse,
+) -> None:
     gate = asyncio.Event()
     first = Message("assistant", (ToolCall("c", "get_weather", "{}"),), "tool_calls", Usage(1, 1))
     model = ScriptedModel(Say(("Let me ",), first, before=gate), "To you, who steered.", "It rains.")
@@ -245,14 +347,19 @@ async def test_a_turn_that_joins_by_steering_does_not_come_between_a_call_and_it
     assert (await steering.done()).said == "To you, who steered."
 
 
-# The form of the answer ------------------------------------------------------------------------------------------------
+# The form of the answer ---------------------------------------------------------------------------
 
 SCHEMA = {
     "type": "json_schema",
     "json_schema": {
         "name": "city",
         "strict": True,
-        "schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "additionalProperties": False},
+        "schema": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}},
+            "required": ["name"],
+            "additionalProperties": False,
+        },
     },
 }
 
@@ -271,7 +378,9 @@ def plain_model(*script: str) -> ScriptedModel:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_another_is_told_in_words_and_mends_its_answer_once(open_house: OpenHouse, stream: bool) -> None:
+async def test_another_is_told_in_words_and_mends_its_answer_once(
+    open_house: OpenHouse, stream: bool
+) -> None:
     model = plain_model("Oslo, of course!", '```json\n{"name":"Oslo"}\n```')
     house = await open_house(model)
     reply = await house.door.chat("k", "A city?", response_format=SCHEMA, stream=stream)
@@ -286,12 +395,21 @@ async def test_another_is_told_in_words_and_mends_its_answer_once(open_house: Op
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"), [('{"name":7}', "does not fit the schema"), ('{"name":"Oslo","x":1}', "does not fit"), ("no", "not JSON")]
+    ("answer", "reason"),
+    [
+        ('{"name":7}', "does not fit the schema"),
+        ('{"name":"Oslo","x":1}', "does not fit"),
+        ("no", "not JSON"),
+    ],
 )
-async def test_an_answer_that_never_fits_is_an_error_that_says_why(open_house: OpenHouse, answer: str, reason: str) -> None:
+async def test_an_answer_that_never_fits_is_an_error_that_says_why(
+    open_house: OpenHouse, answer: str, reason: str
+) -> None:
     house = await open_house(plain_model(answer))
     reply = await house.door.chat("k", "A city?", response_format=SCHEMA)
-    assert (reply.status, reply.error["code"]) == (502, "model_bad_answer") and reason in reply.error["message"]
+    assert (reply.status, reply.error["code"]) == (502, "model_bad_answer") and reason in reply.error[
+        "message"
+    ]
 
 
 async def test_a_json_object_is_any_object(open_house: OpenHouse) -> None:

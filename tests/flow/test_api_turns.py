@@ -11,7 +11,7 @@ from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.flow.held import RETRY, Held, settled, transcript, until_asked
 from tests.house import House, OpenHouse
 
-# Sent again ---------------------------------------------------------------------------------------------------------
+# Sent again ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -30,7 +30,9 @@ async def test_a_retry_joins_the_running_turn(open_house: OpenHouse, stream: boo
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_retry_replays_the_stored_answer_even_after_a_restart(open_house: OpenHouse, tmp_path: Path, stream: bool) -> None:
+async def test_a_retry_replays_the_stored_answer_even_after_a_restart(
+    open_house: OpenHouse, tmp_path: Path, stream: bool
+) -> None:
     house = await open_house(ScriptedModel("Hello there"), data=tmp_path / "data")
     first = await house.door.chat("a", "hello", stream=stream, stream_options={"include_usage": True})
     await house.close()
@@ -116,7 +118,7 @@ async def test_a_retry_of_what_failed_for_good_gets_the_same_failure(open_house:
     assert len(model.requests) == 1
 
 
-# Busy sessions ------------------------------------------------------------------------------------------------------
+# Busy sessions ------------------------------------------------------------------------------------
 
 
 async def test_requests_for_one_key_are_answered_in_order_of_arrival(open_house: OpenHouse) -> None:
@@ -126,8 +128,12 @@ async def test_requests_for_one_key_are_answered_in_order_of_arrival(open_house:
     for number in range(10):
         exchanges.append(house.door.chatting("a", f"{number}"))
         await asyncio.sleep(0)
-    assert [reply.said for reply in await house.door.each(exchanges)] == [f"re {number}" for number in range(10)]
-    assert await transcript(house, "a") == [text for number in range(10) for text in (f"{number}", f"re {number}")]
+    assert [reply.said for reply in await house.door.each(exchanges)] == [
+        f"re {number}" for number in range(10)
+    ]
+    assert await transcript(house, "a") == [
+        text for number in range(10) for text in (f"{number}", f"re {number}")
+    ]
 
 
 async def test_different_keys_do_not_wait_for_each_other(open_house: OpenHouse) -> None:
@@ -198,14 +204,20 @@ async def test_who_interrupts_is_answered_next_and_the_interrupted_one_is_told(o
     assert model.closed_streams == 2
 
 
-async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not_retry(open_house: OpenHouse) -> None:
+async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not_retry(
+    open_house: OpenHouse,
+) -> None:
     model = Held("Once upon", " a time", "42")
     house = await open_house(model)
     story = house.door.chatting("a", "tell me a story")
     await until_asked(model)
     await house.door.chat("a", "stop", {"x-when-busy": "interrupt"})
     reply = await story.done()
-    assert (reply.status, reply.error["code"], reply.headers["x-should-retry"]) == (409, "turn_cancelled", "false")
+    assert (reply.status, reply.error["code"], reply.headers["x-should-retry"]) == (
+        409,
+        "turn_cancelled",
+        "false",
+    )
 
 
 async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_house: OpenHouse) -> None:
@@ -219,11 +231,15 @@ async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_ho
     one, other = await house.door.each([first, second])
     assert one.said == other.said == "Let me see\n\nBonjour"
     assert one.turn_id != other.turn_id
-    assert [message.text for message in model.requests[-1].messages] == ["say hello", "Let me see", "in French"]
+    assert [message.text for message in model.requests[-1].messages] == [
+        "say hello",
+        "Let me see",
+        "in French",
+    ]
     assert await transcript(house, "a") == ["say hello", "Let me see", "in French", "Bonjour"]
 
 
-# Looking and cancelling ---------------------------------------------------------------------------------------------
+# Looking and cancelling ---------------------------------------------------------------------------
 
 
 async def test_a_turn_shows_its_state_and_its_answer(open_house: OpenHouse) -> None:
@@ -273,7 +289,13 @@ async def test_a_running_turn_shows_no_answer_yet(open_house: OpenHouse) -> None
     exchange = house.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
     shown = (await house.door.get(f"/v1/turns/{exchange.turn_id}")).json
-    assert (shown["status"], shown["answer"], shown["usage"], shown["error"], shown["ended_at"]) == ("running", None, None, None, None)
+    assert (shown["status"], shown["answer"], shown["usage"], shown["error"], shown["ended_at"]) == (
+        "running",
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 async def test_cancelling_a_running_turn_answers_when_it_has_ended(open_house: OpenHouse) -> None:
@@ -315,7 +337,9 @@ async def test_cancelling_a_turn_that_has_ended_changes_nothing(open_house: Open
     assert (shown.status, shown.json["status"], shown.json["answer"]["content"]) == (200, "done", "ok")
 
 
-@pytest.mark.parametrize("path", ["/v1/turns/turn_x", "/v1/turns/turn_x/stream", "/v1/turns/..%2f", "/v1/turns/用户"])
+@pytest.mark.parametrize(
+    "path", ["/v1/turns/turn_x", "/v1/turns/turn_x/stream", "/v1/turns/..%2f", "/v1/turns/用户"]
+)
 async def test_a_turn_that_nobody_knows_is_not_found(open_house: OpenHouse, path: str) -> None:
     reply = await (await open_house()).door.get(path)
     assert reply.status == 404

@@ -26,14 +26,19 @@ from tests.upstream import Gate, Upstream, refused, streamed, text
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\x1b[=>]|\x1b[^a-zA-Z]*$|\r")
 _PASTE_ON = "\x1b[?2004h"
 PROMPT = "⟪prompt⟫"
-"""Stands in what was seen where the chat began to wait for input: from then on pastes are wanted in brackets."""
+"""Stands in what was seen where the chat began to wait for input: from then on pastes are wanted in brackets.
+"""
 START_S = 2 * BOUND_S
 """A process has to start: on a machine with much to do that takes a while."""
 
 
 def environment(**more: str) -> dict[str, str]:
     """Return an environment without a provider, without settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "NANOBOT_")) and name != "NO_COLOR"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OPENAI_", "NANOBOT_")) and name != "NO_COLOR"
+    }
     return {**kept, "TERM": "xterm-256color", "PYTHONUTF8": "1", **more}
 
 
@@ -105,12 +110,14 @@ class Terminal:
     def _read(self) -> None:
         try:
             piece = os.read(self._end, 65536)
-        except OSError:  # the process has gone and with it the other end
+        except OSError:
+            # the process has gone and with it the other end
             piece = b""
         if not piece:
             asyncio.get_running_loop().remove_reader(self._end)
         self._raw += piece
-        if b"\x1b[6n" in piece:  # it asks where the cursor is
+        # it asks where the cursor is
+        if b"\x1b[6n" in piece:
             os.write(self._end, b"\x1b[1;1R")
         self._changed.set()
 
@@ -152,7 +159,7 @@ async def chat(directory: Path, *arguments: str, **variables: str) -> AsyncItera
         yield terminal
 
 
-# At a terminal ------------------------------------------------------------------------------------------------------------
+# At a terminal ------------------------------------------------------------------------------------
 
 
 async def test_it_answers_in_markdown_remembers_and_leaves_with_ctrl_d(tmp_path: Path) -> None:
@@ -178,7 +185,9 @@ async def test_it_answers_in_markdown_remembers_and_leaves_with_ctrl_d(tmp_path:
 async def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> None:
     async with Upstream() as upstream:
         upstream.then(streamed(text("half an answer"), Gate()))
-        async with chat(tmp_path, "--data", "data", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url) as terminal:
+        async with chat(
+            tmp_path, "--data", "data", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url
+        ) as terminal:
             terminal.type("hello\r")
             await terminal.see("half an answer")
             terminal.type("\x03")
@@ -194,11 +203,18 @@ async def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> N
     assert "half an answer" in [message["content"] for message in kept]
 
 
-async def test_it_talks_to_a_running_server_and_shows_its_tools(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_it_talks_to_a_running_server_and_shows_its_tools(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
     house = await open_house(
-        ScriptedModel(call("calculate", '{"expression":"6*7"}'), "**42**", Say(("half ", "x"), between=asyncio.Event()))
+        ScriptedModel(
+            call("calculate", '{"expression":"6*7"}'), "**42**", Say(("half ", "x"), between=asyncio.Event())
+        )
     )
-    async with listening(house.app.door) as server, chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal:
+    async with (
+        listening(house.app.door) as server,
+        chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal,
+    ):
         terminal.type("what is 6*7?\r")
         await terminal.see('· calculate {"expression":"6*7"}')
         await terminal.see("42\n")
@@ -217,7 +233,9 @@ async def test_what_is_typed_during_an_answer_waits_for_the_prompt(tmp_path: Pat
     gate = Gate()
     async with Upstream() as upstream:
         upstream.then(streamed(text("first"), gate, text(" answer")))
-        async with chat(tmp_path, "--data", "data", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url) as terminal:
+        async with chat(
+            tmp_path, "--data", "data", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url
+        ) as terminal:
             terminal.type("one\r")
             await terminal.see("first")
             terminal.type("typed early")
@@ -229,7 +247,9 @@ async def test_what_is_typed_during_an_answer_waits_for_the_prompt(tmp_path: Pat
 
 
 async def test_one_question_at_a_terminal_shows_the_answer_once(tmp_path: Path) -> None:
-    async with Terminal(tmp_path, ("--model", "echo", "--data", "data", "-m", "hello **you**"), {}) as terminal:
+    async with Terminal(
+        tmp_path, ("--model", "echo", "--data", "data", "-m", "hello **you**"), {}
+    ) as terminal:
         assert await terminal.left() == 0
         await terminal.see("hello you\n")
         screen = Emulator()
@@ -243,7 +263,7 @@ async def test_no_color_means_plain_text_as_it_comes(tmp_path: Path) -> None:
         await terminal.see("You said: hello **bold**\n")
 
 
-# In scripts ---------------------------------------------------------------------------------------------------------------
+# In scripts ---------------------------------------------------------------------------------------
 
 
 async def test_one_question_prints_the_answer_and_nothing_else(tmp_path: Path) -> None:
@@ -255,7 +275,9 @@ async def test_one_question_prints_the_answer_and_nothing_else(tmp_path: Path) -
 
 async def test_an_error_is_one_line_with_status_1_and_no_half_answer(tmp_path: Path) -> None:
     async with Upstream(lambda asked: refused(401, "Incorrect API key")) as upstream:
-        ran = await run(tmp_path, "--data", "data", "-m", "hello", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url)
+        ran = await run(
+            tmp_path, "--data", "data", "-m", "hello", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url
+        )
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("nanobot: ") and ran.err.count("\n") == 1 and "Traceback" not in ran.err
 
@@ -263,19 +285,31 @@ async def test_an_error_is_one_line_with_status_1_and_no_half_answer(tmp_path: P
 async def test_a_server_can_be_asked_from_a_script(open_house: OpenHouse, tmp_path: Path) -> None:
     house = await open_house(ScriptedModel("from the server"), api={"key": "sesame"})
     async with listening(house.app.door) as server:
-        assert await run(tmp_path, "--url", server.url, "--api-key", "sesame", "-m", "hi") == Ran(0, "from the server\n", "")
+        assert await run(tmp_path, "--url", server.url, "--api-key", "sesame", "-m", "hi") == Ran(
+            0, "from the server\n", ""
+        )
         refused_ = await run(tmp_path, "--url", server.url, "-m", "hi")
-    assert (refused_.status, refused_.out) == (1, "") and refused_.err.count("\n") == 1 and "--api-key" in refused_.err
+    assert (
+        (refused_.status, refused_.out) == (1, "")
+        and refused_.err.count("\n") == 1
+        and "--api-key" in refused_.err
+    )
 
 
-async def test_a_directory_that_a_server_holds_is_told_with_the_way_to_talk_to_it(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_a_directory_that_a_server_holds_is_told_with_the_way_to_talk_to_it(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
     house = await open_house()
     ran = await run(tmp_path, "--model", "echo", "--data", str(house.data), "-m", "hi")
     assert (ran.status, ran.out) == (2, "")
     assert "nanobot chat --url http://127.0.0.1:8900" in ran.err and ran.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [("-m", "  "), ("-m", "hi", "--session", ""), ("-m", "hi", "--url", "nowhere")])
-async def test_what_cannot_be_asked_is_refused_with_status_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("-m", "  "), ("-m", "hi", "--session", ""), ("-m", "hi", "--url", "nowhere")]
+)
+async def test_what_cannot_be_asked_is_refused_with_status_2(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     ran = await run(tmp_path, "--model", "echo", "--data", "data", *arguments)
     assert (ran.status, ran.out) == (2, "") and "Traceback" not in ran.err

@@ -13,7 +13,10 @@ from tests.upstream import Upstream, json_reply, refused
 
 async def found(data: Path, **tables: dict[str, Any]) -> dict[str, Finding]:
     """Return what was found, by check."""
-    return {finding.check: finding for finding in await examine(configured(data, {"server": {"port": 0}, **tables}))}
+    return {
+        finding.check: finding
+        for finding in await examine(configured(data, {"server": {"port": 0}, **tables}))
+    }
 
 
 def at(upstream: Upstream) -> dict[str, Any]:
@@ -34,7 +37,9 @@ async def test_a_model_that_answers_is_ok_and_it_says_who_chose_it(tmp_path: Pat
     assert model.text.startswith("openai:test (as configured)")
 
 
-async def test_a_key_that_is_refused_fails_and_the_line_names_the_variable_but_not_the_key(tmp_path: Path) -> None:
+async def test_a_key_that_is_refused_fails_and_the_line_names_the_variable_but_not_the_key(
+    tmp_path: Path,
+) -> None:
     async with Upstream() as upstream:
         upstream.then(refused(401, "Incorrect API key provided"))
         model = (await found(tmp_path, model=at(upstream)))["model"]
@@ -53,7 +58,9 @@ async def test_a_model_that_cannot_be_reached_fails_and_presets_are_checked_too(
     assert checks["bare"].status == "fail" and "name" in checks["bare"].remedy
 
 
-async def test_a_port_where_a_nanobot_answers_is_ok_even_if_it_wants_a_key(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_a_port_where_a_nanobot_answers_is_ok_even_if_it_wants_a_key(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
     house = await open_house(api={"key": "sesame"})
     async with listening(house.app.door) as server:
         number = server.port
@@ -72,4 +79,6 @@ async def test_a_port_where_something_else_answers_fails(tmp_path: Path) -> None
 async def test_an_open_host_without_a_key_fails(tmp_path: Path) -> None:
     checks = await found(tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0})
     assert checks["door"].status == "fail" and "NANOBOT_API_KEY" in checks["door"].text
-    assert "door" not in await found(tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0}, api={"key": "sesame"})
+    assert "door" not in await found(
+        tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0}, api={"key": "sesame"}
+    )

@@ -16,7 +16,12 @@ from tests.asgi import BOUND_S
 from tests.house import House, OpenHouse, listening
 from tests.upstream import Upstream, json_reply
 
-CALL = Say(("Let me see.",), Message("assistant", (Text("Let me see."), ToolCall("c1", "calculate", '{"expression":"6*7"}')), "tool_calls"))
+CALL = Say(
+    ("Let me see.",),
+    Message(
+        "assistant", (Text("Let me see."), ToolCall("c1", "calculate", '{"expression":"6*7"}')), "tool_calls"
+    ),
+)
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +52,9 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def test_an_answer_comes_with_its_tools_and_its_steps_are_joined(open_house: OpenHouse, kind: str) -> None:
+async def test_an_answer_comes_with_its_tools_and_its_steps_are_joined(
+    open_house: OpenHouse, kind: str
+) -> None:
     house = await open_house(ScriptedModel(CALL, "It is **42** ä."))
     async with linked(house, kind) as link:
         events = await ask(link, "what is 6*7?")
@@ -79,7 +86,9 @@ async def test_a_failure_of_the_model_ends_the_turn_with_its_reason(open_house: 
     assert (end.outcome, end.error.message) == ("failed", "the provider is overloaded")
 
 
-async def test_cancel_stops_a_turn_that_speaks_and_what_was_said_is_kept(open_house: OpenHouse, kind: str) -> None:
+async def test_cancel_stops_a_turn_that_speaks_and_what_was_said_is_kept(
+    open_house: OpenHouse, kind: str
+) -> None:
     house = await open_house(ScriptedModel(Say(("half an ", "answer"), between=asyncio.Event())))
     async with linked(house, kind) as link, asyncio.timeout(BOUND_S):
         events: list[Event] = []
@@ -99,7 +108,9 @@ async def test_cancel_where_nothing_runs_does_nothing(open_house: OpenHouse, kin
         assert said(await ask(link, "hello")) == "ok"
 
 
-async def test_a_turn_over_http_that_has_not_begun_to_speak_is_cancelled_as_soon_as_its_id_is_known(open_house: OpenHouse) -> None:
+async def test_a_turn_over_http_that_has_not_begun_to_speak_is_cancelled_as_soon_as_its_id_is_known(
+    open_house: OpenHouse,
+) -> None:
     """The id comes with the head of the answer, and that with the first ping at the latest."""
     model = ScriptedModel(Say(("never",), before=asyncio.Event()))
     house = await open_house(model, api={"ping_s": 0.05})
@@ -133,7 +144,9 @@ async def test_a_connection_that_breaks_is_taken_up_where_it_broke(open_house: O
     assert len(model.requests) == 1
 
 
-async def test_a_connection_that_breaks_before_the_first_word_does_not_start_the_turn_twice(open_house: OpenHouse) -> None:
+async def test_a_connection_that_breaks_before_the_first_word_does_not_start_the_turn_twice(
+    open_house: OpenHouse,
+) -> None:
     speak = asyncio.Event()
     model = ScriptedModel(Say(("all ", "of it"), before=speak))
     house = await open_house(model)
@@ -237,8 +250,14 @@ async def test_what_is_no_url_is_refused_and_v1_at_its_end_does_not_matter() -> 
 
 
 def test_the_servers_own_key_is_only_for_a_server_of_this_machine() -> None:
-    assert is_this_machine("http://127.0.0.1:8900") and is_this_machine("http://[::1]:1/v1") and is_this_machine("http://localhost")
-    assert not is_this_machine("http://example.com:8900") and not is_this_machine("http://127.0.0.1.example.com")
+    assert (
+        is_this_machine("http://127.0.0.1:8900")
+        and is_this_machine("http://[::1]:1/v1")
+        and is_this_machine("http://localhost")
+    )
+    assert not is_this_machine("http://example.com:8900") and not is_this_machine(
+        "http://127.0.0.1.example.com"
+    )
 
 
 async def test_a_server_that_does_not_stream_is_asked_for_the_whole_answer(open_house: OpenHouse) -> None:

@@ -1,4 +1,6 @@
-"""The audit of isolation: it asks all there is, finds nothing in this house, and finds what leaks in houses that do."""
+"""The audit of isolation: it asks all there is, finds nothing in this house, and finds what leaks in houses
+that do.
+"""
 
 import asyncio
 import logging
@@ -40,13 +42,20 @@ def report() -> Report:
 
 
 def test_nothing_of_one_session_reaches_another(report: Report) -> None:
-    """Twelve sessions whose keys are easily mixed up, four at a time. `nanobot audit isolation` does it with 200 and 32."""
+    """Twelve sessions whose keys are easily mixed up, four at a time.
+
+    `nanobot audit isolation` does it with 200 and 32.
+    """
     assert report.leaks == ()
     assert report.is_clean
 
 
-def test_every_operation_of_the_door_is_asked_and_those_that_name_something_are_compared(report: Report) -> None:
-    assert report.unknown == (), f"say in nanobot/isolation/attempts.py how to ask {report.unknown} for what is another's"
+def test_every_operation_of_the_door_is_asked_and_those_that_name_something_are_compared(
+    report: Report,
+) -> None:
+    assert report.unknown == (), (
+        f"say in nanobot/isolation/attempts.py how to ask {report.unknown} for what is another's"
+    )
     for asked in report.asked:
         assert asked.requests >= 12, f"{asked.route} was hardly asked"
         assert asked.compared, f"{asked.route} was not compared with what never was"
@@ -83,13 +92,15 @@ def test_a_route_that_it_does_not_know_is_told_and_fails(report: Report) -> None
     assert "NOT ASKED: GET /v1/new/{new_id}" in "\n".join(lines(lacking))
 
 
-# Houses that leak -----------------------------------------------------------------------------------------------------------
+# Houses that leak ---------------------------------------------------------------------------------
 
 
 async def test_a_door_that_does_not_look_at_the_patterns_of_keys_is_found_out(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Caller, "sees", lambda self, session_key: True)
     report = await audit(Config(), FEW)
-    routes = {kind: {leak.where for leak in report.leaks if leak.kind == kind} for kind in ("not refused", "secret")}
+    routes = {
+        kind: {leak.where for leak in report.leaks if leak.kind == kind} for kind in ("not refused", "secret")
+    }
     assert len(routes["secret"]) > 3, "what others said was read"
     assert len(routes["not refused"]) > 10
     assert any(leak.kind == "harmed" for leak in report.leaks), "what others had was taken away from them"
@@ -127,7 +138,9 @@ async def test_a_store_that_shows_another_sessions_turns_is_found_out(monkeypatc
     assert "GET /v1/turns/{turn_id}" in {leak.where for leak in found}
 
 
-async def test_a_route_that_tells_what_is_hidden_from_what_is_not_there_is_found_out(monkeypatch: Patch) -> None:
+async def test_a_route_that_tells_what_is_hidden_from_what_is_not_there_is_found_out(
+    monkeypatch: Patch,
+) -> None:
     async def telling(store: SqliteStore, turn_id: str, caller: Caller) -> TurnState:
         state = await store.turn(turn_id)
         if not caller.sees(state.session_key):
@@ -135,7 +148,10 @@ async def test_a_route_that_tells_what_is_hidden_from_what_is_not_there_is_found
         return state
 
     monkeypatch.setattr(nanobot.api.turns, "find_turn", telling)
-    assert {leak.where for leak in await leaks_of("told apart")} >= {"GET /v1/turns/{turn_id}", "POST /v1/turns/{turn_id}/cancel"}
+    assert {leak.where for leak in await leaks_of("told apart")} >= {
+        "GET /v1/turns/{turn_id}",
+        "POST /v1/turns/{turn_id}/cancel",
+    }
 
 
 async def test_usage_that_counts_others_too_is_found_out(monkeypatch: Patch) -> None:

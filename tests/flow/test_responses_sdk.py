@@ -1,4 +1,5 @@
-"""Responses and conversations through the official `openai` SDK, as it is installed, against the app on a real port.
+"""Responses and conversations through the official `openai` SDK, as it is installed, against the app on a
+real port.
 
 What comes over the wire is held to the SDK's own types, strictly: the SDK itself lets pass what does not fit.
 """
@@ -27,7 +28,9 @@ WEATHER: Any = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     "strict": False,
 }
-THOUGHTFUL = Say((), Message("assistant", (Thinking("let me see"), Text("It is 42")), "stop", Usage(10, 5, 4, 2)))
+THOUGHTFUL = Say(
+    (), Message("assistant", (Thinking("let me see"), Text("It is 42")), "stop", Usage(10, 5, 4, 2))
+)
 
 
 class Person(BaseModel):
@@ -37,7 +40,16 @@ class Person(BaseModel):
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -68,12 +80,16 @@ def text_of(events: Sequence[Any]) -> str:
     return "".join(event.delta for event in events if event.type == "response.output_text.delta")
 
 
-# One response ---------------------------------------------------------------------------------------------------------------
+# One response -------------------------------------------------------------------------------------
 
 
 async def test_a_response_is_made_kept_and_deleted(open_house: OpenHouse) -> None:
     async with connected(await open_house(ScriptedModel("I am nanobot"))) as client:
-        made = held(await client.responses.create(model="nanobot", input="Hello", metadata={"topic": "x"}, instructions="Be kind."))
+        made = held(
+            await client.responses.create(
+                model="nanobot", input="Hello", metadata={"topic": "x"}, instructions="Be kind."
+            )
+        )
         assert (made.object, made.status, made.error, made.model, made.output_text) == (
             "response",
             "completed",
@@ -86,9 +102,17 @@ async def test_a_response_is_made_kept_and_deleted(open_house: OpenHouse) -> Non
         assert made.usage.total_tokens == made.usage.input_tokens + made.usage.output_tokens > 0
         assert (await client.responses.retrieve(made.id)).model_dump() == made.model_dump()
         items = await client.responses.input_items.list(made.id)
-        assert [ITEM.validate_python(item.model_dump(mode="json", exclude_unset=True)).content[0].text for item in items.data] == ["Hello"]
+        assert [
+            ITEM.validate_python(item.model_dump(mode="json", exclude_unset=True)).content[0].text
+            for item in items.data
+        ] == ["Hello"]
         await client.responses.delete(made.id)
-        for gone in (client.responses.retrieve, client.responses.input_items.list, client.responses.cancel, client.responses.delete):
+        for gone in (
+            client.responses.retrieve,
+            client.responses.input_items.list,
+            client.responses.cancel,
+            client.responses.delete,
+        ):
             with pytest.raises(openai.NotFoundError):
                 await gone(made.id)
         assert made.conversation is not None
@@ -102,7 +126,9 @@ async def test_what_the_model_thinks_is_an_item_of_its_own(open_house: OpenHouse
         assert [item.type for item in made.output] == ["reasoning", "message"]
         assert made.output[0].content[0].text == "let me see"
         assert made.usage.output_tokens_details.reasoning_tokens == 2
-        summed = held(await client.responses.create(model="nanobot", input="How much?", reasoning={"summary": "auto"}))
+        summed = held(
+            await client.responses.create(model="nanobot", input="How much?", reasoning={"summary": "auto"})
+        )
         assert summed.output[0].summary[0].text == "let me see"
 
 
@@ -110,8 +136,14 @@ async def test_an_answer_that_was_cut_is_incomplete(open_house: OpenHouse) -> No
     cut = Say(("Once upon",), Message("assistant", (Text("Once upon"),), "length", Usage(1, 2)))
     async with connected(await open_house(ScriptedModel(cut))) as client:
         made = held(await client.responses.create(model="nanobot", input="A tale", max_output_tokens=2))
-        assert (made.status, made.incomplete_details.reason, made.output[0].status) == ("incomplete", "max_output_tokens", "incomplete")
-        events = await events_of(await client.responses.create(model="nanobot", input="A tale", max_output_tokens=2, stream=True))
+        assert (made.status, made.incomplete_details.reason, made.output[0].status) == (
+            "incomplete",
+            "max_output_tokens",
+            "incomplete",
+        )
+        events = await events_of(
+            await client.responses.create(model="nanobot", input="A tale", max_output_tokens=2, stream=True)
+        )
         assert events[-1].type == "response.incomplete"
 
 
@@ -146,15 +178,21 @@ async def test_what_can_be_asked_reaches_the_model(open_house: OpenHouse) -> Non
     assert [type(part).__name__ for part in request.messages[-1].parts] == ["Text", "Image"]
     sampling = request.sampling
     assert (sampling.temperature, sampling.top_p, sampling.max_output_tokens) == (0.5, 0.5, 100)
-    assert (sampling.reasoning_effort, sampling.verbosity, sampling.parallel_tool_calls) == ("low", "low", False)
+    assert (sampling.reasoning_effort, sampling.verbosity, sampling.parallel_tool_calls) == (
+        "low",
+        "low",
+        False,
+    )
 
 
-# Streams --------------------------------------------------------------------------------------------------------------------
+# Streams ------------------------------------------------------------------------------------------
 
 
 async def test_a_stream_has_the_events_of_the_sdk_in_their_order(open_house: OpenHouse) -> None:
     async with connected(await open_house(ScriptedModel("It is 42"))) as client:
-        events = await events_of(await client.responses.create(model="nanobot", input="How much?", stream=True))
+        events = await events_of(
+            await client.responses.create(model="nanobot", input="How much?", stream=True)
+        )
     assert numbers(events) == list(range(len(events)))
     assert [event.type.removeprefix("response.") for event in events] == [
         *("created", "in_progress", "output_item.added", "content_part.added"),
@@ -168,16 +206,22 @@ async def test_a_stream_has_the_events_of_the_sdk_in_their_order(open_house: Ope
 async def test_the_stream_helper_adds_the_same_response_up(open_house: OpenHouse) -> None:
     async with connected(await open_house(ScriptedModel("I am nanobot, your servant"))) as client:
         async with client.responses.stream(model="nanobot", input="Hello") as stream:
-            said = "".join([event.delta async for event in stream if event.type == "response.output_text.delta"])
+            said = "".join(
+                [event.delta async for event in stream if event.type == "response.output_text.delta"]
+            )
             final = await stream.get_final_response()
         assert said == final.output_text == "I am nanobot, your servant"
         kept = await client.responses.retrieve(final.id)
         assert [item.id for item in kept.output] == [item.id for item in final.output]
 
 
-async def test_a_stream_is_taken_up_again_with_exactly_the_rest_wherever_it_broke(open_house: OpenHouse) -> None:
+async def test_a_stream_is_taken_up_again_with_exactly_the_rest_wherever_it_broke(
+    open_house: OpenHouse,
+) -> None:
     """The text came in two pieces; afterwards it is stored as one, and still gives the same events."""
-    async with connected(await open_house(ScriptedModel("I am nanobot, 一个小机器人, your  servant"))) as client:
+    async with connected(
+        await open_house(ScriptedModel("I am nanobot, 一个小机器人, your  servant"))
+    ) as client:
         events = await events_of(await client.responses.create(model="nanobot", input="Hello", stream=True))
         id_ = events[0].response.id
         for heard in range(len(events)):
@@ -190,18 +234,27 @@ async def test_a_stream_is_taken_up_again_with_exactly_the_rest_wherever_it_brok
         assert [event.model_dump() for event in whole] == [event.model_dump() for event in events]
 
 
-# Tools ----------------------------------------------------------------------------------------------------------------------
+# Tools --------------------------------------------------------------------------------------------
 
 
 def two_calls(text: str = "") -> Say:
-    calls = tuple(ToolCall(f"call_{city}", "get_weather", f'{{"city": "{city}"}}') for city in ("Paris", "Tokyo"))
-    return Say((text,) if text else (), Message("assistant", ((Text(text),) if text else ()) + calls, "tool_calls", Usage(1, 1)))
+    calls = tuple(
+        ToolCall(f"call_{city}", "get_weather", f'{{"city": "{city}"}}') for city in ("Paris", "Tokyo")
+    )
+    return Say(
+        (text,) if text else (),
+        Message("assistant", ((Text(text),) if text else ()) + calls, "tool_calls", Usage(1, 1)),
+    )
 
 
 async def test_function_tools_and_their_outputs(open_house: OpenHouse) -> None:
     model = ScriptedModel(two_calls("Let me look."), "Sunny in both")
     async with connected(await open_house(model)) as client:
-        first = held(await client.responses.create(model="nanobot", input="The weather?", tools=[WEATHER], tool_choice="auto"))
+        first = held(
+            await client.responses.create(
+                model="nanobot", input="The weather?", tools=[WEATHER], tool_choice="auto"
+            )
+        )
         assert [item.type for item in first.output] == ["message", "function_call", "function_call"]
         assert first.tools[0].name == "get_weather"
         outputs = [
@@ -209,19 +262,39 @@ async def test_function_tools_and_their_outputs(open_house: OpenHouse) -> None:
             for item in first.output
             if item.type == "function_call"
         ]
-        last = await client.responses.create(model="nanobot", input=outputs, previous_response_id=first.id, tools=[WEATHER])
+        last = await client.responses.create(
+            model="nanobot", input=outputs, previous_response_id=first.id, tools=[WEATHER]
+        )
         assert last.output_text == "Sunny in both"
-        assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool", "tool"]
+        assert [message.role for message in model.requests[-1].messages] == [
+            "user",
+            "assistant",
+            "tool",
+            "tool",
+        ]
         items = await client.conversations.items.list(first.conversation.id, order="asc")
-        kinds = [CONVERSATION_ITEM.validate_python(item.model_dump(mode="json", exclude_unset=True)).type for item in items.data]
-        assert kinds == ["message", "message", "function_call", "function_call", "function_call_output", "function_call_output", "message"]
+        kinds = [
+            CONVERSATION_ITEM.validate_python(item.model_dump(mode="json", exclude_unset=True)).type
+            for item in items.data
+        ]
+        assert kinds == [
+            "message",
+            "message",
+            "function_call",
+            "function_call",
+            "function_call_output",
+            "function_call_output",
+            "message",
+        ]
         shown = {item.id for item in items.data}
         assert {item.id for item in (*first.output, *last.output)} <= shown
 
 
 async def test_streamed_calls_have_their_events(open_house: OpenHouse) -> None:
     async with connected(await open_house(ScriptedModel(two_calls()))) as client:
-        events = await events_of(await client.responses.create(model="nanobot", input="?", tools=[WEATHER], stream=True))
+        events = await events_of(
+            await client.responses.create(model="nanobot", input="?", tools=[WEATHER], stream=True)
+        )
         done = [event for event in events if event.type == "response.function_call_arguments.done"]
         pieces = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
         assert [event.arguments for event in done] == pieces == ['{"city": "Paris"}', '{"city": "Tokyo"}']
@@ -243,7 +316,12 @@ async def test_the_whole_history_can_be_resent_and_leaves_nothing(open_house: Op
         ]
         last = await client.responses.create(model="nanobot", input=history, tools=[WEATHER], store=False)
         assert last.output_text == "Sunny"
-        assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool", "tool"]
+        assert [message.role for message in model.requests[-1].messages] == [
+            "user",
+            "assistant",
+            "tool",
+            "tool",
+        ]
         with pytest.raises(openai.NotFoundError):
             await client.responses.retrieve(last.id)
     assert await house.app.store.sessions(limit=10) == ()
@@ -255,21 +333,37 @@ async def test_items_can_be_referred_to(open_house: OpenHouse) -> None:
         first = await client.responses.create(model="nanobot", input="The weather?", tools=[WEATHER])
         history: list[Any] = [{"role": "user", "content": "The weather?"}]
         history += [{"type": "item_reference", "id": item.id} for item in first.output]
-        history += [{"type": "function_call_output", "call_id": f"call_{city}", "output": "sunny"} for city in ("Paris", "Tokyo")]
+        history += [
+            {"type": "function_call_output", "call_id": f"call_{city}", "output": "sunny"}
+            for city in ("Paris", "Tokyo")
+        ]
         await client.responses.create(model="nanobot", input=history, tools=[WEATHER])
         resent = model.requests[-1].messages
         assert [message.role for message in resent] == ["user", "assistant", "tool", "tool"]
-        assert (resent[1].text, [call.id for call in resent[1].tool_calls]) == ("Let me look.", ["call_Paris", "call_Tokyo"])
+        assert (resent[1].text, [call.id for call in resent[1].tool_calls]) == (
+            "Let me look.",
+            ["call_Paris", "call_Tokyo"],
+        )
         with pytest.raises(openai.NotFoundError):
-            await client.responses.create(model="nanobot", input=[*history, {"type": "item_reference", "id": "msg_unknown"}])
+            await client.responses.create(
+                model="nanobot", input=[*history, {"type": "item_reference", "id": "msg_unknown"}]
+            )
 
 
 async def test_only_allowed_tools_are_offered(open_house: OpenHouse) -> None:
     model = ScriptedModel("ok")
     async with connected(await open_house(model)) as client:
         other = {**WEATHER, "name": "get_time"}
-        choice: Any = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "get_time"}]}
-        made = held(await client.responses.create(model="nanobot", input="?", tools=[WEATHER, other], tool_choice=choice))
+        choice: Any = {
+            "type": "allowed_tools",
+            "mode": "auto",
+            "tools": [{"type": "function", "name": "get_time"}],
+        }
+        made = held(
+            await client.responses.create(
+                model="nanobot", input="?", tools=[WEATHER, other], tool_choice=choice
+            )
+        )
         assert len(made.tools) == 2
     names = [tool.name for tool in model.requests[0].tools]
     assert "get_time" in names
@@ -277,7 +371,9 @@ async def test_only_allowed_tools_are_offered(open_house: OpenHouse) -> None:
 
 
 async def test_the_servers_own_calls_are_not_shown(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "42"))) as client:
+    async with connected(
+        await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "42"))
+    ) as client:
         made = held(await client.responses.create(model="nanobot", input="6*7?"))
         assert [item.content[0].text for item in made.output] == ["Let me see.", "42"]
         items = await client.conversations.items.list(made.conversation.id, order="asc")
@@ -285,14 +381,16 @@ async def test_the_servers_own_calls_are_not_shown(open_house: OpenHouse) -> Non
         assert [item.id for item in items.data[1:]] == [item.id for item in made.output]
 
 
-# Where a response belongs -----------------------------------------------------------------------------------------------------
+# Where a response belongs -------------------------------------------------------------------------
 
 
 def said(model: ScriptedModel) -> list[str]:
     return [message.text for message in model.requests[-1].messages]
 
 
-async def test_a_response_goes_on_from_another_and_branches_where_that_is_not_the_newest(open_house: OpenHouse) -> None:
+async def test_a_response_goes_on_from_another_and_branches_where_that_is_not_the_newest(
+    open_house: OpenHouse,
+) -> None:
     model = ScriptedModel("one", "two", "three", "four")
     async with connected(await open_house(model)) as client:
         first = await client.responses.create(model="nanobot", input="A")
@@ -310,7 +408,8 @@ async def test_a_conversation_is_the_session_of_the_other_door(open_house: OpenH
     house = await open_house(model)
     async with connected(house) as client:
         conversation = await client.conversations.create(
-            metadata={"topic": "cats"}, items=[{"type": "message", "role": "user", "content": "My cat is Mia"}]
+            metadata={"topic": "cats"},
+            items=[{"type": "message", "role": "user", "content": "My cat is Mia"}],
         )
         Conversation.model_validate(conversation.model_dump(mode="json"))
         assert conversation.id.startswith("conv_")
@@ -318,17 +417,35 @@ async def test_a_conversation_is_the_session_of_the_other_door(open_house: OpenH
         assert said(model) == ["My cat is Mia", "B"]
         await house.door.chat(conversation.id, "C")
         assert said(model) == ["My cat is Mia", "B", "one", "C"]
-        await client.responses.create(model="nanobot", input="D", extra_headers={"x-session-key": conversation.id})
-        listed = [item async for item in client.conversations.items.list(conversation.id, order="asc", limit=2)]
-        assert [item.content[0].text for item in listed] == ["My cat is Mia", "B", "one", "C", "two", "D", "three"]
+        await client.responses.create(
+            model="nanobot", input="D", extra_headers={"x-session-key": conversation.id}
+        )
+        listed = [
+            item async for item in client.conversations.items.list(conversation.id, order="asc", limit=2)
+        ]
+        assert [item.content[0].text for item in listed] == [
+            "My cat is Mia",
+            "B",
+            "one",
+            "C",
+            "two",
+            "D",
+            "three",
+        ]
         newest = await client.conversations.items.list(conversation.id)
         assert [item.id for item in newest.data] == [item.id for item in reversed(listed)]
         for item in listed:
             CONVERSATION_ITEM.validate_python(item.model_dump(mode="json", exclude_unset=True))
             assert await client.conversations.items.retrieve(item.id, conversation_id=conversation.id) == item
         changed = await client.conversations.update(conversation.id, metadata={"topic": "dogs"})
-        assert changed.metadata == (await client.conversations.retrieve(conversation.id)).metadata == {"topic": "dogs"}
-        added = await client.conversations.items.create(conversation.id, items=[{"role": "assistant", "content": "Noted"}])
+        assert (
+            changed.metadata
+            == (await client.conversations.retrieve(conversation.id)).metadata
+            == {"topic": "dogs"}
+        )
+        added = await client.conversations.items.create(
+            conversation.id, items=[{"role": "assistant", "content": "Noted"}]
+        )
         assert [item.content[0].text for item in added.data] == ["Noted"]
         deleted = await client.conversations.delete(conversation.id)
         assert (deleted.id, deleted.deleted) == (conversation.id, True)
@@ -345,7 +462,7 @@ async def test_any_session_key_is_a_conversation(open_house: OpenHouse) -> None:
         assert [item.role for item in items.data] == ["user", "assistant"]
 
 
-# In the background --------------------------------------------------------------------------------------------------------------
+# In the background --------------------------------------------------------------------------------
 
 
 async def test_a_response_in_the_background_is_asked_for_later(open_house: OpenHouse) -> None:
@@ -353,6 +470,10 @@ async def test_a_response_in_the_background_is_asked_for_later(open_house: OpenH
         made = held(await client.responses.create(model="nanobot", input="Hello", background=True))
         assert made.status in ("queued", "in_progress", "completed")
         events = await events_of(await client.responses.retrieve(made.id, stream=True))
-        assert [event.type for event in events[:3]] == ["response.created", "response.queued", "response.in_progress"]
+        assert [event.type for event in events[:3]] == [
+            "response.created",
+            "response.queued",
+            "response.in_progress",
+        ]
         assert events[-1].type == "response.completed"
         assert held(await client.responses.retrieve(made.id)).output_text == "ok then"

@@ -25,7 +25,9 @@ BOUND_S = 30.0
 
 
 class Command:
-    """Runs `nanobot serve` in a directory of its own, with nothing of the tester's own settings in the environment."""
+    """Runs `nanobot serve` in a directory of its own, with nothing of the tester's own settings in the
+    environment.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -80,7 +82,9 @@ def serving(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
         process.communicate()
 
 
-def test_it_says_where_it_listens_what_answers_and_where_the_data_is(nanobot: Command, tmp_path: Path) -> None:
+def test_it_says_where_it_listens_what_answers_and_where_the_data_is(
+    nanobot: Command, tmp_path: Path
+) -> None:
     process = nanobot.start("--model", "echo", "--port", "0", "--data", str(tmp_path / "data"))
     with serving(process) as (name, listens, answers, keeps):
         assert name.startswith("nanobot ")
@@ -106,7 +110,9 @@ def test_a_stop_takes_the_house_down_in_order(nanobot: Command, tmp_path: Path, 
 
 
 def test_a_key_found_in_the_environment_chooses_the_model_and_is_named_not_shown(nanobot: Command) -> None:
-    process = nanobot.start("--port", "0", OPENAI_API_KEY="sk-canary", OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+    process = nanobot.start(
+        "--port", "0", OPENAI_API_KEY="sk-canary", OPENAI_BASE_URL="http://127.0.0.1:9/v1"
+    )
     with serving(process) as lines:
         assert "openai:gpt-5-mini (found OPENAI_API_KEY in the environment)" in lines[2]
         assert "canary" not in "\n".join(lines)
@@ -145,7 +151,10 @@ def test_a_locked_data_directory_is_told_with_who_has_it(nanobot: Command, tmp_p
     process = nanobot.start("--model", "echo", "--port", "0", "--data", str(data))
     with serving(process):
         told = nanobot.refused("--model", "echo", "--port", "0", "--data", str(data))
-        assert told == f"{data} is in use by another nanobot (process {process.pid}): stop it, or name another directory with --data"
+        assert (
+            told
+            == f"{data} is in use by another nanobot (process {process.pid}): stop it, or name another directory with --data"
+        )
 
 
 def test_a_data_directory_that_cannot_be_is_told(nanobot: Command, tmp_path: Path) -> None:
@@ -199,7 +208,10 @@ def test_a_preset_without_a_model_is_told(nanobot: Command, tmp_path: Path) -> N
     assert "[models.fast]" in nanobot.refused("--model", "echo", "--port", "0")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "", "127.0.0.1.example.com", "localhost.example.com"])
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "192.168.1.5", "example.com", "", "127.0.0.1.example.com", "localhost.example.com"],
+)
 def test_a_host_that_others_can_reach_needs_a_key(host: str) -> None:
     with pytest.raises(ConfigError):
         refuse_open_door(load(None, {}, {"server": {"host": host}}))
@@ -233,10 +245,14 @@ def test_a_start_loads_nothing_that_only_documents_or_traces_need() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert "nanobot.telemetry.metrics" in loaded
-    assert not [name for name in loaded if name.startswith(("opentelemetry", "nanobot.api.openapi", "nanobot.telemetry.spans"))]
+    assert not [
+        name
+        for name in loaded
+        if name.startswith(("opentelemetry", "nanobot.api.openapi", "nanobot.telemetry.spans"))
+    ]
 
 
-# HTTPS and keys -----------------------------------------------------------------------------------------------------------
+# HTTPS and keys -----------------------------------------------------------------------------------
 
 
 def test_with_a_certificate_https_is_served(nanobot: Command, tmp_path: Path) -> None:
@@ -288,15 +304,22 @@ def test_the_address_that_a_trusted_proxy_names_is_the_clients(nanobot: Command,
     def tries(url: str, address: str) -> list[int]:
         found = []
         for _ in range(2):
-            asked = urllib.request.Request(f"{url}/v1/models", headers={"authorization": "Bearer wrong", "x-forwarded-for": address})
+            asked = urllib.request.Request(
+                f"{url}/v1/models", headers={"authorization": "Bearer wrong", "x-forwarded-for": address}
+            )
             with pytest.raises(urllib.error.HTTPError) as told:
                 urllib.request.urlopen(asked, timeout=BOUND_S)
             found.append(told.value.code)
             told.value.close()
         return found
 
-    for trusted, second in (({"NANOBOT_SERVER_FORWARDED_ALLOW_IPS": "127.0.0.0/8"}, [401, 429]), ({}, [429, 429])):
-        process = nanobot.start("--model", "echo", "--port", "0", NANOBOT_API_KEY="k", NANOBOT_API_MAX_BAD_KEYS="1", **trusted)
+    for trusted, second in (
+        ({"NANOBOT_SERVER_FORWARDED_ALLOW_IPS": "127.0.0.0/8"}, [401, 429]),
+        ({}, [429, 429]),
+    ):
+        process = nanobot.start(
+            "--model", "echo", "--port", "0", NANOBOT_API_KEY="k", NANOBOT_API_MAX_BAD_KEYS="1", **trusted
+        )
         with serving(process) as lines:
             url = lines[1].split()[-1]
             assert tries(url, "203.0.113.1") == [401, 429]

@@ -46,7 +46,9 @@ def log() -> Iterator[Lines]:
     root.setLevel(before)
 
 
-async def chatted(open_house: OpenHouse, log: Lines, *, plain: bool = False, style: type[logging.Formatter] = JsonFormatter) -> House:
+async def chatted(
+    open_house: OpenHouse, log: Lines, *, plain: bool = False, style: type[logging.Formatter] = JsonFormatter
+) -> House:
     house = await open_house(api={"key": KEY})
     log.setFormatter(style(SessionNames(house.data, plain=plain)))  # type: ignore[arg-type]
     reply = await house.door.chat(SESSION, "canary-words", {"authorization": f"Bearer {KEY}"})
@@ -55,7 +57,9 @@ async def chatted(open_house: OpenHouse, log: Lines, *, plain: bool = False, sty
     return house
 
 
-async def test_a_request_and_its_turn_are_a_line_each_with_ids_that_fit(open_house: OpenHouse, log: Lines) -> None:
+async def test_a_request_and_its_turn_are_a_line_each_with_ids_that_fit(
+    open_house: OpenHouse, log: Lines
+) -> None:
     await chatted(open_house, log)
     (request,) = (line for line in log.objects if line.get("route") == "/v1/chat/completions")
     (turn,) = (line for line in log.objects if line.get("outcome"))
@@ -75,7 +79,9 @@ async def test_lines_have_no_other_fields_than_those_listed(open_house: OpenHous
     assert {name for line in log.objects for name in line} <= set(FIELDS)
 
 
-async def test_a_session_is_a_hash_that_stays_the_same_in_one_data_directory(open_house: OpenHouse, log: Lines, tmp_path: Path) -> None:
+async def test_a_session_is_a_hash_that_stays_the_same_in_one_data_directory(
+    open_house: OpenHouse, log: Lines, tmp_path: Path
+) -> None:
     house = await chatted(open_house, log)
     (shown,) = {line["session"] for line in log.objects if "session" in line}
     assert "canary" not in shown
@@ -94,14 +100,20 @@ async def test_no_key_no_session_and_no_word_of_anybody_is_logged_at_any_level(
     open_house: OpenHouse, log: Lines, style: type[logging.Formatter]
 ) -> None:
     model = ScriptedModel(
-        Say(message=Message("assistant", (ToolCall("1", "calculate", '{"expression":"canary-argument"}'),), "tool_calls")),
+        Say(
+            message=Message(
+                "assistant", (ToolCall("1", "calculate", '{"expression":"canary-argument"}'),), "tool_calls"
+            )
+        ),
         "canary-answer",
         ModelOverloaded("busy"),
     )
     house = await open_house(model, api={"key": KEY})
     log.setFormatter(style(SessionNames(house.data, plain=False)))  # type: ignore[arg-type]
     right = {"authorization": f"Bearer {KEY}"}
-    await house.door.chat(SESSION, "canary-words", right, stream=True, user="canary-user", metadata={"a": "canary-label"})
+    await house.door.chat(
+        SESSION, "canary-words", right, stream=True, user="canary-user", metadata={"a": "canary-label"}
+    )
     await house.door.chat(SESSION, "canary-again", right)
     await house.door.chat(SESSION, "canary-words", {"authorization": "Bearer canary-wrong-key"})
     await house.door.get("/v1/canary-path", right)

@@ -76,7 +76,9 @@ async def test_tools_are_counted_by_name_and_made_up_ones_as_unknown(open_house:
     assert "made_up_by_the_model" not in text
 
 
-async def test_turns_at_work_and_in_the_queue_are_shown_and_one_cancelled_there_is_counted(open_house: OpenHouse) -> None:
+async def test_turns_at_work_and_in_the_queue_are_shown_and_one_cancelled_there_is_counted(
+    open_house: OpenHouse,
+) -> None:
     gate = asyncio.Event()
     house = await open_house(ScriptedModel(Say(("one",), before=gate), "two"))
     first = house.door.chatting("wx:dm:alice", "first")
@@ -85,7 +87,9 @@ async def test_turns_at_work_and_in_the_queue_are_shown_and_one_cancelled_there_
     await second.begun()
     await counted(house.door, "nanobot_turns_running 1", "nanobot_turns_waiting 1")
     await house.door.call("POST", f"/v1/turns/{second.turn_id}/cancel")
-    await counted(house.door, "nanobot_turns_waiting 0", 'nanobot_turns_total{outcome="cancelled",origin="api"} 1')
+    await counted(
+        house.door, "nanobot_turns_waiting 0", 'nanobot_turns_total{outcome="cancelled",origin="api"} 1'
+    )
     gate.set()
     await first.done()
     await counted(house.door, "nanobot_turns_running 0", 'nanobot_turns_total{outcome="done",origin="api"} 1')
@@ -116,7 +120,9 @@ async def test_metrics_need_a_key_unless_they_are_opened(open_house: OpenHouse) 
 
 async def test_what_turns_cost_is_counted_by_model(open_house: OpenHouse) -> None:
     message = Message("assistant", (Text("hello"),), "stop", Usage(100, 20))
-    house = await open_house(ScriptedModel(Say(("hello",), message=message), name="m:1"), prices={"m:1": {"input": 1, "output": 2}})
+    house = await open_house(
+        ScriptedModel(Say(("hello",), message=message), name="m:1"), prices={"m:1": {"input": 1, "output": 2}}
+    )
     for _ in range(2):
         await house.door.chat("wx:dm:alice", "hi")
     await counted(house.door, 'nanobot_cost_dollars_total{model="m:1"} 0.00028')

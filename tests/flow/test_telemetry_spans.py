@@ -54,9 +54,13 @@ class Traced:
 
 
 def calculating() -> ScriptedModel:
-    asks = Message("assistant", (ToolCall("call-1", "calculate", '{"expression":"6*7"}'),), "tool_calls", Usage(30, 4))
+    asks = Message(
+        "assistant", (ToolCall("call-1", "calculate", '{"expression":"6*7"}'),), "tool_calls", Usage(30, 4)
+    )
     says = Message("assistant", (Text("secret answer 42"),), "stop", Usage(50, 6, 30))
-    return ScriptedModel(Say(message=asks), Say(("secret answer 42",), message=says), name="openai:gpt-scripted")
+    return ScriptedModel(
+        Say(message=asks), Say(("secret answer 42",), message=says), name="openai:gpt-scripted"
+    )
 
 
 async def run(traced: Traced, model: Model) -> dict[str, ReadableSpan]:
@@ -72,9 +76,18 @@ async def test_request_turn_model_and_tool_hang_together_below_the_callers_span(
     chat, tool = spans["chat gpt-scripted"], spans["execute_tool calculate"]
     assert request.parent is not None and format(request.parent.span_id, "016x") == CALLER
     for inner, outer in ((turn, request), (chat, turn), (tool, turn)):
-        assert inner.parent is not None and outer.context is not None and inner.parent.span_id == outer.context.span_id
+        assert (
+            inner.parent is not None
+            and outer.context is not None
+            and inner.parent.span_id == outer.context.span_id
+        )
     assert {format(span.context.trace_id, "032x") for span in spans.values() if span.context} == {TRACE}
-    assert (request.kind, turn.kind, chat.kind, tool.kind) == (SpanKind.SERVER, SpanKind.INTERNAL, SpanKind.CLIENT, SpanKind.INTERNAL)
+    assert (request.kind, turn.kind, chat.kind, tool.kind) == (
+        SpanKind.SERVER,
+        SpanKind.INTERNAL,
+        SpanKind.CLIENT,
+        SpanKind.INTERNAL,
+    )
 
 
 async def test_spans_have_the_attributes_of_the_conventions(tmp_path: Path) -> None:
@@ -121,7 +134,7 @@ async def test_what_failed_says_with_which_error(tmp_path: Path) -> None:
     assert (spans["POST /v1/chat/completions"].attributes or {})["error.type"] == "503"
 
 
-# Whether there are traces at all -------------------------------------------------------------------------------------------
+# Whether there are traces at all ------------------------------------------------------------------
 
 
 def wanted(environment: dict[str, str], traces: str = "auto") -> bool:
@@ -139,7 +152,9 @@ def test_traces_are_made_where_the_environment_names_an_exporter() -> None:
     assert not wanted({"OTEL_TRACES_EXPORTER": "console", "OTEL_SDK_DISABLED": "true"})
 
 
-def test_spans_leave_under_the_name_of_the_program_or_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_leave_under_the_name_of_the_program_or_that_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for given, shown in (("", "nanobot"), ("my-agent", "my-agent")):
         monkeypatch.setenv("OTEL_SERVICE_NAME", given)
         exporting = Exporting("console")
@@ -154,7 +169,8 @@ def test_an_exporter_that_nobody_knows_is_refused() -> None:
 
 
 def test_without_the_packages_the_setting_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry", None)  # what an absent package looks like
+    # what an absent package looks like
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(ConfigError, match=r"pip install \"nanobot-ai\[telemetry\]\""):
         wanted({}, "on")
     assert not wanted({"OTEL_TRACES_EXPORTER": "console"})

@@ -1,4 +1,6 @@
-"""`python -m tests.fuzz --minutes N [--only TARGET …] [--corpus DIRECTORY]`; exit status 1 where anything crashed."""
+"""`python -m tests.fuzz --minutes N [--only TARGET …] [--corpus DIRECTORY]`; exit status 1 where anything
+crashed.
+"""
 
 import argparse
 import importlib.util
@@ -12,9 +14,20 @@ from tests.fuzz.targets import TARGETS
 def main() -> int:
     names = [target.name for target in TARGETS]
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60.0, help="how long, in all; each target gets an equal share [60]")
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="TARGET", help=f"fuzz only these: {', '.join(names)}")
-    parser.add_argument("--corpus", type=Path, default=Path(".fuzz"), help="where inputs are kept from run to run [.fuzz]")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="how long, in all; each target gets an equal share [60]"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar="TARGET",
+        help=f"fuzz only these: {', '.join(names)}",
+    )
+    parser.add_argument(
+        "--corpus", type=Path, default=Path(".fuzz"), help="where inputs are kept from run to run [.fuzz]"
+    )
     given = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:
         sys.exit("fuzzing needs atheris: `make fuzz` installs it (it has wheels for Linux)")

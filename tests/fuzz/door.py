@@ -1,4 +1,6 @@
-"""The whole door: any request to any route of the running app is answered, and never with an error that is the server's own."""
+"""The whole door: any request to any route of the running app is answered, and never with an error that is
+the server's own.
+"""
 
 import asyncio
 import contextlib
@@ -26,7 +28,7 @@ from tests.fuzz.requests import bodies
 from tests.fuzz.target import Target, drawn
 from tests.house import House, configured
 
-# Any request to any route -------------------------------------------------------------------------------------------------
+# Any request to any route -------------------------------------------------------------------------
 
 _SESSION = b"wx:dm:user_alice"
 _methods = st.sampled_from(["GET", "POST", "DELETE", "PATCH", "PUT", "HEAD", "OPTIONS"])
@@ -40,7 +42,9 @@ _segments = st.one_of(
     ),
     st.lists(st.sampled_from(_visible), min_size=1, max_size=6).map(bytes),
 )  # fmt: skip
-_numbers = st.sampled_from([b"0", b"1", b"3", b"-1", b"1" * 19, b"1" * 5_000, b"+1", b"1.5", b"nan", b"%31", b"\xb2", b"", b"1_0"])
+_numbers = st.sampled_from(
+    [b"0", b"1", b"3", b"-1", b"1" * 19, b"1" * 5_000, b"+1", b"1.5", b"nan", b"%31", b"\xb2", b"", b"1_0"]
+)
 _queries = st.lists(
     st.tuples(
         st.sampled_from(
@@ -99,15 +103,26 @@ _contents = st.one_of(
     st.lists(_fields, max_size=3).map(b"\n".join),
     st.binary(max_size=40),
     st.just(chat_body("hello")),
-    st.builds(lambda cut, end: _form[:cut] + end, st.integers(0, len(_form)), st.just(b"") | st.binary(max_size=8)),
+    st.builds(
+        lambda cut, end: _form[:cut] + end, st.integers(0, len(_form)), st.just(b"") | st.binary(max_size=8)
+    ),
 )
 
 
 @given(st.data(), _methods, st.integers(0, 1_000), _queries, _headers, _contents)
-def _asked(data: st.DataObject, method: str, route: int, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+def _asked(
+    data: st.DataObject,
+    method: str,
+    route: int,
+    query: bytes,
+    headers: list[tuple[bytes, bytes]],
+    body: bytes,
+) -> None:
     open_ = _door()
     template = open_.paths[route % len(open_.paths)]
-    path = b"/".join(data.draw(_segments) if piece.startswith("{") else piece.encode() for piece in template.split("/"))
+    path = b"/".join(
+        data.draw(_segments) if piece.startswith("{") else piece.encode() for piece in template.split("/")
+    )
     method = data.draw(st.sampled_from(open_.methods[template])) if data.draw(st.integers(0, 5)) else method
     given_ = {b"host": b"localhost:8900", b"x-session-key": _SESSION, **dict(headers)}
     scope = {
@@ -126,7 +141,8 @@ def _asked(data: st.DataObject, method: str, route: int, query: bytes, headers: 
         "state": {},
     }
     exchange = open_.runner.run(_answered(open_.house, scope, body.replace(b"KNOWN", open_.turn_id)))
-    is_fine = exchange.status < 500 or exchange.error["code"] == ModelBadAnswer.code  # the scripted model calls no tool, whoever insists
+    # the scripted model calls no tool, whoever insists
+    is_fine = exchange.status < 500 or exchange.error["code"] == ModelBadAnswer.code
     assert is_fine, f"{method} {path!r} is answered with {exchange.status}: {exchange.raw!r}"
     if exchange.status >= 400 and method != "HEAD":
         assert exchange.error["code"], exchange.raw
@@ -191,7 +207,7 @@ def close_door() -> None:
         _opened.pop().close()
 
 
-# Host and Origin -----------------------------------------------------------------------------------------------------------
+# Host and Origin ----------------------------------------------------------------------------------
 
 _HOSTS = frozenset({*LOOPBACK, "nano.example.org"})
 
@@ -220,7 +236,12 @@ def check_host(content: bytes) -> None:
     async def receive() -> Message:
         raise AssertionError("the body is not asked for")
 
-    scope = {"type": "http", "method": "GET", "raw_path": b"/health", "headers": [(b"host", host), (b"origin", origin)]}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "raw_path": b"/health",
+        "headers": [(b"host", host), (b"origin", origin)],
+    }
     with contextlib.suppress(StopIteration):
         guard(scope, receive, send).__await__().send(None)
     assert status in (403, 418), f"Host {host!r} and Origin {origin!r} are answered with {status}"
@@ -228,11 +249,16 @@ def check_host(content: bytes) -> None:
     name, site = _plain_host(host), _plain_host(rest) if scheme in (b"http", b"https") else None
     if name is not None and (site is not None or not origin):
         allowed = name in _HOSTS and (not origin or site in _HOSTS)
-        assert allowed == (status == 418), f"Host {host!r} and Origin {origin!r} are {'refused' if allowed else 'let in'}"
+        assert allowed == (status == 418), (
+            f"Host {host!r} and Origin {origin!r} are {'refused' if allowed else 'let in'}"
+        )
 
 
 def _plain_host(value: bytes) -> str | None:
-    """Return the name in `name:port`, `[address]:port`; None where it is written in no way that a browser writes it."""
+    """Return the name in `name:port`, `[address]:port`;
+
+    None where it is written in no way that a browser writes it.
+    """
     text = value.decode("latin-1").lower()
     name, port = text, ""
     if text.startswith("["):
@@ -270,6 +296,19 @@ TARGETS = (
             b"nano.example.org\nhttps://evil.example.org",
             b"LOCALHOST\n",
         ),
-        (b"localhost", b"127.0.0.1", b"[::1]", b"nano.example.org", b"http://", b"https://", b"null", b"@", b":80", b"%", b"\\", b"#"),
+        (
+            b"localhost",
+            b"127.0.0.1",
+            b"[::1]",
+            b"nano.example.org",
+            b"http://",
+            b"https://",
+            b"null",
+            b"@",
+            b":80",
+            b"%",
+            b"\\",
+            b"#",
+        ),
     ),
 )

@@ -13,14 +13,30 @@ from nanobot.core.turn import OutputFormat
 from tests.fuzz.target import Target, drawn
 
 _SCHEMAS: tuple[dict[str, Any], ...] = (
-    {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}, "required": ["a"], "additionalProperties": False},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "integer", "minimum": 1}},
+        "required": ["a"],
+        "additionalProperties": False,
+    },
     {"$defs": {"n": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/n"}]}}, "$ref": "#/$defs/n"},
     {"type": "array", "items": {"enum": ["a", 1, None]}, "maxItems": 3, "uniqueItems": True},
     {"type": "string", "pattern": "^(a+)+$", "format": "date-time", "minLength": 1},
     {"$ref": "https://example.org/schema.json"},
-    {"oneOf": [{"type": "number", "multipleOf": 0.1}, {"const": {"a": []}}], "$schema": "http://json-schema.org/draft-07/schema#"},
+    {
+        "oneOf": [{"type": "number", "multipleOf": 0.1}, {"const": {"a": []}}],
+        "$schema": "http://json-schema.org/draft-07/schema#",
+    },
 )
-_ANSWERS = (b'{"a": 1}', b'```json\n{"a": 1}\n```', b"[1, null]", b'"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"', b"0.3", b"null", b"It is 3.")
+_ANSWERS = (
+    b'{"a": 1}',
+    b'```json\n{"a": 1}\n```',
+    b"[1, null]",
+    b'"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"',
+    b"0.3",
+    b"null",
+    b"It is 3.",
+)
 _WORDS = tuple(
     f'"{word}"'.encode()
     for word in (
@@ -39,7 +55,8 @@ def check_form(content: bytes) -> bool:
     try:
         msgspec.json.decode(schema)
     except (ValueError, RecursionError):
-        return False  # the body that it came in was refused before
+        # the body that it came in was refused before
+        return False
     _check(msgspec.Raw(schema), text.decode("utf-8", "replace"))
     return True
 
@@ -66,17 +83,24 @@ def _check(schema: msgspec.Raw, text: str) -> None:
         assert fitting(found, wanted) == found, "what fits does not fit a second time"
 
 
-# Schemas and answers that have to do with each other -----------------------------------------------------------------
+# Schemas and answers that have to do with each other ----------------------------------------------
 
 _kinds = st.sampled_from(["object", "array", "string", "integer", "number", "boolean", "null", "any"])
 _names = st.sampled_from(["a", "b", "ü", "$ref"])
 _values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**66), 2**66) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**66), 2**66)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=3),
     max_leaves=6,
 )
 _schemas: st.SearchStrategy[Any] = st.recursive(
-    st.booleans() | _kinds.map(lambda kind: {"type": kind}) | _values.map(lambda value: {"const": value}) | st.just({"$ref": "#"}),
+    st.booleans()
+    | _kinds.map(lambda kind: {"type": kind})
+    | _values.map(lambda value: {"const": value})
+    | st.just({"$ref": "#"}),
     lambda inner: st.fixed_dictionaries(
         {},
         optional={

@@ -1,6 +1,8 @@
-"""The process that fuzzes one target: `python -m tests.fuzz.one NAME COUNTS -option=value… CORPUS`; the rest is libFuzzer's.
+"""The process that fuzzes one target: `python -m tests.fuzz.one NAME COUNTS -option=value… CORPUS`; the rest
+is libFuzzer's.
 
-COUNTS is a file of two whole numbers of 64 bits, kept up to date: inputs run, and those among them that were long enough.
+COUNTS is a file of two whole numbers of 64 bits, kept up to date: inputs run, and those among them that were
+long enough.
 """
 
 import mmap

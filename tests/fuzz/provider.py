@@ -49,7 +49,10 @@ def check_chunks(content: bytes) -> None:
 
 
 def _answer(chunks: Sequence[bytes]) -> Message | None:
-    """Return the message that the chunks make; None where they are refused. Raises where a promise of `Answer` is broken."""
+    """Return the message that the chunks make;
+
+    None where they are refused. Raises where a promise of `Answer` is broken.
+    """
     answer = Answer(_SOURCE, _ASKED, random.Random(1))
     deltas: list[Delta] = []
     try:
@@ -67,7 +70,9 @@ def _answer(chunks: Sequence[bytes]) -> Message | None:
     assert len({*ids, "call_1"}) == len(ids) + 1, f"the calls {ids} are not told apart"
     assert all(call.name and call.id for call in message.tool_calls)
     assert (message.stop_reason == "tool_calls") == bool(ids) or message.stop_reason == "length"
-    assert msgspec.json.decode(msgspec.json.encode(message), type=Message) == message, "the store would not give it back"
+    assert msgspec.json.decode(msgspec.json.encode(message), type=Message) == message, (
+        "the store would not give it back"
+    )
     return message
 
 
@@ -78,10 +83,13 @@ def _check_failure(failed: Failed) -> None:
     assert len(failed.error.message) < 1_500, f"an error of {len(failed.error.message)} characters"
 
 
-# The same text in other pieces --------------------------------------------------------------------------------------------
+# The same text in other pieces --------------------------------------------------------------------
 
 _pieces = st.lists(
-    st.sampled_from(["<think>", "</think>", "<", "/think>", "thi", "nk>", " ", "\n", "a", "well", "é😀", " " * 40]) | st.text(max_size=3),
+    st.sampled_from(
+        ["<think>", "</think>", "<", "/think>", "thi", "nk>", " ", "\n", "a", "well", "é😀", " " * 40]
+    )
+    | st.text(max_size=3),
     max_size=10,
 )
 
@@ -99,11 +107,13 @@ def _chunk(text: str) -> bytes:
     return json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode()
 
 
-# Errors -------------------------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------
 
 
 def check_refusal(content: bytes) -> None:
-    """The first line is the `Retry-After`, the second `retry-after-ms`, the rest the body; its length gives the status."""
+    """The first line is the `Retry-After`, the second `retry-after-ms`, the rest the body; its length gives
+    the status.
+    """
     seconds, _, rest = content.partition(b"\n")
     milliseconds, _, body = rest.partition(b"\n")
     headers = {"retry-after": seconds.decode("latin-1"), "retry-after-ms": milliseconds.decode("latin-1")}
@@ -119,7 +129,9 @@ def check_refusal(content: bytes) -> None:
 
 
 TARGETS = (
-    Target("provider-chunks", check_chunks, (*_CHUNKS, b"\n".join(_CHUNKS[:4]), b"\n".join(_CHUNKS[2:4])), _WORDS),
+    Target(
+        "provider-chunks", check_chunks, (*_CHUNKS, b"\n".join(_CHUNKS[:4]), b"\n".join(_CHUNKS[2:4])), _WORDS
+    ),
     drawn("provider-text", _cut_anywhere),
     Target(
         "provider-errors",

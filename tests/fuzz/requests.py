@@ -13,18 +13,41 @@ from nanobot.core.message import estimate_tokens
 from tests.fuzz.target import Target, drawn, refused_in_words
 
 _USER = {"role": "user", "content": "hello"}
-_TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}}
+_TOOL = {
+    "type": "function",
+    "function": {"name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}},
+}
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at": "it"}'}}
 _BODIES: tuple[dict[str, Any], ...] = (
     {"messages": [_USER]},
-    {"messages": [{"role": "system", "content": "Be brief."}, _USER], "stream": True, "stream_options": {"include_usage": True}},
-    {"messages": [_USER, {"role": "assistant", "content": "hi"}, {"role": "user", "content": [{"type": "text", "text": "é"}]}]},
+    {
+        "messages": [{"role": "system", "content": "Be brief."}, _USER],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    },
     {
         "messages": [
-            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}]}
+            _USER,
+            {"role": "assistant", "content": "hi"},
+            {"role": "user", "content": [{"type": "text", "text": "é"}]},
         ]
     },
-    {"messages": [_USER], "tools": [_TOOL], "tool_choice": {"type": "function", "function": {"name": "look"}}, "parallel_tool_calls": True},
+    {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
+                ],
+            }
+        ]
+    },
+    {
+        "messages": [_USER],
+        "tools": [_TOOL],
+        "tool_choice": {"type": "function", "function": {"name": "look"}},
+        "parallel_tool_calls": True,
+    },
     {
         "messages": [
             _USER,
@@ -40,8 +63,24 @@ _BODIES: tuple[dict[str, Any], ...] = (
             "json_schema": {"name": "it", "schema": {"type": "object", "required": ["a"]}, "strict": True},
         },
     },
-    {"messages": [_USER], "temperature": 1, "top_p": 0.5, "max_tokens": 10, "seed": 1, "stop": ["a"], "reasoning_effort": "low"},
-    {"messages": [_USER], "metadata": {"a": "b"}, "user": "u", "store": False, "n": 1, "verbosity": "low", "modalities": ["text"]},
+    {
+        "messages": [_USER],
+        "temperature": 1,
+        "top_p": 0.5,
+        "max_tokens": 10,
+        "seed": 1,
+        "stop": ["a"],
+        "reasoning_effort": "low",
+    },
+    {
+        "messages": [_USER],
+        "metadata": {"a": "b"},
+        "user": "u",
+        "store": False,
+        "n": 1,
+        "verbosity": "low",
+        "modalities": ["text"],
+    },
 )
 _FIELDS = tuple(ChatBody.__struct_fields__)
 _INNER = (
@@ -67,13 +106,15 @@ def _check(request: ChatRequest) -> None:
     assert all(message.role in ("user", "tool") for message in request.input), request.input
     assert not request.earlier or request.earlier[-1].role == "assistant", request.earlier
     # The store keeps it, a provider is sent it.
-    if not any(isinstance(part, Sought) for message in (*request.input, *request.earlier) for part in message.parts):
+    if not any(
+        isinstance(part, Sought) for message in (*request.input, *request.earlier) for part in message.parts
+    ):
         assert msgspec.json.decode(msgspec.json.encode(request), type=ChatRequest) == request, request
     assert all(tool.schema is not None for tool in request.tools)
     assert all(estimate_tokens(message) > 0 for message in (*request.input, *request.earlier))
 
 
-# Nearly right ---------------------------------------------------------------------------------------------------------
+# Nearly right -------------------------------------------------------------------------------------
 
 _scalars = st.one_of(
     st.sampled_from(_TEXTS),
@@ -87,7 +128,10 @@ _scalars = st.one_of(
 )
 _values: st.SearchStrategy[Any] = st.recursive(
     _scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(_INNER) | st.text(max_size=4), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(_INNER) | st.text(max_size=4), inner, max_size=5)
+    ),
     max_leaves=12,
 )
 
@@ -118,7 +162,9 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """Bodies that were right before something in them was changed, a few times; as JSON that Python writes, or with characters as they are."""
+    """Bodies that were right before something in them was changed, a few times; as JSON that Python writes,
+    or with characters as they are.
+    """
     body: Any = {"model": "nanobot", **draw(st.sampled_from(_BODIES))}
     for _ in range(draw(st.integers(0, 4))):
         body = draw(_changed(body))
@@ -136,7 +182,14 @@ TARGETS = (
         "chat-bytes",
         check_request,
         tuple(json.dumps({"model": "nanobot", **body}).encode() for body in _BODIES),
-        (*(f'"{word}"'.encode() for word in (*_FIELDS, *_INNER, *(text for text in _TEXTS if text.isidentifier()))), b"\\ud800", b"1e999"),
+        (
+            *(
+                f'"{word}"'.encode()
+                for word in (*_FIELDS, *_INNER, *(text for text in _TEXTS if text.isidentifier()))
+            ),
+            b"\\ud800",
+            b"1e999",
+        ),
     ),
     drawn("chat-bodies", _nearly_right),
 )

@@ -1,4 +1,6 @@
-"""One fuzzing run: the time is spread over the targets, one process at a time; what made a target crash is kept and the rest goes on."""
+"""One fuzzing run: the time is spread over the targets, one process at a time; what made a target crash is
+kept and the rest goes on.
+"""
 
 import os
 import re
@@ -24,7 +26,10 @@ _FAILED = re.compile(r"ERROR: libFuzzer: (.*)")
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of a target. `whole`: the inputs that were long enough to stand for an example; `crashes` in words."""
+    """What became of a target.
+
+    `whole`: the inputs that were long enough to stand for an example; `crashes` in words.
+    """
 
     name: str
     executions: int
@@ -53,7 +58,10 @@ def total(results: Sequence[Result]) -> Result:
 
 
 def fuzz(target: Target, seconds: float, directory: Path, out: TextIO) -> Result:
-    """Fuzz one target for that long and return what became of it. `directory` keeps its corpus, its log, and inputs that crashed it."""
+    """Fuzz one target for that long and return what became of it.
+
+    `directory` keeps its corpus, its log, and inputs that crashed it.
+    """
     place = directory / target.name
     corpus, crashed = place / "corpus", place / "crashes"
     for needed in (corpus, crashed):
@@ -63,11 +71,16 @@ def fuzz(target: Target, seconds: float, directory: Path, out: TextIO) -> Result
     counts.write_bytes(struct.pack("QQ", 0, 0))
     crashes: list[str] = []
     began = time.monotonic()
-    with (place / "log").open("w", encoding="utf-8") as log, TemporaryDirectory(prefix="nanobot-fuzz-") as scratch:
+    with (
+        (place / "log").open("w", encoding="utf-8") as log,
+        TemporaryDirectory(prefix="nanobot-fuzz-") as scratch,
+    ):
         while (left := began + seconds - time.monotonic()) >= 1 and len(crashes) < _MOST_CRASHES:
             start = log.tell()
             command = _command(target, counts, corpus, crashed, place, left)
-            status = subprocess.run(command, stdout=log, stderr=log, env={**os.environ, "TMPDIR": scratch}, check=False).returncode
+            status = subprocess.run(
+                command, stdout=log, stderr=log, env={**os.environ, "TMPDIR": scratch}, check=False
+            ).returncode
             if status == _NO_CRASH:
                 break
             log.flush()
@@ -75,7 +88,9 @@ def fuzz(target: Target, seconds: float, directory: Path, out: TextIO) -> Result
             crashes.append(_words((place / "log").read_text("utf-8", "replace")[start:], status))
             print(f"{target.name}: {crashes[-1]} (inputs that crashed it: {crashed})", file=out, flush=True)
     executions, whole = struct.unpack("QQ", counts.read_bytes())
-    return Result(target.name, executions, whole, time.monotonic() - began, len(list(corpus.iterdir())), tuple(crashes))
+    return Result(
+        target.name, executions, whole, time.monotonic() - began, len(list(corpus.iterdir())), tuple(crashes)
+    )
 
 
 def _plant(target: Target, corpus: Path, place: Path) -> None:
@@ -85,7 +100,9 @@ def _plant(target: Target, corpus: Path, place: Path) -> None:
     (place / "words").write_text("".join(lines), encoding="ascii")
 
 
-def _command(target: Target, counts: Path, corpus: Path, crashed: Path, place: Path, seconds: float) -> list[str]:
+def _command(
+    target: Target, counts: Path, corpus: Path, crashed: Path, place: Path, seconds: float
+) -> list[str]:
     words = [f"-dict={place / 'words'}"] if target.words else []
     return [
         sys.executable,

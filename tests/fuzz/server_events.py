@@ -18,11 +18,14 @@ from tests.asgi import ServerEvent
 from tests.fuzz.target import Target, drawn
 from tests.fuzz.transcripts import transcripts
 
-# What providers send -----------------------------------------------------------------------------------------------------
+# What providers send ------------------------------------------------------------------------------
 
 
 def read_plainly(content: bytes) -> list[bytes]:
-    """Return the data of the events of a whole stream: the standard, read line by line. The last event needs no blank line."""
+    """Return the data of the events of a whole stream: the standard, read line by line.
+
+    The last event needs no blank line.
+    """
     lines = re.split(rb"\r\n|\n|\r", content.removeprefix(b"\xef\xbb\xbf"))
     events: list[bytes] = []
     data: list[bytes] | None = None
@@ -37,7 +40,9 @@ def read_plainly(content: bytes) -> list[bytes]:
 
 
 def check_splitting(content: bytes) -> None:
-    """The first bytes say where the network cuts: each is the size of a piece; the stream begins after a zero byte."""
+    """The first bytes say where the network cuts: each is the size of a piece; the stream begins after a zero
+    byte.
+    """
     sizes, _, stream = content.partition(b"\0")
     whole = _read((stream,))
     assert whole == read_plainly(stream), f"{whole} is not {read_plainly(stream)}"
@@ -47,7 +52,9 @@ def check_splitting(content: bytes) -> None:
         pieces.append(rest[:size])
         rest = rest[size:]
     assert _read((*pieces, rest)) == whole, f"{pieces} and {rest!r} give other events"
-    assert _read([stream[place : place + 1] for place in range(len(stream))]) == whole, "byte by byte gives other events"
+    assert _read([stream[place : place + 1] for place in range(len(stream))]) == whole, (
+        "byte by byte gives other events"
+    )
     small = EventSplitter(limit_bytes=16)
     try:
         for piece in (*pieces, rest):
@@ -61,7 +68,7 @@ def _read(pieces: Sequence[bytes]) -> list[bytes]:
     return [payload for piece in pieces for payload in splitter.feed(piece)] + splitter.end()
 
 
-# What clients are sent ---------------------------------------------------------------------------------------------------
+# What clients are sent ----------------------------------------------------------------------------
 
 _TURN = "turn_0123456789abcdef"
 
@@ -85,7 +92,9 @@ def _told(messages: tuple[Message, ...], data: st.DataObject, usage: bool, tools
     before = [event for event in told if event.id is not None and int(event.id.partition(":")[2]) <= after]
     again = _chunks(usage, tools, messages, after).render(past(replay(messages, _END, after), after))
     if after < cursors[-1]:
-        assert _said(before) + _said(_parsed(again)) == answer, f"taken up at {after}: {_said(before)!r} and then {_said(_parsed(again))!r}"
+        assert _said(before) + _said(_parsed(again)) == answer, (
+            f"taken up at {after}: {_said(before)!r} and then {_said(_parsed(again))!r}"
+        )
 
 
 _END = TurnEnded("done", Usage(3, 2))
@@ -108,12 +117,18 @@ def _live(messages: tuple[Message, ...], data: st.DataObject) -> list[tuple[int,
 
 def _chunks(usage: bool, tools: bool, messages: tuple[Message, ...] = (), after: int = 0) -> Chunks:
     behind = said_before(messages, after) if after else None
-    return Chunks(_TURN, model='a"\n\u2028b', created=1.5, include_usage=usage, tool_events=tools, behind=behind)
+    return Chunks(
+        _TURN, model='a"\n\u2028b', created=1.5, include_usage=usage, tool_events=tools, behind=behind
+    )
 
 
 def _parsed(out: bytes) -> list[ServerEvent]:
-    """Return the events, which three readers must see alike: ours for tests, the official SDK's, and the one for providers."""
-    events = [event for block in out.decode().split("\n\n") if (event := ServerEvent.parse(block)) is not None]
+    """Return the events, which three readers must see alike: ours for tests, the official SDK's, and the one
+    for providers.
+    """
+    events = [
+        event for block in out.decode().split("\n\n") if (event := ServerEvent.parse(block)) is not None
+    ]
     sdk = [event.data for event in SSEDecoder().iter_bytes(iter((out,))) if event.data]
     assert [event.content for event in events] == sdk
     assert [event.content.encode() for event in events] == _read((out,))

@@ -26,13 +26,18 @@ def check_key(content: bytes) -> None:
         key = parse_key(content.decode("utf-8", "surrogateescape"))
         assert parse_key(key) == key, f"{key!r} is read as another key the second time"
         assert len(key) <= MAX_KEY_CHARS
-        assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in key), f"{key!r} has a control character"
+        assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in key), (
+            f"{key!r} has a control character"
+        )
         assert not key.startswith(RESERVED_PREFIX)
-        key.encode()  # the store keeps it as UTF-8
+        # the store keeps it as UTF-8
+        key.encode()
 
 
 def check_header(content: bytes) -> None:
-    """The first line is the header, the second one that is accepted besides, the third the pattern that the caller is held to."""
+    """The first line is the header, the second one that is accepted besides, the third the pattern that the
+    caller is held to.
+    """
     first, _, rest = content.partition(b"\n")
     second, _, pattern = rest.partition(b"\n")
     caller = Caller("key_1", patterns=(pattern.decode("latin-1"),) if pattern else (), session_key="own")
@@ -41,13 +46,20 @@ def check_header(content: bytes) -> None:
         assert key, "a request without a session"
         assert parse_key(key) == key
         if key != "own":
-            assert key in (parse_key(first.decode("utf-8", "replace")), parse_key(second.decode("utf-8", "replace")))
+            assert key in (
+                parse_key(first.decode("utf-8", "replace")),
+                parse_key(second.decode("utf-8", "replace")),
+            )
             assert caller.sees(key)
-            assert not pattern or fits(key, caller.patterns[0]), f"{key!r} is seen through the pattern {pattern!r}"
+            assert not pattern or fits(key, caller.patterns[0]), (
+                f"{key!r} is seen through the pattern {pattern!r}"
+            )
 
 
 def fits(key: str, pattern: str) -> bool:
-    """Return whether `key` fits `pattern`, in which `*` stands for any run of characters unless a backslash stands before it: read sign by sign."""
+    """Return whether `key` fits `pattern`, in which `*` stands for any run of characters unless a backslash
+    stands before it: read sign by sign.
+    """
     pieces = [""]
     at = 0
     while at < len(pattern):

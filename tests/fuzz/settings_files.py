@@ -51,10 +51,33 @@ def _check_bounds(found: Config) -> None:
 
 
 _SECRET = "sk-0123456789"
-_tables = {field.name: field.type.__struct_fields__ for field in msgspec.structs.fields(Config) if hasattr(field.type, "__struct_fields__")}
+_tables = {
+    field.name: field.type.__struct_fields__
+    for field in msgspec.structs.fields(Config)
+    if hasattr(field.type, "__struct_fields__")
+}
 _settings = st.sampled_from([(table, name) for table, names in _tables.items() for name in names])
 _given = st.sampled_from(
-    ["", "1", "-1", "0", "nan", "inf", "1e999", "true", "yes", "a,b", ",", "~", "~nobody/x", "debug", "full", "x\ny", "\udcff", "9" * 30]
+    [
+        "",
+        "1",
+        "-1",
+        "0",
+        "nan",
+        "inf",
+        "1e999",
+        "true",
+        "yes",
+        "a,b",
+        ",",
+        "~",
+        "~nobody/x",
+        "debug",
+        "full",
+        "x\ny",
+        "\udcff",
+        "9" * 30,
+    ]
 ) | st.text(st.characters(exclude_characters="\0"), max_size=8)
 
 
@@ -74,6 +97,11 @@ _WORDS = (
     b"nan", b"inf", b"1979-05-27", b'"""', b"[[", b" = ", b"true", b"~nobody/x", b"\\u0000", b"\\n",
 )  # fmt: skip
 TARGETS = (
-    Target("settings-file", check_file, (_SEED, b"[models]\na = 1\n", b"server = 1\n", b"[server]\nport = 1979-05-27\n"), _WORDS),
+    Target(
+        "settings-file",
+        check_file,
+        (_SEED, b"[models]\na = 1\n", b"server = 1\n", b"[server]\nport = 1979-05-27\n"),
+        _WORDS,
+    ),
     drawn("settings-environment", _given_otherwise),
 )

@@ -1,4 +1,6 @@
-"""What models are sent, and what is made of what they call: bodies for providers, questions and grammars for a small model, tools."""
+"""What models are sent, and what is made of what they call: bodies for providers, questions and grammars for
+a small model, tools.
+"""
 
 import asyncio
 import json
@@ -23,14 +25,30 @@ from nanobot.tools.facts import evaluate
 from tests.fuzz.target import Target, drawn
 from tests.fuzz.transcripts import transcripts
 
-# Schemas of tools that clients bring along: any JSON object -------------------------------------------------------------
+# Schemas of tools that clients bring along: any JSON object ---------------------------------------
 
-_names = st.sampled_from(["type", "properties", "required", "items", "enum", "const", "anyOf", "oneOf", "description", "a", 'b"\\\n'])
+_names = st.sampled_from(
+    [
+        "type",
+        "properties",
+        "required",
+        "items",
+        "enum",
+        "const",
+        "anyOf",
+        "oneOf",
+        "description",
+        "a",
+        'b"\\\n',
+    ]
+)
 _kinds = st.sampled_from(["object", "array", "string", "integer", "number", "boolean", "null", "any", ""])
 _values: st.SearchStrategy[Any] = st.recursive(
     _kinds | st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.lists(inner, max_size=2).map(lambda few: few * 30) | st.dictionaries(_names, inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=2).map(lambda few: few * 30)
+        | st.dictionaries(_names, inner, max_size=4)
     ),
     max_leaves=14,
 )
@@ -48,10 +66,14 @@ def _nested(schema: dict[str, Any], depth: int) -> dict[str, Any]:
     return schema
 
 
-_deep = st.integers(100, 450).map(lambda depth: json.loads('{"anyOf":[' * depth + '{"type":"null"}' + "]}" * depth))
+_deep = st.integers(100, 450).map(
+    lambda depth: json.loads('{"anyOf":[' * depth + '{"type":"null"}' + "]}" * depth)
+)
 _tools = st.lists(
     st.builds(
-        lambda name, description, schema: ToolSpec(name, description, msgspec.Raw(json.dumps({"type": "object", **schema}).encode())),
+        lambda name, description, schema: ToolSpec(
+            name, description, msgspec.Raw(json.dumps({"type": "object", **schema}).encode())
+        ),
         st.sampled_from(["look", "none", "recall", "a-b_c", "x" * 64]),
         st.text(max_size=6),
         _schemas | _deep.map(lambda schema: {"properties": {"a": schema}}),
@@ -64,17 +86,35 @@ _tools = st.lists(
 @given(transcripts(), _tools, st.data())
 def _sent(messages: tuple[Message, ...], tools: tuple[ToolSpec, ...], data: st.DataObject) -> None:
     messages = repair(messages)
-    choice = data.draw(st.sampled_from([ToolChoice(), *([ToolChoice("required"), ToolChoice("required", tools[0].name)] if tools else [])]))
-    request = ModelRequest("system", messages, tools, data.draw(st.sampled_from(["", "notes"])), tool_choice=choice)
+    choice = data.draw(
+        st.sampled_from(
+            [
+                ToolChoice(),
+                *([ToolChoice("required"), ToolChoice("required", tools[0].name)] if tools else []),
+            ]
+        )
+    )
+    request = ModelRequest(
+        "system", messages, tools, data.draw(st.sampled_from(["", "notes"])), tool_choice=choice
+    )
     abilities = frozenset(data.draw(st.sets(st.sampled_from(get_args(Ability)))))
     body = wire_request.encode(
-        request, model="m", limit_field="max_tokens", asks_usage=True, sends_hint=True, extra={}, abilities=abilities
+        request,
+        model="m",
+        limit_field="max_tokens",
+        asks_usage=True,
+        sends_hint=True,
+        extra={},
+        abilities=abilities,
     )
     sent = json.loads(body)
     asked = [call["id"] for message in sent["messages"] for call in message.get("tool_calls", ())]
     answered = [message["tool_call_id"] for message in sent["messages"] if message["role"] == "tool"]
     assert asked == answered, f"the calls {asked} are answered by {answered}"
-    assert all(message.get("content") or message.get("tool_calls") or message["role"] == "tool" for message in sent["messages"])
+    assert all(
+        message.get("content") or message.get("tool_calls") or message["role"] == "tool"
+        for message in sent["messages"]
+    )
     for recall in (None, *get_args(routing.Recall)):
         asks = plain(request, recall)
         assert all(message.role in ("user", "assistant") for message in asks.request.messages)
@@ -84,13 +124,17 @@ def _sent(messages: tuple[Message, ...], tools: tuple[ToolSpec, ...], data: st.D
     routing.examples(tools)
     grammar = routing.grammar(tools, choice=choice)
     assert grammar.startswith("root ::= ")
-    assert len({line.partition(" ::= ")[0] for line in grammar.split("\n")}) == len(grammar.split("\n")), "two rules of one name"
+    assert len({line.partition(" ::= ")[0] for line in grammar.split("\n")}) == len(grammar.split("\n")), (
+        "two rules of one name"
+    )
 
 
 @given(
     _tools,
     st.lists(
-        st.sampled_from(["look", "none", "recall last", " ", "{}", "[", "\n", '{"a":1}', "[" * 3_000]) | st.text(max_size=4), max_size=9
+        st.sampled_from(["look", "none", "recall last", " ", "{}", "[", "\n", '{"a":1}', "[" * 3_000])
+        | st.text(max_size=4),
+        max_size=9,
     ),
 )
 def _routed(tools: tuple[ToolSpec, ...], pieces: list[str]) -> None:
@@ -99,7 +143,7 @@ def _routed(tools: tuple[ToolSpec, ...], pieces: list[str]) -> None:
     assert all(wish.name in {tool.name for tool in tools} for wish in route.wishes)
 
 
-# Tools --------------------------------------------------------------------------------------------------------------------
+# Tools --------------------------------------------------------------------------------------------
 
 
 def check_arithmetic(content: bytes) -> None:

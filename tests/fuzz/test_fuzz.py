@@ -12,7 +12,9 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
 _MUTATIONS = 150
-_EXAMPLES = settings(max_examples=100, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+_EXAMPLES = settings(
+    max_examples=100, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 of_bytes = [target for target in TARGETS if target.drawn is None]
 of_examples = [target for target in TARGETS if target.drawn is not None]

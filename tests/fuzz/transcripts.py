@@ -23,10 +23,14 @@ from nanobot.core.message import (
 )
 from tests.fuzz.target import drawn
 
-_texts = st.sampled_from(["", " ", "a", "words\n\nand more", "é€😀", '"\\\u2028', "data: [DONE]\n\n", "\0\r"]) | st.text(max_size=6)
+_texts = st.sampled_from(
+    ["", " ", "a", "words\n\nand more", "é€😀", '"\\\u2028', "data: [DONE]\n\n", "\0\r"]
+) | st.text(max_size=6)
 _long = st.builds(lambda text, times: text * times, _texts, st.integers(0, 60))
 _ids = st.sampled_from(["1", "2", "3", ""])
-_arguments = st.sampled_from(["{}", "", " ", "{", "[]", "null", '{"a": 1}', '{"a": 1', "[" * 2_000, '{"a":' * 1_500, '"\\ud800"'])
+_arguments = st.sampled_from(
+    ["{}", "", " ", "{", "[]", "null", '{"a": 1}', '{"a": 1', "[" * 2_000, '{"a":' * 1_500, '"\\ud800"']
+)
 _parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(Text, _long),
     st.builds(Thinking, _texts),
@@ -35,7 +39,12 @@ _parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(ToolResult, _ids, _long, st.booleans()),
 )
 _reasons: tuple[StopReason | None, ...] = (None, *get_args(StopReason))
-_messages = st.builds(Message, st.sampled_from(get_args(Role)), st.lists(_parts, max_size=4).map(tuple), st.sampled_from(_reasons))
+_messages = st.builds(
+    Message,
+    st.sampled_from(get_args(Role)),
+    st.lists(_parts, max_size=4).map(tuple),
+    st.sampled_from(_reasons),
+)
 
 
 def transcripts() -> st.SearchStrategy[tuple[Message, ...]]:
@@ -72,10 +81,14 @@ def check_whole(messages: tuple[Message, ...]) -> None:
         if message.role == "tool":
             (result,) = message.tool_results
             assert waiting, f"the result of {result.call_id!r} stands without its call"
-            assert waiting.pop(0) == result.call_id, f"the result of {result.call_id!r} is not where its call is"
+            assert waiting.pop(0) == result.call_id, (
+                f"the result of {result.call_id!r} is not where its call is"
+            )
             continue
         assert not waiting, f"the calls {waiting} have no result"
-        assert any(not isinstance(part, Text) or part.text for part in message.parts), f"a {message.role} message with nothing in it"
+        assert any(not isinstance(part, Text) or part.text for part in message.parts), (
+            f"a {message.role} message with nothing in it"
+        )
         if message.role == "user":
             assert not message.tool_calls
             assert not message.tool_results

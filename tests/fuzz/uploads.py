@@ -28,16 +28,20 @@ def _runner() -> asyncio.Runner:
     return asyncio.Runner()
 
 
-# Forms ----------------------------------------------------------------------------------------------------------------------
+# Forms --------------------------------------------------------------------------------------------
 
 
 def check_form(content: bytes) -> None:
-    """The first line is the content type; the rest is the body, which comes in one piece, byte by byte, and cut in the middle."""
+    """The first line is the content type; the rest is the body, which comes in one piece, byte by byte, and
+    cut in the middle.
+    """
     kind, _, body = content.partition(b"\n")
     middle = len(body) // 2
     whole = _taken(kind, [body])
     assert whole == _taken(kind, [body[:middle], body[middle:]]), "a form in two pieces is another form"
-    assert whole == _taken(kind, [body[place : place + 1] for place in range(len(body))]), "a form byte by byte is another form"
+    assert whole == _taken(kind, [body[place : place + 1] for place in range(len(body))]), (
+        "a form byte by byte is another form"
+    )
 
 
 def _taken(kind: bytes, pieces: list[bytes]) -> Form | None:
@@ -49,12 +53,14 @@ def _taken(kind: bytes, pieces: list[bytes]) -> Form | None:
 
     taken = None
     with refused_in_words():
-        taken = _runner().run(read_form({"headers": [(b"content-type", kind)]}, receive, max_bytes=10_000, timeout_s=60))
+        taken = _runner().run(
+            read_form({"headers": [(b"content-type", kind)]}, receive, max_bytes=10_000, timeout_s=60)
+        )
         assert sum(map(len, (file.content for file in taken.files))) <= sum(map(len, pieces))
     return taken
 
 
-# Queries --------------------------------------------------------------------------------------------------------------------
+# Queries ------------------------------------------------------------------------------------------
 
 
 def check_query(content: bytes) -> None:
@@ -67,7 +73,7 @@ def check_query(content: bytes) -> None:
         assert text is None or text.encode()
 
 
-# Files ----------------------------------------------------------------------------------------------------------------------
+# Files --------------------------------------------------------------------------------------------
 
 
 def check_file(content: bytes) -> None:
@@ -99,7 +105,7 @@ def _zip() -> bytes:
     return packed.getvalue()
 
 
-# URLs -----------------------------------------------------------------------------------------------------------------------
+# URLs ---------------------------------------------------------------------------------------------
 
 
 def check_url(content: bytes) -> None:

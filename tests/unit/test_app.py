@@ -22,8 +22,18 @@ def configured(data: Path, model: str | None = None) -> Config:
     [
         ("echo", {"OPENAI_API_KEY": "k"}, "echo", "as configured"),
         (None, {"OPENAI_API_KEY": "k"}, "openai:gpt-5-mini", "found OPENAI_API_KEY in the environment"),
-        (None, {"OPENAI_BASE_URL": "http://x", "OPENAI_MODEL": "m"}, "openai:m", "found OPENAI_BASE_URL in the environment"),
-        (None, {"MISTRAL_API_KEY": "k"}, "mistral:mistral-small-latest", "found MISTRAL_API_KEY in the environment"),
+        (
+            None,
+            {"OPENAI_BASE_URL": "http://x", "OPENAI_MODEL": "m"},
+            "openai:m",
+            "found OPENAI_BASE_URL in the environment",
+        ),
+        (
+            None,
+            {"MISTRAL_API_KEY": "k"},
+            "mistral:mistral-small-latest",
+            "found MISTRAL_API_KEY in the environment",
+        ),
         (None, {}, "local", "no model or provider key is configured: the small model on this machine"),
     ],
 )
@@ -52,7 +62,9 @@ def test_a_model_takes_audio_where_its_provider_passes_it_on_or_the_settings_say
     assert ("audio" in made.abilities) == hears
 
 
-def test_without_the_engine_nothing_is_fetched_and_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_engine_nothing_is_fetched_and_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'nanobot-ai\[local\]'"):
         missing_weights(configured(tmp_path), {})
@@ -65,7 +77,14 @@ def test_weights_that_are_not_here_are_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("host", "is_own"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("127.0.0.1.example.com", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("127.0.0.1.example.com", False),
+    ],
 )
 def test_loopback_is_what_only_this_machine_can_reach(host: str, is_own: bool) -> None:
     assert is_loopback(host) == is_own

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from nanobot.config import Config, default_data_directory, load
 from nanobot.core.errors import ConfigError
 
-# Every setting, with three values that it may have ----------------------------------------------------------------------
+# Every setting, with three values that it may have ------------------------------------------------
 
-TABLES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)}
+TABLES: dict[str, Any] = {
+    field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)
+}
 ONLY_IN_THE_FILE = {"sessions.ttl"}
 SETTINGS = [
     (table, field)
@@ -57,7 +59,11 @@ def as_text(value: Any) -> str:
 
 def write(directory: Path, **tables: dict[str, Any]) -> Path:
     file = directory / "settings.toml"
-    lines = [line for table, values in tables.items() for line in (f"[{table}]", *(f"{k} = {toml(v)}" for k, v in values.items()))]
+    lines = [
+        line
+        for table, values in tables.items()
+        for line in (f"[{table}]", *(f"{k} = {toml(v)}" for k, v in values.items()))
+    ]
     file.write_text("\n".join(lines))
     return file
 
@@ -70,7 +76,7 @@ def setting(loaded: Config, table: str, name: str) -> Any:
     return getattr(getattr(loaded, table), name)
 
 
-# Precedence --------------------------------------------------------------------------------------------------------------
+# Precedence ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("table", "field"), SETTINGS, ids=NAMES)
@@ -90,8 +96,13 @@ def test_the_command_line_wins_over_the_environment_the_file_and_the_default(
 
 def test_how_long_sessions_are_kept_stands_in_tables_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
-    file.write_text('[[sessions.ttl]]\npattern = "wx:vip:*"\ndays = 0\n[[sessions.ttl]]\npattern = "wx:*"\ndays = 30\n')
-    assert [(rule.pattern, rule.days) for rule in load(file, {}, {}).sessions.ttl] == [("wx:vip:*", 0), ("wx:*", 30)]
+    file.write_text(
+        '[[sessions.ttl]]\npattern = "wx:vip:*"\ndays = 0\n[[sessions.ttl]]\npattern = "wx:*"\ndays = 30\n'
+    )
+    assert [(rule.pattern, rule.days) for rule in load(file, {}, {}).sessions.ttl] == [
+        ("wx:vip:*", 0),
+        ("wx:*", 30),
+    ]
     file.write_text('[[sessions.ttl]]\npattern = "wx:*"\ndays = -1\n')
     with pytest.raises(ConfigError) as caught:
         load(file, {}, {})
@@ -104,7 +115,9 @@ def test_without_any_setting_all_have_their_defaults(tmp_path: Path, monkeypatch
     assert (Config().server.host, Config().server.port) == ("127.0.0.1", 8900)
 
 
-def test_a_file_in_the_working_directory_is_read_without_being_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_the_working_directory_is_read_without_being_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("nanobot.toml").write_text("[server]\nport = 4444\n")
     assert load(None, {}, {}).server.port == 4444
@@ -120,7 +133,10 @@ def test_the_short_names_of_data_and_model_work(tmp_path: Path) -> None:
 
 def test_a_variable_that_is_empty_is_not_set(tmp_path: Path) -> None:
     file = write(tmp_path, server={"port": 4444})
-    assert load(file, {"NANOBOT_SERVER_PORT": "", "NANOBOT_DATA": "", "NANOBOT_MODEL": ""}, {}).server.port == 4444
+    assert (
+        load(file, {"NANOBOT_SERVER_PORT": "", "NANOBOT_DATA": "", "NANOBOT_MODEL": ""}, {}).server.port
+        == 4444
+    )
 
 
 def test_one_setting_of_a_table_leaves_the_others(tmp_path: Path) -> None:
@@ -129,13 +145,19 @@ def test_one_setting_of_a_table_leaves_the_others(tmp_path: Path) -> None:
     assert (loaded.server.host, loaded.server.port, loaded.server.shutdown_grace_s) == ("10.0.0.1", 5555, 3.0)
 
 
-@pytest.mark.parametrize(("text", "value"), [("true", True), ("True", True), ("1", True), ("false", False), ("FALSE", False), ("0", False)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("True", True), ("1", True), ("false", False), ("FALSE", False), ("0", False)],
+)
 def test_a_switch_is_read_from_text(text: str, value: bool) -> None:
     assert load(None, {"NANOBOT_API_STREAM": text}, {}).api.stream is value
 
 
 def test_a_list_is_read_from_text() -> None:
-    assert load(None, {"NANOBOT_API_SESSION_HEADERS": " x-chat-id , x-room,, "}, {}).api.session_headers == ("x-chat-id", "x-room")
+    assert load(None, {"NANOBOT_API_SESSION_HEADERS": " x-chat-id , x-room,, "}, {}).api.session_headers == (
+        "x-chat-id",
+        "x-room",
+    )
 
 
 def test_a_home_directory_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,14 +178,20 @@ def test_data_is_kept_where_the_platform_keeps_it(monkeypatch: pytest.MonkeyPatc
 
 def test_presets_are_tables_of_their_own(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
-    file.write_text('[models.fast]\nname = "groq:x"\nmax_retries = 0\n[models."big one"]\nname = "openai:y"\ncontext_tokens = 5000\n')
+    file.write_text(
+        '[models.fast]\nname = "groq:x"\nmax_retries = 0\n[models."big one"]\nname = "openai:y"\ncontext_tokens = 5000\n'
+    )
     presets = load(file, {}, {}).models
     assert list(presets) == ["fast", "big one"]
-    assert (presets["fast"].name, presets["fast"].max_retries, presets["fast"].idle_timeout_s) == ("groq:x", 0, 120.0)
+    assert (presets["fast"].name, presets["fast"].max_retries, presets["fast"].idle_timeout_s) == (
+        "groq:x",
+        0,
+        120.0,
+    )
     assert presets["big one"].context_tokens == 5_000
 
 
-# Errors ------------------------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------
 
 WRONG = [
     ("server", "port", "eighty", "int"),
@@ -195,7 +223,9 @@ def told(file: Path | None, environment: dict[str, str], options: dict[str, dict
     return caught.value.message
 
 
-@pytest.mark.parametrize(("table", "name", "value", "allowed"), WRONG, ids=[f"{t}.{n}={v}" for t, n, v, _ in WRONG])
+@pytest.mark.parametrize(
+    ("table", "name", "value", "allowed"), WRONG, ids=[f"{t}.{n}={v}" for t, n, v, _ in WRONG]
+)
 def test_a_wrong_value_is_told_in_one_line_with_place_and_what_is_allowed(
     table: str, name: str, value: Any, allowed: str, tmp_path: Path
 ) -> None:
@@ -213,7 +243,9 @@ def test_a_wrong_value_is_told_in_one_line_with_place_and_what_is_allowed(
 
 
 @pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999"])
-@pytest.mark.parametrize("name", ["server.shutdown_grace_s", "api.max_body_mb", "engine.turn_timeout_s", "model.idle_timeout_s"])
+@pytest.mark.parametrize(
+    "name", ["server.shutdown_grace_s", "api.max_body_mb", "engine.turn_timeout_s", "model.idle_timeout_s"]
+)
 def test_a_number_without_an_end_is_refused(name: str, text: str, tmp_path: Path) -> None:
     """Timers and sizes are made of them; 0 or -1 say "no limit" where there may be none."""
     table, _, field = name.partition(".")
@@ -234,14 +266,18 @@ def test_a_number_without_an_end_is_refused(name: str, text: str, tmp_path: Path
         ('[models.fast]\nname = "echo"\nsped = 1\n', ["sped", "models.fast"]),
     ],
 )
-def test_an_unknown_setting_of_the_file_is_refused_by_its_name(text: str, names: list[str], tmp_path: Path) -> None:
+def test_an_unknown_setting_of_the_file_is_refused_by_its_name(
+    text: str, names: list[str], tmp_path: Path
+) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(text)
     message = told(file, {}, {})
     assert all(name in message for name in (*names, str(file)))
 
 
-@pytest.mark.parametrize("text", ["[server", "port 1", '[server]\nport = "a\n', "[server]\nport = 1\n[server]\n", "\ufeff\x00"])
+@pytest.mark.parametrize(
+    "text", ["[server", "port 1", '[server]\nport = "a\n', "[server]\nport = 1\n[server]\n", "\ufeff\x00"]
+)
 def test_a_file_that_is_no_toml_is_told_with_its_name(text: str, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(text)
@@ -283,7 +319,11 @@ def test_a_secret_is_never_part_of_an_error(text: str, tmp_path: Path) -> None:
 
 def test_a_secret_of_the_environment_is_never_part_of_an_error() -> None:
     assert load(None, {"NANOBOT_API_KEY": "12345", "NANOBOT_MODEL_API_KEY": "null"}, {}).api.key == "12345"
-    environment = {"NANOBOT_API_KEY": "sk-canary", "NANOBOT_MODEL_API_KEY": "sk-canary", "NANOBOT_SERVER_PORT": "x"}
+    environment = {
+        "NANOBOT_API_KEY": "sk-canary",
+        "NANOBOT_MODEL_API_KEY": "sk-canary",
+        "NANOBOT_SERVER_PORT": "x",
+    }
     assert "canary" not in told(None, environment, {})
 
 
@@ -308,7 +348,12 @@ def test_the_data_directory_may_have_any_name() -> None:
 
 @given(st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1, max_size=40))
 def test_whatever_a_variable_holds_is_a_setting_or_one_line(text: str) -> None:
-    for variable in ("NANOBOT_SERVER_PORT", "NANOBOT_API_STREAM", "NANOBOT_LOG_LEVEL", "NANOBOT_ENGINE_TURN_TIMEOUT_S"):
+    for variable in (
+        "NANOBOT_SERVER_PORT",
+        "NANOBOT_API_STREAM",
+        "NANOBOT_LOG_LEVEL",
+        "NANOBOT_ENGINE_TURN_TIMEOUT_S",
+    ):
         try:
             load(None, {variable: text}, {})
         except ConfigError as error:
@@ -318,15 +363,24 @@ def test_whatever_a_variable_holds_is_a_setting_or_one_line(text: str) -> None:
 
 
 def test_what_this_file_writes_is_toml(tmp_path: Path) -> None:
-    file = write(tmp_path, server={"port": 1, "host": "a"}, api={"allowed_hosts": ("a", "b"), "stream": False})
-    assert tomllib.loads(file.read_text()) == {"server": {"port": 1, "host": "a"}, "api": {"allowed_hosts": ["a", "b"], "stream": False}}
+    file = write(
+        tmp_path, server={"port": 1, "host": "a"}, api={"allowed_hosts": ("a", "b"), "stream": False}
+    )
+    assert tomllib.loads(file.read_text()) == {
+        "server": {"port": 1, "host": "a"},
+        "api": {"allowed_hosts": ["a", "b"], "stream": False},
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "place", "allowed"),
     [
         ('[[keys]]\nname = "a"\nhash = "nb-the-key-itself"', "keys[0].hash", "sha256:"),
-        (f'[[keys]]\nname = "a"\nhash = "sha256:{64 * "0"}"\nscopes = ["chatt"]', "keys[0].scopes[0]", "sessions:read"),
+        (
+            f'[[keys]]\nname = "a"\nhash = "sha256:{64 * "0"}"\nscopes = ["chatt"]',
+            "keys[0].scopes[0]",
+            "sessions:read",
+        ),
         ('[[quotas]]\npattern = "a"\nper = "each"', "quotas[0].per", "pattern, session"),
         ('[[quotas]]\npattern = "a"\ntokens_per_day = 0', "quotas[0].tokens_per_day", ">= 1"),
         ('[[quotas]]\npattern = "a"\ntokens = 5', "quotas[0]", "tokens"),
@@ -334,7 +388,9 @@ def test_what_this_file_writes_is_toml(tmp_path: Path) -> None:
         ("[keys]\nname = 1", "keys", "array"),
     ],
 )
-def test_a_wrong_key_quota_or_price_is_told_with_its_place_and_never_shown(text: str, place: str, allowed: str, tmp_path: Path) -> None:
+def test_a_wrong_key_quota_or_price_is_told_with_its_place_and_never_shown(
+    text: str, place: str, allowed: str, tmp_path: Path
+) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(text)
     with pytest.raises(ConfigError) as told:

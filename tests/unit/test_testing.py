@@ -35,7 +35,9 @@ async def test_the_script_is_followed_and_its_last_answer_repeated() -> None:
 
 
 async def test_without_a_script_it_says_ok() -> None:
-    assert (await heard(ScriptedModel()))[-1] == Message("assistant", (Text("ok"),), "stop", Usage(10, 2), "scripted")
+    assert (await heard(ScriptedModel()))[-1] == Message(
+        "assistant", (Text("ok"),), "stop", Usage(10, 2), "scripted"
+    )
 
 
 async def test_an_answer_may_depend_on_the_request() -> None:
@@ -102,7 +104,7 @@ def test_a_text_is_cut_in_two() -> None:
     assert say("").deltas == ("", "")
 
 
-# The clock ---------------------------------------------------------------------------------------------------------------
+# The clock ----------------------------------------------------------------------------------------
 
 
 def test_the_clock_stands_still_until_it_is_turned() -> None:
@@ -120,7 +122,10 @@ async def test_sleepers_wake_in_order_when_their_time_has_come() -> None:
         await clock.sleep(seconds)
         woken.append(name)
 
-    tasks = [asyncio.create_task(sleep(name, seconds)) for name, seconds in (("late", 3), ("soon", 1), ("also soon", 1))]
+    tasks = [
+        asyncio.create_task(sleep(name, seconds))
+        for name, seconds in (("late", 3), ("soon", 1), ("also soon", 1))
+    ]
     await asyncio.sleep(0)
     assert list(clock.sleepers) == [1, 1, 3]
     clock.advance(0.9)

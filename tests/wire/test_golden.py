@@ -1,6 +1,7 @@
 """Answers as they go over the wire, byte for byte: `golden/*.http`, with ids and times replaced.
 
-`NANOBOT_GOLDEN=write python -m pytest tests/wire` writes the files anew; read the difference before you commit it.
+`NANOBOT_GOLDEN=write python -m pytest tests/wire` writes the files anew; read the difference before you
+commit it.
 """
 
 import asyncio
@@ -28,7 +29,10 @@ UNTYPED: list[dict[str, Any]] = [{"role": "user", "content": "hello"}, {"role": 
 
 def normal(exchange: Exchange) -> str:
     """Return the answer as text: status, headers in order, body; what differs from run to run is replaced."""
-    head = [str(exchange.status), *(f"{name}: {value}" for name, value in exchange.headers.items() if name != "content-length")]
+    head = [
+        str(exchange.status),
+        *(f"{name}: {value}" for name, value in exchange.headers.items() if name != "content-length"),
+    ]
     text = "\n".join(head) + "\n\n" + exchange.text
     text = re.sub(r"(turn_|req_|chatcmpl-|file-)[0-9a-z]{26}", r"\1ID", text)
     text = re.sub(r'"created":1800000000\b', '"created":NOW', text)
@@ -37,7 +41,12 @@ def normal(exchange: Exchange) -> str:
 
 
 async def uploaded(house: House) -> Exchange:
-    return await send_form(house.door, "/v1/files", form(("purpose", "user_data"), ("file", ("a.txt", b"hello"))), "wx:dm:user_alice")
+    return await send_form(
+        house.door,
+        "/v1/files",
+        form(("purpose", "user_data"), ("file", ("a.txt", b"hello"))),
+        "wx:dm:user_alice",
+    )
 
 
 async def listed(house: House) -> Exchange:
@@ -46,13 +55,17 @@ async def listed(house: House) -> Exchange:
 
 
 async def broken_file(house: House) -> Exchange:
-    return await send_form(house.door, CHAT, form(("message", "read"), ("files", ("a.pdf", b"%PDF-"))), "wx:dm:user_alice")
+    return await send_form(
+        house.door, CHAT, form(("message", "read"), ("files", ("a.pdf", b"%PDF-"))), "wx:dm:user_alice"
+    )
 
 
 Scene = Callable[[House], Awaitable[Exchange]]
 
 
-def ask(text: str | list[dict[str, Any]] = "hello", headers: dict[str, str] | None = None, **fields: object) -> Scene:
+def ask(
+    text: str | list[dict[str, Any]] = "hello", headers: dict[str, str] | None = None, **fields: object
+) -> Scene:
     return lambda house: house.door.chat("wx:dm:user_alice", text, headers, **fields)
 
 
@@ -65,7 +78,9 @@ async def turn_of(house: House) -> Exchange:
 
 
 async def resumed(house: House) -> Exchange:
-    return await house.door.get(f"/v1/turns/{(await house.door.chat('wx:dm:user_alice', 'hello')).turn_id}/stream?after=5")
+    return await house.door.get(
+        f"/v1/turns/{(await house.door.chat('wx:dm:user_alice', 'hello')).turn_id}/stream?after=5"
+    )
 
 
 async def cancelled(house: House) -> Exchange:
@@ -101,9 +116,13 @@ async def reused(house: House) -> Exchange:
 
 async def ignored(house: House) -> Exchange:
     await house.door.chat("wx:dm:user_alice", "hello")
-    return await ask([{"role": "user", "content": "x"}, {"role": "assistant", "content": "never said"}, {"role": "user", "content": "y"}])(
-        house
-    )
+    return await ask(
+        [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": "never said"},
+            {"role": "user", "content": "y"},
+        ]
+    )(house)
 
 
 async def watched(house: House) -> Exchange:
@@ -132,7 +151,12 @@ def thinking() -> ScriptedModel:
 
 
 def stepping() -> ScriptedModel:
-    calls = Message("assistant", (Text("Let me see."), ToolCall("c1", "calculate", '{"expression":"6*7"}')), "tool_calls", Usage(10, 5))
+    calls = Message(
+        "assistant",
+        (Text("Let me see."), ToolCall("c1", "calculate", '{"expression":"6*7"}')),
+        "tool_calls",
+        Usage(10, 5),
+    )
     return ScriptedModel(Say(("Let me ", "see."), calls), "It is 42.")
 
 
@@ -153,7 +177,9 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "completion_with_thoughts": (thinking, ask()),
     "completion_in_steps": (stepping, ask("6*7?")),
     "completion_cut_by_length": (
-        lambda: ScriptedModel(Say(("half an",), Message("assistant", (Text("half an"),), "length", Usage(10, 2)))),
+        lambda: ScriptedModel(
+            Say(("half an",), Message("assistant", (Text("half an"),), "length", Usage(10, 2)))
+        ),
         ask(max_tokens=2),
     ),
     "completion_history_ignored": (hello, ignored),
@@ -162,14 +188,23 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "stream_in_steps": (stepping, ask("6*7?", stream=True)),
     "stream_with_tool_events": (stepping, ask("6*7?", {"x-events": "tools"}, stream=True)),
     "stream_of_odd_text": (lambda: ScriptedModel('"\\\n\u2028🦜</script>'), ask(stream=True)),
-    "stream_failed_after_first_byte": (lambda: ScriptedModel(Say(("Hel", "lo"), error=ModelOverloaded("overloaded"))), ask(stream=True)),
-    "stream_failed_before_first_byte": (lambda: ScriptedModel(ModelRateLimited("slow down", retry_after_s=2)), ask(stream=True)),
+    "stream_failed_after_first_byte": (
+        lambda: ScriptedModel(Say(("Hel", "lo"), error=ModelOverloaded("overloaded"))),
+        ask(stream=True),
+    ),
+    "stream_failed_before_first_byte": (
+        lambda: ScriptedModel(ModelRateLimited("slow down", retry_after_s=2)),
+        ask(stream=True),
+    ),
     "stream_interrupted": (holding, interrupted),
     "stream_resumed": (hello, resumed),
     "turn": (hello, turn_of),
     "turn_cancelled": (holding, cancelled),
     "turn_not_found": (hello, get("/v1/turns/turn_x")),
-    "failure_in_tool_step": (lambda: ScriptedModel(call("calculate", '{"expression":"1"}'), ModelOverloaded("overloaded")), ask()),
+    "failure_in_tool_step": (
+        lambda: ScriptedModel(call("calculate", '{"expression":"1"}'), ModelOverloaded("overloaded")),
+        ask(),
+    ),
     "models": (hello, get("/v1/models")),
     "model": (hello, get("/v1/models/nanobot")),
     "model_not_found": (hello, ask(model="gpt-9")),
@@ -177,7 +212,10 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "ready": (hello, get("/ready")),
     "file": (hello, uploaded),
     "file_list": (hello, listed),
-    "error_file_not_found": (hello, lambda house: house.door.get("/v1/files/file-1", {"x-session-key": "wx:dm:user_alice"})),
+    "error_file_not_found": (
+        hello,
+        lambda house: house.door.get("/v1/files/file-1", {"x-session-key": "wx:dm:user_alice"}),
+    ),
     "error_unreadable_file": (hello, broken_file),
     "sessions": (hello, after_hello("GET", "", path="/v1/sessions")),
     "sessions_found": (hello, after_hello("GET", "?q=there", path="/v1/sessions")),
@@ -194,7 +232,9 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "error_session_exists": (hello, after_hello("POST", "/fork", b'{"key":"wx:dm:user_alice"}')),
     "error_bad_import": (
         hello,
-        lambda house: house.door.call("POST", "/v1/sessions/x/import", body=b'{"format":"nanobot.session","version":1}\n{"role":7}'),
+        lambda house: house.door.call(
+            "POST", "/v1/sessions/x/import", body=b'{"format":"nanobot.session","version":1}\n{"role":7}'
+        ),
     ),
     "error_no_session_key": (hello, ask(headers={"x-session-key": ABSENT})),
     "error_bad_session_key": (hello, ask(headers={"x-session-key": "nanobot:x"})),
@@ -224,7 +264,9 @@ async def test_an_answer_is_byte_for_byte_what_it_was(open_house: OpenHouse, nam
     assert shown == path.read_text(encoding="utf-8")
 
 
-async def test_without_streaming_the_eighth_example_is_answered_as_it_is_quoted(open_house: OpenHouse) -> None:
+async def test_without_streaming_the_eighth_example_is_answered_as_it_is_quoted(
+    open_house: OpenHouse,
+) -> None:
     house = await open_house(api={"stream": False})
     reply = await ask(stream=True)(house)
     assert normal(reply) == (

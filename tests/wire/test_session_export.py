@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from nanobot.api.wire import session_export
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
+from nanobot.core.message import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from nanobot.core.session import Session
 from nanobot.core.store import Row
 
@@ -40,7 +51,9 @@ ROWS = st.lists(st.tuples(messages(), st.floats(0, 1e10), st.none() | TEXTS), ma
 
 
 @given(given_=ROWS, title=st.none() | TEXTS)
-def test_what_was_written_is_what_is_read(given_: list[tuple[Message, float, str | None]], title: str | None) -> None:
+def test_what_was_written_is_what_is_read(
+    given_: list[tuple[Message, float, str | None]], title: str | None
+) -> None:
     rows = [Row(number, turn, message, 0, time) for number, (message, time, turn) in enumerate(given_, 1)]
     session = Session("key", len(rows), 0, 0, title, {"k": "v"})
     raw = session_export.header(session) + session_export.lines(rows)
@@ -58,8 +71,18 @@ def test_whatever_is_no_export_is_refused_with_its_line(raw: bytes) -> None:
 
 def test_plain_messages_are_written_without_a_second_copy() -> None:
     rows = [
-        Row(1, "turn_1", Message("user", (Text("what is this?"), Image("data:image/png;base64,AAAA"))), 0, 1.0),
-        Row(2, "turn_1", Message("assistant", (Thinking("Hm."), Text("A parrot."), ToolCall("c", "f", "{}")), "tool_calls"), 0, 1.0),
+        Row(
+            1, "turn_1", Message("user", (Text("what is this?"), Image("data:image/png;base64,AAAA"))), 0, 1.0
+        ),
+        Row(
+            2,
+            "turn_1",
+            Message(
+                "assistant", (Thinking("Hm."), Text("A parrot."), ToolCall("c", "f", "{}")), "tool_calls"
+            ),
+            0,
+            1.0,
+        ),
         Row(3, "turn_1", Message("tool", (ToolResult("c", "42"),)), 0, 1.0),
     ]
     lines = [json.loads(line) for line in session_export.lines(rows).splitlines()]

@@ -94,7 +94,9 @@ def client_calls(messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
 
 def wire_call(call: ToolCall) -> WireCall:
     """Return the call as the client is to see it; no arguments are an empty object."""
-    return WireCall(id=call.id, function=WireFunction(call.name, call.arguments if call.arguments.strip() else "{}"))
+    return WireCall(
+        id=call.id, function=WireFunction(call.name, call.arguments if call.arguments.strip() else "{}")
+    )
 
 
 def completion_id(turn_id: str) -> str:
@@ -104,12 +106,24 @@ def completion_id(turn_id: str) -> str:
 
 def completion(answer: Answer, *, model: str, created: float) -> bytes:
     """Return the body that answers a request which did not ask for a stream."""
-    thoughts = "".join(part.text for message in answer.messages for part in message.parts if isinstance(part, Thinking))
+    thoughts = "".join(
+        part.text for message in answer.messages for part in message.parts if isinstance(part, Thinking)
+    )
     calls = tuple(wire_call(call) for call in client_calls(answer.messages))
     text = reply_text(answer.messages)
     message = _ReplyMessage(
-        content=text or None if calls else text, tool_calls=calls or msgspec.UNSET, reasoning_content=thoughts or msgspec.UNSET
+        content=text or None if calls else text,
+        tool_calls=calls or msgspec.UNSET,
+        reasoning_content=thoughts or msgspec.UNSET,
     )
     choice = _Choice(message=message, finish_reason=finish_reason(answer.messages))
     usage = wire_usage(answer.end.usage)
-    return encode(Completion(id=completion_id(answer.turn_id), created=int(created), model=model, choices=(choice,), usage=usage))
+    return encode(
+        Completion(
+            id=completion_id(answer.turn_id),
+            created=int(created),
+            model=model,
+            choices=(choice,),
+            usage=usage,
+        )
+    )

@@ -21,7 +21,10 @@ class ChatForm(msgspec.Struct, frozen=True, kw_only=True):
     """The `multipart/form-data` body of `POST /v1/chat/completions`: one message, with any number of files."""
 
     TOLD: ClassVar[Mapping[str, object]] = {
-        "anyOf": [{"required": ["message"]}, {"required": ["files"], "properties": {"files": {"minItems": 1}}}]
+        "anyOf": [
+            {"required": ["message"]},
+            {"required": ["files"], "properties": {"files": {"minItems": 1}}},
+        ]
     }
     message: str = ""
     files: list[bytes] = []
@@ -31,14 +34,17 @@ class ChatForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
-    """Return what the form asks, and the bytes by which it is known when it is sent again: each client puts new boundaries around the same.
+    """Return what the form asks, and the bytes by which it is known when it is sent again: each client puts
+    new boundaries around the same.
 
     Raises:
         InvalidRequest: a field is missing, or not what it should be; `param` names it.
     """
     strange = next((file.field for file in form.files if file.field not in _FILES), None)
     if strange is not None:
-        raise InvalidRequest(f"a file in the field {strange[:40]!r}: files are taken in the field 'files'", param=strange[:40])
+        raise InvalidRequest(
+            f"a file in the field {strange[:40]!r}: files are taken in the field 'files'", param=strange[:40]
+        )
     told = next((name for name in _FILES if name in form.fields), None)
     if told is not None:
         raise InvalidRequest(f"{told} is text: it must be a file, sent with a filename", param=told)
@@ -56,10 +62,13 @@ def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
     request = parse_chat(body)
     said = request.input[-1]
     given: tuple[Part, ...] = tuple(
-        FileGiven(file_name(file.name), "", None, file.content, file.mime, f"files[{index}]") for index, file in enumerate(form.files)
+        FileGiven(file_name(file.name), "", None, file.content, file.mime, f"files[{index}]")
+        for index, file in enumerate(form.files)
     )
     asked = msgspec.structs.replace(said, parts=((*said.parts, *given) if message else given))
-    digests = b"".join(hashlib.blake2b(file.content, digest_size=32).digest() + file.name.encode() for file in form.files)
+    digests = b"".join(
+        hashlib.blake2b(file.content, digest_size=32).digest() + file.name.encode() for file in form.files
+    )
     return msgspec.structs.replace(request, input=(*request.input[:-1], asked)), body + digests
 
 

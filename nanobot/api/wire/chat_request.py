@@ -1,6 +1,7 @@
 """The request of OpenAI's chat completions, taken apart.
 
-Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways add their own.
+Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways
+  add their own.
 """
 
 from typing import Annotated, Literal
@@ -61,7 +62,7 @@ _PARTS = told(
     ]
 )
 
-# The request ------------------------------------------------------------------------------------------------------------
+# The request --------------------------------------------------------------------------------------
 
 
 class _ImageUrl(msgspec.Struct):
@@ -77,8 +78,14 @@ class _File(msgspec.Struct):
 
 _ONE_OF_TWO = told(
     oneOf=[
-        {"properties": {"file_data": {"type": "string"}, "file_id": {"type": "null"}}, "required": ["file_data"]},
-        {"properties": {"file_id": {"type": "string"}, "file_data": {"type": "null"}}, "required": ["file_id"]},
+        {
+            "properties": {"file_data": {"type": "string"}, "file_id": {"type": "null"}},
+            "required": ["file_data"],
+        },
+        {
+            "properties": {"file_id": {"type": "string"}, "file_data": {"type": "null"}},
+            "required": ["file_id"],
+        },
     ]
 )
 
@@ -141,10 +148,16 @@ _MESSAGES = told(minItems=1, contains={"required": ["role"], "properties": {"rol
 _MESSAGE = told(
     anyOf=[
         {
-            "properties": {"role": {"const": "user"}, "content": {"type": ["string", "array"], "minItems": 1}},
+            "properties": {
+                "role": {"const": "user"},
+                "content": {"type": ["string", "array"], "minItems": 1},
+            },
             "required": ["content"],
         },
-        {"properties": {"role": {"const": "tool"}, "tool_call_id": {"type": "string"}}, "required": ["tool_call_id"]},
+        {
+            "properties": {"role": {"const": "tool"}, "tool_call_id": {"type": "string"}},
+            "required": ["tool_call_id"],
+        },
         {"properties": {"role": {"enum": ["system", "developer", "assistant"]}}},
     ]
 )
@@ -184,7 +197,10 @@ class ChatBody(msgspec.Struct, kw_only=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """What a client asks: `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty)."""
+    """What a client asks:
+
+    `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty).
+    """
 
     model: str
     input: tuple[Message, ...]
@@ -208,7 +224,8 @@ def parse_chat(body: bytes) -> ChatRequest:
 
     Raises:
         InvalidJson: not JSON, or not an object.
-        InvalidRequest: a field is missing, of the wrong type, out of range or not supported; `param` names it.
+        InvalidRequest: a field is missing, of the wrong type, out of range or not supported; `param` names
+            it.
     """
     request = decode(body, _decoder)
     if not request.model:
@@ -240,7 +257,9 @@ def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
     for index, tool in enumerate(given):
         path = f"tools[{index}]"
         if tool.type != "function":
-            raise InvalidRequest(f"{path}.type is {tool.type!r}: only function is supported", param=f"{path}.type")
+            raise InvalidRequest(
+                f"{path}.type is {tool.type!r}: only function is supported", param=f"{path}.type"
+            )
         if tool.function is None:
             raise InvalidRequest(f"Missing required parameter: '{path}.function'.", param=f"{path}.function")
         functions.append((f"{path}.function", tool.function))
@@ -264,22 +283,31 @@ def _refuse_unsupported(request: ChatBody) -> None:
     if request.logprobs or request.top_logprobs:
         raise InvalidRequest("logprobs are not supported: leave them out", param="logprobs")
     if (request.modalities and request.modalities != ["text"]) or is_given(request.audio):
-        raise InvalidRequest("audio output is not supported: modalities may only be ['text']", param="modalities")
+        raise InvalidRequest(
+            "audio output is not supported: modalities may only be ['text']", param="modalities"
+        )
     if request.functions:
-        raise InvalidRequest("functions are not supported: describe them as tools, of the type function", param="functions")
+        raise InvalidRequest(
+            "functions are not supported: describe them as tools, of the type function", param="functions"
+        )
 
 
 def _sampling(request: ChatBody) -> Sampling:
     for field, (low, high) in _RANGES.items():
         value = getattr(request, field)
         if value is not None and not low <= value <= high:
-            raise InvalidRequest(f"{field} is {_number(value)}: it must be from {_number(low)} to {_number(high)}", param=field)
+            raise InvalidRequest(
+                f"{field} is {_number(value)}: it must be from {_number(low)} to {_number(high)}", param=field
+            )
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     if len(stop) > _MOST_STOPS:
         raise InvalidRequest(f"stop has {len(stop)} entries: at most {_MOST_STOPS} are allowed", param="stop")
     effort = request.reasoning_effort
     if effort is not None and effort not in _EFFORTS:
-        raise InvalidRequest(f"reasoning_effort is {effort!r}: it must be one of {', '.join(_EFFORTS)}", param="reasoning_effort")
+        raise InvalidRequest(
+            f"reasoning_effort is {effort!r}: it must be one of {', '.join(_EFFORTS)}",
+            param="reasoning_effort",
+        )
     return Sampling(
         temperature=request.temperature,
         top_p=request.top_p,
@@ -298,7 +326,7 @@ def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
-# Messages ------------------------------------------------------------------------------------------------------------------
+# Messages -----------------------------------------------------------------------------------------
 
 
 def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
@@ -308,7 +336,8 @@ def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message
     last_assistant = -1
     for index, message in enumerate(given):
         content, role = message.content, message.role
-        if type(content) is str and message.tool_calls is None and (role == "user" or role == "assistant"):  # most of a long history
+        # most of a long history
+        if type(content) is str and message.tool_calls is None and (role == "user" or role == "assistant"):
             if role == "assistant":
                 last_assistant = len(talk)
                 talk.append(Message("assistant", (Text(content),), "stop"))
@@ -317,7 +346,9 @@ def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message
             continue
         path = f"messages[{index}]"
         if message.role in ("system", "developer"):
-            instructions.append("".join(part.text for part in _content(message, path) if isinstance(part, Text)))
+            instructions.append(
+                "".join(part.text for part in _content(message, path) if isinstance(part, Text))
+            )
             continue
         talk.append(_message(message, path))
         if message.role == "assistant":
@@ -332,17 +363,27 @@ def _message(message: _Message, path: str) -> Message:
     if message.role == "user":
         parts = _content(message, path)
         if not parts:
-            raise InvalidRequest(f"{path}.content is missing: a string or a list of parts is needed", param=f"{path}.content")
+            raise InvalidRequest(
+                f"{path}.content is missing: a string or a list of parts is needed", param=f"{path}.content"
+            )
         return Message("user", parts)
     if message.role == "assistant":
-        calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments, True) for call in message.tool_calls or ())
+        calls = tuple(
+            ToolCall(call.id, call.function.name, call.function.arguments, True)
+            for call in message.tool_calls or ()
+        )
         return Message("assistant", _content(message, path) + calls, "tool_calls" if calls else "stop")
     if message.role == "tool":
         if message.tool_call_id is None:
-            raise InvalidRequest(f"Missing required parameter: '{path}.tool_call_id'.", param=f"{path}.tool_call_id")
+            raise InvalidRequest(
+                f"Missing required parameter: '{path}.tool_call_id'.", param=f"{path}.tool_call_id"
+            )
         text = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
         return Message("tool", (ToolResult(message.tool_call_id, text),))
-    raise InvalidRequest(f"{path}.role is {message.role!r}: it must be system, developer, user, assistant or tool", param=f"{path}.role")
+    raise InvalidRequest(
+        f"{path}.role is {message.role!r}: it must be system, developer, user, assistant or tool",
+        param=f"{path}.role",
+    )
 
 
 def _content(message: _Message, path: str) -> tuple[Part, ...]:
@@ -372,4 +413,7 @@ def _part(part: _Part, path: str) -> Part:
         if part.input_audio is None:
             raise InvalidRequest(f"{path}.input_audio is missing", param=f"{path}.input_audio")
         return audio_part(part.input_audio.data, part.input_audio.format, f"{path}.input_audio")
-    raise InvalidRequest(f"{path}.type is {part.type!r}: text, image_url, file and input_audio are supported", param=f"{path}.type")
+    raise InvalidRequest(
+        f"{path}.type is {part.type!r}: text, image_url, file and input_audio are supported",
+        param=f"{path}.type",
+    )

@@ -7,7 +7,17 @@ import msgspec
 from nanobot.api.errors import error_body
 from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_call, wire_usage
 from nanobot.api.wire.lists import encode
-from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, line, units
+from nanobot.core.event import (
+    Event,
+    MessageAdded,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    line,
+    units,
+)
 from nanobot.core.message import Message, joint
 
 DONE = b"data: [DONE]\n\n"
@@ -15,7 +25,10 @@ PING = b": ping\n\n"
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a client that takes up a stream has heard; `last` is the model's message that it stands behind, if it stands between two."""
+    """What a client that takes up a stream has heard;
+
+    `last` is the model's message that it stands behind, if it stands between two.
+    """
 
     last: Message | None = None
 
@@ -39,18 +52,34 @@ def said_before(messages: tuple[Message, ...], after: int) -> Said:
 class Chunks:
     """Turns the events of one turn into bytes for one client.
 
-    Each carries `id: turn:cursor`, by which the stream can be taken up again. `tool_events` adds named events on tools, which
-    stock SDKs do not see.
+    Each carries `id: turn:cursor`, by which the stream can be taken up again. `tool_events` adds named events
+    on tools, which stock SDKs do not see.
     """
 
     def __init__(
-        self, turn_id: str, *, model: str, created: float, include_usage: bool, tool_events: bool, behind: "Said | None" = None
+        self,
+        turn_id: str,
+        *,
+        model: str,
+        created: float,
+        include_usage: bool,
+        tool_events: bool,
+        behind: "Said | None" = None,
     ) -> None:
-        head = {"id": completion_id(turn_id), "object": "chat.completion.chunk", "created": int(created), "model": model}
+        head = {
+            "id": completion_id(turn_id),
+            "object": "chat.completion.chunk",
+            "created": int(created),
+            "model": model,
+        }
         self._head = encode(head)[:-1] + b',"system_fingerprint":null,"choices":['
         self._text_head = b"data: " + self._head + b'{"index":0,"delta":{"content":'
         self._thought_head = b"data: " + self._head + b'{"index":0,"delta":{"reasoning_content":'
-        self._tail = b'},"logprobs":null,"finish_reason":null}]' + (b',"usage":null' if include_usage else b"") + b"}\n\n"
+        self._tail = (
+            b'},"logprobs":null,"finish_reason":null}]'
+            + (b',"usage":null' if include_usage else b"")
+            + b"}\n\n"
+        )
         self._turn_id = turn_id.encode()
         self._include_usage = include_usage
         self.tells_tools = tool_events
@@ -85,7 +114,10 @@ class Chunks:
                     self._joint = b""
                 out.append(b"id: %b:%d\n%b%b%b" % (self._turn_id, cursor, self._text_head, text, self._tail))
             elif isinstance(event, ThinkingDelta):
-                out.append(b"id: %b:%d\n%b%b%b" % (self._turn_id, cursor, self._thought_head, encode(event.text), self._tail))
+                out.append(
+                    b"id: %b:%d\n%b%b%b"
+                    % (self._turn_id, cursor, self._thought_head, encode(event.text), self._tail)
+                )
             elif isinstance(event, MessageAdded):
                 self._note(event.message)
                 if event.message.client_calls:
@@ -97,7 +129,10 @@ class Chunks:
         return b"".join(out)
 
     def _calls(self, cursor: int, message: Message) -> bytes:
-        calls = [{"index": index, **msgspec.to_builtins(wire_call(call))} for index, call in enumerate(message.client_calls)]
+        calls = [
+            {"index": index, **msgspec.to_builtins(wire_call(call))}
+            for index, call in enumerate(message.client_calls)
+        ]
         return self._chunk(b'{"tool_calls":%b}' % encode(calls), cursor=cursor)
 
     def _note(self, message: Message) -> None:
@@ -110,7 +145,13 @@ class Chunks:
     def _chunk(self, delta: bytes, finish: bytes = b"null", cursor: int | None = None) -> bytes:
         id_ = b"" if cursor is None else b"id: %b:%d\n" % (self._turn_id, cursor)
         usage = b',"usage":null' if self._include_usage else b""
-        return b'%bdata: %b{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}\n\n' % (id_, self._head, delta, finish, usage)
+        return b'%bdata: %b{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}\n\n' % (
+            id_,
+            self._head,
+            delta,
+            finish,
+            usage,
+        )
 
     def _end(self, cursor: int, end: TurnEnded) -> bytes:
         if end.error is not None:
@@ -125,12 +166,16 @@ class Chunks:
         if isinstance(event, ToolStarted):
             name, content = (
                 b"tool_started",
-                msgspec.json.encode({"id": event.call.id, "name": event.call.name, "arguments": event.call.arguments}),
+                msgspec.json.encode(
+                    {"id": event.call.id, "name": event.call.name, "arguments": event.call.arguments}
+                ),
             )
         elif isinstance(event, ToolFinished):
             result = event.message.tool_results[0]
             name = b"tool_finished"
-            content = msgspec.json.encode({"id": result.call_id, "is_error": result.is_error, "content": result.content})
+            content = msgspec.json.encode(
+                {"id": result.call_id, "is_error": result.is_error, "content": result.content}
+            )
         else:
             return b""
         return b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (self._turn_id, cursor, name, content)

@@ -1,6 +1,8 @@
-"""Parts of content as OpenAI writes them: images, files, sounds. What a part only points at is marked, to be brought in before admission.
+"""Parts of content as OpenAI writes them: images, files, sounds. What a part only points at is marked, to be
+brought in before admission.
 
-A marked part is one of the core's values that lacks its content; `api/content.py` replaces it by the whole one.
+A marked part is one of the core's values that lacks its content; `api/content.py` replaces it by the whole
+one.
 """
 
 import base64
@@ -54,18 +56,23 @@ def image_part(url: str, detail: str | None, path: str) -> Image:
         InvalidRequest: its URL or its detail is none.
     """
     if detail not in (None, *DETAILS):
-        raise InvalidRequest(f"{path}.detail is {detail!r}: it must be {', '.join(DETAILS[:-1])} or {DETAILS[-1]}", param=f"{path}.detail")
+        raise InvalidRequest(
+            f"{path}.detail is {detail!r}: it must be {', '.join(DETAILS[:-1])} or {DETAILS[-1]}",
+            param=f"{path}.detail",
+        )
     if _IMAGE.match(url[:64]):
         return Image(url, detail)  # type: ignore[arg-type]
     if is_of_web(url):
         return ImageAt(url, detail, path)  # type: ignore[arg-type]
     raise InvalidRequest(
-        f"{path}.url is {_shown(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https", param=f"{path}.url"
+        f"{path}.url is {_shown(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https",
+        param=f"{path}.url",
     )
 
 
 def file_part(content: str | None, name: str | None, file_id: str | None, path: str) -> File:
-    """Return the file of the part at `path`: `content` is a data URL, bare base64 or a URL of the web, `file_id` an upload; one of them.
+    """Return the file of the part at `path`: `content` is a data URL, bare base64 or a URL of the web,
+    `file_id` an upload; one of them.
 
     Raises:
         InvalidRequest: there is neither, or both.
@@ -89,7 +96,9 @@ def audio_part(data: str, format_: str, path: str) -> Audio:
         InvalidRequest: it is none, or of a format that is not known.
     """
     if format_ not in FORMATS:
-        raise InvalidRequest(f"{path}.format is {_shown(format_)}: it must be {' or '.join(FORMATS)}", param=f"{path}.format")
+        raise InvalidRequest(
+            f"{path}.format is {_shown(format_)}: it must be {' or '.join(FORMATS)}", param=f"{path}.format"
+        )
     if not data:
         raise InvalidRequest(f"{path}.data is empty: base64 is needed", param=f"{path}.data")
     return Audio(data, format_)
@@ -102,7 +111,9 @@ def is_of_web(url: str) -> bool:
 def file_name(given: str | None) -> str:
     """Return the name of a file as it is shown: without folders and control characters, and not too long."""
     last = re.split(r"[/\\]", given or "")[-1]
-    return "".join(character if character.isprintable() else " " for character in last).strip()[:_LONGEST_NAME]
+    return "".join(character if character.isprintable() else " " for character in last).strip()[
+        :_LONGEST_NAME
+    ]
 
 
 def decode_base64(encoded: str, path: str) -> bytes:

@@ -56,7 +56,9 @@ _decode_items = msgspec.json.Decoder(ItemsBody)
 
 def conversation_object(conversation: Conversation) -> ConversationObject:
     """Return the conversation as the API shows it."""
-    return ConversationObject(id=conversation.key, created_at=int(conversation.created_at), metadata=conversation.metadata)
+    return ConversationObject(
+        id=conversation.key, created_at=int(conversation.created_at), metadata=conversation.metadata
+    )
 
 
 def parse_create(body: bytes) -> tuple[tuple[Message, ...], dict[str, str]]:
@@ -92,10 +94,13 @@ def parse_items(body: bytes) -> tuple[Message, ...]:
 
 def _messages(given: list[InputItem]) -> tuple[Message, ...]:
     if len(given) > MOST_ITEMS:
-        raise InvalidRequest(f"items has {len(given)} entries: at most {MOST_ITEMS} are allowed at a time", param="items")
+        raise InvalidRequest(
+            f"items has {len(given)} entries: at most {MOST_ITEMS} are allowed at a time", param="items"
+        )
     messages, instructions = input_messages(given, {}, "items")
     if instructions:
         raise InvalidRequest(
-            "items may not have the role system or developer: instructions belong to a response, send them with each", param="items"
+            "items may not have the role system or developer: instructions belong to a response, send them with each",
+            param="items",
         )
     return messages

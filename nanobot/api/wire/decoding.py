@@ -23,7 +23,8 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """
     try:
         if not body.isascii():
-            body.decode()  # msgspec looks at those strings only that it keeps
+            # msgspec looks at those strings only that it keeps
+            body.decode()
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         path = _path(str(error))
@@ -31,7 +32,9 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
             raise InvalidJson("Invalid JSON body") from error
         if _MISSING.match(str(error)):
             raise InvalidRequest(f"Missing required parameter: '{path}'.", param=path) from error
-        raise InvalidRequest(f"{path} is {_shown(body, path)}: {_plain(_WHERE.sub('', str(error)))}", param=path) from error
+        raise InvalidRequest(
+            f"{path} is {_shown(body, path)}: {_plain(_WHERE.sub('', str(error)))}", param=path
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidJson("Invalid JSON body") from error
     except RecursionError as error:
@@ -49,7 +52,8 @@ def _path(text: str) -> str:
 def _shown(body: bytes, path: str) -> str:
     """Return the value at `path` as JSON, cut to 40 characters."""
     try:
-        value = json.loads(body)  # of any size: msgspec has no whole numbers beyond 64 bits
+        # of any size: msgspec has no whole numbers beyond 64 bits
+        value = json.loads(body)
         for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
             value = value[int(index)] if index else value[name]
     except (LookupError, TypeError, ValueError, RecursionError):
@@ -61,5 +65,11 @@ def _shown(body: bytes, path: str) -> str:
 
 def _plain(text: str) -> str:
     """Return msgspec's words for a reader who thinks in JSON."""
-    text = text.replace("`", "").replace(" | null", "").replace("int", "integer").replace("float", "number").replace("str", "string")
+    text = (
+        text.replace("`", "")
+        .replace(" | null", "")
+        .replace("int", "integer")
+        .replace("float", "number")
+        .replace("str", "string")
+    )
     return text[:1].lower() + text[1:]

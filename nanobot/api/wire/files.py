@@ -13,14 +13,19 @@ LONGEST_LIFE_S = 2_592_000
 
 
 class UploadForm(msgspec.Struct, frozen=True, kw_only=True):
-    """The `multipart/form-data` body of an upload. `expires_after[seconds]` from `expires_after[anchor]`, which is `created_at`."""
+    """The `multipart/form-data` body of an upload.
+
+    `expires_after[seconds]` from `expires_after[anchor]`, which is `created_at`.
+    """
 
     file: bytes
     purpose: Purpose
-    expires_after_anchor: Literal["created_at"] | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="expires_after[anchor]")
-    expires_after_seconds: Annotated[int, msgspec.Meta(ge=SHORTEST_LIFE_S, le=LONGEST_LIFE_S)] | msgspec.UnsetType = msgspec.field(
-        default=msgspec.UNSET, name="expires_after[seconds]"
+    expires_after_anchor: Literal["created_at"] | msgspec.UnsetType = msgspec.field(
+        default=msgspec.UNSET, name="expires_after[anchor]"
     )
+    expires_after_seconds: (
+        Annotated[int, msgspec.Meta(ge=SHORTEST_LIFE_S, le=LONGEST_LIFE_S)] | msgspec.UnsetType
+    ) = msgspec.field(default=msgspec.UNSET, name="expires_after[seconds]")
 
 
 class FileObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,11 +31,33 @@ _CONTENT = told(
     anyOf=[
         _of(_TEXTS, "text", text={"type": "string"}),
         _of(["refusal"], "refusal", refusal={"type": "string"}),
-        _of(["input_image"], "image_url", image_url={"type": "string", "pattern": "^(data:image/[A-Za-z.+-]+;base64,|https?://)"}),
+        _of(
+            ["input_image"],
+            "image_url",
+            image_url={"type": "string", "pattern": "^(data:image/[A-Za-z.+-]+;base64,|https?://)"},
+        ),
         _of(["input_image"], "file_id", file_id={"type": "string"}, image_url={"type": "null"}),
-        _of(["input_file"], "file_data", file_data={"type": "string"}, file_url={"type": "null"}, file_id={"type": "null"}),
-        _of(["input_file"], "file_url", file_data={"type": "null"}, file_url={"type": "string"}, file_id={"type": "null"}),
-        _of(["input_file"], "file_id", file_data={"type": "null"}, file_url={"type": "null"}, file_id={"type": "string"}),
+        _of(
+            ["input_file"],
+            "file_data",
+            file_data={"type": "string"},
+            file_url={"type": "null"},
+            file_id={"type": "null"},
+        ),
+        _of(
+            ["input_file"],
+            "file_url",
+            file_data={"type": "null"},
+            file_url={"type": "string"},
+            file_id={"type": "null"},
+        ),
+        _of(
+            ["input_file"],
+            "file_id",
+            file_data={"type": "null"},
+            file_url={"type": "null"},
+            file_id={"type": "string"},
+        ),
         _of(["input_audio"], "input_audio", input_audio={"type": "object"}),
     ]
 )
@@ -44,10 +66,19 @@ _SAID = {"type": ["string", "array"], "minItems": 1}
 _MESSAGE = {"type": {"enum": ["message", None]}}
 ITEM = told(
     anyOf=[
-        {"properties": {**_MESSAGE, "role": {"const": "user"}, "content": _SAID}, "required": ["role", "content"]},
+        {
+            "properties": {**_MESSAGE, "role": {"const": "user"}, "content": _SAID},
+            "required": ["role", "content"],
+        },
         {"properties": {**_MESSAGE, "role": {"enum": list(_ROLES[1:])}}, "required": ["role"]},
         _of(["function_call"], "call_id", "name", call_id={"type": "string"}, name={"type": "string"}),
-        _of(["function_call_output"], "call_id", "output", call_id={"type": "string"}, output={"type": ["string", "array"]}),
+        _of(
+            ["function_call_output"],
+            "call_id",
+            "output",
+            call_id={"type": "string"},
+            output={"type": ["string", "array"]},
+        ),
         _of(["item_reference"], "id", id={"type": "string"}),
         _of(["reasoning"]),
     ]
@@ -74,7 +105,9 @@ class _Content(msgspec.Struct):
 
 
 class InputItem(msgspec.Struct):
-    """A message (`role`, `content`), a `function_call`, a `function_call_output`, an `item_reference`, or a `reasoning` item, which is ignored."""
+    """A message (`role`, `content`), a `function_call`, a `function_call_output`, an `item_reference`, or a
+    `reasoning` item, which is ignored.
+    """
 
     type: str | None = None
     role: str | None = None
@@ -95,8 +128,11 @@ def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def input_messages(items: Sequence[InputItem], said: Said, where: str) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """Return `(messages, instructions)`. What one answer consists of (its texts, then its calls) becomes one message again.
+def input_messages(
+    items: Sequence[InputItem], said: Said, where: str
+) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+    """Return `(messages, instructions)`. What one answer consists of (its texts, then its calls) becomes one
+    message again.
 
     Raises:
         InvalidRequest: an item is not what it should be, or not supported; `param` names it.
@@ -106,14 +142,23 @@ def input_messages(items: Sequence[InputItem], said: Said, where: str) -> tuple[
     for index, item in enumerate(items):
         path = f"{where}[{index}]"
         if item.type in (None, "message") and item.role in ("system", "developer"):
-            instructions.append("".join(part.text for part in _content(item.content, f"{path}.content") if isinstance(part, Text)))
+            instructions.append(
+                "".join(
+                    part.text for part in _content(item.content, f"{path}.content") if isinstance(part, Text)
+                )
+            )
             continue
         if item.type == "reasoning":
             continue
         message = _message(item, said, path)
         if not message.parts and message.role == "assistant":
             continue
-        if message.role == "assistant" and messages and messages[-1].role == "assistant" and _continues(messages[-1], message):
+        if (
+            message.role == "assistant"
+            and messages
+            and messages[-1].role == "assistant"
+            and _continues(messages[-1], message)
+        ):
             messages[-1] = _joined(messages[-1], message)
         else:
             messages.append(message)
@@ -127,7 +172,9 @@ def _continues(before: Message, message: Message) -> bool:
 
 def _joined(before: Message, message: Message) -> Message:
     texts = [text for text in (before.text, message.text) if text]
-    parts: tuple[Part, ...] = ((Text("\n\n".join(texts)),) if texts else ()) + before.tool_calls + message.tool_calls
+    parts: tuple[Part, ...] = (
+        ((Text("\n\n".join(texts)),) if texts else ()) + before.tool_calls + message.tool_calls
+    )
     return Message("assistant", parts, message.stop_reason)
 
 
@@ -138,11 +185,20 @@ def _message(item: InputItem, said: Said, path: str) -> Message:
     if kind == "function_call":
         return Message(
             "assistant",
-            (ToolCall(_given(item.call_id, f"{path}.call_id"), _given(item.name, f"{path}.name"), item.arguments or "", True),),
+            (
+                ToolCall(
+                    _given(item.call_id, f"{path}.call_id"),
+                    _given(item.name, f"{path}.name"),
+                    item.arguments or "",
+                    True,
+                ),
+            ),
             "tool_calls",
         )
     if kind == "function_call_output":
-        return Message("tool", (ToolResult(_given(item.call_id, f"{path}.call_id"), _output(item, f"{path}.output")),))
+        return Message(
+            "tool", (ToolResult(_given(item.call_id, f"{path}.call_id"), _output(item, f"{path}.output")),)
+        )
     if kind == "item_reference" and item.id is not None and item.id in said:
         return said[item.id]
     raise InvalidRequest(
@@ -155,12 +211,15 @@ def _spoken(item: InputItem, path: str) -> Message:
     parts = _content(item.content, f"{path}.content")
     if item.role == "user":
         if not parts:
-            raise InvalidRequest(f"{path}.content is missing: a string or a list of parts is needed", param=f"{path}.content")
+            raise InvalidRequest(
+                f"{path}.content is missing: a string or a list of parts is needed", param=f"{path}.content"
+            )
         return Message("user", parts)
     if item.role == "assistant":
         return Message("assistant", parts, "stop")
     raise InvalidRequest(
-        f"{path}.role is {(item.role or '')[:40]!r}: it must be user, assistant, system or developer", param=f"{path}.role"
+        f"{path}.role is {(item.role or '')[:40]!r}: it must be user, assistant, system or developer",
+        param=f"{path}.role",
     )
 
 
@@ -172,7 +231,9 @@ def _output(item: InputItem, path: str) -> str:
     parts = _content(item.output, path)
     for index, part in enumerate(parts):
         if not isinstance(part, Text):
-            raise InvalidRequest(f"{path}[{index}].type: the output of a call may only be text", param=f"{path}[{index}].type")
+            raise InvalidRequest(
+                f"{path}[{index}].type: the output of a call may only be text", param=f"{path}[{index}].type"
+            )
     return "".join(part.text for part in parts if isinstance(part, Text))
 
 
@@ -197,7 +258,9 @@ def _part(part: _Content, path: str) -> Part:
         return file_part(part.file_data or part.file_url, part.filename, part.file_id, path)
     if part.type == "input_audio":
         if part.input_audio is None:
-            raise InvalidRequest(f"Missing required parameter: '{path}.input_audio'.", param=f"{path}.input_audio")
+            raise InvalidRequest(
+                f"Missing required parameter: '{path}.input_audio'.", param=f"{path}.input_audio"
+            )
         return audio_part(part.input_audio.data, part.input_audio.format, f"{path}.input_audio")
     raise InvalidRequest(
         f"{path}.type is {part.type[:60]!r}: input_text, input_image, input_file, input_audio, output_text and refusal are supported",

@@ -1,8 +1,9 @@
 """Items: what OpenAI's responses and conversations are made of, out of the messages that are stored.
 
-A message gives an item for each stretch of text or of thinking in it, and one for each call that the client is to run; the server's own calls and
-their results are its business, and give none. An item's id names its message and its place in it, so that it is the same while the answer
-streams, when it is asked for later, and in the list of a conversation.
+A message gives an item for each stretch of text or of thinking in it, and one for each call that the client
+is to run; the server's own calls and their results are its business, and give none. An item's id names its
+message and its place in it, so that it is the same while the answer streams, when it is asked for later, and
+in the list of a conversation.
 """
 
 import re
@@ -76,7 +77,7 @@ class CallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag="function_ca
 
 WireItem = MessageItem | ReasoningItem | CallItem | CallOutputItem
 
-# Ids ------------------------------------------------------------------------------------------------------------------------
+# Ids ----------------------------------------------------------------------------------------------
 
 _SUFFIX = 26
 _ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
@@ -106,12 +107,13 @@ def ref_of(given: str) -> ItemRef | None:
     if found is None:
         return None
     suffix, number, _ = found.groups()
-    if suffix.startswith("0" * 8) and suffix.isdigit():  # no turn is of 1970
+    # no turn is of 1970
+    if suffix.startswith("0" * 8) and suffix.isdigit():
         return ItemRef(None, int(suffix))
     return ItemRef("turn_" + suffix, int(number, 16))
 
 
-# Out of messages --------------------------------------------------------------------------------------------------------------
+# Out of messages ----------------------------------------------------------------------------------
 
 
 def items(message: Message, ref: ItemRef, *, as_summary: bool = False) -> tuple[WireItem, ...]:
@@ -120,17 +122,29 @@ def items(message: Message, ref: ItemRef, *, as_summary: bool = False) -> tuple[
         return (input_message(message, ref),)
     if message.role == "tool":
         return tuple(
-            CallOutputItem(id=item_id("fco", ref, place), status="completed", call_id=result.call_id, output=result.content)
+            CallOutputItem(
+                id=item_id("fco", ref, place),
+                status="completed",
+                call_id=result.call_id,
+                output=result.content,
+            )
             for place, result in enumerate(message.tool_results)
         )
     return _said(message, ref, as_summary=as_summary)
 
 
 def answered(id_: str, message: Message, ref: ItemRef) -> Message | None:
-    """Return what the item with that id says, as a message of its own; None where it is none of this message's."""
+    """Return what the item with that id says, as a message of its own;
+
+    None where it is none of this message's.
+    """
     item = next((item for item in items(message, ref) if item.id == id_), None)
     if isinstance(item, MessageItem) and item.role == "assistant":
-        return Message("assistant", tuple(Text(part.text) for part in item.content if isinstance(part, OutputText)), "stop")
+        return Message(
+            "assistant",
+            tuple(Text(part.text) for part in item.content if isinstance(part, OutputText)),
+            "stop",
+        )
     if isinstance(item, CallItem):
         return Message("assistant", (ToolCall(item.call_id, item.name, item.arguments, True),), "tool_calls")
     if isinstance(item, ReasoningItem):
@@ -193,5 +207,9 @@ def reasoning(id_: str, text: str, status: str, *, as_summary: bool) -> Reasonin
 def call_item(id_: str, call: ToolCall) -> CallItem:
     """Return the call as the client is to see it; no arguments are an empty object."""
     return CallItem(
-        id=id_, status="completed", call_id=call.id, name=call.name, arguments=call.arguments if call.arguments.strip() else "{}"
+        id=id_,
+        status="completed",
+        call_id=call.id,
+        name=call.name,
+        arguments=call.arguments if call.arguments.strip() else "{}",
     )

@@ -1,4 +1,6 @@
-"""The response object of OpenAI's responses, put together from a turn as it stands and from what its client asked."""
+"""The response object of OpenAI's responses, put together from a turn as it stands and from what its client
+asked.
+"""
 
 from http import HTTPStatus
 
@@ -115,7 +117,13 @@ class ResponseDeleted(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = True
 
 
-_STATUS = {"queued": "queued", "running": "in_progress", "joined": "in_progress", "failed": "failed", "cancelled": "cancelled"}
+_STATUS = {
+    "queued": "queued",
+    "running": "in_progress",
+    "joined": "in_progress",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -130,14 +138,18 @@ def response_object(state: TurnState, echo: Echo, *, inputs: int) -> ResponseObj
         created_at=int(state.created_at),
         completed_at=int(state.ended_at) if state.ended_at is not None and state.status == "done" else None,
         status=status,
-        error=fault(end.error) if end is not None and end.error is not None and state.status == "failed" else None,
+        error=fault(end.error)
+        if end is not None and end.error is not None and state.status == "failed"
+        else None,
         incomplete_details=_Incomplete(reason) if reason else None,
         output=output(state.id, state.messages, inputs=inputs, as_summary=echo.reasoning.summary is not None),
         usage=response_usage(end.usage) if end is not None else None,
     )
 
 
-def output(turn_id: str, messages: tuple[Message, ...], *, inputs: int, as_summary: bool) -> tuple[WireItem, ...]:
+def output(
+    turn_id: str, messages: tuple[Message, ...], *, inputs: int, as_summary: bool
+) -> tuple[WireItem, ...]:
     """Return what the turn said of its own."""
     return tuple(
         item
@@ -156,7 +168,10 @@ def fault(error: TurnError) -> ResponseFault:
     """Return why the turn failed, by the codes that OpenAI's clients know."""
     if error.http_status == HTTPStatus.TOO_MANY_REQUESTS:
         return ResponseFault("rate_limit_exceeded", error.message)
-    return ResponseFault("server_error" if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_prompt", error.message)
+    return ResponseFault(
+        "server_error" if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_prompt",
+        error.message,
+    )
 
 
 def response_usage(usage: Usage) -> ResponseUsage:

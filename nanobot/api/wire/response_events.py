@@ -1,8 +1,9 @@
 """Responses as server-sent events: a turn's events in, OpenAI's typed events out.
 
-The same turn gives the same events with the same numbers, whenever and however often it is followed: how the text is cut into deltas depends on
-the text alone, not on how it came from the model. So a stream is taken up again by `starting_after`, though the pieces it came in are long gone.
-A piece goes out when what follows it has begun; the price is that the newest word waits for the one behind it.
+The same turn gives the same events with the same numbers, whenever and however often it is followed: how the
+text is cut into deltas depends on the text alone, not on how it came from the model. So a stream is taken up
+again by `starting_after`, though the pieces it came in are long gone. A piece goes out when what follows it
+has begun; the price is that the newest word waits for the one behind it.
 """
 
 import re
@@ -36,7 +37,10 @@ class _Open:
 
 
 class ResponseEvents:
-    """Turns the events of one turn, from its beginning, into bytes for one client. Events up to the number `after` are left out."""
+    """Turns the events of one turn, from its beginning, into bytes for one client.
+
+    Events up to the number `after` are left out.
+    """
 
     def __init__(
         self,
@@ -70,7 +74,9 @@ class ResponseEvents:
         if self._has_begun:
             return b""
         self._has_begun = True
-        self._emit("response.created", response=self._response("queued" if self._echo.background else "running"))
+        self._emit(
+            "response.created", response=self._response("queued" if self._echo.background else "running")
+        )
         if self._echo.background:
             self._emit("response.queued", response=self._response("queued"))
         self._emit("response.in_progress", response=self._response("running"))
@@ -114,7 +120,7 @@ class ResponseEvents:
         )
         return response_object(state, self._echo, inputs=self._inputs)
 
-    # Items ----------------------------------------------------------------------------------------------------------------
+    # Items ----------------------------------------------------------------------------------------
 
     def _item_id(self, prefix: str) -> str:
         return item_id(prefix, ItemRef(self._turn_id, self._inputs + len(self._messages)), self._place)
@@ -135,16 +141,38 @@ class ResponseEvents:
         opened = self._open = _Open(kind, self._item_id("msg" if is_text else "rs"))
         fields = {"item_id": opened.id, "output_index": self._items}
         if is_text:
-            empty: dict[str, object] = {"id": opened.id, "type": "message", "status": "in_progress", "role": "assistant", "content": ()}
+            empty: dict[str, object] = {
+                "id": opened.id,
+                "type": "message",
+                "status": "in_progress",
+                "role": "assistant",
+                "content": (),
+            }
         else:
-            empty = {"id": opened.id, "type": "reasoning", "status": "in_progress", "summary": (), "content": ()}
+            empty = {
+                "id": opened.id,
+                "type": "reasoning",
+                "status": "in_progress",
+                "summary": (),
+                "content": (),
+            }
         self._emit("response.output_item.added", output_index=self._items, item=empty)
         if is_text:
             self._emit("response.content_part.added", **fields, content_index=0, part=_text_part(""))
         elif self._as_summary:
-            self._emit("response.reasoning_summary_part.added", **fields, summary_index=0, part={"type": "summary_text", "text": ""})
+            self._emit(
+                "response.reasoning_summary_part.added",
+                **fields,
+                summary_index=0,
+                part={"type": "summary_text", "text": ""},
+            )
         else:
-            self._emit("response.content_part.added", **fields, content_index=0, part={"type": "reasoning_text", "text": ""})
+            self._emit(
+                "response.content_part.added",
+                **fields,
+                content_index=0,
+                part={"type": "reasoning_text", "text": ""},
+            )
 
     def _send(self, said: _Open, *, is_whole: bool) -> None:
         """Send the pieces of the text that nothing can add to any more."""
@@ -183,11 +211,19 @@ class ResponseEvents:
             if self._as_summary:
                 self._emit("response.reasoning_summary_text.done", **fields, summary_index=0, text=said.text)
                 self._emit(
-                    "response.reasoning_summary_part.done", **fields, summary_index=0, part={"type": "summary_text", "text": said.text}
+                    "response.reasoning_summary_part.done",
+                    **fields,
+                    summary_index=0,
+                    part={"type": "summary_text", "text": said.text},
                 )
             else:
                 self._emit("response.reasoning_text.done", **fields, content_index=0, text=said.text)
-                self._emit("response.content_part.done", **fields, content_index=0, part={"type": "reasoning_text", "text": said.text})
+                self._emit(
+                    "response.content_part.done",
+                    **fields,
+                    content_index=0,
+                    part={"type": "reasoning_text", "text": said.text},
+                )
         self._emit("response.output_item.done", output_index=self._items, item=item)
         self._items += 1
         self._place += 1
@@ -202,7 +238,12 @@ class ResponseEvents:
                 begun = msgspec.structs.replace(item, status="in_progress", arguments="")
                 self._emit("response.output_item.added", output_index=self._items, item=begun)
                 self._emit("response.function_call_arguments.delta", **fields, delta=item.arguments)
-                self._emit("response.function_call_arguments.done", **fields, name=item.name, arguments=item.arguments)
+                self._emit(
+                    "response.function_call_arguments.done",
+                    **fields,
+                    name=item.name,
+                    arguments=item.arguments,
+                )
                 self._emit("response.output_item.done", output_index=self._items, item=item)
                 self._items += 1
                 self._place += 1
@@ -210,9 +251,12 @@ class ResponseEvents:
         self._place = 0
 
     def _end(self, end: TurnEnded) -> None:
-        """The last event is sent even to who counts more than there were: a turn that failed does not repeat what it did not keep."""
+        """The last event is sent even to who counts more than there were: a turn that failed does not repeat
+        what it did not keep.
+        """
         self._number = max(self._number, self._after)
-        if end.error is not None and end.error.code == ShuttingDown.code:  # the turn goes on at the next start: it has not ended
+        # the turn goes on at the next start: it has not ended
+        if end.error is not None and end.error.code == ShuttingDown.code:
             self._emit("error", code=end.error.code, message=end.error.message, param=None)
             return
         response = self._response(end.outcome, end)

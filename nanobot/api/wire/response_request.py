@@ -1,6 +1,7 @@
 """The request of OpenAI's responses, taken apart.
 
-Shapes: the OpenAI API reference, `POST /v1/responses`, and Open Responses. Unknown fields are ignored; SDKs and gateways add their own.
+Shapes: the OpenAI API reference, `POST /v1/responses`, and Open Responses. Unknown fields are ignored; SDKs
+  and gateways add their own.
 """
 
 from typing import Annotated, Literal
@@ -9,7 +10,14 @@ import msgspec
 
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.input_items import ITEM, InputItem, Said, input_messages
-from nanobot.api.wire.response_answer import Echo, WireConversation, WireFormat, WireReasoning, WireText, WireTool
+from nanobot.api.wire.response_answer import (
+    Echo,
+    WireConversation,
+    WireFormat,
+    WireReasoning,
+    WireText,
+    WireTool,
+)
 from nanobot.api.wire.told import told
 from nanobot.api.wire.tools import (
     MOST_METADATA,
@@ -58,7 +66,9 @@ class _Tool(msgspec.Struct):
     type: Annotated[str, told(const="function")]
     name: Annotated[str | None, told(type="string", pattern=NAME_PATTERN, required=True)] = None
     description: str | None = None
-    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(default_factory=msgspec.Raw)
+    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(
+        default_factory=msgspec.Raw
+    )
     strict: bool | None = None
 
 
@@ -88,7 +98,9 @@ class _Format(msgspec.Struct):
     type: Annotated[str, told(enum=["text", "json_object", "json_schema"])]
     name: Annotated[str, told(pattern=NAME_PATTERN)] | None = None
     description: str | None = None
-    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(default_factory=msgspec.Raw)
+    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(
+        default_factory=msgspec.Raw
+    )
     strict: bool | None = None
 
 
@@ -102,7 +114,8 @@ class ResponseBody(msgspec.Struct):
 
     model: Annotated[str, told(required=True, minLength=1, examples=["nanobot"])] = ""
     input: Annotated[
-        str | Annotated[list[Annotated[InputItem, ITEM]], told(minItems=1)] | None, told(type=["string", "array"], required=True)
+        str | Annotated[list[Annotated[InputItem, ITEM]], told(minItems=1)] | None,
+        told(type=["string", "array"], required=True),
     ] = None
     instructions: str | None = None
     stream: bool | None = None
@@ -132,7 +145,10 @@ class ResponseBody(msgspec.Struct):
 
 
 class ResponseRequest(msgspec.Struct, frozen=True):
-    """What a client asks: `input` is new to the agent, `earlier` came before. `echo` is what the response repeats of it."""
+    """What a client asks:
+
+    `input` is new to the agent, `earlier` came before. `echo` is what the response repeats of it.
+    """
 
     model: str
     input: tuple[Message, ...]
@@ -189,7 +205,9 @@ def parse_response(request: ResponseBody, said: Said) -> ResponseRequest:
         background=bool(request.background),
         store=request.store is not False,
         may_cut=request.truncation != "disabled",
-        conversation=request.conversation.id if isinstance(request.conversation, _Conversation) else request.conversation,
+        conversation=request.conversation.id
+        if isinstance(request.conversation, _Conversation)
+        else request.conversation,
         previous=request.previous_response_id,
         tools=tools,
         tool_choice=choice,
@@ -201,37 +219,53 @@ def parse_response(request: ResponseBody, said: Said) -> ResponseRequest:
 
 def _refuse_unsupported(request: ResponseBody) -> None:
     if is_given(request.prompt):
-        raise InvalidRequest("prompt is not supported: this server keeps no prompt templates, send instructions and input", param="prompt")
+        raise InvalidRequest(
+            "prompt is not supported: this server keeps no prompt templates, send instructions and input",
+            param="prompt",
+        )
     if request.top_logprobs:
         raise InvalidRequest("logprobs are not supported: leave top_logprobs out", param="top_logprobs")
     if request.max_tool_calls is not None:
-        raise InvalidRequest("max_tool_calls is not supported: the steps of a turn are bounded by agent.max_steps", param="max_tool_calls")
+        raise InvalidRequest(
+            "max_tool_calls is not supported: the steps of a turn are bounded by agent.max_steps",
+            param="max_tool_calls",
+        )
     for value in request.include or ():
         if value not in _INCLUDE:
-            raise InvalidRequest(f"include has {value[:60]!r}: it may have {', '.join(_INCLUDE)}", param="include")
+            raise InvalidRequest(
+                f"include has {value[:60]!r}: it may have {', '.join(_INCLUDE)}", param="include"
+            )
     if request.previous_response_id is not None and request.conversation is not None:
         raise InvalidRequest(
-            "previous_response_id and conversation cannot be used together: a response belongs to one conversation", param="conversation"
+            "previous_response_id and conversation cannot be used together: a response belongs to one conversation",
+            param="conversation",
         )
     if request.background and request.store is False:
         raise InvalidRequest(
-            "background is true and store is false: what runs in the background must be kept to be found", param="background"
+            "background is true and store is false: what runs in the background must be kept to be found",
+            param="background",
         )
 
 
-def _input(given: str | list[InputItem], said: Said, *, follows: bool) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...]]:
-    """Return `(earlier, new, instructions)`; new is what stands after the last answer, or all where it follows another response."""
+def _input(
+    given: str | list[InputItem], said: Said, *, follows: bool
+) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...]]:
+    """Return `(earlier, new, instructions)`; new is what stands after the last answer, or all where it
+    follows another response.
+    """
     if isinstance(given, str):
         return (), (user(given),), ()
     messages, spoken = input_messages(given, said, "input")
     last = max((index for index, message in enumerate(messages) if message.role == "assistant"), default=-1)
     new = messages[last + 1 :]
     if not new:
-        raise InvalidRequest("input must contain at least one message of the user, or the output of a call", param="input")
+        raise InvalidRequest(
+            "input must contain at least one message of the user, or the output of a call", param="input"
+        )
     return ((), messages, spoken) if follows else (messages[: last + 1], new, spoken)
 
 
-# Tools ------------------------------------------------------------------------------------------------------------------------
+# Tools --------------------------------------------------------------------------------------------
 
 
 def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
@@ -250,7 +284,9 @@ def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
     return tool_specs(functions)
 
 
-def _tool_choice(given: str | _ToolChoice | None, tools: tuple[ToolSpec, ...]) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
+def _tool_choice(
+    given: str | _ToolChoice | None, tools: tuple[ToolSpec, ...]
+) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
     """Return which tools are offered, and which of them must be called."""
     if not isinstance(given, _ToolChoice):
         return tools, tool_choice(given, None, tools, "tool_choice")
@@ -268,7 +304,7 @@ def _tool_choice(given: str | _ToolChoice | None, tools: tuple[ToolSpec, ...]) -
     )
 
 
-# Sampling and form ------------------------------------------------------------------------------------------------------------
+# Sampling and form --------------------------------------------------------------------------------
 
 
 def _sampling(request: ResponseBody) -> Sampling:
@@ -278,7 +314,10 @@ def _sampling(request: ResponseBody) -> Sampling:
             raise InvalidRequest(f"{field} is {value:g}: it must be from {low:g} to {high:g}", param=field)
     effort = request.reasoning.effort if request.reasoning is not None else None
     if effort is not None and effort not in _EFFORTS:
-        raise InvalidRequest(f"reasoning.effort is {effort[:40]!r}: it must be one of {', '.join(_EFFORTS)}", param="reasoning.effort")
+        raise InvalidRequest(
+            f"reasoning.effort is {effort[:40]!r}: it must be one of {', '.join(_EFFORTS)}",
+            param="reasoning.effort",
+        )
     return Sampling(
         temperature=request.temperature,
         top_p=request.top_p,
@@ -294,10 +333,12 @@ def _sampling(request: ResponseBody) -> Sampling:
 def _format(given: _Format) -> OutputFormat | None:
     if given.type == "json_schema" and given.name is None:
         raise InvalidRequest("Missing required parameter: 'text.format.name'.", param="text.format.name")
-    return output_format(given.type, JsonSchema(given.name or "", given.description, given.schema, given.strict), "text.format")
+    return output_format(
+        given.type, JsonSchema(given.name or "", given.description, given.schema, given.strict), "text.format"
+    )
 
 
-# Echo ---------------------------------------------------------------------------------------------------------------------------
+# Echo ---------------------------------------------------------------------------------------------
 
 
 def _echo(request: ResponseBody) -> Echo:
@@ -321,7 +362,12 @@ def _echo(request: ResponseBody) -> Echo:
         text=WireText(_echoed_format(text.format), text.verbosity or "medium"),
         tool_choice=msgspec.Raw(_echoed_choice(request.tool_choice)),
         tools=tuple(
-            WireTool(name=tool.name or "", description=tool.description, parameters=_raw(tool.parameters), strict=tool.strict)
+            WireTool(
+                name=tool.name or "",
+                description=tool.description,
+                parameters=_raw(tool.parameters),
+                strict=tool.strict,
+            )
             for tool in request.tools or ()
         ),
         top_p=1.0 if request.top_p is None else request.top_p,
@@ -334,7 +380,13 @@ def _echoed_format(given: _Format | None) -> WireFormat:
     if given is None or given.type != "json_schema":
         return WireFormat(type=given.type if given is not None else "text")
     schema = _raw(given.schema) or msgspec.Raw(b"{}")
-    return WireFormat(type="json_schema", name=given.name, description=given.description, schema=schema, strict=bool(given.strict))
+    return WireFormat(
+        type="json_schema",
+        name=given.name,
+        description=given.description,
+        schema=schema,
+        strict=bool(given.strict),
+    )
 
 
 def _echoed_choice(given: str | _ToolChoice | None) -> bytes:

@@ -1,4 +1,7 @@
-"""What happens in a session, as named server-sent events. Each has the id `turn:cursor`, by which a client goes on where it stopped."""
+"""What happens in a session, as named server-sent events.
+
+Each has the id `turn:cursor`, by which a client goes on where it stopped.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +11,16 @@ from nanobot.api.errors import error_body
 from nanobot.api.wire.chat_answer import wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.session_message import chat_message
-from nanobot.core.event import MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnAdmitted, TurnEnded, TurnStarted
+from nanobot.core.event import (
+    MessageAdded,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnAdmitted,
+    TurnEnded,
+    TurnStarted,
+)
 from nanobot.core.store import Sight, Watched
 
 Fields = dict[str, object]
@@ -22,7 +34,9 @@ def render(sights: Sequence[Sight]) -> bytes:
             out.append(b'event: missed\ndata: {"count":%d}\n\n' % sight.missed)
         name, fields = _event(sight.event)
         content = encode({"turn_id": sight.turn_id, **fields})
-        out.append(b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (sight.turn_id.encode(), sight.cursor, name, content))
+        out.append(
+            b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (sight.turn_id.encode(), sight.cursor, name, content)
+        )
     return b"".join(out)
 
 
@@ -38,11 +52,22 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
             return b"tool_started", {"id": call.id, "name": call.name, "arguments": call.arguments}
         case ToolFinished(message) | MessageAdded(message):
             result = message.tool_results[0]
-            return b"tool_finished", {"id": result.call_id, "is_error": result.is_error, "content": result.content}
+            return b"tool_finished", {
+                "id": result.call_id,
+                "is_error": result.is_error,
+                "content": result.content,
+            }
         case TurnAdmitted(given, joins):
-            return b"turn_admitted", {"input": tuple(chat_message(message) for message in given), "joins": joins}
+            return b"turn_admitted", {
+                "input": tuple(chat_message(message) for message in given),
+                "joins": joins,
+            }
         case TurnStarted(attempt):
             return b"turn_started", {"attempt": attempt}
         case TurnEnded(outcome, usage, error):
-            shown = msgspec.Raw(msgspec.json.encode(msgspec.json.decode(error_body(error))["error"])) if error is not None else None
+            shown = (
+                msgspec.Raw(msgspec.json.encode(msgspec.json.decode(error_body(error))["error"]))
+                if error is not None
+                else None
+            )
             return b"turn_ended", {"outcome": outcome, "usage": wire_usage(usage), "error": shown}

@@ -1,6 +1,8 @@
-"""A session as JSON lines, out and in again: docs/session-format.md. What is read gives the very messages that were written.
+"""A session as JSON lines, out and in again: docs/session-format.md. What is read gives the very messages
+that were written.
 
-A line is a message as chat completions have it, for whoever reads it; where that does not say all, `parts` does.
+A line is a message as chat completions have it, for whoever reads it; where that does not say all, `parts`
+does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +13,19 @@ from msgspec import UNSET, UnsetType
 
 from nanobot.api.wire.session_message import ChatMessage, SessionMessage, parts_of, session_message
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Audio, File, Image, Message, Part, StopReason, Text, Thinking, ToolCall, ToolResult, Usage
+from nanobot.core.message import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Part,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from nanobot.core.session import Session
 from nanobot.core.store import Given, Row
 
@@ -22,7 +36,8 @@ _LATEST = 100_000_000_000.0
 Time = Annotated[float, msgspec.Meta(ge=0, le=_LATEST)]
 Title = Annotated[str, msgspec.Meta(max_length=256)]
 Metadata = Annotated[
-    dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]], msgspec.Meta(max_length=16)
+    dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]],
+    msgspec.Meta(max_length=16),
 ]
 
 
@@ -35,7 +50,10 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _Line(SessionMessage, frozen=True, kw_only=True):
-    """A message of an export. `parts`: the message's own parts, where OpenAI's fields do not say all that is in it."""
+    """A message of an export.
+
+    `parts`: the message's own parts, where OpenAI's fields do not say all that is in it.
+    """
 
     stop_reason: StopReason | UnsetType = UNSET
     model: str | UnsetType = UNSET
@@ -67,13 +85,18 @@ _read_header = msgspec.json.Decoder(_Header).decode
 _read_line = msgspec.json.Decoder(_Read).decode
 
 
-# Out ----------------------------------------------------------------------------------------------------------------------
+# Out ----------------------------------------------------------------------------------------------
 
 
 def header(session: Session) -> bytes:
     """Return the first line."""
     labels = session.metadata
-    return _encode(_Header(format=FORMAT, version=VERSION, key=session.key, title=session.title, metadata=labels)) + b"\n"
+    return (
+        _encode(
+            _Header(format=FORMAT, version=VERSION, key=session.key, title=session.title, metadata=labels)
+        )
+        + b"\n"
+    )
 
 
 def lines(rows: Iterable[Row]) -> bytes:
@@ -92,7 +115,7 @@ def _line(row: Row) -> _Line:
     )
 
 
-# In -----------------------------------------------------------------------------------------------------------------------
+# In -----------------------------------------------------------------------------------------------
 
 
 def read(raw: Iterable[bytes], now: float) -> Imported:
@@ -148,7 +171,9 @@ def _check(number: int, role: str, parts: Sequence[Part]) -> None:
             if not part.url[:11].lower() == "data:image/":
                 raise _bad(number, f"the image {part.url[:40]!r} is no data URL (data:image/…;base64,…)")
             if part.detail not in (None, "auto", "low", "high"):
-                raise _bad(number, f"detail of an image is {str(part.detail)[:40]!r}: it must be auto, low or high")
+                raise _bad(
+                    number, f"detail of an image is {str(part.detail)[:40]!r}: it must be auto, low or high"
+                )
     if role == "tool" and not parts:
         raise _bad(number, "a message of tool must have a result")
 

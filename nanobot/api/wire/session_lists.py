@@ -15,7 +15,10 @@ _MOST_AROUND = 80
 
 
 class Match(msgspec.Struct, frozen=True):
-    """The newest message of the session that fits a search. `snippet` is some text around the first word found in it."""
+    """The newest message of the session that fits a search.
+
+    `snippet` is some text around the first word found in it.
+    """
 
     message_id: str
     role: str
@@ -38,7 +41,10 @@ class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BranchObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of messages; `id` is its last one, `parted_at` the last one that it shares with the live transcript."""
+    """A line of messages;
+
+    `id` is its last one, `parted_at` the last one that it shares with the live transcript.
+    """
 
     id: str
     object: str = "session.branch"
@@ -104,7 +110,10 @@ def session_object(session: Session, match: Match | UnsetType = UNSET) -> Sessio
 def found_object(found: Found, query: str) -> SessionObject:
     """Return a session that a search found."""
     row = found.row
-    return session_object(found.session, Match(message_id(row.seq), row.message.role, snippet(row.message, query), row.created_at))
+    return session_object(
+        found.session,
+        Match(message_id(row.seq), row.message.role, snippet(row.message, query), row.created_at),
+    )
 
 
 def branch_object(branch: Branch) -> BranchObject:
@@ -121,7 +130,9 @@ def branch_object(branch: Branch) -> BranchObject:
 def receipt(session_key: str, removed: Removed) -> SessionDeleted:
     """Return the receipt of a deletion."""
     return SessionDeleted(
-        id=session_key, key=session_key, removed=RemovedObject(removed.messages, removed.turns, removed.files, removed.bytes_)
+        id=session_key,
+        key=session_key,
+        removed=RemovedObject(removed.messages, removed.turns, removed.files, removed.bytes_),
     )
 
 

@@ -1,4 +1,7 @@
-"""A message of a transcript as the API shows it: OpenAI's fields of chat completions, and what the store knows of it."""
+"""A message of a transcript as the API shows it:
+
+OpenAI's fields of chat completions, and what the store knows of it.
+"""
 
 import re
 from collections.abc import Sequence
@@ -30,7 +33,7 @@ def parse_message_id(text: str) -> int:
     return int(found[1])
 
 
-# Shapes -------------------------------------------------------------------------------------------------------------------
+# Shapes -------------------------------------------------------------------------------------------
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text"):
@@ -100,13 +103,15 @@ class SessionMessage(ChatMessage, frozen=True, kw_only=True):
     created_at: float
 
 
-# From the core to the wire ------------------------------------------------------------------------------------------------
+# From the core to the wire ------------------------------------------------------------------------
 
 
 def chat_message(message: Message) -> ChatMessage:
     """Return what was said."""
     thoughts = "".join(part.text for part in message.parts if isinstance(part, Thinking))
-    calls = tuple(Call(id=call.id, function=CalledFunction(call.name, call.arguments)) for call in message.tool_calls)
+    calls = tuple(
+        Call(id=call.id, function=CalledFunction(call.name, call.arguments)) for call in message.tool_calls
+    )
     return ChatMessage(
         role=message.role,
         content=_content(message),
@@ -143,7 +148,7 @@ def _part(part: Part) -> ContentPart | None:
     return None
 
 
-# From the wire to the core ------------------------------------------------------------------------------------------------
+# From the wire to the core ------------------------------------------------------------------------
 
 
 def parts_of(said: ChatMessage) -> tuple[Part, ...]:

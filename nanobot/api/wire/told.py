@@ -1,13 +1,15 @@
 """What the document of the API tells of a field besides its type.
 
-Some bounds are checked by code, not by the decoder, for the sake of the words with which it refuses. `told` writes them down at the field itself,
-so that the document is as strict as the check.
+Some bounds are checked by code, not by the decoder, for the sake of the words with which it refuses. `told`
+writes them down at the field itself, so that the document is as strict as the check.
 """
 
 import msgspec
 
 REQUIRED = "x-required"
-"""Marks a field that has a default only so that its absence can be answered in OpenAI's words; the document calls it required."""
+"""Marks a field that has a default only so that its absence can be answered in OpenAI's words; the document
+calls it required.
+"""
 
 
 def told(*, required: bool = False, **schema: object) -> msgspec.Meta:

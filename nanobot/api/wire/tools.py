@@ -24,14 +24,18 @@ class FunctionTool(msgspec.Struct):
 
     name: Annotated[str, _NAMED]
     description: str | None = None
-    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(default_factory=msgspec.Raw)
+    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(
+        default_factory=msgspec.Raw
+    )
     strict: bool | None = None
 
 
 class JsonSchema(msgspec.Struct):
     name: Annotated[str, _NAMED]
     description: str | None = None
-    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(default_factory=msgspec.Raw)
+    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(
+        default_factory=msgspec.Raw
+    )
     strict: bool | None = None
 
 
@@ -47,36 +51,49 @@ def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
         InvalidRequest
     """
     if len(tools) > MOST_TOOLS:
-        raise InvalidRequest(f"tools has {len(tools)} entries: at most {MOST_TOOLS} are allowed", param="tools")
+        raise InvalidRequest(
+            f"tools has {len(tools)} entries: at most {MOST_TOOLS} are allowed", param="tools"
+        )
     specs: dict[str, ToolSpec] = {}
     size_bytes = 0
     for path, tool in tools:
         if not _NAME.fullmatch(tool.name):
-            raise InvalidRequest(f"{path}.name is {tool.name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}", param=f"{path}.name")
+            raise InvalidRequest(
+                f"{path}.name is {tool.name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}",
+                param=f"{path}.name",
+            )
         if tool.name in specs:
-            raise InvalidRequest(f"{path}.name is {tool.name!r}: another tool of the request has that name", param=f"{path}.name")
+            raise InvalidRequest(
+                f"{path}.name is {tool.name!r}: another tool of the request has that name",
+                param=f"{path}.name",
+            )
         parameters = tool.parameters if is_given(tool.parameters) else _NO_ARGUMENTS
         text = bytes(parameters)
         if not text.startswith(b"{"):
             raise InvalidRequest(
-                f"{path}.parameters is {text.decode()[:40]}: it must be an object, a JSON schema", param=f"{path}.parameters"
+                f"{path}.parameters is {text.decode()[:40]}: it must be an object, a JSON schema",
+                param=f"{path}.parameters",
             )
         size_bytes += len(text) + len(tool.description or "")
         specs[tool.name] = ToolSpec(tool.name, tool.description or "", msgspec.Raw(text))
     if size_bytes > LARGEST_TOOLS_BYTES:
-        raise InvalidRequest(f"tools has {size_bytes} bytes: at most {LARGEST_TOOLS_BYTES} are allowed", param="tools")
+        raise InvalidRequest(
+            f"tools has {size_bytes} bytes: at most {LARGEST_TOOLS_BYTES} are allowed", param="tools"
+        )
     return tuple(specs.values())
 
 
 def tool_choice(mode: str | None, name: str | None, tools: tuple[ToolSpec, ...], path: str) -> ToolChoice:
-    """Return which tool must be called: by `mode` (`auto`, `none`, `required`), or by the `name` of the only one that may.
+    """Return which tool must be called: by `mode` (`auto`, `none`, `required`), or by the `name` of the only
+    one that may.
 
-    Raises:
-        InvalidRequest
+    Raises: InvalidRequest
     """
     if name is not None:
         if not any(tool.name == name for tool in tools):
-            raise InvalidRequest(f"{path} names the tool {name!r}, which is not among the tools of the request", param=path)
+            raise InvalidRequest(
+                f"{path} names the tool {name!r}, which is not among the tools of the request", param=path
+            )
         return ToolChoice("required", name)
     if mode in (None, "auto"):
         return ToolChoice()
@@ -100,11 +117,18 @@ def output_format(kind: str, described: JsonSchema | None, path: str) -> OutputF
     if kind == "json_object":
         return OutputFormat("json_object")
     if kind != "json_schema":
-        raise InvalidRequest(f"{path}.type is {kind!r}: it must be text, json_object or json_schema", param=f"{path}.type")
+        raise InvalidRequest(
+            f"{path}.type is {kind!r}: it must be text, json_object or json_schema", param=f"{path}.type"
+        )
     if described is None:
-        raise InvalidRequest(f"Missing required parameter: '{path}.json_schema'.", param=f"{path}.json_schema")
+        raise InvalidRequest(
+            f"Missing required parameter: '{path}.json_schema'.", param=f"{path}.json_schema"
+        )
     if not _NAME.fullmatch(described.name):
-        raise InvalidRequest(f"{path}.name is {described.name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}", param=f"{path}.name")
+        raise InvalidRequest(
+            f"{path}.name is {described.name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}",
+            param=f"{path}.name",
+        )
     schema = msgspec.Raw(bytes(described.schema)) if is_given(described.schema) else msgspec.Raw(b"{}")
     check_schema(schema, f"{path}.schema")
     return OutputFormat("json_schema", described.name, schema, bool(described.strict), described.description)
@@ -122,10 +146,13 @@ def labels(metadata: dict[str, str] | None, user: str | None, safety_identifier:
     """
     given = metadata or {}
     if len(given) > MOST_METADATA:
-        raise InvalidRequest(f"metadata has {len(given)} entries: at most {MOST_METADATA} are allowed", param="metadata")
+        raise InvalidRequest(
+            f"metadata has {len(given)} entries: at most {MOST_METADATA} are allowed", param="metadata"
+        )
     for name, value in given.items():
         if len(name) > _LONGEST_NAME or len(value) > _LONGEST_VALUE:
             raise InvalidRequest(
-                f"metadata.{name[:_LONGEST_NAME]}: names may have {_LONGEST_NAME} characters, values {_LONGEST_VALUE}", param="metadata"
+                f"metadata.{name[:_LONGEST_NAME]}: names may have {_LONGEST_NAME} characters, values {_LONGEST_VALUE}",
+                param="metadata",
             )
     return Labels(given, user, safety_identifier)

@@ -1,4 +1,6 @@
-"""The client's tools in the loop: after a crash, too, its calls are handed over and the server's own are settled first."""
+"""The client's tools in the loop: after a crash, too, its calls are handed over and the server's own are
+settled first.
+"""
 
 from nanobot.agent.loop import Agent, Settings
 from nanobot.agent.toolset import Toolset
@@ -33,13 +35,18 @@ async def run(model: ScriptedModel, *made: Message) -> list[Fact]:
 async def test_a_step_that_was_cut_between_the_servers_call_and_the_hand_over_goes_on_there() -> None:
     model = ScriptedModel("never asked")
     facts = await run(model, BOTH)
-    assert facts == [ToolFinished(Message("tool", (ToolResult("own", "42"),))), TurnEnded("done", Usage(10, 5))]
+    assert facts == [
+        ToolFinished(Message("tool", (ToolResult("own", "42"),))),
+        TurnEnded("done", Usage(10, 5)),
+    ]
     assert not model.requests
 
 
 async def test_a_step_that_was_cut_right_before_the_hand_over_is_handed_over() -> None:
     model = ScriptedModel("never asked")
-    assert await run(model, BOTH, Message("tool", (ToolResult("own", "42"),))) == [TurnEnded("done", Usage(10, 5))]
+    assert await run(model, BOTH, Message("tool", (ToolResult("own", "42"),))) == [
+        TurnEnded("done", Usage(10, 5))
+    ]
     assert not model.requests
 
 

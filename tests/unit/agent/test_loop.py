@@ -10,9 +10,38 @@ import pytest
 from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent, Settings
 from nanobot.agent.toolset import Toolset
 from nanobot.context import prompt
-from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelOverloaded, StaleAttempt, StoreError, ToolError
-from nanobot.core.event import Delta, Event, Fact, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, line, units
-from nanobot.core.message import Message, StopReason, Text, Thinking, ToolCall, ToolResult, Usage, reply_text, user
+from nanobot.core.errors import (
+    ContextOverflow,
+    ModelBadAnswer,
+    ModelOverloaded,
+    StaleAttempt,
+    StoreError,
+    ToolError,
+)
+from nanobot.core.event import (
+    Delta,
+    Event,
+    Fact,
+    MessageAdded,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    line,
+    units,
+)
+from nanobot.core.message import (
+    Message,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+    reply_text,
+    user,
+)
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.store import History
 from nanobot.core.tool import Tool, ToolContext
@@ -22,7 +51,7 @@ from nanobot.testing import FakeClock, Say, ScriptedModel, call
 
 BOUND_S = 10.0
 
-# What the loop is given --------------------------------------------------------------------------------------------------
+# What the loop is given ---------------------------------------------------------------------------
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -30,7 +59,10 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Tools:
-    """Tools that write down what they were asked. `look` may be repeated, `push` may not, `alone` must not overlap."""
+    """Tools that write down what they were asked.
+
+    `look` may be repeated, `push` may not, `alone` must not overlap.
+    """
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -52,7 +84,10 @@ class Tools:
 
 
 class Sink:
-    """Where the loop's facts go. `steer` is what users say meanwhile: it joins with the next fact for which `joins` holds."""
+    """Where the loop's facts go.
+
+    `steer` is what users say meanwhile: it joins with the next fact for which `joins` holds.
+    """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -104,7 +139,9 @@ class Work:
         history = History((*self.earlier, *turn.input, *self.made))
         agent = Agent(self.tools.set, FakeClock(), self.settings)
         async with asyncio.timeout(BOUND_S):
-            await agent.run(turn, model, history, made=self.made, emit=self.sink.emit, show=self.sink.events.append)
+            await agent.run(
+                turn, model, history, made=self.made, emit=self.sink.emit, show=self.sink.events.append
+            )
         return self.sink
 
 
@@ -116,7 +153,9 @@ def work() -> Work:
 def look(*places: str, name: str = "look", text: str = "") -> Say:
     """The answer that looks at `places`, all in one step."""
     calls = tuple(ToolCall(f"call_{place}", name, f'{{"at": "{place}"}}') for place in places)
-    return Say((text,), Message("assistant", (*((Text(text),) if text else ()), *calls), "tool_calls", Usage(10, 5)))
+    return Say(
+        (text,), Message("assistant", (*((Text(text),) if text else ()), *calls), "tool_calls", Usage(10, 5))
+    )
 
 
 def ends(text: str, why: StopReason) -> Say:
@@ -130,7 +169,7 @@ def last_text(request: ModelRequest) -> str:
     return request.messages[-1].text
 
 
-# Answers -----------------------------------------------------------------------------------------------------------------
+# Answers ------------------------------------------------------------------------------------------
 
 
 async def test_an_answer_ends_the_turn(work: Work) -> None:
@@ -167,7 +206,7 @@ async def test_what_a_provider_withheld_is_not_asked_for_again(work: Work) -> No
     assert sink.end.outcome == "done"
 
 
-# Tools -------------------------------------------------------------------------------------------------------------------
+# Tools --------------------------------------------------------------------------------------------
 
 
 async def test_the_model_reads_what_its_tool_found_and_answers(work: Work) -> None:
@@ -223,7 +262,9 @@ async def test_a_tool_that_must_not_overlap_runs_by_itself(work: Work) -> None:
 
     work.tools.set = Toolset([Tool("look", "", Look, run), Tool("alone", "", Look, run, concurrent=False)])
     calls = [("1", "look"), ("alone-1", "alone"), ("2", "look"), ("alone-2", "alone")]
-    step = Message("assistant", tuple(ToolCall(f"c{at}", name, f'{{"at": "{at}"}}') for at, name in calls), "tool_calls")
+    step = Message(
+        "assistant", tuple(ToolCall(f"c{at}", name, f'{{"at": "{at}"}}') for at, name in calls), "tool_calls"
+    )
     sink = await work(ScriptedModel(Say((), step), "done"))
     assert len(sink.results) == 4
     assert seen_beside
@@ -231,16 +272,21 @@ async def test_a_tool_that_must_not_overlap_runs_by_itself(work: Work) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "told"), [("refuse", "Error: there is nothing there"), ("crash", "Error: tool failed"), ("shelf", "saw shelf")]
+    ("place", "told"),
+    [("refuse", "Error: there is nothing there"), ("crash", "Error: tool failed"), ("shelf", "saw shelf")],
 )
-async def test_a_tools_failure_is_news_for_the_model_never_the_end_of_the_turn(work: Work, place: str, told: str) -> None:
+async def test_a_tools_failure_is_news_for_the_model_never_the_end_of_the_turn(
+    work: Work, place: str, told: str
+) -> None:
     model = ScriptedModel(look(place), "I see.")
     sink = await work(model)
     assert model.requests[1].messages[-1].tool_results[0].content == told
     assert sink.end.outcome == "done"
 
 
-async def test_a_store_that_fails_under_tools_side_by_side_ends_the_turn_with_its_own_error(work: Work) -> None:
+async def test_a_store_that_fails_under_tools_side_by_side_ends_the_turn_with_its_own_error(
+    work: Work,
+) -> None:
     """Not wrapped in a group: the engine looks at its class."""
 
     async def emit(facts: tuple[Fact, ...]) -> tuple[Message, ...]:
@@ -253,12 +299,14 @@ async def test_a_store_that_fails_under_tools_side_by_side_ends_the_turn_with_it
         await work(ScriptedModel(look("a", "b"), "done"))
 
 
-# Ids of calls ------------------------------------------------------------------------------------------------------------
+# Ids of calls -------------------------------------------------------------------------------------
 
 
 async def test_call_ids_are_made_unique_across_steps(work: Work) -> None:
     """Some providers count from zero in each answer."""
-    sink = await work(ScriptedModel(call("look", id="call_0"), call("look", id="call_0"), call("look", id="call_0"), "done"))
+    sink = await work(
+        ScriptedModel(call("look", id="call_0"), call("look", id="call_0"), call("look", id="call_0"), "done")
+    )
     ids = [made.id for message in sink.messages for made in message.tool_calls]
     assert ids[0] == "call_0"
     assert len(set(ids)) == 3
@@ -267,7 +315,11 @@ async def test_call_ids_are_made_unique_across_steps(work: Work) -> None:
 
 @pytest.mark.parametrize("ids", [("a", "a", "a"), ("a-1", "a", "a"), ("a-2", "a", "a"), ("", "", "")])
 async def test_call_ids_are_made_unique_within_a_step(work: Work, ids: tuple[str, ...]) -> None:
-    step = Message("assistant", tuple(ToolCall(id_, "look", f'{{"at": "{i}"}}') for i, id_ in enumerate(ids)), "tool_calls")
+    step = Message(
+        "assistant",
+        tuple(ToolCall(id_, "look", f'{{"at": "{i}"}}') for i, id_ in enumerate(ids)),
+        "tool_calls",
+    )
     sink = await work(ScriptedModel(Say((), step), "done"))
     assert len({result.call_id for result in sink.results}) == 3
     assert sorted(work.tools.ran) == ["0", "1", "2"]
@@ -279,7 +331,7 @@ async def test_started_calls_bear_the_ids_of_their_message(work: Work) -> None:
     assert started == [made for message in sink.messages for made in message.tool_calls]
 
 
-# The bound on steps ------------------------------------------------------------------------------------------------------
+# The bound on steps -------------------------------------------------------------------------------
 
 
 async def test_after_the_last_step_the_model_answers_without_tools() -> None:
@@ -311,13 +363,18 @@ async def test_a_model_that_only_ever_calls_tools_fails_in_the_end() -> None:
 
 async def test_steps_before_a_restart_count() -> None:
     work = Work(max_steps=2)
-    work.made = tuple(m for i in range(2) for m in (look(str(i)).message, Message("tool", (ToolResult(f"call_{i}", "x"),))) if m)
+    work.made = tuple(
+        m
+        for i in range(2)
+        for m in (look(str(i)).message, Message("tool", (ToolResult(f"call_{i}", "x"),)))
+        if m
+    )
     model = ScriptedModel("done")
     await work(model)
     assert not model.requests[0].tools
 
 
-# Empty answers -----------------------------------------------------------------------------------------------------------
+# Empty answers ------------------------------------------------------------------------------------
 
 
 async def test_an_empty_answer_is_asked_for_again(work: Work) -> None:
@@ -329,7 +386,9 @@ async def test_an_empty_answer_is_asked_for_again(work: Work) -> None:
     assert sink.end.usage == Usage(17, 5), "what the empty answer cost is counted"
 
 
-@pytest.mark.parametrize("empty", [EMPTY, Say((), Message("assistant", (Text(""),), "stop")), ends("", "length")])
+@pytest.mark.parametrize(
+    "empty", [EMPTY, Say((), Message("assistant", (Text(""),), "stop")), ends("", "length")]
+)
 async def test_a_model_that_stays_silent_fails_the_turn(work: Work, empty: Say) -> None:
     model = ScriptedModel(empty, name="some:model")
     with pytest.raises(ModelBadAnswer, match="some:model answered nothing, 3 times"):
@@ -358,19 +417,23 @@ class Thinker(ScriptedModel):
 
 
 async def test_the_stored_messages_give_the_line_that_followers_saw(work: Work) -> None:
-    """A cursor from a live stream must fit after the deltas are gone, also where a silent answer was asked for again."""
+    """A cursor from a live stream must fit after the deltas are gone, also where a silent answer was asked
+    for again.
+    """
     sink = await work(Thinker())
     live = sum(units(event) for event in sink.events)
     assert live == sum(units(event) for event in (*line(sink.messages), sink.end))
 
 
 async def test_the_line_is_the_same_for_tools_and_continued_answers(work: Work) -> None:
-    sink = await work(ScriptedModel(look("a", "b", text="Wait."), ends("one, tw", "length"), ends("o.", "stop")))
+    sink = await work(
+        ScriptedModel(look("a", "b", text="Wait."), ends("one, tw", "length"), ends("o.", "stop"))
+    )
     rebuilt = (*line(sink.messages), sink.end)
     assert sum(map(units, sink.events)) == sum(map(units, rebuilt))
 
 
-# Answers cut by a limit --------------------------------------------------------------------------------------------------
+# Answers cut by a limit ---------------------------------------------------------------------------
 
 
 async def test_an_answer_cut_by_a_limit_nobody_asked_for_goes_on_without_a_gap(work: Work) -> None:
@@ -385,7 +448,10 @@ async def test_three_pieces_are_shown_to_the_model_as_the_one_answer_they_are(wo
     model = ScriptedModel(ends("one, ", "length"), ends("two, ", "length"), ends("three", "stop"))
     sink = await work(model)
     assert sink.answer == "one, two, three"
-    assert [message.text for message in model.requests[2].messages[1:]] == ["one, two, ", prompt.ANSWER_WAS_CUT]
+    assert [message.text for message in model.requests[2].messages[1:]] == [
+        "one, two, ",
+        prompt.ANSWER_WAS_CUT,
+    ]
 
 
 async def test_how_often_an_answer_goes_on_is_bounded() -> None:
@@ -419,7 +485,7 @@ async def test_an_answer_that_was_cut_before_a_restart_goes_on(work: Work) -> No
     assert reply_text((*work.made, *sink.messages)) == "one, two."
 
 
-# Malformed calls ---------------------------------------------------------------------------------------------------------
+# Malformed calls ----------------------------------------------------------------------------------
 
 MALFORMED = [call("fly"), call("look", '{"at": '), call("look", '{"at": [1]}'), call("look", "shelf")]
 
@@ -459,10 +525,14 @@ async def test_a_good_call_in_between_starts_the_count_anew() -> None:
 
 
 @pytest.mark.parametrize("bad", MALFORMED)
-async def test_a_malformed_call_goes_back_to_the_provider_as_json_that_it_can_parse(work: Work, bad: Say) -> None:
+async def test_a_malformed_call_goes_back_to_the_provider_as_json_that_it_can_parse(
+    work: Work, bad: Say
+) -> None:
     model = ScriptedModel(bad, "done")
     await work(model)
-    body = encode(model.requests[1], model="m", limit_field="max_tokens", asks_usage=False, sends_hint=False, extra={})
+    body = encode(
+        model.requests[1], model="m", limit_field="max_tokens", asks_usage=False, sends_hint=False, extra={}
+    )
     (called,) = (m for m in msgspec.json.decode(body)["messages"] if m["role"] == "assistant")
     assert isinstance(msgspec.json.decode(called["tool_calls"][0]["function"]["arguments"]), dict)
 
@@ -474,11 +544,15 @@ async def test_absurdly_nested_arguments_are_malformed_as_any_others(work: Work)
     assert sink.answer == "done"
 
 
-# A window that is too small ----------------------------------------------------------------------------------------------
+# A window that is too small -----------------------------------------------------------------------
 
 
 async def test_a_context_overflow_shows_less_and_asks_again(work: Work) -> None:
-    work.earlier = tuple(m for i in range(40) for m in (user(f"q{i} " + "x" * 2_000), Message("assistant", (Text("a" * 2_000),), "stop")))
+    work.earlier = tuple(
+        m
+        for i in range(40)
+        for m in (user(f"q{i} " + "x" * 2_000), Message("assistant", (Text("a" * 2_000),), "stop"))
+    )
     model = ScriptedModel(ContextOverflow("too long"), "Here.")
     sink = await work(model)
     whole, less = model.requests
@@ -488,7 +562,11 @@ async def test_a_context_overflow_shows_less_and_asks_again(work: Work) -> None:
 
 
 async def test_after_a_context_overflow_the_whole_turn_shows_less(work: Work) -> None:
-    work.earlier = tuple(m for i in range(40) for m in (user(f"q{i} " + "x" * 2_000), Message("assistant", (Text("a" * 2_000),), "stop")))
+    work.earlier = tuple(
+        m
+        for i in range(40)
+        for m in (user(f"q{i} " + "x" * 2_000), Message("assistant", (Text("a" * 2_000),), "stop"))
+    )
     model = ScriptedModel(ContextOverflow("too long"), look("shelf"), "Here.")
     await work(model)
     sizes = [sum(len(message.text) for message in request.messages) for request in model.requests]
@@ -503,7 +581,7 @@ async def test_how_often_less_is_shown_is_bounded() -> None:
     assert len(model.requests) == 3
 
 
-# After a restart ---------------------------------------------------------------------------------------------------------
+# After a restart ----------------------------------------------------------------------------------
 
 
 def step(*calls: ToolCall) -> Message:
@@ -536,7 +614,12 @@ async def test_a_finished_call_is_never_run_again(work: Work) -> None:
 async def test_a_call_id_that_an_older_turn_had_too_does_not_hide_a_lost_call(work: Work) -> None:
     """Providers that count from zero use one id in every turn."""
     old = step(ToolCall("call_0", "push", '{"at": "old"}'))
-    work.earlier = (user("first"), old, Message("tool", (ToolResult("call_0", "pushed"),)), Message("assistant", (Text("ok"),), "stop"))
+    work.earlier = (
+        user("first"),
+        old,
+        Message("tool", (ToolResult("call_0", "pushed"),)),
+        Message("assistant", (Text("ok"),), "stop"),
+    )
     work.made = (step(ToolCall("call_0", "push", '{"at": "new"}')),)
     sink = await work(ScriptedModel("Hm."))
     assert sink.results == [ToolResult("call_0", OUTCOME_UNKNOWN, is_error=True)]
@@ -561,7 +644,7 @@ async def test_ids_used_before_a_restart_are_not_used_again(work: Work) -> None:
     assert sink.results[0].call_id != "call_0"
 
 
-# Users who speak meanwhile -----------------------------------------------------------------------------------------------
+# Users who speak meanwhile ------------------------------------------------------------------------
 
 
 async def test_what_a_user_says_while_tools_run_is_read_in_the_next_step(work: Work) -> None:
@@ -577,7 +660,11 @@ async def test_what_a_user_says_with_the_last_word_is_answered_before_the_turn_e
     model = ScriptedModel("It is here.", "Blue.")
     work.sink.steer(user("And its colour?"), when=lambda facts: isinstance(facts[-1], TurnEnded))
     sink = await work(model)
-    assert [message.text for message in model.requests[1].messages] == ["Where is it?", "It is here.", "And its colour?"]
+    assert [message.text for message in model.requests[1].messages] == [
+        "Where is it?",
+        "It is here.",
+        "And its colour?",
+    ]
     assert sink.answer == "It is here.\n\nBlue."
     assert sink.end.usage == Usage(20, 16)
 
@@ -586,10 +673,13 @@ async def test_several_inputs_that_join_keep_their_order(work: Work) -> None:
     model = ScriptedModel(look("a"), "Done.")
     work.sink.steer(user("one"), user("two"), when=lambda facts: isinstance(facts[0], MessageAdded))
     await work(model)
-    assert [message.text for message in model.requests[1].messages if message.role == "user"][1:] == ["one", "two"]
+    assert [message.text for message in model.requests[1].messages if message.role == "user"][1:] == [
+        "one",
+        "two",
+    ]
 
 
-# Failures of the model -----------------------------------------------------------------------------------------------------
+# Failures of the model ----------------------------------------------------------------------------
 
 
 async def test_a_model_that_fails_in_mid_stream_leaves_nothing(work: Work) -> None:

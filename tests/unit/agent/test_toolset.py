@@ -83,20 +83,32 @@ async def test_arguments_that_do_not_fit_are_told_with_what_is_wrong(arguments: 
 async def test_an_unknown_tool_is_told_with_the_names_of_those_there_are() -> None:
     result = await Toolset([ADD]).run(call("{}", "subtract"), turn_id="t", session_key="k")
     assert result == ToolResult("c1", "Error: there is no tool 'subtract'; the tools are: add", is_error=True)
-    assert (await Toolset([]).run(call("{}"), turn_id="t", session_key="k")).content.endswith("the tools are: none")
+    assert (await Toolset([]).run(call("{}"), turn_id="t", session_key="k")).content.endswith(
+        "the tools are: none"
+    )
 
 
 async def test_a_tools_own_error_is_told_as_it_says() -> None:
     async def refuse(arguments: Add, context: ToolContext) -> str:
         raise ToolError("the shop is closed")
 
-    assert await run(Tool("refuse", "", Add, refuse)) == ToolResult("c1", "Error: the shop is closed", is_error=True)
+    assert await run(Tool("refuse", "", Add, refuse)) == ToolResult(
+        "c1", "Error: the shop is closed", is_error=True
+    )
 
 
 @pytest.mark.parametrize(
-    "bug", [KeyError("secret-path"), TimeoutError("secret-path"), OSError("secret-path"), ExceptionGroup("secret-path", [ValueError()])]
+    "bug",
+    [
+        KeyError("secret-path"),
+        TimeoutError("secret-path"),
+        OSError("secret-path"),
+        ExceptionGroup("secret-path", [ValueError()]),
+    ],
 )
-async def test_any_other_exception_is_logged_whole_and_told_as_a_failure(bug: Exception, caplog: pytest.LogCaptureFixture) -> None:
+async def test_any_other_exception_is_logged_whole_and_told_as_a_failure(
+    bug: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     """The model, and so the user, learns nothing of the server's inside."""
 
     async def fail(arguments: Add, context: ToolContext) -> str:
@@ -170,7 +182,10 @@ def test_a_tools_traits_are_those_of_its_value_and_an_unknown_one_is_harmless() 
     alone = Tool("alone", "", Add, add, concurrent=False)
     again = Tool("again", "", Add, add, repeatable=True)
     tools = Toolset([alone, again])
-    traits = [(tools.is_concurrent(call("{}", name)), tools.is_repeatable(call("{}", name))) for name in ("alone", "again", "unknown")]
+    traits = [
+        (tools.is_concurrent(call("{}", name)), tools.is_repeatable(call("{}", name)))
+        for name in ("alone", "again", "unknown")
+    ]
     assert traits == [(False, False), (True, True), (True, True)]
 
 

@@ -1,4 +1,6 @@
-"""Forms are taken apart alike in whatever pieces they come; what is none is told so, and never costs more than that."""
+"""Forms are taken apart alike in whatever pieces they come; what is none is told so, and never costs more
+than that.
+"""
 
 import itertools
 
@@ -10,7 +12,12 @@ from nanobot.api.form import Form, FormFile, read_form
 from nanobot.core.errors import InvalidRequest
 from tests.forms import form
 
-BODY = form(("message", "hellö\r\n--xy"), ("files", ("größe.bin", b"\r\n--xy\0\xff\r\n--")), ("message", ""), ("files", ("", b"")))
+BODY = form(
+    ("message", "hellö\r\n--xy"),
+    ("files", ("größe.bin", b"\r\n--xy\0\xff\r\n--")),
+    ("message", ""),
+    ("files", ("", b"")),
+)
 WHOLE = Form(
     {"message": ["hellö\r\n--xy", ""]},
     (
@@ -42,7 +49,17 @@ async def test_a_form_is_the_same_in_whatever_pieces_it_comes(cuts: list[int]) -
         st.one_of(
             st.binary(max_size=40),
             st.sampled_from(
-                [b"--xyz", b"--xyz--", b"\r\n", b'Content-Disposition: form-data; name="a"', b'; filename="b"', b": ", b"--", b"\r", b"\n"]
+                [
+                    b"--xyz",
+                    b"--xyz--",
+                    b"\r\n",
+                    b'Content-Disposition: form-data; name="a"',
+                    b'; filename="b"',
+                    b": ",
+                    b"--",
+                    b"\r",
+                    b"\n",
+                ]
             ),
         ),
         max_size=20,

@@ -10,7 +10,10 @@ from nanobot.testing import FakeClock
 
 
 def test_where_several_limits_hold_the_nearest_is_told() -> None:
-    book = Quotas([PatternQuota("a:*", Quota(requests_per_minute=5)), PatternQuota("*", Quota(tokens_per_day=100))], FakeClock())
+    book = Quotas(
+        [PatternQuota("a:*", Quota(requests_per_minute=5)), PatternQuota("*", Quota(tokens_per_day=100))],
+        FakeClock(),
+    )
     caller = Caller("key_1", quota=Quota(requests_per_minute=3))
     accounts = book.accounts(caller, "a:1")
     book.take(accounts, "turn_1")
@@ -30,15 +33,26 @@ def test_conversations_used_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPat
     book = Quotas([PatternQuota("*", Quota(tokens_per_day=10), "session")], FakeClock())
     for number in range(5):
         book.count(Spent(None, f"s{number}", "m", 10, 0))
-    assert [book.refusal(book.accounts(Caller(), f"s{number}")) is not None for number in range(5)] == [False, False, True, True, True]
+    assert [book.refusal(book.accounts(Caller(), f"s{number}")) is not None for number in range(5)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0.12, "120ms"), (1, "1s"), (59.2, "1m0s"), (360, "6m0s"), (10_921, "3h2m1s"), (0, "0ms")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.12, "120ms"), (1, "1s"), (59.2, "1m0s"), (360, "6m0s"), (10_921, "3h2m1s"), (0, "0ms")],
+)
 def test_durations_read_as_openais(seconds: float, shown: str) -> None:
     assert quotas._duration(seconds) == shown
 
 
 def test_every_door_admits_on_somebodys_account() -> None:
-    """A door that asked the store itself would let turns past every quota, and usage would not know whose they were."""
+    """A door that asked the store itself would let turns past every quota, and usage would not know whose
+    they were.
+    """
     for file in Path(quotas.__file__).parent.rglob("*.py"):
         assert file.name == "quotas.py" or "store.admit(" not in file.read_text(encoding="utf-8"), file.name

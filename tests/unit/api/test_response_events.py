@@ -1,4 +1,6 @@
-"""Events of a response: the same, with the same numbers, however the text came and whenever they are asked for."""
+"""Events of a response: the same, with the same numbers, however the text came and whenever they are asked
+for.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,7 +15,16 @@ from nanobot.api.wire.items import items
 from nanobot.api.wire.response_answer import Echo, WireReasoning
 from nanobot.api.wire.response_events import ResponseEvents
 from nanobot.core.errors import ShuttingDown
-from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded, TurnError, line
+from nanobot.core.event import (
+    Event,
+    MessageAdded,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    TurnEnded,
+    TurnError,
+    line,
+)
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.store import ItemRef
 
@@ -22,7 +33,9 @@ KNOWN: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 DONE = TurnEnded("done", Usage(1, 2, 0, 1))
 
 
-def events(found: Iterable[Event], *, after: int = -1, summary: str | None = None, background: bool = False) -> list[dict[str, Any]]:
+def events(
+    found: Iterable[Event], *, after: int = -1, summary: str | None = None, background: bool = False
+) -> list[dict[str, Any]]:
     """Return the events as clients get them, each of them valid for the SDK."""
     echo = Echo(model="nanobot", reasoning=WireReasoning(summary=summary), background=background)
     rendering = ResponseEvents(TURN, echo, created_at=1.0, inputs=1, now=lambda: 2.0, after=after)
@@ -65,9 +78,15 @@ TEXTS = st.text(st.sampled_from("ab .,\n\tü好🙂-x"), min_size=1, max_size=60
 PARTS: st.SearchStrategy[Part] = st.one_of(TEXTS.map(Text), TEXTS.map(Thinking))
 
 
-@given(st.lists(PARTS, min_size=1, max_size=4), st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(-1, 80))
+@given(
+    st.lists(PARTS, min_size=1, max_size=4),
+    st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    st.integers(-1, 80),
+)
 def test_how_the_text_came_does_not_matter(parts: list[Part], sizes: list[int], after: int) -> None:
-    message = Message("assistant", (*parts, ToolCall("call_1", "get_weather", '{"a": 1}', for_client=True)), "tool_calls")
+    message = Message(
+        "assistant", (*parts, ToolCall("call_1", "get_weather", '{"a": 1}', for_client=True)), "tool_calls"
+    )
     stored = events([*line((message,)), DONE])
     assert events([*cut(message, sizes), DONE]) == stored
     assert [event["sequence_number"] for event in stored] == list(range(len(stored)))
@@ -85,7 +104,11 @@ def test_the_items_told_are_those_of_the_response(parts: list[Part], summary: st
     assert done == shown[-1]["response"]["output"]
     assert [item["id"] for item in done] == [item.id for item in items(message, ItemRef(TURN, 1))]
     said = "".join(event["delta"] for event in shown if event["type"] == "response.output_text.delta")
-    thought = "".join(event["delta"] for event in shown if event["type"].endswith(("reasoning_text.delta", "reasoning_summary_text.delta")))
+    thought = "".join(
+        event["delta"]
+        for event in shown
+        if event["type"].endswith(("reasoning_text.delta", "reasoning_summary_text.delta"))
+    )
     assert said == "".join(part.text for part in parts if isinstance(part, Text))
     assert thought == "".join(part.text for part in parts if isinstance(part, Thinking))
 
@@ -93,7 +116,14 @@ def test_the_items_told_are_those_of_the_response(parts: list[Part], summary: st
 def test_thinking_and_text_have_their_events() -> None:
     message = Message("assistant", (Thinking("hm"), Text("Yes")), "stop")
     head = ["created", "in_progress"]
-    text = ["output_item.added", "content_part.added", "output_text.delta", "output_text.done", "content_part.done", "output_item.done"]
+    text = [
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+    ]
     thought = [
         "output_item.added",
         "content_part.added",
@@ -116,7 +146,11 @@ def test_a_response_in_the_background_is_queued_first() -> None:
 
 def test_a_word_goes_out_when_the_next_has_begun() -> None:
     shown = events([TextDelta("Hello wor"), TextDelta("ld, my friend")])
-    assert [event["delta"] for event in shown if event["type"] == "response.output_text.delta"] == ["Hello", " world,", " my"]
+    assert [event["delta"] for event in shown if event["type"] == "response.output_text.delta"] == [
+        "Hello",
+        " world,",
+        " my",
+    ]
 
 
 def test_what_the_servers_own_tools_do_is_not_shown() -> None:
@@ -133,18 +167,32 @@ def test_what_the_servers_own_tools_do_is_not_shown() -> None:
 def test_how_a_turn_ends_is_told() -> None:
     cut_off = MessageAdded(Message("assistant", (Text("Once"),), "length"))
     shown = events([TextDelta("Once"), cut_off, DONE])
-    assert (shown[-1]["type"], shown[-1]["response"]["incomplete_details"]) == ("response.incomplete", {"reason": "max_output_tokens"})
+    assert (shown[-1]["type"], shown[-1]["response"]["incomplete_details"]) == (
+        "response.incomplete",
+        {"reason": "max_output_tokens"},
+    )
     failed = events([TurnEnded("failed", error=TurnError("model_rate_limited", "too many", 429))])
     assert (failed[-1]["type"], failed[-1]["response"]["error"]) == (
         "response.failed",
         {"code": "rate_limit_exceeded", "message": "too many"},
     )
     stopped = MessageAdded(Message("assistant", (Text("Once"),), "incomplete"))
-    cancelled = events([TextDelta("Once"), stopped, TurnEnded("cancelled", error=TurnError("turn_cancelled", "by request", 409))])
+    cancelled = events(
+        [
+            TextDelta("Once"),
+            stopped,
+            TurnEnded("cancelled", error=TurnError("turn_cancelled", "by request", 409)),
+        ]
+    )
     assert (cancelled[-1]["type"], cancelled[-1]["response"]["status"]) == ("response.failed", "cancelled")
     assert cancelled[-1]["response"]["output"][0]["status"] == "incomplete"
 
 
 def test_a_server_that_stops_says_that_the_response_goes_on() -> None:
-    shown = events([TextDelta("Once "), TurnEnded("failed", error=TurnError(ShuttingDown.code, "stopping", 503, retryable=True))])
+    shown = events(
+        [
+            TextDelta("Once "),
+            TurnEnded("failed", error=TurnError(ShuttingDown.code, "stopping", 503, retryable=True)),
+        ]
+    )
     assert (shown[-1]["type"], shown[-1]["code"]) == ("error", "shutting_down")

@@ -15,7 +15,12 @@ PIXEL = "data:image/png;base64,aGVsbG8="
 
 def parsed(**fields: Any) -> ResponseRequest:
     body = {"model": "nanobot", "input": "hello", **fields}
-    return parse_response(decode_response(json.dumps({name: value for name, value in body.items() if value is not ...}).encode()), {})
+    return parse_response(
+        decode_response(
+            json.dumps({name: value for name, value in body.items() if value is not ...}).encode()
+        ),
+        {},
+    )
 
 
 def part(**fields: Any) -> list[dict[str, Any]]:
@@ -38,13 +43,25 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id", "call_id"),
     ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output", "output"),
     (
-        {"input": [{"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image", "image_url": PIXEL}]}]},
+        {
+            "input": [
+                {
+                    "type": "function_call_output",
+                    "call_id": "c",
+                    "output": [{"type": "input_image", "image_url": PIXEL}],
+                }
+            ]
+        },
         "input[0].output[0].type",
         "text",
     ),
     ({"input": part(type="input_video")}, "input[0].content[0].type", "input_video"),
     ({"input": part(type="input_text")}, "input[0].content[0].text", "text"),
-    ({"input": part(type="input_image", image_url="ftp://x")}, "input[0].content[0].image_url.url", "ftp://x"),
+    (
+        {"input": part(type="input_image", image_url="ftp://x")},
+        "input[0].content[0].image_url.url",
+        "ftp://x",
+    ),
     ({"input": part(type="input_image")}, "input[0].content[0].image_url", "image_url"),
     ({"input": part(type="input_file")}, "input[0].content[0]", "file_data"),
     ({"input": 7}, "input", "7"),
@@ -55,7 +72,14 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"tool_choice": "required"}, "tool_choice", "no tools"),
     ({"tool_choice": {"type": "file_search"}}, "tool_choice.type", "file_search"),
     ({"tool_choice": {"type": "function", "name": "g"}, "tools": [TOOL]}, "tool_choice.name", "g"),
-    ({"tool_choice": {"type": "allowed_tools", "tools": [{"type": "function", "name": "g"}]}, "tools": [TOOL]}, "tool_choice.tools", "g"),
+    (
+        {
+            "tool_choice": {"type": "allowed_tools", "tools": [{"type": "function", "name": "g"}]},
+            "tools": [TOOL],
+        },
+        "tool_choice.tools",
+        "g",
+    ),
     ({"prompt": {"id": "pmpt_1"}}, "prompt", "templates"),
     ({"top_logprobs": 3}, "top_logprobs", "logprobs"),
     ({"max_tool_calls": 3}, "max_tool_calls", "max_tool_calls"),
@@ -118,16 +142,30 @@ def test_one_answer_of_many_items_is_one_message() -> None:
             {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
             {"type": "function_call", "call_id": "c2", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
-            {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "rain"}]},
+            {
+                "type": "function_call_output",
+                "call_id": "c2",
+                "output": [{"type": "input_text", "text": "rain"}],
+            },
         ]
     )
     calls = tuple(ToolCall(id_, "f", "{}", for_client=True) for id_ in ("c1", "c2"))
-    assert request.earlier == (Message("user", (Text("The weather?"),)), Message("assistant", (Text("Let me look."), *calls), "tool_calls"))
-    assert request.input == (Message("tool", (ToolResult("c1", "sunny"),)), Message("tool", (ToolResult("c2", "rain"),)))
+    assert request.earlier == (
+        Message("user", (Text("The weather?"),)),
+        Message("assistant", (Text("Let me look."), *calls), "tool_calls"),
+    )
+    assert request.input == (
+        Message("tool", (ToolResult("c1", "sunny"),)),
+        Message("tool", (ToolResult("c2", "rain"),)),
+    )
 
 
 def test_what_follows_a_response_is_all_new() -> None:
-    given = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    given = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]
     assert [message.text for message in parsed(input=given).input] == ["c"]
     follows = parsed(input=given, previous_response_id="resp_1")
     assert [message.text for message in follows.input] == ["a", "b", "c"]

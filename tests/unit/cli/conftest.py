@@ -10,7 +10,9 @@ from tests.unit.cli.commandline import Nanobot, Ran
 
 
 @pytest.fixture
-def nanobot(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> Nanobot:
+def nanobot(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> Nanobot:
     """Runs `nanobot ARGUMENTS` in a directory without settings, and without a provider in the environment."""
     monkeypatch.chdir(tmp_path)
     for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "NANOBOT_MODEL", "NANOBOT_DATA", "NANOBOT_API_KEY"):

@@ -1,4 +1,6 @@
-"""A terminal as far as the chat needs one: lines that wrap and are wrapped anew when the width changes, a cursor that goes up."""
+"""A terminal as far as the chat needs one: lines that wrap and are wrapped anew when the width changes, a
+cursor that goes up.
+"""
 
 import io
 import math
@@ -11,7 +13,9 @@ _TOKEN = re.compile(r"\x1b\[\?2026[hl]|\x1b\[(\d+)A|\x1b\[J|\x1b\[[\d;]*m|\r|\n|
 
 
 class Emulator(io.StringIO):
-    """Holds all lines that were ever written, scrolled away or not; the cursor stands in column 0 whenever it goes up."""
+    """Holds all lines that were ever written, scrolled away or not; the cursor stands in column 0 whenever it
+    goes up.
+    """
 
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         super().__init__()

@@ -15,7 +15,13 @@ from nanobot.testing import FakeClock
 CALL = ToolCall("call_1", "calculate", '{"expression":"6*7"}')
 
 
-async def tell(store: SqliteStore, key: str, number: int, asked: Message, *facts: MessageAdded | ToolStarted | ToolFinished) -> None:
+async def tell(
+    store: SqliteStore,
+    key: str,
+    number: int,
+    asked: Message,
+    *facts: MessageAdded | ToolStarted | ToolFinished,
+) -> None:
     """Run one turn that adds `facts` and ends done."""
     turn = Turn(f"turn_{number}", key, (asked,), "api")
     await store.admit(turn, Identity(number.to_bytes(32)))
@@ -29,7 +35,10 @@ async def _fill(directory: Path) -> None:
     first = asyncio.ensure_future(anext(orders))
     picture = Message("user", (Text("what is this?"), Image("data:image/png;base64,AAAA", "low")))
     answers = {
-        "wx:dm:ann": (user("hello \x1b[2J"), (MessageAdded(Message("assistant", (Text("hi\x07"),), "stop")),)),
+        "wx:dm:ann": (
+            user("hello \x1b[2J"),
+            (MessageAdded(Message("assistant", (Text("hi\x07"),), "stop")),),
+        ),
         "wx:dm:bob": (
             picture,
             (
@@ -49,5 +58,8 @@ async def _fill(directory: Path) -> None:
 
 
 def fill(directory: Path) -> None:
-    """Put two conversations into `directory`: `wx:dm:ann` (2 messages, with control characters), then `wx:dm:bob` (4, with a tool and an image)."""
+    """Put two conversations into `directory`:
+
+    `wx:dm:ann` (2 messages, with control characters), then `wx:dm:bob` (4, with a tool and an image).
+    """
     asyncio.run(_fill(directory))

@@ -7,7 +7,9 @@ from tests.unit.cli.stored import fill
 from tests.unit.cli.test_sessions import server_on
 
 
-def test_a_backup_made_beside_a_running_server_holds_what_was_committed(nanobot: Nanobot, tmp_path: Path) -> None:
+def test_a_backup_made_beside_a_running_server_holds_what_was_committed(
+    nanobot: Nanobot, tmp_path: Path
+) -> None:
     data, file = tmp_path / "data", tmp_path / "restored" / "nanobot.sqlite3"
     file.parent.mkdir()
     fill(data)

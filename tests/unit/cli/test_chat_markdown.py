@@ -33,11 +33,15 @@ The end.
 
 
 def console(width: int = 79) -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, legacy_windows=False)
+    return Console(
+        file=io.StringIO(), force_terminal=True, width=width, color_system=None, legacy_windows=False
+    )
 
 
 def test_what_is_called_finished_is_never_changed_by_what_comes_after() -> None:
-    """The document is cut after each character, as it could come; the finished parts together give the same lines as the whole."""
+    """The document is cut after each character, as it could come; the finished parts together give the same
+    lines as the whole.
+    """
     whole: list[list[str]] = []
     pending = ""
     for character in DOCUMENT:
@@ -46,7 +50,9 @@ def test_what_is_called_finished_is_never_changed_by_what_comes_after() -> None:
             whole.append(lines(pending[:done], console()))
             pending = pending[done:]
     whole.append(lines(pending, console()))
-    assert [line for block in whole for line in block if line] == [line for line in lines(DOCUMENT, console()) if line]
+    assert [line for block in whole for line in block if line] == [
+        line for line in lines(DOCUMENT, console()) if line
+    ]
     assert len(whole) == 7
 
 

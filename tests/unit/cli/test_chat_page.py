@@ -9,7 +9,9 @@ from nanobot.core.message import Message, ToolCall, ToolResult
 from tests.unit.cli.emulator import Emulator
 
 LONG = (
-    "# Title\n\nSome *text* of a paragraph.\n\n```python\n" + "".join(f"line_{n} = {n}\n" for n in range(120)) + "```\n\n- a\n- b\n\nEnd.\n"
+    "# Title\n\nSome *text* of a paragraph.\n\n```python\n"
+    + "".join(f"line_{n} = {n}\n" for n in range(120))
+    + "```\n\n- a\n- b\n\nEnd.\n"
 )
 
 
@@ -77,7 +79,11 @@ def test_a_tool_is_named_in_one_line_between_the_texts_and_a_failure_says_why() 
     page.end()
     said, called, failed, blank, answer = emulator.text.splitlines()
     assert (said, failed, blank, answer) == ("Let me see.", "· failed: no such ␛ thing", "", "Sorry.")
-    assert called.startswith('· calculate {"expression": "6*7"}xxx') and called.endswith("…") and len(called) < 60
+    assert (
+        called.startswith('· calculate {"expression": "6*7"}xxx')
+        and called.endswith("…")
+        and len(called) < 60
+    )
 
 
 def test_a_model_cannot_drive_the_terminal() -> None:

@@ -50,7 +50,9 @@ async def test_ctrl_d_leaves(tmp_path: Path) -> None:
         await read(tmp_path, CTRL_D)
 
 
-async def test_up_finds_what_was_typed_before_the_last_start_and_only_the_owner_may_read_it(tmp_path: Path) -> None:
+async def test_up_finds_what_was_typed_before_the_last_start_and_only_the_owner_may_read_it(
+    tmp_path: Path,
+) -> None:
     directory = tmp_path / "new"
     await read(directory, "first" + ENTER)
     await read(directory, "second\\" + ENTER + "line" + ENTER)

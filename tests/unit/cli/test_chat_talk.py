@@ -13,7 +13,10 @@ from tests.unit.cli.emulator import Emulator
 
 
 class Agent:
-    """A link that answers each question with the events of its script; the last one for ever. `asked` holds key and text."""
+    """A link that answers each question with the events of its script; the last one for ever.
+
+    `asked` holds key and text.
+    """
 
     def __init__(self, *script: Sequence[Event], listed: tuple[Session, ...] | None = ()) -> None:
         self.script = list(script) or [(TextDelta("ok"), TurnEnded("done"))]
@@ -56,7 +59,9 @@ class Typed:
 
 async def talk(agent: Agent, *texts: str) -> tuple[str, Talk]:
     stream = Emulator()
-    chat = Talk(agent, Typed(*texts), PlainPage(stream, is_terminal=True), "cli:dm:ann", now=lambda: 1_800_000_000.0)
+    chat = Talk(
+        agent, Typed(*texts), PlainPage(stream, is_terminal=True), "cli:dm:ann", now=lambda: 1_800_000_000.0
+    )
     await chat.run()
     return stream.text, chat
 
@@ -114,7 +119,13 @@ async def test_a_turn_that_fails_or_is_refused_is_told_and_the_chat_goes_on() ->
     error = TurnError(ModelOverloaded.code, "the provider is overloaded", 503)
     agent = Agent((TextDelta("half"), TurnEnded("failed", error=error)), (TextDelta("ok"), TurnEnded("done")))
     shown, _ = await talk(agent, "one", "too many", "two")
-    assert shown.splitlines() == ["half", "error: the provider is overloaded", "", "error: the queue is full", "ok"]
+    assert shown.splitlines() == [
+        "half",
+        "error: the provider is overloaded",
+        "",
+        "error: the queue is full",
+        "ok",
+    ]
 
 
 async def test_ctrl_c_stops_the_turn_keeps_what_was_said_and_the_chat_goes_on() -> None:

@@ -31,7 +31,9 @@ def taken_port() -> Iterator[int]:
 
 def findings(nanobot: Nanobot, data: Path, *arguments: str) -> dict[str, Any]:
     """Return what the doctor found, by check."""
-    found = json.loads(nanobot("doctor", "--json", "--port", "0", "--model", "echo", "--data", str(data), *arguments).out)["findings"]
+    found = json.loads(
+        nanobot("doctor", "--json", "--port", "0", "--model", "echo", "--data", str(data), *arguments).out
+    )["findings"]
     return {finding["check"]: finding for finding in found}
 
 
@@ -76,7 +78,9 @@ def test_a_row_that_breaks_the_rules_of_its_table_is_damage_too(nanobot: Nanobot
     fill(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "nanobot.sqlite3", isolation_level=None)) as db:
         db.execute("PRAGMA writable_schema = on")
-        db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'dedupe_key TEXT', 'dedupe_key TEXT NOT NULL') WHERE name = 'turn'")
+        db.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, 'dedupe_key TEXT', 'dedupe_key TEXT NOT NULL') WHERE name = 'turn'"
+        )
     found = findings(nanobot, tmp_path)["store"]
     assert found["status"] == "fail" and "damaged: NULL value in turn.dedupe_key" in found["text"]
     assert "nanobot backup" in found["remedy"]
@@ -84,9 +88,14 @@ def test_a_row_that_breaks_the_rules_of_its_table_is_damage_too(nanobot: Nanobot
 
 @pytest.mark.parametrize(
     ("sql", "remedy"),
-    [("PRAGMA user_version = 999", "upgrade nanobot"), ("PRAGMA application_id = 7", "name another directory with --data")],
+    [
+        ("PRAGMA user_version = 999", "upgrade nanobot"),
+        ("PRAGMA application_id = 7", "name another directory with --data"),
+    ],
 )
-def test_a_database_that_is_newer_or_of_another_program_fails(nanobot: Nanobot, tmp_path: Path, sql: str, remedy: str) -> None:
+def test_a_database_that_is_newer_or_of_another_program_fails(
+    nanobot: Nanobot, tmp_path: Path, sql: str, remedy: str
+) -> None:
     fill(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "nanobot.sqlite3")) as db:
         db.execute(sql)
@@ -100,9 +109,13 @@ def test_a_data_directory_that_is_a_file_fails(nanobot: Nanobot, tmp_path: Path)
     assert found["status"] == "fail" and "--data" in found["remedy"]
 
 
-def test_a_full_disk_fails_and_a_nearly_full_one_warns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_fails_and_a_nearly_full_one_warns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for free_bytes, status in ((10_000_000, "fail"), (500_000_000, "warn"), (5_000_000_000, "ok")):
-        monkeypatch.setattr(shutil, "disk_usage", lambda path, free_bytes=free_bytes: SimpleNamespace(free=free_bytes))
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda path, free_bytes=free_bytes: SimpleNamespace(free=free_bytes)
+        )
         found = {finding.check: finding for finding in doctor.directory(tmp_path)}
         assert found["disk"].status == status
         assert bool(found["disk"].remedy) == (status != "ok")
@@ -118,7 +131,9 @@ def test_a_missing_package_fails_and_the_line_says_what_to_install(
     assert "packages" in line and "-m pip install no_such_package" in line
 
 
-def test_a_wrong_setting_fails_with_the_words_that_the_server_would_use(nanobot: Nanobot, tmp_path: Path) -> None:
+def test_a_wrong_setting_fails_with_the_words_that_the_server_would_use(
+    nanobot: Nanobot, tmp_path: Path
+) -> None:
     found = findings(nanobot, tmp_path, "--port", "99999")["settings"]
     assert found["status"] == "fail" and "99999" in found["text"]
 

@@ -9,7 +9,9 @@ def found(name: str, directory: Path) -> dict[str, Finding]:
     return {finding.check: finding for finding in examine("model", name, "", directory)}
 
 
-def test_weights_that_are_missing_warn_with_their_size_and_the_command_that_brings_them(tmp_path: Path) -> None:
+def test_weights_that_are_missing_warn_with_their_size_and_the_command_that_brings_them(
+    tmp_path: Path,
+) -> None:
     model = found("local:small", tmp_path)["model"]
     assert model.status == "warn"
     assert "491.4 MB" in model.remedy and "nanobot model pull local:small" in model.remedy

@@ -19,7 +19,18 @@ def test_help_loads_neither_the_server_nor_a_library_that_is_slow_to_load() -> N
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stderr.split())
     assert "click" in loaded and "chat" in done.stdout
-    slow = {"nanobot.app", "nanobot.config", "aiohttp", "asyncio", "msgspec", "prompt_toolkit", "rich", "sqlite3", "starlette", "uvicorn"}
+    slow = {
+        "nanobot.app",
+        "nanobot.config",
+        "aiohttp",
+        "asyncio",
+        "msgspec",
+        "prompt_toolkit",
+        "rich",
+        "sqlite3",
+        "starlette",
+        "uvicorn",
+    }
     assert not loaded & slow
 
 

@@ -22,12 +22,29 @@ def data(tmp_path: Path) -> str:
 
 
 def test_a_key_is_shown_once_and_only_its_hash_is_kept(nanobot: Nanobot, data: str) -> None:
-    made = nanobot("keys", "create", "ann", "--sessions", "wx:*", "--scope", "chat", "--requests-per-minute", "5", "--data", data)
+    made = nanobot(
+        "keys",
+        "create",
+        "ann",
+        "--sessions",
+        "wx:*",
+        "--scope",
+        "chat",
+        "--requests-per-minute",
+        "5",
+        "--data",
+        data,
+    )
     token = made.out.strip()
     assert made.status == 0
     assert token.startswith("nb-") and len(token) == 3 + 43
     (key,) = stored_keys(Path(data))
-    assert (key.name, key.patterns, key.rights, key.quota.requests_per_minute) == ("ann", ("wx:*",), ("chat",), 5)
+    assert (key.name, key.patterns, key.rights, key.quota.requests_per_minute) == (
+        "ann",
+        ("wx:*",),
+        ("chat",),
+        5,
+    )
     assert key.digest == digest_of(token.encode())
     for file in Path(data).iterdir():
         assert token.encode() not in file.read_bytes()
@@ -72,7 +89,9 @@ def holding(data: str):  # type: ignore[no-untyped-def]
     lock.release()
 
 
-def test_a_server_whose_writer_does_not_come_free_is_told(nanobot: Nanobot, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_whose_writer_does_not_come_free_is_told(
+    nanobot: Nanobot, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(Path(data))
     monkeypatch.setattr("nanobot.stores.keys._BUSY_S", 0.01)
     with server_on(data):
@@ -88,22 +107,47 @@ def test_what_is_done_to_keys_and_conversations_is_in_the_audit_log(nanobot: Nan
     nanobot("sessions", "delete", "wx:dm:ann", "--yes", "--data", data)
     text = (Path(data) / FILE).read_text()
     found = [json.loads(line) for line in text.splitlines()]
-    assert [line["operation"] for line in found] == ["nanobot keys create", "nanobot keys revoke", "nanobot sessions delete"]
+    assert [line["operation"] for line in found] == [
+        "nanobot keys create",
+        "nanobot keys revoke",
+        "nanobot sessions delete",
+    ]
     assert found[0]["target"] == found[1]["target"] == stored_keys(Path(data))[0].id
     assert found[2]["session_key"] == "wx:dm:ann"
     assert all(line["client"].startswith("cli:") for line in found)
     assert token not in text
 
 
-def test_a_key_for_the_config_file_is_printed_and_not_kept(nanobot: Nanobot, data: str, tmp_path: Path) -> None:
-    options = ("--sessions", 'a"b*', "--session-key", 'a"bc', "--expires", "2099-01-31", "--money-per-day", "1.5", "--scope", "admin")
-    table, _, token = nanobot("keys", "create", "ci", "--for-config", *options, "--data", data).out.strip().rpartition("\n")
+def test_a_key_for_the_config_file_is_printed_and_not_kept(
+    nanobot: Nanobot, data: str, tmp_path: Path
+) -> None:
+    options = (
+        "--sessions",
+        'a"b*',
+        "--session-key",
+        'a"bc',
+        "--expires",
+        "2099-01-31",
+        "--money-per-day",
+        "1.5",
+        "--scope",
+        "admin",
+    )
+    table, _, token = (
+        nanobot("keys", "create", "ci", "--for-config", *options, "--data", data).out.strip().rpartition("\n")
+    )
     assert not Path(data).exists()
     file = tmp_path / "given.toml"
     file.write_text(table)
     (key,) = load(file, {}, {}).keys
     assert key.hash == f"sha256:{digest_of(token.encode()).hex()}"
-    assert (key.name, key.sessions, key.session_key, key.scopes, key.quota.money_per_day) == ("ci", ('a"b*',), 'a"bc', ("admin",), 1.5)
+    assert (key.name, key.sessions, key.session_key, key.scopes, key.quota.money_per_day) == (
+        "ci",
+        ('a"b*',),
+        'a"bc',
+        ("admin",),
+        1.5,
+    )
     assert str(tomllib.loads(table)["keys"][0]["expires"]) == "2099-02-01 00:00:00+00:00"
 
 
@@ -117,18 +161,27 @@ def test_a_key_for_the_config_file_is_printed_and_not_kept(nanobot: Nanobot, dat
         (("--sessions", " "), "pattern"),
     ],
 )
-def test_a_key_that_makes_no_sense_is_refused(nanobot: Nanobot, data: str, options: tuple[str, ...], needle: str) -> None:
+def test_a_key_that_makes_no_sense_is_refused(
+    nanobot: Nanobot, data: str, options: tuple[str, ...], needle: str
+) -> None:
     told = nanobot("keys", "create", "ann", *options, "--data", data)
     assert told.status == 2 and needle in told.err
     assert stored_keys(Path(data)) == ()
 
 
-NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
+# 2027-01-15 08:00 UTC
+NOW = 1_800_000_000.0
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30m", 1_800), ("2d", 172_800), ("2027-01-15", 57_600), ("2027-01-15T09:00Z", 3_600), ("2027-01-15T09:00+02:00", None)],
+    [
+        ("30m", 1_800),
+        ("2d", 172_800),
+        ("2027-01-15", 57_600),
+        ("2027-01-15T09:00Z", 3_600),
+        ("2027-01-15T09:00+02:00", None),
+    ],
 )
 def test_an_end_is_a_span_a_day_to_its_end_or_a_time(text: str, seconds: int | None) -> None:
     if seconds is None:

@@ -43,7 +43,11 @@ def test_list_shows_name_size_licence_and_which_are_here(nanobot: Nanobot, tmp_p
     put("local:small", tmp_path)
     head, *models = rows(nanobot("model", "list", "--data", str(tmp_path)).out)
     assert head == ["NAME", "SIZE", "LICENCE", "HERE", "MODEL"]
-    assert [(row[0], row[4]) for row in models] == [("local", "no"), ("local:small", "yes"), ("local:tiny", "no")]
+    assert [(row[0], row[4]) for row in models] == [
+        ("local", "no"),
+        ("local:small", "yes"),
+        ("local:tiny", "no"),
+    ]
     assert models[0][1:4] == ["1.12", "GB", "Apache-2.0"]
 
 
@@ -53,12 +57,19 @@ def test_pull_of_what_is_here_fetches_nothing_and_says_where_it_is(nanobot: Nano
     assert (ran.status, ran.out, ran.err) == (0, f"local:tiny is here: {path}\n", "")
 
 
-def test_a_fetch_tells_what_how_large_and_under_which_licence_and_without_a_terminal_a_line_a_step(tmp_path: Path) -> None:
+def test_a_fetch_tells_what_how_large_and_under_which_licence_and_without_a_terminal_a_line_a_step(
+    tmp_path: Path,
+) -> None:
     stream = io.StringIO()
     with pytest.raises(ModelUnavailable, match="the line is dead"):
         pull("local:tiny", tmp_path, stream, sources=(Broken(),))
     told = stream.getvalue()
-    assert "SmolLM2-135M-Instruct Q4_1" in told and "98.4 MB" in told and "Apache-2.0" in told and str(tmp_path) in told
+    assert (
+        "SmolLM2-135M-Instruct Q4_1" in told
+        and "98.4 MB" in told
+        and "Apache-2.0" in told
+        and str(tmp_path) in told
+    )
     assert told.count("downloading") == 1 and "\x1b" not in told and "\r" not in told
 
 
@@ -66,13 +77,21 @@ def test_remove_deletes_the_weights_and_says_so(nanobot: Nanobot, tmp_path: Path
     path = put("local:tiny", tmp_path)
     assert nanobot("model", "remove", "local:tiny", "--data", str(tmp_path)).status == 2
     assert path.exists()
-    assert nanobot("model", "remove", "local:tiny", "--yes", "--data", str(tmp_path)).out == "local:tiny was deleted\n"
+    assert (
+        nanobot("model", "remove", "local:tiny", "--yes", "--data", str(tmp_path)).out
+        == "local:tiny was deleted\n"
+    )
     assert not path.exists()
-    assert nanobot("model", "remove", "local:tiny", "--yes", "--data", str(tmp_path)).out == "local:tiny is not here\n"
+    assert (
+        nanobot("model", "remove", "local:tiny", "--yes", "--data", str(tmp_path)).out
+        == "local:tiny is not here\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["pull", "remove"])
-def test_a_name_that_is_no_local_model_is_one_line_that_lists_them(nanobot: Nanobot, tmp_path: Path, command: str) -> None:
+def test_a_name_that_is_no_local_model_is_one_line_that_lists_them(
+    nanobot: Nanobot, tmp_path: Path, command: str
+) -> None:
     ran = nanobot("model", command, "openai:gpt-5-mini", "--data", str(tmp_path))
     assert ran.status == 2
     assert ran.err.count("\n") == 1 and "local:small" in ran.err

@@ -23,20 +23,34 @@ DAY_S = 86_400.0
 TOOLS = Toolset([current_time(FakeClock()), calculate()]).specs
 
 
-def turn(text: str = "hi", *, key: str = "k", instructions: str = "", sampling: Sampling = Sampling()) -> Turn:  # noqa: B008 - frozen
+def turn(
+    text: str = "hi",
+    *,
+    key: str = "k",
+    instructions: str = "",
+    sampling: Sampling = Sampling(),  # noqa: B008
+) -> Turn:
     return Turn("turn_1", key, (user(text),), "api", instructions=instructions, sampling=sampling)
 
 
 def request_for(
-    *messages: Message, now: float = NOON, skipped_tokens: int = 0, budget_tokens: int = 20_000, **options: Any
+    *messages: Message,
+    now: float = NOON,
+    skipped_tokens: int = 0,
+    budget_tokens: int = 20_000,
+    **options: Any,
 ) -> ModelRequest:
     history = History(messages, skipped_tokens)
-    return build(options.pop("of", turn()), history, tools=TOOLS, budget_tokens=budget_tokens, now=now, **options)
+    return build(
+        options.pop("of", turn()), history, tools=TOOLS, budget_tokens=budget_tokens, now=now, **options
+    )
 
 
 def body(request: ModelRequest) -> bytes:
     """The request as it goes to OpenAI."""
-    return encode(request, model="m", limit_field="max_completion_tokens", asks_usage=True, sends_hint=True, extra={})
+    return encode(
+        request, model="m", limit_field="max_completion_tokens", asks_usage=True, sends_hint=True, extra={}
+    )
 
 
 def before_the_question(encoded: bytes) -> bytes:
@@ -50,14 +64,17 @@ def said(text: str) -> Message:
 
 def steps_of(number: int) -> tuple[Message, ...]:
     """What the model does in a turn before it answers: nothing, one call, or two at once."""
-    calls = tuple(ToolCall(f"call_{number}_{i}", "calculate", f'{{"expression": "{number} + {i}"}}') for i in range(number % 3))
+    calls = tuple(
+        ToolCall(f"call_{number}_{i}", "calculate", f'{{"expression": "{number} + {i}"}}')
+        for i in range(number % 3)
+    )
     if not calls:
         return ()
     results = (Message("tool", (ToolResult(call.id, str(number)),)) for call in calls)
     return Message("assistant", (Text("Let me work it out."), *calls), "tool_calls"), *results
 
 
-# The prefix -------------------------------------------------------------------------------------------------------------
+# The prefix ---------------------------------------------------------------------------------------
 
 
 def test_over_twenty_turns_everything_before_the_question_is_sent_again_byte_for_byte() -> None:
@@ -74,7 +91,9 @@ def test_over_twenty_turns_everything_before_the_question_is_sent_again_byte_for
         for step in _steps(steps_of(number)):
             history = with_added(history, step)
             again = body(request_for(*history.messages, now=NOON + number * DAY_S + 60))
-            assert again.startswith(sent.removesuffix(b"]}")), f"a step of turn {number} changed what its first step had sent"
+            assert again.startswith(sent.removesuffix(b"]}")), (
+                f"a step of turn {number} changed what its first step had sent"
+            )
             sent = again
         before = before_the_question(first)
         history = with_added(history, (said(f"It is {2 * number}."),))
@@ -108,7 +127,7 @@ def test_tools_with_equal_arguments_have_one_schema_however_often_they_are_made(
     assert Toolset([current_time(FakeClock()), calculate()]).specs == TOOLS
 
 
-# What it costs -----------------------------------------------------------------------------------------------------------
+# What it costs ------------------------------------------------------------------------------------
 
 
 def test_hello_on_a_fresh_session_costs_at_most_700_prompt_tokens() -> None:
@@ -116,7 +135,7 @@ def test_hello_on_a_fresh_session_costs_at_most_700_prompt_tokens() -> None:
     assert len(body(request_for(user("hello")))) / 3 <= 700
 
 
-# What changes ------------------------------------------------------------------------------------------------------------
+# What changes -------------------------------------------------------------------------------------
 
 
 def test_the_date_is_told_at_the_end_and_nowhere_else() -> None:
@@ -141,7 +160,10 @@ def test_adding_messages_one_by_one_or_at_once_shows_the_same() -> None:
     for message in messages:
         grown = with_added(grown, (message,))
     for budget in range(150, 900, 50):
-        one, other = (build(turn(), h, tools=(), budget_tokens=budget, now=NOON) for h in (grown, History(messages, 500)))
+        one, other = (
+            build(turn(), h, tools=(), budget_tokens=budget, now=NOON)
+            for h in (grown, History(messages, 500))
+        )
         assert one == other
 
 
@@ -165,7 +187,9 @@ def test_instructions_stand_below_the_servers_own_prompt_for_this_turn() -> None
 
 
 def test_the_name_for_cache_routing_is_stable_and_says_nothing_of_the_key() -> None:
-    one, again, other = (request_for(user("hi"), of=turn(key=key)) for key in ("wx:dm:ann", "wx:dm:ann", "wx:dm:bob"))
+    one, again, other = (
+        request_for(user("hi"), of=turn(key=key)) for key in ("wx:dm:ann", "wx:dm:ann", "wx:dm:bob")
+    )
     assert one.session_hint == again.session_hint != other.session_hint
     assert "ann" not in body(one).decode()
 
@@ -175,7 +199,9 @@ def test_a_session_key_never_reaches_the_model() -> None:
 
 
 def test_sampling_is_passed_on_as_asked() -> None:
-    assert request_for(user("hi"), of=turn(sampling=Sampling(temperature=0.0, seed=7))).sampling == Sampling(temperature=0.0, seed=7)
+    assert request_for(user("hi"), of=turn(sampling=Sampling(temperature=0.0, seed=7))).sampling == Sampling(
+        temperature=0.0, seed=7
+    )
 
 
 def test_what_was_cut_by_a_crash_is_sent_whole() -> None:
@@ -183,7 +209,7 @@ def test_what_was_cut_by_a_crash_is_sent_whole() -> None:
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool", "user"]
 
 
-# The budget ---------------------------------------------------------------------------------------------------------------
+# The budget ---------------------------------------------------------------------------------------
 
 
 def test_the_budget_leaves_room_for_prompt_tools_and_answer() -> None:
@@ -198,10 +224,15 @@ def test_the_smaller_of_the_models_window_and_the_configured_one_counts() -> Non
 
 
 def test_a_longer_answer_leaves_less_room_for_history_but_never_less_than_a_quarter() -> None:
-    asked = [history_budget(8_000, 8_000, turn(sampling=Sampling(max_output_tokens=limit)), 100) for limit in (100, 3_000, 4_000, 10**9)]
+    asked = [
+        history_budget(8_000, 8_000, turn(sampling=Sampling(max_output_tokens=limit)), 100)
+        for limit in (100, 3_000, 4_000, 10**9)
+    ]
     assert asked == sorted(asked, reverse=True)
     long_prompt = turn(instructions="x" * 100_000)
-    assert history_budget(8_000, 8_000, long_prompt, tools_size((tool_spec("t", "d" * 100_000, {}),))) == 2_000
+    assert (
+        history_budget(8_000, 8_000, long_prompt, tools_size((tool_spec("t", "d" * 100_000, {}),))) == 2_000
+    )
 
 
 def test_a_question_larger_than_the_budget_is_refused() -> None:

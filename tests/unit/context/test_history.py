@@ -25,7 +25,7 @@ from nanobot.core.message import (
     user,
 )
 
-# Transcripts ----------------------------------------------------------------------------------------------------------
+# Transcripts --------------------------------------------------------------------------------------
 
 Kind = Literal["plain", "tools"]
 
@@ -45,7 +45,9 @@ def exchange(number: int, chars: int, calls: int) -> tuple[Message, ...]:
     if not calls:
         return question, answer
     ids = [f"call-{number}-{i}" for i in range(calls)]
-    step = Message("assistant", (Text("Let me see."), *(ToolCall(id_, "look", "{}") for id_ in ids)), "tool_calls")
+    step = Message(
+        "assistant", (Text("Let me see."), *(ToolCall(id_, "look", "{}") for id_ in ids)), "tool_calls"
+    )
     results = (Message("tool", (ToolResult(id_, f"{number} {'r' * chars}"),)) for id_ in ids)
     return question, step, *results, answer
 
@@ -54,7 +56,9 @@ def exchange(number: int, chars: int, calls: int) -> tuple[Message, ...]:
 def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
     """Whole turns, and at the end a question that waits, perhaps with steps of its own already."""
     turns = draw(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3)), max_size=12))
-    messages = [message for number, (chars, calls) in enumerate(turns) for message in exchange(number, chars, calls)]
+    messages = [
+        message for number, (chars, calls) in enumerate(turns) for message in exchange(number, chars, calls)
+    ]
     messages.append(user("now " + "n" * draw(st.integers(0, 200))))
     for number in range(draw(st.integers(0, 5))):
         messages.extend(exchange(1_000 + number, draw(st.integers(0, 300)), draw(st.integers(1, 3)))[1:-1])
@@ -112,7 +116,7 @@ def broken_rules(messages: tuple[Message, ...]) -> list[str]:
     return broken
 
 
-# fit --------------------------------------------------------------------------------------------------------------------
+# fit ----------------------------------------------------------------------------------------------
 
 
 def test_a_conversation_that_fits_is_shown_whole() -> None:
@@ -125,7 +129,9 @@ def test_no_messages_are_no_messages() -> None:
 
 
 @given(conversations(), st.integers(80, 2_000))
-def test_what_is_shown_never_costs_more_than_the_budget_and_the_question_that_stays(messages: tuple[Message, ...], budget: int) -> None:
+def test_what_is_shown_never_costs_more_than_the_budget_and_the_question_that_stays(
+    messages: tuple[Message, ...], budget: int
+) -> None:
     shown = fit(messages, budget)
     question = next(message for message in reversed(messages) if message.role == "user")
     assert question in shown
@@ -146,7 +152,9 @@ def test_the_oldest_are_left_out_first(messages: tuple[Message, ...], budget: in
 
 
 @given(conversations(), st.integers(80, 2_000))
-def test_no_result_is_shown_without_its_call_nor_a_call_without_its_result(messages: tuple[Message, ...], budget: int) -> None:
+def test_no_result_is_shown_without_its_call_nor_a_call_without_its_result(
+    messages: tuple[Message, ...], budget: int
+) -> None:
     assert broken_rules(messages) == []
     assert broken_rules(fit(messages, budget)) == []
 
@@ -157,18 +165,24 @@ def test_what_is_shown_starts_with_a_question(messages: tuple[Message, ...], bud
 
 
 @given(conversations(), st.integers(80, 2_000), st.data())
-def test_how_much_of_the_past_was_read_makes_no_difference(messages: tuple[Message, ...], budget: int, data: st.DataObject) -> None:
+def test_how_much_of_the_past_was_read_makes_no_difference(
+    messages: tuple[Message, ...], budget: int, data: st.DataObject
+) -> None:
     """A store hands out the newest messages only, and says what the older ones cost."""
     asked = max(i for i, message in enumerate(messages) if message.role == "user")
     enough = [i for i in range(asked + 1) if cost(messages[i:]) >= budget]
     read_from = data.draw(st.sampled_from(enough or [0]))
-    assert fit(messages[read_from:], budget, skipped_tokens=cost(messages[:read_from])) == fit(messages, budget)
+    assert fit(messages[read_from:], budget, skipped_tokens=cost(messages[:read_from])) == fit(
+        messages, budget
+    )
 
 
 @settings(max_examples=20)
 @given(st.integers(400, 3_000), st.integers(0, 120))
 def test_the_cut_stands_still_until_a_quarter_of_the_budget_has_come(budget: int, chars: int) -> None:
-    """Each time the first message shown changes, at least a quarter of the budget was said since it changed before."""
+    """Each time the first message shown changes, at least a quarter of the budget was said since it changed
+    before.
+    """
     messages: tuple[Message, ...] = ()
     first: Message | None = None
     moved_at: list[int] = []
@@ -203,7 +217,10 @@ def test_between_two_moves_of_the_cut_everything_shown_before_is_shown_again_in_
 def test_a_question_larger_than_the_window_is_refused_with_its_size_the_limit_and_the_way_out() -> None:
     with pytest.raises(ContextOverflow) as caught:
         fit((user("hi"), said("hello"), user("x" * 4_000)), 500)
-    assert caught.value.message == "message of about 1004 tokens, window of 500: shorten it, or choose a larger model"
+    assert (
+        caught.value.message
+        == "message of about 1004 tokens, window of 500: shorten it, or choose a larger model"
+    )
     assert caught.value.code == "context_length_exceeded"
 
 
@@ -217,12 +234,14 @@ def test_a_turn_longer_than_the_window_keeps_its_question_and_its_newest_steps()
     assert user("old") not in shown
 
 
-# repair -----------------------------------------------------------------------------------------------------------------
+# repair -------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=200)
 @given(anything)
-def test_whatever_was_stored_the_result_keeps_the_rules_of_every_provider(messages: tuple[Message, ...]) -> None:
+def test_whatever_was_stored_the_result_keeps_the_rules_of_every_provider(
+    messages: tuple[Message, ...],
+) -> None:
     assert broken_rules(repair(messages)) == []
 
 
@@ -239,19 +258,25 @@ def test_a_whole_transcript_stays_as_it_is(messages: tuple[Message, ...]) -> Non
 
 
 @given(conversations(), st.data())
-def test_a_transcript_cut_anywhere_keeps_every_text_it_had(messages: tuple[Message, ...], data: st.DataObject) -> None:
+def test_a_transcript_cut_anywhere_keeps_every_text_it_had(
+    messages: tuple[Message, ...], data: st.DataObject
+) -> None:
     """A crash cuts the end, the window the start: what was said stays, in order."""
     start = data.draw(st.integers(0, len(messages)))
     end = data.draw(st.integers(start, len(messages)))
     cut = messages[start:end]
     mended = repair(cut)
     assert broken_rules(mended) == []
-    assert [message.text for message in mended if message.text] == [message.text for message in cut if message.text]
+    assert [message.text for message in mended if message.text] == [
+        message.text for message in cut if message.text
+    ]
 
 
 @settings(max_examples=150)
 @given(anything)
-def test_what_users_and_the_model_said_is_never_lost_nor_changed_in_order(messages: tuple[Message, ...]) -> None:
+def test_what_users_and_the_model_said_is_never_lost_nor_changed_in_order(
+    messages: tuple[Message, ...],
+) -> None:
     for role in get_args(Role)[:2]:
         before = "".join(message.text for message in messages if message.role == role)
         assert "".join(message.text for message in repair(messages) if message.role == role) == before
@@ -270,7 +295,13 @@ def test_a_call_without_its_result_is_told_so() -> None:
 def test_what_a_user_said_while_tools_ran_stands_after_their_results() -> None:
     step = Message("assistant", (ToolCall("1", "look", "{}"), ToolCall("2", "look", "{}")), "tool_calls")
     one, two = (Message("tool", (ToolResult(id_, "seen"),)) for id_ in "12")
-    assert repair((user("go"), step, two, user("faster"), one)) == (user("go"), step, one, two, user("faster"))
+    assert repair((user("go"), step, two, user("faster"), one)) == (
+        user("go"),
+        step,
+        one,
+        two,
+        user("faster"),
+    )
 
 
 def test_a_result_without_its_call_is_left_out() -> None:
@@ -307,12 +338,18 @@ def test_two_answers_that_ended_stay_two(why: StopReason) -> None:
 
 def test_thoughts_are_never_sent_back() -> None:
     thought = Message("assistant", (Thinking("secret"), Text("hello")), "stop")
-    assert repair((user("hi"), thought, Message("assistant", (Thinking("only"),), "stop")))[1:] == (said("hello"),)
+    assert repair((user("hi"), thought, Message("assistant", (Thinking("only"),), "stop")))[1:] == (
+        said("hello"),
+    )
 
 
 def test_a_message_of_empty_texts_alone_is_left_out() -> None:
     empty = Message("user", (Text(""),))
-    assert repair((empty, user("hi"), said(""), said("hello"), user("bye"))) == (user("hi"), said("hello"), user("bye"))
+    assert repair((empty, user("hi"), said(""), said("hello"), user("bye"))) == (
+        user("hi"),
+        said("hello"),
+        user("bye"),
+    )
 
 
 def test_one_call_id_in_two_turns_gets_the_result_of_its_own_turn() -> None:
@@ -323,7 +360,10 @@ def test_one_call_id_in_two_turns_gets_the_result_of_its_own_turn() -> None:
     assert repair(messages) == messages
 
 
-@pytest.mark.parametrize("arguments", ['{"a": ', "plain words", "[1]", '"text"', "null", pytest.param('{"a":' + "[" * 100_000, id="deep")])
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"a": ', "plain words", "[1]", '"text"', "null", pytest.param('{"a":' + "[" * 100_000, id="deep")],
+)
 def test_malformed_arguments_are_shown_as_an_object_that_holds_them(arguments: str) -> None:
     """Servers parse the arguments of past calls and refuse the whole request where they cannot."""
     step = Message("assistant", (ToolCall("1", "look", arguments),), "tool_calls")

@@ -79,7 +79,9 @@ def test_a_pattern_without_a_star_means_one_key(key: str) -> None:
         ("ax", "a?", False),
     ],
 )
-def test_a_star_may_be_meant_as_it_is_written_in_the_door_and_in_the_store_alike(session_key: str, pattern: str, is_meant: bool) -> None:
+def test_a_star_may_be_meant_as_it_is_written_in_the_door_and_in_the_store_alike(
+    session_key: str, pattern: str, is_meant: bool
+) -> None:
     assert matches(session_key, pattern) is is_meant
     with contextlib.closing(sqlite3.connect(":memory:")) as db:
         (found,) = db.execute("SELECT ? GLOB ?", (session_key, glob(pattern))).fetchone()

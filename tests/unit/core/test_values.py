@@ -10,21 +10,48 @@ from hypothesis import strategies as st
 
 from nanobot.core import errors
 from nanobot.core.errors import BadSessionKey, NanobotError
-from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, ToolStarted, TurnEnded, line, units
+from nanobot.core.event import (
+    Event,
+    MessageAdded,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    line,
+    units,
+)
 from nanobot.core.ids import new_id
-from nanobot.core.message import Image, Message, Text, Thinking, ToolCall, ToolResult, Usage, estimate_tokens, joint, reply_text, user
+from nanobot.core.message import (
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+    estimate_tokens,
+    joint,
+    reply_text,
+    user,
+)
 from nanobot.core.session import parse_key
 
-# Messages ----------------------------------------------------------------------------------------------------------------
+# Messages -----------------------------------------------------------------------------------------
 
 
 def said(text: str, why: str = "stop") -> Message:
-    return msgspec.convert({"role": "assistant", "parts": [{"type": "text", "text": text}], "stop_reason": why}, Message)
+    return msgspec.convert(
+        {"role": "assistant", "parts": [{"type": "text", "text": text}], "stop_reason": why}, Message
+    )
 
 
 def test_the_texts_of_a_turn_are_set_off_by_a_blank_line() -> None:
     step = Message("assistant", (Text("Let me see."), ToolCall("1", "look", "{}")), "tool_calls")
-    assert reply_text((step, Message("tool", (ToolResult("1", "x"),)), said("There."))) == "Let me see.\n\nThere."
+    assert (
+        reply_text((step, Message("tool", (ToolResult("1", "x"),)), said("There.")))
+        == "Let me see.\n\nThere."
+    )
 
 
 def test_an_answer_that_was_cut_goes_on_without_a_gap() -> None:
@@ -83,7 +110,7 @@ def test_a_message_survives_being_stored(message: Message) -> None:
     assert msgspec.json.decode(msgspec.json.encode(message), type=Message) == message
 
 
-# The line of a turn ------------------------------------------------------------------------------------------------------
+# The line of a turn -------------------------------------------------------------------------------
 
 
 def test_the_line_of_stored_messages_is_what_happened() -> None:
@@ -114,18 +141,39 @@ def test_a_text_takes_the_same_room_however_it_was_cut_into_deltas(pieces: list[
 
 
 def test_every_other_event_takes_one_unit() -> None:
-    assert [units(event) for event in (MessageAdded(user("long text")), TurnEnded("done"), ToolStarted(ToolCall("1", "a", "{}")))] == [
+    assert [
+        units(event)
+        for event in (
+            MessageAdded(user("long text")),
+            TurnEnded("done"),
+            ToolStarted(ToolCall("1", "a", "{}")),
+        )
+    ] == [
         1,
         1,
         1,
     ]
 
 
-# Session keys ------------------------------------------------------------------------------------------------------------
+# Session keys -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "key", ["wx:dm:ann", "..", "a b", "A", "a", "é☃", "x" * 256, "/etc/passwd", "'; DROP TABLE", "nanobot", "Nanobot:x", ""]
+    "key",
+    [
+        "wx:dm:ann",
+        "..",
+        "a b",
+        "A",
+        "a",
+        "é☃",
+        "x" * 256,
+        "/etc/passwd",
+        "'; DROP TABLE",
+        "nanobot",
+        "Nanobot:x",
+        "",
+    ],
 )
 def test_a_key_is_taken_verbatim(key: str) -> None:
     assert parse_key(key) == key
@@ -155,7 +203,7 @@ def test_a_key_that_cannot_be_is_refused_with_the_reason(key: str, says: str) ->
     assert caught.value.http_status == 400
 
 
-# Ids ---------------------------------------------------------------------------------------------------------------------
+# Ids ----------------------------------------------------------------------------------------------
 
 
 def test_ids_sort_by_time_and_differ_at_one_time() -> None:
@@ -173,10 +221,17 @@ def test_an_id_has_its_prefix_and_26_plain_characters() -> None:
     assert set(rest) <= set("0123456789abcdefghjkmnpqrstvwxyz")
 
 
-# Errors ------------------------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------
 
 TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, NanobotError)]
-OPENAI_TYPES = {"invalid_request_error", "authentication_error", "rate_limit_error", "conflict_error", "server_error", "insufficient_quota"}
+OPENAI_TYPES = {
+    "invalid_request_error",
+    "authentication_error",
+    "rate_limit_error",
+    "conflict_error",
+    "server_error",
+    "insufficient_quota",
+}
 
 
 @pytest.mark.parametrize("kind", TREE)
@@ -187,7 +242,11 @@ def test_every_error_can_be_answered_over_http(kind: type[NanobotError]) -> None
 
 
 def test_an_error_reads_as_its_message() -> None:
-    assert str(errors.ToolError("what went wrong")) == errors.ToolError("what went wrong").message == "what went wrong"
+    assert (
+        str(errors.ToolError("what went wrong"))
+        == errors.ToolError("what went wrong").message
+        == "what went wrong"
+    )
 
 
 def test_no_two_errors_share_a_code() -> None:

@@ -1,4 +1,6 @@
-"""What tests of the engine play on: a real store on a directory of its own, through which each commit can be held up or refused."""
+"""What tests of the engine play on: a real store on a directory of its own, through which each commit can be
+held up or refused.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -122,9 +124,13 @@ class Stage:
         return f"saw {arguments.at}"
 
     def agent(self) -> Agent:
-        return Agent(Toolset([Tool("look", "Look.", Place, self._look, repeatable=True)]), self.clock, self.settings)
+        return Agent(
+            Toolset([Tool("look", "Look.", Place, self._look, repeatable=True)]), self.clock, self.settings
+        )
 
-    async def ask(self, text: str = "Where?", *, key: str = "k", model: str | None = None, when_busy: WhenBusy = "queue") -> str:
+    async def ask(
+        self, text: str = "Where?", *, key: str = "k", model: str | None = None, when_busy: WhenBusy = "queue"
+    ) -> str:
         """Admit a turn and return its id."""
         number = next(_numbers)
         turn = Turn(f"turn_{number}", key, (user(text),), "api", when_busy=when_busy, model=model)
@@ -134,7 +140,9 @@ class Stage:
         """Resend what was asked last, as an SDK does; return the id of the turn that answers."""
         number = next(_numbers)
         identity = Identity((number - 1).to_bytes(32, "big"), is_retry=True)
-        return (await self._store.admit(Turn(f"turn_{number}", key, (user("again"),), "api"), identity)).turn_id
+        return (
+            await self._store.admit(Turn(f"turn_{number}", key, (user("again"),), "api"), identity)
+        ).turn_id
 
     async def claim(self) -> Claim:
         """Take the next turn, as an engine does that takes one at a time."""
@@ -153,9 +161,16 @@ class Stage:
     def run(self, claim: Claim, model: Model, *, timeout_s: float | None = None) -> Run:
         return Run(claim, self._store, self.agent(), OneModel(model), self.clock, timeout_s)
 
-    def engine(self, model: Model, *, max_running_turns: int = 64, timeout_s: float | None = None) -> LocalEngine:
+    def engine(
+        self, model: Model, *, max_running_turns: int = 64, timeout_s: float | None = None
+    ) -> LocalEngine:
         return LocalEngine(
-            self._store, self.agent(), OneModel(model), self.clock, max_running_turns=max_running_turns, turn_timeout_s=timeout_s
+            self._store,
+            self.agent(),
+            OneModel(model),
+            self.clock,
+            max_running_turns=max_running_turns,
+            turn_timeout_s=timeout_s,
         )
 
     async def state(self, turn_id: str) -> TurnState:

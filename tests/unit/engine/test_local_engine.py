@@ -70,7 +70,14 @@ async def test_turns_of_one_session_run_one_by_one_in_order(stage: Stage) -> Non
         turns = [await stage.ask(text) for text in held.gates]
         for turn_id in turns:
             await stage.ended(turn_id)
-    assert [text for role, text in await stage.transcript()] == ["one", "re: one", "two", "re: two", "three", "re: three"]
+    assert [text for role, text in await stage.transcript()] == [
+        "one",
+        "re: one",
+        "two",
+        "re: two",
+        "three",
+        "re: three",
+    ]
 
 
 async def test_no_more_turns_run_than_are_allowed(stage: Stage) -> None:
@@ -88,7 +95,9 @@ async def test_no_more_turns_run_than_are_allowed(stage: Stage) -> None:
     assert sorted(held.asked) == list("abcde")
 
 
-async def test_a_turn_that_is_taken_up_again_before_its_last_run_has_quite_ended_costs_the_engine_nothing(stage: Stage) -> None:
+async def test_a_turn_that_is_taken_up_again_before_its_last_run_has_quite_ended_costs_the_engine_nothing(
+    stage: Stage,
+) -> None:
     model = ScriptedModel(ModelOverloaded("overloaded"), "fine")
     stage.store.hold(is_end)
     async with running(stage.engine(model)) as engine:
@@ -167,7 +176,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-# The end of the server ---------------------------------------------------------------------------------------------------
+# The end of the server ----------------------------------------------------------------------------
 
 
 async def drained(engine: LocalEngine, grace_s: float) -> None:
@@ -239,7 +248,9 @@ async def test_turns_that_wait_are_not_started_any_more(stage: Stage) -> None:
     await goes_on_after_a_restart(stage, second, ScriptedModel("Here."))
 
 
-async def test_a_turn_that_is_writing_its_end_when_the_grace_is_over_ends_and_nothing_follows_it(stage: Stage) -> None:
+async def test_a_turn_that_is_writing_its_end_when_the_grace_is_over_ends_and_nothing_follows_it(
+    stage: Stage,
+) -> None:
     held = Held("one", "two")
     held.gates["one"].set()
     stage.store.hold(is_end)
@@ -256,7 +267,9 @@ async def test_a_turn_that_is_writing_its_end_when_the_grace_is_over_ends_and_no
     await goes_on_after_a_restart(stage, second, ScriptedModel("Here."))
 
 
-async def test_a_turn_that_is_writing_a_step_when_the_grace_is_over_goes_on_from_that_step(stage: Stage) -> None:
+async def test_a_turn_that_is_writing_a_step_when_the_grace_is_over_goes_on_from_that_step(
+    stage: Stage,
+) -> None:
     stage.store.hold(is_step)
     async with running(stage.engine(ScriptedModel(call("look"), Say(before=asyncio.Event())))) as engine:
         turn_id = await stage.ask()

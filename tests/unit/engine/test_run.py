@@ -54,7 +54,7 @@ async def happened(event: asyncio.Event) -> None:
         await event.wait()
 
 
-# Ends that are answers ---------------------------------------------------------------------------------------------------
+# Ends that are answers ----------------------------------------------------------------------------
 
 
 async def test_an_answer_is_stored_with_the_end_of_its_turn(stage: Stage) -> None:
@@ -79,7 +79,7 @@ async def test_a_stop_while_the_end_is_being_written_comes_too_late(stage: Stage
     assert await stage.transcript() == [("user", "Where?"), ("assistant", "Here.")]
 
 
-# Stops -----------------------------------------------------------------------------------------------------------------
+# Stops --------------------------------------------------------------------------------------------
 
 
 async def test_a_turn_that_is_stopped_keeps_what_was_said_marked_incomplete(stage: Stage) -> None:
@@ -91,7 +91,9 @@ async def test_a_turn_that_is_stopped_keeps_what_was_said_marked_incomplete(stag
     run.stop("the user asked")
     await within_bounds(task)
     answer = await stage.ended(claim.turn.id)
-    assert [(message.text, message.stop_reason) for message in answer.messages] == [("It is he", "incomplete")]
+    assert [(message.text, message.stop_reason) for message in answer.messages] == [
+        ("It is he", "incomplete")
+    ]
     assert answer.end.outcome == "cancelled"
     assert answer.end.error is not None
     assert (answer.end.error.code, answer.end.error.message) == ("turn_cancelled", "the user asked")
@@ -213,7 +215,7 @@ async def test_a_turn_given_back_before_it_began_waits_for_the_next_start(stage:
     assert (await stage.state(claim.turn.id)).status == "queued"
 
 
-# Failures ----------------------------------------------------------------------------------------------------------------
+# Failures -----------------------------------------------------------------------------------------
 
 
 async def test_a_turn_that_takes_too_long_is_ended(stage: Stage) -> None:
@@ -234,7 +236,11 @@ async def test_a_model_that_fails_in_mid_stream_leaves_nothing_behind(stage: Sta
     answer = await stage.ended(claim.turn.id)
     assert answer.messages == ()
     assert answer.end.error is not None
-    assert (answer.end.error.code, answer.end.error.http_status, answer.end.error.retry_after_s) == ("model_overloaded", 503, 7)
+    assert (answer.end.error.code, answer.end.error.http_status, answer.end.error.retry_after_s) == (
+        "model_overloaded",
+        503,
+        7,
+    )
     assert answer.end.error.retryable
     assert await stage.transcript() == []
 
@@ -248,8 +254,13 @@ async def test_a_model_that_is_gone_is_told_by_name(stage: Stage) -> None:
     assert "gone" in error.message
 
 
-@pytest.mark.parametrize("bug", [KeyError("secret"), TimeoutError("secret"), OSError("secret"), ExceptionGroup("secret", [ValueError()])])
-async def test_a_bug_ends_the_turn_and_tells_nothing_of_the_inside(stage: Stage, bug: Exception, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "bug",
+    [KeyError("secret"), TimeoutError("secret"), OSError("secret"), ExceptionGroup("secret", [ValueError()])],
+)
+async def test_a_bug_ends_the_turn_and_tells_nothing_of_the_inside(
+    stage: Stage, bug: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     claim = await stage.claimed()
     with caplog.at_level(logging.ERROR):
         await within_bounds(started(stage.run(claim, Broken(bug), timeout_s=3_600)))
@@ -291,7 +302,9 @@ async def test_an_end_that_cannot_be_stored_does_not_hold_up_the_end_of_the_serv
     assert (again.turn.id, again.attempt) == (claim.turn.id, 2)
 
 
-async def test_a_writer_whose_attempt_is_over_falls_silent(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_writer_whose_attempt_is_over_falls_silent(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     """Two engines on one turn: only the newer one may write."""
     held = asyncio.Event()
     claim = await stage.claimed()
@@ -311,11 +324,13 @@ async def test_a_writer_whose_attempt_is_over_falls_silent(stage: Stage, caplog:
     assert await stage.transcript() == [("user", "Where?"), ("assistant", "New")]
 
 
-# Going on after a crash --------------------------------------------------------------------------------------------------
+# Going on after a crash ---------------------------------------------------------------------------
 
 
 async def crashed_after(stage: Stage, *script: Say | str, text: str = "Where?") -> str:
-    """Run a turn with `script` until the model is asked once more, then lose the process; return the turn's id."""
+    """Run a turn with `script` until the model is asked once more, then lose the process; return the turn's
+    id.
+    """
     claim = await stage.claimed(text)
     model = ScriptedModel(*script, Say(before=asyncio.Event()))
     task = started(stage.run(claim, model))
@@ -324,7 +339,9 @@ async def crashed_after(stage: Stage, *script: Say | str, text: str = "Where?") 
             await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait((task,))
-    assert task.cancelled(), "only a stop of ours is dealt with: to be cancelled from outside is the end of the process"
+    assert task.cancelled(), (
+        "only a stop of ours is dealt with: to be cancelled from outside is the end of the process"
+    )
     await stage.reopen()
     return claim.turn.id
 
@@ -342,7 +359,9 @@ async def test_a_turn_goes_on_from_its_last_stored_step(stage: Stage) -> None:
     assert answer.end.usage == Usage(20, 11)
 
 
-async def test_a_turn_whose_steps_fill_the_window_still_shows_its_question_after_a_crash(stage: Stage) -> None:
+async def test_a_turn_whose_steps_fill_the_window_still_shows_its_question_after_a_crash(
+    stage: Stage,
+) -> None:
     stage.settings = type(stage.settings)(window_tokens=1_024)
     steps = [call("look", f'{{"at": "{"x" * 600}"}}', id=str(number)) for number in range(8)]
     turn_id = await crashed_after(stage, *steps, text="Where is the key?")
@@ -352,7 +371,9 @@ async def test_a_turn_whose_steps_fill_the_window_still_shows_its_question_after
     assert (await stage.ended(turn_id)).end.outcome == "done"
 
 
-async def test_a_call_that_was_under_way_in_the_crash_is_settled_before_the_model_is_asked(stage: Stage) -> None:
+async def test_a_call_that_was_under_way_in_the_crash_is_settled_before_the_model_is_asked(
+    stage: Stage,
+) -> None:
     claim = await stage.claimed()
     begun = asyncio.Event()
 

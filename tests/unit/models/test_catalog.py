@@ -63,7 +63,11 @@ def test_every_provider_has_an_address_and_a_window() -> None:
 
 
 def test_a_key_sent_over_the_network_is_sent_over_tls() -> None:
-    assert all(provider.base_url.startswith("https://") for provider in PROVIDERS if "127.0.0.1" not in provider.base_url)
+    assert all(
+        provider.base_url.startswith("https://")
+        for provider in PROVIDERS
+        if "127.0.0.1" not in provider.base_url
+    )
 
 
 @pytest.mark.parametrize(

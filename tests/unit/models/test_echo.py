@@ -17,13 +17,17 @@ async def answered(*messages: Message, notes: str = "") -> tuple[list[str], Mess
 
 
 async def test_it_says_back_the_newest_question_word_by_word() -> None:
-    deltas, message = await answered(user("old"), Message("assistant", (Text("x"),)), user("one two"), notes="Today is Monday.")
+    deltas, message = await answered(
+        user("old"), Message("assistant", (Text("x"),)), user("one two"), notes="Today is Monday."
+    )
     assert deltas == ["You ", "said: ", "one ", "two"]
     assert message.text == "You said: one two"
     assert (message.stop_reason, message.model) == ("stop", "echo")
 
 
-@pytest.mark.parametrize("text", ["", " ", "  a  b ", "a\nb\n", "é ☃", "x" * 5_000, "line of words\n" * 500, "w " * 3_000])
+@pytest.mark.parametrize(
+    "text", ["", " ", "  a  b ", "a\nb\n", "é ☃", "x" * 5_000, "line of words\n" * 500, "w " * 3_000]
+)
 async def test_the_deltas_are_the_message(text: str) -> None:
     deltas, message = await answered(user(text))
     assert "".join(deltas) == message.text == f"You said: {text}"

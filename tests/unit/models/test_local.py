@@ -1,4 +1,6 @@
-"""The real engine, on the smallest weights there are: what they say is of no account, that and how they say it is."""
+"""The real engine, on the smallest weights there are: what they say is of no account, that and how they say
+it is.
+"""
 
 import asyncio
 import os
@@ -121,7 +123,9 @@ async def test_conversations_take_turns_without_losing_what_was_read(model: Loca
 
 
 async def test_the_grammar_of_a_tool_holds_the_model_to_its_arguments(model: LocalModel) -> None:
-    """The grammar is taken by the engine as it is made here, whatever the schema; what comes out are whole arguments or none."""
+    """The grammar is taken by the engine as it is made here, whatever the schema; what comes out are whole
+    arguments or none.
+    """
     said = await model._decide((TOOL,), user("Register a thing named x of kind a."))
     first = said.text.splitlines()[0]
     assert first in ("none", "recall last", "recall first", "recall all") or first.startswith("register {")
@@ -140,7 +144,9 @@ async def test_after_a_result_it_answers_in_words(model: LocalModel) -> None:
 
 
 async def test_several_are_answered_at_once(model: LocalModel) -> None:
-    answers = await asyncio.gather(*(answer(model, asked(user(f"Count from {number}."))) for number in range(5)))
+    answers = await asyncio.gather(
+        *(answer(model, asked(user(f"Count from {number}."))) for number in range(5))
+    )
     assert all(message.text for _, message in answers)
 
 
@@ -150,8 +156,13 @@ async def test_more_than_the_window_holds_is_an_overflow(model: LocalModel) -> N
 
 
 async def test_closing_the_stream_stops_the_model(model: LocalModel) -> None:
-    """Else the next request would wait for an answer that nobody wants: here one of the whole window, under a time limit."""
-    endless = asked(user("Count to one million, every number."), sampling=Sampling(temperature=0.0, max_output_tokens=1_900))
+    """Else the next request would wait for an answer that nobody wants: here one of the whole window, under a
+    time limit.
+    """
+    endless = asked(
+        user("Count to one million, every number."),
+        sampling=Sampling(temperature=0.0, max_output_tokens=1_900),
+    )
     async with aclosing(model.stream(endless)) as pieces:
         async for piece in pieces:
             assert isinstance(piece, TextDelta)
@@ -268,7 +279,9 @@ async def test_the_engine_dies_with_its_parent(models_dir: Path, tmp_path: Path,
     await gone(pid)
 
 
-async def test_the_key_of_the_engine_is_on_no_command_line_and_in_no_log(model: LocalModel, tmp_path: Path) -> None:
+async def test_the_key_of_the_engine_is_on_no_command_line_and_in_no_log(
+    model: LocalModel, tmp_path: Path
+) -> None:
     await answer(model, asked(user("Hello")))
     process = model._process
     key = (await process.ready()).api_key

@@ -10,7 +10,11 @@ def test_each_thing_that_the_engine_needs_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named_with_its_remedy(tmp_path: Path) -> None:
-    findings = (engine(lambda name: None), processor("x86_64", lambda: False), runtime(tmp_path, lambda path: True))
+    findings = (
+        engine(lambda name: None),
+        processor("x86_64", lambda: False),
+        runtime(tmp_path, lambda path: True),
+    )
     assert not any(finding.ok for finding in findings)
     for finding, word in zip(findings, ("nanobot-ai[local]", "AVX2", "libgomp1"), strict=True):
         assert word in finding.remedy

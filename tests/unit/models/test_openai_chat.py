@@ -93,7 +93,13 @@ def clock() -> PausedClock:
 def model_at(url: str, clock: PausedClock, **options: Any) -> OpenAIChat:
     settings: dict[str, Any] = {"api_key": KEY, "timeouts": Timeouts(), **options}
     return OpenAIChat(
-        name="test:test-model", model="test-model", base_url=url, context_tokens=8192, clock=clock, random=random.Random(1), **settings
+        name="test:test-model",
+        model="test-model",
+        base_url=url,
+        context_tokens=8192,
+        clock=clock,
+        random=random.Random(1),
+        **settings,
     )
 
 
@@ -113,12 +119,16 @@ async def hasty(upstream: Upstream, clock: PausedClock) -> AsyncIterator[OpenAIC
 
 
 async def heard(model: Model, request: ModelRequest = HELLO) -> tuple[list[Delta], Message]:
-    """Return the deltas and the message of one answer, and hold the model to the promise that both say the same."""
+    """Return the deltas and the message of one answer, and hold the model to the promise that both say the
+    same.
+    """
     *deltas, message = [item async for item in model.stream(request)]
     assert isinstance(message, Message)
     said = [delta for delta in deltas if not isinstance(delta, Message)]
     assert len(said) == len(deltas)
-    assert "".join(delta.text for delta in said) == "".join(part.text for part in message.parts if isinstance(part, Text | Thinking))
+    assert "".join(delta.text for delta in said) == "".join(
+        part.text for part in message.parts if isinstance(part, Text | Thinking)
+    )
     return said, message
 
 
@@ -128,7 +138,7 @@ async def failure(model: Model, request: ModelRequest = HELLO) -> ModelError:
     return caught.value
 
 
-# What is heard ----------------------------------------------------------------------------------------------------------
+# What is heard ------------------------------------------------------------------------------------
 
 
 def runs(deltas: list[Delta]) -> list[list[Delta]]:
@@ -155,8 +165,12 @@ async def test_a_delta_is_yielded_before_the_next_one_is_there(upstream: Upstrea
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-async def test_reasoning_is_thinking_in_order_of_arrival(upstream: Upstream, model: OpenAIChat, field: str) -> None:
-    upstream.then(streamed(reasoning("h", field), reasoning("m", field), text("a"), reasoning("x", field), text("b")))
+async def test_reasoning_is_thinking_in_order_of_arrival(
+    upstream: Upstream, model: OpenAIChat, field: str
+) -> None:
+    upstream.then(
+        streamed(reasoning("h", field), reasoning("m", field), text("a"), reasoning("x", field), text("b"))
+    )
     deltas, message = await heard(model)
     assert [(type(run[0]), "".join(delta.text for delta in run)) for run in runs(deltas)] == [
         (ThinkingDelta, "hm"),
@@ -185,12 +199,17 @@ async def test_a_refusal_is_visible_text(upstream: Upstream, model: OpenAIChat) 
 
 async def test_content_in_parts_is_read(upstream: Upstream, model: OpenAIChat) -> None:
     """As Mistral's reasoning models write it."""
-    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "yes"}]
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "yes"},
+    ]
     upstream.then(streamed(chunk({"content": parts})))
     assert (await heard(model))[1].parts == (Thinking("hm"), Text("yes"))
 
 
-async def test_characters_and_lines_cut_by_the_network_are_whole(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_characters_and_lines_cut_by_the_network_are_whole(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     stream = b"".join((text("ä€😀"), finish(), DONE)).replace(b"\n", b"\r\n")
     upstream.then(spoken(*(stream[at : at + 1] for at in range(len(stream)))))
     assert (await heard(model))[1].text == "ä€😀"
@@ -205,14 +224,33 @@ async def test_odd_chunks_do_no_harm(upstream: Upstream, model: OpenAIChat) -> N
             event({"choices": None, "x": {"y": 1}}),
             event({}),
             event(""),
-            event({"choices": [{"delta": {"content": None, "tool_calls": None, "role": "assistant", "z": 1}, "logprobs": None}]}),
-            event({"choices": [{"index": 1, "delta": {"content": "other"}}, {"index": 0, "delta": {"content": "this"}}]}),
+            event(
+                {
+                    "choices": [
+                        {
+                            "delta": {"content": None, "tool_calls": None, "role": "assistant", "z": 1},
+                            "logprobs": None,
+                        }
+                    ]
+                }
+            ),
+            event(
+                {
+                    "choices": [
+                        {"index": 1, "delta": {"content": "other"}},
+                        {"index": 0, "delta": {"content": "this"}},
+                    ]
+                }
+            ),
             event({"choices": [{"delta": None}], "error": None, "usage": None}),
             finish(),
             b"data: [DONE] \n\n",
         )
     )
-    assert await heard(model) == ([TextDelta("this")], Message("assistant", (Text("this"),), "stop", None, "test:test-model"))
+    assert await heard(model) == (
+        [TextDelta("this")],
+        Message("assistant", (Text("this"),), "stop", None, "test:test-model"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,13 +264,21 @@ async def test_odd_chunks_do_no_harm(upstream: Upstream, model: OpenAIChat) -> N
         ("eos", "stop"),
     ],
 )
-async def test_the_finish_reason_is_the_stop_reason(upstream: Upstream, model: OpenAIChat, said: str, meant: StopReason) -> None:
+async def test_the_finish_reason_is_the_stop_reason(
+    upstream: Upstream, model: OpenAIChat, said: str, meant: StopReason
+) -> None:
     upstream.then(streamed(text("a"), reason=said))
     assert (await heard(model))[1].stop_reason == meant
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"), [("stop", "tool_calls"), ("tool_calls", "tool_calls"), ("function_call", "tool_calls"), ("length", "length")]
+    ("said", "meant"),
+    [
+        ("stop", "tool_calls"),
+        ("tool_calls", "tool_calls"),
+        ("function_call", "tool_calls"),
+        ("length", "length"),
+    ],
 )
 async def test_an_answer_with_calls_stops_for_them_unless_it_was_cut(
     upstream: Upstream, model: OpenAIChat, said: str, meant: StopReason
@@ -251,66 +297,126 @@ async def test_an_answer_with_calls_stops_for_them_unless_it_was_cut(
         (event({"choices": [{"delta": {}, "finish_reason": "stop", "usage": counted(12, 3, 8, 1)}]}),),
     ],
 )
-async def test_usage_is_found_wherever_it_stands(upstream: Upstream, model: OpenAIChat, steps: tuple[bytes, ...]) -> None:
+async def test_usage_is_found_wherever_it_stands(
+    upstream: Upstream, model: OpenAIChat, steps: tuple[bytes, ...]
+) -> None:
     upstream.then(spoken(text("a"), *steps, DONE))
     assert (await heard(model))[1].usage == Usage(12, 3, 8, 1)
 
 
-async def test_usage_with_nulls_or_with_another_name_for_cached_tokens_is_read(upstream: Upstream, model: OpenAIChat) -> None:
-    count = {"prompt_tokens": 9, "completion_tokens": None, "prompt_cache_hit_tokens": 4, "completion_tokens_details": None}
+async def test_usage_with_nulls_or_with_another_name_for_cached_tokens_is_read(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
+    count = {
+        "prompt_tokens": 9,
+        "completion_tokens": None,
+        "prompt_cache_hit_tokens": 4,
+        "completion_tokens_details": None,
+    }
     upstream.then(spoken(text("a"), finish(), event({"usage": count}), DONE))
     assert (await heard(model))[1].usage == Usage(9, 0, 4, 0)
 
 
-async def test_a_server_that_does_not_stream_is_heard_all_the_same(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_a_server_that_does_not_stream_is_heard_all_the_same(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}]
-    upstream.then(whole({"content": "<think>hm</think>yes", "tool_calls": calls}, "tool_calls", (12, 3, 8, 1)))
+    upstream.then(
+        whole({"content": "<think>hm</think>yes", "tool_calls": calls}, "tool_calls", (12, 3, 8, 1))
+    )
     deltas, message = await heard(model)
     assert deltas == [ThinkingDelta("hm"), TextDelta("yes")]
     assert message.parts == (Thinking("hm"), Text("yes"), ToolCall("a", "f", '{"x":1}'))
     assert (message.stop_reason, message.usage) == ("tool_calls", Usage(12, 3, 8, 1))
 
 
-async def test_a_whole_answer_may_begin_with_blanks_and_lack_its_finish_reason(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_a_whole_answer_may_begin_with_blanks_and_lack_its_finish_reason(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     reply = whole({"content": "yes"}, None, None)
     upstream.then(Reply((b"\n", b"\r\n ", *reply.steps), headers=reply.headers))
     assert (await heard(model))[1].text == "yes"
 
 
 @pytest.mark.parametrize("ending", [(finish(),), (DONE,), (finish().removesuffix(b"\n\n"),)])
-async def test_a_finish_reason_or_done_ends_an_answer(upstream: Upstream, model: OpenAIChat, ending: tuple[bytes, ...]) -> None:
+async def test_a_finish_reason_or_done_ends_an_answer(
+    upstream: Upstream, model: OpenAIChat, ending: tuple[bytes, ...]
+) -> None:
     upstream.then(spoken(text("a"), *ending, framing="close"))
     assert (await heard(model))[1].stop_reason == "stop"
 
 
 @pytest.mark.parametrize("step", [CUT, HANG])
-async def test_a_finished_answer_is_not_lost_with_its_connection(upstream: Upstream, hasty: OpenAIChat, step: Any) -> None:
+async def test_a_finished_answer_is_not_lost_with_its_connection(
+    upstream: Upstream, hasty: OpenAIChat, step: Any
+) -> None:
     upstream.then(spoken(text("a"), finish(), step))
     assert (await heard(hasty))[1].text == "a"
 
 
-# Tool calls -------------------------------------------------------------------------------------------------------------
+# Tool calls ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "steps",
     [
         (call(0, "a", "f", '{"x":1}'), call(1, "b", "g", '{"y":2}')),
-        (call(0, "a", "f", ""), call(0, None, None, '{"x"'), call(0, None, None, ":1}"), call(1, "b", "g", '{"y":2}')),
-        (call(0, "a", "f"), call(1, "b", "g"), call(0, None, None, '{"x"'), call(1, None, None, '{"y":2}'), call(0, None, None, ":1}")),
+        (
+            call(0, "a", "f", ""),
+            call(0, None, None, '{"x"'),
+            call(0, None, None, ":1}"),
+            call(1, "b", "g", '{"y":2}'),
+        ),
+        (
+            call(0, "a", "f"),
+            call(1, "b", "g"),
+            call(0, None, None, '{"x"'),
+            call(1, None, None, '{"y":2}'),
+            call(0, None, None, ":1}"),
+        ),
         (call(1, "b", "g", '{"y":2}'), call(0, "a", "f", '{"x":1}')),
         (call(None, "a", "f", '{"x":1}'), call(None, "b", "g", '{"y":2}')),
-        (call(None, "a", "f", '{"x"'), call(None, None, None, ":1}"), call(None, "b", "g", '{"y"'), call(None, None, None, ":2}")),
-        (call(None, "a", "f"), call(None, "b", "g"), call(None, "a", None, '{"x":1}'), call(None, "b", None, '{"y":2}')),
+        (
+            call(None, "a", "f", '{"x"'),
+            call(None, None, None, ":1}"),
+            call(None, "b", "g", '{"y"'),
+            call(None, None, None, ":2}"),
+        ),
+        (
+            call(None, "a", "f"),
+            call(None, "b", "g"),
+            call(None, "a", None, '{"x":1}'),
+            call(None, "b", None, '{"y":2}'),
+        ),
         (call(0, "a", "f", '{"x":1}'), call(0, "b", "g", '{"y":2}')),
         (call(0, "a", "f", '{"x"'), call(0, "a", "f", ":1}"), call(1, "b", "g", '{"y":2}')),
-        (chunk({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"x": 1}}}]}), call(1, "b", "g", '{"y":2}')),
+        (
+            chunk({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"x": 1}}}]}),
+            call(1, "b", "g", '{"y":2}'),
+        ),
     ],
-    ids=["whole", "pieces", "interleaved", "backwards", "no index", "no index, pieces", "ids only", "all 0", "id in each", "object"],
+    ids=[
+        "whole",
+        "pieces",
+        "interleaved",
+        "backwards",
+        "no index",
+        "no index, pieces",
+        "ids only",
+        "all 0",
+        "id in each",
+        "object",
+    ],
 )
-async def test_calls_are_put_together_from_any_shape_of_pieces(upstream: Upstream, model: OpenAIChat, steps: tuple[bytes, ...]) -> None:
+async def test_calls_are_put_together_from_any_shape_of_pieces(
+    upstream: Upstream, model: OpenAIChat, steps: tuple[bytes, ...]
+) -> None:
     upstream.then(streamed(text("ok"), *steps, reason="tool_calls"))
-    assert (await heard(model))[1].parts == (Text("ok"), ToolCall("a", "f", '{"x":1}'), ToolCall("b", "g", '{"y":2}'))
+    assert (await heard(model))[1].parts == (
+        Text("ok"),
+        ToolCall("a", "f", '{"x":1}'),
+        ToolCall("b", "g", '{"y":2}'),
+    )
 
 
 async def test_calls_without_id_get_one_each(upstream: Upstream, model: OpenAIChat) -> None:
@@ -321,24 +427,35 @@ async def test_calls_without_id_get_one_each(upstream: Upstream, model: OpenAICh
     assert first.id != second.id
 
 
-async def test_an_id_that_the_conversation_has_already_is_replaced(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_an_id_that_the_conversation_has_already_is_replaced(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     """Servers that count calls from zero in each answer would make two calls look like one."""
-    asked = ModelRequest("", (user("hi"), Message("assistant", (ToolCall("call_0", "f", "{}"),), "tool_calls")))
-    upstream.then(streamed(call(0, "call_0", "f", "{}"), call(1, "call_1", "f", "{}"), call(2, "call_1", "f", "{}")))
+    asked = ModelRequest(
+        "", (user("hi"), Message("assistant", (ToolCall("call_0", "f", "{}"),), "tool_calls"))
+    )
+    upstream.then(
+        streamed(call(0, "call_0", "f", "{}"), call(1, "call_1", "f", "{}"), call(2, "call_1", "f", "{}"))
+    )
     ids = [made.id for made in (await heard(model, asked))[1].tool_calls]
     assert len({"call_0", *ids}) == 4
     assert "call_1" in ids
 
 
 async def test_the_old_function_call_is_a_tool_call(upstream: Upstream, model: OpenAIChat) -> None:
-    pieces = [chunk({"function_call": {"name": "f", "arguments": ""}}), chunk({"function_call": {"arguments": "{}"}})]
+    pieces = [
+        chunk({"function_call": {"name": "f", "arguments": ""}}),
+        chunk({"function_call": {"arguments": "{}"}}),
+    ]
     upstream.then(streamed(*pieces, reason="function_call"))
     message = (await heard(model))[1]
     assert [(made.name, made.arguments) for made in message.tool_calls] == [("f", "{}")]
     assert message.stop_reason == "tool_calls"
 
 
-async def test_malformed_arguments_stay_as_the_model_wrote_them(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_malformed_arguments_stay_as_the_model_wrote_them(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     upstream.then(streamed(call(0, "a", "f", '{"x": oops')))
     assert (await heard(model))[1].tool_calls == (ToolCall("a", "f", '{"x": oops'),)
 
@@ -348,10 +465,12 @@ async def test_a_call_without_a_name_is_a_bad_answer(upstream: Upstream, model: 
     assert isinstance(await failure(model), ModelBadAnswer)
 
 
-# What is asked ----------------------------------------------------------------------------------------------------------
+# What is asked ------------------------------------------------------------------------------------
 
 
-async def test_the_request_goes_to_chat_completions_with_key_and_json(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_the_request_goes_to_chat_completions_with_key_and_json(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     await heard(model)
     (asked,) = upstream.requests
     assert (asked.method, asked.path) == ("POST", "/v1/chat/completions")
@@ -405,7 +524,9 @@ async def test_a_unix_socket_is_spoken_to_as_well(tmp_path: Path, clock: PausedC
         assert [asked.path for asked in upstream.requests] == ["/v1/chat/completions", "/v1/models"]
 
 
-async def test_extra_fields_are_sent_and_come_before_the_servers_own_settings(upstream: Upstream, clock: PausedClock) -> None:
+async def test_extra_fields_are_sent_and_come_before_the_servers_own_settings(
+    upstream: Upstream, clock: PausedClock
+) -> None:
     model = model_at(upstream.url, clock, extra_body={"top_k": 3, "temperature": 0})
     await heard(model, ModelRequest("", (user("hi"),), sampling=Sampling(temperature=1.0)))
     await model.close()
@@ -422,7 +543,9 @@ async def test_a_server_without_stream_options_is_asked_without_them_from_then_o
     assert clock.pauses == []
 
 
-async def test_a_server_that_still_complains_of_stream_options_is_told_once(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_a_server_that_still_complains_of_stream_options_is_told_once(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     upstream.then(refused(400, "bad stream_options"), refused(400, "bad stream_options"))
     assert isinstance(await failure(model), ModelRejectedRequest)
     assert len(upstream.requests) == 2
@@ -431,7 +554,9 @@ async def test_a_server_that_still_complains_of_stream_options_is_told_once(upst
 JSON = OutputFormat("json_schema", "x", msgspec.Raw(b'{"type":"object"}'))
 
 
-async def test_a_server_without_response_format_says_so_and_does_not_claim_it_any_more(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_a_server_without_response_format_says_so_and_does_not_claim_it_any_more(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     upstream.then(refused(400, "This response_format type is unavailable now"))
     assert "json_schema" in model.abilities
     assert isinstance(await failure(model, ModelRequest("", (user("hi"),), format=JSON)), ModelLacksAbility)
@@ -440,9 +565,13 @@ async def test_a_server_without_response_format_says_so_and_does_not_claim_it_an
     assert ["response_format" in asked.json for asked in upstream.requests] == [True, False]
 
 
-async def test_a_server_that_does_not_like_the_schema_is_believed(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_a_server_that_does_not_like_the_schema_is_believed(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     upstream.then(refused(400, "Invalid schema for response_format 'x': additionalProperties is required"))
-    assert isinstance(await failure(model, ModelRequest("", (user("hi"),), format=JSON)), ModelRejectedRequest)
+    assert isinstance(
+        await failure(model, ModelRequest("", (user("hi"),), format=JSON)), ModelRejectedRequest
+    )
     assert "json_schema" in model.abilities
 
 
@@ -469,7 +598,9 @@ async def test_many_calls_run_side_by_side(upstream: Upstream, model: OpenAIChat
     assert {call.result()[1].text for call in calls} == {"a"}
 
 
-async def test_the_message_does_not_wait_for_the_end_of_the_body(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_the_message_does_not_wait_for_the_end_of_the_body(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     """The connection is kept meanwhile, for the server to end the answer properly."""
     gate = Gate()
     upstream.then(spoken(text("a"), finish(), DONE, gate))
@@ -479,7 +610,9 @@ async def test_the_message_does_not_wait_for_the_end_of_the_body(upstream: Upstr
     gate.open()
 
 
-async def test_a_server_that_does_not_end_the_body_loses_its_connection(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_a_server_that_does_not_end_the_body_loses_its_connection(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     upstream.then(spoken(text("a"), finish(), DONE, HANG))
     await heard(model)
     await upstream.deserted()
@@ -496,7 +629,7 @@ async def test_cookies_are_not_kept(tmp_path: Path, clock: PausedClock) -> None:
         assert "cookie" not in upstream.requests[1].headers
 
 
-# Stopping ---------------------------------------------------------------------------------------------------------------
+# Stopping -----------------------------------------------------------------------------------------
 
 
 async def test_closing_the_stream_cuts_the_connection(upstream: Upstream, model: OpenAIChat) -> None:
@@ -532,7 +665,9 @@ async def test_a_slow_listener_is_no_idle_provider(upstream: Upstream, hasty: Op
 
 
 @pytest.mark.parametrize("reply", [silent(), streamed(HANG), streamed(text("a"), HANG)])
-async def test_close_ends_the_wait_of_whoever_listens(upstream: Upstream, model: OpenAIChat, reply: Reply) -> None:
+async def test_close_ends_the_wait_of_whoever_listens(
+    upstream: Upstream, model: OpenAIChat, reply: Reply
+) -> None:
     upstream.then(reply)
     task = asyncio.create_task(failure(model))
     await upstream.asked(1)
@@ -555,11 +690,13 @@ async def test_close_ends_what_runs_and_may_come_twice(upstream: Upstream, model
         await model.warm()
 
 
-# Time-outs --------------------------------------------------------------------------------------------------------------
+# Time-outs ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reply", [silent(), spoken(HANG), spoken(COMMENT, HANG)])
-async def test_an_answer_that_does_not_begin_times_out(upstream: Upstream, hasty: OpenAIChat, reply: Reply) -> None:
+async def test_an_answer_that_does_not_begin_times_out(
+    upstream: Upstream, hasty: OpenAIChat, reply: Reply
+) -> None:
     upstream.then(reply)
     error = await failure(hasty)
     assert isinstance(error, ModelTimeout)
@@ -592,21 +729,25 @@ class Ticking:
         return [step for gate in self.gates for step in (gate, piece)]
 
 
-async def test_keep_alive_comments_hold_an_answer_that_has_begun(upstream: Upstream, clock: PausedClock) -> None:
+async def test_keep_alive_comments_hold_an_answer_that_has_begun(
+    upstream: Upstream, clock: PausedClock
+) -> None:
     model = model_at(upstream.url, clock, timeouts=Timeouts(idle_s=1.0))
     upstream.then(streamed(text("a"), *Ticking(15, 0.08).steps(COMMENT), text("b")))
     assert (await heard(model))[1].text == "ab"
     await model.close()
 
 
-async def test_keep_alive_comments_do_not_stand_for_a_first_chunk(upstream: Upstream, clock: PausedClock) -> None:
+async def test_keep_alive_comments_do_not_stand_for_a_first_chunk(
+    upstream: Upstream, clock: PausedClock
+) -> None:
     model = model_at(upstream.url, clock, timeouts=Timeouts(first_chunk_s=0.3))
     upstream.then(spoken(*Ticking(12, 0.05).steps(COMMENT), HANG))
     assert "no answer began within 0.3 s" in (await failure(model)).message
     await model.close()
 
 
-# Failures ---------------------------------------------------------------------------------------------------------------
+# Failures -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -616,14 +757,22 @@ async def test_keep_alive_comments_do_not_stand_for_a_first_chunk(upstream: Upst
         (refused(422, "no"), ModelRejectedRequest, "422"),
         (refused(409, "conflict"), ModelRejectedRequest, "conflict"),
         (json_reply({"detail": [{"loc": ["body"], "msg": "bad"}]}, 422), ModelRejectedRequest, '"msg":"bad"'),
-        (json_reply({"object": "error", "message": "older vLLM", "code": 400}, 400), ModelRejectedRequest, "older vLLM"),
+        (
+            json_reply({"object": "error", "message": "older vLLM", "code": 400}, 400),
+            ModelRejectedRequest,
+            "older vLLM",
+        ),
         (
             json_reply([{"error": {"code": 400, "message": "in a list", "status": "INVALID_ARGUMENT"}}], 400),
             ModelRejectedRequest,
             "in a list",
         ),
         (json_reply({"error": "only words"}, 400), ModelRejectedRequest, "only words"),
-        (Reply((b"",), 302, {"Location": "http://elsewhere"}, framing="length"), ModelRejectedRequest, "not the API's address"),
+        (
+            Reply((b"",), 302, {"Location": "http://elsewhere"}, framing="length"),
+            ModelRejectedRequest,
+            "not the API's address",
+        ),
         (refused(405), ModelRejectedRequest, "not the API's address"),
         (refused(404, "no such model"), ModelRejectedRequest, "'test-model'"),
         (refused(401, "bad key"), ModelRefusedKey, "check the API key"),
@@ -634,7 +783,11 @@ async def test_keep_alive_comments_do_not_stand_for_a_first_chunk(upstream: Upst
         (refused(400, "x", kind="exceed_context_size_error"), ContextOverflow, "larger window"),
         (refused(400, "This model's maximum context length is 10 tokens"), ContextOverflow, "10 tokens"),
         (refused(400, "Your input exceeds the context window of this model"), ContextOverflow, "exceeds"),
-        (refused(400, "The input token count (12) exceeds the maximum number of tokens allowed (10)"), ContextOverflow, "12"),
+        (
+            refused(400, "The input token count (12) exceeds the maximum number of tokens allowed (10)"),
+            ContextOverflow,
+            "12",
+        ),
         (refused(400, "prompt is too long: 12 tokens > 10 maximum"), ContextOverflow, "12"),
         (refused(500, "the request exceeds the available context size"), ContextOverflow, "context size"),
         (refused(413), ContextOverflow, "413"),
@@ -642,18 +795,45 @@ async def test_keep_alive_comments_do_not_stand_for_a_first_chunk(upstream: Upst
         (raw(b"garbage\r\n\r\n"), ModelBadAnswer, "HTTP"),
         (spoken(event("{nope")), ModelBadAnswer, "not one of a chat completion"),
         (spoken(event('{"choices":3}')), ModelBadAnswer, "not one of a chat completion"),
-        (spoken(event(b'{"choices":[{"delta":{"content":"\xff"}}]}')), ModelBadAnswer, "not one of a chat completion"),
-        (spoken(event('{"choices":[{"delta":{"content":' + "[" * 5000)), ModelBadAnswer, "not one of a chat completion"),
+        (
+            spoken(event(b'{"choices":[{"delta":{"content":"\xff"}}]}')),
+            ModelBadAnswer,
+            "not one of a chat completion",
+        ),
+        (
+            spoken(event('{"choices":[{"delta":{"content":' + "[" * 5000)),
+            ModelBadAnswer,
+            "not one of a chat completion",
+        ),
         (spoken(b"<html>welcome</html>"), ModelBadAnswer, "no chat completion"),
         (json_reply({"message": "hello"}), ModelBadAnswer, "without a choice"),
         (spoken(event({"error": {"message": "key", "code": "invalid_api_key"}})), ModelRefusedKey, "key"),
-        (spoken(event({"error": {"message": "too long", "code": 400, "type": "exceed_context_size_error"}})), ContextOverflow, "too long"),
-        (json_reply({"error": {"message": "odd", "type": "invalid_request_error"}}), ModelRejectedRequest, "odd"),
-        (spoken(event(b'{"object":"error","message":"no","\xff":1}')), ModelBadAnswer, "not one of a chat completion"),
+        (
+            spoken(
+                event({"error": {"message": "too long", "code": 400, "type": "exceed_context_size_error"}})
+            ),
+            ContextOverflow,
+            "too long",
+        ),
+        (
+            json_reply({"error": {"message": "odd", "type": "invalid_request_error"}}),
+            ModelRejectedRequest,
+            "odd",
+        ),
+        (
+            spoken(event(b'{"object":"error","message":"no","\xff":1}')),
+            ModelBadAnswer,
+            "not one of a chat completion",
+        ),
     ],
 )
 async def test_a_failure_that_would_come_again_is_raised_at_once(
-    upstream: Upstream, model: OpenAIChat, clock: PausedClock, reply: Reply, kind: type[ModelError], words: str
+    upstream: Upstream,
+    model: OpenAIChat,
+    clock: PausedClock,
+    reply: Reply,
+    kind: type[ModelError],
+    words: str,
 ) -> None:
     upstream.then(reply)
     error = await failure(model)
@@ -683,7 +863,10 @@ PASSING = [
     (spoken(chunk({}, "insufficient_system_resource")), ModelOverloaded),
     (spoken(event({"error": {"message": "slow", "code": 429}})), ModelRateLimited),
     (spoken(event({"error": {"message": "slow", "type": "overloaded_error"}})), ModelOverloaded),
-    (spoken(b"event: error\n" + event({"error": {"message": "oops", "code": "server_error"}})), ModelBadAnswer),
+    (
+        spoken(b"event: error\n" + event({"error": {"message": "oops", "code": "server_error"}})),
+        ModelBadAnswer,
+    ),
     (spoken(event({"object": "error", "message": "busy", "code": 503})), ModelOverloaded),
 ]
 
@@ -709,8 +892,12 @@ async def test_a_failure_that_does_not_pass_is_raised(
     assert len(clock.pauses) == 2
 
 
-@pytest.mark.parametrize("ending", [(CUT,), (), (event({"error": {"message": "slow", "code": 429}}),), (event("{nope"),)])
-async def test_after_the_first_delta_nothing_is_tried_again(upstream: Upstream, model: OpenAIChat, ending: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize(
+    "ending", [(CUT,), (), (event({"error": {"message": "slow", "code": 429}}),), (event("{nope"),)]
+)
+async def test_after_the_first_delta_nothing_is_tried_again(
+    upstream: Upstream, model: OpenAIChat, ending: tuple[Any, ...]
+) -> None:
     """What was said cannot be taken back, and half an answer is never passed for a whole one."""
     upstream.then(spoken(text("a"), *ending))
     stream = model.stream(HELLO)
@@ -755,8 +942,12 @@ async def test_the_pause_is_the_one_asked_for(
     assert clock.pauses == [pause_s]
 
 
-@pytest.mark.parametrize("value", ["0", "-3", "nan", "inf", "soon", "", "Mon, 99 Foo 2023", formatdate(1_600_000_000, usegmt=True)])
-async def test_a_pause_that_makes_no_sense_is_our_own(upstream: Upstream, model: OpenAIChat, clock: PausedClock, value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["0", "-3", "nan", "inf", "soon", "", "Mon, 99 Foo 2023", formatdate(1_600_000_000, usegmt=True)]
+)
+async def test_a_pause_that_makes_no_sense_is_our_own(
+    upstream: Upstream, model: OpenAIChat, clock: PausedClock, value: str
+) -> None:
     upstream.then(refused(503, headers={"Retry-After": value}))
     await heard(model)
     assert len(clock.pauses) == 1
@@ -764,7 +955,9 @@ async def test_a_pause_that_makes_no_sense_is_our_own(upstream: Upstream, model:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_longer_pause_is_left_to_the_asker(upstream: Upstream, model: OpenAIChat, clock: PausedClock, status: int) -> None:
+async def test_a_longer_pause_is_left_to_the_asker(
+    upstream: Upstream, model: OpenAIChat, clock: PausedClock, status: int
+) -> None:
     upstream.then(refused(status, headers={"Retry-After": "21"}))
     assert (await failure(model)).retry_after_s == 21.0
     assert clock.pauses == []
@@ -809,7 +1002,7 @@ async def test_a_whole_answer_without_end_is_a_bad_answer(upstream: Upstream, mo
     assert "8388608 bytes" in (await failure(model)).message
 
 
-# Secrets ----------------------------------------------------------------------------------------------------------------
+# Secrets ------------------------------------------------------------------------------------------
 
 
 async def test_the_key_is_cut_out_of_what_the_provider_says(upstream: Upstream, model: OpenAIChat) -> None:
@@ -821,7 +1014,9 @@ async def test_the_key_is_cut_out_of_what_the_provider_says(upstream: Upstream, 
     assert error.__suppress_context__
 
 
-async def test_the_key_does_not_survive_in_part_where_words_are_cut(upstream: Upstream, model: OpenAIChat) -> None:
+async def test_the_key_does_not_survive_in_part_where_words_are_cut(
+    upstream: Upstream, model: OpenAIChat
+) -> None:
     upstream.then(refused(400, "x" * 290 + KEY + "y" * 1000))
     error = await failure(model)
     assert KEY[:6] not in error.message
@@ -836,7 +1031,16 @@ async def test_without_a_key_the_refusal_says_so(upstream: Upstream, clock: Paus
 
 
 @pytest.mark.parametrize(
-    "url", ["api.example.com/v1", "ftp://x/v1", "", "http://", "http://[::1", "http://h:99999/v1", "http://me:pw@h/v1"]
+    "url",
+    [
+        "api.example.com/v1",
+        "ftp://x/v1",
+        "",
+        "http://",
+        "http://[::1",
+        "http://h:99999/v1",
+        "http://me:pw@h/v1",
+    ],
 )
 def test_a_base_url_that_cannot_be_used_is_refused_without_showing_it(clock: PausedClock, url: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -856,10 +1060,12 @@ def test_extra_fields_cannot_replace_the_request(clock: PausedClock, field: str)
         model_at("http://h/v1", clock, extra_body={field: 1})
 
 
-# Check ------------------------------------------------------------------------------------------------------------------
+# Check --------------------------------------------------------------------------------------------
 
 
-async def test_a_check_asks_for_the_models_and_holds_for_half_a_minute(upstream: Upstream, model: OpenAIChat, clock: PausedClock) -> None:
+async def test_a_check_asks_for_the_models_and_holds_for_half_a_minute(
+    upstream: Upstream, model: OpenAIChat, clock: PausedClock
+) -> None:
     await model.check()
     clock.time += 29
     await model.check()
@@ -870,14 +1076,21 @@ async def test_a_check_asks_for_the_models_and_holds_for_half_a_minute(upstream:
 
 
 @pytest.mark.parametrize("status", [200, 404, 405, 429])
-async def test_any_answer_but_a_refused_key_or_a_failing_server_is_reachable(upstream: Upstream, model: OpenAIChat, status: int) -> None:
+async def test_any_answer_but_a_refused_key_or_a_failing_server_is_reachable(
+    upstream: Upstream, model: OpenAIChat, status: int
+) -> None:
     upstream.then(json_reply({}, status))
     await model.check()
 
 
 @pytest.mark.parametrize(
     ("reply", "kind"),
-    [(refused(401), ModelRefusedKey), (refused(403), ModelRefusedKey), (refused(503), ModelOverloaded), (dropped(), ModelUnreachable)],
+    [
+        (refused(401), ModelRefusedKey),
+        (refused(403), ModelRefusedKey),
+        (refused(503), ModelOverloaded),
+        (dropped(), ModelUnreachable),
+    ],
 )
 async def test_a_failed_check_says_why_and_is_not_remembered(
     upstream: Upstream, model: OpenAIChat, reply: Reply, kind: type[ModelError]
@@ -899,7 +1112,7 @@ async def test_a_check_does_not_wait_long(upstream: Upstream, clock: PausedClock
     await upstream.deserted()
 
 
-# The value itself -------------------------------------------------------------------------------------------------------
+# The value itself ---------------------------------------------------------------------------------
 
 
 def test_it_is_a_model(clock: PausedClock) -> None:

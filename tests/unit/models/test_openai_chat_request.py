@@ -10,8 +10,14 @@ from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 from nanobot.models.wire_request import encode
 
-CLOCK = tool_spec("current_time", "Tell the time.", {"type": "object", "properties": {"zone": {"type": "string"}}})
-CALLED = Message("assistant", (Thinking("hm"), Text("Let me see."), ToolCall("c1", "current_time", '{"zone": "UTC"}')), "tool_calls")
+CLOCK = tool_spec(
+    "current_time", "Tell the time.", {"type": "object", "properties": {"zone": {"type": "string"}}}
+)
+CALLED = Message(
+    "assistant",
+    (Thinking("hm"), Text("Let me see."), ToolCall("c1", "current_time", '{"zone": "UTC"}')),
+    "tool_calls",
+)
 TOLD = Message("tool", (ToolResult("c1", "12:00"),))
 
 
@@ -35,14 +41,24 @@ def body(
     )
 
 
-def sent(*messages: Message, system: str = "", notes: str = "", abilities: frozenset[Ability] = frozenset()) -> Any:
-    return msgspec.json.decode(body(ModelRequest(system, messages, notes=notes), abilities=abilities))["messages"]
+def sent(
+    *messages: Message, system: str = "", notes: str = "", abilities: frozenset[Ability] = frozenset()
+) -> Any:
+    return msgspec.json.decode(body(ModelRequest(system, messages, notes=notes), abilities=abilities))[
+        "messages"
+    ]
 
 
 def test_a_whole_request_has_these_bytes() -> None:
     request = ModelRequest(
         "Be brief.",
-        (user("What time is it?"), CALLED, TOLD, Message("assistant", (Text("Noon."),), "stop"), user("Thanks")),
+        (
+            user("What time is it?"),
+            CALLED,
+            TOLD,
+            Message("assistant", (Text("Noon."),), "stop"),
+            user("Thanks"),
+        ),
         (CLOCK,),
         "Today is Monday.",
         Sampling(0.5, 0.9, 100, ("END",), 7, 0.1, 0.2, "low"),
@@ -65,7 +81,9 @@ def test_a_whole_request_has_these_bytes() -> None:
 
 
 def test_what_the_client_asked_of_tools_and_form_has_these_bytes() -> None:
-    form = OutputFormat("json_schema", "city", msgspec.Raw(b'{"type":"object"}'), strict=True, description="A city.")
+    form = OutputFormat(
+        "json_schema", "city", msgspec.Raw(b'{"type":"object"}'), strict=True, description="A city."
+    )
     request = ModelRequest(
         "",
         (user("hi"),),
@@ -75,16 +93,30 @@ def test_what_the_client_asked_of_tools_and_form_has_these_bytes() -> None:
         format=form,
     )
     sent = msgspec.json.decode(body(request, abilities=frozenset({"json_schema"})))
-    assert (sent["tool_choice"], sent["parallel_tool_calls"]) == ({"type": "function", "function": {"name": "current_time"}}, False)
+    assert (sent["tool_choice"], sent["parallel_tool_calls"]) == (
+        {"type": "function", "function": {"name": "current_time"}},
+        False,
+    )
     assert sent["response_format"] == {
         "type": "json_schema",
-        "json_schema": {"name": "city", "schema": {"type": "object"}, "strict": True, "description": "A city."},
+        "json_schema": {
+            "name": "city",
+            "schema": {"type": "object"},
+            "strict": True,
+            "description": "A city.",
+        },
     }
     asked = msgspec.json.decode(body(msgspec.structs.replace(request, tool_choice=ToolChoice("required"))))
-    assert asked["tool_choice"] == "required" and "response_format" not in asked, "not asked of a model that cannot"
-    plain = ModelRequest("", (user("hi"),), format=OutputFormat("json_object"), sampling=Sampling(parallel_tool_calls=True))
+    assert asked["tool_choice"] == "required" and "response_format" not in asked, (
+        "not asked of a model that cannot"
+    )
+    plain = ModelRequest(
+        "", (user("hi"),), format=OutputFormat("json_object"), sampling=Sampling(parallel_tool_calls=True)
+    )
     asked = msgspec.json.decode(body(plain, abilities=frozenset({"json_object"})))
-    assert asked["response_format"] == {"type": "json_object"} and "parallel_tool_calls" not in asked, "which is nothing without tools"
+    assert asked["response_format"] == {"type": "json_object"} and "parallel_tool_calls" not in asked, (
+        "which is nothing without tools"
+    )
 
 
 def test_who_the_user_is_goes_to_openai_alone() -> None:
@@ -96,16 +128,27 @@ def test_who_the_user_is_goes_to_openai_alone() -> None:
 
 def test_only_what_is_set_is_sent() -> None:
     request = ModelRequest("", (user("hi"),), session_hint="hint")
-    assert body(request, asks_usage=False) == b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+    assert (
+        body(request, asks_usage=False)
+        == b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+    )
 
 
 def test_a_setting_of_zero_is_sent() -> None:
-    assert b'"temperature":0.0,"seed":0' in body(ModelRequest("", (user("hi"),), sampling=Sampling(temperature=0.0, seed=0)))
+    assert b'"temperature":0.0,"seed":0' in body(
+        ModelRequest("", (user("hi"),), sampling=Sampling(temperature=0.0, seed=0))
+    )
 
 
 def test_the_body_of_the_next_turn_begins_with_this_one() -> None:
     """Whatever joins the conversation, the bytes of what was said before stay as they were."""
-    said = (user("one"), CALLED, TOLD, Message("assistant", (Text("two"),), "stop"), Message("user", (Text("see"), Image("data:,x"))))
+    said = (
+        user("one"),
+        CALLED,
+        TOLD,
+        Message("assistant", (Text("two"),), "stop"),
+        Message("user", (Text("see"), Image("data:,x"))),
+    )
     for count in range(1, len(said)):
         shorter, longer = (body(ModelRequest("s", said[:n], (CLOCK,))) for n in (count, count + 1))
         assert longer.startswith(shorter.removesuffix(b"]}"))
@@ -126,16 +169,25 @@ def test_notes_stand_below_the_last_user_message_and_change_nothing_stored() -> 
 
 def test_notes_below_an_image_are_a_part_of_their_own() -> None:
     content = sent(Message("user", (Image("data:,x"),)), notes="note")[0]["content"]
-    assert content == [{"type": "image_url", "image_url": {"url": "data:,x"}}, {"type": "text", "text": "note"}]
+    assert content == [
+        {"type": "image_url", "image_url": {"url": "data:,x"}},
+        {"type": "text", "text": "note"},
+    ]
 
 
 def test_notes_without_a_user_message_are_one() -> None:
-    assert sent(Message("assistant", (Text("hello"),)), notes="note")[-1] == {"role": "user", "content": "note"}
+    assert sent(Message("assistant", (Text("hello"),)), notes="note")[-1] == {
+        "role": "user",
+        "content": "note",
+    }
 
 
 def test_images_are_parts_with_their_detail() -> None:
     content = sent(Message("user", (Text("look"), Image("data:,x", "low"))))[0]["content"]
-    assert content == [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:,x", "detail": "low"}}]
+    assert content == [
+        {"type": "text", "text": "look"},
+        {"type": "image_url", "image_url": {"url": "data:,x", "detail": "low"}},
+    ]
 
 
 def test_a_file_is_text_that_says_where_it_begins_and_what_it_is_called() -> None:
@@ -149,8 +201,13 @@ def test_a_file_is_text_that_says_where_it_begins_and_what_it_is_called() -> Non
 def test_a_recording_goes_to_a_model_that_listens_and_any_other_is_told_of_it() -> None:
     message = Message("user", (Text("hear"), Audio("UklG", "wav")))
     heard = sent(message, abilities=frozenset({"audio"}))[0]["content"]
-    assert heard == [{"type": "text", "text": "hear"}, {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}}]
-    assert sent(message) == [{"role": "user", "content": "hear\n(A recording came with this message; you cannot listen to it.)"}]
+    assert heard == [
+        {"type": "text", "text": "hear"},
+        {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}},
+    ]
+    assert sent(message) == [
+        {"role": "user", "content": "hear\n(A recording came with this message; you cannot listen to it.)"}
+    ]
 
 
 def test_several_texts_of_a_user_are_one_string() -> None:
@@ -165,13 +222,21 @@ def test_thinking_is_never_sent() -> None:
 def test_a_call_without_text_has_null_content() -> None:
     wire = sent(Message("assistant", (ToolCall("c1", "f", "{bad"),)))
     assert wire[0]["content"] is None
-    assert wire[0]["tool_calls"] == [{"type": "function", "id": "c1", "function": {"name": "f", "arguments": "{bad"}}]
+    assert wire[0]["tool_calls"] == [
+        {"type": "function", "id": "c1", "function": {"name": "f", "arguments": "{bad"}}
+    ]
 
 
 def test_a_call_without_arguments_is_sent_with_an_empty_object() -> None:
-    assert sent(Message("assistant", (ToolCall("c1", "f", " "),)))[0]["tool_calls"][0]["function"]["arguments"] == "{}"
+    assert (
+        sent(Message("assistant", (ToolCall("c1", "f", " "),)))[0]["tool_calls"][0]["function"]["arguments"]
+        == "{}"
+    )
 
 
 def test_each_result_of_a_message_is_a_message_on_the_wire() -> None:
     wire = sent(Message("tool", (ToolResult("a", "1"), ToolResult("b", "2", True))))
-    assert wire == [{"role": "tool", "tool_call_id": "a", "content": "1"}, {"role": "tool", "tool_call_id": "b", "content": "2"}]
+    assert wire == [
+        {"role": "tool", "tool_call_id": "a", "content": "1"},
+        {"role": "tool", "tool_call_id": "b", "content": "2"},
+    ]

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from nanobot.core.event import Delta, ThinkingDelta
 from nanobot.models.wire_think import ThinkTags
 
-texts = st.lists(st.sampled_from(["<think>", "</think>", "<thi", "</", "<", ">", " ", "\n", "a", "think", "é", " " * 40]), max_size=12).map(
-    "".join
-)
+texts = st.lists(
+    st.sampled_from(["<think>", "</think>", "<thi", "</", "<", ">", " ", "\n", "a", "think", "é", " " * 40]),
+    max_size=12,
+).map("".join)
 
 
 def read(*pieces: str) -> tuple[str, str]:

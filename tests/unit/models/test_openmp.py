@@ -39,5 +39,7 @@ def test_what_cannot_be_had_is_told_with_how_to_install_it(tmp_path: Path) -> No
 def test_the_fetched_runtime_loads(tmp_path: Path) -> None:
     library = openmp.fetch(tmp_path)
     asked = "import ctypes, sys; print(ctypes.CDLL(sys.argv[1]).omp_get_max_threads())"
-    done = subprocess.run([sys.executable, "-c", asked, str(library)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", asked, str(library)], capture_output=True, text=True, timeout=60
+    )
     assert int(done.stdout) >= 1, done.stderr

@@ -16,7 +16,9 @@ def looked_up(content: str = "12", id: str = "1") -> tuple[Message, Message]:  #
 
 def test_what_tools_found_stands_below_the_question() -> None:
     asked = plain(ModelRequest("be kind", (user("15% of 80?"), *looked_up()), notes="Today is Monday."), None)
-    assert asked.request.messages == (user("15% of 80?\n\n(You looked it up: calculate(80 * 15 / 100) = 12. Answer with it.)"),)
+    assert asked.request.messages == (
+        user("15% of 80?\n\n(You looked it up: calculate(80 * 15 / 100) = 12. Answer with it.)"),
+    )
     assert asked.request.notes == ""
     assert asked.request.tools == ()
 
@@ -30,15 +32,22 @@ def test_an_earlier_turn_is_shown_the_same_way_later_so_that_it_stays_in_the_cac
 
 def test_a_result_without_its_call_and_broken_arguments_are_told_as_well_as_can_be() -> None:
     orphan = Message("tool", (ToolResult("9", "found"),))
-    broken = Message("assistant", (ToolCall("1", "calculate", "{"),)), Message("tool", (ToolResult("1", "Error: no"),))
+    broken = (
+        Message("assistant", (ToolCall("1", "calculate", "{"),)),
+        Message("tool", (ToolResult("1", "Error: no"),)),
+    )
     shown = plain(ModelRequest("", (user("a"), orphan, *broken)), None).request.messages
     assert shown == (
-        user("a\n\n(You looked it up: found. Answer with it.)\n\n(You looked it up: calculate() = Error: no. Answer with it.)"),
+        user(
+            "a\n\n(You looked it up: found. Answer with it.)\n\n(You looked it up: calculate() = Error: no. Answer with it.)"
+        ),
     )
 
 
 def test_notes_stand_before_a_short_message_and_below_a_long_one() -> None:
-    assert plain(ModelRequest("", (user("hi"),), notes="Monday."), None).request.messages == (user("(Monday.)\n\nhi"),)
+    assert plain(ModelRequest("", (user("hi"),), notes="Monday."), None).request.messages == (
+        user("(Monday.)\n\nhi"),
+    )
     long = plain(ModelRequest("", (user("x" * 5_000),), notes="Monday."), None).request
     assert (long.messages, long.notes) == ((user("x" * 5_000),), "Monday.")
 
@@ -59,7 +68,13 @@ def test_a_file_is_read_below_the_words_and_a_recording_is_said_to_be_unheard() 
 
 
 def test_recall_of_the_last_message_may_only_quote_it() -> None:
-    history = (user("Hello"), assistant("Hi!"), user('Say "x"\nnow'), assistant("x"), user("What did I just ask?"))
+    history = (
+        user("Hello"),
+        assistant("Hi!"),
+        user('Say "x"\nnow'),
+        assistant("x"),
+        user("What did I just ask?"),
+    )
     asked = plain(ModelRequest("", history, notes="Monday."), "last")
     assert asked.grammar == 'root ::= ("You asked: " | "You said: ") "\\"Say \'x\'\\nnow\\""'
     assert asked.request.messages == history
@@ -67,13 +82,24 @@ def test_recall_of_the_last_message_may_only_quote_it() -> None:
 
 
 def test_recall_of_everything_lists_what_the_user_said() -> None:
-    history = (user("Hello"), assistant("Hi!"), user("15% of 80?"), *looked_up(), assistant("12"), user("Sum up."))
+    history = (
+        user("Hello"),
+        assistant("Hi!"),
+        user("15% of 80?"),
+        *looked_up(),
+        assistant("12"),
+        user("Sum up."),
+    )
     asked = plain(ModelRequest("", history), "all")
-    assert asked.request.messages[-1] == user('My messages to you so far, in order:\n1. "Hello"\n2. "15% of 80?"\n\nSum up.')
+    assert asked.request.messages[-1] == user(
+        'My messages to you so far, in order:\n1. "Hello"\n2. "15% of 80?"\n\nSum up.'
+    )
 
 
 def test_of_a_long_conversation_the_first_and_the_newest_messages_are_listed() -> None:
-    history = tuple(message for number in range(40) for message in (user(f"question {number}"), assistant("yes")))
+    history = tuple(
+        message for number in range(40) for message in (user(f"question {number}"), assistant("yes"))
+    )
     listed = plain(ModelRequest("", (*history, user("Sum up."))), "all").request.messages[-1].text
     assert '"question 0"' in listed
     assert '"question 39"' in listed

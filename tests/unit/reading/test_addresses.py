@@ -1,4 +1,6 @@
-"""Which addresses are public: nothing of this machine, its network or the ranges kept for other ends, however it is written."""
+"""Which addresses are public: nothing of this machine, its network or the ranges kept for other ends, however
+it is written.
+"""
 
 import ipaddress
 
@@ -9,7 +11,15 @@ from nanobot.reading.addresses import is_public
 
 @pytest.mark.parametrize(
     "address",
-    ["93.184.216.34", "8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"],
+    [
+        "93.184.216.34",
+        "8.8.8.8",
+        "1.1.1.1",
+        "2606:4700:4700::1111",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+        "2002:808:808::1",
+    ],
 )
 def test_a_host_of_the_web_is_public(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))

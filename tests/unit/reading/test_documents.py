@@ -1,4 +1,6 @@
-"""Files are read into text within bounds; what is broken, encrypted or meant to do harm is a clear error, and costs little."""
+"""Files are read into text within bounds; what is broken, encrypted or meant to do harm is a clear error, and
+costs little.
+"""
 
 import asyncio
 import io
@@ -26,11 +28,14 @@ async def document_of(content: bytes, name: str = "", **bounds: float) -> Docume
     return await Documents(msgspec.convert(bounds, DocumentBounds)).read(content, name=name)
 
 
-# What is read -----------------------------------------------------------------------------------------------------------
+# What is read -------------------------------------------------------------------------------------
 
 
 async def test_a_pdf_says_what_stands_on_each_page() -> None:
-    assert await text_of(files.pdf("Invoice 4711", pages=2), "a.pdf") == "[page 1]\nInvoice 4711\n\n[page 2]\nInvoice 4711"
+    assert (
+        await text_of(files.pdf("Invoice 4711", pages=2), "a.pdf")
+        == "[page 1]\nInvoice 4711\n\n[page 2]\nInvoice 4711"
+    )
 
 
 async def test_a_docx_says_its_paragraphs_and_tables_in_order() -> None:
@@ -70,7 +75,9 @@ async def test_a_page_in_another_encoding_says_so_itself() -> None:
         (b"", "empty.txt", ""),
     ],
 )
-async def test_text_and_code_are_read_as_they_are_in_any_usual_encoding(content: bytes, name: str, text: str) -> None:
+async def test_text_and_code_are_read_as_they_are_in_any_usual_encoding(
+    content: bytes, name: str, text: str
+) -> None:
     assert await document_of(content, name) == Document(text)
 
 
@@ -108,7 +115,7 @@ async def test_a_cell_that_spans_several_places_is_told_once() -> None:
     assert await text_of(written.getvalue()) == "wide,\na,b"
 
 
-# What is refused --------------------------------------------------------------------------------------------------------
+# What is refused ----------------------------------------------------------------------------------
 
 
 async def refused(kind: type[InvalidRequest], content: bytes, name: str = "", **bounds: float) -> str:
@@ -138,7 +145,9 @@ async def test_an_encrypted_zip_is_told_to_be_encrypted() -> None:
 
 
 async def test_an_old_office_format_names_the_way_out() -> None:
-    assert "DOCX" in await refused(UnsupportedFile, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512, "old.doc")
+    assert "DOCX" in await refused(
+        UnsupportedFile, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512, "old.doc"
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,7 +177,9 @@ async def test_a_broken_file_is_unreadable_and_named(content: bytes, name: str) 
         (files.archive({"[Content_Types].xml": b"<a/>", "other/x.xml": b"<a/>"}), "x.vsdx", "DOCX"),
     ],
 )
-async def test_a_kind_that_is_not_read_is_unsupported_and_told_what_is(content: bytes, name: str, word: str) -> None:
+async def test_a_kind_that_is_not_read_is_unsupported_and_told_what_is(
+    content: bytes, name: str, word: str
+) -> None:
     assert word in await refused(UnsupportedFile, content, name)
 
 
@@ -181,14 +192,17 @@ async def test_a_name_is_shown_on_one_line_and_not_too_long() -> None:
     assert words.isprintable() and len(words) < 200
 
 
-# Bounds -----------------------------------------------------------------------------------------------------------------
+# Bounds -------------------------------------------------------------------------------------------
 
 
 async def test_a_file_over_the_size_is_refused_unread() -> None:
     assert "at most 10" in await refused(UnreadableFile, b"x" * 11, max_bytes=10)
 
 
-@pytest.mark.parametrize("content", [files.pdf("word " * 50), files.word("word " * 50), files.sheet([["word " * 50]]), b"word " * 50])
+@pytest.mark.parametrize(
+    "content",
+    [files.pdf("word " * 50), files.word("word " * 50), files.sheet([["word " * 50]]), b"word " * 50],
+)
 async def test_text_over_the_bound_is_cut_and_said_to_be(content: bytes) -> None:
     document = await document_of(content, max_characters=100)
     assert document.is_cut
@@ -216,13 +230,17 @@ async def test_an_archive_of_too_many_files_is_not_unpacked() -> None:
 
 async def test_an_archive_inside_is_never_opened() -> None:
     inner = files.archive({"bomb": b"\0" * 1_000_000})
-    nested = files.replaced(files.word("hello"), "word/embeddings/inner.zip", files.archive({"again.zip": inner}))
+    nested = files.replaced(
+        files.word("hello"), "word/embeddings/inner.zip", files.archive({"again.zip": inner})
+    )
     assert await text_of(nested, "nested.docx") == "hello"
 
 
 async def test_an_archive_that_lies_about_its_size_is_found_out() -> None:
     """The directory says how much is unpacked, and no more ever is."""
-    content = bytearray(files.archive({"[Content_Types].xml": b"<a>" + b" " * 100_000, "word/document.xml": b"<a/>"}))
+    content = bytearray(
+        files.archive({"[Content_Types].xml": b"<a>" + b" " * 100_000, "word/document.xml": b"<a/>"})
+    )
     directory = content.index(b"PK\x01\x02")
     content[directory + 24 : directory + 28] = (10).to_bytes(4, "little")
     with pytest.raises(Unreadable):
@@ -232,7 +250,8 @@ async def test_an_archive_that_lies_about_its_size_is_found_out() -> None:
 async def test_an_archive_whose_content_is_broken_is_found_out() -> None:
     content = bytearray(files.archive({"[Content_Types].xml": b"<a>" + b" " * 100_000}))
     start = content.index(b"xml", content.index(b"[Content_Types]")) + 3
-    content[start] |= 0b110  # a block of a type that there is not
+    # a block of a type that there is not
+    content[start] |= 0b110
     with pytest.raises(Unreadable):
         refuse_declarations(open_archive(bytes(content), DocumentBounds()))
 
@@ -259,7 +278,9 @@ PEEK = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/pass
         (files.slides("hello", "you"), "ppt/slides/slide1.xml"),
     ],
 )
-async def test_xml_with_entities_is_refused_before_any_library_sees_it(document: bytes, member: str, xml: bytes) -> None:
+async def test_xml_with_entities_is_refused_before_any_library_sees_it(
+    document: bytes, member: str, xml: bytes
+) -> None:
     assert "entities" in await refused(UnreadableFile, files.replaced(document, member, xml))
 
 
@@ -277,7 +298,9 @@ async def test_a_file_that_takes_too_long_is_given_up_and_its_process_is_gone() 
 
 
 async def test_a_file_that_takes_too_much_memory_is_given_up() -> None:
-    big = files.replaced(files.word("hello"), "word/document.xml", b"<a>" + bytes(range(32, 60)) * 5_000_000 + b"</a>")
+    big = files.replaced(
+        files.word("hello"), "word/document.xml", b"<a>" + bytes(range(32, 60)) * 5_000_000 + b"</a>"
+    )
     words = await refused(UnreadableFile, big, memory_bytes=200 * 2**20, max_ratio=100_000)
     assert "memory" in words
 
@@ -316,14 +339,18 @@ async def test_a_cancelled_reading_leaves_no_process(monkeypatch: pytest.MonkeyP
     assert started[0].returncode is not None
 
 
-async def test_without_the_extra_the_error_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_extra_the_error_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "pypdf.py").write_text("raise ModuleNotFoundError(name='pypdf')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     words = await refused(UnsupportedFile, files.pdf(), "a.pdf")
     assert words.endswith('(pip install "nanobot-ai[documents]")')
 
 
-async def test_the_process_that_reads_has_no_secrets_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_process_that_reads_has_no_secrets_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = tmp_path / "pypdf.py"
     told.write_text("import os\nraise ModuleNotFoundError(name=' '.join(os.environ))")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -1,4 +1,6 @@
-"""A stranger's URL leads to the public web or nowhere: whatever it is written as, resolves to, or redirects to."""
+"""A stranger's URL leads to the public web or nowhere: whatever it is written as, resolves to, or redirects
+to.
+"""
 
 import asyncio
 import gzip
@@ -55,7 +57,9 @@ def at(upstream: Upstream, path: str = "/page", host: str = "web.example") -> st
 
 def page(body: bytes, kind: str = "text/plain; charset=utf-8", **headers: str) -> Reply:
     return Reply(
-        (body,), headers={"Content-Type": kind} | {name.replace("_", "-"): value for name, value in headers.items()}, framing="length"
+        (body,),
+        headers={"Content-Type": kind} | {name.replace("_", "-"): value for name, value in headers.items()},
+        framing="length",
     )
 
 
@@ -63,7 +67,7 @@ def redirect(to: str, status: int = 302) -> Reply:
     return Reply((b"",), status, headers={"Location": to}, framing="length")
 
 
-# What comes -------------------------------------------------------------------------------------------------------------
+# What comes ---------------------------------------------------------------------------------------
 
 
 async def test_a_page_is_fetched_under_its_name_without_cookies_or_credentials() -> None:
@@ -101,9 +105,16 @@ async def test_a_packed_page_is_unpacked_though_nobody_asked_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "asked"), [("bücher.example", "xn--bcher-kva.example"), ("web.example.", "web.example."), ("WEB.Example", "web.example")]
+    ("host", "asked"),
+    [
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("web.example.", "web.example."),
+        ("WEB.Example", "web.example"),
+    ],
 )
-async def test_a_name_of_any_script_or_spelling_is_resolved_as_it_is_connected_to(host: str, asked: str) -> None:
+async def test_a_name_of_any_script_or_spelling_is_resolved_as_it_is_connected_to(
+    host: str, asked: str
+) -> None:
     async with Upstream() as upstream:
         upstream.then(page(b"hello"))
         names: list[str] = []
@@ -112,13 +123,13 @@ async def test_a_name_of_any_script_or_spelling_is_resolved_as_it_is_connected_t
             names.append(name)
             return ["127.0.0.1"]
 
-        found = await Fetcher(FetchBounds(ports=frozenset({port_of(upstream)})), resolve=resolve, permit=here_too).fetch(
-            at(upstream, host=host)
-        )
+        found = await Fetcher(
+            FetchBounds(ports=frozenset({port_of(upstream)})), resolve=resolve, permit=here_too
+        ).fetch(at(upstream, host=host))
         assert (found.content, names) == (b"hello", [asked])
 
 
-# Where it does not go ---------------------------------------------------------------------------------------------------
+# Where it does not go -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -134,11 +145,15 @@ async def test_an_address_that_is_not_public_is_refused_however_it_is_written(ur
     """With this machine's own resolver, which reads numbers as a browser does."""
     with pytest.raises((UrlRefused, UrlUnreadable)) as raised:
         await Fetcher(resolve=resolve_with_system).fetch(url)
-    if isinstance(raised.value, UrlUnreadable):  # it is no address to this system, and no name either
+    # it is no address to this system, and no name either
+    if isinstance(raised.value, UrlUnreadable):
         assert "there is no host" in raised.value.message
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%2", "::ffff:10.0.0.1", "not an address"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%2", "::ffff:10.0.0.1", "not an address"],
+)
 async def test_a_name_that_leads_to_such_an_address_is_refused(address: str) -> None:
     with pytest.raises(UrlRefused) as raised:
         await Fetcher(resolve=Names(inner_example=[address])).fetch("http://inner.example/")
@@ -183,7 +198,9 @@ async def test_a_redirect_is_checked_like_the_first_url(to: str) -> None:
     async with Upstream() as upstream:
         upstream.then(redirect(to))
         with pytest.raises(NanobotError) as raised:
-            await fetcher(upstream, Names(web_example=["127.0.0.1"], inner_example=["192.168.0.1"])).fetch(at(upstream))
+            await fetcher(upstream, Names(web_example=["127.0.0.1"], inner_example=["192.168.0.1"])).fetch(
+                at(upstream)
+            )
         assert raised.value.http_status == 400
         assert "secret" not in raised.value.message
         assert len(upstream.requests) == 1
@@ -206,7 +223,9 @@ async def test_what_is_no_plain_url_of_the_web_is_refused_and_told_why(url: str,
 
 
 async def test_the_last_fence_holds_where_all_before_it_fell() -> None:
-    """The socket itself is checked: a resolver that tells aiohttp another address than was checked gains nothing."""
+    """The socket itself is checked: a resolver that tells aiohttp another address than was checked gains
+    nothing.
+    """
     async with Upstream() as upstream:
         looked_at: list[Address] = []
 
@@ -214,14 +233,18 @@ async def test_the_last_fence_holds_where_all_before_it_fell() -> None:
             looked_at.append(address)
             return len(looked_at) == 1
 
-        guarded = Fetcher(FetchBounds(ports=frozenset({port_of(upstream)})), resolve=Names(web_example=["127.0.0.1"]), permit=once)
+        guarded = Fetcher(
+            FetchBounds(ports=frozenset({port_of(upstream)})),
+            resolve=Names(web_example=["127.0.0.1"]),
+            permit=once,
+        )
         with pytest.raises(UrlUnreadable):
             await guarded.fetch(at(upstream))
         assert looked_at == [HERE, HERE]
         assert upstream.requests == []
 
 
-# Bounds -----------------------------------------------------------------------------------------------------------------
+# Bounds -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -251,7 +274,10 @@ async def test_a_page_of_just_the_size_is_fetched() -> None:
         assert (await fetch(at(upstream))).content == b"y" * 100
 
 
-@pytest.mark.parametrize("reply", [Reply(before=(HANG,)), Reply((b"x", HANG)), Reply((b"x", HANG), 302, headers={"Location": "/next"})])
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(before=(HANG,)), Reply((b"x", HANG)), Reply((b"x", HANG), 302, headers={"Location": "/next"})],
+)
 async def test_a_server_that_hangs_is_left_in_time(reply: Reply) -> None:
     async with Upstream(lambda asked: Reply(before=(HANG,))) as upstream:
         upstream.then(reply)
@@ -294,7 +320,7 @@ async def test_a_key_in_a_url_is_not_in_the_error() -> None:
         assert "sesame" not in raised.value.message
 
 
-# TLS --------------------------------------------------------------------------------------------------------------------
+# TLS ----------------------------------------------------------------------------------------------
 
 
 class SecureServer:
@@ -328,7 +354,9 @@ class SecureServer:
         return Fetcher(FetchBounds(ports=frozenset({self.port})), resolve=names, permit=here_too, tls=context)
 
 
-async def test_the_certificate_is_asked_for_and_checked_by_the_name_and_not_by_the_address(tmp_path: Path) -> None:
+async def test_the_certificate_is_asked_for_and_checked_by_the_name_and_not_by_the_address(
+    tmp_path: Path,
+) -> None:
     async with SecureServer(tmp_path, "web.example") as server:
         assert (await server.fetcher().fetch(f"https://web.example:{server.port}/")).content == b"hello"
         assert server.asked_for == ["web.example"]

@@ -38,7 +38,9 @@ async def until_asleep(clock: FakeClock) -> None:
             await asyncio.sleep(0)
 
 
-async def test_it_sweeps_at_once_until_nothing_is_due_and_then_from_time_to_time(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_sweeps_at_once_until_nothing_is_due_and_then_from_time_to_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     pile, clock = Pile(5), FakeClock()
     task = asyncio.ensure_future(Sweeper(pile, clock, RULES).run())

@@ -26,7 +26,10 @@ def test_a_counter_counts_each_set_of_labels() -> None:
     counter.add(2, "prompt", "echo")
     counter.add(3, "completion", "echo")
     counter.add(4, "prompt", "echo")
-    assert list(counter.text())[2:] == ['a_total{kind="prompt",model="echo"} 6', 'a_total{kind="completion",model="echo"} 3']
+    assert list(counter.text())[2:] == [
+        'a_total{kind="prompt",model="echo"} 6',
+        'a_total{kind="completion",model="echo"} 3',
+    ]
 
 
 def test_label_values_are_escaped() -> None:
@@ -49,12 +52,20 @@ def test_buckets_of_a_histogram_sum_up_and_a_value_on_a_bound_is_below_it() -> N
 
 
 def test_a_gauge_is_as_it_is_now() -> None:
-    assert list(gauge("a", "What it is.", 3, {"version": "1"})) == ["# HELP a What it is.", "# TYPE a gauge", 'a{version="1"} 3']
+    assert list(gauge("a", "What it is.", 3, {"version": "1"})) == [
+        "# HELP a What it is.",
+        "# TYPE a gauge",
+        'a{version="1"} 3',
+    ]
 
 
 def test_no_metric_appears_twice() -> None:
     clock: Clock = FakeClock()
-    named = [line.split()[2] for line in Metrics(clock).text(waiting=0, running=0).splitlines() if line.startswith("# TYPE")]
+    named = [
+        line.split()[2]
+        for line in Metrics(clock).text(waiting=0, running=0).splitlines()
+        if line.startswith("# TYPE")
+    ]
     assert len(named) == len(set(named)) > 15
 
 

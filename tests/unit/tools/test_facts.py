@@ -15,7 +15,7 @@ from nanobot.core.message import ToolCall, ToolResult
 from nanobot.testing import FakeClock
 from nanobot.tools.facts import calculate, current_time, evaluate
 
-# Arithmetic ---------------------------------------------------------------------------------------------------------------
+# Arithmetic ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,9 @@ def test_a_long_number_is_shown_as_far_as_it_helps_with_its_length() -> None:
     assert evaluate("10 ** 399") == str(10**399)
 
 
-numbers = st.one_of(st.integers(0, 10**6).map(str), st.floats(0, 10**6, allow_nan=False).map(lambda number: f"{number:.4f}"))
+numbers = st.one_of(
+    st.integers(0, 10**6).map(str), st.floats(0, 10**6, allow_nan=False).map(lambda number: f"{number:.4f}")
+)
 expressions = st.recursive(
     numbers,
     lambda inner: st.one_of(
@@ -92,23 +94,31 @@ expressions = st.recursive(
         st.tuples(inner, st.integers(-3, 4)).map(lambda pair: f"({pair[0]}) ** ({pair[1]})"),
         inner.map("({})".format),
         inner.map("-{}".format),
-        st.tuples(st.sampled_from(["abs", "round", "floor", "ceil", "sqrt", "log", "sin", "atan"]), inner).map(
-            lambda pair: f"{pair[0]}({pair[1]})"
+        st.tuples(
+            st.sampled_from(["abs", "round", "floor", "ceil", "sqrt", "log", "sin", "atan"]), inner
+        ).map(lambda pair: f"{pair[0]}({pair[1]})"),
+        st.tuples(st.sampled_from(["min", "max", "hypot"]), inner, inner).map(
+            lambda three: f"{three[0]}({three[1]}, {three[2]})"
         ),
-        st.tuples(st.sampled_from(["min", "max", "hypot"]), inner, inner).map(lambda three: f"{three[0]}({three[1]}, {three[2]})"),
     ),
     max_leaves=8,
 )
-PYTHON: dict[str, Any] = {name: getattr(math, name) for name in ("floor", "ceil", "sqrt", "log", "sin", "atan", "hypot")}
+PYTHON: dict[str, Any] = {
+    name: getattr(math, name) for name in ("floor", "ceil", "sqrt", "log", "sin", "atan", "hypot")
+}
 
 
 def python_says(expression: str) -> int | float | None:
     """Return what Python makes of an expression of ours; None where it has no value that can be shown."""
     try:
-        value = eval(expression, {"__builtins__": {"abs": abs, "round": round, "min": min, "max": max}}, PYTHON)
+        value = eval(
+            expression, {"__builtins__": {"abs": abs, "round": round, "min": min, "max": max}}, PYTHON
+        )
     except (ArithmeticError, ValueError, TypeError):
         return None
-    return value if isinstance(value, int | float) and not math.isinf(value) and not math.isnan(value) else None
+    return (
+        value if isinstance(value, int | float) and not math.isinf(value) and not math.isnan(value) else None
+    )
 
 
 @settings(max_examples=200)
@@ -242,7 +252,9 @@ def test_whatever_is_written_there_is_a_value_or_a_tool_error(expression: str) -
 
 
 async def calculated(arguments: str) -> ToolResult:
-    return await Toolset([calculate()]).run(ToolCall("c", "calculate", arguments), turn_id="t", session_key="k")
+    return await Toolset([calculate()]).run(
+        ToolCall("c", "calculate", arguments), turn_id="t", session_key="k"
+    )
 
 
 async def test_the_tool_answers_with_the_value() -> None:
@@ -250,10 +262,12 @@ async def test_the_tool_answers_with_the_value() -> None:
 
 
 async def test_the_tool_tells_why_there_is_none() -> None:
-    assert await calculated('{"expression": "1/0"}') == ToolResult("c", "Error: '1/0' divides by zero", is_error=True)
+    assert await calculated('{"expression": "1/0"}') == ToolResult(
+        "c", "Error: '1/0' divides by zero", is_error=True
+    )
 
 
-# Time ----------------------------------------------------------------------------------------------------------------------
+# Time ---------------------------------------------------------------------------------------------
 
 
 def at(text: str) -> FakeClock:
@@ -301,12 +315,27 @@ async def test_without_a_zone_it_is_the_servers_own() -> None:
 
 @pytest.mark.parametrize(
     "zone",
-    ["", "Atlantis", "Europe", "Europe/Atlantis", "../../etc/passwd", "/etc/passwd", "UTC+2", "a" * 5_000, "x\x00y", "zone.tab", "\ud800"],
+    [
+        "",
+        "Atlantis",
+        "Europe",
+        "Europe/Atlantis",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "UTC+2",
+        "a" * 5_000,
+        "x\x00y",
+        "zone.tab",
+        "\ud800",
+    ],
 )
 async def test_a_zone_that_does_not_exist_is_told_with_what_a_zone_looks_like(zone: str) -> None:
     with pytest.raises(ToolError) as caught:
         await told(at("2027-01-15T12:00:00"), zone)
-    assert caught.value.message == f"no time zone {zone!r}: give an IANA name such as Europe/Berlin or Asia/Tokyo"
+    assert (
+        caught.value.message
+        == f"no time zone {zone!r}: give an IANA name such as Europe/Berlin or Asia/Tokyo"
+    )
 
 
 def test_both_tools_may_be_run_again_after_a_crash() -> None:
