@@ -48,8 +48,12 @@ from nanobot.core.observer import Observer, Several
 from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
-from nanobot.models import openmp
-from nanobot.models.catalog import (
+from nanobot.models.echo import EchoModel
+from nanobot.models.local import openmp
+from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
+from nanobot.models.local.process import INSTALL
+from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
+from nanobot.models.providers import (
     ECHO,
     LOCAL,
     PRICES,
@@ -58,11 +62,7 @@ from nanobot.models.catalog import (
     parse_name,
     provider_of,
 )
-from nanobot.models.echo import EchoModel
-from nanobot.models.local import CONTEXT_TOKENS, LocalModel
-from nanobot.models.local_process import INSTALL
-from nanobot.models.openai_chat import EVERYTHING, OpenAIChat, Timeouts
-from nanobot.models.weights import find as find_weights
+from nanobot.models.weights.installed import find as find_weights
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import FetchBounds, Fetcher

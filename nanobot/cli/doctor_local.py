@@ -8,8 +8,8 @@ from pathlib import Path
 from nanobot.cli.finding import Finding, Status
 from nanobot.cli.terminal import size
 from nanobot.core.errors import ConfigError
-from nanobot.models.local_diagnosis import diagnose
-from nanobot.models.weights import Weights, find, parse
+from nanobot.models.local.diagnosis import diagnose
+from nanobot.models.weights.installed import Weights, find, parse
 
 
 def examine(check: str, name: str, why: str, models_dir: Path) -> Iterator[Finding]:

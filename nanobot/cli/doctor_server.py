@@ -13,7 +13,7 @@ from nanobot.cli.serve import bind, refuse_open_door
 from nanobot.config import Config, ModelTable
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError, ModelError, ModelRefusedKey
-from nanobot.models.catalog import ECHO, LOCAL, ModelName, parse_name, provider_of
+from nanobot.models.providers import ECHO, LOCAL, ModelName, parse_name, provider_of
 
 _HEALTH_S = 3.0
 

@@ -8,7 +8,7 @@ import click
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.progress import models_directory, pull
 from nanobot.cli.terminal import size
-from nanobot.models import weights
+from nanobot.models.weights import installed as weights
 
 
 @click.group("model")

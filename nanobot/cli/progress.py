@@ -17,9 +17,9 @@ from nanobot.app import lacks_openmp, missing_weights
 from nanobot.cli.terminal import is_rich, size
 from nanobot.config import Config
 from nanobot.core.errors import ConfigError
-from nanobot.models import openmp
-from nanobot.models.weights import Progress, Weights, find, parse
-from nanobot.models.weights_fetch import Source, fetch_weights
+from nanobot.models.local import openmp
+from nanobot.models.weights.fetch import Source, fetch_weights
+from nanobot.models.weights.installed import Progress, Weights, find, parse
 
 _LINE_EVERY_S = 10.0
 _SHORT_COLUMNS = 76

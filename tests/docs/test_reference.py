@@ -17,7 +17,7 @@ from nanobot.api.server import operations
 from nanobot.cli.main import COMMANDS, nanobot
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
-from nanobot.models.catalog import PROVIDERS
+from nanobot.models.providers import PROVIDERS
 from nanobot.reading.documents import Documents
 from nanobot.stores.sqlite import SqliteStore
 from nanobot.stores.writer import StoreBug

@@ -11,7 +11,7 @@ from nanobot.core.event import Delta, Event, MessageAdded, TextDelta, ThinkingDe
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.turn import Identity, Turn, WhenBusy
-from nanobot.models.wire_request import encode
+from nanobot.models.openai.request import encode
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import BOUND_S
 from tests.house import House, OpenHouse

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Text, Thinking, ToolCall
-from nanobot.models.wire_answer import Answer
-from nanobot.models.wire_errors import Failed, Source, error_in_answer, refusal, retry_after_s
+from nanobot.models.openai.answer import Answer
+from nanobot.models.refusals import Failed, Source, error_in_answer, refusal, retry_after_s
 from tests.fuzz.target import Target, drawn
 
 _SECRET = "sk-secret-key"

@@ -18,8 +18,9 @@ from nanobot.core.errors import ToolError
 from nanobot.core.message import Message, ToolCall
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
-from nanobot.models import routing, wire_request
-from nanobot.models.plain_text import plain
+from nanobot.models.local import routing
+from nanobot.models.local.plain_text import plain
+from nanobot.models.openai import request as wire_request
 from nanobot.testing import FakeClock
 from nanobot.tools.facts import evaluate
 from tests.fuzz.target import Target, drawn

@@ -10,7 +10,7 @@ from nanobot.app import choose_model, is_loopback, make_model, missing_weights
 from nanobot.config import Config, ModelTable, Server
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
-from nanobot.models.catalog import parse_name
+from nanobot.models.providers import parse_name
 
 
 def configured(data: Path, model: str | None = None) -> Config:

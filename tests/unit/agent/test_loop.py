@@ -46,7 +46,7 @@ from nanobot.core.model import Model, ModelRequest
 from nanobot.core.store import History
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import Sampling, Turn
-from nanobot.models.wire_request import encode
+from nanobot.models.openai.request import encode
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 
 BOUND_S = 10.0

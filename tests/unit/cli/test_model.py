@@ -6,7 +6,7 @@ import pytest
 
 from nanobot.cli.progress import pull
 from nanobot.core.errors import ModelUnavailable
-from nanobot.models.weights import KNOWN, Progress, Weights, write_note
+from nanobot.models.weights.installed import KNOWN, Progress, Weights, write_note
 from tests.unit.cli.commandline import Nanobot
 
 

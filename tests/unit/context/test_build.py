@@ -14,7 +14,7 @@ from nanobot.core.model import ModelRequest
 from nanobot.core.store import History
 from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling, Turn
-from nanobot.models.wire_request import encode
+from nanobot.models.openai.request import encode
 from nanobot.testing import FakeClock
 from nanobot.tools.facts import calculate, current_time
 

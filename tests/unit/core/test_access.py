@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nanobot.core.access import Price, Tariff, glob, matches, new_token
 from nanobot.core.message import Usage
-from nanobot.models.catalog import PRICES, parse_name
+from nanobot.models.providers import PRICES, parse_name
 
 
 def test_a_token_has_256_random_bits_in_43_characters_of_urls() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from nanobot.core.errors import ConfigError
-from nanobot.models.catalog import PROVIDERS, Found, ModelName, find_in_environment, parse_name, provider_of
+from nanobot.models.providers import PROVIDERS, Found, ModelName, find_in_environment, parse_name, provider_of
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import Schema, ToolSpec, tool_spec
 from nanobot.core.turn import Sampling
-from nanobot.models.local import LocalModel
-from nanobot.models.weights_fetch import fetch
+from nanobot.models.local.model import LocalModel
+from nanobot.models.weights.fetch import fetch
 
 pytestmark = pytest.mark.engine
 TINY = "local:tiny"
@@ -249,7 +249,7 @@ _PARENT = """
 import asyncio, random, sys
 from pathlib import Path
 from nanobot.core.clock import SystemClock
-from nanobot.models.local import LocalModel
+from nanobot.models.local.model import LocalModel
 
 async def main():
     model = LocalModel(name="local:tiny", models_dir=Path(sys.argv[1]), log_path=Path(sys.argv[2]), clock=SystemClock(), random=random.Random(1))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nanobot.models.local_diagnosis import diagnose, engine, processor, runtime
+from nanobot.models.local.diagnosis import diagnose, engine, processor, runtime
 
 
 def test_each_thing_that_the_engine_needs_is_looked_at(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from nanobot.core.message import user
 from nanobot.core.model import ModelRequest
-from nanobot.models.local_window import Window, estimate_tokens
+from nanobot.models.local.window import Window, estimate_tokens
 
 
 class Guest:

@@ -31,7 +31,7 @@ from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, StopReason, Text, Thinking, ToolCall, Usage, user
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import OutputFormat, Sampling
-from nanobot.models.openai_chat import OpenAIChat, Timeouts
+from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from tests.upstream import (
     COMMENT,
     CUT,
@@ -1122,7 +1122,7 @@ def test_it_is_a_model(clock: PausedClock) -> None:
 
 def test_aiohttp_is_not_loaded_before_it_is_needed() -> None:
     """It is the slowest import of all; whoever only asks for help, or has a local model, does not pay for it."""
-    code = "import sys, nanobot.models.openai_chat; sys.exit('aiohttp' in sys.modules)"
+    code = "import sys, nanobot.models.openai.chat; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,7 +8,7 @@ from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, To
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
-from nanobot.models.wire_request import encode
+from nanobot.models.openai.request import encode
 
 CLOCK = tool_spec(
     "current_time", "Tell the time.", {"type": "object", "properties": {"zone": {"type": "string"}}}

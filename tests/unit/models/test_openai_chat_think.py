@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.core.event import Delta, ThinkingDelta
-from nanobot.models.wire_think import ThinkTags
+from nanobot.models.openai.think import ThinkTags
 
 texts = st.lists(
     st.sampled_from(["<think>", "</think>", "<thi", "</", "<", ">", " ", "\n", "a", "think", "é", " " * 40]),

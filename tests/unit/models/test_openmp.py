@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nanobot.core.errors import ModelUnavailable
-from nanobot.models import openmp
+from nanobot.models.local import openmp
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the engine's wheel brings it")
 

@@ -2,7 +2,7 @@
 
 from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
-from nanobot.models.plain_text import FIRST_MESSAGE, plain
+from nanobot.models.local.plain_text import FIRST_MESSAGE, plain
 
 
 def assistant(text: str) -> Message:

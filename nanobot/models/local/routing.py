@@ -13,7 +13,7 @@ import msgspec
 
 from nanobot.core.message import Message, Text, user
 from nanobot.core.tool import ToolChoice, ToolSpec
-from nanobot.models.gbnf import Rules, literal
+from nanobot.models.local.gbnf import Rules, literal
 
 Recall = Literal["last", "first", "all"]
 """What of the conversation itself is asked for: the user's message before, their first one, or all of it."""

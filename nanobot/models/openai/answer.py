@@ -13,8 +13,8 @@ import msgspec
 from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
-from nanobot.models.wire_errors import Failed, Source, error_in_answer
-from nanobot.models.wire_think import ThinkTags
+from nanobot.models.openai.think import ThinkTags
+from nanobot.models.refusals import Failed, Source, error_in_answer
 
 # The wire's words ---------------------------------------------------------------------------------
 

@@ -12,11 +12,11 @@ from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.turn import OutputFormat
+from nanobot.models.http import Address, Incoming, Line, Timeouts
+from nanobot.models.openai.answer import Answer
+from nanobot.models.openai.request import FIELDS_OF_THE_REQUEST, encode
+from nanobot.models.refusals import Failed, Source, refusal, retry_after_s
 from nanobot.models.sse import MAX_EVENT_BYTES, EventSplitter, EventTooLarge
-from nanobot.models.wire_answer import Answer
-from nanobot.models.wire_errors import Failed, Source, refusal, retry_after_s
-from nanobot.models.wire_http import Address, Incoming, Line, Timeouts
-from nanobot.models.wire_request import FIELDS_OF_THE_REQUEST, encode
 
 __all__ = ["OpenAIChat", "Timeouts"]
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nanobot.core.errors import ModelUnavailable
-from nanobot.models.weights_wheels import download
+from nanobot.models.weights.wheels import download
 
 LIBRARY = "libgomp.so.1"
 REMEDY = "install the OpenMP runtime: `apt install libgomp1` (Debian, Ubuntu), `dnf install libgomp` (Fedora), `apk add libgomp` (Alpine)"
-_PINS = Path(__file__).parent / "pins" / "openmp.requirements.txt"
+_PINS = Path(__file__).with_name("openmp.requirements.txt")
 
 
 def folder(models_dir: Path) -> Path:

@@ -19,8 +19,8 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelUnavailable
-from nanobot.models import openmp
-from nanobot.models.local_engine import Ready, Report, Settings, Unable
+from nanobot.models.local import openmp
+from nanobot.models.local.engine import Ready, Report, Settings, Unable
 
 _START_S = 300.0
 _MAX_CRASHES = 3
@@ -170,7 +170,7 @@ class Process:
         settings = self._settings()
         # The key goes through standard input: a command line, or an environment, can be read by others.
         child = self._child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "nanobot.models.local_engine",
+            sys.executable, "-m", "nanobot.models.local.engine",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             cwd=self._log_path.parent, env=_environment(self._models_dir),
         )  # fmt: skip

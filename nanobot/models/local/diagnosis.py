@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.models import openmp
-from nanobot.models.local_process import AVX2, INSTALL
+from nanobot.models.local import openmp
+from nanobot.models.local.process import AVX2, INSTALL
 
 _WINDOWS_HAS_AVX2 = 40
 
