@@ -17,16 +17,13 @@ from pathlib import Path
 import msgspec
 from starlette.types import ASGIApp
 
+from nanobot.access.keyring import KeyRing
+from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent, Settings
 from nanobot.agent.toolset import Toolset
 from nanobot.api.chat import ChatSettings
-from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
-from nanobot.api.following import Followers
-from nanobot.api.guard import LOOPBACK, Access
-from nanobot.api.keyring import KeyRing
 from nanobot.api.models import AGENT
-from nanobot.api.quotas import Quotas
 from nanobot.api.server import build_door
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
@@ -48,6 +45,7 @@ from nanobot.core.observer import Observer, Several
 from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
+from nanobot.http.guard import LOOPBACK, Access
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
@@ -69,6 +67,8 @@ from nanobot.reading.fetch import FetchBounds, Fetcher
 from nanobot.stores.audit import AuditLog, Keeping
 from nanobot.stores.retention import Sweeper, Unused
 from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.submit.attachments import Contents
+from nanobot.submit.followers import Followers
 from nanobot.telemetry.metrics import Metrics
 from nanobot.tools.facts import calculate, current_time
 

@@ -10,11 +10,11 @@ import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 
-from nanobot.api.connections import BoundedConnection
 from nanobot.app import App
 from nanobot.config import Config
 from nanobot.core.clock import Clock
 from nanobot.core.model import Model
+from nanobot.http.connections import BoundedConnection
 from nanobot.reading.fetch import Fetcher
 from tests.asgi import BOUND_S, Door
 

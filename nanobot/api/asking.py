@@ -7,14 +7,15 @@ from collections.abc import Container, Mapping
 
 from starlette.types import Receive
 
-from nanobot.api.content import Contents, points_at_something
-from nanobot.api.following import Connected, Followers
-from nanobot.api.operations import Parameter
-from nanobot.api.session_key import SESSION_KEY
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.store import Admission, Answer, Store
 from nanobot.core.turn import Identity, WhenBusy
+from nanobot.http.connected import Connected
+from nanobot.http.operations import Parameter
+from nanobot.http.session_key import SESSION_KEY
+from nanobot.submit.attachments import Contents, points_at_something
+from nanobot.submit.followers import Followers
 
 _POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
 PARAMETERS = (

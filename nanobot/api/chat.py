@@ -3,18 +3,8 @@
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api import asking, sse
-from nanobot.api.body import ClientGone, read_body
-from nanobot.api.caller import caller_of
-from nanobot.api.content import Contents
-from nanobot.api.errors import turn_failure
-from nanobot.api.following import Followers
-from nanobot.api.form import is_form, read_form
-from nanobot.api.guard import answer
+from nanobot.api import asking
 from nanobot.api.models import AGENT, no_model
-from nanobot.api.operations import Operation, Parameter
-from nanobot.api.quotas import admit
-from nanobot.api.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.api.wire.chat_answer import Completion, completion
 from nanobot.api.wire.chat_form import ChatForm, parse_form
 from nanobot.api.wire.chat_request import ChatBody, ChatRequest, parse_chat
@@ -35,6 +25,17 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.store import Admission, Store
 from nanobot.core.turn import Identity, Turn
+from nanobot.http import stream as sse
+from nanobot.http.admission import admit
+from nanobot.http.body import ClientGone, read_body
+from nanobot.http.caller import caller_of
+from nanobot.http.errors import turn_failure
+from nanobot.http.form import is_form, read_form
+from nanobot.http.operations import Operation, Parameter
+from nanobot.http.respond import answer
+from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
+from nanobot.submit.attachments import Contents
+from nanobot.submit.followers import Followers
 
 PARAMETERS = (
     *asking.PARAMETERS,

@@ -3,15 +3,9 @@
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.body import ClientGone, read_body
-from nanobot.api.caller import Caller, caller_of
+from nanobot.access.caller import Caller
 from nanobot.api.chat import ChatSettings
-from nanobot.api.content import Contents
-from nanobot.api.guard import answer
-from nanobot.api.operations import Operation
 from nanobot.api.paging import PAGING, limit_of, no_item, order_of, page
-from nanobot.api.query import Query
-from nanobot.api.session_key import SESSION_KEY, KeyReader
 from nanobot.api.wire.conversations import (
     ConversationBody,
     ConversationDeleted,
@@ -41,6 +35,13 @@ from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
 from nanobot.core.session import parse_key
 from nanobot.core.store import Item, Store
+from nanobot.http.body import ClientGone, read_body
+from nanobot.http.caller import caller_of
+from nanobot.http.operations import Operation
+from nanobot.http.query import Query
+from nanobot.http.respond import answer
+from nanobot.http.session_key import SESSION_KEY, KeyReader
+from nanobot.submit.attachments import Contents
 
 _ROWS = 100
 

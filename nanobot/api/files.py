@@ -7,14 +7,6 @@ from urllib.parse import quote
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.body import ClientGone
-from nanobot.api.caller import caller_of
-from nanobot.api.form import Form, FormFile, is_form, read_form
-from nanobot.api.guard import answer
-from nanobot.api.operations import Operation, Parameter
-from nanobot.api.query import Query
-from nanobot.api.session_key import NEEDED_SESSION_KEY, KeyReader
-from nanobot.api.wire.content import file_name
 from nanobot.api.wire.files import (
     LONGEST_LIFE_S,
     PURPOSES,
@@ -37,6 +29,14 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.store import Store
 from nanobot.core.upload import Upload
+from nanobot.http.body import ClientGone
+from nanobot.http.caller import caller_of
+from nanobot.http.form import Form, FormFile, is_form, read_form
+from nanobot.http.operations import Operation, Parameter
+from nanobot.http.query import Query
+from nanobot.http.respond import answer
+from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
+from nanobot.submit.references import file_name
 
 _MOST_LISTED = 10_000
 _FORM_BYTES = 64 * 1024

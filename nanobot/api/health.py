@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.guard import answer
-from nanobot.api.operations import Operation
 from nanobot.api.wire.lists import encode
 from nanobot.core.errors import NanobotError
 from nanobot.core.store import Store
+from nanobot.http.operations import Operation
+from nanobot.http.respond import answer
 
 
 class Alive(msgspec.Struct, frozen=True):

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.guard import answer
-from nanobot.api.operations import Operation
+from nanobot.http.operations import Operation
+from nanobot.http.respond import answer
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

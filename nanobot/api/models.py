@@ -2,10 +2,10 @@
 
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.guard import answer
-from nanobot.api.operations import Operation
 from nanobot.api.wire.lists import ModelCard, Page, encode
 from nanobot.core.errors import ModelNotFound
+from nanobot.http.operations import Operation
+from nanobot.http.respond import answer
 
 AGENT = "nanobot"
 """The agent on its default model."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from nanobot.api.operations import Parameter
-from nanobot.api.query import Query
 from nanobot.api.wire.items import WireItem
 from nanobot.api.wire.lists import Page
 from nanobot.core.errors import ItemNotFound
+from nanobot.http.operations import Parameter
+from nanobot.http.query import Query
 
 DEFAULT_LIMIT = 20
 MOST = 100

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.guard import answer
-from nanobot.api.operations import Operation
+from nanobot.http.operations import Operation
+from nanobot.http.respond import answer
 
 _PAGE = "text/html; charset=utf-8"
 
@@ -45,7 +45,7 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
 
     def make_document() -> Content:
         # a start does without
-        from nanobot.api.openapi import document
+        from nanobot.http.openapi import document
 
         return Content(document((*others, *own)), "application/json")
 

@@ -5,20 +5,11 @@ import hashlib
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api import asking, sse
-from nanobot.api.body import ClientGone, read_body
-from nanobot.api.caller import Caller, caller_of
+from nanobot.access.caller import Caller
+from nanobot.api import asking
 from nanobot.api.chat import ChatSettings
-from nanobot.api.content import Contents
-from nanobot.api.errors import turn_failure
-from nanobot.api.following import Followers
-from nanobot.api.guard import answer
 from nanobot.api.models import AGENT, no_model
-from nanobot.api.operations import Operation, Parameter
 from nanobot.api.paging import PAGING, no_item, page_of
-from nanobot.api.query import Query
-from nanobot.api.quotas import admit
-from nanobot.api.session_key import KeyReader
 from nanobot.api.wire.input_items import Said, referred
 from nanobot.api.wire.items import WireItem, answered, items, ref_of, response_id, turn_of
 from nanobot.api.wire.lists import Page, encode
@@ -57,6 +48,17 @@ from nanobot.core.observer import SESSION
 from nanobot.core.session import parse_key
 from nanobot.core.store import Admission, ItemRef, Response, Store
 from nanobot.core.turn import Identity, Record, Turn
+from nanobot.http import stream as sse
+from nanobot.http.admission import admit
+from nanobot.http.body import ClientGone, read_body
+from nanobot.http.caller import caller_of
+from nanobot.http.errors import turn_failure
+from nanobot.http.operations import Operation, Parameter
+from nanobot.http.query import Query
+from nanobot.http.respond import answer
+from nanobot.http.session_key import KeyReader
+from nanobot.submit.attachments import Contents
+from nanobot.submit.followers import Followers
 
 _MOST_REFERENCES = 256
 _decode_echo = msgspec.json.Decoder(Echo).decode

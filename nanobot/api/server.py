@@ -5,6 +5,8 @@ from typing import Protocol
 
 from starlette.types import ASGIApp
 
+from nanobot.access.keyring import KeyRing
+from nanobot.access.quotas import Quotas
 from nanobot.api import (
     conversations,
     files,
@@ -18,20 +20,18 @@ from nanobot.api import (
     usage,
 )
 from nanobot.api.chat import ChatCompletions, ChatSettings
-from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
-from nanobot.api.following import Followers
-from nanobot.api.guard import Access, Guard
-from nanobot.api.keyring import KeyRing
-from nanobot.api.operations import Operation, Routes
-from nanobot.api.quotas import Quotas
-from nanobot.api.session_key import KeyReader
 from nanobot.api.sessions import SessionSettings
 from nanobot.core.access import Audit, Ledger
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
 from nanobot.core.observer import NOBODY, Observer
 from nanobot.core.store import Store
+from nanobot.http.guard import Access, Guard
+from nanobot.http.operations import Operation, Routes
+from nanobot.http.session_key import KeyReader
+from nanobot.submit.attachments import Contents
+from nanobot.submit.followers import Followers
 
 
 class LedgeredStore(Store, Ledger, Protocol):

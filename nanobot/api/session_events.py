@@ -7,14 +7,14 @@ import re
 
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.caller import caller_of, hold_to_patterns
-from nanobot.api.following import Connected
-from nanobot.api.query import Query
-from nanobot.api.sse import HEAD
-from nanobot.api.wire.chunks import PING
+from nanobot.access.caller import hold_to_patterns
 from nanobot.api.wire.session_events import render
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.store import Store
+from nanobot.http.caller import caller_of
+from nanobot.http.connected import Connected
+from nanobot.http.query import Query
+from nanobot.http.stream import HEAD, PING
 
 _CURSOR = re.compile(r"([!-9;-~]{1,64}):([0-9]{1,18})")
 

@@ -9,11 +9,7 @@ import asyncio
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.body import ClientGone, read_body
-from nanobot.api.caller import Caller, caller_of, hold_to_patterns
-from nanobot.api.guard import answer
-from nanobot.api.operations import Operation, Parameter
-from nanobot.api.query import Query
+from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.api.session_events import SessionEvents
 from nanobot.api.wire import session_export
 from nanobot.api.wire.decoding import decode
@@ -45,6 +41,11 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.session import parse_key
 from nanobot.core.store import Direction, Store, Which
+from nanobot.http.body import ClientGone, read_body
+from nanobot.http.caller import caller_of
+from nanobot.http.operations import Operation, Parameter
+from nanobot.http.query import Query
+from nanobot.http.respond import answer
 
 _MOST_LISTED = 100
 _LISTED = 20

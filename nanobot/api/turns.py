@@ -3,19 +3,20 @@
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api import sse
-from nanobot.api.caller import Caller, caller_of
-from nanobot.api.errors import error_body
-from nanobot.api.following import Followers
-from nanobot.api.guard import answer
+from nanobot.access.caller import Caller
 from nanobot.api.models import AGENT
-from nanobot.api.operations import Operation, Parameter
 from nanobot.api.wire.chat_answer import WireUsage, finish_reason, wire_usage
 from nanobot.api.wire.chunks import Chunks, said_before
 from nanobot.api.wire.lists import encode
 from nanobot.core.errors import InvalidRequest, TurnNotFound
 from nanobot.core.message import reply_text
 from nanobot.core.store import Store, TurnState
+from nanobot.http import stream as sse
+from nanobot.http.caller import caller_of
+from nanobot.http.errors import error_body
+from nanobot.http.operations import Operation, Parameter
+from nanobot.http.respond import answer
+from nanobot.submit.followers import Followers
 
 
 class _Reply(msgspec.Struct, frozen=True):

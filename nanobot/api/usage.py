@@ -7,15 +7,16 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from nanobot.api.caller import Caller, caller_of, hold_to_patterns
-from nanobot.api.guard import answer
-from nanobot.api.operations import Operation, Parameter
+from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.api.wire.lists import encode
 from nanobot.core.access import Grouping, Ledger, UsageRow
 from nanobot.core.clock import Clock
 from nanobot.core.errors import InvalidRequest, SessionNotFound
 from nanobot.core.message import Usage as TokenUsage
 from nanobot.core.session import parse_key
+from nanobot.http.caller import caller_of
+from nanobot.http.operations import Operation, Parameter
+from nanobot.http.respond import answer
 
 _DAYS = 30
 _MOST_DAYS = 3_660

@@ -15,7 +15,6 @@ import click
 import uvicorn
 
 from nanobot import __version__
-from nanobot.api.connections import BoundedConnection
 from nanobot.app import (
     App,
     choose_model,
@@ -32,6 +31,7 @@ from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
+from nanobot.http.connections import BoundedConnection
 from nanobot.stores.keys import stored_keys
 from nanobot.telemetry.logs import SessionNames, configure
 

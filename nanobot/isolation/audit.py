@@ -13,9 +13,9 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from nanobot.api.guard import Guard
 from nanobot.app import App, Models, open_app
 from nanobot.config import Config, KeyTable
+from nanobot.http.guard import Guard
 from nanobot.isolation.asking import Asking, Attempt, Caller, Leak
 from nanobot.isolation.attempts import FILLERS, seat_of
 from nanobot.isolation.canaries import PAST, Canaries

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from nanobot.api.connections import BoundedConnection
+from nanobot.http.connections import BoundedConnection
 
 _LOOPBACK = "127.0.0.1"
 

@@ -10,9 +10,7 @@ import pytest
 
 from nanobot import config
 from nanobot.api.chat import ChatSettings
-from nanobot.api.content import Contents
 from nanobot.api.files import FileSettings
-from nanobot.api.following import Followers
 from nanobot.api.server import operations
 from nanobot.cli.main import COMMANDS, nanobot
 from nanobot.core.clock import SystemClock
@@ -21,6 +19,8 @@ from nanobot.models.providers import PROVIDERS
 from nanobot.reading.documents import Documents
 from nanobot.stores.sqlite import SqliteStore
 from nanobot.stores.writer import StoreBug
+from nanobot.submit.attachments import Contents
+from nanobot.submit.followers import Followers
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nanobot.api import connections
 from nanobot.core.message import Message
+from nanobot.http import connections
 from nanobot.testing import Say, ScriptedModel
 from tests.asgi import ABSENT, BOUND_S, Door, chat_body
 from tests.house import OpenHouse, listening

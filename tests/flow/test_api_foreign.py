@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
-from nanobot.api.guard import Guard
-from nanobot.api.operations import Operation
 from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
 from nanobot.api.wire.conversations import ConversationBody, ItemsBody, MetadataBody
 from nanobot.api.wire.files import UploadForm
 from nanobot.api.wire.response_request import ResponseBody
 from nanobot.api.wire.session_lists import ForkBody, RewindBody, SessionChange
+from nanobot.http.guard import Guard
+from nanobot.http.operations import Operation
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import Exchange

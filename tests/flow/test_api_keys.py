@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nanobot.api.keyring import REFRESH_S
+from nanobot.access.keyring import REFRESH_S
 from nanobot.core.access import digest_of
 from nanobot.stores import keys
 from nanobot.testing import FakeClock

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from starlette.types import Scope
 
-from nanobot.api.caller import Caller
-from nanobot.api.guard import Guard
+from nanobot.access.caller import Caller
 from nanobot.core.errors import ModelOverloaded, ModelRateLimited
+from nanobot.http.guard import Guard
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.asgi import Exchange
 from tests.flow.held import RETRY, Held, settled, until_asked, until_sleeping, until_status

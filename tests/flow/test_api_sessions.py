@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from nanobot.api.caller import RIGHTS, Caller
+from nanobot.access.caller import RIGHTS, Caller
 from nanobot.testing import FakeClock, ScriptedModel, call
 from tests.asgi import Exchange
 from tests.flow.held import Held, transcript, until_asked
@@ -385,7 +385,7 @@ ROUTES: list[tuple[str, str, object]] = [
 
 def become(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
     """Let the door take every request for one of such a caller."""
-    monkeypatch.setattr("nanobot.api.guard.EVERYBODY", Caller(**fields))
+    monkeypatch.setattr("nanobot.http.guard.EVERYBODY", Caller(**fields))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nanobot.api.keyring import REFRESH_S
+from nanobot.access.keyring import REFRESH_S
 from nanobot.app import SWEEP_S
 from nanobot.core.errors import ModelRefusedKey
 from nanobot.testing import FakeClock, Say, ScriptedModel, call

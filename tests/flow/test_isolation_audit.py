@@ -13,7 +13,7 @@ import pytest
 import nanobot.agent.loop
 import nanobot.api.turns
 import nanobot.api.usage
-from nanobot.api.caller import Caller
+from nanobot.access.caller import Caller
 from nanobot.config import Config
 from nanobot.context.build import build
 from nanobot.core.errors import TurnNotFound

@@ -248,7 +248,7 @@ def test_a_start_loads_nothing_that_only_documents_or_traces_need() -> None:
     assert not [
         name
         for name in loaded
-        if name.startswith(("opentelemetry", "nanobot.api.openapi", "nanobot.telemetry.spans"))
+        if name.startswith(("opentelemetry", "nanobot.http.openapi", "nanobot.telemetry.spans"))
     ]
 
 

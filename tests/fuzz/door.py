@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from nanobot.api.guard import LOOPBACK, Access, Guard
-from nanobot.api.keyring import KeyRing
-from nanobot.api.operations import Routes
-from nanobot.api.quotas import Quotas
+from nanobot.access.keyring import KeyRing
+from nanobot.access.quotas import Quotas
 from nanobot.app import Models, open_app
 from nanobot.core.errors import ModelBadAnswer
+from nanobot.http.guard import LOOPBACK, Access, Guard
+from nanobot.http.operations import Routes
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.asgi import Exchange, chat_body
 from tests.fuzz.requests import bodies

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.api.wire.chat_request import ChatBody, ChatRequest, parse_chat
-from nanobot.api.wire.content import Sought
 from nanobot.core.message import estimate_tokens
+from nanobot.submit.references import Sought
 from tests.fuzz.target import Target, drawn, refused_in_words
 
 _USER = {"role": "user", "content": "hello"}

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from nanobot.api.wire.chunks import DONE, PING, Chunks, said_before
+from nanobot.api.wire.chunks import DONE, Chunks, said_before
 from nanobot.core.event import Event, TextDelta, ThinkingDelta, TurnEnded, line, units
 from nanobot.core.message import Message, Usage, reply_text
+from nanobot.http.stream import PING
 from nanobot.models.sse import EventSplitter, EventTooLarge
 from nanobot.stores.lines import past, replay
 from tests.asgi import ServerEvent

@@ -7,9 +7,9 @@ from functools import cache
 
 from starlette.types import Message
 
-from nanobot.api.form import Form, read_form
-from nanobot.api.query import Query
 from nanobot.core.errors import UrlRefused, UrlUnreadable
+from nanobot.http.form import Form, read_form
+from nanobot.http.query import Query
 from nanobot.reading.addresses import Address, is_public
 from nanobot.reading.archives import open_archive, refuse_declarations
 from nanobot.reading.bounds import DocumentBounds, Unreadable

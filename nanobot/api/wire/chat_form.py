@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import msgspec
 
-from nanobot.api.form import Form
 from nanobot.api.wire.chat_request import ChatRequest, parse_chat
-from nanobot.api.wire.content import FileGiven, file_name
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Part
+from nanobot.http.form import Form
+from nanobot.submit.references import FileGiven, file_name
 
 _FILES = ("files", "files[]")
 _WORDS = {"true": True, "1": True, "false": False, "0": False}

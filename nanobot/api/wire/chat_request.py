@@ -10,7 +10,6 @@ import msgspec
 
 from nanobot.api.wire.content import DETAILS, FORMATS, audio_part, file_part, image_part
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.told import told
 from nanobot.api.wire.tools import (
     MOST_METADATA,
     MOST_TOOLS,
@@ -26,6 +25,7 @@ from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
+from nanobot.http.schema_extra import told
 
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),

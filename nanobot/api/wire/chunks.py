@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.api.errors import error_body
 from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_call, wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.core.event import (
@@ -19,9 +18,9 @@ from nanobot.core.event import (
     units,
 )
 from nanobot.core.message import Message, joint
+from nanobot.http.errors import error_body
 
 DONE = b"data: [DONE]\n\n"
-PING = b": ping\n\n"
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -5,48 +5,16 @@ A marked part is one of the core's values that lacks its content; `api/content.p
 one.
 """
 
-import base64
 import re
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Audio, File, Image
+from nanobot.submit.references import FileAt, FileGiven, FileStored, ImageAt, file_name, is_of_web, shown
 
 _IMAGE = re.compile(r"data:image/[a-z.+-]+;base64,", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
 FORMATS = ("wav", "mp3")
 DETAILS = ("auto", "low", "high")
-_MOST_SHOWN = 40
-_LONGEST_NAME = 255
-
-
-class ImageAt(Image, frozen=True, tag="image"):
-    """An image that stands behind its `url`, which is not a data URL. `path` names the part in errors."""
-
-    path: str = ""
-
-
-class FileGiven(File, frozen=True, tag="file"):
-    """A file that came along: its `content` as bytes, or as base64."""
-
-    content: bytes | str = b""
-    mime: str = ""
-    path: str = ""
-
-
-class FileAt(File, frozen=True, tag="file"):
-    """A file that stands behind a URL."""
-
-    url: str = ""
-    path: str = ""
-
-
-class FileStored(File, frozen=True, tag="file"):
-    """An upload, known by its `file_id`."""
-
-    path: str = ""
-
-
-Sought = ImageAt | FileGiven | FileAt | FileStored
 
 
 def image_part(url: str, detail: str | None, path: str) -> Image:
@@ -65,7 +33,7 @@ def image_part(url: str, detail: str | None, path: str) -> Image:
     if is_of_web(url):
         return ImageAt(url, detail, path)  # type: ignore[arg-type]
     raise InvalidRequest(
-        f"{path}.url is {_shown(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https",
+        f"{path}.url is {shown(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https",
         param=f"{path}.url",
     )
 
@@ -97,40 +65,8 @@ def audio_part(data: str, format_: str, path: str) -> Audio:
     """
     if format_ not in FORMATS:
         raise InvalidRequest(
-            f"{path}.format is {_shown(format_)}: it must be {' or '.join(FORMATS)}", param=f"{path}.format"
+            f"{path}.format is {shown(format_)}: it must be {' or '.join(FORMATS)}", param=f"{path}.format"
         )
     if not data:
         raise InvalidRequest(f"{path}.data is empty: base64 is needed", param=f"{path}.data")
     return Audio(data, format_)
-
-
-def is_of_web(url: str) -> bool:
-    return url[:8].lower().startswith(("http://", "https://"))
-
-
-def file_name(given: str | None) -> str:
-    """Return the name of a file as it is shown: without folders and control characters, and not too long."""
-    last = re.split(r"[/\\]", given or "")[-1]
-    return "".join(character if character.isprintable() else " " for character in last).strip()[
-        :_LONGEST_NAME
-    ]
-
-
-def decode_base64(encoded: str, path: str) -> bytes:
-    """Return the bytes.
-
-    Raises:
-        InvalidRequest: it is not base64.
-    """
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except ValueError:
-        raise InvalidRequest(f"{path} is not base64: {_shown(encoded)}", param=path) from None
-
-
-def data_url(media_type: str, content: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _shown(text: str) -> str:
-    return repr(text) if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]!r}…"

@@ -6,11 +6,11 @@ import msgspec
 
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.input_items import ITEM, InputItem, input_messages
-from nanobot.api.wire.told import told
 from nanobot.api.wire.tools import MOST_METADATA, labels
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message
 from nanobot.core.store import Conversation
+from nanobot.http.schema_extra import told
 
 MOST_ITEMS = 20
 

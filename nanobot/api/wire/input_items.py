@@ -6,9 +6,9 @@ from typing import Annotated
 import msgspec
 
 from nanobot.api.wire.content import DETAILS, FORMATS, audio_part, file_part, image_part
-from nanobot.api.wire.told import told
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
+from nanobot.http.schema_extra import told
 
 Said = Mapping[str, Message]
 """What stands behind the ids of items that are only referred to."""

@@ -18,7 +18,6 @@ from nanobot.api.wire.response_answer import (
     WireText,
     WireTool,
 )
-from nanobot.api.wire.told import told
 from nanobot.api.wire.tools import (
     MOST_METADATA,
     MOST_TOOLS,
@@ -36,6 +35,7 @@ from nanobot.core.message import Message, user
 from nanobot.core.session import KEY_PATTERN
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
+from nanobot.http.schema_extra import told
 
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),

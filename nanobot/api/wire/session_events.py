@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.api.errors import error_body
 from nanobot.api.wire.chat_answer import wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.session_message import chat_message
@@ -22,6 +21,7 @@ from nanobot.core.event import (
     TurnStarted,
 )
 from nanobot.core.store import Sight, Watched
+from nanobot.http.errors import error_body
 
 Fields = dict[str, object]
 

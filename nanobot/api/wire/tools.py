@@ -5,11 +5,11 @@ from typing import Annotated
 
 import msgspec
 
-from nanobot.api.wire.told import told
 from nanobot.context.output import check_schema
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat
+from nanobot.http.schema_extra import told
 
 MOST_TOOLS = 128
 LARGEST_TOOLS_BYTES = 1_000_000

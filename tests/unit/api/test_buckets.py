@@ -1,6 +1,6 @@
 import pytest
 
-from nanobot.api.buckets import Buckets, neighbourhood
+from nanobot.access.rate import Buckets, neighbourhood
 
 
 def test_a_bucket_gives_what_it_holds_and_fills_over_a_minute() -> None:

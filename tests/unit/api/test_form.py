@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.types import Message, Scope
 
-from nanobot.api.form import Form, FormFile, read_form
 from nanobot.core.errors import InvalidRequest
+from nanobot.http.form import Form, FormFile, read_form
 from tests.forms import form
 
 BODY = form(

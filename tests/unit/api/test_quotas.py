@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.api import quotas
-from nanobot.api.caller import Caller
-from nanobot.api.quotas import Quotas
+from nanobot.access import quotas
+from nanobot.access.caller import Caller
+from nanobot.access.quotas import Quotas
 from nanobot.core.access import PatternQuota, Quota, Spent
 from nanobot.testing import FakeClock
 

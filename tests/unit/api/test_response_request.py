@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from nanobot.api.wire.content import FileStored
 from nanobot.api.wire.response_request import ResponseRequest, decode_response, parse_response
 from nanobot.core.errors import InvalidRequest, NanobotError
 from nanobot.core.message import Audio, Image, Message, Text, ToolCall, ToolResult
+from nanobot.submit.references import FileStored
 
 PIXEL = "data:image/png;base64,aGVsbG8="
 

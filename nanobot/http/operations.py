@@ -11,8 +11,9 @@ import msgspec
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nanobot.api.caller import Right, caller_of
+from nanobot.access.caller import Right
 from nanobot.core.errors import MethodNotAllowed, MissingRight, NanobotError, RouteNotFound
+from nanobot.http.caller import caller_of
 
 Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
 

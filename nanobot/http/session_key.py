@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nanobot.api.caller import Caller, hold_to_patterns
-from nanobot.api.operations import Parameter
+from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.core.errors import InvalidRequest, MissingSessionKey
 from nanobot.core.observer import SESSION
 from nanobot.core.session import KEY_PATTERN, parse_key
+from nanobot.http.operations import Parameter
 
 HEADER = "x-session-key"
 SCHEMA = {"type": "string", "pattern": KEY_PATTERN}

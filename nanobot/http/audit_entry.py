@@ -2,9 +2,9 @@
 
 from starlette.types import Scope
 
-from nanobot.api.caller import Caller
-from nanobot.api.operations import Operation
+from nanobot.access.caller import Caller
 from nanobot.core.access import AuditEntry
+from nanobot.http.operations import Operation
 
 _UNAUTHORIZED = 401
 _SESSION_NAMES = ("key", "session_key", "conversation_id")

@@ -1,71 +1,11 @@
-"""Who is listening: a connection that goes away, a turn that nobody follows any more."""
+"""Who follows a turn: one that nobody follows any more is cancelled."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from types import TracebackType
-
-from starlette.types import Receive
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.store import Store
-
-_WATCH_AFTER_S = 0.1
-"""Watching takes a task; a turn that is over sooner than this does not need one."""
-
-
-class Connected:
-    """`async with Connected(receive):` breaks off the block when the client goes away, and goes on behind it.
-
-    `on_quiet` is called every `every_s` seconds meanwhile.
-    """
-
-    def __init__(
-        self,
-        receive: Receive,
-        on_quiet: Callable[[], Awaitable[None]] | None = None,
-        every_s: float | None = None,
-    ) -> None:
-        self._receive = receive
-        self._on_quiet = on_quiet
-        self._every_s = every_s
-        self._owner: asyncio.Task[object] | None = None
-        self._soon: asyncio.TimerHandle | None = None
-        self._watcher: asyncio.Task[None] | None = None
-        self._is_gone = False
-
-    async def __aenter__(self) -> "Connected":
-        self._owner = asyncio.current_task()
-        self._soon = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, self._begin)
-        return self
-
-    def _begin(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self._every_s):
-                    if (await self._receive())["type"] == "http.disconnect":
-                        break
-            except TimeoutError:
-                if self._on_quiet is not None:
-                    await self._on_quiet()
-        self._is_gone = True
-        if self._owner is not None:
-            self._owner.cancel()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if self._soon is not None:
-            self._soon.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
-        if self._is_gone and kind is asyncio.CancelledError and self._owner is not None:
-            return self._owner.uncancel() == 0
-        return False
 
 
 class Followers:

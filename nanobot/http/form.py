@@ -7,8 +7,8 @@ import logging
 import msgspec
 from starlette.types import Receive, Scope
 
-from nanobot.api.body import take_body
 from nanobot.core.errors import InvalidForm, InvalidRequest
+from nanobot.http.body import take_body
 
 FORM = "multipart/form-data"
 _MOST_PARTS = 64

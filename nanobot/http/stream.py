@@ -5,18 +5,19 @@ from typing import Protocol
 
 from starlette.types import Receive, Send
 
-from nanobot.api.errors import turn_failure
-from nanobot.api.following import Connected, Followers
-from nanobot.api.guard import answer
-from nanobot.api.wire.chunks import PING
 from nanobot.core.event import Event, TurnEnded
 from nanobot.core.store import Store
+from nanobot.http.connected import Connected
+from nanobot.http.errors import turn_failure
+from nanobot.http.respond import answer
+from nanobot.submit.followers import Followers
 
 HEAD = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
+PING = b": ping\n\n"
 Headers = tuple[tuple[str, str], ...]
 
 

@@ -9,10 +9,6 @@ from http import HTTPStatus
 import msgspec
 
 from nanobot import __version__
-from nanobot.api.errors import ErrorBody
-from nanobot.api.operations import Operation, Parameter
-from nanobot.api.session_key import HEADER, SCHEMA
-from nanobot.api.wire.told import REQUIRED
 from nanobot.core.errors import (
     BadApiKey,
     BadSessionKey,
@@ -39,6 +35,10 @@ from nanobot.core.errors import (
     TurnTimedOut,
     UploadNotFound,
 )
+from nanobot.http.errors import ErrorBody
+from nanobot.http.operations import Operation, Parameter
+from nanobot.http.schema_extra import REQUIRED
+from nanobot.http.session_key import HEADER, SCHEMA
 
 Schema = dict[str, object]
 _REFERENCE = "#/components/schemas/{name}"

@@ -4,9 +4,9 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from nanobot.api.errors import Failure, failure
-from nanobot.api.guard import MAX_HEAD_BYTES
 from nanobot.core.errors import HeadTooLarge, InvalidHttp
+from nanobot.http.errors import Failure, failure
+from nanobot.http.guard import MAX_HEAD_BYTES
 
 HEAD_TIMEOUT_S = 20.0
 STALLED_TIMEOUT_S = 60.0

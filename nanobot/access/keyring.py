@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from nanobot.api.caller import Caller
+from nanobot.access.caller import Caller
 from nanobot.core.access import RIGHTS, ApiKey, Ledger, digest_of
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError

@@ -11,14 +11,10 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from nanobot.api.audit import entry_of
-from nanobot.api.buckets import Buckets, neighbourhood
-from nanobot.api.caller import EVERYBODY, Caller
-from nanobot.api.cors import Cors
-from nanobot.api.errors import failure
-from nanobot.api.keyring import KeyRing
-from nanobot.api.operations import Routes
-from nanobot.api.quotas import Quotas
+from nanobot.access.caller import EVERYBODY, Caller
+from nanobot.access.keyring import KeyRing
+from nanobot.access.quotas import Quotas
+from nanobot.access.rate import Buckets, neighbourhood
 from nanobot.core.access import Audit
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
@@ -31,6 +27,10 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.observer import NOBODY, REQUEST, Observer
+from nanobot.http.audit_entry import entry_of
+from nanobot.http.cors import Cors
+from nanobot.http.operations import Routes
+from nanobot.http.respond import answer_error
 
 _log = logging.getLogger(__name__)
 MOST_ADDRESSES = 4_096
@@ -242,22 +242,3 @@ def _host_name(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-async def answer(
-    send: Send,
-    status: int,
-    body: bytes,
-    headers: tuple[tuple[str, str], ...] = (),
-    kind: bytes = b"application/json",
-) -> None:
-    """Send a whole response."""
-    raw = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    raw.extend((name.encode(), value.encode()) for name, value in headers)
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def answer_error(send: Send, error: NanobotError) -> None:
-    problem = failure(error)
-    await answer(send, problem.status, problem.body, problem.headers)

@@ -7,16 +7,12 @@ from collections.abc import Sequence
 from fnmatch import translate
 
 import msgspec
-from starlette.types import Scope
 
-from nanobot.api.buckets import Buckets
-from nanobot.api.caller import Caller, caller_of
+from nanobot.access.caller import Caller
+from nanobot.access.rate import Buckets
 from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, Spent, glob, name_of_day
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, QuotaExceeded, RateLimited
-from nanobot.core.message import Message
-from nanobot.core.store import Admission, Store
-from nanobot.core.turn import Identity, Turn
 
 MOST_ACCOUNTS = 50_000
 """How many keys and conversations are remembered; those used longest ago are forgotten."""
@@ -226,60 +222,6 @@ class Quotas:
     def _until_tomorrow(self) -> float:
         now = self._clock.now()
         return DAY_S - now % DAY_S
-
-
-async def admit(
-    scope: Scope, store: Store, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()
-) -> Admission:
-    """Admit a turn as `store.admit`, on the account of who sent the request; every door that takes turns goes
-    through here.
-
-    A request that was sent before is told its turn whatever the quotas say: that turn was granted already,
-    and costs nothing now.
-
-    Raises:
-        RateLimited, QuotaExceeded: a quota is used up.
-        NanobotError: what `store.admit` raises.
-    """
-    caller = caller_of(scope)
-    scope["session_key"] = turn.session_key
-    if caller.key_id is not None:
-        turn = msgspec.structs.replace(turn, key_id=caller.key_id)
-    quotas: Quotas = scope["quotas"]
-    accounts = quotas.accounts(caller, turn.session_key)
-    if not accounts:
-        return await store.admit(turn, identity, earlier)
-    refusal = quotas.refusal(accounts)
-    try:
-        if refusal is not None:
-            if identity.dedupe_key is None and not identity.is_retry:
-                raise refusal
-            return await store.admit(turn, identity, earlier, refusal)
-        return await _admit_new(quotas, accounts, store, turn, identity, earlier)
-    finally:
-        scope["answer_headers"] = (*scope.get("answer_headers", ()), *quotas.headers(accounts))
-
-
-async def _admit_new(
-    quotas: Quotas,
-    accounts: Sequence[Account],
-    store: Store,
-    turn: Turn,
-    identity: Identity,
-    earlier: tuple[Message, ...],
-) -> Admission:
-    quotas.take(accounts, turn.id)
-    try:
-        admission = await store.admit(turn, identity, earlier)
-    except NanobotError:
-        quotas.give_back(accounts, turn.id)
-        raise
-    finally:
-        # also where the client went away meanwhile: the turn may be admitted all the same
-        quotas.settle(accounts, turn.id)
-    if admission.joined:
-        quotas.give_back(accounts, turn.id)
-    return admission
 
 
 def _key_name(key_id: str) -> str:

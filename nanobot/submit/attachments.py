@@ -8,13 +8,13 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from nanobot.api.wire.content import FileAt, FileGiven, ImageAt, Sought, data_url, decode_base64, file_name
 from nanobot.core.errors import InvalidRequest, NanobotError, SessionNotFound, UnsupportedFile, UrlRefused
 from nanobot.core.message import Audio, File, Image, Message, Part, Text
 from nanobot.core.store import Store
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import Fetched, Fetcher
 from nanobot.reading.kinds import audio_format, image_type
+from nanobot.submit.references import FileAt, FileGiven, ImageAt, Sought, data_url, decode_base64, file_name
 
 _MOST_SOUGHT = 32
 _IMAGE_TYPES = "PNG, JPEG, GIF and WebP"

@@ -1,12 +1,11 @@
 """Who calls: what a request may see and do, as the guard found it out."""
 
 import msgspec
-from starlette.types import Scope
 
 from nanobot.core.access import RIGHTS, Quota, Right, matches
 from nanobot.core.errors import SessionNotFound
 
-__all__ = ["EVERYBODY", "RIGHTS", "Caller", "Right", "caller_of", "hold_to_patterns", "no_session"]
+__all__ = ["EVERYBODY", "RIGHTS", "Caller", "Right", "hold_to_patterns", "no_session"]
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -28,12 +27,6 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 EVERYBODY = Caller()
-
-
-def caller_of(scope: Scope) -> Caller:
-    """Return who sent the request."""
-    caller: Caller = scope["caller"]
-    return caller
 
 
 def hold_to_patterns(caller: Caller, session_key: str) -> None:

@@ -1,0 +1,6 @@
+"""Who may do what, and how much of it.
+
+Knows: API keys and what they allow, quotas, rates.
+Does not know: HTTP, or where a request came from.
+Start at `caller.py`; `quotas.py` counts.
+"""
