@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from nanobot.access.keyring import KeyRing
 from nanobot.access.quotas import Quotas
-from nanobot.agent.loop import Agent, Settings
+from nanobot.agent.loop import Agent, AgentSettings
 from nanobot.agent.toolset import Toolset
 from nanobot.api.chat import ChatSettings
 from nanobot.api.files import FileSettings
@@ -31,8 +31,8 @@ from nanobot.core.access import (
     RIGHTS,
     ApiKey,
     PatternQuota,
-    Spent,
-    Tariff,
+    PriceList,
+    TurnCost,
     check_key,
     check_pattern,
     digest_of,
@@ -41,7 +41,7 @@ from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.errors import ConfigError, ModelNotFound, StoreError
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
-from nanobot.core.observer import Observer, Several
+from nanobot.core.observer import Observer, Observers
 from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
@@ -67,7 +67,7 @@ from nanobot.reading.fetch import FetchBounds, Fetcher
 from nanobot.stores.audit import AuditLog, Keeping
 from nanobot.stores.retention import Sweeper, Unused
 from nanobot.stores.sqlite import SqliteStore, open_store
-from nanobot.submit.attachments import Contents
+from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.telemetry.metrics import Metrics
 from nanobot.tools.facts import calculate, current_time
@@ -113,7 +113,7 @@ class Models:
         return tuple(self._presets)
 
     @property
-    def tariff_names(self) -> dict[str | None, str]:
+    def price_names(self) -> dict[str | None, str]:
         """The models' own names, by the names that turns may ask for."""
         return {None: self.default.name, **{preset: model.name for preset, model in self._presets.items()}}
 
@@ -223,7 +223,7 @@ class App:
         agent = Agent(
             toolset,
             clock,
-            Settings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens),
+            AgentSettings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens),
             observer,
         )
         self.engine = LocalEngine(
@@ -252,7 +252,7 @@ class App:
             observer=observer,
         )
 
-    def _count_spent(self, spent: Spent) -> None:
+    def _count_spent(self, spent: TurnCost) -> None:
         self.quotas.count(spent)
         self._metrics.turn_paid(spent)
 
@@ -346,7 +346,7 @@ def audit_keeping(config: Config) -> Keeping:
     return Keeping(config.audit.session_keys, int(config.audit.max_mb * 1024 * 1024), config.audit.keep)
 
 
-def _contents(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Contents:
+def _contents(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Attachments:
     table = config.files
     bounds = DocumentBounds(
         max_bytes=int(table.max_file_mb * MIB),
@@ -356,7 +356,7 @@ def _contents(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Co
         memory_bytes=table.read_memory_mb * MIB,
     )
     bounded = Fetcher(FetchBounds(max_bytes=int(table.max_fetch_mb * MIB), total_s=table.fetch_timeout_s))
-    return Contents(store, Documents(bounds), (fetcher or bounded) if table.fetch else None)
+    return Attachments(store, Documents(bounds), (fetcher or bounded) if table.fetch else None)
 
 
 def _file_settings(config: Config) -> FileSettings:
@@ -413,9 +413,9 @@ async def open_app(
         retry_window_s=config.api.retry_window_s,
     )
     metrics = Metrics(clock)
-    observer = Several((metrics, *observers)) if observers else metrics
-    tariff = Tariff(models.tariff_names, {**PRICES, **config.prices})
-    store = await open_store(config.data, clock, limits, config.store.synchronous, observer, tariff)
+    observer = Observers((metrics, *observers)) if observers else metrics
+    prices = PriceList(models.price_names, {**PRICES, **config.prices})
+    store = await open_store(config.data, clock, limits, config.store.synchronous, observer, prices)
     audit: AuditLog | None = None
     try:
         app = App(

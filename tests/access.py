@@ -6,7 +6,7 @@ from typing import Any
 
 from nanobot.core.access import RIGHTS, ApiKey, Quota, digest_of
 from nanobot.stores import keys
-from tests.house import House
+from tests.harness import Harness
 
 OWNER = "sk-owner-0123456789-0123456789-0123456789"
 
@@ -15,14 +15,14 @@ def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
-async def give_key(house: House, name: str, *patterns: str, **fields: Any) -> dict[str, str]:
+async def give_key(harness: Harness, name: str, *patterns: str, **fields: Any) -> dict[str, str]:
     """Make a key that may do everything with the sessions of `patterns`; return the header that carries it."""
     token = f"nb-test-{name}"
     quota = Quota(**{field: fields.pop(field) for field in Quota.__struct_fields__ if field in fields})
-    given = {"id": f"key_{name}", "rights": RIGHTS, "created_at": house.app.clock.now(), **fields}
-    with keys.writing(house.data) as db:
+    given = {"id": f"key_{name}", "rights": RIGHTS, "created_at": harness.app.clock.now(), **fields}
+    with keys.writing(harness.data) as db:
         keys.insert(
             db, ApiKey(name=name, digest=digest_of(token.encode()), patterns=patterns, quota=quota, **given)
         )
-    await house.app.keys.refresh(house.app.store)
+    await harness.app.keys.refresh(harness.app.store)
     return bearer(token)

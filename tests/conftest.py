@@ -15,7 +15,7 @@ from nanobot.core.model import Model
 from nanobot.reading.fetch import Fetcher
 from nanobot.testing import ScriptedModel
 from tests.asgi import Door
-from tests.house import House, OpenHouse, configured
+from tests.harness import Harness, OpenHarness, configured
 
 settings.register_profile(
     "nanobot",
@@ -29,9 +29,9 @@ settings.load_profile("nanobot")
 
 
 @pytest.fixture
-async def open_house(tmp_path: Path) -> AsyncIterator[OpenHouse]:
+async def open_harness(tmp_path: Path) -> AsyncIterator[OpenHarness]:
     """Opens houses; all are closed after the test."""
-    houses: list[House] = []
+    harnesses: list[Harness] = []
 
     async def open_(
         model: Model | None = None,
@@ -42,8 +42,8 @@ async def open_house(tmp_path: Path) -> AsyncIterator[OpenHouse]:
         seed: int | None = None,
         fetcher: Fetcher | None = None,
         **tables: dict[str, Any] | list[dict[str, Any]],
-    ) -> House:
-        directory = data or tmp_path / f"house-{len(houses)}"
+    ) -> Harness:
+        directory = data or tmp_path / f"data-{len(harnesses)}"
         stack = contextlib.AsyncExitStack()
         randomness = random.Random(seed) if seed is not None else None
         models = Models(model or ScriptedModel(), presets or {})
@@ -52,21 +52,21 @@ async def open_house(tmp_path: Path) -> AsyncIterator[OpenHouse]:
                 configured(directory, tables), models, clock=clock, randomness=randomness, fetcher=fetcher
             )
         )
-        houses.append(House(app, directory, stack))
-        return houses[-1]
+        harnesses.append(Harness(app, directory, stack))
+        return harnesses[-1]
 
     yield open_
-    for house in reversed(houses):
-        await house.close()
+    for harness in reversed(harnesses):
+        await harness.close()
 
 
 @pytest.fixture
-async def house(open_house: OpenHouse) -> House:
+async def harness(open_harness: OpenHarness) -> Harness:
     """The app with a model that always says ok."""
-    return await open_house()
+    return await open_harness()
 
 
 @pytest.fixture
-def door(house: House) -> Door:
+def door(harness: Harness) -> Door:
     """The HTTP side of an app whose model always says ok."""
-    return house.door
+    return harness.door

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 REFRESH_S = 1.0
 
 
-class Held(msgspec.Struct, frozen=True):
+class KnownKey(msgspec.Struct, frozen=True):
     """A key, and who comes in with it."""
 
     key: ApiKey
@@ -37,7 +37,7 @@ class KeyRing:
     def __init__(self, configured: Iterable[ApiKey] = ()) -> None:
         self._configured = tuple(configured)
         self._version = ""
-        self._by_digest: dict[bytes, Held] = {}
+        self._by_digest: dict[bytes, KnownKey] = {}
         self._take(())
 
     @property
@@ -47,7 +47,7 @@ class KeyRing:
         """
         return bool(self._by_digest)
 
-    def find(self, token: bytes) -> Held | None:
+    def find(self, token: bytes) -> KnownKey | None:
         """Return the key, valid or not; None where it is unknown.
 
         The table is asked for the key's hash, so what its timing tells is of the hash only, which no one can
@@ -78,7 +78,7 @@ class KeyRing:
                 _log.error("API keys cannot be read, those known so far stay valid: %s", error.message)
 
     def _take(self, stored: tuple[ApiKey, ...]) -> None:
-        self._by_digest = {key.digest: Held(key, _caller(key)) for key in (*stored, *self._configured)}
+        self._by_digest = {key.digest: KnownKey(key, _caller(key)) for key in (*stored, *self._configured)}
 
 
 def _caller(key: ApiKey) -> Caller:

@@ -9,8 +9,8 @@ from fnmatch import translate
 import msgspec
 
 from nanobot.access.caller import Caller
-from nanobot.access.rate import Buckets
-from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, Spent, glob, name_of_day
+from nanobot.access.rate import RateLimiter
+from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, TurnCost, glob, name_of_day
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, QuotaExceeded, RateLimited
 
@@ -63,7 +63,7 @@ class Quotas:
     def __init__(self, rules: Sequence[PatternQuota], clock: Clock) -> None:
         self._rules = tuple(_Rule(number, rule) for number, rule in enumerate(rules))
         self._clock = clock
-        self._requests = Buckets(MOST_ACCOUNTS)
+        self._requests = RateLimiter(MOST_ACCOUNTS)
         self._running: dict[str, dict[str, bool]] = {}
         self._day = self._today()
         self._spent: OrderedDict[str, _Day] = OrderedDict()
@@ -83,7 +83,7 @@ class Quotas:
             for name in self._names(turn.key_id, turn.session_key):
                 self._running.setdefault(name, {})[turn.id] = True
 
-    def count(self, spent: Spent) -> None:
+    def count(self, spent: TurnCost) -> None:
         """Put a turn that has ended on its accounts."""
         self._add(spent.key_id, spent.session_key, spent.tokens, spent.cost or 0)
 

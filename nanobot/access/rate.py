@@ -4,7 +4,7 @@ import ipaddress
 from collections import OrderedDict
 
 
-class Buckets:
+class RateLimiter:
     """One bucket a name; at most `most` are remembered, the ones used longest ago are forgotten, which fills
     them.
     """

@@ -9,7 +9,7 @@ import msgspec
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.context import prompt
 from nanobot.context.build import build, history_budget, offered, tools_size, with_added
-from nanobot.context.output import Unfit, fitting, in_words, mend_in_words
+from nanobot.context.output import InvalidOutput, conform, in_words, mend_in_words
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, NanobotError
 from nanobot.core.event import (
@@ -24,7 +24,7 @@ from nanobot.core.event import (
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model, ModelRequest
-from nanobot.core.observer import NOBODY, Observer
+from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import History
 from nanobot.core.turn import Turn
 
@@ -41,7 +41,7 @@ OUTCOME_UNKNOWN = (
 )
 
 
-class Settings(msgspec.Struct, frozen=True):
+class AgentSettings(msgspec.Struct, frozen=True):
     """Bounds of a turn.
 
     `window_tokens`: the most that prompt and answer may have together, whatever the model could take.
@@ -60,7 +60,7 @@ class Agent:
     """Answers turns with a model and a set of tools."""
 
     def __init__(
-        self, toolset: Toolset, clock: Clock, settings: Settings, observer: Observer = NOBODY
+        self, toolset: Toolset, clock: Clock, settings: AgentSettings, observer: Observer = NULL_OBSERVER
     ) -> None:
         self._observer = observer
         self._toolset = toolset
@@ -93,10 +93,10 @@ class Agent:
             ModelError: the model failed.
             NanobotError: what `emit` raises.
         """
-        await _Work(self, turn, model, history, made, emit, show).run()
+        await _TurnRun(self, turn, model, history, made, emit, show).run()
 
 
-class _Work:
+class _TurnRun:
     """One turn under way."""
 
     def __init__(
@@ -222,7 +222,7 @@ class _Work:
                 if is_held:
                     try:
                         message = self._in_form(message)
-                    except Unfit as problem:
+                    except InvalidOutput as problem:
                         repairs += 1
                         if repairs > self._limits.max_repairs:
                             raise ModelBadAnswer(
@@ -266,10 +266,10 @@ class _Work:
         if message.tool_calls or message.stop_reason == "length":
             return message
         if self._must_call:
-            raise Unfit("it calls no tool")
+            raise InvalidOutput("it calls no tool")
         if self._turn.format is None:
             return message
-        said = fitting(message.text, self._turn.format)
+        said = conform(message.text, self._turn.format)
         kept = tuple(part for part in message.parts if not isinstance(part, Text))
         return msgspec.structs.replace(message, parts=(*kept, Text(said)))
 

@@ -8,7 +8,7 @@ import msgspec
 
 from nanobot.core.errors import ToolError
 from nanobot.core.message import ToolCall, ToolResult
-from nanobot.core.observer import NOBODY, Observer
+from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.tool import Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 50_000
@@ -24,7 +24,7 @@ class MalformedCall(ToolError):
 class Toolset:
     """The server's own tools, by name; names are unique."""
 
-    def __init__(self, tools: Sequence[Tool], observer: Observer = NOBODY) -> None:
+    def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
         self._observer = observer
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):

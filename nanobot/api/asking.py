@@ -14,7 +14,7 @@ from nanobot.core.turn import Identity, WhenBusy
 from nanobot.http.connected import Connected
 from nanobot.http.operations import Parameter
 from nanobot.http.session_key import SESSION_KEY
-from nanobot.submit.attachments import Contents, points_at_something
+from nanobot.submit.attachments import Attachments, points_at_something
 from nanobot.submit.followers import Followers
 
 _POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
@@ -81,7 +81,7 @@ def turn_headers(admission: Admission) -> Headers:
 
 async def filled(
     store: Store,
-    contents: Contents,
+    contents: Attachments,
     identity: Identity,
     key: str,
     given: Messages,

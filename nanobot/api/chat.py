@@ -34,7 +34,7 @@ from nanobot.http.form import is_form, read_form
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.respond import answer
 from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
-from nanobot.submit.attachments import Contents
+from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 
 PARAMETERS = (
@@ -69,7 +69,7 @@ class ChatCompletions:
         clock: Clock,
         randomness: Randomness,
         settings: ChatSettings,
-        contents: Contents,
+        contents: Attachments,
     ) -> None:
         self._store = store
         self._contents = contents

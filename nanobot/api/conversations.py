@@ -41,7 +41,7 @@ from nanobot.http.operations import Operation
 from nanobot.http.query import Query
 from nanobot.http.respond import answer
 from nanobot.http.session_key import SESSION_KEY, KeyReader
-from nanobot.submit.attachments import Contents
+from nanobot.submit.attachments import Attachments
 
 _ROWS = 100
 
@@ -50,7 +50,12 @@ class Conversations:
     """What can be done with conversations."""
 
     def __init__(
-        self, store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents
+        self,
+        store: Store,
+        clock: Clock,
+        randomness: Randomness,
+        settings: ChatSettings,
+        contents: Attachments,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -206,7 +211,7 @@ def _missing(key: str) -> ConversationNotFound:
 
 
 def operations(
-    store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Contents
+    store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Attachments
 ) -> tuple[Operation, ...]:
     """Return what is offered here."""
     conversations = Conversations(store, clock, randomness, settings, contents)

@@ -24,14 +24,14 @@ class Readiness(msgspec.Struct, frozen=True):
     model: str
 
 
-class Health:
+class HealthRoute:
     """GET /health: the process answers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, 200, encode(Alive("ok")))
 
 
-class Ready:
+class ReadyRoute:
     """GET /ready: the store can commit and the default model could answer; 503 with the reason where not."""
 
     def __init__(self, store: Store, check_model: Callable[[], Awaitable[None]]) -> None:
@@ -57,7 +57,7 @@ def operations(store: Store, check_model: Callable[[], Awaitable[None]]) -> tupl
         Operation(
             method="GET",
             path="/health",
-            run=Health(),
+            run=HealthRoute(),
             summary="Whether the process lives",
             tag="Server",
             right=None,
@@ -66,7 +66,7 @@ def operations(store: Store, check_model: Callable[[], Awaitable[None]]) -> tupl
         Operation(
             method="GET",
             path="/ready",
-            run=Ready(store, check_model),
+            run=ReadyRoute(store, check_model),
             summary="Whether the store can commit and the default model could answer",
             tag="Server",
             right=None,

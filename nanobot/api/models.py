@@ -16,7 +16,7 @@ def no_model(name: str) -> ModelNotFound:
     return ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
 
 
-class Models:
+class ModelList:
     """GET /v1/models: `nanobot` and the configured presets."""
 
     def __init__(self, cards: tuple[ModelCard, ...]) -> None:
@@ -47,7 +47,7 @@ def operations(presets: tuple[str, ...], started: float) -> tuple[Operation, ...
         Operation(
             method="GET",
             path="/v1/models",
-            run=Models(cards),
+            run=ModelList(cards),
             summary="List the models",
             tag="Models",
             right="chat",

@@ -26,7 +26,7 @@ class Content(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Made:
+class CachedResponse:
     """An answer that is made when it is first asked for, then kept."""
 
     def __init__(self, make: Callable[[], Content]) -> None:
@@ -53,7 +53,7 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
         Operation(
             method="GET",
             path="/openapi.json",
-            run=Made(make_document),
+            run=CachedResponse(make_document),
             summary="This API as an OpenAPI document",
             tag="Server",
             right=None,
@@ -62,7 +62,7 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
         Operation(
             method="GET",
             path="/docs",
-            run=Made(_make_page),
+            run=CachedResponse(_make_page),
             summary="This API as a page to read and to try",
             tag="Server",
             right=None,

@@ -10,7 +10,7 @@ from nanobot.api import asking
 from nanobot.api.chat import ChatSettings
 from nanobot.api.models import AGENT, no_model
 from nanobot.api.paging import PAGING, no_item, page_of
-from nanobot.api.wire.input_items import Said, referred
+from nanobot.api.wire.input_items import ReferencedMessages, referred
 from nanobot.api.wire.items import WireItem, answered, items, ref_of, response_id, turn_of
 from nanobot.api.wire.lists import Page, encode
 from nanobot.api.wire.response_answer import Echo, ResponseDeleted, ResponseObject, response_object
@@ -57,14 +57,14 @@ from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query
 from nanobot.http.respond import answer
 from nanobot.http.session_key import KeyReader
-from nanobot.submit.attachments import Contents
+from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 
 _MOST_REFERENCES = 256
 _decode_echo = msgspec.json.Decoder(Echo).decode
 
 
-class Place(msgspec.Struct, frozen=True):
+class ResponseTarget(msgspec.Struct, frozen=True):
     """Where a response belongs.
 
     `after`: the turn that it follows; `is_new`: the conversation begins with it, and nobody named it.
@@ -85,7 +85,7 @@ class Responses:
         clock: Clock,
         randomness: Randomness,
         settings: ChatSettings,
-        contents: Contents,
+        contents: Attachments,
     ) -> None:
         self._store = store
         self._followers = followers
@@ -215,7 +215,7 @@ class Responses:
 
     async def _place(
         self, request: ResponseRequest, named: str | None, caller: Caller, identity: Identity
-    ) -> Place:
+    ) -> ResponseTarget:
         """Return the session that the request means, or a new one.
 
         Raises:
@@ -224,17 +224,17 @@ class Responses:
         if request.conversation is not None:
             key = _conversation_key(request.conversation, caller)
             _agree(named, key, f"conversation is {key!r}")
-            return Place(key)
+            return ResponseTarget(key)
         if request.previous is not None:
             found = await self._found(request.previous, caller, param="previous_response_id")
             key = found.state.session_key
             _agree(named, key, f"previous_response_id is a response of the conversation {key!r}")
             has_begun = found.state.end is None or found.state.started_at is not None
             # one that was cancelled in the queue stands nowhere
-            return Place(key, after=found.state.id if has_begun else None)
+            return ResponseTarget(key, after=found.state.id if has_begun else None)
         default = named or caller.session_key
         if default is not None:
-            return Place(default)
+            return ResponseTarget(default)
         key = await self._new_key(caller, identity)
         if not caller.sees(key):
             raise MissingSessionKey(
@@ -242,7 +242,7 @@ class Responses:
                 "x-session-key, or as conversation",
                 param="conversation",
             )
-        return Place(key, is_new=True)
+        return ResponseTarget(key, is_new=True)
 
     async def _new_key(self, caller: Caller, identity: Identity) -> str:
         """Return the key of a conversation that nobody named: that of the first sending, where this is a
@@ -255,7 +255,7 @@ class Responses:
             return key
         return new_id("conv", self._clock.now(), self._randomness)
 
-    async def _said(self, body: ResponseBody, caller: Caller) -> Said:
+    async def _said(self, body: ResponseBody, caller: Caller) -> ReferencedMessages:
         """Return the messages that the input only refers to.
 
         Raises:
@@ -403,7 +403,7 @@ def operations(
     clock: Clock,
     randomness: Randomness,
     settings: ChatSettings,
-    contents: Contents,
+    contents: Attachments,
 ) -> tuple[Operation, ...]:
     """Return what is offered here."""
     responses = Responses(store, followers, clock, randomness, settings, contents)

@@ -22,15 +22,15 @@ from nanobot.api import (
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.files import FileSettings
 from nanobot.api.sessions import SessionSettings
-from nanobot.core.access import Audit, Ledger
+from nanobot.core.access import AuditSink, Ledger
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
-from nanobot.core.observer import NOBODY, Observer
+from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
 from nanobot.http.guard import Access, Guard
 from nanobot.http.operations import Operation, Routes
 from nanobot.http.session_key import KeyReader
-from nanobot.submit.attachments import Contents
+from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 
 
@@ -47,13 +47,13 @@ def build_door(
     access: Access,
     keys: KeyRing,
     quotas: Quotas,
-    audit: Audit | None,
+    audit: AuditSink | None,
     settings: ChatSettings,
-    contents: Contents,
+    contents: Attachments,
     file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
     render_metrics: Callable[[], Awaitable[str]],
-    observer: Observer = NOBODY,
+    observer: Observer = NULL_OBSERVER,
 ) -> ASGIApp:
     """Return the HTTP door as an ASGI app. `check_model` raises where the default model could not answer now,
     `render_metrics` returns the metrics as text.
@@ -90,7 +90,7 @@ def operations(
     randomness: Randomness,
     *,
     settings: ChatSettings,
-    contents: Contents,
+    contents: Attachments,
     file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
     render_metrics: Callable[[], Awaitable[str]],

@@ -40,7 +40,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.session import parse_key
-from nanobot.core.store import Direction, Store, Which
+from nanobot.core.store import Direction, SessionFilter, Store
 from nanobot.http.body import ClientGone, read_body
 from nanobot.http.caller import caller_of
 from nanobot.http.operations import Operation, Parameter
@@ -80,13 +80,15 @@ class Sessions:
         limit, order, after = _limit(query), _order(query, "desc"), query.text("after")
         if after is not None:
             hold_to_patterns(caller, after)
-        which = Which(caller.patterns, query.text("prefix") or "")
+        matching = SessionFilter(caller.patterns, query.text("prefix") or "")
         words = query.text("q")
         if words is not None:
-            found = await self._store.search(words, limit=limit + 1, after=after, order=order, which=which)
+            found = await self._store.search(
+                words, limit=limit + 1, after=after, order=order, matching=matching
+            )
             shown = tuple(found_object(each, words) for each in found)
         else:
-            listed = await self._store.sessions(limit=limit + 1, after=after, order=order, which=which)
+            listed = await self._store.sessions(limit=limit + 1, after=after, order=order, matching=matching)
             shown = tuple(session_object(each) for each in listed)
         await answer(send, 200, _page(shown, limit))
 

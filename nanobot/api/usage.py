@@ -91,7 +91,7 @@ def _totals(rows: Sequence[UsageRow]) -> UsageTotals:
     )
 
 
-class Usage:
+class UsageRoute:
     """GET /v1/usage"""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
@@ -203,7 +203,7 @@ def operations(ledger: Ledger, clock: Clock) -> tuple[Operation, ...]:
         Operation(
             method="GET",
             path="/v1/usage",
-            run=Usage(ledger, clock),
+            run=UsageRoute(ledger, clock),
             summary="Tokens and money, by day, key and model",
             tag="Usage",
             right="chat",

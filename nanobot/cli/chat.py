@@ -15,8 +15,8 @@ import msgspec
 from nanobot import __version__
 from nanobot.app import choose_model, make_models, open_app
 from nanobot.cli.chat_link import InProcess, Link
-from nanobot.cli.chat_page import AnswerOnly, Page, PlainPage, RichPage
-from nanobot.cli.chat_prompt import Prompt
+from nanobot.cli.chat_page import AnswerOnly, ChatPage, PlainPage, RichPage
+from nanobot.cli.chat_prompt import ChatPrompt
 from nanobot.cli.chat_remote import Remote, is_this_machine
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_talk import COMMANDS, Talk, follow
@@ -153,7 +153,7 @@ async def talk(whom: Whom, key: str) -> int:
         page.note(
             f"nanobot {__version__}, {whom.shown}\nconversation {key}; /help says more, Ctrl-D leaves\n"
         )
-        await Talk(link, Prompt(whom.config.data, COMMANDS), page, key).run()
+        await Talk(link, ChatPrompt(whom.config.data, COMMANDS), page, key).run()
     return 0
 
 
@@ -174,7 +174,7 @@ async def ask_once(whom: Whom, key: str, message: str) -> int:
     return 0
 
 
-def _page() -> Page:
+def _page() -> ChatPage:
     if is_rich(sys.stdout):
         return RichPage(sys.stdout, Screen(sys.stdout))
     return PlainPage(sys.stdout, is_terminal=sys.stdout.isatty())

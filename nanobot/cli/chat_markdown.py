@@ -17,7 +17,7 @@ class _LeftHeading(Heading):
     LEVEL_ALIGN: ClassVar[dict[str, JustifyMethod]] = dict.fromkeys(Heading.LEVEL_ALIGN, "left")
 
 
-class _Document(Markdown):
+class _PlainMarkdown(Markdown):
     """rich's Markdown, but headings stay left, and what looks like HTML is shown as it was written."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _LeftHeading}
@@ -48,7 +48,7 @@ def lines(text: str, console: Console) -> list[str]:
     """Return `text` as lines that are ready for the console's terminal: no trailing blanks, no blank line
     around them.
     """
-    rendered = [_trimmed(line) for line in console.render_lines(_Document(text), pad=False)]
+    rendered = [_trimmed(line) for line in console.render_lines(_PlainMarkdown(text), pad=False)]
     while rendered and not rendered[0]:
         del rendered[0]
     while rendered and not rendered[-1]:

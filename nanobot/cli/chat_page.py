@@ -16,7 +16,7 @@ _DIM, _RED, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _FENCES = ("```", "~~~")
 
 
-class Page(Protocol):
+class ChatPage(Protocol):
     """Where a chat is shown."""
 
     def begin(self) -> None:
@@ -179,7 +179,7 @@ class AnswerOnly:
     if there is one.
     """
 
-    def __init__(self, page: Page | None) -> None:
+    def __init__(self, page: ChatPage | None) -> None:
         self._page = page
         self._said: list[str] = []
 

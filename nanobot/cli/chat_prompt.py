@@ -18,7 +18,7 @@ class Left(Exception):
     """The user wants to go: Ctrl-D, or Ctrl-C at an empty prompt."""
 
 
-class Prompt:
+class ChatPrompt:
     """Reads inputs. Enter sends; Alt-Enter, or a backslash at the end of the line, begins another line."""
 
     def __init__(self, directory: Path, commands: Sequence[str], output: Output | None = None) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from nanobot.cli.chat_link import Link
-from nanobot.cli.chat_page import Page
+from nanobot.cli.chat_page import ChatPage
 from nanobot.cli.chat_prompt import Left
 from nanobot.cli.terminal import neutral, silent_keyboard
 from nanobot.core.errors import NanobotError
@@ -45,7 +45,12 @@ class Talk:
     """A chat with one user. `session_key` is the conversation that the next input goes to."""
 
     def __init__(
-        self, link: Link, source: Input, page: Page, session_key: str, now: Callable[[], float] = time.time
+        self,
+        link: Link,
+        source: Input,
+        page: ChatPage,
+        session_key: str,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._link = link
         self._source = source
@@ -119,7 +124,7 @@ class Talk:
             self._page.note("there is no conversation yet")
 
 
-async def follow(link: Link, page: Page, session_key: str, text: str) -> TurnEnded | None:
+async def follow(link: Link, page: ChatPage, session_key: str, text: str) -> TurnEnded | None:
     """Ask, and show the answer as it comes; return how the turn ended, None where the user would not wait for
     its end.
 
@@ -161,7 +166,7 @@ async def follow(link: Link, page: Page, session_key: str, text: str) -> TurnEnd
         page.end()
 
 
-async def _keep_painting(page: Page) -> None:
+async def _keep_painting(page: ChatPage) -> None:
     """Paint often enough to look alive, seldom enough to leave most of the time to others."""
     while True:
         began_at = time.monotonic()

@@ -11,7 +11,7 @@ import msgspec
 from nanobot.cli.options import CONFIG, settings
 from nanobot.cli.serve import loop_factory
 from nanobot.cli.terminal import neutral
-from nanobot.isolation.audit import Wish, audit
+from nanobot.isolation.audit import AuditPlan, audit
 from nanobot.isolation.report import lines
 
 _LARGEST_SEED = 2**32
@@ -54,7 +54,7 @@ def isolation(
     It runs the server with your settings on a data directory of its own, with a model of its own: nothing of
     yours is touched, nothing is sent anywhere. Exit status 1 where anything came to where it does not belong.
     """
-    wish = Wish(sessions, parallel, secrets.randbelow(_LARGEST_SEED) if seed is None else seed)
+    wish = AuditPlan(sessions, parallel, secrets.randbelow(_LARGEST_SEED) if seed is None else seed)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         report = runner.run(audit(settings(config_file), wish, lambda line: click.echo(line, err=True)))
     if as_json:

@@ -18,7 +18,7 @@ from nanobot.cli.terminal import is_rich, size
 from nanobot.config import Config
 from nanobot.core.errors import ConfigError
 from nanobot.models.local import openmp
-from nanobot.models.weights.fetch import Source, fetch_weights
+from nanobot.models.weights.fetch import WeightsSource, fetch_weights
 from nanobot.models.weights.installed import Progress, Weights, find, parse
 
 _LINE_EVERY_S = 10.0
@@ -49,7 +49,7 @@ def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
 
 
 def pull(
-    name: str, directory: Path, stream: TextIO | None = None, sources: Sequence[Source] | None = None
+    name: str, directory: Path, stream: TextIO | None = None, sources: Sequence[WeightsSource] | None = None
 ) -> Path:
     """Return the weights of `name`; those that are missing are fetched (from `sources`, else from where they
     are known to be), and the user is told.

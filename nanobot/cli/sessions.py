@@ -25,7 +25,7 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, SessionNotFound, StoreError, StoreLocked
 from nanobot.core.message import Audio, File, Image, Text
 from nanobot.core.session import Session, parse_key
-from nanobot.core.store import EVERY, Found, Row
+from nanobot.core.store import ALL, Row, SearchHit
 from nanobot.stores import catalogue, search, transcript
 from nanobot.stores.opening import DATABASE, explain, open_reader
 from nanobot.stores.sqlite import SqliteStore, open_store
@@ -144,7 +144,7 @@ def search_(text: str, limit: int, as_json: bool, config_file: Path | None, data
             )
 
 
-async def _search(config: Config, text: str, limit: int) -> tuple[Found, ...]:
+async def _search(config: Config, text: str, limit: int) -> tuple[SearchHit, ...]:
     """Search; beside a running server in what that server has taken into the index, which it does within
     seconds.
     """
@@ -152,7 +152,7 @@ async def _search(config: Config, text: str, limit: int) -> tuple[Found, ...]:
         store = await open_store(config.data, SystemClock())
     except StoreLocked:
         with reading(config) as db:
-            return search.search(db, text=text, limit=limit, after=None, order="desc", which=EVERY)
+            return search.search(db, text=text, limit=limit, after=None, order="desc", matching=ALL)
     try:
         return await store.search(text, limit=limit)
     finally:
@@ -288,7 +288,7 @@ def count(db: sqlite3.Connection, key: str) -> int:
     Raises:
         SessionNotFound
     """
-    place = transcript.find_place(db, key)
+    place = transcript.find_head(db, key)
     if place is None:
         raise SessionNotFound(f"no session {key!r} here")
     return transcript.count(db, place.session, place.tip)

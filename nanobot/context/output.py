@@ -20,7 +20,7 @@ _MOST_SHOWN = 300
 _MOST_BACKTRACKING = 100_000
 
 
-class Unfit(Exception):
+class InvalidOutput(Exception):
     """The text is not what was asked for; the reason is written for the model."""
 
 
@@ -51,14 +51,14 @@ def in_words(wanted: OutputFormat) -> str:
     )
 
 
-def mend_in_words(problem: Unfit) -> str:
+def mend_in_words(problem: InvalidOutput) -> str:
     """Return how a model is told what was wrong with its answer."""
     return (
         f"Your last answer could not be used: {problem}. Answer my last message again, with the JSON alone."
     )
 
 
-def fitting(text: str, wanted: OutputFormat) -> str:
+def conform(text: str, wanted: OutputFormat) -> str:
     """Return the JSON that `text` consists of, or holds in a code fence.
 
     Raises:
@@ -71,15 +71,15 @@ def fitting(text: str, wanted: OutputFormat) -> str:
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Unfit(f"it is not JSON ({error})") from error
+        raise InvalidOutput(f"it is not JSON ({error})") from error
     if wanted.kind == "json_object":
         if not isinstance(value, dict):
-            raise Unfit("it is JSON, but not an object")
+            raise InvalidOutput("it is JSON, but not an object")
         return text
     try:
         _validator(wanted.schema).validate(value)
     except ValueError as error:
-        raise Unfit(f"it does not fit the schema: {_first_line(error)}") from error
+        raise InvalidOutput(f"it does not fit the schema: {_first_line(error)}") from error
     return text
 
 

@@ -170,7 +170,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class Tariff(msgspec.Struct, frozen=True):
+class PriceList(msgspec.Struct, frozen=True):
     """Which model stands behind each name that a turn may ask for (None: the default), and what those cost
     whose price is known.
     """
@@ -182,7 +182,7 @@ class Tariff(msgspec.Struct, frozen=True):
         return self.models.get(name) or name or "unknown"
 
 
-class Spent(msgspec.Struct, frozen=True):
+class TurnCost(msgspec.Struct, frozen=True):
     """What a turn used up until its end. `cost`: micro-dollars, None where the price is not known."""
 
     key_id: str | None
@@ -201,7 +201,7 @@ class SpendingOf(msgspec.Struct, frozen=True):
     cost: int
 
 
-class LiveTurn(msgspec.Struct, frozen=True):
+class UnendedTurn(msgspec.Struct, frozen=True):
     """A turn that has not ended, and whose it is."""
 
     id: str
@@ -268,7 +268,7 @@ class Ledger(Protocol):
         """Return what each key, and with `by_session` what each session, has used up on the day."""
         ...
 
-    async def live_turns(self) -> tuple[LiveTurn, ...]:
+    async def live_turns(self) -> tuple[UnendedTurn, ...]:
         """Return the turns that have not ended."""
         ...
 
@@ -295,7 +295,7 @@ class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     is_weighty: bool = False
 
 
-class Audit(Protocol):
+class AuditSink(Protocol):
     """Where it is written down."""
 
     def note(self, entry: AuditEntry) -> None:

@@ -77,10 +77,10 @@ class Observer:
         """The store has committed `jobs` at once."""
 
 
-NOBODY = Observer()
+NULL_OBSERVER = Observer()
 
 
-class Several(Observer):
+class Observers(Observer):
     """Tells several observers."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:

@@ -16,7 +16,7 @@ from nanobot.core.event import Delta, Event, Fact, TurnAdmitted, TurnEnded, Turn
 from nanobot.core.message import Message
 from nanobot.core.session import Session
 from nanobot.core.turn import Identity, Status, Turn
-from nanobot.core.upload import Order as UploadOrder
+from nanobot.core.upload import SortOrder as UploadOrder
 from nanobot.core.upload import Upload, UploadPage
 
 HistoryNote = Literal["new", "imported", "matched", "rewound", "ignored"]
@@ -72,7 +72,7 @@ class Cancel(msgspec.Struct, frozen=True):
     why: str
 
 
-Order = Claim | Cancel
+Command = Claim | Cancel
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ class Row(msgspec.Struct, frozen=True):
 Direction = Literal["asc", "desc"]
 
 
-class Which(msgspec.Struct, frozen=True):
+class SessionFilter(msgspec.Struct, frozen=True):
     """Which sessions are asked for: those whose key begins with `prefix` and fits one of `patterns` (`*`: any
     run of characters; none: all).
     """
@@ -100,10 +100,10 @@ class Which(msgspec.Struct, frozen=True):
     prefix: str = ""
 
 
-EVERY = Which()
+ALL = SessionFilter()
 
 
-class Found(msgspec.Struct, frozen=True):
+class SearchHit(msgspec.Struct, frozen=True):
     """A session that a search found, by the newest message of its transcript that fits."""
 
     session: Session
@@ -123,7 +123,7 @@ class Branch(msgspec.Struct, frozen=True):
     created_at: float
 
 
-class Removed(msgspec.Struct, frozen=True):
+class Deletion(msgspec.Struct, frozen=True):
     """What went with a session. `files`: its uploads. `bytes_`: what messages and uploads took."""
 
     messages: int
@@ -132,7 +132,7 @@ class Removed(msgspec.Struct, frozen=True):
     bytes_: int
 
 
-class Given(msgspec.Struct, frozen=True):
+class ImportedMessage(msgspec.Struct, frozen=True):
     """A message that a session is made of; `turn`: what stands for one and the same turn among them."""
 
     message: Message
@@ -143,7 +143,7 @@ class Given(msgspec.Struct, frozen=True):
 Watched = TurnAdmitted | TurnStarted | Event
 
 
-class Sight(msgspec.Struct, frozen=True):
+class SessionEvent(msgspec.Struct, frozen=True):
     """What those who watch a session see: something of a turn, which ends at `cursor` of its line.
 
     `missed`: how many sights before it are lost.
@@ -286,7 +286,7 @@ class Store(Protocol):
 
     # Engine ---------------------------------------------------------------------------------------
 
-    def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Order]:
+    def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Command]:
         """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never
         ends by itself.
 
@@ -327,7 +327,12 @@ class Store(Protocol):
     # Sessions -------------------------------------------------------------------------------------
 
     async def sessions(
-        self, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
+        self,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Direction = "desc",
+        matching: SessionFilter = ALL,
     ) -> tuple[Session, ...]:
         """Return sessions, most recently used first (`asc`: last); `after` is the key of the last one of the
         page before.
@@ -344,8 +349,8 @@ class Store(Protocol):
         limit: int,
         after: str | None = None,
         order: Direction = "desc",
-        which: Which = EVERY,
-    ) -> tuple[Found, ...]:
+        matching: SessionFilter = ALL,
+    ) -> tuple[SearchHit, ...]:
         """Return, in the order of `sessions`, those whose transcript has a message with all the words of
         `text`, or words that begin so.
 
@@ -423,7 +428,12 @@ class Store(Protocol):
         ...
 
     async def import_session(
-        self, session_key: str, given: Sequence[Given], *, title: str | None, metadata: Mapping[str, str]
+        self,
+        session_key: str,
+        given: Sequence[ImportedMessage],
+        *,
+        title: str | None,
+        metadata: Mapping[str, str],
     ) -> Session:
         """Make a session of the messages, all or nothing.
 
@@ -432,7 +442,7 @@ class Store(Protocol):
         """
         ...
 
-    async def delete_session(self, session_key: str) -> Removed:
+    async def delete_session(self, session_key: str) -> Deletion:
         """Delete the session with all that belongs to it, for good; its turns are cancelled.
 
         What the file still holds of it is written over as soon as nothing else is to be done.
@@ -444,7 +454,7 @@ class Store(Protocol):
 
     def watch(
         self, session_key: str, after: tuple[str, int] | None = None
-    ) -> AsyncGenerator[Sequence[Sight], None]:
+    ) -> AsyncGenerator[Sequence[SessionEvent], None]:
         """Yield in batches what happens in the session: what its unended turns said so far, then what comes,
         until it is deleted or the store hangs up.
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-Order = Literal["asc", "desc"]
+SortOrder = Literal["asc", "desc"]
 
 
 class Upload(msgspec.Struct, frozen=True):

@@ -4,9 +4,9 @@ import asyncio
 
 from nanobot.agent.loop import Agent
 from nanobot.core.clock import Clock
-from nanobot.core.observer import NOBODY, Observer
+from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Cancel, Store
-from nanobot.engine.run import Models, Run
+from nanobot.engine.run import ModelSource, Run
 
 
 class LocalEngine:
@@ -16,12 +16,12 @@ class LocalEngine:
         self,
         store: Store,
         agent: Agent,
-        models: Models,
+        models: ModelSource,
         clock: Clock,
         *,
         max_running_turns: int,
         turn_timeout_s: float | None = None,
-        observer: Observer = NOBODY,
+        observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._observer = observer
         self._store = store

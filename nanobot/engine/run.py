@@ -34,7 +34,7 @@ from nanobot.core.event import (
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
-from nanobot.core.observer import NOBODY, SESSION, TURN, Observer
+from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
 from nanobot.core.store import Claim, Store
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _OWN_WORDS = (ModelUnreachable, ModelTimeout, ModelUnavailable)
 """Failures of a model that are told in words of the server's own."""
 
 
-class Models(Protocol):
+class ModelSource(Protocol):
     """Where an engine finds the model that a turn names."""
 
     def get(self, name: str | None) -> Model:
@@ -66,10 +66,10 @@ class Run:
         claim: Claim,
         store: Store,
         agent: Agent,
-        models: Models,
+        models: ModelSource,
         clock: Clock,
         timeout_s: float | None,
-        observer: Observer = NOBODY,
+        observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._observer = observer
         self._ended: TurnEnded | None = None

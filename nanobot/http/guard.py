@@ -14,8 +14,8 @@ from starlette.types import Message, Receive, Scope, Send
 from nanobot.access.caller import EVERYBODY, Caller
 from nanobot.access.keyring import KeyRing
 from nanobot.access.quotas import Quotas
-from nanobot.access.rate import Buckets, neighbourhood
-from nanobot.core.access import Audit
+from nanobot.access.rate import RateLimiter, neighbourhood
+from nanobot.core.access import AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
     BadApiKey,
@@ -26,7 +26,7 @@ from nanobot.core.errors import (
     TooManyBadKeys,
 )
 from nanobot.core.ids import Randomness, new_id
-from nanobot.core.observer import NOBODY, REQUEST, Observer
+from nanobot.core.observer import NULL_OBSERVER, REQUEST, Observer
 from nanobot.http.audit_entry import entry_of
 from nanobot.http.cors import Cors
 from nanobot.http.operations import Routes
@@ -65,12 +65,12 @@ class Guard:
         access: Access,
         keys: KeyRing,
         quotas: Quotas,
-        audit: Audit | None,
+        audit: AuditSink | None,
         clock: Clock,
         randomness: Randomness,
         *,
         open_paths: frozenset[str],
-        observer: Observer = NOBODY,
+        observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._open_paths = open_paths
         self._observer = observer
@@ -81,7 +81,7 @@ class Guard:
         self._quotas = quotas
         self._audit = audit
         self._cors = Cors(access.origins) if access.origins else None
-        self._bad_keys = Buckets(MOST_ADDRESSES)
+        self._bad_keys = RateLimiter(MOST_ADDRESSES)
         self._clock = clock
         self._randomness = randomness
 

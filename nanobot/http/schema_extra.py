@@ -1,6 +1,6 @@
 """What the document of the API tells of a field besides its type.
 
-Some bounds are checked by code, not by the decoder, for the sake of the words with which it refuses. `told`
+Some bounds are checked by code, not by the decoder, for the sake of the words with which it refuses. `schema_extra`
 writes them down at the field itself, so that the document is as strict as the check.
 """
 
@@ -12,6 +12,6 @@ calls it required.
 """
 
 
-def told(*, required: bool = False, **schema: object) -> msgspec.Meta:
+def schema_extra(*, required: bool = False, **schema: object) -> msgspec.Meta:
     """Return the annotation that adds `schema` (JSON schema keywords) to the document."""
     return msgspec.Meta(extra_json_schema={**schema, REQUIRED: True} if required else dict(schema))

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from nanobot.isolation.asking import Attempt, path_of
+from nanobot.isolation.client import Attempt, path_of
 from nanobot.isolation.tenants import Aim, Tenant
 
 SAME = b'{"model":"nanobot","messages":[{"role":"user","content":"hello"}]}'

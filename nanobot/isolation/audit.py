@@ -16,13 +16,13 @@ import msgspec
 from nanobot.app import App, Models, open_app
 from nanobot.config import Config, KeyTable
 from nanobot.http.guard import Guard
-from nanobot.isolation.asking import Asking, Attempt, Caller, Leak
 from nanobot.isolation.attempts import FILLERS, seat_of
 from nanobot.isolation.canaries import PAST, Canaries
+from nanobot.isolation.client import Attempt, AuditCaller, AuditClient, Leak
 from nanobot.isolation.listening import listening
-from nanobot.isolation.looking import NAMES, LogWatch, look_at_audit_log, look_at_prompts
-from nanobot.isolation.planting import House, Life
 from nanobot.isolation.report import Asked, Planted, Report
+from nanobot.isolation.scan import NAMES, LogWatch, scan_audit_log, scan_prompts
+from nanobot.isolation.seed import House, Life
 from nanobot.isolation.tenants import Aim, Tenant, hash_of, make_tenants, never
 from nanobot.isolation.witness import Witness, vault
 
@@ -35,7 +35,7 @@ Tell = Callable[[str], None]
 Job = Callable[[], Awaitable[None]]
 
 
-class Wish(msgspec.Struct, frozen=True):
+class AuditPlan(msgspec.Struct, frozen=True):
     """How much is to be audited.
 
     `patience_s`: a refusal that takes longer is none. Of `sample` sessions everything is asked for by each of
@@ -49,7 +49,7 @@ class Wish(msgspec.Struct, frozen=True):
     patience_s: float = 10.0
 
 
-async def audit(config: Config, wish: Wish, tell: Tell = lambda _: None) -> Report:
+async def audit(config: Config, wish: AuditPlan, tell: Tell = lambda _: None) -> Report:
     """Return what came to light. Nothing is sent anywhere, and the data directory of `config` is not touched.
 
     Raises:
@@ -75,12 +75,12 @@ async def audit(config: Config, wish: Wish, tell: Tell = lambda _: None) -> Repo
                 ) as client,
                 asyncio.TaskGroup() as group,
             ):
-                asking = Asking(client, origin, canaries, wish.patience_s)
+                asking = AuditClient(client, origin, canaries, wish.patience_s)
                 rights = offered(app)
                 house = House(asking, canaries, witness, rights, group)
-                run = Audit(house, tenants, rights, owners, wish, chance, tell)
+                run = IsolationAudit(house, tenants, rights, owners, wish, chance, tell)
                 await run.run()
-        written, leaks = look_at_audit_log(data, canaries, NAMES | {"key"})
+        written, leaks = scan_audit_log(data, canaries, NAMES | {"key"})
     return Report(
         sessions=wish.sessions,
         parallel=wish.parallel,
@@ -103,7 +103,7 @@ async def audit(config: Config, wish: Wish, tell: Tell = lambda _: None) -> Repo
     )
 
 
-def audited(config: Config, data: Path, tenants: Sequence[Tenant], wish: Wish) -> Config:
+def audited(config: Config, data: Path, tenants: Sequence[Tenant], wish: AuditPlan) -> Config:
     """Return the settings for the audit: the user's, but on a directory of its own, with its own keys, and
     with room for all that it asks.
     """
@@ -142,7 +142,7 @@ def unknown(routes: Sequence[str] | dict[str, bool]) -> tuple[str, ...]:
     return tuple(route for route in routes if route not in FILLERS)
 
 
-class Audit:
+class IsolationAudit:
     """One run.
 
     Tenants move in batch by batch; while a batch does, everybody asks for what the batch before has.
@@ -154,7 +154,7 @@ class Audit:
         tenants: Sequence[Tenant],
         rights: dict[str, bool],
         owners: dict[str, int],
-        wish: Wish,
+        wish: AuditPlan,
         chance: random.Random,
         tell: Tell,
     ) -> None:
@@ -185,7 +185,7 @@ class Audit:
         self._tell("everything of a few is asked for by each of them")
         await self._together([*self._on_everything(), *self._by_strangers(), *self._on_their_own_past()])
         await self._together([self._checking_harm(tenant) for tenant in self._tenants])
-        spent, self.shown = look_at_prompts(self._house.witness.prompts)
+        spent, self.shown = scan_prompts(self._house.witness.prompts)
         await self._together(
             [self._checking_usage(tenant, spent.get(tenant.number, 0)) for tenant in self._tenants]
         )
@@ -321,7 +321,7 @@ class Audit:
         return [attack(asker, victim) for asker in few for victim in few if asker is not victim]
 
     async def _refused(
-        self, caller: Caller, real: Attempt, other: Attempt | None, aim: Aim, twin: Aim
+        self, caller: AuditCaller, real: Attempt, other: Attempt | None, aim: Aim, twin: Aim
     ) -> None:
         await self._asking.refused(
             caller, real, as_if=other, names=tuple(zip(aim.names(), twin.names(), strict=True))
@@ -331,12 +331,12 @@ class Audit:
         """Return the attempts of those who have no API key, a wrong one, or one that is valid no more."""
         victims = self._tenants[-2:]
         strangers = (
-            Caller("nobody", None),
-            Caller("a wrong API key", "nb-wrong"),
-            Caller("an expired API key", _EXPIRED),
+            AuditCaller("nobody", None),
+            AuditCaller("a wrong API key", "nb-wrong"),
+            AuditCaller("an expired API key", _EXPIRED),
         )
 
-        def attack(stranger: Caller, victim: Tenant) -> Job:
+        def attack(stranger: AuditCaller, victim: Tenant) -> Job:
             async def job() -> None:
                 for route in self._routes:
                     for attempt in FILLERS[route](route, seat_of(victim), victim.aim):
@@ -371,7 +371,7 @@ class Audit:
             if route not in self._needs_key:
                 return
             reply = await self._asking.ask(_caller(tenant), Attempt(route=route, target="/v1/usage"))
-            told = msgspec.json.decode(reply.text, type=_Usage).totals.total_tokens
+            told = msgspec.json.decode(reply.text, type=_UsageSeen).totals.total_tokens
             if told > tokens:
                 self._asking.report(
                     "usage",
@@ -387,9 +387,9 @@ class _Totals(msgspec.Struct):
     total_tokens: int
 
 
-class _Usage(msgspec.Struct):
+class _UsageSeen(msgspec.Struct):
     totals: _Totals
 
 
-def _caller(tenant: Tenant) -> Caller:
-    return Caller(f"session {tenant.number}", tenant.token, tenant.number)
+def _caller(tenant: Tenant) -> AuditCaller:
+    return AuditCaller(f"session {tenant.number}", tenant.token, tenant.number)

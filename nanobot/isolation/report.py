@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from nanobot.isolation.asking import Leak
+from nanobot.isolation.client import Leak
 
 _MOST_SHOWN = 50
 

@@ -19,7 +19,7 @@ CALL, FAIL, WAIT = "please-call:", "please-fail", "please-wait"
 """Words of a user's that tell the model what to do; a tool's name follows the first."""
 
 
-class Prompt(msgspec.Struct, frozen=True):
+class SeenPrompt(msgspec.Struct, frozen=True):
     """The secrets that a model was shown.
 
     `hint`: its opaque name of the session. `gone`: the owners that were deleted by then.
@@ -41,7 +41,7 @@ class Witness:
     def __init__(self, canaries: Canaries) -> None:
         self._canaries = canaries
         self._numbers = 0
-        self.prompts: list[Prompt] = []
+        self.prompts: list[SeenPrompt] = []
         self.gone: frozenset[int] = frozenset()
         self.gates: dict[int, asyncio.Event] = {}
 
@@ -49,7 +49,7 @@ class Witness:
         shown = msgspec.json.encode(request).decode()
         usage = Usage(len(shown) // 4, 10)
         self.prompts.append(
-            Prompt(
+            SeenPrompt(
                 request.session_hint,
                 frozenset(self._canaries.find(shown)),
                 usage.prompt_tokens + usage.completion_tokens,

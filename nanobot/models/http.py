@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelError, ModelTimeout, ModelUnreachable
-from nanobot.models.refusals import Failed, Source
+from nanobot.models.refusals import ErrorSource, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,9 @@ class Incoming:
         "status",
     )
 
-    def __init__(self, line: Line, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, line: ProviderConnection, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
         self.late = "nothing came in time"
@@ -180,10 +182,12 @@ class Incoming:
         self._response.close()
 
 
-class Line:
+class ProviderConnection:
     """The connections to one provider. Belongs to the event loop of its first use."""
 
-    def __init__(self, source: Source, address: Address, timeouts: Timeouts, socket_path: str | None) -> None:
+    def __init__(
+        self, source: ErrorSource, address: Address, timeouts: Timeouts, socket_path: str | None
+    ) -> None:
         self._source = source
         self._address = address
         self._timeouts = timeouts

@@ -124,14 +124,14 @@ def provider_of(name: ModelName) -> Provider:
     return _BY_NAME[name.provider]
 
 
-class Found(msgspec.Struct, frozen=True):
+class DetectedProvider(msgspec.Struct, frozen=True):
     """A provider that the environment speaks of, and the variable that does."""
 
     model: ModelName
     variable: str
 
 
-def find_in_environment(environment: Mapping[str, str]) -> Found | None:
+def find_in_environment(environment: Mapping[str, str]) -> DetectedProvider | None:
     """Return the first provider whose key, or whose address, stands in the environment."""
     for provider in PROVIDERS:
         for variable in (provider.key_variable, provider.base_url_variable):
@@ -141,5 +141,5 @@ def find_in_environment(environment: Mapping[str, str]) -> Found | None:
             if provider.name == "openai":
                 model = environment.get("OPENAI_MODEL") or model
             if model is not None:
-                return Found(ModelName(provider.name, model), variable)
+                return DetectedProvider(ModelName(provider.name, model), variable)
     return None

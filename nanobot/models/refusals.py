@@ -57,7 +57,7 @@ _STATUS_OF = {
 }
 
 
-class Source(msgspec.Struct, frozen=True):
+class ErrorSource(msgspec.Struct, frozen=True):
     """Whom an error is about. `secret` is cut out of whatever the provider says."""
 
     name: str
@@ -77,7 +77,7 @@ class Failed(Exception):
         self.again = again
 
 
-def refusal(source: Source, status: int, body: bytes, retry_after_s: float | None) -> Failed:
+def refusal(source: ErrorSource, status: int, body: bytes, retry_after_s: float | None) -> Failed:
     """Return what an answer of `status` (anything but success) with `body` means."""
     try:
         told: object = msgspec.json.decode(body)
@@ -88,7 +88,7 @@ def refusal(source: Source, status: int, body: bytes, retry_after_s: float | Non
     return _failure(source, status, kind, f"{source.name} answered {status}: {words}", retry_after_s)
 
 
-def error_in_answer(source: Source, told: object) -> Failed:
+def error_in_answer(source: ErrorSource, told: object) -> Failed:
     """Return what an error object in the place of an answer (status 200) means."""
     status, kind, words = _complaint(told)
     words = _short(words, source.secret) or "no reason given"
@@ -119,7 +119,7 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _failure(source: Source, status: int, kind: str, said: str, wait_s: float | None) -> Failed:
+def _failure(source: ErrorSource, status: int, kind: str, said: str, wait_s: float | None) -> Failed:
     if status == 413 or (status in _OVERFLOW_STATUSES and _OVERFLOW.search(f"{kind} {said}")):
         return Failed(ContextOverflow(f"{said}: shorten the input, or choose a model with a larger window"))
     if status in (401, 402, 403):

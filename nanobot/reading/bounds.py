@@ -24,7 +24,7 @@ class DocumentBounds(msgspec.Struct, frozen=True):
     max_rows: int = 200_000
 
 
-class Order(msgspec.Struct, frozen=True):
+class ReadRequest(msgspec.Struct, frozen=True):
     """What the child process is told, in one line; the file follows it on its standard input.
 
     `charset`: somebody's word for a page's encoding.
@@ -35,14 +35,14 @@ class Order(msgspec.Struct, frozen=True):
     charset: str | None = None
 
 
-class Said(msgspec.Struct, frozen=True, tag="said"):
+class ExtractedText(msgspec.Struct, frozen=True, tag="said"):
     """The file's text; `is_cut`: it has more than that."""
 
     text: str
     is_cut: bool = False
 
 
-class Trouble(msgspec.Struct, frozen=True, tag="trouble"):
+class ReadFailure(msgspec.Struct, frozen=True, tag="trouble"):
     """Why a file has no text here:
 
     `unreadable`, `encrypted`, `unsupported`, or `missing`: the library that reads it is not installed.
@@ -52,15 +52,15 @@ class Trouble(msgspec.Struct, frozen=True, tag="trouble"):
     why: str = ""
 
 
-Outcome = Said | Trouble
+Outcome = ExtractedText | ReadFailure
 
 
 class Unreadable(Exception):
-    """Why the file cannot be read, for the `Trouble` that the child answers with."""
+    """Why the file cannot be read, for the `ReadFailure` that the child answers with."""
 
     def __init__(self, why: str, reason: str = "unreadable") -> None:
         super().__init__(why)
-        self.trouble = Trouble(reason, why)
+        self.trouble = ReadFailure(reason, why)
 
 
 class Writing:
@@ -85,7 +85,7 @@ class Writing:
         self._room -= len(text)
         return not self.is_cut
 
-    def said(self) -> Said:
+    def said(self) -> ExtractedText:
         """Return what was written.
 
         Raises:
@@ -95,4 +95,4 @@ class Writing:
             raise Unreadable("there is no text in it (pages that are pictures, as of a scan, cannot be read)")
         text = "".join(self._pieces).strip().replace("\0", "")
         # half a surrogate pair, as some PDFs have, is no text
-        return Said(text.encode("utf-8", "replace").decode(), self.is_cut)
+        return ExtractedText(text.encode("utf-8", "replace").decode(), self.is_cut)

@@ -1,6 +1,6 @@
 """The process that reads one file: `python -m nanobot.reading.child`.
 
-Its standard input is an `Order` in one line of JSON, then the file; its standard output an `Outcome` as JSON.
+Its standard input is an `ReadRequest` in one line of JSON, then the file; its standard output an `Outcome` as JSON.
 It limits itself before it looks at the file: whatever the file does to a library, it does to this process
 only, and not for long. Libraries fail on broken files in ways of their own; the process then ends without an
 outcome, and the parent knows what that means.
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds, Order, Outcome, Trouble, Unreadable, Writing
+from nanobot.reading.bounds import DocumentBounds, Outcome, ReadFailure, ReadRequest, Unreadable, Writing
 
 
 def limit(bounds: DocumentBounds) -> None:
@@ -40,7 +40,7 @@ def limit(bounds: DocumentBounds) -> None:
             continue
 
 
-def read(order: Order, content: bytes) -> Outcome:
+def read(order: ReadRequest, content: bytes) -> Outcome:
     """Return the file's text, or why there is none."""
     writing = Writing(order.bounds.max_characters)
     try:
@@ -49,16 +49,16 @@ def read(order: Order, content: bytes) -> Outcome:
     except Unreadable as error:
         return error.trouble
     except ModuleNotFoundError as error:
-        return Trouble("missing", error.name or "")
+        return ReadFailure("missing", error.name or "")
     except MemoryError:
-        return Trouble(
+        return ReadFailure(
             "unreadable", f"it takes more than {order.bounds.memory_bytes // 2**20} MiB of memory to read"
         )
     except RecursionError:
-        return Trouble("unreadable", "it is nested too deeply")
+        return ReadFailure("unreadable", "it is nested too deeply")
 
 
-def _read(order: Order, content: bytes, writing: Writing) -> None:
+def _read(order: ReadRequest, content: bytes, writing: Writing) -> None:
     bounds = order.bounds
     if order.kind == "office":
         archive: zipfile.ZipFile = open_archive(content, bounds)
@@ -77,7 +77,7 @@ def _module(name: str) -> Any:
 
 def main() -> None:
     head, _, content = sys.stdin.buffer.read().partition(b"\n")
-    order = msgspec.json.decode(head, type=Order)
+    order = msgspec.json.decode(head, type=ReadRequest)
     limit(order.bounds)
     sys.stdout.buffer.write(msgspec.json.encode(read(order, content)))
 

@@ -15,7 +15,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 import msgspec
 
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
-from nanobot.reading.bounds import DocumentBounds, Order, Outcome, Said, Trouble
+from nanobot.reading.bounds import DocumentBounds, ExtractedText, Outcome, ReadFailure, ReadRequest
 from nanobot.reading.kinds import Kind, extension, kind_of
 from nanobot.reading.plain import decode
 
@@ -80,12 +80,12 @@ class Documents:
         if kind == "text":
             return await asyncio.to_thread(_decoded, content, charset, bounds.max_characters)
         async with self._room:
-            outcome = await self._in_child(Order(kind, bounds, charset), content)
-        if isinstance(outcome, Said):
+            outcome = await self._in_child(ReadRequest(kind, bounds, charset), content)
+        if isinstance(outcome, ExtractedText):
             return Document(outcome.text, outcome.is_cut)
         raise _error(outcome, shown)
 
-    async def _in_child(self, order: Order, content: bytes) -> Outcome:
+    async def _in_child(self, order: ReadRequest, content: bytes) -> Outcome:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-B", "-P", "-m", "nanobot.reading.child",
             stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
@@ -98,7 +98,7 @@ class Documents:
                 )
                 status = await child.wait()
         except TimeoutError:
-            return Trouble("unreadable", f"it takes longer than {order.bounds.wall_s:g} s to read")
+            return ReadFailure("unreadable", f"it takes longer than {order.bounds.wall_s:g} s to read")
         finally:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
@@ -128,20 +128,20 @@ async def _hear(child: Process, most: int) -> bytes:
     return bytes(said)
 
 
-def _outcome(said: bytes, status: int, order: Order) -> Outcome:
+def _outcome(said: bytes, status: int, order: ReadRequest) -> Outcome:
     """Return what the child said; what it died of, where it said nothing."""
     if status == 0 and said:
         try:
-            return msgspec.json.decode(said, type=Said | Trouble)
+            return msgspec.json.decode(said, type=ExtractedText | ReadFailure)
         except msgspec.DecodeError:
             status = -1
     _log.info("a file of kind %s was not read: the reading process ended with status %d", order.kind, status)
     if -status in _LIMITS:
-        return Trouble(
+        return ReadFailure(
             "unreadable",
             f"it takes longer than {order.bounds.cpu_s} s of computing, or too much memory, to read",
         )
-    return Trouble("unreadable", "it is broken, or not what it says it is")
+    return ReadFailure("unreadable", "it is broken, or not what it says it is")
 
 
 def _refuse_kind(kind: Kind, content: bytes, name: str, shown: str) -> None:
@@ -161,7 +161,7 @@ def _refuse_kind(kind: Kind, content: bytes, name: str, shown: str) -> None:
         raise UnsupportedFile(f"{shown} is {what}")
 
 
-def _error(trouble: Trouble, shown: str) -> InvalidRequest:
+def _error(trouble: ReadFailure, shown: str) -> InvalidRequest:
     if trouble.reason == "encrypted":
         return EncryptedFile(f"{shown} is protected by a password: send it without one")
     if trouble.reason == "missing":

@@ -19,8 +19,8 @@ from nanobot.core.message import Message
 from nanobot.core.store import Admission, Cancel, Claim, HistoryNote, Limits
 from nanobot.core.turn import Identity, Status, Turn
 from nanobot.stores import responses, transcript, turns, usage
-from nanobot.stores.transcript import Place
-from nanobot.stores.turns import Plan, Room, Span
+from nanobot.stores.transcript import TranscriptHead
+from nanobot.stores.turns import Capacity, Plan, Span
 
 Db = sqlite3.Connection
 _decode_end = msgspec.json.Decoder(TurnEnded).decode
@@ -53,18 +53,18 @@ def admit(
     earlier: tuple[Message, ...],
     *,
     limits: Limits,
-    room: Room,
+    capacity: Capacity,
     now: float,
     refusal: NanobotError | None = None,
 ) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.store.Store.admit`."""
-    place, crowd = _look_around(db, turn.session_key)
-    if place is None:
-        place = transcript.open_session(db, turn.session_key, now)
+    head, crowd = _look_around(db, turn.session_key)
+    if head is None:
+        head = transcript.open_session(db, turn.session_key, now)
     elif identity.dedupe_key is not None or identity.is_retry:
-        known = _find_known(db, place.session, identity, now - limits.retry_window_s)
+        known = _find_known(db, head.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, place, turn, known, earlier, crowd, room, now)
+            return _join_known(db, head, turn, known, earlier, crowd, capacity, now)
     if refusal is not None:
         raise refusal
     if crowd.waiting and turn.when_busy == "reject":
@@ -75,24 +75,23 @@ def admit(
         and all(message.role == "user" for message in turn.input)
     )
     if may_join and turn.when_busy == "steer":
-        return _steer(db, turn, identity, place, crowd, now)
+        return _steer(db, turn, identity, head, crowd, now)
     waiting = crowd.waiting - (crowd.running_n is not None)
     if waiting >= limits.max_queue:
         raise QueueFull(
             f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some have ended",
             retry_after_s=1,
         )
-    return _take(db, turn, identity, earlier, place, crowd, room, now)
+    return _take(db, turn, identity, earlier, head, crowd, capacity, now)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
     """Return whether the turn was sent before; see `core.store.Store.knows`."""
     if identity.dedupe_key is None and not identity.is_retry:
         return False
-    place = transcript.find_place(db, key)
+    head = transcript.find_head(db, key)
     return (
-        place is not None
-        and _find_known(db, place.session, identity, now - limits.retry_window_s) is not None
+        head is not None and _find_known(db, head.session, identity, now - limits.retry_window_s) is not None
     )
 
 
@@ -105,12 +104,12 @@ class _Crowd(msgspec.Struct, frozen=True):
     running_id: str | None = None
     running_trace: bool = True
 
-    def leaves(self, room: Room) -> bool:
+    def leaves(self, capacity: Capacity) -> bool:
         """Whether a turn of this session may start now."""
-        return not self.waiting and self.running_in_all < room.max_running
+        return not self.waiting and self.running_in_all < capacity.max_running
 
 
-def _look_around(db: Db, key: str) -> tuple[Place | None, _Crowd]:
+def _look_around(db: Db, key: str) -> tuple[TranscriptHead | None, _Crowd]:
     session, tip, last_seq, tokens, is_straight, waiting, running_in_all = db.execute(
         "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id),"
         " (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
@@ -119,17 +118,17 @@ def _look_around(db: Db, key: str) -> tuple[Place | None, _Crowd]:
     ).fetchone()
     if session is None:
         return None, _Crowd(0, running_in_all)
-    place = Place(session, tip, last_seq, tokens, bool(is_straight))
+    head = TranscriptHead(session, tip, last_seq, tokens, bool(is_straight))
     if not waiting:
-        return place, _Crowd(0, running_in_all)
+        return head, _Crowd(0, running_in_all)
     found = db.execute(
         "SELECT t.n, t.id, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1",
         (session,),
     ).fetchone()
     if found is None:
-        return place, _Crowd(waiting, running_in_all)
+        return head, _Crowd(waiting, running_in_all)
     n, id_, wish = found
-    return place, _Crowd(waiting, running_in_all, n, id_, turns.decode_wish(wish).trace)
+    return head, _Crowd(waiting, running_in_all, n, id_, turns.decode_wish(wish).trace)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
@@ -179,12 +178,12 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
 
 def _join_known(
     db: Db,
-    place: Place,
+    head: TranscriptHead,
     turn: Turn,
     known: _Known,
     earlier: tuple[Message, ...],
     crowd: _Crowd,
-    room: Room,
+    capacity: Capacity,
     now: float,
 ) -> Admitted:
     """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it
@@ -200,25 +199,25 @@ def _join_known(
         or known.first_seq is None
     ):
         return as_it_is
-    made = transcript.of_turn(db, place.session, known.n, known.span, inputs=False)
-    if made and (crowd.waiting or place.tip != known.last_seq):
+    made = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
+    if made and (crowd.waiting or head.tip != known.last_seq):
         return as_it_is
     note: HistoryNote = "new"
     plan = Plan()
     # it left nothing: its input comes into the transcript anew
     if not made:
-        note, base = _reconcile(db, place, earlier, crowd)
-        given = transcript.of_turn(db, place.session, known.n, known.span, inputs=True)
-        plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, place, turn.after))
+        note, base = _reconcile(db, head, earlier, crowd)
+        given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
+        plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
         (usage.counted(made, end.usage), known.n),
     )
-    is_started = crowd.leaves(room)
-    _dispatch(db, place, known.n, plan, is_started=is_started)
+    is_started = crowd.leaves(capacity)
+    _dispatch(db, head, known.n, plan, is_started=is_started)
     if is_started:
-        turns.start(db, place, known.n, plan, now)
-    claim = turns.load_claim(db, known.n, turn.session_key, place, room) if is_started else None
+        turns.start(db, head, known.n, plan, now)
+    claim = turns.load_claim(db, known.n, turn.session_key, head, capacity) if is_started else None
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     line = Shown(known.id, made, joiners)
     return Admitted(Admission(known.asked, joined=True, history=note), claim, line=line)
@@ -232,31 +231,31 @@ def _take(
     turn: Turn,
     identity: Identity,
     earlier: tuple[Message, ...],
-    place: Place,
+    head: TranscriptHead,
     crowd: _Crowd,
-    room: Room,
+    capacity: Capacity,
     now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
-    note, base = _reconcile(db, place, earlier, crowd)
-    plan = Plan(turn.input, earlier if note == "imported" else (), base, _followed(db, place, turn.after))
-    _match_results(db, place, plan)
-    is_started = crowd.leaves(room)
+    note, base = _reconcile(db, head, earlier, crowd)
+    plan = Plan(turn.input, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
+    _match_results(db, head, plan)
+    is_started = crowd.leaves(capacity)
     claim = None
     if is_started:
-        n = _insert(db, turn, identity, place.session, "running", now, span=turns.span_of(place, plan))
-        turns.put_input(db, place, n, plan, now)
-        claim = Claim(turn, 1, turns.load_history(db, place, room))
+        n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
+        turns.put_input(db, head, n, plan, now)
+        claim = Claim(turn, 1, turns.load_history(db, head, capacity))
     else:
-        n = _insert(db, turn, identity, place.session, "queued", now)
-    _dispatch(db, place, n, plan, is_started=is_started)
+        n = _insert(db, turn, identity, head.session, "queued", now)
+    _dispatch(db, head, n, plan, is_started=is_started)
     cancel = None
     if turn.when_busy == "interrupt" and crowd.running_id is not None:
         cancel = Cancel(crowd.running_id, "a later message of this session took its place")
     return Admitted(Admission(turn.id, joined=False, history=note), claim, cancel, Shown(turn.id))
 
 
-def _followed(db: Db, place: Place, turn_id: str | None) -> int | None:
+def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
     """Return the number of the turn that the new one follows.
 
     Raises:
@@ -265,14 +264,14 @@ def _followed(db: Db, place: Place, turn_id: str | None) -> int | None:
     if turn_id is None:
         return None
     found = db.execute(
-        "SELECT coalesce(joined_to, n) FROM turn WHERE id = ? AND session = ?", (turn_id, place.session)
+        "SELECT coalesce(joined_to, n) FROM turn WHERE id = ? AND session = ?", (turn_id, head.session)
     ).fetchone()
     if found is None:
         raise TurnNotFound(f"no turn {turn_id!r} here")
     return int(found[0])
 
 
-def _match_results(db: Db, place: Place, plan: Plan) -> None:
+def _match_results(db: Db, head: TranscriptHead, plan: Plan) -> None:
     """Return where each result that the client sends answers a call of the transcript which it will stand in.
 
     Raises:
@@ -285,7 +284,7 @@ def _match_results(db: Db, place: Place, plan: Plan) -> None:
         waiting = {call.id for call in plan.earlier[-1].tool_calls}
     else:
         base = turns.end_of(db, plan.after) if plan.after is not None else plan.base
-        waiting = transcript.open_calls(db, place.session, place.tip if base is None else base)
+        waiting = transcript.open_calls(db, head.session, head.tip if base is None else base)
     for result in results:
         if result.call_id not in waiting:
             shown = ", ".join(sorted(waiting)) or "none"
@@ -296,8 +295,10 @@ def _match_results(db: Db, place: Place, plan: Plan) -> None:
             )
 
 
-def _steer(db: Db, turn: Turn, identity: Identity, place: Place, crowd: _Crowd, now: float) -> Admitted:
-    n = _insert(db, turn, identity, place.session, "joined", now, joined_to=crowd.running_n)
+def _steer(
+    db: Db, turn: Turn, identity: Identity, head: TranscriptHead, crowd: _Crowd, now: float
+) -> Admitted:
+    n = _insert(db, turn, identity, head.session, "joined", now, joined_to=crowd.running_n)
     db.execute(
         "INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)",
         (n, crowd.running_n, turns.encode(turn.input)),
@@ -339,24 +340,24 @@ def _insert(
     return n
 
 
-def _dispatch(db: Db, place: Place, n: int, plan: Plan, *, is_started: bool) -> None:
+def _dispatch(db: Db, head: TranscriptHead, n: int, plan: Plan, *, is_started: bool) -> None:
     """Put the turn at the end of the queue; one that waits leaves there what is to go into the transcript."""
     left = None if is_started else turns.encode(plan)
     db.execute(
         "INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, ?, ?)",
-        (n, place.session, is_started, left),
+        (n, head.session, is_started, left),
     )
 
 
 def _reconcile(
-    db: Db, place: Place, earlier: tuple[Message, ...], crowd: _Crowd
+    db: Db, head: TranscriptHead, earlier: tuple[Message, ...], crowd: _Crowd
 ) -> tuple[HistoryNote, int | None]:
     """While a turn runs, a client cannot hold its reply yet: what it holds as the newest is no wish to
     rewind.
     """
-    note, base = transcript.reconcile(db, place, earlier)
+    note, base = transcript.reconcile(db, head, earlier)
     if note == "imported" and crowd.waiting:
         return "ignored", None
-    if base is not None and crowd.waiting and not transcript.reply_after(db, place, base):
+    if base is not None and crowd.waiting and not transcript.reply_after(db, head, base):
         return "matched", None
     return note, base

@@ -26,7 +26,7 @@ _MOST_PENDING = 100_000
 _encode = msgspec.json.Encoder().encode
 
 
-class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class _LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
     time: str
     operation: str
     client: str | None
@@ -157,12 +157,12 @@ def _rotate(path: Path, keep: int) -> None:
             young.replace(old)
 
 
-def _line(entry: AuditEntry, session_keys: SessionKeys) -> _Line:
+def _line(entry: AuditEntry, session_keys: SessionKeys) -> _LogLine:
     key = entry.session_key
     if key is not None and session_keys == "hashed":
         key = "sha256:" + hashlib.sha256(key.encode()).hexdigest()[:32]
     at = f"{_second(int(entry.at))}.{int(entry.at * 1000) % 1000:03d}Z"
-    return _Line(
+    return _LogLine(
         at, entry.operation, entry.client, entry.key_id, entry.status, key, entry.target, entry.request_id
     )
 

@@ -52,12 +52,12 @@ def check_message(db: Db, session: int, seq: int) -> None:
 
 def branches(db: Db, *, key: str) -> tuple[Branch, ...]:
     """Return the lines of messages that end where no other goes on, and the live one."""
-    place = transcript.place_of(db, key)
-    session = place.session
+    head = transcript.head_of(db, key)
+    session = head.session
     parents = db.execute(
         "SELECT first_seq, parent_seq FROM branch WHERE session = ? ORDER BY first_seq", (session,)
     ).fetchall()
-    starts = [(1, 0), *parents, (place.last_seq + 1, 0)]
+    starts = [(1, 0), *parents, (head.last_seq + 1, 0)]
     ends: dict[int, int] = {}
     for (first, parent), (beyond, _) in pairwise(starts):
         (end,) = db.execute(
@@ -89,15 +89,15 @@ def _branch(db: Db, session: int, tip: int, current: int, live: list[tuple[int, 
 
 def rewind(db: Db, *, key: str, to: int, now: float) -> int:
     """Move the tip to a message; return the session's number."""
-    place = transcript.place_of(db, key)
-    if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (place.session,)).fetchone():
+    head = transcript.head_of(db, key)
+    if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (head.session,)).fetchone():
         raise SessionBusy(
             "a turn of this session runs or waits: wait for its end, or cancel it, before you rewind the session"
         )
-    check_message(db, place.session, to)
-    transcript.move_tip(db, place, to)
-    transcript.touch_place(db, place, now)
-    return place.session
+    check_message(db, head.session, to)
+    transcript.move_tip(db, head, to)
+    transcript.touch_head(db, head, now)
+    return head.session
 
 
 def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
@@ -105,25 +105,25 @@ def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
 
     They belong to no turn there: turns stay with their session.
     """
-    place = transcript.place_of(db, key)
-    tip = at if at is not None else _settled_tip(db, place.session)
+    head = transcript.head_of(db, key)
+    tip = at if at is not None else _settled_tip(db, head.session)
     if at is not None:
-        check_message(db, place.session, at)
+        check_message(db, head.session, at)
     refuse_existing(db, new_key)
     new = transcript.open_session(db, new_key, now)
-    for first, last in reversed(list(transcript.stretches(db, place.session, tip))):
+    for first, last in reversed(list(transcript.stretches(db, head.session, tip))):
         db.execute(
             "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at)"
             " SELECT ?, seq + ?, NULL, is_input, body, tokens, digest, created_at FROM message WHERE session = ? AND seq BETWEEN ? AND ?",
-            (new.session, new.tip + 1 - first, place.session, first, last),
+            (new.session, new.tip + 1 - first, head.session, first, last),
         )
         new.tip += last - first + 1
     new.last_seq = new.tip
     transcript.move_tip(db, new, new.tip)
-    transcript.save_place(db, new)
+    transcript.save_head(db, new)
     db.execute(
         "UPDATE session SET title = (SELECT title FROM session WHERE id = ?) WHERE id = ?",
-        (place.session, new.session),
+        (head.session, new.session),
     )
     return new.session
 
@@ -134,7 +134,7 @@ def refuse_existing(db: Db, key: str) -> None:
     Raises:
         SessionExists
     """
-    if transcript.find_place(db, key) is not None:
+    if transcript.find_head(db, key) is not None:
         raise SessionExists(
             f"there is a session {key!r} already: name a key that is free, or delete it first"
         )

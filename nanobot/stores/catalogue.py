@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.core.access import Spent, glob
+from nanobot.core.access import TurnCost, glob
 from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.session import Session
-from nanobot.core.store import EVERY, Direction, Removed, Row, Which
+from nanobot.core.store import ALL, Deletion, Direction, Row, SessionFilter
 from nanobot.stores import branches, files, index, responses, transcript
 
 Db = sqlite3.Connection
@@ -24,17 +24,17 @@ class Deleted(msgspec.Struct, frozen=True):
     """
 
     key: str
-    removed: Removed
+    removed: Deletion
     live: tuple[str, ...]
     files: tuple[str, ...]
-    spent: tuple[Spent, ...] = ()
+    spent: tuple[TurnCost, ...] = ()
 
 
 def sessions(
-    db: Db, *, limit: int, after: str | None, order: Direction = "desc", which: Which = EVERY
+    db: Db, *, limit: int, after: str | None, order: Direction = "desc", matching: SessionFilter = ALL
 ) -> tuple[Session, ...]:
     """Return a page of sessions, most recently used first (`asc`: last)."""
-    where, values = condition(db, after=after, order=order, which=which)
+    where, values = condition(db, after=after, order=order, matching=matching)
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM session WHERE {where} ORDER BY updated_at {order}, id {order} LIMIT ?",
         (*values, limit),
@@ -42,20 +42,22 @@ def sessions(
     return tuple(_session(db, *row) for row in rows)
 
 
-def condition(db: Db, *, after: str | None, order: Direction, which: Which) -> tuple[str, list[str | float]]:
-    """Return the condition on rows of `session` that holds a list to `which` and to what comes past `after`,
+def condition(
+    db: Db, *, after: str | None, order: Direction, matching: SessionFilter
+) -> tuple[str, list[str | float]]:
+    """Return the condition on rows of `session` that holds a list to `matching` and to what comes past `after`,
     and its values.
 
     Raises:
         SessionNotFound: there is no session `after` among them.
     """
     where, values = ["1"], list[str | float]()
-    if which.prefix:
+    if matching.prefix:
         where.append("substr(key, 1, ?) = ?")
-        values += [len(which.prefix), which.prefix]
-    if which.patterns:
-        where.append(f"({' OR '.join(['key GLOB ?'] * len(which.patterns))})")
-        values += [glob(pattern) for pattern in which.patterns]
+        values += [len(matching.prefix), matching.prefix]
+    if matching.patterns:
+        where.append(f"({' OR '.join(['key GLOB ?'] * len(matching.patterns))})")
+        values += [glob(pattern) for pattern in matching.patterns]
     if after is not None:
         found = db.execute(
             f"SELECT updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}",
@@ -70,7 +72,7 @@ def condition(db: Db, *, after: str | None, order: Direction, which: Which) -> t
 
 def session(db: Db, *, key: str) -> Session:
     """Return one session."""
-    return session_of(db, transcript.place_of(db, key).session)
+    return session_of(db, transcript.head_of(db, key).session)
 
 
 def session_of(db: Db, number: int) -> Session:
@@ -94,7 +96,7 @@ def _session(
 
 def rename(db: Db, *, key: str, title: str | None, metadata: Mapping[str, str]) -> Session:
     """Set title and metadata."""
-    number = transcript.place_of(db, key).session
+    number = transcript.head_of(db, key).session
     label(db, number, title=title, metadata=metadata)
     return session_of(db, number)
 
@@ -111,41 +113,41 @@ def messages(
     db: Db, *, key: str, limit: int, after_seq: int, order: Direction = "asc", tip: int | None = None
 ) -> tuple[Row, ...]:
     """Return a page of the live transcript, or of the line of messages that ends at `tip`."""
-    place = transcript.place_of(db, key)
+    head = transcript.head_of(db, key)
     if tip is None:
-        tip = branches.shown_tip(db, place.session)
+        tip = branches.shown_tip(db, head.session)
     else:
-        branches.check_message(db, place.session, tip)
-    return transcript.page(db, place.session, tip, limit=limit, after_seq=after_seq, order=order)
+        branches.check_message(db, head.session, tip)
+    return transcript.page(db, head.session, tip, limit=limit, after_seq=after_seq, order=order)
 
 
 def delete(db: Db, *, key: str) -> Deleted:
     """Delete every row that belongs to the session; uploads may be there before the session is."""
     uploads_bytes = files.size_of(db, key)
     uploads = files.delete_of(db, key)
-    place = transcript.find_place(db, key) if uploads else transcript.place_of(db, key)
-    if place is None:
-        return Deleted(key, Removed(0, 0, len(uploads), uploads_bytes), (), uploads)
+    head = transcript.find_head(db, key) if uploads else transcript.head_of(db, key)
+    if head is None:
+        return Deleted(key, Deletion(0, 0, len(uploads), uploads_bytes), (), uploads)
     live = [
         id_
         for (id_,) in db.execute(
-            "SELECT t.id FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (place.session,)
+            "SELECT t.id FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (head.session,)
         )
     ]
-    index.forget(db, place.session)
+    index.forget(db, head.session)
     mine = "(SELECT n FROM turn WHERE session = ?)"
-    db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (place.session,))
-    db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (place.session,))
-    responses.delete_of(db, place.session)
+    db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (head.session,))
+    db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (head.session,))
+    responses.delete_of(db, head.session)
     for table in ("dispatch", "branch", "session_usage"):
-        db.execute(f"DELETE FROM {table} WHERE session = ?", (place.session,))
-    turns = db.execute("DELETE FROM turn WHERE session = ?", (place.session,)).rowcount
+        db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
+    turns = db.execute("DELETE FROM turn WHERE session = ?", (head.session,)).rowcount
     (size_bytes,) = db.execute(
-        "SELECT coalesce(sum(length(body)), 0) FROM message WHERE session = ?", (place.session,)
+        "SELECT coalesce(sum(length(body)), 0) FROM message WHERE session = ?", (head.session,)
     ).fetchone()
-    gone = db.execute("DELETE FROM message WHERE session = ?", (place.session,)).rowcount
-    db.execute("DELETE FROM session WHERE id = ?", (place.session,))
-    return Deleted(key, Removed(gone, turns, len(uploads), size_bytes + uploads_bytes), tuple(live), uploads)
+    gone = db.execute("DELETE FROM message WHERE session = ?", (head.session,)).rowcount
+    db.execute("DELETE FROM session WHERE id = ?", (head.session,))
+    return Deleted(key, Deletion(gone, turns, len(uploads), size_bytes + uploads_bytes), tuple(live), uploads)
 
 
 def backup(db: Db, path: Path) -> None:

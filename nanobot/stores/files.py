@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nanobot.core.errors import StoreError, UploadNotFound, UploadsFull
-from nanobot.core.upload import Order, Upload, UploadPage
+from nanobot.core.upload import SortOrder, Upload, UploadPage
 
 Db = sqlite3.Connection
 FOLDER = "files"
@@ -73,7 +73,14 @@ def find(db: Db, file_id: str, session_key: str, now: float) -> Upload:
 
 
 def page(
-    db: Db, session_key: str, now: float, *, limit: int, after: str | None, order: Order, purpose: str | None
+    db: Db,
+    session_key: str,
+    now: float,
+    *,
+    limit: int,
+    after: str | None,
+    order: SortOrder,
+    purpose: str | None,
 ) -> UploadPage:
     """Return a page of the session's uploads.
 
@@ -143,7 +150,7 @@ def delete_expired(db: Db, now: float) -> tuple[str, ...]:
 # Content ------------------------------------------------------------------------------------------
 
 
-class Shelf:
+class BlobFolder:
     """The folder with the content of all uploads. Its methods block: call them in a thread."""
 
     def __init__(self, directory: Path) -> None:

@@ -4,21 +4,27 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from nanobot.core.message import Message, reply_text
-from nanobot.core.store import Given
+from nanobot.core.store import ImportedMessage
 from nanobot.stores import branches, catalogue, transcript
 
 Db = sqlite3.Connection
 
 
 def import_(
-    db: Db, *, key: str, given: Sequence[Given], title: str | None, metadata: Mapping[str, str], now: float
+    db: Db,
+    *,
+    key: str,
+    given: Sequence[ImportedMessage],
+    title: str | None,
+    metadata: Mapping[str, str],
+    now: float,
 ) -> int:
     """Make the session; return its number.
 
     Its replies are known again to clients that send their history along.
     """
     branches.refuse_existing(db, key)
-    place = transcript.open_session(db, key, now)
+    head = transcript.open_session(db, key, now)
     said: list[Message] = []
     for each, following in zip(given, [*given[1:], None], strict=True):
         is_input = each.message.role == "user"
@@ -26,13 +32,13 @@ def import_(
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
         held = _held(said) if ends_turn and each.message.role == "assistant" else None
         transcript.append(
-            db, place, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held
+            db, head, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held
         )
         if ends_turn:
             said = []
-    transcript.save_place(db, place)
-    catalogue.label(db, place.session, title=title, metadata=metadata)
-    return place.session
+    transcript.save_head(db, head)
+    catalogue.label(db, head.session, title=title, metadata=metadata)
+    return head.session
 
 
 def _held(said: Sequence[Message]) -> bytes | None:

@@ -24,7 +24,7 @@ from nanobot.core.message import Message
 Batch = Sequence[tuple[int, Event]]
 
 
-class Line:
+class LiveTurn:
     """The events of one turn, in order, each with the cursor at which it ends.
 
     `session_key`: where those who watch the session see it (None: it leaves no trace, and is not seen).

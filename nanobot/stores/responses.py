@@ -19,7 +19,7 @@ from nanobot.core.message import Message
 from nanobot.core.store import Conversation, Direction, Item, ItemRef, Response
 from nanobot.core.turn import Record
 from nanobot.stores import transcript, turns
-from nanobot.stores.transcript import Place
+from nanobot.stores.transcript import TranscriptHead
 
 Db = sqlite3.Connection
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
@@ -123,14 +123,14 @@ def create(
     Raises:
         ConversationExists
     """
-    if transcript.find_place(db, key) is not None:
+    if transcript.find_head(db, key) is not None:
         raise ConversationExists(
             f"the conversation {key!r} exists already: add items to it with POST /v1/conversations/ID/items"
         )
-    place = transcript.open_session(db, key, now)
-    transcript.append(db, place, messages, turn=None, is_input=True, now=now)
-    transcript.touch_place(db, place, now)
-    _note(db, place.session, metadata)
+    head = transcript.open_session(db, key, now)
+    transcript.append(db, head, messages, turn=None, is_input=True, now=now)
+    transcript.touch_head(db, head, now)
+    _note(db, head.session, metadata)
     return conversation(db, key)
 
 
@@ -155,15 +155,12 @@ def add(db: Db, key: str, messages: Sequence[Message], now: float) -> tuple[Item
         ConversationNotFound
         SessionBusy: a turn runs or waits, whose answer belongs right behind its question.
     """
-    place = _place(db, key)
-    if (
-        db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (place.session,)).fetchone()
-        is not None
-    ):
+    head = _place(db, key)
+    if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (head.session,)).fetchone() is not None:
         raise SessionBusy("a turn of this conversation runs or waits: add items when it has ended")
-    transcript.append(db, place, messages, turn=None, is_input=True, now=now)
-    transcript.touch_place(db, place, now)
-    first = place.last_seq - len(messages) + 1
+    transcript.append(db, head, messages, turn=None, is_input=True, now=now)
+    transcript.touch_head(db, head, now)
+    first = head.last_seq - len(messages) + 1
     return tuple(
         Item(seq, ItemRef(None, seq), message, is_input=True) for seq, message in enumerate(messages, first)
     )
@@ -175,16 +172,16 @@ def items(db: Db, key: str, *, limit: int, past: int, order: Direction) -> tuple
 
     Raises: ConversationNotFound
     """
-    place = _place(db, key)
+    head = _place(db, key)
     found: list[Item] = []
-    for first, last in transcript.stretches_in(db, place.session, _shown_tip(db, place), order):
+    for first, last in transcript.stretches_in(db, head.session, _shown_tip(db, head), order):
         low, high = (
             (max(first, past + 1), last) if order == "asc" else (first, min(last, past - 1) if past else last)
         )
         if low <= high:
             rows = db.execute(
                 f"{_ITEM} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?",
-                (place.session, low, high, limit - len(found)),
+                (head.session, low, high, limit - len(found)),
             )
             found.extend(_item(*row) for row in rows)
         if len(found) >= limit:
@@ -198,10 +195,10 @@ def item(db: Db, key: str, ref: ItemRef) -> Item:
     Raises:
         ConversationNotFound, ItemNotFound
     """
-    place = _place(db, key)
-    row = db.execute(f"{_ITEM} AND m.seq = ?", (place.session, _seq_of(db, place.session, ref))).fetchone()
+    head = _place(db, key)
+    row = db.execute(f"{_ITEM} AND m.seq = ?", (head.session, _seq_of(db, head.session, ref))).fetchone()
     found = None if row is None else _item(*row)
-    if found is None or found.ref != ref or not _is_shown(db, place, found.seq):
+    if found is None or found.ref != ref or not _is_shown(db, head, found.seq):
         raise ItemNotFound("no such item in this conversation")
     return found
 
@@ -237,24 +234,24 @@ def _seq_of(db: Db, session: int, ref: ItemRef) -> int:
     return ref.number + found[0] if found is not None and found[0] is not None else 0
 
 
-def _is_shown(db: Db, place: Place, seq: int) -> bool:
+def _is_shown(db: Db, head: TranscriptHead, seq: int) -> bool:
     return any(
         first <= seq <= last
-        for first, last in transcript.stretches_in(db, place.session, _shown_tip(db, place), "desc")
+        for first, last in transcript.stretches_in(db, head.session, _shown_tip(db, head), "desc")
     )
 
 
-def _shown_tip(db: Db, place: Place) -> int:
+def _shown_tip(db: Db, head: TranscriptHead) -> int:
     """Return where the transcript ends for who reads it: before a running turn that is to leave no trace."""
     found = db.execute(
         "SELECT t.base_tip, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1",
-        (place.session,),
+        (head.session,),
     ).fetchone()
-    return place.tip if found is None or turns.decode_wish(found[1]).trace else int(found[0])
+    return head.tip if found is None or turns.decode_wish(found[1]).trace else int(found[0])
 
 
-def _place(db: Db, key: str) -> Place:
-    place = transcript.find_place(db, key)
-    if place is None:
+def _place(db: Db, key: str) -> TranscriptHead:
+    head = transcript.find_head(db, key)
+    if head is None:
         raise no_conversation(key)
-    return place
+    return head

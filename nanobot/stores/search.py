@@ -4,7 +4,7 @@ import re
 import sqlite3
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.store import Direction, Found, Row, Which
+from nanobot.core.store import Direction, Row, SearchHit, SessionFilter
 from nanobot.stores import branches, catalogue, transcript
 from nanobot.stores.index import SEQ_BITS, spaced
 
@@ -35,23 +35,23 @@ def query_of(text: str) -> str | None:
 
 
 def search(
-    db: Db, *, text: str, limit: int, after: str | None, order: Direction, which: Which
-) -> tuple[Found, ...]:
+    db: Db, *, text: str, limit: int, after: str | None, order: Direction, matching: SessionFilter
+) -> tuple[SearchHit, ...]:
     """Return the sessions with a message that fits, each with the newest one."""
     query = query_of(text)
     if query is None:
         return ()
-    where, values = catalogue.condition(db, after=after, order=order, which=which)
+    where, values = catalogue.condition(db, after=after, order=order, matching=matching)
     candidates = db.execute(
         "WITH hit (session) AS MATERIALIZED (SELECT DISTINCT rowid >> 32 FROM search WHERE search MATCH ?)"
         f" SELECT id FROM session WHERE id IN (SELECT session FROM hit) AND {where} ORDER BY updated_at {order}, id {order}",
         (query, *values),
     )
-    found: list[Found] = []
+    found: list[SearchHit] = []
     for (session,) in candidates:
         row = _newest(db, session, query)
         if row is not None:
-            found.append(Found(catalogue.session_of(db, session), row))
+            found.append(SearchHit(catalogue.session_of(db, session), row))
         if len(found) == limit:
             break
     return tuple(found)

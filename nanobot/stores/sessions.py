@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nanobot.core.clock import Clock
 from nanobot.core.session import Session
-from nanobot.core.store import EVERY, Branch, Direction, Found, Given, Row, Which
+from nanobot.core.store import ALL, Branch, Direction, ImportedMessage, Row, SearchHit, SessionFilter
 from nanobot.stores import branches, catalogue, importing, index, search
 from nanobot.stores.opening import DATABASE, open_reader
 from nanobot.stores.reader import Reader
@@ -30,11 +30,16 @@ class SqliteSessions:
         self._searcher: tuple[Reader, Db] | None = None
 
     async def sessions(
-        self, *, limit: int, after: str | None = None, order: Direction = "desc", which: Which = EVERY
+        self,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Direction = "desc",
+        matching: SessionFilter = ALL,
     ) -> tuple[Session, ...]:
-        reader = self._reader if which == EVERY else self._far_reader()
+        reader = self._reader if matching == ALL else self._far_reader()
         return await reader.ask(
-            partial(catalogue.sessions, limit=limit, after=after, order=order, which=which)
+            partial(catalogue.sessions, limit=limit, after=after, order=order, matching=matching)
         )
 
     async def search(
@@ -44,14 +49,14 @@ class SqliteSessions:
         limit: int,
         after: str | None = None,
         order: Direction = "desc",
-        which: Which = EVERY,
-    ) -> tuple[Found, ...]:
+        matching: SessionFilter = ALL,
+    ) -> tuple[SearchHit, ...]:
         if search.query_of(text) is None:
             return ()
         while await self._writer.do(index.index_some):
             pass
         return await self._far_reader().ask(
-            partial(search.search, text=text, limit=limit, after=after, order=order, which=which)
+            partial(search.search, text=text, limit=limit, after=after, order=order, matching=matching)
         )
 
     def _far_reader(self) -> Reader:
@@ -115,7 +120,12 @@ class SqliteSessions:
         return await self._writer.do(job)
 
     async def import_session(
-        self, session_key: str, given: Sequence[Given], *, title: str | None, metadata: Mapping[str, str]
+        self,
+        session_key: str,
+        given: Sequence[ImportedMessage],
+        *,
+        title: str | None,
+        metadata: Mapping[str, str],
     ) -> Session:
         def job(db: Db) -> Session:
             now = self._clock.now()

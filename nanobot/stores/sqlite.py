@@ -13,17 +13,17 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.core.access import ApiKey, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow
+from nanobot.core.access import ApiKey, Grouping, PriceList, SpendingOf, TurnCost, UnendedTurn, UsageRow
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, StoreError, TurnCancelled
 from nanobot.core.event import Delta, Fact, TurnAdmitted, TurnEnded, TurnError, TurnStarted
 from nanobot.core.message import Message
-from nanobot.core.observer import NOBODY, Observer
-from nanobot.core.store import Admission, Answer, Cancel, Claim, History, Limits, Order, Removed, TurnState
+from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.store import Admission, Answer, Cancel, Claim, Command, Deletion, History, Limits, TurnState
 from nanobot.core.turn import Identity, Turn
 from nanobot.stores import admission, catalogue, keys, retention, transcript, turns, usage
-from nanobot.stores.files import Shelf
-from nanobot.stores.lines import Batch, Line, replay
+from nanobot.stores.files import BlobFolder
+from nanobot.stores.lines import Batch, LiveTurn, replay
 from nanobot.stores.opening import (
     DATABASE,
     DirectoryLock,
@@ -37,7 +37,7 @@ from nanobot.stores.reader import Reader
 from nanobot.stores.responding import SqliteResponses
 from nanobot.stores.retention import Unused
 from nanobot.stores.sessions import SqliteSessions
-from nanobot.stores.turns import Room
+from nanobot.stores.turns import Capacity
 from nanobot.stores.upkeep import Upkeep
 from nanobot.stores.uploads import SqliteUploads
 from nanobot.stores.watched import SqliteWatching
@@ -67,8 +67,8 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         reader: sqlite3.Connection,
         clock: Clock,
         limits: Limits,
-        observer: Observer = NOBODY,
-        tariff: Tariff | None = None,
+        observer: Observer = NULL_OBSERVER,
+        prices: PriceList | None = None,
     ) -> None:
         path = directory / DATABASE
         # before another thread has the connection
@@ -82,15 +82,17 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         self._write_db = writer
         self._read_db = reader
         self._limits = limits
-        self._tariff = tariff or Tariff()
-        self.on_spent: Callable[[Spent], None] = _forget
+        self._prices = prices or PriceList()
+        self.on_spent: Callable[[TurnCost], None] = _forget
         SqliteWatching.__init__(self)
-        self._orders: asyncio.Queue[Order] = asyncio.Queue()
-        self._room = Room()
+        self._orders: asyncio.Queue[Command] = asyncio.Queue()
+        self._capacity = Capacity()
         self._is_hung_up = False
         self._is_closed = False
         for live in unended:
-            self._lines[live.id] = Line(live.id, live.made, session_key=live.session_key, input=live.input)
+            self._lines[live.id] = LiveTurn(
+                live.id, live.made, session_key=live.session_key, input=live.input
+            )
             for other in live.joined:
                 self._share_line(live.id, other)
 
@@ -127,12 +129,19 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
     ) -> admission.Admitted:
         now = self._clock.now()
         return admission.admit(
-            db, turn, identity, earlier, limits=self._limits, room=self._room, now=now, refusal=refusal
+            db,
+            turn,
+            identity,
+            earlier,
+            limits=self._limits,
+            capacity=self._capacity,
+            now=now,
+            refusal=refusal,
         )
 
     def _admitted(self, turn: Turn, admitted: admission.Admitted) -> None:
         if admitted.line is not None:
-            line = Line(
+            line = LiveTurn(
                 admitted.line.turn_id,
                 admitted.line.made,
                 session_key=turn.session_key if turn.trace else None,
@@ -187,7 +196,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
             raise StoreError(f"turn {turn_id} is shown by no line though it has not ended")
         return Answer(turn_id, found.messages, found.end or _STOPPING)
 
-    def _has_parted(self, turn_id: str, line: Line) -> bool:
+    def _has_parted(self, turn_id: str, line: LiveTurn) -> bool:
         """Whether the turn, shown on another's line so far, has become one of its own."""
         return turn_id not in line.ids
 
@@ -221,14 +230,14 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
 
     # Engine ---------------------------------------------------------------------------------------
 
-    async def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Order]:
-        self._room = Room(max_running, history_tokens)
+    async def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Command]:
+        self._capacity = Capacity(max_running, history_tokens)
         try:
             await self._start_waiting()
             while True:
                 yield await self._orders.get()
         finally:
-            self._room = Room()
+            self._capacity = Capacity()
 
     async def _start_waiting(self) -> None:
         """Start what waits since before this start; while the disk is full, try again."""
@@ -236,7 +245,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         while True:
             try:
                 await self._writer.do(
-                    lambda db: turns.start_next(db, self._room, self._clock.now()), self._hand_out
+                    lambda db: turns.start_next(db, self._capacity, self._clock.now()), self._hand_out
                 )
                 return
             except StoreError as error:
@@ -245,7 +254,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
             wait_s = min(2 * wait_s, 30.0)
 
     def stop_orders(self) -> None:
-        self._room = Room()
+        self._capacity = Capacity()
 
     def _hand_out(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
@@ -264,13 +273,13 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         return applied.joined
 
     def _append(self, db: sqlite3.Connection, *, claim: Claim, facts: tuple[Fact, ...]) -> turns.Applied:
-        return turns.append(db, claim, facts, self._room, self._clock.now(), self._tariff)
+        return turns.append(db, claim, facts, self._capacity, self._clock.now(), self._prices)
 
     def _appended(self, turn_id: str, applied: turns.Applied) -> None:
         for parted in applied.parted:
             line = self._lines[turn_id]
             line.ids.remove(parted)
-            self._lines[parted] = Line(parted, session_key=line.session_key)
+            self._lines[parted] = LiveTurn(parted, session_key=line.session_key)
         self._put(turn_id, applied.facts)
         self._hand_out(applied.claims)
         if applied.spent is not None:
@@ -292,16 +301,16 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
 
     # Sessions: what touches those who follow; the rest is in `SqliteSessions` ---------------------
 
-    async def delete_session(self, session_key: str) -> Removed:
+    async def delete_session(self, session_key: str) -> Deletion:
         deleted, _ = await self._writer.do(partial(self._delete, key=session_key), self._deleted)
-        await asyncio.to_thread(self._shelf.delete, deleted.files)
+        await asyncio.to_thread(self._blobs.delete, deleted.files)
         return deleted.removed
 
     def _delete(self, db: sqlite3.Connection, *, key: str) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
         now = self._clock.now()
-        spent = turns.charge_live(db, key, self._tariff, now)
+        spent = turns.charge_live(db, key, self._prices, now)
         deleted = msgspec.structs.replace(catalogue.delete(db, key=key), spent=spent)
-        return deleted, turns.start_next(db, self._room, now)
+        return deleted, turns.start_next(db, self._capacity, now)
 
     async def delete_unused(self, rules: Sequence[Unused]) -> int:
         """Delete some of the sessions that nobody has used for as long as the first rule that fits says;
@@ -309,7 +318,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         """
         job = partial(retention.delete_some, rules=rules, now=self._clock.now())
         deleted: tuple[catalogue.Deleted, ...] = await self._writer.do(job, self._swept)
-        await asyncio.to_thread(self._shelf.delete, [id_ for each in deleted for id_ in each.files])
+        await asyncio.to_thread(self._blobs.delete, [id_ for each in deleted for id_ in each.files])
         return len(deleted)
 
     def _swept(self, deleted: tuple[catalogue.Deleted, ...]) -> None:
@@ -369,7 +378,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
     async def spending(self, day: str, *, by_session: bool) -> tuple[SpendingOf, ...]:
         return await self._reader.ask(partial(usage.spending, day=day, by_session=by_session))
 
-    async def live_turns(self) -> tuple[LiveTurn, ...]:
+    async def live_turns(self) -> tuple[UnendedTurn, ...]:
         return await self._reader.ask(usage.live_turns)
 
     def is_live(self, turn_id: str) -> bool:
@@ -423,7 +432,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
                 self._lines.pop(shown, None)
 
 
-def _forget(spent: Spent) -> None:
+def _forget(spent: TurnCost) -> None:
     """Where nobody keeps an account."""
 
 
@@ -439,10 +448,10 @@ def _count_waiting(db: sqlite3.Connection) -> int:
 
 
 def _history(db: sqlite3.Connection, key: str, budget_tokens: int) -> History:
-    place = transcript.find_place(db, key)
-    if place is None:
+    head = transcript.find_head(db, key)
+    if head is None:
         return History(())
-    return transcript.window(db, place, budget_tokens)
+    return transcript.window(db, head, budget_tokens)
 
 
 async def open_store(
@@ -450,11 +459,11 @@ async def open_store(
     clock: Clock,
     limits: Limits | None = None,
     synchronous: Synchronous = "full",
-    observer: Observer = NOBODY,
-    tariff: Tariff | None = None,
+    observer: Observer = NULL_OBSERVER,
+    prices: PriceList | None = None,
 ) -> SqliteStore:
     """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue.
-    `tariff`: what models cost.
+    `prices`: what models cost.
 
     Raises:
         StoreLocked: another server has it.
@@ -462,32 +471,32 @@ async def open_store(
         StoreError: the directory cannot be used.
     """
     limits = limits or Limits()
-    tariff = tariff or Tariff()
+    prices = prices or PriceList()
     lock, writer, reader = await asyncio.to_thread(
-        _open, directory, synchronous, limits.max_attempts, clock.now(), tariff
+        _open, directory, synchronous, limits.max_attempts, clock.now(), prices
     )
-    return SqliteStore(directory, lock, writer, reader, clock, limits, observer, tariff)
+    return SqliteStore(directory, lock, writer, reader, clock, limits, observer, prices)
 
 
 def _open(
-    directory: Path, synchronous: Synchronous, max_attempts: int, now: float, tariff: Tariff
+    directory: Path, synchronous: Synchronous, max_attempts: int, now: float, prices: PriceList
 ) -> tuple[DirectoryLock, sqlite3.Connection, sqlite3.Connection]:
     make_directory(directory)
     lock = DirectoryLock(directory)
     try:
         writer = open_writer(directory, synchronous)
-        _recover(writer, directory / DATABASE, max_attempts, now, tariff)
-        Shelf(directory).sweep(writer)
+        _recover(writer, directory / DATABASE, max_attempts, now, prices)
+        BlobFolder(directory).sweep(writer)
         return lock, writer, open_reader(directory)
     except StoreError:
         lock.release()
         raise
 
 
-def _recover(db: sqlite3.Connection, path: Path, max_attempts: int, now: float, tariff: Tariff) -> None:
+def _recover(db: sqlite3.Connection, path: Path, max_attempts: int, now: float, prices: PriceList) -> None:
     try:
         db.execute("BEGIN IMMEDIATE")
-        turns.recover(db, max_attempts, now, tariff)
+        turns.recover(db, max_attempts, now, prices)
         db.execute("COMMIT")
     except sqlite3.Error as error:
         db.close()

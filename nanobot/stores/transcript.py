@@ -21,7 +21,7 @@ _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 Db = sqlite3.Connection
 
 
-class Place(msgspec.Struct):
+class TranscriptHead(msgspec.Struct):
     """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the
     tip.
 
@@ -35,39 +35,39 @@ class Place(msgspec.Struct):
     is_straight: bool = False
 
 
-def find_place(db: Db, key: str) -> Place | None:
+def find_head(db: Db, key: str) -> TranscriptHead | None:
     """Return where the session stands, None where there is none."""
     found = db.execute("SELECT id, tip, last_seq, tip_tokens FROM session WHERE key = ?", (key,)).fetchone()
-    return Place(*found) if found else None
+    return TranscriptHead(*found) if found else None
 
 
-def place_of(db: Db, key: str) -> Place:
+def head_of(db: Db, key: str) -> TranscriptHead:
     """Return where the session stands.
 
     Raises:
         SessionNotFound
     """
-    place = find_place(db, key)
-    if place is None:
+    head = find_head(db, key)
+    if head is None:
         raise SessionNotFound(f"no session {key!r} here")
-    return place
+    return head
 
 
-def move_tip(db: Db, place: Place, seq: int) -> None:
+def move_tip(db: Db, head: TranscriptHead, seq: int) -> None:
     """Rewind the transcript, or take it to another branch; the caller saves the place."""
-    place.tip = seq
-    place.tokens = _tokens_at(db, place.session, seq)
+    head.tip = seq
+    head.tokens = _tokens_at(db, head.session, seq)
 
 
-def open_session(db: Db, key: str, now: float) -> Place:
+def open_session(db: Db, key: str, now: float) -> TranscriptHead:
     """Return the place of a session that is new with this."""
     cursor = db.execute("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
-    return Place(int(cursor.lastrowid or 0), 0, 0, 0, is_straight=True)
+    return TranscriptHead(int(cursor.lastrowid or 0), 0, 0, 0, is_straight=True)
 
 
 def append(
     db: Db,
-    place: Place,
+    head: TranscriptHead,
     messages: Sequence[Message],
     *,
     turn: int | None,
@@ -81,16 +81,16 @@ def append(
     """
     if not messages:
         return
-    if place.tip != place.last_seq:
+    if head.tip != head.last_seq:
         db.execute(
             "INSERT INTO branch (session, first_seq, parent_seq) VALUES (?, ?, ?)",
-            (place.session, place.last_seq + 1, place.tip),
+            (head.session, head.last_seq + 1, head.tip),
         )
-        place.is_straight = False
+        head.is_straight = False
     last = messages[-1]
     for message in messages:
-        place.last_seq += 1
-        place.tokens += estimate_tokens(message)
+        head.last_seq += 1
+        head.tokens += estimate_tokens(message)
         digest = held if message is last else None
         if (
             digest is None
@@ -101,23 +101,23 @@ def append(
             digest = held_digest(message)
         db.execute(
             "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (place.session, place.last_seq, turn, is_input, _encode(message), place.tokens, digest, now),
+            (head.session, head.last_seq, turn, is_input, _encode(message), head.tokens, digest, now),
         )
-    place.tip = place.last_seq
+    head.tip = head.last_seq
 
 
-def save_place(db: Db, place: Place) -> None:
+def save_head(db: Db, head: TranscriptHead) -> None:
     db.execute(
         "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ? WHERE id = ?",
-        (place.tip, place.last_seq, place.tokens, place.session),
+        (head.tip, head.last_seq, head.tokens, head.session),
     )
 
 
-def touch_place(db: Db, place: Place, now: float) -> None:
+def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
     """Save the place of a session that is being used now."""
     db.execute(
         "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, updated_at = ? WHERE id = ?",
-        (place.tip, place.last_seq, place.tokens, now, place.session),
+        (head.tip, head.last_seq, head.tokens, now, head.session),
     )
 
 
@@ -174,27 +174,27 @@ def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[t
     return newest_first if order == "desc" else reversed(list(newest_first))
 
 
-def window(db: Db, place: Place, budget_tokens: int) -> History:
+def window(db: Db, head: TranscriptHead, budget_tokens: int) -> History:
     """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where
     there are not so many.
 
     Few statements whatever the size: between two rows SQLite's driver gives other threads a turn, and they
     take it.
     """
-    floor = place.tokens - budget_tokens
+    floor = head.tokens - budget_tokens
     bodies: list[bytes] = []
     ends: list[int] = []
     skipped = 0
     for first, last in (
-        [(1, place.tip)] if place.is_straight and place.tip else stretches(db, place.session, place.tip)
+        [(1, head.tip)] if head.is_straight and head.tip else stretches(db, head.session, head.tip)
     ):
-        found = _last_within(db, place.session, first, last, floor) if floor > 0 else None
+        found = _last_within(db, head.session, first, last, floor) if floor > 0 else None
         seq, skipped = found or (first - 1, 0)
         if seq < last:
             joined, tokens = db.execute(
                 "SELECT CAST(group_concat(body, ',') AS BLOB), group_concat(tokens, ',')"
                 " FROM (SELECT body, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq)",
-                (place.session, seq + 1, last),
+                (head.session, seq + 1, last),
             ).fetchone()
             bodies.append(joined)
             ends[:0] = map(int, tokens.split(","))
@@ -277,7 +277,7 @@ def of_turn(
 # Where a client stands ----------------------------------------------------------------------------
 
 
-def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[HistoryNote, int | None]:
+def reconcile(db: Db, head: TranscriptHead, earlier: tuple[Message, ...]) -> tuple[HistoryNote, int | None]:
     """Return what the messages that a client sent along mean for the transcript, and the seq to rewind it to,
     if any.
 
@@ -285,22 +285,22 @@ def reconcile(db: Db, place: Place, earlier: tuple[Message, ...]) -> tuple[Histo
     """
     if not earlier:
         return "new", None
-    if place.tip == 0:
+    if head.tip == 0:
         return "imported", None
     asked = next((message.text for message in reversed(earlier) if message.role == "user"), None)
     candidates = [
         seq
         for (seq,) in db.execute(
             "SELECT seq FROM message WHERE session = ? AND digest = ? ORDER BY seq DESC LIMIT 16",
-            (place.session, held_digest(earlier[-1])),
+            (head.session, held_digest(earlier[-1])),
         )
     ]
     if not candidates:
         return "ignored", None
-    if place.tip == candidates[0] and _question_before(db, place.session, place.tip) == asked:
+    if head.tip == candidates[0] and _question_before(db, head.session, head.tip) == asked:
         return "matched", None
-    answering = [seq for seq in candidates if _question_before(db, place.session, seq) == asked] or candidates
-    if place.tip in answering:
+    answering = [seq for seq in candidates if _question_before(db, head.session, seq) == asked] or candidates
+    if head.tip in answering:
         return "matched", None
     return "rewound", answering[0]
 
@@ -333,10 +333,10 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
     return set()
 
 
-def reply_after(db: Db, place: Place, seq: int) -> bool:
+def reply_after(db: Db, head: TranscriptHead, seq: int) -> bool:
     """Return whether a reply has been given since the message `seq`."""
     found = db.execute(
         "SELECT 1 FROM message WHERE session = ? AND seq > ? AND digest IS NOT NULL LIMIT 1",
-        (place.session, seq),
+        (head.session, seq),
     ).fetchone()
     return found is not None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.core.access import Spent, Tariff
+from nanobot.core.access import PriceList, TurnCost
 from nanobot.core.errors import StaleAttempt, TooManyAttempts, TurnNotFound
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, reply_text
@@ -17,12 +17,12 @@ from nanobot.core.store import Claim, History, TurnState
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, Origin, OutputFormat, Sampling, Turn
 from nanobot.stores import transcript, usage
-from nanobot.stores.transcript import Place
+from nanobot.stores.transcript import TranscriptHead
 
 Db = sqlite3.Connection
 
 
-class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
+class TurnOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a turn's row keeps of its `Turn`, besides its input, which is in the transcript or in its plan."""
 
     origin: Origin
@@ -49,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     after: int | None = None
 
 
-class Room(msgspec.Struct, frozen=True):
+class Capacity(msgspec.Struct, frozen=True):
     """What the engine has room for: how many turns at once, and how much history it wants with each claim (0:
     none).
     """
@@ -67,11 +67,11 @@ class Applied(msgspec.Struct, frozen=True):
     joined: tuple[Message, ...] = ()
     claims: tuple[Claim, ...] = ()
     parted: tuple[str, ...] = ()
-    spent: Spent | None = None
+    spent: TurnCost | None = None
 
 
 encode_wish = msgspec.json.Encoder().encode
-decode_wish = msgspec.json.Decoder(Wish).decode
+decode_wish = msgspec.json.Decoder(TurnOptions).decode
 _decode_plan = msgspec.json.Decoder(Plan).decode
 _decode_input = msgspec.json.Decoder(tuple[Message, ...]).decode
 _decode_end = msgspec.json.Decoder(TurnEnded).decode
@@ -89,9 +89,9 @@ class Span(msgspec.Struct, frozen=True):
     last_seq: int
 
 
-def wish_of(turn: Turn) -> Wish:
+def wish_of(turn: Turn) -> TurnOptions:
     """Return what the turn's row keeps."""
-    return Wish(
+    return TurnOptions(
         turn.origin,
         turn.model,
         turn.instructions,
@@ -106,25 +106,25 @@ def wish_of(turn: Turn) -> Wish:
     )
 
 
-def span_of(place: Place, plan: Plan) -> Span:
+def span_of(head: TranscriptHead, plan: Plan) -> Span:
     """Return where the turn's input will stand in the transcript."""
-    first_seq = place.last_seq + 1 + (len(plan.earlier) if _imports(place, plan) else 0)
-    return Span(place.tip, first_seq, first_seq + len(plan.input) - 1)
+    first_seq = head.last_seq + 1 + (len(plan.earlier) if _imports(head, plan) else 0)
+    return Span(head.tip, first_seq, first_seq + len(plan.input) - 1)
 
 
-def _imports(place: Place, plan: Plan) -> bool:
-    return bool(plan.earlier) and place.tip == 0
+def _imports(head: TranscriptHead, plan: Plan) -> bool:
+    return bool(plan.earlier) and head.tip == 0
 
 
-def put_input(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
+def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     """Put a turn's input into the transcript, where `span_of` said."""
     base = plan.base if plan.after is None else end_of(db, plan.after)
-    if base is not None and base != place.tip:
-        transcript.move_tip(db, place, base)
-    if _imports(place, plan):
-        transcript.append(db, place, plan.earlier, turn=None, is_input=True, now=now)
-    transcript.append(db, place, plan.input, turn=n, is_input=True, now=now)
-    transcript.touch_place(db, place, now)
+    if base is not None and base != head.tip:
+        transcript.move_tip(db, head, base)
+    if _imports(head, plan):
+        transcript.append(db, head, plan.earlier, turn=None, is_input=True, now=now)
+    transcript.append(db, head, plan.input, turn=n, is_input=True, now=now)
+    transcript.touch_head(db, head, now)
 
 
 def end_of(db: Db, n: int) -> int:
@@ -139,7 +139,7 @@ def end_of(db: Db, n: int) -> int:
     return int((base_tip if has_left_nothing else last_seq) or 0)
 
 
-def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
+def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     """Charge an attempt and put the turn's input into the transcript.
 
     An empty plan is a turn that goes on where it stood.
@@ -147,20 +147,20 @@ def start(db: Db, place: Place, n: int, plan: Plan, now: float) -> None:
     if not plan.input:
         db.execute("UPDATE turn SET status = 'running', attempt = attempt + 1 WHERE n = ?", (n,))
         return
-    span = span_of(place, plan)
-    put_input(db, place, n, plan, now)
+    span = span_of(head, plan)
+    put_input(db, head, n, plan, now)
     db.execute(
         "UPDATE turn SET status = 'running', attempt = attempt + 1, started_at = ?, base_tip = ?, first_seq = ?, last_seq = ? WHERE n = ?",
         (now, span.base_tip, span.first_seq, span.last_seq, n),
     )
 
 
-def start_next(db: Db, room: Room, now: float) -> tuple[Claim, ...]:
+def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as there is room for: the oldest of each session that is not running one."""
     (running,) = db.execute(
         "SELECT count(*) FROM dispatch INDEXED BY dispatch_running WHERE running = 1"
     ).fetchone()
-    free = room.max_running - running
+    free = capacity.max_running - running
     if free <= 0:
         return ()
     waiting = db.execute(
@@ -172,28 +172,28 @@ def start_next(db: Db, room: Room, now: float) -> tuple[Claim, ...]:
     ).fetchall()
     claims: list[Claim] = []
     for n, plan, key, *standing in waiting:
-        place = Place(*standing)
-        start(db, place, n, _decode_plan(plan) if plan else Plan(), now)
+        head = TranscriptHead(*standing)
+        start(db, head, n, _decode_plan(plan) if plan else Plan(), now)
         db.execute("UPDATE dispatch SET running = 1, plan = NULL WHERE turn = ?", (n,))
-        claims.append(load_claim(db, n, key, place, room))
+        claims.append(load_claim(db, n, key, head, capacity))
     return tuple(claims)
 
 
-def load_history(db: Db, place: Place, room: Room) -> History | None:
+def load_history(db: Db, head: TranscriptHead, capacity: Capacity) -> History | None:
     """Return what the engine wants to see of the transcript with a claim."""
-    return transcript.window(db, place, room.history_tokens) if room.history_tokens else None
+    return transcript.window(db, head, capacity.history_tokens) if capacity.history_tokens else None
 
 
-def load_claim(db: Db, n: int, key: str, place: Place, room: Room) -> Claim:
+def load_claim(db: Db, n: int, key: str, head: TranscriptHead, capacity: Capacity) -> Claim:
     """Return the claim on a turn that has just been started."""
     id_, attempt, wish, session, first_seq, last_seq = db.execute(
         "SELECT id, attempt, wish, session, first_seq, last_seq FROM turn WHERE n = ?", (n,)
     ).fetchone()
     given = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=True)
-    return Claim(to_turn(id_, key, given, decode_wish(wish)), attempt, load_history(db, place, room))
+    return Claim(to_turn(id_, key, given, decode_wish(wish)), attempt, load_history(db, head, capacity))
 
 
-def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
+def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: TurnOptions) -> Turn:
     return Turn(
         id=id_,
         session_key=key,
@@ -215,7 +215,7 @@ def to_turn(id_: str, key: str, given: tuple[Message, ...], wish: Wish) -> Turn:
 # Going on -----------------------------------------------------------------------------------------
 
 
-class Held(msgspec.Struct, frozen=True):
+class RunningTurn(msgspec.Struct, frozen=True):
     """A running turn that the fence let through."""
 
     n: int
@@ -227,10 +227,10 @@ class Held(msgspec.Struct, frozen=True):
     has_waiters: bool
     counted: bytes | None
     key: str
-    place: Place
+    head: TranscriptHead
 
 
-def hold(db: Db, turn_id: str, attempt: int) -> Held:
+def hold(db: Db, turn_id: str, attempt: int) -> RunningTurn:
     """Return the running turn, if `attempt` is still the one that runs it.
 
     Raises:
@@ -244,13 +244,24 @@ def hold(db: Db, turn_id: str, attempt: int) -> Held:
     ).fetchone()
     if found is None:
         raise StaleAttempt(f"attempt {attempt} at {turn_id} is over")
-    n, wish, base_tip, first_seq, made, has_joiners, has_waiters, counted, key, *place = found
-    return Held(
-        n, wish, base_tip, first_seq, made, bool(has_joiners), bool(has_waiters), counted, key, Place(*place)
+    n, wish, base_tip, first_seq, made, has_joiners, has_waiters, counted, key, *head = found
+    return RunningTurn(
+        n,
+        wish,
+        base_tip,
+        first_seq,
+        made,
+        bool(has_joiners),
+        bool(has_waiters),
+        counted,
+        key,
+        TranscriptHead(*head),
     )
 
 
-def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float, tariff: Tariff) -> Applied:
+def append(
+    db: Db, claim: Claim, facts: Sequence[Fact], capacity: Capacity, now: float, prices: PriceList
+) -> Applied:
     """Write what happened in the attempt; see `core.store.Store.append`."""
     held = hold(db, claim.turn.id, claim.attempt)
     _note_calls(db, held.n, facts)
@@ -261,19 +272,19 @@ def append(db: Db, claim: Claim, facts: Sequence[Fact], room: Room, now: float, 
         end = None
     messages = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
     if end is not None:
-        spent = _end(db, held, messages, end, now, tariff)
-        parted = _part(db, held.n, held.place.session) if held.has_joiners else ()
-        claims = start_next(db, room, now) if held.has_waiters or parted else ()
+        spent = _end(db, held, messages, end, now, prices)
+        parted = _part(db, held.n, held.head.session) if held.has_joiners else ()
+        claims = start_next(db, capacity, now) if held.has_waiters or parted else ()
         return Applied(tuple(facts), claims=claims, parted=parted, spent=spent)
     if joined:
         db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
     messages += joined
     if messages:
-        transcript.append(db, held.place, messages, turn=held.n, is_input=False, now=now)
-        transcript.save_place(db, held.place)
+        transcript.append(db, held.head, messages, turn=held.n, is_input=False, now=now)
+        transcript.save_head(db, held.head)
         db.execute(
             "UPDATE turn SET last_seq = ?, made = made + ? WHERE n = ?",
-            (held.place.last_seq, len(messages), held.n),
+            (held.head.last_seq, len(messages), held.n),
         )
     return Applied((*facts, *(MessageAdded(message) for message in joined)), joined)
 
@@ -318,27 +329,27 @@ def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
 
 
 def _end(
-    db: Db, held: Held, messages: Sequence[Message], end: TurnEnded, now: float, tariff: Tariff
-) -> Spent:
+    db: Db, held: RunningTurn, messages: Sequence[Message], end: TurnEnded, now: float, prices: PriceList
+) -> TurnCost:
     """Close the turn: its last messages, its outcome, what it used up, and the tip where it leaves the
     transcript as it was.
     """
-    place = held.place
+    head = held.head
     reply = None
     wish = decode_wish(held.wish)
-    span = (held.first_seq, place.last_seq)
-    before = transcript.of_turn(db, place.session, held.n, span, inputs=False) if held.made else ()
+    span = (held.first_seq, head.last_seq)
+    before = transcript.of_turn(db, head.session, held.n, span, inputs=False) if held.made else ()
     all_made = (*before, *messages)
     if end.outcome != "failed" and wish.trace and (messages or held.made):
         reply = _held(all_made)
-    transcript.append(db, place, messages, turn=held.n, is_input=False, now=now, held=reply)
+    transcript.append(db, head, messages, turn=held.n, is_input=False, now=now, held=reply)
     if reply is not None and not messages:
-        transcript.mark_reply(db, place.session, place.last_seq, reply)
-    last_seq = place.last_seq
+        transcript.mark_reply(db, head.session, head.last_seq, reply)
+    last_seq = head.last_seq
     made = held.made + len(messages)
     if not wish.trace or (end.outcome == "failed" and not made):
-        transcript.move_tip(db, place, held.base_tip)
-    transcript.save_place(db, place)
+        transcript.move_tip(db, head, held.base_tip)
+    transcript.save_head(db, head)
     db.execute(
         "UPDATE turn SET status = ?, outcome = ?, last_seq = ?, made = ?, ended_at = ? WHERE n = ?",
         (end.outcome, encode(end), last_seq, made, now, held.n),
@@ -351,7 +362,7 @@ def _end(
             (encode_wish(msgspec.structs.replace(wish, tools=())), held.n),
         )
     return usage.count(
-        db, place.session, (wish.key_id, held.key), wish.model, all_made, end.usage, held.counted, tariff, now
+        db, head.session, (wish.key_id, held.key), wish.model, all_made, end.usage, held.counted, prices, now
     )
 
 
@@ -361,7 +372,7 @@ def _held(messages: tuple[Message, ...]) -> bytes:
     return transcript.reply_digest(reply_text(messages), last.client_calls if last is not None else ())
 
 
-def charge_live(db: Db, key: str, tariff: Tariff, now: float) -> tuple[Spent, ...]:
+def charge_live(db: Db, key: str, prices: PriceList, now: float) -> tuple[TurnCost, ...]:
     """Count what the session's running turns have used so far: the session is about to be deleted under them,
     and they will not end.
     """
@@ -370,13 +381,13 @@ def charge_live(db: Db, key: str, tariff: Tariff, now: float) -> tuple[Spent, ..
         " JOIN turn t ON t.n = d.turn WHERE s.key = ? AND t.made > 0",
         (key,),
     ).fetchall()
-    spent: list[Spent] = []
+    spent: list[TurnCost] = []
     for n, session, wish, first_seq, last_seq, counted in running:
         made = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
         asked = decode_wish(wish)
         payer = (asked.key_id, key)
         spent.append(
-            usage.count(db, session, payer, asked.model, made, usage.used_by(made), counted, tariff, now)
+            usage.count(db, session, payer, asked.model, made, usage.used_by(made), counted, prices, now)
         )
     return tuple(spent)
 
@@ -396,7 +407,7 @@ def release(db: Db, claim: Claim) -> None:
     db.execute("UPDATE dispatch SET running = 0 WHERE turn = ?", (held.n,))
 
 
-def recover(db: Db, max_attempts: int, now: float, tariff: Tariff) -> None:
+def recover(db: Db, max_attempts: int, now: float, prices: PriceList) -> None:
     """After a crash: charge the lost attempts, put the turns back in the queue, end those that were lost too
     often.
     """
@@ -414,10 +425,10 @@ def recover(db: Db, max_attempts: int, now: float, tariff: Tariff) -> None:
         )
         held = hold(db, id_, attempt)
         made = transcript.of_turn(
-            db, held.place.session, held.n, (held.first_seq, held.place.last_seq), inputs=False
+            db, held.head.session, held.n, (held.first_seq, held.head.last_seq), inputs=False
         )
-        _end(db, held, (), TurnEnded("failed", usage.used_by(made), error), now, tariff)
-        _part(db, held.n, held.place.session)
+        _end(db, held, (), TurnEnded("failed", usage.used_by(made), error), now, prices)
+        _part(db, held.n, held.head.session)
         db.execute("UPDATE turn SET lost = ? WHERE id = ?", (times, id_))
     db.execute("UPDATE dispatch SET running = 0")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
-from nanobot.core.upload import Order, Upload, UploadPage
+from nanobot.core.upload import SortOrder, Upload, UploadPage
 from nanobot.stores import files
-from nanobot.stores.files import Shelf
+from nanobot.stores.files import BlobFolder
 from nanobot.stores.reader import Reader
 from nanobot.stores.writer import Writer
 
@@ -21,14 +21,14 @@ class SqliteUploads:
     _clock: Clock
 
     def __init__(self, directory: Path) -> None:
-        self._shelf = Shelf(directory)
+        self._blobs = BlobFolder(directory)
 
     async def add_upload(self, upload: Upload, content: bytes, quota_bytes: int) -> None:
-        await asyncio.to_thread(self._shelf.write, upload.id, content)
+        await asyncio.to_thread(self._blobs.write, upload.id, content)
         try:
             await self._writer.do(lambda db: files.add(db, upload, quota_bytes, self._clock.now()))
         except NanobotError:
-            await asyncio.to_thread(self._shelf.delete, (upload.id,))
+            await asyncio.to_thread(self._blobs.delete, (upload.id,))
             raise
 
     async def upload(self, file_id: str, session_key: str) -> Upload:
@@ -36,7 +36,7 @@ class SqliteUploads:
 
     async def open_upload(self, file_id: str, session_key: str) -> tuple[Upload, bytes]:
         found = await self.upload(file_id, session_key)
-        return found, await asyncio.to_thread(self._shelf.read, file_id)
+        return found, await asyncio.to_thread(self._blobs.read, file_id)
 
     async def uploads(
         self,
@@ -44,7 +44,7 @@ class SqliteUploads:
         *,
         limit: int,
         after: str | None = None,
-        order: Order = "desc",
+        order: SortOrder = "desc",
         purpose: str | None = None,
     ) -> UploadPage:
         asked = partial(
@@ -54,9 +54,9 @@ class SqliteUploads:
 
     async def delete_upload(self, file_id: str, session_key: str) -> None:
         await self._writer.do(lambda db: files.delete(db, file_id, session_key, self._clock.now()))
-        await asyncio.to_thread(self._shelf.delete, (file_id,))
+        await asyncio.to_thread(self._blobs.delete, (file_id,))
 
     async def delete_expired_uploads(self) -> int:
         gone = await self._writer.do(lambda db: files.delete_expired(db, self._clock.now()))
-        await asyncio.to_thread(self._shelf.delete, gone)
+        await asyncio.to_thread(self._blobs.delete, gone)
         return len(gone)

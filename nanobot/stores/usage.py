@@ -7,7 +7,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.core.access import DAY_S, Grouping, LiveTurn, SpendingOf, Spent, Tariff, UsageRow, name_of_day
+from nanobot.core.access import (
+    DAY_S,
+    Grouping,
+    PriceList,
+    SpendingOf,
+    TurnCost,
+    UnendedTurn,
+    UsageRow,
+    name_of_day,
+)
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, Usage
 from nanobot.stores import transcript
@@ -56,8 +65,8 @@ def used_by(made: Sequence[Message]) -> Usage:
 
 def count(
     db: Db, session: int, key: tuple[str | None, str], model: str | None, made: Sequence[Message], usage: Usage, before: bytes | None,
-    tariff: Tariff, now: float,
-) -> Spent:  # fmt: skip
+    prices: PriceList, now: float,
+) -> TurnCost:  # fmt: skip
     """Add a turn that ends now to its day.
 
     `key`: the API key's id and the session key; `before`: what an earlier end of it accounted for.
@@ -66,8 +75,8 @@ def count(
     if before is not None:
         known = _decode(before)
         turns, steps, usage = 0, max(0, steps - known.steps), _less(usage, known.usage)
-    name = tariff.model(model)
-    price = tariff.prices.get(name)
+    name = prices.model(model)
+    price = prices.prices.get(name)
     cost = None if price is None else price.cost(usage)
     numbers = (
         turns,
@@ -81,7 +90,7 @@ def count(
     day = day_of(now)
     db.execute(_BY_KEY, (day, key[0] or "", *row))
     db.execute(_BY_SESSION, (session, day, *row))
-    return Spent(key[0], key[1], name, usage.prompt_tokens + usage.completion_tokens, cost)
+    return TurnCost(key[0], key[1], name, usage.prompt_tokens + usage.completion_tokens, cost)
 
 
 def _steps(made: Sequence[Message]) -> int:
@@ -119,8 +128,8 @@ def report_session(
     Raises:
         SessionNotFound
     """
-    place = transcript.find_place(db, key)
-    if place is None:
+    head = transcript.find_head(db, key)
+    if head is None:
         raise SessionNotFound(f"no session {key!r} here")
     columns = [name for name in group if name != "key"]
     return _rows(
@@ -128,7 +137,7 @@ def report_session(
         "session_usage",
         columns,
         "session = ? AND day BETWEEN ? AND ?",
-        [place.session, first_day, last_day],
+        [head.session, first_day, last_day],
     )
 
 
@@ -178,9 +187,9 @@ class _Payer(msgspec.Struct, frozen=True):
 _payer = msgspec.json.Decoder(_Payer).decode
 
 
-def live_turns(db: Db) -> tuple[LiveTurn, ...]:
+def live_turns(db: Db) -> tuple[UnendedTurn, ...]:
     """Return the turns that have not ended, and whose they are."""
     found = db.execute(
         "SELECT t.id, t.wish, s.key FROM dispatch d JOIN turn t ON t.n = d.turn JOIN session s ON s.id = d.session ORDER BY d.position"
     )
-    return tuple(LiveTurn(id_, _payer(wish).key_id, key) for id_, wish, key in found)
+    return tuple(UnendedTurn(id_, _payer(wish).key_id, key) for id_, wish, key in found)

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from nanobot.core.event import TurnAdmitted, TurnStarted
-from nanobot.core.store import Sight, Watched
-from nanobot.stores.lines import Line
+from nanobot.core.store import SessionEvent, Watched
+from nanobot.stores.lines import LiveTurn
 
 _MOST_KEPT = 2_048
 
@@ -24,7 +24,7 @@ class _View:
     __slots__ = ("count", "is_over", "sights", "waiters", "watchers")
 
     def __init__(self) -> None:
-        self.sights: deque[Sight] = deque(maxlen=_MOST_KEPT)
+        self.sights: deque[SessionEvent] = deque(maxlen=_MOST_KEPT)
         self.count = 0
         self.watchers = 0
         self.is_over = False
@@ -46,7 +46,7 @@ class Views:
     def __contains__(self, session_key: str | None) -> bool:
         return session_key in self._views
 
-    def show(self, session_key: str, sights: Sequence[Sight]) -> None:
+    def show(self, session_key: str, sights: Sequence[SessionEvent]) -> None:
         """Put sights before those who watch the session, if somebody does."""
         view = self._views.get(session_key)
         if view is not None and sights:
@@ -86,7 +86,7 @@ class Watcher:
         self._seen = view.count
         self.leave = leave
 
-    async def see(self) -> AsyncIterator[Sequence[Sight]]:
+    async def see(self) -> AsyncIterator[Sequence[SessionEvent]]:
         """Yield what is shown, until the end."""
         view = self._view
         while True:
@@ -102,23 +102,23 @@ class Watcher:
                 await waiter
 
 
-def sights_of(line: Line, after: tuple[str, int] | None = None) -> Sequence[Sight]:
+def events_of(line: LiveTurn, after: tuple[str, int] | None = None) -> Sequence[SessionEvent]:
     """Return what was to be seen of a turn that has not ended; of the turn that `after` names, only what lies
     past its cursor.
     """
     turn_id = line.ids[0]
     if after is not None and after[0] in line.ids:
-        return [Sight(turn_id, cursor, event) for cursor, event in line.so_far(after[1])]
+        return [SessionEvent(turn_id, cursor, event) for cursor, event in line.so_far(after[1])]
     seen: list[Watched] = [TurnAdmitted(line.input)]
     if line.attempt:
         seen.append(TurnStarted(line.attempt))
     return [
-        *(Sight(turn_id, 0, event) for event in seen),
-        *(Sight(turn_id, cursor, event) for cursor, event in line.so_far()),
+        *(SessionEvent(turn_id, 0, event) for event in seen),
+        *(SessionEvent(turn_id, cursor, event) for cursor, event in line.so_far()),
     ]
 
 
-def _past(view: _View, seen: int) -> Sequence[Sight]:
+def _past(view: _View, seen: int) -> Sequence[SessionEvent]:
     """Return what was shown since `seen` sights, as far as it is kept."""
     kept = len(view.sights)
     wanted = view.count - seen

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nanobot.core.errors import NanobotError, StoreError
-from nanobot.core.observer import NOBODY, Observer
+from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.stores.opening import explain
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Writer:
         self,
         db: sqlite3.Connection,
         path: Path,
-        observer: Observer = NOBODY,
+        observer: Observer = NULL_OBSERVER,
         spare: Spare | None = None,
         quiet_s: float = 1.0,
     ) -> None:

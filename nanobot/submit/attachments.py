@@ -14,13 +14,21 @@ from nanobot.core.store import Store
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import Fetched, Fetcher
 from nanobot.reading.kinds import audio_format, image_type
-from nanobot.submit.references import FileAt, FileGiven, ImageAt, Sought, data_url, decode_base64, file_name
+from nanobot.submit.references import (
+    InlineFile,
+    RemoteFile,
+    RemoteImage,
+    Unresolved,
+    data_url,
+    decode_base64,
+    file_name,
+)
 
 _MOST_SOUGHT = 32
 _IMAGE_TYPES = "PNG, JPEG, GIF and WebP"
 
 
-class Contents:
+class Attachments:
     """Fills in parts. `fetcher` None: no URL is followed."""
 
     def __init__(self, store: Store, documents: Documents, fetcher: Fetcher | None) -> None:
@@ -69,8 +77,8 @@ class Contents:
         except SessionNotFound:
             return False
 
-    async def _found_or_missed(self, part: Sought, session_key: str, *, is_wanted: bool) -> Part:
-        what = "an image" if isinstance(part, ImageAt) else "a file"
+    async def _found_or_missed(self, part: Unresolved, session_key: str, *, is_wanted: bool) -> Part:
+        what = "an image" if isinstance(part, RemoteImage) else "a file"
         if not is_wanted:
             return Text(f"({what} stood here)")
         try:
@@ -78,12 +86,12 @@ class Contents:
         except NanobotError as error:
             return Text(f"({what} stood here: {error.message})")
 
-    async def _found(self, part: Sought, session_key: str) -> Part:
-        if isinstance(part, ImageAt):
+    async def _found(self, part: Unresolved, session_key: str) -> Part:
+        if isinstance(part, RemoteImage):
             return await self._image_at(part)
-        if isinstance(part, FileAt):
+        if isinstance(part, RemoteFile):
             return await self._file_at(part)
-        if isinstance(part, FileGiven):
+        if isinstance(part, InlineFile):
             content = part.content
             if isinstance(content, str):
                 content = await asyncio.to_thread(decode_base64, content, f"{part.path}.file_data")
@@ -122,7 +130,7 @@ class Contents:
             text += f"\n(The file goes on: only its first {len(text)} characters are shown.)"
         return File(name or "file", text, file_id)
 
-    async def _image_at(self, part: ImageAt) -> Image:
+    async def _image_at(self, part: RemoteImage) -> Image:
         path = f"{part.path}.url"
         fetched = await self._fetch(part.url, path, accept="image/*")
         kind = image_type(fetched.content[:16])
@@ -132,7 +140,7 @@ class Contents:
             )
         return Image(await asyncio.to_thread(data_url, kind, fetched.content), part.detail)
 
-    async def _file_at(self, part: FileAt) -> Part:
+    async def _file_at(self, part: RemoteFile) -> Part:
         fetched = await self._fetch(part.url, f"{part.path}.file_data")
         name = part.name or file_name(unquote(urlsplit(fetched.url).path))
         return await self._read(
@@ -156,12 +164,12 @@ def points_at_something(messages: tuple[Message, ...]) -> bool:
     return bool(_sought(messages))
 
 
-def _sought(messages: tuple[Message, ...]) -> list[Sought]:
+def _sought(messages: tuple[Message, ...]) -> list[Unresolved]:
     return [
         part
         for message in messages
         for part in message.parts
-        if type(part) is not Text and isinstance(part, Sought)
+        if type(part) is not Text and isinstance(part, Unresolved)
     ]
 
 
@@ -169,9 +177,10 @@ def _replaced(messages: tuple[Message, ...], found: Sequence[Part]) -> tuple[Mes
     rest = iter(found)
     return tuple(
         msgspec.structs.replace(
-            message, parts=tuple(next(rest) if isinstance(part, Sought) else part for part in message.parts)
+            message,
+            parts=tuple(next(rest) if isinstance(part, Unresolved) else part for part in message.parts),
         )
-        if any(isinstance(part, Sought) for part in message.parts)
+        if any(isinstance(part, Unresolved) for part in message.parts)
         else message
         for message in messages
     )

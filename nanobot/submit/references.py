@@ -13,13 +13,13 @@ _MOST_SHOWN = 40
 _LONGEST_NAME = 255
 
 
-class ImageAt(Image, frozen=True, tag="image"):
+class RemoteImage(Image, frozen=True, tag="image"):
     """An image that stands behind its `url`, which is not a data URL. `path` names the part in errors."""
 
     path: str = ""
 
 
-class FileGiven(File, frozen=True, tag="file"):
+class InlineFile(File, frozen=True, tag="file"):
     """A file that came along: its `content` as bytes, or as base64."""
 
     content: bytes | str = b""
@@ -27,20 +27,20 @@ class FileGiven(File, frozen=True, tag="file"):
     path: str = ""
 
 
-class FileAt(File, frozen=True, tag="file"):
+class RemoteFile(File, frozen=True, tag="file"):
     """A file that stands behind a URL."""
 
     url: str = ""
     path: str = ""
 
 
-class FileStored(File, frozen=True, tag="file"):
+class UploadedFile(File, frozen=True, tag="file"):
     """An upload, known by its `file_id`."""
 
     path: str = ""
 
 
-Sought = ImageAt | FileGiven | FileAt | FileStored
+Unresolved = RemoteImage | InlineFile | RemoteFile | UploadedFile
 
 
 def is_of_web(url: str) -> bool:

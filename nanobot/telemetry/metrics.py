@@ -6,7 +6,7 @@ Labels come from the settings and the code only, never from requests: their numb
 from itertools import chain
 
 from nanobot import __version__
-from nanobot.core.access import Spent
+from nanobot.core.access import TurnCost
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import TurnEnded
@@ -14,7 +14,7 @@ from nanobot.core.ids import time_of
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.observer import Observer
 from nanobot.core.turn import Turn
-from nanobot.telemetry.series import Buckets, Count, Counter, Histogram, gauge
+from nanobot.telemetry.series import Count, Counter, Histogram, HistogramBuckets, gauge
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -28,7 +28,12 @@ class _OfModel:
     __slots__ = ("completion", "first_words", "prompt", "steps", "time")
 
     def __init__(
-        self, steps: Count, prompt: Count, completion: Count, first_words: Buckets, time: Buckets
+        self,
+        steps: Count,
+        prompt: Count,
+        completion: Count,
+        first_words: HistogramBuckets,
+        time: HistogramBuckets,
     ) -> None:
         self.steps = steps
         self.prompt = prompt
@@ -232,7 +237,7 @@ class Metrics(Observer):
             )
         return series
 
-    def turn_paid(self, spent: Spent) -> None:
+    def turn_paid(self, spent: TurnCost) -> None:
         """A turn has ended, and this is what it cost."""
         if spent.cost:
             self._cost.add(spent.cost / 1_000_000, spent.model)

@@ -44,7 +44,7 @@ class Counter:
             yield _sample(self.name, dict(zip(self.labels, labels, strict=True)), count.total)
 
 
-class Buckets:
+class HistogramBuckets:
     """One series of a histogram."""
 
     __slots__ = ("bounds", "counts", "total")
@@ -70,13 +70,13 @@ class Histogram:
         self.meaning = meaning
         self.labels = labels
         self._bounds = bounds
-        self._found: dict[Labels, Buckets] = {} if labels else {(): Buckets(bounds)}
+        self._found: dict[Labels, HistogramBuckets] = {} if labels else {(): HistogramBuckets(bounds)}
 
-    def of(self, *labels: str) -> Buckets:
+    def of(self, *labels: str) -> HistogramBuckets:
         """Return the series of these labels; it is shown from now on."""
         buckets = self._found.get(labels)
         if buckets is None:
-            buckets = self._found[labels] = Buckets(self._bounds)
+            buckets = self._found[labels] = HistogramBuckets(self._bounds)
         return buckets
 
     def text(self) -> Iterator[str]:

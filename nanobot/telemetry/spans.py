@@ -27,7 +27,7 @@ AGENT = "nanobot"
 _PROPAGATED = (b"traceparent", b"tracestate", b"baggage")
 
 
-class _Work:
+class _TurnSpans:
     """A turn under way: its span, the context below it, the spans that are open in it."""
 
     __slots__ = ("below", "model", "span", "tools")
@@ -48,7 +48,7 @@ class Spans(Observer):
         self._content = content
         self._requests: dict[str, Span] = {}
         self._offered: dict[str, Context] = {}
-        self._turns: dict[str, _Work] = {}
+        self._turns: dict[str, _TurnSpans] = {}
 
     # Requests -------------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class Spans(Observer):
         if self._content:
             attributes["gen_ai.input.messages"] = _shown(turn.input)
         parent = self._offered.pop(turn.id, None) or Context()
-        self._turns[turn.id] = _Work(
+        self._turns[turn.id] = _TurnSpans(
             self._tracer.start_span(f"invoke_agent {AGENT}", parent, SpanKind.INTERNAL, attributes)
         )
 

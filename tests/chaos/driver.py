@@ -27,7 +27,7 @@ from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.store import Answer
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import WhenBusy
-from tests.chaos.house import House, open_house
+from tests.chaos.harness import Harness, open_harness
 from tests.chaos.launch import NOTED, NoteArguments, record
 
 KEY, FIRST, SECOND, AFTER = "chaos:dm:1", "please do it", "and this too", "are you well?"
@@ -211,44 +211,44 @@ async def live(life: Life) -> LifeReport:
     directory = Path(life.directory)
     gate = asyncio.Event()
     model = Diligent(uses_tools=life.scenario == "tools", gate=gate)
-    async with open_house(directory, model, _tools(directory)) as house:
+    async with open_harness(directory, model, _tools(directory)) as harness:
         second = None
         if life.scenario == "tools":
             gate.set()
-            first = await house.ask(KEY, FIRST, dedupe_key="first")
+            first = await harness.ask(KEY, FIRST, dedupe_key="first")
         elif life.scenario == "again":
-            first, second = await _fail_and_again(house, model, gate)
+            first, second = await _fail_and_again(harness, model, gate)
         else:
-            first, second = await _two_at_once(house, model, gate, life.scenario)
-        after = await house.ask(KEY, AFTER)
-        return LifeReport(first, second, after, await house.transcript(KEY), dict(MortalConnection.commits))
+            first, second = await _two_at_once(harness, model, gate, life.scenario)
+        after = await harness.ask(KEY, AFTER)
+        return LifeReport(first, second, after, await harness.transcript(KEY), dict(MortalConnection.commits))
 
 
 async def _two_at_once(
-    house: House, model: Diligent, gate: asyncio.Event, when_busy: WhenBusy
+    harness: Harness, model: Diligent, gate: asyncio.Event, when_busy: WhenBusy
 ) -> tuple[Answer, Answer]:
     """Send the second input while the model thinks about the first."""
-    first = await house.submit(KEY, FIRST, dedupe_key="first")
-    if (await house.store.turn(first.turn_id)).end is None:
+    first = await harness.submit(KEY, FIRST, dedupe_key="first")
+    if (await harness.store.turn(first.turn_id)).end is None:
         await model.asked.wait()
-    second = await house.submit(KEY, SECOND, when_busy=when_busy, dedupe_key="second")
+    second = await harness.submit(KEY, SECOND, when_busy=when_busy, dedupe_key="second")
     gate.set()
-    return await house.store.ended(first.turn_id), await house.store.ended(second.turn_id)
+    return await harness.store.ended(first.turn_id), await harness.store.ended(second.turn_id)
 
 
-async def _fail_and_again(house: House, model: Diligent, gate: asyncio.Event) -> tuple[Answer, Answer]:
+async def _fail_and_again(harness: Harness, model: Diligent, gate: asyncio.Event) -> tuple[Answer, Answer]:
     """Fail the first turn in its first life, and send it again while the model thinks about the second."""
-    if not await house.store.sessions(limit=1):
+    if not await harness.store.sessions(limit=1):
         model.fails = True
-        await house.ask(KEY, FIRST, dedupe_key="first")
+        await harness.ask(KEY, FIRST, dedupe_key="first")
         model.fails = False
         model.asked.clear()
-    second = await house.submit(KEY, SECOND, dedupe_key="second")
-    if (await house.store.turn(second.turn_id)).end is None:
+    second = await harness.submit(KEY, SECOND, dedupe_key="second")
+    if (await harness.store.turn(second.turn_id)).end is None:
         await model.asked.wait()
-    first = await house.submit(KEY, FIRST, dedupe_key="first")
+    first = await harness.submit(KEY, FIRST, dedupe_key="first")
     gate.set()
-    return await house.store.ended(first.turn_id), await house.store.ended(second.turn_id)
+    return await harness.store.ended(first.turn_id), await harness.store.ended(second.turn_id)
 
 
 # Processes ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from nanobot.stores.opening import DATABASE
 from nanobot.testing import ScriptedModel, call
-from tests.chaos.house import open_house
+from tests.chaos.harness import open_harness
 from tests.chaos.judge import Evidence, Verdict, judge
 from tests.chaos.launch import RUNS, note
 from tests.chaos.run import MAX_ATTEMPTS, Scale, run
@@ -49,11 +49,11 @@ async def spoken(directory: Path) -> list[Wish]:
     """Leave a sound conversation of three wishes in `directory`, and return them."""
     model = ScriptedModel("echo k1w1n1p", call("note_once", '{"id": "x"}'), "echo k1w1n2o", "echo k1w1n3p")
     wishes = []
-    async with open_house(
+    async with open_harness(
         directory / "data", model, [note(directory, "note_once", repeatable=False)]
-    ) as house:
+    ) as harness:
         for token in WISHES:
-            answer = await house.ask(key_name(1), f"Note {token}.", dedupe_key=token)
+            answer = await harness.ask(key_name(1), f"Note {token}.", dedupe_key=token)
             wishes.append(Wish(token, "keyed", "queue", "done", None, f"echo {token}", answer.turn_id, 1))
     return wishes
 

@@ -9,7 +9,7 @@ from nanobot.core.message import Message
 from nanobot.core.store import Claim
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.testing import Say, ScriptedModel, call
-from tests.chaos.house import Through, open_house
+from tests.chaos.harness import Through, open_harness
 from tests.chaos.launch import NOTED, NoteArguments
 
 KEY = "chaos:dm:1"
@@ -30,17 +30,17 @@ async def test_a_steered_input_is_not_lost_when_the_turn_it_joined_fails_and_is_
     """Whoever is answered was heard: the joined turn's failure must not take another's input along."""
     gate = asyncio.Event()
     model = ScriptedModel(Say(before=gate, error=ModelOverloaded("busy")), "heard")
-    async with asyncio.timeout(WITHIN_S), open_house(tmp_path, model) as house:
-        first = await house.submit(KEY, "one", dedupe_key="1")
+    async with asyncio.timeout(WITHIN_S), open_harness(tmp_path, model) as harness:
+        first = await harness.submit(KEY, "one", dedupe_key="1")
         await model.asked.wait()
-        second = await house.submit(KEY, "two", when_busy="steer", dedupe_key="2")
+        second = await harness.submit(KEY, "two", when_busy="steer", dedupe_key="2")
         gate.set()
-        await house.store.ended(first.turn_id)
-        assert (await house.ask(KEY, "one", dedupe_key="1")).end.outcome == "done"
-        again = await house.submit(KEY, "two", when_busy="steer", dedupe_key="2")
+        await harness.store.ended(first.turn_id)
+        assert (await harness.ask(KEY, "one", dedupe_key="1")).end.outcome == "done"
+        again = await harness.submit(KEY, "two", when_busy="steer", dedupe_key="2")
         assert again.turn_id == second.turn_id
-        assert (await house.store.ended(again.turn_id)).end.outcome == "done"
-        said = [line for line in await house.transcript(KEY) if line.startswith("user")]
+        assert (await harness.store.ended(again.turn_id)).end.outcome == "done"
+        said = [line for line in await harness.transcript(KEY) if line.startswith("user")]
         assert sorted(said) == ["user: one", "user: two"]
 
 
@@ -49,13 +49,13 @@ async def test_a_steered_input_is_stored_behind_the_results_of_the_step_it_came_
     gate = asyncio.Event()
     calls = call("note", '{"id": "1"}').message
     model = ScriptedModel(Say(before=gate, message=calls), "heard")
-    async with asyncio.timeout(WITHIN_S), open_house(tmp_path, model, [note()]) as house:
-        first = await house.submit(KEY, "one")
+    async with asyncio.timeout(WITHIN_S), open_harness(tmp_path, model, [note()]) as harness:
+        first = await harness.submit(KEY, "one")
         await model.asked.wait()
-        await house.submit(KEY, "two", when_busy="steer")
+        await harness.submit(KEY, "two", when_busy="steer")
         gate.set()
-        await house.store.ended(first.turn_id)
-        assert await house.transcript(KEY) == [
+        await harness.store.ended(first.turn_id)
+        assert await harness.transcript(KEY) == [
             "user: one",
             "assistant:  [note call_1]",
             "tool call_1: noted 1",
@@ -68,18 +68,18 @@ async def test_a_turn_taken_up_again_never_starts_beside_the_one_that_runs(tmp_p
     """It was first to be admitted, and is second now: the end of any other turn must not let it pass."""
     gate = asyncio.Event()
     model = ScriptedModel(ModelOverloaded("busy"), Say(("to two",), before=gate), "elsewhere", "to one")
-    async with asyncio.timeout(WITHIN_S), open_house(tmp_path, model) as house:
-        assert (await house.ask(KEY, "one", dedupe_key="1")).end.outcome == "failed"
+    async with asyncio.timeout(WITHIN_S), open_harness(tmp_path, model) as harness:
+        assert (await harness.ask(KEY, "one", dedupe_key="1")).end.outcome == "failed"
         model.asked.clear()
-        await house.submit(KEY, "two")
+        await harness.submit(KEY, "two")
         await model.asked.wait()
-        first = await house.submit(KEY, "one", dedupe_key="1")
+        first = await harness.submit(KEY, "one", dedupe_key="1")
         assert first.joined
-        await house.ask("chaos:dm:2", "three")
-        assert (await house.store.turn(first.turn_id)).status == "queued"
+        await harness.ask("chaos:dm:2", "three")
+        assert (await harness.store.turn(first.turn_id)).status == "queued"
         gate.set()
-        assert (await house.store.ended(first.turn_id)).end.outcome == "done"
-        assert await house.transcript(KEY) == [
+        assert (await harness.store.ended(first.turn_id)).end.outcome == "done"
+        assert await harness.transcript(KEY) == [
             "user: two",
             "assistant: to two",
             "user: one",
@@ -107,15 +107,15 @@ async def test_a_turn_cancelled_while_its_step_is_being_stored_says_nothing_twic
     model = ScriptedModel(call("note", '{"id": "1"}', text="let me look"), "end")
     async with (
         asyncio.timeout(WITHIN_S),
-        open_house(tmp_path, model, [note()], store_as=HeldAfterCommit) as house,
+        open_harness(tmp_path, model, [note()], store_as=HeldAfterCommit) as harness,
     ):
-        turn = await house.submit(KEY, "one")
+        turn = await harness.submit(KEY, "one")
         await HeldAfterCommit.committed.wait()
-        await house.store.cancel(turn.turn_id, "stop")
+        await harness.store.cancel(turn.turn_id, "stop")
         await asyncio.sleep(0)
         HeldAfterCommit.go_on.set()
-        assert (await house.store.ended(turn.turn_id)).end.outcome == "cancelled"
-        question, step, *results = await house.transcript(KEY)
+        assert (await harness.store.ended(turn.turn_id)).end.outcome == "cancelled"
+        question, step, *results = await harness.transcript(KEY)
         assert (question, step) == ("user: one", "assistant: let me look [note call_1]")
         assert len(results) == 1
         assert results[0].startswith("tool call_1: ")
@@ -143,13 +143,15 @@ async def test_a_turn_that_times_out_while_a_result_is_being_stored_answers_the_
     model = ScriptedModel(call("note", '{"id": "1"}'), "end")
     async with (
         asyncio.timeout(WITHIN_S),
-        open_house(tmp_path, model, [note()], store_as=HeldResult, turn_timeout_s=TURN_TIMEOUT_S) as house,
+        open_harness(
+            tmp_path, model, [note()], store_as=HeldResult, turn_timeout_s=TURN_TIMEOUT_S
+        ) as harness,
     ):
-        turn = await house.submit(KEY, "one")
-        end = (await house.store.ended(turn.turn_id)).end
+        turn = await harness.submit(KEY, "one")
+        end = (await harness.store.ended(turn.turn_id)).end
         assert end.error is not None
         assert end.error.code == "turn_timed_out"
-        assert await house.transcript(KEY) == [
+        assert await harness.transcript(KEY) == [
             "user: one",
             "assistant:  [note call_1]",
             "tool call_1: noted 1",
@@ -175,17 +177,17 @@ async def test_a_server_that_stops_begins_no_further_turn_of_a_session(tmp_path:
     """
     HeldEnd.ending, HeldEnd.go_on = asyncio.Event(), asyncio.Event()
     model = ScriptedModel("first", Say(("never",), before=asyncio.Event()))
-    async with asyncio.timeout(WITHIN_S), open_house(tmp_path, model, store_as=HeldEnd) as house:
-        first = await house.submit(KEY, "one", dedupe_key="1")
-        await house.submit(KEY, "two", dedupe_key="2")
+    async with asyncio.timeout(WITHIN_S), open_harness(tmp_path, model, store_as=HeldEnd) as harness:
+        first = await harness.submit(KEY, "one", dedupe_key="1")
+        await harness.submit(KEY, "two", dedupe_key="2")
         await HeldEnd.ending.wait()
-        draining = asyncio.create_task(house.engine.drain(0))
+        draining = asyncio.create_task(harness.engine.drain(0))
         await asyncio.sleep(0)
         HeldEnd.go_on.set()
         await draining
-        assert (await house.store.ended(first.turn_id)).end.outcome == "done"
-    async with asyncio.timeout(WITHIN_S), open_house(tmp_path, ScriptedModel("second")) as house:
-        second = await house.submit(KEY, "two", dedupe_key="2")
+        assert (await harness.store.ended(first.turn_id)).end.outcome == "done"
+    async with asyncio.timeout(WITHIN_S), open_harness(tmp_path, ScriptedModel("second")) as harness:
+        second = await harness.submit(KEY, "two", dedupe_key="2")
         assert second.joined
-        assert (await house.store.ended(second.turn_id)).end.outcome == "done"
-        assert (await house.store.turn(second.turn_id)).attempt <= 2
+        assert (await harness.store.ended(second.turn_id)).end.outcome == "done"
+        assert (await harness.store.turn(second.turn_id)).attempt <= 2

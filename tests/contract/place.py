@@ -11,7 +11,7 @@ from pathlib import Path
 from nanobot.core.clock import Clock
 from nanobot.core.event import Fact, MessageAdded, TurnEnded, TurnError
 from nanobot.core.message import Message, StopReason, Text, user
-from nanobot.core.store import Admission, Answer, Cancel, Claim, Limits, Order, Store
+from nanobot.core.store import Admission, Answer, Cancel, Claim, Command, Limits, Store
 from nanobot.core.turn import Identity, Turn, WhenBusy
 from nanobot.stores.sqlite import open_store
 from nanobot.testing import FakeClock
@@ -34,10 +34,10 @@ class Hands:
 
     def __init__(self, store: Store, max_running: int) -> None:
         self._store = store
-        self._orders: asyncio.Queue[Order] = asyncio.Queue()
+        self._orders: asyncio.Queue[Command] = asyncio.Queue()
         self._task = asyncio.get_running_loop().create_task(self._take(store.orders(max_running)))
 
-    async def _take(self, orders: AsyncIterator[Order]) -> None:
+    async def _take(self, orders: AsyncIterator[Command]) -> None:
         async for order in orders:
             self._orders.put_nowait(order)
 

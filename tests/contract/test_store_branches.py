@@ -5,7 +5,7 @@ import pytest
 from nanobot.core.errors import MessageNotFound, SessionBusy, SessionExists, SessionNotFound
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
-from nanobot.core.store import Given
+from nanobot.core.store import ImportedMessage
 from tests.contract.place import Place, done, failed, said
 
 
@@ -192,7 +192,9 @@ async def test_an_imported_session_reads_and_goes_on_like_one_that_was_spoken(pl
         Message("tool", (ToolResult("c", "42"),)),
         said("It is 42."),
     )
-    given = [Given(message, 1_000.0 + number, "turn_of_old") for number, message in enumerate(messages)]
+    given = [
+        ImportedMessage(message, 1_000.0 + number, "turn_of_old") for number, message in enumerate(messages)
+    ]
     session = await place.store.import_session("a", given, title="Sums", metadata={"from": "elsewhere"})
     assert (session.messages, session.title, session.metadata) == (4, "Sums", {"from": "elsewhere"})
     rows = await place.store.messages("a", limit=10)

@@ -11,7 +11,7 @@ import pytest
 from nanobot.core.errors import InvalidRequest, SessionNotFound
 from nanobot.core.event import MessageAdded, TurnEnded
 from nanobot.core.message import File, Message, Text, user
-from nanobot.core.store import Limits, Which
+from nanobot.core.store import Limits, SessionFilter
 from nanobot.stores import index, upkeep
 from nanobot.stores.opening import DATABASE
 from nanobot.stores.sqlite import SqliteStore
@@ -19,8 +19,11 @@ from tests.asgi import BOUND_S
 from tests.contract.place import Place, done, failed, open_sqlite, said
 
 
-async def found(place: Place, text: str, which: Which | None = None) -> list[str]:
-    return [each.session.key for each in await place.store.search(text, limit=100, which=which or Which())]
+async def found(place: Place, text: str, matching: SessionFilter | None = None) -> list[str]:
+    return [
+        each.session.key
+        for each in await place.store.search(text, limit=100, matching=matching or SessionFilter())
+    ]
 
 
 async def test_what_was_committed_is_found_at_once_newest_session_first(place: Place) -> None:
@@ -123,29 +126,29 @@ async def test_patterns_and_prefix_hold_in_lists_and_searches_before_anything_is
         await place.say(key, "secret parrot", "ok")
         place.clock.advance(1)
     cases = {
-        Which(("wx:dm:*",)): ["wx:dm:?", "wx:dm:[x]", "wx:dm:bob", "wx:dm:ann"],
-        Which(("wx:dm:ann", "tg:*")): ["tg:dm:ann", "wx:dm:ann"],
-        Which(("wx:dm:[x]",)): ["wx:dm:[x]"],
-        Which(("wx:dm:?",)): ["wx:dm:?"],
-        Which(("*:ann",)): ["tg:dm:ann", "wx:group:g:user:ann", "wx:dm:ann"],
-        Which((), "wx:g"): ["wx:group:g:user:ann"],
-        Which((), "wx:dm:%"): [],
-        Which(("tg:*",), "wx:"): [],
+        SessionFilter(("wx:dm:*",)): ["wx:dm:?", "wx:dm:[x]", "wx:dm:bob", "wx:dm:ann"],
+        SessionFilter(("wx:dm:ann", "tg:*")): ["tg:dm:ann", "wx:dm:ann"],
+        SessionFilter(("wx:dm:[x]",)): ["wx:dm:[x]"],
+        SessionFilter(("wx:dm:?",)): ["wx:dm:?"],
+        SessionFilter(("*:ann",)): ["tg:dm:ann", "wx:group:g:user:ann", "wx:dm:ann"],
+        SessionFilter((), "wx:g"): ["wx:group:g:user:ann"],
+        SessionFilter((), "wx:dm:%"): [],
+        SessionFilter(("tg:*",), "wx:"): [],
     }
-    for which, expected in cases.items():
-        assert await found(place, "parrot", which) == expected
-        assert [each.key for each in await place.store.sessions(limit=100, which=which)] == expected
+    for matching, expected in cases.items():
+        assert await found(place, "parrot", matching) == expected
+        assert [each.key for each in await place.store.sessions(limit=100, matching=matching)] == expected
         if expected:
-            first = await place.store.sessions(limit=1, which=which)
-            rest = await place.store.sessions(limit=100, which=which, after=first[0].key)
+            first = await place.store.sessions(limit=1, matching=matching)
+            rest = await place.store.sessions(limit=100, matching=matching, after=first[0].key)
             assert [each.key for each in (*first, *rest)] == expected
             assert [
-                each.key for each in await place.store.sessions(limit=100, which=which, order="asc")
+                each.key for each in await place.store.sessions(limit=100, matching=matching, order="asc")
             ] == expected[::-1]
     with pytest.raises(SessionNotFound):
-        await place.store.sessions(limit=1, after="tg:dm:ann", which=Which(("wx:*",)))
+        await place.store.sessions(limit=1, after="tg:dm:ann", matching=SessionFilter(("wx:*",)))
     with pytest.raises(SessionNotFound):
-        await place.store.search("parrot", limit=1, after="tg:dm:ann", which=Which(("wx:*",)))
+        await place.store.search("parrot", limit=1, after="tg:dm:ann", matching=SessionFilter(("wx:*",)))
 
 
 async def test_a_search_is_paged_like_a_list(place: Place) -> None:

@@ -8,7 +8,7 @@ import pytest
 from nanobot.core.errors import SessionNotFound, TurnNotFound
 from nanobot.core.event import MessageAdded, TextDelta, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult
-from nanobot.core.store import Sight
+from nanobot.core.store import SessionEvent
 from nanobot.stores import watching
 from tests.asgi import BOUND_S
 from tests.contract.place import Place, done
@@ -18,8 +18,8 @@ class Watcher:
     """Reads on as it is asked to."""
 
     def __init__(self, place: Place, key: str, after: tuple[str, int] | None = None) -> None:
-        self._sights: AsyncGenerator[Sequence[Sight], None] = place.store.watch(key, after)
-        self.seen: list[Sight] = []
+        self._sights: AsyncGenerator[Sequence[SessionEvent], None] = place.store.watch(key, after)
+        self.seen: list[SessionEvent] = []
 
     async def begin(self) -> "Watcher":
         self.seen.extend(await asyncio.wait_for(anext(self._sights), BOUND_S))

@@ -19,7 +19,7 @@ from nanobot.models.providers import PROVIDERS
 from nanobot.reading.documents import Documents
 from nanobot.stores.sqlite import SqliteStore
 from nanobot.stores.writer import StoreBug
-from nanobot.submit.attachments import Contents
+from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def offered() -> list[str]:
         clock,
         random.Random(0),
         settings=ChatSettings(),
-        contents=Contents(store, Documents(), None),
+        contents=Attachments(store, Documents(), None),
         file_settings=FileSettings(),
         check_model=check,
         render_metrics=render,

@@ -5,7 +5,7 @@ from typing import Any
 
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.asgi import BOUND_S
-from tests.house import House
+from tests.harness import Harness
 
 RETRY = {"x-stainless-retry-count": "1"}
 
@@ -18,8 +18,8 @@ class Held(ScriptedModel):
         super().__init__(Say((first, rest), between=self.gate), *more)
 
 
-async def transcript(house: House, key: str) -> list[str]:
-    return [row.message.text for row in await house.app.store.messages(key, limit=100)]
+async def transcript(harness: Harness, key: str) -> list[str]:
+    return [row.message.text for row in await harness.app.store.messages(key, limit=100)]
 
 
 async def until_asked(model: ScriptedModel, times: int = 1) -> None:
@@ -29,9 +29,9 @@ async def until_asked(model: ScriptedModel, times: int = 1) -> None:
             await model.asked.wait()
 
 
-async def until_status(house: House, turn_id: str, status: str) -> dict[str, Any]:
+async def until_status(harness: Harness, turn_id: str, status: str) -> dict[str, Any]:
     async with asyncio.timeout(BOUND_S):
-        while (state := (await house.door.get(f"/v1/turns/{turn_id}")).json)["status"] != status:
+        while (state := (await harness.door.get(f"/v1/turns/{turn_id}")).json)["status"] != status:
             await asyncio.sleep(0)
     return dict(state)
 
@@ -43,12 +43,12 @@ async def until_sleeping(clock: FakeClock, seconds: float) -> None:
             await asyncio.sleep(0)
 
 
-async def settled(house: House) -> None:
+async def settled(harness: Harness) -> None:
     """Return when whatever was set off has come to rest: reads, commits and the tasks between them, several
     times over.
     """
     for _ in range(5):
-        await house.app.store.check()
-        await house.app.store.sessions(limit=1)
+        await harness.app.store.check()
+        await harness.app.store.sessions(limit=1)
         for _ in range(5):
             await asyncio.sleep(0)

@@ -14,23 +14,23 @@ from nanobot.core.turn import Identity, Turn, WhenBusy
 from nanobot.models.openai.request import encode
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import BOUND_S
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 _numbers = count(1)
 Line = list[tuple[int, Event]]
 
 
-async def ask(house: House, text: str, *, key: str = "k", when_busy: WhenBusy = "queue") -> str:
+async def ask(harness: Harness, text: str, *, key: str = "k", when_busy: WhenBusy = "queue") -> str:
     number = next(_numbers)
     turn = Turn(f"turn_{number}", key, (user(text),), "api", when_busy=when_busy)
-    return (await house.app.store.admit(turn, Identity(number.to_bytes(32, "big")))).turn_id
+    return (await harness.app.store.admit(turn, Identity(number.to_bytes(32, "big")))).turn_id
 
 
-async def followed(house: House, turn_id: str, after: int = 0) -> Line:
+async def followed(harness: Harness, turn_id: str, after: int = 0) -> Line:
     """Return the turn's line from past `after` to its end."""
     events: Line = []
     async with asyncio.timeout(BOUND_S):
-        async for batch in house.app.store.follow(turn_id, after):
+        async for batch in harness.app.store.follow(turn_id, after):
             events.extend(batch)
     return events
 
@@ -89,13 +89,13 @@ MODELS: dict[str, Callable[[], ScriptedModel]] = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-async def test_a_cursor_of_the_live_line_fits_on_the_stored_one(open_house: OpenHouse, name: str) -> None:
+async def test_a_cursor_of_the_live_line_fits_on_the_stored_one(open_harness: OpenHarness, name: str) -> None:
     """Whoever comes back after the end reads on exactly where he was."""
-    house = await open_house(MODELS[name]())
-    turn_id = await ask(house, "Where?")
-    live = await followed(house, turn_id)
+    harness = await open_harness(MODELS[name]())
+    turn_id = await ask(harness, "Where?")
+    live = await followed(harness, turn_id)
     for cursor, event in live:
-        rest = await followed(house, turn_id, cursor)
+        rest = await followed(harness, turn_id, cursor)
         assert isinstance(rest[-1][1], TurnEnded)
         if (
             isinstance(live[-1][1], TurnEnded)
@@ -106,17 +106,17 @@ async def test_a_cursor_of_the_live_line_fits_on_the_stored_one(open_house: Open
             assert rest[-1] == live[-1]
 
 
-async def test_a_cursor_of_a_cancelled_turn_fits_on_its_stored_line(open_house: OpenHouse) -> None:
-    house = await open_house(Stream(ThinkingDelta("Hm. Well."), TextDelta("It is "), TextDelta("he")))
-    turn_id = await ask(house, "Where?")
+async def test_a_cursor_of_a_cancelled_turn_fits_on_its_stored_line(open_harness: OpenHarness) -> None:
+    harness = await open_harness(Stream(ThinkingDelta("Hm. Well."), TextDelta("It is "), TextDelta("he")))
+    turn_id = await ask(harness, "Where?")
     live: Line = []
     async with asyncio.timeout(BOUND_S):
-        async for batch in house.app.store.follow(turn_id):
+        async for batch in harness.app.store.follow(turn_id):
             live.extend(batch)
             if text_of(live) == "It is he":
-                await house.app.store.cancel(turn_id, "enough")
-    assert await followed(house, turn_id) == _joined(live)
-    assert await followed(house, turn_id, live[-1][0] - 1) == [live[-1]]
+                await harness.app.store.cancel(turn_id, "enough")
+    assert await followed(harness, turn_id) == _joined(live)
+    assert await followed(harness, turn_id, live[-1][0] - 1) == [live[-1]]
 
 
 def _joined(live: Line) -> Line:
@@ -133,9 +133,9 @@ def _joined(live: Line) -> Line:
     return joined
 
 
-async def test_followers_see_the_answer_grow_and_the_tools_work(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(Say(("Let me ", "see."), STEP), "42."))
-    events = [event for _, event in await followed(house, await ask(house, "What is six times seven?"))]
+async def test_followers_see_the_answer_grow_and_the_tools_work(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(Say(("Let me ", "see."), STEP), "42."))
+    events = [event for _, event in await followed(harness, await ask(harness, "What is six times seven?"))]
     assert [type(event).__name__ for event in events] == [
         "TextDelta",
         "TextDelta",
@@ -151,7 +151,7 @@ async def test_followers_see_the_answer_grow_and_the_tools_work(open_house: Open
     assert results == ["42"]
 
 
-async def test_over_twenty_turns_the_prefix_of_the_requests_is_byte_stable(open_house: OpenHouse) -> None:
+async def test_over_twenty_turns_the_prefix_of_the_requests_is_byte_stable(open_harness: OpenHarness) -> None:
     """Through the whole house, with tools used in every third turn, while the days go by."""
 
     def answer(request: ModelRequest) -> Say | str:
@@ -164,11 +164,13 @@ async def test_over_twenty_turns_the_prefix_of_the_requests_is_byte_stable(open_
         )
 
     clock, model = FakeClock(), ScriptedModel(answer)
-    house = await open_house(model, clock=clock)
+    harness = await open_harness(model, clock=clock)
     firsts: list[bytes] = []
     for number in range(20):
         before = len(model.requests)
-        end = (await followed(house, await ask(house, f"Question {number}, «é» and {number} more")))[-1][1]
+        end = (await followed(harness, await ask(harness, f"Question {number}, «é» and {number} more")))[-1][
+            1
+        ]
         assert isinstance(end, TurnEnded)
         assert end.outcome == "done"
         firsts.append(body(model.requests[before]))
@@ -180,33 +182,35 @@ async def test_over_twenty_turns_the_prefix_of_the_requests_is_byte_stable(open_
         assert later.startswith(earlier[: earlier.rindex(b'{"role":"user"')])
 
 
-async def test_hello_on_a_fresh_session_stays_under_700_tokens(open_house: OpenHouse) -> None:
+async def test_hello_on_a_fresh_session_stays_under_700_tokens(open_harness: OpenHarness) -> None:
     """With all the tools that the house has, three bytes of the encoded request a token."""
     model = ScriptedModel("Hello!")
-    house = await open_house(model)
-    await followed(house, await ask(house, "hello"))
+    harness = await open_harness(model)
+    await followed(harness, await ask(harness, "hello"))
     assert len(body(model.requests[0])) / 3 <= 700
 
 
-async def test_nothing_of_another_session_reaches_the_model(open_house: OpenHouse) -> None:
+async def test_nothing_of_another_session_reaches_the_model(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    house = await open_house(model)
+    harness = await open_harness(model)
     for key in ("wx:dm:a_b", "wx:dm:a:b", "WX:dm:a_b", ".."):
-        await followed(house, await ask(house, f"canary of {key}", key=key))
+        await followed(harness, await ask(harness, f"canary of {key}", key=key))
     for request, key in zip(model.requests, ("wx:dm:a_b", "wx:dm:a:b", "WX:dm:a_b", ".."), strict=True):
         assert [message.text for message in request.messages] == [f"canary of {key}"]
 
 
-async def test_a_turn_stopped_in_mid_sentence_is_remembered_as_far_as_it_came(open_house: OpenHouse) -> None:
+async def test_a_turn_stopped_in_mid_sentence_is_remembered_as_far_as_it_came(
+    open_harness: OpenHarness,
+) -> None:
     model = Stream(TextDelta("It is "), TextDelta("he"))
-    house = await open_house(model)
-    turn_id = await ask(house, "Where?")
+    harness = await open_harness(model)
+    turn_id = await ask(harness, "Where?")
     async with asyncio.timeout(BOUND_S):
         await model.asked.wait()
-        async for batch in house.app.store.follow(turn_id):
+        async for batch in harness.app.store.follow(turn_id):
             if any(isinstance(event, TextDelta) and event.text == "he" for _, event in batch):
-                await house.app.store.cancel(turn_id, "enough")
-    await followed(house, await ask(house, "Go on."))
+                await harness.app.store.cancel(turn_id, "enough")
+    await followed(harness, await ask(harness, "Go on."))
     assert [(message.role, message.text) for message in model.requests[1].messages] == [
         ("user", "Where?"),
         ("assistant", "It is he"),
@@ -214,27 +218,27 @@ async def test_a_turn_stopped_in_mid_sentence_is_remembered_as_far_as_it_came(op
     ]
 
 
-async def test_a_failed_turn_does_not_stand_in_the_way_of_the_next(open_house: OpenHouse) -> None:
+async def test_a_failed_turn_does_not_stand_in_the_way_of_the_next(open_harness: OpenHarness) -> None:
     model = ScriptedModel(Say(("It ",), error=ModelOverloaded("busy")), "Here.")
-    house = await open_house(model)
-    failed = (await followed(house, await ask(house, "Where?")))[-1][1]
+    harness = await open_harness(model)
+    failed = (await followed(harness, await ask(harness, "Where?")))[-1][1]
     assert isinstance(failed, TurnEnded)
     assert failed.outcome == "failed"
-    events = [event for _, event in await followed(house, await ask(house, "Where, please?"))]
+    events = [event for _, event in await followed(harness, await ask(harness, "Where, please?"))]
     assert [event.message.text for event in events if isinstance(event, MessageAdded)] == ["Here."]
     assert "It " not in [message.text for message in model.requests[1].messages]
 
 
-async def test_a_steering_message_joins_the_turn_between_two_steps(open_house: OpenHouse) -> None:
+async def test_a_steering_message_joins_the_turn_between_two_steps(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
     model = ScriptedModel(Say(("Let me see.",), STEP, before=gate), "Blue.")
-    house = await open_house(model)
-    first = await ask(house, "Where?")
+    harness = await open_harness(model)
+    first = await ask(harness, "Where?")
     async with asyncio.timeout(BOUND_S):
         await model.asked.wait()
-    second = await ask(house, "And its colour?", when_busy="steer")
+    second = await ask(harness, "And its colour?", when_busy="steer")
     gate.set()
-    lines = [await followed(house, turn_id) for turn_id in (first, second)]
+    lines = [await followed(harness, turn_id) for turn_id in (first, second)]
     assert _joined(lines[0]) == _joined(lines[1])
     assert [message.role for message in model.requests[1].messages] == ["user", "assistant", "tool", "user"]
     assert text_of(lines[0]).endswith("Blue.")

@@ -10,7 +10,7 @@ from nanobot.core.message import Message
 from nanobot.http import connections
 from nanobot.testing import Say, ScriptedModel
 from tests.asgi import ABSENT, BOUND_S, Door, chat_body
-from tests.house import OpenHouse, listening
+from tests.harness import OpenHarness, listening
 
 ROUTES = [
     ("POST", "/v1/chat/completions"),
@@ -39,12 +39,12 @@ ROUTES = [
     ],
 )
 async def test_where_a_key_is_set_nobody_comes_in_without_it(
-    open_house: OpenHouse, authorization: str
+    open_harness: OpenHarness, authorization: str
 ) -> None:
     """On any route, and where there is none."""
-    house = await open_house(api={"key": "sk-right", "max_bad_keys": 0})
+    harness = await open_harness(api={"key": "sk-right", "max_bad_keys": 0})
     for method, path in (*ROUTES, ("GET", "/nowhere"), ("GET", "/")):
-        reply = await house.door.call(
+        reply = await harness.door.call(
             method, path, body=b"{}", headers={"authorization": authorization, "x-session-key": "a"}
         )
         assert reply.status == 401
@@ -58,31 +58,31 @@ async def test_where_a_key_is_set_nobody_comes_in_without_it(
         assert "sk-" not in reply.text
 
 
-async def test_what_a_wrong_key_is_told_does_not_depend_on_the_key(open_house: OpenHouse) -> None:
-    house = await open_house(api={"key": "sk-right"})
+async def test_what_a_wrong_key_is_told_does_not_depend_on_the_key(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"key": "sk-right"})
     replies = [
-        await house.door.get("/v1/models", {"authorization": f"Bearer {key}"})
+        await harness.door.get("/v1/models", {"authorization": f"Bearer {key}"})
         for key in ("x", "sk-righ", "sk-right1", "y" * 1000)
     ]
     assert len({reply.raw for reply in replies}) == 1
 
 
 @pytest.mark.parametrize("authorization", ["Bearer sk-right", "bearer sk-right", "BEARER  sk-right "])
-async def test_with_the_key_everybody_comes_in(open_house: OpenHouse, authorization: str) -> None:
-    house = await open_house(api={"key": "sk-right"})
-    assert (await house.door.chat("a", "hello", {"authorization": authorization})).said == "ok"
+async def test_with_the_key_everybody_comes_in(open_harness: OpenHarness, authorization: str) -> None:
+    harness = await open_harness(api={"key": "sk-right"})
+    assert (await harness.door.chat("a", "hello", {"authorization": authorization})).said == "ok"
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-async def test_health_and_readiness_need_no_key(open_house: OpenHouse, path: str) -> None:
-    house = await open_house(api={"key": "sk-right"})
-    assert (await house.door.get(path)).status == 200
+async def test_health_and_readiness_need_no_key(open_harness: OpenHarness, path: str) -> None:
+    harness = await open_harness(api={"key": "sk-right"})
+    assert (await harness.door.get(path)).status == 200
 
 
 @pytest.mark.parametrize("path", ["/health/", "//health", "/health/../v1/models", "/HEALTH", "/health?x"])
-async def test_only_those_two_need_no_key(open_house: OpenHouse, path: str) -> None:
-    house = await open_house(api={"key": "sk-right"})
-    assert (await house.door.get(path)).status == (200 if path == "/health?x" else 401)
+async def test_only_those_two_need_no_key(open_harness: OpenHarness, path: str) -> None:
+    harness = await open_harness(api={"key": "sk-right"})
+    assert (await harness.door.get(path)).status == (200 if path == "/health?x" else 401)
 
 
 # Host and Origin ----------------------------------------------------------------------------------
@@ -131,24 +131,26 @@ async def test_a_page_of_this_machine_comes_in(door: Door, origin: str) -> None:
     assert (await door.chat("a", "hello", {"origin": origin})).status == 200
 
 
-async def test_further_names_come_in_where_they_are_listed(open_house: OpenHouse) -> None:
-    house = await open_house(api={"allowed_hosts": ["Agent.example"]})
+async def test_further_names_come_in_where_they_are_listed(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"allowed_hosts": ["Agent.example"]})
     assert (
-        await house.door.chat("a", "hello", {"host": "agent.example:443", "origin": "https://agent.example"})
+        await harness.door.chat(
+            "a", "hello", {"host": "agent.example:443", "origin": "https://agent.example"}
+        )
     ).status == 200
-    assert (await house.door.get("/health", {"host": "localhost"})).status == 200
-    assert (await house.door.get("/health", {"host": "other.example"})).status == 403
+    assert (await harness.door.get("/health", {"host": "localhost"})).status == 200
+    assert (await harness.door.get("/health", {"host": "other.example"})).status == 403
 
 
-async def test_a_server_that_is_open_to_others_takes_any_name(open_house: OpenHouse) -> None:
-    house = await open_house(server={"host": "0.0.0.0"}, api={"key": "sk-right"})
+async def test_a_server_that_is_open_to_others_takes_any_name(open_harness: OpenHarness) -> None:
+    harness = await open_harness(server={"host": "0.0.0.0"}, api={"key": "sk-right"})
     headers = {"host": "10.0.0.7:8900", "origin": "https://chat.example", "authorization": "Bearer sk-right"}
-    assert (await house.door.chat("a", "hello", headers)).status == 200
+    assert (await harness.door.chat("a", "hello", headers)).status == 200
 
 
-async def test_a_server_on_another_loopback_address_answers_to_it(open_house: OpenHouse) -> None:
-    house = await open_house(server={"host": "127.0.0.2"})
-    assert (await house.door.get("/health", {"host": "127.0.0.2:8900"})).status == 200
+async def test_a_server_on_another_loopback_address_answers_to_it(open_harness: OpenHarness) -> None:
+    harness = await open_harness(server={"host": "127.0.0.2"})
+    assert (await harness.door.get("/health", {"host": "127.0.0.2:8900"})).status == 200
 
 
 # Routes -------------------------------------------------------------------------------------------
@@ -193,9 +195,9 @@ async def test_a_method_that_a_route_does_not_take_is_an_error_that_names_those_
     assert method not in reply.headers["allow"]
 
 
-async def test_models_are_listed_as_openai_does(open_house: OpenHouse) -> None:
-    house = await open_house(presets={"fast": ScriptedModel()}, models={"fast": {"name": "echo"}})
-    listed = (await house.door.get("/v1/models")).json
+async def test_models_are_listed_as_openai_does(open_harness: OpenHarness) -> None:
+    harness = await open_harness(presets={"fast": ScriptedModel()}, models={"fast": {"name": "echo"}})
+    listed = (await harness.door.get("/v1/models")).json
     assert [model["id"] for model in listed["data"]] == ["nanobot", "fast"]
     assert (listed["object"], listed["first_id"], listed["last_id"], listed["has_more"]) == (
         "list",
@@ -210,8 +212,8 @@ async def test_models_are_listed_as_openai_does(open_house: OpenHouse) -> None:
             "created": 0,
             "owned_by": "nanobot",
         }
-        assert (await house.door.get(f"/v1/models/{model['id']}")).json == model
-    reply = await house.door.get("/v1/models/gpt-9")
+        assert (await harness.door.get(f"/v1/models/{model['id']}")).json == model
+    reply = await harness.door.get("/v1/models/gpt-9")
     assert (reply.status, reply.error["code"]) == (404, "model_not_found")
 
 
@@ -247,8 +249,8 @@ def error_of(body: bytes) -> dict[str, Any]:
     return dict(shown["error"])
 
 
-async def test_a_head_without_end_is_refused_at_the_socket(open_house: OpenHouse) -> None:
-    async with listening((await open_house()).app.door) as server:
+async def test_a_head_without_end_is_refused_at_the_socket(open_harness: OpenHarness) -> None:
+    async with listening((await open_harness()).app.door) as server:
         head = b"GET /health HTTP/1.1\r\nhost: localhost\r\nx-long: " + b"x" * 60_000
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(head)
@@ -264,11 +266,11 @@ async def test_a_head_without_end_is_refused_at_the_socket(open_house: OpenHouse
 
 @pytest.mark.parametrize("begun", [b"", b"GET /health HTTP/1.1\r\nhost: local"])
 async def test_a_client_whose_head_does_not_come_is_hung_up_on(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, begun: bytes
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     """Else a few idle sockets would keep everybody else out."""
     monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.05)
-    async with listening((await open_house()).app.door) as server:
+    async with listening((await open_harness()).app.door) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(begun)
         async with asyncio.timeout(BOUND_S):
@@ -278,12 +280,12 @@ async def test_a_client_whose_head_does_not_come_is_hung_up_on(
 
 
 async def test_a_client_that_does_not_read_is_hung_up_on(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody follows its turn any more then: what it held is let go."""
     monkeypatch.setattr(connections, "STALLED_TIMEOUT_S", 0.05)
-    house = await open_house(ScriptedModel("x" * 30_000_000))
-    async with listening(house.app.door) as server:
+    harness = await open_harness(ScriptedModel("x" * 30_000_000))
+    async with listening(harness.app.door) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
         body = chat_body("hello", stream=True)
         head = (
@@ -308,9 +310,9 @@ async def test_a_client_that_does_not_read_is_hung_up_on(
     ],
 )
 async def test_what_is_no_http_is_refused_in_the_shape_of_every_error(
-    open_house: OpenHouse, raw: bytes
+    open_harness: OpenHarness, raw: bytes
 ) -> None:
-    async with listening((await open_house()).app.door) as server:
+    async with listening((await open_harness()).app.door) as server:
         status, headers, body = await request(server.port, raw)
     assert status == 400
     assert headers["content-type"] == "application/json"
@@ -318,10 +320,10 @@ async def test_what_is_no_http_is_refused_in_the_shape_of_every_error(
 
 
 async def test_a_body_over_the_limit_is_refused_at_the_socket_while_the_client_still_sends(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = await open_house(api={"max_body_mb": 0.1})
-    async with listening(house.app.door) as server:
+    harness = await open_harness(api={"max_body_mb": 0.1})
+    async with listening(harness.app.door) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: 50000000\r\n\r\n"
@@ -335,14 +337,14 @@ async def test_a_body_over_the_limit_is_refused_at_the_socket_while_the_client_s
     assert error_of(answer.partition(b"\r\n\r\n")[2])["code"] == "request_too_large"
 
 
-async def test_a_client_that_closes_its_socket_is_seen_to_be_gone(open_house: OpenHouse) -> None:
+async def test_a_client_that_closes_its_socket_is_seen_to_be_gone(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
     model = ScriptedModel(Say(("Hello", " there"), between=gate))
-    house = await open_house(model, api={"disconnect_grace_s": 0.0})
+    harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     body = json.dumps(
         {"model": "nanobot", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
     ).encode()
-    async with listening(house.app.door) as server:
+    async with listening(harness.app.door) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n%b"
@@ -352,7 +354,7 @@ async def test_a_client_that_closes_its_socket_is_seen_to_be_gone(open_house: Op
             await reader.readuntil(b"Hello")
             writer.close()
             await writer.wait_closed()
-            while model.closed_streams == 0 or house.app.engine.running:
+            while model.closed_streams == 0 or harness.app.engine.running:
                 await asyncio.sleep(0)
-    messages: list[Message] = [row.message for row in await house.app.store.messages("a", limit=9)]
+    messages: list[Message] = [row.message for row in await harness.app.store.messages("a", limit=9)]
     assert [message.text for message in messages] == ["hello", "Hello"]

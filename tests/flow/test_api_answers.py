@@ -12,7 +12,7 @@ from nanobot.core.message import Message, StopReason, Text, Thinking, Usage
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import Door, Exchange
-from tests.house import OpenHouse
+from tests.harness import OpenHarness
 
 ASSISTANT = {"role": "assistant", "content": "", "refusal": None}
 
@@ -57,10 +57,10 @@ def stopped(text: str, reason: StopReason) -> Say:
 # One JSON object ----------------------------------------------------------------------------------
 
 
-async def test_the_answer_has_the_shape_that_openai_documents(open_house: OpenHouse) -> None:
+async def test_the_answer_has_the_shape_that_openai_documents(open_harness: OpenHarness) -> None:
     clock = FakeClock()
-    house = await open_house(ScriptedModel("Hello there"), clock=clock)
-    reply = await house.door.chat("a", "hello")
+    harness = await open_harness(ScriptedModel("Hello there"), clock=clock)
+    reply = await harness.door.chat("a", "hello")
     assert reply.headers["content-type"] == "application/json"
     assert reply.headers["content-length"] == str(len(reply.raw))
     body = reply.json
@@ -111,10 +111,10 @@ async def test_every_answer_has_a_request_id_of_its_own_and_a_turn_its_turn_id(d
     assert "x-turn-id" not in replies[2].headers
 
 
-async def test_usage_sums_all_steps_of_the_turn(open_house: OpenHouse) -> None:
+async def test_usage_sums_all_steps_of_the_turn(open_harness: OpenHarness) -> None:
     last = Say(("It is 42.",), Message("assistant", (Text("It is 42."),), "stop", Usage(30, 7, 20, 4)))
-    house = await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}'), last))
-    usage = (await house.door.chat("a", "6*7?")).json["usage"]
+    harness = await open_harness(ScriptedModel(call("calculate", '{"expression": "6*7"}'), last))
+    usage = (await harness.door.chat("a", "6*7?")).json["usage"]
     assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (40, 12, 52)
     assert usage["prompt_tokens_details"]["cached_tokens"] == 20
     assert usage["completion_tokens_details"]["reasoning_tokens"] == 4
@@ -125,29 +125,31 @@ async def test_usage_sums_all_steps_of_the_turn(open_house: OpenHouse) -> None:
     [("stop", "stop", {}), ("length", "length", {"max_tokens": 5}), ("content_filter", "content_filter", {})],
 )
 async def test_the_finish_reason_is_the_models(
-    open_house: OpenHouse, reason: StopReason, shown: str, fields: dict[str, Any]
+    open_harness: OpenHarness, reason: StopReason, shown: str, fields: dict[str, Any]
 ) -> None:
-    house = await open_house(ScriptedModel(stopped("half an ans", reason)))
-    assert (await house.door.chat("a", "hello", **fields)).json["choices"][0]["finish_reason"] == shown
-    streamed = await house.door.chat("b", "hello", stream=True, **fields)
+    harness = await open_harness(ScriptedModel(stopped("half an ans", reason)))
+    assert (await harness.door.chat("a", "hello", **fields)).json["choices"][0]["finish_reason"] == shown
+    streamed = await harness.door.chat("b", "hello", stream=True, **fields)
     assert streamed.chunks[-1]["choices"][0]["finish_reason"] == shown
 
 
-async def test_steps_with_tools_are_one_answer_with_a_blank_line_between_texts(open_house: OpenHouse) -> None:
+async def test_steps_with_tools_are_one_answer_with_a_blank_line_between_texts(
+    open_harness: OpenHarness,
+) -> None:
     script = (call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42.")
-    house = await open_house(ScriptedModel(*script, *script))
-    assert (await house.door.chat("a", "6*7?")).said == "Let me see.\n\nIt is 42."
-    reply = await house.door.chat("b", "6*7?", stream=True)
+    harness = await open_harness(ScriptedModel(*script, *script))
+    assert (await harness.door.chat("a", "6*7?")).said == "Let me see.\n\nIt is 42."
+    reply = await harness.door.chat("b", "6*7?", stream=True)
     assert reply.said == "Let me see.\n\nIt is 42."
     assert "tool_calls" not in reply.text
     assert reply.chunks[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-async def test_thoughts_are_beside_the_answer_not_in_it(open_house: OpenHouse) -> None:
-    house = await open_house(Thinker(("hm, well", "Yes."), ("hm, well", "Yes.")))
-    message = (await house.door.chat("a", "hello")).json["choices"][0]["message"]
+async def test_thoughts_are_beside_the_answer_not_in_it(open_harness: OpenHarness) -> None:
+    harness = await open_harness(Thinker(("hm, well", "Yes."), ("hm, well", "Yes.")))
+    message = (await harness.door.chat("a", "hello")).json["choices"][0]["message"]
     assert (message["content"], message["reasoning_content"]) == ("Yes.", "hm, well")
-    reply = await house.door.chat("b", "hello", stream=True)
+    reply = await harness.door.chat("b", "hello", stream=True)
     assert reply.said == "Yes."
     assert (
         "".join(chunk["choices"][0]["delta"].get("reasoning_content", "") for chunk in reply.chunks)
@@ -158,9 +160,11 @@ async def test_thoughts_are_beside_the_answer_not_in_it(open_house: OpenHouse) -
 # A stream -----------------------------------------------------------------------------------------
 
 
-async def test_a_stream_begins_with_the_role_and_ends_with_the_reason_and_done(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("Hello there"))
-    reply = await house.door.chat("a", "hello", stream=True)
+async def test_a_stream_begins_with_the_role_and_ends_with_the_reason_and_done(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(ScriptedModel("Hello there"))
+    reply = await harness.door.chat("a", "hello", stream=True)
     assert reply.status == 200
     assert reply.headers["content-type"].startswith("text/event-stream")
     assert reply.headers["cache-control"] == "no-cache"
@@ -177,10 +181,10 @@ async def test_a_stream_begins_with_the_role_and_ends_with_the_reason_and_done(o
     assert reply.text.count("[DONE]") == 1
 
 
-async def test_all_chunks_carry_the_same_head(open_house: OpenHouse) -> None:
+async def test_all_chunks_carry_the_same_head(open_harness: OpenHarness) -> None:
     clock = FakeClock()
-    house = await open_house(ScriptedModel("Hello there"), clock=clock)
-    reply = await house.door.chat("a", "hello", stream=True)
+    harness = await open_harness(ScriptedModel("Hello there"), clock=clock)
+    reply = await harness.door.chat("a", "hello", stream=True)
     for chunk in reply.chunks:
         assert chunk["id"] == reply.turn_id.replace("turn_", "chatcmpl-")
         assert (chunk["object"], chunk["created"], chunk["model"]) == (
@@ -204,18 +208,18 @@ async def test_usage_comes_as_a_chunk_of_its_own_where_it_is_asked_for(door: Doo
     assert reply.text.endswith("data: [DONE]\n\n")
 
 
-async def test_the_answer_is_the_same_streamed_and_not(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel('Grüße 🦜\n\nund "Zitate" \\ und \u2028 mehr'))
-    whole = await house.door.chat("a", "hello")
-    streamed = await house.door.chat("b", "hello", stream=True, stream_options={"include_usage": True})
+async def test_the_answer_is_the_same_streamed_and_not(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel('Grüße 🦜\n\nund "Zitate" \\ und \u2028 mehr'))
+    whole = await harness.door.chat("a", "hello")
+    streamed = await harness.door.chat("b", "hello", stream=True, stream_options={"include_usage": True})
     assert streamed.said == whole.said
     assert streamed.chunks[-1]["usage"] == whole.json["usage"]
 
 
-async def test_text_is_sent_as_it_comes(open_house: OpenHouse) -> None:
+async def test_text_is_sent_as_it_comes(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
-    house = await open_house(ScriptedModel(Say(("Hello", " there"), between=gate)))
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(ScriptedModel(Say(("Hello", " there"), between=gate)))
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until('"Hello"')
     assert " there" not in exchange.text
     assert exchange.status == 200
@@ -223,17 +227,17 @@ async def test_text_is_sent_as_it_comes(open_house: OpenHouse) -> None:
     assert (await exchange.done()).said == "Hello there"
 
 
-async def test_each_event_has_an_id_that_grows_by_its_units(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("Hello there"))
-    reply = await house.door.chat("a", "hello", stream=True)
+async def test_each_event_has_an_id_that_grows_by_its_units(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("Hello there"))
+    reply = await harness.door.chat("a", "hello", stream=True)
     ids = [event.id for event in reply.events if event.id is not None]
     assert ids == [f"{reply.turn_id}:{cursor}" for cursor in (5, 11, 13)]
 
 
-async def test_comments_keep_a_quiet_stream_awake(open_house: OpenHouse) -> None:
+async def test_comments_keep_a_quiet_stream_awake(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
-    house = await open_house(ScriptedModel(Say(("hi",), before=gate)), api={"ping_s": 0.01})
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(ScriptedModel(Say(("hi",), before=gate)), api={"ping_s": 0.01})
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until(": ping\n\n: ping\n\n")
     gate.set()
     reply = await exchange.done()
@@ -242,22 +246,22 @@ async def test_comments_keep_a_quiet_stream_awake(open_house: OpenHouse) -> None
     assert sum("role" in chunk["choices"][0]["delta"] for chunk in reply.chunks) == 1
 
 
-async def test_a_turn_that_waits_in_the_queue_is_kept_awake_too(open_house: OpenHouse) -> None:
+async def test_a_turn_that_waits_in_the_queue_is_kept_awake_too(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
-    house = await open_house(ScriptedModel(Say(("hi",), before=gate)), api={"ping_s": 0.01})
-    first = house.door.chatting("a", "hello")
-    second = house.door.chatting("a", "hello again", stream=True)
+    harness = await open_harness(ScriptedModel(Say(("hi",), before=gate)), api={"ping_s": 0.01})
+    first = harness.door.chatting("a", "hello")
+    second = harness.door.chatting("a", "hello again", stream=True)
     await second.until(": ping")
     gate.set()
-    assert [reply.said for reply in await house.door.each([first, second])] == ["hi", "hi"]
+    assert [reply.said for reply in await harness.door.each([first, second])] == ["hi", "hi"]
 
 
-async def test_tool_progress_is_sent_as_named_events_to_those_who_ask(open_house: OpenHouse) -> None:
+async def test_tool_progress_is_sent_as_named_events_to_those_who_ask(open_harness: OpenHarness) -> None:
     script = (call("calculate", '{"expression": "6*7"}', id="c1"), "It is 42.")
-    house = await open_house(ScriptedModel(*script, *script))
-    plain = await house.door.chat("a", "6*7?", stream=True)
+    harness = await open_harness(ScriptedModel(*script, *script))
+    plain = await harness.door.chat("a", "6*7?", stream=True)
     assert [event.name for event in plain.events if event.name] == []
-    asked = await house.door.chat("b", "6*7?", {"x-events": "tools"}, stream=True)
+    asked = await harness.door.chat("b", "6*7?", {"x-events": "tools"}, stream=True)
     named = [(event.name, msgspec.json.decode(event.content)) for event in asked.events if event.name]
     assert named == [
         ("tool_started", {"id": "c1", "name": "calculate", "arguments": '{"expression": "6*7"}'}),
@@ -269,11 +273,13 @@ async def test_tool_progress_is_sent_as_named_events_to_those_who_ask(open_house
 # Failures and streams -----------------------------------------------------------------------------
 
 
-async def test_a_failure_after_the_first_byte_is_an_error_event_and_no_done(open_house: OpenHouse) -> None:
-    house = await open_house(
+async def test_a_failure_after_the_first_byte_is_an_error_event_and_no_done(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(
         ScriptedModel(Say(("Hello", " th"), error=ModelOverloaded("the model is overloaded")))
     )
-    reply = await house.door.chat("a", "hello", stream=True)
+    reply = await harness.door.chat("a", "hello", stream=True)
     assert reply.status == 200
     assert reply.chunks[-1] == {
         "error": {
@@ -287,22 +293,22 @@ async def test_a_failure_after_the_first_byte_is_an_error_event_and_no_done(open
     assert reply.is_complete
 
 
-async def test_a_failure_before_the_first_byte_has_its_true_status(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(ModelOverloaded("the model is overloaded", retry_after_s=3)))
-    reply = await house.door.chat("a", "hello", stream=True)
+async def test_a_failure_before_the_first_byte_has_its_true_status(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(ModelOverloaded("the model is overloaded", retry_after_s=3)))
+    reply = await harness.door.chat("a", "hello", stream=True)
     assert reply.status == 503
     assert reply.error["code"] == "model_overloaded"
     assert reply.headers["retry-after"] == "3"
     assert reply.turn_id
 
 
-async def test_a_refusal_at_admission_has_its_true_status_in_streaming_too(open_house: OpenHouse) -> None:
+async def test_a_refusal_at_admission_has_its_true_status_in_streaming_too(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
     model = ScriptedModel(Say(("hi",), before=gate))
-    house = await open_house(model)
-    first = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model)
+    first = harness.door.chatting("a", "hello", stream=True)
     await asyncio.wait_for(model.asked.wait(), 5)
-    assert (await house.door.chat("a", "x", {"x-when-busy": "reject"}, stream=True)).status == 409
+    assert (await harness.door.chat("a", "x", {"x-when-busy": "reject"}, stream=True)).status == 409
     gate.set()
     await first.done()
 
@@ -316,38 +322,40 @@ def resent(*texts: str) -> list[dict[str, Any]]:
     ]
 
 
-async def transcript(house: Any, key: str) -> list[str]:
-    return [row.message.text for row in await house.app.store.messages(key, limit=100)]
+async def transcript(harness: Any, key: str) -> list[str]:
+    return [row.message.text for row in await harness.app.store.messages(key, limit=100)]
 
 
-async def test_a_history_that_fits_nowhere_is_ignored_and_the_answer_says_so(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("one", "two", "three"))
-    await house.door.chat("a", "1")
+async def test_a_history_that_fits_nowhere_is_ignored_and_the_answer_says_so(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(ScriptedModel("one", "two", "three"))
+    await harness.door.chat("a", "1")
     for stream in (False, True):
-        reply: Exchange = await house.door.chat("a", resent("x", "never said", "2"), stream=stream)
+        reply: Exchange = await harness.door.chat("a", resent("x", "never said", "2"), stream=stream)
         assert reply.headers["x-history"] == "ignored"
-    assert await transcript(house, "a") == ["1", "one", "2", "two", "2", "three"]
+    assert await transcript(harness, "a") == ["1", "one", "2", "two", "2", "three"]
 
 
 async def test_a_client_that_resends_everything_and_one_that_does_not_see_the_same_conversation(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = await open_house(ScriptedModel("one", "two", "three", "one", "two", "three"))
+    harness = await open_harness(ScriptedModel("one", "two", "three", "one", "two", "three"))
     for number in range(3):
-        await house.door.chat("short", f"{number}")
+        await harness.door.chat("short", f"{number}")
     held: list[str] = []
     for number in range(3):
         held.append(f"{number}")
-        reply = await house.door.chat("long", resent(*held))
+        reply = await harness.door.chat("long", resent(*held))
         assert "x-history" not in reply.headers
         held.append(reply.said)
-    assert await transcript(house, "short") == await transcript(house, "long") == held
+    assert await transcript(harness, "short") == await transcript(harness, "long") == held
 
 
-async def test_an_imported_history_is_what_the_model_is_asked_about(open_house: OpenHouse) -> None:
+async def test_an_imported_history_is_what_the_model_is_asked_about(open_harness: OpenHarness) -> None:
     model = ScriptedModel("Ann")
-    house = await open_house(model)
-    reply = await house.door.chat("a", resent("my name is Ann", "hello Ann", "who am I?"))
+    harness = await open_harness(model)
+    reply = await harness.door.chat("a", resent("my name is Ann", "hello Ann", "who am I?"))
     assert "x-history" not in reply.headers
     assert [message.text for message in model.requests[0].messages] == [
         "my name is Ann",
@@ -356,32 +364,32 @@ async def test_an_imported_history_is_what_the_model_is_asked_about(open_house: 
     ]
 
 
-async def test_an_edited_message_leaves_the_old_branch(open_house: OpenHouse) -> None:
+async def test_an_edited_message_leaves_the_old_branch(open_harness: OpenHarness) -> None:
     model = ScriptedModel("one", "two", "edited two")
-    house = await open_house(model)
-    await house.door.chat("a", "1")
-    await house.door.chat("a", resent("1", "one", "2"))
-    reply = await house.door.chat("a", resent("1", "one", "2, edited"))
+    harness = await open_harness(model)
+    await harness.door.chat("a", "1")
+    await harness.door.chat("a", resent("1", "one", "2"))
+    reply = await harness.door.chat("a", resent("1", "one", "2, edited"))
     assert "x-history" not in reply.headers
     assert [message.text for message in model.requests[-1].messages] == ["1", "one", "2, edited"]
 
 
-async def test_a_multi_step_answer_that_is_resent_is_known(open_house: OpenHouse) -> None:
-    house = await open_house(
+async def test_a_multi_step_answer_that_is_resent_is_known(open_harness: OpenHarness) -> None:
+    harness = await open_harness(
         ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42.", "yes")
     )
-    held = await house.door.chat("a", "6*7?", stream=True)
-    reply = await house.door.chat("a", resent("6*7?", held.said, "sure?"))
+    held = await harness.door.chat("a", "6*7?", stream=True)
+    reply = await harness.door.chat("a", resent("6*7?", held.said, "sure?"))
     assert "x-history" not in reply.headers
-    assert (await house.app.store.messages("a", limit=10))[-2].message.text == "sure?"
+    assert (await harness.app.store.messages("a", limit=10))[-2].message.text == "sure?"
 
 
-async def test_a_turn_that_is_not_to_be_stored_leaves_no_trace(open_house: OpenHouse) -> None:
+async def test_a_turn_that_is_not_to_be_stored_leaves_no_trace(open_harness: OpenHarness) -> None:
     model = ScriptedModel("one", "A title", "two")
-    house = await open_house(model)
-    await house.door.chat("a", "1")
-    assert (await house.door.chat("a", "make a title", store=False)).said == "A title"
+    harness = await open_harness(model)
+    await harness.door.chat("a", "1")
+    assert (await harness.door.chat("a", "make a title", store=False)).said == "A title"
     assert [message.text for message in model.requests[1].messages] == ["1", "one", "make a title"]
-    await house.door.chat("a", "2")
-    assert await transcript(house, "a") == ["1", "one", "2", "two"]
+    await harness.door.chat("a", "2")
+    assert await transcript(harness, "a") == ["1", "one", "2", "two"]
     assert "title" not in "".join(message.text for message in model.requests[2].messages)

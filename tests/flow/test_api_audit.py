@@ -9,7 +9,7 @@ from nanobot.core.access import AuditEntry
 from nanobot.stores.audit import FILE, AuditLog, Keeping, write
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key
-from tests.house import OpenHouse
+from tests.harness import OpenHarness
 
 
 def lines(directory: Path, name: str = FILE) -> list[dict[str, Any]]:
@@ -17,18 +17,18 @@ def lines(directory: Path, name: str = FILE) -> list[dict[str, Any]]:
 
 
 async def test_requests_are_written_down_with_key_address_status_and_conversation(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = await open_house(clock=FakeClock(), api={"key": OWNER})
-    ann = await give_key(house, "ann", "wx:*")
-    said = await house.door.chat("wx:ann", "CANARY", ann)
-    await house.door.chat("tg:ann", "CANARY", ann)
-    await house.door.get(f"/v1/turns/{said.turn_id}", bearer(OWNER))
-    await house.door.get("/v1/sessions/wx%3Aann/usage", ann)
-    await house.door.get("/v1/models", bearer("wrong-CANARY"))
-    await house.door.get("/health")
-    await house.close()
-    found = lines(house.data)
+    harness = await open_harness(clock=FakeClock(), api={"key": OWNER})
+    ann = await give_key(harness, "ann", "wx:*")
+    said = await harness.door.chat("wx:ann", "CANARY", ann)
+    await harness.door.chat("tg:ann", "CANARY", ann)
+    await harness.door.get(f"/v1/turns/{said.turn_id}", bearer(OWNER))
+    await harness.door.get("/v1/sessions/wx%3Aann/usage", ann)
+    await harness.door.get("/v1/models", bearer("wrong-CANARY"))
+    await harness.door.get("/health")
+    await harness.close()
+    found = lines(harness.data)
     assert [
         (line["operation"], line["key_id"], line["status"], line.get("session_key")) for line in found
     ] == [
@@ -42,38 +42,42 @@ async def test_requests_are_written_down_with_key_address_status_and_conversatio
     assert {line["client"] for line in found} == {"127.0.0.1"}
     assert found[0]["time"] == "2027-01-15T08:00:00.000Z"
     assert found[2]["target"] == said.turn_id
-    text = (house.data / FILE).read_text()
+    text = (harness.data / FILE).read_text()
     assert "CANARY" not in text and "nb-test" not in text and OWNER not in text
-    assert (house.data / FILE).stat().st_mode & 0o077 == 0
+    assert (harness.data / FILE).stat().st_mode & 0o077 == 0
 
 
-async def test_conversations_can_be_written_down_as_hashes_or_nothing_at_all(open_house: OpenHouse) -> None:
-    house = await open_house(audit={"session_keys": "hashed"})
-    await house.door.chat("wx:dm:ann", "hello")
-    await house.door.chat("wx:dm:ann", "hello")
-    await house.close()
-    first, second = lines(house.data)
+async def test_conversations_can_be_written_down_as_hashes_or_nothing_at_all(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(audit={"session_keys": "hashed"})
+    await harness.door.chat("wx:dm:ann", "hello")
+    await harness.door.chat("wx:dm:ann", "hello")
+    await harness.close()
+    first, second = lines(harness.data)
     assert first["session_key"] == second["session_key"]
     assert first["session_key"].startswith("sha256:")
-    assert "ann" not in (house.data / FILE).read_text()
-    silent = await open_house(audit={"enabled": False})
+    assert "ann" not in (harness.data / FILE).read_text()
+    silent = await open_harness(audit={"enabled": False})
     await silent.door.chat("wx:dm:ann", "hello")
     await silent.close()
     assert not (silent.data / FILE).exists()
 
 
-async def test_a_client_that_went_away_before_its_answer_is_written_down_too(open_house: OpenHouse) -> None:
+async def test_a_client_that_went_away_before_its_answer_is_written_down_too(
+    open_harness: OpenHarness,
+) -> None:
     from tests.flow.held import Held, until_asked
 
     model = Held()
-    house = await open_house(model)
-    exchange = house.door.chatting("a", "hello")
+    harness = await open_harness(model)
+    exchange = harness.door.chatting("a", "hello")
     await until_asked(model)
     exchange.disconnect()
     await exchange.done()
     model.gate.set()
-    await house.close()
-    (line,) = lines(house.data)
+    await harness.close()
+    (line,) = lines(harness.data)
     assert (line["session_key"], line["status"]) == ("a", None)
 
 
@@ -106,11 +110,11 @@ def test_nothing_is_lost_between_noting_and_closing(tmp_path: Path) -> None:
 
 
 async def test_a_log_that_cannot_be_written_does_not_stop_the_server(
-    open_house: OpenHouse, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
     (data / FILE).mkdir(parents=True)
-    house = await open_house(data=data)
-    assert (await house.door.chat("a", "hello")).said == "ok"
-    await asyncio.to_thread(house.app.audit.close)  # type: ignore[union-attr]
-    assert (await house.door.chat("a", "hello")).said == "ok"
+    harness = await open_harness(data=data)
+    assert (await harness.door.chat("a", "hello")).said == "ok"
+    await asyncio.to_thread(harness.app.audit.close)  # type: ignore[union-attr]
+    assert (await harness.door.chat("a", "hello")).said == "ok"

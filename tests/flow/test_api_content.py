@@ -17,18 +17,18 @@ from nanobot.testing import ScriptedModel
 from tests import files
 from tests.asgi import Exchange
 from tests.forms import ANN, form, send_form, upload
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 from tests.upstream import Reply, Upstream
 
 
-def asked(house: House) -> tuple[Message, ...]:
-    model = house.app.models.default
+def asked(harness: Harness) -> tuple[Message, ...]:
+    model = harness.app.models.default
     assert isinstance(model, ScriptedModel)
     return model.requests[-1].messages
 
 
-def requests(house: House) -> int:
-    model = house.app.models.default
+def requests(harness: Harness) -> int:
+    model = harness.app.models.default
     assert isinstance(model, ScriptedModel)
     return len(model.requests)
 
@@ -68,39 +68,39 @@ WORDS = {"type": "text", "text": "what is it?"}
     ],
 )
 async def test_a_file_is_read_to_the_model_under_its_name(
-    house: House, content: bytes, name: str, words: str
+    harness: Harness, content: bytes, name: str, words: str
 ) -> None:
-    reply = await house.door.chat(ANN, saying(WORDS, file_part(content, name)))
+    reply = await harness.door.chat(ANN, saying(WORDS, file_part(content, name)))
     assert reply.status == 200, reply.text
-    text, file = asked(house)[-1].parts
+    text, file = asked(harness)[-1].parts
     assert text == Text("what is it?")
     assert isinstance(file, File) and file.name == name and words in file.text
 
 
-async def test_a_file_may_come_as_a_data_url_or_as_bare_base64_and_without_a_name(house: House) -> None:
-    await house.door.chat(
+async def test_a_file_may_come_as_a_data_url_or_as_bare_base64_and_without_a_name(harness: Harness) -> None:
+    await harness.door.chat(
         ANN, saying(WORDS, file_part(b"one", "x.txt", "text/plain;charset=utf-8"), file_part(b"two", None))
     )
-    assert asked(house)[-1].parts[1:] == (File("x.txt", "one"), File("file", "two"))
+    assert asked(harness)[-1].parts[1:] == (File("x.txt", "one"), File("file", "two"))
 
 
-async def test_the_model_is_told_where_a_file_goes_on(open_house: OpenHouse) -> None:
-    house = await open_house(files={"max_characters": 1_000})
-    await house.door.chat(ANN, saying(file_part(b"x" * 5_000)))
-    (file,) = asked(house)[-1].parts
+async def test_the_model_is_told_where_a_file_goes_on(open_harness: OpenHarness) -> None:
+    harness = await open_harness(files={"max_characters": 1_000})
+    await harness.door.chat(ANN, saying(file_part(b"x" * 5_000)))
+    (file,) = asked(harness)[-1].parts
     assert isinstance(file, File)
     assert file.text == "x" * 1_000 + "\n(The file goes on: only its first 1000 characters are shown.)"
 
 
-async def test_a_file_stays_in_the_transcript_and_is_shown_again_in_the_next_turn(house: House) -> None:
-    await house.door.chat(ANN, saying(WORDS, file_part(b"the code is kumquat")))
-    await house.door.chat(ANN, "and now?")
-    assert asked(house)[0].parts == (Text("what is it?"), File("a.txt", "the code is kumquat"))
+async def test_a_file_stays_in_the_transcript_and_is_shown_again_in_the_next_turn(harness: Harness) -> None:
+    await harness.door.chat(ANN, saying(WORDS, file_part(b"the code is kumquat")))
+    await harness.door.chat(ANN, "and now?")
+    assert asked(harness)[0].parts == (Text("what is it?"), File("a.txt", "the code is kumquat"))
 
 
-async def test_an_image_or_a_recording_that_comes_as_a_file_is_passed_on_as_such(house: House) -> None:
-    await house.door.chat(ANN, saying(file_part(files.PNG, "cat.png"), file_part(files.WAV, "hello.wav")))
-    assert asked(house)[-1].parts == (
+async def test_an_image_or_a_recording_that_comes_as_a_file_is_passed_on_as_such(harness: Harness) -> None:
+    await harness.door.chat(ANN, saying(file_part(files.PNG, "cat.png"), file_part(files.WAV, "hello.wav")))
+    assert asked(harness)[-1].parts == (
         Image(f"data:image/png;base64,{encoded(files.PNG)}"),
         Audio(encoded(files.WAV), "wav"),
     )
@@ -121,14 +121,14 @@ async def test_an_image_or_a_recording_that_comes_as_a_file_is_passed_on_as_such
     ],
 )
 async def test_a_file_that_cannot_be_read_is_a_400_and_no_turn(
-    house: House, content: bytes, name: str, code: str
+    harness: Harness, content: bytes, name: str, code: str
 ) -> None:
-    reply = await house.door.chat(ANN, saying(WORDS, file_part(content, name)))
+    reply = await harness.door.chat(ANN, saying(WORDS, file_part(content, name)))
     assert (reply.status, reply.error["code"], reply.error["type"]) == (400, code, "invalid_request_error")
     assert reply.error["param"] == "messages[0].content[1].file"
     assert name in reply.error["message"]
-    assert requests(house) == 0
-    assert await house.app.store.sessions(limit=10) == ()
+    assert requests(harness) == 0
+    assert await harness.app.store.sessions(limit=10) == ()
 
 
 @pytest.mark.parametrize(
@@ -169,16 +169,16 @@ async def test_a_file_that_cannot_be_read_is_a_400_and_no_turn(
     ],
 )
 async def test_a_part_that_is_not_as_it_should_be_is_named_and_never_dropped(
-    house: House, part: dict[str, Any], param: str, word: str
+    harness: Harness, part: dict[str, Any], param: str, word: str
 ) -> None:
-    reply = await house.door.chat(ANN, saying(part))
+    reply = await harness.door.chat(ANN, saying(part))
     assert (reply.status, reply.error["param"]) == (400, param)
     assert word in reply.error["message"]
-    assert requests(house) == 0
+    assert requests(harness) == 0
 
 
-async def test_a_request_has_a_bounded_number_of_files(house: House) -> None:
-    reply = await house.door.chat(ANN, saying(*(file_part(b"x") for _ in range(33))))
+async def test_a_request_has_a_bounded_number_of_files(harness: Harness) -> None:
+    reply = await harness.door.chat(ANN, saying(*(file_part(b"x") for _ in range(33))))
     assert reply.status == 400
     assert "at most 32" in reply.error["message"]
 
@@ -188,20 +188,20 @@ async def test_a_request_has_a_bounded_number_of_files(house: House) -> None:
 RECORDING = {"type": "input_audio", "input_audio": {"data": encoded(files.WAV), "format": "wav"}}
 
 
-async def test_a_recording_is_passed_on_to_a_model_that_listens(house: House) -> None:
-    assert (await house.door.chat(ANN, saying(WORDS, RECORDING))).status == 200
-    assert asked(house)[-1].parts == (Text("what is it?"), Audio(encoded(files.WAV), "wav"))
+async def test_a_recording_is_passed_on_to_a_model_that_listens(harness: Harness) -> None:
+    assert (await harness.door.chat(ANN, saying(WORDS, RECORDING))).status == 200
+    assert asked(harness)[-1].parts == (Text("what is it?"), Audio(encoded(files.WAV), "wav"))
 
 
-async def test_a_recording_for_a_model_that_does_not_listen_is_a_400(open_house: OpenHouse) -> None:
+async def test_a_recording_for_a_model_that_does_not_listen_is_a_400(open_harness: OpenHarness) -> None:
     deaf: frozenset[Ability] = frozenset({"images"})
-    house = await open_house(ScriptedModel(abilities=deaf), presets={"listener": ScriptedModel()})
+    harness = await open_harness(ScriptedModel(abilities=deaf), presets={"listener": ScriptedModel()})
     for parts in (saying(RECORDING), saying(file_part(files.WAV, "a.wav"))):
-        reply = await house.door.chat(ANN, parts)
+        reply = await harness.door.chat(ANN, parts)
         assert reply.status == 400
         assert "`nanobot` takes no audio" in reply.error["message"]
-    assert requests(house) == 0
-    assert (await house.door.chat(ANN, saying(RECORDING), model="listener")).status == 200
+    assert requests(harness) == 0
+    assert (await harness.door.chat(ANN, saying(RECORDING), model="listener")).status == 200
 
 
 # Images of the web --------------------------------------------------------------------------------
@@ -229,18 +229,18 @@ def picture(content: bytes = files.PNG, kind: str = "image/png") -> Reply:
 
 
 async def test_an_image_behind_a_url_is_fetched_before_the_turn_and_kept_as_it_was(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     async with Upstream() as upstream:
         upstream.then(picture())
-        house = await open_house(fetcher=web(upstream))
+        harness = await open_harness(fetcher=web(upstream))
         assert (
-            await house.door.chat(ANN, saying(WORDS, image_part(url(upstream), detail="low")))
+            await harness.door.chat(ANN, saying(WORDS, image_part(url(upstream), detail="low")))
         ).status == 200
         image = Image(f"data:image/png;base64,{encoded(files.PNG)}", "low")
-        assert asked(house)[-1].parts[1] == image
-        await house.door.chat(ANN, "and now?")
-        assert asked(house)[0].parts[1] == image
+        assert asked(harness)[-1].parts[1] == image
+        await harness.door.chat(ANN, "and now?")
+        assert asked(harness)[0].parts[1] == image
         assert len(upstream.requests) == 1
 
 
@@ -254,14 +254,14 @@ async def test_an_image_behind_a_url_is_fetched_before_the_turn_and_kept_as_it_w
     ],
 )
 async def test_what_is_no_image_of_the_web_is_a_400_that_names_the_part(
-    open_house: OpenHouse, reply: Reply, code: str
+    open_harness: OpenHarness, reply: Reply, code: str
 ) -> None:
     async with Upstream(lambda _: reply) as upstream:
-        house = await open_house(fetcher=web(upstream))
-        answer = await house.door.chat(ANN, saying(image_part(url(upstream))))
+        harness = await open_harness(fetcher=web(upstream))
+        answer = await harness.door.chat(ANN, saying(image_part(url(upstream))))
         assert (answer.status, answer.error["code"]) == (400, code)
         assert answer.error["param"] == "messages[0].content[0].image_url.url"
-        assert requests(house) == 0
+        assert requests(harness) == 0
 
 
 @pytest.mark.parametrize(
@@ -273,38 +273,38 @@ async def test_what_is_no_image_of_the_web_is_a_400_that_names_the_part(
         "http://localhost:8900/",
     ],
 )
-async def test_no_url_leads_into_the_network_of_the_server(house: House, where: str) -> None:
+async def test_no_url_leads_into_the_network_of_the_server(harness: Harness, where: str) -> None:
     """With the fetcher that the settings describe: nothing in them opens it."""
-    reply = await house.door.chat(ANN, saying(image_part(where)))
+    reply = await harness.door.chat(ANN, saying(image_part(where)))
     assert (reply.status, reply.error["code"]) == (400, "url_refused")
 
 
-async def test_a_file_behind_a_url_is_fetched_and_read_under_its_own_name(open_house: OpenHouse) -> None:
+async def test_a_file_behind_a_url_is_fetched_and_read_under_its_own_name(open_harness: OpenHarness) -> None:
     async with Upstream() as upstream:
         upstream.then(
             picture(files.pdf("kumquat"), "application/pdf"),
             picture("Größe".encode("latin-1"), "text/plain; charset=iso-8859-1"),
         )
-        house = await open_house(fetcher=web(upstream))
+        harness = await open_harness(fetcher=web(upstream))
         part = {"type": "file", "file": {"file_data": url(upstream, "/papers/on%20fruit.pdf?key=1")}}
         named = {"type": "file", "file": {"file_data": url(upstream, "/x"), "filename": "size.txt"}}
-        assert (await house.door.chat(ANN, saying(part, named))).status == 200
-        assert set(asked(house)[-1].parts) == {
+        assert (await harness.door.chat(ANN, saying(part, named))).status == 200
+        assert set(asked(harness)[-1].parts) == {
             File("on fruit.pdf", "[page 1]\nkumquat"),
             File("size.txt", "Größe"),
         }
         inner = {"type": "file", "file": {"file_data": "http://inner.example/a.pdf"}}
-        refused = await house.door.chat(ANN, saying(inner))
+        refused = await harness.door.chat(ANN, saying(inner))
         assert (refused.error["code"], refused.error["param"]) == (
             "url_refused",
             "messages[0].content[0].file.file_data",
         )
 
 
-async def test_fetching_can_be_switched_off(open_house: OpenHouse) -> None:
+async def test_fetching_can_be_switched_off(open_harness: OpenHarness) -> None:
     async with Upstream() as upstream:
-        house = await open_house(fetcher=web(upstream), files={"fetch": False})
-        reply = await house.door.chat(ANN, saying(image_part(url(upstream))))
+        harness = await open_harness(fetcher=web(upstream), files={"fetch": False})
+        reply = await harness.door.chat(ANN, saying(image_part(url(upstream))))
         assert (reply.status, reply.error["code"]) == (400, "url_refused")
         assert "files.fetch" in reply.error["message"]
         assert upstream.requests == []
@@ -313,74 +313,76 @@ async def test_fetching_can_be_switched_off(open_house: OpenHouse) -> None:
 # History that clients send along ------------------------------------------------------------------
 
 
-async def test_files_and_images_of_a_known_history_are_not_looked_at_again(open_house: OpenHouse) -> None:
+async def test_files_and_images_of_a_known_history_are_not_looked_at_again(open_harness: OpenHarness) -> None:
     """A front end resends the whole conversation each time; the image may be gone by then."""
     async with Upstream() as upstream:
         upstream.then(picture())
-        house = await open_house(fetcher=web(upstream))
+        harness = await open_harness(fetcher=web(upstream))
         first = saying(WORDS, image_part(url(upstream)), file_part(b"the code is kumquat"))
-        said = (await house.door.chat(ANN, first)).said
-        reply = await house.door.chat(
+        said = (await harness.door.chat(ANN, first)).said
+        reply = await harness.door.chat(
             ANN, [*first, {"role": "assistant", "content": said}, {"role": "user", "content": "and now?"}]
         )
         assert reply.status == 200
         assert "x-history" not in reply.headers
         assert len(upstream.requests) == 1
-        assert [message.text for message in asked(house)] == ["what is it?", "ok", "and now?"]
-        assert File("a.txt", "the code is kumquat") in asked(house)[0].parts
+        assert [message.text for message in asked(harness)] == ["what is it?", "ok", "and now?"]
+        assert File("a.txt", "the code is kumquat") in asked(harness)[0].parts
 
 
-async def test_a_history_that_is_imported_brings_its_files_along(open_house: OpenHouse) -> None:
+async def test_a_history_that_is_imported_brings_its_files_along(open_harness: OpenHarness) -> None:
     async with Upstream(lambda _: Reply((b"",), 404, framing="length")) as upstream:
-        house = await open_house(fetcher=web(upstream))
+        harness = await open_harness(fetcher=web(upstream))
         earlier = saying(
             WORDS,
             image_part(url(upstream)),
             file_part(b"the code is kumquat"),
             file_part(b"%PDF-broken", "b.pdf"),
         )
-        reply = await house.door.chat(
+        reply = await harness.door.chat(
             ANN, [*earlier, {"role": "assistant", "content": "sure"}, {"role": "user", "content": "and now?"}]
         )
         assert reply.status == 200, "what can no longer be had does not end the conversation"
-        text, image, file, broken = asked(house)[0].parts
+        text, image, file, broken = asked(harness)[0].parts
         assert (text, file) == (Text("what is it?"), File("a.txt", "the code is kumquat"))
         assert isinstance(image, Text) and "image stood here" in image.text
         assert isinstance(broken, Text) and "'b.pdf'" in broken.text
 
 
 async def test_a_request_that_is_sent_again_is_known_though_what_it_points_at_is_gone(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     async with Upstream(lambda _: Reply((b"",), 404, framing="length")) as upstream:
         upstream.then(picture())
-        house = await open_house(fetcher=web(upstream))
-        file_id = await upload(house.door, b"kumquat")
+        harness = await open_harness(fetcher=web(upstream))
+        file_id = await upload(harness.door, b"kumquat")
         parts = saying(image_part(url(upstream)), {"type": "file", "file": {"file_id": file_id}})
-        first = await house.door.chat(ANN, parts, {"idempotency-key": "k1"})
-        await house.door.call("DELETE", f"/v1/files/{file_id}", headers={"x-session-key": ANN})
+        first = await harness.door.chat(ANN, parts, {"idempotency-key": "k1"})
+        await harness.door.call("DELETE", f"/v1/files/{file_id}", headers={"x-session-key": ANN})
         for headers in ({"idempotency-key": "k1"}, {"x-stainless-retry-count": "1"}):
-            again = await house.door.chat(ANN, parts, headers)
+            again = await harness.door.chat(ANN, parts, headers)
             assert (again.status, again.turn_id) == (200, first.turn_id)
-        assert requests(house) == 1
-        assert (await house.door.chat(ANN, parts)).status in (400, 404), "asked anew, it is looked for"
+        assert requests(harness) == 1
+        assert (await harness.door.chat(ANN, parts)).status in (400, 404), "asked anew, it is looked for"
 
 
 # Uploads in messages ------------------------------------------------------------------------------
 
 
-async def test_an_upload_is_read_to_the_model_by_its_id(house: House) -> None:
-    file_id = await upload(house.door, files.pdf("kumquat"), "secret.pdf")
-    assert (await house.door.chat(ANN, saying({"type": "file", "file": {"file_id": file_id}}))).status == 200
-    assert asked(house)[-1].parts == (File("secret.pdf", "[page 1]\nkumquat", file_id),)
+async def test_an_upload_is_read_to_the_model_by_its_id(harness: Harness) -> None:
+    file_id = await upload(harness.door, files.pdf("kumquat"), "secret.pdf")
+    assert (
+        await harness.door.chat(ANN, saying({"type": "file", "file": {"file_id": file_id}}))
+    ).status == 200
+    assert asked(harness)[-1].parts == (File("secret.pdf", "[page 1]\nkumquat", file_id),)
 
 
-async def test_an_upload_of_another_session_is_not_there(house: House) -> None:
+async def test_an_upload_of_another_session_is_not_there(harness: Harness) -> None:
     """Canary: what belongs to a key never reaches the model, or an answer, of another."""
-    file_id = await upload(house.door, b"canary-4711", "canary.txt")
+    file_id = await upload(harness.door, b"canary-4711", "canary.txt")
     part = {"type": "file", "file": {"file_id": file_id}}
-    foreign = await house.door.chat("wx:dm:bob", saying(part))
-    missing = await house.door.chat(
+    foreign = await harness.door.chat("wx:dm:bob", saying(part))
+    missing = await harness.door.chat(
         "wx:dm:bob", saying({"type": "file", "file": {"file_id": "file-00000000000000000000000000"}})
     )
     assert (foreign.status, foreign.error["code"]) == (404, "file_not_found")
@@ -392,65 +394,65 @@ async def test_an_upload_of_another_session_is_not_there(house: House) -> None:
         {"role": "assistant", "content": "sure"},
         {"role": "user", "content": "what did it say?"},
     ]
-    assert (await house.door.chat("wx:dm:eve", history)).status == 200
-    assert "canary" not in repr(asked(house))
+    assert (await harness.door.chat("wx:dm:eve", history)).status == 200
+    assert "canary" not in repr(asked(harness))
 
 
 # Forms --------------------------------------------------------------------------------------------
 
 
 async def chat_form(
-    house: House, *parts: tuple[str, str | tuple[str, bytes]], boundary: str = "xyz", **headers: str
+    harness: Harness, *parts: tuple[str, str | tuple[str, bytes]], boundary: str = "xyz", **headers: str
 ) -> Exchange:
     return await send_form(
-        house.door, "/v1/chat/completions", form(*parts, boundary=boundary), boundary=boundary, **headers
+        harness.door, "/v1/chat/completions", form(*parts, boundary=boundary), boundary=boundary, **headers
     )
 
 
-async def test_a_form_asks_with_files(house: House) -> None:
+async def test_a_form_asks_with_files(harness: Harness) -> None:
     reply = await chat_form(
-        house,
+        harness,
         ("message", "what is it? ☕"),
         ("files", ("a.pdf", files.pdf("kumquat"))),
         ("files", ("größe.png", files.PNG)),
     )
     assert reply.status == 200, reply.text
     assert reply.json["model"] == "nanobot" and reply.said == "ok"
-    assert asked(house)[-1].parts == (
+    assert asked(harness)[-1].parts == (
         Text("what is it? ☕"),
         File("a.pdf", "[page 1]\nkumquat"),
         Image(f"data:image/png;base64,{encoded(files.PNG)}"),
     )
 
 
-async def test_a_form_may_ask_for_a_stream_and_another_model(open_house: OpenHouse) -> None:
-    house = await open_house(presets={"fast": ScriptedModel("quick")})
-    reply = await chat_form(house, ("message", "hello"), ("model", "fast"), ("stream", "true"))
+async def test_a_form_may_ask_for_a_stream_and_another_model(open_harness: OpenHarness) -> None:
+    harness = await open_harness(presets={"fast": ScriptedModel("quick")})
+    reply = await chat_form(harness, ("message", "hello"), ("model", "fast"), ("stream", "true"))
     assert reply.headers["content-type"].startswith("text/event-stream")
     assert reply.said == "quick"
 
 
-async def test_a_form_of_files_alone_asks_too(house: House) -> None:
-    assert (await chat_form(house, ("files", ("größe.txt", b"hello")))).status == 200
-    assert asked(house)[-1].parts == (File("größe.txt", "hello"),)
+async def test_a_form_of_files_alone_asks_too(harness: Harness) -> None:
+    assert (await chat_form(harness, ("files", ("größe.txt", b"hello")))).status == 200
+    assert asked(harness)[-1].parts == (File("größe.txt", "hello"),)
 
 
-async def test_a_form_that_is_sent_again_is_known_whatever_its_boundaries(house: House) -> None:
+async def test_a_form_that_is_sent_again_is_known_whatever_its_boundaries(harness: Harness) -> None:
     parts: tuple[tuple[str, str | tuple[str, bytes]], ...] = (
         ("message", "hello"),
         ("files", ("a.txt", b"one")),
     )
-    first = await chat_form(house, *parts)
-    again = await chat_form(house, *parts, boundary="abc", x_stainless_retry_count="1")
+    first = await chat_form(harness, *parts)
+    again = await chat_form(harness, *parts, boundary="abc", x_stainless_retry_count="1")
     assert again.turn_id == first.turn_id
     other = await chat_form(
-        house, ("message", "hello"), ("files", ("a.txt", b"two")), x_stainless_retry_count="1"
+        harness, ("message", "hello"), ("files", ("a.txt", b"two")), x_stainless_retry_count="1"
     )
     assert other.turn_id != first.turn_id
 
 
-async def test_files_that_come_as_text_are_not_passed_over(house: House) -> None:
-    reply = await chat_form(house, ("message", "hi"), ("files", "what is in it"))
+async def test_files_that_come_as_text_are_not_passed_over(harness: Harness) -> None:
+    reply = await chat_form(harness, ("message", "hi"), ("files", "what is in it"))
     assert (reply.status, reply.error["param"]) == (400, "files")
 
 
@@ -464,10 +466,12 @@ async def test_files_that_come_as_text_are_not_passed_over(house: House) -> None
         ((("message", "hi"), ("files", ("a.pdf", b"%PDF-broken"))), "files[0]"),
     ],
 )
-async def test_a_form_that_is_not_as_it_should_be_is_told_so(house: House, parts: Any, param: str) -> None:
-    reply = await chat_form(house, *parts)
+async def test_a_form_that_is_not_as_it_should_be_is_told_so(
+    harness: Harness, parts: Any, param: str
+) -> None:
+    reply = await chat_form(harness, *parts)
     assert (reply.status, reply.error["param"]) == (404 if param == "model" else 400, param)
-    assert requests(house) == 0
+    assert requests(harness) == 0
 
 
 @pytest.mark.parametrize(
@@ -478,8 +482,8 @@ async def test_a_form_that_is_not_as_it_should_be_is_told_so(house: House, parts
         b'--xyz\r\nContent-Disposition: form-data; name="message"\r\n' + b"x-h: y\r\n" * 50 + b"\r\nhi\r\n--xyz--\r\n",
     ],
 )  # fmt: skip
-async def test_a_broken_form_is_a_400(house: House, body: bytes) -> None:
-    reply = await send_form(house.door, "/v1/chat/completions", body)
+async def test_a_broken_form_is_a_400(harness: Harness, body: bytes) -> None:
+    reply = await send_form(harness.door, "/v1/chat/completions", body)
     assert (reply.status, reply.error["code"]) == (400, "invalid_form")
 
 
@@ -487,8 +491,8 @@ async def test_a_broken_form_is_a_400(house: House, body: bytes) -> None:
     "kind",
     ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "x" * 300],
 )
-async def test_a_form_without_a_good_boundary_is_a_400(house: House, kind: str) -> None:
-    reply = await house.door.call(
+async def test_a_form_without_a_good_boundary_is_a_400(harness: Harness, kind: str) -> None:
+    reply = await harness.door.call(
         "POST",
         "/v1/chat/completions",
         body=form(("message", "hi")),
@@ -497,12 +501,14 @@ async def test_a_form_without_a_good_boundary_is_a_400(house: House, kind: str) 
     assert (reply.status, reply.error["code"]) == (400, "invalid_form")
 
 
-async def test_a_form_over_the_bound_is_refused_while_it_comes(open_house: OpenHouse) -> None:
-    house = await open_house(api={"max_body_mb": 0.01})
-    reply = await chat_form(house, ("message", "hi"), ("files", ("a.txt", b"x" * 20_000)))
+async def test_a_form_over_the_bound_is_refused_while_it_comes(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"max_body_mb": 0.01})
+    reply = await chat_form(harness, ("message", "hi"), ("files", ("a.txt", b"x" * 20_000)))
     assert (reply.status, reply.error["code"]) == (413, "request_too_large")
 
 
-async def test_the_demo_model_says_what_is_in_a_file(open_house: OpenHouse) -> None:
-    house = await open_house(EchoModel())
-    assert "kumquat" in (await chat_form(house, ("message", "hello"), ("files", ("a.txt", b"kumquat")))).said
+async def test_the_demo_model_says_what_is_in_a_file(open_harness: OpenHarness) -> None:
+    harness = await open_harness(EchoModel())
+    assert (
+        "kumquat" in (await chat_form(harness, ("message", "hello"), ("files", ("a.txt", b"kumquat")))).said
+    )

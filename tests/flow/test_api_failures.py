@@ -22,7 +22,7 @@ from nanobot.core.errors import (
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import BOUND_S
-from tests.house import OpenHouse
+from tests.harness import OpenHarness
 
 # Providers ----------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ PROVIDER_FAILURES = [
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("error", "status", "type_", "code", "should_retry"), PROVIDER_FAILURES)
 async def test_a_providers_failure_has_its_status_and_says_whether_to_retry(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
     error: ModelError,
     status: int,
     type_: str,
@@ -62,45 +62,45 @@ async def test_a_providers_failure_has_its_status_and_says_whether_to_retry(
     should_retry: str,
     stream: bool,
 ) -> None:
-    house = await open_house(ScriptedModel(error))
-    reply = await house.door.chat("a", "hello", stream=stream)
+    harness = await open_harness(ScriptedModel(error))
+    reply = await harness.door.chat("a", "hello", stream=stream)
     assert reply.status == status
     assert reply.error == {"message": error.message, "type": type_, "param": None, "code": code}
     assert reply.headers["x-should-retry"] == should_retry
     assert reply.headers.get("retry-after") == ("7" if error.retry_after_s else None)
     assert reply.turn_id
-    shown = (await house.door.get(f"/v1/turns/{reply.turn_id}")).json
+    shown = (await harness.door.get(f"/v1/turns/{reply.turn_id}")).json
     assert (shown["status"], shown["error"], shown["answer"]) == ("failed", reply.error, None)
 
 
 async def test_a_turn_that_failed_after_a_tool_goes_on_behind_it_when_it_is_sent_again(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     """What the tool did is not done twice."""
     model = ScriptedModel(
         call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded"), "It is 42."
     )
-    house = await open_house(model)
-    reply = await house.door.chat("a", "6*7?")
+    harness = await open_harness(model)
+    reply = await harness.door.chat("a", "6*7?")
     assert (reply.status, reply.headers["x-should-retry"]) == (503, "true")
-    again = await house.door.chat("a", "6*7?", headers={"x-stainless-retry-count": "1"})
+    again = await harness.door.chat("a", "6*7?", headers={"x-stainless-retry-count": "1"})
     assert (again.status, again.said, again.turn_id) == (200, "It is 42.", reply.turn_id)
     assert [message.role for message in model.requests[-1].messages] == ["user", "assistant", "tool"]
 
 
 async def test_a_turn_that_failed_after_a_tool_is_over_when_others_have_spoken_since(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     """Its retries are told to stop, streaming or not."""
     model = ScriptedModel(call("calculate", '{"expression": "6*7"}'), ModelOverloaded("overloaded"), "fine")
-    house = await open_house(model)
-    await house.door.chat("a", "6*7?", headers={"idempotency-key": "k"})
-    await house.door.chat("a", "and now?")
-    again = await house.door.chat("a", "6*7?", headers={"idempotency-key": "k"})
+    harness = await open_harness(model)
+    await harness.door.chat("a", "6*7?", headers={"idempotency-key": "k"})
+    await harness.door.chat("a", "and now?")
+    again = await harness.door.chat("a", "6*7?", headers={"idempotency-key": "k"})
     assert (again.status, again.headers["x-should-retry"]) == (503, "false")
 
 
-async def test_a_failed_turn_never_makes_the_next_request_fail(open_house: OpenHouse) -> None:
+async def test_a_failed_turn_never_makes_the_next_request_fail(open_harness: OpenHarness) -> None:
     script: list[Any] = [
         ModelOverloaded("x"),
         call("calculate", '{"expression": "6*7"}'),
@@ -109,17 +109,17 @@ async def test_a_failed_turn_never_makes_the_next_request_fail(open_house: OpenH
         "fine",
     ]
     model = ScriptedModel(*script)
-    house = await open_house(model)
-    assert [(await house.door.chat("a", f"{number}")).status for number in range(4)] == [503, 502, 502, 200]
+    harness = await open_harness(model)
+    assert [(await harness.door.chat("a", f"{number}")).status for number in range(4)] == [503, 502, 502, 200]
     roles = [message.role for message in model.requests[-1].messages]
     assert roles == ["user", "assistant", "tool", "user"]
 
 
-async def test_a_turn_that_takes_too_long_is_a_504_that_names_the_setting(open_house: OpenHouse) -> None:
-    house = await open_house(
+async def test_a_turn_that_takes_too_long_is_a_504_that_names_the_setting(open_harness: OpenHarness) -> None:
+    harness = await open_harness(
         ScriptedModel(Say(("hi",), before=asyncio.Event())), engine={"turn_timeout_s": 0.05}
     )
-    reply = await house.door.chat("a", "hello")
+    reply = await harness.door.chat("a", "hello")
     assert (reply.status, reply.error["code"]) == (504, "turn_timed_out")
     assert "0.05 s" in reply.error["message"]
     assert "turn_timeout_s" in reply.error["message"]
@@ -134,11 +134,11 @@ def broken(request: ModelRequest) -> str:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_bug_is_a_500_without_its_details_which_are_in_the_log(
-    open_house: OpenHouse, caplog: pytest.LogCaptureFixture, stream: bool
+    open_harness: OpenHarness, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
-    house = await open_house(ScriptedModel(broken, "fine"))
+    harness = await open_harness(ScriptedModel(broken, "fine"))
     with caplog.at_level(logging.ERROR):
-        reply = await house.door.chat("a", "hello", stream=stream)
+        reply = await harness.door.chat("a", "hello", stream=stream)
     assert reply.status == 500
     assert reply.error["message"].startswith("Internal server error")
     assert reply.error["type"] == "server_error"
@@ -146,19 +146,19 @@ async def test_a_bug_is_a_500_without_its_details_which_are_in_the_log(
     assert reply.headers["x-request-id"]
     assert reply.headers["x-should-retry"] == "false"
     assert "secret detail" in caplog.text
-    assert (await house.door.chat("a", "again")).said == "fine"
+    assert (await harness.door.chat("a", "again")).said == "fine"
 
 
 async def test_a_bug_in_the_door_is_a_500_with_the_request_id(
-    open_house: OpenHouse, caplog: pytest.LogCaptureFixture
+    open_harness: OpenHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(ScriptedModel):
         async def check(self) -> None:
             raise ZeroDivisionError("secret detail")
 
-    house = await open_house(Broken())
+    harness = await open_harness(Broken())
     with caplog.at_level(logging.ERROR):
-        reply = await house.door.get("/ready")
+        reply = await harness.door.get("/ready")
     assert reply.status == 500
     assert reply.error["message"].startswith("Internal server error")
     assert reply.headers["x-request-id"] in reply.error["message"]
@@ -166,10 +166,12 @@ async def test_a_bug_in_the_door_is_a_500_with_the_request_id(
     assert reply.headers["x-request-id"] in caplog.text
 
 
-async def test_a_tool_that_fails_is_news_for_the_model_and_the_turn_ends_well(open_house: OpenHouse) -> None:
+async def test_a_tool_that_fails_is_news_for_the_model_and_the_turn_ends_well(
+    open_harness: OpenHarness,
+) -> None:
     model = ScriptedModel(call("calculate", '{"expression": "1/0"}'), "That cannot be done.")
-    house = await open_house(model)
-    assert (await house.door.chat("a", "1/0?")).said == "That cannot be done."
+    harness = await open_harness(model)
+    assert (await harness.door.chat("a", "1/0?")).said == "That cannot be done."
     assert model.requests[-1].messages[-1].tool_results[0].is_error
 
 
@@ -181,46 +183,46 @@ class Unready(ScriptedModel):
         raise ModelUnreachable("http://127.0.0.1:9 cannot be reached: start the model server")
 
 
-async def test_a_server_whose_model_cannot_answer_is_alive_but_not_ready(open_house: OpenHouse) -> None:
-    house = await open_house(Unready())
-    health = await house.door.get("/health")
+async def test_a_server_whose_model_cannot_answer_is_alive_but_not_ready(open_harness: OpenHarness) -> None:
+    harness = await open_harness(Unready())
+    health = await harness.door.get("/health")
     assert (health.status, health.raw) == (200, b'{"status":"ok"}')
-    ready = await house.door.get("/ready")
+    ready = await harness.door.get("/ready")
     assert ready.status == 503
     assert "http://127.0.0.1:9 cannot be reached: start the model server" in ready.text
     assert ready.headers["content-type"] == "application/json"
 
 
-async def test_a_server_that_can_answer_is_ready(open_house: OpenHouse) -> None:
-    reply = await (await open_house()).door.get("/ready")
+async def test_a_server_that_can_answer_is_ready(open_harness: OpenHarness) -> None:
+    reply = await (await open_harness()).door.get("/ready")
     assert (reply.status, reply.json["status"]) == (200, "ok")
 
 
-async def test_a_server_whose_store_cannot_commit_is_not_ready(open_house: OpenHouse) -> None:
-    house = await open_house()
-    await house.app.store.close()
-    reply = await house.door.get("/ready")
+async def test_a_server_whose_store_cannot_commit_is_not_ready(open_harness: OpenHarness) -> None:
+    harness = await open_harness()
+    await harness.app.store.close()
+    reply = await harness.door.get("/ready")
     assert reply.status == 503
     assert "the store is closed" in reply.text
 
 
-async def test_a_request_that_the_store_cannot_take_is_a_503(open_house: OpenHouse) -> None:
-    house = await open_house()
-    await house.app.store.close()
-    reply = await house.door.chat("a", "hello")
+async def test_a_request_that_the_store_cannot_take_is_a_503(open_harness: OpenHarness) -> None:
+    harness = await open_harness()
+    await harness.app.store.close()
+    reply = await harness.door.chat("a", "hello")
     assert (reply.status, reply.error["type"]) == (503, "server_error")
 
 
 # Stopping -----------------------------------------------------------------------------------------
 
 
-async def test_a_running_turn_may_end_within_the_grace(open_house: OpenHouse) -> None:
+async def test_a_running_turn_may_end_within_the_grace(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
     model = ScriptedModel(Say(("Hello", " there"), between=gate))
-    house = await open_house(model, server={"shutdown_grace_s": 30.0})
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model, server={"shutdown_grace_s": 30.0})
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
-    stopping = asyncio.ensure_future(house.close())
+    stopping = asyncio.ensure_future(harness.close())
     await asyncio.sleep(0)
     gate.set()
     await asyncio.wait_for(stopping, BOUND_S)
@@ -230,19 +232,19 @@ async def test_a_running_turn_may_end_within_the_grace(open_house: OpenHouse) ->
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_turn_that_does_not_end_in_time_is_given_back_and_its_followers_are_told(
-    open_house: OpenHouse, stream: bool, begun: bool
+    open_harness: OpenHarness, stream: bool, begun: bool
 ) -> None:
     model = ScriptedModel(
         Say(("Hello", " there"), between=asyncio.Event())
         if begun
         else Say(("Hello",), before=asyncio.Event())
     )
-    house = await open_house(model)
-    exchange = house.door.chatting("a", "hello", stream=stream)
+    harness = await open_harness(model)
+    exchange = harness.door.chatting("a", "hello", stream=stream)
     await asyncio.wait_for(model.asked.wait(), BOUND_S)
     if stream and begun:
         await exchange.until("Hello")
-    await house.close()
+    await harness.close()
     await exchange.done()
     if stream and begun:
         assert exchange.chunks[-1]["error"]["code"] == "shutting_down"
@@ -253,17 +255,17 @@ async def test_a_turn_that_does_not_end_in_time_is_given_back_and_its_followers_
 
 
 async def test_a_turn_that_waits_when_the_server_stops_is_kept_for_the_next_start(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel(Say(("Hello",), before=asyncio.Event()))
-    house = await open_house(model)
-    first = house.door.chatting("a", "first")
+    harness = await open_harness(model)
+    first = harness.door.chatting("a", "first")
     await asyncio.wait_for(model.asked.wait(), BOUND_S)
-    second = house.door.chatting("a", "second")
-    await house.app.store.check()
-    await house.close()
-    assert [reply.status for reply in await house.door.each([first, second])] == [503, 503]
-    again = await open_house(ScriptedModel("one", "two"), data=house.data)
+    second = harness.door.chatting("a", "second")
+    await harness.app.store.check()
+    await harness.close()
+    assert [reply.status for reply in await harness.door.each([first, second])] == [503, 503]
+    again = await open_harness(ScriptedModel("one", "two"), data=harness.data)
     retried = await again.door.chat("a", "second", {"x-stainless-retry-count": "1"})
     assert (retried.said, retried.turn_id) == ("two", second.turn_id)
     assert [row.message.text for row in await again.app.store.messages("a", limit=9)] == [

@@ -26,7 +26,7 @@ from nanobot.testing import FakeClock, ScriptedModel
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import Exchange
 from tests.forms import form
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 OWN = "other:mine"
 
@@ -197,35 +197,35 @@ def _sent(
 # Asking -------------------------------------------------------------------------------------------
 
 
-def offered(house: House) -> list[Operation]:
+def offered(harness: Harness) -> list[Operation]:
     """Return every operation of the door, those that delete last."""
-    guard = house.app.door
+    guard = harness.app.door
     assert isinstance(guard, Guard)
     found = [operation for path in guard.paths.values() for operation in path.operations.values()]
     return sorted(found, key=lambda operation: operation.method == "DELETE")
 
 
-async def plant(house: House, session: str) -> Names:
+async def plant(harness: Harness, session: str) -> Names:
     """Let the owner make a session with a turn and a file in it."""
     owner = bearer(OWNER) | {"x-session-key": session}
-    said = await house.door.chat(session, "a secret", bearer(OWNER))
+    said = await harness.door.chat(session, "a secret", bearer(OWNER))
     assert said.status == 200
     body = form(("purpose", "user_data"), ("file", ("secret.txt", b"a secret")))
-    kept = await house.door.call(
+    kept = await harness.door.call(
         "POST", "/v1/files", body=body, headers=owner | {"content-type": "multipart/form-data; boundary=xyz"}
     )
     assert kept.status == 200, kept.text
     asked = json.dumps({"model": "nanobot", "input": "a secret", "conversation": session}).encode()
-    answered = await house.door.call("POST", "/v1/responses", body=asked, headers=bearer(OWNER))
+    answered = await harness.door.call("POST", "/v1/responses", body=asked, headers=bearer(OWNER))
     assert answered.status == 200, answered.text
     return Names(
         session, said.turn_id, kept.json["id"], answered.json["id"], answered.json["output"][0]["id"]
     )
 
 
-async def ask(house: House, sent: Sent, key: Mapping[str, str]) -> Exchange:
+async def ask(harness: Harness, sent: Sent, key: Mapping[str, str]) -> Exchange:
     """Return the answer, of a stream without end its head."""
-    exchange = house.door.start(sent.method, sent.path, body=sent.body, headers=sent.headers | dict(key))
+    exchange = harness.door.start(sent.method, sent.path, body=sent.body, headers=sent.headers | dict(key))
     if exchange.task is not None and sent.path.partition("?")[0].endswith("/events"):
         await exchange.begun()
         exchange.disconnect()
@@ -246,12 +246,12 @@ def shown(answer: Exchange, names: Names) -> str:
 
 
 async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_operation(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    full = await open_house(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
-    empty = await open_house(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
+    full = await open_harness(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
+    empty = await open_harness(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
     names = await plant(full, "wx:dm:ann")
-    foreign = [await give_key(house, "foreign", "other:*") for house in (full, empty)]
+    foreign = [await give_key(harness, "foreign", "other:*") for harness in (full, empty)]
     asked = 0
     for operation in offered(full):
         for sent in requests(operation, names) if operation.path not in SERVER_WIDE else ():
@@ -270,13 +270,13 @@ async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_
     assert kept.status == 200, "a stranger deleted it"
 
 
-async def test_the_same_requests_reach_something_when_the_owner_sends_them(open_house: OpenHouse) -> None:
+async def test_the_same_requests_reach_something_when_the_owner_sends_them(open_harness: OpenHarness) -> None:
     """Else the test above would prove nothing."""
-    house = await open_house(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
-    for number, operation in enumerate(offered(house)):
-        names = await plant(house, f"wx:dm:ann{number}")
+    harness = await open_harness(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
+    for number, operation in enumerate(offered(harness)):
+        names = await plant(harness, f"wx:dm:ann{number}")
         if any(name in NAMES for name in in_path(operation)):
-            answers = [await ask(house, sent, bearer(OWNER)) for sent in requests(operation, names)]
+            answers = [await ask(harness, sent, bearer(OWNER)) for sent in requests(operation, names)]
             assert any(answer.status < 400 for answer in answers), (
                 f"no request reaches anything of {operation.method} {operation.path}"
             )

@@ -9,7 +9,7 @@ from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import Exchange
 from tests.flow.held import RETRY, Held, settled, until_asked, until_status
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 # of FakeClock
 DAY = "2027-01-15"
@@ -27,142 +27,142 @@ def refused(reply: Exchange) -> str:
 
 
 async def test_requests_a_minute_are_counted_down_in_openais_headers_and_come_back(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     clock = FakeClock()
-    house = await open_house(clock=clock)
-    ann, bob = await give_key(house, "ann", requests_per_minute=2), await give_key(house, "bob")
+    harness = await open_harness(clock=clock)
+    ann, bob = await give_key(harness, "ann", requests_per_minute=2), await give_key(harness, "bob")
     for remaining, reset in (("1", "30s"), ("0", "1m0s")):
-        reply = await house.door.chat("a", "hello", ann)
+        reply = await harness.door.chat("a", "hello", ann)
         assert reply.status == 200
         assert reply.headers["x-ratelimit-limit-requests"] == "2"
         assert reply.headers["x-ratelimit-remaining-requests"] == remaining
         assert reply.headers["x-ratelimit-reset-requests"] == reset
-    reply = await house.door.chat("a", "hello", ann)
+    reply = await harness.door.chat("a", "hello", ann)
     assert refused(reply) == "rate_limit_exceeded"
     assert (reply.headers["retry-after"], reply.headers["x-ratelimit-remaining-requests"]) == ("30", "0")
-    free = await house.door.chat("a", "hello", bob)
+    free = await harness.door.chat("a", "hello", bob)
     assert free.status == 200
     assert not any(name.startswith("x-ratelimit") for name in free.headers)
     clock.advance(30)
-    assert (await house.door.chat("a", "hello", ann)).status == 200
+    assert (await harness.door.chat("a", "hello", ann)).status == 200
 
 
 async def test_the_turn_that_a_request_was_given_is_told_again_whatever_the_quotas_say(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     """Else a client whose connection broke could never learn what it was answered."""
-    house = await open_house(clock=FakeClock())
-    ann = await give_key(house, "ann", requests_per_minute=1)
-    first = await house.door.chat("a", "hello", ann | {"idempotency-key": "k"})
+    harness = await open_harness(clock=FakeClock())
+    ann = await give_key(harness, "ann", requests_per_minute=1)
+    first = await harness.door.chat("a", "hello", ann | {"idempotency-key": "k"})
     for headers in ({"idempotency-key": "k"}, RETRY, {"idempotency-key": "k"}):
-        again = await house.door.chat("a", "hello", ann | headers)
+        again = await harness.door.chat("a", "hello", ann | headers)
         assert (again.status, again.turn_id) == (200, first.turn_id)
     for headers in ({"idempotency-key": "new"}, {}):
-        assert refused(await house.door.chat("a", "hello", ann | headers)) == "rate_limit_exceeded"
-    assert refused(await house.door.chat("a", "never sent", ann | RETRY)) == "rate_limit_exceeded"
-    assert len(await house.app.store.messages("a", limit=9)) == 2
+        assert refused(await harness.door.chat("a", "hello", ann | headers)) == "rate_limit_exceeded"
+    assert refused(await harness.door.chat("a", "never sent", ann | RETRY)) == "rate_limit_exceeded"
+    assert len(await harness.app.store.messages("a", limit=9)) == 2
 
 
 async def test_a_request_that_joined_its_turn_or_was_refused_by_admission_costs_nothing(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = await open_house(clock=FakeClock())
-    ann = await give_key(house, "ann", requests_per_minute=3)
-    await house.door.chat("a", "hello", ann | {"idempotency-key": "k"})
-    assert (await house.door.chat("a", "other", ann | {"idempotency-key": "k"})).status == 422
-    again = await house.door.chat("a", "hello", ann | {"idempotency-key": "k"})
+    harness = await open_harness(clock=FakeClock())
+    ann = await give_key(harness, "ann", requests_per_minute=3)
+    await harness.door.chat("a", "hello", ann | {"idempotency-key": "k"})
+    assert (await harness.door.chat("a", "other", ann | {"idempotency-key": "k"})).status == 422
+    again = await harness.door.chat("a", "hello", ann | {"idempotency-key": "k"})
     assert again.headers["x-ratelimit-remaining-requests"] == "2"
 
 
 async def test_running_turns_are_counted_until_they_end_also_when_nobody_listens(
-    open_house: OpenHouse, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path
 ) -> None:
     model = Held()
-    house = await open_house(model, data=tmp_path / "data", api={"disconnect_grace_s": -1.0})
-    ann = await give_key(house, "ann", running_turns=1)
-    running = house.door.chatting("a", "hello", ann, stream=True)
+    harness = await open_harness(model, data=tmp_path / "data", api={"disconnect_grace_s": -1.0})
+    ann = await give_key(harness, "ann", running_turns=1)
+    running = harness.door.chatting("a", "hello", ann, stream=True)
     await running.until("Hello")
-    assert refused(await house.door.chat("b", "hello", ann)) == "rate_limit_exceeded"
+    assert refused(await harness.door.chat("b", "hello", ann)) == "rate_limit_exceeded"
     running.disconnect()
     await running.done()
-    assert refused(await house.door.chat("b", "hello", ann)) == "rate_limit_exceeded"
-    await house.close()
+    assert refused(await harness.door.chat("b", "hello", ann)) == "rate_limit_exceeded"
+    await harness.close()
     again = Held()
-    house = await open_house(again, data=tmp_path / "data")
+    harness = await open_harness(again, data=tmp_path / "data")
     await until_asked(again)
-    assert refused(await house.door.chat("b", "hello", ann)) == "rate_limit_exceeded", (
+    assert refused(await harness.door.chat("b", "hello", ann)) == "rate_limit_exceeded", (
         "a turn that a restart took up counts as well"
     )
     again.gate.set()
-    await until_done(house, running.turn_id, ann)
-    assert (await house.door.chat("b", "hello", ann)).status == 200
+    await until_done(harness, running.turn_id, ann)
+    assert (await harness.door.chat("b", "hello", ann)).status == 200
 
 
-async def until_done(house: House, turn_id: str, key: dict[str, str]) -> None:
-    while (await house.door.get(f"/v1/turns/{turn_id}", key)).json["status"] != "done":
+async def until_done(harness: Harness, turn_id: str, key: dict[str, str]) -> None:
+    while (await harness.door.get(f"/v1/turns/{turn_id}", key)).json["status"] != "done":
         await asyncio.sleep(0)
 
 
 async def test_tokens_a_day_end_at_midnight_and_outlive_a_restart(
-    open_house: OpenHouse, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path
 ) -> None:
     clock = FakeClock()
-    house = await open_house(costing(60, 40), clock=clock, data=tmp_path / "data")
-    ann = await give_key(house, "ann", tokens_per_day=150)
-    assert (await house.door.chat("a", "1", ann)).headers["x-ratelimit-remaining-tokens"] == "150"
-    assert (await house.door.chat("a", "2", ann)).headers["x-ratelimit-remaining-tokens"] == "50"
-    reply = await house.door.chat("a", "3", ann)
+    harness = await open_harness(costing(60, 40), clock=clock, data=tmp_path / "data")
+    ann = await give_key(harness, "ann", tokens_per_day=150)
+    assert (await harness.door.chat("a", "1", ann)).headers["x-ratelimit-remaining-tokens"] == "150"
+    assert (await harness.door.chat("a", "2", ann)).headers["x-ratelimit-remaining-tokens"] == "50"
+    reply = await harness.door.chat("a", "3", ann)
     assert refused(reply) == "insufficient_quota"
     assert reply.error["type"] == "insufficient_quota"
     assert reply.headers["x-should-retry"] == "false"
     assert "200" in reply.error["message"] and "150" in reply.error["message"]
-    await house.close()
-    house = await open_house(costing(60, 40), clock=clock, data=tmp_path / "data")
-    assert refused(await house.door.chat("a", "3", ann)) == "insufficient_quota"
+    await harness.close()
+    harness = await open_harness(costing(60, 40), clock=clock, data=tmp_path / "data")
+    assert refused(await harness.door.chat("a", "3", ann)) == "insufficient_quota"
     clock.advance(float(reply.headers["retry-after"]))
-    assert (await house.door.chat("a", "3", ann)).status == 200
+    assert (await harness.door.chat("a", "3", ann)).status == 200
 
 
-async def test_money_a_day_is_counted_by_the_price_of_the_model(open_house: OpenHouse) -> None:
+async def test_money_a_day_is_counted_by_the_price_of_the_model(open_harness: OpenHarness) -> None:
     prices = {"openai:m": {"input": 10, "output": 20, "cached_input": 1}}
-    house = await open_house(costing(60_000, 20_000, cached=10_000), clock=FakeClock(), prices=prices)
-    ann = await give_key(house, "ann", money_per_day=0.9)
+    harness = await open_harness(costing(60_000, 20_000, cached=10_000), clock=FakeClock(), prices=prices)
+    ann = await give_key(harness, "ann", money_per_day=0.9)
     # 0.5 + 0.01 + 0.4 $
-    assert (await house.door.chat("a", "1", ann)).status == 200
-    assert refused(await house.door.chat("a", "2", ann)) == "insufficient_quota"
+    assert (await harness.door.chat("a", "1", ann)).status == 200
+    assert refused(await harness.door.chat("a", "2", ann)) == "insufficient_quota"
 
 
-async def test_a_quota_on_a_pattern_counts_its_sessions_together_or_each(open_house: OpenHouse) -> None:
+async def test_a_quota_on_a_pattern_counts_its_sessions_together_or_each(open_harness: OpenHarness) -> None:
     for per, others in (("pattern", 429), ("session", 200)):
         rule = {"pattern": "wx:*", "requests_per_minute": 1, "per": per}
-        house = await open_house(clock=FakeClock(), quotas=[rule])
-        assert (await house.door.chat("wx:ann", "hello")).status == 200
-        assert (await house.door.chat("wx:ann", "hello")).status == 429
-        assert (await house.door.chat("wx:bob", "hello")).status == others
-        assert (await house.door.chat("tg:bob", "hello")).status == 200
+        harness = await open_harness(clock=FakeClock(), quotas=[rule])
+        assert (await harness.door.chat("wx:ann", "hello")).status == 200
+        assert (await harness.door.chat("wx:ann", "hello")).status == 429
+        assert (await harness.door.chat("wx:bob", "hello")).status == others
+        assert (await harness.door.chat("tg:bob", "hello")).status == 200
 
 
 # Usage --------------------------------------------------------------------------------------------
 
 
-async def test_usage_is_shown_by_day_key_and_model_and_a_key_sees_its_own(open_house: OpenHouse) -> None:
+async def test_usage_is_shown_by_day_key_and_model_and_a_key_sees_its_own(open_harness: OpenHarness) -> None:
     clock = FakeClock()
     prices = {"openai:m": {"input": 1, "output": 2}}
-    house = await open_house(
+    harness = await open_harness(
         costing(100, 10, 40),
         clock=clock,
         prices=prices,
         api={"key": OWNER},
         presets={"other": ScriptedModel()},
     )
-    ann, bob = await give_key(house, "ann", rights=("chat",)), await give_key(house, "bob")
-    await house.door.chat("a", "1", ann)
-    await house.door.chat("a", "2", ann)
-    await house.door.chat("b", "3", bob)
+    ann, bob = await give_key(harness, "ann", rights=("chat",)), await give_key(harness, "bob")
+    await harness.door.chat("a", "1", ann)
+    await harness.door.chat("a", "2", ann)
+    await harness.door.chat("b", "3", bob)
     clock.advance(86_400)
-    await house.door.chat("b", "4", bob, model="other")
-    own = (await house.door.get("/v1/usage", ann)).json
+    await harness.door.chat("b", "4", bob, model="other")
+    own = (await harness.door.get("/v1/usage", ann)).json
     assert (own["object"], own["end"], own["has_more"]) == ("list", "2027-01-16", False)
     assert own["data"] == [
         {
@@ -183,7 +183,7 @@ async def test_usage_is_shown_by_day_key_and_model_and_a_key_sees_its_own(open_h
             },
         }
     ]
-    everything = (await house.door.get("/v1/usage?group=key,model,day", bearer(OWNER))).json
+    everything = (await harness.door.get("/v1/usage?group=key,model,day", bearer(OWNER))).json
     assert [
         (row["day"], row["key_id"], row["model"], row["totals"]["turns"]) for row in everything["data"]
     ] == [
@@ -193,76 +193,76 @@ async def test_usage_is_shown_by_day_key_and_model_and_a_key_sees_its_own(open_h
     ]
     assert everything["data"][2]["totals"]["cost_usd"] is None, "no price is not a price of nothing"
     assert everything["totals"]["turns"] == 4 and everything["totals"]["unpriced_turns"] == 1
-    bounded = (await house.door.get(f"/v1/usage?start={DAY}&end={DAY}&group=", bearer(OWNER))).json
+    bounded = (await harness.door.get(f"/v1/usage?start={DAY}&end={DAY}&group=", bearer(OWNER))).json
     assert [row["totals"]["turns"] for row in bounded["data"]] == [3]
 
 
-async def test_usage_of_a_session_goes_with_it_and_totals_stay(open_house: OpenHouse) -> None:
-    house = await open_house(costing(100, 10), clock=FakeClock())
-    await house.door.chat("wx:a/b", "1")
+async def test_usage_of_a_session_goes_with_it_and_totals_stay(open_harness: OpenHarness) -> None:
+    harness = await open_harness(costing(100, 10), clock=FakeClock())
+    await harness.door.chat("wx:a/b", "1")
     path = "/v1/sessions/wx%3Aa%2Fb/usage"
-    assert (await house.door.get(path)).json["totals"]["total_tokens"] == 110
-    await house.app.store.delete_session("wx:a/b")
-    assert ((await house.door.get(path)).status, (await house.door.get(path)).error["code"]) == (
+    assert (await harness.door.get(path)).json["totals"]["total_tokens"] == 110
+    await harness.app.store.delete_session("wx:a/b")
+    assert ((await harness.door.get(path)).status, (await harness.door.get(path)).error["code"]) == (
         404,
         "session_not_found",
     )
-    await house.door.chat("wx:a/b", "1")
-    assert (await house.door.get(path)).json["totals"]["total_tokens"] == 110
-    assert (await house.door.get("/v1/usage")).json["totals"]["total_tokens"] == 220
+    await harness.door.chat("wx:a/b", "1")
+    assert (await harness.door.get(path)).json["totals"]["total_tokens"] == 110
+    assert (await harness.door.get("/v1/usage")).json["totals"]["total_tokens"] == 220
 
 
-async def test_a_turn_that_fails_and_is_taken_up_again_is_counted_once(open_house: OpenHouse) -> None:
+async def test_a_turn_that_fails_and_is_taken_up_again_is_counted_once(open_harness: OpenHarness) -> None:
     called = Message("assistant", (Text("wait"), *calls()), "tool_calls", Usage(10, 5))
     ended = Message("assistant", (Text("done"),), "stop", Usage(20, 7))
     model = ScriptedModel(Say(("wait",), called), ModelOverloaded("busy"), Say(("done",), ended))
-    house = await open_house(model, clock=FakeClock())
-    assert (await house.door.chat("a", "hello")).status == 503
-    first = (await house.door.get("/v1/usage")).json["totals"]
+    harness = await open_harness(model, clock=FakeClock())
+    assert (await harness.door.chat("a", "hello")).status == 503
+    first = (await harness.door.get("/v1/usage")).json["totals"]
     assert (first["turns"], first["steps"], first["total_tokens"]) == (1, 1, 15)
-    assert (await house.door.chat("a", "hello", RETRY)).status == 200
-    totals = (await house.door.get("/v1/usage")).json["totals"]
+    assert (await harness.door.chat("a", "hello", RETRY)).status == 200
+    totals = (await harness.door.get("/v1/usage")).json["totals"]
     assert (totals["turns"], totals["steps"], totals["total_tokens"]) == (1, 2, 42)
-    assert (await house.door.get("/v1/sessions/a/usage")).json["totals"] == totals
+    assert (await harness.door.get("/v1/sessions/a/usage")).json["totals"] == totals
 
 
-async def test_a_turn_that_is_cancelled_costs_what_it_used(open_house: OpenHouse) -> None:
+async def test_a_turn_that_is_cancelled_costs_what_it_used(open_harness: OpenHarness) -> None:
     called = Message("assistant", calls(), "tool_calls", Usage(10, 5))
     model = Held("Hello", " there")
     model._script.insert(0, Say((), called))
-    house = await open_house(model, clock=FakeClock())
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model, clock=FakeClock())
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
-    await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+    await harness.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
     await exchange.done()
-    await settled(house)
-    await until_status(house, exchange.turn_id, "cancelled")
-    assert (await house.door.get("/v1/usage")).json["totals"]["total_tokens"] == 15
+    await settled(harness)
+    await until_status(harness, exchange.turn_id, "cancelled")
+    assert (await harness.door.get("/v1/usage")).json["totals"]["total_tokens"] == 15
 
 
 async def test_a_session_that_is_deleted_under_its_running_turn_takes_no_cost_with_it(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     """Else deleting would be a way around a quota."""
     model = Held("Hello", " there")
     model._script.insert(0, Say((), Message("assistant", calls(), "tool_calls", Usage(10, 5))))
-    house = await open_house(model, clock=FakeClock())
-    ann = await give_key(house, "ann", tokens_per_day=15)
-    exchange = house.door.chatting("a", "hello", ann, stream=True)
+    harness = await open_harness(model, clock=FakeClock())
+    ann = await give_key(harness, "ann", tokens_per_day=15)
+    exchange = harness.door.chatting("a", "hello", ann, stream=True)
     await exchange.until("Hello")
-    await house.app.store.delete_session("a")
+    await harness.app.store.delete_session("a")
     await exchange.done()
-    await settled(house)
-    assert (await house.door.get("/v1/usage", ann)).json["totals"]["total_tokens"] == 15
-    assert refused(await house.door.chat("b", "hello", ann)) == "insufficient_quota"
+    await settled(harness)
+    assert (await harness.door.get("/v1/usage", ann)).json["totals"]["total_tokens"] == 15
+    assert refused(await harness.door.chat("b", "hello", ann)) == "insufficient_quota"
 
 
 def calls() -> tuple[ToolCall, ...]:
     return (ToolCall("c", "calculate", '{"expression": "1+1"}'),)
 
 
-async def test_what_is_asked_of_usage_wrongly_is_told(open_house: OpenHouse) -> None:
-    house = await open_house()
+async def test_what_is_asked_of_usage_wrongly_is_told(open_harness: OpenHarness) -> None:
+    harness = await open_harness()
     for query, param in (
         ("start=yesterday", "start"),
         ("end=2026-13-01", "end"),
@@ -271,5 +271,5 @@ async def test_what_is_asked_of_usage_wrongly_is_told(open_house: OpenHouse) -> 
         ("group=hour", "group"),
         ("end=20260101", "end"),
     ):
-        reply = await house.door.get(f"/v1/usage?{query}")
+        reply = await harness.door.get(f"/v1/usage?{query}")
         assert (reply.status, reply.error["param"]) == (400, param), query

@@ -10,7 +10,7 @@ import pytest
 from nanobot.core.errors import NanobotError
 from tests.asgi import Door
 from tests.docs.test_reference import offered, tree
-from tests.house import OpenHouse
+from tests.harness import OpenHarness
 
 
 @pytest.fixture
@@ -94,10 +94,10 @@ def test_streams_are_told(document: Any) -> None:
     )
 
 
-async def test_document_and_page_need_no_key(open_house: OpenHouse) -> None:
-    house = await open_house(api={"key": "secret-key-of-this-test"})
+async def test_document_and_page_need_no_key(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"key": "secret-key-of-this-test"})
     for path in ("/openapi.json", "/docs"):
-        reply = await house.door.get(path)
+        reply = await harness.door.get(path)
         assert reply.status == 200
         assert "secret-key-of-this-test" not in reply.text
 

@@ -8,13 +8,13 @@ import pytest
 from nanobot.core.message import Image, Text
 from nanobot.testing import ScriptedModel
 from tests.asgi import ABSENT, CHAT, Door, chat_body
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 HELLO = {"model": "nanobot", "messages": [{"role": "user", "content": "hello"}]}
 
 
-def asked(house: House) -> ScriptedModel:
-    model = house.app.models.default
+def asked(harness: Harness) -> ScriptedModel:
+    model = harness.app.models.default
     assert isinstance(model, ScriptedModel)
     return model
 
@@ -30,10 +30,10 @@ async def test_without_a_session_key_the_answer_names_the_header(door: Door, key
     assert reply.error["type"] == "invalid_request_error"
 
 
-async def test_white_space_around_a_key_does_not_count(house: House) -> None:
-    await house.door.chat("wx:dm:ann", "one")
-    await house.door.chat("  wx:dm:ann ", "two")
-    assert [message.text for message in asked(house).requests[-1].messages] == ["one", "ok", "two"]
+async def test_white_space_around_a_key_does_not_count(harness: Harness) -> None:
+    await harness.door.chat("wx:dm:ann", "one")
+    await harness.door.chat("  wx:dm:ann ", "two")
+    assert [message.text for message in asked(harness).requests[-1].messages] == ["one", "ok", "two"]
 
 
 @pytest.mark.parametrize(
@@ -59,23 +59,25 @@ async def test_any_printable_key_of_up_to_256_characters_is_good(door: Door, key
         ("Zoë".encode("latin-1"), ["x-session-key", "UTF-8"]),
     ],
 )
-async def test_a_bad_key_is_refused_and_told_why(house: House, key: str | bytes, words: list[str]) -> None:
-    reply = await house.door.chat(key, "hello")
+async def test_a_bad_key_is_refused_and_told_why(
+    harness: Harness, key: str | bytes, words: list[str]
+) -> None:
+    reply = await harness.door.chat(key, "hello")
     assert reply.status == 400
     assert reply.error["type"] == "invalid_request_error"
     for word in words:
         assert word in reply.error["message"]
-    assert asked(house).requests == []
-    assert await house.app.store.sessions(limit=10) == ()
+    assert asked(harness).requests == []
+    assert await harness.app.store.sessions(limit=10) == ()
 
 
-async def test_other_headers_name_the_session_only_where_they_are_listed(open_house: OpenHouse) -> None:
+async def test_other_headers_name_the_session_only_where_they_are_listed(open_harness: OpenHarness) -> None:
     headers = {"x-session-key": ABSENT, "x-openwebui-chat-id": "chat-1"}
-    assert (await (await open_house()).door.post(HELLO, headers)).status == 400
-    house = await open_house(api={"session_headers": ["X-OpenWebUI-Chat-Id"]})
-    assert (await house.door.post(HELLO, headers)).status == 200
-    assert (await house.door.post(HELLO, {**headers, "x-session-key": "own"})).status == 200
-    assert {session.key for session in await house.app.store.sessions(limit=10)} == {"chat-1", "own"}
+    assert (await (await open_harness()).door.post(HELLO, headers)).status == 400
+    harness = await open_harness(api={"session_headers": ["X-OpenWebUI-Chat-Id"]})
+    assert (await harness.door.post(HELLO, headers)).status == 200
+    assert (await harness.door.post(HELLO, {**headers, "x-session-key": "own"})).status == 200
+    assert {session.key for session in await harness.app.store.sessions(limit=10)} == {"chat-1", "own"}
 
 
 # The body -----------------------------------------------------------------------------------------
@@ -126,38 +128,38 @@ async def test_json_nested_without_end_is_refused(door: Door, body: bytes) -> No
     assert reply.error["type"] == "invalid_request_error"
 
 
-async def test_a_body_over_the_limit_is_refused_with_both_numbers(open_house: OpenHouse) -> None:
-    house = await open_house(api={"max_body_mb": 0.001})
+async def test_a_body_over_the_limit_is_refused_with_both_numbers(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"max_body_mb": 0.001})
     body = chat_body("x" * 2000)
-    reply = await house.door.post(body)
+    reply = await harness.door.post(body)
     assert reply.status == 413
     assert str(len(body)) in reply.error["message"]
     assert "1048" in reply.error["message"]
-    assert asked(house).requests == []
+    assert asked(harness).requests == []
 
 
 @pytest.mark.parametrize("size", [str(3 * 1024 * 1024), "9" * 5_000])
 async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(
-    open_house: OpenHouse, size: str
+    open_harness: OpenHarness, size: str
 ) -> None:
-    house = await open_house(api={"max_body_mb": 1})
-    exchange = house.door.start(
+    harness = await open_harness(api={"max_body_mb": 1})
+    exchange = harness.door.start(
         "POST", CHAT, body=None, headers={"x-session-key": "a", "content-length": size}
     )
     assert (await exchange.done()).status == 413
 
 
-async def test_a_body_that_grows_over_the_limit_is_refused_while_it_comes(open_house: OpenHouse) -> None:
-    house = await open_house(api={"max_body_mb": 0.001})
-    exchange = house.door.start("POST", CHAT, body=None, headers={"x-session-key": "a"})
+async def test_a_body_that_grows_over_the_limit_is_refused_while_it_comes(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"max_body_mb": 0.001})
+    exchange = harness.door.start("POST", CHAT, body=None, headers={"x-session-key": "a"})
     for _ in range(3):
         exchange.feed(b" " * 500, more=True)
     assert (await exchange.done()).status == 413
 
 
-async def test_a_body_that_does_not_come_is_given_up(open_house: OpenHouse) -> None:
-    house = await open_house(api={"body_timeout_s": 0.01})
-    exchange = house.door.start("POST", CHAT, body=None, headers={"x-session-key": "a"})
+async def test_a_body_that_does_not_come_is_given_up(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"body_timeout_s": 0.01})
+    exchange = harness.door.start("POST", CHAT, body=None, headers={"x-session-key": "a"})
     exchange.feed(b'{"model"', more=True)
     reply = await exchange.done()
     assert reply.status == 408
@@ -173,12 +175,12 @@ async def test_a_body_in_many_pieces_is_one_body(door: Door) -> None:
     assert (await exchange.done()).said == "ok"
 
 
-async def test_a_client_that_goes_while_it_sends_has_asked_nothing(house: House) -> None:
-    exchange = house.door.start("POST", CHAT, body=None, headers={"x-session-key": "a"})
+async def test_a_client_that_goes_while_it_sends_has_asked_nothing(harness: Harness) -> None:
+    exchange = harness.door.start("POST", CHAT, body=None, headers={"x-session-key": "a"})
     exchange.feed(chat_body("hello")[:20], more=True)
     exchange.disconnect()
     assert (await exchange.done()).status == 0
-    assert await house.app.store.sessions(limit=1) == ()
+    assert await harness.app.store.sessions(limit=1) == ()
 
 
 # Fields -------------------------------------------------------------------------------------------
@@ -198,12 +200,12 @@ async def test_an_unknown_model_is_not_found(door: Door) -> None:
     assert "`gpt-9`" in reply.error["message"]
 
 
-async def test_a_preset_is_a_model_of_its_own(open_house: OpenHouse) -> None:
+async def test_a_preset_is_a_model_of_its_own(open_harness: OpenHarness) -> None:
     fast = ScriptedModel("I am fast", name="fast")
-    house = await open_house(presets={"fast": fast}, models={"fast": {"name": "echo"}})
-    reply = await house.door.chat("a", "hello", model="fast")
+    harness = await open_harness(presets={"fast": fast}, models={"fast": {"name": "echo"}})
+    reply = await harness.door.chat("a", "hello", model="fast")
     assert (reply.said, reply.json["model"]) == ("I am fast", "fast")
-    assert (await house.door.chat("a", "hello")).said == "ok"
+    assert (await harness.door.chat("a", "hello")).said == "ok"
 
 
 @pytest.mark.parametrize(
@@ -257,14 +259,14 @@ async def test_a_preset_is_a_model_of_its_own(open_house: OpenHouse) -> None:
     ],
 )
 async def test_malformed_messages_are_refused_with_their_path(
-    house: House, messages: object, param: str
+    harness: Harness, messages: object, param: str
 ) -> None:
-    reply = await house.door.post({"model": "nanobot", "messages": messages})
+    reply = await harness.door.post({"model": "nanobot", "messages": messages})
     assert reply.status == 400
     assert reply.error["type"] == "invalid_request_error"
     assert reply.error["param"] == param
     assert param in reply.error["message"]
-    assert asked(house).requests == []
+    assert asked(harness).requests == []
 
 
 @pytest.mark.parametrize(
@@ -289,15 +291,15 @@ async def test_without_anything_new_there_is_nothing_to_answer(
 
 
 async def test_streaming_that_is_switched_off_is_refused_in_the_words_of_the_example(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = await open_house(api={"stream": False})
-    reply = await house.door.chat("a", "hello", stream=True)
+    harness = await open_harness(api={"stream": False})
+    reply = await harness.door.chat("a", "hello", stream=True)
     assert reply.status == 400
     assert reply.error["message"] == "stream=true is not supported yet. Set stream=false or omit it."
     assert reply.error["type"] == "invalid_request_error"
-    assert (await house.door.chat("a", "hello", stream=False)).status == 200
-    assert (await house.door.chat("a", "hello")).status == 200
+    assert (await harness.door.chat("a", "hello", stream=False)).status == 200
+    assert (await harness.door.chat("a", "hello")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -333,14 +335,14 @@ async def test_what_is_not_supported_is_refused_and_said(
     ],
 )
 async def test_a_value_out_of_range_is_refused_with_field_value_and_range(
-    house: House, field: str, value: float, low: str, high: str
+    harness: Harness, field: str, value: float, low: str, high: str
 ) -> None:
-    reply = await house.door.post({**HELLO, field: value})
+    reply = await harness.door.post({**HELLO, field: value})
     assert reply.status == 400
     assert reply.error["param"] == field
     for word in (field, f"{value:g}", f"from {low}", f"to {high}"):
         assert word in reply.error["message"]
-    assert asked(house).requests == []
+    assert asked(harness).requests == []
 
 
 @pytest.mark.parametrize(
@@ -364,23 +366,23 @@ async def test_a_value_out_of_range_is_refused_with_field_value_and_range(
     ],
 )
 async def test_a_value_of_the_wrong_type_is_refused_with_field_and_value(
-    house: House, field: str, value: object, shown: str
+    harness: Harness, field: str, value: object, shown: str
 ) -> None:
-    reply = await house.door.post({**HELLO, field: value})
+    reply = await harness.door.post({**HELLO, field: value})
     assert reply.status == 400
     assert reply.error["param"] == field
     assert field in reply.error["message"]
     assert shown in reply.error["message"].lower().replace(field, "", 1)
-    assert asked(house).requests == []
+    assert asked(harness).requests == []
 
 
 @pytest.mark.parametrize("value", [b"1e999", b"-1e999", b"1" + b"0" * 400])
-async def test_a_number_without_end_is_refused(house: House, value: bytes) -> None:
-    reply = await house.door.post(
+async def test_a_number_without_end_is_refused(harness: Harness, value: bytes) -> None:
+    reply = await harness.door.post(
         b'{"model":"nanobot","messages":[{"role":"user","content":"x"}],"temperature":' + value + b"}"
     )
     assert reply.status == 400
-    assert asked(house).requests == []
+    assert asked(harness).requests == []
 
 
 async def test_a_wrong_value_that_is_no_text_is_shown_as_it_was_written(door: Door) -> None:
@@ -459,10 +461,10 @@ async def test_what_sdks_and_gateways_add_is_accepted(door: Door, fields: dict[s
     ],
 )
 async def test_values_at_the_ends_of_their_ranges_reach_the_model(
-    house: House, fields: dict[str, Any]
+    harness: Harness, fields: dict[str, Any]
 ) -> None:
-    assert (await house.door.post({**HELLO, **fields})).status == 200
-    sampling = asked(house).requests[0].sampling
+    assert (await harness.door.post({**HELLO, **fields})).status == 200
+    sampling = asked(harness).requests[0].sampling
     assert (sampling.temperature, sampling.top_p) == (fields["temperature"], fields["top_p"])
     assert sampling.max_output_tokens == fields.get("max_tokens", fields.get("max_completion_tokens"))
     assert sampling.stop == (tuple(fields["stop"]) if isinstance(fields["stop"], list) else (fields["stop"],))
@@ -471,20 +473,20 @@ async def test_values_at_the_ends_of_their_ranges_reach_the_model(
 # The order of checks ------------------------------------------------------------------------------
 
 
-async def test_the_first_failed_check_answers(open_house: OpenHouse) -> None:
+async def test_the_first_failed_check_answers(open_harness: OpenHarness) -> None:
     """401, header 400, 413, JSON 400, fields 400/404, admission: each request below fails at all checks from
     one on.
     """
-    house = await open_house(api={"key": "sk-right", "max_body_mb": 0.001})
+    harness = await open_harness(api={"key": "sk-right", "max_body_mb": 0.001})
     good = {"authorization": "Bearer sk-right"}
     large = b"x" * 5000
-    assert (await house.door.post(large, {"x-session-key": ABSENT})).status == 401
-    reply = await house.door.post(large, {**good, "x-session-key": ABSENT})
+    assert (await harness.door.post(large, {"x-session-key": ABSENT})).status == 401
+    reply = await harness.door.post(large, {**good, "x-session-key": ABSENT})
     assert reply.error["message"] == "Missing required header: x-session-key"
-    assert (await house.door.post(large, good)).status == 413
-    reply = await house.door.post(b"x", {**good, "x-when-busy": "sometimes"})
+    assert (await harness.door.post(large, good)).status == 413
+    reply = await harness.door.post(b"x", {**good, "x-when-busy": "sometimes"})
     assert reply.error["message"] == "Invalid JSON body"
-    reply = await house.door.post({"model": "gpt-9", "messages": []}, {**good, "x-when-busy": "sometimes"})
+    reply = await harness.door.post({"model": "gpt-9", "messages": []}, {**good, "x-when-busy": "sometimes"})
     assert reply.status in (400, 404)
     assert reply.error["param"] in ("model", "messages")
 
@@ -507,16 +509,16 @@ async def test_an_idempotency_key_without_end_is_refused(door: Door) -> None:
 # What the agent gets ------------------------------------------------------------------------------
 
 
-async def test_instructions_are_for_this_turn_only_and_stand_below_the_servers_own(house: House) -> None:
+async def test_instructions_are_for_this_turn_only_and_stand_below_the_servers_own(harness: Harness) -> None:
     messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Speak French."},
         {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
     ]
-    await house.door.chat("a", [*messages, {"role": "user", "content": "hello"}])
-    await house.door.chat("a", "again")
-    with_, without = (request.system for request in asked(house).requests)
+    await harness.door.chat("a", [*messages, {"role": "user", "content": "hello"}])
+    await harness.door.chat("a", "again")
+    with_, without = (request.system for request in asked(harness).requests)
     assert with_ == f"{without}\n\nSpeak French.\n\nBe brief."
-    assert [row.message.text for row in await house.app.store.messages("a", limit=10)] == [
+    assert [row.message.text for row in await harness.app.store.messages("a", limit=10)] == [
         "hello",
         "ok",
         "again",
@@ -524,31 +526,31 @@ async def test_instructions_are_for_this_turn_only_and_stand_below_the_servers_o
     ]
 
 
-async def test_all_user_messages_after_the_last_assistant_one_are_new(house: House) -> None:
-    await house.door.chat("a", [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}])
-    assert [message.text for message in asked(house).requests[0].messages] == ["one", "two"]
+async def test_all_user_messages_after_the_last_assistant_one_are_new(harness: Harness) -> None:
+    await harness.door.chat("a", [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}])
+    assert [message.text for message in asked(harness).requests[0].messages] == ["one", "two"]
 
 
-async def test_parts_of_text_and_images_reach_the_model_as_they_came(house: House) -> None:
+async def test_parts_of_text_and_images_reach_the_model_as_they_came(harness: Harness) -> None:
     url = "data:image/png;base64,iVBORw0KGgo="
     parts = [
         {"type": "text", "text": "what is"},
         {"type": "image_url", "image_url": {"url": url, "detail": "low"}},
         {"type": "text", "text": " this?"},
     ]
-    assert (await house.door.chat("a", [{"role": "user", "content": parts}])).status == 200
-    (message,) = asked(house).requests[0].messages
+    assert (await harness.door.chat("a", [{"role": "user", "content": parts}])).status == 200
+    (message,) = asked(harness).requests[0].messages
     assert message.parts == (Text("what is"), Image(url, "low"), Text(" this?"))
 
 
 @pytest.mark.parametrize(
     "text", ["\u0000", "\u2028", "🦜", "\\n", '"', "</script>", "a" * 10_000, "\u200f", "\uffff"]
 )
-async def test_any_text_goes_in_and_comes_out_as_it_was(open_house: OpenHouse, text: str) -> None:
-    house = await open_house(ScriptedModel(lambda request: request.messages[-1].text))
-    assert (await house.door.chat("a", f"[{text}]")).said == f"[{text}]"
-    assert (await house.door.chat("b", f"[{text}]", stream=True)).said == f"[{text}]"
-    assert (await house.app.store.messages("a", limit=1))[0].message.text == f"[{text}]"
+async def test_any_text_goes_in_and_comes_out_as_it_was(open_harness: OpenHarness, text: str) -> None:
+    harness = await open_harness(ScriptedModel(lambda request: request.messages[-1].text))
+    assert (await harness.door.chat("a", f"[{text}]")).said == f"[{text}]"
+    assert (await harness.door.chat("b", f"[{text}]", stream=True)).said == f"[{text}]"
+    assert (await harness.app.store.messages("a", limit=1))[0].message.text == f"[{text}]"
 
 
 async def test_a_lone_surrogate_is_no_json(door: Door) -> None:

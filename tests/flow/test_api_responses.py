@@ -17,20 +17,20 @@ from nanobot.http.guard import Guard
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.asgi import Exchange
 from tests.flow.held import RETRY, Held, settled, until_asked, until_sleeping, until_status
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 
 def responding(
-    house: House, said: object = "hello", headers: Mapping[str, str] | None = None, **fields: object
+    harness: Harness, said: object = "hello", headers: Mapping[str, str] | None = None, **fields: object
 ) -> Exchange:
     body = json.dumps({"model": "nanobot", "input": said, **fields}).encode()
-    return house.door.start("POST", "/v1/responses", body=body, headers=headers)
+    return harness.door.start("POST", "/v1/responses", body=body, headers=headers)
 
 
 async def respond(
-    house: House, said: object = "hello", headers: Mapping[str, str] | None = None, **fields: object
+    harness: Harness, said: object = "hello", headers: Mapping[str, str] | None = None, **fields: object
 ) -> Exchange:
-    return await responding(house, said, headers, **fields).done()
+    return await responding(harness, said, headers, **fields).done()
 
 
 def spoken(exchange: Exchange) -> str:
@@ -49,107 +49,109 @@ def told(exchange: Exchange) -> list[dict[str, Any]]:
 # Sent twice ---------------------------------------------------------------------------------------
 
 
-async def test_a_resend_that_names_no_conversation_joins_the_first_sending(open_house: OpenHouse) -> None:
+async def test_a_resend_that_names_no_conversation_joins_the_first_sending(open_harness: OpenHarness) -> None:
     model = Held()
-    house = await open_house(model)
-    first = responding(house)
+    harness = await open_harness(model)
+    first = responding(harness)
     await until_asked(model)
-    again = responding(house, headers=RETRY)
-    await settled(house)
+    again = responding(harness, headers=RETRY)
+    await settled(harness)
     model.gate.set()
     replies = [await first.done(), await again.done()]
     assert replies[0].json == replies[1].json
     assert len(model.requests) == 1
-    late = await respond(house, headers=RETRY)
+    late = await respond(harness, headers=RETRY)
     assert late.json == replies[0].json
-    assert (await respond(house)).json["conversation"] != late.json["conversation"]
+    assert (await respond(harness)).json["conversation"] != late.json["conversation"]
 
 
-async def test_an_idempotency_key_is_known_again_without_a_conversation(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("one", "two"))
+async def test_an_idempotency_key_is_known_again_without_a_conversation(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("one", "two"))
     key = {"idempotency-key": "k1"}
-    first, again = await respond(house, headers=key), await respond(house, headers=key)
+    first, again = await respond(harness, headers=key), await respond(harness, headers=key)
     assert first.json == again.json
-    other = await respond(house, "something else", headers=key)
+    other = await respond(harness, "something else", headers=key)
     assert (other.status, other.error["code"]) == (422, "idempotency_mismatch")
-    assert spoken(await respond(house, headers={"idempotency-key": "k2"})) == "two"
+    assert spoken(await respond(harness, headers={"idempotency-key": "k2"})) == "two"
 
 
-async def test_a_resent_stream_has_the_same_events(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("Once upon a time"))
-    first = await respond(house, stream=True)
-    again = await respond(house, headers=RETRY, stream=True)
+async def test_a_resent_stream_has_the_same_events(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("Once upon a time"))
+    first = await respond(harness, stream=True)
+    again = await respond(harness, headers=RETRY, stream=True)
     assert first.raw == again.raw
 
 
 # Clients that go away -----------------------------------------------------------------------------
 
 
-async def test_a_response_in_the_background_goes_on_though_nobody_follows_it(open_house: OpenHouse) -> None:
+async def test_a_response_in_the_background_goes_on_though_nobody_follows_it(
+    open_harness: OpenHarness,
+) -> None:
     """Not even its own stream, which was followed for a while through either door."""
     clock, model = FakeClock(), Held("Hello ", "there")
-    house = await open_house(model, clock=clock, api={"disconnect_grace_s": 30.0})
-    made = await respond(house, background=True)
+    harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": 30.0})
+    made = await respond(harness, background=True)
     assert made.json["status"] in ("queued", "in_progress")
     turn_id = made.turn_id
     for path in (f"/v1/responses/{made.json['id']}?stream=true", f"/v1/turns/{turn_id}/stream"):
-        exchange = house.door.start("GET", path)
+        exchange = harness.door.start("GET", path)
         await exchange.until("Hello")
         exchange.disconnect()
         await exchange.done()
         await until_sleeping(clock, 30)
         clock.advance(31)
-        await settled(house)
+        await settled(harness)
     model.gate.set()
-    await until_status(house, turn_id, "done")
-    assert spoken(await house.door.get(f"/v1/responses/{made.json['id']}")) == "Hello there"
+    await until_status(harness, turn_id, "done")
+    assert spoken(await harness.door.get(f"/v1/responses/{made.json['id']}")) == "Hello there"
 
 
-async def test_one_in_the_foreground_is_cancelled_after_the_grace(open_house: OpenHouse) -> None:
+async def test_one_in_the_foreground_is_cancelled_after_the_grace(open_harness: OpenHarness) -> None:
     model = Held("Hello ", "there")
-    house = await open_house(model, api={"disconnect_grace_s": 0.0})
-    exchange = responding(house, stream=True)
+    harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
+    exchange = responding(harness, stream=True)
     await exchange.until("Hello")
     id_ = told(exchange)[0]["response"]["id"]
     exchange.disconnect()
     await exchange.done()
-    await until_status(house, exchange.turn_id, "cancelled")
-    kept = (await house.door.get(f"/v1/responses/{id_}")).json
+    await until_status(harness, exchange.turn_id, "cancelled")
+    kept = (await harness.door.get(f"/v1/responses/{id_}")).json
     assert (kept["status"], kept["error"], kept["output"][0]["status"]) == ("cancelled", None, "incomplete")
 
 
-async def test_a_response_is_cancelled_and_one_that_runs_is_deleted(open_house: OpenHouse) -> None:
-    house = await open_house(Held("Hello ", "there"))
-    stream = responding(house, stream=True, background=True, conversation="a")
+async def test_a_response_is_cancelled_and_one_that_runs_is_deleted(open_harness: OpenHarness) -> None:
+    harness = await open_harness(Held("Hello ", "there"))
+    stream = responding(harness, stream=True, background=True, conversation="a")
     await stream.until("response.in_progress")
     id_ = told(stream)[0]["response"]["id"]
     await stream.until("response.output_item.added")
-    cancelled = await house.door.call("POST", f"/v1/responses/{id_}/cancel")
+    cancelled = await harness.door.call("POST", f"/v1/responses/{id_}/cancel")
     assert (cancelled.json["status"], cancelled.json["id"]) == ("cancelled", id_)
     await stream.done()
     assert told(stream)[-1]["type"] == "response.failed"
     assert told(stream)[-1]["response"]["status"] == "cancelled"
-    assert (await house.door.call("POST", f"/v1/responses/{id_}/cancel")).json == cancelled.json
+    assert (await harness.door.call("POST", f"/v1/responses/{id_}/cancel")).json == cancelled.json
 
 
-async def test_deleting_a_response_that_runs_stops_it(open_house: OpenHouse) -> None:
+async def test_deleting_a_response_that_runs_stops_it(open_harness: OpenHarness) -> None:
     model = Held()
-    house = await open_house(model)
-    made = await respond(house, background=True)
+    harness = await open_harness(model)
+    made = await respond(harness, background=True)
     await until_asked(model)
-    deleted = await house.door.call("DELETE", f"/v1/responses/{made.json['id']}")
+    deleted = await harness.door.call("DELETE", f"/v1/responses/{made.json['id']}")
     assert deleted.json == {"id": made.json["id"], "object": "response", "deleted": True}
-    assert (await house.door.get(f"/v1/turns/{made.turn_id}")).json["status"] == "cancelled"
-    assert (await respond(house, previous_response_id=made.json["id"])).status == 404
+    assert (await harness.door.get(f"/v1/turns/{made.turn_id}")).json["status"] == "cancelled"
+    assert (await respond(harness, previous_response_id=made.json["id"])).status == 404
 
 
-async def test_a_stream_in_the_background_is_taken_up_while_it_runs(open_house: OpenHouse) -> None:
+async def test_a_stream_in_the_background_is_taken_up_while_it_runs(open_harness: OpenHarness) -> None:
     model = Held("One two three ", "four five")
-    house = await open_house(model)
-    live = responding(house, stream=True, background=True)
+    harness = await open_harness(model)
+    live = responding(harness, stream=True, background=True)
     await live.until("three")
     heard = told(live)
-    rest = house.door.start(
+    rest = harness.door.start(
         "GET",
         f"/v1/responses/{heard[0]['response']['id']}?stream=true&starting_after={heard[-2]['sequence_number']}",
     )
@@ -163,30 +165,30 @@ async def test_a_stream_in_the_background_is_taken_up_while_it_runs(open_house: 
     assert live.text.endswith("data: [DONE]\n\n")
 
 
-async def test_a_response_waits_in_the_queue_and_tells_what_it_was_given(open_house: OpenHouse) -> None:
+async def test_a_response_waits_in_the_queue_and_tells_what_it_was_given(open_harness: OpenHarness) -> None:
     model = Held()
-    house = await open_house(model)
-    running = responding(house, "first", conversation="a")
+    harness = await open_harness(model)
+    running = responding(harness, "first", conversation="a")
     await until_asked(model)
-    waiting = await respond(house, "second", conversation="a", background=True)
+    waiting = await respond(harness, "second", conversation="a", background=True)
     assert waiting.json["status"] == "queued"
-    items = (await house.door.get(f"/v1/responses/{waiting.json['id']}/input_items")).json["data"]
+    items = (await harness.door.get(f"/v1/responses/{waiting.json['id']}/input_items")).json["data"]
     assert [item["content"][0]["text"] for item in items] == ["second"]
     model.gate.set()
     await running.done()
-    await until_status(house, waiting.turn_id, "done")
-    assert (await house.door.get(f"/v1/responses/{waiting.json['id']}/input_items")).json["data"] == items
+    await until_status(harness, waiting.turn_id, "done")
+    assert (await harness.door.get(f"/v1/responses/{waiting.json['id']}/input_items")).json["data"] == items
 
 
-async def test_a_response_outlives_a_restart(open_house: OpenHouse, tmp_path: Path) -> None:
-    house = await open_house(ScriptedModel("one"), data=tmp_path / "data")
-    made = await respond(house, stream=True, metadata={"a": "b"})
+async def test_a_response_outlives_a_restart(open_harness: OpenHarness, tmp_path: Path) -> None:
+    harness = await open_harness(ScriptedModel("one"), data=tmp_path / "data")
+    made = await respond(harness, stream=True, metadata={"a": "b"})
     id_ = told(made)[0]["response"]["id"]
-    await house.close()
+    await harness.close()
     model = ScriptedModel("two")
-    house = await open_house(model, data=tmp_path / "data")
-    assert told(await house.door.get(f"/v1/responses/{id_}?stream=true"))[:-1] == told(made)[:-1]
-    assert spoken(await respond(house, "B", previous_response_id=id_)) == "two"
+    harness = await open_harness(model, data=tmp_path / "data")
+    assert told(await harness.door.get(f"/v1/responses/{id_}?stream=true"))[:-1] == told(made)[:-1]
+    assert spoken(await respond(harness, "B", previous_response_id=id_)) == "two"
     assert [message.text for message in model.requests[0].messages] == ["hello", "one", "B"]
 
 
@@ -195,10 +197,10 @@ async def test_a_response_outlives_a_restart(open_house: OpenHouse, tmp_path: Pa
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_turn_that_fails_before_it_spoke_is_answered_with_its_status(
-    open_house: OpenHouse, stream: bool
+    open_harness: OpenHarness, stream: bool
 ) -> None:
-    house = await open_house(ScriptedModel(ModelRateLimited("slow down", retry_after_s=7)))
-    reply = await respond(house, stream=stream, conversation="a")
+    harness = await open_harness(ScriptedModel(ModelRateLimited("slow down", retry_after_s=7)))
+    reply = await respond(harness, stream=stream, conversation="a")
     assert (reply.status, reply.error["code"], reply.headers["retry-after"]) == (
         429,
         "model_rate_limited",
@@ -206,38 +208,40 @@ async def test_a_turn_that_fails_before_it_spoke_is_answered_with_its_status(
     )
 
 
-async def test_a_failure_after_the_first_word_is_an_event_and_is_kept(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(Say(("Once ", "upon"), error=ModelOverloaded("overloaded"))))
-    reply = await respond(house, stream=True)
+async def test_a_failure_after_the_first_word_is_an_event_and_is_kept(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(Say(("Once ", "upon"), error=ModelOverloaded("overloaded"))))
+    reply = await respond(harness, stream=True)
     last = told(reply)[-1]
     assert (reply.status, last["type"], last["response"]["error"]) == (
         200,
         "response.failed",
         {"code": "server_error", "message": "overloaded"},
     )
-    kept = await house.door.get(f"/v1/responses/{last['response']['id']}")
+    kept = await harness.door.get(f"/v1/responses/{last['response']['id']}")
     assert (kept.json["status"], kept.json["error"]["message"]) == ("failed", "overloaded")
-    late = await house.door.get(
+    late = await harness.door.get(
         f"/v1/responses/{last['response']['id']}?stream=true&starting_after={last['sequence_number']}"
     )
     assert [event["type"] for event in told(late)] == ["response.failed"]
 
 
-async def test_what_overflows_the_window_fails_where_nothing_may_be_left_out(open_house: OpenHouse) -> None:
+async def test_what_overflows_the_window_fails_where_nothing_may_be_left_out(
+    open_harness: OpenHarness,
+) -> None:
     model = ScriptedModel("ok", context_tokens=2_000)
-    house = await open_house(model)
+    harness = await open_harness(model)
     for _ in range(4):
-        assert (await respond(house, "x" * 3_000, conversation="a")).status == 200
-    refused = await respond(house, "and?", conversation="a", truncation="disabled")
+        assert (await respond(harness, "x" * 3_000, conversation="a")).status == 200
+    refused = await respond(harness, "and?", conversation="a", truncation="disabled")
     assert (refused.status, refused.error["code"]) == (400, "context_length_exceeded")
-    assert (await respond(house, "and?", conversation="a", truncation="auto")).json["truncation"] == "auto"
+    assert (await respond(harness, "and?", conversation="a", truncation="auto")).json["truncation"] == "auto"
 
 
-async def test_streaming_that_is_off_is_refused(open_house: OpenHouse) -> None:
-    house = await open_house(api={"stream": False})
-    made = await respond(house)
-    assert (await respond(house, stream=True)).error["code"] == "streaming_off"
-    assert (await house.door.get(f"/v1/responses/{made.json['id']}?stream=true")).error[
+async def test_streaming_that_is_off_is_refused(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"stream": False})
+    made = await respond(harness)
+    assert (await respond(harness, stream=True)).error["code"] == "streaming_off"
+    assert (await harness.door.get(f"/v1/responses/{made.json['id']}?stream=true")).error[
         "code"
     ] == "streaming_off"
 
@@ -261,53 +265,53 @@ async def test_streaming_that_is_off_is_refused(open_house: OpenHouse) -> None:
     ],
 )
 async def test_what_does_not_fit_together_is_refused(
-    house: House, headers: dict[str, str], fields: dict[str, Any], status: int, code: str
+    harness: Harness, headers: dict[str, str], fields: dict[str, Any], status: int, code: str
 ) -> None:
-    reply = await respond(house, headers=headers, **fields)
+    reply = await respond(harness, headers=headers, **fields)
     assert (reply.status, reply.error["code"]) == (status, code)
 
 
-async def test_a_header_that_agrees_is_fine_and_one_that_does_not_is_told(house: House) -> None:
-    made = await respond(house, headers={"x-session-key": "a"}, conversation={"id": "a"})
+async def test_a_header_that_agrees_is_fine_and_one_that_does_not_is_told(harness: Harness) -> None:
+    made = await respond(harness, headers={"x-session-key": "a"}, conversation={"id": "a"})
     assert made.json["conversation"] == {"id": "a"}
-    other = await respond(house, headers={"x-session-key": "b"}, previous_response_id=made.json["id"])
+    other = await respond(harness, headers={"x-session-key": "b"}, previous_response_id=made.json["id"])
     assert (other.status, other.error["param"]) == (400, "x-session-key")
 
 
 # No trace -----------------------------------------------------------------------------------------
 
 
-async def test_what_is_not_stored_leaves_no_trace_in_a_conversation(open_house: OpenHouse) -> None:
+async def test_what_is_not_stored_leaves_no_trace_in_a_conversation(open_harness: OpenHarness) -> None:
     model = ScriptedModel("one", "a title", "two")
-    house = await open_house(model)
-    await respond(house, "A", conversation="a")
-    titled = await respond(house, "Give it a title", conversation="a", store=False)
+    harness = await open_harness(model)
+    await respond(harness, "A", conversation="a")
+    titled = await respond(harness, "Give it a title", conversation="a", store=False)
     assert (spoken(titled), titled.json["store"]) == ("a title", False)
     assert [message.text for message in model.requests[1].messages] == ["A", "one", "Give it a title"]
-    assert (await house.door.get(f"/v1/responses/{titled.json['id']}")).status == 404
-    items = (await house.door.get("/v1/conversations/a/items?order=asc")).json["data"]
+    assert (await harness.door.get(f"/v1/responses/{titled.json['id']}")).status == 404
+    items = (await harness.door.get("/v1/conversations/a/items?order=asc")).json["data"]
     assert [item["content"][0]["text"] for item in items] == ["A", "one"]
-    await respond(house, "B", conversation="a")
+    await respond(harness, "B", conversation="a")
     assert [message.text for message in model.requests[2].messages] == ["A", "one", "B"]
 
 
-async def test_while_it_runs_it_is_not_seen_either(open_house: OpenHouse) -> None:
+async def test_while_it_runs_it_is_not_seen_either(open_harness: OpenHarness) -> None:
     model = Held()
-    house = await open_house(model)
-    running = responding(house, "SECRET", conversation="a", store=False)
+    harness = await open_harness(model)
+    running = responding(harness, "SECRET", conversation="a", store=False)
     await until_asked(model)
-    assert (await house.door.get("/v1/conversations/a/items")).json["data"] == []
+    assert (await harness.door.get("/v1/conversations/a/items")).json["data"] == []
     model.gate.set()
     await running.done()
-    assert (await house.door.get("/v1/conversations/a/items")).json["data"] == []
+    assert (await harness.door.get("/v1/conversations/a/items")).json["data"] == []
 
 
 # Conversations ------------------------------------------------------------------------------------
 
 
-async def test_a_conversation_is_begun_under_the_key_of_the_header_once(house: House) -> None:
+async def test_a_conversation_is_begun_under_the_key_of_the_header_once(harness: Harness) -> None:
     headers = {"x-session-key": "wx:dm:a"}
-    made = await house.door.call(
+    made = await harness.door.call(
         "POST", "/v1/conversations", body=b'{"metadata": {"a": "b"}}', headers=headers
     )
     assert made.json == {
@@ -316,7 +320,7 @@ async def test_a_conversation_is_begun_under_the_key_of_the_header_once(house: H
         "created_at": made.json["created_at"],
         "metadata": {"a": "b"},
     }
-    again = await house.door.call("POST", "/v1/conversations", headers=headers)
+    again = await harness.door.call("POST", "/v1/conversations", headers=headers)
     assert (again.status, again.error["code"]) == (409, "conversation_exists")
 
 
@@ -348,50 +352,52 @@ async def test_a_conversation_is_begun_under_the_key_of_the_header_once(house: H
     ],
 )
 async def test_what_conversations_refuse(
-    house: House, method: str, path: str, body: bytes, status: int, code: str
+    harness: Harness, method: str, path: str, body: bytes, status: int, code: str
 ) -> None:
-    await house.door.chat("a", "hello")
-    reply = await house.door.call(method, path, body=body)
+    await harness.door.chat("a", "hello")
+    reply = await harness.door.call(method, path, body=body)
     assert (reply.status, reply.error["code"]) == (status, code)
 
 
-async def test_nothing_is_added_to_a_conversation_while_a_turn_runs(open_house: OpenHouse) -> None:
+async def test_nothing_is_added_to_a_conversation_while_a_turn_runs(open_harness: OpenHarness) -> None:
     model = Held()
-    house = await open_house(model)
-    running = house.door.chatting("a", "hello")
+    harness = await open_harness(model)
+    running = harness.door.chatting("a", "hello")
     await until_asked(model)
     body = b'{"items": [{"role": "user", "content": "x"}]}'
-    refused = await house.door.call("POST", "/v1/conversations/a/items", body=body)
+    refused = await harness.door.call("POST", "/v1/conversations/a/items", body=body)
     assert (refused.status, refused.error["code"]) == (409, "session_busy")
     model.gate.set()
     await running.done()
-    added = await house.door.call("POST", "/v1/conversations/a/items", body=body)
+    added = await harness.door.call("POST", "/v1/conversations/a/items", body=body)
     assert [item["content"][0]["text"] for item in added.json["data"]] == ["x"]
 
 
-async def test_items_of_a_branch_that_was_left_are_not_shown(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("one", "two", "three"))
-    first = await respond(house, "A", conversation="a")
-    left = await respond(house, "B", previous_response_id=first.json["id"])
-    await respond(house, "C", previous_response_id=first.json["id"])
-    items = (await house.door.get("/v1/conversations/a/items?order=asc")).json["data"]
+async def test_items_of_a_branch_that_was_left_are_not_shown(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("one", "two", "three"))
+    first = await respond(harness, "A", conversation="a")
+    left = await respond(harness, "B", previous_response_id=first.json["id"])
+    await respond(harness, "C", previous_response_id=first.json["id"])
+    items = (await harness.door.get("/v1/conversations/a/items?order=asc")).json["data"]
     assert [item["content"][0]["text"] for item in items] == ["A", "one", "C", "three"]
     gone = left.json["output"][0]["id"]
-    assert (await house.door.get(f"/v1/conversations/a/items/{gone}")).status == 404
+    assert (await harness.door.get(f"/v1/conversations/a/items/{gone}")).status == 404
 
 
-async def test_a_long_conversation_is_paged_from_either_end(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("ok"))
-    made = await house.door.call("POST", "/v1/conversations", body=b"{}", headers={"x-session-key": "a"})
+async def test_a_long_conversation_is_paged_from_either_end(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("ok"))
+    made = await harness.door.call("POST", "/v1/conversations", body=b"{}", headers={"x-session-key": "a"})
     assert made.status == 200
     for batch in range(12):
         items = [{"role": "user", "content": f"{batch * 20 + number}"} for number in range(20)]
-        await house.door.call("POST", "/v1/conversations/a/items", body=json.dumps({"items": items}).encode())
+        await harness.door.call(
+            "POST", "/v1/conversations/a/items", body=json.dumps({"items": items}).encode()
+        )
     for order, expected in (("asc", list(range(240))), ("desc", list(range(239, -1, -1)))):
         seen: list[int] = []
         after = ""
         while True:
-            page = (await house.door.get(f"/v1/conversations/a/items?order={order}&limit=50{after}")).json
+            page = (await harness.door.get(f"/v1/conversations/a/items?order={order}&limit=50{after}")).json
             seen += [int(item["content"][0]["text"]) for item in page["data"]]
             assert (page["first_id"], page["last_id"]) == (page["data"][0]["id"], page["data"][-1]["id"])
             if not page["has_more"]:
@@ -403,9 +409,9 @@ async def test_a_long_conversation_is_paged_from_either_end(open_house: OpenHous
 # What is not yours --------------------------------------------------------------------------------
 
 
-def limited(house: House, **callers: Caller) -> House:
+def limited(harness: Harness, **callers: Caller) -> Harness:
     """Let the house take each caller for who it says it is, by its API key."""
-    guard = house.app.door
+    guard = harness.app.door
     assert isinstance(guard, Guard)
 
     def admit(scope: Scope, now: float) -> Caller:
@@ -413,22 +419,22 @@ def limited(house: House, **callers: Caller) -> House:
         return callers.get(headers.get(b"authorization", b"").decode().removeprefix("Bearer "), Caller())
 
     guard._admit = admit  # type: ignore[method-assign]
-    return house
+    return harness
 
 
 ALICE = {"authorization": "Bearer alice"}
 BOB = {"authorization": "Bearer bob"}
 
 
-async def test_what_is_anothers_does_not_exist(open_house: OpenHouse) -> None:
+async def test_what_is_anothers_does_not_exist(open_harness: OpenHarness) -> None:
     """Word for word, and whatever the route: only the name that was asked for differs."""
     model = ScriptedModel("CANARY-1")
-    house = limited(
-        await open_house(model),
+    harness = limited(
+        await open_harness(model),
         alice=Caller("alice", patterns=("alice:*", "conv_*")),
         bob=Caller("bob", patterns=("bob:*", "conv_b*")),
     )
-    made = await respond(house, "CANARY-0", ALICE, conversation="alice:1")
+    made = await respond(harness, "CANARY-0", ALICE, conversation="alice:1")
     item = made.json["output"][0]["id"]
     calls = [
         ("GET", "/v1/responses/{response}", b""),
@@ -469,7 +475,7 @@ async def test_what_is_anothers_does_not_exist(open_house: OpenHouse) -> None:
                     filled_path.replace(f"{{{name}}}", value),
                     filled_body.replace(f"{{{name}}}", value),
                 )
-            reply = await house.door.call(method, filled_path, body=filled_body.encode(), headers=BOB)
+            reply = await harness.door.call(method, filled_path, body=filled_body.encode(), headers=BOB)
             text = reply.text
             for name, value in names.items():
                 text = text.replace(value, name)
@@ -477,32 +483,32 @@ async def test_what_is_anothers_does_not_exist(open_house: OpenHouse) -> None:
         assert answers[0] == answers[1], (method, path)
         assert answers[0][0] == 404, (method, path)
         assert "CANARY" not in answers[0][1]
-    assert (await house.door.get(f"/v1/responses/{made.json['id']}", ALICE)).status == 200
+    assert (await harness.door.get(f"/v1/responses/{made.json['id']}", ALICE)).status == 200
     assert len(model.requests) == 1
 
 
-async def test_a_key_whose_patterns_no_new_conversation_fits_must_name_one(open_house: OpenHouse) -> None:
-    house = limited(await open_house(ScriptedModel("ok")), bob=Caller("bob", patterns=("bob:*",)))
-    refused = await respond(house, headers=BOB)
+async def test_a_key_whose_patterns_no_new_conversation_fits_must_name_one(open_harness: OpenHarness) -> None:
+    harness = limited(await open_harness(ScriptedModel("ok")), bob=Caller("bob", patterns=("bob:*",)))
+    refused = await respond(harness, headers=BOB)
     assert (refused.status, refused.error["code"]) == (400, "missing_session_key")
-    assert (await house.door.call("POST", "/v1/conversations", headers=BOB)).error[
+    assert (await harness.door.call("POST", "/v1/conversations", headers=BOB)).error[
         "code"
     ] == "missing_session_key"
-    assert (await respond(house, headers={**BOB, "x-session-key": "bob:1"})).status == 200
+    assert (await respond(harness, headers={**BOB, "x-session-key": "bob:1"})).status == 200
 
 
-async def test_a_key_with_a_conversation_of_its_own_uses_that(open_house: OpenHouse) -> None:
-    house = limited(await open_house(ScriptedModel("ok")), bob=Caller("bob", session_key="bob:1"))
-    first = await respond(house, headers=BOB)
+async def test_a_key_with_a_conversation_of_its_own_uses_that(open_harness: OpenHarness) -> None:
+    harness = limited(await open_harness(ScriptedModel("ok")), bob=Caller("bob", session_key="bob:1"))
+    first = await respond(harness, headers=BOB)
     assert first.json["conversation"] == {"id": "bob:1"}
-    assert (await respond(house, headers=BOB, conversation="bob:2")).json["conversation"] == {"id": "bob:2"}
+    assert (await respond(harness, headers=BOB, conversation="bob:2")).json["conversation"] == {"id": "bob:2"}
 
 
 async def test_a_key_that_may_only_chat_has_all_of_responses_and_reads_no_transcript(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = limited(await open_house(ScriptedModel("ok")), bob=Caller("bob", rights=frozenset({"chat"})))
-    made = await respond(house, headers=BOB)
+    harness = limited(await open_harness(ScriptedModel("ok")), bob=Caller("bob", rights=frozenset({"chat"})))
+    made = await respond(harness, headers=BOB)
     id_, conversation = made.json["id"], made.json["conversation"]["id"]
     for method, path, status in (
         ("GET", f"/v1/responses/{id_}", 200),
@@ -513,27 +519,29 @@ async def test_a_key_that_may_only_chat_has_all_of_responses_and_reads_no_transc
         ("GET", f"/v1/conversations/{conversation}/items", 403),
         ("DELETE", f"/v1/conversations/{conversation}", 403),
     ):
-        assert (await house.door.call(method, path, headers=BOB)).status == status, path
+        assert (await harness.door.call(method, path, headers=BOB)).status == status, path
 
 
-async def test_the_same_words_of_two_keys_are_two_responses(open_house: OpenHouse) -> None:
+async def test_the_same_words_of_two_keys_are_two_responses(open_harness: OpenHarness) -> None:
     """A resend is one's own only: another key that says the same joins nothing."""
-    house = limited(await open_house(ScriptedModel("one", "two")), alice=Caller("alice"), bob=Caller("bob"))
+    harness = limited(
+        await open_harness(ScriptedModel("one", "two")), alice=Caller("alice"), bob=Caller("bob")
+    )
     for again in (RETRY, {"idempotency-key": "k"}):
-        replies = [await respond(house, headers={**who, **again}) for who in (ALICE, BOB)]
+        replies = [await respond(harness, headers={**who, **again}) for who in (ALICE, BOB)]
         assert replies[0].json["conversation"] != replies[1].json["conversation"]
 
 
-async def test_twenty_conversations_at_once_know_their_own_secret_only(open_house: OpenHouse) -> None:
+async def test_twenty_conversations_at_once_know_their_own_secret_only(open_harness: OpenHarness) -> None:
     model = ScriptedModel(
         lambda request: " ".join(message.text for message in request.messages if message.role == "user")
     )
-    house = await open_house(model, engine={"max_running_turns": 7})
-    firsts = await asyncio.gather(*(respond(house, f"CANARY-{number:02d}") for number in range(20)))
+    harness = await open_harness(model, engine={"max_running_turns": 7})
+    firsts = await asyncio.gather(*(respond(harness, f"CANARY-{number:02d}") for number in range(20)))
     seconds = await asyncio.gather(
         *(
             respond(
-                house, "what is my secret?", previous_response_id=first.json["id"], stream=number % 2 == 0
+                harness, "what is my secret?", previous_response_id=first.json["id"], stream=number % 2 == 0
             )
             for number, first in enumerate(firsts)
         )
@@ -544,30 +552,30 @@ async def test_twenty_conversations_at_once_know_their_own_secret_only(open_hous
     assert len(model.requests) == 40
 
 
-async def test_what_joins_a_running_turn_is_a_response_too(open_house: OpenHouse) -> None:
+async def test_what_joins_a_running_turn_is_a_response_too(open_harness: OpenHarness) -> None:
     """It has the answer of the turn that it joined, under its own id."""
     model = Held("Hello ", "there", "and you")
-    house = await open_house(model)
-    running = responding(house, "first", conversation="a")
+    harness = await open_harness(model)
+    running = responding(harness, "first", conversation="a")
     await until_asked(model)
-    joining = responding(house, "second", {"x-when-busy": "steer"}, conversation="a")
-    await settled(house)
+    joining = responding(harness, "second", {"x-when-busy": "steer"}, conversation="a")
+    await settled(harness)
     model.gate.set()
     first, second = await running.done(), await joining.done()
     assert [spoken(reply) for reply in (first, second)] == ["Hello thereand you"] * 2
     assert first.json["id"] != second.json["id"]
-    kept = await house.door.get(f"/v1/responses/{second.json['id']}")
+    kept = await harness.door.get(f"/v1/responses/{second.json['id']}")
     assert (kept.status, spoken(kept)) == (200, spoken(second))
 
 
-async def test_to_go_on_from_what_never_began_is_to_go_on_from_the_newest(open_house: OpenHouse) -> None:
+async def test_to_go_on_from_what_never_began_is_to_go_on_from_the_newest(open_harness: OpenHarness) -> None:
     model = Held("one", "", "two")
-    house = await open_house(model)
-    running = responding(house, "A", conversation="a")
+    harness = await open_harness(model)
+    running = responding(harness, "A", conversation="a")
     await until_asked(model)
-    waiting = await respond(house, "B", conversation="a", background=True)
-    await house.door.call("POST", f"/v1/responses/{waiting.json['id']}/cancel")
+    waiting = await respond(harness, "B", conversation="a", background=True)
+    await harness.door.call("POST", f"/v1/responses/{waiting.json['id']}/cancel")
     model.gate.set()
     await running.done()
-    assert (await respond(house, "C", previous_response_id=waiting.json["id"])).status == 200
+    assert (await respond(harness, "C", previous_response_id=waiting.json["id"])).status == 200
     assert [message.text for message in model.requests[-1].messages] == ["A", "one", "C"]

@@ -21,7 +21,7 @@ from nanobot.core.errors import (
 )
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import BOUND_S
-from tests.house import House, OpenHouse, listening
+from tests.harness import Harness, OpenHarness, listening
 
 T = TypeVar("T")
 KEY = {"x-session-key": "wx:dm:user_alice"}
@@ -46,11 +46,11 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def connected(
-    house: House, *, through: ASGIApp | None = None, **options: Any
+    harness: Harness, *, through: ASGIApp | None = None, **options: Any
 ) -> AsyncIterator[AsyncOpenAI]:
     """Serve the house, and hand over a client of it; `through` stands before its door."""
     async with (
-        listening(through or house.app.door) as server,
+        listening(through or harness.app.door) as server,
         AsyncOpenAI(
             base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}
         ) as client,
@@ -58,9 +58,9 @@ async def connected(
         yield client
 
 
-async def in_threads(house: House, *works: Callable[[OpenAI], T], **options: Any) -> list[T]:
+async def in_threads(harness: Harness, *works: Callable[[OpenAI], T], **options: Any) -> list[T]:
     """Do each of `works` with the one synchronous client, each in a thread of its own."""
-    async with listening(house.app.door) as server:
+    async with listening(harness.app.door) as server:
         with OpenAI(
             base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}
         ) as client:
@@ -70,8 +70,8 @@ async def in_threads(house: House, *works: Callable[[OpenAI], T], **options: Any
 # Answers ------------------------------------------------------------------------------------------
 
 
-async def test_an_answer_in_one_piece(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel("I am nanobot"))) as client:
+async def test_an_answer_in_one_piece(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel("I am nanobot"))) as client:
         answer = await client.chat.completions.create(model="nanobot", messages=HELLO)
         assert answer.choices[0].message.content == "I am nanobot"
         assert answer.choices[0].finish_reason == "stop"
@@ -82,8 +82,8 @@ async def test_an_answer_in_one_piece(open_house: OpenHouse) -> None:
         assert answer._request_id
 
 
-async def test_an_answer_as_a_stream_with_usage(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel("I am nanobot"))) as client:
+async def test_an_answer_as_a_stream_with_usage(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel("I am nanobot"))) as client:
         stream = await client.chat.completions.create(
             model="nanobot", messages=HELLO, stream=True, stream_options={"include_usage": True}
         )
@@ -97,19 +97,19 @@ async def test_an_answer_as_a_stream_with_usage(open_house: OpenHouse) -> None:
     assert chunks[-1].usage.total_tokens > 0
 
 
-async def test_tool_events_are_invisible_to_the_sdk(open_house: OpenHouse) -> None:
+async def test_tool_events_are_invisible_to_the_sdk(open_harness: OpenHarness) -> None:
     """It parses every event; those on tools are for who asked, and even then it must not stumble."""
-    house = await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}'), "42"))
-    async with connected(house) as client:
+    harness = await open_harness(ScriptedModel(call("calculate", '{"expression": "6*7"}'), "42"))
+    async with connected(harness) as client:
         stream = await client.chat.completions.create(model="nanobot", messages=HELLO, stream=True)
         chunks = [chunk async for chunk in stream]
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "42"
     assert all(chunk.choices[0].delta.tool_calls is None for chunk in chunks)
 
 
-async def test_the_sdks_stream_helper_adds_the_same_answer_up(open_house: OpenHouse) -> None:
+async def test_the_sdks_stream_helper_adds_the_same_answer_up(open_harness: OpenHarness) -> None:
     async with (
-        connected(await open_house(ScriptedModel("I am nanobot"))) as client,
+        connected(await open_harness(ScriptedModel("I am nanobot"))) as client,
         client.chat.completions.stream(model="nanobot", messages=HELLO) as stream,
     ):
         final = await stream.get_final_completion()
@@ -117,25 +117,25 @@ async def test_the_sdks_stream_helper_adds_the_same_answer_up(open_house: OpenHo
     assert final.choices[0].finish_reason == "stop"
 
 
-async def test_the_synchronous_client_streams_too(open_house: OpenHouse) -> None:
+async def test_the_synchronous_client_streams_too(open_harness: OpenHarness) -> None:
     def ask(client: OpenAI) -> str:
         stream = client.chat.completions.create(model="nanobot", messages=HELLO, stream=True)
         return "".join(chunk.choices[0].delta.content or "" for chunk in stream)
 
-    assert await in_threads(await open_house(ScriptedModel("I am nanobot")), ask) == ["I am nanobot"]
+    assert await in_threads(await open_harness(ScriptedModel("I am nanobot")), ask) == ["I am nanobot"]
 
 
-async def test_models_are_listed_and_looked_up(open_house: OpenHouse) -> None:
-    async with connected(await open_house()) as client:
+async def test_models_are_listed_and_looked_up(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness()) as client:
         assert [model.id async for model in client.models.list()] == ["nanobot"]
         assert (await client.models.retrieve("nanobot")).owned_by == "nanobot"
         with pytest.raises(openai.NotFoundError):
             await client.models.retrieve("gpt-9")
 
 
-async def test_many_answers_at_once_over_a_few_connections(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(lambda request: f"re {request.messages[-1].text}"))
-    async with connected(house) as client:
+async def test_many_answers_at_once_over_a_few_connections(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(lambda request: f"re {request.messages[-1].text}"))
+    async with connected(harness) as client:
 
         async def ask(number: int) -> str | None:
             messages: list[Any] = [{"role": "user", "content": f"{number}"}]
@@ -153,20 +153,22 @@ async def test_many_answers_at_once_over_a_few_connections(open_house: OpenHouse
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_time_out_with_automatic_retries_starts_one_turn(open_house: OpenHouse, stream: bool) -> None:
+async def test_a_time_out_with_automatic_retries_starts_one_turn(
+    open_harness: OpenHarness, stream: bool
+) -> None:
     """The client gives up twice; its third try finds the turn that its first one started."""
     gate = asyncio.Event()
     model = ScriptedModel(Say(("I am nanobot",), before=gate))
-    house = await open_house(model)
+    harness = await open_harness(model)
     tries: list[int] = []
 
     async def door(scope: Scope, receive: Receive, send: Send) -> None:
         tries.append(1)
         if len(tries) == 3:
             gate.set()
-        await house.app.door(scope, receive, send)
+        await harness.app.door(scope, receive, send)
 
-    async with connected(house, through=door, timeout=0.3, max_retries=2) as client:
+    async with connected(harness, through=door, timeout=0.3, max_retries=2) as client:
         if stream:
             chunks = [
                 chunk
@@ -180,39 +182,39 @@ async def test_a_time_out_with_automatic_retries_starts_one_turn(open_house: Ope
                 0
             ].message.content or ""
     assert (said, len(tries), len(model.requests)) == ("I am nanobot", 3, 1)
-    assert [row.message.text for row in await house.app.store.messages(KEY["x-session-key"], limit=9)] == [
+    assert [row.message.text for row in await harness.app.store.messages(KEY["x-session-key"], limit=9)] == [
         HELLO[0]["content"],
         "I am nanobot",
     ]
 
 
 async def test_what_fails_in_passing_is_answered_by_the_sdks_retry_under_one_id(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel(ModelOverloaded("overloaded", retry_after_s=0.1), "here I am")
-    house = await open_house(model)
-    async with connected(house, max_retries=2) as client:
+    harness = await open_harness(model)
+    async with connected(harness, max_retries=2) as client:
         answer = await client.chat.completions.create(model="nanobot", messages=HELLO)
     assert answer.choices[0].message.content == "here I am"
-    rows = await house.app.store.messages(KEY["x-session-key"], limit=9)
+    rows = await harness.app.store.messages(KEY["x-session-key"], limit=9)
     assert [row.message.text for row in rows] == [HELLO[0]["content"], "here I am"]
     assert answer.id == (rows[0].turn_id or "").replace("turn_", "chatcmpl-")
 
 
-async def test_what_fails_for_good_is_not_tried_again(open_house: OpenHouse) -> None:
+async def test_what_fails_for_good_is_not_tried_again(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ModelRefusedKey("the provider refused the key"))
-    house = await open_house(model)
-    async with connected(house, max_retries=5) as client:
+    harness = await open_harness(model)
+    async with connected(harness, max_retries=5) as client:
         with pytest.raises(openai.InternalServerError):
             await client.chat.completions.create(model="nanobot", messages=HELLO)
     assert len(model.requests) == 1
 
 
-async def test_a_busy_session_is_not_tried_again_by_who_would_not_wait(open_house: OpenHouse) -> None:
+async def test_a_busy_session_is_not_tried_again_by_who_would_not_wait(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
     model = ScriptedModel(Say(("hi",), before=gate))
-    house = await open_house(model)
-    async with connected(house, max_retries=5) as client:
+    harness = await open_harness(model)
+    async with connected(harness, max_retries=5) as client:
         first = asyncio.ensure_future(client.chat.completions.create(model="nanobot", messages=HELLO))
         await asyncio.wait_for(model.asked.wait(), BOUND_S)
         with pytest.raises(openai.ConflictError) as caught:
@@ -224,8 +226,8 @@ async def test_a_busy_session_is_not_tried_again_by_who_would_not_wait(open_hous
     assert caught.value.code == "session_busy"
 
 
-async def test_two_threads_on_one_key_take_turns(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(lambda request: f"re {request.messages[-1].text}"))
+async def test_two_threads_on_one_key_take_turns(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(lambda request: f"re {request.messages[-1].text}"))
 
     def ask(name: str) -> Callable[[OpenAI], list[str | None]]:
         def work(client: OpenAI) -> list[str | None]:
@@ -241,10 +243,10 @@ async def test_two_threads_on_one_key_take_turns(open_house: OpenHouse) -> None:
 
         return work
 
-    one, two = await in_threads(house, ask("one"), ask("two"))
+    one, two = await in_threads(harness, ask("one"), ask("two"))
     assert one == [f"re one {number}" for number in range(5)]
     assert two == [f"re two {number}" for number in range(5)]
-    texts = [row.message.text for row in await house.app.store.messages(KEY["x-session-key"], limit=99)]
+    texts = [row.message.text for row in await harness.app.store.messages(KEY["x-session-key"], limit=99)]
     assert texts[1::2] == [f"re {text}" for text in texts[::2]]
     for name in ("one", "two"):
         assert [text for text in texts[::2] if text.startswith(name)] == [
@@ -252,13 +254,13 @@ async def test_two_threads_on_one_key_take_turns(open_house: OpenHouse) -> None:
         ]
 
 
-async def test_a_follow_up_after_a_restart_remembers(open_house: OpenHouse, tmp_path: Path) -> None:
-    house = await open_house(ScriptedModel("I am nanobot"), data=tmp_path / "data")
-    async with connected(house) as client:
+async def test_a_follow_up_after_a_restart_remembers(open_harness: OpenHarness, tmp_path: Path) -> None:
+    harness = await open_harness(ScriptedModel("I am nanobot"), data=tmp_path / "data")
+    async with connected(harness) as client:
         await client.chat.completions.create(model="nanobot", messages=HELLO)
-    await house.close()
+    await harness.close()
     model = ScriptedModel("You asked who I am")
-    async with connected(await open_house(model, data=tmp_path / "data")) as client:
+    async with connected(await open_harness(model, data=tmp_path / "data")) as client:
         await client.chat.completions.create(
             model="nanobot", messages=[{"role": "user", "content": "What did I just ask you?"}]
         )
@@ -286,14 +288,14 @@ async def test_a_follow_up_after_a_restart_remembers(open_house: OpenHouse, tmp_
     ],
 )
 async def test_refusals_are_the_sdks_own_exceptions(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
     fields: dict[str, Any],
     headers: dict[str, str],
     expected: type[openai.APIStatusError],
     words: str,
 ) -> None:
-    house = await open_house(api={"key": "sk-right"})
-    async with connected(house, api_key="sk-right", max_retries=0) as client:
+    harness = await open_harness(api={"key": "sk-right"})
+    async with connected(harness, api_key="sk-right", max_retries=0) as client:
         with pytest.raises(expected) as caught:
             await client.chat.completions.create(
                 **{"model": "nanobot", "messages": HELLO, **fields}, extra_headers=headers
@@ -315,18 +317,18 @@ async def test_refusals_are_the_sdks_own_exceptions(
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_providers_failures_are_the_sdks_own_exceptions(
-    open_house: OpenHouse, error: ModelError, expected: type[openai.APIStatusError], stream: bool
+    open_harness: OpenHarness, error: ModelError, expected: type[openai.APIStatusError], stream: bool
 ) -> None:
-    async with connected(await open_house(ScriptedModel(error)), max_retries=0) as client:
+    async with connected(await open_harness(ScriptedModel(error)), max_retries=0) as client:
         with pytest.raises(expected) as caught:
             await client.chat.completions.create(model="nanobot", messages=HELLO, stream=stream)
     assert caught.value.code == error.code
     assert error.message in caught.value.message
 
 
-async def test_a_failure_in_the_middle_of_a_stream_is_raised_by_the_sdk(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(Say(("I am", " nano"), error=ModelOverloaded("overloaded"))))
-    async with connected(house, max_retries=0) as client:
+async def test_a_failure_in_the_middle_of_a_stream_is_raised_by_the_sdk(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(Say(("I am", " nano"), error=ModelOverloaded("overloaded"))))
+    async with connected(harness, max_retries=0) as client:
         stream = await client.chat.completions.create(model="nanobot", messages=HELLO, stream=True)
         said = ""
         with pytest.raises(openai.APIError) as caught:
@@ -336,10 +338,10 @@ async def test_a_failure_in_the_middle_of_a_stream_is_raised_by_the_sdk(open_hou
     assert "overloaded" in caught.value.message
 
 
-async def test_a_client_that_stops_reading_a_stream_is_seen_to_be_gone(open_house: OpenHouse) -> None:
+async def test_a_client_that_stops_reading_a_stream_is_seen_to_be_gone(open_harness: OpenHarness) -> None:
     model = ScriptedModel(Say(("I am", " nanobot"), between=asyncio.Event()))
-    house = await open_house(model, api={"disconnect_grace_s": 0.0})
-    async with connected(house) as client:
+    harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
+    async with connected(harness) as client:
         async with await client.chat.completions.create(
             model="nanobot", messages=HELLO, stream=True
         ) as stream:

@@ -13,65 +13,67 @@ from nanobot.core.errors import ModelRefusedKey
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import BOUND_S, Exchange
 from tests.flow.held import RETRY, Held, settled, transcript, until_asked, until_sleeping, until_status
-from tests.house import OpenHouse
+from tests.harness import OpenHarness
 from tests.wire.sse import joined_text
 
 # Clients that go away -----------------------------------------------------------------------------
 
 
 async def test_a_turn_that_nobody_follows_for_the_grace_is_cancelled_and_what_was_said_stays(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     clock, model = FakeClock(), Held("Once upon", " a time", "yes")
-    house = await open_house(model, clock=clock, api={"disconnect_grace_s": 30.0})
-    exchange = house.door.chatting("a", "tell me a story", stream=True)
+    harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": 30.0})
+    exchange = harness.door.chatting("a", "tell me a story", stream=True)
     await exchange.until("Once upon")
     turn_id = exchange.turn_id
     exchange.disconnect()
     await exchange.done()
     await until_sleeping(clock, 30)
     clock.advance(29)
-    await settled(house)
-    assert (await house.door.get(f"/v1/turns/{turn_id}")).json["status"] == "running"
+    await settled(harness)
+    assert (await harness.door.get(f"/v1/turns/{turn_id}")).json["status"] == "running"
     clock.advance(1)
-    state = await until_status(house, turn_id, "cancelled")
+    state = await until_status(harness, turn_id, "cancelled")
     assert state["answer"] == {"role": "assistant", "content": "Once upon", "finish_reason": "incomplete"}
     assert "30 s" in state["error"]["message"]
-    assert await transcript(house, "a") == ["tell me a story", "Once upon"]
+    assert await transcript(harness, "a") == ["tell me a story", "Once upon"]
     assert model.closed_streams == 1
-    assert (await house.door.chat("a", "go on")).said == "yes"
+    assert (await harness.door.chat("a", "go on")).said == "yes"
 
 
-async def test_with_a_grace_of_0_the_turn_is_cancelled_at_once(open_house: OpenHouse) -> None:
+async def test_with_a_grace_of_0_the_turn_is_cancelled_at_once(open_harness: OpenHarness) -> None:
     model = Held()
-    house = await open_house(model, api={"disconnect_grace_s": 0.0})
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
     exchange.disconnect()
     await exchange.done()
-    await until_status(house, exchange.turn_id, "cancelled")
+    await until_status(harness, exchange.turn_id, "cancelled")
 
 
-async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_house: OpenHouse) -> None:
+async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_harness: OpenHarness) -> None:
     clock, model = FakeClock(), Held()
-    house = await open_house(model, clock=clock, api={"disconnect_grace_s": -1.0})
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": -1.0})
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
     exchange.disconnect()
     await exchange.done()
-    await settled(house)
+    await settled(harness)
     # what the house itself waits for
     assert set(clock.slept) <= {SWEEP_S, REFRESH_S}
     clock.advance(1_000_000)
-    await settled(house)
+    await settled(harness)
     model.gate.set()
-    assert (await until_status(house, exchange.turn_id, "done"))["answer"]["content"] == "Hello there"
+    assert (await until_status(harness, exchange.turn_id, "done"))["answer"]["content"] == "Hello there"
 
 
-async def test_a_client_without_a_stream_that_goes_away_starts_the_grace_too(open_house: OpenHouse) -> None:
+async def test_a_client_without_a_stream_that_goes_away_starts_the_grace_too(
+    open_harness: OpenHarness,
+) -> None:
     clock, model = FakeClock(), Held()
-    house = await open_house(model, clock=clock)
-    exchange = house.door.chatting("a", "hello")
+    harness = await open_harness(model, clock=clock)
+    exchange = harness.door.chatting("a", "hello")
     await until_asked(model)
     exchange.disconnect()
     assert (await exchange.done()).status == 0
@@ -82,106 +84,106 @@ async def test_a_client_without_a_stream_that_goes_away_starts_the_grace_too(ope
             await asyncio.sleep(0)
 
 
-async def test_who_comes_back_within_the_grace_keeps_the_turn(open_house: OpenHouse) -> None:
+async def test_who_comes_back_within_the_grace_keeps_the_turn(open_harness: OpenHarness) -> None:
     clock, model = FakeClock(), Held()
-    house = await open_house(model, clock=clock)
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model, clock=clock)
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
     exchange.disconnect()
     await exchange.done()
     await until_sleeping(clock, 30)
-    again = house.door.chatting("a", "hello", RETRY, stream=True)
+    again = harness.door.chatting("a", "hello", RETRY, stream=True)
     await again.until("Hello")
     clock.advance(100)
-    await settled(house)
+    await settled(harness)
     model.gate.set()
     assert (await again.done()).said == "Hello there"
 
 
-async def test_a_turn_goes_on_as_long_as_one_of_its_followers_stays(open_house: OpenHouse) -> None:
+async def test_a_turn_goes_on_as_long_as_one_of_its_followers_stays(open_harness: OpenHarness) -> None:
     clock, model = FakeClock(), Held()
-    house = await open_house(model, clock=clock, api={"disconnect_grace_s": 0.0})
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": 0.0})
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
-    other = house.door.start("GET", f"/v1/turns/{exchange.turn_id}/stream")
+    other = harness.door.start("GET", f"/v1/turns/{exchange.turn_id}/stream")
     await other.until("Hello")
     exchange.disconnect()
     await exchange.done()
-    await settled(house)
+    await settled(harness)
     model.gate.set()
     assert (await other.done()).said == "Hello there"
 
 
 @pytest.mark.parametrize("leaver", [0, 1])
 async def test_a_steered_turn_goes_on_as_long_as_one_of_those_who_asked_stays(
-    open_house: OpenHouse, leaver: int
+    open_harness: OpenHarness, leaver: int
 ) -> None:
     """Who began it and who steered it wait for the same answer, under two ids."""
     model = Held("Let me", " see", "Bonjour")
-    house = await open_house(model, api={"disconnect_grace_s": 0.0})
-    first = house.door.chatting("a", "say hello", stream=True)
+    harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
+    first = harness.door.chatting("a", "say hello", stream=True)
     await first.until("Let me")
-    second = house.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
+    second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
     await second.until("Let me")
     both = [first, second]
     both[leaver].disconnect()
     await both[leaver].done()
-    await settled(house)
+    await settled(harness)
     model.gate.set()
     assert (await both[1 - leaver].done()).said == "Let me see\n\nBonjour"
 
 
-async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_house: OpenHouse) -> None:
+async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_harness: OpenHarness) -> None:
     model = Held("Let me", " see", "Bonjour")
-    house = await open_house(model, api={"disconnect_grace_s": 0.0})
-    first = house.door.chatting("a", "say hello", stream=True)
+    harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
+    first = harness.door.chatting("a", "say hello", stream=True)
     await first.until("Let me")
-    second = house.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
+    second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
     await second.until("Let me")
     for exchange in (first, second):
         exchange.disconnect()
         await exchange.done()
-    await until_status(house, first.turn_id, "cancelled")
+    await until_status(harness, first.turn_id, "cancelled")
 
 
 async def test_a_turn_that_waits_is_cancelled_when_its_client_is_gone_and_never_runs(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = Held("Hello", " there", "third")
-    house = await open_house(model, api={"disconnect_grace_s": 0.0})
-    first = house.door.chatting("a", "first")
+    harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
+    first = harness.door.chatting("a", "first")
     await until_asked(model)
-    second = house.door.chatting("a", "second")
-    await settled(house)
-    third = house.door.chatting("a", "third")
-    await settled(house)
+    second = harness.door.chatting("a", "second")
+    await settled(harness)
+    third = harness.door.chatting("a", "third")
+    await settled(harness)
     second.disconnect()
     await second.done()
-    await settled(house)
+    await settled(harness)
     model.gate.set()
     assert (await third.done()).said == "third"
     await first.done()
-    assert await transcript(house, "a") == ["first", "Hello there", "third", "third"]
+    assert await transcript(harness, "a") == ["first", "Hello there", "third", "third"]
 
 
 # Streams taken up again ---------------------------------------------------------------------------
 
 
-async def test_a_broken_stream_goes_on_where_it_broke(open_house: OpenHouse) -> None:
+async def test_a_broken_stream_goes_on_where_it_broke(open_harness: OpenHarness) -> None:
     model = Held("Hello", " there")
-    house = await open_house(model)
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model)
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
     exchange.disconnect()
     await exchange.done()
     last = [event.id for event in exchange.events if event.id][-1]
     assert last is not None
     path = f"/v1/turns/{exchange.turn_id}/stream"
-    by_query = house.door.start("GET", f"{path}?after={last.rpartition(':')[2]}")
-    by_header = house.door.start("GET", path, headers={"last-event-id": last})
-    from_start = house.door.start("GET", path)
+    by_query = harness.door.start("GET", f"{path}?after={last.rpartition(':')[2]}")
+    by_header = harness.door.start("GET", path, headers={"last-event-id": last})
+    from_start = harness.door.start("GET", path)
     model.gate.set()
-    replies = await house.door.each([by_query, by_header, from_start])
+    replies = await harness.door.each([by_query, by_header, from_start])
     assert [reply.said for reply in replies] == [" there", " there", "Hello there"]
     for reply in replies:
         assert reply.status == 200
@@ -191,79 +193,81 @@ async def test_a_broken_stream_goes_on_where_it_broke(open_house: OpenHouse) -> 
     assert ['"role"' in reply.text for reply in replies] == [False, False, True]
 
 
-async def test_a_stream_is_taken_up_again_after_a_restart(open_house: OpenHouse, tmp_path: Path) -> None:
-    house = await open_house(ScriptedModel("Hello there"), data=tmp_path / "data")
-    exchange = await house.door.chat("a", "hello", stream=True)
-    await house.close()
-    house = await open_house(data=tmp_path / "data")
-    whole = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream")
+async def test_a_stream_is_taken_up_again_after_a_restart(open_harness: OpenHarness, tmp_path: Path) -> None:
+    harness = await open_harness(ScriptedModel("Hello there"), data=tmp_path / "data")
+    exchange = await harness.door.chat("a", "hello", stream=True)
+    await harness.close()
+    harness = await open_harness(data=tmp_path / "data")
+    whole = await harness.door.get(f"/v1/turns/{exchange.turn_id}/stream")
     assert whole.said == "Hello there"
     for after in range(12):
-        reply = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
+        reply = await harness.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
         assert reply.said == "Hello there"[after:]
         assert reply.text.endswith("data: [DONE]\n\n")
 
 
 async def test_a_turn_that_was_given_back_is_followed_to_its_end_after_the_restart(
-    open_house: OpenHouse, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path
 ) -> None:
-    house = await open_house(Held(), data=tmp_path / "data")
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(Held(), data=tmp_path / "data")
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
-    await house.close()
+    await harness.close()
     assert exchange.chunks[-1]["error"]["code"] == "shutting_down"
     model = Held("Hello", " again")
-    house = await open_house(model, data=tmp_path / "data")
-    following = house.door.start("GET", f"/v1/turns/{exchange.turn_id}/stream")
-    retrying = house.door.chatting("a", "hello", RETRY, stream=True)
+    harness = await open_harness(model, data=tmp_path / "data")
+    following = harness.door.start("GET", f"/v1/turns/{exchange.turn_id}/stream")
+    retrying = harness.door.chatting("a", "hello", RETRY, stream=True)
     await until_asked(model)
     model.gate.set()
-    assert [reply.said for reply in await house.door.each([following, retrying])] == [
+    assert [reply.said for reply in await harness.door.each([following, retrying])] == [
         "Hello again",
         "Hello again",
     ]
-    assert await transcript(house, "a") == ["hello", "Hello again"]
-    assert (await house.door.get(f"/v1/turns/{exchange.turn_id}")).json["attempt"] == 2
+    assert await transcript(harness, "a") == ["hello", "Hello again"]
+    assert (await harness.door.get(f"/v1/turns/{exchange.turn_id}")).json["attempt"] == 2
 
 
 @pytest.mark.parametrize("after", [13, 14, 10**9])
-async def test_a_stream_taken_up_at_its_end_says_that_it_is_done(open_house: OpenHouse, after: int) -> None:
+async def test_a_stream_taken_up_at_its_end_says_that_it_is_done(
+    open_harness: OpenHarness, after: int
+) -> None:
     """The connection may break just before the last bytes."""
-    house = await open_house(ScriptedModel("Hello there"))
-    exchange = await house.door.chat("a", "hello", stream=True)
-    reply = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
+    harness = await open_harness(ScriptedModel("Hello there"))
+    exchange = await harness.door.chat("a", "hello", stream=True)
+    reply = await harness.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
     assert reply.status == 200
     assert reply.said == ""
     assert reply.text.endswith("data: [DONE]\n\n")
 
 
 async def test_a_stream_that_failed_in_the_middle_tells_the_failure_when_it_is_taken_up(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = await open_house(
+    harness = await open_harness(
         ScriptedModel(Say(("Hello", " th"), error=ModelRefusedKey("the key was revoked")))
     )
-    exchange = await house.door.chat("a", "hello", stream=True)
+    exchange = await harness.door.chat("a", "hello", stream=True)
     for after in (0, 3, 8, 9):
-        reply = await house.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
+        reply = await harness.door.get(f"/v1/turns/{exchange.turn_id}/stream?after={after}")
         assert reply.status in (200, 502)
         assert "the key was revoked" in reply.text
         assert "[DONE]" not in reply.text
 
 
-async def test_a_stream_with_tool_events_goes_on_with_the_right_joint(open_house: OpenHouse) -> None:
+async def test_a_stream_with_tool_events_goes_on_with_the_right_joint(open_harness: OpenHarness) -> None:
     """Whatever event the client saw last, what it has joined with what comes is the whole answer."""
-    house = await open_house(
+    harness = await open_harness(
         ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42.")
     )
-    whole = await house.door.chat("a", "6*7?", {"x-events": "tools"}, stream=True)
+    whole = await harness.door.chat("a", "6*7?", {"x-events": "tools"}, stream=True)
     path = f"/v1/turns/{whole.turn_id}/stream"
     seen: list[Any] = []
     for event in whole.events:
         seen.append(event)
         if event.id is None:
             continue
-        rest = await house.door.get(path, {"x-events": "tools", "last-event-id": event.id})
+        rest = await harness.door.get(path, {"x-events": "tools", "last-event-id": event.id})
         assert joined_text(seen) + rest.said == "Let me see.\n\nIt is 42.", event.id
         assert len([e for e in (*seen, *rest.events) if e.name]) == 2
 
@@ -274,51 +278,51 @@ async def test_a_stream_with_tool_events_goes_on_with_the_right_joint(open_house
      ("", "x", "Last-Event-ID"), ("", "turn_other:5", "Last-Event-ID"), ("", "SELF:x", "Last-Event-ID")],
 )  # fmt: skip
 async def test_a_cursor_that_makes_no_sense_is_refused(
-    open_house: OpenHouse, query: str, last_event_id: str | None, param: str
+    open_harness: OpenHarness, query: str, last_event_id: str | None, param: str
 ) -> None:
-    house = await open_house()
-    turn_id = (await house.door.chat("a", "hello")).turn_id
+    harness = await open_harness()
+    turn_id = (await harness.door.chat("a", "hello")).turn_id
     headers = {"last-event-id": last_event_id.replace("SELF", turn_id)} if last_event_id else {}
-    reply = await house.door.get(f"/v1/turns/{turn_id}/stream{query}", headers)
+    reply = await harness.door.get(f"/v1/turns/{turn_id}/stream{query}", headers)
     assert (reply.status, reply.error["param"]) == (400, param)
 
 
 # Crashes ------------------------------------------------------------------------------------------
 
 
-async def test_a_turn_goes_on_by_itself_after_a_restart(open_house: OpenHouse, tmp_path: Path) -> None:
+async def test_a_turn_goes_on_by_itself_after_a_restart(open_harness: OpenHarness, tmp_path: Path) -> None:
     """Nobody asks again: it was admitted, so it is answered."""
-    house = await open_house(Held(), data=tmp_path / "data")
-    exchange: Exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(Held(), data=tmp_path / "data")
+    exchange: Exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
-    await house.close()
-    house = await open_house(ScriptedModel("Hello again"), data=tmp_path / "data")
-    state = await until_status(house, exchange.turn_id, "done")
+    await harness.close()
+    harness = await open_harness(ScriptedModel("Hello again"), data=tmp_path / "data")
+    state = await until_status(harness, exchange.turn_id, "done")
     assert state["answer"]["content"] == "Hello again"
 
 
 async def test_a_follow_up_after_a_restart_sees_what_was_said_before(
-    open_house: OpenHouse, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path
 ) -> None:
-    house = await open_house(ScriptedModel("hello Ann"), data=tmp_path / "data")
-    await house.door.chat("a", "I am Ann")
-    await house.close()
+    harness = await open_harness(ScriptedModel("hello Ann"), data=tmp_path / "data")
+    await harness.door.chat("a", "I am Ann")
+    await harness.close()
     model = ScriptedModel("Ann")
-    house = await open_house(model, data=tmp_path / "data")
-    await house.door.chat("a", "who am I?")
+    harness = await open_harness(model, data=tmp_path / "data")
+    await harness.door.chat("a", "who am I?")
     assert [message.text for message in model.requests[0].messages] == ["I am Ann", "hello Ann", "who am I?"]
-    assert json.loads((await house.door.get("/ready")).raw)["status"] == "ok"
+    assert json.loads((await harness.door.get("/ready")).raw)["status"] == "ok"
 
 
 async def test_who_asks_for_the_progress_of_tools_knows_the_turn_before_it_speaks(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     """So that it can be stopped before its first word."""
     model = ScriptedModel(Say(("never said",), before=asyncio.Event()))
-    house = await open_house(model)
-    exchange = house.door.chatting("a", "hello", stream=True, headers={"x-events": "tools"})
+    harness = await open_harness(model)
+    exchange = harness.door.chatting("a", "hello", stream=True, headers={"x-events": "tools"})
     await exchange.begun()
-    assert (await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")).json[
+    assert (await harness.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")).json[
         "status"
     ] == "cancelled"
     await exchange.until("turn_cancelled")

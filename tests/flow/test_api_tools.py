@@ -9,7 +9,7 @@ from nanobot.core.message import Message, Part, Text, ToolCall, Usage
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import Exchange
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 WEATHER = {
     "type": "function",
@@ -62,11 +62,11 @@ ONE = calls(("call_1", "get_weather", '{"city":"Oslo"}'))
 
 
 async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel(ONE, "It rains in Oslo.")
-    house = await open_house(model)
-    reply = await house.door.chat("k", [ASK], tools=[WEATHER])
+    harness = await open_harness(model)
+    reply = await harness.door.chat("k", [ASK], tools=[WEATHER])
     assert reply.json["choices"][0]["finish_reason"] == "tool_calls"
     assert message(reply) == {
         "role": "assistant",
@@ -83,7 +83,7 @@ async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on
     }
     assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate", "get_weather"]
     assert model.requests[0].tools[2].schema == WEATHER["function"]["parameters"]  # type: ignore[index]
-    after = await house.door.chat("k", [result("call_1", "rain")], tools=[WEATHER])
+    after = await harness.door.chat("k", [result("call_1", "rain")], tools=[WEATHER])
     assert after.said == "It rains in Oslo."
     assert shown(model.requests[1]) == [
         ("user", ASK["content"]),
@@ -92,12 +92,12 @@ async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on
     ]
 
 
-async def test_a_client_that_sends_its_whole_history_goes_on_just_the_same(open_house: OpenHouse) -> None:
+async def test_a_client_that_sends_its_whole_history_goes_on_just_the_same(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ONE, "It rains.", "You are welcome.")
-    house = await open_house(model)
-    history = [ASK, message(await house.door.chat("k", [ASK], tools=[WEATHER])), result("call_1", "rain")]
-    history.append(message(await house.door.chat("k", history, tools=[WEATHER])))
-    reply = await house.door.chat("k", [*history, {"role": "user", "content": "Thanks"}], tools=[WEATHER])
+    harness = await open_harness(model)
+    history = [ASK, message(await harness.door.chat("k", [ASK], tools=[WEATHER])), result("call_1", "rain")]
+    history.append(message(await harness.door.chat("k", history, tools=[WEATHER])))
+    reply = await harness.door.chat("k", [*history, {"role": "user", "content": "Thanks"}], tools=[WEATHER])
     assert "x-history" not in reply.headers
     assert [role for role, _ in shown(model.requests[-1])] == [
         "user",
@@ -109,62 +109,62 @@ async def test_a_client_that_sends_its_whole_history_goes_on_just_the_same(open_
 
 
 async def test_several_calls_are_handed_over_together_and_a_missing_result_is_told_as_not_provided(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel(
         calls(("a", "get_weather", '{"city":"Oslo"}'), ("b", "get_weather", '{"city":"Rome"}')),
         "Rain in Oslo.",
     )
-    house = await open_house(model)
-    reply = await house.door.chat("k", [ASK], tools=[WEATHER])
+    harness = await open_harness(model)
+    reply = await harness.door.chat("k", [ASK], tools=[WEATHER])
     assert [one["id"] for one in message(reply)["tool_calls"]] == ["a", "b"]
-    assert (await house.door.chat("k", [result("a", "rain")])).said == "Rain in Oslo."
+    assert (await harness.door.chat("k", [result("a", "rain")])).said == "Rain in Oslo."
     assert shown(model.requests[1])[2:] == [
         ("tool", "rain"),
         ("tool", "No result was provided for this call."),
     ]
 
 
-async def test_a_user_who_speaks_instead_of_the_tool_is_answered(open_house: OpenHouse) -> None:
+async def test_a_user_who_speaks_instead_of_the_tool_is_answered(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ONE, "As you like.")
-    house = await open_house(model)
-    await house.door.chat("k", [ASK], tools=[WEATHER])
-    assert (await house.door.chat("k", "Never mind")).said == "As you like."
+    harness = await open_harness(model)
+    await harness.door.chat("k", [ASK], tools=[WEATHER])
+    assert (await harness.door.chat("k", "Never mind")).said == "As you like."
     assert shown(model.requests[1])[-2:] == [
         ("tool", "No result was provided for this call."),
         ("user", "Never mind"),
     ]
 
 
-async def test_results_and_a_users_message_may_come_together(open_house: OpenHouse) -> None:
+async def test_results_and_a_users_message_may_come_together(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ONE, "Done.")
-    house = await open_house(model)
-    await house.door.chat("k", [ASK], tools=[WEATHER])
-    await house.door.chat("k", [result("call_1", "rain"), {"role": "user", "content": "And be brief"}])
+    harness = await open_harness(model)
+    await harness.door.chat("k", [ASK], tools=[WEATHER])
+    await harness.door.chat("k", [result("call_1", "rain"), {"role": "user", "content": "And be brief"}])
     assert shown(model.requests[1])[-2:] == [("tool", "rain"), ("user", "And be brief")]
 
 
 async def test_a_result_for_an_unknown_call_is_refused_and_the_session_lives_on(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel(ONE, "It rains.")
-    house = await open_house(model)
-    reply = await house.door.chat("k", [result("call_9", "x")])
+    harness = await open_harness(model)
+    reply = await harness.door.chat("k", [result("call_9", "x")])
     assert (reply.status, reply.error["code"], reply.error["param"]) == (
         400,
         "unknown_tool_call",
         "tool_call_id",
     )
-    await house.door.chat("k", [ASK], tools=[WEATHER])
-    reply = await house.door.chat("k", [result("call_9", "x")])
+    await harness.door.chat("k", [ASK], tools=[WEATHER])
+    reply = await harness.door.chat("k", [result("call_9", "x")])
     assert reply.status == 400 and "'call_9'" in reply.error["message"] and "call_1" in reply.error["message"]
-    assert (await house.door.chat("k", [result("call_1", "rain")])).said == "It rains."
-    assert (await house.door.chat("k", [result("call_1", "rain")], temperature=1)).status == 400, (
+    assert (await harness.door.chat("k", [result("call_1", "rain")])).said == "It rains."
+    assert (await harness.door.chat("k", [result("call_1", "rain")], temperature=1)).status == 400, (
         "it has its result already"
     )
 
 
-async def test_calls_of_both_kinds_in_one_step_are_run_where_they_belong(open_house: OpenHouse) -> None:
+async def test_calls_of_both_kinds_in_one_step_are_run_where_they_belong(open_harness: OpenHarness) -> None:
     model = ScriptedModel(
         calls(
             ("s", "calculate", '{"expression":"6*7"}'),
@@ -173,45 +173,45 @@ async def test_calls_of_both_kinds_in_one_step_are_run_where_they_belong(open_ho
         ),
         "Rain, 42.",
     )
-    house = await open_house(model)
-    first = await house.door.chat("k", [ASK], tools=[WEATHER])
+    harness = await open_harness(model)
+    first = await harness.door.chat("k", [ASK], tools=[WEATHER])
     said = message(first)
     assert said["content"] == "Let me see." and [one["id"] for one in said["tool_calls"]] == ["c"], (
         "the server's own call is its own business"
     )
-    reply = await house.door.chat("k", [ASK, said, result("c", "rain")], tools=[WEATHER])
+    reply = await harness.door.chat("k", [ASK, said, result("c", "rain")], tools=[WEATHER])
     assert reply.said == "Rain, 42." and "x-history" not in reply.headers
     assert shown(model.requests[1])[2:] == [("tool", "42"), ("tool", "rain")]
 
 
 async def test_a_name_that_the_server_has_too_is_the_clients_in_that_turn_alone(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel(
         calls(("c", "calculate", '{"x":1}')), "Fine.", call("calculate", '{"expression":"6*7"}'), "42"
     )
-    house = await open_house(model)
+    harness = await open_harness(model)
     own = {"type": "function", "function": {"name": "calculate", "description": "The client's."}}
-    reply = await house.door.chat("k", [ASK], tools=[own])
+    reply = await harness.door.chat("k", [ASK], tools=[own])
     assert [one["function"]["arguments"] for one in message(reply)["tool_calls"]] == ['{"x":1}']
     assert [(tool.name, tool.description) for tool in model.requests[0].tools][-1] == (
         "calculate",
         "The client's.",
     )
     assert len(model.requests[0].tools) == 2
-    await house.door.chat("k", [result("c", "ok")])
-    assert (await house.door.chat("k", "6*7?")).said == "42"
+    await harness.door.chat("k", [result("c", "ok")])
+    assert (await harness.door.chat("k", "6*7?")).said == "42"
 
 
 async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_ended(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = await open_house(
+    harness = await open_harness(
         ScriptedModel(
             calls(("a", "get_weather", '{"city":"Oslo"}'), ("b", "send_mail", ""), text="One moment.")
         )
     )
-    reply = await house.door.chat("k", [ASK], tools=[WEATHER, MAIL], stream=True)
+    reply = await harness.door.chat("k", [ASK], tools=[WEATHER, MAIL], stream=True)
     assert reply.said == "One moment."
     deltas = [chunk["choices"][0]["delta"] for chunk in reply.chunks]
     (found,) = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
@@ -227,50 +227,52 @@ async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_e
     assert reply.chunks[-1]["choices"][0]["finish_reason"] == "tool_calls" and reply.text.endswith(
         "data: [DONE]\n\n"
     )
-    again = await house.door.get(f"/v1/turns/{reply.turn_id}/stream?after=0")
+    again = await harness.door.get(f"/v1/turns/{reply.turn_id}/stream?after=0")
     assert [
         chunk["choices"][0]["delta"].get("tool_calls") for chunk in again.chunks if chunk["choices"]
     ].count(found) == 1
 
 
-async def test_a_resent_request_gets_the_same_calls_and_asks_the_model_nothing(open_house: OpenHouse) -> None:
+async def test_a_resent_request_gets_the_same_calls_and_asks_the_model_nothing(
+    open_harness: OpenHarness,
+) -> None:
     model = ScriptedModel(ONE, "never")
-    house = await open_house(model)
-    first = await house.door.chat("k", [ASK], tools=[WEATHER])
-    again = await house.door.chat("k", [ASK], {"x-stainless-retry-count": "1"}, tools=[WEATHER])
+    harness = await open_harness(model)
+    first = await harness.door.chat("k", [ASK], tools=[WEATHER])
+    again = await harness.door.chat("k", [ASK], {"x-stainless-retry-count": "1"}, tools=[WEATHER])
     assert message(again) == message(first) and again.json["choices"][0]["finish_reason"] == "tool_calls"
     assert len(model.requests) == 1
 
 
-async def test_what_the_client_insists_on_reaches_the_model(open_house: OpenHouse) -> None:
+async def test_what_the_client_insists_on_reaches_the_model(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ONE, "Fine.")
-    house = await open_house(model)
+    harness = await open_harness(model)
     named = {"type": "function", "function": {"name": "get_weather"}}
-    await house.door.chat("a", [ASK], tools=[WEATHER, MAIL], tool_choice=named, parallel_tool_calls=False)
+    await harness.door.chat("a", [ASK], tools=[WEATHER, MAIL], tool_choice=named, parallel_tool_calls=False)
     asked = model.requests[-1]
     assert (asked.tool_choice.mode, asked.tool_choice.name) == ("required", "get_weather")
     assert [tool.name for tool in asked.tools] == ["get_weather", "send_mail"], (
         "where a call is insisted on, nothing else is offered"
     )
     assert asked.sampling.parallel_tool_calls is False
-    await house.door.chat("b", [ASK], tools=[WEATHER], tool_choice="none")
+    await harness.door.chat("b", [ASK], tools=[WEATHER], tool_choice="none")
     assert [tool.name for tool in model.requests[-1].tools] == ["current_time", "calculate"]
 
 
-async def test_where_one_call_at_a_time_is_asked_for_the_first_one_counts(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(calls(("a", "get_weather", "{}"), ("b", "get_weather", "{}"))))
-    reply = await house.door.chat("k", [ASK], tools=[WEATHER], parallel_tool_calls=False)
+async def test_where_one_call_at_a_time_is_asked_for_the_first_one_counts(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(calls(("a", "get_weather", "{}"), ("b", "get_weather", "{}"))))
+    reply = await harness.door.chat("k", [ASK], tools=[WEATHER], parallel_tool_calls=False)
     assert [one["id"] for one in message(reply)["tool_calls"]] == ["a"]
 
 
 async def test_a_model_that_talks_where_a_call_is_insisted_on_is_asked_once_more(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel("I could call it.", ONE)
-    house = await open_house(model)
-    reply = await house.door.chat("k", [ASK], tools=[WEATHER], tool_choice="required", stream=True)
+    harness = await open_harness(model)
+    reply = await harness.door.chat("k", [ASK], tools=[WEATHER], tool_choice="required", stream=True)
     assert reply.said == "" and reply.chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
-    stubborn = await open_house(ScriptedModel("I could call it."))
+    stubborn = await open_harness(ScriptedModel("I could call it."))
     reply = await stubborn.door.chat("k", [ASK], tools=[WEATHER], tool_choice="required")
     assert (reply.status, reply.error["code"]) == (502, "model_bad_answer")
 
@@ -324,24 +326,24 @@ async def test_a_model_that_talks_where_a_call_is_insisted_on_is_asked_once_more
     ],
 )
 async def test_a_malformed_wish_is_refused_with_its_path(
-    open_house: OpenHouse, fields: dict[str, Any], param: str
+    open_harness: OpenHarness, fields: dict[str, Any], param: str
 ) -> None:
-    house = await open_house()
-    reply = await house.door.chat("k", "hello", **fields)
+    harness = await open_harness()
+    reply = await harness.door.chat("k", "hello", **fields)
     assert (reply.status, reply.error["param"]) == (400, param), reply.text
 
 
 async def test_a_turn_that_joins_by_steering_does_not_come_between_a_call_and_its_result(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     gate = asyncio.Event()
     first = Message("assistant", (ToolCall("c", "get_weather", "{}"),), "tool_calls", Usage(1, 1))
     model = ScriptedModel(Say(("Let me ",), first, before=gate), "To you, who steered.", "It rains.")
-    house = await open_house(model)
-    asking = house.door.chatting("k", [ASK], tools=[WEATHER])
+    harness = await open_harness(model)
+    asking = harness.door.chatting("k", [ASK], tools=[WEATHER])
     await model.asked.wait()
-    steering = house.door.chatting("k", "Hurry", {"x-when-busy": "steer"})
-    await house.app.store.check()
+    steering = harness.door.chatting("k", "Hurry", {"x-when-busy": "steer"})
+    await harness.app.store.check()
     gate.set()
     assert [one["id"] for one in message(await asking.done())["tool_calls"]] == ["c"]
     assert (await steering.done()).said == "To you, who steered."
@@ -364,10 +366,10 @@ SCHEMA = {
 }
 
 
-async def test_a_model_that_can_be_held_to_a_schema_is(open_house: OpenHouse) -> None:
+async def test_a_model_that_can_be_held_to_a_schema_is(open_harness: OpenHarness) -> None:
     model = ScriptedModel('{"name":"Oslo"}')
-    house = await open_house(model)
-    assert (await house.door.chat("k", "A city?", response_format=SCHEMA)).said == '{"name":"Oslo"}'
+    harness = await open_harness(model)
+    assert (await harness.door.chat("k", "A city?", response_format=SCHEMA)).said == '{"name":"Oslo"}'
     wanted = model.requests[0].format
     assert wanted is not None and (wanted.kind, wanted.name, wanted.strict) == ("json_schema", "city", True)
     assert "JSON" not in model.requests[0].system
@@ -379,16 +381,16 @@ def plain_model(*script: str) -> ScriptedModel:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_another_is_told_in_words_and_mends_its_answer_once(
-    open_house: OpenHouse, stream: bool
+    open_harness: OpenHarness, stream: bool
 ) -> None:
     model = plain_model("Oslo, of course!", '```json\n{"name":"Oslo"}\n```')
-    house = await open_house(model)
-    reply = await house.door.chat("k", "A city?", response_format=SCHEMA, stream=stream)
+    harness = await open_harness(model)
+    reply = await harness.door.chat("k", "A city?", response_format=SCHEMA, stream=stream)
     assert reply.said == '{"name":"Oslo"}', "nothing of the first try, nothing of the fence"
     assert '"additionalProperties"' in model.requests[0].system
     assert [said.text for said in model.requests[1].messages][-2] == "Oslo, of course!"
     assert "it is not JSON" in model.requests[1].messages[-1].text
-    await house.door.chat("k", "And?")
+    await harness.door.chat("k", "And?")
     assert [text for _, text in shown(model.requests[2])] == ["A city?", '{"name":"Oslo"}', "And?"], (
         "the transcript keeps what was answered"
     )
@@ -403,32 +405,32 @@ async def test_another_is_told_in_words_and_mends_its_answer_once(
     ],
 )
 async def test_an_answer_that_never_fits_is_an_error_that_says_why(
-    open_house: OpenHouse, answer: str, reason: str
+    open_harness: OpenHarness, answer: str, reason: str
 ) -> None:
-    house = await open_house(plain_model(answer))
-    reply = await house.door.chat("k", "A city?", response_format=SCHEMA)
+    harness = await open_harness(plain_model(answer))
+    reply = await harness.door.chat("k", "A city?", response_format=SCHEMA)
     assert (reply.status, reply.error["code"]) == (502, "model_bad_answer") and reason in reply.error[
         "message"
     ]
 
 
-async def test_a_json_object_is_any_object(open_house: OpenHouse) -> None:
+async def test_a_json_object_is_any_object(open_harness: OpenHarness) -> None:
     model = plain_model("[1]", ' {"a": 1} ')
-    house = await open_house(model)
-    assert (await house.door.chat("k", "x", response_format={"type": "json_object"})).said == '{"a": 1}'
+    harness = await open_harness(model)
+    assert (await harness.door.chat("k", "x", response_format={"type": "json_object"})).said == '{"a": 1}'
     assert "not an object" in model.requests[1].messages[-1].text
 
 
-async def test_an_answer_with_a_form_may_need_tools_first(open_house: OpenHouse) -> None:
+async def test_an_answer_with_a_form_may_need_tools_first(open_harness: OpenHarness) -> None:
     model = ScriptedModel(call("calculate", '{"expression":"6*7"}'), '{"name":"42"}', abilities=frozenset())
-    house = await open_house(model)
-    assert (await house.door.chat("k", "x", response_format=SCHEMA)).said == '{"name":"42"}'
+    harness = await open_harness(model)
+    assert (await harness.door.chat("k", "x", response_format=SCHEMA)).said == '{"name":"42"}'
 
 
-async def test_labels_are_accepted_and_reach_the_model(open_house: OpenHouse) -> None:
+async def test_labels_are_accepted_and_reach_the_model(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    house: House = await open_house(model)
-    await house.door.chat("k", "x", metadata={"a": "b"}, user="u1", safety_identifier="s1", verbosity="low")
+    harness: Harness = await open_harness(model)
+    await harness.door.chat("k", "x", metadata={"a": "b"}, user="u1", safety_identifier="s1", verbosity="low")
     labels = model.requests[0].labels
     assert (labels.metadata, labels.user, labels.safety_identifier) == ({"a": "b"}, "u1", "s1")
     assert model.requests[0].sampling.verbosity == "low"

@@ -9,36 +9,38 @@ from nanobot.core.errors import ModelOverloaded, ModelRefusedKey
 from nanobot.core.message import Message, Text, Usage
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.flow.held import RETRY, Held, settled, transcript, until_asked
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 # Sent again ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_retry_joins_the_running_turn(open_house: OpenHouse, stream: bool) -> None:
+async def test_a_retry_joins_the_running_turn(open_harness: OpenHarness, stream: bool) -> None:
     model = Held()
-    house = await open_house(model)
-    first = house.door.chatting("a", "hello", stream=stream)
+    harness = await open_harness(model)
+    first = harness.door.chatting("a", "hello", stream=stream)
     await until_asked(model)
-    again = house.door.chatting("a", "hello", RETRY, stream=stream)
+    again = harness.door.chatting("a", "hello", RETRY, stream=stream)
     model.gate.set()
-    one, other = await house.door.each([first, again])
+    one, other = await harness.door.each([first, again])
     assert one.said == other.said == "Hello there"
     assert one.turn_id == other.turn_id
     assert len(model.requests) == 1
-    assert await transcript(house, "a") == ["hello", "Hello there"]
+    assert await transcript(harness, "a") == ["hello", "Hello there"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_retry_replays_the_stored_answer_even_after_a_restart(
-    open_house: OpenHouse, tmp_path: Path, stream: bool
+    open_harness: OpenHarness, tmp_path: Path, stream: bool
 ) -> None:
-    house = await open_house(ScriptedModel("Hello there"), data=tmp_path / "data")
-    first = await house.door.chat("a", "hello", stream=stream, stream_options={"include_usage": True})
-    await house.close()
+    harness = await open_harness(ScriptedModel("Hello there"), data=tmp_path / "data")
+    first = await harness.door.chat("a", "hello", stream=stream, stream_options={"include_usage": True})
+    await harness.close()
     model = ScriptedModel("never said")
-    house = await open_house(model, data=tmp_path / "data")
-    again = await house.door.chat("a", "hello", RETRY, stream=stream, stream_options={"include_usage": True})
+    harness = await open_harness(model, data=tmp_path / "data")
+    again = await harness.door.chat(
+        "a", "hello", RETRY, stream=stream, stream_options={"include_usage": True}
+    )
     assert (again.status, again.said, again.turn_id) == (200, "Hello there", first.turn_id)
     assert model.requests == []
     if stream:
@@ -48,71 +50,73 @@ async def test_a_retry_replays_the_stored_answer_even_after_a_restart(
 
 
 @pytest.mark.parametrize("count", ["0", "00", "", "x", "-1"])
-async def test_a_first_try_is_a_turn_of_its_own(open_house: OpenHouse, count: str) -> None:
+async def test_a_first_try_is_a_turn_of_its_own(open_harness: OpenHarness, count: str) -> None:
     model = ScriptedModel()
-    house = await open_house(model)
-    await house.door.chat("a", "hello")
-    await house.door.chat("a", "hello", {"x-stainless-retry-count": count})
+    harness = await open_harness(model)
+    await harness.door.chat("a", "hello")
+    await harness.door.chat("a", "hello", {"x-stainless-retry-count": count})
     assert len(model.requests) == 2
 
 
-async def test_a_try_may_be_counted_with_more_digits_than_python_reads(house: House) -> None:
-    first = await house.door.chat("a", "hello")
-    again = await house.door.chat("a", "hello", {"x-stainless-retry-count": "9" * 5_000})
+async def test_a_try_may_be_counted_with_more_digits_than_python_reads(harness: Harness) -> None:
+    first = await harness.door.chat("a", "hello")
+    again = await harness.door.chat("a", "hello", {"x-stainless-retry-count": "9" * 5_000})
     assert (again.status, again.turn_id) == (200, first.turn_id)
 
 
-async def test_a_retry_with_another_body_is_a_turn_of_its_own(open_house: OpenHouse) -> None:
+async def test_a_retry_with_another_body_is_a_turn_of_its_own(open_harness: OpenHarness) -> None:
     model = ScriptedModel()
-    house = await open_house(model)
-    await house.door.chat("a", "hello")
-    await house.door.chat("a", "hello", RETRY, temperature=1)
-    await house.door.chat("b", "hello", RETRY)
+    harness = await open_harness(model)
+    await harness.door.chat("a", "hello")
+    await harness.door.chat("a", "hello", RETRY, temperature=1)
+    await harness.door.chat("b", "hello", RETRY)
     assert len(model.requests) == 3
 
 
-async def test_a_retry_after_the_window_is_a_turn_of_its_own(open_house: OpenHouse) -> None:
+async def test_a_retry_after_the_window_is_a_turn_of_its_own(open_harness: OpenHarness) -> None:
     clock, model = FakeClock(), ScriptedModel()
-    house = await open_house(model, clock=clock, api={"retry_window_s": 60.0})
-    await house.door.chat("a", "hello")
+    harness = await open_harness(model, clock=clock, api={"retry_window_s": 60.0})
+    await harness.door.chat("a", "hello")
     clock.advance(59)
-    await house.door.chat("a", "hello", RETRY)
+    await harness.door.chat("a", "hello", RETRY)
     assert len(model.requests) == 1
     clock.advance(2)
-    await house.door.chat("a", "hello", RETRY)
+    await harness.door.chat("a", "hello", RETRY)
     assert len(model.requests) == 2
 
 
-async def test_an_idempotency_key_joins_replays_and_refuses_another_body(open_house: OpenHouse) -> None:
+async def test_an_idempotency_key_joins_replays_and_refuses_another_body(open_harness: OpenHarness) -> None:
     model = ScriptedModel("one", "two")
-    house = await open_house(model)
+    harness = await open_harness(model)
     key = {"idempotency-key": "order-17"}
-    first = await house.door.chat("a", "hello", key)
-    again = await house.door.chat("a", "hello", key)
+    first = await harness.door.chat("a", "hello", key)
+    again = await harness.door.chat("a", "hello", key)
     assert (again.said, again.turn_id) == ("one", first.turn_id)
-    other = await house.door.chat("a", "something else", key)
+    other = await harness.door.chat("a", "something else", key)
     assert other.status == 422
     assert other.error["code"] == "idempotency_mismatch"
     assert "order-17" in other.error["message"]
-    assert (await house.door.chat("b", "hello", key)).said == "two"
+    assert (await harness.door.chat("b", "hello", key)).said == "two"
     assert len(model.requests) == 2
 
 
-async def test_a_retry_of_what_failed_in_passing_is_answered_under_the_old_id(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel(ModelOverloaded("overloaded"), "here I am"))
-    first = await house.door.chat("a", "hello")
+async def test_a_retry_of_what_failed_in_passing_is_answered_under_the_old_id(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(ScriptedModel(ModelOverloaded("overloaded"), "here I am"))
+    first = await harness.door.chat("a", "hello")
     assert (first.status, first.headers["x-should-retry"]) == (503, "true")
-    assert await transcript(house, "a") == []
-    again = await house.door.chat("a", "hello", RETRY)
+    assert await transcript(harness, "a") == []
+    again = await harness.door.chat("a", "hello", RETRY)
     assert (again.status, again.said, again.turn_id) == (200, "here I am", first.turn_id)
-    assert await transcript(house, "a") == ["hello", "here I am"]
+    assert await transcript(harness, "a") == ["hello", "here I am"]
 
 
-async def test_a_retry_of_what_failed_for_good_gets_the_same_failure(open_house: OpenHouse) -> None:
+async def test_a_retry_of_what_failed_for_good_gets_the_same_failure(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ModelRefusedKey("the provider refused the key"), "never said")
-    house = await open_house(model)
-    first = await house.door.chat("a", "hello")
-    again = await house.door.chat("a", "hello", RETRY)
+    harness = await open_harness(model)
+    first = await harness.door.chat("a", "hello")
+    again = await harness.door.chat("a", "hello", RETRY)
     assert (again.status, again.json, again.turn_id) == (502, first.json, first.turn_id)
     assert again.headers["x-should-retry"] == "false"
     assert len(model.requests) == 1
@@ -121,97 +125,99 @@ async def test_a_retry_of_what_failed_for_good_gets_the_same_failure(open_house:
 # Busy sessions ------------------------------------------------------------------------------------
 
 
-async def test_requests_for_one_key_are_answered_in_order_of_arrival(open_house: OpenHouse) -> None:
+async def test_requests_for_one_key_are_answered_in_order_of_arrival(open_harness: OpenHarness) -> None:
     model = ScriptedModel(lambda request: f"re {request.messages[-1].text}")
-    house = await open_house(model)
+    harness = await open_harness(model)
     exchanges = []
     for number in range(10):
-        exchanges.append(house.door.chatting("a", f"{number}"))
+        exchanges.append(harness.door.chatting("a", f"{number}"))
         await asyncio.sleep(0)
-    assert [reply.said for reply in await house.door.each(exchanges)] == [
+    assert [reply.said for reply in await harness.door.each(exchanges)] == [
         f"re {number}" for number in range(10)
     ]
-    assert await transcript(house, "a") == [
+    assert await transcript(harness, "a") == [
         text for number in range(10) for text in (f"{number}", f"re {number}")
     ]
 
 
-async def test_different_keys_do_not_wait_for_each_other(open_house: OpenHouse) -> None:
+async def test_different_keys_do_not_wait_for_each_other(open_harness: OpenHarness) -> None:
     model = Held("Hello", " there", "quick")
-    house = await open_house(model)
-    slow = house.door.chatting("slow", "hello")
+    harness = await open_harness(model)
+    slow = harness.door.chatting("slow", "hello")
     await until_asked(model)
-    assert (await house.door.chat("fast", "hello")).said == "quick"
+    assert (await harness.door.chat("fast", "hello")).said == "quick"
     model.gate.set()
     assert (await slow.done()).said == "Hello there"
 
 
-async def test_no_more_turns_run_at_once_than_the_setting_says(open_house: OpenHouse) -> None:
+async def test_no_more_turns_run_at_once_than_the_setting_says(open_harness: OpenHarness) -> None:
     gate = asyncio.Event()
     model = ScriptedModel(Say(("ok",), before=gate))
-    house = await open_house(model, engine={"max_running_turns": 3})
-    exchanges = [house.door.chatting(f"key {number}", "hello") for number in range(8)]
+    harness = await open_harness(model, engine={"max_running_turns": 3})
+    exchanges = [harness.door.chatting(f"key {number}", "hello") for number in range(8)]
     await until_asked(model, 3)
-    await settled(house)
-    assert house.app.engine.running == 3
+    await settled(harness)
+    assert harness.app.engine.running == 3
     assert len(model.requests) == 3
     gate.set()
-    assert [reply.said for reply in await house.door.each(exchanges)] == ["ok"] * 8
+    assert [reply.said for reply in await harness.door.each(exchanges)] == ["ok"] * 8
 
 
-async def test_a_full_queue_is_a_429_that_says_when_to_come_back(open_house: OpenHouse) -> None:
+async def test_a_full_queue_is_a_429_that_says_when_to_come_back(open_harness: OpenHarness) -> None:
     model = Held("Hello", " there", "next")
-    house = await open_house(model, api={"max_queue": 2})
-    waiting = [house.door.chatting("a", "0")]
+    harness = await open_harness(model, api={"max_queue": 2})
+    waiting = [harness.door.chatting("a", "0")]
     await until_asked(model)
-    waiting.extend(house.door.chatting("a", f"{number}") for number in (1, 2))
-    await settled(house)
-    reply = await house.door.chat("a", "3")
+    waiting.extend(harness.door.chatting("a", f"{number}") for number in (1, 2))
+    await settled(harness)
+    reply = await harness.door.chat("a", "3")
     assert reply.status == 429
     assert (reply.error["type"], reply.error["code"]) == ("rate_limit_error", "queue_full")
     assert int(reply.headers["retry-after"]) >= 1
     model.gate.set()
-    assert [reply.status for reply in await house.door.each(waiting)] == [200, 200, 200]
-    assert await transcript(house, "a") == ["0", "Hello there", "1", "next", "2", "next"]
+    assert [reply.status for reply in await harness.door.each(waiting)] == [200, 200, 200]
+    assert await transcript(harness, "a") == ["0", "Hello there", "1", "next", "2", "next"]
 
 
-async def test_who_would_not_wait_gets_a_409_that_sdks_do_not_retry(open_house: OpenHouse) -> None:
+async def test_who_would_not_wait_gets_a_409_that_sdks_do_not_retry(open_harness: OpenHarness) -> None:
     model = Held("Hello", " there", "now")
-    house = await open_house(model)
-    first = house.door.chatting("a", "hello")
+    harness = await open_harness(model)
+    first = harness.door.chatting("a", "hello")
     await until_asked(model)
-    reply = await house.door.chat("a", "x", {"x-when-busy": "reject"})
+    reply = await harness.door.chat("a", "x", {"x-when-busy": "reject"})
     assert reply.status == 409
     assert (reply.error["type"], reply.error["code"]) == ("conflict_error", "session_busy")
     assert reply.headers["x-should-retry"] == "false"
     model.gate.set()
     await first.done()
-    assert (await house.door.chat("a", "x", {"x-when-busy": "Reject "})).said == "now"
-    assert await transcript(house, "a") == ["hello", "Hello there", "x", "now"]
+    assert (await harness.door.chat("a", "x", {"x-when-busy": "Reject "})).said == "now"
+    assert await transcript(harness, "a") == ["hello", "Hello there", "x", "now"]
 
 
-async def test_who_interrupts_is_answered_next_and_the_interrupted_one_is_told(open_house: OpenHouse) -> None:
+async def test_who_interrupts_is_answered_next_and_the_interrupted_one_is_told(
+    open_harness: OpenHarness,
+) -> None:
     model = Held("Once upon", " a time", "42")
-    house = await open_house(model)
-    story = house.door.chatting("a", "tell me a story", stream=True)
+    harness = await open_harness(model)
+    story = harness.door.chatting("a", "tell me a story", stream=True)
     await story.until("Once upon")
-    reply = await house.door.chat("a", "stop. 6*7?", {"x-when-busy": "interrupt"})
+    reply = await harness.door.chat("a", "stop. 6*7?", {"x-when-busy": "interrupt"})
     assert reply.said == "42"
     await story.done()
     assert story.chunks[-1]["error"]["code"] == "turn_cancelled"
     assert "[DONE]" not in story.text
-    assert await transcript(house, "a") == ["tell me a story", "Once upon", "stop. 6*7?", "42"]
+    assert await transcript(harness, "a") == ["tell me a story", "Once upon", "stop. 6*7?", "42"]
     assert model.closed_streams == 2
 
 
 async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not_retry(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = Held("Once upon", " a time", "42")
-    house = await open_house(model)
-    story = house.door.chatting("a", "tell me a story")
+    harness = await open_harness(model)
+    story = harness.door.chatting("a", "tell me a story")
     await until_asked(model)
-    await house.door.chat("a", "stop", {"x-when-busy": "interrupt"})
+    await harness.door.chat("a", "stop", {"x-when-busy": "interrupt"})
     reply = await story.done()
     assert (reply.status, reply.error["code"], reply.headers["x-should-retry"]) == (
         409,
@@ -220,15 +226,15 @@ async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not
     )
 
 
-async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_house: OpenHouse) -> None:
+async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_harness: OpenHarness) -> None:
     model = Held("Let me", " see", "Bonjour")
-    house = await open_house(model)
-    first = house.door.chatting("a", "say hello")
+    harness = await open_harness(model)
+    first = harness.door.chatting("a", "say hello")
     await until_asked(model)
-    second = house.door.chatting("a", "in French", {"x-when-busy": "steer"})
-    await settled(house)
+    second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"})
+    await settled(harness)
     model.gate.set()
-    one, other = await house.door.each([first, second])
+    one, other = await harness.door.each([first, second])
     assert one.said == other.said == "Let me see\n\nBonjour"
     assert one.turn_id != other.turn_id
     assert [message.text for message in model.requests[-1].messages] == [
@@ -236,18 +242,18 @@ async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_ho
         "Let me see",
         "in French",
     ]
-    assert await transcript(house, "a") == ["say hello", "Let me see", "in French", "Bonjour"]
+    assert await transcript(harness, "a") == ["say hello", "Let me see", "in French", "Bonjour"]
 
 
 # Looking and cancelling ---------------------------------------------------------------------------
 
 
-async def test_a_turn_shows_its_state_and_its_answer(open_house: OpenHouse) -> None:
+async def test_a_turn_shows_its_state_and_its_answer(open_harness: OpenHarness) -> None:
     clock = FakeClock()
     last = Say(("half",), Message("assistant", (Text("half"),), "length", Usage(10, 5)))
-    house = await open_house(ScriptedModel(last), clock=clock)
-    reply = await house.door.chat("用户", "hello", max_tokens=5)
-    shown = await house.door.get(f"/v1/turns/{reply.turn_id}")
+    harness = await open_harness(ScriptedModel(last), clock=clock)
+    reply = await harness.door.chat("用户", "hello", max_tokens=5)
+    shown = await harness.door.get(f"/v1/turns/{reply.turn_id}")
     assert shown.status == 200
     now = clock.now()
     assert shown.json == {
@@ -267,28 +273,28 @@ async def test_a_turn_shows_its_state_and_its_answer(open_house: OpenHouse) -> N
 
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
-async def test_a_turn_that_did_not_end_well_shows_what_it_used(open_house: OpenHouse, how: str) -> None:
+async def test_a_turn_that_did_not_end_well_shows_what_it_used(open_harness: OpenHarness, how: str) -> None:
     """Its tokens were spent all the same."""
     gate = asyncio.Event()
     rest = ModelRefusedKey("revoked") if how == "failed" else Say(("never",), before=gate)
     model = ScriptedModel(call("calculate", '{"expression": "6*7"}'), rest)
-    house = await open_house(model)
-    exchange = house.door.chatting("a", "6*7?", stream=True)
+    harness = await open_harness(model)
+    exchange = harness.door.chatting("a", "6*7?", stream=True)
     await until_asked(model, 2)
     await exchange.begun()
     if how == "cancelled":
-        await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+        await harness.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
     await exchange.done()
-    usage = (await house.door.get(f"/v1/turns/{exchange.turn_id}")).json["usage"]
+    usage = (await harness.door.get(f"/v1/turns/{exchange.turn_id}")).json["usage"]
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (10, 5)
 
 
-async def test_a_running_turn_shows_no_answer_yet(open_house: OpenHouse) -> None:
+async def test_a_running_turn_shows_no_answer_yet(open_harness: OpenHarness) -> None:
     model = Held()
-    house = await open_house(model)
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model)
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
-    shown = (await house.door.get(f"/v1/turns/{exchange.turn_id}")).json
+    shown = (await harness.door.get(f"/v1/turns/{exchange.turn_id}")).json
     assert (shown["status"], shown["answer"], shown["usage"], shown["error"], shown["ended_at"]) == (
         "running",
         None,
@@ -298,54 +304,54 @@ async def test_a_running_turn_shows_no_answer_yet(open_house: OpenHouse) -> None
     )
 
 
-async def test_cancelling_a_running_turn_answers_when_it_has_ended(open_house: OpenHouse) -> None:
+async def test_cancelling_a_running_turn_answers_when_it_has_ended(open_harness: OpenHarness) -> None:
     model = Held("Once upon", " a time", "yes")
-    house = await open_house(model)
-    exchange = house.door.chatting("a", "hello", stream=True)
+    harness = await open_harness(model)
+    exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Once upon")
-    reply = await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+    reply = await harness.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
     assert (reply.status, reply.json["status"]) == (200, "cancelled")
     assert reply.json["answer"]["content"] == "Once upon"
     await exchange.done()
     assert exchange.chunks[-1]["error"]["code"] == "turn_cancelled"
     assert model.closed_streams == 1
-    again = await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+    again = await harness.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
     assert {**again.json} == {**reply.json}
-    assert (await house.door.chat("a", "go on")).said == "yes"
+    assert (await harness.door.chat("a", "go on")).said == "yes"
 
 
-async def test_cancelling_a_turn_that_waits_answers_at_once(open_house: OpenHouse) -> None:
+async def test_cancelling_a_turn_that_waits_answers_at_once(open_harness: OpenHarness) -> None:
     model = Held()
-    house = await open_house(model, api={"ping_s": 0.01})
-    first = house.door.chatting("a", "first")
+    harness = await open_harness(model, api={"ping_s": 0.01})
+    first = harness.door.chatting("a", "first")
     await until_asked(model)
-    second = house.door.chatting("a", "second", stream=True)
+    second = harness.door.chatting("a", "second", stream=True)
     await second.begun()
-    reply = await house.door.call("POST", f"/v1/turns/{second.turn_id}/cancel")
+    reply = await harness.door.call("POST", f"/v1/turns/{second.turn_id}/cancel")
     assert reply.json["status"] == "cancelled"
     await second.done()
     assert second.chunks[-1]["error"]["code"] == "turn_cancelled"
     model.gate.set()
     assert (await first.done()).said == "Hello there"
-    assert await transcript(house, "a") == ["first", "Hello there"]
+    assert await transcript(harness, "a") == ["first", "Hello there"]
 
 
-async def test_cancelling_a_turn_that_has_ended_changes_nothing(open_house: OpenHouse) -> None:
-    house = await open_house()
-    reply = await house.door.chat("a", "hello")
-    shown = await house.door.call("POST", f"/v1/turns/{reply.turn_id}/cancel")
+async def test_cancelling_a_turn_that_has_ended_changes_nothing(open_harness: OpenHarness) -> None:
+    harness = await open_harness()
+    reply = await harness.door.chat("a", "hello")
+    shown = await harness.door.call("POST", f"/v1/turns/{reply.turn_id}/cancel")
     assert (shown.status, shown.json["status"], shown.json["answer"]["content"]) == (200, "done", "ok")
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/turns/turn_x", "/v1/turns/turn_x/stream", "/v1/turns/..%2f", "/v1/turns/用户"]
 )
-async def test_a_turn_that_nobody_knows_is_not_found(open_house: OpenHouse, path: str) -> None:
-    reply = await (await open_house()).door.get(path)
+async def test_a_turn_that_nobody_knows_is_not_found(open_harness: OpenHarness, path: str) -> None:
+    reply = await (await open_harness()).door.get(path)
     assert reply.status == 404
     assert reply.error["type"] == "invalid_request_error"
 
 
-async def test_cancelling_a_turn_that_nobody_knows_is_not_found(open_house: OpenHouse) -> None:
-    reply = await (await open_house()).door.call("POST", "/v1/turns/turn_x/cancel")
+async def test_cancelling_a_turn_that_nobody_knows_is_not_found(open_harness: OpenHarness) -> None:
+    reply = await (await open_harness()).door.call("POST", "/v1/turns/turn_x/cancel")
     assert (reply.status, reply.error["code"]) == (404, "turn_not_found")

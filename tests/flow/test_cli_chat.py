@@ -19,7 +19,7 @@ import pytest
 
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import BOUND_S
-from tests.house import OpenHouse, listening
+from tests.harness import OpenHarness, listening
 from tests.unit.cli.emulator import Emulator
 from tests.upstream import Gate, Upstream, refused, streamed, text
 
@@ -204,15 +204,15 @@ async def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> N
 
 
 async def test_it_talks_to_a_running_server_and_shows_its_tools(
-    open_house: OpenHouse, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path
 ) -> None:
-    house = await open_house(
+    harness = await open_harness(
         ScriptedModel(
             call("calculate", '{"expression":"6*7"}'), "**42**", Say(("half ", "x"), between=asyncio.Event())
         )
     )
     async with (
-        listening(house.app.door) as server,
+        listening(harness.app.door) as server,
         chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal,
     ):
         terminal.type("what is 6*7?\r")
@@ -226,7 +226,7 @@ async def test_it_talks_to_a_running_server_and_shows_its_tools(
         await terminal.see(PROMPT)
         terminal.type("/quit\r")
         assert await terminal.left() == 0
-    assert [session.key for session in await house.app.store.sessions(limit=9)] == ["a:b"]
+    assert [session.key for session in await harness.app.store.sessions(limit=9)] == ["a:b"]
 
 
 async def test_what_is_typed_during_an_answer_waits_for_the_prompt(tmp_path: Path) -> None:
@@ -282,9 +282,9 @@ async def test_an_error_is_one_line_with_status_1_and_no_half_answer(tmp_path: P
     assert ran.err.startswith("nanobot: ") and ran.err.count("\n") == 1 and "Traceback" not in ran.err
 
 
-async def test_a_server_can_be_asked_from_a_script(open_house: OpenHouse, tmp_path: Path) -> None:
-    house = await open_house(ScriptedModel("from the server"), api={"key": "sesame"})
-    async with listening(house.app.door) as server:
+async def test_a_server_can_be_asked_from_a_script(open_harness: OpenHarness, tmp_path: Path) -> None:
+    harness = await open_harness(ScriptedModel("from the server"), api={"key": "sesame"})
+    async with listening(harness.app.door) as server:
         assert await run(tmp_path, "--url", server.url, "--api-key", "sesame", "-m", "hi") == Ran(
             0, "from the server\n", ""
         )
@@ -297,10 +297,10 @@ async def test_a_server_can_be_asked_from_a_script(open_house: OpenHouse, tmp_pa
 
 
 async def test_a_directory_that_a_server_holds_is_told_with_the_way_to_talk_to_it(
-    open_house: OpenHouse, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path
 ) -> None:
-    house = await open_house()
-    ran = await run(tmp_path, "--model", "echo", "--data", str(house.data), "-m", "hi")
+    harness = await open_harness()
+    ran = await run(tmp_path, "--model", "echo", "--data", str(harness.data), "-m", "hi")
     assert (ran.status, ran.out) == (2, "")
     assert "nanobot chat --url http://127.0.0.1:8900" in ran.err and ran.err.count("\n") == 1
 

@@ -7,7 +7,7 @@ import pytest
 
 from nanobot.cli.doctor_server import examine
 from nanobot.cli.finding import Finding
-from tests.house import OpenHouse, configured, listening
+from tests.harness import OpenHarness, configured, listening
 from tests.upstream import Upstream, json_reply, refused
 
 
@@ -59,10 +59,10 @@ async def test_a_model_that_cannot_be_reached_fails_and_presets_are_checked_too(
 
 
 async def test_a_port_where_a_nanobot_answers_is_ok_even_if_it_wants_a_key(
-    open_house: OpenHouse, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path
 ) -> None:
-    house = await open_house(api={"key": "sesame"})
-    async with listening(house.app.door) as server:
+    harness = await open_harness(api={"key": "sesame"})
+    async with listening(harness.app.door) as server:
         number = server.port
         port = (await found(tmp_path, model={"name": "echo"}, server={"port": number}))["port"]
     assert (port.status, port.text) == ("ok", f"a nanobot answers on 127.0.0.1 port {number}")

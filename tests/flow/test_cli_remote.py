@@ -13,7 +13,7 @@ from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted, Turn
 from nanobot.core.message import Message, Text, ToolCall
 from nanobot.testing import Say, ScriptedModel
 from tests.asgi import BOUND_S
-from tests.house import House, OpenHouse, listening
+from tests.harness import Harness, OpenHarness, listening
 from tests.upstream import Upstream, json_reply
 
 CALL = Say(
@@ -25,12 +25,12 @@ CALL = Say(
 
 
 @contextlib.asynccontextmanager
-async def linked(house: House, kind: str, api_key: str | None = None) -> AsyncIterator[Link]:
+async def linked(harness: Harness, kind: str, api_key: str | None = None) -> AsyncIterator[Link]:
     """Yield a link to the house: in process, or over HTTP."""
     if kind == "in process":
-        yield InProcess(house.app)
+        yield InProcess(harness.app)
         return
-    async with listening(house.app.door) as server:
+    async with listening(harness.app.door) as server:
         remote = Remote(f"{server.url}/v1/", api_key, "nanobot")
         try:
             yield remote
@@ -53,10 +53,10 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 async def test_an_answer_comes_with_its_tools_and_its_steps_are_joined(
-    open_house: OpenHouse, kind: str
+    open_harness: OpenHarness, kind: str
 ) -> None:
-    house = await open_house(ScriptedModel(CALL, "It is **42** ä."))
-    async with linked(house, kind) as link:
+    harness = await open_harness(ScriptedModel(CALL, "It is **42** ä."))
+    async with linked(harness, kind) as link:
         events = await ask(link, "what is 6*7?")
     assert said(events) == "Let me see.\n\nIt is **42** ä."
     (started,) = [event for event in events if isinstance(event, ToolStarted)]
@@ -66,42 +66,44 @@ async def test_an_answer_comes_with_its_tools_and_its_steps_are_joined(
     assert isinstance(events[-1], TurnEnded) and events[-1].outcome == "done"
 
 
-async def test_the_conversation_is_kept_under_its_key(open_house: OpenHouse, kind: str) -> None:
-    house = await open_house(ScriptedModel("one"))
-    async with linked(house, kind) as link:
+async def test_the_conversation_is_kept_under_its_key(open_harness: OpenHarness, kind: str) -> None:
+    harness = await open_harness(ScriptedModel("one"))
+    async with linked(harness, kind) as link:
         await ask(link, "first")
         await ask(link, "second")
         await ask(link, "other", key="cli:dm:other")
-    assert [(session.key, session.messages) for session in await house.app.store.sessions(limit=9)] == [
+    assert [(session.key, session.messages) for session in await harness.app.store.sessions(limit=9)] == [
         ("cli:dm:other", 2),
         ("cli:dm:ännchen", 4),
     ]
 
 
-async def test_a_failure_of_the_model_ends_the_turn_with_its_reason(open_house: OpenHouse, kind: str) -> None:
-    house = await open_house(ScriptedModel(ModelOverloaded("the provider is overloaded")))
-    async with linked(house, kind) as link:
+async def test_a_failure_of_the_model_ends_the_turn_with_its_reason(
+    open_harness: OpenHarness, kind: str
+) -> None:
+    harness = await open_harness(ScriptedModel(ModelOverloaded("the provider is overloaded")))
+    async with linked(harness, kind) as link:
         end = (await ask(link, "hello"))[-1]
     assert isinstance(end, TurnEnded) and end.error is not None
     assert (end.outcome, end.error.message) == ("failed", "the provider is overloaded")
 
 
 async def test_cancel_stops_a_turn_that_speaks_and_what_was_said_is_kept(
-    open_house: OpenHouse, kind: str
+    open_harness: OpenHarness, kind: str
 ) -> None:
-    house = await open_house(ScriptedModel(Say(("half an ", "answer"), between=asyncio.Event())))
-    async with linked(house, kind) as link, asyncio.timeout(BOUND_S):
+    harness = await open_harness(ScriptedModel(Say(("half an ", "answer"), between=asyncio.Event())))
+    async with linked(harness, kind) as link, asyncio.timeout(BOUND_S):
         events: list[Event] = []
         async for event in link.ask("k", "hello"):
             events.append(event)
             if isinstance(event, TextDelta):
                 await link.cancel()
     assert isinstance(events[-1], TurnEnded) and events[-1].outcome == "cancelled"
-    assert (await house.app.store.messages("k", limit=9))[-1].message.text == "half an "
+    assert (await harness.app.store.messages("k", limit=9))[-1].message.text == "half an "
 
 
-async def test_cancel_where_nothing_runs_does_nothing(open_house: OpenHouse, kind: str) -> None:
-    async with linked(await open_house(), kind) as link:
+async def test_cancel_where_nothing_runs_does_nothing(open_harness: OpenHarness, kind: str) -> None:
+    async with linked(await open_harness(), kind) as link:
         await link.cancel()
         await ask(link, "hello")
         await link.cancel()
@@ -109,12 +111,12 @@ async def test_cancel_where_nothing_runs_does_nothing(open_house: OpenHouse, kin
 
 
 async def test_a_turn_over_http_that_has_not_begun_to_speak_is_cancelled_as_soon_as_its_id_is_known(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     """The id comes with the head of the answer, and that with the first ping at the latest."""
     model = ScriptedModel(Say(("never",), before=asyncio.Event()))
-    house = await open_house(model, api={"ping_s": 0.05})
-    async with linked(house, "over HTTP") as link, asyncio.TaskGroup() as group:
+    harness = await open_harness(model, api={"ping_s": 0.05})
+    async with linked(harness, "over HTTP") as link, asyncio.TaskGroup() as group:
         asking = group.create_task(ask(link, "hello"))
         await model.asked.wait()
         await link.cancel()
@@ -122,12 +124,12 @@ async def test_a_turn_over_http_that_has_not_begun_to_speak_is_cancelled_as_soon
     assert isinstance(end, TurnEnded) and end.outcome == "cancelled"
 
 
-async def test_a_connection_that_breaks_is_taken_up_where_it_broke(open_house: OpenHouse) -> None:
+async def test_a_connection_that_breaks_is_taken_up_where_it_broke(open_harness: OpenHarness) -> None:
     """The text arrives once, whole, and the model is asked once."""
     more = asyncio.Event()
     model = ScriptedModel(Say(("first ", "second"), between=more))
-    house = await open_house(model)
-    async with _Cutter(house) as cutter:
+    harness = await open_harness(model)
+    async with _Cutter(harness) as cutter:
         remote = Remote(cutter.url, None, "nanobot")
         try:
             events: list[Event] = []
@@ -145,12 +147,12 @@ async def test_a_connection_that_breaks_is_taken_up_where_it_broke(open_house: O
 
 
 async def test_a_connection_that_breaks_before_the_first_word_does_not_start_the_turn_twice(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     speak = asyncio.Event()
     model = ScriptedModel(Say(("all ", "of it"), before=speak))
-    house = await open_house(model)
-    async with _Cutter(house) as cutter:
+    harness = await open_harness(model)
+    async with _Cutter(harness) as cutter:
         remote = Remote(cutter.url, None, "nanobot")
         try:
             async with asyncio.TaskGroup() as group:
@@ -161,14 +163,17 @@ async def test_a_connection_that_breaks_before_the_first_word_does_not_start_the
         finally:
             await remote.close()
     assert said(asking.result()) == "all of it"
-    assert [row.message.role for row in await house.app.store.messages("k", limit=9)] == ["user", "assistant"]
+    assert [row.message.role for row in await harness.app.store.messages("k", limit=9)] == [
+        "user",
+        "assistant",
+    ]
 
 
 class _Cutter:
     """Stands between a client and the house, and can break the connections that go through it."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, harness: Harness) -> None:
+        self._house = harness
         self._stack = contextlib.AsyncExitStack()
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -213,17 +218,19 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     target.close()
 
 
-async def test_a_server_with_a_key_refuses_without_it_and_says_how_to_name_it(open_house: OpenHouse) -> None:
-    house = await open_house(api={"key": "sesame"})
-    async with linked(house, "over HTTP") as link:
+async def test_a_server_with_a_key_refuses_without_it_and_says_how_to_name_it(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(api={"key": "sesame"})
+    async with linked(harness, "over HTTP") as link:
         with pytest.raises(ServerRefused, match="--api-key"):
             await ask(link, "hello")
-    async with linked(house, "over HTTP", "sesame") as link:
+    async with linked(harness, "over HTTP", "sesame") as link:
         assert said(await ask(link, "hello")) == "ok"
 
 
-async def test_nobody_at_the_url_is_told_at_once_with_the_url(open_house: OpenHouse) -> None:
-    async with listening((await open_house()).app.door) as server:
+async def test_nobody_at_the_url_is_told_at_once_with_the_url(open_harness: OpenHarness) -> None:
+    async with listening((await open_harness()).app.door) as server:
         url = server.url
     remote = Remote(url, None, "nanobot")
     with pytest.raises(ServerUnreachable, match=f"no answer from {url} .*nanobot serve"):
@@ -231,7 +238,7 @@ async def test_nobody_at_the_url_is_told_at_once_with_the_url(open_house: OpenHo
     await remote.close()
 
 
-async def test_what_is_no_nanobot_is_told(open_house: OpenHouse) -> None:
+async def test_what_is_no_nanobot_is_told(open_harness: OpenHarness) -> None:
     async with Upstream() as upstream:
         upstream.then(json_reply({"hello": "world"}), json_reply({"detail": "no such page"}, status=404))
         remote = Remote(upstream.url, None, "nanobot")
@@ -260,9 +267,9 @@ def test_the_servers_own_key_is_only_for_a_server_of_this_machine() -> None:
     )
 
 
-async def test_a_server_that_does_not_stream_is_asked_for_the_whole_answer(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("whole", ModelOverloaded("overloaded")), api={"stream": False})
-    async with linked(house, "over HTTP") as link:
+async def test_a_server_that_does_not_stream_is_asked_for_the_whole_answer(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("whole", ModelOverloaded("overloaded")), api={"stream": False})
+    async with linked(harness, "over HTTP") as link:
         events = await ask(link, "hello")
         assert events == [TextDelta("whole"), TurnEnded("done")]
         (end,) = await ask(link, "and now?")

@@ -15,7 +15,7 @@ from nanobot.core.message import ToolResult
 from nanobot.core.model import ModelRequest
 from nanobot.testing import ScriptedModel
 from tests.asgi import Exchange
-from tests.house import OpenHouse
+from tests.harness import OpenHarness
 
 ROLES = {"U": "user", "A": "assistant", "S": "system"}
 
@@ -115,21 +115,23 @@ def seen(request: ModelRequest) -> str:
 
 @pytest.mark.parametrize("habit", HABITS)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_of_any_habit_is_understood(open_house: OpenHouse, habit: str, stream: bool) -> None:
+async def test_a_client_of_any_habit_is_understood(
+    open_harness: OpenHarness, habit: str, stream: bool
+) -> None:
     rows = HABITS[habit]
     model = ScriptedModel(*(f"a{number}" for number in range(1, len(rows) + 1)))
-    house = await open_house(model)
+    harness = await open_harness(model)
     for row in rows:
-        reply: Exchange = await house.door.chat("k", **body(row.lines), stream=stream)
+        reply: Exchange = await harness.door.chat("k", **body(row.lines), stream=stream)
         assert reply.status == 200, reply.text
         assert seen(model.requests[-1]) == row.shown
         assert reply.headers.get("x-history", "") == row.note
 
 
-async def test_a_hidden_request_leaves_no_trace_in_what_is_kept(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("a1", "a title"))
-    await house.door.chat("k", "q1")
-    await house.door.chat("k", "name this chat", store=False)
-    rows = await house.app.store.messages("k", limit=10)
+async def test_a_hidden_request_leaves_no_trace_in_what_is_kept(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("a1", "a title"))
+    await harness.door.chat("k", "q1")
+    await harness.door.chat("k", "name this chat", store=False)
+    rows = await harness.app.store.messages("k", limit=10)
     assert [row.message.text for row in rows] == ["q1", "a1"]
     assert not any(isinstance(part, ToolResult) for row in rows for part in row.message.parts)

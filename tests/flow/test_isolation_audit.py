@@ -20,17 +20,17 @@ from nanobot.core.errors import TurnNotFound
 from nanobot.core.event import TurnEnded
 from nanobot.core.model import ModelRequest
 from nanobot.core.store import TurnState
-from nanobot.isolation.asking import Kind, Leak
 from nanobot.isolation.attempts import FILLERS
-from nanobot.isolation.audit import Wish, audit, unknown
+from nanobot.isolation.audit import AuditPlan, audit, unknown
+from nanobot.isolation.client import Kind, Leak
 from nanobot.isolation.report import Report, lines
 from nanobot.stores.sqlite import SqliteStore
 
-FEW = Wish(sessions=3, parallel=3, seed=11, sample=2, patience_s=0.3)
+FEW = AuditPlan(sessions=3, parallel=3, seed=11, sample=2, patience_s=0.3)
 Patch = pytest.MonkeyPatch
 
 
-async def leaks_of(kind: Kind, wish: Wish = FEW) -> list[Leak]:
+async def leaks_of(kind: Kind, wish: AuditPlan = FEW) -> list[Leak]:
     report = await audit(Config(), wish)
     assert not report.is_clean
     return [leak for leak in report.leaks if leak.kind == kind]
@@ -38,7 +38,7 @@ async def leaks_of(kind: Kind, wish: Wish = FEW) -> list[Leak]:
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return asyncio.run(audit(Config(), Wish(sessions=12, parallel=4, seed=7, sample=4)))
+    return asyncio.run(audit(Config(), AuditPlan(sessions=12, parallel=4, seed=7, sample=4)))
 
 
 def test_nothing_of_one_session_reaches_another(report: Report) -> None:
@@ -80,7 +80,7 @@ def test_the_report_says_it_to_people(report: Report) -> None:
 
 
 async def test_what_was_planted_depends_on_the_seed_only() -> None:
-    one, two = [(await audit(Config(), Wish(2, 1, 5, 2))).planted for _ in range(2)]
+    one, two = [(await audit(Config(), AuditPlan(2, 1, 5, 2))).planted for _ in range(2)]
     assert [(each.channel, each.secrets) for each in one] == [(each.channel, each.secrets) for each in two]
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
 from nanobot.testing import Say, ScriptedModel, call
 from tests.flow.test_api_sdk import connected as connected_with_key
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 ITEM: TypeAdapter[Any] = TypeAdapter(ResponseItem)
@@ -53,9 +53,9 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def connected(house: House, **options: Any) -> Any:
+def connected(harness: Harness, **options: Any) -> Any:
     """A client that names no session."""
-    return connected_with_key(house, **{"default_headers": {}, "max_retries": 0, **options})
+    return connected_with_key(harness, **{"default_headers": {}, "max_retries": 0, **options})
 
 
 def held(made: Any) -> Any:
@@ -83,8 +83,8 @@ def text_of(events: Sequence[Any]) -> str:
 # One response -------------------------------------------------------------------------------------
 
 
-async def test_a_response_is_made_kept_and_deleted(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel("I am nanobot"))) as client:
+async def test_a_response_is_made_kept_and_deleted(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel("I am nanobot"))) as client:
         made = held(
             await client.responses.create(
                 model="nanobot", input="Hello", metadata={"topic": "x"}, instructions="Be kind."
@@ -120,8 +120,8 @@ async def test_a_response_is_made_kept_and_deleted(open_house: OpenHouse) -> Non
         assert [item.role for item in kept.data] == ["user", "assistant"]
 
 
-async def test_what_the_model_thinks_is_an_item_of_its_own(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel(THOUGHTFUL))) as client:
+async def test_what_the_model_thinks_is_an_item_of_its_own(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel(THOUGHTFUL))) as client:
         made = held(await client.responses.create(model="nanobot", input="How much?"))
         assert [item.type for item in made.output] == ["reasoning", "message"]
         assert made.output[0].content[0].text == "let me see"
@@ -132,9 +132,9 @@ async def test_what_the_model_thinks_is_an_item_of_its_own(open_house: OpenHouse
         assert summed.output[0].summary[0].text == "let me see"
 
 
-async def test_an_answer_that_was_cut_is_incomplete(open_house: OpenHouse) -> None:
+async def test_an_answer_that_was_cut_is_incomplete(open_harness: OpenHarness) -> None:
     cut = Say(("Once upon",), Message("assistant", (Text("Once upon"),), "length", Usage(1, 2)))
-    async with connected(await open_house(ScriptedModel(cut))) as client:
+    async with connected(await open_harness(ScriptedModel(cut))) as client:
         made = held(await client.responses.create(model="nanobot", input="A tale", max_output_tokens=2))
         assert (made.status, made.incomplete_details.reason, made.output[0].status) == (
             "incomplete",
@@ -147,16 +147,16 @@ async def test_an_answer_that_was_cut_is_incomplete(open_house: OpenHouse) -> No
         assert events[-1].type == "response.incomplete"
 
 
-async def test_an_answer_is_parsed_into_the_clients_own_type(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel('{"name": "Ada", "age": 36}'))) as client:
+async def test_an_answer_is_parsed_into_the_clients_own_type(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel('{"name": "Ada", "age": 36}'))) as client:
         made = await client.responses.parse(model="nanobot", input="My friend Ada is 36", text_format=Person)
         assert made.output_parsed == Person(name="Ada", age=36)
         assert held(made).text.format.type == "json_schema"
 
 
-async def test_what_can_be_asked_reaches_the_model(open_house: OpenHouse) -> None:
+async def test_what_can_be_asked_reaches_the_model(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    async with connected(await open_house(model)) as client:
+    async with connected(await open_harness(model)) as client:
         parts: list[Any] = [
             {"type": "input_text", "text": "What is this?"},
             {"type": "input_image", "image_url": "data:image/png;base64,aGVsbG8=", "detail": "low"},
@@ -188,8 +188,8 @@ async def test_what_can_be_asked_reaches_the_model(open_house: OpenHouse) -> Non
 # Streams ------------------------------------------------------------------------------------------
 
 
-async def test_a_stream_has_the_events_of_the_sdk_in_their_order(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel("It is 42"))) as client:
+async def test_a_stream_has_the_events_of_the_sdk_in_their_order(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel("It is 42"))) as client:
         events = await events_of(
             await client.responses.create(model="nanobot", input="How much?", stream=True)
         )
@@ -203,8 +203,8 @@ async def test_a_stream_has_the_events_of_the_sdk_in_their_order(open_house: Ope
     assert events[-1].response.output_text == "It is 42"
 
 
-async def test_the_stream_helper_adds_the_same_response_up(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel("I am nanobot, your servant"))) as client:
+async def test_the_stream_helper_adds_the_same_response_up(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel("I am nanobot, your servant"))) as client:
         async with client.responses.stream(model="nanobot", input="Hello") as stream:
             said = "".join(
                 [event.delta async for event in stream if event.type == "response.output_text.delta"]
@@ -216,11 +216,11 @@ async def test_the_stream_helper_adds_the_same_response_up(open_house: OpenHouse
 
 
 async def test_a_stream_is_taken_up_again_with_exactly_the_rest_wherever_it_broke(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     """The text came in two pieces; afterwards it is stored as one, and still gives the same events."""
     async with connected(
-        await open_house(ScriptedModel("I am nanobot, 一个小机器人, your  servant"))
+        await open_harness(ScriptedModel("I am nanobot, 一个小机器人, your  servant"))
     ) as client:
         events = await events_of(await client.responses.create(model="nanobot", input="Hello", stream=True))
         id_ = events[0].response.id
@@ -247,9 +247,9 @@ def two_calls(text: str = "") -> Say:
     )
 
 
-async def test_function_tools_and_their_outputs(open_house: OpenHouse) -> None:
+async def test_function_tools_and_their_outputs(open_harness: OpenHarness) -> None:
     model = ScriptedModel(two_calls("Let me look."), "Sunny in both")
-    async with connected(await open_house(model)) as client:
+    async with connected(await open_harness(model)) as client:
         first = held(
             await client.responses.create(
                 model="nanobot", input="The weather?", tools=[WEATHER], tool_choice="auto"
@@ -290,8 +290,8 @@ async def test_function_tools_and_their_outputs(open_house: OpenHouse) -> None:
         assert {item.id for item in (*first.output, *last.output)} <= shown
 
 
-async def test_streamed_calls_have_their_events(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel(two_calls()))) as client:
+async def test_streamed_calls_have_their_events(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel(two_calls()))) as client:
         events = await events_of(
             await client.responses.create(model="nanobot", input="?", tools=[WEATHER], stream=True)
         )
@@ -301,11 +301,11 @@ async def test_streamed_calls_have_their_events(open_house: OpenHouse) -> None:
         assert [event.output_index for event in done] == [0, 1]
 
 
-async def test_the_whole_history_can_be_resent_and_leaves_nothing(open_house: OpenHouse) -> None:
+async def test_the_whole_history_can_be_resent_and_leaves_nothing(open_harness: OpenHarness) -> None:
     """What agents do that keep the history themselves."""
     model = ScriptedModel(two_calls("Let me look."), "Sunny")
-    house = await open_house(model)
-    async with connected(house) as client:
+    harness = await open_harness(model)
+    async with connected(harness) as client:
         history: list[Any] = [{"role": "user", "content": "The weather?"}]
         first = await client.responses.create(model="nanobot", input=history, tools=[WEATHER], store=False)
         history += first.output
@@ -324,12 +324,12 @@ async def test_the_whole_history_can_be_resent_and_leaves_nothing(open_house: Op
         ]
         with pytest.raises(openai.NotFoundError):
             await client.responses.retrieve(last.id)
-    assert await house.app.store.sessions(limit=10) == ()
+    assert await harness.app.store.sessions(limit=10) == ()
 
 
-async def test_items_can_be_referred_to(open_house: OpenHouse) -> None:
+async def test_items_can_be_referred_to(open_harness: OpenHarness) -> None:
     model = ScriptedModel(two_calls("Let me look."), "Sunny")
-    async with connected(await open_house(model)) as client:
+    async with connected(await open_harness(model)) as client:
         first = await client.responses.create(model="nanobot", input="The weather?", tools=[WEATHER])
         history: list[Any] = [{"role": "user", "content": "The weather?"}]
         history += [{"type": "item_reference", "id": item.id} for item in first.output]
@@ -350,9 +350,9 @@ async def test_items_can_be_referred_to(open_house: OpenHouse) -> None:
             )
 
 
-async def test_only_allowed_tools_are_offered(open_house: OpenHouse) -> None:
+async def test_only_allowed_tools_are_offered(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    async with connected(await open_house(model)) as client:
+    async with connected(await open_harness(model)) as client:
         other = {**WEATHER, "name": "get_time"}
         choice: Any = {
             "type": "allowed_tools",
@@ -370,9 +370,11 @@ async def test_only_allowed_tools_are_offered(open_house: OpenHouse) -> None:
     assert "get_weather" not in names
 
 
-async def test_the_servers_own_calls_are_not_shown(open_house: OpenHouse) -> None:
+async def test_the_servers_own_calls_are_not_shown(open_harness: OpenHarness) -> None:
     async with connected(
-        await open_house(ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "42"))
+        await open_harness(
+            ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "42")
+        )
     ) as client:
         made = held(await client.responses.create(model="nanobot", input="6*7?"))
         assert [item.content[0].text for item in made.output] == ["Let me see.", "42"]
@@ -389,10 +391,10 @@ def said(model: ScriptedModel) -> list[str]:
 
 
 async def test_a_response_goes_on_from_another_and_branches_where_that_is_not_the_newest(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel("one", "two", "three", "four")
-    async with connected(await open_house(model)) as client:
+    async with connected(await open_harness(model)) as client:
         first = await client.responses.create(model="nanobot", input="A")
         second = await client.responses.create(model="nanobot", input="B", previous_response_id=first.id)
         assert said(model) == ["A", "one", "B"]
@@ -403,10 +405,10 @@ async def test_a_response_goes_on_from_another_and_branches_where_that_is_not_th
         assert said(model) == ["D"]
 
 
-async def test_a_conversation_is_the_session_of_the_other_door(open_house: OpenHouse) -> None:
+async def test_a_conversation_is_the_session_of_the_other_door(open_harness: OpenHarness) -> None:
     model = ScriptedModel("one", "two", "three")
-    house = await open_house(model)
-    async with connected(house) as client:
+    harness = await open_harness(model)
+    async with connected(harness) as client:
         conversation = await client.conversations.create(
             metadata={"topic": "cats"},
             items=[{"type": "message", "role": "user", "content": "My cat is Mia"}],
@@ -415,7 +417,7 @@ async def test_a_conversation_is_the_session_of_the_other_door(open_house: OpenH
         assert conversation.id.startswith("conv_")
         await client.responses.create(model="nanobot", input="B", conversation=conversation.id)
         assert said(model) == ["My cat is Mia", "B"]
-        await house.door.chat(conversation.id, "C")
+        await harness.door.chat(conversation.id, "C")
         assert said(model) == ["My cat is Mia", "B", "one", "C"]
         await client.responses.create(
             model="nanobot", input="D", extra_headers={"x-session-key": conversation.id}
@@ -453,10 +455,10 @@ async def test_a_conversation_is_the_session_of_the_other_door(open_house: OpenH
             await client.conversations.retrieve(conversation.id)
 
 
-async def test_any_session_key_is_a_conversation(open_house: OpenHouse) -> None:
-    house = await open_house(ScriptedModel("one"))
-    await house.door.chat("wx:dm:a/b ü", "hello")
-    async with connected(house) as client:
+async def test_any_session_key_is_a_conversation(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("one"))
+    await harness.door.chat("wx:dm:a/b ü", "hello")
+    async with connected(harness) as client:
         assert (await client.conversations.retrieve("wx:dm:a/b ü")).id == "wx:dm:a/b ü"
         items = await client.conversations.items.list("wx:dm:a/b ü", order="asc")
         assert [item.role for item in items.data] == ["user", "assistant"]
@@ -465,8 +467,8 @@ async def test_any_session_key_is_a_conversation(open_house: OpenHouse) -> None:
 # In the background --------------------------------------------------------------------------------
 
 
-async def test_a_response_in_the_background_is_asked_for_later(open_house: OpenHouse) -> None:
-    async with connected(await open_house(ScriptedModel("ok then"))) as client:
+async def test_a_response_in_the_background_is_asked_for_later(open_harness: OpenHarness) -> None:
+    async with connected(await open_harness(ScriptedModel("ok then"))) as client:
         made = held(await client.responses.create(model="nanobot", input="Hello", background=True))
         assert made.status in ("queued", "in_progress", "completed")
         events = await events_of(await client.responses.retrieve(made.id, stream=True))

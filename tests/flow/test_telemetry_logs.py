@@ -12,7 +12,7 @@ from nanobot.core.errors import ModelOverloaded
 from nanobot.core.message import Message, ToolCall
 from nanobot.telemetry.logs import FIELDS, ConsoleFormatter, JsonFormatter, SessionNames
 from nanobot.testing import Say, ScriptedModel
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 KEY = "canary-api-key"
 SESSION = "wx:dm:canary-session"
@@ -47,20 +47,24 @@ def log() -> Iterator[Lines]:
 
 
 async def chatted(
-    open_house: OpenHouse, log: Lines, *, plain: bool = False, style: type[logging.Formatter] = JsonFormatter
-) -> House:
-    house = await open_house(api={"key": KEY})
-    log.setFormatter(style(SessionNames(house.data, plain=plain)))  # type: ignore[arg-type]
-    reply = await house.door.chat(SESSION, "canary-words", {"authorization": f"Bearer {KEY}"})
+    open_harness: OpenHarness,
+    log: Lines,
+    *,
+    plain: bool = False,
+    style: type[logging.Formatter] = JsonFormatter,
+) -> Harness:
+    harness = await open_harness(api={"key": KEY})
+    log.setFormatter(style(SessionNames(harness.data, plain=plain)))  # type: ignore[arg-type]
+    reply = await harness.door.chat(SESSION, "canary-words", {"authorization": f"Bearer {KEY}"})
     assert reply.status == 200
-    await house.close()
-    return house
+    await harness.close()
+    return harness
 
 
 async def test_a_request_and_its_turn_are_a_line_each_with_ids_that_fit(
-    open_house: OpenHouse, log: Lines
+    open_harness: OpenHarness, log: Lines
 ) -> None:
-    await chatted(open_house, log)
+    await chatted(open_harness, log)
     (request,) = (line for line in log.objects if line.get("route") == "/v1/chat/completions")
     (turn,) = (line for line in log.objects if line.get("outcome"))
     assert request["method"] == "POST"
@@ -74,30 +78,32 @@ async def test_a_request_and_its_turn_are_a_line_each_with_ids_that_fit(
     assert {"time", "level", "logger", "message", "ms"} <= set(request) & set(turn)
 
 
-async def test_lines_have_no_other_fields_than_those_listed(open_house: OpenHouse, log: Lines) -> None:
-    await chatted(open_house, log)
+async def test_lines_have_no_other_fields_than_those_listed(open_harness: OpenHarness, log: Lines) -> None:
+    await chatted(open_harness, log)
     assert {name for line in log.objects for name in line} <= set(FIELDS)
 
 
 async def test_a_session_is_a_hash_that_stays_the_same_in_one_data_directory(
-    open_house: OpenHouse, log: Lines, tmp_path: Path
+    open_harness: OpenHarness, log: Lines, tmp_path: Path
 ) -> None:
-    house = await chatted(open_house, log)
+    harness = await chatted(open_harness, log)
     (shown,) = {line["session"] for line in log.objects if "session" in line}
     assert "canary" not in shown
-    assert SessionNames(house.data, plain=False).of(SESSION) == shown
+    assert SessionNames(harness.data, plain=False).of(SESSION) == shown
     assert SessionNames(tmp_path, plain=False).of(SESSION) != shown
-    assert SessionNames(house.data, plain=False).of(SESSION + "2") != shown
+    assert SessionNames(harness.data, plain=False).of(SESSION + "2") != shown
 
 
-async def test_session_keys_are_shown_where_the_setting_says_so(open_house: OpenHouse, log: Lines) -> None:
-    await chatted(open_house, log, plain=True)
+async def test_session_keys_are_shown_where_the_setting_says_so(
+    open_harness: OpenHarness, log: Lines
+) -> None:
+    await chatted(open_harness, log, plain=True)
     assert {line["session"] for line in log.objects if "session" in line} == {SESSION}
 
 
 @pytest.mark.parametrize("style", [JsonFormatter, ConsoleFormatter])
 async def test_no_key_no_session_and_no_word_of_anybody_is_logged_at_any_level(
-    open_house: OpenHouse, log: Lines, style: type[logging.Formatter]
+    open_harness: OpenHarness, log: Lines, style: type[logging.Formatter]
 ) -> None:
     model = ScriptedModel(
         Say(
@@ -108,23 +114,23 @@ async def test_no_key_no_session_and_no_word_of_anybody_is_logged_at_any_level(
         "canary-answer",
         ModelOverloaded("busy"),
     )
-    house = await open_house(model, api={"key": KEY})
-    log.setFormatter(style(SessionNames(house.data, plain=False)))  # type: ignore[arg-type]
+    harness = await open_harness(model, api={"key": KEY})
+    log.setFormatter(style(SessionNames(harness.data, plain=False)))  # type: ignore[arg-type]
     right = {"authorization": f"Bearer {KEY}"}
-    await house.door.chat(
+    await harness.door.chat(
         SESSION, "canary-words", right, stream=True, user="canary-user", metadata={"a": "canary-label"}
     )
-    await house.door.chat(SESSION, "canary-again", right)
-    await house.door.chat(SESSION, "canary-words", {"authorization": "Bearer canary-wrong-key"})
-    await house.door.get("/v1/canary-path", right)
-    await house.door.get("/v1/models?canary-query=1", right)
-    await house.door.post(b'{"canary": ', right)
-    await house.close()
+    await harness.door.chat(SESSION, "canary-again", right)
+    await harness.door.chat(SESSION, "canary-words", {"authorization": "Bearer canary-wrong-key"})
+    await harness.door.get("/v1/canary-path", right)
+    await harness.door.get("/v1/models?canary-query=1", right)
+    await harness.door.post(b'{"canary": ', right)
+    await harness.close()
     assert len(log.lines) > 8
     assert not [line for line in log.lines if "canary" in line.lower()]
 
 
-async def test_console_lines_name_what_they_belong_to(open_house: OpenHouse, log: Lines) -> None:
-    await chatted(open_house, log, style=ConsoleFormatter)
+async def test_console_lines_name_what_they_belong_to(open_harness: OpenHarness, log: Lines) -> None:
+    await chatted(open_harness, log, style=ConsoleFormatter)
     (line,) = (line for line in log.lines if "POST /v1/chat/completions 200" in line)
     assert "request_id=req_" in line and "turn_id=turn_" in line and "session=" in line

@@ -21,7 +21,7 @@ from nanobot.telemetry.logs import SessionNames
 from nanobot.telemetry.spans import Exporting, Spans
 from nanobot.testing import Say, ScriptedModel
 from tests.asgi import Door
-from tests.house import configured
+from tests.harness import configured
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"

@@ -26,7 +26,7 @@ from nanobot.testing import FakeClock, ScriptedModel
 from tests.asgi import Exchange, chat_body
 from tests.fuzz.requests import bodies
 from tests.fuzz.target import Target, drawn
-from tests.house import House, configured
+from tests.harness import Harness, configured
 
 # Any request to any route -------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ def _asked(
         "server": ("127.0.0.1", 8900),
         "state": {},
     }
-    exchange = open_.runner.run(_answered(open_.house, scope, body.replace(b"KNOWN", open_.turn_id)))
+    exchange = open_.runner.run(_answered(open_.harness, scope, body.replace(b"KNOWN", open_.turn_id)))
     # the scripted model calls no tool, whoever insists
     is_fine = exchange.status < 500 or exchange.error["code"] == ModelBadAnswer.code
     assert is_fine, f"{method} {path!r} is answered with {exchange.status}: {exchange.raw!r}"
@@ -148,18 +148,18 @@ def _asked(
         assert exchange.error["code"], exchange.raw
 
 
-async def _answered(house: House, scope: Scope, body: bytes) -> Exchange:
+async def _answered(harness: Harness, scope: Scope, body: bytes) -> Exchange:
     """Return the answer; of one that streams, what came until the client has heard enough."""
     exchange = Exchange(body)
-    exchange.task = asyncio.get_running_loop().create_task(_run(house, scope, exchange))
+    exchange.task = asyncio.get_running_loop().create_task(_run(harness, scope, exchange))
     await exchange.begun()
     if exchange.headers.get("content-type", "").startswith("text/event-stream"):
         exchange.disconnect()
     return await exchange.done()
 
 
-async def _run(house: House, scope: Scope, exchange: Exchange) -> None:
-    await house.app.door(scope, exchange.receive, exchange.send)
+async def _run(harness: Harness, scope: Scope, exchange: Exchange) -> None:
+    await harness.app.door(scope, exchange.receive, exchange.send)
 
 
 class _Open:
@@ -169,25 +169,25 @@ class _Open:
         self._directory = TemporaryDirectory(prefix="nanobot-fuzz-")
         self._stack = contextlib.AsyncExitStack()
         self.runner = asyncio.Runner()
-        self.house = self.runner.run(self._begin())
-        guard = self.house.app.door
+        self.harness = self.runner.run(self._begin())
+        guard = self.harness.app.door
         assert isinstance(guard, Guard)
         self.methods = {path: tuple(found.operations) for path, found in guard.paths.items()}
         self.paths = tuple(self.methods)
-        chat = self.runner.run(self.house.door.chat(_SESSION, "hello"))
+        chat = self.runner.run(self.harness.door.chat(_SESSION, "hello"))
         self.turn_id = chat.turn_id.encode()
 
-    async def _begin(self) -> House:
+    async def _begin(self) -> Harness:
         data = Path(self._directory.name)
         tables = {"api": {"disconnect_grace_s": 0}}
         models = Models(ScriptedModel("ok"), {})
         app = await self._stack.enter_async_context(
             open_app(configured(data, tables), models, clock=FakeClock(), randomness=random.Random(1))
         )
-        return House(app, data, self._stack)
+        return Harness(app, data, self._stack)
 
     def close(self) -> None:
-        self.runner.run(self.house.close())
+        self.runner.run(self.harness.close())
         self.runner.close()
         self._directory.cleanup()
 

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.context.output import Unfit, check_schema, fitting, in_words
+from nanobot.context.output import InvalidOutput, check_schema, conform, in_words
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.turn import OutputFormat
 from tests.fuzz.target import Target, drawn
@@ -71,8 +71,8 @@ def _check(schema: msgspec.Raw, text: str) -> None:
     for wanted in (OutputFormat("json_schema", "it", schema), OutputFormat("json_object")):
         assert in_words(wanted)
         try:
-            found = fitting(text, wanted)
-        except Unfit as problem:
+            found = conform(text, wanted)
+        except InvalidOutput as problem:
             assert str(problem)
             assert len(str(problem)) < 1_000
             msgspec.json.encode(str(problem))
@@ -80,7 +80,7 @@ def _check(schema: msgspec.Raw, text: str) -> None:
         assert found in text, "an answer that the model did not write"
         value = json.loads(found)
         assert wanted.kind == "json_schema" or isinstance(value, dict)
-        assert fitting(found, wanted) == found, "what fits does not fit a second time"
+        assert conform(found, wanted) == found, "what fits does not fit a second time"
 
 
 # Schemas and answers that have to do with each other ----------------------------------------------

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Text, Thinking, ToolCall
-from nanobot.models.openai.answer import Answer
-from nanobot.models.refusals import Failed, Source, error_in_answer, refusal, retry_after_s
+from nanobot.models.openai.answer import AnswerReader
+from nanobot.models.refusals import ErrorSource, Failed, error_in_answer, refusal, retry_after_s
 from tests.fuzz.target import Target, drawn
 
 _SECRET = "sk-secret-key"
-_SOURCE = Source("openai", "gpt", "https://api.example.org/v1", _SECRET)
+_SOURCE = ErrorSource("openai", "gpt", "https://api.example.org/v1", _SECRET)
 _ASKED = (Message("assistant", (ToolCall("call_1", "look", "{}"),), "tool_calls"),)
 _CHUNKS = (
     b'{"choices":[{"index":0,"delta":{"role":"assistant","content":"<think>well"},"finish_reason":null}]}',
@@ -51,9 +51,9 @@ def check_chunks(content: bytes) -> None:
 def _answer(chunks: Sequence[bytes]) -> Message | None:
     """Return the message that the chunks make;
 
-    None where they are refused. Raises where a promise of `Answer` is broken.
+    None where they are refused. Raises where a promise of `AnswerReader` is broken.
     """
-    answer = Answer(_SOURCE, _ASKED, random.Random(1))
+    answer = AnswerReader(_SOURCE, _ASKED, random.Random(1))
     deltas: list[Delta] = []
     try:
         for chunk in chunks:

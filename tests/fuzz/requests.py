@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nanobot.api.wire.chat_request import ChatBody, ChatRequest, parse_chat
 from nanobot.core.message import estimate_tokens
-from nanobot.submit.references import Sought
+from nanobot.submit.references import Unresolved
 from tests.fuzz.target import Target, drawn, refused_in_words
 
 _USER = {"role": "user", "content": "hello"}
@@ -107,7 +107,9 @@ def _check(request: ChatRequest) -> None:
     assert not request.earlier or request.earlier[-1].role == "assistant", request.earlier
     # The store keeps it, a provider is sent it.
     if not any(
-        isinstance(part, Sought) for message in (*request.input, *request.earlier) for part in message.parts
+        isinstance(part, Unresolved)
+        for message in (*request.input, *request.earlier)
+        for part in message.parts
     ):
         assert msgspec.json.decode(msgspec.json.encode(request), type=ChatRequest) == request, request
     assert all(tool.schema is not None for tool in request.tools)

@@ -18,7 +18,7 @@ from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import ABSENT, BOUND_S, CHAT, Exchange
 from tests.forms import form, send_form
-from tests.house import House, OpenHouse
+from tests.harness import Harness, OpenHarness
 
 GOLDEN = Path(__file__).parent / "golden"
 SETTINGS = {"key": None, "max_body_mb": 0.001, "max_queue": 1}
@@ -40,96 +40,98 @@ def normal(exchange: Exchange) -> str:
     return re.sub(r'"(created_at|updated_at|started_at|ended_at)":1800000000\.0', r'"\1":NOW', text)
 
 
-async def uploaded(house: House) -> Exchange:
+async def uploaded(harness: Harness) -> Exchange:
     return await send_form(
-        house.door,
+        harness.door,
         "/v1/files",
         form(("purpose", "user_data"), ("file", ("a.txt", b"hello"))),
         "wx:dm:user_alice",
     )
 
 
-async def listed(house: House) -> Exchange:
-    await uploaded(house)
-    return await house.door.get("/v1/files", {"x-session-key": "wx:dm:user_alice"})
+async def listed(harness: Harness) -> Exchange:
+    await uploaded(harness)
+    return await harness.door.get("/v1/files", {"x-session-key": "wx:dm:user_alice"})
 
 
-async def broken_file(house: House) -> Exchange:
+async def broken_file(harness: Harness) -> Exchange:
     return await send_form(
-        house.door, CHAT, form(("message", "read"), ("files", ("a.pdf", b"%PDF-"))), "wx:dm:user_alice"
+        harness.door, CHAT, form(("message", "read"), ("files", ("a.pdf", b"%PDF-"))), "wx:dm:user_alice"
     )
 
 
-Scene = Callable[[House], Awaitable[Exchange]]
+Scene = Callable[[Harness], Awaitable[Exchange]]
 
 
 def ask(
     text: str | list[dict[str, Any]] = "hello", headers: dict[str, str] | None = None, **fields: object
 ) -> Scene:
-    return lambda house: house.door.chat("wx:dm:user_alice", text, headers, **fields)
+    return lambda harness: harness.door.chat("wx:dm:user_alice", text, headers, **fields)
 
 
 def get(path: str) -> Scene:
-    return lambda house: house.door.get(path)
+    return lambda harness: harness.door.get(path)
 
 
-async def turn_of(house: House) -> Exchange:
-    return await house.door.get(f"/v1/turns/{(await house.door.chat('wx:dm:user_alice', 'hello')).turn_id}")
-
-
-async def resumed(house: House) -> Exchange:
-    return await house.door.get(
-        f"/v1/turns/{(await house.door.chat('wx:dm:user_alice', 'hello')).turn_id}/stream?after=5"
+async def turn_of(harness: Harness) -> Exchange:
+    return await harness.door.get(
+        f"/v1/turns/{(await harness.door.chat('wx:dm:user_alice', 'hello')).turn_id}"
     )
 
 
-async def cancelled(house: House) -> Exchange:
-    exchange = house.door.chatting("wx:dm:user_alice", "hello", stream=True)
+async def resumed(harness: Harness) -> Exchange:
+    return await harness.door.get(
+        f"/v1/turns/{(await harness.door.chat('wx:dm:user_alice', 'hello')).turn_id}/stream?after=5"
+    )
+
+
+async def cancelled(harness: Harness) -> Exchange:
+    exchange = harness.door.chatting("wx:dm:user_alice", "hello", stream=True)
     await exchange.until("Once upon")
-    reply = await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+    reply = await harness.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
     await exchange.done()
     return reply
 
 
-async def interrupted(house: House) -> Exchange:
-    exchange = house.door.chatting("wx:dm:user_alice", "hello", stream=True)
+async def interrupted(harness: Harness) -> Exchange:
+    exchange = harness.door.chatting("wx:dm:user_alice", "hello", stream=True)
     await exchange.until("Once upon")
-    await house.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
+    await harness.door.call("POST", f"/v1/turns/{exchange.turn_id}/cancel")
     return await exchange.done()
 
 
-async def refused_for(house: House, policy: str, waiting: int) -> Exchange:
+async def refused_for(harness: Harness, policy: str, waiting: int) -> Exchange:
     """Answer a request that finds a turn running and `waiting` others in the queue."""
-    exchanges = [house.door.chatting("wx:dm:user_alice", "hello")]
+    exchanges = [harness.door.chatting("wx:dm:user_alice", "hello")]
     async with asyncio.timeout(BOUND_S):
-        while not house.app.engine.running:
+        while not harness.app.engine.running:
             await asyncio.sleep(0)
-    exchanges.extend(house.door.chatting("wx:dm:user_alice", "next") for _ in range(waiting))
-    await house.app.store.check()
-    return await house.door.chat("wx:dm:user_alice", "hello", {"x-when-busy": policy})
+    exchanges.extend(harness.door.chatting("wx:dm:user_alice", "next") for _ in range(waiting))
+    await harness.app.store.check()
+    return await harness.door.chat("wx:dm:user_alice", "hello", {"x-when-busy": policy})
 
 
-async def reused(house: House) -> Exchange:
-    await house.door.chat("wx:dm:user_alice", "hello", {"idempotency-key": "k1"})
-    return await house.door.chat("wx:dm:user_alice", "other", {"idempotency-key": "k1"})
+async def reused(harness: Harness) -> Exchange:
+    await harness.door.chat("wx:dm:user_alice", "hello", {"idempotency-key": "k1"})
+    return await harness.door.chat("wx:dm:user_alice", "other", {"idempotency-key": "k1"})
 
 
-async def ignored(house: House) -> Exchange:
-    await house.door.chat("wx:dm:user_alice", "hello")
+async def ignored(harness: Harness) -> Exchange:
+    await harness.door.chat("wx:dm:user_alice", "hello")
     return await ask(
         [
             {"role": "user", "content": "x"},
             {"role": "assistant", "content": "never said"},
             {"role": "user", "content": "y"},
         ]
-    )(house)
+    )(harness)
 
 
-async def watched(house: House) -> Exchange:
-    await house.door.chat("wx:dm:user_alice", "hello")
-    exchange = house.door.start("GET", f"{ALICE}/events")
+async def watched(harness: Harness) -> Exchange:
+    await harness.door.chat("wx:dm:user_alice", "hello")
+    exchange = harness.door.start("GET", f"{ALICE}/events")
     await exchange.begun()
-    await house.door.chat("wx:dm:user_alice", "6*7?")
+    await harness.door.chat("wx:dm:user_alice", "6*7?")
     await exchange.until("event: turn_ended")
     exchange.disconnect()
     return await exchange.done()
@@ -138,9 +140,9 @@ async def watched(house: House) -> Exchange:
 def after_hello(method: str, rest: str, body: bytes = b"", path: str | None = None) -> Scene:
     """Say hello, then call the session."""
 
-    async def scene(house: House) -> Exchange:
-        await house.door.chat("wx:dm:user_alice", "hello")
-        return await house.door.call(method, (path or ALICE) + rest, body=body)
+    async def scene(harness: Harness) -> Exchange:
+        await harness.door.chat("wx:dm:user_alice", "hello")
+        return await harness.door.call(method, (path or ALICE) + rest, body=body)
 
     return scene
 
@@ -214,7 +216,7 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "file_list": (hello, listed),
     "error_file_not_found": (
         hello,
-        lambda house: house.door.get("/v1/files/file-1", {"x-session-key": "wx:dm:user_alice"}),
+        lambda harness: harness.door.get("/v1/files/file-1", {"x-session-key": "wx:dm:user_alice"}),
     ),
     "error_unreadable_file": (hello, broken_file),
     "sessions": (hello, after_hello("GET", "", path="/v1/sessions")),
@@ -232,14 +234,14 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "error_session_exists": (hello, after_hello("POST", "/fork", b'{"key":"wx:dm:user_alice"}')),
     "error_bad_import": (
         hello,
-        lambda house: house.door.call(
+        lambda harness: harness.door.call(
             "POST", "/v1/sessions/x/import", body=b'{"format":"nanobot.session","version":1}\n{"role":7}'
         ),
     ),
     "error_no_session_key": (hello, ask(headers={"x-session-key": ABSENT})),
     "error_bad_session_key": (hello, ask(headers={"x-session-key": "nanobot:x"})),
-    "error_no_json": (hello, lambda house: house.door.post(b"hello")),
-    "error_no_model": (hello, lambda house: house.door.post({"messages": []})),
+    "error_no_json": (hello, lambda harness: harness.door.post(b"hello")),
+    "error_no_model": (hello, lambda harness: harness.door.post({"messages": []})),
     "error_no_user_message": (hello, ask([{"role": "system", "content": "x"}])),
     "error_malformed_message": (hello, ask(UNTYPED)),
     "error_out_of_range": (hello, ask(temperature=7)),
@@ -247,17 +249,17 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
     "error_too_large": (hello, ask("x" * 2000)),
     "error_not_found": (hello, get("/v2")),
     "error_origin": (hello, ask(headers={"origin": "https://evil.example"})),
-    "error_busy": (holding, lambda house: refused_for(house, "reject", 0)),
-    "error_queue_full": (holding, lambda house: refused_for(house, "queue", 1)),
+    "error_busy": (holding, lambda harness: refused_for(harness, "reject", 0)),
+    "error_queue_full": (holding, lambda harness: refused_for(harness, "queue", 1)),
     "error_idempotency": (hello, reused),
 }
 
 
 @pytest.mark.parametrize("name", SCENES)
-async def test_an_answer_is_byte_for_byte_what_it_was(open_house: OpenHouse, name: str) -> None:
+async def test_an_answer_is_byte_for_byte_what_it_was(open_harness: OpenHarness, name: str) -> None:
     model, scene = SCENES[name]
-    house = await open_house(model(), clock=FakeClock(), seed=1, api=SETTINGS)
-    shown = normal(await scene(house))
+    harness = await open_harness(model(), clock=FakeClock(), seed=1, api=SETTINGS)
+    shown = normal(await scene(harness))
     path = GOLDEN / f"{name}.http"
     if os.environ.get("NANOBOT_GOLDEN") == "write":
         path.write_text(shown, encoding="utf-8", newline="")
@@ -265,10 +267,10 @@ async def test_an_answer_is_byte_for_byte_what_it_was(open_house: OpenHouse, nam
 
 
 async def test_without_streaming_the_eighth_example_is_answered_as_it_is_quoted(
-    open_house: OpenHouse,
+    open_harness: OpenHarness,
 ) -> None:
-    house = await open_house(api={"stream": False})
-    reply = await ask(stream=True)(house)
+    harness = await open_harness(api={"stream": False})
+    reply = await ask(stream=True)(harness)
     assert normal(reply) == (
         "400\ncontent-type: application/json\nx-request-id: req_ID\n\n"
         '{"error":{"message":"stream=true is not supported yet. Set stream=false or omit it.",'

@@ -10,7 +10,7 @@ from nanobot.api.wire.chat_request import ChatRequest, parse_chat
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Part
 from nanobot.http.form import Form
-from nanobot.submit.references import FileGiven, file_name
+from nanobot.submit.references import InlineFile, file_name
 
 _FILES = ("files", "files[]")
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
@@ -62,7 +62,7 @@ def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
     request = parse_chat(body)
     said = request.input[-1]
     given: tuple[Part, ...] = tuple(
-        FileGiven(file_name(file.name), "", None, file.content, file.mime, f"files[{index}]")
+        InlineFile(file_name(file.name), "", None, file.content, file.mime, f"files[{index}]")
         for index, file in enumerate(form.files)
     )
     asked = msgspec.structs.replace(said, parts=((*said.parts, *given) if message else given))

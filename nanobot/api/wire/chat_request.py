@@ -25,7 +25,7 @@ from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
-from nanobot.http.schema_extra import told
+from nanobot.http.schema_extra import schema_extra
 
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -44,7 +44,7 @@ _URL = "^(data:image/[A-Za-z.+-]+;base64,|https?://)"
 
 def _range(field: str) -> msgspec.Meta:
     low, high = _RANGES[field]
-    return told(minimum=low, maximum=high)
+    return schema_extra(minimum=low, maximum=high)
 
 
 def _kind(kind: str, field: str, **schema: object) -> dict[str, object]:
@@ -52,7 +52,7 @@ def _kind(kind: str, field: str, **schema: object) -> dict[str, object]:
     return {"properties": {"type": {"const": kind}, field: schema}, "required": [field]}
 
 
-_PARTS = told(
+_PARTS = schema_extra(
     anyOf=[
         _kind("text", "text", type="string"),
         _kind("refusal", "refusal", type="string"),
@@ -66,8 +66,8 @@ _PARTS = told(
 
 
 class _ImageUrl(msgspec.Struct):
-    url: Annotated[str, told(pattern=_URL)]
-    detail: Annotated[str, told(enum=list(DETAILS))] | None = None
+    url: Annotated[str, schema_extra(pattern=_URL)]
+    detail: Annotated[str, schema_extra(enum=list(DETAILS))] | None = None
 
 
 class _File(msgspec.Struct):
@@ -76,7 +76,7 @@ class _File(msgspec.Struct):
     filename: str | None = None
 
 
-_ONE_OF_TWO = told(
+_ONE_OF_TWO = schema_extra(
     oneOf=[
         {
             "properties": {"file_data": {"type": "string"}, "file_id": {"type": "null"}},
@@ -90,17 +90,17 @@ _ONE_OF_TWO = told(
 )
 
 
-class _InputAudio(msgspec.Struct):
-    data: Annotated[str, told(minLength=1, contentEncoding="base64")]
-    format: Annotated[str, told(enum=list(FORMATS))]
+class _ChatAudio(msgspec.Struct):
+    data: Annotated[str, schema_extra(minLength=1, contentEncoding="base64")]
+    format: Annotated[str, schema_extra(enum=list(FORMATS))]
 
 
 class _Part(msgspec.Struct, gc=False):
-    type: Annotated[str, told(enum=["text", "refusal", "image_url", "file", "input_audio"])]
+    type: Annotated[str, schema_extra(enum=["text", "refusal", "image_url", "file", "input_audio"])]
     text: str | None = None
-    image_url: _ImageUrl | Annotated[str, told(pattern=_URL)] | None = None
+    image_url: _ImageUrl | Annotated[str, schema_extra(pattern=_URL)] | None = None
     file: Annotated[_File, _ONE_OF_TWO] | None = None
-    input_audio: _InputAudio | None = None
+    input_audio: _ChatAudio | None = None
     refusal: str | None = None
 
 
@@ -115,7 +115,7 @@ class _ToolCall(msgspec.Struct, gc=False):
 
 
 class _Message(msgspec.Struct, gc=False):
-    role: Annotated[str, told(enum=list(_ROLES))]
+    role: Annotated[str, schema_extra(enum=list(_ROLES))]
     content: str | list[Annotated[_Part, _PARTS]] | None = None
     tool_calls: list[_ToolCall] | None = None
     tool_call_id: str | None = None
@@ -125,27 +125,29 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class _Tool(msgspec.Struct):
-    type: Annotated[str, told(const="function")]
-    function: Annotated[FunctionTool | None, told(type="object", required=True)] = None
+class _ChatTool(msgspec.Struct):
+    type: Annotated[str, schema_extra(const="function")]
+    function: Annotated[FunctionTool | None, schema_extra(type="object", required=True)] = None
 
 
 class _Named(msgspec.Struct):
     name: str
 
 
-class _ToolChoice(msgspec.Struct):
-    type: Annotated[str, told(const="function")]
-    function: Annotated[_Named | None, told(type="object", required=True)] = None
+class _ChatToolChoice(msgspec.Struct):
+    type: Annotated[str, schema_extra(const="function")]
+    function: Annotated[_Named | None, schema_extra(type="object", required=True)] = None
 
 
 class _ResponseFormat(msgspec.Struct):
-    type: Annotated[str, told(enum=["text", "json_object", "json_schema"])]
+    type: Annotated[str, schema_extra(enum=["text", "json_object", "json_schema"])]
     json_schema: JsonSchema | None = None
 
 
-_MESSAGES = told(minItems=1, contains={"required": ["role"], "properties": {"role": {"const": "user"}}})
-_MESSAGE = told(
+_MESSAGES = schema_extra(
+    minItems=1, contains={"required": ["role"], "properties": {"role": {"const": "user"}}}
+)
+_MESSAGE = schema_extra(
     anyOf=[
         {
             "properties": {
@@ -166,7 +168,7 @@ _MESSAGE = told(
 class ChatBody(msgspec.Struct, kw_only=True):
     """The body of `POST /v1/chat/completions`. Fields that it does not have are ignored."""
 
-    model: Annotated[str, told(required=True, minLength=1, examples=["nanobot"])] = ""
+    model: Annotated[str, schema_extra(required=True, minLength=1, examples=["nanobot"])] = ""
     messages: Annotated[list[Annotated[_Message, _MESSAGE]], _MESSAGES]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
@@ -177,21 +179,23 @@ class ChatBody(msgspec.Struct, kw_only=True):
     frequency_penalty: Annotated[float, _range("frequency_penalty")] | None = None
     max_tokens: Annotated[int, _range("max_tokens")] | None = None
     max_completion_tokens: Annotated[int, _range("max_completion_tokens")] | None = None
-    n: Annotated[int, told(const=1)] | None = None
+    n: Annotated[int, schema_extra(const=1)] | None = None
     seed: Annotated[int, _range("seed")] | None = None
-    stop: str | Annotated[list[str], told(maxItems=_MOST_STOPS)] | None = None
-    reasoning_effort: Annotated[str, told(enum=list(_EFFORTS))] | None = None
-    logprobs: Annotated[bool, told(const=False)] | None = None
-    top_logprobs: Annotated[int, told(const=0)] | None = None
-    modalities: Annotated[list[str], told(enum=[[], ["text"]])] | None = None
-    audio: Annotated[msgspec.Raw, told(type="null")] = msgspec.field(default_factory=msgspec.Raw)
-    tools: Annotated[list[_Tool], told(maxItems=MOST_TOOLS)] | None = None
-    tool_choice: Annotated[str, told(enum=["auto", "none", "required"])] | _ToolChoice | None = None
+    stop: str | Annotated[list[str], schema_extra(maxItems=_MOST_STOPS)] | None = None
+    reasoning_effort: Annotated[str, schema_extra(enum=list(_EFFORTS))] | None = None
+    logprobs: Annotated[bool, schema_extra(const=False)] | None = None
+    top_logprobs: Annotated[int, schema_extra(const=0)] | None = None
+    modalities: Annotated[list[str], schema_extra(enum=[[], ["text"]])] | None = None
+    audio: Annotated[msgspec.Raw, schema_extra(type="null")] = msgspec.field(default_factory=msgspec.Raw)
+    tools: Annotated[list[_ChatTool], schema_extra(maxItems=MOST_TOOLS)] | None = None
+    tool_choice: Annotated[str, schema_extra(enum=["auto", "none", "required"])] | _ChatToolChoice | None = (
+        None
+    )
     parallel_tool_calls: bool | None = None
-    functions: Annotated[list[msgspec.Raw], told(maxItems=0)] | None = None
+    functions: Annotated[list[msgspec.Raw], schema_extra(maxItems=0)] | None = None
     response_format: _ResponseFormat | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
-    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
+    metadata: Annotated[dict[str, str], schema_extra(maxProperties=MOST_METADATA)] | None = None
     user: str | None = None
     safety_identifier: str | None = None
 
@@ -252,7 +256,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     )
 
 
-def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
+def _tools(given: list[_ChatTool]) -> tuple[ToolSpec, ...]:
     functions: list[tuple[str, FunctionTool]] = []
     for index, tool in enumerate(given):
         path = f"tools[{index}]"
@@ -266,8 +270,8 @@ def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
     return tool_specs(functions)
 
 
-def _tool_choice(given: str | _ToolChoice | None, tools: tuple[ToolSpec, ...]) -> ToolChoice:
-    if not isinstance(given, _ToolChoice):
+def _tool_choice(given: str | _ChatToolChoice | None, tools: tuple[ToolSpec, ...]) -> ToolChoice:
+    if not isinstance(given, _ChatToolChoice):
         return tool_choice(given, None, tools, "tool_choice")
     if given.type != "function" or given.function is None:
         raise InvalidRequest(

@@ -23,7 +23,7 @@ from nanobot.http.errors import error_body
 DONE = b"data: [DONE]\n\n"
 
 
-class Said(msgspec.Struct, frozen=True):
+class SentSoFar(msgspec.Struct, frozen=True):
     """What a client that takes up a stream has heard;
 
     `last` is the model's message that it stands behind, if it stands between two.
@@ -32,7 +32,7 @@ class Said(msgspec.Struct, frozen=True):
     last: Message | None = None
 
 
-def said_before(messages: tuple[Message, ...], after: int) -> Said:
+def said_before(messages: tuple[Message, ...], after: int) -> SentSoFar:
     """Return what a client with the cursor `after` has heard of a turn that added `messages`."""
     last: Message | None = None
     cursor = 0
@@ -40,12 +40,12 @@ def said_before(messages: tuple[Message, ...], after: int) -> Said:
         cursor += units(event)
         if cursor > after:
             is_within = isinstance(event, TextDelta) and cursor - units(event) < after
-            return Said(None if is_within else last)
+            return SentSoFar(None if is_within else last)
         if isinstance(event, TextDelta):
             last = None
         elif isinstance(event, MessageAdded) and event.message.role == "assistant" and event.message.text:
             last = event.message
-    return Said(last)
+    return SentSoFar(last)
 
 
 class Chunks:
@@ -63,7 +63,7 @@ class Chunks:
         created: float,
         include_usage: bool,
         tool_events: bool,
-        behind: "Said | None" = None,
+        behind: "SentSoFar | None" = None,
     ) -> None:
         head = {
             "id": completion_id(turn_id),

@@ -9,7 +9,15 @@ import re
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Audio, File, Image
-from nanobot.submit.references import FileAt, FileGiven, FileStored, ImageAt, file_name, is_of_web, shown
+from nanobot.submit.references import (
+    InlineFile,
+    RemoteFile,
+    RemoteImage,
+    UploadedFile,
+    file_name,
+    is_of_web,
+    shown,
+)
 
 _IMAGE = re.compile(r"data:image/[a-z.+-]+;base64,", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
@@ -31,7 +39,7 @@ def image_part(url: str, detail: str | None, path: str) -> Image:
     if _IMAGE.match(url[:64]):
         return Image(url, detail)  # type: ignore[arg-type]
     if is_of_web(url):
-        return ImageAt(url, detail, path)  # type: ignore[arg-type]
+        return RemoteImage(url, detail, path)  # type: ignore[arg-type]
     raise InvalidRequest(
         f"{path}.url is {shown(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https",
         param=f"{path}.url",
@@ -48,13 +56,13 @@ def file_part(content: str | None, name: str | None, file_id: str | None, path: 
     if (content is None) == (file_id is None):
         raise InvalidRequest(f"{path} needs file_data (with filename), or file_id: one of them", param=path)
     if file_id is not None:
-        return FileStored(name or "", "", file_id, path)
+        return UploadedFile(name or "", "", file_id, path)
     assert content is not None  # noqa: S101 - one of the two is there
     if is_of_web(content):
-        return FileAt(file_name(name), "", None, content, path)
+        return RemoteFile(file_name(name), "", None, content, path)
     announced = _DATA_URL.match(content[:256])
     encoded = content[announced.end() :] if announced else content
-    return FileGiven(file_name(name), "", None, encoded, (announced[1] or "") if announced else "", path)
+    return InlineFile(file_name(name), "", None, encoded, (announced[1] or "") if announced else "", path)
 
 
 def audio_part(data: str, format_: str, path: str) -> Audio:

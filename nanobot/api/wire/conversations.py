@@ -10,7 +10,7 @@ from nanobot.api.wire.tools import MOST_METADATA, labels
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message
 from nanobot.core.store import Conversation
-from nanobot.http.schema_extra import told
+from nanobot.http.schema_extra import schema_extra
 
 MOST_ITEMS = 20
 
@@ -18,20 +18,20 @@ MOST_ITEMS = 20
 class ConversationBody(msgspec.Struct):
     """The body of `POST /v1/conversations`."""
 
-    items: Annotated[list[Annotated[InputItem, ITEM]], told(maxItems=MOST_ITEMS)] | None = None
-    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
+    items: Annotated[list[Annotated[InputItem, ITEM]], schema_extra(maxItems=MOST_ITEMS)] | None = None
+    metadata: Annotated[dict[str, str], schema_extra(maxProperties=MOST_METADATA)] | None = None
 
 
 class MetadataBody(msgspec.Struct):
     """The body of `POST /v1/conversations/{conversation_id}`."""
 
-    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
+    metadata: Annotated[dict[str, str], schema_extra(maxProperties=MOST_METADATA)] | None = None
 
 
 class ItemsBody(msgspec.Struct):
     """The body of `POST /v1/conversations/{conversation_id}/items`."""
 
-    items: Annotated[list[Annotated[InputItem, ITEM]], told(minItems=1, maxItems=MOST_ITEMS)]
+    items: Annotated[list[Annotated[InputItem, ITEM]], schema_extra(minItems=1, maxItems=MOST_ITEMS)]
 
 
 class ConversationObject(msgspec.Struct, frozen=True, kw_only=True):

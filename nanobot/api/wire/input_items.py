@@ -8,9 +8,9 @@ import msgspec
 from nanobot.api.wire.content import DETAILS, FORMATS, audio_part, file_part, image_part
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
-from nanobot.http.schema_extra import told
+from nanobot.http.schema_extra import schema_extra
 
-Said = Mapping[str, Message]
+ReferencedMessages = Mapping[str, Message]
 """What stands behind the ids of items that are only referred to."""
 
 
@@ -24,10 +24,10 @@ def _of(kinds: Sequence[str], *required: str, **properties: object) -> dict[str,
 
 
 def _of_text() -> msgspec.Meta:
-    return told(anyOf=[_of(_TEXTS, "text", text={"type": "string"})])
+    return schema_extra(anyOf=[_of(_TEXTS, "text", text={"type": "string"})])
 
 
-_CONTENT = told(
+_CONTENT = schema_extra(
     anyOf=[
         _of(_TEXTS, "text", text={"type": "string"}),
         _of(["refusal"], "refusal", refusal={"type": "string"}),
@@ -64,7 +64,7 @@ _CONTENT = told(
 _ROLES = ("user", "assistant", "system", "developer")
 _SAID = {"type": ["string", "array"], "minItems": 1}
 _MESSAGE = {"type": {"enum": ["message", None]}}
-ITEM = told(
+ITEM = schema_extra(
     anyOf=[
         {
             "properties": {**_MESSAGE, "role": {"const": "user"}, "content": _SAID},
@@ -86,22 +86,22 @@ ITEM = told(
 """What the document tells of an item: the fields of each type."""
 
 
-class _InputAudio(msgspec.Struct):
-    data: Annotated[str, told(minLength=1, contentEncoding="base64")]
-    format: Annotated[str, told(enum=list(FORMATS))]
+class _ItemAudio(msgspec.Struct):
+    data: Annotated[str, schema_extra(minLength=1, contentEncoding="base64")]
+    format: Annotated[str, schema_extra(enum=list(FORMATS))]
 
 
 class _Content(msgspec.Struct):
-    type: Annotated[str, told(enum=list(_KINDS))]
+    type: Annotated[str, schema_extra(enum=list(_KINDS))]
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
-    detail: Annotated[str, told(enum=list(DETAILS))] | None = None
+    detail: Annotated[str, schema_extra(enum=list(DETAILS))] | None = None
     file_id: str | None = None
     file_data: str | None = None
     file_url: str | None = None
     filename: str | None = None
-    input_audio: _InputAudio | None = None
+    input_audio: _ItemAudio | None = None
 
 
 class InputItem(msgspec.Struct):
@@ -129,7 +129,7 @@ def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
 
 
 def input_messages(
-    items: Sequence[InputItem], said: Said, where: str
+    items: Sequence[InputItem], said: ReferencedMessages, where: str
 ) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     """Return `(messages, instructions)`. What one answer consists of (its texts, then its calls) becomes one
     message again.
@@ -178,7 +178,7 @@ def _joined(before: Message, message: Message) -> Message:
     return Message("assistant", parts, message.stop_reason)
 
 
-def _message(item: InputItem, said: Said, path: str) -> Message:
+def _message(item: InputItem, said: ReferencedMessages, path: str) -> Message:
     kind = item.type or ("message" if item.role is not None else "item_reference")
     if kind == "message":
         return _spoken(item, path)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.input_items import ITEM, InputItem, Said, input_messages
+from nanobot.api.wire.input_items import ITEM, InputItem, ReferencedMessages, input_messages
 from nanobot.api.wire.response_answer import (
     Echo,
     WireConversation,
@@ -35,7 +35,7 @@ from nanobot.core.message import Message, user
 from nanobot.core.session import KEY_PATTERN
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
-from nanobot.http.schema_extra import told
+from nanobot.http.schema_extra import schema_extra
 
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -59,14 +59,14 @@ _INCLUDE = (
 
 def _range(field: str) -> msgspec.Meta:
     low, high = _RANGES[field]
-    return told(minimum=low, maximum=high)
+    return schema_extra(minimum=low, maximum=high)
 
 
-class _Tool(msgspec.Struct):
-    type: Annotated[str, told(const="function")]
-    name: Annotated[str | None, told(type="string", pattern=NAME_PATTERN, required=True)] = None
+class _ResponseTool(msgspec.Struct):
+    type: Annotated[str, schema_extra(const="function")]
+    name: Annotated[str | None, schema_extra(type="string", pattern=NAME_PATTERN, required=True)] = None
     description: str | None = None
-    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(
+    parameters: Annotated[msgspec.Raw, schema_extra(type=["object", "null"])] = msgspec.field(
         default_factory=msgspec.Raw
     )
     strict: bool | None = None
@@ -77,28 +77,28 @@ class _Allowed(msgspec.Struct):
     name: str | None = None
 
 
-class _ToolChoice(msgspec.Struct):
-    type: Annotated[str, told(enum=["function", "allowed_tools"])]
+class _ResponseToolChoice(msgspec.Struct):
+    type: Annotated[str, schema_extra(enum=["function", "allowed_tools"])]
     name: str | None = None
     mode: Literal["auto", "required"] | None = None
     tools: list[_Allowed] | None = None
 
 
 class _Conversation(msgspec.Struct):
-    id: Annotated[str, told(pattern=KEY_PATTERN)]
+    id: Annotated[str, schema_extra(pattern=KEY_PATTERN)]
 
 
 class _Reasoning(msgspec.Struct):
-    effort: Annotated[str, told(enum=list(_EFFORTS))] | None = None
+    effort: Annotated[str, schema_extra(enum=list(_EFFORTS))] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
 
 
 class _Format(msgspec.Struct):
-    type: Annotated[str, told(enum=["text", "json_object", "json_schema"])]
-    name: Annotated[str, told(pattern=NAME_PATTERN)] | None = None
+    type: Annotated[str, schema_extra(enum=["text", "json_object", "json_schema"])]
+    name: Annotated[str, schema_extra(pattern=NAME_PATTERN)] | None = None
     description: str | None = None
-    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(
+    schema: Annotated[msgspec.Raw, schema_extra(type=["object", "boolean", "null"])] = msgspec.field(
         default_factory=msgspec.Raw
     )
     strict: bool | None = None
@@ -112,36 +112,38 @@ class _Text(msgspec.Struct):
 class ResponseBody(msgspec.Struct):
     """The body of `POST /v1/responses`. Fields that it does not have are ignored."""
 
-    model: Annotated[str, told(required=True, minLength=1, examples=["nanobot"])] = ""
+    model: Annotated[str, schema_extra(required=True, minLength=1, examples=["nanobot"])] = ""
     input: Annotated[
-        str | Annotated[list[Annotated[InputItem, ITEM]], told(minItems=1)] | None,
-        told(type=["string", "array"], required=True),
+        str | Annotated[list[Annotated[InputItem, ITEM]], schema_extra(minItems=1)] | None,
+        schema_extra(type=["string", "array"], required=True),
     ] = None
     instructions: str | None = None
     stream: bool | None = None
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
-    conversation: Annotated[str, told(pattern=KEY_PATTERN)] | _Conversation | None = None
-    tools: Annotated[list[_Tool], told(maxItems=MOST_TOOLS)] | None = None
-    tool_choice: Annotated[str, told(enum=["auto", "none", "required"])] | _ToolChoice | None = None
+    conversation: Annotated[str, schema_extra(pattern=KEY_PATTERN)] | _Conversation | None = None
+    tools: Annotated[list[_ResponseTool], schema_extra(maxItems=MOST_TOOLS)] | None = None
+    tool_choice: (
+        Annotated[str, schema_extra(enum=["auto", "none", "required"])] | _ResponseToolChoice | None
+    ) = None
     parallel_tool_calls: bool | None = None
     max_output_tokens: Annotated[int, _range("max_output_tokens")] | None = None
-    max_tool_calls: Annotated[int | None, told(type="null")] = None
+    max_tool_calls: Annotated[int | None, schema_extra(type="null")] = None
     temperature: Annotated[float, _range("temperature")] | None = None
     top_p: Annotated[float, _range("top_p")] | None = None
     presence_penalty: Annotated[float, _range("presence_penalty")] | None = None
     frequency_penalty: Annotated[float, _range("frequency_penalty")] | None = None
-    top_logprobs: Annotated[int, told(const=0)] | None = None
+    top_logprobs: Annotated[int, schema_extra(const=0)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    include: list[Annotated[str, told(enum=list(_INCLUDE))]] | None = None
+    include: list[Annotated[str, schema_extra(enum=list(_INCLUDE))]] | None = None
     reasoning: _Reasoning | None = None
     text: _Text | None = None
-    metadata: Annotated[dict[str, str], told(maxProperties=MOST_METADATA)] | None = None
+    metadata: Annotated[dict[str, str], schema_extra(maxProperties=MOST_METADATA)] | None = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    prompt: Annotated[msgspec.Raw, told(type="null")] = msgspec.field(default_factory=msgspec.Raw)
+    prompt: Annotated[msgspec.Raw, schema_extra(type="null")] = msgspec.field(default_factory=msgspec.Raw)
 
 
 class ResponseRequest(msgspec.Struct, frozen=True):
@@ -180,7 +182,7 @@ def decode_response(body: bytes) -> ResponseBody:
     return decode(body, _decoder)
 
 
-def parse_response(request: ResponseBody, said: Said) -> ResponseRequest:
+def parse_response(request: ResponseBody, said: ReferencedMessages) -> ResponseRequest:
     """Return what the body asks. `said`: the messages that its input only refers to.
 
     Raises:
@@ -248,7 +250,7 @@ def _refuse_unsupported(request: ResponseBody) -> None:
 
 
 def _input(
-    given: str | list[InputItem], said: Said, *, follows: bool
+    given: str | list[InputItem], said: ReferencedMessages, *, follows: bool
 ) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...]]:
     """Return `(earlier, new, instructions)`; new is what stands after the last answer, or all where it
     follows another response.
@@ -268,7 +270,7 @@ def _input(
 # Tools --------------------------------------------------------------------------------------------
 
 
-def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
+def _tools(given: list[_ResponseTool]) -> tuple[ToolSpec, ...]:
     functions: list[tuple[str, FunctionTool]] = []
     for index, tool in enumerate(given):
         path = f"tools[{index}]"
@@ -285,10 +287,10 @@ def _tools(given: list[_Tool]) -> tuple[ToolSpec, ...]:
 
 
 def _tool_choice(
-    given: str | _ToolChoice | None, tools: tuple[ToolSpec, ...]
+    given: str | _ResponseToolChoice | None, tools: tuple[ToolSpec, ...]
 ) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
     """Return which tools are offered, and which of them must be called."""
-    if not isinstance(given, _ToolChoice):
+    if not isinstance(given, _ResponseToolChoice):
         return tools, tool_choice(given, None, tools, "tool_choice")
     if given.type == "function" and given.name is not None:
         return tools, tool_choice(None, given.name, tools, "tool_choice.name")
@@ -389,8 +391,8 @@ def _echoed_format(given: _Format | None) -> WireFormat:
     )
 
 
-def _echoed_choice(given: str | _ToolChoice | None) -> bytes:
-    if not isinstance(given, _ToolChoice):
+def _echoed_choice(given: str | _ResponseToolChoice | None) -> bytes:
+    if not isinstance(given, _ResponseToolChoice):
         return msgspec.json.encode(given or "auto")
     if given.type == "function":
         return msgspec.json.encode({"type": "function", "name": given.name})

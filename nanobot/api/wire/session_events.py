@@ -20,13 +20,13 @@ from nanobot.core.event import (
     TurnEnded,
     TurnStarted,
 )
-from nanobot.core.store import Sight, Watched
+from nanobot.core.store import SessionEvent, Watched
 from nanobot.http.errors import error_body
 
 Fields = dict[str, object]
 
 
-def render(sights: Sequence[Sight]) -> bytes:
+def render(sights: Sequence[SessionEvent]) -> bytes:
     """Return the bytes of what was seen, to be sent in one piece."""
     out: list[bytes] = []
     for sight in sights:

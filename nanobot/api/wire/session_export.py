@@ -27,7 +27,7 @@ from nanobot.core.message import (
     Usage,
 )
 from nanobot.core.session import Session
-from nanobot.core.store import Given, Row
+from nanobot.core.store import ImportedMessage, Row
 
 FORMAT = "nanobot.session"
 VERSION = 1
@@ -49,7 +49,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: Metadata = {}
 
 
-class _Line(SessionMessage, frozen=True, kw_only=True):
+class _ExportLine(SessionMessage, frozen=True, kw_only=True):
     """A message of an export.
 
     `parts`: the message's own parts, where OpenAI's fields do not say all that is in it.
@@ -77,7 +77,7 @@ class Imported(msgspec.Struct, frozen=True):
 
     title: str | None
     metadata: Mapping[str, str]
-    given: Sequence[Given]
+    given: Sequence[ImportedMessage]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -104,9 +104,9 @@ def lines(rows: Iterable[Row]) -> bytes:
     return b"".join(_encode(_line(row)) + b"\n" for row in rows)
 
 
-def _line(row: Row) -> _Line:
+def _line(row: Row) -> _ExportLine:
     message, shown = row.message, session_message(row)
-    return _Line(
+    return _ExportLine(
         **msgspec.structs.asdict(shown),
         stop_reason=message.stop_reason or UNSET,
         model=message.model or UNSET,
@@ -142,7 +142,7 @@ def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:
     return head
 
 
-def _given(number: int, line: bytes, now: float) -> Given:
+def _given(number: int, line: bytes, now: float) -> ImportedMessage:
     try:
         said = _read_line(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -150,7 +150,7 @@ def _given(number: int, line: bytes, now: float) -> Given:
     parts = said.parts if said.parts is not None else parts_of(said)
     _check(number, said.role, parts)
     message = Message(said.role, parts, said.stop_reason, said.usage, said.model)  # type: ignore[arg-type]
-    return Given(message, now if said.created_at is None else said.created_at, said.turn_id)
+    return ImportedMessage(message, now if said.created_at is None else said.created_at, said.turn_id)
 
 
 _ALLOWED: dict[str, tuple[type[Part], ...]] = {

@@ -9,7 +9,7 @@ from nanobot.api.wire.session_export import Metadata, Title
 from nanobot.api.wire.session_message import message_id
 from nanobot.core.message import File, Message, Text
 from nanobot.core.session import Session
-from nanobot.core.store import Branch, Found, Removed
+from nanobot.core.store import Branch, Deletion, SearchHit
 
 _MOST_AROUND = 80
 
@@ -107,7 +107,7 @@ def session_object(session: Session, match: Match | UnsetType = UNSET) -> Sessio
     )
 
 
-def found_object(found: Found, query: str) -> SessionObject:
+def found_object(found: SearchHit, query: str) -> SessionObject:
     """Return a session that a search found."""
     row = found.row
     return session_object(
@@ -127,7 +127,7 @@ def branch_object(branch: Branch) -> BranchObject:
     )
 
 
-def receipt(session_key: str, removed: Removed) -> SessionDeleted:
+def receipt(session_key: str, removed: Deletion) -> SessionDeleted:
     """Return the receipt of a deletion."""
     return SessionDeleted(
         id=session_key,

@@ -9,13 +9,13 @@ from nanobot.context.output import check_schema
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat
-from nanobot.http.schema_extra import told
+from nanobot.http.schema_extra import schema_extra
 
 MOST_TOOLS = 128
 LARGEST_TOOLS_BYTES = 1_000_000
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 NAME_PATTERN = f"^{_NAME.pattern}$"
-_NAMED = told(pattern=NAME_PATTERN)
+_NAMED = schema_extra(pattern=NAME_PATTERN)
 _NO_ARGUMENTS = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 
@@ -24,7 +24,7 @@ class FunctionTool(msgspec.Struct):
 
     name: Annotated[str, _NAMED]
     description: str | None = None
-    parameters: Annotated[msgspec.Raw, told(type=["object", "null"])] = msgspec.field(
+    parameters: Annotated[msgspec.Raw, schema_extra(type=["object", "null"])] = msgspec.field(
         default_factory=msgspec.Raw
     )
     strict: bool | None = None
@@ -33,7 +33,7 @@ class FunctionTool(msgspec.Struct):
 class JsonSchema(msgspec.Struct):
     name: Annotated[str, _NAMED]
     description: str | None = None
-    schema: Annotated[msgspec.Raw, told(type=["object", "boolean", "null"])] = msgspec.field(
+    schema: Annotated[msgspec.Raw, schema_extra(type=["object", "boolean", "null"])] = msgspec.field(
         default_factory=msgspec.Raw
     )
     strict: bool | None = None

@@ -18,7 +18,7 @@ from nanobot.models.local.process import AVX2, INSTALL
 _WINDOWS_HAS_AVX2 = 40
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Diagnosis(msgspec.Struct, frozen=True):
     """One thing that was looked at. `remedy` says what to do where it is not `ok`."""
 
     subject: str
@@ -27,38 +27,40 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-def diagnose(models_dir: Path) -> tuple[Finding, ...]:
+def diagnose(models_dir: Path) -> tuple[Diagnosis, ...]:
     """Return what stands for and against running the engine here. Blocks."""
     return (engine(), processor(), runtime(models_dir))
 
 
-def engine(find_spec: Callable[[str], object | None] = importlib.util.find_spec) -> Finding:
+def engine(find_spec: Callable[[str], object | None] = importlib.util.find_spec) -> Diagnosis:
     """Say whether the engine is installed."""
     if find_spec("xllamacpp") is None:
-        return Finding("engine", False, "the engine of local models (xllamacpp) is not installed", INSTALL)
-    return Finding("engine", True, "xllamacpp is installed")
+        return Diagnosis("engine", False, "the engine of local models (xllamacpp) is not installed", INSTALL)
+    return Diagnosis("engine", True, "xllamacpp is installed")
 
 
 def processor(
     machine: str = platform.machine(), has_avx2: Callable[[], bool | None] | None = None
-) -> Finding:
+) -> Diagnosis:
     """Say whether this processor can run the engine; on Intel and AMD it must have AVX2."""
     if machine.lower() not in ("x86_64", "amd64"):
-        return Finding("processor", True, f"{machine} needs no extension")
+        return Diagnosis("processor", True, f"{machine} needs no extension")
     found = (has_avx2 or _has_avx2)()
     if found is None:
-        return Finding("processor", True, "whether the processor has AVX2 cannot be seen here")
+        return Diagnosis("processor", True, "whether the processor has AVX2 cannot be seen here")
     return (
-        Finding("processor", True, "has AVX2") if found else Finding("processor", False, "has no AVX2", AVX2)
+        Diagnosis("processor", True, "has AVX2")
+        if found
+        else Diagnosis("processor", False, "has no AVX2", AVX2)
     )
 
 
-def runtime(models_dir: Path, is_missing: Callable[[Path], bool] = openmp.is_missing) -> Finding:
+def runtime(models_dir: Path, is_missing: Callable[[Path], bool] = openmp.is_missing) -> Diagnosis:
     """Say whether the OpenMP runtime is there: the system's, or a fetched one."""
     if is_missing(models_dir):
         remedy = f"the first start of a local model fetches it; or {openmp.REMEDY}"
-        return Finding("openmp", False, f"{openmp.LIBRARY} is not on this machine", remedy)
-    return Finding("openmp", True, "the OpenMP runtime is there")
+        return Diagnosis("openmp", False, f"{openmp.LIBRARY} is not on this machine", remedy)
+    return Diagnosis("openmp", True, "the OpenMP runtime is there")
 
 
 def _has_avx2() -> bool | None:

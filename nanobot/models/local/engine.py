@@ -19,7 +19,7 @@ import msgspec
 Trouble = Literal["not_installed", "libgomp_missing", "not_loaded"]
 
 
-class Settings(msgspec.Struct, frozen=True):
+class EngineSettings(msgspec.Struct, frozen=True):
     """What the parent says.
 
     `socket_path` None: a port of the loopback interface, `port` 0 a free one. Sizes in MiB, times in seconds.
@@ -38,23 +38,23 @@ class Settings(msgspec.Struct, frozen=True):
     port: int = 0
 
 
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
+class EngineReady(msgspec.Struct, frozen=True, tag="ready"):
     """The model is loaded; `address` is the port's URL where it does not listen on a socket."""
 
     address: str
     pid: int
 
 
-class Unable(msgspec.Struct, frozen=True, tag="unable"):
+class EngineFailed(msgspec.Struct, frozen=True, tag="unable"):
     trouble: Trouble
     message: str
 
 
-Report = Ready | Unable
+Report = EngineReady | EngineFailed
 
 
 def main() -> None:
-    settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=Settings)
+    settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=EngineSettings)
     parent = _keep_output_apart(Path(settings.log_path))
     threading.Thread(target=_end_with_parent, args=(settings.socket_path,), daemon=True).start()
     try:
@@ -62,7 +62,7 @@ def main() -> None:
     except ImportError as error:
         server, report = None, _import_trouble(error)
     except (RuntimeError, OSError, ValueError) as error:
-        server, report = None, Unable("not_loaded", str(error))
+        server, report = None, EngineFailed("not_loaded", str(error))
     with os.fdopen(parent, "wb") as channel:
         channel.write(msgspec.json.encode(report) + b"\n")
     if server is None:
@@ -70,7 +70,7 @@ def main() -> None:
     threading.Event().wait()
 
 
-def _start(settings: Settings) -> tuple[Any, Report]:
+def _start(settings: EngineSettings) -> tuple[Any, Report]:
     # With the default, waiting threads spin: on a busy machine the model then starves the server, and itself.
     # Read at import.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
@@ -102,13 +102,13 @@ def _start(settings: Settings) -> tuple[Any, Report]:
     params.cors_origins = ""
     params.verbosity = 1
     server = xllamacpp.Server(params)
-    return server, Ready(server.listening_address, os.getpid())
+    return server, EngineReady(server.listening_address, os.getpid())
 
 
-def _import_trouble(error: ImportError) -> Unable:
+def _import_trouble(error: ImportError) -> EngineFailed:
     if "libgomp" in str(error):
-        return Unable("libgomp_missing", str(error))
-    return Unable("not_installed", str(error))
+        return EngineFailed("libgomp_missing", str(error))
+    return EngineFailed("not_installed", str(error))
 
 
 def _keep_output_apart(log: Path) -> int:

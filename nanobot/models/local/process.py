@@ -20,7 +20,7 @@ import msgspec
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelUnavailable
 from nanobot.models.local import openmp
-from nanobot.models.local.engine import Ready, Report, Settings, Unable
+from nanobot.models.local.engine import EngineFailed, EngineReady, EngineSettings, Report
 
 _START_S = 300.0
 _MAX_CRASHES = 3
@@ -190,15 +190,15 @@ class Process:
             why = f"{_death(await child.wait())}{told and f' ({told})'}"
             raise ModelUnavailable(f"the model {self._name} cannot run here: {why}; see {self._log_path}")
         report = msgspec.json.decode(said, type=Report)
-        if isinstance(report, Unable):
+        if isinstance(report, EngineFailed):
             raise ModelUnavailable(
                 f"the model {self._name} cannot run here: {_explained(report, self._model_path)}"
             )
         return self._endpoint(settings, report)
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> EngineSettings:
         cores = _cores()
-        return Settings(
+        return EngineSettings(
             model_path=str(self._model_path),
             log_path=str(self._log_path),
             api_key=self._api_key,
@@ -220,7 +220,7 @@ class Process:
             self._folder = Path(tempfile.mkdtemp(prefix="nanobot-"))
         return str(self._folder / "engine.sock")
 
-    def _endpoint(self, settings: Settings, ready: Ready) -> Endpoint:
+    def _endpoint(self, settings: EngineSettings, ready: EngineReady) -> Endpoint:
         if settings.socket_path is not None:
             return Endpoint("http://localhost/v1", settings.socket_path, settings.api_key)
         return Endpoint(f"{ready.address}/v1", None, settings.api_key)
@@ -299,7 +299,7 @@ def _death(status: int) -> str:
     )
 
 
-def _explained(report: Unable, model_path: Path) -> str:
+def _explained(report: EngineFailed, model_path: Path) -> str:
     if report.trouble == "libgomp_missing":
         return f"{report.message}; {openmp.REMEDY}"
     if report.trouble == "not_installed":

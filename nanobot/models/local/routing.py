@@ -60,7 +60,7 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
 )
 
 
-class Wish(msgspec.Struct, frozen=True):
+class PlannedCall(msgspec.Struct, frozen=True):
     """A call that the model wants: a tool's name, and its arguments as JSON text."""
 
     name: str
@@ -70,7 +70,7 @@ class Wish(msgspec.Struct, frozen=True):
 class Route(msgspec.Struct, frozen=True):
     """What a message needs: calls, something of the conversation, or (both empty) just an answer."""
 
-    wishes: tuple[Wish, ...] = ()
+    wishes: tuple[PlannedCall, ...] = ()
     recall: Recall | None = None
 
 
@@ -131,10 +131,10 @@ def read(answer: str, tools: tuple[ToolSpec, ...], *, most_calls: int = MAX_CALL
     if found := _RECALL.fullmatch(answer):
         return Route(recall=msgspec.convert(found[1], Recall))
     names = {tool.name for tool in tools}
-    wishes: list[Wish] = []
+    wishes: list[PlannedCall] = []
     for line in answer.splitlines():
         name, _, arguments = line.partition(" ")
-        wish = Wish(name, arguments)
+        wish = PlannedCall(name, arguments)
         if name in names and _is_json(arguments) and wish not in wishes:
             wishes.append(wish)
     return Route(tuple(wishes[:most_calls]))

@@ -14,32 +14,32 @@ from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.openai.think import ThinkTags
-from nanobot.models.refusals import Failed, Source, error_in_answer
+from nanobot.models.refusals import ErrorSource, Failed, error_in_answer
 
 # The wire's words ---------------------------------------------------------------------------------
 
 _Count = int | float | None
 
 
-class _Function(msgspec.Struct, gc=False):
+class _DeltaFunction(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: str | dict[str, Any] | None = None
 
 
-class _Call(msgspec.Struct, gc=False):
+class _DeltaCall(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
-    function: _Function | None = None
+    function: _DeltaFunction | None = None
 
 
-class _Said(msgspec.Struct, gc=False):
+class _Delta(msgspec.Struct, gc=False):
     # Any: a string from most, a list of parts or an object from some.
     content: Any = None
     refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
-    tool_calls: list[_Call] | None = None
-    function_call: _Function | None = None
+    tool_calls: list[_DeltaCall] | None = None
+    function_call: _DeltaFunction | None = None
 
     def has_only_content(self) -> bool:
         return (
@@ -51,33 +51,33 @@ class _Said(msgspec.Struct, gc=False):
         )
 
 
-class _PromptDetails(msgspec.Struct, gc=False):
+class _PromptUsage(msgspec.Struct, gc=False):
     cached_tokens: _Count = None
 
 
-class _CompletionDetails(msgspec.Struct, gc=False):
+class _CompletionUsage(msgspec.Struct, gc=False):
     reasoning_tokens: _Count = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _AnswerUsage(msgspec.Struct, gc=False):
     prompt_tokens: _Count = None
     completion_tokens: _Count = None
     prompt_cache_hit_tokens: _Count = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
+    prompt_tokens_details: _PromptUsage | None = None
+    completion_tokens_details: _CompletionUsage | None = None
 
 
-class _Choice(msgspec.Struct, gc=False):
+class _AnswerChoice(msgspec.Struct, gc=False):
     index: int | None = None
-    delta: _Said | None = None
-    message: _Said | None = None
+    delta: _Delta | None = None
+    message: _Delta | None = None
     finish_reason: str | None = None
-    usage: _Usage | None = None
+    usage: _AnswerUsage | None = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    choices: list[_AnswerChoice] | None = None
+    usage: _AnswerUsage | None = None
     error: Any = None
     object: str | None = None
 
@@ -122,8 +122,8 @@ class _CallAssembly:
     def __bool__(self) -> bool:
         return bool(self._calls)
 
-    def add(self, piece: _Call) -> None:
-        function = piece.function or _Function()
+    def add(self, piece: _DeltaCall) -> None:
+        function = piece.function or _DeltaFunction()
         call = self._find(piece, function.name)
         call.id = call.id or piece.id or ""
         call.name = call.name or function.name or ""
@@ -136,7 +136,7 @@ class _CallAssembly:
         """Return the calls in index order."""
         return sorted(self._calls, key=lambda call: call.index)
 
-    def _find(self, piece: _Call, name: str | None) -> _OpenCall:
+    def _find(self, piece: _DeltaCall, name: str | None) -> _OpenCall:
         if piece.index is not None:
             known = self._at.get(piece.index)
             # Some servers number every call 0; a new id with a name is a new call all the same.
@@ -156,13 +156,13 @@ class _CallAssembly:
         return call
 
 
-class Answer:
+class AnswerReader:
     """Collects one answer.
 
     `heard`: a choice has come. `finished`: the model has said that it is done; its usage may follow.
     """
 
-    def __init__(self, source: Source, asked: tuple[Message, ...], random: random.Random) -> None:
+    def __init__(self, source: ErrorSource, asked: tuple[Message, ...], random: random.Random) -> None:
         self.heard = False
         self.finished = False
         self._source = source
@@ -173,7 +173,7 @@ class Answer:
         self._kind: type[Delta] = TextDelta
         self._pieces: list[str] = []
         self._calls = _CallAssembly()
-        self._usage: _Usage | None = None
+        self._usage: _AnswerUsage | None = None
         self._finish_reason = "stop"
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
@@ -242,7 +242,7 @@ class Answer:
         parts = (*self._parts, *self._tool_calls()) if self._calls else tuple(self._parts)
         return Message("assistant", parts, stop_reason, _counted(self._usage), self._source.name)
 
-    def _hear(self, said: _Said, deltas: list[Delta]) -> None:
+    def _hear(self, said: _Delta, deltas: list[Delta]) -> None:
         thought = said.reasoning_content or said.reasoning
         if thought and isinstance(thought, str):
             self._keep([ThinkingDelta(thought)], deltas)
@@ -258,7 +258,7 @@ class Answer:
             for piece in said.tool_calls:
                 self._calls.add(piece)
         if said.function_call is not None:
-            self._calls.add(_Call(0, None, said.function_call))
+            self._calls.add(_DeltaCall(0, None, said.function_call))
 
     def _hear_text(self, text: str, deltas: list[Delta]) -> None:
         if self._tags is None:
@@ -320,7 +320,7 @@ class Answer:
         return calls
 
 
-def _counted(usage: _Usage | None) -> Usage | None:
+def _counted(usage: _AnswerUsage | None) -> Usage | None:
     if usage is None:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details

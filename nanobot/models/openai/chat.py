@@ -12,10 +12,10 @@ from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.turn import OutputFormat
-from nanobot.models.http import Address, Incoming, Line, Timeouts
-from nanobot.models.openai.answer import Answer
+from nanobot.models.http import Address, Incoming, ProviderConnection, Timeouts
+from nanobot.models.openai.answer import AnswerReader
 from nanobot.models.openai.request import FIELDS_OF_THE_REQUEST, encode
-from nanobot.models.refusals import Failed, Source, refusal, retry_after_s
+from nanobot.models.refusals import ErrorSource, Failed, refusal, retry_after_s
 from nanobot.models.sse import MAX_EVENT_BYTES, EventSplitter, EventTooLarge
 
 __all__ = ["OpenAIChat", "Timeouts"]
@@ -77,8 +77,8 @@ class OpenAIChat:
             "max_completion_tokens" if self._is_openai else "max_tokens"
         )
         self._asks_usage = True
-        self._source = Source(name, model, address.shown, api_key or None)
-        self._line = Line(self._source, address, timeouts, socket_path)
+        self._source = ErrorSource(name, model, address.shown, api_key or None)
+        self._line = ProviderConnection(self._source, address, timeouts, socket_path)
         self._reached_at: float | None = None
 
     @property
@@ -171,7 +171,7 @@ class OpenAIChat:
         if 200 <= incoming.status < 300:
             return _Reading(
                 incoming,
-                Answer(self._source, request.messages, self._random),
+                AnswerReader(self._source, request.messages, self._random),
                 self._source,
                 first_by,
                 self._timeouts,
@@ -266,7 +266,12 @@ class _Reading:
     """One answer while it is read. `done`: nothing more comes, and `message` may be asked for."""
 
     def __init__(
-        self, incoming: Incoming, answer: Answer, source: Source, first_by: float, timeouts: Timeouts
+        self,
+        incoming: Incoming,
+        answer: AnswerReader,
+        source: ErrorSource,
+        first_by: float,
+        timeouts: Timeouts,
     ) -> None:
         self.done = False
         incoming.late = f"no answer began within {timeouts.first_chunk_s:g} s"

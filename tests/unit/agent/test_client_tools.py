@@ -2,7 +2,7 @@
 settled first.
 """
 
-from nanobot.agent.loop import Agent, Settings
+from nanobot.agent.loop import Agent, AgentSettings
 from nanobot.agent.toolset import Toolset
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
@@ -27,7 +27,7 @@ async def run(model: ScriptedModel, *made: Message) -> list[Fact]:
         return ()
 
     turn = Turn("turn_1", "k", (user("hello"),), "api", tools=(SPEC,), tool_choice=ToolChoice())
-    agent = Agent(Toolset([calculate()]), FakeClock(), Settings())
+    agent = Agent(Toolset([calculate()]), FakeClock(), AgentSettings())
     await agent.run(turn, model, History((*turn.input, *made)), made=made, emit=emit, show=lambda delta: None)
     return facts
 

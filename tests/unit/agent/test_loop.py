@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent, Settings
+from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent, AgentSettings
 from nanobot.agent.toolset import Toolset
 from nanobot.context import prompt
 from nanobot.core.errors import (
@@ -129,7 +129,7 @@ class Work:
     def __init__(self, **settings: Any) -> None:
         self.tools = Tools()
         self.sink = Sink()
-        self.settings = Settings(**settings)
+        self.settings = AgentSettings(**settings)
         self.sampling = Sampling()
         self.earlier: tuple[Message, ...] = ()
         self.made: tuple[Message, ...] = ()
@@ -358,7 +358,7 @@ async def test_a_model_that_only_ever_calls_tools_fails_in_the_end() -> None:
     with pytest.raises(ModelBadAnswer):
         await work(model)
     assert len(work.tools.ran) == 2
-    assert len(model.requests) == 2 + 1 + Settings().max_empty
+    assert len(model.requests) == 2 + 1 + AgentSettings().max_empty
 
 
 async def test_steps_before_a_restart_count() -> None:

@@ -1,10 +1,10 @@
 import pytest
 
-from nanobot.access.rate import Buckets, neighbourhood
+from nanobot.access.rate import RateLimiter, neighbourhood
 
 
 def test_a_bucket_gives_what_it_holds_and_fills_over_a_minute() -> None:
-    buckets = Buckets(10)
+    buckets = RateLimiter(10)
     for _ in range(3):
         assert buckets.wait_s("a", 3, 100.0) == 0
         buckets.take("a", 3, 100.0)
@@ -16,7 +16,7 @@ def test_a_bucket_gives_what_it_holds_and_fills_over_a_minute() -> None:
 
 
 def test_what_was_given_back_can_be_taken_again() -> None:
-    buckets = Buckets(10)
+    buckets = RateLimiter(10)
     buckets.take("a", 1, 0.0)
     buckets.give_back("a", 1, 0.0)
     buckets.give_back("a", 1, 0.0)
@@ -24,13 +24,13 @@ def test_what_was_given_back_can_be_taken_again() -> None:
 
 
 def test_a_clock_that_goes_back_gives_nothing_away() -> None:
-    buckets = Buckets(10)
+    buckets = RateLimiter(10)
     buckets.take("a", 2, 100.0)
     assert buckets.level("a", 2, 50.0) == 1
 
 
 def test_only_so_many_are_remembered_those_used_last() -> None:
-    buckets = Buckets(2)
+    buckets = RateLimiter(2)
     for name in ("a", "b", "a", "c"):
         buckets.take(name, 5, 0.0)
     assert len(buckets) == 2

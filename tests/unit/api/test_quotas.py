@@ -5,7 +5,7 @@ import pytest
 from nanobot.access import quotas
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Quotas
-from nanobot.core.access import PatternQuota, Quota, Spent
+from nanobot.core.access import PatternQuota, Quota, TurnCost
 from nanobot.testing import FakeClock
 
 
@@ -32,7 +32,7 @@ def test_conversations_used_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(quotas, "MOST_ACCOUNTS", 3)
     book = Quotas([PatternQuota("*", Quota(tokens_per_day=10), "session")], FakeClock())
     for number in range(5):
-        book.count(Spent(None, f"s{number}", "m", 10, 0))
+        book.count(TurnCost(None, f"s{number}", "m", 10, 0))
     assert [book.refusal(book.accounts(Caller(), f"s{number}")) is not None for number in range(5)] == [
         False,
         False,

@@ -8,7 +8,7 @@ import pytest
 from nanobot.api.wire.response_request import ResponseRequest, decode_response, parse_response
 from nanobot.core.errors import InvalidRequest, NanobotError
 from nanobot.core.message import Audio, Image, Message, Text, ToolCall, ToolResult
-from nanobot.submit.references import FileStored
+from nanobot.submit.references import UploadedFile
 
 PIXEL = "data:image/png;base64,aGVsbG8="
 
@@ -124,7 +124,7 @@ def test_parts_of_every_kind() -> None:
         {"type": "input_audio", "input_audio": {"data": "aGVsbG8=", "format": "wav"}},
     ]
     (message,) = parsed(input=[{"role": "user", "content": content}]).input
-    assert [type(part) for part in message.parts] == [Text, Image, FileStored, FileStored, Audio]
+    assert [type(part) for part in message.parts] == [Text, Image, UploadedFile, UploadedFile, Audio]
 
 
 def test_one_answer_of_many_items_is_one_message() -> None:

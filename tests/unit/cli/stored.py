@@ -7,7 +7,7 @@ from typing import cast
 
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult, user
-from nanobot.core.store import Claim, Order
+from nanobot.core.store import Claim, Command
 from nanobot.core.turn import Identity, Turn
 from nanobot.stores.sqlite import SqliteStore, open_store
 from nanobot.testing import FakeClock
@@ -31,7 +31,7 @@ async def tell(
 async def _fill(directory: Path) -> None:
     clock = FakeClock()
     store = await open_store(directory, clock)
-    orders = cast("AsyncGenerator[Order, None]", store.orders(8))
+    orders = cast("AsyncGenerator[Command, None]", store.orders(8))
     first = asyncio.ensure_future(anext(orders))
     picture = Message("user", (Text("what is this?"), Image("data:image/png;base64,AAAA", "low")))
     answers = {

@@ -9,17 +9,17 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from nanobot.cli.chat_prompt import Left, Prompt
+from nanobot.cli.chat_prompt import ChatPrompt, Left
 
 ENTER, ALT_ENTER, UP, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x1b[A", "\x03", "\x04"
 
 
 @asynccontextmanager
-async def typed(directory: Path, keys: str) -> AsyncIterator[Prompt]:
+async def typed(directory: Path, keys: str) -> AsyncIterator[ChatPrompt]:
     """Yield a prompt at which `keys` are pressed."""
     with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
         pipe.send_text(keys)
-        yield Prompt(directory, ["/new", "/help"], output=DummyOutput())
+        yield ChatPrompt(directory, ["/new", "/help"], output=DummyOutput())
 
 
 async def read(directory: Path, keys: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.core.access import Price, Tariff, glob, matches, new_token
+from nanobot.core.access import Price, PriceList, glob, matches, new_token
 from nanobot.core.message import Usage
 from nanobot.models.providers import PRICES, parse_name
 
@@ -30,7 +30,7 @@ def test_a_price_is_dollars_for_a_million_tokens_and_cached_ones_cost_their_own(
 
 
 def test_a_tariff_knows_the_model_behind_a_name() -> None:
-    tariff = Tariff({None: "openai:a", "fast": "echo"})
+    tariff = PriceList({None: "openai:a", "fast": "echo"})
     assert [tariff.model(name) for name in (None, "fast", "gone")] == ["openai:a", "echo", "gone"]
 
 

@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import msgspec
 
-from nanobot.agent.loop import Agent, Settings
+from nanobot.agent.loop import Agent, AgentSettings
 from nanobot.agent.toolset import Toolset
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelNotFound, StoreError
 from nanobot.core.event import Fact, MessageAdded, ToolStarted, TurnEnded
 from nanobot.core.message import Message, user
 from nanobot.core.model import Model
-from nanobot.core.store import Answer, Claim, Limits, Order, Store, TurnState
+from nanobot.core.store import Answer, Claim, Command, Limits, Store, TurnState
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import Identity, Turn, WhenBusy
 from nanobot.engine.local import LocalEngine
@@ -56,9 +56,9 @@ class HeldStore:
         """Refuse the next `times` commits that end a turn."""
         self._failures = times
 
-    def hold(self, which: Callable[[Facts], bool]) -> None:
+    def hold(self, matching: Callable[[Facts], bool]) -> None:
         """Commit such facts, but do not say so before `let_go`; `handed` tells that one is on its way."""
-        self._held = which
+        self._held = matching
 
     async def append(self, claim: Claim, facts: Facts) -> tuple[Message, ...]:
         self.appends += 1
@@ -94,10 +94,10 @@ class Stage:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.clock = FakeClock()
-        self.settings = Settings()
+        self.settings = AgentSettings()
         self.store: HeldStore
         self.looked = 0
-        self._orders: AsyncIterator[Order] | None = None
+        self._orders: AsyncIterator[Command] | None = None
 
     async def open(self, clock: Clock | None = None) -> None:
         self.store = HeldStore(await open_store(self._directory, clock or self.clock, Limits(), "normal"))

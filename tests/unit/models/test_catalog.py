@@ -3,7 +3,14 @@
 import pytest
 
 from nanobot.core.errors import ConfigError
-from nanobot.models.providers import PROVIDERS, Found, ModelName, find_in_environment, parse_name, provider_of
+from nanobot.models.providers import (
+    PROVIDERS,
+    DetectedProvider,
+    ModelName,
+    find_in_environment,
+    parse_name,
+    provider_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +96,6 @@ def test_a_key_sent_over_the_network_is_sent_over_tls() -> None:
 def test_the_first_provider_that_the_environment_speaks_of_and_that_has_a_model_is_found(
     environment: dict[str, str], found: tuple[str, str] | None
 ) -> None:
-    assert find_in_environment(environment) == (Found(parse_name(found[0]), found[1]) if found else None)
+    assert find_in_environment(environment) == (
+        DetectedProvider(parse_name(found[0]), found[1]) if found else None
+    )

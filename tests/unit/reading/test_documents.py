@@ -14,7 +14,7 @@ import pytest
 
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds, Order, Trouble, Unreadable
+from nanobot.reading.bounds import DocumentBounds, ReadFailure, ReadRequest, Unreadable
 from nanobot.reading.child import read as read_in_child
 from nanobot.reading.documents import Document, Documents
 from tests import files
@@ -355,13 +355,13 @@ async def test_the_process_that_reads_has_no_secrets_of_the_server(
     told.write_text("import os\nraise ModuleNotFoundError(name=' '.join(os.environ))")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    outcome = await Documents()._in_child(Order("pdf", DocumentBounds()), files.pdf())
-    assert isinstance(outcome, Trouble) and outcome.reason == "missing"
+    outcome = await Documents()._in_child(ReadRequest("pdf", DocumentBounds()), files.pdf())
+    assert isinstance(outcome, ReadFailure) and outcome.reason == "missing"
     assert "PYTHONPATH" in outcome.why and "OPENAI_API_KEY" not in outcome.why
 
 
 def test_what_reads_a_format_and_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pypdf", None)
     monkeypatch.delitem(sys.modules, "nanobot.reading.pdf", raising=False)
-    outcome = read_in_child(Order("pdf", DocumentBounds()), files.pdf())
+    outcome = read_in_child(ReadRequest("pdf", DocumentBounds()), files.pdf())
     assert outcome == msgspec.convert({"type": "trouble", "reason": "missing", "why": "pypdf"}, type(outcome))

@@ -8,9 +8,9 @@ import json
 from collections.abc import Coroutine, Iterable
 from http import HTTPStatus
 
-from nanobot.isolation.asking import Asking, Attempt, Caller, Reply, path_of
 from nanobot.isolation.attempts import FILLERS, SAME, chat_body, export, form, seat_of
 from nanobot.isolation.canaries import Canaries
+from nanobot.isolation.client import Attempt, AuditCaller, AuditClient, Reply, path_of
 from nanobot.isolation.tenants import Aim, Tenant
 from nanobot.isolation.witness import CALL, FAIL, WAIT, Witness
 
@@ -34,7 +34,7 @@ class Life:
         self._tenant = tenant
         self._owner = owner
         self._house = house
-        self._caller = Caller(f"session {tenant.number}", tenant.token, owner)
+        self._caller = AuditCaller(f"session {tenant.number}", tenant.token, owner)
         self._seat = seat_of(tenant)
         self._held_turn = self._title = ""
         self.aim = Aim(tenant.key)
@@ -327,7 +327,7 @@ class House:
 
     def __init__(
         self,
-        asking: Asking,
+        asking: AuditClient,
         canaries: Canaries,
         witness: Witness,
         routes: Iterable[str],

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from nanobot.isolation.asking import Leak
 from nanobot.isolation.canaries import PAST, Canaries, Canary, tenant_of
-from nanobot.isolation.witness import Prompt
+from nanobot.isolation.client import Leak
+from nanobot.isolation.witness import SeenPrompt
 
 NAMES = frozenset({"id", "keyname"})
 """Secrets to other sessions, but names to whoever runs the server."""
@@ -57,7 +57,7 @@ def written_down(found: Iterable[Canary], allowed: frozenset[str]) -> list[Canar
     return [canary for canary in found if canary.channel not in allowed]
 
 
-def look_at_audit_log(data: Path, canaries: Canaries, allowed: frozenset[str]) -> tuple[int, list[Leak]]:
+def scan_audit_log(data: Path, canaries: Canaries, allowed: frozenset[str]) -> tuple[int, list[Leak]]:
     """Return how many lines the audit log has, and what is in it that is none of its business: who did what
     to which session is.
     """
@@ -74,7 +74,7 @@ def look_at_audit_log(data: Path, canaries: Canaries, allowed: frozenset[str]) -
     return len(written), leaks
 
 
-def look_at_prompts(prompts: Sequence[Prompt]) -> tuple[dict[int, int], list[Leak]]:
+def scan_prompts(prompts: Sequence[SeenPrompt]) -> tuple[dict[int, int], list[Leak]]:
     """Return how many tokens each tenant's prompts and their answers had, and what was shown of a session in
     another's turn.
 

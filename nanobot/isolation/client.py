@@ -24,7 +24,7 @@ _PASSING = frozenset({"date"})
 """Headers that say nothing of what was asked for."""
 
 
-class Caller(msgspec.Struct, frozen=True):
+class AuditCaller(msgspec.Struct, frozen=True):
     """Who asks. `owner`: whose secrets it may see, None: nobody's."""
 
     name: str
@@ -89,7 +89,7 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Asking:
+class AuditClient:
     """The one who sends requests, and looks at all that comes back."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Asking:
         self.leaks: list[Leak] = []
 
     async def ask(
-        self, caller: Caller, attempt: Attempt, begun: "asyncio.Future[str] | None" = None
+        self, caller: AuditCaller, attempt: Attempt, begun: "asyncio.Future[str] | None" = None
     ) -> Reply:
         """Return the answer, looked at. `begun` gets the id of the turn as soon as the answer begins."""
         headers = dict(attempt.headers)
@@ -125,7 +125,11 @@ class Asking:
             return Reply(0, {}, "")
 
     async def _ask(
-        self, caller: Caller, attempt: Attempt, headers: dict[str, str], begun: "asyncio.Future[str] | None"
+        self,
+        caller: AuditCaller,
+        attempt: Attempt,
+        headers: dict[str, str],
+        begun: "asyncio.Future[str] | None",
     ) -> Reply:
         body = bytearray()
         url = URL(self._origin + attempt.target, encoded=True)
@@ -159,7 +163,7 @@ class Asking:
                 )
         return reply
 
-    def look(self, caller: Caller, attempt: Attempt, text: str) -> None:
+    def look(self, caller: AuditCaller, attempt: Attempt, text: str) -> None:
         """Report what is in `text` and not for the caller to see."""
         found = self._canaries.find(text)
         if not found:
@@ -181,7 +185,7 @@ class Asking:
 
     async def refused(
         self,
-        caller: Caller,
+        caller: AuditCaller,
         attempt: Attempt,
         *,
         as_if: Attempt | None = None,
@@ -210,7 +214,7 @@ class Asking:
             self.report("told apart", attempt.route, caller.name, detail=detail)
 
 
-def _is_own(canary: Canary, caller: Caller) -> bool:
+def _is_own(canary: Canary, caller: AuditCaller) -> bool:
     """Whether the caller may see it. An API key's name stays what it is when a session begins anew."""
     if canary.channel in ("key", "keyname") and caller.owner is not None:
         return canary.owner == tenant_of(caller.owner)

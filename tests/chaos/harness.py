@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from nanobot.agent.loop import Agent, Settings
+from nanobot.agent.loop import Agent, AgentSettings
 from nanobot.agent.toolset import Toolset
 from nanobot.core.clock import SystemClock
 from nanobot.core.ids import new_id
@@ -33,8 +33,8 @@ class OneModel:
         return self._model
 
 
-class House:
-    """What `open_house` opened."""
+class Harness:
+    """What `open_harness` opened."""
 
     def __init__(self, store: SqliteStore, engine: LocalEngine) -> None:
         self.store = store
@@ -66,14 +66,14 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def open_house(
+async def open_harness(
     directory: Path,
     model: Model,
     tools: Sequence[Tool] = (),
     *,
     store_as: type["Through"] | None = None,
     turn_timeout_s: float | None = None,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Harness]:
     """Open the data directory and run its turns with `model` and `tools`;
 
     `store_as` stands between engine and store.
@@ -83,7 +83,7 @@ async def open_house(
     seen: Store = store_as(store) if store_as is not None else store  # type: ignore[assignment]
     engine = LocalEngine(
         seen,
-        Agent(Toolset(tools), clock, Settings()),
+        Agent(Toolset(tools), clock, AgentSettings()),
         OneModel(model),
         clock,
         max_running_turns=8,
@@ -93,7 +93,7 @@ async def open_house(
     # the engine takes orders before the first turn is admitted, so that it always starts in the same commit
     await asyncio.sleep(0)
     try:
-        yield House(store, engine)
+        yield Harness(store, engine)
     finally:
         await engine.drain(0)
         store.hang_up()

@@ -19,7 +19,7 @@ from nanobot.reading.fetch import Fetcher
 from tests.asgi import BOUND_S, Door
 
 
-class House:
+class Harness:
     """The app, open on a data directory; `door` is how clients reach it."""
 
     def __init__(self, app: App, data: Path, stack: contextlib.AsyncExitStack) -> None:
@@ -34,7 +34,7 @@ class House:
         await self.door.close()
 
 
-class OpenHouse(Protocol):
+class OpenHarness(Protocol):
     async def __call__(
         self,
         model: Model | None = None,
@@ -45,7 +45,7 @@ class OpenHouse(Protocol):
         seed: int | None = None,
         fetcher: Fetcher | None = None,
         **tables: dict[str, Any] | list[dict[str, Any]],
-    ) -> House:
+    ) -> Harness:
         """Open the app on `data` (a new directory) with `model` (one that says ok) and the settings in
         `tables`.
         """
