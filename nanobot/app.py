@@ -27,7 +27,7 @@ from nanobot.api.models import AGENT
 from nanobot.api.server import build_door
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
-from nanobot.core.access import (
+from nanobot.core.accounts import (
     RIGHTS,
     ApiKey,
     PatternQuota,

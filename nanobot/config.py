@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from nanobot.core.access import RIGHTS, Price, Quota, Right
+from nanobot.core.accounts import RIGHTS, Price, Quota, Right
 from nanobot.core.errors import ConfigError
 
 FILE = "nanobot.toml"

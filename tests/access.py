@@ -4,7 +4,7 @@ it.
 
 from typing import Any
 
-from nanobot.core.access import RIGHTS, ApiKey, Quota, digest_of
+from nanobot.core.accounts import RIGHTS, ApiKey, Quota, digest_of
 from nanobot.stores import keys
 from tests.harness import Harness
 

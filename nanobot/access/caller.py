@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nanobot.core.access import RIGHTS, Quota, Right, matches
+from nanobot.core.accounts import RIGHTS, Quota, Right, matches
 from nanobot.core.errors import SessionNotFound
 
 __all__ = ["EVERYBODY", "RIGHTS", "Caller", "Right", "hold_to_patterns", "no_session"]

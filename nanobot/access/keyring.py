@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from nanobot.access.caller import Caller
-from nanobot.core.access import RIGHTS, ApiKey, Ledger, digest_of
+from nanobot.core.accounts import RIGHTS, Accounts, ApiKey, digest_of
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 
@@ -57,7 +57,7 @@ class KeyRing:
         held = self._by_digest.get(digest)
         return held if held is not None and hmac.compare_digest(held.key.digest, digest) else None
 
-    async def refresh(self, ledger: Ledger) -> None:
+    async def refresh(self, ledger: Accounts) -> None:
         """Take over what has changed in the store.
 
         Raises:
@@ -68,7 +68,7 @@ class KeyRing:
             self._take(await ledger.api_keys())
             self._version = version
 
-    async def watch(self, ledger: Ledger, clock: Clock) -> None:
+    async def watch(self, ledger: Accounts, clock: Clock) -> None:
         """Take over changes until cancelled."""
         while True:
             await clock.sleep(REFRESH_S)

@@ -10,7 +10,7 @@ import msgspec
 
 from nanobot.access.caller import Caller
 from nanobot.access.rate import RateLimiter
-from nanobot.core.access import DAY_S, Ledger, PatternQuota, Quota, TurnCost, glob, name_of_day
+from nanobot.core.accounts import DAY_S, Accounts, PatternQuota, Quota, TurnCost, glob, name_of_day
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, QuotaExceeded, RateLimited
 
@@ -67,9 +67,9 @@ class Quotas:
         self._running: dict[str, dict[str, bool]] = {}
         self._day = self._today()
         self._spent: OrderedDict[str, _Day] = OrderedDict()
-        self._ledger: Ledger | None = None
+        self._ledger: Accounts | None = None
 
-    async def load(self, ledger: Ledger) -> None:
+    async def load(self, ledger: Accounts) -> None:
         """Read what was used up today, and what still runs.
 
         Raises:

@@ -11,6 +11,7 @@ from nanobot.context import prompt
 from nanobot.context.build import build, history_budget, offered, tools_size, with_added
 from nanobot.context.output import InvalidOutput, conform, in_words, mend_in_words
 from nanobot.core.clock import Clock
+from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, NanobotError
 from nanobot.core.event import (
     Delta,
@@ -25,7 +26,6 @@ from nanobot.core.event import (
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.observer import NULL_OBSERVER, Observer
-from nanobot.core.store import History
 from nanobot.core.turn import Turn
 
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]

@@ -9,8 +9,8 @@ from starlette.types import Receive
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Audio, Message, Text
-from nanobot.core.store import Admission, Answer, Store
-from nanobot.core.turn import Identity, WhenBusy
+from nanobot.core.store import Store
+from nanobot.core.turn import Admission, Answer, Identity, WhenBusy
 from nanobot.http.connected import Connected
 from nanobot.http.operations import Parameter
 from nanobot.http.session_key import SESSION_KEY

@@ -23,8 +23,8 @@ from nanobot.core.errors import (
     UploadNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
-from nanobot.core.store import Admission, Store
-from nanobot.core.turn import Identity, Turn
+from nanobot.core.store import Store
+from nanobot.core.turn import Admission, Identity, Turn
 from nanobot.http import stream as sse
 from nanobot.http.admission import admit
 from nanobot.http.body import ClientGone, read_body

@@ -33,8 +33,9 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.session import parse_key
-from nanobot.core.store import Item, Store
+from nanobot.core.responses import Item
+from nanobot.core.sessions import parse_key
+from nanobot.core.store import Store
 from nanobot.http.body import ClientGone, read_body
 from nanobot.http.caller import caller_of
 from nanobot.http.operations import Operation

@@ -28,7 +28,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.store import Store
-from nanobot.core.upload import Upload
+from nanobot.core.uploads import Upload
 from nanobot.http.body import ClientGone
 from nanobot.http.caller import caller_of
 from nanobot.http.form import Form, FormFile, is_form, read_form

@@ -45,9 +45,10 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.session import parse_key
-from nanobot.core.store import Admission, ItemRef, Response, Store
-from nanobot.core.turn import Identity, Record, Turn
+from nanobot.core.responses import ItemRef, Response
+from nanobot.core.sessions import parse_key
+from nanobot.core.store import Store
+from nanobot.core.turn import Admission, Identity, Record, Turn
 from nanobot.http import stream as sse
 from nanobot.http.admission import admit
 from nanobot.http.body import ClientGone, read_body

@@ -1,7 +1,6 @@
 """The door as a whole: which route leads where."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from starlette.types import ASGIApp
 
@@ -22,7 +21,7 @@ from nanobot.api import (
 from nanobot.api.chat import ChatCompletions, ChatSettings
 from nanobot.api.files import FileSettings
 from nanobot.api.sessions import SessionSettings
-from nanobot.core.access import AuditSink, Ledger
+from nanobot.core.audit import AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
 from nanobot.core.observer import NULL_OBSERVER, Observer
@@ -34,12 +33,8 @@ from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 
 
-class LedgeredStore(Store, Ledger, Protocol):
-    """The store, that also keeps accounts."""
-
-
 def build_door(
-    store: LedgeredStore,
+    store: Store,
     followers: Followers,
     clock: Clock,
     randomness: Randomness,
@@ -84,7 +79,7 @@ def build_door(
 
 
 def operations(
-    store: LedgeredStore,
+    store: Store,
     followers: Followers,
     clock: Clock,
     randomness: Randomness,

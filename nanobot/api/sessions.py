@@ -39,8 +39,8 @@ from nanobot.core.errors import (
     TurnNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
-from nanobot.core.session import parse_key
-from nanobot.core.store import Direction, SessionFilter, Store
+from nanobot.core.sessions import Direction, SessionFilter, parse_key
+from nanobot.core.store import Store
 from nanobot.http.body import ClientGone, read_body
 from nanobot.http.caller import caller_of
 from nanobot.http.operations import Operation, Parameter

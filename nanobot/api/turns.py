@@ -10,7 +10,8 @@ from nanobot.api.wire.chunks import Chunks, said_before
 from nanobot.api.wire.lists import encode
 from nanobot.core.errors import InvalidRequest, TurnNotFound
 from nanobot.core.message import reply_text
-from nanobot.core.store import Store, TurnState
+from nanobot.core.store import Store
+from nanobot.core.turn import TurnState
 from nanobot.http import stream as sse
 from nanobot.http.caller import caller_of
 from nanobot.http.errors import error_body

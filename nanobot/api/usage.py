@@ -9,11 +9,11 @@ from starlette.types import Receive, Scope, Send
 
 from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.api.wire.lists import encode
-from nanobot.core.access import Grouping, Ledger, UsageRow
+from nanobot.core.accounts import Accounts, Grouping, UsageRow
 from nanobot.core.clock import Clock
 from nanobot.core.errors import InvalidRequest, SessionNotFound
 from nanobot.core.message import Usage as TokenUsage
-from nanobot.core.session import parse_key
+from nanobot.core.sessions import parse_key
 from nanobot.http.caller import caller_of
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.respond import answer
@@ -94,7 +94,7 @@ def _totals(rows: Sequence[UsageRow]) -> UsageTotals:
 class UsageRoute:
     """GET /v1/usage"""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Accounts, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
@@ -114,7 +114,7 @@ class UsageRoute:
 class SessionUsage:
     """GET /v1/sessions/{key}/usage"""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Accounts, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
@@ -197,7 +197,7 @@ def _parameters(groups: tuple[Grouping, ...]) -> tuple[Parameter, ...]:
     )
 
 
-def operations(ledger: Ledger, clock: Clock) -> tuple[Operation, ...]:
+def operations(ledger: Accounts, clock: Clock) -> tuple[Operation, ...]:
     """Return what is offered here."""
     return (
         Operation(

@@ -6,7 +6,7 @@ import click
 
 from nanobot.app import audit_keeping
 from nanobot.config import Config
-from nanobot.core.access import AuditEntry
+from nanobot.core.audit import AuditEntry
 from nanobot.core.clock import SystemClock
 from nanobot.stores import audit
 

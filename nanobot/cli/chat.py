@@ -26,7 +26,7 @@ from nanobot.cli.terminal import is_rich, one_line
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, NanobotError, StoreLocked
-from nanobot.core.session import parse_key
+from nanobot.core.sessions import parse_key
 
 
 @click.command("chat")

@@ -8,7 +8,7 @@ from nanobot.app import App
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
 from nanobot.core.ids import new_id
 from nanobot.core.message import joint, user
-from nanobot.core.session import Session
+from nanobot.core.sessions import Session
 from nanobot.core.turn import Identity, Turn
 
 

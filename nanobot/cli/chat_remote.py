@@ -27,7 +27,7 @@ from nanobot.core.event import (
     TurnError,
 )
 from nanobot.core.message import Message, ToolCall, ToolResult
-from nanobot.core.session import Session
+from nanobot.core.sessions import Session
 
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 _CONNECT_S = 10.0

@@ -14,7 +14,7 @@ from nanobot.cli.chat_prompt import Left
 from nanobot.cli.terminal import neutral, silent_keyboard
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import TurnEnded
-from nanobot.core.session import parse_key
+from nanobot.core.sessions import parse_key
 
 HELP = {
     "/new": "begin a fresh conversation",

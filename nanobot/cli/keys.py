@@ -13,7 +13,7 @@ import msgspec
 from nanobot.cli.audit import write_down
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import neutral
-from nanobot.core.access import RIGHTS, ApiKey, Quota, Right, check_key, digest_of, new_token
+from nanobot.core.accounts import RIGHTS, ApiKey, Quota, Right, check_key, digest_of, new_token
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import SystemRandomness, new_id

@@ -24,8 +24,7 @@ from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, SessionNotFound, StoreError, StoreLocked
 from nanobot.core.message import Audio, File, Image, Text
-from nanobot.core.session import Session, parse_key
-from nanobot.core.store import ALL, Row, SearchHit
+from nanobot.core.sessions import ALL, Row, SearchHit, Session, parse_key
 from nanobot.stores import catalogue, search, transcript
 from nanobot.stores.opening import DATABASE, explain, open_reader
 from nanobot.stores.sqlite import SqliteStore, open_store

@@ -4,10 +4,10 @@ import hashlib
 
 from nanobot.context import prompt
 from nanobot.context.history import ends_of, fit, repair
+from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import Message, Text, user
 from nanobot.core.model import ModelRequest
-from nanobot.core.store import History
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Turn
 

@@ -1,9 +1,12 @@
 """Turns: one input, one final answer. The only way to ask the agent for anything."""
 
-from typing import Literal
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
+from nanobot.core.errors import NanobotError
+from nanobot.core.event import Event, TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.tool import ToolChoice, ToolSpec
 
@@ -103,3 +106,113 @@ class Identity(msgspec.Struct, frozen=True):
     digest: bytes
     dedupe_key: str | None = None
     is_retry: bool = False
+
+
+HistoryNote = Literal["new", "imported", "matched", "rewound", "ignored"]
+"""What became of the earlier messages that a client sent along."""
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """The answer to `admit`.
+
+    `joined`: the turn was known already, and `turn_id` is the known one's; `is_over`: it had ended for good.
+    """
+
+    turn_id: str
+    joined: bool
+    history: HistoryNote = "new"
+    is_over: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of a turn: the messages it added (its input left out) and its end."""
+
+    turn_id: str
+    messages: tuple[Message, ...]
+    end: TurnEnded
+
+
+class TurnState(msgspec.Struct, frozen=True):
+    """A turn as it stands.
+
+    `messages` are those that it added so far, its input left out; `end` is set once it has ended.
+    """
+
+    id: str
+    session_key: str
+    status: Status
+    attempt: int
+    model: str | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    messages: tuple[Message, ...]
+    end: TurnEnded | None
+
+
+class Turns(Protocol):
+    """Where entry points hand in turns, and learn what becomes of them."""
+
+    async def admit(
+        self,
+        turn: Turn,
+        identity: Identity,
+        earlier: tuple[Message, ...] = (),
+        refusal: NanobotError | None = None,
+    ) -> Admission:
+        """Commit `turn` and its input, or find the turn that it resends.
+
+        `earlier` are the messages the client sent before the new ones; they are compared with the transcript.
+        `refusal` is why the asker may have no turn now; it is raised unless the turn is known: that one was
+        granted already.
+
+        Raises: SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
+        """
+        ...
+
+    async def knows(self, session_key: str, identity: Identity) -> bool:
+        """Return whether `admit` would find that the turn is a resent one: its input is then of no account.
+
+        Raises:
+            IdempotencyMismatch
+        """
+        ...
+
+    async def turn(self, turn_id: str) -> TurnState:
+        """Return the turn; one that joined another is shown as that other's state under its own id.
+
+        Raises:
+            TurnNotFound
+        """
+        ...
+
+    def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Sequence[tuple[int, Event]]]:
+        """Yield what is new as batches of `(cursor, event)`, from past `after` until `TurnEnded`; live where
+        the turn runs, rebuilt where it ended.
+
+        A delta that `after` falls into is yielded from that character on; the end is yielded even to who has
+        seen it.
+
+        Raises: TurnNotFound
+        """
+        ...
+
+    async def ended(self, turn_id: str) -> Answer:
+        """Return what became of the turn, once it has ended.
+
+        Raises:
+            TurnNotFound
+        """
+        ...
+
+    def shown_as(self, turn_id: str) -> str:
+        """Return the id of the turn that runs for this one: its own, or that of the turn which it joined."""
+        ...
+
+    async def cancel(self, turn_id: str, why: str) -> bool:
+        """Ask the turn to stop; False where it had ended already.
+
+        Raises:
+            TurnNotFound
+        """
+        ...

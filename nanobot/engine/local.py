@@ -4,8 +4,9 @@ import asyncio
 
 from nanobot.agent.loop import Agent
 from nanobot.core.clock import Clock
+from nanobot.core.dispatch import Cancel
 from nanobot.core.observer import NULL_OBSERVER, Observer
-from nanobot.core.store import Cancel, Store
+from nanobot.core.store import Store
 from nanobot.engine.run import ModelSource, Run
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent
 from nanobot.core.clock import Clock
+from nanobot.core.dispatch import Claim
 from nanobot.core.errors import (
     ModelError,
     ModelTimeout,
@@ -35,7 +36,7 @@ from nanobot.core.event import (
 from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
-from nanobot.core.store import Claim, Store
+from nanobot.core.store import Store
 
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT_S = 30.0

@@ -8,8 +8,8 @@ from starlette.types import Scope
 from nanobot.access.quotas import Account, Quotas
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import Message
-from nanobot.core.store import Admission, Store
-from nanobot.core.turn import Identity, Turn
+from nanobot.core.store import Store
+from nanobot.core.turn import Admission, Identity, Turn
 from nanobot.http.caller import caller_of
 
 

@@ -3,7 +3,7 @@
 from starlette.types import Scope
 
 from nanobot.access.caller import Caller
-from nanobot.core.access import AuditEntry
+from nanobot.core.audit import AuditEntry
 from nanobot.http.operations import Operation
 
 _UNAUTHORIZED = 401

@@ -15,7 +15,7 @@ from nanobot.access.caller import EVERYBODY, Caller
 from nanobot.access.keyring import KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.access.rate import RateLimiter, neighbourhood
-from nanobot.core.access import AuditSink
+from nanobot.core.audit import AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
     BadApiKey,

@@ -7,7 +7,7 @@ import unicodedata
 import msgspec
 
 from nanobot.config import KeyTable
-from nanobot.core.access import RIGHTS
+from nanobot.core.accounts import RIGHTS
 from nanobot.isolation.canaries import Canaries
 
 _NASTY = (

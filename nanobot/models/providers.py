@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from nanobot.core.access import Price
+from nanobot.core.accounts import Price
 from nanobot.core.errors import ConfigError
 
 

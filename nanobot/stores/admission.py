@@ -6,6 +6,7 @@ import sqlite3
 
 import msgspec
 
+from nanobot.core.dispatch import Cancel, Claim
 from nanobot.core.errors import (
     IdempotencyMismatch,
     NanobotError,
@@ -16,8 +17,8 @@ from nanobot.core.errors import (
 )
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
-from nanobot.core.store import Admission, Cancel, Claim, HistoryNote, Limits
-from nanobot.core.turn import Identity, Status, Turn
+from nanobot.core.store import Limits
+from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
 from nanobot.stores import responses, transcript, turns, usage
 from nanobot.stores.transcript import TranscriptHead
 from nanobot.stores.turns import Capacity, Plan, Span

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from nanobot.core.access import AuditEntry
+from nanobot.core.audit import AuditEntry
 
 FILE = "audit.jsonl"
 SessionKeys = Literal["plain", "hashed"]

@@ -8,7 +8,7 @@ import sqlite3
 from itertools import pairwise
 
 from nanobot.core.errors import MessageNotFound, SessionBusy, SessionExists
-from nanobot.core.store import Branch
+from nanobot.core.sessions import Branch
 from nanobot.stores import transcript
 
 Db = sqlite3.Connection

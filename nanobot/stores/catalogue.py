@@ -7,10 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.core.access import TurnCost, glob
+from nanobot.core.accounts import TurnCost, glob
 from nanobot.core.errors import SessionNotFound, StoreError
-from nanobot.core.session import Session
-from nanobot.core.store import ALL, Deletion, Direction, Row, SessionFilter
+from nanobot.core.sessions import ALL, Deletion, Direction, Row, Session, SessionFilter
 from nanobot.stores import branches, files, index, responses, transcript
 
 Db = sqlite3.Connection

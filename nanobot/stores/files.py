@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nanobot.core.errors import StoreError, UploadNotFound, UploadsFull
-from nanobot.core.upload import SortOrder, Upload, UploadPage
+from nanobot.core.uploads import SortOrder, Upload, UploadPage
 
 Db = sqlite3.Connection
 FOLDER = "files"

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from nanobot.core.message import Message, reply_text
-from nanobot.core.store import ImportedMessage
+from nanobot.core.sessions import ImportedMessage
 from nanobot.stores import branches, catalogue, transcript
 
 Db = sqlite3.Connection

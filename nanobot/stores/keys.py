@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.core.access import ApiKey, Quota, Right
+from nanobot.core.accounts import ApiKey, Quota, Right
 from nanobot.core.errors import ConfigError, StoreError, StoreLocked, StoreTooNew
 from nanobot.stores.migrate import migrations
 from nanobot.stores.opening import DATABASE, DirectoryLock, explain, make_directory, open_reader, open_writer

@@ -5,7 +5,9 @@ from functools import partial
 
 from nanobot.core.clock import Clock
 from nanobot.core.message import Message
-from nanobot.core.store import Conversation, Direction, Item, ItemRef, Limits, Response
+from nanobot.core.responses import Conversation, Item, ItemRef, Response
+from nanobot.core.sessions import Direction
+from nanobot.core.store import Limits
 from nanobot.stores import responses
 from nanobot.stores.reader import Reader
 from nanobot.stores.writer import Writer

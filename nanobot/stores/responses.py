@@ -16,7 +16,8 @@ from nanobot.core.errors import (
     TurnNotFound,
 )
 from nanobot.core.message import Message
-from nanobot.core.store import Conversation, Direction, Item, ItemRef, Response
+from nanobot.core.responses import Conversation, Item, ItemRef, Response
+from nanobot.core.sessions import Direction
 from nanobot.core.turn import Record
 from nanobot.stores import transcript, turns
 from nanobot.stores.transcript import TranscriptHead

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from nanobot.core.access import glob
+from nanobot.core.accounts import glob
 from nanobot.core.clock import Clock
 from nanobot.core.errors import StoreError
 from nanobot.stores import catalogue

@@ -4,7 +4,7 @@ import re
 import sqlite3
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.store import Direction, Row, SearchHit, SessionFilter
+from nanobot.core.sessions import Direction, Row, SearchHit, SessionFilter
 from nanobot.stores import branches, catalogue, transcript
 from nanobot.stores.index import SEQ_BITS, spaced
 

@@ -9,8 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from nanobot.core.clock import Clock
-from nanobot.core.session import Session
-from nanobot.core.store import ALL, Branch, Direction, ImportedMessage, Row, SearchHit, SessionFilter
+from nanobot.core.sessions import (
+    ALL,
+    Branch,
+    Direction,
+    ImportedMessage,
+    Row,
+    SearchHit,
+    Session,
+    SessionFilter,
+)
 from nanobot.stores import branches, catalogue, importing, index, search
 from nanobot.stores.opening import DATABASE, open_reader
 from nanobot.stores.reader import Reader

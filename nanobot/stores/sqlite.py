@@ -13,14 +13,16 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.core.access import ApiKey, Grouping, PriceList, SpendingOf, TurnCost, UnendedTurn, UsageRow
+from nanobot.core.accounts import ApiKey, Grouping, PriceList, SpendingOf, TurnCost, UnendedTurn, UsageRow
 from nanobot.core.clock import Clock
+from nanobot.core.dispatch import Cancel, Claim, Command, History
 from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, StoreError, TurnCancelled
 from nanobot.core.event import Delta, Fact, TurnAdmitted, TurnEnded, TurnError, TurnStarted
 from nanobot.core.message import Message
 from nanobot.core.observer import NULL_OBSERVER, Observer
-from nanobot.core.store import Admission, Answer, Cancel, Claim, Command, Deletion, History, Limits, TurnState
-from nanobot.core.turn import Identity, Turn
+from nanobot.core.sessions import Deletion
+from nanobot.core.store import Limits
+from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores import admission, catalogue, keys, retention, transcript, turns, usage
 from nanobot.stores.files import BlobFolder
 from nanobot.stores.lines import Batch, LiveTurn, replay

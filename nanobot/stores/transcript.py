@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from nanobot.core.dispatch import History
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, ToolCall, estimate_tokens
-from nanobot.core.store import Direction, History, HistoryNote, Row
+from nanobot.core.sessions import Direction, Row
+from nanobot.core.turn import HistoryNote
 
 _encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.core.access import PriceList, TurnCost
+from nanobot.core.accounts import PriceList, TurnCost
+from nanobot.core.dispatch import Claim, History
 from nanobot.core.errors import StaleAttempt, TooManyAttempts, TurnNotFound
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, reply_text
-from nanobot.core.store import Claim, History, TurnState
 from nanobot.core.tool import ToolChoice, ToolSpec
-from nanobot.core.turn import Labels, Origin, OutputFormat, Sampling, Turn
+from nanobot.core.turn import Labels, Origin, OutputFormat, Sampling, Turn, TurnState
 from nanobot.stores import transcript, usage
 from nanobot.stores.transcript import TranscriptHead
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
-from nanobot.core.upload import SortOrder, Upload, UploadPage
+from nanobot.core.uploads import SortOrder, Upload, UploadPage
 from nanobot.stores import files
 from nanobot.stores.files import BlobFolder
 from nanobot.stores.reader import Reader

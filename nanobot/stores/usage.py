@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.core.access import (
+from nanobot.core.accounts import (
     DAY_S,
     Grouping,
     PriceList,

@@ -5,7 +5,7 @@ from functools import partial
 
 from nanobot.core.errors import TurnNotFound
 from nanobot.core.event import TurnAdmitted, TurnStarted
-from nanobot.core.store import SessionEvent
+from nanobot.core.sessions import SessionEvent
 from nanobot.stores import catalogue, turns
 from nanobot.stores.lines import LiveTurn, replay
 from nanobot.stores.reader import Reader

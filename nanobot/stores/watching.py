@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from nanobot.core.event import TurnAdmitted, TurnStarted
-from nanobot.core.store import SessionEvent, Watched
+from nanobot.core.sessions import SessionEvent, Watched
 from nanobot.stores.lines import LiveTurn
 
 _MOST_KEPT = 2_048

@@ -6,7 +6,7 @@ Labels come from the settings and the code only, never from requests: their numb
 from itertools import chain
 
 from nanobot import __version__
-from nanobot.core.access import TurnCost
+from nanobot.core.accounts import TurnCost
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import TurnEnded

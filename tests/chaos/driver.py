@@ -24,9 +24,8 @@ from nanobot.core.errors import ModelOverloaded
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.core.store import Answer
 from nanobot.core.tool import Tool, ToolContext
-from nanobot.core.turn import WhenBusy
+from nanobot.core.turn import Answer, WhenBusy
 from tests.chaos.harness import Harness, open_harness
 from tests.chaos.launch import NOTED, NoteArguments, record
 

@@ -14,9 +14,9 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.ids import new_id
 from nanobot.core.message import user
 from nanobot.core.model import Model
-from nanobot.core.store import Admission, Answer, Limits, Store
+from nanobot.core.store import Limits, Store
 from nanobot.core.tool import Tool
-from nanobot.core.turn import Identity, Turn, WhenBusy
+from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
 from nanobot.engine.local import LocalEngine
 from nanobot.stores.sqlite import SqliteStore, open_store
 

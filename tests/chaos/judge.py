@@ -15,7 +15,7 @@ from nanobot.context.history import repair
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message
-from nanobot.core.store import Row
+from nanobot.core.sessions import Row
 from nanobot.stores.opening import DATABASE
 from nanobot.stores.sqlite import open_store
 from tests.chaos.launch import NOTED

@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
+from nanobot.core.dispatch import Claim
 from nanobot.core.errors import ModelOverloaded
 from nanobot.core.event import Fact, ToolFinished, TurnEnded
 from nanobot.core.message import Message
-from nanobot.core.store import Claim
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.testing import Say, ScriptedModel, call
 from tests.chaos.harness import Through, open_harness

@@ -9,10 +9,11 @@ from itertools import count
 from pathlib import Path
 
 from nanobot.core.clock import Clock
+from nanobot.core.dispatch import Cancel, Claim, Command
 from nanobot.core.event import Fact, MessageAdded, TurnEnded, TurnError
 from nanobot.core.message import Message, StopReason, Text, user
-from nanobot.core.store import Admission, Answer, Cancel, Claim, Command, Limits, Store
-from nanobot.core.turn import Identity, Turn, WhenBusy
+from nanobot.core.store import Limits, Store
+from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
 from nanobot.stores.sqlite import open_store
 from nanobot.testing import FakeClock
 from tests.asgi import BOUND_S

@@ -5,7 +5,7 @@ import pytest
 from nanobot.core.errors import MessageNotFound, SessionBusy, SessionExists, SessionNotFound
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
-from nanobot.core.store import ImportedMessage
+from nanobot.core.sessions import ImportedMessage
 from tests.contract.place import Place, done, failed, said
 
 

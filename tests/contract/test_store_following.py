@@ -4,12 +4,12 @@ import hashlib
 
 import pytest
 
+from nanobot.core.dispatch import Claim
 from nanobot.core.errors import TurnNotFound, UnknownToolCall
 from nanobot.core.event import MessageAdded, TurnEnded
 from nanobot.core.message import Message, ToolCall, ToolResult, user
-from nanobot.core.store import Admission, Claim
 from nanobot.core.tool import tool_spec
-from nanobot.core.turn import Identity, Turn
+from nanobot.core.turn import Admission, Identity, Turn
 from tests.contract.place import Place, done, failed, said
 
 CALL = Message(

@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanobot.core.dispatch import Claim
 from nanobot.core.event import (
     Event,
     MessageAdded,
@@ -17,7 +18,6 @@ from nanobot.core.event import (
     TurnEnded,
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult
-from nanobot.core.store import Claim
 from tests.asgi import BOUND_S
 from tests.contract.place import Place
 

@@ -11,7 +11,8 @@ import pytest
 from nanobot.core.errors import InvalidRequest, SessionNotFound
 from nanobot.core.event import MessageAdded, TurnEnded
 from nanobot.core.message import File, Message, Text, user
-from nanobot.core.store import Limits, SessionFilter
+from nanobot.core.sessions import SessionFilter
+from nanobot.core.store import Limits
 from nanobot.stores import index, upkeep
 from nanobot.stores.opening import DATABASE
 from nanobot.stores.sqlite import SqliteStore

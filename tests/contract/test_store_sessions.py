@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.core.errors import NanobotError, SessionNotFound, StoreError
-from nanobot.core.session import parse_key
+from nanobot.core.sessions import parse_key
 from tests.contract.place import Place, done
 
 LOOKALIKES = [

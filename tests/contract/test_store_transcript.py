@@ -5,9 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanobot.core.dispatch import Claim
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult, estimate_tokens, user
-from nanobot.core.store import Claim
 from tests.contract.place import Place, cancelled, done, failed, said, shown
 
 

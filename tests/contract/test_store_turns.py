@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from nanobot.core.dispatch import Claim
 from nanobot.core.errors import SessionNotFound, StaleAttempt, StoreError, TurnNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
-from nanobot.core.store import Claim, Limits
+from nanobot.core.store import Limits
 from tests.asgi import BOUND_S
 from tests.contract.place import Place, cancelled, done, failed, said, shown
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nanobot.core.errors import SessionNotFound, StoreError, UploadNotFound, UploadsFull
-from nanobot.core.upload import Upload
+from nanobot.core.uploads import Upload
 from tests.contract.place import Place
 
 QUOTA = 1_000

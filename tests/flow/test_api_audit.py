@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nanobot.core.access import AuditEntry
+from nanobot.core.audit import AuditEntry
 from nanobot.stores.audit import FILE, AuditLog, Keeping, write
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nanobot.access.keyring import REFRESH_S
-from nanobot.core.access import digest_of
+from nanobot.core.accounts import digest_of
 from nanobot.stores import keys
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key

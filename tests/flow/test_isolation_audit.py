@@ -19,7 +19,7 @@ from nanobot.context.build import build
 from nanobot.core.errors import TurnNotFound
 from nanobot.core.event import TurnEnded
 from nanobot.core.model import ModelRequest
-from nanobot.core.store import TurnState
+from nanobot.core.turn import TurnState
 from nanobot.isolation.attempts import FILLERS
 from nanobot.isolation.audit import AuditPlan, audit, unknown
 from nanobot.isolation.client import Kind, Leak

@@ -16,7 +16,7 @@ import pytest
 
 from nanobot.cli.serve import bind, check_tls, refuse_open_door
 from nanobot.config import load
-from nanobot.core.access import ApiKey
+from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import ConfigError
 from nanobot.stores import keys
 from tests.certificate import certificate

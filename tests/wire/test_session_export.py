@@ -20,8 +20,7 @@ from nanobot.core.message import (
     ToolResult,
     Usage,
 )
-from nanobot.core.session import Session
-from nanobot.core.store import Row
+from nanobot.core.sessions import Row, Session
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 TEXT: st.SearchStrategy[Part] = st.builds(Text, TEXTS)

@@ -4,7 +4,7 @@ import msgspec
 
 from nanobot.api.wire.lists import encode
 from nanobot.core.message import Message, Thinking, ToolCall, Usage, reply_text
-from nanobot.core.store import Answer
+from nanobot.core.turn import Answer
 
 
 class _PromptDetails(msgspec.Struct, frozen=True):

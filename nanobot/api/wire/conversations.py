@@ -9,7 +9,7 @@ from nanobot.api.wire.input_items import ITEM, InputItem, input_messages
 from nanobot.api.wire.tools import MOST_METADATA, labels
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message
-from nanobot.core.store import Conversation
+from nanobot.core.responses import Conversation
 from nanobot.http.schema_extra import schema_extra
 
 MOST_ITEMS = 20

@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall
-from nanobot.core.store import ItemRef
+from nanobot.core.responses import ItemRef
 
 
 class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag="output_text"):

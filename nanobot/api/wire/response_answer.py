@@ -9,7 +9,8 @@ import msgspec
 from nanobot.api.wire.items import WireItem, items, response_id
 from nanobot.core.event import TurnError
 from nanobot.core.message import Message, Usage
-from nanobot.core.store import ItemRef, TurnState
+from nanobot.core.responses import ItemRef
+from nanobot.core.turn import TurnState
 
 
 class WireConversation(msgspec.Struct, frozen=True):

@@ -17,8 +17,8 @@ from nanobot.api.wire.response_answer import Echo, ResponseObject, response_obje
 from nanobot.core.errors import ShuttingDown
 from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded
 from nanobot.core.message import Message
-from nanobot.core.store import ItemRef, TurnState
-from nanobot.core.turn import Status
+from nanobot.core.responses import ItemRef
+from nanobot.core.turn import Status, TurnState
 
 _PIECE = re.compile(r"\s{0,8}(?:[!-~]{1,12}|[^\s!-~]{1,2})?")
 """White space and a word, or two characters of a script that does without."""

@@ -32,7 +32,7 @@ from nanobot.api.wire.tools import (
 )
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, user
-from nanobot.core.session import KEY_PATTERN
+from nanobot.core.sessions import KEY_PATTERN
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 from nanobot.http.schema_extra import schema_extra

@@ -20,7 +20,7 @@ from nanobot.core.event import (
     TurnEnded,
     TurnStarted,
 )
-from nanobot.core.store import SessionEvent, Watched
+from nanobot.core.sessions import SessionEvent, Watched
 from nanobot.http.errors import error_body
 
 Fields = dict[str, object]

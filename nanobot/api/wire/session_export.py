@@ -26,8 +26,7 @@ from nanobot.core.message import (
     ToolResult,
     Usage,
 )
-from nanobot.core.session import Session
-from nanobot.core.store import ImportedMessage, Row
+from nanobot.core.sessions import ImportedMessage, Row, Session
 
 FORMAT = "nanobot.session"
 VERSION = 1

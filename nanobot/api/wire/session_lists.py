@@ -8,8 +8,7 @@ from msgspec import UNSET, UnsetType
 from nanobot.api.wire.session_export import Metadata, Title
 from nanobot.api.wire.session_message import message_id
 from nanobot.core.message import File, Message, Text
-from nanobot.core.session import Session
-from nanobot.core.store import Branch, Deletion, SearchHit
+from nanobot.core.sessions import Branch, Deletion, SearchHit, Session
 
 _MOST_AROUND = 80
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from nanobot.core.errors import MessageNotFound
 from nanobot.core.message import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
-from nanobot.core.store import Row
+from nanobot.core.sessions import Row
 
 _ID = re.compile(r"msg_([1-9][0-9]{0,8})")
 

@@ -4,9 +4,9 @@ settled first.
 
 from nanobot.agent.loop import Agent, AgentSettings
 from nanobot.agent.toolset import Toolset
+from nanobot.core.dispatch import History
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
-from nanobot.core.store import History
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Turn
 from nanobot.testing import FakeClock, Say, ScriptedModel

@@ -10,6 +10,7 @@ import pytest
 from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent, AgentSettings
 from nanobot.agent.toolset import Toolset
 from nanobot.context import prompt
+from nanobot.core.dispatch import History
 from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
@@ -43,7 +44,6 @@ from nanobot.core.message import (
     user,
 )
 from nanobot.core.model import Model, ModelRequest
-from nanobot.core.store import History
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import Sampling, Turn
 from nanobot.models.openai.request import encode

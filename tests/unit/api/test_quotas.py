@@ -5,7 +5,7 @@ import pytest
 from nanobot.access import quotas
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Quotas
-from nanobot.core.access import PatternQuota, Quota, TurnCost
+from nanobot.core.accounts import PatternQuota, Quota, TurnCost
 from nanobot.testing import FakeClock
 
 

@@ -26,7 +26,7 @@ from nanobot.core.event import (
     line,
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
-from nanobot.core.store import ItemRef
+from nanobot.core.responses import ItemRef
 
 TURN = "turn_01m87hk3rez16m7sqd8a0jeeec"
 KNOWN: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import cast
 
+from nanobot.core.dispatch import Claim, Command
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult, user
-from nanobot.core.store import Claim, Command
 from nanobot.core.turn import Identity, Turn
 from nanobot.stores.sqlite import SqliteStore, open_store
 from nanobot.testing import FakeClock

@@ -8,7 +8,7 @@ from nanobot.cli.chat_prompt import Left
 from nanobot.cli.chat_talk import Talk, follow
 from nanobot.core.errors import ModelOverloaded, QueueFull
 from nanobot.core.event import Event, TextDelta, TurnEnded, TurnError
-from nanobot.core.session import Session
+from nanobot.core.sessions import Session
 from tests.unit.cli.emulator import Emulator
 
 

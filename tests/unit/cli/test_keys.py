@@ -7,7 +7,7 @@ import pytest
 
 from nanobot.cli.keys import when
 from nanobot.config import load
-from nanobot.core.access import digest_of
+from nanobot.core.accounts import digest_of
 from nanobot.core.errors import ConfigError
 from nanobot.stores.audit import FILE
 from nanobot.stores.keys import stored_keys

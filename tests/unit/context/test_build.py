@@ -8,10 +8,10 @@ import pytest
 from nanobot.agent.toolset import Toolset
 from nanobot.context import prompt
 from nanobot.context.build import build, history_budget, tools_size, with_added
+from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
-from nanobot.core.store import History
 from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling, Turn
 from nanobot.models.openai.request import encode

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.core.access import Price, PriceList, glob, matches, new_token
+from nanobot.core.accounts import Price, PriceList, glob, matches, new_token
 from nanobot.core.message import Usage
 from nanobot.models.providers import PRICES, parse_name
 

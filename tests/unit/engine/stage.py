@@ -13,13 +13,14 @@ import msgspec
 from nanobot.agent.loop import Agent, AgentSettings
 from nanobot.agent.toolset import Toolset
 from nanobot.core.clock import Clock
+from nanobot.core.dispatch import Claim, Command
 from nanobot.core.errors import ModelNotFound, StoreError
 from nanobot.core.event import Fact, MessageAdded, ToolStarted, TurnEnded
 from nanobot.core.message import Message, user
 from nanobot.core.model import Model
-from nanobot.core.store import Answer, Claim, Command, Limits, Store, TurnState
+from nanobot.core.store import Limits, Store
 from nanobot.core.tool import Tool, ToolContext
-from nanobot.core.turn import Identity, Turn, WhenBusy
+from nanobot.core.turn import Answer, Identity, Turn, TurnState, WhenBusy
 from nanobot.engine.local import LocalEngine
 from nanobot.engine.run import Run
 from nanobot.stores.sqlite import SqliteStore, open_store

@@ -14,7 +14,7 @@ import msgspec
 from nanobot.core.errors import BadSessionKey, ConfigError
 from nanobot.core.ids import Randomness
 from nanobot.core.message import Usage
-from nanobot.core.session import MAX_KEY_CHARS, parse_key
+from nanobot.core.sessions import MAX_KEY_CHARS, parse_key
 
 Right = Literal["chat", "sessions:read", "sessions:write", "files", "admin"]
 RIGHTS: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files", "admin")
@@ -229,7 +229,7 @@ class UsageRow(msgspec.Struct, frozen=True):
 Grouping = Literal["day", "key", "model"]
 
 
-class Ledger(Protocol):
+class Accounts(Protocol):
     """The side of the store that knows keys and costs."""
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
@@ -274,30 +274,4 @@ class Ledger(Protocol):
 
     def is_live(self, turn_id: str) -> bool:
         """Return whether the turn has not ended."""
-        ...
-
-
-class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who did what to which conversation. `key_id` None: no key was needed. `status` None: nobody waited for
-    the answer.
-
-    `is_weighty`: it must be on the disk before anything else happens.
-    """
-
-    at: float
-    operation: str
-    client: str | None
-    key_id: str | None
-    status: int | None
-    session_key: str | None = None
-    target: str | None = None
-    request_id: str | None = None
-    is_weighty: bool = False
-
-
-class AuditSink(Protocol):
-    """Where it is written down."""
-
-    def note(self, entry: AuditEntry) -> None:
-        """Write the entry soon; never waits, never raises."""
         ...

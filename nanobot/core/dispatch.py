@@ -1,0 +1,84 @@
+"""Dispatch: how turns come to the engine that runs them, and how it writes down what happens."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+
+from nanobot.core.event import Delta, Fact
+from nanobot.core.message import Message
+from nanobot.core.turn import Turn
+
+
+class History(msgspec.Struct, frozen=True):
+    """The newest part of a live transcript, oldest message first.
+
+    `skipped_tokens` estimates all that came before it; `ends` gives for each message the estimate up to its
+    end, counted from the conversation's start.
+    """
+
+    messages: tuple[Message, ...]
+    skipped_tokens: int = 0
+    ends: tuple[int, ...] = ()
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A turn that this engine is to run now, as attempt number `attempt`; its input is in the transcript, at
+    the end of `history`.
+    """
+
+    turn: Turn
+    attempt: int
+    history: History | None = None
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """The wish that a running turn stop soon; the engine ends it with `why` as its error."""
+
+    turn_id: str
+    why: str
+
+
+Command = Claim | Cancel
+
+
+class Dispatch(Protocol):
+    """Where the engine takes turns from, and the only writer of a running one."""
+
+    def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Command]:
+        """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never
+        ends by itself.
+
+        With `history_tokens`, each claim brings the history that costs at least so much.
+        """
+        ...
+
+    def stop_orders(self) -> None:
+        """Start no more turns: those that wait stay in the queue for the next start."""
+        ...
+
+    async def history(self, session_key: str, budget_tokens: int) -> History:
+        """Return the newest messages of the live transcript, at least as many as cost `budget_tokens`; reads
+        no more than it returns.
+        """
+        ...
+
+    async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
+        """Commit what happened, in order and at once, and tell the followers.
+
+        Returns the inputs that joined the turn meanwhile (`steer`), now in the transcript after `facts`.
+        Where there are some, a `TurnEnded("done")` among `facts` is not applied: the turn goes on with them.
+        At an end of another kind they become turns of their own.
+
+        Raises:
+            StaleAttempt: the claim is over; nothing was written.
+        """
+        ...
+
+    def show(self, claim: Claim, delta: Delta) -> None:
+        """Pass `delta` on to the turn's followers; kept in memory until its message is appended."""
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Give a running turn back for the next start, at no cost of an attempt."""
+        ...

@@ -1,0 +1,293 @@
+"""Sessions: conversations that last. The history of one is rows in the store."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from nanobot.core.errors import BadSessionKey
+from nanobot.core.event import Event, TurnAdmitted, TurnStarted
+from nanobot.core.message import Message
+
+MAX_KEY_CHARS = 256
+RESERVED_PREFIX = "nanobot:"
+_INNER = r"[^\x00-\x1f\x7f-\x9f]"
+_OUTER = r"[^\s\x00-\x1f\x7f-\x9f]"
+KEY_PATTERN = rf"^[ \t]*(?!{RESERVED_PREFIX}){_OUTER}({_INNER}{{0,254}}{_OUTER})?[ \t]*$"
+"""What `parse_key` takes, as a regular expression: 1 to 256 printable characters, space around them left out;
+none of the server's own.
+"""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A conversation as it is listed. Times are seconds since the epoch; `messages` counts what is in its
+    transcript.
+
+    `title` and `metadata` are the user's; the model sees neither.
+    """
+
+    key: str
+    messages: int
+    created_at: float
+    updated_at: float
+    title: str | None = None
+    metadata: dict[str, str] = {}
+
+
+def parse_key(raw: str) -> str:
+    """Return the session key that `raw` names: stripped of white space around it, otherwise verbatim.
+
+    Raises:
+        BadSessionKey: over 256 characters, a control character or a broken one in it, or a name that the
+            server keeps for itself. (An empty key is the caller's to answer: each door has its own words for
+            a missing one.)
+    """
+    key = raw.strip()
+    if len(key) > MAX_KEY_CHARS:
+        raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
+    if not key.isprintable():
+        _check_characters(key)
+    if key.startswith(RESERVED_PREFIX):
+        raise BadSessionKey(
+            f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose another"
+        )
+    return key
+
+
+def _check_characters(key: str) -> None:
+    """Return where every character may stand in a key; there are more that Python would not print."""
+    for character in key:
+        if ord(character) < 32 or 127 <= ord(character) < 160:
+            raise BadSessionKey(
+                f"session key with the control character U+{ord(character):04X}: only printable characters are allowed"
+            )
+        # how Python reads bytes on a command line that are no UTF-8
+        if 0xD800 <= ord(character) < 0xE000:
+            raise BadSessionKey(
+                f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole characters are allowed"
+            )
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A message as it is kept.
+
+    `total_tokens` sums estimates from the start of the conversation to the end of this message.
+    """
+
+    seq: int
+    turn_id: str | None
+    message: Message
+    total_tokens: int
+    created_at: float
+
+
+Direction = Literal["asc", "desc"]
+
+
+class SessionFilter(msgspec.Struct, frozen=True):
+    """Which sessions are asked for: those whose key begins with `prefix` and fits one of `patterns` (`*`: any
+    run of characters; none: all).
+    """
+
+    patterns: tuple[str, ...] = ()
+    prefix: str = ""
+
+
+ALL = SessionFilter()
+
+
+class SearchHit(msgspec.Struct, frozen=True):
+    """A session that a search found, by the newest message of its transcript that fits."""
+
+    session: Session
+    row: Row
+
+
+class Branch(msgspec.Struct, frozen=True):
+    """A line of messages that ends at `tip`;
+
+    `parted_at`: the last one that it shares with the live transcript (0: none).
+    """
+
+    tip: int
+    messages: int
+    parted_at: int
+    is_current: bool
+    created_at: float
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """What went with a session. `files`: its uploads. `bytes_`: what messages and uploads took."""
+
+    messages: int
+    turns: int
+    files: int
+    bytes_: int
+
+
+class ImportedMessage(msgspec.Struct, frozen=True):
+    """A message that a session is made of; `turn`: what stands for one and the same turn among them."""
+
+    message: Message
+    created_at: float
+    turn: str | None = None
+
+
+Watched = TurnAdmitted | TurnStarted | Event
+
+
+class SessionEvent(msgspec.Struct, frozen=True):
+    """What those who watch a session see: something of a turn, which ends at `cursor` of its line.
+
+    `missed`: how many sights before it are lost.
+    """
+
+    turn_id: str
+    cursor: int
+    event: Watched
+    missed: int = 0
+
+
+class Sessions(Protocol):
+    """The conversations: their transcripts, branches, text search, and what happens in them."""
+
+    async def sessions(
+        self,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Direction = "desc",
+        matching: SessionFilter = ALL,
+    ) -> tuple[Session, ...]:
+        """Return sessions, most recently used first (`asc`: last); `after` is the key of the last one of the
+        page before.
+
+        Raises:
+            SessionNotFound: there is no session `after` among them.
+        """
+        ...
+
+    async def search(
+        self,
+        text: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Direction = "desc",
+        matching: SessionFilter = ALL,
+    ) -> tuple[SearchHit, ...]:
+        """Return, in the order of `sessions`, those whose transcript has a message with all the words of
+        `text`, or words that begin so.
+
+        All that is committed is found; what was rewound, and what turns that leave no trace said, is not.
+
+        Raises:
+            InvalidRequest: `text` is too long.
+            SessionNotFound: as `sessions`.
+        """
+        ...
+
+    async def session(self, session_key: str) -> Session:
+        """Return the session.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    async def rename_session(
+        self, session_key: str, *, title: str | None, metadata: Mapping[str, str]
+    ) -> Session:
+        """Give the session another title, and other metadata.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    async def messages(
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        after_seq: int = 0,
+        order: Direction = "asc",
+        tip: int | None = None,
+    ) -> tuple[Row, ...]:
+        """Return rows of the transcript, oldest first (`desc`: newest, then `after_seq` is past the newest to
+        return, 0: none).
+
+        `tip`: read the line of messages that ends there instead of the live one. A running turn that leaves
+        no trace is not shown.
+
+        Raises: SessionNotFound
+            MessageNotFound: there is no message `tip`.
+        """
+        ...
+
+    async def branches(self, session_key: str) -> tuple[Branch, ...]:
+        """Return every line of messages that the session has, the one that was added to last first.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    async def fork_session(self, session_key: str, new_key: str, *, at: int | None = None) -> Session:
+        """Make a session of the messages up to `at` (None: the live transcript as it was before the turn that
+        runs now, if one does).
+
+        Raises: SessionNotFound, SessionExists
+            MessageNotFound: there is no message `at`.
+        """
+        ...
+
+    async def rewind_session(self, session_key: str, to: int) -> Session:
+        """Let the transcript end at the message `to`, of whichever branch; what came after it stays as a
+        branch.
+
+        Raises: SessionNotFound
+            SessionBusy: a turn runs or waits.
+            MessageNotFound: there is no message `to`.
+        """
+        ...
+
+    async def import_session(
+        self,
+        session_key: str,
+        given: Sequence[ImportedMessage],
+        *,
+        title: str | None,
+        metadata: Mapping[str, str],
+    ) -> Session:
+        """Make a session of the messages, all or nothing.
+
+        Raises:
+            SessionExists
+        """
+        ...
+
+    async def delete_session(self, session_key: str) -> Deletion:
+        """Delete the session with all that belongs to it, for good; its turns are cancelled.
+
+        What the file still holds of it is written over as soon as nothing else is to be done.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    def watch(
+        self, session_key: str, after: tuple[str, int] | None = None
+    ) -> AsyncGenerator[Sequence[SessionEvent], None]:
+        """Yield in batches what happens in the session: what its unended turns said so far, then what comes,
+        until it is deleted or the store hangs up.
+
+        The first batch comes at once, though it may be empty. `after`: a turn of the session and a cursor on
+        its line; the rest of that turn comes first. Turns that leave no trace are not shown. Who is slow
+        holds up nobody, and misses what is too old to be kept for it.
+
+        Raises: SessionNotFound
+            TurnNotFound: `after` names no turn of the session.
+        """
+        ...
