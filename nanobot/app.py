@@ -127,10 +127,7 @@ class Models:
 
     async def warm(self) -> None:
         """Load what the first request needs, while nobody waits for it."""
-        if isinstance(self.default, OpenAIChat):
-            await self.default.warm()
-        elif isinstance(self.default, LocalModel):
-            await self.default.start()
+        await self.default.warm()
 
     async def close(self) -> None:
         for model in (self.default, *self._presets.values()):
