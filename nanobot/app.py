@@ -56,6 +56,7 @@ from nanobot.models.providers import (
     LOCAL,
     PRICES,
     ModelName,
+    Wire,
     find_in_environment,
     parse_name,
     provider_of,
@@ -99,6 +100,9 @@ def choose_model(config: Config, environment: Mapping[str, str]) -> Choice:
     return Choice(
         ModelName(LOCAL, ""), "no model or provider key is configured: the small model on this machine"
     )
+
+
+_BY_WIRE: Mapping[Wire, type[OpenAIChat]] = {"openai": OpenAIChat}
 
 
 class Models:
@@ -165,11 +169,12 @@ def make_model(
         raise ConfigError(
             f"model {name}: no key for {provider.name}; set {provider.key_variable}, or model.api_key in the config file"
         )
-    return OpenAIChat(
+    return _BY_WIRE[provider.wire](
         name=str(name),
         model=name.model,
         base_url=base_url or provider.base_url,
         api_key=key,
+        auth=provider.auth,
         context_tokens=table.context_tokens or provider.context_tokens,
         clock=clock,
         random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
@@ -180,7 +185,7 @@ def make_model(
         ),
         max_retries=table.max_retries,
         abilities=EVERYTHING
-        if table.audio == "yes" or (table.audio == "auto" and provider.hears)
+        if table.audio == "yes" or (table.audio == "auto" and provider.takes_audio)
         else EVERYTHING - {"audio"},
     )
 
