@@ -42,6 +42,7 @@ from nanobot.core.errors import ConfigError, ModelNotFound, StoreError
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
 from nanobot.core.observer import Observer, Observers
+from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
@@ -64,9 +65,9 @@ from nanobot.models.weights.installed import find as find_weights
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import FetchBounds, Fetcher
-from nanobot.stores.audit import AuditLog, Keeping
-from nanobot.stores.retention import Sweeper, Unused
-from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.stores.audit_log import AuditLog, Keeping
+from nanobot.stores.retention import Sweeper
+from nanobot.stores.sqlite.store import SqliteStore, open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.telemetry.metrics import Metrics
@@ -383,8 +384,8 @@ def _chat_settings(config: Config, models: Models) -> ChatSettings:
     )
 
 
-def _unused(config: Config) -> tuple[Unused, ...]:
-    return tuple(Unused(rule.pattern, rule.days * 86_400) for rule in config.sessions.ttl)
+def _unused(config: Config) -> tuple[RetentionRule, ...]:
+    return tuple(RetentionRule(rule.pattern, rule.days * 86_400) for rule in config.sessions.ttl)
 
 
 @contextlib.asynccontextmanager
