@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from nanobot.core.errors import StoreError
-from nanobot.stores.retention import Sweeper, Unused
+from nanobot.core.sessions import RetentionRule
+from nanobot.stores.retention import Sweeper
 from nanobot.testing import FakeClock
 from tests.asgi import BOUND_S
 
-RULES = (Unused("wx:*", 60.0),)
+RULES = (RetentionRule("wx:*", 60.0),)
 
 
 class Pile:
@@ -22,7 +23,7 @@ class Pile:
         self.fails = fails
         self.asked = 0
 
-    async def delete_unused(self, rules: Sequence[Unused]) -> int:
+    async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
         self.asked += 1
         if self.fails:
             self.fails = False
@@ -66,8 +67,8 @@ async def test_what_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> No
     task.cancel()
 
 
-@pytest.mark.parametrize("rules", [(), (Unused("*", 0.0),)])
-async def test_where_all_is_kept_nothing_is_looked_for(rules: tuple[Unused, ...]) -> None:
+@pytest.mark.parametrize("rules", [(), (RetentionRule("*", 0.0),)])
+async def test_where_all_is_kept_nothing_is_looked_for(rules: tuple[RetentionRule, ...]) -> None:
     pile = Pile(5)
     await asyncio.wait_for(Sweeper(pile, FakeClock(), rules).run(), BOUND_S)
     assert (pile.due, pile.asked) == (5, 0)
