@@ -38,11 +38,14 @@ class Thinker:
         parts = (*((Thinking(thought),) if thought else ()), *((Text(text),) if text else ()))
         yield Message("assistant", parts, "stop", Usage(10, 5, 3, 2), self.name)
 
+    async def warm(self) -> None:
+        """Nothing to load."""
+
     async def check(self) -> None:
         """Ready."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 def _halves(text: str) -> list[str]:
