@@ -38,6 +38,7 @@ from nanobot.core.accounts import (
     digest_of,
 )
 from nanobot.core.clock import Clock, SystemClock
+from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError, ModelNotFound, StoreError
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
@@ -49,7 +50,6 @@ from nanobot.http.guard import LOOPBACK, Access
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
-from nanobot.models.local.process import INSTALL
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
 from nanobot.models.providers import (
     ECHO,
@@ -488,7 +488,8 @@ def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, 
     local = tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
     if local and importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError(
-            f"the model {local[0]} runs on this machine, and its engine is not installed: {INSTALL}; "
+            f"the model {local[0]} runs on this machine, and its engine is not installed: "
+            f"{install_command('local')}; "
             "or name another model with --model, or set a provider's key, e.g. OPENAI_API_KEY"
         )
     return local
