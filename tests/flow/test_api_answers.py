@@ -241,7 +241,7 @@ async def test_comments_keep_a_quiet_stream_awake(open_harness: OpenHarness) -> 
     gate = asyncio.Event()
     harness = await open_harness(ScriptedModel(Say(("hi",), before=gate)), api={"ping_s": 0.01})
     exchange = harness.door.chatting("a", "hello", stream=True)
-    await exchange.until(": ping\n\n: ping\n\n")
+    await exchange.until(": ping\n: ping\n")
     gate.set()
     reply = await exchange.done()
     assert reply.said == "hi"
