@@ -7,7 +7,8 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import Protocol
 
-from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent
+from nanobot.agent.loop import Agent
+from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Claim
 from nanobot.core.errors import (
@@ -179,17 +180,17 @@ class Run:
     async def _answer(self) -> None:
         claim, turn = self._claim, self._claim.turn
         model = self._models.get(turn.model)
-        made: tuple[Message, ...] = ()
+        produced: tuple[Message, ...] = ()
         history = claim.history
         # its own steps must not push its question out of what is loaded
         if claim.attempt > 1:
-            made = (await self._store.turn(turn.id)).messages
-            self._note(line(made))
-            spent = sum(estimate_tokens(message) for message in (*turn.input, *made))
+            produced = (await self._store.turn(turn.id)).messages
+            self._note(line(produced))
+            spent = sum(estimate_tokens(message) for message in (*turn.input, *produced))
             history = await self._store.history(turn.session_key, self._agent.budget(turn, model) + spent)
         elif history is None:
             history = await self._store.history(turn.session_key, self._agent.budget(turn, model))
-        await self._agent.run(turn, model, history, made=made, emit=self._emit, show=self._show)
+        await self._agent.run(turn, model, history, produced=produced, emit=self._emit, show=self._show)
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         noted = (self._spoken, self._open_calls.copy(), self._used)
