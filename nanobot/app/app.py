@@ -25,9 +25,9 @@ from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import Fetcher
-from nanobot.stores.audit import AuditLog
+from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
-from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.stores.sqlite.store import SqliteStore, open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.telemetry.metrics import Metrics

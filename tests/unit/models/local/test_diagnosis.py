@@ -16,7 +16,7 @@ def test_what_is_missing_is_named_with_its_remedy(tmp_path: Path) -> None:
         runtime(tmp_path, lambda path: True),
     )
     assert not any(finding.ok for finding in findings)
-    for finding, word in zip(findings, ("nanobot-ai[local]", "AVX2", "libgomp1"), strict=True):
+    for finding, word in zip(findings, ("nanobot-server[local]", "AVX2", "libgomp1"), strict=True):
         assert word in finding.remedy
 
 
