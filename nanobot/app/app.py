@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Sequence
 
 from starlette.types import ASGIApp
 
-from nanobot.access.keyring import KeyRing
+from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
 from nanobot.api.server import build_door
 from nanobot.app import settings
 from nanobot.app.models import Models
+from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.tools import own_tools
 from nanobot.config import Config
 from nanobot.core.accounts import PriceList, TurnCost
 from nanobot.core.clock import Clock, SystemClock
-from nanobot.core.errors import StoreError
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.observer import Observer, Observers
 from nanobot.core.tool import Tool
@@ -26,15 +25,14 @@ from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
 from nanobot.reading.documents import Documents
 from nanobot.reading.fetch import Fetcher
-from nanobot.stores.audit import AuditLog
-from nanobot.stores.retention import Sweeper
-from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.stores.audit_log import AuditLog
+from nanobot.stores.retention import delete_unused
+from nanobot.stores.sqlite.store import SqliteStore, open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.telemetry.metrics import Metrics
 
-SWEEP_S = 600.0
-_log = logging.getLogger(__name__)
+CLEANUP_EVERY_S = 600.0
 
 
 class App:
@@ -124,6 +122,27 @@ def _attachments(config: Config, store: SqliteStore, fetcher: Fetcher | None) ->
     return Attachments(store, documents, fetcher if config.files.fetch else None)
 
 
+def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
+    store, rules = app.store, settings.retention_rules(app.config)
+    return (
+        PeriodicJob(
+            name="refresh the API keys",
+            run=lambda: app.keys.refresh(store),
+            every_s=REFRESH_S,
+            first_after_s=REFRESH_S,
+        ),
+        PeriodicJob(
+            name="delete expired uploads",
+            run=store.delete_expired_uploads,
+            every_s=CLEANUP_EVERY_S,
+            first_after_s=CLEANUP_EVERY_S,
+        ),
+        PeriodicJob(
+            name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
+        ),
+    )
+
+
 @contextlib.asynccontextmanager
 async def open_app(
     config: Config,
@@ -160,32 +179,16 @@ async def open_app(
         # One group: an engine that fails takes the server down with it, so nothing is admitted that nobody runs.
         async with asyncio.TaskGroup() as group:
             engine = group.create_task(app.engine.run())
-            sweeper = group.create_task(_sweep(store, clock))
-            watch = group.create_task(app.keys.watch(store, clock))
-            retention = group.create_task(Sweeper(store, clock, settings.retention_rules(config)).run())
+            periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), clock).run())
             try:
                 yield app
             finally:
                 await app.drain()
                 await app.followers.close()
                 engine.cancel()
-                sweeper.cancel()
-                watch.cancel()
-                retention.cancel()
+                periodic.cancel()
     finally:
         await models.close()
         await store.close()
         if audit is not None:
             await asyncio.to_thread(audit.close)
-
-
-async def _sweep(store: SqliteStore, clock: Clock) -> None:
-    """Delete what has expired, from time to time; nobody sees it meanwhile."""
-    while True:
-        await clock.sleep(SWEEP_S)
-        try:
-            await store.delete_expired_uploads()
-        except StoreError as error:
-            _log.error(
-                "uploads that have expired could not be deleted, next try in %g s: %s", SWEEP_S, error.message
-            )

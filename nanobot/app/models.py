@@ -86,10 +86,7 @@ class Models:
 
     async def warm(self) -> None:
         """Load what the first request to the default model needs, before it comes."""
-        if isinstance(self.default, OpenAIChat):
-            await self.default.warm()
-        elif isinstance(self.default, LocalModel):
-            await self.default.start()
+        await self.default.warm()
 
     async def close(self) -> None:
         """Close every model."""

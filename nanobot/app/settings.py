@@ -19,12 +19,12 @@ from nanobot.core.accounts import (
     digest_of,
 )
 from nanobot.core.errors import ConfigError
+from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
 from nanobot.http.guard import LOOPBACK, Access
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
-from nanobot.stores.audit import Keeping
-from nanobot.stores.retention import Unused
+from nanobot.stores.audit_log import Keeping
 
 MIB = 1024 * 1024
 DAY_S = 86_400.0
@@ -165,6 +165,6 @@ def store_limits(config: Config) -> Limits:
     )
 
 
-def retention_rules(config: Config) -> tuple[Unused, ...]:
+def retention_rules(config: Config) -> tuple[RetentionRule, ...]:
     """Return after how long without use a session is deleted, by pattern of its key."""
-    return tuple(Unused(rule.pattern, rule.days * DAY_S) for rule in config.sessions.ttl)
+    return tuple(RetentionRule(rule.pattern, rule.days * DAY_S) for rule in config.sessions.ttl)

@@ -86,11 +86,14 @@ class Witness:
         secret = "" if owner is None else self._canaries.plant(owner, "arguments")
         return ToolCall(f"call_{self._numbers}", name, msgspec.json.encode({"about": secret}).decode())
 
+    async def warm(self) -> None:
+        """Nothing to load."""
+
     async def check(self) -> None:
         """Always ready."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 def _joined(parts: list[Text | ToolCall]) -> tuple[Text | ToolCall, ...]:

@@ -24,7 +24,7 @@ from nanobot.isolation.attempts import FILLERS
 from nanobot.isolation.audit import AuditPlan, audit, unknown
 from nanobot.isolation.client import Kind, Leak
 from nanobot.isolation.report import Report, lines
-from nanobot.stores.sqlite import SqliteStore
+from nanobot.stores.sqlite.store import SqliteStore
 
 FEW = AuditPlan(sessions=3, parallel=3, seed=11, sample=2, patience_s=0.3)
 Patch = pytest.MonkeyPatch

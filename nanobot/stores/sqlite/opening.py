@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked
-from nanobot.stores.migrate import migrate
+from nanobot.stores.sqlite.migrate import migrate
 
 if sys.platform == "win32":
     import msvcrt

@@ -20,13 +20,15 @@ from nanobot.core.errors import NanobotError, SessionNotFound, ShuttingDown, Sto
 from nanobot.core.event import Delta, Fact, TurnAdmitted, TurnEnded, TurnError, TurnStarted
 from nanobot.core.message import Message
 from nanobot.core.observer import NULL_OBSERVER, Observer
-from nanobot.core.sessions import Deletion
+from nanobot.core.sessions import Deletion, RetentionRule
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
-from nanobot.stores import admission, catalogue, keys, retention, transcript, turns, usage
-from nanobot.stores.files import BlobFolder
-from nanobot.stores.lines import Batch, LiveTurn, replay
-from nanobot.stores.opening import (
+from nanobot.stores.blobs import BlobFolder
+from nanobot.stores.live.lines import Batch, LiveTurn, replay
+from nanobot.stores.sql import admission, catalogue, keys, retention, transcript, turns, uploads, usage
+from nanobot.stores.sql.turns import Capacity
+from nanobot.stores.sqlite.backup import backup
+from nanobot.stores.sqlite.opening import (
     DATABASE,
     DirectoryLock,
     Synchronous,
@@ -35,15 +37,13 @@ from nanobot.stores.opening import (
     open_reader,
     open_writer,
 )
-from nanobot.stores.reader import Reader
-from nanobot.stores.responding import SqliteResponses
-from nanobot.stores.retention import Unused
-from nanobot.stores.sessions import SqliteSessions
-from nanobot.stores.turns import Capacity
-from nanobot.stores.upkeep import Upkeep
-from nanobot.stores.uploads import SqliteUploads
-from nanobot.stores.watched import SqliteWatching
-from nanobot.stores.writer import Writer
+from nanobot.stores.sqlite.reader import Reader
+from nanobot.stores.sqlite.responses import SqliteResponses
+from nanobot.stores.sqlite.sessions import SqliteSessions
+from nanobot.stores.sqlite.upkeep import Upkeep
+from nanobot.stores.sqlite.uploads import SqliteUploads
+from nanobot.stores.sqlite.watched import SqliteWatching
+from nanobot.stores.sqlite.writer import Writer
 
 _log = logging.getLogger(__name__)
 _STOPPING = TurnEnded(
@@ -314,7 +314,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         deleted = msgspec.structs.replace(catalogue.delete(db, key=key), spent=spent)
         return deleted, turns.start_next(db, self._capacity, now)
 
-    async def delete_unused(self, rules: Sequence[Unused]) -> int:
+    async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
         """Delete some of the sessions that nobody has used for as long as the first rule that fits says;
         returns how many, 0 once none is left.
         """
@@ -395,7 +395,7 @@ class SqliteStore(SqliteSessions, SqliteWatching, SqliteUploads, SqliteResponses
         return await self._reader.ask(_count_waiting)
 
     async def backup(self, path: str) -> None:
-        await self._reader.ask(partial(catalogue.backup, path=Path(path)))
+        await self._reader.ask(partial(backup, path=Path(path)))
 
     def hang_up(self) -> None:
         self._is_hung_up = True
@@ -488,7 +488,7 @@ def _open(
     try:
         writer = open_writer(directory, synchronous)
         _recover(writer, directory / DATABASE, max_attempts, now, prices)
-        BlobFolder(directory).sweep(writer)
+        BlobFolder(directory).sweep(uploads.all_ids(writer))
         return lock, writer, open_reader(directory)
     except StoreError:
         lock.release()

@@ -1,4 +1,4 @@
-"""Numbered migrations: `sql/NNNN_name.sql`, each run once, in order, in a transaction of its own."""
+"""Numbered migrations: `migrations/NNNN_name.sql`, each run once, in order, in a transaction of its own."""
 
 import sqlite3
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from nanobot.core.errors import StoreCorrupt, StoreTooNew
 
 APPLICATION_ID = 0x6E616E6F
-_SQL = Path(__file__).parent / "sql"
+_SQL = Path(__file__).parent / "migrations"
 
 
 def migrations() -> list[tuple[int, str]]:

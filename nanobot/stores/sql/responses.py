@@ -19,8 +19,8 @@ from nanobot.core.message import Message
 from nanobot.core.responses import Conversation, Item, ItemRef, Response
 from nanobot.core.sessions import Direction
 from nanobot.core.turn import Record
-from nanobot.stores import transcript, turns
-from nanobot.stores.transcript import TranscriptHead
+from nanobot.stores.sql import transcript, turns
+from nanobot.stores.sql.transcript import TranscriptHead
 
 Db = sqlite3.Connection
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode

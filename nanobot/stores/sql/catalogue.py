@@ -1,16 +1,15 @@
-"""Sessions as a list: read, page, label, delete, copy the whole file."""
+"""Sessions as a list: read, page, label, delete."""
 
-import os
 import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
 from nanobot.core.accounts import TurnCost, glob
-from nanobot.core.errors import SessionNotFound, StoreError
+from nanobot.core.errors import SessionNotFound
 from nanobot.core.sessions import ALL, Deletion, Direction, Row, Session, SessionFilter
-from nanobot.stores import branches, files, index, responses, transcript
+from nanobot.stores.sql import branches, index, responses, transcript
+from nanobot.stores.sql import uploads as files
 
 Db = sqlite3.Connection
 _COLUMNS = "id, key, tip, created_at, updated_at, title, metadata"
@@ -147,29 +146,3 @@ def delete(db: Db, *, key: str) -> Deleted:
     gone = db.execute("DELETE FROM message WHERE session = ?", (head.session,)).rowcount
     db.execute("DELETE FROM session WHERE id = ?", (head.session,))
     return Deleted(key, Deletion(gone, turns, len(uploads), size_bytes + uploads_bytes), tuple(live), uploads)
-
-
-def backup(db: Db, path: Path) -> None:
-    """Copy the database to `path`, consistent as of one moment, while others write.
-
-    Raises:
-        StoreError: the file exists, or cannot be written.
-    """
-    if path.exists():
-        raise StoreError(f"{path} exists already: name a new file, nothing was written")
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.unlink(missing_ok=True)
-        partial.touch(mode=0o600)
-        copy = sqlite3.connect(partial)
-        try:
-            db.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
-        finally:
-            copy.close()
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.rename(path)
-    except (OSError, sqlite3.Error) as error:
-        partial.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path} ({error}): nothing was kept of it") from error

@@ -19,7 +19,7 @@ from nanobot.core.accounts import (
 )
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, Usage
-from nanobot.stores import transcript
+from nanobot.stores.sql import transcript
 
 Db = sqlite3.Connection
 _SUMS = "sum(turns), sum(steps), sum(prompt), sum(completion), sum(cached), sum(reasoning), sum(cost), sum(unpriced)"

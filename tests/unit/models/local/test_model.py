@@ -104,7 +104,7 @@ async def test_it_answers_and_counts_both_calls(model: LocalModel) -> None:
 
 
 async def test_the_prompt_that_most_requests_share_is_read_once(model: LocalModel) -> None:
-    await model.start()
+    await model.warm()
     async with asyncio.timeout(60):
         await model.warmed.wait()
     _, message = await answer(model, asked(user("Hello")))
@@ -183,7 +183,7 @@ async def test_a_crash_of_the_engine_is_survived(model: LocalModel) -> None:
 
 async def started(model: LocalModel, before: int | None = None) -> int:
     """Return the engine's process id, once it has one other than `before`."""
-    await model.start()
+    await model.warm()
     async with asyncio.timeout(60):
         while (pid := model.pid) is None or pid == before:
             await asyncio.sleep(0)
@@ -220,7 +220,7 @@ async def test_closing_ends_the_process_and_whoever_asks_later_is_told(model: Lo
 
 
 async def test_while_it_is_loading_it_is_not_ready(model: LocalModel) -> None:
-    await model.start()
+    await model.warm()
     with pytest.raises(ModelUnreachable, match="still being loaded"):
         await model.check()
 
@@ -253,7 +253,7 @@ from nanobot.models.local.model import LocalModel
 
 async def main():
     model = LocalModel(name="local:tiny", models_dir=Path(sys.argv[1]), log_path=Path(sys.argv[2]), clock=SystemClock(), random=random.Random(1))
-    await model.start()
+    await model.warm()
     while model.pid is None:
         await asyncio.sleep(0)
     if sys.argv[3] == "warmed":

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nanobot.core.errors import NanobotError, StoreError
-from nanobot.stores.opening import explain
-from nanobot.stores.writer import StoreBug
+from nanobot.stores.sqlite.opening import explain
+from nanobot.stores.sqlite.writer import StoreBug
 
 T = TypeVar("T")
 Query = Callable[[sqlite3.Connection], T]

@@ -19,9 +19,9 @@ from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores import responses, transcript, turns, usage
-from nanobot.stores.transcript import TranscriptHead
-from nanobot.stores.turns import Capacity, Plan, Span
+from nanobot.stores.sql import responses, transcript, turns, usage
+from nanobot.stores.sql.transcript import TranscriptHead
+from nanobot.stores.sql.turns import Capacity, Plan, Span
 
 Db = sqlite3.Connection
 _decode_end = msgspec.json.Decoder(TurnEnded).decode

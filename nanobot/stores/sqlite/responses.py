@@ -8,9 +8,9 @@ from nanobot.core.message import Message
 from nanobot.core.responses import Conversation, Item, ItemRef, Response
 from nanobot.core.sessions import Direction
 from nanobot.core.store import Limits
-from nanobot.stores import responses
-from nanobot.stores.reader import Reader
-from nanobot.stores.writer import Writer
+from nanobot.stores.sql import responses
+from nanobot.stores.sqlite.reader import Reader
+from nanobot.stores.sqlite.writer import Writer
 
 
 class SqliteResponses:

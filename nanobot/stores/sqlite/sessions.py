@@ -19,10 +19,10 @@ from nanobot.core.sessions import (
     Session,
     SessionFilter,
 )
-from nanobot.stores import branches, catalogue, importing, index, search
-from nanobot.stores.opening import DATABASE, open_reader
-from nanobot.stores.reader import Reader
-from nanobot.stores.writer import Writer
+from nanobot.stores.sql import branches, catalogue, importing, index, search
+from nanobot.stores.sqlite.opening import DATABASE, open_reader
+from nanobot.stores.sqlite.reader import Reader
+from nanobot.stores.sqlite.writer import Writer
 
 Db = sqlite3.Connection
 

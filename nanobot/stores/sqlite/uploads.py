@@ -7,10 +7,10 @@ from pathlib import Path
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.uploads import SortOrder, Upload, UploadPage
-from nanobot.stores import files
-from nanobot.stores.files import BlobFolder
-from nanobot.stores.reader import Reader
-from nanobot.stores.writer import Writer
+from nanobot.stores.blobs import BlobFolder
+from nanobot.stores.sql import uploads as files
+from nanobot.stores.sqlite.reader import Reader
+from nanobot.stores.sqlite.writer import Writer
 
 
 class SqliteUploads:

@@ -5,8 +5,8 @@ import sqlite3
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.sessions import Direction, Row, SearchHit, SessionFilter
-from nanobot.stores import branches, catalogue, transcript
-from nanobot.stores.index import SEQ_BITS, spaced
+from nanobot.stores.sql import branches, catalogue, transcript
+from nanobot.stores.sql.index import SEQ_BITS, spaced
 
 Db = sqlite3.Connection
 MOST_QUERY_CHARACTERS = 256

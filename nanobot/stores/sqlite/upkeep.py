@@ -6,8 +6,8 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from nanobot.stores import index
-from nanobot.stores.opening import explain
+from nanobot.stores.sql import index
+from nanobot.stores.sqlite.opening import explain
 
 Db = sqlite3.Connection
 _AGAIN_S = 30.0

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from nanobot.core.errors import NanobotError, StoreError
 from nanobot.core.observer import NULL_OBSERVER, Observer
-from nanobot.stores.opening import explain
+from nanobot.stores.sqlite.opening import explain
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]

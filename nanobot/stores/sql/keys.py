@@ -2,20 +2,14 @@
 read by the server.
 """
 
-import contextlib
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
 from nanobot.core.accounts import ApiKey, Quota, Right
-from nanobot.core.errors import ConfigError, StoreError, StoreLocked, StoreTooNew
-from nanobot.stores.migrate import migrations
-from nanobot.stores.opening import DATABASE, DirectoryLock, explain, make_directory, open_reader, open_writer
+from nanobot.core.errors import ConfigError
 
 Db = sqlite3.Connection
-_BUSY_S = 10.0
 _encode = msgspec.json.Encoder().encode
 _decode_rights = msgspec.json.Decoder(tuple[Right, ...]).decode
 _decode_patterns = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -42,20 +36,6 @@ def all_keys(db: Db) -> tuple[ApiKey, ...]:
         )
         for id_, name, digest, rights, patterns, session_key, quota, created_at, expires_at, revoked_at in rows
     )
-
-
-def stored_keys(directory: Path) -> tuple[ApiKey, ...]:
-    """Return all keys of a data directory, whoever has it; none where nothing was ever kept there.
-
-    Raises:
-        StoreError: it cannot be read.
-    """
-    if not (directory / DATABASE).exists():
-        return ()
-    with contextlib.closing(open_reader(directory)) as db:
-        if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'api_key'").fetchone():
-            return ()
-        return all_keys(db)
 
 
 def version(db: Db) -> str:
@@ -111,55 +91,3 @@ def revoke(db: Db, name_or_id: str, now: float, *, forget: bool = False) -> ApiK
     else:
         db.execute("UPDATE api_key SET revoked_at = ? WHERE id = ?", (now, key.id))
     return key
-
-
-@contextlib.contextmanager
-def writing(directory: Path) -> Iterator[Db]:
-    """Yield a connection in a transaction, which is committed at the end: as the only one, or beside a
-    running server.
-
-    Raises:
-        StoreError: the database cannot be written, or the server that runs is of an older version.
-    """
-    make_directory(directory)
-    lock: DirectoryLock | None = None
-    try:
-        lock = DirectoryLock(directory)
-        db = open_writer(directory, "full")
-    except StoreLocked:
-        db = _open_beside_a_server(directory)
-    except StoreError:
-        if lock is not None:
-            lock.release()
-        raise
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        yield db
-        db.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise explain(error, directory / DATABASE) from error
-    finally:
-        db.close()
-        if lock is not None:
-            lock.release()
-
-
-def _open_beside_a_server(directory: Path) -> Db:
-    path = directory / DATABASE
-    newest = migrations()[-1][0]
-    try:
-        db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_BUSY_S
-        )
-        db.execute("PRAGMA synchronous = full")
-        (found,) = db.execute("PRAGMA user_version").fetchone()
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-    if found == newest:
-        return db
-    db.close()
-    if found > newest:
-        raise StoreTooNew(f"{path} has format {found}, this nanobot knows up to {newest}: upgrade nanobot")
-    raise StoreError(
-        f"the server that runs on {directory} is an older nanobot: restart it with this version first"
-    )

@@ -6,10 +6,10 @@ from functools import partial
 from nanobot.core.errors import TurnNotFound
 from nanobot.core.event import TurnAdmitted, TurnStarted
 from nanobot.core.sessions import SessionEvent
-from nanobot.stores import catalogue, turns
-from nanobot.stores.lines import LiveTurn, replay
-from nanobot.stores.reader import Reader
-from nanobot.stores.watching import Views, events_of
+from nanobot.stores.live.lines import LiveTurn, replay
+from nanobot.stores.live.watching import Views, events_of
+from nanobot.stores.sql import catalogue, turns
+from nanobot.stores.sqlite.reader import Reader
 
 
 class SqliteWatching:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from nanobot.core.message import Message, reply_text
 from nanobot.core.sessions import ImportedMessage
-from nanobot.stores import branches, catalogue, transcript
+from nanobot.stores.sql import branches, catalogue, transcript
 
 Db = sqlite3.Connection
 

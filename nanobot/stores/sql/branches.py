@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from nanobot.core.errors import MessageNotFound, SessionBusy, SessionExists
 from nanobot.core.sessions import Branch
-from nanobot.stores import transcript
+from nanobot.stores.sql import transcript
 
 Db = sqlite3.Connection
 

@@ -16,8 +16,8 @@ from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, Tu
 from nanobot.core.message import Message, reply_text
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, Origin, OutputFormat, Sampling, Turn, TurnState
-from nanobot.stores import transcript, usage
-from nanobot.stores.transcript import TranscriptHead
+from nanobot.stores.sql import transcript, usage
+from nanobot.stores.sql.transcript import TranscriptHead
 
 Db = sqlite3.Connection
 

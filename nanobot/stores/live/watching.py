@@ -13,7 +13,7 @@ import msgspec
 
 from nanobot.core.event import TurnAdmitted, TurnStarted
 from nanobot.core.sessions import SessionEvent, Watched
-from nanobot.stores.lines import LiveTurn
+from nanobot.stores.live.lines import LiveTurn
 
 _MOST_KEPT = 2_048
 
