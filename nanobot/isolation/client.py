@@ -203,7 +203,8 @@ class AuditClient:
             self.report("not refused", attempt.route, caller.name, detail=detail)
         if as_if is None:
             return
-        other = await self.ask(caller, as_if)
+        # as patient as with the real one: a stream of what never was may not end either
+        other = await self.ask(caller, msgspec.structs.replace(as_if, longest_s=longest_s))
         self.compared[attempt.route] += 1
         if attempt.names == "nothing":
             # it asks for the asker's own, which changes meanwhile
