@@ -97,11 +97,14 @@ class ScriptedModel:
             "assistant", (Text(text),) if text else (), "stop", Usage(10, len(text)), self.name
         )
 
+    async def warm(self) -> None:
+        """Nothing to load."""
+
     async def check(self) -> None:
         """Always ready."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 class FakeClock:

@@ -5,7 +5,8 @@ it.
 from typing import Any
 
 from nanobot.core.accounts import RIGHTS, ApiKey, Quota, digest_of
-from nanobot.stores import keys
+from nanobot.stores.sql import keys
+from nanobot.stores.sqlite.keys import writing
 from tests.harness import Harness
 
 OWNER = "sk-owner-0123456789-0123456789-0123456789"
@@ -20,7 +21,7 @@ async def give_key(harness: Harness, name: str, *patterns: str, **fields: Any) -
     token = f"nb-test-{name}"
     quota = Quota(**{field: fields.pop(field) for field in Quota.__struct_fields__ if field in fields})
     given = {"id": f"key_{name}", "rights": RIGHTS, "created_at": harness.app.clock.now(), **fields}
-    with keys.writing(harness.data) as db:
+    with writing(harness.data) as db:
         keys.insert(
             db, ApiKey(name=name, digest=digest_of(token.encode()), patterns=patterns, quota=quota, **given)
         )

@@ -3,18 +3,15 @@ beside the requests.
 """
 
 import hmac
-import logging
 from collections.abc import Iterable
 
 import msgspec
 
 from nanobot.access.caller import Caller
 from nanobot.core.accounts import RIGHTS, Accounts, ApiKey, digest_of
-from nanobot.core.clock import Clock
-from nanobot.core.errors import NanobotError
 
-_log = logging.getLogger(__name__)
 REFRESH_S = 1.0
+"""How often a server looks for keys that were made or revoked meanwhile."""
 
 
 class KnownKey(msgspec.Struct, frozen=True):
@@ -67,15 +64,6 @@ class KeyRing:
         if version != self._version:
             self._take(await ledger.api_keys())
             self._version = version
-
-    async def watch(self, ledger: Accounts, clock: Clock) -> None:
-        """Take over changes until cancelled."""
-        while True:
-            await clock.sleep(REFRESH_S)
-            try:
-                await self.refresh(ledger)
-            except NanobotError as error:
-                _log.error("API keys cannot be read, those known so far stay valid: %s", error.message)
 
     def _take(self, stored: tuple[ApiKey, ...]) -> None:
         self._by_digest = {key.digest: KnownKey(key, _caller(key)) for key in (*stored, *self._configured)}

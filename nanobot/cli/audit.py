@@ -8,7 +8,7 @@ from nanobot.app import audit_keeping
 from nanobot.config import Config
 from nanobot.core.audit import AuditEntry
 from nanobot.core.clock import SystemClock
-from nanobot.stores import audit
+from nanobot.stores import audit_log as audit
 
 
 def write_down(

@@ -6,8 +6,8 @@ import click
 
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import size
-from nanobot.stores import catalogue
-from nanobot.stores.opening import open_reader
+from nanobot.stores.sqlite.backup import backup
+from nanobot.stores.sqlite.opening import open_reader
 
 
 @click.command("backup")
@@ -22,7 +22,7 @@ def command(file: Path, config_file: Path | None, data: str | None) -> None:
     config = settings(config_file, server={"data": data})
     db = open_reader(config.data)
     try:
-        catalogue.backup(db, file)
+        backup(db, file)
     finally:
         db.close()
     click.echo(f"{size(file.stat().st_size)} written to {file.absolute()}")

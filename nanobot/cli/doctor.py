@@ -19,8 +19,8 @@ from nanobot.cli.finding import Finding
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.terminal import is_rich, one_line, size
 from nanobot.core.errors import ConfigError, StoreError, StoreLocked
-from nanobot.stores.migrate import APPLICATION_ID, migrations
-from nanobot.stores.opening import DATABASE, LOCK, DirectoryLock, explain, open_reader
+from nanobot.stores.sqlite.migrate import APPLICATION_ID, migrations
+from nanobot.stores.sqlite.opening import DATABASE, LOCK, DirectoryLock, explain, open_reader
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 _OLDEST_PYTHON, _OLDEST_SQLITE = (3, 11), (3, 37, 0)

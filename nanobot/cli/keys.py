@@ -17,7 +17,8 @@ from nanobot.core.accounts import RIGHTS, ApiKey, Quota, Right, check_key, diges
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import SystemRandomness, new_id
-from nanobot.stores import keys as stored
+from nanobot.stores.sql import keys as stored
+from nanobot.stores.sqlite.keys import stored_keys, writing
 
 _USUAL = ("chat", "sessions:read", "sessions:write", "files")
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
@@ -111,7 +112,7 @@ def create(
     if for_config:
         click.echo(as_table(key))
     else:
-        with stored.writing(config.data) as db:
+        with writing(config.data) as db:
             stored.insert(db, key)
         write_down(config, "nanobot keys create", target=key.id)
         click.echo(f"{neutral(key.name)} ({key.id}): {_what(key)}", err=True)
@@ -128,7 +129,7 @@ def list_(all_: bool, as_json: bool, config_file: Path | None, data: str | None)
     """List the API keys: what each may do, never the key itself."""
     config = settings(config_file, server={"data": data})
     now = SystemClock().now()
-    found = [key for key in stored.stored_keys(config.data) if all_ or _state(key, now) == "valid"]
+    found = [key for key in stored_keys(config.data) if all_ or _state(key, now) == "valid"]
     if as_json:
         click.echo(msgspec.json.encode([_shown(key, now) for key in found]))
         return
@@ -152,7 +153,7 @@ def list_(all_: bool, as_json: bool, config_file: Path | None, data: str | None)
 def revoke(name: str, forget: bool, config_file: Path | None, data: str | None) -> None:
     """Make the API key NAME (or its id) invalid, for ever."""
     config = settings(config_file, server={"data": data})
-    with stored.writing(config.data) as db:
+    with writing(config.data) as db:
         key = stored.revoke(db, name, SystemClock().now(), forget=forget)
     write_down(config, "nanobot keys revoke", target=key.id)
     click.echo(f"{neutral(key.name)} ({key.id}) is revoked: a server that runs refuses it within a second")

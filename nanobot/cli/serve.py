@@ -32,7 +32,7 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
 from nanobot.http.connections import BoundedConnection
-from nanobot.stores.keys import stored_keys
+from nanobot.stores.sqlite.keys import stored_keys
 from nanobot.telemetry.logs import SessionNames, configure
 
 _BACKLOG = 2048

@@ -25,9 +25,9 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, SessionNotFound, StoreError, StoreLocked
 from nanobot.core.message import Audio, File, Image, Text
 from nanobot.core.sessions import ALL, Row, SearchHit, Session, parse_key
-from nanobot.stores import catalogue, search, transcript
-from nanobot.stores.opening import DATABASE, explain, open_reader
-from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.stores.sql import catalogue, search, transcript
+from nanobot.stores.sqlite.opening import DATABASE, explain, open_reader
+from nanobot.stores.sqlite.store import SqliteStore, open_store
 
 _PAGE = 500
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from nanobot.config import Config
+from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError
 from nanobot.core.observer import Observer
 from nanobot.telemetry.logs import SessionNames
 
 _log = logging.getLogger(__name__)
-_INSTALL = 'pip install "nanobot-ai[telemetry]"'
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _EXPORTERS = ("otlp", "console")
 
@@ -44,7 +44,7 @@ def tracing(config: Config, environment: Mapping[str, str]) -> Tracing | None:
             f"OTEL_TRACES_EXPORTER is {kind!r}: it must be one of {', '.join(_EXPORTERS)}, none"
         )
     if not _is_installed():
-        problem = f"traces need OpenTelemetry, which is not installed: {_INSTALL}"
+        problem = f"traces need OpenTelemetry, which is not installed: {install_command('telemetry')}"
         if wish == "on":
             raise ConfigError(f"telemetry.traces is 'on': {problem}")
         _log.warning("the environment asks for traces; %s", problem)

@@ -64,6 +64,16 @@ class Model(Protocol):
         """
         ...
 
+    async def warm(self) -> None:
+        """Do ahead of time what the first request would otherwise wait for: load a library, start a process.
+
+        Optional: a request does the same where it was not called. Loading weights may go on after it returns.
+
+        Raises:
+            ModelError: the model was closed.
+        """
+        ...
+
     async def check(self) -> None:
         """Return when the model could answer now; cheap, no tokens spent.
 
@@ -73,5 +83,5 @@ class Model(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of connections and processes. Safe to call twice."""
+        """Release connections and processes, and end running requests. Safe to call twice."""
         ...

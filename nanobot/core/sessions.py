@@ -148,6 +148,15 @@ class SessionEvent(msgspec.Struct, frozen=True):
     missed: int = 0
 
 
+class RetentionRule(msgspec.Struct, frozen=True):
+    """Sessions whose key fits `pattern` (`*`: any run of characters) are kept for `seconds` after their last
+    use; 0: for ever.
+    """
+
+    pattern: str
+    seconds: float
+
+
 class Sessions(Protocol):
     """The conversations: their transcripts, branches, text search, and what happens in them."""
 

@@ -17,7 +17,9 @@ HEAD = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-PING = b": ping\n\n"
+PING = b": ping\n"
+"""A comment that keeps a connection awake. No blank line follows it: where an earlier event had an id, clients
+such as openai-python take a blank line for the end of another event, an empty one."""
 Headers = tuple[tuple[str, str], ...]
 
 

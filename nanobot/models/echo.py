@@ -31,11 +31,14 @@ class EchoModel:
             "assistant", reply.parts, "stop", Usage(prompt_tokens, estimate_tokens(reply)), self.name
         )
 
+    async def warm(self) -> None:
+        """Nothing to load."""
+
     async def check(self) -> None:
         """Always ready."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 def _said(message: Message) -> str:

@@ -14,13 +14,13 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 
 import msgspec
 
+from nanobot.core.distribution import install_hint
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
 from nanobot.reading.bounds import DocumentBounds, ExtractedText, Outcome, ReadFailure, ReadRequest
 from nanobot.reading.kinds import Kind, extension, kind_of
 from nanobot.reading.plain import decode
 
 _log = logging.getLogger(__name__)
-INSTALL = 'pip install "nanobot-ai[documents]"'
 _MOST_CHILDREN = 2
 # the most that JSON takes for one
 _BYTES_PER_CHARACTER = 6
@@ -166,7 +166,8 @@ def _error(trouble: ReadFailure, shown: str) -> InvalidRequest:
         return EncryptedFile(f"{shown} is protected by a password: send it without one")
     if trouble.reason == "missing":
         return UnsupportedFile(
-            f"{shown} cannot be read: what reads such files is not installed on the server ({INSTALL})"
+            f"{shown} cannot be read: what reads such files is not installed on the server"
+            f" ({install_hint('documents')})"
         )
     if trouble.reason == "unsupported":
         return UnsupportedFile(f"{shown} is not read: {trouble.why}")

@@ -183,11 +183,14 @@ class Diligent:
         parts = (Text(text),) if text else calls
         yield Message("assistant", parts, "tool_calls" if calls else "stop", Usage(10, 5))
 
+    async def warm(self) -> None:
+        """Nothing to load."""
+
     async def check(self) -> None:
         """Always ready."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 def _call(name: str) -> ToolCall:

@@ -18,7 +18,7 @@ from nanobot.core.store import Limits, Store
 from nanobot.core.tool import Tool
 from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
 from nanobot.engine.local import LocalEngine
-from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.stores.sqlite.store import SqliteStore, open_store
 
 MAX_ATTEMPTS = 3
 

@@ -16,8 +16,8 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import Row
-from nanobot.stores.opening import DATABASE
-from nanobot.stores.sqlite import open_store
+from nanobot.stores.sqlite.opening import DATABASE
+from nanobot.stores.sqlite.store import open_store
 from tests.chaos.launch import NOTED
 from tests.chaos.tokens import Token, key_name, tokens_in
 from tests.chaos.writers import Wish, misanswered

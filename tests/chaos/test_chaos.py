@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.stores.opening import DATABASE
+from nanobot.stores.sqlite.opening import DATABASE
 from nanobot.testing import ScriptedModel, call
 from tests.chaos.harness import open_harness
 from tests.chaos.judge import Evidence, Verdict, judge

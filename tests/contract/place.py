@@ -14,7 +14,7 @@ from nanobot.core.event import Fact, MessageAdded, TurnEnded, TurnError
 from nanobot.core.message import Message, StopReason, Text, user
 from nanobot.core.store import Limits, Store
 from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
-from nanobot.stores.sqlite import open_store
+from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock
 from tests.asgi import BOUND_S
 

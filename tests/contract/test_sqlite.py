@@ -14,9 +14,9 @@ from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked, StoreTooN
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.store import Limits
-from nanobot.stores import migrate
-from nanobot.stores.opening import DATABASE, LOCK
-from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.stores.sqlite import migrate
+from nanobot.stores.sqlite.opening import DATABASE, LOCK
+from nanobot.stores.sqlite.store import SqliteStore, open_store
 from nanobot.testing import FakeClock
 from tests.contract.place import Place, cancelled, done, open_sqlite, said
 

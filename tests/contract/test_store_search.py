@@ -13,9 +13,10 @@ from nanobot.core.event import MessageAdded, TurnEnded
 from nanobot.core.message import File, Message, Text, user
 from nanobot.core.sessions import SessionFilter
 from nanobot.core.store import Limits
-from nanobot.stores import index, upkeep
-from nanobot.stores.opening import DATABASE
-from nanobot.stores.sqlite import SqliteStore
+from nanobot.stores.sql import index
+from nanobot.stores.sqlite import upkeep
+from nanobot.stores.sqlite.opening import DATABASE
+from nanobot.stores.sqlite.store import SqliteStore
 from tests.asgi import BOUND_S
 from tests.contract.place import Place, done, failed, open_sqlite, said
 

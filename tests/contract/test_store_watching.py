@@ -9,7 +9,7 @@ from nanobot.core.errors import SessionNotFound, TurnNotFound
 from nanobot.core.event import MessageAdded, TextDelta, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.sessions import SessionEvent
-from nanobot.stores import watching
+from nanobot.stores.live import watching
 from tests.asgi import BOUND_S
 from tests.contract.place import Place, done
 

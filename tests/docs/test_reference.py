@@ -17,8 +17,8 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
 from nanobot.models.providers import PROVIDERS
 from nanobot.reading.documents import Documents
-from nanobot.stores.sqlite import SqliteStore
-from nanobot.stores.writer import StoreBug
+from nanobot.stores.sqlite.store import SqliteStore
+from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 

@@ -38,11 +38,14 @@ class Thinker:
         parts = (*((Thinking(thought),) if thought else ()), *((Text(text),) if text else ()))
         yield Message("assistant", parts, "stop", Usage(10, 5, 3, 2), self.name)
 
+    async def warm(self) -> None:
+        """Nothing to load."""
+
     async def check(self) -> None:
         """Ready."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 def _halves(text: str) -> list[str]:
@@ -238,7 +241,7 @@ async def test_comments_keep_a_quiet_stream_awake(open_harness: OpenHarness) -> 
     gate = asyncio.Event()
     harness = await open_harness(ScriptedModel(Say(("hi",), before=gate)), api={"ping_s": 0.01})
     exchange = harness.door.chatting("a", "hello", stream=True)
-    await exchange.until(": ping\n\n: ping\n\n")
+    await exchange.until(": ping\n: ping\n")
     gate.set()
     reply = await exchange.done()
     assert reply.said == "hi"

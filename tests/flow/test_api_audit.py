@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nanobot.core.audit import AuditEntry
-from nanobot.stores.audit import FILE, AuditLog, Keeping, write
+from nanobot.stores.audit_log import FILE, AuditLog, Keeping, write
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key
 from tests.harness import OpenHarness

@@ -10,7 +10,8 @@ import pytest
 
 from nanobot.access.keyring import REFRESH_S
 from nanobot.core.accounts import digest_of
-from nanobot.stores import keys
+from nanobot.stores.sql import keys
+from nanobot.stores.sqlite.keys import writing
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import ABSENT, BOUND_S, Exchange
@@ -39,7 +40,7 @@ async def test_a_running_server_hears_of_a_new_and_of_a_revoked_key_within_a_sec
     harness = await open_harness(clock=clock)
     ann = await give_key(harness, "ann")
     await settled(harness)
-    with keys.writing(harness.data) as db:
+    with writing(harness.data) as db:
         keys.revoke(db, "ann", clock.now())
     assert (await harness.door.get("/v1/models", ann)).status == 200
     async with asyncio.timeout(BOUND_S):
@@ -57,7 +58,7 @@ async def test_a_key_that_was_forgotten_leaves_the_door_as_it_was_before_there_w
 ) -> None:
     harness = await open_harness()
     await give_key(harness, "ann")
-    with keys.writing(harness.data) as db:
+    with writing(harness.data) as db:
         keys.revoke(db, "ann", 1.0, forget=True)
     await harness.app.keys.refresh(harness.app.store)
     assert (await harness.door.get("/v1/models")).status == 200

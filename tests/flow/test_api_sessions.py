@@ -355,7 +355,7 @@ async def test_a_quiet_stream_says_that_it_lives(open_harness: OpenHarness) -> N
     harness = await open_harness(api={"ping_s": 0.01})
     await harness.door.chat("a", "hello")
     exchange = harness.door.start("GET", at("a", "/events"))
-    await exchange.until(": ping\n\n: ping\n\n: ping\n\n")
+    await exchange.until(": ping\n: ping\n: ping\n")
     exchange.disconnect()
     await exchange.done()
 

@@ -23,7 +23,7 @@ from nanobot.isolation.audit import IsolationOptions
 from nanobot.isolation.client import Leak, LeakKind
 from nanobot.isolation.report import Report, lines
 from nanobot.isolation.run import run_isolation_audit, uncovered_routes
-from nanobot.stores.sqlite import SqliteStore
+from nanobot.stores.sqlite.store import SqliteStore
 
 FEW = IsolationOptions(sessions=3, parallel=3, seed=11, sample=2, refusal_timeout_s=0.3)
 Patch = pytest.MonkeyPatch

@@ -18,7 +18,8 @@ from nanobot.cli.serve import bind, check_tls, refuse_open_door
 from nanobot.config import load
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import ConfigError
-from nanobot.stores import keys
+from nanobot.stores.sql import keys
+from nanobot.stores.sqlite.keys import writing
 from tests.certificate import certificate
 
 BOUND_S = 30.0
@@ -288,7 +289,7 @@ def test_a_certificate_that_cannot_be_served_is_told_with_its_file(tmp_path: Pat
 def test_a_stored_key_or_one_of_the_settings_opens_the_door_to_other_machines(tmp_path: Path) -> None:
     open_to_all = load(None, {}, {"server": {"host": "0.0.0.0", "data": str(tmp_path / "data")}})
     for revoked, expires in ((False, None), (True, None), (False, 1.0)):
-        with keys.writing(tmp_path / "data") as db:
+        with writing(tmp_path / "data") as db:
             db.execute("DELETE FROM api_key")
             keys.insert(db, ApiKey(id="key_1", name="ann", digest=b"1", rights=("chat",), expires_at=expires))
             if revoked:

@@ -171,6 +171,6 @@ def test_an_exporter_that_nobody_knows_is_refused() -> None:
 def test_without_the_packages_the_setting_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     # what an absent package looks like
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    with pytest.raises(ConfigError, match=r"pip install \"nanobot-ai\[telemetry\]\""):
+    with pytest.raises(ConfigError, match=r'pip install "nanobot-server\[telemetry\]"'):
         wanted({}, "on")
     assert not wanted({"OTEL_TRACES_EXPORTER": "console"})

@@ -1,4 +1,4 @@
-"""Reading server-sent events as a client does that keeps what it has."""
+"""Reading server-sent events as clients do: those that keep what they have, and those that are easily upset."""
 
 import json
 from collections.abc import Iterable
@@ -14,3 +14,20 @@ def joined_text(events: Iterable[ServerEvent]) -> str:
             chunk = json.loads(event.content)
             texts.extend(choice["delta"].get("content", "") for choice in chunk.get("choices", ()))
     return "".join(texts)
+
+
+def blocks(text: str) -> list[list[tuple[str, str]]]:
+    """Return the fields of every event in `text`, in order, comments left out.
+
+    A blank line ends an event even where no field came before it: openai-python takes it so once it has seen an
+    id.
+    """
+    events: list[list[tuple[str, str]]] = [[]]
+    for line in text.split("\n")[:-1]:
+        if not line:
+            events.append([])
+        elif not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            events[-1].append((name, value))
+    assert events.pop() == [], "the last event is not complete"
+    return events

@@ -51,8 +51,9 @@ def said_before(messages: tuple[Message, ...], after: int) -> SentSoFar:
 class Chunks:
     """Turns the events of one turn into bytes for one client.
 
-    Each carries `id: turn:cursor`, by which the stream can be taken up again. `tool_events` adds named events
-    on tools, which stock SDKs do not see.
+    Each carries `id: turn:cursor`, from which the stream can be resumed; the id comes after the data, because
+    some clients only look at how an event begins. `tool_events` adds named events on tools, which stock SDKs do
+    not see.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class Chunks:
         self._head = encode(head)[:-1] + b',"system_fingerprint":null,"choices":['
         self._text_head = b"data: " + self._head + b'{"index":0,"delta":{"content":'
         self._thought_head = b"data: " + self._head + b'{"index":0,"delta":{"reasoning_content":'
+        self._turn_id = turn_id.encode()
         self._tail = (
             b'},"logprobs":null,"finish_reason":null}]'
             + (b',"usage":null' if include_usage else b"")
-            + b"}\n\n"
+            + b"}\nid: %b:" % self._turn_id
         )
-        self._turn_id = turn_id.encode()
         self._include_usage = include_usage
         self.tells_tools = tool_events
         self._has_begun = behind is not None
@@ -111,12 +112,9 @@ class Chunks:
                 if self._joint:
                     text = b'"' + self._joint + text[1:]
                     self._joint = b""
-                out.append(b"id: %b:%d\n%b%b%b" % (self._turn_id, cursor, self._text_head, text, self._tail))
+                out.append(b"%b%b%b%d\n\n" % (self._text_head, text, self._tail, cursor))
             elif isinstance(event, ThinkingDelta):
-                out.append(
-                    b"id: %b:%d\n%b%b%b"
-                    % (self._turn_id, cursor, self._thought_head, encode(event.text), self._tail)
-                )
+                out.append(b"%b%b%b%d\n\n" % (self._thought_head, encode(event.text), self._tail, cursor))
             elif isinstance(event, MessageAdded):
                 self._note(event.message)
                 if event.message.client_calls:
@@ -144,12 +142,12 @@ class Chunks:
     def _chunk(self, delta: bytes, finish: bytes = b"null", cursor: int | None = None) -> bytes:
         id_ = b"" if cursor is None else b"id: %b:%d\n" % (self._turn_id, cursor)
         usage = b',"usage":null' if self._include_usage else b""
-        return b'%bdata: %b{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}\n\n' % (
-            id_,
+        return b'data: %b{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}\n%b\n' % (
             self._head,
             delta,
             finish,
             usage,
+            id_,
         )
 
     def _end(self, cursor: int, end: TurnEnded) -> bytes:
@@ -177,4 +175,4 @@ class Chunks:
             )
         else:
             return b""
-        return b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (self._turn_id, cursor, name, content)
+        return b"event: %b\ndata: %b\nid: %b:%d\n\n" % (name, content, self._turn_id, cursor)

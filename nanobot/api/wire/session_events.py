@@ -35,7 +35,7 @@ def render(sights: Sequence[SessionEvent]) -> bytes:
         name, fields = _event(sight.event)
         content = encode({"turn_id": sight.turn_id, **fields})
         out.append(
-            b"id: %b:%d\nevent: %b\ndata: %b\n\n" % (sight.turn_id.encode(), sight.cursor, name, content)
+            b"event: %b\ndata: %b\nid: %b:%d\n\n" % (name, content, sight.turn_id.encode(), sight.cursor)
         )
     return b"".join(out)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from nanobot.core.distribution import install_command
 from nanobot.models.local import openmp
-from nanobot.models.local.process import AVX2, INSTALL
+from nanobot.models.local.process import AVX2
 
 _WINDOWS_HAS_AVX2 = 40
 
@@ -35,7 +36,8 @@ def diagnose(models_dir: Path) -> tuple[Diagnosis, ...]:
 def engine(find_spec: Callable[[str], object | None] = importlib.util.find_spec) -> Diagnosis:
     """Say whether the engine is installed."""
     if find_spec("xllamacpp") is None:
-        return Diagnosis("engine", False, "the engine of local models (xllamacpp) is not installed", INSTALL)
+        text = "the engine of local models (xllamacpp) is not installed"
+        return Diagnosis("engine", False, text, install_command("local"))
     return Diagnosis("engine", True, "xllamacpp is installed")
 
 

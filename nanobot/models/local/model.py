@@ -105,8 +105,8 @@ class LocalModel:
         """The engine's process id while it runs."""
         return self._process.pid
 
-    async def start(self) -> None:
-        """Begin to load the model, in the background; a request meanwhile waits. Requests start it too."""
+    async def warm(self) -> None:
+        """Begin to load the weights, in the background; a request that comes meanwhile waits for them."""
         self._process.start()
 
     async def check(self) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from nanobot.core.clock import Clock
+from nanobot.core.distribution import install_hint
 from nanobot.core.errors import ModelUnavailable
 from nanobot.models.local import openmp
 from nanobot.models.local.engine import EngineFailed, EngineReady, EngineSettings, Report
@@ -29,7 +30,6 @@ _PAUSE_S = 1.0
 _CACHE_MIB = 512
 _SLOTS = 4
 
-INSTALL = "pip install 'nanobot-ai[local]'"
 AVX2 = "it needs a processor with AVX2 (Intel since 2013, AMD since 2015): name another model with --model"
 
 
@@ -303,5 +303,5 @@ def _explained(report: EngineFailed, model_path: Path) -> str:
     if report.trouble == "libgomp_missing":
         return f"{report.message}; {openmp.REMEDY}"
     if report.trouble == "not_installed":
-        return f"the engine is not installed ({report.message}): {INSTALL}"
+        return f"the engine is not installed ({report.message}): {install_hint('local')}"
     return f"{model_path} could not be loaded ({report.message}); is it a whole GGUF file, and is there enough memory?"

@@ -6,15 +6,15 @@ deleted. So the disk holds the file and one wheel at most, and an interrupted fe
 it stopped.
 """
 
+import contextlib
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -112,28 +112,46 @@ def download(
     ]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["--requirement", str(folder / "requirements.txt"), "--dest", str(folder)]
-    # pip unpacks into the system's folder for temporary files, which may be small, and where nobody would see
-    # how far it is.
-    own = {
-        **environment,
-        "TMPDIR": str(folder / "tmp"),
-        "TEMP": str(folder / "tmp"),
-        "TMP": str(folder / "tmp"),
-    }
+    # The system's folder for temporary files may be too small for a wheel, and the progress could not be read
+    # from it.
+    temporary = folder / "tmp"
+    own = {**environment, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
+    # pip downloads into its temporary folder and then moves the wheel beside it.
     _run(
         command,
         own,
         folder / "pip.log",
-        lambda: report(max(_size_below(folder / "tmp"), _size_below(folder, "*.whl"))),
+        lambda: report(max(sum(sizes_below(temporary)), sum(map(_size_of, folder.glob("*.whl"))))),
     )
-    found = list(folder.glob("*.whl"))
-    if len(found) != 1:
-        raise OSError(f"pip brought {len(found)} wheels for {_package(requirement)}, expected one")
-    return found[0]
+    wheels = list(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        raise OSError(f"pip brought {len(wheels)} wheels for {_package(requirement)}, expected one")
+    return wheels[0]
+
+
+def sizes_below(folder: Path) -> Iterator[int]:
+    """Yield the size in bytes of each file below `folder`.
+
+    Files and folders that another process removes meanwhile count nothing: a measurement for a progress bar
+    must not fail the download that it measures.
+    """
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            yield _size_of(Path(parent, name))
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], log: Path, tick: Callable[[], None]) -> None:
-    """Run pip to its end, calling `tick` meanwhile; it is killed where `tick` raises."""
+    """Run pip to its end, and call `tick` at the start and every `_POLL_S` until then.
+
+    pip is killed where `tick` raises.
+    """
     with (
         log.open("wb") as output,
         subprocess.Popen(  # noqa: S603 - our own interpreter
@@ -141,9 +159,11 @@ def _run(command: Sequence[str], environment: Mapping[str, str], log: Path, tick
         ) as pip,
     ):
         try:
-            while pip.poll() is None:
+            while True:
                 tick()
-                time.sleep(_POLL_S)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    pip.wait(_POLL_S)
+                    break
         finally:
             if pip.poll() is None:
                 pip.kill()
@@ -228,16 +248,6 @@ def _last_number(text: str) -> int:
 
 def _report(progress: Progress, what: str, before: int, total: int) -> Callable[[int], None]:
     return lambda fetched: progress(what, min(before + fetched, total), total)
-
-
-def _size_below(folder: Path, pattern: str = "**/*") -> int:
-    size = 0
-    for path in folder.glob(pattern):
-        try:
-            size += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return size
 
 
 def _read_note(work_dir: Path) -> _Assembled:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nanobot.cli import doctor
-from nanobot.stores.opening import DirectoryLock
+from nanobot.stores.sqlite.opening import DirectoryLock
 from tests.unit.cli.commandline import Nanobot
 from tests.unit.cli.stored import fill
 

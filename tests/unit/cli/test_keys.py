@@ -9,8 +9,8 @@ from nanobot.cli.keys import when
 from nanobot.config import load
 from nanobot.core.accounts import digest_of
 from nanobot.core.errors import ConfigError
-from nanobot.stores.audit import FILE
-from nanobot.stores.keys import stored_keys
+from nanobot.stores.audit_log import FILE
+from nanobot.stores.sqlite.keys import stored_keys
 from tests.unit.cli.commandline import Nanobot
 from tests.unit.cli.stored import fill
 from tests.unit.cli.test_sessions import server_on
@@ -82,7 +82,7 @@ def test_keys_are_made_and_revoked_beside_a_server(nanobot: Nanobot, data: str) 
 
 @contextlib.contextmanager
 def holding(data: str):  # type: ignore[no-untyped-def]
-    from nanobot.stores.opening import DirectoryLock
+    from nanobot.stores.sqlite.opening import DirectoryLock
 
     lock = DirectoryLock(Path(data))
     yield
@@ -93,7 +93,7 @@ def test_a_server_whose_writer_does_not_come_free_is_told(
     nanobot: Nanobot, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(Path(data))
-    monkeypatch.setattr("nanobot.stores.keys._BUSY_S", 0.01)
+    monkeypatch.setattr("nanobot.stores.sqlite.keys._BUSY_S", 0.01)
     with server_on(data):
         told = nanobot("keys", "create", "ann", "--data", data)
     assert told.status == 2 and "locked" in told.err

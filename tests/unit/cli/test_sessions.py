@@ -9,7 +9,7 @@ import pytest
 
 from nanobot.cli import sessions
 from nanobot.config import Config
-from nanobot.stores.opening import DirectoryLock
+from nanobot.stores.sqlite.opening import DirectoryLock
 from tests.unit.cli.commandline import Nanobot
 from tests.unit.cli.stored import fill
 

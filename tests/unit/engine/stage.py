@@ -23,7 +23,7 @@ from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import Answer, Identity, Turn, TurnState, WhenBusy
 from nanobot.engine.local import LocalEngine
 from nanobot.engine.run import Run
-from nanobot.stores.sqlite import SqliteStore, open_store
+from nanobot.stores.sqlite.store import SqliteStore, open_store
 from nanobot.testing import FakeClock
 from tests.asgi import BOUND_S
 

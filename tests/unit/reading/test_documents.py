@@ -345,7 +345,7 @@ async def test_without_the_extra_the_error_says_how_to_install_it(
     (tmp_path / "pypdf.py").write_text("raise ModuleNotFoundError(name='pypdf')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     words = await refused(UnsupportedFile, files.pdf(), "a.pdf")
-    assert words.endswith('(pip install "nanobot-ai[documents]")')
+    assert words.endswith('(pip install "nanobot-server[documents]")')
 
 
 async def test_the_process_that_reads_has_no_secrets_of_the_server(

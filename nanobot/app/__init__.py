@@ -1,0 +1,35 @@
+"""The composition root: builds a running server from its settings, and takes it down again.
+
+Knows: every other package, and the order in which their parts start and stop. Does not know: how any of them
+  works. Start at `app.py`; `models.py` makes the models, `settings.py` turns the settings into those of each
+  package, `periodic.py` runs what is done again and again.
+"""
+
+from nanobot.app.app import App, open_app
+from nanobot.app.models import (
+    DefaultModel,
+    Models,
+    choose_model,
+    lacks_openmp,
+    make_model,
+    make_models,
+    missing_weights,
+)
+from nanobot.app.settings import audit_keeping, configured_keys, is_loopback
+from nanobot.app.tools import own_tools
+
+__all__ = [
+    "App",
+    "DefaultModel",
+    "Models",
+    "audit_keeping",
+    "choose_model",
+    "configured_keys",
+    "is_loopback",
+    "lacks_openmp",
+    "make_model",
+    "make_models",
+    "missing_weights",
+    "open_app",
+    "own_tools",
+]

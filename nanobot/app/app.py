@@ -1,0 +1,194 @@
+"""A running server: its parts, in the order in which they start and stop."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.types import ASGIApp
+
+from nanobot.access.keyring import REFRESH_S, KeyRing
+from nanobot.access.quotas import Quotas
+from nanobot.agent.loop import Agent
+from nanobot.agent.toolset import Toolset
+from nanobot.api.server import build_door
+from nanobot.app import settings
+from nanobot.app.models import Models
+from nanobot.app.periodic import PeriodicJob, PeriodicJobs
+from nanobot.app.tools import own_tools
+from nanobot.config import Config
+from nanobot.core.accounts import PriceList, TurnCost
+from nanobot.core.clock import Clock, SystemClock
+from nanobot.core.ids import Randomness, SystemRandomness
+from nanobot.core.observer import Observer, Observers
+from nanobot.core.tool import Tool
+from nanobot.engine.local import LocalEngine
+from nanobot.models.providers import PRICES
+from nanobot.reading.documents import Documents
+from nanobot.reading.fetch import Fetcher
+from nanobot.stores.audit_log import AuditLog
+from nanobot.stores.retention import delete_unused
+from nanobot.stores.sqlite.store import SqliteStore, open_store
+from nanobot.submit.attachments import Attachments
+from nanobot.submit.followers import Followers
+from nanobot.telemetry.metrics import Metrics
+
+CLEANUP_EVERY_S = 600.0
+
+
+class App:
+    """A running server. `door` is its HTTP side; `open_app` makes one."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: SqliteStore,
+        models: Models,
+        clock: Clock,
+        randomness: Randomness,
+        tools: Sequence[Tool],
+        metrics: Metrics,
+        observer: Observer,
+        fetcher: Fetcher | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self.config = config
+        self.store = store
+        self.models = models
+        self.clock = clock
+        self.randomness = randomness
+        self.keys = KeyRing(settings.configured_keys(config))
+        self.quotas = Quotas(settings.pattern_quotas(config), clock)
+        store.on_spent = self._count_spent
+        self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
+        self.followers = Followers(store, clock, config.api.disconnect_grace_s)
+        self.engine = LocalEngine(
+            store,
+            Agent(
+                Toolset([*own_tools(clock), *tools], observer),
+                clock,
+                settings.agent_settings(config),
+                observer,
+            ),
+            models,
+            clock,
+            max_running_turns=config.engine.max_running_turns,
+            turn_timeout_s=config.engine.turn_timeout_s or None,
+            observer=observer,
+        )
+        self.door: ASGIApp = build_door(
+            store,
+            self.followers,
+            clock,
+            randomness,
+            access=settings.http_access(config),
+            keys=self.keys,
+            quotas=self.quotas,
+            audit=self.audit,
+            settings=settings.chat_settings(config, models),
+            contents=_attachments(config, store, fetcher),
+            file_settings=settings.file_settings(config),
+            check_model=lambda: models.default.check(),
+            render_metrics=self._render_metrics,
+            observer=observer,
+        )
+
+    def _count_spent(self, spent: TurnCost) -> None:
+        self.quotas.count(spent)
+        self._metrics.turn_paid(spent)
+
+    async def load_accounts(self) -> None:
+        """Read which API keys there are, and how much of the quotas is used up.
+
+        Raises:
+            StoreError
+        """
+        await self.keys.refresh(self.store)
+        await self.quotas.load(self.store)
+
+    async def _render_metrics(self) -> str:
+        return self._metrics.text(waiting=await self.store.waiting(), running=self.engine.running)
+
+    async def drain(self) -> None:
+        """Let running turns end within the grace period, give the rest back to the store, and tell those who
+        still follow.
+        """
+        await self.engine.drain(self.config.server.shutdown_grace_s)
+        self.store.hang_up()
+
+
+def _attachments(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Attachments:
+    fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
+    documents = Documents(settings.document_bounds(config))
+    return Attachments(store, documents, fetcher if config.files.fetch else None)
+
+
+def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
+    store, rules = app.store, settings.retention_rules(app.config)
+    return (
+        PeriodicJob(
+            name="refresh the API keys",
+            run=lambda: app.keys.refresh(store),
+            every_s=REFRESH_S,
+            first_after_s=REFRESH_S,
+        ),
+        PeriodicJob(
+            name="delete expired uploads",
+            run=store.delete_expired_uploads,
+            every_s=CLEANUP_EVERY_S,
+            first_after_s=CLEANUP_EVERY_S,
+        ),
+        PeriodicJob(
+            name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
+        ),
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_app(
+    config: Config,
+    models: Models,
+    *,
+    clock: Clock | None = None,
+    randomness: Randomness | None = None,
+    tools: Sequence[Tool] = (),
+    fetcher: Fetcher | None = None,
+    observers: Sequence[Observer] = (),
+) -> AsyncIterator[App]:
+    """Open the store and start the engine; yield the running server, and take it down in order afterwards.
+
+    `tools` are added to the agent's own, `observers` to the metrics. `fetcher` replaces the one that the
+    settings describe, for tests whose web is on this machine.
+
+    Raises:
+        StoreError: the data directory cannot be used.
+    """
+    clock = clock or SystemClock()
+    metrics = Metrics(clock)
+    observer = Observers((metrics, *observers)) if observers else metrics
+    prices = PriceList(models.price_names, {**PRICES, **config.prices})
+    store = await open_store(
+        config.data, clock, settings.store_limits(config), config.store.synchronous, observer, prices
+    )
+    audit: AuditLog | None = None
+    try:
+        app = App(
+            config, store, models, clock, randomness or SystemRandomness(), tools, metrics, observer, fetcher
+        )
+        audit = app.audit
+        await app.load_accounts()
+        # One group: an engine that fails takes the server down with it, so nothing is admitted that nobody runs.
+        async with asyncio.TaskGroup() as group:
+            engine = group.create_task(app.engine.run())
+            periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), clock).run())
+            try:
+                yield app
+            finally:
+                await app.drain()
+                await app.followers.close()
+                engine.cancel()
+                periodic.cancel()
+    finally:
+        await models.close()
+        await store.close()
+        if audit is not None:
+            await asyncio.to_thread(audit.close)

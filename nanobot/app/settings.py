@@ -1,0 +1,170 @@
+"""The settings of each package, read out of the configuration."""
+
+import datetime
+import ipaddress
+import math
+
+from nanobot.agent.loop import AgentSettings
+from nanobot.api.chat import ChatSettings
+from nanobot.api.files import FileSettings
+from nanobot.api.models import AGENT
+from nanobot.app.models import Models
+from nanobot.config import Config, KeyTable
+from nanobot.core.accounts import (
+    RIGHTS,
+    ApiKey,
+    PatternQuota,
+    check_key,
+    check_pattern,
+    digest_of,
+)
+from nanobot.core.errors import ConfigError
+from nanobot.core.sessions import RetentionRule
+from nanobot.core.store import Limits
+from nanobot.http.guard import LOOPBACK, Access
+from nanobot.reading.bounds import DocumentBounds
+from nanobot.reading.fetch import FetchBounds
+from nanobot.stores.audit_log import Keeping
+
+MIB = 1024 * 1024
+DAY_S = 86_400.0
+_STRONG_CHARS = 32
+"""An `api.key` this long was hardly chosen by a person."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a server on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def http_access(config: Config) -> Access:
+    """Return which hosts and origins the server answers, and whether it insists on an API key."""
+    allowed = frozenset(name.lower() for name in config.api.allowed_hosts)
+    hosts = LOOPBACK | allowed | {config.server.host.lower()} if is_loopback(config.server.host) else allowed
+    return Access(
+        hosts,
+        frozenset(config.api.cors_origins),
+        always_asks=not is_loopback(config.server.host),
+        max_bad_keys=config.api.max_bad_keys,
+    )
+
+
+def configured_keys(config: Config) -> tuple[ApiKey, ...]:
+    """Return the API keys of the settings: `api.key`, which may do everything, and those of `[[keys]]`.
+
+    Raises:
+        ConfigError: one of them is not valid, or two have the same name or hash.
+    """
+    keys = [check_key(_api_key(table), f"keys[{number}]") for number, table in enumerate(config.keys)]
+    if config.api.key:
+        keys.insert(0, _master_key(config.api.key))
+    if len({key.id for key in keys}) < len(keys) or len({key.digest for key in keys}) < len(keys):
+        raise ConfigError("keys: two of them have the same name or the same hash: each needs its own")
+    return tuple(keys)
+
+
+def _master_key(key: str) -> ApiKey:
+    return ApiKey(
+        id="api.key",
+        name="api.key",
+        digest=digest_of(key.encode()),
+        rights=RIGHTS,
+        is_strong=len(key) >= _STRONG_CHARS,
+    )
+
+
+def _api_key(table: KeyTable) -> ApiKey:
+    expires = table.expires
+    if expires is not None and expires.tzinfo is None:
+        expires = expires.replace(tzinfo=datetime.UTC)
+    return ApiKey(
+        id=f"config:{table.name}",
+        name=table.name,
+        digest=bytes.fromhex(table.hash.removeprefix("sha256:")),
+        rights=table.scopes,
+        patterns=table.sessions,
+        session_key=table.session_key,
+        quota=table.quota,
+        expires_at=expires.timestamp() if expires is not None else None,
+    )
+
+
+def pattern_quotas(config: Config) -> tuple[PatternQuota, ...]:
+    """Return the quotas of session patterns.
+
+    Raises:
+        ConfigError: a pattern is not valid.
+    """
+    for number, table in enumerate(config.quotas):
+        check_pattern(table.pattern, f"quotas[{number}]")
+    return tuple(PatternQuota(table.pattern, table.quota, table.per) for table in config.quotas)
+
+
+def audit_keeping(config: Config) -> Keeping:
+    """Return how the audit log writes session keys, and how much of it is kept."""
+    return Keeping(config.audit.session_keys, int(config.audit.max_mb * MIB), config.audit.keep)
+
+
+def document_bounds(config: Config) -> DocumentBounds:
+    """Return what reading a file may cost."""
+    table = config.files
+    return DocumentBounds(
+        max_bytes=int(table.max_file_mb * MIB),
+        max_characters=table.max_characters,
+        wall_s=table.read_timeout_s,
+        cpu_s=math.ceil(table.read_timeout_s),
+        memory_bytes=table.read_memory_mb * MIB,
+    )
+
+
+def fetch_bounds(config: Config) -> FetchBounds:
+    """Return what fetching a URL may cost."""
+    return FetchBounds(max_bytes=int(config.files.max_fetch_mb * MIB), total_s=config.files.fetch_timeout_s)
+
+
+def file_settings(config: Config) -> FileSettings:
+    """Return the settings of the routes for uploads."""
+    table = config.files
+    return FileSettings(
+        max_file_bytes=int(table.max_file_mb * MIB),
+        quota_bytes=int(table.quota_mb * MIB),
+        ttl_s=table.ttl_days * DAY_S,
+        timeout_s=config.api.body_timeout_s,
+    )
+
+
+def chat_settings(config: Config, models: Models) -> ChatSettings:
+    """Return the settings of the routes that submit turns."""
+    named = {AGENT: models.default, **{name: models.get(name) for name in models.names}}
+    return ChatSettings(
+        models=models.names,
+        listeners=frozenset(name for name, model in named.items() if "audio" in model.abilities),
+        stream=config.api.stream,
+        session_headers=config.api.session_headers,
+        max_body_bytes=int(config.api.max_body_mb * MIB),
+        body_timeout_s=config.api.body_timeout_s,
+        ping_s=config.api.ping_s,
+        metrics_open=config.api.metrics_open,
+    )
+
+
+def agent_settings(config: Config) -> AgentSettings:
+    """Return the bounds of a turn."""
+    return AgentSettings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens)
+
+
+def store_limits(config: Config) -> Limits:
+    """Return the bounds that the store holds at admission."""
+    return Limits(
+        max_queue=config.api.max_queue,
+        max_attempts=config.engine.max_attempts,
+        retry_window_s=config.api.retry_window_s,
+    )
+
+
+def retention_rules(config: Config) -> tuple[RetentionRule, ...]:
+    """Return after how long without use a session is deleted, by pattern of its key."""
+    return tuple(RetentionRule(rule.pattern, rule.days * DAY_S) for rule in config.sessions.ttl)

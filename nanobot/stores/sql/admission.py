@@ -1,0 +1,364 @@
+"""Admission, as a job of the writer: know a resent turn again, hold to the policy for a busy session, commit
+the rest.
+"""
+
+import sqlite3
+
+import msgspec
+
+from nanobot.core.dispatch import Cancel, Claim
+from nanobot.core.errors import (
+    IdempotencyMismatch,
+    NanobotError,
+    QueueFull,
+    SessionBusy,
+    TurnNotFound,
+    UnknownToolCall,
+)
+from nanobot.core.event import TurnEnded
+from nanobot.core.message import Message
+from nanobot.core.store import Limits
+from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
+from nanobot.stores.sql import responses, transcript, turns, usage
+from nanobot.stores.sql.transcript import TranscriptHead
+from nanobot.stores.sql.turns import Capacity, Plan, Span
+
+Db = sqlite3.Connection
+_decode_end = msgspec.json.Decoder(TurnEnded).decode
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """The line of a turn that lives now: what it has made already, and who joined it."""
+
+    turn_id: str
+    made: tuple[Message, ...] = ()
+    joiners: tuple[str, ...] = ()
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """What admission did: the answer for the door, what the engine is to do now, the line that begins, or the
+    one that is joined.
+    """
+
+    admission: Admission
+    claim: Claim | None = None
+    cancel: Cancel | None = None
+    line: Shown | None = None
+    joins: str | None = None
+
+
+def admit(
+    db: Db,
+    turn: Turn,
+    identity: Identity,
+    earlier: tuple[Message, ...],
+    *,
+    limits: Limits,
+    capacity: Capacity,
+    now: float,
+    refusal: NanobotError | None = None,
+) -> Admitted:
+    """Commit the turn, or find the one it resends; see `core.store.Store.admit`."""
+    head, crowd = _look_around(db, turn.session_key)
+    if head is None:
+        head = transcript.open_session(db, turn.session_key, now)
+    elif identity.dedupe_key is not None or identity.is_retry:
+        known = _find_known(db, head.session, identity, now - limits.retry_window_s)
+        if known is not None:
+            return _join_known(db, head, turn, known, earlier, crowd, capacity, now)
+    if refusal is not None:
+        raise refusal
+    if crowd.waiting and turn.when_busy == "reject":
+        raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
+    may_join = (
+        crowd.running_n is not None
+        and crowd.running_trace == turn.trace
+        and all(message.role == "user" for message in turn.input)
+    )
+    if may_join and turn.when_busy == "steer":
+        return _steer(db, turn, identity, head, crowd, now)
+    waiting = crowd.waiting - (crowd.running_n is not None)
+    if waiting >= limits.max_queue:
+        raise QueueFull(
+            f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some have ended",
+            retry_after_s=1,
+        )
+    return _take(db, turn, identity, earlier, head, crowd, capacity, now)
+
+
+def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
+    """Return whether the turn was sent before; see `core.store.Store.knows`."""
+    if identity.dedupe_key is None and not identity.is_retry:
+        return False
+    head = transcript.find_head(db, key)
+    return (
+        head is not None and _find_known(db, head.session, identity, now - limits.retry_window_s) is not None
+    )
+
+
+class _Crowd(msgspec.Struct, frozen=True):
+    """What has not ended: turns of this session (and which of them runs), and how many turns run in all."""
+
+    waiting: int = 0
+    running_in_all: int = 0
+    running_n: int | None = None
+    running_id: str | None = None
+    running_trace: bool = True
+
+    def leaves(self, capacity: Capacity) -> bool:
+        """Whether a turn of this session may start now."""
+        return not self.waiting and self.running_in_all < capacity.max_running
+
+
+def _look_around(db: Db, key: str) -> tuple[TranscriptHead | None, _Crowd]:
+    session, tip, last_seq, tokens, is_straight, waiting, running_in_all = db.execute(
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id),"
+        " (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
+        " FROM (SELECT count(*) AS n FROM dispatch INDEXED BY dispatch_running WHERE running = 1) r LEFT JOIN session s ON s.key = ?",
+        (key,),
+    ).fetchone()
+    if session is None:
+        return None, _Crowd(0, running_in_all)
+    head = TranscriptHead(session, tip, last_seq, tokens, bool(is_straight))
+    if not waiting:
+        return head, _Crowd(0, running_in_all)
+    found = db.execute(
+        "SELECT t.n, t.id, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1",
+        (session,),
+    ).fetchone()
+    if found is None:
+        return head, _Crowd(waiting, running_in_all)
+    n, id_, wish = found
+    return head, _Crowd(waiting, running_in_all, n, id_, turns.decode_wish(wish).trace)
+
+
+# A turn that was sent before ----------------------------------------------------------------------
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A turn that is being resent:
+
+    `asked` is its id; the rest is of the turn that ran for it, its own or the one that it joined.
+    """
+
+    asked: str
+    n: int
+    id: str
+    outcome: bytes | None
+    first_seq: int | None
+    last_seq: int | None
+
+    @property
+    def span(self) -> tuple[int | None, int | None]:
+        return self.first_seq, self.last_seq
+
+
+def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Known | None:
+    if identity.dedupe_key is not None:
+        found = db.execute(
+            "SELECT n, digest FROM turn WHERE session = ? AND dedupe_key = ?", (session, identity.dedupe_key)
+        ).fetchone()
+        if found is not None and found[1] != identity.digest:
+            raise IdempotencyMismatch(
+                f"Idempotency-Key {identity.dedupe_key!r} was used with another body: send the same body, or a new key",
+                param="Idempotency-Key",
+            )
+    else:
+        found = db.execute(
+            "SELECT n FROM turn WHERE session = ? AND digest = ? AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
+            (session, identity.digest, since),
+        ).fetchone()
+    if found is None:
+        return None
+    row = db.execute(
+        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t JOIN turn u ON u.n = coalesce(t.joined_to, t.n) WHERE t.n = ?",
+        (found[0],),
+    ).fetchone()
+    return _Known(*row)
+
+
+def _join_known(
+    db: Db,
+    head: TranscriptHead,
+    turn: Turn,
+    known: _Known,
+    earlier: tuple[Message, ...],
+    crowd: _Crowd,
+    capacity: Capacity,
+    now: float,
+) -> Admitted:
+    """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it
+    goes on from its last stored step, unless others have spoken since.
+    """
+    end = _decode_end(known.outcome) if known.outcome else None
+    as_it_is = Admitted(Admission(known.asked, joined=True, is_over=end is not None))
+    if (
+        end is None
+        or end.error is None
+        or end.outcome != "failed"
+        or not end.error.retryable
+        or known.first_seq is None
+    ):
+        return as_it_is
+    made = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
+    if made and (crowd.waiting or head.tip != known.last_seq):
+        return as_it_is
+    note: HistoryNote = "new"
+    plan = Plan()
+    # it left nothing: its input comes into the transcript anew
+    if not made:
+        note, base = _reconcile(db, head, earlier, crowd)
+        given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
+        plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
+    db.execute(
+        "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
+        (usage.counted(made, end.usage), known.n),
+    )
+    is_started = crowd.leaves(capacity)
+    _dispatch(db, head, known.n, plan, is_started=is_started)
+    if is_started:
+        turns.start(db, head, known.n, plan, now)
+    claim = turns.load_claim(db, known.n, turn.session_key, head, capacity) if is_started else None
+    joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
+    line = Shown(known.id, made, joiners)
+    return Admitted(Admission(known.asked, joined=True, history=note), claim, line=line)
+
+
+# A turn that is new -------------------------------------------------------------------------------
+
+
+def _take(
+    db: Db,
+    turn: Turn,
+    identity: Identity,
+    earlier: tuple[Message, ...],
+    head: TranscriptHead,
+    crowd: _Crowd,
+    capacity: Capacity,
+    now: float,
+) -> Admitted:
+    """Start the turn now where nothing stands before it, else put it in the queue."""
+    note, base = _reconcile(db, head, earlier, crowd)
+    plan = Plan(turn.input, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
+    _match_results(db, head, plan)
+    is_started = crowd.leaves(capacity)
+    claim = None
+    if is_started:
+        n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
+        turns.put_input(db, head, n, plan, now)
+        claim = Claim(turn, 1, turns.load_history(db, head, capacity))
+    else:
+        n = _insert(db, turn, identity, head.session, "queued", now)
+    _dispatch(db, head, n, plan, is_started=is_started)
+    cancel = None
+    if turn.when_busy == "interrupt" and crowd.running_id is not None:
+        cancel = Cancel(crowd.running_id, "a later message of this session took its place")
+    return Admitted(Admission(turn.id, joined=False, history=note), claim, cancel, Shown(turn.id))
+
+
+def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
+    """Return the number of the turn that the new one follows.
+
+    Raises:
+        TurnNotFound: it is none of this session.
+    """
+    if turn_id is None:
+        return None
+    found = db.execute(
+        "SELECT coalesce(joined_to, n) FROM turn WHERE id = ? AND session = ?", (turn_id, head.session)
+    ).fetchone()
+    if found is None:
+        raise TurnNotFound(f"no turn {turn_id!r} here")
+    return int(found[0])
+
+
+def _match_results(db: Db, head: TranscriptHead, plan: Plan) -> None:
+    """Return where each result that the client sends answers a call of the transcript which it will stand in.
+
+    Raises:
+        UnknownToolCall
+    """
+    results = [result for message in plan.input for result in message.tool_results]
+    if not results:
+        return
+    if plan.earlier:
+        waiting = {call.id for call in plan.earlier[-1].tool_calls}
+    else:
+        base = turns.end_of(db, plan.after) if plan.after is not None else plan.base
+        waiting = transcript.open_calls(db, head.session, head.tip if base is None else base)
+    for result in results:
+        if result.call_id not in waiting:
+            shown = ", ".join(sorted(waiting)) or "none"
+            raise UnknownToolCall(
+                f"tool_call_id {result.call_id!r} answers no call that waits for its result (waiting: {shown}): "
+                "send the result right after the answer that made the call",
+                param="tool_call_id",
+            )
+
+
+def _steer(
+    db: Db, turn: Turn, identity: Identity, head: TranscriptHead, crowd: _Crowd, now: float
+) -> Admitted:
+    n = _insert(db, turn, identity, head.session, "joined", now, joined_to=crowd.running_n)
+    db.execute(
+        "INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)",
+        (n, crowd.running_n, turns.encode(turn.input)),
+    )
+    return Admitted(Admission(turn.id, joined=False), joins=crowd.running_id)
+
+
+def _insert(
+    db: Db,
+    turn: Turn,
+    identity: Identity,
+    session: int,
+    status: Status,
+    now: float,
+    *,
+    span: Span | None = None,
+    joined_to: int | None = None,
+) -> int:
+    """Insert the turn's row; with a `span`, as one that its first attempt runs. Return its number."""
+    started = (1, now, span.base_tip, span.first_seq, span.last_seq) if span else (0, None, None, None, None)
+    cursor = db.execute(
+        "INSERT INTO turn (id, session, status, wish, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            turn.id,
+            session,
+            status,
+            turns.encode_wish(turns.wish_of(turn)),
+            identity.digest,
+            identity.dedupe_key,
+            joined_to,
+            now,
+            *started,
+        ),
+    )
+    n = int(cursor.lastrowid or 0)
+    if turn.record is not None:
+        responses.record(db, n, turn.record, identity.digest)
+    return n
+
+
+def _dispatch(db: Db, head: TranscriptHead, n: int, plan: Plan, *, is_started: bool) -> None:
+    """Put the turn at the end of the queue; one that waits leaves there what is to go into the transcript."""
+    left = None if is_started else turns.encode(plan)
+    db.execute(
+        "INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, ?, ?)",
+        (n, head.session, is_started, left),
+    )
+
+
+def _reconcile(
+    db: Db, head: TranscriptHead, earlier: tuple[Message, ...], crowd: _Crowd
+) -> tuple[HistoryNote, int | None]:
+    """While a turn runs, a client cannot hold its reply yet: what it holds as the newest is no wish to
+    rewind.
+    """
+    note, base = transcript.reconcile(db, head, earlier)
+    if note == "imported" and crowd.waiting:
+        return "ignored", None
+    if base is not None and crowd.waiting and not transcript.reply_after(db, head, base):
+        return "matched", None
+    return note, base

@@ -1,0 +1,140 @@
+"""Branches of a transcript: what there is, go back to one, make a session of one.
+
+A branch is named by its last message. What a turn leaves behind that is to leave no trace (`trace=False`, or
+failed before it said anything) is in the rows, and shown nowhere.
+"""
+
+import sqlite3
+from itertools import pairwise
+
+from nanobot.core.errors import MessageNotFound, SessionBusy, SessionExists
+from nanobot.core.sessions import Branch
+from nanobot.stores.sql import transcript
+
+Db = sqlite3.Connection
+
+_LEFT_NO_TRACE = "(json_extract(CAST(t.wish AS TEXT), '$.trace') = 0 OR (t.status = 'failed' AND t.made = 0))"
+
+
+def shown_tip(db: Db, session: int) -> int:
+    """Return where the transcript ends for who reads it: before a running turn that is to leave no trace."""
+    (tip,) = db.execute(
+        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.running = 1"
+        f" AND {_LEFT_NO_TRACE}), s.tip) FROM session s WHERE s.id = ?",
+        (session,),
+    ).fetchone()
+    return int(tip)
+
+
+def _settled_tip(db: Db, session: int) -> int:
+    """Return where the transcript ended before the turn that runs now, if one does."""
+    (tip,) = db.execute(
+        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.running = 1), s.tip)"
+        " FROM session s WHERE s.id = ?",
+        (session,),
+    ).fetchone()
+    return int(tip)
+
+
+def check_message(db: Db, session: int, seq: int) -> None:
+    """Return where the session has that message, and shows it.
+
+    Raises:
+        MessageNotFound
+    """
+    found = db.execute(
+        f"SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ? AND m.seq = ? AND {_LEFT_NO_TRACE} IS NOT 1",
+        (session, seq),
+    ).fetchone()
+    if found is None:
+        raise MessageNotFound(f"no message 'msg_{seq}' in this session")
+
+
+def branches(db: Db, *, key: str) -> tuple[Branch, ...]:
+    """Return the lines of messages that end where no other goes on, and the live one."""
+    head = transcript.head_of(db, key)
+    session = head.session
+    parents = db.execute(
+        "SELECT first_seq, parent_seq FROM branch WHERE session = ? ORDER BY first_seq", (session,)
+    ).fetchall()
+    starts = [(1, 0), *parents, (head.last_seq + 1, 0)]
+    ends: dict[int, int] = {}
+    for (first, parent), (beyond, _) in pairwise(starts):
+        (end,) = db.execute(
+            "SELECT max(m.seq) FROM message m LEFT JOIN turn t ON t.n = m.turn"
+            f" WHERE m.session = ? AND m.seq BETWEEN ? AND ? AND {_LEFT_NO_TRACE} IS NOT 1",
+            (session, first, beyond - 1),
+        ).fetchone()
+        if end is not None:
+            ends[end] = parent
+    current = shown_tip(db, session)
+    tips = (set(ends) - set(ends.values())) | ({current} if current else set())
+    live = list(transcript.stretches(db, session, current))
+    return tuple(_branch(db, session, tip, current, live) for tip in sorted(tips, reverse=True))
+
+
+def _branch(db: Db, session: int, tip: int, current: int, live: list[tuple[int, int]]) -> Branch:
+    mine = list(transcript.stretches(db, session, tip))
+    shared = [
+        min(last, other_last)
+        for first, last in mine
+        for other_first, other_last in live
+        if max(first, other_first) <= min(last, other_last)
+    ]
+    (created_at,) = db.execute(
+        "SELECT created_at FROM message WHERE session = ? AND seq = ?", (session, tip)
+    ).fetchone()
+    return Branch(tip, transcript.count(db, session, tip), max(shared, default=0), tip == current, created_at)
+
+
+def rewind(db: Db, *, key: str, to: int, now: float) -> int:
+    """Move the tip to a message; return the session's number."""
+    head = transcript.head_of(db, key)
+    if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (head.session,)).fetchone():
+        raise SessionBusy(
+            "a turn of this session runs or waits: wait for its end, or cancel it, before you rewind the session"
+        )
+    check_message(db, head.session, to)
+    transcript.move_tip(db, head, to)
+    transcript.touch_head(db, head, now)
+    return head.session
+
+
+def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
+    """Copy the messages up to `at` into a new session; return its number.
+
+    They belong to no turn there: turns stay with their session.
+    """
+    head = transcript.head_of(db, key)
+    tip = at if at is not None else _settled_tip(db, head.session)
+    if at is not None:
+        check_message(db, head.session, at)
+    refuse_existing(db, new_key)
+    new = transcript.open_session(db, new_key, now)
+    for first, last in reversed(list(transcript.stretches(db, head.session, tip))):
+        db.execute(
+            "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at)"
+            " SELECT ?, seq + ?, NULL, is_input, body, tokens, digest, created_at FROM message WHERE session = ? AND seq BETWEEN ? AND ?",
+            (new.session, new.tip + 1 - first, head.session, first, last),
+        )
+        new.tip += last - first + 1
+    new.last_seq = new.tip
+    transcript.move_tip(db, new, new.tip)
+    transcript.save_head(db, new)
+    db.execute(
+        "UPDATE session SET title = (SELECT title FROM session WHERE id = ?) WHERE id = ?",
+        (head.session, new.session),
+    )
+    return new.session
+
+
+def refuse_existing(db: Db, key: str) -> None:
+    """Return where the key is free.
+
+    Raises:
+        SessionExists
+    """
+    if transcript.find_head(db, key) is not None:
+        raise SessionExists(
+            f"there is a session {key!r} already: name a key that is free, or delete it first"
+        )

@@ -1,0 +1,148 @@
+"""Sessions as a list: read, page, label, delete."""
+
+import sqlite3
+from collections.abc import Mapping
+
+import msgspec
+
+from nanobot.core.accounts import TurnCost, glob
+from nanobot.core.errors import SessionNotFound
+from nanobot.core.sessions import ALL, Deletion, Direction, Row, Session, SessionFilter
+from nanobot.stores.sql import branches, index, responses, transcript
+from nanobot.stores.sql import uploads as files
+
+Db = sqlite3.Connection
+_COLUMNS = "id, key, tip, created_at, updated_at, title, metadata"
+_decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """What went with a session: how many messages, which turns had not ended, which uploads (whose content is
+    still to go), and what was spent on those turns.
+    """
+
+    key: str
+    removed: Deletion
+    live: tuple[str, ...]
+    files: tuple[str, ...]
+    spent: tuple[TurnCost, ...] = ()
+
+
+def sessions(
+    db: Db, *, limit: int, after: str | None, order: Direction = "desc", matching: SessionFilter = ALL
+) -> tuple[Session, ...]:
+    """Return a page of sessions, most recently used first (`asc`: last)."""
+    where, values = condition(db, after=after, order=order, matching=matching)
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM session WHERE {where} ORDER BY updated_at {order}, id {order} LIMIT ?",
+        (*values, limit),
+    ).fetchall()
+    return tuple(_session(db, *row) for row in rows)
+
+
+def condition(
+    db: Db, *, after: str | None, order: Direction, matching: SessionFilter
+) -> tuple[str, list[str | float]]:
+    """Return the condition on rows of `session` that holds a list to `matching` and to what comes past `after`,
+    and its values.
+
+    Raises:
+        SessionNotFound: there is no session `after` among them.
+    """
+    where, values = ["1"], list[str | float]()
+    if matching.prefix:
+        where.append("substr(key, 1, ?) = ?")
+        values += [len(matching.prefix), matching.prefix]
+    if matching.patterns:
+        where.append(f"({' OR '.join(['key GLOB ?'] * len(matching.patterns))})")
+        values += [glob(pattern) for pattern in matching.patterns]
+    if after is not None:
+        found = db.execute(
+            f"SELECT updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}",
+            (after, *values),
+        ).fetchone()
+        if found is None:
+            raise SessionNotFound(f"no session {after!r} here")
+        where.append(f"(updated_at, id) {'<' if order == 'desc' else '>'} (?, ?)")
+        values += found
+    return " AND ".join(where), values
+
+
+def session(db: Db, *, key: str) -> Session:
+    """Return one session."""
+    return session_of(db, transcript.head_of(db, key).session)
+
+
+def session_of(db: Db, number: int) -> Session:
+    """Return the session with that number, which is there."""
+    return _session(db, *db.execute(f"SELECT {_COLUMNS} FROM session WHERE id = ?", (number,)).fetchone())
+
+
+def _session(
+    db: Db,
+    number: int,
+    key: str,
+    tip: int,
+    created_at: float,
+    updated_at: float,
+    title: str | None,
+    metadata: bytes | None,
+) -> Session:
+    labels = _decode_metadata(metadata) if metadata else {}
+    return Session(key, transcript.count(db, number, tip), created_at, updated_at, title, labels)
+
+
+def rename(db: Db, *, key: str, title: str | None, metadata: Mapping[str, str]) -> Session:
+    """Set title and metadata."""
+    number = transcript.head_of(db, key).session
+    label(db, number, title=title, metadata=metadata)
+    return session_of(db, number)
+
+
+def label(db: Db, number: int, *, title: str | None, metadata: Mapping[str, str]) -> None:
+    """Set title and metadata of the session with that number."""
+    db.execute(
+        "UPDATE session SET title = ?, metadata = ? WHERE id = ?",
+        (title, msgspec.json.encode(metadata) if metadata else None, number),
+    )
+
+
+def messages(
+    db: Db, *, key: str, limit: int, after_seq: int, order: Direction = "asc", tip: int | None = None
+) -> tuple[Row, ...]:
+    """Return a page of the live transcript, or of the line of messages that ends at `tip`."""
+    head = transcript.head_of(db, key)
+    if tip is None:
+        tip = branches.shown_tip(db, head.session)
+    else:
+        branches.check_message(db, head.session, tip)
+    return transcript.page(db, head.session, tip, limit=limit, after_seq=after_seq, order=order)
+
+
+def delete(db: Db, *, key: str) -> Deleted:
+    """Delete every row that belongs to the session; uploads may be there before the session is."""
+    uploads_bytes = files.size_of(db, key)
+    uploads = files.delete_of(db, key)
+    head = transcript.find_head(db, key) if uploads else transcript.head_of(db, key)
+    if head is None:
+        return Deleted(key, Deletion(0, 0, len(uploads), uploads_bytes), (), uploads)
+    live = [
+        id_
+        for (id_,) in db.execute(
+            "SELECT t.id FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (head.session,)
+        )
+    ]
+    index.forget(db, head.session)
+    mine = "(SELECT n FROM turn WHERE session = ?)"
+    db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (head.session,))
+    db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (head.session,))
+    responses.delete_of(db, head.session)
+    for table in ("dispatch", "branch", "session_usage"):
+        db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
+    turns = db.execute("DELETE FROM turn WHERE session = ?", (head.session,)).rowcount
+    (size_bytes,) = db.execute(
+        "SELECT coalesce(sum(length(body)), 0) FROM message WHERE session = ?", (head.session,)
+    ).fetchone()
+    gone = db.execute("DELETE FROM message WHERE session = ?", (head.session,)).rowcount
+    db.execute("DELETE FROM session WHERE id = ?", (head.session,))
+    return Deleted(key, Deletion(gone, turns, len(uploads), size_bytes + uploads_bytes), tuple(live), uploads)

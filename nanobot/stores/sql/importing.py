@@ -1,0 +1,47 @@
+"""A session made of messages that come from elsewhere, all or nothing."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from nanobot.core.message import Message, reply_text
+from nanobot.core.sessions import ImportedMessage
+from nanobot.stores.sql import branches, catalogue, transcript
+
+Db = sqlite3.Connection
+
+
+def import_(
+    db: Db,
+    *,
+    key: str,
+    given: Sequence[ImportedMessage],
+    title: str | None,
+    metadata: Mapping[str, str],
+    now: float,
+) -> int:
+    """Make the session; return its number.
+
+    Its replies are known again to clients that send their history along.
+    """
+    branches.refuse_existing(db, key)
+    head = transcript.open_session(db, key, now)
+    said: list[Message] = []
+    for each, following in zip(given, [*given[1:], None], strict=True):
+        is_input = each.message.role == "user"
+        said = [] if is_input else [*said, each.message]
+        ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
+        held = _held(said) if ends_turn and each.message.role == "assistant" else None
+        transcript.append(
+            db, head, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held
+        )
+        if ends_turn:
+            said = []
+    transcript.save_head(db, head)
+    catalogue.label(db, head.session, title=title, metadata=metadata)
+    return head.session
+
+
+def _held(said: Sequence[Message]) -> bytes | None:
+    """Return the digest of what clients hold as the answer that is `said` now."""
+    text, calls = reply_text(tuple(said)), said[-1].client_calls
+    return transcript.reply_digest(text, calls) if text or calls else None

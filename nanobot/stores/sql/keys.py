@@ -1,0 +1,93 @@
+"""API keys in SQLite: made, listed and revoked by the command line, also while a server has the directory;
+read by the server.
+"""
+
+import sqlite3
+
+import msgspec
+
+from nanobot.core.accounts import ApiKey, Quota, Right
+from nanobot.core.errors import ConfigError
+
+Db = sqlite3.Connection
+_encode = msgspec.json.Encoder().encode
+_decode_rights = msgspec.json.Decoder(tuple[Right, ...]).decode
+_decode_patterns = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_quota = msgspec.json.Decoder(Quota).decode
+
+
+def all_keys(db: Db) -> tuple[ApiKey, ...]:
+    """Return all keys, oldest first."""
+    rows = db.execute(
+        "SELECT id, name, digest, rights, patterns, session_key, quota, created_at, expires_at, revoked_at FROM api_key ORDER BY n"
+    ).fetchall()
+    return tuple(
+        ApiKey(
+            id=id_,
+            name=name,
+            digest=digest,
+            rights=_decode_rights(rights),
+            patterns=_decode_patterns(patterns),
+            session_key=session_key,
+            quota=_decode_quota(quota),
+            created_at=created_at,
+            expires_at=expires_at,
+            revoked_at=revoked_at,
+        )
+        for id_, name, digest, rights, patterns, session_key, quota, created_at, expires_at, revoked_at in rows
+    )
+
+
+def version(db: Db) -> str:
+    """Return a text that is another one once a key was made, revoked or forgotten."""
+    found = db.execute(
+        "SELECT count(*), count(revoked_at), total(created_at), coalesce(max(n), 0) FROM api_key"
+    ).fetchone()
+    return " ".join(map(repr, found))
+
+
+def insert(db: Db, key: ApiKey) -> None:
+    """Keep a new key.
+
+    Raises:
+        ConfigError: its name is taken.
+    """
+    if db.execute("SELECT 1 FROM api_key WHERE name = ? AND revoked_at IS NULL", (key.name,)).fetchone():
+        raise ConfigError(
+            f"there is an API key named {key.name!r} already: choose another name, or revoke that one first"
+        )
+    db.execute(
+        "INSERT INTO api_key (id, name, digest, rights, patterns, session_key, quota, created_at, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            key.id,
+            key.name,
+            key.digest,
+            _encode(key.rights).decode(),
+            _encode(key.patterns).decode(),
+            key.session_key,
+            _encode(key.quota).decode(),
+            key.created_at,
+            key.expires_at,
+        ),
+    )
+
+
+def revoke(db: Db, name_or_id: str, now: float, *, forget: bool = False) -> ApiKey:
+    """Make the key invalid for ever; return it. `forget`: leave no trace of it; works on one that was revoked
+    before, too.
+
+    Raises:
+        ConfigError: there is none such.
+    """
+    found = [
+        key for key in all_keys(db) if name_or_id in (key.id, key.name) and (forget or key.revoked_at is None)
+    ]
+    if not found:
+        raise ConfigError(f"there is no API key {name_or_id!r} to revoke: `nanobot keys list` shows them")
+    key = min(found, key=lambda key: key.revoked_at is not None)
+    if forget:
+        db.execute("DELETE FROM api_key WHERE id = ?", (key.id,))
+    else:
+        db.execute("UPDATE api_key SET revoked_at = ? WHERE id = ?", (now, key.id))
+    return key

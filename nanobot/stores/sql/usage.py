@@ -1,0 +1,195 @@
+"""What turns used up, by day: counted in the transaction that ends a turn, so that nothing is counted twice
+or forgotten.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from nanobot.core.accounts import (
+    DAY_S,
+    Grouping,
+    PriceList,
+    SpendingOf,
+    TurnCost,
+    UnendedTurn,
+    UsageRow,
+    name_of_day,
+)
+from nanobot.core.errors import SessionNotFound
+from nanobot.core.message import Message, Usage
+from nanobot.stores.sql import transcript
+
+Db = sqlite3.Connection
+_SUMS = "sum(turns), sum(steps), sum(prompt), sum(completion), sum(cached), sum(reasoning), sum(cost), sum(unpriced)"
+_ADD = (
+    " DO UPDATE SET turns = turns + excluded.turns, steps = steps + excluded.steps, prompt = prompt + excluded.prompt,"
+    " completion = completion + excluded.completion, cached = cached + excluded.cached, reasoning = reasoning + excluded.reasoning,"
+    " cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced"
+)
+_BY_KEY = (
+    "INSERT INTO key_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, key_id, model)" + _ADD
+)
+_BY_SESSION = (
+    "INSERT INTO session_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session, day, model)"
+    + _ADD
+)
+
+
+class Counted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was accounted for of a turn when it ended before."""
+
+    steps: int
+    usage: Usage
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Counted).decode
+
+
+def day_of(now: float) -> str:
+    """Return the day of UTC, `YYYY-MM-DD`."""
+    return name_of_day(int(now // DAY_S))
+
+
+def counted(made: Sequence[Message], usage: Usage) -> bytes:
+    """Return what is to be remembered of a turn that ended with these messages and is taken up again."""
+    return _encode(Counted(_steps(made), usage))
+
+
+def used_by(made: Sequence[Message]) -> Usage:
+    """Return what the messages of a turn cost in tokens."""
+    return sum((message.usage for message in made if message.usage is not None), Usage())
+
+
+def count(
+    db: Db, session: int, key: tuple[str | None, str], model: str | None, made: Sequence[Message], usage: Usage, before: bytes | None,
+    prices: PriceList, now: float,
+) -> TurnCost:  # fmt: skip
+    """Add a turn that ends now to its day.
+
+    `key`: the API key's id and the session key; `before`: what an earlier end of it accounted for.
+    """
+    turns, steps = 1, _steps(made)
+    if before is not None:
+        known = _decode(before)
+        turns, steps, usage = 0, max(0, steps - known.steps), _less(usage, known.usage)
+    name = prices.model(model)
+    price = prices.prices.get(name)
+    cost = None if price is None else price.cost(usage)
+    numbers = (
+        turns,
+        steps,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+    )
+    row = (name, *numbers, cost or 0, turns if cost is None else 0)
+    day = day_of(now)
+    db.execute(_BY_KEY, (day, key[0] or "", *row))
+    db.execute(_BY_SESSION, (session, day, *row))
+    return TurnCost(key[0], key[1], name, usage.prompt_tokens + usage.completion_tokens, cost)
+
+
+def _steps(made: Sequence[Message]) -> int:
+    return sum(1 for message in made if message.role == "assistant")
+
+
+def _less(usage: Usage, other: Usage) -> Usage:
+    return Usage(
+        max(0, usage.prompt_tokens - other.prompt_tokens),
+        max(0, usage.completion_tokens - other.completion_tokens),
+        max(0, usage.cached_tokens - other.cached_tokens),
+        max(0, usage.reasoning_tokens - other.reasoning_tokens),
+    )
+
+
+# Looking ------------------------------------------------------------------------------------------
+
+
+def report(
+    db: Db, *, first_day: str, last_day: str, group: Sequence[Grouping], key_id: str | None, only_key: bool
+) -> tuple[UsageRow, ...]:
+    """Return what was used, a row for each value of `group`; see `core.access.Ledger.usage`."""
+    columns = {"day": "day", "key": "key_id", "model": "model"}
+    where, values = "day BETWEEN ? AND ?", [first_day, last_day]
+    if only_key:
+        where, values = f"{where} AND key_id = ?", [*values, key_id or ""]
+    return _rows(db, "key_usage", [columns[name] for name in group], where, values)
+
+
+def report_session(
+    db: Db, *, key: str, first_day: str, last_day: str, group: Sequence[Grouping]
+) -> tuple[UsageRow, ...]:
+    """Return what was used in a session.
+
+    Raises:
+        SessionNotFound
+    """
+    head = transcript.find_head(db, key)
+    if head is None:
+        raise SessionNotFound(f"no session {key!r} here")
+    columns = [name for name in group if name != "key"]
+    return _rows(
+        db,
+        "session_usage",
+        columns,
+        "session = ? AND day BETWEEN ? AND ?",
+        [head.session, first_day, last_day],
+    )
+
+
+def _rows(
+    db: Db, table: str, columns: Sequence[str], where: str, values: Sequence[str | int]
+) -> tuple[UsageRow, ...]:
+    shown = ", ".join(columns)
+    grouped = f"GROUP BY {shown} ORDER BY {shown}" if columns else "HAVING count(*) > 0"
+    found = db.execute(
+        f"SELECT {_SUMS}{', ' if columns else ''}{shown} FROM {table} WHERE {where} {grouped}",
+        tuple(values),
+    )
+    rows: list[UsageRow] = []
+    for turns, steps, prompt, completion, cached, reasoning, cost, unpriced, *named in found:
+        names = dict(zip(columns, named, strict=True))
+        usage = Usage(prompt, completion, cached, reasoning)
+        key_id = names.get("key_id")
+        rows.append(
+            UsageRow(
+                names.get("day"), key_id or None, names.get("model"), turns, steps, usage, cost, unpriced
+            )
+        )
+    return tuple(rows)
+
+
+def spending(db: Db, *, day: str, by_session: bool) -> tuple[SpendingOf, ...]:
+    """Return what each key, and with `by_session` what each session, has used up on the day."""
+    by_key = db.execute(
+        "SELECT key_id, sum(prompt + completion), sum(cost) FROM key_usage WHERE day = ? GROUP BY key_id",
+        (day,),
+    )
+    found = [SpendingOf(key_id, None, tokens, cost) for key_id, tokens, cost in by_key if key_id]
+    if by_session:
+        rows = db.execute(
+            "SELECT s.key, sum(u.prompt + u.completion), sum(u.cost) FROM session_usage u JOIN session s ON s.id = u.session"
+            " WHERE u.day = ? GROUP BY u.session",
+            (day,),
+        )
+        found.extend(SpendingOf(None, key, tokens, cost) for key, tokens, cost in rows)
+    return tuple(found)
+
+
+class _Payer(msgspec.Struct, frozen=True):
+    key_id: str | None = None
+
+
+_payer = msgspec.json.Decoder(_Payer).decode
+
+
+def live_turns(db: Db) -> tuple[UnendedTurn, ...]:
+    """Return the turns that have not ended, and whose they are."""
+    found = db.execute(
+        "SELECT t.id, t.wish, s.key FROM dispatch d JOIN turn t ON t.n = d.turn JOIN session s ON s.id = d.session ORDER BY d.position"
+    )
+    return tuple(UnendedTurn(id_, _payer(wish).key_id, key) for id_, wish, key in found)

@@ -1,0 +1,43 @@
+"""Numbered migrations: `migrations/NNNN_name.sql`, each run once, in order, in a transaction of its own."""
+
+import sqlite3
+from pathlib import Path
+
+from nanobot.core.errors import StoreCorrupt, StoreTooNew
+
+APPLICATION_ID = 0x6E616E6F
+_SQL = Path(__file__).parent / "migrations"
+
+
+def migrations() -> list[tuple[int, str]]:
+    """Return `(number, sql)` of every migration, in order."""
+    return [
+        (int(file.name[:4]), file.read_text(encoding="utf-8"))
+        for file in sorted(_SQL.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    ]
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to this version's shape; one of a newer version, or of another program, is left as
+    it is.
+
+    Raises:
+        StoreTooNew: a newer nanobot wrote it.
+        StoreCorrupt: it belongs to another program.
+    """
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and application_id != APPLICATION_ID:
+        raise StoreCorrupt(f"{path} is a database of another program: name another directory with --data")
+    known = migrations()
+    newest = known[-1][0]
+    if version > newest:
+        raise StoreTooNew(
+            f"{path} has format {version}, this nanobot knows up to {newest}: upgrade nanobot, or name another directory with --data"
+        )
+    for number, sql in known:
+        if number > version:
+            db.executescript(
+                f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
+            )

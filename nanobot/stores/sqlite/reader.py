@@ -1,0 +1,76 @@
+"""The one thread that reads. It sees what is committed, and never waits for the writer."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nanobot.core.errors import NanobotError, StoreError
+from nanobot.stores.sqlite.opening import explain
+from nanobot.stores.sqlite.writer import StoreBug
+
+T = TypeVar("T")
+Query = Callable[[sqlite3.Connection], T]
+_Ticket = tuple[Query[Any], "asyncio.Future[Any]"]
+
+
+class Reader:
+    """Runs queries one after another, off the event loop."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self._db = db
+        self._path = path
+        self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="store-reader", daemon=True)
+        self._thread.start()
+
+    async def ask(self, query: Query[T]) -> T:
+        """Return what `query` returned.
+
+        Raises:
+            NanobotError: what the query raised.
+            StoreError: the file could not be read.
+        """
+        if self._closed:
+            raise StoreError("the store is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._tickets.put((query, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finish what was handed in, then stop."""
+        if not self._closed:
+            self._closed = True
+            self._tickets.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while (ticket := self._tickets.get()) is not None:
+            query, future = ticket
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = query(self._db)
+            except sqlite3.Error as failure:
+                error = explain(failure, self._path)
+            except BaseException as failure:  # noqa: BLE001 - handed to whoever asked
+                error = failure if isinstance(failure, NanobotError) else StoreBug.wrap(failure)
+            try:
+                self._loop.call_soon_threadsafe(_deliver, future, result, error)
+            except RuntimeError:
+                # the loop is gone: nobody is left to be told
+                return
+
+
+def _deliver(future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

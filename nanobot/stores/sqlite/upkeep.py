@@ -1,0 +1,66 @@
+"""What the writer does when nothing else is to be done, a small piece at a time: take in what was said, write
+over what was deleted.
+"""
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from nanobot.stores.sql import index
+from nanobot.stores.sqlite.opening import explain
+
+Db = sqlite3.Connection
+_AGAIN_S = 30.0
+_log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """The writer's spare work on one database."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, db: Db) -> float | None:
+        """Do a piece; return the seconds after which to go on, None where nothing is left."""
+        try:
+            return 0.0 if _piece(db) else self._truncate(db)
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            _log.error(
+                "what was said is not in the search yet, next try in %g s: %s",
+                _AGAIN_S,
+                explain(error, self._path).message,
+            )
+            return _AGAIN_S
+
+    def _truncate(self, db: Db) -> float | None:
+        """Empty the log, which still has what was deleted.
+
+        Not while somebody reads what is in it: then later.
+        """
+        if not _is_left(db, "truncate"):
+            return None
+        (timeout_ms,) = db.execute("PRAGMA busy_timeout").fetchone()
+        db.execute("PRAGMA busy_timeout = 0")
+        try:
+            (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            db.execute(f"PRAGMA busy_timeout = {timeout_ms}")
+        if busy:
+            return _AGAIN_S
+        db.execute("DELETE FROM chore WHERE name = 'truncate'")
+        return None
+
+
+def _piece(db: Db) -> bool:
+    """Do a piece of what changes the database; return whether there was something to do."""
+    db.execute("BEGIN IMMEDIATE")
+    did = index.index_some(db) or index.clean_some(db)
+    db.execute("COMMIT")
+    return did
+
+
+def _is_left(db: Db, name: str) -> bool:
+    """Return whether the chore is still to be done."""
+    return db.execute("SELECT 1 FROM chore WHERE name = ?", (name,)).fetchone() is not None

@@ -1,0 +1,90 @@
+"""The composition root: which model answers, and what is missing for it."""
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from nanobot.app import choose_model, is_loopback, make_model, missing_weights
+from nanobot.config import Config, ModelTable, Server
+from nanobot.core.clock import SystemClock
+from nanobot.core.errors import ConfigError
+from nanobot.models.providers import parse_name
+
+
+def configured(data: Path, model: str | None = None) -> Config:
+    return Config(server=Server(data=str(data)), model=ModelTable(name=model))
+
+
+@pytest.mark.parametrize(
+    ("model", "environment", "chosen", "why"),
+    [
+        ("echo", {"OPENAI_API_KEY": "k"}, "echo", "as configured"),
+        (None, {"OPENAI_API_KEY": "k"}, "openai:gpt-5-mini", "found OPENAI_API_KEY in the environment"),
+        (
+            None,
+            {"OPENAI_BASE_URL": "http://x", "OPENAI_MODEL": "m"},
+            "openai:m",
+            "found OPENAI_BASE_URL in the environment",
+        ),
+        (
+            None,
+            {"MISTRAL_API_KEY": "k"},
+            "mistral:mistral-small-latest",
+            "found MISTRAL_API_KEY in the environment",
+        ),
+        (None, {}, "local", "no model or provider key is configured: the small model on this machine"),
+    ],
+)
+def test_the_model_is_the_configured_one_else_a_providers_whose_key_is_there_else_the_local_one(
+    tmp_path: Path, model: str | None, environment: dict[str, str], chosen: str, why: str
+) -> None:
+    choice = choose_model(configured(tmp_path, model), environment)
+    assert (str(choice.name), choice.why) == (chosen, why)
+
+
+@pytest.mark.parametrize(
+    ("model", "audio", "hears"),
+    [
+        ("openai:gpt-5-mini", "auto", True),
+        ("deepseek", "auto", False),
+        ("ollama:qwen3", "yes", True),
+        ("openai:gpt-5-mini", "no", False),
+        ("echo", "yes", False),
+    ],
+)
+def test_a_model_takes_audio_where_its_provider_passes_it_on_or_the_settings_say_so(
+    tmp_path: Path, model: str, audio: Literal["auto", "yes", "no"], hears: bool
+) -> None:
+    environment = {"OPENAI_API_KEY": "k", "DEEPSEEK_API_KEY": "k"}
+    made = make_model(parse_name(model), ModelTable(audio=audio), environment, SystemClock(), tmp_path)
+    assert ("audio" in made.abilities) == hears
+
+
+def test_without_the_engine_nothing_is_fetched_and_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r'pip install .*"nanobot-server\[local\]"'):
+        missing_weights(configured(tmp_path), {})
+    assert missing_weights(configured(tmp_path, "echo"), {}) == ()
+
+
+def test_weights_that_are_not_here_are_missing(tmp_path: Path) -> None:
+    assert missing_weights(configured(tmp_path, "local:tiny"), {}) == ("local:tiny",)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_own"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("127.0.0.1.example.com", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_can_reach(host: str, is_own: bool) -> None:
+    assert is_loopback(host) == is_own
