@@ -30,6 +30,9 @@ from nanobot.models.providers import (
 )
 from nanobot.models.weights.installed import find as find_weights
 
+_BY_WIRE: Mapping[Wire, type[OpenAIChat]] = {"openai": OpenAIChat}
+"""The model's class, by the provider's wire format."""
+
 
 class DefaultModel(msgspec.Struct, frozen=True):
     """The model that answers where a request names no preset. `why` says in words for the user who chose it."""
@@ -141,13 +144,7 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -
     )
 
 
-_BY_WIRE: Mapping[Wire, type[OpenAIChat]] = {"openai": OpenAIChat}
-"""The model that speaks each wire format."""
-
-
-def _remote_model(
-    name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock
-) -> OpenAIChat:
+def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock) -> Model:
     provider = provider_of(name)
     base_url = table.base_url or (
         environment.get(provider.base_url_variable) if provider.base_url_variable else None
