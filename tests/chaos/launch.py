@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nanobot import app, config
+from nanobot import config
 from nanobot.api.server import build_door
+from nanobot.app import app
 from nanobot.cli.serve import bind, loop_factory, serve
 from nanobot.core.tool import Tool, ToolContext
 
