@@ -540,7 +540,12 @@ async def test_a_malformed_call_goes_back_to_the_provider_as_json_that_it_can_pa
     model = ScriptedModel(bad, "done")
     await work(model)
     body = encode(
-        model.requests[1], model="m", limit_field="max_tokens", asks_usage=False, sends_hint=False, extra={}
+        model.requests[1],
+        model="m",
+        limit_field="max_tokens",
+        includes_usage=False,
+        includes_openai_fields=False,
+        extra={},
     )
     (called,) = (m for m in msgspec.json.decode(body)["messages"] if m["role"] == "assistant")
     assert isinstance(msgspec.json.decode(called["tool_calls"][0]["function"]["arguments"]), dict)
