@@ -198,7 +198,8 @@ class InspectingClient:
             self.report("not refused", attempt.route, requester.name, detail=detail)
         if fictitious is None:
             return
-        other = await self.send(requester, fictitious)
+        # as patient as with the real one: a stream of what never existed may not end either
+        other = await self.send(requester, msgspec.structs.replace(fictitious, timeout_s=timeout_s))
         self.compared[attempt.route] += 1
         # what names nothing asks for the requester's own things, which change between the two requests
         if not by_name:

@@ -90,11 +90,11 @@ class RecordingModel:
         secret = "" if owner is None else self._canaries.create(owner, "arguments")
         return ToolCall(f"call_{self._calls}", name, msgspec.json.encode({"about": secret}).decode())
 
-    async def warm(self) -> None:
-        """Nothing to load."""
-
     async def check(self) -> None:
         """Always ready."""
+
+    async def warm(self) -> None:
+        """Nothing to load."""
 
     async def close(self) -> None:
         """Holds nothing."""
