@@ -10,7 +10,8 @@ from typing import ClassVar
 class NanobotError(Exception):
     """The root.
 
-    `param` names the field at fault, `retry_after_s` the wait before another try, where there is one.
+    `param` names the field at fault, `retry_after_s` the wait before another try, where there is one. `headers`:
+    what an HTTP answer says besides, such as what is left of a quota.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -23,6 +24,7 @@ class NanobotError(Exception):
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 # What the asker got wrong -------------------------------------------------------------------------

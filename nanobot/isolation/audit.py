@@ -69,7 +69,7 @@ async def audit(config: Config, wish: AuditPlan, tell: Tell = lambda _: None) ->
                 open_app(
                     audited(config, data, tenants, wish), models, tools=(vault(canaries, owners),)
                 ) as app,
-                listening(app.door) as origin,
+                listening(app.asgi) as origin,
                 aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
                 ) as client,
@@ -126,11 +126,11 @@ def audited(config: Config, data: Path, tenants: Sequence[Tenant], wish: AuditPl
 
 
 def offered(app: App) -> dict[str, bool]:
-    """Return the operations of the door, as `METHOD /path`, and whether each needs an API key."""
-    door = app.door
-    if not isinstance(door, Guard):
-        raise TypeError(f"the door is a {type(door).__name__}: what it offers is not known")
-    found = [operation for path in door.paths.values() for operation in path.operations.values()]
+    """Return the operations of the API, as `METHOD /path`, and whether each needs an API key."""
+    api = app.asgi
+    if not isinstance(api, Guard):
+        raise TypeError(f"the API is a {type(api).__name__}: what it offers is not known")
+    found = [operation for path in api.paths.values() for operation in path.operations.values()]
     return {
         f"{operation.method} {operation.path.replace(':path', '')}": operation.right is not None
         for operation in found
