@@ -23,11 +23,15 @@ from nanobot.models.providers import (
     LOCAL,
     ModelName,
     Provider,
+    Wire,
     find_in_environment,
     parse_name,
     provider_of,
 )
 from nanobot.models.weights.installed import find as find_weights
+
+_BY_WIRE: Mapping[Wire, type[OpenAIChat]] = {"openai": OpenAIChat}
+"""The model's class, by the provider's wire format."""
 
 
 class DefaultModel(msgspec.Struct, frozen=True):
@@ -140,9 +144,7 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -
     )
 
 
-def _remote_model(
-    name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock
-) -> OpenAIChat:
+def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock) -> Model:
     provider = provider_of(name)
     base_url = table.base_url or (
         environment.get(provider.base_url_variable) if provider.base_url_variable else None
@@ -153,11 +155,12 @@ def _remote_model(
             f"model {name}: no key for {provider.name}; set {provider.key_variable}, "
             "or model.api_key in the config file"
         )
-    return OpenAIChat(
+    return _BY_WIRE[provider.wire](
         name=str(name),
         model=name.model,
         base_url=base_url or provider.base_url,
         api_key=key,
+        auth=provider.auth,
         context_tokens=table.context_tokens or provider.context_tokens,
         clock=clock,
         random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
@@ -173,8 +176,8 @@ def _remote_model(
 
 def _abilities(table: ModelTable, provider: Provider) -> frozenset[Ability]:
     """Return what the model is taken to be able to do; the model itself drops what turns out to be missing."""
-    hears = provider.hears if table.audio == "auto" else table.audio == "yes"
-    return EVERYTHING if hears else EVERYTHING - {"audio"}
+    takes_audio = provider.takes_audio if table.audio == "auto" else table.audio == "yes"
+    return EVERYTHING if takes_audio else EVERYTHING - {"audio"}
 
 
 # Models on this machine ---------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import datetime
 import ipaddress
 import math
 
-from nanobot.agent.loop import AgentSettings
+from nanobot.agent.limits import AgentSettings
 from nanobot.api.files import FileSettings
 from nanobot.api.settings import ApiSettings
 from nanobot.app.models import Models

@@ -15,7 +15,7 @@ _TOKENS_PER_TOOL = 20
 ANY = ToolChoice()
 
 
-def offered(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+def offered_tools(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
     """Return the tools that the model may call in this turn: the server's `own` and the client's, whose names
     win.
 

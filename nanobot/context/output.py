@@ -40,7 +40,7 @@ def check_schema(schema: msgspec.Raw, param: str) -> None:
         raise InvalidRequest(f"{param} is no JSON schema: {_first_line(error)}", param=param) from error
 
 
-def in_words(wanted: OutputFormat) -> str:
+def format_instructions(wanted: OutputFormat) -> str:
     """Return how a model is told what to write that cannot be held to it."""
     if wanted.kind == "json_object":
         return "Answer with one JSON object and nothing else: no explanation, no code fence."
@@ -51,7 +51,7 @@ def in_words(wanted: OutputFormat) -> str:
     )
 
 
-def mend_in_words(problem: InvalidOutput) -> str:
+def repair_instructions(problem: InvalidOutput) -> str:
     """Return how a model is told what was wrong with its answer."""
     return (
         f"Your last answer could not be used: {problem}. Answer my last message again, with the JSON alone."

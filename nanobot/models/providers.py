@@ -1,20 +1,29 @@
-"""The providers, as data: where each answers, which variable holds its key, which model it has when none is
-named.
-"""
+"""The providers, as data: address, wire format, key, default model. And the names of models."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
 from nanobot.core.accounts import Price
 from nanobot.core.errors import ConfigError
+from nanobot.models.http import BEARER, KeyHeader
+
+Wire = Literal["openai"]
+"""The wire formats: each has a folder of its name beside this file."""
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """An OpenAI-compatible server. `key_variable` None: it takes no key. `base_url_variable` overrides
-    `base_url`.
+    """A server of models.
 
-    `hears`: it passes parts of type `input_audio` on to those of its models that listen.
+    Attributes:
+        base_url: where its API is; the environment variable `base_url_variable` overrides it.
+        key_variable: the environment variable of its API key; None where it works without one.
+        default_model: the model when none is named; None where there is no obvious one.
+        context_tokens: the context window of its models, unless the settings say otherwise.
+        takes_audio: it passes recordings on to those of its models that take them.
+        wire: the format of its requests and answers.
+        auth: how a key is sent, where there is one.
     """
 
     name: str
@@ -23,7 +32,9 @@ class Provider(msgspec.Struct, frozen=True):
     default_model: str | None
     context_tokens: int = 128_000
     base_url_variable: str | None = None
-    hears: bool = False
+    takes_audio: bool = False
+    wire: Wire = "openai"
+    auth: KeyHeader = BEARER
 
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -34,10 +45,14 @@ PROVIDERS: tuple[Provider, ...] = (
         "gpt-5-mini",
         400_000,
         "OPENAI_BASE_URL",
-        hears=True,
+        takes_audio=True,
     ),
     Provider(
-        "openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter/auto", hears=True
+        "openrouter",
+        "https://openrouter.ai/api/v1",
+        "OPENROUTER_API_KEY",
+        "openrouter/auto",
+        takes_audio=True,
     ),
     Provider(
         "gemini",
@@ -45,7 +60,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "GEMINI_API_KEY",
         "gemini-2.5-flash",
         1_000_000,
-        hears=True,
+        takes_audio=True,
     ),
     Provider("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "deepseek-chat", 64_000),
     Provider("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral-small-latest"),
@@ -54,7 +69,9 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY", "openai/gpt-oss-120b"),
     Provider("ollama", "http://127.0.0.1:11434/v1", None, None, 8_192, "OLLAMA_BASE_URL"),
     Provider("lmstudio", "http://127.0.0.1:1234/v1", None, None, 8_192, "LMSTUDIO_BASE_URL"),
-    Provider("vllm", "http://127.0.0.1:8000/v1", "VLLM_API_KEY", None, 32_000, "VLLM_BASE_URL", hears=True),
+    Provider(
+        "vllm", "http://127.0.0.1:8000/v1", "VLLM_API_KEY", None, 32_000, "VLLM_BASE_URL", takes_audio=True
+    ),
 )
 PRICES_OF = "2025-11"
 PRICES: Mapping[str, Price] = {
@@ -79,7 +96,7 @@ PRICES: Mapping[str, Price] = {
 }
 """List prices of a few well-known models in `PRICES_OF`, US dollars for a million tokens.
 
-They change: settings (`[prices]`) go before.
+They change; the settings (`[prices]`) take precedence.
 """
 LOCAL = "local"
 ECHO = "echo"
@@ -87,9 +104,9 @@ _BY_NAME = {provider.name: provider for provider in PROVIDERS}
 
 
 class ModelName(msgspec.Struct, frozen=True):
-    """A model's name taken apart:
+    """A model's name in its parts: `openai:gpt-5-mini` is provider `openai`, model `gpt-5-mini`.
 
-    `openai:gpt-5-mini` is provider `openai`, model `gpt-5-mini`; `local` has no model part.
+    `echo` and `local` have no model part.
     """
 
     provider: str
@@ -103,7 +120,7 @@ def parse_name(text: str) -> ModelName:
     """Return the model that `text` names.
 
     Raises:
-        ConfigError: no such provider, or a model is missing or too much.
+        ConfigError: there is no such provider, or it needs a model, or has no model of that name.
     """
     provider, _, model = text.strip().partition(":")
     if (provider == ECHO and not model) or provider == LOCAL:
@@ -125,14 +142,14 @@ def provider_of(name: ModelName) -> Provider:
 
 
 class DetectedProvider(msgspec.Struct, frozen=True):
-    """A provider that the environment speaks of, and the variable that does."""
+    """A provider whose key or address is set in the environment, by `variable`."""
 
     model: ModelName
     variable: str
 
 
 def find_in_environment(environment: Mapping[str, str]) -> DetectedProvider | None:
-    """Return the first provider whose key, or whose address, stands in the environment."""
+    """Return the first provider whose key or address is set in the environment, and which has a default model."""
     for provider in PROVIDERS:
         for variable in (provider.key_variable, provider.base_url_variable):
             if variable is None or not environment.get(variable):

@@ -1,4 +1,8 @@
-"""What a provider's refusal means: statuses and words of OpenAI-compatible servers to the error tree."""
+"""From a provider's refusal to an error of the tree: by its status, its error code, and its words.
+
+Independent of the wire format: the codes of OpenAI, Anthropic, Google and of the servers that imitate them do
+not contradict each other.
+"""
 
 import math
 import re
@@ -19,7 +23,7 @@ from nanobot.core.errors import (
     ModelTimeout,
 )
 
-MAX_WORDS = 300
+_MAX_MESSAGE_CHARS = 300
 
 _OVERFLOW = re.compile(
     r"context_length|exceed_context|context[ _](?:length|window|size)|maximum context|input token count"
@@ -58,7 +62,7 @@ _STATUS_OF = {
 
 
 class ErrorSource(msgspec.Struct, frozen=True):
-    """Whom an error is about. `secret` is cut out of whatever the provider says."""
+    """The provider that an error message speaks of. `secret` is cut out of whatever it answers."""
 
     name: str
     model: str
@@ -66,47 +70,48 @@ class ErrorSource(msgspec.Struct, frozen=True):
     secret: str | None = None
 
 
-class Failed(Exception):
-    """A failed try: the `error` to raise, and whether the same request may succeed when it is sent `again`
-    soon.
+class RequestFailed(Exception):
+    """One try of a request failed: `error` is what to raise in the end.
+
+    `may_retry`: the same request may succeed when it is sent again soon.
     """
 
-    def __init__(self, error: ModelError, *, again: bool = False) -> None:
+    def __init__(self, error: ModelError, *, may_retry: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
-        self.again = again
+        self.may_retry = may_retry
 
 
-def refusal(source: ErrorSource, status: int, body: bytes, retry_after_s: float | None) -> Failed:
-    """Return what an answer of `status` (anything but success) with `body` means."""
+def refusal(source: ErrorSource, status: int, body: bytes, retry_after_s: float | None) -> RequestFailed:
+    """Return what a response with `body` and a `status` other than success means."""
     try:
-        told: object = msgspec.json.decode(body)
+        content: object = msgspec.json.decode(body)
     except (ValueError, RecursionError):
-        told = body.decode("utf-8", "replace")
-    _, kind, words = _complaint(told)
+        content = body.decode("utf-8", "replace")
+    _, code, words = _parse(content)
     words = _short(words, source.secret) or _phrase(status)
-    return _failure(source, status, kind, f"{source.name} answered {status}: {words}", retry_after_s)
+    return _failure(source, status, code, f"{source.name} answered {status}: {words}", retry_after_s)
 
 
-def error_in_answer(source: ErrorSource, told: object) -> Failed:
-    """Return what an error object in the place of an answer (status 200) means."""
-    status, kind, words = _complaint(told)
+def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
+    """Return what an error object that came with status 200, in the place of an answer, means."""
+    status, code, words = _parse(content)
     words = _short(words, source.secret) or "no reason given"
-    return _failure(source, status or 500, kind, f"{source.name} failed while it answered: {words}", None)
+    return _failure(source, status or 500, code, f"{source.name} failed while it answered: {words}", None)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the wait in seconds that `retry-after-ms` or `Retry-After` (seconds, or a date) asks for;
+    """Return the pause in seconds that `retry-after-ms` or `Retry-After` (seconds, or a date) asks for.
 
-    None: no wait is asked for.
+    None where no pause is asked for, or the value makes no sense. `now` is in seconds of the epoch.
     """
-    asked = headers.get("retry-after-ms")
-    seconds = _number(asked) / 1000 if asked else math.nan
-    if math.isnan(seconds) and (asked := headers.get("retry-after")):
-        seconds = _number(asked)
+    value = headers.get("retry-after-ms")
+    seconds = _number(value) / 1000 if value else math.nan
+    if math.isnan(seconds) and (value := headers.get("retry-after")):
+        seconds = _number(value)
         if math.isnan(seconds):
             try:
-                seconds = max(parsedate_to_datetime(asked).timestamp() - now, 0.0)
+                seconds = max(parsedate_to_datetime(value).timestamp() - now, 0.0)
             except (ValueError, OverflowError, OSError):
                 return None
     return seconds if 0 <= seconds < math.inf else None
@@ -119,54 +124,56 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _failure(source: ErrorSource, status: int, kind: str, said: str, wait_s: float | None) -> Failed:
-    if status == 413 or (status in _OVERFLOW_STATUSES and _OVERFLOW.search(f"{kind} {said}")):
-        return Failed(ContextOverflow(f"{said}: shorten the input, or choose a model with a larger window"))
+def _failure(
+    source: ErrorSource, status: int, code: str, message: str, pause_s: float | None
+) -> RequestFailed:
+    if status == 413 or (status in _OVERFLOW_STATUSES and _OVERFLOW.search(f"{code} {message}")):
+        return RequestFailed(
+            ContextOverflow(f"{message}: shorten the input, or choose a model with a larger window")
+        )
     if status in (401, 402, 403):
-        way_out = (
+        remedy = (
             "check the API key and its account" if source.secret else "it wants an API key and none is set"
         )
-        return Failed(ModelRefusedKey(f"{said}: {way_out}"))
+        return RequestFailed(ModelRefusedKey(f"{message}: {remedy}"))
     if status == 404:
-        return Failed(
-            ModelRejectedRequest(
-                f"{said}: is there a model {source.model!r} at {source.address}?", param="model"
-            )
-        )
+        question = f"is there a model {source.model!r} at {source.address}?"
+        return RequestFailed(ModelRejectedRequest(f"{message}: {question}", param="model"))
     if status == 429:
-        unpaid = _UNPAID.search(f"{kind} {said}") is not None
-        return Failed(ModelRateLimited(said, retry_after_s=wait_s), again=not unpaid)
+        is_unpaid = _UNPAID.search(f"{code} {message}") is not None
+        return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=not is_unpaid)
     if status in (408, 504, 522, 524):
-        return Failed(ModelTimeout(said, retry_after_s=wait_s), again=True)
+        return RequestFailed(ModelTimeout(message, retry_after_s=pause_s), may_retry=True)
     if status < 500 or status == 501:
-        way_out = f": {source.address} is not the API's address" if status < 400 or status == 405 else ""
-        return Failed(ModelRejectedRequest(said + way_out))
+        remedy = f": {source.address} is not the API's address" if status < 400 or status == 405 else ""
+        return RequestFailed(ModelRejectedRequest(message + remedy))
     if status == 500:
-        return Failed(ModelBadAnswer(said, retry_after_s=wait_s), again=True)
-    return Failed(ModelOverloaded(said, retry_after_s=wait_s), again=True)
+        return RequestFailed(ModelBadAnswer(message, retry_after_s=pause_s), may_retry=True)
+    return RequestFailed(ModelOverloaded(message, retry_after_s=pause_s), may_retry=True)
 
 
-def _complaint(told: object) -> tuple[int | None, str, str]:
-    """Return status (where one is told), kind and words of an error as any of the servers writes it."""
-    if isinstance(told, list) and told:
-        told = told[0]
-    error = told.get("error") or told if isinstance(told, dict) else told
+def _parse(content: object) -> tuple[int | None, str, str]:
+    """Return status (None where it names none), codes and message of an error in any server's shape."""
+    if isinstance(content, list) and content:
+        content = content[0]
+    error = content.get("error") or content if isinstance(content, dict) else content
     if not isinstance(error, dict):
         words = error if isinstance(error, str) else ""
+        # A page for browsers, of a proxy in between, says less than the status does.
         return None, "", "" if words.lstrip().startswith("<") else words
-    kinds = [str(error[key]) for key in ("code", "type", "status") if error.get(key)]
+    codes = [str(error[key]) for key in ("code", "type", "status") if error.get(key)]
     words = error.get("message") or error.get("detail") or ""
     if not isinstance(words, str):
         words = msgspec.json.encode(words).decode()
-    return _status(kinds), " ".join(kinds), words
+    return _status(codes), " ".join(codes), words
 
 
-def _status(kinds: list[str]) -> int | None:
-    for kind in kinds:
-        if kind.isdecimal() and 400 <= int(kind) <= 599:
-            return int(kind)
-        if kind.lower() in _STATUS_OF:
-            return _STATUS_OF[kind.lower()]
+def _status(codes: list[str]) -> int | None:
+    for code in codes:
+        if code.isdecimal() and 400 <= int(code) <= 599:
+            return int(code)
+        if code.lower() in _STATUS_OF:
+            return _STATUS_OF[code.lower()]
     return None
 
 
@@ -174,7 +181,7 @@ def _short(words: str, secret: str | None) -> str:
     if secret:
         words = words.replace(secret, "***")
     words = " ".join(words.split()).rstrip(".")
-    return words if len(words) <= MAX_WORDS else words[: MAX_WORDS - 1] + "…"
+    return words if len(words) <= _MAX_MESSAGE_CHARS else words[: _MAX_MESSAGE_CHARS - 1] + "…"
 
 
 def _phrase(status: int) -> str:

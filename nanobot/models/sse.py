@@ -4,7 +4,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-a
 """
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _LF, _CR = 10, 13
 
 
@@ -75,7 +75,7 @@ class EventSplitter:
     def _events(self, lines: list[bytes]) -> list[bytes]:
         if not self._begun and lines:
             self._begun = True
-            lines[0] = lines[0].removeprefix(_BOM)
+            lines[0] = lines[0].removeprefix(BOM)
         events: list[bytes] = []
         data = self._data
         for line in lines:
@@ -106,9 +106,9 @@ class EventSplitter:
 
 
 def _whole(chunk: bytes) -> list[bytes] | None:
-    """Return the payloads of a chunk that is nothing but whole events of one line each, as most are;
+    """Return the payloads of a chunk that is nothing but whole events of one line each, as most are.
 
-    None: it is something else.
+    None where it is something else.
     """
     if not chunk.endswith(b"\n\n") or b"\r" in chunk:
         return None

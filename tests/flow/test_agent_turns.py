@@ -36,7 +36,14 @@ async def followed(harness: Harness, turn_id: str, after: int = 0) -> Line:
 
 
 def body(request: ModelRequest) -> bytes:
-    return encode(request, model="m", limit_field="max_tokens", asks_usage=True, sends_hint=False, extra={})
+    return encode(
+        request,
+        model="m",
+        limit_field="max_tokens",
+        includes_usage=True,
+        includes_openai_fields=False,
+        extra={},
+    )
 
 
 class Stream(ScriptedModel):

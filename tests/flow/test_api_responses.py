@@ -217,6 +217,21 @@ async def test_a_response_outlives_a_restart(open_harness: OpenHarness, tmp_path
 # Failures -----------------------------------------------------------------------------------------
 
 
+async def test_a_stored_response_shows_the_tools_and_the_schema_of_its_request(harness: Harness) -> None:
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tools = [
+        {"type": "function", "name": "weather", "parameters": parameters},
+        {"type": "function", "name": "stop"},
+    ]
+    form = {"type": "json_schema", "name": "a", "schema": {"type": ["string", "object"]}, "strict": False}
+    for fields in ({"tools": tools}, {"text": {"format": form}}):
+        answer = await respond(harness, **fields)
+        stored = await harness.door.get(f"/v1/responses/{answer.json['id']}")
+        assert stored.status == 200
+        assert stored.json == answer.json
+    assert answer.json["text"]["format"] == form
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_turn_that_fails_before_it_spoke_is_answered_with_its_status(
     open_harness: OpenHarness, stream: bool

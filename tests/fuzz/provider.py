@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Text, Thinking, ToolCall
-from nanobot.models.openai.answer import AnswerReader
-from nanobot.models.refusals import ErrorSource, Failed, error_in_answer, refusal, retry_after_s
+from nanobot.models.openai.answer import ChatAnswerReader
+from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer, refusal, retry_after_s
 from tests.fuzz.target import Target, drawn
 
 _SECRET = "sk-secret-key"
@@ -51,16 +51,16 @@ def check_chunks(content: bytes) -> None:
 def _answer(chunks: Sequence[bytes]) -> Message | None:
     """Return the message that the chunks make;
 
-    None where they are refused. Raises where a promise of `AnswerReader` is broken.
+    None where they are refused. Raises where a promise of `ChatAnswerReader` is broken.
     """
-    answer = AnswerReader(_SOURCE, _ASKED, random.Random(1))
+    answer = ChatAnswerReader(_SOURCE, _ASKED, random.Random(1))
     deltas: list[Delta] = []
     try:
         for chunk in chunks:
             answer.take(chunk, deltas)
         answer.end(deltas)
         message = answer.message()
-    except Failed as failed:
+    except RequestFailed as failed:
         _check_failure(failed)
         return None
     said = "".join(part.text for part in message.parts if isinstance(part, Text | Thinking))
@@ -76,7 +76,7 @@ def _answer(chunks: Sequence[bytes]) -> Message | None:
     return message
 
 
-def _check_failure(failed: Failed) -> None:
+def _check_failure(failed: RequestFailed) -> None:
     assert isinstance(failed.error, ModelError)
     assert _SECRET not in failed.error.message, "the secret is told"
     msgspec.json.encode(failed.error.message)

@@ -103,8 +103,8 @@ def _sent(messages: tuple[Message, ...], tools: tuple[ToolSpec, ...], data: st.D
         request,
         model="m",
         limit_field="max_tokens",
-        asks_usage=True,
-        sends_hint=True,
+        includes_usage=True,
+        includes_openai_fields=True,
         extra={},
         abilities=abilities,
     )

@@ -3,6 +3,7 @@ asked.
 """
 
 from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 
@@ -12,6 +13,7 @@ from nanobot.core.ids import time_of
 from nanobot.core.message import Message, Usage
 from nanobot.core.responses import ItemRef
 from nanobot.core.turn import TurnState
+from nanobot.http.schema_extra import schema_extra
 
 
 class WireConversation(msgspec.Struct, frozen=True):
@@ -27,7 +29,7 @@ class WireFormat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     name: str | None = None
     description: str | None = None
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     strict: bool | None = None
 
 
@@ -40,7 +42,8 @@ class WireTool(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "function"
     name: str
     description: str | None
-    parameters: msgspec.Raw | None
+    # `Raw | None` would not decode an object: what is missing is the JSON text `null`.
+    parameters: Annotated[msgspec.Raw, schema_extra(type=["object", "null"])]
     strict: bool | None
 
 

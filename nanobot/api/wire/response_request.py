@@ -353,7 +353,7 @@ def _echo(request: ResponseBody) -> Echo:
             WireTool(
                 name=tool.name or "",
                 description=tool.description,
-                parameters=_raw(tool.parameters),
+                parameters=_copy(tool.parameters, b"null"),
                 strict=tool.strict,
             )
             for tool in request.tools or ()
@@ -367,12 +367,11 @@ def _echo(request: ResponseBody) -> Echo:
 def _echoed_format(given: _Format | None) -> WireFormat:
     if given is None or given.type != "json_schema":
         return WireFormat(type=given.type if given is not None else "text")
-    schema = _raw(given.schema) or msgspec.Raw(b"{}")
     return WireFormat(
         type="json_schema",
         name=given.name,
         description=given.description,
-        schema=schema,
+        schema=_copy(given.schema, b"{}"),
         strict=bool(given.strict),
     )
 
@@ -385,8 +384,9 @@ def _echoed_choice(given: str | _ResponseToolChoice | None) -> bytes:
     return msgspec.json.encode({"type": given.type, "mode": given.mode or "auto", "tools": given.tools or []})
 
 
-def _raw(given: msgspec.Raw) -> msgspec.Raw | None:
-    return msgspec.Raw(bytes(given)) if is_given(given) else None
+def _copy(raw: msgspec.Raw, missing: bytes) -> msgspec.Raw:
+    """Return the JSON text by itself, not as a view of the whole body; `missing` where there is none."""
+    return msgspec.Raw(bytes(raw) if is_given(raw) else missing)
 
 
 def with_conversation(request: ResponseRequest, session_key: str) -> Echo:

@@ -12,7 +12,7 @@ from nanobot.core.message import Audio, File, Image, Message, Part, Text, ToolCa
 from nanobot.core.model import ModelRequest
 from nanobot.models.local.gbnf import literal
 from nanobot.models.local.routing import Recall
-from nanobot.models.openai.request import UNHEARD
+from nanobot.models.openai.request import NO_AUDIO_NOTE
 
 _LONGEST_QUOTE = 400
 _MOST_LISTED = 12
@@ -96,7 +96,7 @@ def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         if any(isinstance(part, Image) for part in parts):
             text += "\n(An image came with this message; you cannot see images.)"
         if any(isinstance(part, Audio) for part in parts):
-            text += f"\n{UNHEARD}"
+            text += f"\n{NO_AUDIO_NOTE}"
         if shown and shown[-1].role == "user":
             text = f"{shown.pop().text}\n\n{text}"
         said: tuple[Part, ...] = (Text(text),)

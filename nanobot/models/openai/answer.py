@@ -1,7 +1,7 @@
-"""An answer as OpenAI-compatible servers write it, chunk by chunk, to deltas and one message.
+"""From the chunks of a chat completion to deltas and one message.
 
 Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any chunk,
-whole answers.
+answers that are not streamed.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
@@ -13,33 +13,23 @@ import msgspec
 from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.models.openai.calls import CallAssembly, CallPiece, FunctionPiece
 from nanobot.models.openai.think import ThinkTags
-from nanobot.models.refusals import ErrorSource, Failed, error_in_answer
+from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
-# The wire's words ---------------------------------------------------------------------------------
+# The shapes of the format -------------------------------------------------------------------------
 
 _Count = int | float | None
 
 
-class _DeltaFunction(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _DeltaCall(msgspec.Struct, gc=False):
-    index: int | None = None
-    id: str | None = None
-    function: _DeltaFunction | None = None
-
-
 class _Delta(msgspec.Struct, gc=False):
-    # Any: a string from most, a list of parts or an object from some.
+    # Any: most servers send strings, some a list of parts or an object.
     content: Any = None
     refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
-    tool_calls: list[_DeltaCall] | None = None
-    function_call: _DeltaFunction | None = None
+    tool_calls: list[CallPiece] | None = None
+    function_call: FunctionPiece | None = None
 
     def has_only_content(self) -> bool:
         return (
@@ -93,78 +83,19 @@ _STOP_REASONS: dict[str, StopReason] = {
 }
 _BROKEN_OFF = frozenset({"error", "abort", "network_error"})
 
-# ------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
-class _OpenCall:
-    """A tool call while its pieces come."""
+class ChatAnswerReader:
+    """Reads one answer; the `models.answer.AnswerReader` of this format.
 
-    __slots__ = ("arguments", "id", "index", "name")
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.id = ""
-        self.name = ""
-        self.arguments: list[str] = []
-
-
-class _CallAssembly:
-    """Puts tool calls together from their pieces, whichever of index, id and name a server uses to tell them
-    apart.
-    """
-
-    __slots__ = ("_at", "_calls")
-
-    def __init__(self) -> None:
-        self._calls: list[_OpenCall] = []
-        self._at: dict[int, _OpenCall] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._calls)
-
-    def add(self, piece: _DeltaCall) -> None:
-        function = piece.function or _DeltaFunction()
-        call = self._find(piece, function.name)
-        call.id = call.id or piece.id or ""
-        call.name = call.name or function.name or ""
-        if isinstance(function.arguments, str):
-            call.arguments.append(function.arguments)
-        elif function.arguments is not None:
-            call.arguments.append(msgspec.json.encode(function.arguments).decode())
-
-    def calls(self) -> list[_OpenCall]:
-        """Return the calls in index order."""
-        return sorted(self._calls, key=lambda call: call.index)
-
-    def _find(self, piece: _DeltaCall, name: str | None) -> _OpenCall:
-        if piece.index is not None:
-            known = self._at.get(piece.index)
-            # Some servers number every call 0; a new id with a name is a new call all the same.
-            another = known is not None and piece.id and known.id and piece.id != known.id and name
-            return known if known is not None and not another else self._open(piece.index)
-        if piece.id:
-            known = next((call for call in self._calls if call.id == piece.id), None)
-            return known or self._open(len(self._calls))
-        if self._calls and not name:
-            return self._calls[-1]
-        return self._open(len(self._calls))
-
-    def _open(self, index: int) -> _OpenCall:
-        call = _OpenCall(index)
-        self._calls.append(call)
-        self._at[index] = call
-        return call
-
-
-class AnswerReader:
-    """Collects one answer.
-
-    `heard`: a choice has come. `finished`: the model has said that it is done; its usage may follow.
+    `asked`: the messages of the request, whose calls keep their ids to themselves.
     """
 
     def __init__(self, source: ErrorSource, asked: tuple[Message, ...], random: random.Random) -> None:
-        self.heard = False
+        self.has_content = False
         self.finished = False
+        self.done = False
         self._source = source
         self._asked = asked
         self._random = random
@@ -172,21 +103,24 @@ class AnswerReader:
         self._parts: list[Part] = []
         self._kind: type[Delta] = TextDelta
         self._pieces: list[str] = []
-        self._calls = _CallAssembly()
+        self._calls = CallAssembly()
         self._usage: _AnswerUsage | None = None
         self._finish_reason = "stop"
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
-        """Read one chunk (or one whole answer) and append what it adds to `deltas`.
+        """Read one chunk, or one whole answer, and append what it adds to `deltas`.
 
         Raises:
-            Failed: it is no chunk of a chat completion, or an error in its place.
+            RequestFailed: it is no chunk of a chat completion, or an error in its place.
         """
+        if payload[:1] == b"[" and payload.strip() == b"[DONE]":
+            self.done = True
+            return
         try:
             chunk = _decode(payload)
             failure: object = msgspec.json.decode(payload) if chunk.error or chunk.object == "error" else None
         except (ValueError, RecursionError) as error:
-            raise Failed(
+            raise RequestFailed(
                 ModelBadAnswer(
                     f"{self._source.name} sent a chunk that is not one of a chat completion: {error}"
                 )
@@ -200,22 +134,22 @@ class AnswerReader:
         for choice in chunk.choices:
             if choice.index:
                 continue
-            self.heard = True
-            said = choice.delta or choice.message
-            if said is not None:
-                text = said.content
+            self.has_content = True
+            delta = choice.delta or choice.message
+            if delta is not None:
+                text = delta.content
                 if (
                     type(text) is str
                     and text
                     and self._kind is TextDelta
                     and self._tags is None
-                    and said.has_only_content()
+                    and delta.has_only_content()
                 ):
-                    # most of an answer comes through here
+                    # The short way, for nearly all chunks of an answer.
                     self._pieces.append(text)
                     deltas.append(TextDelta(text))
                 else:
-                    self._hear(said, deltas)
+                    self._take_delta(delta, deltas)
             if choice.usage is not None:
                 self._usage = choice.usage
             if choice.finish_reason:
@@ -224,14 +158,14 @@ class AnswerReader:
     def end(self, deltas: list[Delta]) -> None:
         """Append what was held back to `deltas`; nothing more comes."""
         if self._tags is not None:
-            self._keep(self._tags.end(), deltas)
+            self._add(self._tags.end(), deltas)
             self._tags = None
 
     def message(self) -> Message:
         """Return the message: the parts in order of arrival, then the tool calls.
 
         Raises:
-            Failed: a tool call has no name.
+            RequestFailed: a tool call has no name.
         """
         self._close_part()
         stop_reason = _STOP_REASONS.get(self._finish_reason, "stop")
@@ -240,47 +174,47 @@ class AnswerReader:
         elif not self._calls and stop_reason == "tool_calls":
             stop_reason = "stop"
         parts = (*self._parts, *self._tool_calls()) if self._calls else tuple(self._parts)
-        return Message("assistant", parts, stop_reason, _counted(self._usage), self._source.name)
+        return Message("assistant", parts, stop_reason, _usage_of(self._usage), self._source.name)
 
-    def _hear(self, said: _Delta, deltas: list[Delta]) -> None:
-        thought = said.reasoning_content or said.reasoning
+    def _take_delta(self, delta: _Delta, deltas: list[Delta]) -> None:
+        thought = delta.reasoning_content or delta.reasoning
         if thought and isinstance(thought, str):
-            self._keep([ThinkingDelta(thought)], deltas)
-        content = said.content
+            self._add([ThinkingDelta(thought)], deltas)
+        content = delta.content
         if content:
             if isinstance(content, str):
-                self._hear_text(content, deltas)
+                self._take_text(content, deltas)
             elif isinstance(content, list):
-                self._hear_parts(content, deltas)
-        if said.refusal and isinstance(said.refusal, str):
-            self._hear_text(said.refusal, deltas)
-        if said.tool_calls:
-            for piece in said.tool_calls:
+                self._take_parts(content, deltas)
+        if delta.refusal and isinstance(delta.refusal, str):
+            self._take_text(delta.refusal, deltas)
+        if delta.tool_calls:
+            for piece in delta.tool_calls:
                 self._calls.add(piece)
-        if said.function_call is not None:
-            self._calls.add(_DeltaCall(0, None, said.function_call))
+        if delta.function_call is not None:
+            self._calls.add(CallPiece(0, None, delta.function_call))
 
-    def _hear_text(self, text: str, deltas: list[Delta]) -> None:
+    def _take_text(self, text: str, deltas: list[Delta]) -> None:
         if self._tags is None:
-            self._keep([TextDelta(text)], deltas)
+            self._add([TextDelta(text)], deltas)
             return
-        self._keep(self._tags.feed(text), deltas)
+        self._add(self._tags.feed(text), deltas)
         if self._tags.passed:
             self._tags = None
 
-    def _hear_parts(self, parts: list[Any], deltas: list[Delta]) -> None:
-        """Hear content that comes as a list of `text` and `thinking` parts (Mistral)."""
+    def _take_parts(self, parts: list[Any], deltas: list[Delta]) -> None:
+        """Read content that comes as a list of `text` and `thinking` parts (Mistral)."""
         for part in parts:
             if not isinstance(part, dict):
                 continue
             if isinstance(text := part.get("text"), str) and text:
-                self._hear_text(text, deltas)
+                self._take_text(text, deltas)
             thoughts = part.get("thinking")
             for thought in thoughts if isinstance(thoughts, list) else [{"text": thoughts}]:
                 if isinstance(thought, dict) and isinstance(text := thought.get("text"), str) and text:
-                    self._keep([ThinkingDelta(text)], deltas)
+                    self._add([ThinkingDelta(text)], deltas)
 
-    def _keep(self, new: list[Delta], deltas: list[Delta]) -> None:
+    def _add(self, new: list[Delta], deltas: list[Delta]) -> None:
         for delta in new:
             if type(delta) is not self._kind:
                 self._close_part()
@@ -297,10 +231,12 @@ class AnswerReader:
     def _finish(self, reason: str) -> None:
         name = self._source.name
         if reason in _BROKEN_OFF:
-            raise Failed(ModelBadAnswer(f"{name} broke off its answer: finish_reason {reason!r}"), again=True)
+            raise RequestFailed(
+                ModelBadAnswer(f"{name} broke off its answer: finish_reason {reason!r}"), may_retry=True
+            )
         if reason == "insufficient_system_resource":
-            raise Failed(
-                ModelOverloaded(f"{name} broke off its answer: it is short of resources"), again=True
+            raise RequestFailed(
+                ModelOverloaded(f"{name} broke off its answer: it is short of resources"), may_retry=True
             )
         self.finished = True
         self._finish_reason = reason
@@ -310,17 +246,17 @@ class AnswerReader:
         calls: list[ToolCall] = []
         for call in self._calls.calls():
             if not call.name:
-                raise Failed(ModelBadAnswer(f"{self._source.name} sent a tool call without a name"))
-            # Servers that count from zero in each answer would make two calls of one transcript look like the
-            # same.
-            known = not call.id or call.id in taken
-            call_id = f"call_{self._random.getrandbits(96):024x}" if known else call.id
+                raise RequestFailed(ModelBadAnswer(f"{self._source.name} sent a tool call without a name"))
+            # Some servers number the calls of each answer from zero: two calls of one transcript would share
+            # an id.
+            needs_id = not call.id or call.id in taken
+            call_id = f"call_{self._random.getrandbits(96):024x}" if needs_id else call.id
             taken.add(call_id)
             calls.append(ToolCall(call_id, call.name, "".join(call.arguments)))
         return calls
 
 
-def _counted(usage: _AnswerUsage | None) -> Usage | None:
+def _usage_of(usage: _AnswerUsage | None) -> Usage | None:
     if usage is None:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details

@@ -13,7 +13,7 @@ from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 
-# The wire's words; a field that is not set is left out --------------------------------------------
+# The shapes of the format; a field that is not set is left out ------------------------------------
 
 
 class _SentImageUrl(msgspec.Struct, omit_defaults=True):
@@ -84,13 +84,13 @@ class _ToolSpec(msgspec.Struct, gc=False, tag_field="type", tag="function"):
     function: ToolSpec
 
 
-# ------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
-FIELDS_OF_THE_REQUEST = frozenset({"model", "messages", "stream", "tools"})
-"""What follows from the request; extra fields cannot replace it."""
+RESERVED_FIELDS = frozenset({"model", "messages", "stream", "tools"})
+"""Fields that are written from the request; extra fields cannot replace them."""
 
-UNHEARD = "(A recording came with this message; you cannot listen to it.)"
-"""What a model is told that takes no audio, of a recording that another one heard."""
+NO_AUDIO_NOTE = "(A recording came with this message; you cannot listen to it.)"
+"""Stands for a recording where the model takes no audio: another one may have heard it earlier."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -100,23 +100,23 @@ def encode(
     *,
     model: str,
     limit_field: Literal["max_tokens", "max_completion_tokens"],
-    asks_usage: bool,
-    sends_hint: bool,
+    includes_usage: bool,
+    includes_openai_fields: bool,
     extra: Mapping[str, object],
     abilities: frozenset[Ability] = frozenset(),
 ) -> bytes:
-    """Return the body of the request.
+    """Return the body of the request, as JSON.
 
-    The messages stand last, each encoded from itself alone, so that the body of the next turn begins with the
-    same bytes. Only `request.notes` changes an older message's place: they stand below the last user message,
-    or as one of their own.
+    `includes_openai_fields`: with those that OpenAI alone knows. The messages come last, and each one's bytes
+    depend on that message alone, so that the body of the next turn begins with the same bytes. The one
+    exception are `request.notes`: they stand below the last user message, or in a message of their own.
     """
     body: dict[str, object] = {"model": model, "stream": True}
-    if asks_usage:
+    if includes_usage:
         body["stream_options"] = {"include_usage": True}
-    if sends_hint and request.session_hint:
-        body["prompt_cache_key"] = request.session_hint
-    if sends_hint:
+    if includes_openai_fields:
+        if request.session_hint:
+            body["prompt_cache_key"] = request.session_hint
         body.update(_labels(request.labels))
     if request.tools:
         body["tools"] = [_ToolSpec(tool) for tool in request.tools]
@@ -132,7 +132,7 @@ def encode(
         body["response_format"] = _response_format(request.format)
     _sample(request.sampling, limit_field, body)
     body.update(extra)
-    body["messages"] = _messages(request, hears="audio" in abilities)
+    body["messages"] = _messages(request, audio="audio" in abilities)
     return _encode(body)
 
 
@@ -146,11 +146,12 @@ def _response_format(wanted: OutputFormat) -> dict[str, object]:
 
 
 def _labels(labels: Labels) -> dict[str, object]:
-    """Return who the client says that its user is; metadata stay here, as providers take them for what they
-    keep themselves.
+    """Return the fields that name the client's user.
+
+    Metadata are not sent: providers take them as labels of what they store themselves.
     """
-    given = (("user", labels.user), ("safety_identifier", labels.safety_identifier))
-    return {field: value for field, value in given if value}
+    fields = (("user", labels.user), ("safety_identifier", labels.safety_identifier))
+    return {field: value for field, value in fields if value}
 
 
 def _sample(sampling: Sampling, limit_field: str, body: dict[str, object]) -> None:
@@ -168,12 +169,12 @@ def _sample(sampling: Sampling, limit_field: str, body: dict[str, object]) -> No
     body.update({field: value for field, value in settings if value is not None})
 
 
-def _messages(request: ModelRequest, *, hears: bool) -> list[_Wire]:
+def _messages(request: ModelRequest, *, audio: bool) -> list[_Wire]:
     wire: list[_Wire] = [_SystemMessage(request.system)] if request.system else []
     last_user: int | None = None
     for message in request.messages:
         parts = message.parts
-        # most messages are one text
+        # The short way: most messages are one text.
         if len(parts) == 1 and type(parts[0]) is Text and message.role != "tool":
             if message.role == "user":
                 last_user = len(wire)
@@ -190,16 +191,16 @@ def _messages(request: ModelRequest, *, hears: bool) -> list[_Wire]:
             )
         elif message.role == "user":
             last_user = len(wire)
-            wire.append(_UserMessage(_content(message, hears=hears)))
+            wire.append(_UserMessage(_content(message, audio=audio)))
         else:
             wire.append(_assistant(message))
     if not request.notes:
         return wire
     if last_user is None:
         return [*wire, _UserMessage(request.notes)]
-    said = wire[last_user]
-    if isinstance(said, _UserMessage):
-        wire[last_user] = _UserMessage(_noted(said.content, request.notes))
+    last = wire[last_user]
+    if isinstance(last, _UserMessage):
+        wire[last_user] = _UserMessage(_noted(last.content, request.notes))
     return wire
 
 
@@ -209,27 +210,27 @@ def _noted(content: _Content, notes: str) -> _Content:
     return [*content, _TextPart(notes)]
 
 
-def _content(message: Message, *, hears: bool) -> _Content:
-    """Return a user's parts; plain text stays a string, as not every server takes a list.
+def _content(message: Message, *, audio: bool) -> _Content:
+    """Return a user's parts: plain text as a string, as not every server takes a list.
 
-    What the model does not hear it is told of.
+    A note stands for a recording that the model does not take.
     """
     content = [
-        _part(part, hears=hears) for part in message.parts if isinstance(part, Text | Image | Audio | File)
+        _part(part, audio=audio) for part in message.parts if isinstance(part, Text | Image | Audio | File)
     ]
     if all(isinstance(part, _TextPart) for part in content):
         return "\n".join(part.text for part in content if isinstance(part, _TextPart))
     return content
 
 
-def _part(part: Text | Image | Audio | File, *, hears: bool) -> _TextPart | _ImagePart | _AudioPart:
+def _part(part: Text | Image | Audio | File, *, audio: bool) -> _TextPart | _ImagePart | _AudioPart:
     if isinstance(part, Text):
         return _TextPart(part.text)
     if isinstance(part, Image):
         return _ImagePart(_SentImageUrl(part.url, part.detail))
     if isinstance(part, File):
         return _TextPart(part.shown)
-    return _AudioPart(_SentAudio(part.data, part.format)) if hears else _TextPart(UNHEARD)
+    return _AudioPart(_SentAudio(part.data, part.format)) if audio else _TextPart(NO_AUDIO_NOTE)
 
 
 def _assistant(message: Message) -> _AssistantMessage:
@@ -239,12 +240,8 @@ def _assistant(message: Message) -> _AssistantMessage:
         if isinstance(part, Text):
             texts.append(part.text)
         elif isinstance(part, ToolCall):
-            # Servers parse the arguments before they look at anything else; no arguments are an empty object
-            # to all of them.
-            calls.append(
-                _SentCall(
-                    part.id, _SentFunction(part.name, part.arguments if part.arguments.strip() else "{}")
-                )
-            )
+            # Servers parse the arguments, and refuse an empty string; an empty object means the same to all.
+            arguments = part.arguments if part.arguments.strip() else "{}"
+            calls.append(_SentCall(part.id, _SentFunction(part.name, arguments)))
     text = "".join(texts)
     return _AssistantMessage(text or (None if calls else ""), calls)

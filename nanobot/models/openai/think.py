@@ -4,55 +4,55 @@ from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _MAX_BLANKS = 64
-"""A model that writes more white space than this before anything else is not about to think."""
+"""How much white space may come before the first tag; after more, the text is no thinking."""
 
 
 class ThinkTags:
-    """Turns `<think>…</think>` at the start of a text into thinking; everything else passes as it is.
+    """Turns `<think>…</think>` at the start of a text into thinking; everything else stays text.
 
-    Tags may be cut anywhere. White space right after either tag goes with the tag. Thinking without its end
-    stays thinking.
+    Tags may be cut anywhere. White space right after either tag is dropped with it. Thinking that is never
+    closed stays thinking.
     """
 
-    __slots__ = ("_held", "_opening", "_thinking", "_trims")
+    __slots__ = ("_opening", "_pending", "_thinking", "_trims")
 
     def __init__(self) -> None:
-        self._held = ""
+        self._pending = ""
         self._opening = True
         self._thinking = False
         self._trims = False
 
     @property
     def passed(self) -> bool:
-        """Whether all that is to come is plain text."""
+        """Whether everything that may still come is plain text."""
         return not (self._opening or self._thinking or self._trims)
 
     def feed(self, text: str) -> list[Delta]:
-        """Return what is known of the text so far and was not returned yet."""
+        """Return the deltas that `text` completes; what may be part of a tag waits for more."""
         if self._opening:
-            return self._open(self._held + text)
+            return self._open(self._pending + text)
         if self._thinking:
-            return self._think(self._held + text)
+            return self._think(self._pending + text)
         return self._pass(text)
 
     def end(self) -> list[Delta]:
-        """Return what was held back, as the text has ended."""
-        held, self._held = self._held, ""
-        if not held:
+        """Return what waited for more, as the text has ended."""
+        pending, self._pending = self._pending, ""
+        if not pending:
             return []
-        return [ThinkingDelta(held)] if self._thinking else [TextDelta(held)]
+        return [ThinkingDelta(pending)] if self._thinking else [TextDelta(pending)]
 
     def _open(self, text: str) -> list[Delta]:
         start = text.lstrip()
         few_blanks = len(text) - len(start) <= _MAX_BLANKS
         if few_blanks and _OPEN.startswith(start):
             if start != _OPEN:
-                self._held = text
+                self._pending = text
                 return []
         elif not few_blanks or not start.startswith(_OPEN):
-            self._opening, self._held = False, ""
+            self._opening, self._pending = False, ""
             return self._pass(text)
-        self._opening, self._thinking, self._trims, self._held = False, True, True, ""
+        self._opening, self._thinking, self._trims, self._pending = False, True, True, ""
         return self._think(start[len(_OPEN) :])
 
     def _think(self, text: str) -> list[Delta]:
@@ -62,10 +62,10 @@ class ThinkTags:
         thought, closed, rest = text.partition(_CLOSE)
         deltas: list[Delta] = []
         if closed:
-            self._thinking, self._trims, self._held = False, True, ""
+            self._thinking, self._trims, self._pending = False, True, ""
         else:
-            self._held = _cut_tag(text)
-            thought = text[: len(text) - len(self._held)]
+            self._pending = _cut_tag(text)
+            thought = text[: len(text) - len(self._pending)]
         if thought:
             deltas.append(ThinkingDelta(thought))
         return deltas + self._pass(rest) if rest else deltas

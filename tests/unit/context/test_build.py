@@ -49,7 +49,12 @@ def request_for(
 def body(request: ModelRequest) -> bytes:
     """The request as it goes to OpenAI."""
     return encode(
-        request, model="m", limit_field="max_completion_tokens", asks_usage=True, sends_hint=True, extra={}
+        request,
+        model="m",
+        limit_field="max_completion_tokens",
+        includes_usage=True,
+        includes_openai_fields=True,
+        extra={},
     )
 
 

@@ -25,8 +25,8 @@ def body(
     request: ModelRequest,
     *,
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
-    asks_usage: bool = True,
-    sends_hint: bool = False,
+    includes_usage: bool = True,
+    includes_openai_fields: bool = False,
     extra: dict[str, object] | None = None,
     abilities: frozenset[Ability] = frozenset(),
 ) -> bytes:
@@ -34,8 +34,8 @@ def body(
         request,
         model="m",
         limit_field=limit_field,
-        asks_usage=asks_usage,
-        sends_hint=sends_hint,
+        includes_usage=includes_usage,
+        includes_openai_fields=includes_openai_fields,
         extra=extra or {},
         abilities=abilities,
     )
@@ -64,7 +64,9 @@ def test_a_whole_request_has_these_bytes() -> None:
         Sampling(0.5, 0.9, 100, ("END",), 7, 0.1, 0.2, "low"),
         "hint",
     )
-    assert body(request, sends_hint=True, limit_field="max_completion_tokens", extra={"top_k": 1}) == (
+    assert body(
+        request, includes_openai_fields=True, limit_field="max_completion_tokens", extra={"top_k": 1}
+    ) == (
         b'{"model":"m","stream":true,"stream_options":{"include_usage":true},"prompt_cache_key":"hint",'
         b'"tools":[{"type":"function","function":{"name":"current_time","description":"Tell the time.",'
         b'"parameters":{"type":"object","properties":{"zone":{"type":"string"}}}}}],'
@@ -121,7 +123,7 @@ def test_what_the_client_asked_of_tools_and_form_has_these_bytes() -> None:
 
 def test_who_the_user_is_goes_to_openai_alone() -> None:
     request = ModelRequest("", (user("hi"),), labels=Labels({"a": "b"}, "u", "s"))
-    to_openai = msgspec.json.decode(body(request, sends_hint=True))
+    to_openai = msgspec.json.decode(body(request, includes_openai_fields=True))
     assert (to_openai["user"], to_openai["safety_identifier"]) == ("u", "s") and "metadata" not in to_openai
     assert not {"user", "safety_identifier", "metadata"} & set(msgspec.json.decode(body(request)))
 
@@ -129,7 +131,7 @@ def test_who_the_user_is_goes_to_openai_alone() -> None:
 def test_only_what_is_set_is_sent() -> None:
     request = ModelRequest("", (user("hi"),), session_hint="hint")
     assert (
-        body(request, asks_usage=False)
+        body(request, includes_usage=False)
         == b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}'
     )
 

@@ -1,0 +1,229 @@
+"""One provider's answer while it is read: bytes within deadlines, cut into payloads, handed to the reader of
+the wire format.
+"""
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+
+from nanobot.core.errors import ModelBadAnswer
+from nanobot.core.event import Delta
+from nanobot.core.message import Message
+from nanobot.models.http import ProviderResponse, Timeouts
+from nanobot.models.refusals import ErrorSource, RequestFailed
+from nanobot.models.sse import BOM, MAX_EVENT_BYTES, EventSplitter, EventTooLarge
+
+_AFTER_FINISH_S = 5.0
+_BLANK = b" \t\r\n"
+_BRACE = ord("{")
+
+
+class FormatTerms(msgspec.Struct, frozen=True):
+    """What a wire format calls its parts, for error messages.
+
+    `answer`: the whole; `content`: what an answer must have one of; `ending`: the field that ends it.
+    """
+
+    answer: str
+    content: str
+    ending: str
+
+
+class AnswerReader(Protocol):
+    """Reads one answer of a wire format, payload by payload.
+
+    Attributes:
+        has_content: a part of the answer has come.
+        finished: the model has said that it is done; usage may still follow.
+        done: the format's own end mark has come; nothing follows.
+    """
+
+    has_content: bool
+    finished: bool
+    done: bool
+
+    def take(self, payload: bytes, deltas: list[Delta]) -> None:
+        """Read one payload (the data of an event, or the body of an answer that is not streamed) and append
+        what it adds to `deltas`.
+
+        Raises:
+            RequestFailed: it does not belong to the format, or is an error in the place of an answer.
+        """
+        ...
+
+    def end(self, deltas: list[Delta]) -> None:
+        """Append what was held back to `deltas`; nothing more comes."""
+        ...
+
+    def message(self) -> Message:
+        """Return the whole message.
+
+        Raises:
+            RequestFailed: what came does not make one.
+        """
+        ...
+
+
+class AnswerStream:
+    """One answer while it is read. `done`: it is whole, and `message` may be called."""
+
+    def __init__(
+        self,
+        response: ProviderResponse,
+        reader: AnswerReader,
+        *,
+        source: ErrorSource,
+        terms: FormatTerms,
+        first_by: float,
+        timeouts: Timeouts,
+    ) -> None:
+        self.done = False
+        response.late = f"no answer began within {timeouts.first_chunk_s:g} s"
+        self._response: ProviderResponse | None = response
+        self._reader = reader
+        self._source = source
+        self._terms = terms
+        self._loop = asyncio.get_running_loop()
+        self._first_by: float | None = first_by
+        self._idle_s = timeouts.idle_s
+        self._head = b""
+        self._failed: RequestFailed | None = None
+        self._splitter: EventSplitter | _WholeBody | None = None
+
+    async def read(self) -> list[Delta]:
+        """Return what the next bytes add; empty where they add nothing.
+
+        Raises:
+            RequestFailed: the answer broke off, or cannot be understood.
+        """
+        if self._failed is not None:
+            raise self._failed
+        deadline = self._first_by if self._first_by is not None else self._loop.time() + self._idle_s
+        deltas: list[Delta] = []
+        try:
+            chunk = await self._response.read(deadline) if self._response is not None else b""
+        except RequestFailed:
+            # After the model's own end only the usage can be lost, or the end mark that a server owes.
+            if not self._reader.finished:
+                raise
+            chunk = b""
+        try:
+            if chunk:
+                self._take(chunk, deltas)
+            else:
+                self._end(deltas)
+        except RequestFailed as failed:
+            # What came before the failure is passed on first, wherever the network cut the two.
+            if not deltas:
+                raise
+            self._failed = failed
+        if self.done:
+            self._reader.end(deltas)
+        return deltas
+
+    def message(self) -> Message:
+        return self._reader.message()
+
+    def close(self) -> None:
+        """Release the connection: it is kept where the answer is whole, cut otherwise. Safe to call twice."""
+        response, self._response = self._response, None
+        if response is None:
+            return
+        if self.done:
+            response.finish()
+        else:
+            response.close()
+
+    def _take(self, chunk: bytes, deltas: list[Delta]) -> None:
+        splitter = self._splitter
+        if splitter is None:
+            chunk = self._head = self._head + chunk
+            splitter = self._splitter = _splitter_of(chunk)
+            if splitter is None:
+                return
+        try:
+            payloads = splitter.feed(chunk)
+        except EventTooLarge as error:
+            failure = ModelBadAnswer(f"{self._source.name} sent too much at once: {error}")
+            raise RequestFailed(failure) from None
+        if self._first_by is not None and (payloads or isinstance(splitter, _WholeBody)):
+            self._begin()
+        self._take_payloads(payloads, deltas)
+
+    def _take_payloads(self, payloads: list[bytes], deltas: list[Delta]) -> None:
+        reader = self._reader
+        for payload in payloads:
+            if payload:
+                reader.take(payload, deltas)
+                if reader.done:
+                    self.done = True
+                    return
+        if reader.finished:
+            self._idle_s = min(self._idle_s, _AFTER_FINISH_S)
+
+    def _begin(self) -> None:
+        self._first_by = None
+        if self._response is not None:
+            self._response.late = f"stopped in the middle of its answer: nothing came for {self._idle_s:g} s"
+
+    def _end(self, deltas: list[Delta]) -> None:
+        """Read what the last bytes left open, and check that the answer is whole.
+
+        Raises:
+            RequestFailed: it is not.
+        """
+        try:
+            self._take_payloads(self._splitter.end() if self._splitter is not None else [], deltas)
+        except RequestFailed as failed:
+            # The end of the body may have cut the last payload in two.
+            failed.may_retry = failed.may_retry or isinstance(failed.error, ModelBadAnswer)
+            raise
+        if not self.done:
+            self._check_whole()
+        self.done = True
+
+    def _check_whole(self) -> None:
+        name, terms = self._source.name, self._terms
+        if isinstance(self._splitter, _WholeBody):
+            if not self._reader.has_content:
+                raise RequestFailed(ModelBadAnswer(f"{name} sent an answer without a {terms.content} in it"))
+        elif not self._reader.finished:
+            if self._splitter is not None and self._first_by is not None:
+                question = f"is {self._source.address} its API?"
+                raise RequestFailed(
+                    ModelBadAnswer(f"{name} sent something that is no {terms.answer}: {question}")
+                )
+            raise RequestFailed(
+                ModelBadAnswer(f"{name} broke off its answer: it ended without a {terms.ending}"),
+                may_retry=True,
+            )
+
+
+class _WholeBody:
+    """The body of a server that answers in one piece although a stream was requested: one payload."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size_bytes = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        self._pieces.append(chunk)
+        self._size_bytes += len(chunk)
+        if self._size_bytes > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"answer of more than {MAX_EVENT_BYTES} bytes")
+        return []
+
+    def end(self) -> list[bytes]:
+        return [b"".join(self._pieces).removeprefix(BOM)]
+
+
+def _splitter_of(head: bytes) -> EventSplitter | _WholeBody | None:
+    """Return what cuts a body that begins with `head` into payloads; None while `head` is too short to tell.
+
+    The content type is not asked: servers err there.
+    """
+    start = head.removeprefix(BOM).lstrip(_BLANK)
+    if not start or BOM.startswith(head):
+        return None
+    return _WholeBody() if start[0] == _BRACE else EventSplitter()
