@@ -11,15 +11,16 @@ import msgspec
 from nanobot.cli.options import CONFIG, settings
 from nanobot.cli.serve import loop_factory
 from nanobot.cli.terminal import neutral
-from nanobot.isolation.audit import AuditPlan, audit
+from nanobot.isolation.audit import IsolationOptions
 from nanobot.isolation.report import lines
+from nanobot.isolation.run import run_isolation_audit
 
 _LARGEST_SEED = 2**32
 
 
 @click.group("audit")
 def command() -> None:
-    """Check that what is promised holds."""
+    """Check that nothing of one session reaches another."""
 
 
 @command.command("isolation")
@@ -35,28 +36,31 @@ def command() -> None:
     type=click.IntRange(min=1, max=1_000),
     default=32,
     metavar="N",
-    help="How many things happen at a time [32].",
+    help="How many requests run at a time [32].",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Repeats the secrets and the order of an earlier run [by chance].",
+    help="Repeat the secrets and the order of an earlier run [random].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @CONFIG
 def isolation(
     sessions: int, parallel: int, seed: int | None, as_json: bool, config_file: Path | None
 ) -> None:
-    """Plant secrets in many sessions, and ask for them from every other session, with every API key, on every
-    route.
+    """Seed secrets into many sessions, and ask for them from every other session, with every API key, on
+    every route.
 
-    It runs the server with your settings on a data directory of its own, with a model of its own: nothing of
-    yours is touched, nothing is sent anywhere. Exit status 1 where anything came to where it does not belong.
+    It runs the server with your settings on a data directory of its own, with a model of its own: your data
+    is not touched, and nothing is sent to other machines. Exit status 1 where a secret reached anyone but its
+    owner.
     """
-    wish = AuditPlan(sessions, parallel, secrets.randbelow(_LARGEST_SEED) if seed is None else seed)
+    options = IsolationOptions(sessions, parallel, secrets.randbelow(_LARGEST_SEED) if seed is None else seed)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        report = runner.run(audit(settings(config_file), wish, lambda line: click.echo(line, err=True)))
+        report = runner.run(
+            run_isolation_audit(settings(config_file), options, lambda line: click.echo(line, err=True))
+        )
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
     else:

@@ -1,16 +1,17 @@
-"""The error tree. Each class carries what the edges need; every message is safe to show to whoever asked.
+"""The error tree. Each class carries what the edges need; every message is safe to show to a client.
 
-`code` is the machine's word, `http_status` and `type` what the HTTP door answers, `retryable` whether the
-same request may succeed later. `docs/errors.md` lists them all.
+`code` is for programs, `http_status` and `type` are sent over HTTP, `retryable` says whether the same request
+may succeed later. `docs/errors.md` lists all errors.
 """
 
 from typing import ClassVar
 
 
 class NanobotError(Exception):
-    """The root.
+    """The root of the tree.
 
-    `param` names the field at fault, `retry_after_s` the wait before another try, where there is one.
+    `param` names the field at fault; `retry_after_s` is how long to wait before a retry. Either may be None.
+    `headers`: what an HTTP answer says besides, such as what is left of a quota.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -23,9 +24,10 @@ class NanobotError(Exception):
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-# What the asker got wrong -------------------------------------------------------------------------
+# Errors of the request ----------------------------------------------------------------------------
 
 
 class InvalidRequest(NanobotError):
@@ -47,7 +49,7 @@ class InvalidJson(InvalidRequest):
 
 
 class InvalidForm(InvalidRequest):
-    """A body of `multipart/form-data` that is broken, or has too many parts."""
+    """A `multipart/form-data` body that is malformed or has too many parts."""
 
     code = "invalid_form"
 
@@ -57,7 +59,7 @@ class StreamingOff(InvalidRequest):
 
 
 class ForbiddenOrigin(InvalidRequest):
-    """A web page of another site tried to drive the agent."""
+    """A request under an unknown host name, or from a web page of another site."""
 
     code, http_status, type = "forbidden_origin", 403, "invalid_request_error"
 
@@ -67,13 +69,13 @@ class BadApiKey(NanobotError):
 
 
 class MissingRight(NanobotError):
-    """The API key is valid, but not for this."""
+    """The API key is valid but lacks the scope for the route."""
 
     code, http_status, type = "missing_right", 403, "invalid_request_error"
 
 
 class TooManyBadKeys(NanobotError):
-    """From this address came too many API keys that are not valid."""
+    """Too many invalid API keys came from the address of the client."""
 
     code, http_status, type, retryable = "too_many_bad_keys", 429, "rate_limit_error", True
 
@@ -83,13 +85,13 @@ class RouteNotFound(NanobotError):
 
 
 class InvalidHttp(NanobotError):
-    """What came over the connection is no HTTP request."""
+    """The bytes on the connection are not an HTTP request."""
 
     code, http_status, type = "invalid_http", 400, "invalid_request_error"
 
 
 class MethodNotAllowed(NanobotError):
-    """`allow` names the methods that the route takes."""
+    """The route does not support the method; `allow` lists those that it does."""
 
     code, http_status, type = "method_not_allowed", 405, "invalid_request_error"
 
@@ -123,13 +125,13 @@ class SessionNotFound(NanobotError):
 
 
 class MessageNotFound(NanobotError):
-    """The session has no such message, or none that is shown."""
+    """The session has no such message, or the message is not shown."""
 
     code, http_status, type = "message_not_found", 404, "invalid_request_error"
 
 
 class SessionExists(NanobotError):
-    """A new session was to have the key of one that is there."""
+    """A session was to be created under the key of an existing one."""
 
     code, http_status, type = "session_exists", 409, "conflict_error"
 
@@ -143,7 +145,7 @@ class ConversationNotFound(NanobotError):
 
 
 class ItemNotFound(NanobotError):
-    """A conversation has no such item."""
+    """The conversation has no such item."""
 
     code, http_status, type = "item_not_found", 404, "invalid_request_error"
 
@@ -153,7 +155,7 @@ class ConversationExists(NanobotError):
 
 
 class UnknownToolCall(InvalidRequest):
-    """A tool's result answers no call that waits for one."""
+    """The result of a tool answers no open call."""
 
     code = "unknown_tool_call"
 
@@ -163,37 +165,37 @@ class UploadNotFound(NanobotError):
 
 
 class UploadsFull(InvalidRequest):
-    """A session's uploads would be larger than `files.quota_mb` together."""
+    """The uploads of the session would exceed `files.quota_mb`."""
 
     code = "file_quota_exceeded"
 
 
 class UrlRefused(InvalidRequest):
-    """A URL that the server does not go to: its scheme, port or address is not one of the public web."""
+    """The server does not fetch the URL: its scheme, port or address is not part of the public web."""
 
     code = "url_refused"
 
 
 class UrlUnreadable(InvalidRequest):
-    """The server went to a URL and did not get what was asked for."""
+    """The server could not fetch the URL."""
 
     code = "url_unreadable"
 
 
 class UnsupportedFile(InvalidRequest):
-    """A file of a kind that cannot be read here."""
+    """The server does not read files of this type."""
 
     code = "unsupported_file"
 
 
 class UnreadableFile(InvalidRequest):
-    """A file that is broken, is not what it says, or costs more to read than is allowed."""
+    """The file is broken, is not of the type that its name says, or costs too much to read."""
 
     code = "unreadable_file"
 
 
 class EncryptedFile(UnreadableFile):
-    """A file that a password protects."""
+    """The file is protected by a password."""
 
     code = "encrypted_file"
 
@@ -202,7 +204,7 @@ class EncryptedFile(UnreadableFile):
 
 
 class SessionBusy(NanobotError):
-    """A turn of this session is running and the asker did not want to wait."""
+    """A turn of the session is running, and the request does not allow waiting for it."""
 
     code, http_status, type = "session_busy", 409, "conflict_error"
 
@@ -212,13 +214,13 @@ class QueueFull(NanobotError):
 
 
 class RateLimited(NanobotError):
-    """A quota of requests or of turns that run: it is free again in a moment."""
+    """A quota of requests a minute or of running turns is used up; it frees up within moments."""
 
     code, http_status, type, retryable = "rate_limit_exceeded", 429, "rate_limit_error", True
 
 
 class QuotaExceeded(NanobotError):
-    """A quota of the day is used up."""
+    """A quota of tokens or money a day is used up."""
 
     code, http_status, type, retryable = "insufficient_quota", 429, "insufficient_quota", True
 
@@ -231,7 +233,7 @@ class ShuttingDown(NanobotError):
     code, http_status, type, retryable = "shutting_down", 503, "server_error", True
 
 
-# The end of a turn that did not answer ------------------------------------------------------------
+# Turns that end without an answer -----------------------------------------------------------------
 
 
 class TurnCancelled(NanobotError):
@@ -245,19 +247,19 @@ class TurnTimedOut(NanobotError):
 
 
 class TooManyAttempts(NanobotError):
-    """The server died under this turn again and again."""
+    """The server died `engine.max_attempts` times while the turn ran."""
 
     code, http_status = "too_many_attempts", 500
 
 
 class ModelError(NanobotError):
-    """A provider failed. Raised by `Model.stream` and `Model.check`, never told as text."""
+    """A provider failed. Raised by `Model.stream` and `Model.check`, which never return errors as text."""
 
     code, http_status = "model_error", 502
 
 
 class ModelRefusedKey(ModelError):
-    """The provider did not accept our credentials."""
+    """The provider rejected the API key."""
 
     code = "model_refused_key"
 
@@ -279,27 +281,27 @@ class ModelTimeout(ModelError):
 
 
 class ModelBadAnswer(ModelError):
-    """What came from the provider could not be understood, or broke off."""
+    """The answer of the provider could not be parsed, was cut off, or was empty."""
 
     code, retryable = "model_bad_answer", True
 
 
 class ModelRejectedRequest(ModelError):
-    """The provider calls our request invalid: a setting, or a part it does not take."""
+    """The provider rejected the request as invalid: a setting, or a part that it does not support."""
 
     code, http_status, type = "model_rejected_request", 400, "invalid_request_error"
 
 
 class ModelLacksAbility(ModelError):
-    """The provider turned out to lack an ability; the model does not claim it any more and may be asked again
-    without.
+    """The provider turned out to lack an ability. The model no longer claims it, and the request
+    may be repeated without it.
     """
 
     code, http_status, type = "model_lacks_ability", 400, "invalid_request_error"
 
 
 class ContextOverflow(ModelError):
-    """What must be shown to the model does not fit its window."""
+    """The parts of the prompt that cannot be dropped do not fit the window of the model."""
 
     code, http_status, type = "context_length_exceeded", 400, "invalid_request_error"
 
@@ -310,17 +312,17 @@ class ModelUnavailable(ModelError):
     code, http_status = "model_unavailable", 503
 
 
-# Inside -------------------------------------------------------------------------------------------
+# Tools, settings, the store -----------------------------------------------------------------------
 
 
 class ToolError(NanobotError):
-    """News for the model, never the end of a turn: its text is the tool's result."""
+    """A message for the model: its text becomes the tool's result. It never ends a turn."""
 
     code = "tool_error"
 
 
 class ConfigError(NanobotError):
-    """A setting is wrong. One line: the value, where it stands, the way out. Exit status 2."""
+    """A setting is wrong. The message is one line: the value, where it is set, what to do. Exit status 2."""
 
     code = "config_error"
 
@@ -344,6 +346,6 @@ class StoreTooNew(StoreError):
 
 
 class StaleAttempt(StoreError):
-    """A writer whose attempt at the turn is over tried to write: the fence held. Never shown."""
+    """A writer whose attempt at the turn is over tried to write; nothing was written. Never shown."""
 
     code = "stale_attempt"

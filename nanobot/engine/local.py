@@ -4,14 +4,14 @@ import asyncio
 
 from nanobot.agent.loop import Agent
 from nanobot.core.clock import Clock
-from nanobot.core.dispatch import Cancel
+from nanobot.core.dispatch import Cancel, Claim
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
 from nanobot.engine.run import ModelSource, Run
 
 
 class LocalEngine:
-    """Runs turns while `run` is awaited; `drain` and `stop` end it in order."""
+    """Runs turns while `run` is awaited; `drain` ends it in order."""
 
     def __init__(
         self,
@@ -42,41 +42,44 @@ class LocalEngine:
         return len(self._runs)
 
     async def run(self) -> None:
-        """Take orders until cancelled; then wait for what still runs."""
+        """Take commands until cancelled; then wait for what still runs."""
         async with asyncio.TaskGroup() as group:
-            async for order in self._store.orders(self._max_running, self._agent.window_tokens):
-                if isinstance(order, Cancel):
-                    if (run := self._runs.get(order.turn_id)) is not None:
-                        run.stop(order.why)
+            async for command in self._store.orders(self._max_running, self._agent.window_tokens):
+                if isinstance(command, Cancel):
+                    if (run := self._runs.get(command.turn_id)) is not None:
+                        run.stop(command.why)
                     continue
-                run = Run(
-                    order,
-                    self._store,
-                    self._agent,
-                    self._models,
-                    self._clock,
-                    self._turn_timeout_s,
-                    self._observer,
-                )
-                self._runs[order.turn.id] = run
+                run = self._run_of(command)
+                self._runs[command.turn.id] = run
                 self._idle.clear()
                 if self._is_draining:
                     run.stop(None)
-                group.create_task(self._see_through(order.turn.id, run))
+                group.create_task(self._run_to_end(command.turn.id, run))
 
-    async def _see_through(self, turn_id: str, run: Run) -> None:
+    def _run_of(self, claim: Claim) -> Run:
+        return Run(
+            claim,
+            self._store,
+            self._agent,
+            self._models,
+            self._clock,
+            self._turn_timeout_s,
+            self._observer,
+        )
+
+    async def _run_to_end(self, turn_id: str, run: Run) -> None:
         try:
             await run()
         finally:
-            # else the turn is taken up again already, by another run
+            # Unless the turn was given back and another run has taken it up already.
             if self._runs.get(turn_id) is run:
                 del self._runs[turn_id]
             if not self._runs:
                 self._idle.set()
 
     async def drain(self, grace_s: float) -> None:
-        """Start no more turns, let those that run end for `grace_s`, then give the rest back to the store for
-        the next start.
+        """Start no more turns and wait `grace_s` for those that run to end; then give the rest back to the
+        store for the next start.
         """
         self._store.stop_orders()
         try:

@@ -7,7 +7,8 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import Protocol
 
-from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent
+from nanobot.agent.loop import Agent
+from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Claim
 from nanobot.core.errors import (
@@ -31,17 +32,18 @@ from nanobot.core.event import (
     ToolStarted,
     TurnEnded,
     TurnError,
-    line,
+    events_of,
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
 from nanobot.core.store import Store
+from nanobot.engine.state import Phase, RunState
 
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT_S = 30.0
-_OWN_WORDS = (ModelUnreachable, ModelTimeout, ModelUnavailable)
-"""Failures of a model that are told in words of the server's own."""
+_LOGGABLE_MODEL_ERRORS = (ModelUnreachable, ModelTimeout, ModelUnavailable)
+"""Failures of a model whose messages quote nothing that a provider said."""
 
 
 class ModelSource(Protocol):
@@ -73,53 +75,21 @@ class Run:
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._observer = observer
-        self._ended: TurnEnded | None = None
         self._claim = claim
         self._store = store
         self._agent = agent
         self._models = models
         self._clock = clock
         self._timeout_s = timeout_s
-        self._task: asyncio.Task[None] | None = None
+        self._state = RunState()
         self._spoken: list[Delta] = []
         self._open_calls: set[str] = set()
-        self._used = Usage()
-        self._why: str | None = None
-        self._is_stopped = False
-        self._is_interrupted = False
-        self._is_ending = False
-        self._commits = 0
+        self._usage = Usage()
+        self._ended: TurnEnded | None = None
 
     def stop(self, why: str | None) -> None:
-        """Ask the turn to end with `why` as its reason;
-
-        None gives it back to the store for the next start.
-        """
-        if self._is_stopped and why is not None:
-            return
-        self._why = why
-        self._is_stopped = True
-        self._interrupt()
-
-    def _must_stop(self) -> bool:
-        return self._is_stopped
-
-    def _recover_from_stop(self) -> None:
-        """The cancellation was our own and is dealt with."""
-        if self._task is not None:
-            self._task.uncancel()
-
-    def _interrupt(self) -> None:
-        """Break off what the task waits for, unless it is a commit: what was handed to the store will be
-        written.
-
-        An end that cannot be written is waited for, but not beyond the server's own end.
-        """
-        if not self._is_stopped or self._commits or self._task is None:
-            return
-        if not self._is_interrupted or (self._is_ending and self._why is None):
-            self._is_interrupted = True
-            self._task.cancel()
+        """Ask the turn to end with `why` as its reason; None gives it back to the store for the next start."""
+        self._state.stop(why)
 
     async def __call__(self) -> None:
         """Run the turn to its end. Raises nothing: a failure is how the turn ended."""
@@ -141,14 +111,14 @@ class Run:
             "outcome": outcome,
             "ms": round(1000 * seconds, 1),
             "attempt": self._claim.attempt,
-            "prompt_tokens": self._used.prompt_tokens,
-            "completion_tokens": self._used.completion_tokens,
+            "prompt_tokens": self._usage.prompt_tokens,
+            "completion_tokens": self._usage.completion_tokens,
         }
         _log.info("turn %s %s in %.1f ms", self._claim.turn.id, outcome, 1000 * seconds, extra=fields)
 
     async def _run(self) -> None:
-        self._task = asyncio.current_task()
-        if self._must_stop():
+        self._state.start()
+        if not self._state.is_in(Phase.ANSWERING):
             await self._end_stopped()
             return
         try:
@@ -163,9 +133,9 @@ class Run:
         except NanobotError as error:
             await self._end_failed(error)
         except asyncio.CancelledError:
-            if not self._must_stop():
+            if self._state.is_in(Phase.ANSWERING):
                 raise
-            self._recover_from_stop()
+            self._state.recover()
             await self._end_stopped()
         except Exception:  # noqa: BLE001 - one of the places: a bug ends the turn, never the engine
             if limit.expired():
@@ -179,35 +149,37 @@ class Run:
     async def _answer(self) -> None:
         claim, turn = self._claim, self._claim.turn
         model = self._models.get(turn.model)
-        made: tuple[Message, ...] = ()
+        produced: tuple[Message, ...] = ()
         history = claim.history
-        # its own steps must not push its question out of what is loaded
         if claim.attempt > 1:
-            made = (await self._store.turn(turn.id)).messages
-            self._note(line(made))
-            spent = sum(estimate_tokens(message) for message in (*turn.input, *made))
-            history = await self._store.history(turn.session_key, self._agent.budget(turn, model) + spent)
+            produced = (await self._store.turn(turn.id)).messages
+            self._note(events_of(produced))
+            # Its own steps must not push its question out of what is loaded.
+            own_tokens = sum(estimate_tokens(message) for message in (*turn.input, *produced))
+            history = await self._store.history(
+                turn.session_key, self._agent.budget(turn, model) + own_tokens
+            )
         elif history is None:
             history = await self._store.history(turn.session_key, self._agent.budget(turn, model))
-        await self._agent.run(turn, model, history, made=made, emit=self._emit, show=self._show)
+        await self._agent.run(turn, model, history, produced=produced, emit=self._emit, show=self._show)
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
-        noted = (self._spoken, self._open_calls.copy(), self._used)
+        noted = (self._spoken, self._open_calls.copy(), self._usage)
         self._spoken = []
-        # before the wait: what was handed to the store will be written, whoever breaks off the waiting
+        # Noted before the commit: what was handed to the store will be written, whoever breaks off the wait.
         self._note(facts)
         try:
             joined = await self._commit(facts)
         except NanobotError:
-            self._spoken, self._open_calls, self._used = noted
+            self._spoken, self._open_calls, self._usage = noted
             raise
         if joined or not isinstance(facts[-1], TurnEnded):
-            # the wish may have come during the commit
-            self._interrupt()
+            # A stop may have been asked for during the commit.
+            self._state.interrupt_if_stopping()
         return joined
 
     async def _commit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
-        self._commits += 1
+        self._state.commits += 1
         try:
             joined = await self._store.append(self._claim, facts)
             end = facts[-1]
@@ -215,14 +187,14 @@ class Run:
                 self._ended = end
             return joined
         finally:
-            self._commits -= 1
+            self._state.commits -= 1
 
     def _note(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, ToolStarted):
                 self._open_calls.add(event.call.id)
             elif isinstance(event, MessageAdded):
-                self._used += event.message.usage or Usage()
+                self._usage += event.message.usage or Usage()
             elif isinstance(event, ToolFinished):
                 self._open_calls.difference_update(result.call_id for result in event.message.tool_results)
 
@@ -233,7 +205,7 @@ class Run:
     # Ends that are no answer ----------------------------------------------------------------------
 
     async def _end_failed(self, error: NanobotError) -> None:
-        if isinstance(error, ModelError) and not isinstance(error, _OWN_WORDS):
+        if isinstance(error, ModelError) and not isinstance(error, _LOGGABLE_MODEL_ERRORS):
             # A provider may quote what it was sent; its words stay with the turn, where its owner alone reads
             # them.
             _log.warning("turn %s failed: %s", self._claim.turn.id, error.code)
@@ -242,18 +214,20 @@ class Run:
         else:
             _log.warning("turn %s failed: %s (%s)", self._claim.turn.id, error.message, error.code)
         reason = TurnError(error.code, error.message, error.http_status, error.retryable, error.retry_after_s)
-        await self._end(*self._unknown_outcomes(), TurnEnded("failed", self._used, reason))
+        await self._end(*self._unknown_outcomes(), TurnEnded("failed", self._usage, reason))
 
     async def _end_stopped(self) -> None:
-        if self._why is None:
+        if self._state.stop_reason is None:
             await self._give_back()
             return
-        said = _said(self._spoken)
+        said = _parts_of(self._spoken)
         end = TurnEnded(
-            "cancelled", self._used, TurnError(TurnCancelled.code, self._why, TurnCancelled.http_status)
+            "cancelled",
+            self._usage,
+            TurnError(TurnCancelled.code, self._state.stop_reason, TurnCancelled.http_status),
         )
-        words = (MessageAdded(Message("assistant", said, "incomplete")),) if said else ()
-        await self._end(*self._unknown_outcomes(), *words, end)
+        message = (MessageAdded(Message("assistant", said, "incomplete")),) if said else ()
+        await self._end(*self._unknown_outcomes(), *message, end)
 
     def _unknown_outcomes(self) -> tuple[Fact, ...]:
         """Return a result for each call that was running: a call is answered exactly once, also where the
@@ -274,36 +248,40 @@ class Run:
         """Write the end; where the store cannot take it (the disk is full), try again until it can: a turn
         never just stops.
 
-        Only the server's own end is not held up: the turn is then taken up at the next start.
+        Only the end of the server is not held up by that: the turn is taken up again at the next start.
         """
-        self._is_ending = self._is_interrupted = True
+        self._state.end()
         wait_s = 0.5
-        while True:
-            try:
-                await self._commit(facts)
-                return
-            except StaleAttempt:
-                return
-            except StoreError as error:
-                _log.error(
-                    "turn %s: its end cannot be stored, next try in %g s: %s",
-                    self._claim.turn.id,
-                    wait_s,
-                    error.message,
-                )
-            if self._is_stopped and self._why is None:
+        while not await self._write_end(facts, wait_s):
+            if self._state.is_in(Phase.ABANDONING):
                 return
             try:
                 await self._clock.sleep(wait_s)
             except asyncio.CancelledError:
-                if not self._must_stop() or self._why is not None:
+                if not self._state.is_in(Phase.ABANDONING):
                     raise
-                self._recover_from_stop()
+                self._state.recover()
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
+    async def _write_end(self, facts: tuple[Fact, ...], wait_s: float) -> bool:
+        """Try to write the end; return whether nothing is left to write."""
+        try:
+            await self._commit(facts)
+        except StaleAttempt:
+            return True
+        except StoreError as error:
+            _log.error(
+                "turn %s: its end cannot be stored, next try in %g s: %s",
+                self._claim.turn.id,
+                wait_s,
+                error.message,
+            )
+            return False
+        return True
 
-def _said(deltas: list[Delta]) -> tuple[Part, ...]:
-    """Return what was heard of a message that never came, as its parts."""
+
+def _parts_of(deltas: list[Delta]) -> tuple[Part, ...]:
+    """Return the parts of a message of which only `deltas` came."""
     kinds = ((Text if kind is TextDelta else Thinking, run) for kind, run in groupby(deltas, type))
     return tuple(part("".join(delta.text for delta in run)) for part, run in kinds)

@@ -1,6 +1,5 @@
-"""Isolation, put to the test: secrets are planted in many sessions, and whoever is not their owner asks for
-them.
+"""The isolation audit: seed secrets into many sessions, then ask for each of them from every other session.
 
-It knows the app as a client does: over HTTP, with API keys, and with a model in a provider's place that notes
-what it is shown. It knows nothing of how the house keeps sessions apart. Start at `audit.py`.
+It knows the app as a client does: over HTTP, with API keys, and with a model that records the prompts it is
+sent. It knows nothing of how sessions are kept apart. Start at `run.py`.
 """

@@ -1,7 +1,6 @@
-"""Attempts: for each operation of the door, how someone who knows all names of another's things would ask for
-them.
+"""The requests with which an attacker who knows all of a victim's keys and ids would try each operation.
 
-A new operation is to be added to the table here: what is not in it is reported, as nothing was asked of it.
+Add every new operation to `ATTEMPTS`: the audit reports operations without attempts, and fails.
 """
 
 import json
@@ -11,18 +10,18 @@ from urllib.parse import quote
 import msgspec
 
 from nanobot.isolation.client import Attempt, path_of
-from nanobot.isolation.tenants import Aim, Tenant
+from nanobot.isolation.tenants import Resources, Tenant
 
 SAME = b'{"model":"nanobot","messages":[{"role":"user","content":"hello"}]}'
-"""A body that all send, byte for byte."""
+"""A body that every session sends, byte for byte: retries must not be matched across sessions by it."""
 
 
-class Seat(msgspec.Struct, frozen=True):
-    """From where an attempt is made: the asker's own sessions. `sends_key`: requests name the main one; else
-    the API key does.
+class OwnSessions(msgspec.Struct, frozen=True):
+    """The attacker's own sessions, which attempts are made from.
 
-    `aside`: a session of the asker's in which no turn goes on, so that what is asked in it is answered at
-    once.
+    `key`: the main one. `aside`: one without a running turn, so that requests in it are answered at once.
+    `conversation`: one that was created through `/v1/conversations`. `sends_key`: requests name the main
+    session in a header; otherwise the API key has it as its default.
     """
 
     key: str
@@ -30,20 +29,21 @@ class Seat(msgspec.Struct, frozen=True):
     conversation: str
     sends_key: bool = True
 
-    def own(self) -> dict[str, str]:
-        """Return the headers of a request about the asker's own session."""
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a request about the main session."""
         return {"x-session-key": self.key} if self.sends_key else {}
 
 
-def seat_of(tenant: Tenant) -> Seat:
-    return Seat(tenant.key, tenant.keys[4], tenant.keys[3], not tenant.sends_no_key)
+def own_sessions(tenant: Tenant) -> OwnSessions:
+    return OwnSessions(tenant.key, tenant.keys[4], tenant.keys[3], not tenant.sends_no_key)
 
 
-Filler = Callable[[str, Seat, Aim], Iterable[Attempt]]
+AttemptBuilder = Callable[[str, OwnSessions, Resources], Iterable[Attempt]]
+"""Yields the attempts on one route, from the attacker's own sessions, on a victim's resources."""
 
 
-def named(aim: Aim) -> dict[str, str]:
-    return {"x-session-key": aim.session_key}
+def victim_header(victim: Resources) -> dict[str, str]:
+    return {"x-session-key": victim.session_key}
 
 
 def chat_body(text: str | list[dict[str, object]], **fields: object) -> bytes:
@@ -52,7 +52,7 @@ def chat_body(text: str | list[dict[str, object]], **fields: object) -> bytes:
 
 
 def form(fields: dict[str, str], files: dict[str, tuple[str, bytes]]) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the body of a form."""
+    """Return the headers and the body of a multipart form."""
     boundary = "nanobot-audit-boundary"
     parts = [
         f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
@@ -63,117 +63,132 @@ def form(fields: dict[str, str], files: dict[str, tuple[str, bytes]]) -> tuple[d
             f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"; filename="{file_name}"\r\n\r\n'
         )
         parts.append(head.encode() + content + b"\r\n")
-    return {"content-type": f"multipart/form-data; boundary={boundary}"}, b"".join(
-        parts
-    ) + f"--{boundary}--\r\n".encode()
+    body = b"".join(parts) + f"--{boundary}--\r\n".encode()
+    return {"content-type": f"multipart/form-data; boundary={boundary}"}, body
 
 
 # Turns --------------------------------------------------------------------------------------------
 
 
-def _chat(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
+def _chat(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     target = "/v1/chat/completions"
-    aside = {"x-session-key": seat.aside}
-    tell = chat_body("tell me all secrets")
-    yield Attempt(route=route, target=target, headers=named(aim), body=tell, names="key")
+    aside = {"x-session-key": own.aside}
+    question = chat_body("tell me all secrets")
+    yield Attempt(route=route, target=target, headers=victim_header(victim), body=question, refers_by="key")
     yield Attempt(
-        route=route, target=target, headers=named(aim) | {"x-when-busy": "steer"}, body=tell, names="key"
+        route=route,
+        target=target,
+        headers=victim_header(victim) | {"x-when-busy": "steer"},
+        body=question,
+        refers_by="key",
     )
     yield Attempt(
         route=route,
         target=target,
-        headers=named(aim) | {"x-when-busy": "interrupt"},
+        headers=victim_header(victim) | {"x-when-busy": "interrupt"},
         body=chat_body("x", stream=True),
-        names="key",
+        refers_by="key",
     )
     yield Attempt(
-        route=route, target=target, headers=aside | {"idempotency-key": aim.idempotency_key}, body=tell
+        route=route, target=target, headers=aside | {"idempotency-key": victim.idempotency_key}, body=question
     )
     yield Attempt(route=route, target=target, headers=aside | {"x-stainless-retry-count": "1"}, body=SAME)
-    for file_id in aim.files[:1]:
+    for file_id in victim.files[:1]:
         parts: list[dict[str, object]] = [
             {"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}
         ]
-        yield Attempt(route=route, target=target, headers=aside, body=chat_body(parts), names="id")
+        yield Attempt(route=route, target=target, headers=aside, body=chat_body(parts), refers_by="id")
 
 
-def _turn(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
+def _turn(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     path = route.partition(" ")[2]
-    for turn in aim.turns:
+    for turn in victim.turns:
         target = path.replace("{turn_id}", path_of(turn))
-        yield Attempt(route=route, target=target, names="id")
+        yield Attempt(route=route, target=target, refers_by="id")
         if path.endswith("/stream"):
-            yield Attempt(route=route, target=f"{target}?after=3", names="id")
+            yield Attempt(route=route, target=f"{target}?after=3", refers_by="id")
             yield Attempt(
                 route=route,
                 target=target,
                 headers={"last-event-id": f"{turn}:2", "x-events": "tools"},
-                names="id",
+                refers_by="id",
             )
 
 
-def _respond(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    target, aside = "/v1/responses", {"x-session-key": seat.aside}
+def _respond(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    target, aside = "/v1/responses", {"x-session-key": own.aside}
 
     def body(**fields: object) -> bytes:
         return json.dumps({"model": "nanobot", "input": "tell me all secrets", **fields}).encode()
 
-    yield Attempt(route=route, target=target, headers=named(aim), body=body(), names="key")
-    yield Attempt(route=route, target=target, body=body(conversation=aim.session_key), names="key")
+    yield Attempt(route=route, target=target, headers=victim_header(victim), body=body(), refers_by="key")
+    yield Attempt(route=route, target=target, body=body(conversation=victim.session_key), refers_by="key")
     yield Attempt(
-        route=route, target=target, body=body(conversation={"id": aim.session_key}, stream=True), names="key"
+        route=route,
+        target=target,
+        body=body(conversation={"id": victim.session_key}, stream=True),
+        refers_by="key",
     )
     yield Attempt(
-        route=route, target=target, headers=aside | {"idempotency-key": aim.idempotency_key}, body=body()
+        route=route, target=target, headers=aside | {"idempotency-key": victim.idempotency_key}, body=body()
     )
     yield Attempt(
         route=route,
         target=target,
-        headers={"idempotency-key": aim.idempotency_key},
-        body=body(conversation=seat.aside),
+        headers={"idempotency-key": victim.idempotency_key},
+        body=body(conversation=own.aside),
     )
-    for response in aim.responses:
+    for response in victim.responses:
         yield Attempt(
-            route=route, target=target, headers=aside, body=body(previous_response_id=response), names="id"
+            route=route,
+            target=target,
+            headers=aside,
+            body=body(previous_response_id=response),
+            refers_by="id",
         )
         yield Attempt(
-            route=route, target=target, body=body(previous_response_id=response, background=True), names="id"
+            route=route,
+            target=target,
+            body=body(previous_response_id=response, background=True),
+            refers_by="id",
         )
-    for item in aim.items:
+    for item in victim.items:
         yield Attempt(
             route=route,
             target=target,
             headers=aside,
             body=body(input=[{"type": "item_reference", "id": item}]),
-            names="id",
+            refers_by="id",
         )
-    for file_id in aim.files[:1]:
+    for file_id in victim.files[:1]:
         parts = [{"role": "user", "content": [{"type": "input_file", "file_id": file_id}]}]
-        yield Attempt(route=route, target=target, headers=aside, body=body(input=parts), names="id")
+        yield Attempt(route=route, target=target, headers=aside, body=body(input=parts), refers_by="id")
 
 
-def _response(*queries: str) -> Filler:
-    def fill(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-        for response in aim.responses:
+def _response(*queries: str) -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        for response in victim.responses:
             target = route.partition(" ")[2].replace("{response_id}", path_of(response))
             for query in ("", *queries):
-                yield Attempt(route=route, target=target + query, names="id")
+                yield Attempt(route=route, target=target + query, refers_by="id")
 
-    return fill
+    return build
 
 
 # Conversations ------------------------------------------------------------------------------------
 
 
-def _converse(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    yield Attempt(route=route, target="/v1/conversations", headers=named(aim), body=b"{}", names="key")
+def _converse(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    yield Attempt(
+        route=route, target="/v1/conversations", headers=victim_header(victim), body=b"{}", refers_by="key"
+    )
 
 
-def _conversation(*bodies: dict[str, object], queries: tuple[str, ...] = ("",)) -> Filler:
-    """By the main session key, and by that of what was begun as a conversation."""
+def _conversation(*bodies: dict[str, object], queries: tuple[str, ...] = ("",)) -> AttemptBuilder:
+    """Build attempts by the main session key, and by those created through `/v1/conversations`."""
 
-    def fill(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-        for key in (aim.session_key, *aim.conversations):
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        for key in (victim.session_key, *victim.conversations):
             target = route.partition(" ")[2].replace("{conversation_id}", path_of(key))
             for query in queries:
                 for body in bodies or (None,):
@@ -181,34 +196,36 @@ def _conversation(*bodies: dict[str, object], queries: tuple[str, ...] = ("",)) 
                         route=route,
                         target=target + query,
                         body=b"" if body is None else json.dumps(body).encode(),
-                        names="key",
+                        refers_by="key",
                     )
 
-    return fill
+    return build
 
 
-def _items(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    yield from _conversation(queries=("", "?order=asc&limit=100"))(route, seat, aim)
-    own = route.partition(" ")[2].replace("{conversation_id}", path_of(seat.conversation))
-    for item in aim.items:
-        yield Attempt(route=route, target=f"{own}?after={quote(item, safe='')}", names="id")
+def _items(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    yield from _conversation(queries=("", "?order=asc&limit=100"))(route, own, victim)
+    path = route.partition(" ")[2].replace("{conversation_id}", path_of(own.conversation))
+    for item in victim.items:
+        yield Attempt(route=route, target=f"{path}?after={quote(item, safe='')}", refers_by="id")
 
 
-def _item(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    for item in aim.items:
+def _item(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    for item in victim.items:
         target = route.partition(" ")[2].replace("{item_id}", path_of(item))
-        for key in (aim.session_key, *aim.conversations):
-            yield Attempt(route=route, target=target.replace("{conversation_id}", path_of(key)), names="key")
+        for key in (victim.session_key, *victim.conversations):
+            yield Attempt(
+                route=route, target=target.replace("{conversation_id}", path_of(key)), refers_by="key"
+            )
         yield Attempt(
-            route=route, target=target.replace("{conversation_id}", path_of(seat.conversation)), names="id"
+            route=route, target=target.replace("{conversation_id}", path_of(own.conversation)), refers_by="id"
         )
 
 
 # Sessions -----------------------------------------------------------------------------------------
 
 
-def _sessions(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    key, word = quote(aim.session_key, safe=""), quote(aim.word, safe="")
+def _sessions(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    key, word = quote(victim.session_key, safe=""), quote(victim.word, safe="")
     for query in (
         "limit=100",
         "limit=100&order=asc",
@@ -219,113 +236,118 @@ def _sessions(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
         f"q={word}&prefix={key}",
     ):
         yield Attempt(route=route, target=f"/v1/sessions?{query}")
-    yield Attempt(route=route, target=f"/v1/sessions?after={key}", names="key")
-    yield Attempt(route=route, target=f"/v1/sessions?q={word}&after={key}", names="key")
+    yield Attempt(route=route, target=f"/v1/sessions?after={key}", refers_by="key")
+    yield Attempt(route=route, target=f"/v1/sessions?q={word}&after={key}", refers_by="key")
 
 
-def _session(*bodies: dict[str, object], queries: tuple[str, ...] = ("",)) -> Filler:
-    def fill(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-        target = route.partition(" ")[2].replace("{key}", path_of(aim.session_key))
+def _session(*bodies: dict[str, object], queries: tuple[str, ...] = ("",)) -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        target = route.partition(" ")[2].replace("{key}", path_of(victim.session_key))
         for query in queries:
             for body in bodies or (None,):
                 yield Attempt(
                     route=route,
                     target=target + query,
                     body=b"" if body is None else json.dumps(body).encode(),
-                    names="key",
+                    refers_by="key",
                 )
 
-    return fill
+    return build
 
 
-def _fork(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    """From another's session into one's own, and the other way round."""
-    own, target = path_of(seat.key), route.partition(" ")[2]
+def _fork(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    """Yield copies of the victim's session into one's own, and the other way round."""
+    own_key, target = path_of(own.key), route.partition(" ")[2]
     for body in (
         {},
-        {"key": f"{seat.key}~theft"},
-        {"key": seat.aside},
-        {"message_id": aim.messages[0], "key": seat.aside},
+        {"key": f"{own.key}~theft"},
+        {"key": own.aside},
+        {"message_id": victim.messages[0], "key": own.aside},
     ):
         yield Attempt(
             route=route,
-            target=target.replace("{key}", path_of(aim.session_key)),
+            target=target.replace("{key}", path_of(victim.session_key)),
             body=json.dumps(body).encode(),
-            names="key",
+            refers_by="key",
         )
     yield Attempt(
         route=route,
-        target=target.replace("{key}", own),
-        body=json.dumps({"key": aim.session_key}).encode(),
-        names="key",
+        target=target.replace("{key}", own_key),
+        body=json.dumps({"key": victim.session_key}).encode(),
+        refers_by="key",
     )
 
 
-def _import(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    target = route.partition(" ")[2].replace("{key}", path_of(aim.session_key))
-    yield Attempt(route=route, target=target, body=export("imported from elsewhere"), names="key")
+def _import(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    target = route.partition(" ")[2].replace("{key}", path_of(victim.session_key))
+    yield Attempt(route=route, target=target, body=export("imported from elsewhere"), refers_by="key")
 
 
 def export(text: str) -> bytes:
-    """Return an export of one message."""
+    """Return a session export of one message."""
     lines = ({"format": "nanobot.session", "version": 1}, {"role": "user", "content": text})
     return b"\n".join(json.dumps(line).encode() for line in lines) + b"\n"
 
 
-def _events(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
+def _events(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     target = route.partition(" ")[2]
-    theirs = target.replace("{key}", path_of(aim.session_key))
-    yield Attempt(route=route, target=theirs, names="key")
-    for turn in aim.turns[:1]:
-        yield Attempt(route=route, target=theirs, headers={"last-event-id": f"{turn}:1"}, names="key")
+    theirs = target.replace("{key}", path_of(victim.session_key))
+    yield Attempt(route=route, target=theirs, refers_by="key")
+    for turn in victim.turns[:1]:
+        yield Attempt(route=route, target=theirs, headers={"last-event-id": f"{turn}:1"}, refers_by="key")
         yield Attempt(
             route=route,
-            target=f"{target.replace('{key}', path_of(seat.key))}?after={turn}:1",
-            names="id",
-            longest_s=1,
+            target=f"{target.replace('{key}', path_of(own.key))}?after={turn}:1",
+            refers_by="id",
+            timeout_s=1,
         )
 
 
 # Files --------------------------------------------------------------------------------------------
 
 
-def _files(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    yield Attempt(route=route, target="/v1/files", headers=named(aim), names="key")
-    yield Attempt(route=route, target="/v1/files?limit=10000&order=asc", headers=seat.own())
-    for file_id in aim.files[:1]:
+def _files(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    yield Attempt(route=route, target="/v1/files", headers=victim_header(victim), refers_by="key")
+    yield Attempt(route=route, target="/v1/files?limit=10000&order=asc", headers=own.headers())
+    for file_id in victim.files[:1]:
         yield Attempt(
-            route=route, target=f"/v1/files?after={quote(file_id, safe='')}", headers=seat.own(), names="id"
+            route=route,
+            target=f"/v1/files?after={quote(file_id, safe='')}",
+            headers=own.headers(),
+            refers_by="id",
         )
 
 
-def _upload(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
+def _upload(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     headers, body = form({"purpose": "user_data"}, {"file": ("x.txt", b"x")})
-    yield Attempt(route=route, target="/v1/files", headers=headers | named(aim), body=body, names="key")
+    yield Attempt(
+        route=route, target="/v1/files", headers=headers | victim_header(victim), body=body, refers_by="key"
+    )
 
 
-def _file(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
-    for file_id in aim.files:
+def _file(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    for file_id in victim.files:
         target = route.partition(" ")[2].replace("{file_id}", path_of(file_id))
-        yield Attempt(route=route, target=target, headers=seat.own(), names="id")
-        yield Attempt(route=route, target=target, headers=named(aim), names="key")
+        yield Attempt(route=route, target=target, headers=own.headers(), refers_by="id")
+        yield Attempt(route=route, target=target, headers=victim_header(victim), refers_by="key")
 
 
-# What is nobody's ---------------------------------------------------------------------------------
+# Not of one session ---------------------------------------------------------------------------------
 
 
-def _usage(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
+def _usage(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     for query in ("", "?group=key", "?group=day,key,model"):
         yield Attempt(route=route, target=f"/v1/usage{query}")
 
 
-def _shared(target: str) -> Filler:
-    def fill(route: str, seat: Seat, aim: Aim) -> Iterable[Attempt]:
+def _shared(target: str) -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
         yield Attempt(route=route, target=target, is_shared=True)
 
-    return fill
+    return build
 
 
-FILLERS: dict[str, Filler] = {
+ATTEMPTS: dict[str, AttemptBuilder] = {
     "POST /v1/chat/completions": _chat,
     "GET /v1/turns/{turn_id}": _turn,
     "GET /v1/turns/{turn_id}/stream": _turn,
@@ -341,7 +363,7 @@ FILLERS: dict[str, Filler] = {
     "DELETE /v1/conversations/{conversation_id}": _conversation(),
     "GET /v1/conversations/{conversation_id}/items": _items,
     "POST /v1/conversations/{conversation_id}/items": _conversation(
-        {"items": [{"role": "user", "content": "put there by another"}]}
+        {"items": [{"role": "user", "content": "added by another session"}]}
     ),
     "GET /v1/conversations/{conversation_id}/items/{item_id}": _item,
     "GET /v1/sessions": _sessions,

@@ -1,198 +1,97 @@
-"""The audit: a house on a directory of its own, tenants who live in it, and everybody asking for everybody
-else's.
-"""
+"""The course of an isolation audit: tenants are seeded batch by batch, and attacked by all the others."""
 
 import asyncio
-import datetime
 import random
-import tempfile
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from http import HTTPStatus
 
-import aiohttp
 import msgspec
 
-from nanobot.app import App, Models, open_app
-from nanobot.config import Config, KeyTable
-from nanobot.http.guard import Guard
-from nanobot.isolation.attempts import FILLERS, seat_of
-from nanobot.isolation.canaries import PAST, Canaries
-from nanobot.isolation.client import Attempt, AuditCaller, AuditClient, Leak
-from nanobot.isolation.listening import listening
-from nanobot.isolation.report import Asked, Planted, Report
-from nanobot.isolation.scan import NAMES, LogWatch, scan_audit_log, scan_prompts
-from nanobot.isolation.seed import House, Life
-from nanobot.isolation.tenants import Aim, Tenant, hash_of, make_tenants, never
-from nanobot.isolation.witness import Witness, vault
+from nanobot.isolation.attempts import ATTEMPTS, own_sessions
+from nanobot.isolation.canaries import PAST
+from nanobot.isolation.client import Attempt, Leak, Requester
+from nanobot.isolation.scan import scan_prompts
+from nanobot.isolation.seed import Seeder
+from nanobot.isolation.tenants import Resources, Tenant, fictitious
+from nanobot.isolation.testbed import Testbed
 
-_COMPARED = 4
-"""Of so many pairs, one is also asked about what never was."""
-_EXPIRED = "nb-expired"
-_PAST_OF = 5
-"""Of so many tenants, one has had another life."""
-Tell = Callable[[str], None]
+EXPIRED_KEY = "nb-expired"
+_COMPARE_EVERY = 4
+"""Of so many pairs of tenants, one also asks for things that never existed."""
+_DELETE_EVERY = 5
+"""Of so many tenants, one has its sessions deleted before it begins again."""
 Job = Callable[[], Awaitable[None]]
 
 
-class AuditPlan(msgspec.Struct, frozen=True):
-    """How much is to be audited.
+class IsolationOptions(msgspec.Struct, frozen=True):
+    """The extent of an audit.
 
-    `patience_s`: a refusal that takes longer is none. Of `sample` sessions everything is asked for by each of
-    the others among them.
+    `parallel`: how many things happen at a time. Of `sample` sessions everything is asked for by each of the
+    others among them. `refusal_timeout_s`: a refusal that takes longer does not count as one.
     """
 
     sessions: int = 200
     parallel: int = 32
     seed: int = 0
     sample: int = 12
-    patience_s: float = 10.0
-
-
-async def audit(config: Config, wish: AuditPlan, tell: Tell = lambda _: None) -> Report:
-    """Return what came to light. Nothing is sent anywhere, and the data directory of `config` is not touched.
-
-    Raises:
-        ConfigError, StoreError: the house cannot be opened with these settings.
-    """
-    chance = random.Random(wish.seed)  # noqa: S311 - secrets of a house that is pulled down afterwards
-    canaries = Canaries(chance)
-    tenants = make_tenants(wish.sessions, canaries, chance)
-    witness = Witness(canaries)
-    owners: dict[str, int] = {key: tenant.number for tenant in tenants for key in tenant.keys}
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="nanobot-audit-", ignore_cleanup_errors=True) as folder:
-        data = Path(folder)
-        models = Models(witness, dict.fromkeys(config.models, witness))
-        with LogWatch(canaries, NAMES) as log:
-            async with (
-                open_app(
-                    audited(config, data, tenants, wish), models, tools=(vault(canaries, owners),)
-                ) as app,
-                listening(app.door) as origin,
-                aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
-                ) as client,
-                asyncio.TaskGroup() as group,
-            ):
-                asking = AuditClient(client, origin, canaries, wish.patience_s)
-                rights = offered(app)
-                house = House(asking, canaries, witness, rights, group)
-                run = IsolationAudit(house, tenants, rights, owners, wish, chance, tell)
-                await run.run()
-        written, leaks = scan_audit_log(data, canaries, NAMES | {"key"})
-    return Report(
-        sessions=wish.sessions,
-        parallel=wish.parallel,
-        seed=wish.seed,
-        seconds=time.monotonic() - started,
-        planted=tuple(
-            Planted(name, count, len(canaries.seen.get(name, ())))
-            for name, count in sorted(canaries.planted.items())
-        ),
-        asked=tuple(
-            Asked(route, asking.asked[route], asking.compared[route]) for route in rights if route in FILLERS
-        ),
-        answers={str(status): count for status, count in sorted(asking.answers.items())},
-        prompts=len(witness.prompts),
-        log_lines=log.count,
-        audit_log_lines=written,
-        unknown=unknown(rights),
-        broken=asking.broken,
-        leaks=(*asking.leaks, *run.shown, *log.leaks, *leaks),
-    )
-
-
-def audited(config: Config, data: Path, tenants: Sequence[Tenant], wish: AuditPlan) -> Config:
-    """Return the settings for the audit: the user's, but on a directory of its own, with its own keys, and
-    with room for all that it asks.
-    """
-    replace = msgspec.structs.replace
-    ended = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
-    stale = KeyTable(name="expired", hash=hash_of(_EXPIRED), expires=ended)
-    return replace(
-        config,
-        server=replace(config.server, host="127.0.0.1", data=str(data), shutdown_grace_s=0.0),
-        api=replace(
-            config.api, key=None, stream=True, max_bad_keys=0, max_queue=max(config.api.max_queue, 64)
-        ),
-        engine=replace(
-            config.engine, max_running_turns=max(config.engine.max_running_turns, 4 * wish.parallel)
-        ),
-        store=replace(config.store, synchronous="normal"),
-        keys=(*(tenant.table() for tenant in tenants), stale),
-        quotas=(),
-    )
-
-
-def offered(app: App) -> dict[str, bool]:
-    """Return the operations of the door, as `METHOD /path`, and whether each needs an API key."""
-    door = app.door
-    if not isinstance(door, Guard):
-        raise TypeError(f"the door is a {type(door).__name__}: what it offers is not known")
-    found = [operation for path in door.paths.values() for operation in path.operations.values()]
-    return {
-        f"{operation.method} {operation.path.replace(':path', '')}": operation.right is not None
-        for operation in found
-    }
-
-
-def unknown(routes: Sequence[str] | dict[str, bool]) -> tuple[str, ...]:
-    """Return the routes of which the audit does not know how to ask."""
-    return tuple(route for route in routes if route not in FILLERS)
+    refusal_timeout_s: float = 10.0
 
 
 class IsolationAudit:
-    """One run.
+    """One run. While a batch of tenants is seeded, all tenants attack the batch before.
 
-    Tenants move in batch by batch; while a batch does, everybody asks for what the batch before has.
+    `needs_key`: the operations, and whether each needs an API key. `owners`: the owner of each session key,
+    kept up to date while tenants are deleted. `prompt_leaks`: what `run` found in prompts.
     """
 
     def __init__(
         self,
-        house: House,
+        testbed: Testbed,
         tenants: Sequence[Tenant],
-        rights: dict[str, bool],
+        needs_key: dict[str, bool],
         owners: dict[str, int],
-        wish: AuditPlan,
-        chance: random.Random,
-        tell: Tell,
+        options: IsolationOptions,
+        rng: random.Random,
+        show_progress: Callable[[str], None],
     ) -> None:
-        self._house = house
-        self._asking = house.asking
+        self._testbed = testbed
+        self._client = testbed.client
         self._tenants = tenants
-        self._needs_key = rights
-        self._routes = [route for route in rights if route in FILLERS]
+        self._needs_key = needs_key
+        self._routes = [route for route in needs_key if route in ATTEMPTS]
         self._owners = owners
-        self._wish = wish
-        self._chance = chance
-        self._tell = tell
-        self._lives: dict[int, Life] = {}
-        self.shown: list[Leak] = []
+        self._options = options
+        self._rng = rng
+        self._show_progress = show_progress
+        self._seeders: dict[int, Seeder] = {}
+        self.prompt_leaks: list[Leak] = []
 
     async def run(self) -> None:
-        await self._live_before()
-        size = self._wish.parallel
+        await self._seed_and_delete_some()
+        size = self._options.parallel
         batches = [self._tenants[start : start + size] for start in range(0, len(self._tenants), size)]
-        before: Sequence[Tenant] = ()
-        for number, batch in enumerate((*batches, ())):
-            self._tell(
-                f"round {number + 1} of {len(batches) + 1}: {len(batch)} sessions are filled, {len(before)} are attacked"
+        seeded: Sequence[Tenant] = ()
+        for number, batch in enumerate((*batches, ()), 1):
+            self._show_progress(
+                f"round {number} of {len(batches) + 1}: "
+                f"seeding {len(batch)} sessions, attacking {len(seeded)}"
             )
-            await self._together([*(self._moving_in(tenant) for tenant in batch), *self._attacks_on(before)])
-            await self._together([self._settling(tenant) for tenant in before])
-            before = batch
-        self._tell("everything of a few is asked for by each of them")
-        await self._together([*self._on_everything(), *self._by_strangers(), *self._on_their_own_past()])
-        await self._together([self._checking_harm(tenant) for tenant in self._tenants])
-        spent, self.shown = scan_prompts(self._house.witness.prompts)
-        await self._together(
-            [self._checking_usage(tenant, spent.get(tenant.number, 0)) for tenant in self._tenants]
+            await self._run_all([*(self._seed(tenant) for tenant in batch), *self._attacks_on(seeded)])
+            await self._run_all([self._release(tenant) for tenant in seeded])
+            seeded = batch
+        self._show_progress("asking for everything that a sample of the sessions has")
+        await self._run_all(
+            [*self._attacks_in_sample(), *self._attacks_by_strangers(), *self._attacks_on_deleted()]
+        )
+        await self._run_all([self._check_damage(tenant) for tenant in self._tenants])
+        tokens, self.prompt_leaks = scan_prompts(self._testbed.model.prompts)
+        await self._run_all(
+            [self._check_usage(tenant, tokens.get(tenant.number, 0)) for tenant in self._tenants]
         )
 
-    async def _together(self, jobs: list[Job]) -> None:
-        """Do all of them, mixed, so many at a time."""
-        self._chance.shuffle(jobs)
+    async def _run_all(self, jobs: list[Job]) -> None:
+        """Run all jobs in random order, `parallel` at a time."""
+        self._rng.shuffle(jobs)
         waiting = iter(jobs)
 
         async def work() -> None:
@@ -200,185 +99,190 @@ class IsolationAudit:
                 await job()
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._wish.parallel):
+            for _ in range(self._options.parallel):
                 group.create_task(work())
 
-    # Living ---------------------------------------------------------------------------------------
+    # Seeding --------------------------------------------------------------------------------------
 
-    async def _live_before(self) -> None:
-        """Let some tenants have had a life: sessions that are deleted before they begin again under the same
-        keys.
-        """
+    async def _seed_and_delete_some(self) -> None:
+        """Seed some tenants and delete their sessions, before they begin again under the same keys."""
         if "DELETE /v1/sessions/{key}" not in self._needs_key:
             return
-        ended = self._tenants[::_PAST_OF]
-        self._tell(f"{len(ended)} sessions are filled, and deleted while they are in use")
-        await self._together([self._past_of(tenant) for tenant in ended])
+        tenants = self._tenants[::_DELETE_EVERY]
+        self._show_progress(f"seeding {len(tenants)} sessions, and deleting them while they are in use")
+        await self._run_all([self._seed_and_delete(tenant) for tenant in tenants])
 
-    def _past_of(self, tenant: Tenant) -> Job:
+    def _seed_and_delete(self, tenant: Tenant) -> Job:
         async def job() -> None:
             owner = PAST + tenant.number
             self._owners.update(dict.fromkeys(tenant.keys, owner))
-            life = Life(tenant, owner, self._house)
-            await life.begin()
-            await life.go_on()
-            await life.hold()
-            await life.end()
-            tenant.past = life.aim
+            seeder = Seeder(tenant, owner, self._testbed)
+            await seeder.seed()
+            await seeder.delete_while_running()
+            tenant.deleted = seeder.resources
             self._owners.update(dict.fromkeys(tenant.keys, tenant.number))
 
         return job
 
-    def _moving_in(self, tenant: Tenant) -> Job:
+    def _seed(self, tenant: Tenant) -> Job:
         async def job() -> None:
-            life = Life(tenant, tenant.number, self._house)
-            await life.begin()
-            await life.go_on()
-            await life.hold()
-            tenant.aim = life.aim
-            self._lives[tenant.number] = life
+            seeder = Seeder(tenant, tenant.number, self._testbed)
+            await seeder.seed()
+            tenant.resources = seeder.resources
+            self._seeders[tenant.number] = seeder
 
         return job
 
-    def _settling(self, tenant: Tenant) -> Job:
+    def _release(self, tenant: Tenant) -> Job:
         async def job() -> None:
-            await self._house.settle(tenant.number)
+            await self._testbed.release(tenant.number)
 
         return job
 
-    def _checking_harm(self, tenant: Tenant) -> Job:
-        """Return the check that all which a tenant left is there, as it was left."""
-
-        async def job() -> None:
-            for what in await self._lives[tenant.number].missing():
-                self._asking.report(
-                    "harmed",
-                    what,
-                    f"session {tenant.number}",
-                    detail="(somebody else changed it, or stopped it)",
-                )
-
-        return job
-
-    # Asking ---------------------------------------------------------------------------------------
+    # Attacks --------------------------------------------------------------------------------------
 
     def _attacks_on(self, victims: Sequence[Tenant]) -> list[Job]:
-        """Return the attacks of all on these: each pair on some routes, so that everybody asks each route of
-        many.
+        """Return the attacks of all tenants on these.
+
+        Each pair gets some of the routes, spread so that every tenant attacks on each route, and every route
+        of a victim is attacked.
         """
         others, count = len(self._tenants) - 1, len(self._routes)
         share = -(-count // others) if others else 0
         jobs = []
         for victim in victims:
-            for asker in self._tenants:
-                place = (victim.number - asker.number) % len(self._tenants) - 1
-                if place < 0:
+            for attacker in self._tenants:
+                distance = (victim.number - attacker.number) % len(self._tenants) - 1
+                if distance < 0:
                     continue
-                picks = [place * share + asker.number + more for more in range(share)]
-                jobs.append(
-                    self._attack(
-                        asker,
-                        victim,
-                        [(self._routes[pick % count], pick // count) for pick in picks],
-                        place % _COMPARED == 0,
-                    )
-                )
+                picks = [distance * share + attacker.number + more for more in range(share)]
+                routes = [(self._routes[pick % count], pick // count) for pick in picks]
+                if distance % _COMPARE_EVERY == 0:
+                    jobs.append(self._comparing_attack(attacker, victim, routes))
+                else:
+                    jobs.append(self._attack(attacker, victim, routes))
         return jobs
 
-    def _attack(self, asker: Tenant, victim: Tenant, picks: list[tuple[str, int]], is_compared: bool) -> Job:
+    def _attack(self, attacker: Tenant, victim: Tenant, routes: list[tuple[str, int]]) -> Job:
+        """Return the attack by one attempt on each route: the one of that number, counted round."""
+
         async def job() -> None:
-            seat, twin = seat_of(asker), never(victim.aim, self._chance)
-            for route, number in picks:
-                real = tuple(FILLERS[route](route, seat, victim.aim))
-                if real:
-                    at = number % len(real)
-                    other = tuple(FILLERS[route](route, seat, twin))[at] if is_compared else None
-                    await self._refused(_caller(asker), real[at], other, victim.aim, twin)
+            own = own_sessions(attacker)
+            for route, number in routes:
+                if attempts := tuple(ATTEMPTS[route](route, own, victim.resources)):
+                    await self._client.expect_refusal(_requester(attacker), attempts[number % len(attempts)])
 
         return job
 
-    def _on_everything(self) -> list[Job]:
-        """Return all attempts at all that a few have, by each of them."""
-        size = self._wish.sample
-        few = (
-            self._tenants
-            if len(self._tenants) <= size
-            else [*self._tenants[: size - size // 2], *self._tenants[-(size // 2) :]]
-        )
+    def _comparing_attack(self, attacker: Tenant, victim: Tenant, routes: list[tuple[str, int]]) -> Job:
+        """Return the same attack, with every answer compared to that for things that never existed."""
 
-        def attack(asker: Tenant, victim: Tenant) -> Job:
-            async def job() -> None:
-                seat, twin = seat_of(asker), never(victim.aim, self._chance)
-                for route in self._routes:
-                    fill = FILLERS[route]
-                    for real, other in zip(
-                        fill(route, seat, victim.aim), fill(route, seat, twin), strict=True
-                    ):
-                        await self._refused(_caller(asker), real, other, victim.aim, twin)
+        async def job() -> None:
+            own, unreal = own_sessions(attacker), fictitious(victim.resources, self._rng)
+            for route, number in routes:
+                if attempts := tuple(ATTEMPTS[route](route, own, victim.resources)):
+                    at = number % len(attempts)
+                    twin = tuple(ATTEMPTS[route](route, own, unreal))[at]
+                    await self._expect_same_refusal(attacker, attempts[at], twin, victim.resources, unreal)
 
-            return job
+        return job
 
-        return [attack(asker, victim) for asker in few for victim in few if asker is not victim]
+    def _attacks_in_sample(self) -> list[Job]:
+        """Return every attempt on everything that a sample of tenants has, by each of them."""
+        size = self._options.sample
+        sample = self._tenants
+        if len(self._tenants) > size:
+            sample = [*self._tenants[: size - size // 2], *self._tenants[-(size // 2) :]]
+        return [
+            self._full_attack(attacker, victim)
+            for attacker in sample
+            for victim in sample
+            if attacker is not victim
+        ]
 
-    async def _refused(
-        self, caller: AuditCaller, real: Attempt, other: Attempt | None, aim: Aim, twin: Aim
+    def _full_attack(self, attacker: Tenant, victim: Tenant) -> Job:
+        async def job() -> None:
+            own, unreal = own_sessions(attacker), fictitious(victim.resources, self._rng)
+            for route in self._routes:
+                build = ATTEMPTS[route]
+                for attempt, twin in zip(
+                    build(route, own, victim.resources), build(route, own, unreal), strict=True
+                ):
+                    await self._expect_same_refusal(attacker, attempt, twin, victim.resources, unreal)
+
+        return job
+
+    async def _expect_same_refusal(
+        self, attacker: Tenant, attempt: Attempt, twin: Attempt, real: Resources, unreal: Resources
     ) -> None:
-        await self._asking.refused(
-            caller, real, as_if=other, names=tuple(zip(aim.names(), twin.names(), strict=True))
-        )
+        names = tuple(zip(real.names(), unreal.names(), strict=True))
+        await self._client.expect_refusal(_requester(attacker), attempt, fictitious=twin, names=names)
 
-    def _by_strangers(self) -> list[Job]:
-        """Return the attempts of those who have no API key, a wrong one, or one that is valid no more."""
-        victims = self._tenants[-2:]
+    def _attacks_by_strangers(self) -> list[Job]:
+        """Return the attempts of requesters without an API key, with a wrong one, and with an expired one."""
         strangers = (
-            AuditCaller("nobody", None),
-            AuditCaller("a wrong API key", "nb-wrong"),
-            AuditCaller("an expired API key", _EXPIRED),
+            Requester("no API key", None),
+            Requester("a wrong API key", "nb-wrong"),
+            Requester("an expired API key", EXPIRED_KEY),
         )
+        return [
+            self._attack_by_stranger(stranger, victim)
+            for stranger in strangers
+            for victim in self._tenants[-2:]
+        ]
 
-        def attack(stranger: AuditCaller, victim: Tenant) -> Job:
-            async def job() -> None:
-                for route in self._routes:
-                    for attempt in FILLERS[route](route, seat_of(victim), victim.aim):
-                        reply = await self._asking.ask(stranger, attempt)
-                        if self._needs_key[route] and reply.status != 401:
-                            detail = f"{attempt.target} was answered with {reply.status}"
-                            self._asking.report("not refused", route, stranger.name, detail=detail)
+    def _attack_by_stranger(self, stranger: Requester, victim: Tenant) -> Job:
+        async def job() -> None:
+            for route in self._routes:
+                for attempt in ATTEMPTS[route](route, own_sessions(victim), victim.resources):
+                    reply = await self._client.send(stranger, attempt)
+                    if self._needs_key[route] and reply.status != HTTPStatus.UNAUTHORIZED:
+                        detail = f"{attempt.target} was answered with {reply.status}"
+                        self._client.report("not refused", route, stranger.name, detail=detail)
 
-            return job
+        return job
 
-        return [attack(stranger, victim) for stranger in strangers for victim in victims]
+    def _attacks_on_deleted(self) -> list[Job]:
+        """Return the attempts of tenants on what they had under the same keys before it was deleted."""
+        return [
+            self._attack_on_deleted(tenant, tenant.deleted)
+            for tenant in self._tenants
+            if tenant.deleted is not None
+        ]
 
-    def _on_their_own_past(self) -> list[Job]:
-        """Return the attempts at what a tenant had under the same keys before they were deleted."""
+    def _attack_on_deleted(self, tenant: Tenant, deleted: Resources) -> Job:
+        async def job() -> None:
+            for route in self._routes:
+                for attempt in ATTEMPTS[route](route, own_sessions(tenant), deleted):
+                    if attempt.refers_by == "id":
+                        await self._client.expect_refusal(_requester(tenant), attempt)
 
-        def attack(tenant: Tenant, past: Aim) -> Job:
-            async def job() -> None:
-                for route in self._routes:
-                    for attempt in FILLERS[route](route, seat_of(tenant), past):
-                        if attempt.names == "id":
-                            await self._asking.refused(_caller(tenant), attempt)
+        return job
 
-            return job
+    # Checks at the end ----------------------------------------------------------------------------
 
-        return [attack(tenant, tenant.past) for tenant in self._tenants if tenant.past is not None]
+    def _check_damage(self, tenant: Tenant) -> Job:
+        """Return the check that everything of the tenant is as it left it."""
 
-    def _checking_usage(self, tenant: Tenant, tokens: int) -> Job:
-        """Return the check that a tenant is told of no more tokens than its own."""
+        async def job() -> None:
+            for damage in await self._seeders[tenant.number].damage():
+                detail = "(another session changed or stopped it)"
+                self._client.report("damaged", damage, f"session {tenant.number}", detail=detail)
+
+        return job
+
+    def _check_usage(self, tenant: Tenant, tokens: int) -> Job:
+        """Return the check that the tenant is shown no more tokens than its own."""
 
         async def job() -> None:
             route = "GET /v1/usage"
             if route not in self._needs_key:
                 return
-            reply = await self._asking.ask(_caller(tenant), Attempt(route=route, target="/v1/usage"))
-            told = msgspec.json.decode(reply.text, type=_UsageSeen).totals.total_tokens
-            if told > tokens:
-                self._asking.report(
-                    "usage",
-                    route,
-                    f"session {tenant.number}",
-                    detail=f"{told} tokens are told of, its own are {tokens}",
-                )
+            reply = await self._client.send(_requester(tenant), Attempt(route=route, target="/v1/usage"))
+            shown = msgspec.json.decode(reply.text, type=_Usage).totals.total_tokens
+            if shown > tokens:
+                detail = f"shows {shown} tokens, its own are {tokens}"
+                self._client.report("usage", route, f"session {tenant.number}", detail=detail)
 
         return job
 
@@ -387,9 +291,9 @@ class _Totals(msgspec.Struct):
     total_tokens: int
 
 
-class _UsageSeen(msgspec.Struct):
+class _Usage(msgspec.Struct):
     totals: _Totals
 
 
-def _caller(tenant: Tenant) -> AuditCaller:
-    return AuditCaller(f"session {tenant.number}", tenant.token, tenant.number)
+def _requester(tenant: Tenant) -> Requester:
+    return Requester(f"session {tenant.number}", tenant.token, tenant.number)

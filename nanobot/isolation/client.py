@@ -1,6 +1,4 @@
-"""Asking: every request goes through here, and every answer is looked at, whoever asked, and whether it was
-meant as an attack or not.
-"""
+"""The client that sends every request of the audit, and searches every answer for other owners' secrets."""
 
 import asyncio
 import json
@@ -17,15 +15,17 @@ from yarl import URL
 
 from nanobot.isolation.canaries import Canaries, Canary, tenant_of
 
-Kind = Literal["secret", "not refused", "told apart", "harmed", "usage", "not planted", "broke"]
-_LONGEST_S = 60.0
-_SLACK_S = 1.0
-_PASSING = frozenset({"date"})
-"""Headers that say nothing of what was asked for."""
+LeakKind = Literal[
+    "secret", "not refused", "distinguishable", "damaged", "usage", "not seeded", "server error"
+]
+_TIMEOUT_S = 60.0
+_CONNECT_S = 1.0
+_VOLATILE_HEADERS = frozenset({"date"})
+"""Headers whose value or presence does not depend on the request."""
 
 
-class AuditCaller(msgspec.Struct, frozen=True):
-    """Who asks. `owner`: whose secrets it may see, None: nobody's."""
+class Requester(msgspec.Struct, frozen=True):
+    """Who sends a request. `owner`: whose secrets it may see; None: no one's."""
 
     name: str
     token: str | None
@@ -35,30 +35,30 @@ class AuditCaller(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A request. `route`: the operation that it is for. `target`: path and query, as they are sent.
 
-    `names`: how it says what it is about: by a session key, by an id, or not at all. `is_shared`: what is
-    answered is the same for everybody, so that no secret may be in it, not even the asker's own.
+    `refers_by`: how it names what it asks for. `is_shared`: the answer is the same for everybody, so that no
+    secret may be in it, not even the requester's own.
     """
 
     route: str
     target: str
     headers: Mapping[str, str] = {}
     body: bytes = b""
-    names: Literal["key", "id", "nothing"] = "nothing"
+    refers_by: Literal["key", "id", "nothing"] = "nothing"
     is_shared: bool = False
-    longest_s: float = _LONGEST_S
+    timeout_s: float = _TIMEOUT_S
 
     @property
     def method(self) -> str:
         return self.route.partition(" ")[0]
 
     @property
-    def sent(self) -> str:
-        """All that the asker says itself: what comes back of it tells nothing new."""
+    def text(self) -> str:
+        """All that the requester says itself: an echo of it in the answer is no leak."""
         return "\n".join((unquote(self.target), *self.headers.values(), self.body.decode(errors="replace")))
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What came back."""
+    """An HTTP answer. Status 0: none came."""
 
     status: int
     headers: Mapping[str, str]
@@ -69,172 +69,174 @@ class Reply(msgspec.Struct, frozen=True):
         return json.loads(self.text)
 
     def field(self, name: str) -> str:
-        """Return a text of the object that the body is; empty where there is none."""
+        """Return a string field of the JSON object that the body is, or an empty string."""
         try:
-            found = self.json
+            body = self.json
         except ValueError:
             return ""
-        value = found.get(name) if isinstance(found, dict) else None
+        value = body.get(name) if isinstance(body, dict) else None
         return value if isinstance(value, str) else ""
 
 
 class Leak(msgspec.Struct, frozen=True, kw_only=True):
-    """Something came to where it does not belong. `owner` -1: nobody's in particular."""
+    """Something that reached someone it does not belong to. `owner` -1: no one in particular."""
 
-    kind: Kind
+    kind: LeakKind
     where: str
-    asker: str
+    requester: str
     owner: int = -1
     channel: str = ""
     detail: str = ""
 
 
-class AuditClient:
-    """The one who sends requests, and looks at all that comes back."""
+class InspectingClient:
+    """Sends requests and inspects every answer, whether the request was meant as an attack or not.
+
+    `requests`, `compared`: counts by route. `statuses`: counts by HTTP status. `unanswered`: requests whose
+    connection broke.
+    """
 
     def __init__(
-        self, client: aiohttp.ClientSession, origin: str, canaries: Canaries, patience_s: float
+        self, http: aiohttp.ClientSession, origin: str, canaries: Canaries, refusal_timeout_s: float
     ) -> None:
-        self._client = client
+        """`refusal_timeout_s`: how long a refusal may take; a later one does not count as one."""
+        self._http = http
         self._origin = origin
         self._canaries = canaries
-        self._patience_s = patience_s
-        self.asked: Counter[str] = Counter()
-        self.answers: Counter[int] = Counter()
+        self._refusal_timeout_s = refusal_timeout_s
+        self.requests: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
         self.compared: Counter[str] = Counter()
-        self.broken = 0
+        self.unanswered = 0
         self.leaks: list[Leak] = []
 
-    async def ask(
-        self, caller: AuditCaller, attempt: Attempt, begun: "asyncio.Future[str] | None" = None
+    async def send(
+        self, requester: Requester, attempt: Attempt, started: "asyncio.Future[str] | None" = None
     ) -> Reply:
-        """Return the answer, looked at. `begun` gets the id of the turn as soon as the answer begins."""
+        """Return the inspected answer. `started` gets the id of the turn as soon as the answer begins."""
         headers = dict(attempt.headers)
-        if caller.token is not None:
-            headers["authorization"] = f"Bearer {caller.token}"
+        if requester.token is not None:
+            headers["authorization"] = f"Bearer {requester.token}"
         try:
-            async with asyncio.timeout(attempt.longest_s + _SLACK_S):
-                return await self._ask(caller, attempt, headers, begun)
+            async with asyncio.timeout(attempt.timeout_s + _CONNECT_S):
+                return await self._send(requester, attempt, headers, started)
         except TimeoutError:
-            self.asked[attempt.route] += 1
+            self.requests[attempt.route] += 1
             return Reply(0, {}, "no answer")
         except aiohttp.ClientError:
-            self.broken += 1
-            if begun is not None and not begun.done():
-                begun.set_result("")
+            self.unanswered += 1
+            if started is not None and not started.done():
+                started.set_result("")
             return Reply(0, {}, "")
 
-    async def _ask(
+    async def _send(
         self,
-        caller: AuditCaller,
+        requester: Requester,
         attempt: Attempt,
         headers: dict[str, str],
-        begun: "asyncio.Future[str] | None",
+        started: "asyncio.Future[str] | None",
     ) -> Reply:
         body = bytearray()
         url = URL(self._origin + attempt.target, encoded=True)
-        async with self._client.request(
+        async with self._http.request(
             attempt.method, url, headers=headers, data=attempt.body or None
         ) as response:
-            if begun is not None and not begun.done():
-                begun.set_result(response.headers.get("x-turn-id", ""))
+            if started is not None and not started.done():
+                started.set_result(response.headers.get("x-turn-id", ""))
             try:
-                async with asyncio.timeout(attempt.longest_s):
-                    async for piece in response.content.iter_any():
-                        body += piece
+                async with asyncio.timeout(attempt.timeout_s):
+                    async for chunk in response.content.iter_any():
+                        body += chunk
             except TimeoutError:
-                # a stream that goes on: what came of it so far counts
+                # a stream that goes on for longer: what has come of it is inspected all the same
                 pass
             finally:
                 reply = Reply(response.status, dict(response.headers), body.decode(errors="replace"))
-                self.asked[attempt.route] += 1
-                self.answers[reply.status] += 1
-                if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                    self.report(
-                        "broke",
-                        attempt.route,
-                        caller.name,
-                        detail=f"{attempt.target}: {reply.status} {reply.text[:300]}",
-                    )
-                self.look(
-                    caller,
-                    attempt,
-                    "\n".join((*(f"{name}: {value}" for name, value in reply.headers.items()), reply.text)),
-                )
+                self._inspect(requester, attempt, reply)
         return reply
 
-    def look(self, caller: AuditCaller, attempt: Attempt, text: str) -> None:
-        """Report what is in `text` and not for the caller to see."""
-        found = self._canaries.find(text)
-        if not found:
-            return
-        said = attempt.sent
-        for canary in found:
-            if _is_own(canary, caller) and not attempt.is_shared:
-                self._canaries.saw(canary)
-            elif canary.text not in said:
-                self.report("secret", attempt.route, caller.name, canary)
+    def _inspect(self, requester: Requester, attempt: Attempt, reply: Reply) -> None:
+        """Count the answer, and report what is wrong with it."""
+        self.requests[attempt.route] += 1
+        self.statuses[reply.status] += 1
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            detail = f"{attempt.target}: {reply.status} {reply.text[:300]}"
+            self.report("server error", attempt.route, requester.name, detail=detail)
+        head = (f"{name}: {value}" for name, value in reply.headers.items())
+        for canary in self._canaries.find("\n".join((*head, reply.text))):
+            if _may_see(requester, canary) and not attempt.is_shared:
+                self._canaries.mark_seen(canary)
+            elif canary.text not in attempt.text:
+                self.report("secret", attempt.route, requester.name, canary)
 
     def report(
-        self, kind: Kind, where: str, asker: str, canary: Canary | None = None, detail: str = ""
+        self, kind: LeakKind, where: str, requester: str, canary: Canary | None = None, detail: str = ""
     ) -> None:
         owner, channel = (canary.owner, canary.channel) if canary is not None else (-1, "")
         self.leaks.append(
-            Leak(kind=kind, where=where, asker=asker, owner=owner, channel=channel, detail=detail)
+            Leak(kind=kind, where=where, requester=requester, owner=owner, channel=channel, detail=detail)
         )
 
-    async def refused(
+    async def expect_refusal(
         self,
-        caller: AuditCaller,
+        requester: Requester,
         attempt: Attempt,
         *,
-        as_if: Attempt | None = None,
+        fictitious: Attempt | None = None,
         names: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Ask for what is another's; `as_if` asks the same of things that never were, and is to be answered
-        alike.
+        """Ask for what belongs to another owner, and report any answer but 404.
 
-        `names`: what is named in the one, with what stands for it in the other.
+        `fictitious` asks the same of things that never existed: its answer must be indistinguishable.
+        `names`: each real name with the fictitious one that stands in its place.
         """
-        longest_s = min(attempt.longest_s, self._patience_s if attempt.names != "nothing" else _LONGEST_S)
-        reply = await self.ask(caller, msgspec.structs.replace(attempt, longest_s=longest_s))
-        if attempt.names != "nothing" and reply.status != HTTPStatus.NOT_FOUND:
+        by_name = attempt.refers_by != "nothing"
+        timeout_s = min(attempt.timeout_s, self._refusal_timeout_s if by_name else _TIMEOUT_S)
+        reply = await self.send(requester, msgspec.structs.replace(attempt, timeout_s=timeout_s))
+        if by_name and reply.status != HTTPStatus.NOT_FOUND:
             detail = f"{attempt.target} was answered with {reply.status}: {reply.text[:200]}"
-            self.report("not refused", attempt.route, caller.name, detail=detail)
-        if as_if is None:
+            self.report("not refused", attempt.route, requester.name, detail=detail)
+        if fictitious is None:
             return
-        other = await self.ask(caller, as_if)
+        # as patient as with the real one: a stream of what never existed may not end either
+        other = await self.send(requester, msgspec.structs.replace(fictitious, timeout_s=timeout_s))
         self.compared[attempt.route] += 1
-        if attempt.names == "nothing":
-            # it asks for the asker's own, which changes meanwhile
+        # what names nothing asks for the requester's own things, which change between the two requests
+        if not by_name:
             return
-        one, two = _likeness(reply), _likeness(other, names)
+        one, two = _comparable(reply), _comparable(other, names)
         if one != two:
-            detail = f"{attempt.target} is answered with {one}, {as_if.target}, which never was, with {two}"
-            self.report("told apart", attempt.route, caller.name, detail=detail)
+            detail = (
+                f"{attempt.target} is answered with {one}, "
+                f"{fictitious.target}, which never existed, with {two}"
+            )
+            self.report("distinguishable", attempt.route, requester.name, detail=detail)
 
 
-def _is_own(canary: Canary, caller: AuditCaller) -> bool:
-    """Whether the caller may see it. An API key's name stays what it is when a session begins anew."""
-    if canary.channel in ("key", "keyname") and caller.owner is not None:
-        return canary.owner == tenant_of(caller.owner)
-    return canary.owner == caller.owner
+def _may_see(requester: Requester, canary: Canary) -> bool:
+    # an API key and its name outlive the deletion of a session
+    if canary.channel in ("key", "keyname") and requester.owner is not None:
+        return canary.owner == tenant_of(requester.owner)
+    return canary.owner == requester.owner
 
 
-def _likeness(reply: Reply, names: Sequence[tuple[str, str]] = ()) -> tuple[int, tuple[str, ...], str]:
-    """Return what of an answer must not depend on whether the things it names are there; with real names for
-    the made-up ones.
+def _comparable(reply: Reply, names: Sequence[tuple[str, str]] = ()) -> tuple[int, tuple[str, ...], str]:
+    """Return status, header names and text: what must not depend on whether the named things exist.
+
+    Fictitious names in the text are replaced by the real ones.
     """
-    headers = tuple(sorted(header.lower() for header in reply.headers if header.lower() not in _PASSING))
+    headers = tuple(
+        sorted(header.lower() for header in reply.headers if header.lower() not in _VOLATILE_HEADERS)
+    )
     text = reply.text
-    for real, made_up in names:
-        for write in _WAYS:
-            text = text.replace(write(made_up), write(real))
+    for real, fictitious in names:
+        for encode in _ENCODINGS:
+            text = text.replace(encode(fictitious), encode(real))
     return reply.status, headers, re.sub(r"req_[0-9a-z]{26}", "«request»", text)
 
 
 def path_of(name: str) -> str:
-    """Return a name as a piece of a path: dots too are written as numbers, else `..` would lead up."""
+    """Return a name as one segment of a path. Dots are escaped as well: `..` would lead up."""
     return quote(name, safe="").replace(".", "%2E")
 
 
@@ -242,11 +244,11 @@ def _in_json(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-_WAYS: tuple[Callable[[str], str], ...] = (
+_ENCODINGS: tuple[Callable[[str], str], ...] = (
     lambda name: name,
     _in_json,
     lambda name: _in_json(repr(name)[1:-1]),
     path_of,
     lambda name: quote(name, safe=""),
 )
-"""How a name may be written in an answer."""
+"""The ways in which an answer may write a name."""

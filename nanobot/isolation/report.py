@@ -1,4 +1,4 @@
-"""What an audit found, for people and for programs."""
+"""The report of an isolation audit, for people and for programs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,19 +6,19 @@ import msgspec
 
 from nanobot.isolation.client import Leak
 
-_MOST_SHOWN = 50
+_MAX_LEAKS_SHOWN = 50
 
 
-class Planted(msgspec.Struct, frozen=True):
-    """What came in by a channel. `seen`: how many of the secrets their owners were shown again."""
+class ChannelCoverage(msgspec.Struct, frozen=True):
+    """How many secrets came in by a channel, and how many of them their owners were shown again (`seen`)."""
 
     channel: str
     secrets: int
     seen: int
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What was asked of a route. `compared`: how often with something that never was."""
+class RouteCoverage(msgspec.Struct, frozen=True):
+    """How many requests a route got. `compared`: how many of them were repeated with fictitious names."""
 
     route: str
     requests: int
@@ -26,51 +26,61 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole audit. `unknown`: routes of which nothing was asked, as the audit does not know how."""
+    """The result of a run.
+
+    `statuses`: how many answers had each HTTP status. `uncovered`: routes for which the audit has no
+    attempts. `unanswered`: requests whose connection broke.
+    """
 
     sessions: int
     parallel: int
     seed: int
     seconds: float
-    planted: Sequence[Planted]
-    asked: Sequence[Asked]
-    answers: Mapping[str, int]
+    channels: Sequence[ChannelCoverage]
+    routes: Sequence[RouteCoverage]
+    statuses: Mapping[str, int]
     prompts: int
     log_lines: int
     audit_log_lines: int
-    unknown: Sequence[str]
-    broken: int
+    uncovered: Sequence[str]
+    unanswered: int
     leaks: Sequence[Leak]
 
     @property
     def is_clean(self) -> bool:
-        return not self.leaks and not self.unknown and not self.broken
+        return not self.leaks and not self.uncovered and not self.unanswered
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """Channels whose secrets nobody was ever shown: of these it says little that no one else was either."""
-        return tuple(planted.channel for planted in self.planted if not planted.seen)
+        """Channels whose secrets not even their owners were shown: their absence elsewhere proves little."""
+        return tuple(coverage.channel for coverage in self.channels if not coverage.seen)
 
 
 def lines(report: Report) -> Iterator[str]:
-    """Yield the report, to be read."""
-    yield f"{'planted':<24}{'secrets':>10}{'seen by their owners':>24}"
-    for planted in report.planted:
-        yield f"  {planted.channel:<22}{planted.secrets:>10}{planted.seen:>24}"
-    yield f"{'asked':<48}{'requests':>10}{'compared':>12}"
-    for asked in report.asked:
-        yield f"  {asked.route:<46}{asked.requests:>10}{asked.compared:>12}"
-    total = sum(asked.requests for asked in report.asked)
-    answers = ", ".join(f"{count} × {status}" for status, count in report.answers.items())
-    yield f"{total} requests in {report.seconds:.0f} s ({answers})"
-    yield f"{report.prompts} prompts, {report.log_lines} lines of the log and {report.audit_log_lines} of the audit log were looked at"
-    for route in report.unknown:
-        yield f"NOT ASKED: {route}: this audit does not know how"
-    if report.broken:
-        yield f"{report.broken} requests were not answered: the connection broke off"
-    for leak in report.leaks[:_MOST_SHOWN]:
-        whose = f" what is of session {leak.owner} ({leak.channel})" if leak.owner >= 0 else ""
-        yield f"LEAK ({leak.kind}): {leak.where}: {leak.asker}{whose} {leak.detail}".rstrip()
-    if len(report.leaks) > _MOST_SHOWN:
-        yield f"… and {len(report.leaks) - _MOST_SHOWN} more"
-    yield f"{len(report.leaks)} leaks in {report.sessions} sessions, {report.parallel} in parallel, seed {report.seed}"
+    """Yield the report as lines of text."""
+    yield f"{'seeded by':<24}{'secrets':>10}{'seen by their owners':>24}"
+    for channel in report.channels:
+        yield f"  {channel.channel:<22}{channel.secrets:>10}{channel.seen:>24}"
+    yield f"{'route':<48}{'requests':>10}{'compared':>12}"
+    for route in report.routes:
+        yield f"  {route.route:<46}{route.requests:>10}{route.compared:>12}"
+    total = sum(route.requests for route in report.routes)
+    statuses = ", ".join(f"{count} × {status}" for status, count in report.statuses.items())
+    yield f"{total} requests in {report.seconds:.0f} s ({statuses})"
+    yield (
+        f"searched {report.prompts} prompts, {report.log_lines} lines of the log "
+        f"and {report.audit_log_lines} of the audit log"
+    )
+    for uncovered in report.uncovered:
+        yield f"NOT COVERED: {uncovered}: the audit has no attempts for this route"
+    if report.unanswered:
+        yield f"{report.unanswered} requests were not answered: the connection broke"
+    for leak in report.leaks[:_MAX_LEAKS_SHOWN]:
+        secret = f" a secret of session {leak.owner} ({leak.channel})" if leak.owner >= 0 else ""
+        yield f"LEAK ({leak.kind}): {leak.where}: {leak.requester}{secret} {leak.detail}".rstrip()
+    if len(report.leaks) > _MAX_LEAKS_SHOWN:
+        yield f"… and {len(report.leaks) - _MAX_LEAKS_SHOWN} more"
+    yield (
+        f"{len(report.leaks)} leaks in {report.sessions} sessions, {report.parallel} in parallel, "
+        f"seed {report.seed}"
+    )

@@ -1,4 +1,4 @@
-"""Looking where no client looks: at what the model was shown, and at what was written down."""
+"""Searching what no client sees: the prompts, the log, and the audit log."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -6,15 +6,17 @@ from pathlib import Path
 
 from nanobot.isolation.canaries import PAST, Canaries, Canary, tenant_of
 from nanobot.isolation.client import Leak
-from nanobot.isolation.witness import SeenPrompt
+from nanobot.isolation.recording_model import RecordedPrompt
 
-NAMES = frozenset({"id", "keyname"})
-"""Secrets to other sessions, but names to whoever runs the server."""
+OPERATOR_CHANNELS = frozenset({"id", "keyname"})
+"""Secrets from other sessions, but not from the operator, who needs them to read logs."""
 
 
-class LogWatch(logging.Handler):
-    """Reads the log while it is written, down to the last detail; nothing that was said, and no session key,
-    may stand in it.
+class LogScanner(logging.Handler):
+    """Searches the log as it is written, down to the level `debug`.
+
+    No message text and no session key may be in it; secrets of the `allowed` channels may. `count`: how many
+    lines were searched. A context manager, which attaches it to the root logger.
     """
 
     def __init__(self, canaries: Canaries, allowed: frozenset[str]) -> None:
@@ -26,20 +28,10 @@ class LogWatch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.count += 1
-        line = self.format(record)
-        for canary in written_down(self._canaries.find(line), self._allowed):
-            where = f"log of {record.name}"
-            self.leaks.append(
-                Leak(
-                    kind="secret",
-                    where=where,
-                    asker=record.levelname.lower(),
-                    owner=canary.owner,
-                    channel=canary.channel,
-                )
-            )
+        for canary in _outside(self._allowed, self._canaries.find(self.format(record))):
+            self.leaks.append(_leak(f"log of {record.name}", record.levelname.lower(), canary))
 
-    def __enter__(self) -> "LogWatch":
+    def __enter__(self) -> "LogScanner":
         root = logging.getLogger()
         self._level = root.level
         root.addHandler(self)
@@ -52,54 +44,59 @@ class LogWatch(logging.Handler):
         root.removeHandler(self)
 
 
-def written_down(found: Iterable[Canary], allowed: frozenset[str]) -> list[Canary]:
-    """Return those that are not to be written down."""
-    return [canary for canary in found if canary.channel not in allowed]
-
-
 def scan_audit_log(data: Path, canaries: Canaries, allowed: frozenset[str]) -> tuple[int, list[Leak]]:
-    """Return how many lines the audit log has, and what is in it that is none of its business: who did what
-    to which session is.
-    """
-    written = [
+    """Return how many lines the audit log has, and the secrets in it that are not of the `allowed` channels."""
+    lines = [
         (file.name, line)
         for file in sorted(data.glob("audit*.jsonl"))
         for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
     ]
     leaks = [
-        Leak(kind="secret", where="audit log", asker=name, owner=canary.owner, channel=canary.channel)
-        for name, line in written
-        for canary in written_down(canaries.find(line), allowed)
+        _leak("audit log", name, canary)
+        for name, line in lines
+        for canary in _outside(allowed, canaries.find(line))
     ]
-    return len(written), leaks
+    return len(lines), leaks
 
 
-def scan_prompts(prompts: Sequence[SeenPrompt]) -> tuple[dict[int, int], list[Leak]]:
-    """Return how many tokens each tenant's prompts and their answers had, and what was shown of a session in
-    another's turn.
+def scan_prompts(prompts: Sequence[RecordedPrompt]) -> tuple[dict[int, int], list[Leak]]:
+    """Return how many tokens each tenant's prompts and answers took, and the secrets in others' prompts.
 
-    Whose turn it was is told by the hint that goes with each prompt: all prompts with one hint must be of one
-    tenant.
+    Each prompt carries an opaque hint of its session: all prompts with one hint must be of one tenant.
     """
-    found = [(prompt, [canary for canary in prompt.shown if canary.channel != "id"]) for prompt in prompts]
-    whose: dict[str, int] = {}
-    for prompt, shown in found:
-        if len({canary.owner for canary in shown}) == 1:
-            whose.setdefault(prompt.hint, tenant_of(shown[0].owner))
+    without_ids = [
+        (prompt, [canary for canary in prompt.canaries if canary.channel != "id"]) for prompt in prompts
+    ]
+    tenants: dict[str, int] = {}
+    for prompt, canaries in without_ids:
+        if len({canary.owner for canary in canaries}) == 1:
+            tenants.setdefault(prompt.hint, tenant_of(canaries[0].owner))
     leaks: list[Leak] = []
-    spent: dict[int, int] = {}
-    for prompt, shown in found:
-        tenant = whose.get(prompt.hint)
+    tokens: dict[int, int] = {}
+    for prompt, canaries in without_ids:
+        tenant = tenants.get(prompt.hint)
         if tenant is not None:
-            spent[tenant] = spent.get(tenant, 0) + prompt.tokens
-        lives = {canary.owner for canary in shown}
-        for canary in shown:
-            is_past = canary.owner >= PAST and (len(lives) > 1 or canary.owner in prompt.gone)
-            if canary.channel in ("key", "keyname") or tenant_of(canary.owner) != tenant or is_past:
-                asker = "an unknown session" if tenant is None else f"session {tenant}"
-                leaks.append(
-                    Leak(
-                        kind="secret", where="prompt", asker=asker, owner=canary.owner, channel=canary.channel
-                    )
-                )
-    return spent, leaks
+            tokens[tenant] = tokens.get(tenant, 0) + prompt.tokens
+        requester = "an unknown session" if tenant is None else f"session {tenant}"
+        leaks.extend(
+            _leak("prompt", requester, canary)
+            for canary in canaries
+            if _is_misplaced(canary, prompt, tenant, owners={each.owner for each in canaries})
+        )
+    return tokens, leaks
+
+
+def _is_misplaced(canary: Canary, prompt: RecordedPrompt, tenant: int | None, *, owners: set[int]) -> bool:
+    """Return whether the secret may not be in the tenant's prompt, in which secrets of `owners` are."""
+    if canary.channel in ("key", "keyname") or tenant_of(canary.owner) != tenant:
+        return True
+    # a session that was deleted must not show up in the one that has its key now
+    return canary.owner >= PAST and (len(owners) > 1 or canary.owner in prompt.deleted_owners)
+
+
+def _outside(allowed: frozenset[str], canaries: Iterable[Canary]) -> list[Canary]:
+    return [canary for canary in canaries if canary.channel not in allowed]
+
+
+def _leak(where: str, requester: str, canary: Canary) -> Leak:
+    return Leak(kind="secret", where=where, requester=requester, owner=canary.owner, channel=canary.channel)

@@ -1,4 +1,4 @@
-"""Tenants: who uses the house. Each has session keys and an API key that may see exactly these."""
+"""Tenants: users of the audited server. Each has session keys, and an API key limited to exactly these."""
 
 import hashlib
 import random
@@ -10,7 +10,7 @@ from nanobot.config import KeyTable
 from nanobot.core.accounts import RIGHTS
 from nanobot.isolation.canaries import Canaries
 
-_NASTY = (
+_CONFUSABLE_KEYS = (
     "wx:dm:a_b",
     "wx:dm:a:b",
     "wx:dm:a/b",
@@ -67,11 +67,14 @@ _NASTY = (
     "0",
     "turn_x",
 )
-"""Session keys that are neighbours to something: to each other, to a pattern, to a path, to a query."""
+"""Session keys that are easily confused: with each other, with a pattern, a path or a query."""
 
 
-class Aim(msgspec.Struct):
-    """What a tenant has, as far as others could know the names of it."""
+class Resources(msgspec.Struct):
+    """The keys and ids of what a tenant has, as far as an attacker could know or guess them.
+
+    `word`: a word in its transcript, to search for.
+    """
 
     session_key: str
     turns: list[str] = []
@@ -84,7 +87,7 @@ class Aim(msgspec.Struct):
     idempotency_key: str = "nothing"
 
     def names(self) -> list[str]:
-        """Return all names."""
+        """Return all of them but the message ids, which are the same in every session."""
         return [
             self.session_key,
             *self.turns,
@@ -98,10 +101,11 @@ class Aim(msgspec.Struct):
 
 
 class Tenant(msgspec.Struct):
-    """Someone with sessions. `keys`: the main one, a fork of it, what was imported, a conversation, and one
-    more. `sends_no_key`: its API key names its conversation.
+    """A user with five sessions and an API key.
 
-    `past`: what it had before its session was deleted, where it was.
+    `keys`: of the main session, a fork of it, an import, a conversation, and one aside. `sends_no_key`: the
+    API key has the main session as its default. `resources`: what its sessions have now; `deleted`: what they
+    had before they were deleted once, None where they were not.
     """
 
     number: int
@@ -110,71 +114,74 @@ class Tenant(msgspec.Struct):
     name: str
     is_admin: bool
     sends_no_key: bool
-    aim: Aim
-    past: Aim | None = None
+    resources: Resources
+    deleted: Resources | None = None
 
     @property
     def key(self) -> str:
         return self.keys[0]
 
     def table(self) -> KeyTable:
-        """Return its API key as the settings have it."""
+        """Return the API key as a table of the settings."""
         return KeyTable(
             name=self.name,
             hash=hash_of(self.token),
             scopes=RIGHTS if self.is_admin else tuple(right for right in RIGHTS if right != "admin"),
-            sessions=tuple(exactly(key) for key in self.keys),
+            sessions=tuple(exact_pattern(key) for key in self.keys),
             session_key=self.key if self.sends_no_key else None,
         )
 
 
 def hash_of(token: str) -> str:
-    """Return what the settings keep of an API key."""
+    """Return the hash by which the settings know an API key."""
     return f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
-def exactly(session_key: str) -> str:
-    """Return the pattern that means this session key and no other."""
+def exact_pattern(session_key: str) -> str:
+    """Return the pattern that matches this session key and no other."""
     return session_key.replace("\\", "\\\\").replace("*", "\\*")
 
 
-def make_tenants(count: int, canaries: Canaries, chance: random.Random) -> list[Tenant]:
-    """Return `count` tenants; the first ones have the keys that are hardest to tell apart."""
-    made = []
+def make_tenants(count: int, canaries: Canaries, rng: random.Random) -> list[Tenant]:
+    """Return `count` tenants; the first ones have the keys that are easiest to confuse."""
+    tenants = []
     for number in range(count):
-        key = _NASTY[number] if number < len(_NASTY) else f"wx:dm:{canaries.plant(number, 'key')}"
-        made.append(
+        if number < len(_CONFUSABLE_KEYS):
+            key = _CONFUSABLE_KEYS[number]
+        else:
+            key = f"wx:dm:{canaries.create(number, 'key')}"
+        tenants.append(
             Tenant(
                 number=number,
                 keys=(key, f"{key}~fork", f"{key}~import", f"{key}~conversation", f"{key}~aside"),
-                token=f"nb-{chance.getrandbits(256):064x}",
-                name=canaries.plant(number, "keyname"),
+                token=f"nb-{rng.getrandbits(256):064x}",
+                name=canaries.create(number, "keyname"),
                 is_admin=number % 4 == 1,
                 sends_no_key=number % 3 == 2,
-                aim=Aim(key),
+                resources=Resources(key),
             )
         )
-    return made
+    return tenants
 
 
-_LONG = 16
+_LONG_NAME = 16
 
 
-def never(aim: Aim, chance: random.Random) -> Aim:
-    """Return names like those of `aim`, of things that never were."""
+def fictitious(resources: Resources, rng: random.Random) -> Resources:
+    """Return names that look like those of `resources`, of things that never existed."""
 
-    def other(text: str) -> str:
-        """Return a text of the same length, or a longer one where it is short."""
-        return (text[:-8] if len(text) > _LONG else text) + f"{chance.getrandbits(32):08x}"
+    def other(name: str) -> str:
+        """Return a name of the same length; a longer one where it is too short for random digits."""
+        return (name[:-8] if len(name) > _LONG_NAME else name) + f"{rng.getrandbits(32):08x}"
 
-    return Aim(
-        session_key=other(aim.session_key),
-        turns=[other(text) for text in aim.turns],
-        files=[other(text) for text in aim.files],
-        responses=[other(text) for text in aim.responses],
-        conversations=[other(text) for text in aim.conversations],
-        items=[other(text) for text in aim.items],
-        messages=aim.messages,
-        word=other(aim.word),
-        idempotency_key=other(aim.idempotency_key),
+    return Resources(
+        session_key=other(resources.session_key),
+        turns=[other(name) for name in resources.turns],
+        files=[other(name) for name in resources.files],
+        responses=[other(name) for name in resources.responses],
+        conversations=[other(name) for name in resources.conversations],
+        items=[other(name) for name in resources.items],
+        messages=resources.messages,
+        word=other(resources.word),
+        idempotency_key=other(resources.idempotency_key),
     )

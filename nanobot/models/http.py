@@ -1,8 +1,8 @@
 """HTTP to one provider: one pool of connections, responses read within deadlines, failures in words of ours.
 
-aiohttp's own time-outs serve for the connection alone. Its `sock_read` runs while the caller, not the provider,
-is slow; keep-alive comments restart it, so that it cannot bound the wait for the first chunk; and it arms a
-timer for each piece that arrives, where one timer here serves a whole response.
+aiohttp's own time-outs serve for the connection alone. Its `sock_read` also runs while the caller is slow, and
+keep-alive comments restart it, so that it cannot bound the wait for the first chunk. `docs/adr/0003` has the
+figures.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ class ProviderResponse:
         Raises:
             RequestFailed: `ModelTimeout`, or `ModelBadAnswer` where the connection broke.
         """
-        # One timer serves all reads: when it fires, it compares the deadline. Arming one for each read would
-        # cost as much as the read.
+        # One timer serves all reads: when it fires, it compares the deadline. One for each read would make a
+        # streamed answer a third dearer.
         self._deadline = deadline
         if self._timer is None or deadline < self._armed_for:
             self._arm(deadline)

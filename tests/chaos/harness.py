@@ -8,7 +8,8 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from nanobot.agent.loop import Agent, AgentSettings
+from nanobot.agent.limits import AgentSettings
+from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
 from nanobot.core.clock import SystemClock
 from nanobot.core.ids import new_id

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.agent.loop import OUTCOME_UNKNOWN
+from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.context.history import repair
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import SessionNotFound

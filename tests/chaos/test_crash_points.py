@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.agent.loop import OUTCOME_UNKNOWN
+from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from tests.chaos.driver import AFTER, FIRST, RUNS, SECOND, Commit, Death, Life, Lives
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks, and dies by SIGKILL")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from nanobot.core.errors import ModelLacksAbility
 from nanobot.core.message import Message, Part, Text, ToolCall, Usage
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
@@ -412,6 +413,15 @@ async def test_an_answer_that_never_fits_is_an_error_that_says_why(
     assert (reply.status, reply.error["code"]) == (502, "model_bad_answer") and reason in reply.error[
         "message"
     ]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_that_takes_the_form_in_no_way_is_an_error_not_an_endless_wait(
+    open_harness: OpenHarness, stream: bool
+) -> None:
+    harness = await open_harness(ScriptedModel(ModelLacksAbility("no such form"), abilities=frozenset()))
+    reply = await harness.door.chat("k", "A city?", response_format=SCHEMA, stream=stream)
+    assert (reply.status, reply.error["code"]) == (400, "model_lacks_ability"), reply.text
 
 
 async def test_a_json_object_is_any_object(open_harness: OpenHarness) -> None:

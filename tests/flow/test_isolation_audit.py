@@ -1,6 +1,4 @@
-"""The audit of isolation: it asks all there is, finds nothing in this house, and finds what leaks in houses
-that do.
-"""
+"""The isolation audit covers every route, finds no leak in this server, and finds those of servers with one."""
 
 import asyncio
 import logging
@@ -20,25 +18,28 @@ from nanobot.core.errors import TurnNotFound
 from nanobot.core.event import TurnEnded
 from nanobot.core.model import ModelRequest
 from nanobot.core.turn import TurnState
-from nanobot.isolation.attempts import FILLERS
-from nanobot.isolation.audit import AuditPlan, audit, unknown
-from nanobot.isolation.client import Kind, Leak
+from nanobot.isolation.attempts import ATTEMPTS
+from nanobot.isolation.audit import IsolationOptions
+from nanobot.isolation.client import Leak, LeakKind
 from nanobot.isolation.report import Report, lines
+from nanobot.isolation.run import run_isolation_audit, uncovered_routes
 from nanobot.stores.sqlite.store import SqliteStore
 
-FEW = AuditPlan(sessions=3, parallel=3, seed=11, sample=2, patience_s=0.3)
+FEW = IsolationOptions(sessions=3, parallel=3, seed=11, sample=2, refusal_timeout_s=0.3)
 Patch = pytest.MonkeyPatch
 
 
-async def leaks_of(kind: Kind, wish: AuditPlan = FEW) -> list[Leak]:
-    report = await audit(Config(), wish)
+async def leaks_of(kind: LeakKind, options: IsolationOptions = FEW) -> list[Leak]:
+    report = await run_isolation_audit(Config(), options)
     assert not report.is_clean
     return [leak for leak in report.leaks if leak.kind == kind]
 
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return asyncio.run(audit(Config(), AuditPlan(sessions=12, parallel=4, seed=7, sample=4)))
+    return asyncio.run(
+        run_isolation_audit(Config(), IsolationOptions(sessions=12, parallel=4, seed=7, sample=4))
+    )
 
 
 def test_nothing_of_one_session_reaches_another(report: Report) -> None:
@@ -50,60 +51,62 @@ def test_nothing_of_one_session_reaches_another(report: Report) -> None:
     assert report.is_clean
 
 
-def test_every_operation_of_the_door_is_asked_and_those_that_name_something_are_compared(
+def test_every_operation_is_attempted_and_compared_with_things_that_never_existed(
     report: Report,
 ) -> None:
-    assert report.unknown == (), (
-        f"say in nanobot/isolation/attempts.py how to ask {report.unknown} for what is another's"
+    assert report.uncovered == (), f"add attempts for {report.uncovered} to nanobot/isolation/attempts.py"
+    for coverage in report.routes:
+        assert coverage.requests >= 12, f"{coverage.route} got hardly any request"
+        assert coverage.compared, f"{coverage.route} was not compared with things that never existed"
+    assert {coverage.route for coverage in report.routes} == set(ATTEMPTS), (
+        "what is not offered needs no attempts"
     )
-    for asked in report.asked:
-        assert asked.requests >= 12, f"{asked.route} was hardly asked"
-        assert asked.compared, f"{asked.route} was not compared with what never was"
-    assert {asked.route for asked in report.asked} == set(FILLERS), "what is not offered needs no attempts"
 
 
-def test_secrets_come_in_by_every_channel_and_are_seen_by_their_owners(report: Report) -> None:
-    """What nobody ever sees proves nothing by being nowhere else."""
-    assert {planted.channel for planted in report.planted if not planted.seen} <= {"idempotency"}
-    assert all(planted.secrets >= 12 for planted in report.planted if planted.channel != "key")
+def test_secrets_are_seeded_by_every_channel_and_seen_by_their_owners(report: Report) -> None:
+    """A secret that not even its owner is shown proves nothing by its absence elsewhere."""
+    assert {coverage.channel for coverage in report.channels if not coverage.seen} <= {"idempotency"}
+    assert all(coverage.secrets >= 12 for coverage in report.channels if coverage.channel != "key")
     assert report.prompts > 12 * 20
     assert report.log_lines
     assert report.audit_log_lines > 1000
 
 
-def test_the_report_says_it_to_people(report: Report) -> None:
+def test_the_report_can_be_read_as_text(report: Report) -> None:
     text = "\n".join(lines(report))
     assert "0 leaks in 12 sessions, 4 in parallel, seed 7" in text
     assert "LEAK" not in text
-    for asked in report.asked:
-        assert asked.route in text
+    for coverage in report.routes:
+        assert coverage.route in text
 
 
-async def test_what_was_planted_depends_on_the_seed_only() -> None:
-    one, two = [(await audit(Config(), AuditPlan(2, 1, 5, 2))).planted for _ in range(2)]
+async def test_what_is_seeded_depends_on_the_seed_only() -> None:
+    one, two = [
+        (await run_isolation_audit(Config(), IsolationOptions(2, 1, 5, 2))).channels for _ in range(2)
+    ]
     assert [(each.channel, each.secrets) for each in one] == [(each.channel, each.secrets) for each in two]
 
 
-def test_a_route_that_it_does_not_know_is_told_and_fails(report: Report) -> None:
-    routes = [*FILLERS, "GET /v1/new/{new_id}"]
-    assert unknown(routes) == ("GET /v1/new/{new_id}",)
-    lacking = msgspec.structs.replace(report, unknown=unknown(routes))
+def test_a_route_without_attempts_is_reported_and_fails(report: Report) -> None:
+    routes = [*ATTEMPTS, "GET /v1/new/{new_id}"]
+    assert uncovered_routes(routes) == ("GET /v1/new/{new_id}",)
+    lacking = msgspec.structs.replace(report, uncovered=uncovered_routes(routes))
     assert not lacking.is_clean
-    assert "NOT ASKED: GET /v1/new/{new_id}" in "\n".join(lines(lacking))
+    assert "NOT COVERED: GET /v1/new/{new_id}" in "\n".join(lines(lacking))
 
 
-# Houses that leak ---------------------------------------------------------------------------------
+# Servers with a leak -----------------------------------------------------------------------------
 
 
-async def test_a_door_that_does_not_look_at_the_patterns_of_keys_is_found_out(monkeypatch: Patch) -> None:
+async def test_a_server_that_ignores_the_patterns_of_api_keys_is_found_out(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Caller, "sees", lambda self, session_key: True)
-    report = await audit(Config(), FEW)
+    report = await run_isolation_audit(Config(), FEW)
     routes = {
         kind: {leak.where for leak in report.leaks if leak.kind == kind} for kind in ("not refused", "secret")
     }
     assert len(routes["secret"]) > 3, "what others said was read"
     assert len(routes["not refused"]) > 10
-    assert any(leak.kind == "harmed" for leak in report.leaks), "what others had was taken away from them"
+    assert any(leak.kind == "damaged" for leak in report.leaks), "what others had was changed"
     assert "LEAK (not refused): " in "\n".join(lines(report))
 
 
@@ -120,11 +123,11 @@ async def test_a_prompt_with_a_line_of_another_session_is_found_out(monkeypatch:
     monkeypatch.setattr(nanobot.agent.loop, "build", leaky)
     found = await leaks_of("secret")
     assert {leak.channel for leak in found if leak.where == "prompt"}
-    assert all(leak.asker != f"session {leak.owner}" for leak in found)
+    assert all(leak.requester != f"session {leak.owner}" for leak in found)
 
 
 async def test_a_store_that_shows_another_sessions_turns_is_found_out(monkeypatch: Patch) -> None:
-    """Under the right id, with the wrong words: nothing of it is refused, it is seen by what it says."""
+    """The right id answers with the wrong messages: only their secrets show it."""
     turn, kept = SqliteStore.turn, []
 
     async def mixed_up(self: SqliteStore, turn_id: str) -> TurnState:
@@ -138,7 +141,7 @@ async def test_a_store_that_shows_another_sessions_turns_is_found_out(monkeypatc
     assert "GET /v1/turns/{turn_id}" in {leak.where for leak in found}
 
 
-async def test_a_route_that_tells_what_is_hidden_from_what_is_not_there_is_found_out(
+async def test_a_route_that_distinguishes_hidden_from_missing_is_found_out(
     monkeypatch: Patch,
 ) -> None:
     async def telling(store: SqliteStore, turn_id: str, caller: Caller) -> TurnState:
@@ -148,7 +151,7 @@ async def test_a_route_that_tells_what_is_hidden_from_what_is_not_there_is_found
         return state
 
     monkeypatch.setattr(nanobot.api.turns, "find_turn", telling)
-    assert {leak.where for leak in await leaks_of("told apart")} >= {
+    assert {leak.where for leak in await leaks_of("distinguishable")} >= {
         "GET /v1/turns/{turn_id}",
         "POST /v1/turns/{turn_id}/cancel",
     }

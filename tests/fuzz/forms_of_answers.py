@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.context.output import InvalidOutput, check_schema, conform, in_words
+from nanobot.context.output import InvalidOutput, check_schema, conform, format_instructions
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.turn import OutputFormat
 from tests.fuzz.target import Target, drawn
@@ -69,7 +69,7 @@ def _check(schema: msgspec.Raw, text: str) -> None:
         msgspec.json.encode(error.message)
         return
     for wanted in (OutputFormat("json_schema", "it", schema), OutputFormat("json_object")):
-        assert in_words(wanted)
+        assert format_instructions(wanted)
         try:
             found = conform(text, wanted)
         except InvalidOutput as problem:

@@ -2,7 +2,8 @@
 settled first.
 """
 
-from nanobot.agent.loop import Agent, AgentSettings
+from nanobot.agent.limits import AgentSettings
+from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
 from nanobot.core.dispatch import History
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
@@ -18,8 +19,8 @@ CLIENTS = ToolCall("theirs", "lookup", "{}", True)
 BOTH = Message("assistant", (OWN, CLIENTS), "tool_calls", Usage(10, 5))
 
 
-async def run(model: ScriptedModel, *made: Message) -> list[Fact]:
-    """Run a turn that has made these messages before the server died; return what it emits."""
+async def run(model: ScriptedModel, *produced: Message) -> list[Fact]:
+    """Run a turn that had produced these messages before the server died; return what it emits."""
     facts: list[Fact] = []
 
     async def emit(new: tuple[Fact, ...]) -> tuple[Message, ...]:
@@ -28,7 +29,9 @@ async def run(model: ScriptedModel, *made: Message) -> list[Fact]:
 
     turn = Turn("turn_1", "k", (user("hello"),), "api", tools=(SPEC,), tool_choice=ToolChoice())
     agent = Agent(Toolset([calculate()]), FakeClock(), AgentSettings())
-    await agent.run(turn, model, History((*turn.input, *made)), made=made, emit=emit, show=lambda delta: None)
+    await agent.run(
+        turn, model, History((*turn.input, *produced)), produced=produced, emit=emit, show=lambda delta: None
+    )
     return facts
 
 

@@ -7,13 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from nanobot.agent.loop import OUTCOME_UNKNOWN, Agent, AgentSettings
+from nanobot.agent.limits import AgentSettings
+from nanobot.agent.loop import Agent
+from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.agent.toolset import Toolset
 from nanobot.context import prompt
 from nanobot.core.dispatch import History
 from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
+    ModelLacksAbility,
     ModelOverloaded,
     StaleAttempt,
     StoreError,
@@ -29,7 +32,7 @@ from nanobot.core.event import (
     ToolFinished,
     ToolStarted,
     TurnEnded,
-    line,
+    events_of,
     units,
 )
 from nanobot.core.message import (
@@ -45,7 +48,7 @@ from nanobot.core.message import (
 )
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.tool import Tool, ToolContext
-from nanobot.core.turn import Sampling, Turn
+from nanobot.core.turn import OutputFormat, Sampling, Turn
 from nanobot.models.openai.request import encode
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 
@@ -131,16 +134,22 @@ class Work:
         self.sink = Sink()
         self.settings = AgentSettings(**settings)
         self.sampling = Sampling()
+        self.format: OutputFormat | None = None
         self.earlier: tuple[Message, ...] = ()
-        self.made: tuple[Message, ...] = ()
+        self.produced: tuple[Message, ...] = ()
 
     async def __call__(self, model: Model) -> Sink:
-        turn = Turn("turn_1", "k", (user("Where is it?"),), "api", sampling=self.sampling)
-        history = History((*self.earlier, *turn.input, *self.made))
+        turn = Turn("turn_1", "k", (user("Where is it?"),), "api", sampling=self.sampling, format=self.format)
+        history = History((*self.earlier, *turn.input, *self.produced))
         agent = Agent(self.tools.set, FakeClock(), self.settings)
         async with asyncio.timeout(BOUND_S):
             await agent.run(
-                turn, model, history, made=self.made, emit=self.sink.emit, show=self.sink.events.append
+                turn,
+                model,
+                history,
+                produced=self.produced,
+                emit=self.sink.emit,
+                show=self.sink.events.append,
             )
         return self.sink
 
@@ -363,7 +372,7 @@ async def test_a_model_that_only_ever_calls_tools_fails_in_the_end() -> None:
 
 async def test_steps_before_a_restart_count() -> None:
     work = Work(max_steps=2)
-    work.made = tuple(
+    work.produced = tuple(
         m
         for i in range(2)
         for m in (look(str(i)).message, Message("tool", (ToolResult(f"call_{i}", "x"),)))
@@ -422,14 +431,14 @@ async def test_the_stored_messages_give_the_line_that_followers_saw(work: Work) 
     """
     sink = await work(Thinker())
     live = sum(units(event) for event in sink.events)
-    assert live == sum(units(event) for event in (*line(sink.messages), sink.end))
+    assert live == sum(units(event) for event in (*events_of(sink.messages), sink.end))
 
 
 async def test_the_line_is_the_same_for_tools_and_continued_answers(work: Work) -> None:
     sink = await work(
         ScriptedModel(look("a", "b", text="Wait."), ends("one, tw", "length"), ends("o.", "stop"))
     )
-    rebuilt = (*line(sink.messages), sink.end)
+    rebuilt = (*events_of(sink.messages), sink.end)
     assert sum(map(units, sink.events)) == sum(map(units, rebuilt))
 
 
@@ -478,11 +487,11 @@ async def test_a_limit_used_up_by_thinking_is_an_answer_too(work: Work) -> None:
 
 
 async def test_an_answer_that_was_cut_before_a_restart_goes_on(work: Work) -> None:
-    work.made = (Message("assistant", (Text("one, tw"),), "length", Usage(10, 5)),)
+    work.produced = (Message("assistant", (Text("one, tw"),), "length", Usage(10, 5)),)
     model = ScriptedModel(ends("o.", "stop"))
     sink = await work(model)
     assert last_text(model.requests[0]) == prompt.ANSWER_WAS_CUT
-    assert reply_text((*work.made, *sink.messages)) == "one, two."
+    assert reply_text((*work.produced, *sink.messages)) == "one, two."
 
 
 # Malformed calls ----------------------------------------------------------------------------------
@@ -586,6 +595,70 @@ async def test_how_often_less_is_shown_is_bounded() -> None:
     assert len(model.requests) == 3
 
 
+# A form that the model turns out not to take ------------------------------------------------------
+
+JSON = OutputFormat("json_object")
+
+
+class Refusing(ScriptedModel):
+    """Claims an ability until it is asked for it, as a server does that knows no `response_format`."""
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        if "json_object" in self.abilities:
+            self.requests.append(request)
+            self.abilities -= {"json_object"}
+            raise ModelLacksAbility("no response_format here")
+        async for item in super().stream(request):
+            yield item
+
+
+async def test_a_model_that_drops_an_ability_is_told_the_form_in_words(work: Work) -> None:
+    work.format = JSON
+    model = Refusing('{"at": "shelf"}')
+    sink = await work(model)
+    assert sink.answer == '{"at": "shelf"}'
+    held, told = model.requests
+    assert "JSON" not in held.system
+    assert "JSON" in told.system
+
+
+async def test_a_form_that_a_model_refuses_though_it_never_claimed_it_is_asked_for_once_more(
+    work: Work,
+) -> None:
+    work.format = JSON
+    model = ScriptedModel(ModelLacksAbility("not now"), '{"at": "shelf"}', abilities=frozenset())
+    sink = await work(model)
+    assert sink.answer == '{"at": "shelf"}'
+    assert len(model.requests) == 2
+
+
+async def test_a_model_that_goes_on_refusing_a_form_that_it_does_not_claim_fails_the_turn(work: Work) -> None:
+    work.format = JSON
+    model = ScriptedModel(ModelLacksAbility("never"), abilities=frozenset())
+    with pytest.raises(ModelLacksAbility, match="never"):
+        await work(model)
+    assert len(model.requests) == 1 + AgentSettings().max_lost_abilities
+
+
+async def test_an_ability_that_no_words_make_up_for_is_not_asked_for_again(work: Work) -> None:
+    model = ScriptedModel(ModelLacksAbility("no images"), "Here.", abilities=frozenset())
+    with pytest.raises(ModelLacksAbility, match="no images"):
+        await work(model)
+    assert len(model.requests) == 1
+
+
+async def test_every_reason_to_ask_again_has_a_count_of_its_own() -> None:
+    """A model that fails in all ways in turn is asked as often as all bounds together allow, no more."""
+    work = Work(max_empty=2, max_overflows=2, max_repairs=2, max_lost_abilities=2)
+    work.format = JSON
+    failures = (EMPTY, ContextOverflow("too long"), "no JSON", ModelLacksAbility("no"))
+    model = ScriptedModel(*(2 * failures), '{"at": "shelf"}', abilities=frozenset())
+    sink = await work(model)
+    assert sink.answer == '{"at": "shelf"}'
+    with pytest.raises(ModelBadAnswer):
+        await work(ScriptedModel(*(2 * failures), EMPTY, '{"at": "shelf"}', abilities=frozenset()))
+
+
 # After a restart ----------------------------------------------------------------------------------
 
 
@@ -594,7 +667,7 @@ def step(*calls: ToolCall) -> Message:
 
 
 async def test_a_lost_call_that_must_not_be_repeated_is_told_as_unknown(work: Work) -> None:
-    work.made = (step(ToolCall("c1", "push", '{"at": "button"}')),)
+    work.produced = (step(ToolCall("c1", "push", '{"at": "button"}')),)
     model = ScriptedModel("I am not sure.")
     sink = await work(model)
     assert work.tools.ran == []
@@ -603,7 +676,7 @@ async def test_a_lost_call_that_must_not_be_repeated_is_told_as_unknown(work: Wo
 
 
 async def test_a_lost_call_that_may_be_repeated_is_run_again(work: Work) -> None:
-    work.made = (step(ToolCall("c1", "look", '{"at": "shelf"}')),)
+    work.produced = (step(ToolCall("c1", "look", '{"at": "shelf"}')),)
     sink = await work(ScriptedModel("There."))
     assert work.tools.ran == ["shelf"]
     assert sink.results == [ToolResult("c1", "saw shelf")]
@@ -611,7 +684,7 @@ async def test_a_lost_call_that_may_be_repeated_is_run_again(work: Work) -> None
 
 async def test_a_finished_call_is_never_run_again(work: Work) -> None:
     calls = (ToolCall("c1", "look", '{"at": "a"}'), ToolCall("c2", "look", '{"at": "b"}'))
-    work.made = (step(*calls), Message("tool", (ToolResult("c1", "saw a"),)))
+    work.produced = (step(*calls), Message("tool", (ToolResult("c1", "saw a"),)))
     await work(ScriptedModel("There."))
     assert work.tools.ran == ["b"]
 
@@ -625,26 +698,26 @@ async def test_a_call_id_that_an_older_turn_had_too_does_not_hide_a_lost_call(wo
         Message("tool", (ToolResult("call_0", "pushed"),)),
         Message("assistant", (Text("ok"),), "stop"),
     )
-    work.made = (step(ToolCall("call_0", "push", '{"at": "new"}')),)
+    work.produced = (step(ToolCall("call_0", "push", '{"at": "new"}')),)
     sink = await work(ScriptedModel("Hm."))
     assert sink.results == [ToolResult("call_0", OUTCOME_UNKNOWN, is_error=True)]
 
 
 async def test_a_call_that_an_older_turn_left_unanswered_is_not_run_by_a_later_one(work: Work) -> None:
     work.earlier = (user("first"), step(ToolCall("call_0", "look", '{"at": "old"}')), user("never mind"))
-    work.made = (step(ToolCall("call_0", "look", '{"at": "new"}')),)
+    work.produced = (step(ToolCall("call_0", "look", '{"at": "new"}')),)
     await work(ScriptedModel("Hm."))
     assert work.tools.ran == ["new"]
 
 
 async def test_usage_before_a_restart_counts(work: Work) -> None:
-    work.made = (step(ToolCall("c1", "look", "{}")), Message("tool", (ToolResult("c1", "saw"),)))
+    work.produced = (step(ToolCall("c1", "look", "{}")), Message("tool", (ToolResult("c1", "saw"),)))
     sink = await work(ScriptedModel(ends("done", "stop")))
     assert sink.end.usage == Usage(20, 10)
 
 
 async def test_ids_used_before_a_restart_are_not_used_again(work: Work) -> None:
-    work.made = (step(ToolCall("call_0", "look", "{}")), Message("tool", (ToolResult("call_0", "saw"),)))
+    work.produced = (step(ToolCall("call_0", "look", "{}")), Message("tool", (ToolResult("call_0", "saw"),)))
     sink = await work(ScriptedModel(call("look", id="call_0"), "done"))
     assert sink.results[0].call_id != "call_0"
 

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import msgspec
 
-from nanobot.agent.loop import Agent, AgentSettings
+from nanobot.agent.limits import AgentSettings
+from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Claim, Command

@@ -1,4 +1,4 @@
-"""The app on a real port of this machine, with the connections of the server itself."""
+"""The app on a real port of this machine, with the connection class of `nanobot serve`."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,8 @@ _LOOPBACK = "127.0.0.1"
 
 
 @contextlib.asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve `app` on a free port; hand over the URL of its root."""
+async def serve_on_free_port(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve `app` on a free port, and yield the URL of its root."""
     config = uvicorn.Config(
         app,
         host=_LOOPBACK,
@@ -32,10 +32,10 @@ async def listening(app: ASGIApp) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup()
-    ticking = asyncio.create_task(server.main_loop())
+    main_loop = asyncio.create_task(server.main_loop())
     try:
         yield f"http://{_LOOPBACK}:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        await ticking
+        await main_loop
         await server.shutdown()

@@ -1,0 +1,66 @@
+"""The bounds of a turn, and the counts that are held against them."""
+
+import msgspec
+
+from nanobot.core.message import Part
+
+
+class AgentSettings(msgspec.Struct, frozen=True):
+    """The bounds of a turn.
+
+    `max_steps`: model calls that may lead to tool calls; after them the model answers without tools.
+    `window_tokens`: the most that prompt and answer may have together, whatever the model could take.
+    `max_continuations`: how often an answer that a provider's limit cut off is continued.
+    `max_malformed_steps`: steps in a row all of whose calls are malformed.
+
+    The others bound how often a model is asked again for one message: `max_empty` after an empty one,
+    `max_overflows` with less history, `max_repairs` after one in the wrong form, `max_lost_abilities` after it
+    turned out to lack an ability.
+    """
+
+    max_steps: int = 50
+    window_tokens: int = 32_000
+    max_continuations: int = 2
+    max_malformed_steps: int = 3
+    max_empty: int = 2
+    max_overflows: int = 2
+    max_repairs: int = 1
+    max_lost_abilities: int = 1
+
+
+class Retries(msgspec.Struct):
+    """How often a model was asked again for one message, by reason, and what it is told with the next request.
+
+    Each `count_` method counts one more failure and returns whether the model may be asked again.
+
+    `nudge` and `draft` are as `context.build.build` takes them. `shown`: parts of unusable answers that followers
+    have seen already; they belong in front of the answer, or the stored turn would not match the streamed one.
+    """
+
+    limits: AgentSettings
+    empty: int = 0
+    overflows: int = 0
+    repairs: int = 0
+    lost_abilities: int = 0
+    nudge: str = ""
+    draft: str = ""
+    shown: tuple[Part, ...] = ()
+
+    def count_empty(self, nudge: str, shown: tuple[Part, ...]) -> bool:
+        self.empty += 1
+        self.nudge, self.draft = nudge, ""
+        self.shown += shown
+        return self.empty <= self.limits.max_empty
+
+    def count_overflow(self) -> bool:
+        self.overflows += 1
+        return self.overflows <= self.limits.max_overflows
+
+    def count_repair(self, nudge: str, draft: str) -> bool:
+        self.repairs += 1
+        self.nudge, self.draft = nudge, draft
+        return self.repairs <= self.limits.max_repairs
+
+    def count_lost_ability(self) -> bool:
+        self.lost_abilities += 1
+        return self.lost_abilities <= self.limits.max_lost_abilities

@@ -1,0 +1,238 @@
+"""Asking the model: one message of a turn, asked for again while what came cannot be used."""
+
+from collections.abc import Callable
+from itertools import count
+
+import msgspec
+
+from nanobot.agent.limits import AgentSettings, Retries
+from nanobot.context import prompt
+from nanobot.context.build import build
+from nanobot.context.output import InvalidOutput, conform, format_instructions, repair_instructions
+from nanobot.core.clock import Clock
+from nanobot.core.dispatch import History
+from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, NanobotError
+from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
+from nanobot.core.model import Model, ModelRequest
+from nanobot.core.observer import Observer
+from nanobot.core.tool import ToolSpec
+from nanobot.core.turn import Turn
+
+Show = Callable[[Delta], None]
+"""Shows a delta to those who follow the turn."""
+
+
+def _discard(delta: Delta) -> None:
+    """Show nothing."""
+
+
+class ModelCall:
+    """Asks the model of one turn for its messages.
+
+    `usage` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls that
+    are taken.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        model: Model,
+        show: Show,
+        *,
+        tools: tuple[ToolSpec, ...],
+        budget_tokens: int,
+        call_ids: set[str],
+        usage: Usage,
+        clock: Clock,
+        limits: AgentSettings,
+        observer: Observer,
+    ) -> None:
+        self._turn = turn
+        self._model = model
+        self._show = show
+        self._tools = tools
+        self._budget_tokens = budget_tokens
+        self._call_ids = call_ids
+        self.usage = usage
+        self._clock = clock
+        self._limits = limits
+        self._observer = observer
+        self._must_call = turn.tool_choice.mode == "required" and bool(turn.tools)
+        self._client_tools = (
+            frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
+        )
+
+    async def ask(self, history: History, *, may_call: bool) -> Message:
+        """Return the model's next message after `history`; without calls, unless it `may_call` tools.
+
+        An empty message is asked for again, and one that is not in the form that it must have; where the
+        model's window is too small for the history, less is shown.
+
+        Raises:
+            ModelError: the model failed, or was asked again as often as the limits allow.
+        """
+        retries = Retries(self._limits)
+        while True:
+            # What may have to be asked for again is shown once it is right.
+            show = _discard if self._must_call or self._says_form else self._show
+            try:
+                request = self._request(history, retries, may_call=may_call)
+                message = self._own(await self._stream(request, show), may_call=may_call)
+            except ModelLacksAbility:
+                # The model does not claim the form any more: the next request asks for it in words.
+                if not self._says_form or not retries.count_lost_ability():
+                    raise
+                continue
+            except ContextOverflow:
+                if not retries.count_overflow():
+                    raise
+                self._budget_tokens //= 2
+                continue
+            if message.usage is not None:
+                self.usage += message.usage
+            accepted = self._accept(message, retries, was_shown=show is not _discard)
+            if accepted is not None:
+                return accepted
+
+    @property
+    def _says_form(self) -> bool:
+        """Whether the model has to be told in words what form its answer must have, because it cannot be held
+        to it; the answer is then checked. Changes when a model turns out to lack the ability.
+        """
+        wanted = self._turn.format
+        return wanted is not None and wanted.kind not in self._model.abilities
+
+    def _request(self, history: History, retries: Retries, *, may_call: bool) -> ModelRequest:
+        nudge = retries.nudge
+        last = history.messages[-1] if history.messages else None
+        if not nudge and last is not None and last.role == "assistant" and last.stop_reason == "length":
+            nudge = prompt.ANSWER_WAS_CUT
+        wanted = self._turn.format
+        return build(
+            self._turn,
+            history,
+            tools=self._tools if may_call else (),
+            budget_tokens=self._budget_tokens,
+            now=self._clock.now(),
+            hint="" if may_call else prompt.LAST_STEP,
+            nudge=nudge,
+            draft=retries.draft,
+            form=format_instructions(wanted) if wanted is not None and self._says_form else "",
+        )
+
+    async def _stream(self, request: ModelRequest, show: Show) -> Message:
+        """Show what the model says as it comes; return its message."""
+        observer, turn, name = self._observer, self._turn, self._model.name
+        has_spoken = False
+        problem: NanobotError | None = None
+        answer: Message | None = None
+        observer.model_asked(turn, name)
+        stream = self._model.stream(request)
+        try:
+            async for item in stream:
+                if not has_spoken:
+                    has_spoken = True
+                    observer.model_spoke(turn, name)
+                if isinstance(item, Message):
+                    answer = item
+                    return item
+                show(item)
+            problem = ModelBadAnswer(f"{name} ended without a message")
+            raise problem
+        except NanobotError as error:
+            problem = error
+            raise
+        finally:
+            if answer is None:
+                observer.model_failed(turn, name, problem)
+            else:
+                observer.model_answered(turn, name, answer)
+            await stream.aclose()
+
+    # What came ------------------------------------------------------------------------------------
+
+    def _own(self, message: Message, *, may_call: bool) -> Message:
+        """Return the message with call ids that are unique in this turn (some providers count from 0 in each
+        message), without empty texts and without calls that were not asked for.
+        """
+        parts = []
+        is_alone = self._turn.sampling.parallel_tool_calls is False
+        has_call = False
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                if not may_call or (is_alone and has_call):
+                    continue
+                has_call = True
+                part = ToolCall(
+                    self._own_id(part.id), part.name, part.arguments, part.name in self._client_tools
+                )
+            elif isinstance(part, Text) and not part.text:
+                continue
+            parts.append(part)
+        return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
+
+    def _own_id(self, id_: str) -> str:
+        own = next(
+            own for number in count() if (own := f"{id_}-{number}" if number else id_) not in self._call_ids
+        )
+        self._call_ids.add(own)
+        return own
+
+    def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:
+        """Return the message as it becomes part of the turn; None where the model is to be asked again.
+
+        Raises:
+            ModelBadAnswer: it was asked again often enough.
+        """
+        if self._is_unanswered(message):
+            if retries.count_empty(prompt.ANSWER_WAS_EMPTY, message.parts if was_shown else ()):
+                return None
+            raise ModelBadAnswer(f"{self._model.name} answered nothing, {retries.empty} times")
+        if not was_shown:
+            try:
+                message = self._in_form(message)
+            except InvalidOutput as problem:
+                nudge = prompt.NO_CALL if self._must_call else repair_instructions(problem)
+                if retries.count_repair(nudge, message.text):
+                    return None
+                raise ModelBadAnswer(
+                    f"{self._model.name} did not answer as it was asked, {retries.repairs} times: {problem}"
+                ) from problem
+            self._show_all(message)
+        if not retries.shown:
+            return message
+        return msgspec.structs.replace(message, parts=retries.shown + message.parts)
+
+    def _is_unanswered(self, message: Message) -> bool:
+        """Whether the message says nothing, and asking again could help. It could not where the provider
+        withheld the answer, or where the asker's own limit was used up by thinking.
+        """
+        if message.text or message.tool_calls:
+            return False
+        if message.stop_reason == "length":
+            return self._turn.sampling.max_output_tokens is None
+        return message.stop_reason != "content_filter"
+
+    def _in_form(self, message: Message) -> Message:
+        """Return the message with nothing but the form that it must have.
+
+        Raises:
+            InvalidOutput
+        """
+        if message.tool_calls or message.stop_reason == "length":
+            return message
+        if self._must_call:
+            raise InvalidOutput("it calls no tool")
+        if self._turn.format is None:
+            return message
+        text = conform(message.text, self._turn.format)
+        kept = tuple(part for part in message.parts if not isinstance(part, Text))
+        return msgspec.structs.replace(message, parts=(*kept, Text(text)))
+
+    def _show_all(self, message: Message) -> None:
+        for part in message.parts:
+            if isinstance(part, Text):
+                self._show(TextDelta(part.text))
+            elif isinstance(part, Thinking):
+                self._show(ThinkingDelta(part.text))

@@ -1,0 +1,84 @@
+"""Running the tool calls of a turn, step by step."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from nanobot.agent.toolset import MalformedCall, Toolset
+from nanobot.core.errors import NanobotError
+from nanobot.core.message import Message, ToolCall, ToolResult
+from nanobot.core.turn import Turn
+
+OUTCOME_UNKNOWN = (
+    "Error: this call was cut off while it was running; its outcome is unknown. Check before you repeat it."
+)
+
+
+Finish = Callable[[ToolResult], Awaitable[None]]
+"""Commits the result of a call."""
+
+
+class ToolCalls:
+    """Runs the server's calls of one turn.
+
+    `malformed_steps`: how many of the last steps had nothing but malformed calls.
+    """
+
+    def __init__(self, toolset: Toolset, turn: Turn) -> None:
+        self._toolset = toolset
+        self._turn = turn
+        self.malformed_steps = 0
+
+    async def settle(self, produced: tuple[Message, ...], finish: Finish) -> None:
+        """Answer the calls in `produced` that a restart left without a result: those that may be repeated run
+        again, of the others the model is told that their outcome is unknown.
+        """
+        answered = {result.call_id for message in produced for result in message.tool_results}
+        lost = [
+            call
+            for message in produced
+            for call in message.tool_calls
+            if call.id not in answered and not call.for_client
+        ]
+        for call in lost:
+            if self._toolset.is_repeatable(call):
+                await self._run(call, finish)
+            else:
+                await finish(ToolResult(call.id, OUTCOME_UNKNOWN, is_error=True))
+
+    async def run(self, calls: tuple[ToolCall, ...], finish: Finish) -> None:
+        """Run the calls of a step: side by side those whose tools allow it, then the others one by one. Each
+        result is committed as soon as it is there.
+
+        Raises:
+            NanobotError: what `finish` raises.
+        """
+        is_malformed = all(self._is_malformed(call) for call in calls)
+        self.malformed_steps = self.malformed_steps + 1 if is_malformed else 0
+        together = [call for call in calls if self._toolset.is_concurrent(call)]
+        if len(together) > 1:
+            await self._run_together(together, finish)
+        else:
+            for call in together:
+                await self._run(call, finish)
+        for call in calls:
+            if not self._toolset.is_concurrent(call):
+                await self._run(call, finish)
+
+    async def _run_together(self, calls: list[ToolCall], finish: Finish) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for call in calls:
+                    group.create_task(self._run(call, finish))
+        except* NanobotError as failures:
+            # The engine looks at the class of what ended the turn.
+            raise failures.exceptions[0] from None
+
+    async def _run(self, call: ToolCall, finish: Finish) -> None:
+        await finish(await self._toolset.run(call, turn_id=self._turn.id, session_key=self._turn.session_key))
+
+    def _is_malformed(self, call: ToolCall) -> bool:
+        try:
+            self._toolset.check(call)
+        except MalformedCall:
+            return True
+        return False
