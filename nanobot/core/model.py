@@ -15,10 +15,10 @@ class ModelRequest(msgspec.Struct, frozen=True):
     """Everything a model sees.
 
     `system`, `tools` and all but the newest of `messages` stay the same byte for byte from turn to turn, so
-    that a provider's prefix cache hits. `notes` holds what changes (the date, hints); it is written at the end
-    of the last user message. `session_hint` is an opaque, stable name of the conversation, for the routing of
-    caches; the session key cannot be told from it. `format` is set only where it is among the model's
-    abilities.
+    that a provider's prefix cache hits. `notes` holds what changes (the date, hints); it is written at the
+    end of the last user message. `session_hint` is an opaque, stable name of the conversation, for the
+    routing of caches; the session key cannot be told from it. `format` is set only where it is among the
+    model's abilities.
     """
 
     system: str

@@ -5,7 +5,8 @@ Does not know: turns, sessions, and of tools only name, description and schema.
 Start at `openai/chat.py`, which uses all that is shared:
 
 * `providers.py`: the providers as data, and the names of models.
-* `client.py`: sends a request, again where that may help, and yields its answer. `retry.py`: when, and how often.
+* `client.py`: sends a request, again where that may help, and yields its answer. `retry.py`: when, and how
+  often.
 * `answer.py`: reads an answer within deadlines. `sse.py`: cuts a stream of events into payloads.
 * `http.py`: connections. `refusals.py`: from a provider's status and message to an error of the tree.
 

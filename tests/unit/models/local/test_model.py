@@ -1,5 +1,5 @@
-"""The real engine, one process for all of these: what its words are is of no account, only that and how it says
-them.
+"""The real engine, one process for all of these: what its words are is of no account, only that and how it
+says them.
 """
 
 import asyncio
