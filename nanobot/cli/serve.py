@@ -26,13 +26,13 @@ from nanobot.app import (
     open_app,
 )
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.store import offline_store
 from nanobot.cli.tracing import tracing
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
 from nanobot.http.connections import BoundedConnection
-from nanobot.stores.sqlite.keys import stored_keys
 from nanobot.telemetry.logs import SessionNames, configure
 
 _BACKLOG = 2048
@@ -73,7 +73,7 @@ def command(
         log={"level": "info" if verbose else None},
     )
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
-    refuse_open_door(config)
+    refuse_unprotected_host(config)
     check_tls(config)
     listener = bind(config.server.host, config.server.port)
     if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
@@ -85,7 +85,7 @@ def command(
         runner.run(serve(config, listener))
 
 
-def refuse_open_door(config: Config) -> None:
+def refuse_unprotected_host(config: Config) -> None:
     """Refuse to listen to other machines without a key.
 
     Raises:
@@ -94,7 +94,9 @@ def refuse_open_door(config: Config) -> None:
     if is_loopback(config.server.host) or config.api.key:
         return
     now = SystemClock().now()
-    usable = [key for key in (*configured_keys(config), *stored_keys(config.data)) if key.revoked_at is None]
+    usable = [
+        key for key in (*configured_keys(config), *offline_store(config).api_keys()) if key.revoked_at is None
+    ]
     if not any(key.expires_at is None or key.expires_at > now for key in usable):
         raise ConfigError(
             f"host {config.server.host} can be reached from other machines, and no API key is set: make one with `nanobot keys create NAME`"
@@ -209,7 +211,7 @@ class _Server(uvicorn.Server):
         grace_s = app.config.server.shutdown_grace_s
         super().__init__(
             uvicorn.Config(
-                app.door,
+                app.asgi,
                 http=BoundedConnection,
                 ws="none",
                 lifespan="off",
