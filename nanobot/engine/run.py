@@ -32,7 +32,7 @@ from nanobot.core.event import (
     ToolStarted,
     TurnEnded,
     TurnError,
-    line,
+    events_of,
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
@@ -153,7 +153,7 @@ class Run:
         history = claim.history
         if claim.attempt > 1:
             produced = (await self._store.turn(turn.id)).messages
-            self._note(line(produced))
+            self._note(events_of(produced))
             # Its own steps must not push its question out of what is loaded.
             own_tokens = sum(estimate_tokens(message) for message in (*turn.input, *produced))
             history = await self._store.history(

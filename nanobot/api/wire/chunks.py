@@ -14,7 +14,7 @@ from nanobot.core.event import (
     ToolFinished,
     ToolStarted,
     TurnEnded,
-    line,
+    events_of,
     units,
 )
 from nanobot.core.message import Message, joint
@@ -36,7 +36,7 @@ def said_before(messages: tuple[Message, ...], after: int) -> SentSoFar:
     """Return what a client with the cursor `after` has heard of a turn that added `messages`."""
     last: Message | None = None
     cursor = 0
-    for event in line(messages):
+    for event in events_of(messages):
         cursor += units(event)
         if cursor > after:
             is_within = isinstance(event, TextDelta) and cursor - units(event) < after

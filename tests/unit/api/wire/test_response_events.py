@@ -23,7 +23,7 @@ from nanobot.core.event import (
     ToolFinished,
     TurnEnded,
     TurnError,
-    line,
+    events_of,
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.responses import ItemRef
@@ -66,7 +66,7 @@ def cut(message: Message, sizes: Sequence[int]) -> list[Event]:
     """Return the events by which the message came, its texts cut into deltas of these sizes, over and over."""
     found: list[Event] = []
     turn = 0
-    for event in line((message,)):
+    for event in events_of((message,)):
         if not isinstance(event, TextDelta | ThinkingDelta):
             found.append(event)
             continue
@@ -92,7 +92,7 @@ async def test_how_the_text_came_does_not_matter(parts: list[Part], sizes: list[
     message = Message(
         "assistant", (*parts, ToolCall("call_1", "get_weather", '{"a": 1}', for_client=True)), "tool_calls"
     )
-    stored = await events([*line((message,)), DONE])
+    stored = await events([*events_of((message,)), DONE])
     assert await events([*cut(message, sizes), DONE]) == stored
     assert [event["sequence_number"] for event in stored] == list(range(len(stored)))
     rest = await events([*cut(message, sizes), DONE], after=after)
@@ -104,7 +104,7 @@ async def test_how_the_text_came_does_not_matter(parts: list[Part], sizes: list[
 @given(st.lists(PARTS, min_size=1, max_size=4), st.sampled_from([None, "auto"]))
 async def test_the_items_told_are_those_of_the_response(parts: list[Part], summary: str | None) -> None:
     message = Message("assistant", tuple(parts), "stop")
-    shown = await events([*line((message,)), DONE], summary=summary)
+    shown = await events([*events_of((message,)), DONE], summary=summary)
     done = [event["item"] for event in shown if event["type"] == "response.output_item.done"]
     assert done == shown[-1]["response"]["output"]
     assert [item["id"] for item in done] == [item.id for item in items(message, ItemRef(TURN, 1))]
@@ -137,12 +137,12 @@ async def test_thinking_and_text_have_their_events() -> None:
         "content_part.done",
         "output_item.done",
     ]
-    assert kinds(await events([*line((message,)), DONE])) == [*head, *thought, *text, "completed"]
+    assert kinds(await events([*events_of((message,)), DONE])) == [*head, *thought, *text, "completed"]
     summed = [
         *("output_item.added", "reasoning_summary_part.added", "reasoning_summary_text.delta"),
         *("reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done"),
     ]
-    assert kinds(await events([*line((message,)), DONE], summary="auto")) == [
+    assert kinds(await events([*events_of((message,)), DONE], summary="auto")) == [
         *head,
         *summed,
         *text,
@@ -167,7 +167,7 @@ async def test_what_the_servers_own_tools_do_is_not_shown() -> None:
     asked = Message("assistant", (Text("Let me see."), ToolCall("call_1", "calculate", "{}")), "tool_calls")
     result = ToolFinished(Message("tool", (ToolResult("call_1", "SECRET-42"),)))
     said = Message("assistant", (Text("42"),), "stop")
-    shown = await events([*line((asked,)), result, *line((said,)), DONE])
+    shown = await events([*events_of((asked,)), result, *events_of((said,)), DONE])
     assert "SECRET-42" not in json.dumps(shown)
     assert "calculate" not in json.dumps(shown)
     assert [item["content"][0]["text"] for item in shown[-1]["response"]["output"]] == ["Let me see.", "42"]
