@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 from starlette.types import ASGIApp
 
+from nanobot.access.admission import Gate
 from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
-from nanobot.api.server import build_door
+from nanobot.api.server import build_api
 from nanobot.app import settings
 from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
@@ -30,13 +31,14 @@ from nanobot.stores.retention import delete_unused
 from nanobot.stores.sqlite.store import SqliteStore, open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
+from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
 
 CLEANUP_EVERY_S = 600.0
 
 
 class App:
-    """A running server. `door` is its HTTP side; `open_app` makes one."""
+    """A running server: `asgi` is its HTTP API, `submitter` takes requests for turns. `open_app` makes one."""
 
     def __init__(
         self,
@@ -75,17 +77,27 @@ class App:
             turn_timeout_s=config.engine.turn_timeout_s or None,
             observer=observer,
         )
-        self.door: ASGIApp = build_door(
+        attachments = _attachments(config, store, fetcher)
+        self.submitter = Submitter(
             store,
+            Gate(store, self.quotas),
+            attachments,
             self.followers,
+            self.audit,
+            clock,
+            randomness,
+            audio_models=settings.audio_models(models),
+        )
+        self.asgi: ASGIApp = build_api(
+            store,
+            self.submitter,
+            attachments,
             clock,
             randomness,
             access=settings.http_access(config),
             keys=self.keys,
-            quotas=self.quotas,
             audit=self.audit,
-            settings=settings.chat_settings(config, models),
-            contents=_attachments(config, store, fetcher),
+            settings=settings.api_settings(config, models),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
             render_metrics=self._render_metrics,

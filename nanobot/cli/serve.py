@@ -211,7 +211,7 @@ class _Server(uvicorn.Server):
         grace_s = app.config.server.shutdown_grace_s
         super().__init__(
             uvicorn.Config(
-                app.door,
+                app.asgi,
                 http=BoundedConnection,
                 ws="none",
                 lifespan="off",

@@ -1,39 +1,79 @@
-"""Who follows a turn: one that nobody follows any more is cancelled."""
+"""Who follows a turn: one that is no longer followed is cancelled."""
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
+from nanobot.core.event import Event
 from nanobot.core.store import Store
+from nanobot.core.turn import Answer
+
+
+class Following:
+    """One follower of one turn, for as long as its `with` block lasts.
+
+    Set `has_ended` when the turn has ended: nothing is left to cancel then.
+    """
+
+    __slots__ = ("_followers", "_runs_as", "_turn_id", "has_ended")
+
+    def __init__(self, followers: "Followers", turn_id: str) -> None:
+        self._followers = followers
+        self._turn_id = turn_id
+        self._runs_as = turn_id
+        self.has_ended = False
+
+    def __enter__(self) -> "Following":
+        self._runs_as = self._followers.join(self._turn_id)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._followers.leave(self._runs_as, has_ended=self.has_ended)
+
+    def events(self, after: int = 0) -> AsyncIterator[Sequence[tuple[int, Event]]]:
+        """Yield what happens in the turn from past the cursor `after` on, as `Turns.follow` does."""
+        return self._followers.store.follow(self._turn_id, after)
+
+    async def end(self) -> Answer:
+        """Return what became of the turn, once it has ended."""
+        answer = await self._followers.store.ended(self._turn_id)
+        self.has_ended = True
+        return answer
 
 
 class Followers:
-    """Counts who follows each turn; one that nobody has followed for `grace_s` is cancelled (-1: never, 0: at
+    """Counts who follows each turn; one that has had no follower for `grace_s` is cancelled (-1: never, 0: at
     once), unless it is detached.
     """
 
     def __init__(self, store: Store, clock: Clock, grace_s: float) -> None:
-        self._store = store
+        self.store = store
         self._clock = clock
         self._grace_s = grace_s
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
+    def follow(self, turn_id: str) -> Following:
+        """Return a follower of the turn; it counts while its `with` block lasts."""
+        return Following(self, turn_id)
+
     def join(self, turn_id: str) -> str:
-        """Count one more and call off whoever waits to cancel the turn; return by what to leave: the turn
-        that runs for it.
+        """Count one more follower, and do not cancel the turn for lack of one; return the id of the turn that runs
+        for this one, which `leave` takes.
         """
-        turn_id = self._store.shown_as(turn_id)
+        turn_id = self.store.shown_as(turn_id)
         self._counts[turn_id] += 1
         if (waiting := self._waiting.pop(turn_id, None)) is not None:
             waiting.cancel()
         return turn_id
 
     def leave(self, turn_id: str, *, has_ended: bool) -> None:
-        """Count one less of what `join` returned; after the last one the grace begins, unless the turn has
-        ended.
-        """
+        """Count one follower less; after the last one the grace begins, unless the turn has ended."""
         self._counts[turn_id] -= 1
         if self._counts[turn_id] > 0:
             return
@@ -46,17 +86,17 @@ class Followers:
             if self._grace_s:
                 await self._clock.sleep(self._grace_s)
             self._waiting.pop(turn_id, None)
-            if await self._store.is_detached(turn_id):
+            if await self.store.is_detached(turn_id):
                 return
-            await self._store.cancel(
+            await self.store.cancel(
                 turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)"
             )
         except NanobotError:
-            # it ended, or went with its session, in the meantime
+            # The turn has ended, or was deleted with its session, in the meantime.
             return
 
     async def close(self) -> None:
-        """Cancel nothing more."""
+        """Cancel no more turns."""
         for waiting in self._waiting.values():
             waiting.cancel()
         self._waiting.clear()

@@ -62,7 +62,7 @@ async def test_a_port_where_a_nanobot_answers_is_ok_even_if_it_wants_a_key(
     open_harness: OpenHarness, tmp_path: Path
 ) -> None:
     harness = await open_harness(api={"key": "sesame"})
-    async with listening(harness.app.door) as server:
+    async with listening(harness.app.asgi) as server:
         number = server.port
         port = (await found(tmp_path, model={"name": "echo"}, server={"port": number}))["port"]
     assert (port.status, port.text) == ("ok", f"a nanobot answers on 127.0.0.1 port {number}")

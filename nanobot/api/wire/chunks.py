@@ -125,6 +125,9 @@ class Chunks:
                 out.append(self._tool_event(cursor, event))
         return b"".join(out)
 
+    async def prepare_end(self) -> None:
+        """The end says nothing but what its event does."""
+
     def _calls(self, cursor: int, message: Message) -> bytes:
         calls = [
             {"index": index, **msgspec.to_builtins(wire_call(call))}
