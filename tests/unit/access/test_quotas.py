@@ -5,7 +5,7 @@ import pytest
 from nanobot.access import quotas
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Quotas
-from nanobot.core.accounts import PatternQuota, Quota, TurnCost
+from nanobot.core.accounts import DAY_S, PatternQuota, Quota, TurnCost
 from nanobot.testing import FakeClock
 
 
@@ -44,10 +44,19 @@ def test_conversations_used_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.12, "120ms"), (1, "1s"), (59.2, "1m0s"), (360, "6m0s"), (10_921, "3h2m1s"), (0, "0ms")],
+    [(0.12, b"120ms"), (1, b"1s"), (59.2, b"1m0s"), (360, b"6m0s"), (10_921, b"3h2m1s")],
 )
-def test_durations_read_as_openais(seconds: float, shown: str) -> None:
-    assert quotas._duration(seconds) == shown
+def test_durations_read_as_openais(seconds: float, shown: bytes) -> None:
+    """Here the time to midnight, when the tokens of the day are there again."""
+    book = Quotas([PatternQuota("*", Quota(tokens_per_day=10))], FakeClock(DAY_S - seconds))
+    headers = dict(book.headers(book.accounts(Caller(), "a")))
+    assert headers[b"x-ratelimit-reset-tokens"] == shown
+
+
+def test_a_bucket_that_is_full_is_reset_in_no_time() -> None:
+    book = Quotas([PatternQuota("*", Quota(requests_per_minute=10))], FakeClock())
+    headers = dict(book.headers(book.accounts(Caller(), "a")))
+    assert headers[b"x-ratelimit-reset-requests"] == b"0ms"
 
 
 def test_every_door_admits_on_somebodys_account() -> None:
