@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
+import nanobot
 from nanobot.access import quotas
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Quotas
@@ -59,9 +61,14 @@ def test_a_bucket_that_is_full_is_reset_in_no_time() -> None:
     assert headers[b"x-ratelimit-reset-requests"] == b"0ms"
 
 
-def test_every_door_admits_on_somebodys_account() -> None:
-    """A door that asked the store itself would let turns past every quota, and usage would not know whose
-    they were.
+def test_every_entry_point_admits_on_an_account() -> None:
+    """One that asked the store itself would let turns past every quota, and usage would not know whose they
+    were.
     """
-    for file in Path(quotas.__file__).parent.rglob("*.py"):
-        assert file.name == "quotas.py" or "store.admit(" not in file.read_text(encoding="utf-8"), file.name
+    package = Path(nanobot.__file__).parent
+    asking = {
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
+        if re.search(r"(store|turns)\.admit\(", file.read_text(encoding="utf-8"))
+    }
+    assert asking == {"access/admission.py"}
