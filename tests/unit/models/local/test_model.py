@@ -1,5 +1,6 @@
-"""The real engine, one process for all of these: what its words are is of no account, only that and how it
-says them.
+"""The local model with the real engine, one process for all of these tests.
+
+They look at the form of its answers: what such small weights say is nonsense.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The engine's process, one for each of these: how it starts, how it ends, and what becomes of requests then."""
+"""The engine's process, one for each test: how it starts and ends, and what becomes of requests then."""
 
 import asyncio
 import os
