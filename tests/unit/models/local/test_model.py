@@ -1,6 +1,4 @@
-"""The real engine, one process for all of these: what its words are is of no account, only that and how it says
-them.
-"""
+"""The real engine, one process for all tests: they look at whether and how it answers, not at its words."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The engine's process, one for each of these: how it starts, how it ends, and what becomes of requests then."""
+"""The process of the real engine, one for each test: how it starts, ends, and what requests get meanwhile."""
 
 import asyncio
 import os
