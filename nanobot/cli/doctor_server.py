@@ -9,8 +9,8 @@ import msgspec
 from nanobot.app import choose_model, make_model
 from nanobot.cli import doctor_local
 from nanobot.cli.check_result import CheckResult
+from nanobot.cli.listener import bind, refuse_unprotected_host
 from nanobot.cli.progress import models_directory
-from nanobot.cli.serve import bind, refuse_unprotected_host
 from nanobot.config import Config, ModelTable
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError, ModelError, ModelRefusedKey

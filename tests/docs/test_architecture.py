@@ -58,12 +58,6 @@ def test_every_package_is_in_one_layer_of_the_contract() -> None:
     assert sorted(layers) == sorted(packages())
 
 
-def test_the_files_to_start_at_are_there() -> None:
-    starts = [(row[0].strip("`"), file) for row in rows() for file in re.findall(r"`([^`]+)`", row[2])]
-    assert starts
-    assert [f"{package}{file}" for package, file in starts if not (PACKAGE / package / file).is_file()] == []
-
-
 def test_only_stores_may_import_a_database_driver() -> None:
     bound = {name.removeprefix("nanobot.") for name in contract("forbidden", name="driver")["source_modules"]}
     assert bound == packages() - {"stores", "__main__"}

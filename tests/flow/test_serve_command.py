@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.cli.serve import bind, check_tls, refuse_unprotected_host
+from nanobot.cli.listener import bind, check_tls, refuse_unprotected_host
 from nanobot.config import load
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import ConfigError
