@@ -11,8 +11,9 @@ RETRY = {"x-stainless-retry-count": "1"}
 
 
 class Held(ScriptedModel):
-    """A model that speaks its first half, and the rest when `gate` is set; `before` and `more` are its answers
-    before and after that one.
+    """A model that says the first half of an answer, and the rest when `gate` is set.
+
+    `before` and `more` are its answers before and after that one.
     """
 
     def __init__(

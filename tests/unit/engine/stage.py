@@ -41,7 +41,7 @@ def is_step(facts: Facts) -> bool:
 
 
 class HeldStore:
-    """A store that can be told to refuse commits (`fail`), or to answer them late (`hold`); all else passes."""
+    """A store that refuses commits (`fail`) or answers them late (`hold`) when told to; all else passes."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store

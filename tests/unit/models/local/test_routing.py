@@ -1,4 +1,4 @@
-"""What a message needs is asked under a grammar; whatever the model writes there is understood, or harmless."""
+"""Routing is asked under a grammar; whatever the model writes there is understood, or harmless."""
 
 import pytest
 

@@ -55,7 +55,9 @@ class Shop:
             f"{name}/__init__.py": b"raise SystemExit('weights must never be imported')\n",
             **{f"{name}/data/{member}": content for member, content in members.items()},
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: demo-part{number}\nVersion: 1.0\n".encode(),
-            f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/WHEEL": (
+                b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            ),
         }
         record = "".join(
             f"{path},sha256={_digest(content)},{len(content)}\n" for path, content in files.items()
