@@ -4,10 +4,11 @@ import contextlib
 
 import msgspec
 
+from nanobot.core.errors import InvalidRequest
 from nanobot.http.body import body_pieces
 from nanobot.http.request import Request
 
-FORM = "multipart/form-data"
+_FORM = b"multipart/form-data"
 
 
 class FormFile(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ def content_type(request: Request) -> bytes:
 
 def is_form(request: Request) -> bool:
     """Return whether the request's body says that it is a form."""
-    return content_type(request).partition(b";")[0].strip().lower() == FORM.encode()
+    return content_type(request).partition(b";")[0].strip().lower() == _FORM
 
 
 async def read_form(
@@ -57,4 +58,15 @@ async def read_form(
     boundary = boundary_of(content_type(request))
     pieces = body_pieces(request, max_bytes=max_bytes, timeout_s=timeout_s, limit=limit)
     async with contextlib.aclosing(pieces):
-        return await FormParser(boundary, pieces, max_bytes).form()
+        parts = await FormParser(boundary, pieces, max_bytes).parts()
+    fields: dict[str, list[str]] = {}
+    files: list[FormFile] = []
+    for part in parts:
+        if part.file_name is not None:
+            files.append(FormFile(part.field, part.file_name, part.mime, part.content))
+            continue
+        try:
+            fields.setdefault(part.field, []).append(part.content.decode())
+        except UnicodeDecodeError as error:
+            raise InvalidRequest(f"{part.field} is not UTF-8", param=part.field) from error
+    return Form(fields, tuple(files))

@@ -3,15 +3,26 @@
 import logging
 from collections.abc import AsyncGenerator
 
+import msgspec
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from nanobot.core.errors import InvalidForm, InvalidRequest
-from nanobot.http.form import FORM, Form, FormFile
+from nanobot.core.errors import InvalidForm
+
+FORM = "multipart/form-data"
 
 _MOST_PARTS = 64
 _LONGEST_BOUNDARY = 256
+
+
+class FormPart(msgspec.Struct, frozen=True):
+    """One part of a form. `file_name`, `mime`: of a file, as the client says them; None and empty for a text."""
+
+    field: str
+    content: bytes
+    file_name: str | None = None
+    mime: str = ""
 
 
 def boundary_of(kind: bytes) -> bytes:
@@ -65,8 +76,12 @@ class FormParser(MultiPartParser):
         if not self._is_complete:
             raise InvalidForm(f"the body is incomplete: a {FORM} ends with its boundary")
 
-    async def form(self) -> Form:
-        """Return the form, once its body has come."""
+    async def parts(self) -> list[FormPart]:
+        """Return the parts, once the whole body has come.
+
+        Raises:
+            InvalidForm
+        """
         try:
             parsed = await self.parse()
         except MultiPartException as error:
@@ -76,25 +91,16 @@ class FormParser(MultiPartParser):
                 f"part {self._parts} of the form has no name: content-disposition must be form-data; name=…"
             ) from error
         try:
-            return await _form_of(parsed)
+            return [await _part(name, value) for name, value in parsed.multi_items()]
         finally:
             await parsed.close()
 
 
-async def _form_of(parsed: FormData) -> Form:
-    fields: dict[str, list[str]] = {}
-    files: list[FormFile] = []
-    for raw_name, value in parsed.multi_items():
-        name = _decoded(raw_name)
-        if isinstance(value, UploadFile):
-            content = await value.read()
-            files.append(FormFile(name, _decoded(value.filename or ""), value.content_type or "", content))
-            continue
-        try:
-            fields.setdefault(name, []).append(value.encode("latin-1").decode())
-        except UnicodeDecodeError as error:
-            raise InvalidRequest(f"{name} is not UTF-8", param=name) from error
-    return Form(fields, tuple(files))
+async def _part(name: str, value: str | UploadFile) -> FormPart:
+    if isinstance(value, str):
+        return FormPart(_decoded(name), value.encode("latin-1"))
+    mime = value.content_type or ""
+    return FormPart(_decoded(name), await value.read(), _decoded(value.filename or ""), mime)
 
 
 def _decoded(name: str) -> str:
