@@ -1,5 +1,5 @@
-"""Fakes for tests of nanobot and of what you build with it: a model that follows a script, a clock that you
-turn.
+"""For tests of nanobot and of what you build with it: a model that follows a script, a clock that you set, a
+store in memory.
 """
 
 import asyncio
@@ -14,6 +14,9 @@ from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import Ability, ModelRequest
+from nanobot.stores.sqlite.memory import MemoryData, open_memory_store
+
+__all__ = ["FakeClock", "MemoryData", "Say", "ScriptedModel", "call", "open_memory_store", "say"]
 
 
 class Say(msgspec.Struct, frozen=True):

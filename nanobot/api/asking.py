@@ -115,13 +115,15 @@ def _is_text(messages: Messages) -> bool:
     return True
 
 
-async def wait_for_end(store: Store, followers: Followers, turn_id: str, receive: Receive) -> Answer | None:
-    """Return what became of the turn; None where the client went away before."""
-    followed = followers.join(turn_id)
+async def wait_for_end(
+    store: Store, followers: Followers, admission: Admission, receive: Receive
+) -> Answer | None:
+    """Return the turn's answer; None where the client went away before."""
+    followers.join(admission.answered_by)
     result: Answer | None = None
     try:
         async with Connected(receive):
-            result = await store.ended(turn_id)
+            result = await store.ended(admission.turn_id)
     finally:
-        followers.leave(followed, has_ended=result is not None)
+        followers.leave(admission.answered_by, has_ended=result is not None)
     return result

@@ -178,7 +178,7 @@ class ChatCompletions:
     async def _answer(
         self, admission: Admission, request: ChatRequest, receive: Receive, send: Send, now: float
     ) -> None:
-        result = await asking.wait_for_end(self._store, self._followers, admission.turn_id, receive)
+        result = await asking.wait_for_end(self._store, self._followers, admission, receive)
         if result is None:
             return
         headers = asking.turn_headers(admission)
@@ -212,4 +212,6 @@ class ChatCompletions:
             asking.turn_headers(admission),
             ping_s=self._settings.ping_s,
         )
-        await stream.run(admission.turn_id, 0, receive, is_over=admission.is_over)
+        await stream.run(
+            admission.turn_id, 0, receive, answered_by=admission.answered_by, is_over=admission.is_over
+        )

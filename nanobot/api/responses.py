@@ -9,7 +9,7 @@ from nanobot.access.caller import Caller
 from nanobot.api import asking
 from nanobot.api.chat import ChatSettings
 from nanobot.api.models import AGENT, no_model
-from nanobot.api.paging import PAGING, no_item, page_of
+from nanobot.api.paging import PAGING, find_message, no_item, page_of
 from nanobot.api.wire.input_items import ReferencedMessages, referred
 from nanobot.api.wire.items import WireItem, answered, items, ref_of, response_id, turn_of
 from nanobot.api.wire.lists import Page, encode
@@ -168,7 +168,13 @@ class Responses:
                 asking.turn_headers(admission),
                 ping_s=settings.ping_s,
             )
-            await stream.run(admission.turn_id, 0, receive, is_over=admission.is_over)
+            await stream.run(
+                admission.turn_id,
+                0,
+                receive,
+                answered_by=admission.answered_by,
+                is_over=admission.is_over,
+            )
         else:
             await self._answer(admission, request, echo, len(given), receive, send)
         if place.is_new and not request.store:
@@ -193,7 +199,7 @@ class Responses:
     ) -> None:
         headers = asking.turn_headers(admission)
         if not request.background:
-            result = await asking.wait_for_end(self._store, self._followers, admission.turn_id, receive)
+            result = await asking.wait_for_end(self._store, self._followers, admission, receive)
             if result is None:
                 return
             if result.end.error is not None:
@@ -277,12 +283,13 @@ class Responses:
         if ref is None or ref.turn_id is None:
             raise missing
         try:
-            key = await self._store.session_of(ref.turn_id)
+            key = (await self._store.turn(ref.turn_id)).session_key
             if not caller.sees(key):
                 raise missing
-            said = answered(id_, (await self._store.item(key, ref)).message, ref)
-        except (TurnNotFound, ItemNotFound):
+            row = await find_message(self._store, key, ref)
+        except TurnNotFound:
             raise missing from None
+        said = answered(id_, row.message, ref) if row is not None else None
         if said is None:
             raise missing
         return said
@@ -313,7 +320,7 @@ class Responses:
         )
         headers = (("x-turn-id", state.id),)
         stream = sse.Stream(self._store, self._followers, events, send, headers, ping_s=self._settings.ping_s)
-        await stream.run(state.id, 0, receive, is_over=state.end is not None)
+        await stream.run(state.id, 0, receive, answered_by=state.answered_by, is_over=state.end is not None)
 
     async def cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /v1/responses/{response_id}/cancel: answers once the response has ended."""

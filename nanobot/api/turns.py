@@ -131,7 +131,9 @@ class TurnStream:
         stream = sse.Stream(
             self._store, self._followers, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s
         )
-        await stream.run(turn_id, after, receive, is_over=state.end is not None)
+        await stream.run(
+            turn_id, after, receive, answered_by=state.answered_by, is_over=state.end is not None
+        )
 
 
 def _cursor(turn_id: str, query: bytes, last_event_id: bytes) -> int:

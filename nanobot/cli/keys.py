@@ -2,6 +2,7 @@
 within a second.
 """
 
+import asyncio
 import datetime
 import re
 from pathlib import Path
@@ -17,8 +18,7 @@ from nanobot.core.accounts import RIGHTS, ApiKey, Quota, Right, check_key, diges
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import SystemRandomness, new_id
-from nanobot.stores.sql import keys as stored
-from nanobot.stores.sqlite.keys import stored_keys, writing
+from nanobot.stores.sqlite.keys import open_api_keys, stored_keys
 
 _USUAL = ("chat", "sessions:read", "sessions:write", "files")
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
@@ -112,12 +112,21 @@ def create(
     if for_config:
         click.echo(as_table(key))
     else:
-        with writing(config.data) as db:
-            stored.insert(db, key)
+        asyncio.run(_add(config.data, key))
         write_down(config, "nanobot keys create", target=key.id)
         click.echo(f"{neutral(key.name)} ({key.id}): {_what(key)}", err=True)
     click.echo("This is the key. It is shown this once:", err=True)
     click.echo(token)
+
+
+async def _add(data: Path, key: ApiKey) -> None:
+    with open_api_keys(data) as keys:
+        await keys.add_api_key(key)
+
+
+async def _revoke(data: Path, name: str, *, forget: bool) -> ApiKey:
+    with open_api_keys(data) as keys:
+        return await keys.revoke_api_key(name, SystemClock().now(), forget=forget)
 
 
 @command.command("list")
@@ -153,8 +162,7 @@ def list_(all_: bool, as_json: bool, config_file: Path | None, data: str | None)
 def revoke(name: str, forget: bool, config_file: Path | None, data: str | None) -> None:
     """Make the API key NAME (or its id) invalid, for ever."""
     config = settings(config_file, server={"data": data})
-    with writing(config.data) as db:
-        key = stored.revoke(db, name, SystemClock().now(), forget=forget)
+    key = asyncio.run(_revoke(config.data, name, forget=forget))
     write_down(config, "nanobot keys revoke", target=key.id)
     click.echo(f"{neutral(key.name)} ({key.id}) is revoked: a server that runs refuses it within a second")
 

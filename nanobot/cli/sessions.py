@@ -25,9 +25,12 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, SessionNotFound, StoreError, StoreLocked
 from nanobot.core.message import Audio, File, Image, Text
 from nanobot.core.sessions import ALL, Row, SearchHit, Session, parse_key
+from nanobot.core.store import Store
 from nanobot.stores.sql import catalogue, search, transcript
+from nanobot.stores.sqlite import index
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import DATABASE, explain, open_reader
-from nanobot.stores.sqlite.store import SqliteStore, open_store
+from nanobot.stores.sqlite.store import open_store
 
 _PAGE = 500
 
@@ -151,7 +154,7 @@ async def _search(config: Config, text: str, limit: int) -> tuple[SearchHit, ...
         store = await open_store(config.data, SystemClock())
     except StoreLocked:
         with reading(config) as db:
-            return search.search(db, text=text, limit=limit, after=None, order="desc", matching=ALL)
+            return search.search(db, index, text=text, limit=limit, after=None, order="desc", matching=ALL)
     try:
         return await store.search(text, limit=limit)
     finally:
@@ -228,7 +231,7 @@ async def _import(config: Config, key: str, imported: session_export.Imported) -
 
 
 @contextlib.asynccontextmanager
-async def _writing(config: Config, wish: str) -> AsyncIterator[SqliteStore]:
+async def _writing(config: Config, wish: str) -> AsyncIterator[Store]:
     """Yield the store, to change it.
 
     Raises:
@@ -248,7 +251,7 @@ async def _writing(config: Config, wish: str) -> AsyncIterator[SqliteStore]:
 
 
 @contextlib.contextmanager
-def reading(config: Config) -> Iterator[sqlite3.Connection]:
+def reading(config: Config) -> Iterator[Connection]:
     """Yield a connection that sees the store as of one moment, whatever a server writes meanwhile.
 
     Raises:
@@ -264,7 +267,7 @@ def reading(config: Config) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def rows(db: sqlite3.Connection, key: str) -> Iterator[Row]:
+def rows(db: Connection, key: str) -> Iterator[Row]:
     """Return the messages of the live transcript, oldest first.
 
     Raises:
@@ -281,7 +284,7 @@ def rows(db: sqlite3.Connection, key: str) -> Iterator[Row]:
     return pages()
 
 
-def count(db: sqlite3.Connection, key: str) -> int:
+def count(db: Connection, key: str) -> int:
     """Return how many messages the session has.
 
     Raises:

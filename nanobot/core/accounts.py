@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -183,7 +183,7 @@ class PriceList(msgspec.Struct, frozen=True):
 
 
 class TurnCost(msgspec.Struct, frozen=True):
-    """What a turn used up until its end. `cost`: micro-dollars, None where the price is not known."""
+    """What a turn used. `cost`: micro-dollars, None where the price is not known."""
 
     key_id: str | None
     session_key: str
@@ -202,11 +202,24 @@ class SpendingOf(msgspec.Struct, frozen=True):
 
 
 class UnendedTurn(msgspec.Struct, frozen=True):
-    """A turn that has not ended, and whose it is."""
+    """A turn that has been admitted and has not ended, and what it is charged to."""
 
     id: str
     key_id: str | None
     session_key: str
+
+
+class TurnSettled(msgspec.Struct, frozen=True):
+    """The end of a turn: its id, those of the turns that joined it, and what it used; None where it was
+    cancelled before it used anything.
+    """
+
+    turn_ids: tuple[str, ...]
+    cost: TurnCost | None = None
+
+
+AccountListener = Callable[[UnendedTurn | TurnSettled], None]
+"""Is told of each turn that is admitted and of its end, on the event loop; raises nothing."""
 
 
 class UsageRow(msgspec.Struct, frozen=True):
@@ -229,16 +242,37 @@ class UsageRow(msgspec.Struct, frozen=True):
 Grouping = Literal["day", "key", "model"]
 
 
-class Accounts(Protocol):
-    """The side of the store that knows keys and costs."""
+class ApiKeys(Protocol):
+    """The API keys that the store keeps."""
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
         """Return all keys, the revoked ones too, oldest first."""
         ...
 
     async def keys_version(self) -> str:
-        """Return a text that is another one once keys have changed; cheap."""
+        """Return a text that changes whenever the keys do; cheap."""
         ...
+
+    async def add_api_key(self, key: ApiKey) -> None:
+        """Keep a new key.
+
+        Raises:
+            ConfigError: its name is taken.
+        """
+        ...
+
+    async def revoke_api_key(self, name_or_id: str, now: float, *, forget: bool = False) -> ApiKey:
+        """Make a key invalid for good, and return it. With `forget` it leaves the list as well, also where it
+        was revoked before.
+
+        Raises:
+            ConfigError: there is no such key.
+        """
+        ...
+
+
+class Accounts(ApiKeys, Protocol):
+    """API keys, and what turns cost."""
 
     async def usage(
         self,
@@ -272,6 +306,8 @@ class Accounts(Protocol):
         """Return the turns that have not ended."""
         ...
 
-    def is_live(self, turn_id: str) -> bool:
-        """Return whether the turn has not ended."""
+    def listen(self, listener: AccountListener) -> None:
+        """Tell `listener` of each turn from now on: of its admission before `admit` returns, of its end before
+        anyone who waits for the turn.
+        """
         ...

@@ -57,11 +57,11 @@ async def _admit_new(
     try:
         admission = await store.admit(turn, identity, earlier)
     except NanobotError:
-        quotas.give_back(accounts, turn.id)
+        quotas.give_back(accounts)
         raise
     finally:
         # also where the client went away meanwhile: the turn may be admitted all the same
         quotas.settle(accounts, turn.id)
     if admission.joined:
-        quotas.give_back(accounts, turn.id)
+        quotas.give_back(accounts)
     return admission

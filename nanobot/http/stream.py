@@ -66,14 +66,17 @@ class Stream:
         self._ping_s = ping_s
         self._has_begun = False
 
-    async def run(self, turn_id: str, after: int, receive: Receive, *, is_over: bool) -> None:
+    async def run(
+        self, turn_id: str, after: int, receive: Receive, *, answered_by: str, is_over: bool
+    ) -> None:
         """Send what the turn says from past `after` on; a comment now and then keeps proxies awake.
 
-        `is_over`: the turn had ended for good when it was asked for. The head goes out with the first thing
+        `answered_by`: the turn that answers for it (`Admission.answered_by`). `is_over`: it had ended for good
+        when it was asked for. The head goes out with the first thing
         to say, so that a turn which failed before then is answered with its true status. Who asks for the
         progress of tools gets it at once: such a client wants the turn's id, to stop it before it spoke.
         """
-        followed = self._followers.join(turn_id)
+        self._followers.join(answered_by)
         has_ended = False
         try:
             async with Connected(receive, self._ping, self._ping_s):
@@ -92,7 +95,7 @@ class Stream:
                     if out := self._chunks.render(batch):
                         await self._write(out)
         finally:
-            self._followers.leave(followed, has_ended=has_ended)
+            self._followers.leave(answered_by, has_ended=has_ended)
         if has_ended:
             await self._write(b"", is_last=True)
 

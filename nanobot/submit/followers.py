@@ -20,20 +20,17 @@ class Followers:
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    def join(self, turn_id: str) -> str:
-        """Count one more and call off whoever waits to cancel the turn; return by what to leave: the turn
-        that runs for it.
+    def join(self, turn_id: str) -> None:
+        """Count one more follower of the turn, and do not cancel it.
+
+        For a turn that joined another, `turn_id` is that other one's (`Admission.answered_by`).
         """
-        turn_id = self._store.shown_as(turn_id)
         self._counts[turn_id] += 1
         if (waiting := self._waiting.pop(turn_id, None)) is not None:
             waiting.cancel()
-        return turn_id
 
     def leave(self, turn_id: str, *, has_ended: bool) -> None:
-        """Count one less of what `join` returned; after the last one the grace begins, unless the turn has
-        ended.
-        """
+        """Count one follower less; after the last one the grace period begins, unless the turn has ended."""
         self._counts[turn_id] -= 1
         if self._counts[turn_id] > 0:
             return
@@ -46,7 +43,7 @@ class Followers:
             if self._grace_s:
                 await self._clock.sleep(self._grace_s)
             self._waiting.pop(turn_id, None)
-            if await self._store.is_detached(turn_id):
+            if (await self._store.turn(turn_id)).is_detached:
                 return
             await self._store.cancel(
                 turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)"

@@ -18,8 +18,7 @@ from nanobot.cli.serve import bind, check_tls, refuse_open_door
 from nanobot.config import load
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import ConfigError
-from nanobot.stores.sql import keys
-from nanobot.stores.sqlite.keys import writing
+from nanobot.stores.sqlite.keys import open_api_keys
 from tests.certificate import certificate
 
 BOUND_S = 30.0
@@ -286,14 +285,17 @@ def test_a_certificate_that_cannot_be_served_is_told_with_its_file(tmp_path: Pat
         assert all(needle in str(told.value) for needle in needles), (options, str(told.value))
 
 
-def test_a_stored_key_or_one_of_the_settings_opens_the_door_to_other_machines(tmp_path: Path) -> None:
+async def test_a_stored_key_or_one_of_the_settings_opens_the_door_to_other_machines(tmp_path: Path) -> None:
     open_to_all = load(None, {}, {"server": {"host": "0.0.0.0", "data": str(tmp_path / "data")}})
     for revoked, expires in ((False, None), (True, None), (False, 1.0)):
-        with writing(tmp_path / "data") as db:
-            db.execute("DELETE FROM api_key")
-            keys.insert(db, ApiKey(id="key_1", name="ann", digest=b"1", rights=("chat",), expires_at=expires))
+        with open_api_keys(tmp_path / "data") as keys:
+            for old in await keys.api_keys():
+                await keys.revoke_api_key(old.id, 1.0, forget=True)
+            await keys.add_api_key(
+                ApiKey(id="key_1", name="ann", digest=b"1", rights=("chat",), expires_at=expires)
+            )
             if revoked:
-                keys.revoke(db, "ann", 1.0)
+                await keys.revoke_api_key("ann", 1.0)
         if revoked or expires:
             with pytest.raises(ConfigError, match="nanobot keys create"):
                 refuse_open_door(open_to_all)

@@ -117,6 +117,7 @@ class ResponseEvents:
             ended_at=None if end is None else self._now(),
             messages=tuple(self._messages),
             end=end,
+            answered_by=self._turn_id,
         )
         return response_object(state, self._echo, inputs=self._inputs)
 

@@ -5,9 +5,12 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from nanobot.core.accounts import ApiKey
+from nanobot.core.accounts import ApiKey, ApiKeys
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
 from nanobot.stores.sql.keys import all_keys
+from nanobot.stores.sql.ports.accounts import SqlApiKeys
+from nanobot.stores.sqlite.connection import Connection
+from nanobot.stores.sqlite.database import DirectDatabase
 from nanobot.stores.sqlite.migrate import migrations
 from nanobot.stores.sqlite.opening import (
     DATABASE,
@@ -18,12 +21,11 @@ from nanobot.stores.sqlite.opening import (
     open_writer,
 )
 
-Db = sqlite3.Connection
 _BUSY_S = 10.0
 
 
 def stored_keys(directory: Path) -> tuple[ApiKey, ...]:
-    """Return all keys of a data directory, whoever has it; none where nothing was ever kept there.
+    """Return all keys of a data directory, also beside a server; none where there is no database yet.
 
     Raises:
         StoreError: it cannot be read.
@@ -37,9 +39,8 @@ def stored_keys(directory: Path) -> tuple[ApiKey, ...]:
 
 
 @contextlib.contextmanager
-def writing(directory: Path) -> Iterator[Db]:
-    """Yield a connection in a transaction, which is committed at the end: as the only one, or beside a
-    running server.
+def open_api_keys(directory: Path) -> Iterator[ApiKeys]:
+    """Open the keys of a data directory to change them: alone, or beside a running server.
 
     Raises:
         StoreError: the database cannot be written, or the server that runs is of an older version.
@@ -56,23 +57,23 @@ def writing(directory: Path) -> Iterator[Db]:
             lock.release()
         raise
     try:
-        db.execute("BEGIN IMMEDIATE")
-        yield db
-        db.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise explain(error, directory / DATABASE) from error
+        yield SqlApiKeys(DirectDatabase(db, directory / DATABASE))
     finally:
         db.close()
         if lock is not None:
             lock.release()
 
 
-def _open_beside_a_server(directory: Path) -> Db:
+def _open_beside_a_server(directory: Path) -> Connection:
     path = directory / DATABASE
     newest = migrations()[-1][0]
     try:
         db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_BUSY_S
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_S,
+            factory=Connection,
         )
         db.execute("PRAGMA synchronous = full")
         (found,) = db.execute("PRAGMA user_version").fetchone()
