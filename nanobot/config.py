@@ -1,7 +1,7 @@
-"""All settings on one page. Precedence: command line, environment (`NANOBOT_…`), `nanobot.toml`, default.
+"""All settings. Precedence: command line, environment (`NANOBOT_…`), `nanobot.toml`, default.
 
-A setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md lists
-them all.
+The setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md
+describes each of them.
 """
 
 import datetime
@@ -25,8 +25,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
 AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where it listens and how it stops."""
+class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the server listens and how it stops."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8900
@@ -37,8 +37,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shutdown_grace_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 30.0
 
 
-class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The HTTP door."""
+class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP API."""
 
     key: str | None = None
     stream: bool = True
@@ -69,7 +69,7 @@ class FilesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_days: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 30.0
 
 
-class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
     max_running_turns: AtLeast1 = 64
@@ -78,14 +78,14 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the agent works on a turn."""
+    """Bounds of a turn."""
 
     max_steps: AtLeast1 = 50
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
 
 
 class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which model answers. An absent value is the provider's own."""
+    """A model and how it is asked. Where a value is absent, the provider's default applies."""
 
     name: str | None = None
     base_url: str | None = None
@@ -98,8 +98,8 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audio: Literal["auto", "yes", "no"] = "auto"
 
 
-class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long sessions are kept that nobody uses: those whose key fits `pattern`. `days` 0: for ever."""
+class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long after its last use a session is kept whose key matches `pattern`. `days` 0: for ever."""
 
     pattern: str
     days: Annotated[float, msgspec.Meta(ge=0, le=36_500)]
@@ -108,16 +108,16 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long sessions are kept."""
 
-    ttl: tuple[Retention, ...] = ()
+    ttl: tuple[RetentionTable, ...] = ()
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How conversations are kept. `normal`: a power cut (not a crash) may lose the last turns."""
+    """How conversations are stored. `normal`: a power cut (not a crash) may lose the last turns."""
 
     synchronous: Literal["full", "normal"] = "full"
 
 
-class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LogTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is logged, to stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "warning"
@@ -126,14 +126,14 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TelemetryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Traces by OpenTelemetry; where they go is said by the `OTEL_…` variables of the environment."""
+    """Traces by OpenTelemetry. The environment's `OTEL_…` variables say where they go."""
 
     traces: Literal["auto", "on", "off"] = "auto"
     content: bool = False
 
 
 class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is written down of who did what."""
+    """The audit log: who did what."""
 
     enabled: bool = True
     session_keys: Literal["plain", "hashed"] = "plain"
@@ -141,8 +141,8 @@ class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10
 
 
-class Limited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an API key, or sessions, may use."""
+class _QuotaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much an API key or sessions may use."""
 
     requests_per_minute: AtLeast1 | None = None
     running_turns: AtLeast1 | None = None
@@ -154,8 +154,8 @@ class Limited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Quota(self.requests_per_minute, self.running_turns, self.tokens_per_day, self.money_per_day)
 
 
-class KeyTable(Limited, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An API key of the settings.
+class KeyTable(_QuotaFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An API key.
 
     `hash`: `sha256:` and the SHA-256 of the key in hex, never the key itself.
     """
@@ -168,8 +168,8 @@ class KeyTable(Limited, frozen=True, forbid_unknown_fields=True, kw_only=True):
     expires: datetime.datetime | None = None
 
 
-class QuotaTable(Limited, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the sessions of a pattern may use, together or each."""
+class QuotaTable(_QuotaFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much the sessions that match a pattern may use, together or each."""
 
     pattern: str
     per: Literal["pattern", "session"] = "pattern"
@@ -178,19 +178,20 @@ class QuotaTable(Limited, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every setting.
 
-    `models` are presets: further names that a request's `model` may have; `prices` go by `provider:model`.
+    `models` are presets: further names that a request may give as its `model`. The keys of `prices` are
+    `provider:model`.
     """
 
-    server: Server = Server()
-    api: Api = Api()
+    server: ServerTable = ServerTable()
+    api: ApiTable = ApiTable()
     files: FilesTable = FilesTable()
-    engine: Engine = Engine()
+    engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     model: ModelTable = ModelTable()
     models: dict[str, ModelTable] = {}
     sessions: SessionsTable = SessionsTable()
     store: StoreTable = StoreTable()
-    log: Log = Log()
+    log: LogTable = LogTable()
     telemetry: TelemetryTable = TelemetryTable()
     audit: AuditTable = AuditTable()
     keys: tuple[KeyTable, ...] = ()
@@ -202,7 +203,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The data directory.
 
         Raises:
-            ConfigError: it stands in the home of somebody who has none.
+            ConfigError: it is in a home directory that does not exist.
         """
         try:
             return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
@@ -213,7 +214,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def default_data_directory() -> Path:
-    """Return where conversations are kept when nobody says: the platform's place for an application's data."""
+    """Return where conversations are kept by default: where the platform keeps the data of applications."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nanobot"
     if sys.platform == "darwin":
@@ -224,24 +225,26 @@ def default_data_directory() -> Path:
 def load(
     file: Path | None, environment: Mapping[str, str], options: Mapping[str, Mapping[str, Any]]
 ) -> Config:
-    """Return the settings. `options` come from the command line, by table; a None in them is not given.
+    """Return the settings. `options` are those of the command line, by table; None means that an option is
+    absent.
 
     Raises:
-        ConfigError: one line with the value, where it stands, and what is allowed.
+        ConfigError: a setting is not valid. One line with its value, where it comes from, and what is
+        allowed.
     """
     tables = _read(file)
     config = _convert(tables, str(file or FILE))
-    given = [
+    overrides = [
         (table, name, text, variable)
         for (table, name), (variable, text) in _from_environment(environment).items()
     ]
     for table, values in options.items():
-        given += [
+        overrides += [
             (table, name, value, f"--{name.replace('_', '-')}")
             for name, value in values.items()
             if value is not None
         ]
-    for table, name, value, where in given:
+    for table, name, value, where in overrides:
         if isinstance(value, str) and (table, name) != _PATH and not _is_text(value):
             raise ConfigError(f"{where}: {table}.{name}: is not UTF-8")
         listed = (
@@ -249,7 +252,7 @@ def load(
         )
         tables = {**tables, table: {**tables.get(table, {}), name: listed}}
         _convert({table: {name: listed}}, where)
-    return _convert(tables, str(file or FILE)) if given else config
+    return _convert(tables, str(file or FILE)) if overrides else config
 
 
 _LISTS = (
@@ -262,12 +265,11 @@ _PATH = ("server", "data")
 """Paths may be any bytes; all other settings are text."""
 
 
-def _is_text(given: str) -> bool:
-    """Return whether what stood in the environment or on the command line was UTF-8:
-
-    Python reads other bytes as half surrogate pairs.
+def _is_text(value: str) -> bool:
+    """Return whether a value of the environment or the command line was UTF-8: Python decodes other bytes as
+    lone surrogates.
     """
-    return given.isascii() or not any(0xD800 <= ord(character) < 0xE000 for character in given)
+    return value.isascii() or not any(0xD800 <= ord(character) < 0xE000 for character in value)
 
 
 def _read(file: Path | None) -> dict[str, Any]:
@@ -287,31 +289,32 @@ def _read(file: Path | None) -> dict[str, Any]:
 
 
 def _tables() -> dict[str, type[msgspec.Struct]]:
-    """Return the tables whose settings have names of their own, each with its type."""
+    """Return the type of each table whose settings can come from the environment."""
     return {
         field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)
     }
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, str]]:
-    found: dict[tuple[str, str], tuple[str, str]] = {}
+    """Return variable and value of each setting in the environment, by table and name."""
+    settings: dict[tuple[str, str], tuple[str, str]] = {}
     for table, kind in _tables().items():
         for name in kind.__struct_fields__:
             variable = f"NANOBOT_{table}_{name}".upper()
             if environment.get(variable):
-                found[table, name] = (variable, environment[variable])
+                settings[table, name] = (variable, environment[variable])
     if environment.get("NANOBOT_DATA"):
-        found["server", "data"] = ("NANOBOT_DATA", environment["NANOBOT_DATA"])
+        settings["server", "data"] = ("NANOBOT_DATA", environment["NANOBOT_DATA"])
     if environment.get("NANOBOT_MODEL"):
-        found["model", "name"] = ("NANOBOT_MODEL", environment["NANOBOT_MODEL"])
-    return found
+        settings["model", "name"] = ("NANOBOT_MODEL", environment["NANOBOT_MODEL"])
+    return settings
 
 
 # Errors -------------------------------------------------------------------------------------------
 
 
 def _convert(tables: dict[str, Any], where: str) -> Config:
-    """Return the settings in `tables`; `where` says for the error who gave them."""
+    """Return the settings in `tables`; `where` tells in an error where they come from."""
     try:
         config = msgspec.convert(
             {name: table for name, table in tables.items() if name != "models"}, Config, strict=False
@@ -331,13 +334,14 @@ def _convert(tables: dict[str, Any], where: str) -> Config:
 
 
 def _error(tables: dict[str, Any], text: str, where: str, root: tuple[str, ...]) -> ConfigError:
-    place = re.search(r" - at `\$\.?(.*)`$", text)
-    path = (*root, *(place[1].split(".") if place and place[1] else ()))
-    reason = (text[: place.start()] if place else text).replace("`", "")
+    """Return the error for `text`, which is msgspec's and names a path below `root`."""
+    location = re.search(r" - at `\$\.?(.*)`$", text)
+    path = (*root, *(location[1].split(".") if location and location[1] else ()))
+    reason = (text[: location.start()] if location else text).replace("`", "")
     if reason.startswith("Invalid enum value"):
         reason = f"must be one of {', '.join(_choices(path))}"
-    line = f"{where}: {'.'.join(path)}: {reason[:1].lower()}{reason[1:]}{_value(tables, path)}"
-    return ConfigError("".join(character if character.isprintable() else " " for character in line))
+    message = f"{where}: {'.'.join(path)}: {reason[:1].lower()}{reason[1:]}{_value(tables, path)}"
+    return ConfigError("".join(character if character.isprintable() else " " for character in message))
 
 
 def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
@@ -355,7 +359,7 @@ def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _value(tables: dict[str, Any], path: tuple[str, ...]) -> str:
-    """Return the value at fault, for the error's end; what may be a secret is not shown."""
+    """Return the value at fault for the end of the error, unless it may be a secret."""
     value: Any = tables
     for step in path:
         value = value.get(step) if isinstance(value, dict) else None

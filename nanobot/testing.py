@@ -1,6 +1,4 @@
-"""For tests of nanobot and of what you build with it: a model that follows a script, a clock that you set, a
-store in memory.
-"""
+"""For tests of nanobot and of what you build with it: a scripted model, a clock that you move, a store in memory."""
 
 import asyncio
 import heapq
@@ -20,10 +18,10 @@ __all__ = ["FakeClock", "MemoryData", "Say", "ScriptedModel", "call", "open_memo
 
 
 class Say(msgspec.Struct, frozen=True):
-    """One scripted answer: `deltas` one by one, then `message` (made of them where it is None).
+    """One scripted answer: `deltas` one by one, then `message`, by default one made of the deltas.
 
-    `before` is waited for before the first delta, `between` after it: events of the test's, to hold the model
-    at a point. `error` is raised in place of the message.
+    The model waits for the event `before` ahead of the first delta and for `between` after it, so that a test
+    can hold it there. `error` is raised in place of the message.
     """
 
     deltas: tuple[str, ...] = ()
@@ -49,10 +47,11 @@ def call(name: str, arguments: str = "{}", id: str = "call_1", text: str = "") -
 
 
 class ScriptedModel:
-    """A `Model` that gives the answers of its script in turn, the last one for ever; `requests` holds what it
-    was asked.
+    """A `Model` that gives the answers of its script one after another, and the last one for ever after.
 
     An entry is a text, a `Say`, a `ModelError` to raise, or a function from the request to one of these.
+    `requests` holds what the model was asked, `asked` is set with the first request, `closed_streams` counts
+    the streams that have ended.
     """
 
     def __init__(
@@ -104,14 +103,14 @@ class ScriptedModel:
         """Nothing to load."""
 
     async def check(self) -> None:
-        """Always ready."""
+        """Return at once: it can always answer."""
 
     async def close(self) -> None:
         """Nothing to release."""
 
 
 class FakeClock:
-    """A `Clock` that stands still until it is turned; `sleep` returns when `advance` has passed its end."""
+    """A `Clock` that stands still until `advance` moves it. `slept` lists the lengths of all sleeps."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self._now = now
@@ -130,11 +129,11 @@ class FakeClock:
 
     @property
     def sleepers(self) -> Sequence[float]:
-        """When those who sleep want to be woken."""
+        """When the pending sleeps end, in order."""
         return tuple(sorted(until for until, _, future in self._sleepers if not future.done()))
 
     def advance(self, seconds: float) -> None:
-        """Turn the clock and wake whoever has slept long enough."""
+        """Move the clock forward, and end the sleeps that are over."""
         self._now += seconds
         while self._sleepers and self._sleepers[0][0] <= self._now:
             _, _, future = heapq.heappop(self._sleepers)

@@ -25,7 +25,7 @@ class Harness:
     def __init__(self, app: App, data: Path, stack: contextlib.AsyncExitStack) -> None:
         self.app = app
         self.data = data
-        self.door = Door(app.door)
+        self.door = Door(app.asgi)
         self._stack = stack
 
     async def close(self) -> None:

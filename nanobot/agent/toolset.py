@@ -16,13 +16,13 @@ _log = logging.getLogger(__name__)
 
 
 class MalformedCall(ToolError):
-    """The model named no tool of ours, or its arguments do not fit."""
+    """The model called a tool that the server does not have, or with arguments that do not fit."""
 
     code = "malformed_call"
 
 
 class Toolset:
-    """The server's own tools, by name; names are unique."""
+    """The server's own tools; their names are unique."""
 
     def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
         self._observer = observer
@@ -32,7 +32,7 @@ class Toolset:
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools)
 
     def is_repeatable(self, call: ToolCall) -> bool:
-        """Return whether the call may be run again when nobody saw its end."""
+        """Return whether the call may be run again where the server died before it ended."""
         tool = self._tools.get(call.name)
         return tool is None or tool.repeatable
 
@@ -45,7 +45,7 @@ class Toolset:
         """Return the tool and its arguments.
 
         Raises:
-            MalformedCall: says what is wrong, for the model to mend.
+            MalformedCall: what is wrong, for the model to correct.
         """
         tool = self._tools.get(call.name)
         if tool is None:
@@ -62,7 +62,7 @@ class Toolset:
             raise MalformedCall(f"the arguments of {call.name} are not valid JSON: {error}") from error
 
     async def run(self, call: ToolCall, *, turn_id: str, session_key: str) -> ToolResult:
-        """Return the result of the call, whatever happens: a failure is news for the model."""
+        """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
         self._observer.tool_started(turn_id, call)
         try:
@@ -82,7 +82,7 @@ class Toolset:
                 text = await tool.run(arguments, ToolContext(turn_id, session_key, call.id))
         except ToolError as error:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
-        except Exception:  # noqa: BLE001 - one of the places: a tool's bug is logged whole and told to the model
+        except Exception:  # noqa: BLE001 - a tool's bug is logged whole; the model is told
             if limit.expired():
                 return ToolResult(
                     call.id,

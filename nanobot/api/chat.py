@@ -1,15 +1,13 @@
 """POST /v1/chat/completions: a body becomes a turn, the turn's events or its answer become the response."""
 
-import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
-from nanobot.api import asking
-from nanobot.api.models import AGENT, no_model
+from nanobot.api.settings import ApiSettings
+from nanobot.api.turn_request import PARAMETERS, check_request, identity_of, turn_headers, turn_request
 from nanobot.api.wire.chat_answer import Completion, completion
 from nanobot.api.wire.chat_form import ChatForm, parse_form
 from nanobot.api.wire.chat_request import ChatBody, ChatRequest, parse_chat
 from nanobot.api.wire.chunks import Chunks
-from nanobot.core.clock import Clock
 from nanobot.core.errors import (
     IdempotencyMismatch,
     ModelError,
@@ -19,63 +17,25 @@ from nanobot.core.errors import (
     RateLimited,
     SessionBusy,
     ShuttingDown,
-    StreamingOff,
     UploadNotFound,
 )
-from nanobot.core.ids import Randomness, new_id
-from nanobot.core.store import Store
-from nanobot.core.turn import Admission, Identity, Turn
-from nanobot.http import stream as sse
-from nanobot.http.admission import admit
-from nanobot.http.body import ClientGone, read_body
-from nanobot.http.caller import caller_of
-from nanobot.http.errors import turn_failure
+from nanobot.http.body import read_body
 from nanobot.http.form import is_form, read_form
 from nanobot.http.operations import Operation, Parameter
-from nanobot.http.respond import answer
+from nanobot.http.request import Request
+from nanobot.http.respond import answer, wait_for_answer
 from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
-from nanobot.submit.attachments import Attachments
-from nanobot.submit.followers import Followers
+from nanobot.http.stream import Stream, wants_tools
+from nanobot.submit.submitter import Admitted, Submitter
 
-PARAMETERS = (
-    *asking.PARAMETERS,
-    Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"),
-)
-
-
-class ChatSettings(msgspec.Struct, frozen=True):
-    """How the chat route behaves.
-
-    `models`: the names a request may use besides `nanobot`; `listeners`: those of all names that take audio.
-    """
-
-    models: tuple[str, ...] = ()
-    listeners: frozenset[str] = frozenset()
-    stream: bool = True
-    session_headers: tuple[str, ...] = ()
-    max_body_bytes: int = 20 * 1024 * 1024
-    body_timeout_s: float = 30.0
-    ping_s: float = 15.0
-    metrics_open: bool = False
+TOOL_EVENTS = Parameter("x-events", "header", "`tools`: tell the progress of tools as named events")
 
 
 class ChatCompletions:
-    """The route, as an ASGI app."""
+    """The route."""
 
-    def __init__(
-        self,
-        store: Store,
-        followers: Followers,
-        clock: Clock,
-        randomness: Randomness,
-        settings: ChatSettings,
-        contents: Attachments,
-    ) -> None:
-        self._store = store
-        self._contents = contents
-        self._followers = followers
-        self._clock = clock
-        self._randomness = randomness
+    def __init__(self, submitter: Submitter, settings: ApiSettings) -> None:
+        self._submitter = submitter
         self._settings = settings
         self._keys = KeyReader(settings.session_headers)
 
@@ -83,11 +43,11 @@ class ChatCompletions:
         return Operation(
             method="POST",
             path="/v1/chat/completions",
-            run=self,
+            run=self.create,
             summary="Ask the agent",
             tag="Chat",
             right="chat",
-            parameters=(NEEDED_SESSION_KEY, *PARAMETERS[1:]),
+            parameters=(NEEDED_SESSION_KEY, *PARAMETERS[1:], TOOL_EVENTS),
             body=ChatBody,
             form=ChatForm,
             answers={200: Completion},
@@ -103,115 +63,50 @@ class ChatCompletions:
                 ShuttingDown,
                 ModelError,
             ),
-            makes={"turn_id": "$response.header.x-turn-id"},
+            links={"turn_id": "$response.header.x-turn-id"},
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        key = self._keys.read(headers, caller_of(scope))
-        settings = self._settings
-        try:
-            if is_form(scope):
-                form = await read_form(
-                    scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
-                )
-                request, body = parse_form(form)
-            else:
-                body = await read_body(
-                    scope, receive, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
-                )
-                request = parse_chat(body)
-        except ClientGone:
-            return
-        self._check(request)
-        now = self._clock.now()
-        identity = asking.identity(headers, body)
-        request = await self._filled(request, key, identity)
-        turn = self._turn(key, request, headers, now)
-        admission = await admit(scope, self._store, turn, identity, request.earlier)
-        if request.stream:
-            await self._stream(admission, request, headers, receive, send, now)
+    async def create(self, request: Request, send: Send) -> None:
+        """POST /v1/chat/completions"""
+        key = self._keys.read(request.headers, request.caller)
+        parsed, body = await self._parsed(request)
+        check_request(parsed, self._settings)
+        identity = identity_of(request.headers, body)
+        asked = turn_request(parsed, request.headers, key, identity)
+        request.session_key = key
+        admitted = await self._submitter.submit(asked, request.caller)
+        request.answer_headers += admitted.headers
+        if parsed.stream:
+            await self._stream(request, send, parsed, admitted)
         else:
-            await self._answer(admission, request, receive, send, now)
+            await self._answer(request, send, parsed, admitted)
 
-    def _check(self, request: ChatRequest) -> None:
-        if request.stream and not self._settings.stream:
-            raise StreamingOff(
-                "stream=true is not supported yet. Set stream=false or omit it.", param="stream"
-            )
-        if request.model != AGENT and request.model not in self._settings.models:
-            raise no_model(request.model)
+    async def _parsed(self, request: Request) -> tuple[ChatRequest, bytes]:
+        """Return what the body asks, and the bytes that recognise it when it is sent again."""
+        settings = self._settings
+        max_bytes, timeout_s = settings.max_body_bytes, settings.body_timeout_s
+        if is_form(request):
+            return parse_form(await read_form(request, max_bytes=max_bytes, timeout_s=timeout_s))
+        body = await read_body(request, max_bytes=max_bytes, timeout_s=timeout_s)
+        return parse_chat(body), body
 
-    async def _filled(self, request: ChatRequest, key: str, identity: Identity) -> ChatRequest:
-        """Return the request with all that its parts point at, if the model can take it."""
-        given, earlier = await asking.filled(
-            self._store,
-            self._contents,
-            identity,
-            key,
-            request.input,
-            request.earlier,
-            model=request.model,
-            listeners=self._settings.listeners,
-        )
-        if given is request.input and earlier is request.earlier:
-            return request
-        return msgspec.structs.replace(request, input=given, earlier=earlier)
+    async def _answer(self, request: Request, send: Send, parsed: ChatRequest, admitted: Admitted) -> None:
+        admission = admitted.admission
+        headers = turn_headers(admission)
+        follower = self._submitter.follow(admission)
+        result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
+        if result is not None:
+            body = completion(result, model=parsed.model, created=admitted.at)
+            await answer(send, 200, body, headers)
 
-    def _turn(self, key: str, request: ChatRequest, headers: dict[bytes, bytes], now: float) -> Turn:
-        return Turn(
-            id=new_id("turn", now, self._randomness),
-            session_key=key,
-            input=request.input,
-            origin="api",
-            when_busy=asking.when_busy(headers),
-            model=None if request.model == AGENT else request.model,
-            instructions=request.instructions,
-            sampling=request.sampling,
-            trace=request.trace,
-            tools=request.tools,
-            tool_choice=request.tool_choice,
-            format=request.format,
-            labels=request.labels,
-        )
-
-    async def _answer(
-        self, admission: Admission, request: ChatRequest, receive: Receive, send: Send, now: float
-    ) -> None:
-        result = await asking.wait_for_end(self._store, self._followers, admission, receive)
-        if result is None:
-            return
-        headers = asking.turn_headers(admission)
-        if result.end.error is not None:
-            problem = turn_failure(result.end.error, is_over=admission.is_over)
-            await answer(send, problem.status, problem.body, headers + problem.headers)
-            return
-        await answer(send, 200, completion(result, model=request.model, created=now), headers)
-
-    async def _stream(
-        self,
-        admission: Admission,
-        request: ChatRequest,
-        headers: dict[bytes, bytes],
-        receive: Receive,
-        send: Send,
-        now: float,
-    ) -> None:
+    async def _stream(self, request: Request, send: Send, parsed: ChatRequest, admitted: Admitted) -> None:
+        admission = admitted.admission
         chunks = Chunks(
             admission.turn_id,
-            model=request.model,
-            created=now,
-            include_usage=request.include_usage,
-            tool_events=sse.wants_tools(headers),
+            model=parsed.model,
+            created=admitted.at,
+            include_usage=parsed.include_usage,
+            tool_events=wants_tools(request.headers),
         )
-        stream = sse.Stream(
-            self._store,
-            self._followers,
-            chunks,
-            send,
-            asking.turn_headers(admission),
-            ping_s=self._settings.ping_s,
-        )
-        await stream.run(
-            admission.turn_id, 0, receive, answered_by=admission.answered_by, is_over=admission.is_over
-        )
+        stream = Stream(request, chunks, send, turn_headers(admission), ping_s=self._settings.ping_s)
+        await stream.run(self._submitter.follow(admission), is_over=admission.is_over)

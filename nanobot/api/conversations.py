@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Iterator
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.access.caller import Caller
-from nanobot.api.chat import ChatSettings
 from nanobot.api.paging import PAGING, find_message, limit_of, no_item, order_of, page
+from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.conversations import (
     ConversationBody,
     ConversationDeleted,
@@ -40,10 +40,9 @@ from nanobot.core.observer import SESSION
 from nanobot.core.responses import ItemRef
 from nanobot.core.sessions import ImportedMessage, Row, parse_key
 from nanobot.core.store import Store
-from nanobot.http.body import ClientGone, read_body
-from nanobot.http.caller import caller_of
+from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
-from nanobot.http.query import Query
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
 from nanobot.http.session_key import SESSION_KEY, KeyReader
 from nanobot.submit.attachments import Attachments
@@ -59,35 +58,31 @@ class Conversations:
         store: Store,
         clock: Clock,
         randomness: Randomness,
-        settings: ChatSettings,
-        contents: Attachments,
+        settings: ApiSettings,
+        attachments: Attachments,
     ) -> None:
         self._store = store
         self._clock = clock
         self._randomness = randomness
         self._settings = settings
-        self._contents = contents
+        self._attachments = attachments
         self._keys = KeyReader(settings.session_headers)
 
-    async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def create(self, request: Request, send: Send) -> None:
         """POST /v1/conversations"""
-        caller = caller_of(scope)
-        key = self._keys.named(dict(scope["headers"]), caller) or new_id(
-            "conv", self._clock.now(), self._randomness
-        )
+        caller = request.caller
+        key = self._keys.named(request.headers, caller) or new_id("conv", self._clock.now(), self._randomness)
         if not caller.sees(key):
             raise MissingSessionKey(
                 "this API key is limited to conversations of certain names, and a new one would have another: name it with the header "
                 "x-session-key",
                 param="x-session-key",
             )
-        body = await self._body(scope, receive)
-        if body is None:
-            return
+        body = await self._body(request)
         messages, metadata = parse_create(body)
         now = self._clock.now()
         imported = [
-            ImportedMessage(message, now, is_input=True) for message in await self._filled(messages, key)
+            ImportedMessage(message, now, is_input=True) for message in await self._resolved(messages, key)
         ]
         try:
             session = await self._store.import_session(key, imported, title=None, metadata=metadata)
@@ -97,35 +92,33 @@ class Conversations:
             ) from None
         await answer(send, 200, encode(conversation_object(session)))
 
-    async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def show(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}"""
-        key = _key(scope)
+        key = _key(request)
         with _as_conversation(key):
             session = await self._store.session(key)
         await answer(send, 200, encode(conversation_object(session)))
 
-    async def note(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def note(self, request: Request, send: Send) -> None:
         """POST /v1/conversations/{conversation_id}: replace its metadata."""
-        key = _key(scope)
-        body = await self._body(scope, receive)
-        if body is None:
-            return
+        key = _key(request)
+        metadata = parse_metadata(await self._body(request))
         with _as_conversation(key):
-            session = await self._store.rename_session(key, metadata=parse_metadata(body))
+            session = await self._store.rename_session(key, metadata=metadata)
         await answer(send, 200, encode(conversation_object(session)))
 
-    async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/conversations/{conversation_id}: with all that was said in it."""
-        key = _key(scope)
+        key = _key(request)
         with _as_conversation(key):
             await self._store.delete_session(key)
         await answer(send, 200, encode(ConversationDeleted(id=key)))
 
     # Items ----------------------------------------------------------------------------------------
 
-    async def items(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def items(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}/items"""
-        key, query = _key(scope), Query(scope)
+        key, query = _key(request), request.query()
         limit, order, after = limit_of(query), order_of(query), query.text("after")
         shown: list[WireItem] = []
         past = 0
@@ -143,19 +136,17 @@ class Conversations:
             past = rows[-1].seq
         await answer(send, 200, encode(page(shown[:limit], has_more=len(shown) > limit)))
 
-    async def item(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def item(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}/items/{item_id}"""
-        id_: str = scope["path_params"]["item_id"]
-        found = await self._item(_key(scope), id_)
+        id_: str = request.path_params["item_id"]
+        found = await self._item(_key(request), id_)
         await answer(send, 200, encode(next(item for item in _shown(found) if item.id == id_)))
 
-    async def add(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def add(self, request: Request, send: Send) -> None:
         """POST /v1/conversations/{conversation_id}/items"""
-        key = _key(scope)
-        body = await self._body(scope, receive)
-        if body is None:
-            return
-        messages = await self._filled(parse_items(body), key)
+        key = _key(request)
+        body = await self._body(request)
+        messages = await self._resolved(parse_items(body), key)
         with _as_conversation(key):
             added = await self._store.add_messages(key, messages)
         await answer(send, 200, encode(page([item for row in added for item in _shown(row)], has_more=False)))
@@ -176,19 +167,12 @@ class Conversations:
             raise no_item(id_, param)
         return found
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        try:
-            return await read_body(
-                scope,
-                receive,
-                max_bytes=self._settings.max_body_bytes,
-                timeout_s=self._settings.body_timeout_s,
-            )
-        except ClientGone:
-            return None
+    async def _body(self, request: Request) -> bytes:
+        settings = self._settings
+        return await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
 
-    async def _filled(self, messages: tuple[Message, ...], key: str) -> tuple[Message, ...]:
-        return await self._contents.fill(messages, key)
+    async def _resolved(self, messages: tuple[Message, ...], key: str) -> tuple[Message, ...]:
+        return await self._attachments.resolve(messages, key)
 
 
 def _shown(row: Row) -> tuple[WireItem, ...]:
@@ -203,14 +187,14 @@ def _ordered(row: Row, order: str) -> list[WireItem]:
     return shown if order == "asc" else shown[::-1]
 
 
-def _key(scope: Scope) -> str:
+def _key(request: Request) -> str:
     """Return the session key that the path names.
 
     Raises:
         ConversationNotFound: it cannot be one, or is not the caller's to know of.
     """
-    given: str = scope["path_params"]["conversation_id"]
-    caller: Caller = caller_of(scope)
+    given: str = request.path_params["conversation_id"]
+    caller: Caller = request.caller
     try:
         key = parse_key(given)
     except BadSessionKey:
@@ -235,10 +219,10 @@ def _missing(key: str) -> ConversationNotFound:
 
 
 def operations(
-    store: Store, clock: Clock, randomness: Randomness, settings: ChatSettings, contents: Attachments
+    store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings, attachments: Attachments
 ) -> tuple[Operation, ...]:
     """Return what is offered here."""
-    conversations = Conversations(store, clock, randomness, settings, contents)
+    conversations = Conversations(store, clock, randomness, settings, attachments)
     path = "/v1/conversations/{conversation_id}"
     create = Operation(
         method="POST",
@@ -251,7 +235,7 @@ def operations(
         body=ConversationBody,
         body_is_optional=True,
         answers={200: ConversationObject},
-        makes={"conversation_id": "$response.body#/id"},
+        links={"conversation_id": "$response.body#/id"},
         errors=(ConversationExists, UploadNotFound),
     )
     show = Operation(

@@ -5,7 +5,7 @@ not exist.
 from urllib.parse import quote
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.api.wire.files import (
     LONGEST_LIFE_S,
@@ -29,11 +29,9 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.store import Store
 from nanobot.core.uploads import Upload
-from nanobot.http.body import ClientGone
-from nanobot.http.caller import caller_of
 from nanobot.http.form import Form, FormFile, is_form, read_form
 from nanobot.http.operations import Operation, Parameter
-from nanobot.http.query import Query
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
 from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.submit.references import file_name
@@ -63,31 +61,27 @@ class Files:
         self._keys = keys
         self._settings = settings
 
-    async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def create(self, request: Request, send: Send) -> None:
         """POST /v1/files"""
-        key = self._key(scope)
+        key = self._key(request)
         settings = self._settings
-        if not is_form(scope):
+        if not is_form(request):
             raise InvalidForm("a file is uploaded as multipart/form-data, with the fields file and purpose")
-        try:
-            form = await read_form(
-                scope,
-                receive,
-                max_bytes=settings.max_file_bytes + _FORM_BYTES,
-                timeout_s=settings.timeout_s,
-                limit="files.max_file_mb",
-            )
-        except ClientGone:
-            return
+        form = await read_form(
+            request,
+            max_bytes=settings.max_file_bytes + _FORM_BYTES,
+            timeout_s=settings.timeout_s,
+            limit="files.max_file_mb",
+        )
         upload, content = self._upload(key, form)
         await self._store.add_upload(upload, content, settings.quota_bytes)
         await answer(send, 200, encode(file_object(upload)))
 
-    async def list(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def list(self, request: Request, send: Send) -> None:
         """GET /v1/files"""
-        query = Query(scope)
+        query = request.query()
         found = await self._store.uploads(
-            self._key(scope),
+            self._key(request),
             limit=query.whole("limit", default=_MOST_LISTED, low=1, high=_MOST_LISTED),
             after=query.text("after"),
             order="asc" if query.one_of("order", ("asc", "desc"), default="desc") == "asc" else "desc",
@@ -99,29 +93,31 @@ class Files:
             send, 200, encode(Page(data=shown, first_id=first, last_id=last, has_more=found.has_more))
         )
 
-    async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def show(self, request: Request, send: Send) -> None:
         """GET /v1/files/{file_id}"""
-        await answer(send, 200, encode(file_object(await self._store.upload(_id(scope), self._key(scope)))))
+        await answer(
+            send, 200, encode(file_object(await self._store.upload(_id(request), self._key(request))))
+        )
 
-    async def content(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def content(self, request: Request, send: Send) -> None:
         """GET /v1/files/{file_id}/content: the bytes as they came; a browser that opens them saves them,
         whatever they are.
         """
-        upload, content = await self._store.open_upload(_id(scope), self._key(scope))
+        upload, content = await self._store.open_upload(_id(request), self._key(request))
         headers = (
             ("content-disposition", f"attachment; filename*=UTF-8''{quote(upload.name, safe='')}"),
             ("x-content-type-options", "nosniff"),
         )
         await answer(send, 200, content, headers, b"application/octet-stream")
 
-    async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/files/{file_id}"""
-        file_id = _id(scope)
-        await self._store.delete_upload(file_id, self._key(scope))
+        file_id = _id(request)
+        await self._store.delete_upload(file_id, self._key(request))
         await answer(send, 200, encode(FileDeleted(id=file_id)))
 
-    def _key(self, scope: Scope) -> str:
-        return self._keys.read(dict(scope["headers"]), caller_of(scope))
+    def _key(self, request: Request) -> str:
+        return self._keys.read(request.headers, request.caller)
 
     def _upload(self, key: str, form: Form) -> tuple[Upload, bytes]:
         file = _only_file(form)
@@ -152,8 +148,8 @@ class Files:
         return made, file.content
 
 
-def _id(scope: Scope) -> str:
-    file_id: str = scope["path_params"]["file_id"]
+def _id(request: Request) -> str:
+    file_id: str = request.path_params["file_id"]
     return file_id
 
 

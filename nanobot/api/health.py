@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.api.wire.lists import encode
 from nanobot.core.errors import NanobotError
 from nanobot.core.store import Store
 from nanobot.http.operations import Operation
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
 
 
@@ -27,7 +28,7 @@ class Readiness(msgspec.Struct, frozen=True):
 class HealthRoute:
     """GET /health: the process answers."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request: Request, send: Send) -> None:
         await answer(send, 200, encode(Alive("ok")))
 
 
@@ -38,7 +39,7 @@ class ReadyRoute:
         self._store = store
         self._check_model = check_model
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request: Request, send: Send) -> None:
         problems: dict[str, str] = {}
         for name, check in (("store", self._store.check), ("model", self._check_model)):
             try:

@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.http.operations import Operation
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -16,7 +17,7 @@ class Scrape:
     def __init__(self, render: Callable[[], Awaitable[str]]) -> None:
         self._render = render
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request: Request, send: Send) -> None:
         await answer(send, 200, (await self._render()).encode(), kind=MEDIA_TYPE.encode())
 
 

@@ -1,14 +1,13 @@
 """GET /v1/models: the names that a request's `model` may have."""
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.api.wire.lists import ModelCard, Page, encode
 from nanobot.core.errors import ModelNotFound
 from nanobot.http.operations import Operation
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
-
-AGENT = "nanobot"
-"""The agent on its default model."""
+from nanobot.submit.request import AGENT
 
 
 def no_model(name: str) -> ModelNotFound:
@@ -22,7 +21,7 @@ class ModelList:
     def __init__(self, cards: tuple[ModelCard, ...]) -> None:
         self._body = encode(Page(data=cards, first_id=cards[0].id, last_id=cards[-1].id, has_more=False))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request: Request, send: Send) -> None:
         await answer(send, 200, self._body)
 
 
@@ -32,8 +31,8 @@ class OneModel:
     def __init__(self, cards: tuple[ModelCard, ...]) -> None:
         self._cards = {card.id: card for card in cards}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = scope["path_params"]["model_id"]
+    async def __call__(self, request: Request, send: Send) -> None:
+        name = request.path_params["model_id"]
         card = self._cards.get(name)
         if card is None:
             raise no_model(name)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.http.operations import Operation
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
 
 _PAGE = "text/html; charset=utf-8"
@@ -33,7 +34,7 @@ class CachedResponse:
         self._make = make
         self._content: Content | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request: Request, send: Send) -> None:
         if self._content is None:
             self._content = await asyncio.to_thread(self._make)
         content = self._content

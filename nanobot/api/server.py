@@ -1,11 +1,8 @@
-"""The door as a whole: which route leads where."""
+"""The HTTP API as a whole: all operations, and the app that answers them."""
 
 from collections.abc import Awaitable, Callable
 
-from starlette.types import ASGIApp
-
 from nanobot.access.keyring import KeyRing
-from nanobot.access.quotas import Quotas
 from nanobot.api import (
     conversations,
     files,
@@ -18,9 +15,9 @@ from nanobot.api import (
     turns,
     usage,
 )
-from nanobot.api.chat import ChatCompletions, ChatSettings
+from nanobot.api.chat import ChatCompletions
 from nanobot.api.files import FileSettings
-from nanobot.api.sessions import SessionSettings
+from nanobot.api.settings import ApiSettings
 from nanobot.core.audit import AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
@@ -30,83 +27,69 @@ from nanobot.http.guard import Access, Guard
 from nanobot.http.operations import Operation, Routes
 from nanobot.http.session_key import KeyReader
 from nanobot.submit.attachments import Attachments
-from nanobot.submit.followers import Followers
+from nanobot.submit.submitter import Submitter
 
 
-def build_door(
+def build_api(
     store: Store,
-    followers: Followers,
+    submitter: Submitter,
+    attachments: Attachments,
     clock: Clock,
     randomness: Randomness,
     *,
     access: Access,
     keys: KeyRing,
-    quotas: Quotas,
     audit: AuditSink | None,
-    settings: ChatSettings,
-    contents: Attachments,
+    settings: ApiSettings,
     file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
     render_metrics: Callable[[], Awaitable[str]],
     observer: Observer = NULL_OBSERVER,
-) -> ASGIApp:
-    """Return the HTTP door as an ASGI app. `check_model` raises where the default model could not answer now,
+) -> Guard:
+    """Return the API as an ASGI app. `check_model` raises where the default model could not answer now,
     `render_metrics` returns the metrics as text.
     """
-    found = operations(
+    offered = operations(
         store,
-        followers,
+        submitter,
+        attachments,
         clock,
         randomness,
         settings=settings,
-        contents=contents,
         file_settings=file_settings,
         check_model=check_model,
         render_metrics=render_metrics,
     )
-    open_paths = frozenset(operation.path for operation in found if operation.right is None)
+    open_paths = frozenset(operation.path for operation in offered if operation.right is None)
     return Guard(
-        Routes(found),
-        access,
-        keys,
-        quotas,
-        audit,
-        clock,
-        randomness,
-        open_paths=open_paths,
-        observer=observer,
+        Routes(offered), access, keys, audit, clock, randomness, open_paths=open_paths, observer=observer
     )
 
 
 def operations(
     store: Store,
-    followers: Followers,
+    submitter: Submitter,
+    attachments: Attachments,
     clock: Clock,
     randomness: Randomness,
     *,
-    settings: ChatSettings,
-    contents: Attachments,
+    settings: ApiSettings,
     file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
     render_metrics: Callable[[], Awaitable[str]],
 ) -> tuple[Operation, ...]:
-    """Return everything that the door offers; the route that is asked for most comes first."""
-    chat = ChatCompletions(store, followers, clock, randomness, settings, contents)
-    found = (
-        chat.operation(),
-        *responses.operations(store, followers, clock, randomness, settings, contents),
-        *conversations.operations(store, clock, randomness, settings, contents),
-        *turns.operations(store, followers, ping_s=settings.ping_s),
-        *files.operations(store, clock, randomness, KeyReader(settings.session_headers), file_settings),
+    """Return everything that the API offers."""
+    session_keys = KeyReader(settings.session_headers)
+    offered = (
+        ChatCompletions(submitter, settings).operation(),
+        *responses.operations(store, submitter, clock, randomness, settings),
+        *conversations.operations(store, clock, randomness, settings, attachments),
+        *turns.operations(store, submitter, ping_s=settings.ping_s),
+        *files.operations(store, clock, randomness, session_keys, file_settings),
         *usage.operations(store, clock),
-        *sessions.operations(
-            store,
-            clock,
-            randomness,
-            SessionSettings(settings.max_body_bytes, settings.body_timeout_s, settings.ping_s),
-        ),
+        *sessions.operations(store, clock, randomness, settings),
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),
         *metrics.operations(render_metrics, is_open=settings.metrics_open),
     )
-    return (*found, *reference.operations(found))
+    return (*offered, *reference.operations(offered))

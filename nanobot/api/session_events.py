@@ -5,15 +5,14 @@ watches.
 import contextlib
 import re
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.access.caller import hold_to_patterns
 from nanobot.api.wire.session_events import render
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.store import Store
-from nanobot.http.caller import caller_of
 from nanobot.http.connected import Connected
-from nanobot.http.query import Query
+from nanobot.http.request import Request
 from nanobot.http.stream import HEAD, PING
 
 _CURSOR = re.compile(r"([!-9;-~]{1,64}):([0-9]{1,18})")
@@ -26,9 +25,9 @@ class SessionEvents:
         self._store = store
         self._ping_s = ping_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key: str = scope["path_params"]["key"]
-        hold_to_patterns(caller_of(scope), key)
+    async def __call__(self, request: Request, send: Send) -> None:
+        key: str = request.path_params["key"]
+        hold_to_patterns(request.caller, key)
 
         async def write(content: bytes, *, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": content, "more_body": more})
@@ -36,30 +35,30 @@ class SessionEvents:
         async def ping() -> None:
             await write(PING)
 
-        async with contextlib.aclosing(self._store.watch(key, _after(scope))) as sights:
+        async with contextlib.aclosing(self._store.watch(key, _after(request))) as sights:
             begun = await anext(sights, None)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEAD)})
             # asked for the head alone; what follows would have no end
-            if scope["method"] == "HEAD":
+            if request.method == "HEAD":
                 await write(b"", more=False)
                 return
-            async with Connected(receive, ping, self._ping_s):
+            async with Connected(request.receive, ping, self._ping_s):
                 await write(render(begun or ()) or PING)
                 async for batch in sights:
                     await write(render(batch))
                 await write(b"", more=False)
 
 
-def _after(scope: Scope) -> tuple[str, int] | None:
+def _after(request: Request) -> tuple[str, int] | None:
     """Return the turn and the cursor that the client stands at:
 
     `after` of the query, else its last event's id.
     """
-    given = Query(scope).text("after")
+    given = request.query().text("after")
     name = "after"
     if given is None:
         name = "Last-Event-ID"
-        given = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1") or None
+        given = request.headers.get(b"last-event-id", b"").decode("latin-1") or None
     if given is None:
         return None
     found = _CURSOR.fullmatch(given)

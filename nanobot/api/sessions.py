@@ -7,10 +7,11 @@ it out before they count.
 import asyncio
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.api.session_events import SessionEvents
+from nanobot.api.settings import ApiSettings
 from nanobot.api.wire import session_export
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.lists import Page, encode
@@ -41,10 +42,10 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.sessions import Direction, SessionFilter, parse_key
 from nanobot.core.store import Store
-from nanobot.http.body import ClientGone, read_body
-from nanobot.http.caller import caller_of
+from nanobot.http.body import read_body
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
 
 _MOST_LISTED = 100
@@ -55,18 +56,10 @@ _read_fork = msgspec.json.Decoder(ForkBody)
 _read_rewind = msgspec.json.Decoder(RewindBody)
 
 
-class SessionSettings(msgspec.Struct, frozen=True):
-    """How bodies are read, and how often a quiet stream says that it lives."""
-
-    max_body_bytes: int = 20 * 1024 * 1024
-    body_timeout_s: float = 30.0
-    ping_s: float = 15.0
-
-
 class Sessions:
     """What can be done with sessions."""
 
-    def __init__(self, store: Store, clock: Clock, randomness: Randomness, settings: SessionSettings) -> None:
+    def __init__(self, store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings) -> None:
         self._store = store
         self._clock = clock
         self._randomness = randomness
@@ -74,9 +67,9 @@ class Sessions:
 
     # Looking --------------------------------------------------------------------------------------
 
-    async def list(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def list(self, request: Request, send: Send) -> None:
         """GET /v1/sessions"""
-        query, caller = Query(scope), caller_of(scope)
+        query, caller = request.query(), request.caller
         limit, order, after = _limit(query), _order(query, "desc"), query.text("after")
         if after is not None:
             hold_to_patterns(caller, after)
@@ -92,13 +85,13 @@ class Sessions:
             shown = tuple(session_object(each) for each in listed)
         await answer(send, 200, _page(shown, limit))
 
-    async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def show(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}"""
-        await answer(send, 200, encode(session_object(await self._store.session(_key(scope)))))
+        await answer(send, 200, encode(session_object(await self._store.session(_key(request)))))
 
-    async def messages(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def messages(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}/messages"""
-        key, query = _key(scope), Query(scope)
+        key, query = _key(request), request.query()
         limit, after = _limit(query), query.text("after")
         rows = await self._store.messages(
             key,
@@ -109,9 +102,9 @@ class Sessions:
         )
         await answer(send, 200, _page(tuple(session_message(row) for row in rows), limit))
 
-    async def branches(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def branches(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}/branches"""
-        key, query = _key(scope), Query(scope)
+        key, query = _key(request), request.query()
         limit, order, after = _limit(query), _order(query, "desc"), query.text("after")
         found = await self._store.branches(key)
         in_order = found if order == "desc" else found[::-1]
@@ -122,9 +115,9 @@ class Sessions:
             )
         await answer(send, 200, _page(tuple(branch_object(each) for each in in_order[: limit + 1]), limit))
 
-    async def export(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def export(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}/export: the transcript as it was when it was asked for, a page at a time."""
-        key, tip = _key(scope), _branch(Query(scope))
+        key, tip = _key(request), _branch(request.query())
         session = await self._store.session(key)
         last = await self._store.messages(key, limit=1, order="desc", tip=tip)
         headers = [
@@ -151,12 +144,10 @@ class Sessions:
 
     # Changing -------------------------------------------------------------------------------------
 
-    async def rename(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def rename(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}"""
-        key = _key(scope)
-        body = await self._body(scope, receive)
-        if body is None:
-            return
+        key = _key(request)
+        body = await self._body(request)
         change = decode(body, _read_change)
         now = await self._store.session(key)
         title = now.title if change.title is msgspec.UNSET else change.title
@@ -167,58 +158,42 @@ class Sessions:
             encode(session_object(await self._store.rename_session(key, title=title, metadata=metadata))),
         )
 
-    async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/sessions/{key}"""
-        key = _key(scope)
+        key = _key(request)
         await answer(send, 200, encode(receipt(key, await self._store.delete_session(key))))
 
-    async def fork(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def fork(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}/fork"""
-        key = _key(scope)
-        body = await self._body(scope, receive)
-        if body is None:
-            return
+        key = _key(request)
+        body = await self._body(request)
         wish = decode(body, _read_fork)
         new_key = (
-            self._made_key(caller_of(scope), key)
-            if wish.key is None
-            else _new_key(caller_of(scope), wish.key)
+            self._made_key(request.caller, key) if wish.key is None else _new_key(request.caller, wish.key)
         )
         at = parse_message_id(wish.message_id) if wish.message_id is not None else None
         await answer(send, 200, encode(session_object(await self._store.fork_session(key, new_key, at=at))))
 
-    async def rewind(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def rewind(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}/rewind"""
-        key = _key(scope)
-        body = await self._body(scope, receive)
-        if body is None:
-            return
+        key = _key(request)
+        body = await self._body(request)
         to = parse_message_id(decode(body, _read_rewind).message_id)
         await answer(send, 200, encode(session_object(await self._store.rewind_session(key, to))))
 
-    async def import_(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def import_(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}/import"""
-        key = _new_key(caller_of(scope), scope["path_params"]["key"])
-        body = await self._body(scope, receive)
-        if body is None:
-            return
+        key = _new_key(request.caller, request.path_params["key"])
+        body = await self._body(request)
         imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
         made = await self._store.import_session(
             key, imported.given, title=imported.title, metadata=imported.metadata
         )
         await answer(send, 200, encode(session_object(made)))
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """Return the body; None where the client went away before it had sent it."""
-        try:
-            return await read_body(
-                scope,
-                receive,
-                max_bytes=self._settings.max_body_bytes,
-                timeout_s=self._settings.body_timeout_s,
-            )
-        except ClientGone:
-            return None
+    async def _body(self, request: Request) -> bytes:
+        settings = self._settings
+        return await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
 
     def _made_key(self, caller: Caller, key: str) -> str:
         """Return a key for a fork of `key`.
@@ -240,14 +215,14 @@ class Sessions:
             ) from error
 
 
-def _key(scope: Scope) -> str:
+def _key(request: Request) -> str:
     """Return the session key in the path.
 
     Raises:
         SessionNotFound: it is not the caller's to know of.
     """
-    key: str = scope["path_params"]["key"]
-    hold_to_patterns(caller_of(scope), key)
+    key: str = request.path_params["key"]
+    hold_to_patterns(request.caller, key)
     return key
 
 
@@ -310,7 +285,7 @@ _BRANCH = Parameter(
 
 
 def operations(
-    store: Store, clock: Clock, randomness: Randomness, settings: SessionSettings
+    store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings
 ) -> tuple[Operation, ...]:
     """Return what is offered here."""
     sessions = Sessions(store, clock, randomness, settings)
@@ -338,7 +313,7 @@ def operations(
         Operation(
             method="GET", path="/v1/sessions", run=sessions.list, summary="List the sessions, or search them", tag="Sessions",
             right="sessions:read", parameters=finding, answers={200: Page[SessionObject]}, errors=missing,
-            makes={"key": "$response.body#/last_id"},
+            links={"key": "$response.body#/last_id"},
         ),
         Operation(
             method="GET", path=path, run=sessions.show, summary="A session", tag="Sessions", right="sessions:read",
@@ -363,7 +338,7 @@ def operations(
         Operation(
             method="POST", path=f"{path}/fork", run=sessions.fork, summary="Make a session of part of another", tag="Sessions",
             right="sessions:write", body=ForkBody, answers={200: SessionObject}, errors=(*lost, SessionExists, BodyTooLarge, BadSessionKey),
-            makes={"key": "$response.body#/key"},
+            links={"key": "$response.body#/key"},
         ),
         Operation(
             method="POST", path=f"{path}/rewind", run=sessions.rewind, summary="Go back to an earlier message", tag="Sessions",

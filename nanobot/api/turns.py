@@ -1,10 +1,9 @@
 """/v1/turns: look at a turn, take up its stream again, stop it."""
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.access.caller import Caller
-from nanobot.api.models import AGENT
 from nanobot.api.wire.chat_answer import WireUsage, finish_reason, wire_usage
 from nanobot.api.wire.chunks import Chunks, said_before
 from nanobot.api.wire.lists import encode
@@ -12,12 +11,13 @@ from nanobot.core.errors import InvalidRequest, TurnNotFound
 from nanobot.core.message import reply_text
 from nanobot.core.store import Store
 from nanobot.core.turn import TurnState
-from nanobot.http import stream as sse
-from nanobot.http.caller import caller_of
 from nanobot.http.errors import error_body
 from nanobot.http.operations import Operation, Parameter
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
-from nanobot.submit.followers import Followers
+from nanobot.http.stream import Stream, wants_tools
+from nanobot.submit.request import AGENT
+from nanobot.submit.submitter import Submitter
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -86,9 +86,9 @@ class Turns:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state = await find_turn(self._store, scope["path_params"]["turn_id"], caller_of(scope))
-        scope["session_key"] = state.session_key
+    async def __call__(self, request: Request, send: Send) -> None:
+        state = await find_turn(self._store, request.path_params["turn_id"], request.caller)
+        request.session_key = state.session_key
         await answer(send, 200, encode(wire_turn(state)))
 
 
@@ -98,9 +98,9 @@ class CancelTurn:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        turn_id = scope["path_params"]["turn_id"]
-        scope["session_key"] = (await find_turn(self._store, turn_id, caller_of(scope))).session_key
+    async def __call__(self, request: Request, send: Send) -> None:
+        turn_id = request.path_params["turn_id"]
+        request.session_key = (await find_turn(self._store, turn_id, request.caller)).session_key
         if await self._store.cancel(turn_id, "cancelled by request"):
             await self._store.ended(turn_id)
         await answer(send, 200, encode(wire_turn(await self._store.turn(turn_id))))
@@ -109,31 +109,27 @@ class CancelTurn:
 class TurnStream:
     """GET /v1/turns/{turn_id}/stream?after=SEQ, or with `Last-Event-ID: turn:seq`."""
 
-    def __init__(self, store: Store, followers: Followers, *, ping_s: float) -> None:
+    def __init__(self, store: Store, submitter: Submitter, *, ping_s: float) -> None:
         self._store = store
-        self._followers = followers
+        self._submitter = submitter
         self._ping_s = ping_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        turn_id = scope["path_params"]["turn_id"]
-        state = await find_turn(self._store, turn_id, caller_of(scope))
-        scope["session_key"] = state.session_key
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        after = _cursor(turn_id, scope["query_string"], headers.get(b"last-event-id", b""))
+    async def __call__(self, request: Request, send: Send) -> None:
+        turn_id = request.path_params["turn_id"]
+        state = await find_turn(self._store, turn_id, request.caller)
+        request.session_key = state.session_key
+        headers = request.headers
+        after = _cursor(turn_id, request.scope["query_string"], headers.get(b"last-event-id", b""))
         chunks = Chunks(
             turn_id,
             model=state.model or AGENT,
             created=state.created_at,
             include_usage=True,
-            tool_events=sse.wants_tools(headers),
+            tool_events=wants_tools(headers),
             behind=said_before(state.messages, after) if after else None,
         )
-        stream = sse.Stream(
-            self._store, self._followers, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s
-        )
-        await stream.run(
-            turn_id, after, receive, answered_by=state.answered_by, is_over=state.end is not None
-        )
+        stream = Stream(request, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s)
+        await stream.run(self._submitter.follow(state), after, is_over=state.end is not None)
 
 
 def _cursor(turn_id: str, query: bytes, last_event_id: bytes) -> int:
@@ -162,7 +158,7 @@ def _number(text: bytes, name: str) -> int:
     return int(text)
 
 
-def operations(store: Store, followers: Followers, *, ping_s: float) -> tuple[Operation, ...]:
+def operations(store: Store, submitter: Submitter, *, ping_s: float) -> tuple[Operation, ...]:
     """Return what is offered here."""
     return (
         Operation(
@@ -178,7 +174,7 @@ def operations(store: Store, followers: Followers, *, ping_s: float) -> tuple[Op
         Operation(
             method="GET",
             path="/v1/turns/{turn_id}/stream",
-            run=TurnStream(store, followers, ping_s=ping_s),
+            run=TurnStream(store, submitter, ping_s=ping_s),
             summary="Take up a turn's stream where it broke",
             tag="Turns",
             right="chat",

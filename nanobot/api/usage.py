@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.api.wire.lists import encode
@@ -14,8 +14,8 @@ from nanobot.core.clock import Clock
 from nanobot.core.errors import InvalidRequest, SessionNotFound
 from nanobot.core.message import Usage as TokenUsage
 from nanobot.core.sessions import parse_key
-from nanobot.http.caller import caller_of
 from nanobot.http.operations import Operation, Parameter
+from nanobot.http.request import Request
 from nanobot.http.respond import answer
 
 _DAYS = 30
@@ -98,9 +98,9 @@ class UsageRoute:
         self._ledger = ledger
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = _asked(scope["query_string"], self._clock.now(), _GROUPS)
-        caller = caller_of(scope)
+    async def __call__(self, request: Request, send: Send) -> None:
+        asked = _asked(request.scope["query_string"], self._clock.now(), _GROUPS)
+        caller = request.caller
         rows = await self._ledger.usage(
             first_day=asked.start,
             last_day=asked.end,
@@ -118,10 +118,10 @@ class SessionUsage:
         self._ledger = ledger
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = parse_key(scope["path_params"]["key"])
-        asked = _asked(scope["query_string"], self._clock.now(), ("day", "model"))
-        hold_to_patterns(caller_of(scope), key)
+    async def __call__(self, request: Request, send: Send) -> None:
+        key = parse_key(request.path_params["key"])
+        asked = _asked(request.scope["query_string"], self._clock.now(), ("day", "model"))
+        hold_to_patterns(request.caller, key)
         rows = await self._ledger.session_usage(
             key, first_day=asked.start, last_day=asked.end, group=asked.group
         )

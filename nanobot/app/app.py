@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 from starlette.types import ASGIApp
 
+from nanobot.access.admission import Gate
 from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
-from nanobot.api.server import build_door
+from nanobot.api.server import build_api
 from nanobot.app import settings
 from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
@@ -31,13 +32,14 @@ from nanobot.stores.retention import delete_unused
 from nanobot.stores.sqlite.store import open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
+from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
 
 CLEANUP_EVERY_S = 600.0
 
 
 class App:
-    """A running server. `door` is its HTTP side; `open_app` makes one."""
+    """A running server: `asgi` is its HTTP API, `submitter` takes requests for turns. `open_app` makes one."""
 
     def __init__(
         self,
@@ -62,31 +64,28 @@ class App:
         store.listen(self._follow_accounts)
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
-        self.engine = LocalEngine(
+        self.engine = _engine(config, store, models, clock, tools, observer)
+        attachments = _attachments(config, store, fetcher)
+        self.submitter = Submitter(
             store,
-            Agent(
-                Toolset([*own_tools(clock), *tools], observer),
-                clock,
-                settings.agent_settings(config),
-                observer,
-            ),
-            models,
-            clock,
-            max_running_turns=config.engine.max_running_turns,
-            turn_timeout_s=config.engine.turn_timeout_s or None,
-            observer=observer,
-        )
-        self.door: ASGIApp = build_door(
-            store,
+            Gate(store, self.quotas),
+            attachments,
             self.followers,
+            self.audit,
+            clock,
+            randomness,
+            audio_models=settings.audio_models(models),
+        )
+        self.asgi: ASGIApp = build_api(
+            store,
+            self.submitter,
+            attachments,
             clock,
             randomness,
             access=settings.http_access(config),
             keys=self.keys,
-            quotas=self.quotas,
             audit=self.audit,
-            settings=settings.chat_settings(config, models),
-            contents=_attachments(config, store, fetcher),
+            settings=settings.api_settings(config, models),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
             render_metrics=self._render_metrics,
@@ -116,6 +115,26 @@ class App:
         """
         await self.engine.drain(self.config.server.shutdown_grace_s)
         self.store.hang_up()
+
+
+def _engine(
+    config: Config,
+    store: Store,
+    models: Models,
+    clock: Clock,
+    tools: Sequence[Tool],
+    observer: Observer,
+) -> LocalEngine:
+    toolset = Toolset([*own_tools(clock), *tools], observer)
+    return LocalEngine(
+        store,
+        Agent(toolset, clock, settings.agent_settings(config), observer),
+        models,
+        clock,
+        max_running_turns=config.engine.max_running_turns,
+        turn_timeout_s=config.engine.turn_timeout_s or None,
+        observer=observer,
+    )
 
 
 def _attachments(config: Config, store: Store, fetcher: Fetcher | None) -> Attachments:
@@ -178,19 +197,27 @@ async def open_app(
         )
         audit = app.audit
         await app.load_accounts()
-        # One group: an engine that fails takes the server down with it, so nothing is admitted that nobody runs.
-        async with asyncio.TaskGroup() as group:
-            engine = group.create_task(app.engine.run())
-            periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), clock).run())
-            try:
-                yield app
-            finally:
-                await app.drain()
-                await app.followers.close()
-                engine.cancel()
-                periodic.cancel()
+        async with _running(app):
+            yield app
     finally:
         await models.close()
         await store.close()
         if audit is not None:
             await asyncio.to_thread(audit.close)
+
+
+@contextlib.asynccontextmanager
+async def _running(app: App) -> AsyncIterator[None]:
+    """Run the engine and the periodic jobs meanwhile. An engine that fails takes the server down with it:
+    otherwise turns would be admitted that nobody runs.
+    """
+    async with asyncio.TaskGroup() as group:
+        engine = group.create_task(app.engine.run())
+        periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())
+        try:
+            yield
+        finally:
+            await app.drain()
+            await app.followers.close()
+            engine.cancel()
+            periodic.cancel()

@@ -5,9 +5,8 @@ import ipaddress
 import math
 
 from nanobot.agent.limits import AgentSettings
-from nanobot.api.chat import ChatSettings
 from nanobot.api.files import FileSettings
-from nanobot.api.models import AGENT
+from nanobot.api.settings import ApiSettings
 from nanobot.app.models import Models
 from nanobot.config import Config, KeyTable
 from nanobot.core.accounts import (
@@ -25,6 +24,7 @@ from nanobot.http.guard import LOOPBACK, Access
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
 from nanobot.stores.audit_log import Keeping
+from nanobot.submit.request import AGENT
 
 MIB = 1024 * 1024
 DAY_S = 86_400.0
@@ -136,12 +136,16 @@ def file_settings(config: Config) -> FileSettings:
     )
 
 
-def chat_settings(config: Config, models: Models) -> ChatSettings:
-    """Return the settings of the routes that submit turns."""
+def audio_models(models: Models) -> frozenset[str]:
+    """Return the names of the models that take audio."""
     named = {AGENT: models.default, **{name: models.get(name) for name in models.names}}
-    return ChatSettings(
+    return frozenset(name for name, model in named.items() if "audio" in model.abilities)
+
+
+def api_settings(config: Config, models: Models) -> ApiSettings:
+    """Return the settings that the routes share."""
+    return ApiSettings(
         models=models.names,
-        listeners=frozenset(name for name, model in named.items() if "audio" in model.abilities),
         stream=config.api.stream,
         session_headers=config.api.session_headers,
         max_body_bytes=int(config.api.max_body_mb * MIB),

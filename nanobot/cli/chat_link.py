@@ -1,15 +1,15 @@
-"""Whom the chat talks to: the engine in this process. (`chat_remote` is the other one, a running server.)"""
+"""What the chat talks to: the agent in this process. (`chat_remote` is the other one, a running server.)"""
 
-import hashlib
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from nanobot.access.caller import EVERYBODY
 from nanobot.app import App
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
-from nanobot.core.ids import new_id
-from nanobot.core.message import joint, user
+from nanobot.core.message import Message, joint, user
 from nanobot.core.sessions import Session
-from nanobot.core.turn import Identity, Turn
+from nanobot.core.turn import Identity
+from nanobot.submit.request import TurnRequest
 
 
 class Link(Protocol):
@@ -34,32 +34,35 @@ class Link(Protocol):
 
 
 class InProcess:
-    """The engine of this process."""
+    """The agent of this process."""
 
     def __init__(self, app: App) -> None:
         self._app = app
         self._turn_id: str | None = None
 
     async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
-        app = self._app
-        turn = Turn(new_id("turn", app.clock.now(), app.randomness), session_key, (user(text),), "cli")
-        digest = hashlib.blake2b(turn.id.encode(), digest_size=32).digest()
-        await app.store.admit(turn, Identity(digest))
-        self._turn_id = turn.id
+        submitter = self._app.submitter
+        request = TurnRequest(
+            session_key=session_key,
+            input=(user(text),),
+            origin="cli",
+            # Nothing here is sent again: each request has an identity of its own.
+            identity=Identity(self._app.randomness.getrandbits(256).to_bytes(32)),
+        )
+        admission = (await submitter.submit(request, EVERYBODY)).admission
+        self._turn_id = admission.turn_id
         joins = ""
-        async for batch in app.store.follow(turn.id):
-            for _, event in batch:
-                if isinstance(event, TextDelta) and joins:
-                    event, joins = TextDelta(joins + event.text), ""
-                elif (
-                    isinstance(event, MessageAdded)
-                    and event.message.role == "assistant"
-                    and event.message.text
-                ):
-                    joins = joint(event.message)
-                elif isinstance(event, TurnEnded):
-                    self._turn_id = None
-                yield event
+        with submitter.follow(admission) as follower:
+            async for batch in follower.events():
+                for _, event in batch:
+                    if isinstance(event, TextDelta) and joins:
+                        event, joins = TextDelta(joins + event.text), ""
+                    elif isinstance(event, MessageAdded) and _is_text_of_a_step(event.message):
+                        joins = joint(event.message)
+                    elif isinstance(event, TurnEnded):
+                        self._turn_id = None
+                        follower.has_ended = True
+                    yield event
 
     async def cancel(self) -> None:
         if self._turn_id is not None:
@@ -67,3 +70,7 @@ class InProcess:
 
     async def sessions(self, limit: int) -> tuple[Session, ...]:
         return await self._app.store.sessions(limit=limit)
+
+
+def _is_text_of_a_step(message: Message) -> bool:
+    return message.role == "assistant" and bool(message.text)

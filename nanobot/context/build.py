@@ -1,4 +1,4 @@
-"""From a transcript to a model's request."""
+"""The request to a model, built from a transcript."""
 
 import hashlib
 
@@ -16,10 +16,10 @@ ANY = ToolChoice()
 
 
 def offered_tools(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
-    """Return the tools that the model may call in this turn: the server's `own` and the client's, whose names
-    win.
+    """Return the tools that the model may call in this turn: the server's `own` and the client's. Where names
+    are the same, the client's tool replaces the server's.
 
-    Where the client insists on a call of one of its tools, nothing else is offered.
+    Where the client requires a call of one of its tools, no others are offered.
     """
     choice = turn.tool_choice
     if not turn.tools or choice.mode == "none":
@@ -31,7 +31,7 @@ def offered_tools(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]
 
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
-    """Return about how many tokens it costs to offer `tools`."""
+    """Return an estimate of the tokens that it costs to offer `tools`."""
     return sum(
         _TOKENS_PER_TOOL + (len(tool.name) + len(tool.description) + len(bytes(tool.parameters))) // 3
         for tool in tools
@@ -39,7 +39,7 @@ def tools_size(tools: tuple[ToolSpec, ...]) -> int:
 
 
 def history_budget(context_tokens: int, window_tokens: int, turn: Turn, tools_tokens: int) -> int:
-    """Return how many tokens of history may be shown: what the window leaves after prompt, tools and room for
+    """Return how many tokens of history may be shown: what the window leaves after the prompt, the tools and
     the answer.
     """
     window = min(context_tokens, window_tokens)
@@ -61,20 +61,21 @@ def build(
     draft: str = "",
     form: str = "",
 ) -> ModelRequest:
-    """Return the request that shows the newest of `history` and asks for the next message.
+    """Return the request that shows the newest part of `history` and asks for the next message.
 
-    `hint` goes to what changes at the end; `nudge` is a last word of ours to the model that no transcript
-    keeps, about the `draft` that it wrote, if any. `form` says in words what the answer must look like.
+    `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
+    about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
 
     Raises:
-        ContextOverflow: the newest message alone is over `budget_tokens`, or something is and nothing may be
-            left out.
+        ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
+            may be left out.
     """
     fitted = fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends)
     if not turn.may_cut and (history.skipped_tokens or len(fitted) < len(history.messages)):
         raise ContextOverflow(
-            f"the conversation is over the {budget_tokens} tokens that the window has for it, and truncation is 'disabled': "
-            "let the oldest messages be left out (truncation 'auto'), or begin a new conversation"
+            f"the conversation is over the {budget_tokens} tokens that the window leaves for it, "
+            "and truncation is 'disabled': set it to 'auto' to leave out the oldest messages, "
+            "or begin a new conversation"
         )
     shown = repair(fitted)
     is_first = not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1

@@ -1,4 +1,4 @@
-"""History: how much of it fits, and how a transcript that was cut anywhere is made whole."""
+"""History: how much of it fits, and how to repair a transcript that was cut anywhere."""
 
 from bisect import bisect_left
 from itertools import accumulate
@@ -15,13 +15,13 @@ _STEPS_A_WINDOW = 4
 def fit(
     messages: tuple[Message, ...], budget_tokens: int, *, skipped_tokens: int = 0, ends: tuple[int, ...] = ()
 ) -> tuple[Message, ...]:
-    """Return the newest of `messages` that cost at most `budget_tokens`, oldest left out first.
+    """Return the newest of `messages` that cost at most `budget_tokens`; the oldest are left out first.
 
-    `skipped_tokens` is what came before them; `ends`, where it is known, what had been said at the end of
-    each. The cut moves in steps of a quarter of the budget, counted from the start of the conversation, so
-    that it stands still for many turns and the provider's prefix cache goes on hitting. The last user
-    message, which the model is to answer, always stays; a tool result never loses its call: providers refuse
-    an orphan.
+    `skipped_tokens` is the size of the conversation before them, `ends` its size at the end of each, where
+    known. The cut moves in steps of a quarter of the budget, counted from the start of the conversation: it
+    stays in one place for many turns, so that the provider's prefix cache keeps hitting. The last user
+    message, which the model is to answer, always stays. A tool result is never left without its call, which
+    providers refuse.
 
     Raises:
         ContextOverflow: the last user message alone is over the budget.
@@ -40,12 +40,12 @@ def fit(
 
 
 def ends_of(messages: tuple[Message, ...], before_tokens: int) -> tuple[int, ...]:
-    """Return for each message how much has been said at its end, where `before_tokens` came before them all."""
+    """Return the size of the conversation at the end of each message; before them it is `before_tokens`."""
     return tuple(accumulate(map(estimate_tokens, messages), initial=before_tokens))[1:]
 
 
 def _from_question(messages: tuple[Message, ...], first: int) -> tuple[Message, ...]:
-    """Start at a user's message: what is left of a turn without its question makes no sense."""
+    """Return the messages from the next question on: the rest of a turn makes no sense without it."""
     while first < len(messages) and messages[first].role != "user":
         first += 1
     return messages[first:]
@@ -54,7 +54,7 @@ def _from_question(messages: tuple[Message, ...], first: int) -> tuple[Message, 
 def _within_the_turn(
     messages: tuple[Message, ...], asked: int, first: int, budget_tokens: int
 ) -> tuple[Message, ...]:
-    """The running turn alone is over the budget: keep its question and its newest whole steps."""
+    """Return the question and the newest whole steps of a running turn that alone is over the budget."""
     question = messages[asked]
     cost = estimate_tokens(question)
     if cost > budget_tokens:
@@ -67,10 +67,11 @@ def _within_the_turn(
 
 
 def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the transcript as every provider takes it, however it was cut.
+    """Return the transcript in a form that every provider accepts, however it was cut.
 
-    Each call is answered exactly once, right after the message that makes it; a result without its call, a
-    message without content and thoughts are left out; an answer that was cut and went on is one message.
+    Each call is answered exactly once, right after the message that makes it. Results without a call,
+    messages without content and reasoning are left out. An answer that was cut off and continued becomes one
+    message.
     """
     if _is_plain(messages):
         return messages
@@ -91,8 +92,8 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _is_plain(messages: tuple[Message, ...]) -> bool:
-    """Whether each message is one text that was not cut, as in most transcripts: nothing is to be made whole
-    then.
+    """Whether each message is a single text that was not cut, as in most transcripts: there is nothing to
+    repair then.
     """
     for message in messages:
         parts = message.parts
@@ -108,7 +109,7 @@ def _is_plain(messages: tuple[Message, ...]) -> bool:
 
 
 def _add_step(whole: list[Message], message: Message, following: tuple[Message, ...]) -> None:
-    """Add a model's message, the results of its calls in their order, then what users said meanwhile."""
+    """Add a message of the model, the results of its calls in order, then what users said meanwhile."""
     said = _speech(message)
     if said.parts:
         before = whole[-1] if whole else None
@@ -132,7 +133,7 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
 
 
 def _question(message: Message) -> tuple[Message, ...]:
-    """Return the user's message without what is empty or not a user's to say; nothing where nothing is left."""
+    """Return the user's message with only the parts that a user may send, if any is left."""
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
         return (message,)
@@ -145,8 +146,8 @@ def _question(message: Message) -> tuple[Message, ...]:
 
 
 def _speech(message: Message) -> Message:
-    """Return the message as a provider takes it: no thoughts, no empty texts, one call an id, arguments that
-    are JSON.
+    """Return the model's message as providers accept it: no reasoning, no empty text, no call id twice,
+    arguments that are JSON.
     """
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
@@ -163,9 +164,7 @@ def _speech(message: Message) -> Message:
 
 
 def _readable(call: ToolCall) -> ToolCall:
-    """Return the call with arguments that every provider can parse; malformed ones are shown as what they
-    are.
-    """
+    """Return the call with arguments that every provider can parse: malformed ones are wrapped."""
     if not call.arguments.strip():
         return call
     try:

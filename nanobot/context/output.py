@@ -1,6 +1,6 @@
-"""The form that an answer must have: said to the model in words, looked for in what it wrote, checked.
+"""The form that an answer must have: how the model is told, and how its answer is checked.
 
-jsonschema-rs is imported when the first answer with a form is asked for: most servers never see one.
+jsonschema-rs is imported when the first schema comes: most servers never see one.
 """
 
 import re
@@ -21,14 +21,14 @@ _MOST_BACKTRACKING = 100_000
 
 
 class InvalidOutput(Exception):
-    """The text is not what was asked for; the reason is written for the model."""
+    """The text does not have the form that was asked for; the reason is written for the model."""
 
 
 def check_schema(schema: msgspec.Raw, param: str) -> None:
-    """Return where `schema` can be used.
+    """Check that `schema` can be used.
 
     Raises:
-        InvalidRequest: it is too large, or no JSON schema; `param` names the field.
+        InvalidRequest: it is too large, or is not a JSON schema; `param` names the field.
     """
     if len(bytes(schema)) > LARGEST_SCHEMA_BYTES:
         raise InvalidRequest(
@@ -41,28 +41,29 @@ def check_schema(schema: msgspec.Raw, param: str) -> None:
 
 
 def format_instructions(wanted: OutputFormat) -> str:
-    """Return how a model is told what to write that cannot be held to it."""
+    """Return what a model is told that has no way to enforce the form."""
     if wanted.kind == "json_object":
         return "Answer with one JSON object and nothing else: no explanation, no code fence."
     about = f" ({wanted.description})" if wanted.description else ""
     return (
-        f"Answer with one JSON value that fits this JSON schema{about}, and nothing else: no explanation, no code fence.\n"
+        f"Answer with one JSON value that fits this JSON schema{about}, "
+        "and nothing else: no explanation, no code fence.\n"
         f"{bytes(wanted.schema).decode()}"
     )
 
 
 def repair_instructions(problem: InvalidOutput) -> str:
-    """Return how a model is told what was wrong with its answer."""
+    """Return what a model is told whose answer had `problem`."""
     return (
         f"Your last answer could not be used: {problem}. Answer my last message again, with the JSON alone."
     )
 
 
 def conform(text: str, wanted: OutputFormat) -> str:
-    """Return the JSON that `text` consists of, or holds in a code fence.
+    """Return the JSON that is all of `text`, or all of its only code fence.
 
     Raises:
-        Unfit: there is none, or it does not fit.
+        InvalidOutput: there is none, or it does not match the schema.
     """
     text = text.strip()
     fenced = _FENCED.match(text)
@@ -86,7 +87,7 @@ def conform(text: str, wanted: OutputFormat) -> str:
 def _validator(schema: msgspec.Raw) -> "jsonschema_rs.Validator":
     import jsonschema_rs
 
-    # Nothing is fetched, and no pattern of a stranger may take its time.
+    # The schema is a stranger's: nothing is fetched for it, and no pattern may backtrack without end.
     return jsonschema_rs.validator_for(
         bytes(schema).decode(),
         offline=True,

@@ -1,27 +1,31 @@
-"""The words that the server itself says to the model. Short: they are paid for on every turn."""
+"""What the server itself tells the model. Kept short: every turn pays for it."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 
 SYSTEM = (
     "You are nanobot, a friendly personal assistant. Speak to the user as 'you'. "
-    "Use the conversation so far to answer questions about it. To repeat an earlier question, quote it exactly."
+    "Use the conversation so far to answer questions about it. "
+    "To repeat an earlier question, quote it exactly."
 )
 FIRST_MESSAGE = "This is the first message of the conversation; nothing was said before it."
 NO_CALL = "Answer my last message by calling a tool, not with words."
 LAST_STEP = "You have used all your steps: answer now with what you know, without tools."
 ANSWER_WAS_EMPTY = "Your last answer was empty. Answer my last message."
-ANSWER_WAS_CUT = "Your last message was cut off by the length limit. Continue exactly where it stopped; do not repeat anything."
+ANSWER_WAS_CUT = (
+    "Your last message was cut off by the length limit. "
+    "Continue exactly where it stopped; do not repeat anything."
+)
 
 
 def system(instructions: str) -> str:
-    """Return the system prompt: the server's own words, and below them the asker's for this turn."""
+    """Return the system prompt: the server's own, followed by the client's `instructions` for this turn."""
     return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
 
 
 def notes(now: float, *, is_first: bool, hint: str = "") -> str:
-    """Return what changes from turn to turn; it goes to the end so that everything before stays in the
-    provider's cache.
+    """Return what changes from turn to turn. It goes at the end of the request, so that everything before it
+    stays in the provider's cache.
     """
     today = _today(int(now // 60))
     if not is_first and not hint:

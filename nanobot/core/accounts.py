@@ -242,8 +242,8 @@ class UsageRow(msgspec.Struct, frozen=True):
 Grouping = Literal["day", "key", "model"]
 
 
-class ApiKeys(Protocol):
-    """The API keys that the store keeps."""
+class Accounts(Protocol):
+    """API keys, and what turns cost."""
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
         """Return all keys, the revoked ones too, oldest first."""
@@ -252,27 +252,6 @@ class ApiKeys(Protocol):
     async def keys_version(self) -> str:
         """Return a text that changes whenever the keys do; cheap."""
         ...
-
-    async def add_api_key(self, key: ApiKey) -> None:
-        """Keep a new key.
-
-        Raises:
-            ConfigError: its name is taken.
-        """
-        ...
-
-    async def revoke_api_key(self, name_or_id: str, now: float, *, forget: bool = False) -> ApiKey:
-        """Make a key invalid for good, and return it. With `forget` it leaves the list as well, also where it
-        was revoked before.
-
-        Raises:
-            ConfigError: there is no such key.
-        """
-        ...
-
-
-class Accounts(ApiKeys, Protocol):
-    """API keys, and what turns cost."""
 
     async def usage(
         self,

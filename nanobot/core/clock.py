@@ -1,4 +1,4 @@
-"""Time, as everything in the house is given it."""
+"""Time: everything that tells or waits for it does so through a `Clock`."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where time comes from. `nanobot.testing.FakeClock` is the other one."""
+    """Where time comes from: `SystemClock` in a server, `nanobot.testing.FakeClock` in a test."""
 
     def now(self) -> float:
         """Return seconds since the epoch."""

@@ -11,6 +11,7 @@ class NanobotError(Exception):
     """The root of the tree.
 
     `param` names the field at fault; `retry_after_s` is how long to wait before a retry. Either may be None.
+    `headers`: what an HTTP answer says besides, such as what is left of a quota.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -23,6 +24,7 @@ class NanobotError(Exception):
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 # Errors of the request ----------------------------------------------------------------------------

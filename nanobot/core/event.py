@@ -1,10 +1,10 @@
 """Events: what happens in a turn, in order.
 
-Deltas pass by (followers see them, the store does not); everything else is durable.
+Deltas are passing: followers see them, the store does not. Everything else is durable.
 
-Each event takes up room on the turn's line: a delta one unit per character, any other event one unit. An
-event's cursor is the unit at which it ends. Because the stored messages give the same line again, a cursor
-taken from a live stream still fits after the deltas are gone (`line`, below, rebuilds it).
+The events of a turn are counted in units: a delta has one per character, any other event one. An event's
+cursor is the number of units up to its end. `events_of` rebuilds the events from the stored messages, so a
+cursor from a live stream still fits when the deltas are long gone.
 """
 
 from typing import Literal
@@ -17,7 +17,7 @@ Outcome = Literal["done", "failed", "cancelled"]
 
 
 class TurnError(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Why a turn failed or was cancelled, as it is stored and shown; safe to show."""
+    """Why a turn failed or was cancelled, as it is stored and shown to its owner."""
 
     code: str
     message: str
@@ -35,7 +35,7 @@ class ThinkingDelta(msgspec.Struct, frozen=True, gc=False, tag="thinking_delta")
 
 
 class MessageAdded(msgspec.Struct, frozen=True, gc=False, tag="message_added"):
-    """A message has joined the transcript: the model's, a tool's, or a user's who steered the running turn."""
+    """A message has joined the transcript: the model's, or that of a user who steered the running turn."""
 
     message: Message
 
@@ -45,10 +45,7 @@ class ToolStarted(msgspec.Struct, frozen=True, gc=False, tag="tool_started"):
 
 
 class ToolFinished(msgspec.Struct, frozen=True, gc=False, tag="tool_finished"):
-    """A tool call has its result:
-
-    `message` (role `tool`) holds it and joins the transcript with this event.
-    """
+    """A tool call has its result: `message` (role `tool`), which joins the transcript with this event."""
 
     message: Message
 
@@ -62,9 +59,8 @@ class TurnEnded(msgspec.Struct, frozen=True, gc=False, tag="turn_ended", omit_de
 
 
 class TurnAdmitted(msgspec.Struct, frozen=True, tag="turn_admitted"):
-    """A turn is in the store, with what it was asked.
-
-    `joins`: the running turn that it steers. For those who watch the session.
+    """A turn was admitted with `input`; `joins` is the id of the running turn that it steers, if any. Only
+    for those who watch the session.
     """
 
     input: tuple[Message, ...]
@@ -72,7 +68,7 @@ class TurnAdmitted(msgspec.Struct, frozen=True, tag="turn_admitted"):
 
 
 class TurnStarted(msgspec.Struct, frozen=True, tag="turn_started"):
-    """An engine has the turn, for the `attempt`th time. For those who watch the session."""
+    """An engine has begun the turn, or taken it up again. Only for those who watch the session."""
 
     attempt: int
 
@@ -83,14 +79,14 @@ Event = Delta | Fact
 
 
 def units(event: Event) -> int:
-    """Return how much room `event` takes on its turn's line."""
+    """Return how many units `event` has."""
     if isinstance(event, TextDelta | ThinkingDelta):
         return len(event.text)
     return 1
 
 
-def line(messages: tuple[Message, ...]) -> tuple[Event, ...]:
-    """Return the events by which `messages` (those that a turn added, its own input left out) came about."""
+def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:
+    """Return the events of a turn, as followers saw them, from the messages that it added to its input."""
     events: list[Event] = []
     for message in messages:
         if message.role == "tool":

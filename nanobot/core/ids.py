@@ -10,14 +10,14 @@ _BASE_32 = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
 
 class Randomness(Protocol):
-    """Where chance comes from; `SystemRandomness` in a server, a seeded `random.Random` in a test."""
+    """Where random bits come from: `SystemRandomness` in a server, a seeded `random.Random` in a test."""
 
     def getrandbits(self, k: int, /) -> int: ...
 
 
 class SystemRandomness:
-    """The operating system's randomness, fetched in blocks: asking it for each id costs more than all the
-    rest of the id.
+    """The operating system's randomness, read in blocks: one read for each id would cost more than the rest
+    of making it.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def new_id(prefix: str, now: float, randomness: Randomness) -> str:
 
 
 def time_of(id_: str) -> float:
-    """Return when the id was made, in seconds since the epoch; 0 for what `new_id` has not made."""
+    """Return when the id was made, in seconds since the epoch; 0 if it is not one of `new_id`'s."""
     try:
         return int(id_[-26:-16].translate(_BASE_32), 32) / 1000
     except ValueError:

@@ -1,4 +1,4 @@
-"""Messages: what was said, by whom, in which parts. No id and no time: the store's row has those."""
+"""Messages: who said what, in which parts. They carry neither id nor time; those are in the store's row."""
 
 from typing import Literal
 
@@ -12,24 +12,21 @@ class Text(msgspec.Struct, frozen=True, gc=False, tag="text"):
 
 
 class Image(msgspec.Struct, frozen=True, gc=False, tag="image"):
-    """An image, passed on to the model as it came: a `data:` URL."""
+    """An image as a `data:` URL, passed on to the model unchanged."""
 
     url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
 class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
-    """A recording, passed on to a model that listens:
-
-    `data` is base64, `format` as the client named it (`wav`, `mp3`).
-    """
+    """A recording. `data` is base64, `format` is as the client named it (`wav`, `mp3`)."""
 
     data: str
     format: str
 
 
 class File(msgspec.Struct, frozen=True, gc=False, tag="file", omit_defaults=True):
-    """A file as the model sees it: its name and what it says. `file_id`: the upload that it came from."""
+    """A file as the model sees it: its name and its text. `file_id`: the upload that it came from."""
 
     name: str
     text: str
@@ -37,25 +34,23 @@ class File(msgspec.Struct, frozen=True, gc=False, tag="file", omit_defaults=True
 
     @property
     def shown(self) -> str:
-        """The file in words, for models that read text only: it says where it begins and ends, and what it is
-        called.
-        """
+        """The file as text for the model, between markers that carry its name."""
         name = self.name.replace('"', "'")
         return f'<file name="{name}">\n{self.text}\n</file>'
 
 
 class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking"):
-    """What a reasoning model thought aloud. Never part of the answer; never sent back to a provider."""
+    """Reasoning that a model showed. Never part of the answer; never sent back to a provider."""
 
     text: str
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defaults=True):
-    """A model's wish to run a tool. `arguments` is the JSON text exactly as the model wrote it; it may be
+    """A model's request to run a tool. `arguments` is JSON text exactly as the model wrote it, and may be
     malformed.
 
-    `for_client`: the tool is one that the client brought along; it runs the call and sends the result with
-    its next request.
+    `for_client`: the tool is one of the client's own; the client runs the call and sends the result with its
+    next request.
     """
 
     id: str
@@ -75,13 +70,12 @@ class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
 Part = Text | Image | Audio | File | Thinking | ToolCall | ToolResult
 Role = Literal["user", "assistant", "tool"]
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "incomplete"]
-"""Why the model stopped. `incomplete`: the turn was cancelled while it was speaking."""
+"""Why the model stopped. `incomplete`: the turn was cancelled in mid-answer."""
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Tokens as the provider counted them.
-
-    Cached tokens are part of the prompt, reasoning tokens part of the completion.
+    """Tokens as the provider counted them. Cached tokens are among the prompt's, reasoning tokens among the
+    completion's.
     """
 
     prompt_tokens: int = 0
@@ -130,12 +124,12 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 def user(text: str) -> Message:
-    """Return a user's message of one text."""
+    """Return a user message with one text."""
     return Message("user", (Text(text),))
 
 
 def reply_text(messages: tuple[Message, ...]) -> str:
-    """Return what a turn answered: the visible texts of its assistant messages, joined as `joint` says."""
+    """Return the answer of a turn: the visible texts of its assistant messages, with `joint` between them."""
     pieces: list[str] = []
     before: Message | None = None
     for message in messages:
@@ -146,8 +140,8 @@ def reply_text(messages: tuple[Message, ...]) -> str:
 
 
 def joint(before: Message | None) -> str:
-    """Return what stands between the text of `before` and the next one of the same turn: a blank line,
-    nothing where it was cut.
+    """Return what separates the text of `before` from the next one of the same turn: a blank line, or nothing
+    where `before` was cut off and is continued.
     """
     if before is None or before.stop_reason == "length":
         return ""
@@ -161,8 +155,8 @@ _AUDIO_BYTES_PER_TOKEN = 2_000
 
 
 def estimate_tokens(message: Message) -> int:
-    """Return about how many tokens `message` costs a model: bytes ÷ 4 (seen to err by -14 to +37 %), 800 for
-    an image.
+    """Return an estimate of the tokens that `message` costs: a quarter of its bytes (measured error: -14 to
+    +37 %), 800 for an image.
     """
     size_bytes = 0
     images = 0

@@ -1,7 +1,6 @@
-"""Who watches the house: told what happens, at the places where it happens. Metrics and traces are made of
-it.
+"""Observers: told what happens, where it happens. Metrics and traces are observers.
 
-The rooms know only this; whoever watches is chosen in `nanobot.app`.
+The other packages know this protocol only; `nanobot.app` chooses the observers.
 """
 
 from collections.abc import Sequence
@@ -15,63 +14,55 @@ from nanobot.core.turn import Turn
 REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 TURN: ContextVar[str | None] = ContextVar("turn", default=None)
 SESSION: ContextVar[str | None] = ContextVar("session", default=None)
-"""What the running task is at work on: a request's id, a turn's id, a session key.
-
-The log writes them with every line.
-"""
+"""What the current task works on: a request's id, a turn's id, a session key. Log lines show them."""
 
 Head = Sequence[tuple[bytes, bytes]]
 """The headers of a request, names in lower case."""
 
 
 class Observer:
-    """Is told what happens, on the event loop.
-
-    Each method returns at once and raises nothing; here they do nothing.
+    """Told what happens, on the event loop. Methods must return at once and raise nothing; here they do
+    nothing.
     """
 
     def request_began(self, request_id: str, method: str, head: Head) -> None:
-        """A request has come; told in the task that answers it."""
+        """A request has arrived. Called in the task that answers it."""
 
     def request_ended(
         self, request_id: str, method: str, route: str | None, status: int, seconds: float
     ) -> None:
-        """It was answered.
-
-        `route`: the path as the operations spell it, None where there is none; `status` 0: the client went
-        before.
+        """A request was answered. `route` is the path as the operation spells it, None where no operation has
+        it; `status` is 0 where the client left first.
         """
 
     def turn_offered(self, turn: Turn) -> None:
-        """A turn is about to be admitted; told in the task of the request that brought it."""
+        """A turn is about to be admitted. Called in the task of its request."""
 
     def turn_dropped(self, turn: Turn) -> None:
-        """It was not: refused, or another turn answers for it."""
+        """An offered turn was not admitted: it was refused, or is a retry of another turn."""
 
     def turn_withdrawn(self, turn_id: str) -> None:
-        """An admitted turn was cancelled by other hands than its engine's: while it waited, or with its
-        session.
-        """
+        """An admitted turn was cancelled without its engine: while it waited, or with its session."""
 
     def turn_started(self, turn: Turn, attempt: int) -> None: ...
 
     def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
-        """A started turn is over; None: it was given back for the next start, or was withdrawn."""
+        """A started turn is over. `end` is None where it was given back for the next start, or withdrawn."""
 
     def model_asked(self, turn: Turn, model: str) -> None: ...
 
     def model_spoke(self, turn: Turn, model: str) -> None:
-        """The first words of an answer."""
+        """The first part of an answer has arrived."""
 
     def model_answered(self, turn: Turn, model: str, message: Message) -> None: ...
 
     def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
-        """There will be no answer; None: nobody waits for it any more."""
+        """The model will not answer. `error` is None where the turn was cancelled meanwhile."""
 
     def tool_started(self, turn_id: str, call: ToolCall) -> None: ...
 
     def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
-        """`result` None: the call was broken off. `is_known`: there is a tool of that name."""
+        """A call is over; `result` is None where it was cancelled. `is_known`: the server has such a tool."""
 
     def committed(self, jobs: int, seconds: float) -> None:
         """The store has committed `jobs` at once."""
@@ -81,7 +72,7 @@ NULL_OBSERVER = Observer()
 
 
 class Observers(Observer):
-    """Tells several observers."""
+    """Passes everything on to several observers."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)

@@ -10,7 +10,7 @@ Schema = dict[str, object]
 
 
 class ToolContext(msgspec.Struct, frozen=True):
-    """What a running call may know of the turn it belongs to."""
+    """The turn that a call belongs to, as far as a tool may know it."""
 
     turn_id: str
     session_key: str
@@ -29,19 +29,19 @@ class ToolSpec(msgspec.Struct, frozen=True):
 
     @property
     def schema(self) -> Schema:
-        """The schema of the arguments, taken apart."""
+        """The schema of the arguments, decoded."""
         schema: Schema = msgspec.json.decode(self.parameters)
         return schema
 
 
 def tool_spec(name: str, description: str, schema: Schema) -> ToolSpec:
-    """Return what a model is told of a tool whose arguments are as `schema` says."""
+    """Return the spec of a tool whose arguments follow `schema`."""
     return ToolSpec(name, description, msgspec.Raw(msgspec.json.encode(schema)))
 
 
 class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which of its client's tools a model may call: as it likes (`auto`), none, at least one (`required`), or
-    the one that is named.
+    """Which of the client's tools the model may call: any or none (`auto`), `none`, at least one
+    (`required`), or only the one called `name`.
     """
 
     mode: Literal["auto", "none", "required"] = "auto"
@@ -49,11 +49,11 @@ class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A tool. What it needs it got when it was made; a call gets its parsed arguments.
+    """A tool. It is made with what it needs; a call brings only its parsed arguments.
 
-    `arguments` is a msgspec Struct type: the JSON schema shown to the model and the check of what it wrote
-    are made from it. `run` returns the text for the model; a `ToolError` from it is told to the model, any
-    other exception is a bug. `repeatable`: a call that started and whose end nobody saw may be run again.
+    `arguments` is a msgspec Struct type: it gives the JSON schema that the model is shown, and checks what
+    the model wrote. `run` returns the text for the model; the text of a `ToolError` goes to the model too,
+    any other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
     `concurrent`: calls of one step may overlap.
     """
 
@@ -67,7 +67,7 @@ class Tool(msgspec.Struct, frozen=True):
 
     @property
     def spec(self) -> ToolSpec:
-        """What the model is told: the schema of `arguments`, inlined."""
+        """What the model is told, with the schema of `arguments` inlined."""
         return tool_spec(self.name, self.description, _schema(self.arguments))
 
 

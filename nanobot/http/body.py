@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from starlette.types import Receive, Scope
-
 from nanobot.core.errors import BodyTooLarge, SlowRequest
+from nanobot.http.request import Request
 
 _MOST_DIGITS = 18
 """Python reads no number that is very long; one of so many digits is over any limit."""
@@ -15,20 +14,19 @@ class ClientGone(Exception):
     """The client went away before it had sent everything."""
 
 
-async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
+async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:
     """Return the whole body.
 
     Raises:
         BodyTooLarge, SlowRequest, ClientGone: as `take_body`.
     """
     pieces: list[bytes] = []
-    await take_body(scope, receive, pieces.append, max_bytes=max_bytes, timeout_s=timeout_s)
+    await take_body(request, pieces.append, max_bytes=max_bytes, timeout_s=timeout_s)
     return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 
 async def take_body(
-    scope: Scope,
-    receive: Receive,
+    request: Request,
     take: Callable[[bytes], None],
     *,
     max_bytes: int,
@@ -42,14 +40,14 @@ async def take_body(
         SlowRequest: it did not come within `timeout_s`.
         ClientGone
     """
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    announced = request.headers.get(b"content-length", b"0")
     if announced.isdigit():
         _refuse_over(int(announced[:_MOST_DIGITS]), max_bytes, limit)
     size = 0
     try:
         async with asyncio.timeout(timeout_s):
             while True:
-                message = await receive()
+                message = await request.receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGone
                 piece = message.get("body", b"")

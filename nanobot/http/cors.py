@@ -26,12 +26,6 @@ class Cors:
         """
         return origin.lower() in self._origins or (b"*" in self._origins and not is_keyless)
 
-    def is_preflight(self, scope: Scope) -> bool:
-        """Return whether a browser asks what a page may do, before it lets the page do it."""
-        return scope["method"] == "OPTIONS" and any(
-            name == b"access-control-request-method" for name, _ in scope["headers"]
-        )
-
     def headers(self, scope: Scope) -> Headers:
         """Return what every answer to a page says, errors included; nothing for an origin that is not listed."""
         origin = wanted = None
@@ -47,7 +41,7 @@ class Cors:
             (b"access-control-expose-headers", _EXPOSED),
             (b"vary", b"origin"),
         )
-        if not self.is_preflight(scope):
+        if not is_preflight(scope):
             return found
         asked = () if wanted is None else ((b"access-control-allow-headers", wanted),)
         return (
@@ -56,3 +50,10 @@ class Cors:
             *asked,
             (b"access-control-max-age", _KEPT_S),
         )
+
+
+def is_preflight(scope: Scope) -> bool:
+    """Return whether a browser asks what a page may do, before it lets the page do it."""
+    return scope["method"] == "OPTIONS" and any(
+        name == b"access-control-request-method" for name, _ in scope["headers"]
+    )

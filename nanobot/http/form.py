@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 import msgspec
-from starlette.types import Receive, Scope
 
 from nanobot.core.errors import InvalidForm, InvalidRequest
 from nanobot.http.body import take_body
+from nanobot.http.request import Request
 
 FORM = "multipart/form-data"
 _MOST_PARTS = 64
@@ -36,17 +36,17 @@ class Form(msgspec.Struct, frozen=True):
         return values[-1] if values else None
 
 
-def content_type(scope: Scope) -> bytes:
-    return next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+def content_type(request: Request) -> bytes:
+    return request.headers.get(b"content-type", b"")
 
 
-def is_form(scope: Scope) -> bool:
+def is_form(request: Request) -> bool:
     """Return whether the request's body says that it is a form."""
-    return content_type(scope).partition(b";")[0].strip().lower() == FORM.encode()
+    return content_type(request).partition(b";")[0].strip().lower() == FORM.encode()
 
 
 async def read_form(
-    scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float, limit: str = "api.max_body_mb"
+    request: Request, *, max_bytes: int, timeout_s: float, limit: str = "api.max_body_mb"
 ) -> Form:
     """Return the form.
 
@@ -54,8 +54,8 @@ async def read_form(
         InvalidForm: it is broken, breaks off, or has too many parts.
         BodyTooLarge, SlowRequest, ClientGone: as `take_body`.
     """
-    taking = _Taking(content_type(scope))
-    await take_body(scope, receive, taking.feed, max_bytes=max_bytes, timeout_s=timeout_s, limit=limit)
+    taking = _Taking(content_type(request))
+    await take_body(request, taking.feed, max_bytes=max_bytes, timeout_s=timeout_s, limit=limit)
     return taking.form()
 
 

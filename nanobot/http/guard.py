@@ -1,49 +1,39 @@
-"""Who may come in, and what everybody gets: request ids, the API key, Host and Origin, errors as JSON on
-every route.
+"""What every request passes first, and what every answer carries: checks of Host, Origin and API key, a request id,
+errors as JSON, a line in the log and in the audit log.
 """
 
 import logging
 import time
-from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from nanobot.access.caller import EVERYBODY, Caller
 from nanobot.access.keyring import KeyRing
-from nanobot.access.quotas import Quotas
-from nanobot.access.rate import RateLimiter, neighbourhood
 from nanobot.core.audit import AuditSink
 from nanobot.core.clock import Clock
-from nanobot.core.errors import (
-    BadApiKey,
-    ForbiddenOrigin,
-    HeadTooLarge,
-    NanobotError,
-    RouteNotFound,
-    TooManyBadKeys,
-)
+from nanobot.core.errors import HeadTooLarge, NanobotError
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.observer import NULL_OBSERVER, REQUEST, Observer
-from nanobot.http.audit_entry import entry_of
-from nanobot.http.cors import Cors
+from nanobot.http.audit_entry import audit_entry
+from nanobot.http.authentication import Authentication
+from nanobot.http.body import ClientGone
+from nanobot.http.cors import Cors, is_preflight
 from nanobot.http.operations import Routes
+from nanobot.http.origin import OriginCheck
+from nanobot.http.request import Request
 from nanobot.http.respond import answer_error
 
 _log = logging.getLogger(__name__)
-MOST_ADDRESSES = 4_096
 MAX_HEAD_BYTES = 64 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Access(msgspec.Struct, frozen=True):
-    """Who may come in. `hosts`: names under which the server may be called; empty: any. `origins`: web pages
-    of other sites that may use it.
+    """Who may use the server.
 
-    `always_asks`: a key is needed even where there is none. `max_bad_keys`: how many wrong keys a minute one
-    address may send; 0: any number.
+    `hosts`: names under which it may be called; empty: any. `origins`: web pages of other sites that may use it.
+    `always_asks`: a key is needed even where none exists. `max_bad_keys`: how many wrong keys a minute one address
+    may send; 0: any number.
     """
 
     hosts: frozenset[str] = LOOPBACK
@@ -52,19 +42,39 @@ class Access(msgspec.Struct, frozen=True):
     max_bad_keys: int = 10
 
 
+class _Answer:
+    """Sends one answer: adds the headers that every answer has, and notes its status."""
+
+    __slots__ = ("_request", "_send", "status", "turn_id")
+
+    def __init__(self, request: Request, send: Send) -> None:
+        self._request = request
+        self._send = send
+        self.status = 0
+        self.turn_id: str | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = message["headers"]
+            if _log.isEnabledFor(logging.INFO):
+                self.turn_id = next((value.decode() for name, value in headers if name == b"x-turn-id"), None)
+            headers.append((b"x-request-id", self._request.id.encode()))
+            headers.extend(self._request.answer_headers)
+        await self._send(message)
+
+
 class Guard:
-    """The outermost part of the door; nothing that happens behind it leaves the server as anything but an
-    answer.
+    """The HTTP API as an ASGI app: everything that happens behind it leaves the server as an answer.
 
     `open_paths`: the routes that need no key.
     """
 
     def __init__(
         self,
-        app: Routes,
+        routes: Routes,
         access: Access,
         keys: KeyRing,
-        quotas: Quotas,
         audit: AuditSink | None,
         clock: Clock,
         randomness: Randomness,
@@ -72,16 +82,16 @@ class Guard:
         open_paths: frozenset[str],
         observer: Observer = NULL_OBSERVER,
     ) -> None:
+        self._routes = routes
+        self.paths = routes.paths
         self._open_paths = open_paths
         self._observer = observer
-        self._app = app
-        self.paths = app.paths
-        self._access = access
-        self._keys = keys
-        self._quotas = quotas
         self._audit = audit
         self._cors = Cors(access.origins) if access.origins else None
-        self._bad_keys = RateLimiter(MOST_ADDRESSES)
+        self._origins = OriginCheck(access.hosts, self._cors)
+        self.authentication = Authentication(
+            keys, always_required=access.always_asks, max_bad_keys=access.max_bad_keys
+        )
         self._clock = clock
         self._randomness = randomness
 
@@ -89,100 +99,49 @@ class Guard:
         if scope["type"] != "http":
             return
         now = self._clock.now()
-        request_id = new_id("req", now, self._randomness)
-        # so that the router raises for what it does not know
-        scope["app"] = self._app
-        scope["request_id"] = request_id
-        scope["quotas"] = self._quotas
-        # as it was sent: the operations take the pieces apart, then decode them
-        scope["path"] = scope["raw_path"].decode("latin-1")
-        REQUEST.set(request_id)
-        status = 0
-        turn_id: str | None = None
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status, turn_id
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = message["headers"]
-                if _log.isEnabledFor(logging.INFO):
-                    turn_id = next((value.decode() for name, value in headers if name == b"x-turn-id"), None)
-                headers.append((b"x-request-id", request_id.encode()))
-                headers.extend(scope.get("answer_headers", ()))
-            await send(message)
-
-        self._observer.request_began(request_id, scope["method"], scope["headers"])
+        request = Request(scope, receive, new_id("req", now, self._randomness))
+        REQUEST.set(request.id)
+        answer = _Answer(request, send)
+        self._observer.request_began(request.id, request.method, scope["headers"])
         began = time.perf_counter()
         try:
-            await self._answer(scope, receive, send_with_id, lambda: status > 0, now)
+            await self._answer(request, answer, now)
         finally:
-            operation = scope.get("operation")
-            route = None if operation is None else operation.path.replace(":path", "")
-            seconds = time.perf_counter() - began
-            if self._audit is not None:
-                self._note(scope, now, status or None)
-            self._observer.request_ended(request_id, scope["method"], route, status, seconds)
-            if _log.isEnabledFor(logging.INFO):
-                fields = {
-                    "method": scope["method"],
-                    "route": route,
-                    "status": status,
-                    "ms": round(1000 * seconds, 1),
-                    "turn_id": turn_id,
-                }
-                _log.info(
-                    "%s %s %d in %.1f ms",
-                    scope["method"],
-                    route or "(no route)",
-                    status,
-                    1000 * seconds,
-                    extra=fields,
-                )
+            self._note(request, answer, now, time.perf_counter() - began)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool], now: float
-    ) -> None:
-        request_id: str = scope["request_id"]
+    async def _answer(self, request: Request, answer: _Answer, now: float) -> None:
         try:
             if self._cors is not None:
-                scope["answer_headers"] = self._cors.headers(scope)
-            caller = self._admit(scope, now)
-            if caller is None:
-                await send({"type": "http.response.start", "status": 204, "headers": []})
-                await send({"type": "http.response.body", "body": b""})
-                return
-            scope["caller"] = caller
-            await self._app(scope, receive, send)
+                request.answer_headers = self._cors.headers(request.scope)
+            if self._is_let_in(request, now):
+                await self._routes.run(request, answer)
+            else:
+                await answer({"type": "http.response.start", "status": 204, "headers": []})
+                await answer({"type": "http.response.body", "body": b""})
+            return
+        except ClientGone:
             return
         except NanobotError as error:
             problem = error
+            request.answer_headers += error.headers
             if error.http_status >= 500:
-                _log.error(
-                    "request %s: %s", request_id, error.message, exc_info=error if error.__cause__ else None
-                )
-        except HTTPException:
-            # the router's only word
-            problem = RouteNotFound(f"there is nothing at {scope['path']}")
-        except Exception:  # noqa: BLE001 - the door's own net: a bug is a 500, the details are in the log only
-            _log.exception("request %s failed", request_id)
-            problem = NanobotError(f"Internal server error (request {request_id})")
-        if not has_begun():
-            await answer_error(send, problem)
+                cause = error if error.__cause__ else None
+                _log.error("request %s: %s", request.id, error.message, exc_info=cause)
+        except Exception:  # noqa: BLE001 - a bug in an operation is a 500, and its details are in the log only
+            _log.exception("request %s failed", request.id)
+            problem = NanobotError(f"Internal server error (request {request.id})")
+        if not answer.status:
+            await answer_error(answer, problem)
 
-    def _note(self, scope: Scope, now: float, status: int | None) -> None:
-        entry = entry_of(scope, now, status)
-        if entry is not None and self._audit is not None:
-            self._audit.note(entry)
+    def _is_let_in(self, request: Request, now: float) -> bool:
+        """Find out who sent the request; return False for a browser's preflight, which is answered by its headers.
 
-    def _admit(self, scope: Scope, now: float) -> Caller | None:
-        """Let the request in; return who sent it. None: it is a browser's question, which is answered by its
-        headers.
-
-        Raises: BadApiKey, TooManyBadKeys, ForbiddenOrigin, HeadTooLarge
+        Raises:
+            BadApiKey, TooManyBadKeys, ForbiddenOrigin, HeadTooLarge
         """
         host = origin = authorization = b""
         size = 0
-        for name, value in scope["headers"]:
+        for name, value in request.scope["headers"]:
             size += len(name) + len(value)
             if name == b"host":
                 host = value
@@ -192,53 +151,35 @@ class Guard:
                 authorization = value
         if size > MAX_HEAD_BYTES:
             raise HeadTooLarge(f"headers of {size} bytes: at most {MAX_HEAD_BYTES} are allowed")
-        hosts = self._access.hosts
-        if hosts and _host_name("//" + host.decode("latin-1")) not in hosts:
-            raise ForbiddenOrigin(
-                f"host {host.decode('latin-1')!r} is not this server: call it as localhost, or list the name in api.allowed_hosts"
+        is_foreign = self._origins.check(host, origin, is_keyless=not self.authentication.is_required)
+        if is_foreign and is_preflight(request.scope):
+            return False
+        if request.path not in self._open_paths:
+            request.caller = self.authentication.caller(authorization, request.address, now)
+        return True
+
+    def _note(self, request: Request, answer: _Answer, now: float, seconds: float) -> None:
+        """Write down how the request ended."""
+        status, method = answer.status, request.method
+        if self._audit is not None:
+            entry = audit_entry(request, now, status or None)
+            if entry is not None:
+                self._audit.note(entry)
+        route = None if request.route is None else request.route.path.replace(":path", "")
+        self._observer.request_ended(request.id, method, route, status, seconds)
+        if _log.isEnabledFor(logging.INFO):
+            ms = 1000 * seconds
+            _log.info(
+                "%s %s %d in %.1f ms",
+                method,
+                route or "(no route)",
+                status,
+                ms,
+                extra={
+                    "method": method,
+                    "route": route,
+                    "status": status,
+                    "ms": round(ms, 1),
+                    "turn_id": answer.turn_id,
+                },
             )
-        asks = self._access.always_asks or self._keys.has_any
-        cors = self._cors
-        if origin and cors is not None and cors.lets(origin, is_keyless=not asks):
-            if cors.is_preflight(scope):
-                return None
-        elif hosts and origin and _host_name(origin.decode("latin-1")) not in hosts:
-            raise ForbiddenOrigin(
-                f"a page of {origin.decode('latin-1')!r} may not use this server: list it in api.cors_origins, or its host in "
-                "api.allowed_hosts, to let it"
-            )
-        if not asks or scope["path"] in self._open_paths:
-            return EVERYBODY
-        scheme, _, token = authorization.partition(b" ")
-        if scheme.lower() != b"bearer" or not token:
-            raise BadApiKey("no API key given: send it as `Authorization: Bearer KEY`")
-        return self._authenticate(token.strip(), scope["client"], now)
-
-    def _authenticate(self, token: bytes, client: tuple[str, int] | None, now: float) -> Caller:
-        """Return whose key it is.
-
-        Where too many wrong ones came from the address, a key that somebody chose is not even looked at: it
-        might be guessed. One of 256 random bits cannot be, and opens the door all the same: who has it is not
-        kept out by what a neighbour sends.
-        """
-        held = self._keys.find(token)
-        if held is not None and held.key.is_strong and held.is_valid(now):
-            return held.caller
-        most = self._access.max_bad_keys
-        address = neighbourhood(client[0]) if client else ""
-        if most and (wait_s := self._bad_keys.wait_s(address, most, now)) > 0:
-            raise TooManyBadKeys(
-                "too many wrong API keys came from this address: wait a minute", retry_after_s=wait_s
-            )
-        if held is not None and held.is_valid(now):
-            return held.caller
-        if most:
-            self._bad_keys.take(address, most, now)
-        raise BadApiKey("the API key is not valid here")
-
-
-def _host_name(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -99,7 +99,7 @@ class _Document:
         for operation in operations:
             if operation.form is not None:
                 name = renamed[operation.form.__name__]
-                told: Mapping[str, object] = getattr(operation.form, "TOLD", {})
+                told: Mapping[str, object] = getattr(operation.form, "SCHEMA", {})
                 schema = _walk(self._components[name], _in_a_form)
                 self._components[name] = {**schema, **told} if isinstance(schema, dict) else schema
         self._schemas = {
@@ -211,7 +211,7 @@ class _Document:
         """
         links: Schema = {}
         for other in self._operations:
-            told = {name: operation.makes[name] for name in _names(other) if name in operation.makes}
+            told = {name: operation.links[name] for name in _names(other) if name in operation.links}
             if told and other is not operation and len(told) == len(_names(other)):
                 links[operation_id(other)] = {"operationId": operation_id(other), "parameters": told}
         return links

@@ -1,21 +1,20 @@
-"""Operations: what the door offers, as values.
+"""Operations: what the API offers, as values.
 
 Routes, rights, the OpenAPI document and the tests of access are made from one list.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import compile_path
+from starlette.types import Send
 
-from nanobot.access.caller import Right
 from nanobot.core.errors import MethodNotAllowed, MissingRight, NanobotError, RouteNotFound
-from nanobot.http.caller import caller_of
+from nanobot.http.request import Request, Route
 
-Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
+Handler = Callable[[Request, Send], Awaitable[None]]
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -31,25 +30,21 @@ class Parameter(msgspec.Struct, frozen=True):
     required: bool = False
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method on one path.
+class Operation(Route, frozen=True, kw_only=True):
+    """A route, what it takes and what it answers.
 
-    `right`: what the API key must be allowed; None: the route needs no key. `body`: the type that the JSON
-    body is decoded into (`body_is_optional`: none means that nothing was wished for); `form`: the type that
-    describes a `multipart/form-data` body; its class variable `TOLD` has what only a JSON schema can say of
-    the whole. `answers`: the type of the body for each status that is no error (None: none, `bytes`: any
-    content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may be raised
-    besides what any route may raise. `media_type`: of an answer that is not JSON. `makes`: parameters of
-    other paths that this one's answer tells, each with the OpenAPI runtime expression that finds it
+    `body`: the type that the JSON body is decoded into (`body_is_optional`: it may be left out); `form`: the type
+    that describes a `multipart/form-data` body; its class variable `SCHEMA` has what only a JSON schema can say of
+    the whole. `answers`: the type of the body for each status that is no error (None: no body, `bytes`: any
+    content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may be raised besides
+    what any route may raise. `media_type`: of an answer that is not JSON. `links`: parameters of other paths that
+    an answer of this one contains, each with the OpenAPI runtime expression that finds it
     (`{"file_id": "$response.body#/id"}`).
     """
 
-    method: Method
-    path: str
-    run: ASGIApp
+    run: Handler
     summary: str
     tag: str
-    right: Right | None
     parameters: tuple[Parameter, ...] = ()
     body: type | None = None
     body_is_optional: bool = False
@@ -58,56 +53,78 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     streams: bool = False
     errors: tuple[type[NanobotError], ...] = ()
     media_type: str | None = None
-    makes: Mapping[str, str] = msgspec.field(default_factory=dict)
+    links: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class Path:
-    """All operations on one path, as the app of its route; `operations` has them by method."""
+    """All operations on one path; `operations` has them by method."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.operations: dict[str, Operation] = {operation.method: operation for operation in operations}
         if len(self.operations) != len(operations):
             raise ValueError(f"two operations for one method on {operations[0].path}")
+        self._expression, _, _ = compile_path(operations[0].path)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        operation = self.operations.get(method)
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return the parameters in `path`, still encoded; None where it is another path."""
+        found = self._expression.match(path)
+        return found.groupdict() if found is not None else None
+
+    async def run(self, request: Request, send: Send, parameters: Mapping[str, str]) -> None:
+        """Run the operation for the request's method.
+
+        Raises:
+            MethodNotAllowed, MissingRight
+            RouteNotFound: a parameter is not percent-encoded UTF-8.
+        """
+        method = request.method
+        operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None:
             allow = ", ".join(self.operations)
             raise MethodNotAllowed(
-                f"{scope['method']} is not allowed on {scope['path']}: it takes {allow}", allow=allow
+                f"{method} is not allowed on {request.path}: it takes {allow}", allow=allow
             )
-        scope["operation"] = operation
+        request.route = operation
         right = operation.right
-        if right is not None and right not in caller_of(scope).rights:
+        if right is not None and right not in request.caller.rights:
             raise MissingRight(f"this API key may not do this: it lacks the right {right!r}")
-        if scope["path_params"]:
-            scope["path_params"] = {name: _decoded(value) for name, value in scope["path_params"].items()}
-        await operation.run(scope, receive, send)
+        if parameters:
+            request.path_params = {name: _decoded(value) for name, value in parameters.items()}
+        await operation.run(request, send)
 
 
 class Routes:
-    """Where each path leads. It expects the path as it was sent, percent-encoded: a session key may hold a
-    slash.
+    """Where each path leads. Paths are matched as they were sent, percent-encoded: a session key may hold a slash.
 
-    A path without parameters is looked up; the others are the router's.
+    A path without parameters is looked up; the others are tried in turn.
     """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        found: dict[str, list[Operation]] = {}
+        by_path: dict[str, list[Operation]] = {}
         for operation in operations:
-            found.setdefault(operation.path, []).append(operation)
-        self.paths = {path: Path(each) for path, each in found.items()}
-        self._router = Router([Route(path, app) for path, app in self.paths.items()], redirect_slashes=False)
-        self._fixed = {path: app for path, app in self.paths.items() if "{" not in path}
+            by_path.setdefault(operation.path, []).append(operation)
+        self.paths = {path: Path(each) for path, each in by_path.items()}
+        self._fixed = {path: found for path, found in self.paths.items() if "{" not in path}
+        self._patterns = tuple(found for path, found in self.paths.items() if "{" in path)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fixed = self._fixed.get(scope["path"])
-        if fixed is None:
-            await self._router(scope, receive, send)
+    async def run(self, request: Request, send: Send) -> None:
+        """Run the operation that the request asks for.
+
+        Raises:
+            RouteNotFound: no path matches.
+            NanobotError: as `Path.run`, or what the operation raises.
+        """
+        path = request.path
+        fixed = self._fixed.get(path)
+        if fixed is not None:
+            await fixed.run(request, send, {})
             return
-        scope["path_params"] = {}
-        await fixed(scope, receive, send)
+        for pattern in self._patterns:
+            parameters = pattern.match(path)
+            if parameters is not None:
+                await pattern.run(request, send, parameters)
+                return
+        raise RouteNotFound(f"there is nothing at {path}")
 
 
 def _decoded(value: str) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
-from starlette.types import Scope
-
 from nanobot.core.errors import InvalidRequest
 
 _MOST_FIELDS = 100
@@ -13,8 +11,8 @@ _MOST_FIELDS = 100
 class Query:
     """The query of a request. Of a field that comes several times the last one counts."""
 
-    def __init__(self, scope: Scope) -> None:
-        text = scope["query_string"].decode("latin-1")
+    def __init__(self, query: bytes) -> None:
+        text = query.decode("latin-1")
         try:
             self._fields = dict(
                 parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")

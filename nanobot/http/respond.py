@@ -3,15 +3,17 @@
 from starlette.types import Send
 
 from nanobot.core.errors import NanobotError
-from nanobot.http.errors import failure
+from nanobot.core.turn import Answer
+from nanobot.http.connected import Connected
+from nanobot.http.errors import failure, turn_failure
+from nanobot.http.request import Request
+from nanobot.submit.followers import Following
+
+Headers = tuple[tuple[str, str], ...]
 
 
 async def answer(
-    send: Send,
-    status: int,
-    body: bytes,
-    headers: tuple[tuple[str, str], ...] = (),
-    kind: bytes = b"application/json",
+    send: Send, status: int, body: bytes, headers: Headers = (), kind: bytes = b"application/json"
 ) -> None:
     """Send a whole response."""
     raw = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
@@ -21,5 +23,23 @@ async def answer(
 
 
 async def answer_error(send: Send, error: NanobotError) -> None:
+    """Send an error that was raised before a turn was admitted."""
     problem = failure(error)
     await answer(send, problem.status, problem.body, problem.headers)
+
+
+async def wait_for_answer(
+    request: Request, send: Send, follower: Following, headers: Headers, *, is_over: bool
+) -> Answer | None:
+    """Return what the turn has answered; None where the client has gone, or where the turn failed and the client was
+    told so. `is_over`: the turn had ended for good when it was asked for.
+    """
+    result: Answer | None = None
+    with follower:
+        async with Connected(request.receive):
+            result = await follower.end()
+    if result is None or result.end.error is None:
+        return result
+    problem = turn_failure(result.end.error, is_over=is_over)
+    await answer(send, problem.status, problem.body, headers + problem.headers)
+    return None

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from starlette.types import Receive, Send
+from starlette.types import Send
 
 from nanobot.core.event import Event, TurnEnded
-from nanobot.core.store import Store
 from nanobot.http.connected import Connected
 from nanobot.http.errors import turn_failure
-from nanobot.http.respond import answer
-from nanobot.submit.followers import Followers
+from nanobot.http.request import Request
+from nanobot.http.respond import Headers, answer
+from nanobot.submit.followers import Following
 
 HEAD = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -20,7 +20,6 @@ HEAD = (
 PING = b": ping\n"
 """A comment that keeps a connection awake. No blank line follows it: where an earlier event had an id, clients
 such as openai-python take a blank line for the end of another event, an empty one."""
-Headers = tuple[tuple[str, str], ...]
 
 
 def wants_tools(headers: dict[bytes, bytes]) -> bool:
@@ -33,7 +32,7 @@ class Rendering(Protocol):
 
     @property
     def begins_at_once(self) -> bool:
-        """Whether the client wants the beginning before there is anything to say."""
+        """Whether the client is sent the beginning before anything has happened."""
         ...
 
     def begin(self) -> bytes:
@@ -44,63 +43,53 @@ class Rendering(Protocol):
         """Return the bytes of `batch`, to be sent in one piece."""
         ...
 
+    async def prepare_end(self) -> None:
+        """Look up what the last event says besides; awaited before `render` gets the end of the turn."""
+        ...
+
 
 class Stream:
     """One client's stream of one turn."""
 
     def __init__(
-        self,
-        store: Store,
-        followers: Followers,
-        chunks: Rendering,
-        send: Send,
-        headers: Headers,
-        *,
-        ping_s: float,
+        self, request: Request, rendering: Rendering, send: Send, headers: Headers, *, ping_s: float
     ) -> None:
-        self._store = store
-        self._followers = followers
-        self._chunks = chunks
+        self._request = request
+        self._rendering = rendering
         self._send = send
         self._headers = headers
         self._ping_s = ping_s
         self._has_begun = False
 
-    async def run(
-        self, turn_id: str, after: int, receive: Receive, *, answered_by: str, is_over: bool
-    ) -> None:
-        """Send what the turn says from past `after` on; a comment now and then keeps proxies awake.
+    async def run(self, follower: Following, after: int = 0, *, is_over: bool) -> None:
+        """Send what happens in the turn from past `after` on; a comment now and then keeps proxies awake.
 
-        `answered_by`: the turn that answers for it (`Admission.answered_by`). `is_over`: it had ended for good
-        when it was asked for. The head goes out with the first thing
-        to say, so that a turn which failed before then is answered with its true status. Who asks for the
-        progress of tools gets it at once: such a client wants the turn's id, to stop it before it spoke.
+        `is_over`: the turn had ended for good when it was asked for. The head goes out with the first event, so
+        that a turn which failed before then is answered with its true status; where the rendering begins at once,
+        the head does, too: such a client needs the turn's id, to stop it before it says anything.
         """
-        self._followers.join(answered_by)
-        has_ended = False
-        try:
-            async with Connected(receive, self._ping, self._ping_s):
-                if self._chunks.begins_at_once:
-                    await self._write(self._chunks.begin())
-                async for batch in self._store.follow(turn_id, after):
+        rendering = self._rendering
+        with follower:
+            async with Connected(self._request.receive, self._ping, self._ping_s):
+                if rendering.begins_at_once:
+                    await self._write(rendering.begin())
+                async for batch in follower.events(after):
                     end = batch[-1][1]
                     if isinstance(end, TurnEnded):
-                        has_ended = True
+                        follower.has_ended = True
                         if end.error is not None and not self._has_begun:
                             problem = turn_failure(end.error, is_over=is_over)
-                            await answer(
-                                self._send, problem.status, problem.body, self._headers + problem.headers
-                            )
+                            headers = self._headers + problem.headers
+                            await answer(self._send, problem.status, problem.body, headers)
                             return
-                    if out := self._chunks.render(batch):
+                        await rendering.prepare_end()
+                    if out := rendering.render(batch):
                         await self._write(out)
-        finally:
-            self._followers.leave(answered_by, has_ended=has_ended)
-        if has_ended:
+        if follower.has_ended:
             await self._write(b"", is_last=True)
 
     async def _ping(self) -> None:
-        await self._write(self._chunks.begin() + PING)
+        await self._write(self._rendering.begin() + PING)
 
     async def _write(self, content: bytes, *, is_last: bool = False) -> None:
         if not self._has_begun:

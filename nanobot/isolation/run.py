@@ -51,7 +51,7 @@ async def run_isolation_audit(
                     Models(model, dict.fromkeys(config.models, model)),
                     tools=(vault(canaries, owners),),
                 ) as app,
-                serve_on_free_port(app.door) as origin,
+                serve_on_free_port(app.asgi) as origin,
                 aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
                 ) as http,
@@ -121,7 +121,7 @@ def _isolated_config(
 
 def _operations(app: App) -> dict[str, bool]:
     """Return the operations that the app offers, as `METHOD /path`, and whether each needs an API key."""
-    guard = app.door
+    guard = app.asgi
     if not isinstance(guard, Guard):
         raise TypeError(f"the app's entry is a {type(guard).__name__}, which does not list its operations")
     operations = [operation for path in guard.paths.values() for operation in path.operations.values()]

@@ -45,7 +45,7 @@ class LogScanner(logging.Handler):
 
 
 def scan_audit_log(data: Path, canaries: Canaries, allowed: frozenset[str]) -> tuple[int, list[Leak]]:
-    """Return how many lines the audit log has, and the secrets in it that are not of the `allowed` channels."""
+    """Return how many lines the audit log has, and the secrets in it that no `allowed` channel brought in."""
     lines = [
         (file.name, line)
         for file in sorted(data.glob("audit*.jsonl"))

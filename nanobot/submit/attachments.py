@@ -1,5 +1,5 @@
-"""What parts of a message only point at, brought in before the turn is admitted: images of the web, files
-that were sent or uploaded.
+"""Content that messages only refer to, fetched and read before a turn is admitted: images of the web, files that
+were sent along or uploaded.
 """
 
 import asyncio
@@ -24,73 +24,68 @@ from nanobot.submit.references import (
     file_name,
 )
 
-_MOST_SOUGHT = 32
+_MOST_REFERENCES = 32
 _IMAGE_TYPES = "PNG, JPEG, GIF and WebP"
 
 
 class Attachments:
-    """Fills in parts. `fetcher` None: no URL is followed."""
+    """Replaces parts that refer to content by the content. `fetcher` None: no URL is followed."""
 
     def __init__(self, store: Store, documents: Documents, fetcher: Fetcher | None) -> None:
         self._store = store
         self._documents = documents
         self._fetcher = fetcher
 
-    async def fill(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
-        """Return `messages` with all that they point at; the same where they point at nothing.
+    async def resolve(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
+        """Return `messages` with the content of every part; the same object where nothing is missing.
 
         Raises:
-            InvalidRequest: something cannot be had, or not read; `param` names the part.
-            UploadNotFound: there is no such upload of this session.
+            InvalidRequest: some content cannot be fetched or read; `param` names the part.
+            UploadNotFound: the session has no such upload.
         """
-        sought = _sought(messages)
-        if not sought:
+        unresolved = _unresolved(messages)
+        if not unresolved:
             return messages
-        if len(sought) > _MOST_SOUGHT:
+        if len(unresolved) > _MOST_REFERENCES:
             raise InvalidRequest(
-                f"{len(sought)} files and URLs in one request: at most {_MOST_SOUGHT} are allowed",
+                f"{len(unresolved)} files and URLs in one request: at most {_MOST_REFERENCES} are allowed",
                 param="messages",
             )
-        found = await _all([self._found(part, session_key) for part in sought])
-        return _replaced(messages, found)
+        return _replaced(messages, await _all([self._resolve(part, session_key) for part in unresolved]))
 
-    async def fill_history(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
-        """Return the messages that came before with all that they point at, where they are new to the server;
-        else a session has a history of its own. What can no longer be had is said to be missing: it was
-        answered long ago.
+    async def resolve_earlier(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
+        """Return the messages that a client sent before the new ones, with the content of every part.
+
+        A session that has a transcript is not asked to take them in: their references become empty texts. Content
+        that is gone becomes a note that says so, since it was answered long ago; so do all but the last 32.
         """
-        sought = _sought(messages)
-        if not sought:
+        unresolved = _unresolved(messages)
+        if not unresolved:
             return messages
-        if await self._has_history(session_key):
-            return _replaced(messages, [Text("")] * len(sought))
-        too_many = len(sought) - _MOST_SOUGHT
-        wanted = [
-            self._found_or_missed(part, session_key, is_wanted=at >= too_many)
-            for at, part in enumerate(sought)
-        ]
-        return _replaced(messages, await _all(wanted))
+        if await self._has_transcript(session_key):
+            return _replaced(messages, [Text("")] * len(unresolved))
+        first = max(0, len(unresolved) - _MOST_REFERENCES)
+        notes: list[Part] = [Text(f"({_kind(part)} stood here)") for part in unresolved[:first]]
+        rest = await _all([self._resolve_or_note(part, session_key) for part in unresolved[first:]])
+        return _replaced(messages, [*notes, *rest])
 
-    async def _has_history(self, session_key: str) -> bool:
+    async def _has_transcript(self, session_key: str) -> bool:
         try:
             return bool(await self._store.messages(session_key, limit=1))
         except SessionNotFound:
             return False
 
-    async def _found_or_missed(self, part: Unresolved, session_key: str, *, is_wanted: bool) -> Part:
-        what = "an image" if isinstance(part, RemoteImage) else "a file"
-        if not is_wanted:
-            return Text(f"({what} stood here)")
+    async def _resolve_or_note(self, part: Unresolved, session_key: str) -> Part:
         try:
-            return await self._found(part, session_key)
+            return await self._resolve(part, session_key)
         except NanobotError as error:
-            return Text(f"({what} stood here: {error.message})")
+            return Text(f"({_kind(part)} stood here: {error.message})")
 
-    async def _found(self, part: Unresolved, session_key: str) -> Part:
+    async def _resolve(self, part: Unresolved, session_key: str) -> Part:
         if isinstance(part, RemoteImage):
-            return await self._image_at(part)
+            return await self._remote_image(part)
         if isinstance(part, RemoteFile):
-            return await self._file_at(part)
+            return await self._remote_file(part)
         if isinstance(part, InlineFile):
             content = part.content
             if isinstance(content, str):
@@ -130,7 +125,7 @@ class Attachments:
             text += f"\n(The file goes on: only its first {len(text)} characters are shown.)"
         return File(name or "file", text, file_id)
 
-    async def _image_at(self, part: RemoteImage) -> Image:
+    async def _remote_image(self, part: RemoteImage) -> Image:
         path = f"{part.path}.url"
         fetched = await self._fetch(part.url, path, accept="image/*")
         kind = image_type(fetched.content[:16])
@@ -140,7 +135,7 @@ class Attachments:
             )
         return Image(await asyncio.to_thread(data_url, kind, fetched.content), part.detail)
 
-    async def _file_at(self, part: RemoteFile) -> Part:
+    async def _remote_file(self, part: RemoteFile) -> Part:
         fetched = await self._fetch(part.url, f"{part.path}.file_data")
         name = part.name or file_name(unquote(urlsplit(fetched.url).path))
         return await self._read(
@@ -159,12 +154,16 @@ class Attachments:
             raise
 
 
-def points_at_something(messages: tuple[Message, ...]) -> bool:
+def has_references(messages: tuple[Message, ...]) -> bool:
     """Return whether a part of `messages` lacks its content."""
-    return bool(_sought(messages))
+    return bool(_unresolved(messages))
 
 
-def _sought(messages: tuple[Message, ...]) -> list[Unresolved]:
+def _kind(part: Unresolved) -> str:
+    return "an image" if isinstance(part, RemoteImage) else "a file"
+
+
+def _unresolved(messages: tuple[Message, ...]) -> list[Unresolved]:
     return [
         part
         for message in messages
@@ -173,8 +172,8 @@ def _sought(messages: tuple[Message, ...]) -> list[Unresolved]:
     ]
 
 
-def _replaced(messages: tuple[Message, ...], found: Sequence[Part]) -> tuple[Message, ...]:
-    rest = iter(found)
+def _replaced(messages: tuple[Message, ...], parts: Sequence[Part]) -> tuple[Message, ...]:
+    rest = iter(parts)
     return tuple(
         msgspec.structs.replace(
             message,
@@ -186,15 +185,15 @@ def _replaced(messages: tuple[Message, ...], found: Sequence[Part]) -> tuple[Mes
     )
 
 
-async def _all(wanted: Sequence[Awaitable[Part]]) -> list[Part]:
-    """Return what all of them return; the first failure ends the rest."""
+async def _all(resolving: Sequence[Awaitable[Part]]) -> list[Part]:
+    """Return the results in order; the first failure cancels the rest."""
 
     async def one(it: Awaitable[Part]) -> Part:
         return await it
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(it)) for it in wanted]
+            tasks = [group.create_task(one(it)) for it in resolving]
     except* NanobotError as failed:
         raise failed.exceptions[0] from None
     return [task.result() for task in tasks]

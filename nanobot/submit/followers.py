@@ -1,36 +1,77 @@
-"""Who follows a turn: one that nobody follows any more is cancelled."""
+"""Who follows a turn: one that is no longer followed is cancelled."""
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
+from nanobot.core.event import Event
 from nanobot.core.store import Store
+from nanobot.core.turn import Answer
+
+
+class Following:
+    """One follower of one turn, for as long as its `with` block lasts.
+
+    Set `has_ended` when the turn has ended: nothing is left to cancel then.
+    """
+
+    __slots__ = ("_answered_by", "_followers", "_turn_id", "has_ended")
+
+    def __init__(self, followers: "Followers", turn_id: str, answered_by: str) -> None:
+        self._followers = followers
+        self._turn_id = turn_id
+        self._answered_by = answered_by
+        self.has_ended = False
+
+    def __enter__(self) -> "Following":
+        self._followers.join(self._answered_by)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._followers.leave(self._answered_by, has_ended=self.has_ended)
+
+    def events(self, after: int = 0) -> AsyncIterator[Sequence[tuple[int, Event]]]:
+        """Yield what happens in the turn from past the cursor `after` on, as `Turns.follow` does."""
+        return self._followers.store.follow(self._turn_id, after)
+
+    async def end(self) -> Answer:
+        """Return what became of the turn, once it has ended."""
+        answer = await self._followers.store.ended(self._turn_id)
+        self.has_ended = True
+        return answer
 
 
 class Followers:
-    """Counts who follows each turn; one that nobody has followed for `grace_s` is cancelled (-1: never, 0: at
+    """Counts who follows each turn; one that has had no follower for `grace_s` is cancelled (-1: never, 0: at
     once), unless it is detached.
     """
 
     def __init__(self, store: Store, clock: Clock, grace_s: float) -> None:
-        self._store = store
+        self.store = store
         self._clock = clock
         self._grace_s = grace_s
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    def join(self, turn_id: str) -> None:
-        """Count one more follower of the turn, and do not cancel it.
-
-        For a turn that joined another, `turn_id` is that other one's (`Admission.answered_by`).
+    def follow(self, turn_id: str, answered_by: str) -> Following:
+        """Return a follower of the turn; it counts while its `with` block lasts, on the turn that answers for this
+        one (`Admission.answered_by`).
         """
+        return Following(self, turn_id, answered_by)
+
+    def join(self, turn_id: str) -> None:
+        """Count one more follower, and do not cancel the turn for lack of one."""
         self._counts[turn_id] += 1
         if (waiting := self._waiting.pop(turn_id, None)) is not None:
             waiting.cancel()
 
     def leave(self, turn_id: str, *, has_ended: bool) -> None:
-        """Count one follower less; after the last one the grace period begins, unless the turn has ended."""
+        """Count one follower less; after the last one the grace begins, unless the turn has ended."""
         self._counts[turn_id] -= 1
         if self._counts[turn_id] > 0:
             return
@@ -43,17 +84,17 @@ class Followers:
             if self._grace_s:
                 await self._clock.sleep(self._grace_s)
             self._waiting.pop(turn_id, None)
-            if (await self._store.turn(turn_id)).is_detached:
+            if (await self.store.turn(turn_id)).is_detached:
                 return
-            await self._store.cancel(
+            await self.store.cancel(
                 turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)"
             )
         except NanobotError:
-            # it ended, or went with its session, in the meantime
+            # The turn has ended, or was deleted with its session, in the meantime.
             return
 
     async def close(self) -> None:
-        """Cancel nothing more."""
+        """Cancel no more turns."""
         for waiting in self._waiting.values():
             waiting.cancel()
         self._waiting.clear()

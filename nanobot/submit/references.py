@@ -1,6 +1,6 @@
-"""Parts of messages that only point at their content: a URL, an upload, bytes that are not read yet.
+"""Parts of messages that only refer to their content: a URL, an upload, bytes that are not read yet.
 
-A marked part is one of the core's values that lacks its content; `attachments.py` replaces it by the whole one.
+Each is one of the core's parts without its content; `attachments.py` replaces it by the whole one.
 """
 
 import base64
@@ -9,18 +9,18 @@ import re
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import File, Image
 
-_MOST_SHOWN = 40
+_MOST_QUOTED = 40
 _LONGEST_NAME = 255
 
 
 class RemoteImage(Image, frozen=True, tag="image"):
-    """An image that stands behind its `url`, which is not a data URL. `path` names the part in errors."""
+    """An image whose `url` is one of the web. `path` names the part in errors."""
 
     path: str = ""
 
 
 class InlineFile(File, frozen=True, tag="file"):
-    """A file that came along: its `content` as bytes, or as base64."""
+    """A file that was sent along: its `content` as bytes, or as base64."""
 
     content: bytes | str = b""
     mime: str = ""
@@ -28,7 +28,7 @@ class InlineFile(File, frozen=True, tag="file"):
 
 
 class RemoteFile(File, frozen=True, tag="file"):
-    """A file that stands behind a URL."""
+    """A file behind a URL."""
 
     url: str = ""
     path: str = ""
@@ -44,12 +44,13 @@ Unresolved = RemoteImage | InlineFile | RemoteFile | UploadedFile
 
 
 def is_of_web(url: str) -> bool:
+    """Return whether the URL is one of http or https."""
     return url[:8].lower().startswith(("http://", "https://"))
 
 
-def file_name(given: str | None) -> str:
-    """Return the name of a file as it is shown: without folders and control characters, and not too long."""
-    last = re.split(r"[/\\]", given or "")[-1]
+def file_name(name: str | None) -> str:
+    """Return the name as it is shown: without folders and control characters, at most 255 characters."""
+    last = re.split(r"[/\\]", name or "")[-1]
     return "".join(character if character.isprintable() else " " for character in last).strip()[
         :_LONGEST_NAME
     ]
@@ -64,12 +65,14 @@ def decode_base64(encoded: str, path: str) -> bytes:
     try:
         return base64.b64decode(encoded, validate=True)
     except ValueError:
-        raise InvalidRequest(f"{path} is not base64: {shown(encoded)}", param=path) from None
+        raise InvalidRequest(f"{path} is not base64: {quoted(encoded)}", param=path) from None
 
 
 def data_url(media_type: str, content: bytes) -> str:
+    """Return the content as a data URL."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def shown(text: str) -> str:
-    return repr(text) if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]!r}…"
+def quoted(text: str) -> str:
+    """Return the text in quotation marks, cut to 40 characters, for an error message."""
+    return repr(text) if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]!r}…"

@@ -1,5 +1,5 @@
-"""What the agent can do besides talking, one family a file; a tool is a `core.tool.Tool` value.
+"""What the agent can do besides talking, one family of tools a file; each tool is a `core.tool.Tool`.
 
-Knows: its own trade. Does not know: the model that calls it, the turn beyond its `ToolContext`, where
+Knows: what the tool is for. Does not know: the model that calls it, the turn beyond its `ToolContext`, where
   anything is kept. Start at `facts.py`.
 """

@@ -1,4 +1,4 @@
-"""Tools that only know: the time, and arithmetic."""
+"""Tools that answer questions of fact: the time, and arithmetic."""
 
 import ast
 import math
@@ -104,21 +104,21 @@ _CONSTANTS = {"pi": math.pi, "e": math.e, "tau": math.tau}
 
 
 def evaluate(expression: str) -> str:
-    """Return the value of `expression` as text: numbers, + - * / // % **, brackets, and the usual functions;
-    `^` means power.
+    """Return the value of `expression` as text. It may have numbers, + - * / // % **, brackets and the usual
+    functions; `^` means power.
 
-    Nothing else is understood, and every number stays under 4,096 bits, so that no expression can do harm or
-    take long.
+    Nothing else is evaluated, and no number may exceed 4,096 bits, so that no expression can do harm or take
+    long.
 
     Raises:
-        ToolError: what is not understood, or why there is no value.
+        ToolError: part of it is not arithmetic, or it has no value.
     """
     if len(expression) > _MAX_CHARS:
         raise ToolError(f"expression of {len(expression)} characters: at most {_MAX_CHARS} are allowed")
     source = expression.strip().replace("^", "**").replace("×", "*").replace("÷", "/").replace("−", "-")
     try:
         with warnings.catch_warnings():
-            # the parser's advice is for programmers
+            # The parser warns programmers, for instance of a number that is called.
             warnings.simplefilter("ignore")
             tree = ast.parse(source, mode="eval")
         value = _value(tree.body)
@@ -155,7 +155,8 @@ def _value(node: ast.expr) -> Number:
             return _bounded(_FUNCTIONS[name](*(_value(argument) for argument in arguments)))
         case _:
             raise ToolError(
-                f"{ast.unparse(node)!r} is not arithmetic: numbers, + - * / // % **, brackets, {', '.join(_FUNCTIONS)}, pi and e are"
+                f"{ast.unparse(node)!r} is not arithmetic: numbers, + - * / // % **, brackets, "
+                f"{', '.join(_FUNCTIONS)}, pi and e are"
             )
 
 

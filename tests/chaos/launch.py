@@ -15,9 +15,11 @@ from pathlib import Path
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nanobot import app, config
-from nanobot.api.server import build_door
-from nanobot.cli.serve import bind, loop_factory, serve
+from nanobot import config
+from nanobot.api.server import build_api
+from nanobot.app import app
+from nanobot.cli.listener import bind
+from nanobot.cli.serve import loop_factory, serve
 from nanobot.core.tool import Tool, ToolContext
 
 RUNS, RETRIES = "tool-runs", "retries"
@@ -54,8 +56,8 @@ def record(file: Path, line: str) -> None:
 class Counting:
     """Passes every request on, and records those that say they are a retry."""
 
-    def __init__(self, door: ASGIApp, directory: Path) -> None:
-        self._door = door
+    def __init__(self, api: ASGIApp, directory: Path) -> None:
+        self._api = api
         self._file = directory / RETRIES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +65,7 @@ class Counting:
         if number != b"0":
             with self._file.open("ab") as file:
                 file.write(number + b"\n")
-        await self._door(scope, receive, send)
+        await self._api(scope, receive, send)
 
 
 def main() -> None:
@@ -79,7 +81,7 @@ def main() -> None:
     )
     directory = Path(os.environ["CHAOS_RECORD"])
     # The one thing that the app does not let a caller add: a look at each request.
-    vars(app)["build_door"] = lambda *parts, **named: Counting(build_door(*parts, **named), directory)
+    vars(app)["build_api"] = lambda *parts, **named: Counting(build_api(*parts, **named), directory)
     tools = [note(directory, "note_once", repeatable=False), note(directory, "note_again", repeatable=True)]
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(settings, bind(settings.server.host, settings.server.port), tools))

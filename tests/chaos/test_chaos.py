@@ -13,7 +13,7 @@ from nanobot.testing import ScriptedModel, call
 from tests.chaos.harness import open_harness
 from tests.chaos.judge import Evidence, Verdict, judge
 from tests.chaos.launch import RUNS, note
-from tests.chaos.run import MAX_ATTEMPTS, Scale, run
+from tests.chaos.run import MAX_ATTEMPTS, Minimum, Scale, run
 from tests.chaos.tokens import key_name
 from tests.chaos.writers import Wish
 
@@ -23,8 +23,9 @@ on_posix = pytest.mark.skipif(sys.platform == "win32", reason="kills and pauses 
 @on_posix
 def test_nothing_is_lost_doubled_or_malformed_in_a_short_run_of_chaos() -> None:
     scale = Scale(
-        seconds=10,
+        seconds=6,
         seed=7,
+        minimum=Minimum(kills=1, retries=1, answers=25),
         queued=3,
         writers=2,
         rest_s=(0.4, 1.5),
@@ -37,7 +38,7 @@ def test_nothing_is_lost_doubled_or_malformed_in_a_short_run_of_chaos() -> None:
     report = run(scale)
     print(report)
     assert not report.violations, str(report)
-    assert report.torments.get("kill", 0) > 0
+    assert report.attacks.get("kill", 0) > 0
     assert report.retries > 0
     assert report.verdict.done > 20
 

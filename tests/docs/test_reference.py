@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from nanobot import config
-from nanobot.api.chat import ChatSettings
+from nanobot.access.admission import Gate
+from nanobot.access.quotas import Quotas
 from nanobot.api.files import FileSettings
 from nanobot.api.server import operations
+from nanobot.api.settings import ApiSettings
 from nanobot.cli.main import COMMANDS, nanobot
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
@@ -21,6 +23,7 @@ from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
+from nanobot.submit.submitter import Submitter
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -44,14 +47,16 @@ def offered() -> list[str]:
     async def render() -> str:
         return ""
 
-    clock = SystemClock()
+    clock, randomness = SystemClock(), random.Random(0)
+    attachments = Attachments(store, Documents(), None)
+    gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0)
     found = operations(
         store,
-        Followers(store, clock, 0),
+        Submitter(store, gate, attachments, followers, None, clock, randomness),
+        attachments,
         clock,
-        random.Random(0),
-        settings=ChatSettings(),
-        contents=Attachments(store, Documents(), None),
+        randomness,
+        settings=ApiSettings(),
         file_settings=FileSettings(),
         check_model=check,
         render_metrics=render,

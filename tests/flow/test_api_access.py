@@ -250,7 +250,7 @@ def error_of(body: bytes) -> dict[str, Any]:
 
 
 async def test_a_head_without_end_is_refused_at_the_socket(open_harness: OpenHarness) -> None:
-    async with listening((await open_harness()).app.door) as server:
+    async with listening((await open_harness()).app.asgi) as server:
         head = b"GET /health HTTP/1.1\r\nhost: localhost\r\nx-long: " + b"x" * 60_000
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(head)
@@ -270,7 +270,7 @@ async def test_a_client_whose_head_does_not_come_is_hung_up_on(
 ) -> None:
     """Else a few idle sockets would keep everybody else out."""
     monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.05)
-    async with listening((await open_harness()).app.door) as server:
+    async with listening((await open_harness()).app.asgi) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(begun)
         async with asyncio.timeout(BOUND_S):
@@ -285,7 +285,7 @@ async def test_a_client_that_does_not_read_is_hung_up_on(
     """Nobody follows its turn any more then: what it held is let go."""
     monkeypatch.setattr(connections, "STALLED_TIMEOUT_S", 0.05)
     harness = await open_harness(ScriptedModel("x" * 30_000_000))
-    async with listening(harness.app.door) as server:
+    async with listening(harness.app.asgi) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
         body = chat_body("hello", stream=True)
         head = (
@@ -312,7 +312,7 @@ async def test_a_client_that_does_not_read_is_hung_up_on(
 async def test_what_is_no_http_is_refused_in_the_shape_of_every_error(
     open_harness: OpenHarness, raw: bytes
 ) -> None:
-    async with listening((await open_harness()).app.door) as server:
+    async with listening((await open_harness()).app.asgi) as server:
         status, headers, body = await request(server.port, raw)
     assert status == 400
     assert headers["content-type"] == "application/json"
@@ -323,7 +323,7 @@ async def test_a_body_over_the_limit_is_refused_at_the_socket_while_the_client_s
     open_harness: OpenHarness,
 ) -> None:
     harness = await open_harness(api={"max_body_mb": 0.1})
-    async with listening(harness.app.door) as server:
+    async with listening(harness.app.asgi) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: 50000000\r\n\r\n"
@@ -344,7 +344,7 @@ async def test_a_client_that_closes_its_socket_is_seen_to_be_gone(open_harness: 
     body = json.dumps(
         {"model": "nanobot", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
     ).encode()
-    async with listening(harness.app.door) as server:
+    async with listening(harness.app.asgi) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n%b"

@@ -259,7 +259,7 @@ async def test_a_deleted_session_takes_its_files_along(harness: Harness) -> None
 async def test_the_official_sdk_uploads_lists_reads_and_deletes(harness: Harness) -> None:
     headers = {"x-session-key": ANN}
     async with (
-        listening(harness.app.door) as server,
+        listening(harness.app.asgi) as server,
         AsyncOpenAI(
             base_url=f"{server.url}/v1", api_key="x", default_headers=headers, max_retries=0
         ) as client,

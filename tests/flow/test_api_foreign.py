@@ -199,7 +199,7 @@ def _sent(
 
 def offered(harness: Harness) -> list[Operation]:
     """Return every operation of the door, those that delete last."""
-    guard = harness.app.door
+    guard = harness.app.asgi
     assert isinstance(guard, Guard)
     found = [operation for path in guard.paths.values() for operation in path.operations.values()]
     return sorted(found, key=lambda operation: operation.method == "DELETE")

@@ -58,7 +58,7 @@ def sdk(url: str) -> AsyncOpenAI:
 
 async def test_the_sdk_reads_a_chat_stream_that_pauses(open_harness: OpenHarness) -> None:
     model = Held()
-    app = OpensAfterPings((await open_harness(model, api=OFTEN)).app.door, model.gate)
+    app = OpensAfterPings((await open_harness(model, api=OFTEN)).app.asgi, model.gate)
     async with listening(app) as server, sdk(server.url) as client:
         stream = await client.chat.completions.create(
             model="nanobot", messages=[{"role": "user", "content": "hello"}], stream=True
@@ -69,7 +69,7 @@ async def test_the_sdk_reads_a_chat_stream_that_pauses(open_harness: OpenHarness
 
 async def test_the_sdk_reads_a_response_stream_that_pauses(open_harness: OpenHarness) -> None:
     model = Held("Hello to", " you")
-    app = OpensAfterPings((await open_harness(model, api=OFTEN)).app.door, model.gate)
+    app = OpensAfterPings((await open_harness(model, api=OFTEN)).app.asgi, model.gate)
     async with listening(app) as server, sdk(server.url) as client:
         stream = await client.responses.create(model="nanobot", input="hello", stream=True)
         said = [event.delta async for event in stream if event.type == "response.output_text.delta"]

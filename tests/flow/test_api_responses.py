@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.types import Scope
 
 from nanobot.access.caller import Caller
+from nanobot.access.keyring import KeyRing
 from nanobot.core.errors import ModelOverloaded, ModelRateLimited
+from nanobot.http.authentication import Authentication
 from nanobot.http.guard import Guard
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.asgi import Exchange
@@ -76,10 +77,31 @@ async def test_an_idempotency_key_is_known_again_without_a_conversation(open_har
 
 
 async def test_a_resent_stream_has_the_same_events(open_harness: OpenHarness) -> None:
-    harness = await open_harness(ScriptedModel("Once upon a time"))
+    """However late: it tells when the response was completed, not when it was sent again."""
+    clock = FakeClock()
+    harness = await open_harness(ScriptedModel("Once upon a time"), clock=clock)
     first = await respond(harness, stream=True)
+    response = told(first)[-1]["response"]
+    clock.advance(61)
     again = await respond(harness, headers=RETRY, stream=True)
-    assert first.raw == again.raw
+    shown = await harness.door.get(f"/v1/responses/{response['id']}?stream=true")
+    assert first.raw == again.raw == shown.raw
+    assert (response["created_at"], response["completed_at"]) == (1_800_000_000, 1_800_000_000)
+
+
+async def test_a_response_that_takes_a_minute_is_completed_a_minute_after_its_creation(
+    open_harness: OpenHarness,
+) -> None:
+    clock, model = FakeClock(), Held("Once upon", " a time")
+    harness = await open_harness(model, clock=clock)
+    exchange = responding(harness, stream=True)
+    await exchange.until("Once")
+    clock.advance(61)
+    model.gate.set()
+    response = told(await exchange.done())[-1]["response"]
+    assert (response["created_at"], response["completed_at"]) == (1_800_000_000, 1_800_000_061)
+    kept = (await harness.door.get(f"/v1/responses/{response['id']}")).json
+    assert (kept["created_at"], kept["completed_at"]) == (1_800_000_000, 1_800_000_061)
 
 
 # Clients that go away -----------------------------------------------------------------------------
@@ -424,16 +446,22 @@ async def test_a_long_conversation_is_paged_from_either_end(open_harness: OpenHa
 # What is not yours --------------------------------------------------------------------------------
 
 
+class Named(Authentication):
+    """Takes each caller for who it says it is, by its API key."""
+
+    def __init__(self, callers: Mapping[str, Caller]) -> None:
+        super().__init__(KeyRing(), always_required=False, max_bad_keys=0)
+        self._callers = callers
+
+    def caller(self, authorization: bytes, address: str | None, now: float) -> Caller:
+        return self._callers.get(authorization.decode().removeprefix("Bearer "), Caller())
+
+
 def limited(harness: Harness, **callers: Caller) -> Harness:
-    """Let the house take each caller for who it says it is, by its API key."""
-    guard = harness.app.door
+    """Let the server take each caller for who it says it is, by its API key."""
+    guard = harness.app.asgi
     assert isinstance(guard, Guard)
-
-    def admit(scope: Scope, now: float) -> Caller:
-        headers = dict(scope["headers"])
-        return callers.get(headers.get(b"authorization", b"").decode().removeprefix("Bearer "), Caller())
-
-    guard._admit = admit  # type: ignore[method-assign]
+    guard.authentication = Named(callers)
     return harness
 
 

@@ -50,7 +50,7 @@ async def connected(
 ) -> AsyncIterator[AsyncOpenAI]:
     """Serve the house, and hand over a client of it; `through` stands before its door."""
     async with (
-        listening(through or harness.app.door) as server,
+        listening(through or harness.app.asgi) as server,
         AsyncOpenAI(
             base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}
         ) as client,
@@ -60,7 +60,7 @@ async def connected(
 
 async def in_threads(harness: Harness, *works: Callable[[OpenAI], T], **options: Any) -> list[T]:
     """Do each of `works` with the one synchronous client, each in a thread of its own."""
-    async with listening(harness.app.door) as server:
+    async with listening(harness.app.asgi) as server:
         with OpenAI(
             base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}
         ) as client:
@@ -166,7 +166,7 @@ async def test_a_time_out_with_automatic_retries_starts_one_turn(
         tries.append(1)
         if len(tries) == 3:
             gate.set()
-        await harness.app.door(scope, receive, send)
+        await harness.app.asgi(scope, receive, send)
 
     async with connected(harness, through=door, timeout=0.3, max_retries=2) as client:
         if stream:

@@ -395,7 +395,7 @@ ROUTES: list[tuple[str, str, object]] = [
 
 def become(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
     """Let the door take every request for one of such a caller."""
-    monkeypatch.setattr("nanobot.http.guard.EVERYBODY", Caller(**fields))
+    monkeypatch.setattr("nanobot.http.authentication.EVERYBODY", Caller(**fields))
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ async def test_it_talks_to_a_running_server_and_shows_its_tools(
         )
     )
     async with (
-        listening(harness.app.door) as server,
+        listening(harness.app.asgi) as server,
         chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal,
     ):
         terminal.type("what is 6*7?\r")
@@ -284,7 +284,7 @@ async def test_an_error_is_one_line_with_status_1_and_no_half_answer(tmp_path: P
 
 async def test_a_server_can_be_asked_from_a_script(open_harness: OpenHarness, tmp_path: Path) -> None:
     harness = await open_harness(ScriptedModel("from the server"), api={"key": "sesame"})
-    async with listening(harness.app.door) as server:
+    async with listening(harness.app.asgi) as server:
         assert await run(tmp_path, "--url", server.url, "--api-key", "sesame", "-m", "hi") == Ran(
             0, "from the server\n", ""
         )

@@ -30,7 +30,7 @@ async def linked(harness: Harness, kind: str, api_key: str | None = None) -> Asy
     if kind == "in process":
         yield InProcess(harness.app)
         return
-    async with listening(harness.app.door) as server:
+    async with listening(harness.app.asgi) as server:
         remote = Remote(f"{server.url}/v1/", api_key, "nanobot")
         try:
             yield remote
@@ -180,7 +180,7 @@ class _Cutter:
         self.connections = 0
 
     async def __aenter__(self) -> "_Cutter":
-        self._port = (await self._stack.enter_async_context(listening(self._house.app.door))).port
+        self._port = (await self._stack.enter_async_context(listening(self._house.app.asgi))).port
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
 
@@ -230,7 +230,7 @@ async def test_a_server_with_a_key_refuses_without_it_and_says_how_to_name_it(
 
 
 async def test_nobody_at_the_url_is_told_at_once_with_the_url(open_harness: OpenHarness) -> None:
-    async with listening((await open_harness()).app.door) as server:
+    async with listening((await open_harness()).app.asgi) as server:
         url = server.url
     remote = Remote(url, None, "nanobot")
     with pytest.raises(ServerUnreachable, match=f"no answer from {url} .*nanobot serve"):
@@ -243,7 +243,7 @@ async def test_what_is_no_nanobot_is_told(open_harness: OpenHarness) -> None:
         upstream.then(json_reply({"hello": "world"}), json_reply({"detail": "no such page"}, status=404))
         remote = Remote(upstream.url, None, "nanobot")
         for _ in range(2):
-            with pytest.raises(ServerUnreachable, match=r"not .*as a nanobot does: check the URL"):
+            with pytest.raises(ServerUnreachable, match=r"not .*like nanobot: check the URL"):
                 await ask(remote, "hello")
         await remote.close()
 

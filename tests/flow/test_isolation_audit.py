@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-import nanobot.agent.loop
+import nanobot.agent.model_call
 import nanobot.api.turns
 import nanobot.api.usage
 from nanobot.access.caller import Caller
@@ -122,7 +122,7 @@ async def test_a_prompt_with_a_line_of_another_session_is_found_out(monkeypatch:
         before.append(said)
         return shown
 
-    monkeypatch.setattr(nanobot.agent.loop, "build", leaky)
+    monkeypatch.setattr(nanobot.agent.model_call, "build", leaky)
     found = await leaks_of("secret")
     assert {leak.channel for leak in found if leak.where == "prompt"}
     assert all(leak.requester != f"session {leak.owner}" for leak in found)

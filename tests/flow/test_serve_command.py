@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.cli.serve import bind, check_tls, refuse_open_door
+from nanobot.cli.listener import bind, check_tls, refuse_unprotected_host
 from nanobot.config import load
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import ConfigError
-from nanobot.stores.sqlite.keys import open_api_keys
+from nanobot.stores.sql import keys
+from nanobot.stores.sqlite.keys import writing
 from tests.certificate import certificate
 
 BOUND_S = 30.0
@@ -214,8 +215,8 @@ def test_a_preset_without_a_model_is_told(nanobot: Command, tmp_path: Path) -> N
 )
 def test_a_host_that_others_can_reach_needs_a_key(host: str) -> None:
     with pytest.raises(ConfigError):
-        refuse_open_door(load(None, {}, {"server": {"host": host}}))
-    refuse_open_door(load(None, {"NANOBOT_API_KEY": "k"}, {"server": {"host": host}}))
+        refuse_unprotected_host(load(None, {}, {"server": {"host": host}}))
+    refuse_unprotected_host(load(None, {"NANOBOT_API_KEY": "k"}, {"server": {"host": host}}))
 
 
 def test_an_open_door_without_a_key_is_refused_with_how_to_make_one(nanobot: Command) -> None:
@@ -228,7 +229,7 @@ def test_an_open_door_without_a_key_is_refused_with_how_to_make_one(nanobot: Com
 
 def test_a_host_of_this_machine_needs_no_key(nanobot: Command) -> None:
     for host in ("localhost", "127.0.0.1", "127.0.0.2", "::1"):
-        refuse_open_door(load(None, {}, {"server": {"host": host}}))
+        refuse_unprotected_host(load(None, {}, {"server": {"host": host}}))
     with serving(nanobot.start("--model", "echo", "--port", "0", "--host", "localhost")) as lines:
         assert "http://127." in lines[1]
 
@@ -285,22 +286,19 @@ def test_a_certificate_that_cannot_be_served_is_told_with_its_file(tmp_path: Pat
         assert all(needle in str(told.value) for needle in needles), (options, str(told.value))
 
 
-async def test_a_stored_key_or_one_of_the_settings_opens_the_door_to_other_machines(tmp_path: Path) -> None:
+def test_a_stored_key_or_one_of_the_settings_opens_the_door_to_other_machines(tmp_path: Path) -> None:
     open_to_all = load(None, {}, {"server": {"host": "0.0.0.0", "data": str(tmp_path / "data")}})
     for revoked, expires in ((False, None), (True, None), (False, 1.0)):
-        with open_api_keys(tmp_path / "data") as keys:
-            for old in await keys.api_keys():
-                await keys.revoke_api_key(old.id, 1.0, forget=True)
-            await keys.add_api_key(
-                ApiKey(id="key_1", name="ann", digest=b"1", rights=("chat",), expires_at=expires)
-            )
+        with writing(tmp_path / "data") as db:
+            db.execute("DELETE FROM api_key")
+            keys.insert(db, ApiKey(id="key_1", name="ann", digest=b"1", rights=("chat",), expires_at=expires))
             if revoked:
-                await keys.revoke_api_key("ann", 1.0)
+                keys.revoke(db, "ann", 1.0)
         if revoked or expires:
             with pytest.raises(ConfigError, match="nanobot keys create"):
-                refuse_open_door(open_to_all)
+                refuse_unprotected_host(open_to_all)
         else:
-            refuse_open_door(open_to_all)
+            refuse_unprotected_host(open_to_all)
 
 
 def test_the_address_that_a_trusted_proxy_names_is_the_clients(nanobot: Command, tmp_path: Path) -> None:

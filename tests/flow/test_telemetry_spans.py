@@ -40,7 +40,7 @@ class Traced:
     @contextlib.asynccontextmanager
     async def open(self, model: Model) -> AsyncIterator[Door]:
         async with open_app(configured(self._data, {}), Models(model, {}), observers=(self._spans,)) as app:
-            door = Door(app.door)
+            door = Door(app.asgi)
             yield door
             await door.close()
 

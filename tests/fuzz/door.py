@@ -14,14 +14,14 @@ from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Scope, Send
 
 from nanobot.access.keyring import KeyRing
-from nanobot.access.quotas import Quotas
 from nanobot.app import Models, open_app
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.http.guard import LOOPBACK, Access, Guard
 from nanobot.http.operations import Routes
+from nanobot.http.request import Request
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.asgi import Exchange, chat_body
 from tests.fuzz.requests import bodies
@@ -159,7 +159,7 @@ async def _answered(harness: Harness, scope: Scope, body: bytes) -> Exchange:
 
 
 async def _run(harness: Harness, scope: Scope, exchange: Exchange) -> None:
-    await harness.app.door(scope, exchange.receive, exchange.send)
+    await harness.app.asgi(scope, exchange.receive, exchange.send)
 
 
 class _Open:
@@ -170,7 +170,7 @@ class _Open:
         self._stack = contextlib.AsyncExitStack()
         self.runner = asyncio.Runner()
         self.harness = self.runner.run(self._begin())
-        guard = self.harness.app.door
+        guard = self.harness.app.asgi
         assert isinstance(guard, Guard)
         self.methods = {path: tuple(found.operations) for path, found in guard.paths.items()}
         self.paths = tuple(self.methods)
@@ -221,7 +221,6 @@ def check_host(content: bytes) -> None:
         cast("Routes", _Routeless()),
         Access(_HOSTS),
         KeyRing(),
-        Quotas((), clock),
         None,
         clock,
         random.Random(1),
@@ -280,7 +279,7 @@ class _Routeless:
 
     paths: Mapping[str, object] = MappingProxyType({})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def run(self, request: Request, send: Send) -> None:
         await send({"type": "http.response.start", "status": 418, "headers": []})
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
 from nanobot.api.wire.chunks import DONE, Chunks, said_before
-from nanobot.core.event import Event, TextDelta, ThinkingDelta, TurnEnded, line, units
+from nanobot.core.event import Event, TextDelta, ThinkingDelta, TurnEnded, events_of, units
 from nanobot.core.message import Message, Usage, reply_text
 from nanobot.http.stream import PING
 from nanobot.models.sse import EventSplitter, EventTooLarge
@@ -105,7 +105,7 @@ def _live(messages: tuple[Message, ...], data: st.DataObject) -> list[tuple[int,
     """Return the line as it is while the model speaks: each text in deltas of any size."""
     told: list[tuple[int, Event]] = []
     cursor = 0
-    for event in (*line(messages), _END):
+    for event in (*events_of(messages), _END):
         pieces: list[Event] = [event]
         if isinstance(event, TextDelta | ThinkingDelta):
             place = data.draw(st.integers(0, len(event.text)))

@@ -10,6 +10,7 @@ from starlette.types import Message
 from nanobot.core.errors import UrlRefused, UrlUnreadable
 from nanobot.http.form import Form, read_form
 from nanobot.http.query import Query
+from nanobot.http.request import Request
 from nanobot.reading.addresses import Address, is_public
 from nanobot.reading.archives import open_archive, refuse_declarations
 from nanobot.reading.bounds import DocumentBounds, Unreadable
@@ -54,7 +55,9 @@ def _taken(kind: bytes, pieces: list[bytes]) -> Form | None:
     taken = None
     with refused_in_words():
         taken = _runner().run(
-            read_form({"headers": [(b"content-type", kind)]}, receive, max_bytes=10_000, timeout_s=60)
+            read_form(
+                Request({"headers": [(b"content-type", kind)]}, receive), max_bytes=10_000, timeout_s=60
+            )
         )
         assert sum(map(len, (file.content for file in taken.files))) <= sum(map(len, pieces))
     return taken
@@ -65,7 +68,7 @@ def _taken(kind: bytes, pieces: list[bytes]) -> Form | None:
 
 def check_query(content: bytes) -> None:
     with refused_in_words():
-        query = Query({"query_string": content})
+        query = Query(content)
         limit = query.whole("limit", default=20, low=1, high=100)
         assert 1 <= limit <= 100
         assert query.one_of("order", ("asc", "desc"), default="desc") in ("asc", "desc")

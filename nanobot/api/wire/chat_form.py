@@ -20,7 +20,7 @@ _DEFAULT_MODEL = "nanobot"
 class ChatForm(msgspec.Struct, frozen=True, kw_only=True):
     """The `multipart/form-data` body of `POST /v1/chat/completions`: one message, with any number of files."""
 
-    TOLD: ClassVar[Mapping[str, object]] = {
+    SCHEMA: ClassVar[Mapping[str, object]] = {
         "anyOf": [
             {"required": ["message"]},
             {"required": ["files"], "properties": {"files": {"minItems": 1}}},

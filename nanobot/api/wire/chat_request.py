@@ -10,6 +10,7 @@ import msgspec
 
 from nanobot.api.wire.content import DETAILS, FORMATS, audio_part, file_part, image_part
 from nanobot.api.wire.decoding import decode
+from nanobot.api.wire.parsed import ParsedRequest
 from nanobot.api.wire.tools import (
     MOST_METADATA,
     MOST_TOOLS,
@@ -24,7 +25,7 @@ from nanobot.api.wire.tools import (
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.tool import ToolChoice, ToolSpec
-from nanobot.core.turn import Labels, OutputFormat, Sampling
+from nanobot.core.turn import Sampling
 from nanobot.http.schema_extra import schema_extra
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -200,24 +201,10 @@ class ChatBody(msgspec.Struct, kw_only=True):
     safety_identifier: str | None = None
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
-    """What a client asks:
+class ChatRequest(ParsedRequest, frozen=True, kw_only=True):
+    """What a body asks. `include_usage`: a stream ends with a chunk that has the usage."""
 
-    `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty).
-    """
-
-    model: str
-    input: tuple[Message, ...]
-    earlier: tuple[Message, ...]
-    instructions: str
-    sampling: Sampling
-    stream: bool
     include_usage: bool
-    trace: bool
-    tools: tuple[ToolSpec, ...] = ()
-    tool_choice: ToolChoice = ToolChoice()
-    format: OutputFormat | None = None
-    labels: Labels = Labels()
 
 
 _decoder = msgspec.json.Decoder(ChatBody)

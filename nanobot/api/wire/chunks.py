@@ -14,7 +14,7 @@ from nanobot.core.event import (
     ToolFinished,
     ToolStarted,
     TurnEnded,
-    line,
+    events_of,
     units,
 )
 from nanobot.core.message import Message, joint
@@ -36,7 +36,7 @@ def said_before(messages: tuple[Message, ...], after: int) -> SentSoFar:
     """Return what a client with the cursor `after` has heard of a turn that added `messages`."""
     last: Message | None = None
     cursor = 0
-    for event in line(messages):
+    for event in events_of(messages):
         cursor += units(event)
         if cursor > after:
             is_within = isinstance(event, TextDelta) and cursor - units(event) < after
@@ -124,6 +124,9 @@ class Chunks:
             elif self.tells_tools:
                 out.append(self._tool_event(cursor, event))
         return b"".join(out)
+
+    async def prepare_end(self) -> None:
+        """The end says nothing but what its event does."""
 
     def _calls(self, cursor: int, message: Message) -> bytes:
         calls = [

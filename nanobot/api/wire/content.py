@@ -1,8 +1,6 @@
-"""Parts of content as OpenAI writes them: images, files, sounds. What a part only points at is marked, to be
-brought in before admission.
+"""Parts of content as OpenAI writes them: images, files, sounds.
 
-A marked part is one of the core's values that lacks its content; `api/content.py` replaces it by the whole
-one.
+A part that only refers to its content becomes one of `submit/references.py`, which is resolved at submission.
 """
 
 import re
@@ -16,7 +14,7 @@ from nanobot.submit.references import (
     UploadedFile,
     file_name,
     is_of_web,
-    shown,
+    quoted,
 )
 
 _IMAGE = re.compile(r"data:image/[a-z.+-]+;base64,", re.IGNORECASE)
@@ -41,7 +39,7 @@ def image_part(url: str, detail: str | None, path: str) -> Image:
     if is_of_web(url):
         return RemoteImage(url, detail, path)  # type: ignore[arg-type]
     raise InvalidRequest(
-        f"{path}.url is {shown(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https",
+        f"{path}.url is {quoted(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https",
         param=f"{path}.url",
     )
 
@@ -73,7 +71,7 @@ def audio_part(data: str, format_: str, path: str) -> Audio:
     """
     if format_ not in FORMATS:
         raise InvalidRequest(
-            f"{path}.format is {shown(format_)}: it must be {' or '.join(FORMATS)}", param=f"{path}.format"
+            f"{path}.format is {quoted(format_)}: it must be {' or '.join(FORMATS)}", param=f"{path}.format"
         )
     if not data:
         raise InvalidRequest(f"{path}.data is empty: base64 is needed", param=f"{path}.data")

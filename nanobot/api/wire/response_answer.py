@@ -9,6 +9,7 @@ import msgspec
 
 from nanobot.api.wire.items import WireItem, items, response_id
 from nanobot.core.event import TurnError
+from nanobot.core.ids import time_of
 from nanobot.core.message import Message, Usage
 from nanobot.core.responses import ItemRef
 from nanobot.core.turn import TurnState
@@ -139,7 +140,8 @@ def response_object(state: TurnState, echo: Echo, *, inputs: int) -> ResponseObj
     return ResponseObject(
         **{name: getattr(echo, name) for name in Echo.__struct_fields__},
         id=response_id(state.id),
-        created_at=int(state.created_at),
+        # Of the turn's id, which every stream knows before the first read of the store.
+        created_at=int(time_of(state.id)),
         completed_at=int(state.ended_at) if state.ended_at is not None and state.status == "done" else None,
         status=status,
         error=fault(end.error)

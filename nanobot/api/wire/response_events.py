@@ -7,7 +7,7 @@ has begun; the price is that the newest word waits for the one behind it.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from nanobot.api.wire.items import WireItem, call_item, item_id, reasoning, stat
 from nanobot.api.wire.response_answer import Echo, ResponseObject, response_object
 from nanobot.core.errors import ShuttingDown
 from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded
+from nanobot.core.ids import time_of
 from nanobot.core.message import Message
 from nanobot.core.responses import ItemRef
 from nanobot.core.turn import Status, TurnState
@@ -39,7 +40,8 @@ class _Open:
 class ResponseEvents:
     """Turns the events of one turn, from its beginning, into bytes for one client.
 
-    Events up to the number `after` are left out.
+    Events up to the number `after` are left out. `ended_at` looks up when the turn ended, as it is stored: however
+    often the stream is sent, it says the same.
     """
 
     def __init__(
@@ -47,17 +49,16 @@ class ResponseEvents:
         turn_id: str,
         echo: Echo,
         *,
-        created_at: float,
         inputs: int,
-        now: Callable[[], float],
+        ended_at: Callable[[], Awaitable[float | None]],
         after: int = -1,
         begins_at_once: bool = False,
     ) -> None:
         self._turn_id = turn_id
         self._echo = echo
-        self._created_at = created_at
         self._inputs = inputs
-        self._now = now
+        self._read_end_time = ended_at
+        self._ended_at: float | None = None
         self._after = after
         self._as_summary = echo.reasoning.summary is not None
         self.begins_at_once = begins_at_once
@@ -94,6 +95,10 @@ class ResponseEvents:
                 self._end(event)
         return begun + self._taken()
 
+    async def prepare_end(self) -> None:
+        """Look up when the turn ended."""
+        self._ended_at = await self._read_end_time()
+
     def _taken(self) -> bytes:
         out = b"".join(self._out)
         self._out.clear()
@@ -112,9 +117,9 @@ class ResponseEvents:
             status=status,
             attempt=0,
             model=None,
-            created_at=self._created_at,
+            created_at=time_of(self._turn_id),
             started_at=None,
-            ended_at=None if end is None else self._now(),
+            ended_at=self._ended_at if end is not None else None,
             messages=tuple(self._messages),
             end=end,
             answered_by=self._turn_id,

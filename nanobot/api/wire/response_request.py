@@ -10,6 +10,7 @@ import msgspec
 
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.input_items import ITEM, InputItem, ReferencedMessages, input_messages
+from nanobot.api.wire.parsed import ParsedRequest
 from nanobot.api.wire.response_answer import (
     Echo,
     WireConversation,
@@ -34,7 +35,7 @@ from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, user
 from nanobot.core.sessions import KEY_PATTERN
 from nanobot.core.tool import ToolChoice, ToolSpec
-from nanobot.core.turn import Labels, OutputFormat, Sampling
+from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.http.schema_extra import schema_extra
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -146,27 +147,12 @@ class ResponseBody(msgspec.Struct):
     prompt: Annotated[msgspec.Raw, schema_extra(type="null")] = msgspec.field(default_factory=msgspec.Raw)
 
 
-class ResponseRequest(msgspec.Struct, frozen=True):
-    """What a client asks:
+class ResponseRequest(ParsedRequest, frozen=True, kw_only=True):
+    """What a body asks. `previous`: the response that this one follows; `echo`: what the response repeats of it."""
 
-    `input` is new to the agent, `earlier` came before. `echo` is what the response repeats of it.
-    """
-
-    model: str
-    input: tuple[Message, ...]
-    earlier: tuple[Message, ...]
-    instructions: str
-    sampling: Sampling
-    stream: bool
     background: bool
-    store: bool
-    may_cut: bool
     conversation: str | None
     previous: str | None
-    tools: tuple[ToolSpec, ...]
-    tool_choice: ToolChoice
-    format: OutputFormat | None
-    labels: Labels
     echo: Echo
 
 
@@ -205,7 +191,7 @@ def parse_response(request: ResponseBody, said: ReferencedMessages) -> ResponseR
         sampling=_sampling(request),
         stream=bool(request.stream),
         background=bool(request.background),
-        store=request.store is not False,
+        trace=request.store is not False,
         may_cut=request.truncation != "disabled",
         conversation=request.conversation.id
         if isinstance(request.conversation, _Conversation)

@@ -122,7 +122,7 @@ class Live:
             return
         watcher = self._views.enter(session_key)
         try:
-            so_far = [event for turn in self._of(session_key) for event in events_of(turn, after)]
+            so_far = [event for turn in self._of(session_key) for event in _events_so_far(turn, after)]
             yield (*before, *so_far)
             async for events in watcher.see():
                 yield events
@@ -137,7 +137,7 @@ class Live:
         return tuple(dict.fromkeys(turn for turn in self._turns.values() if turn.session_key == session_key))
 
 
-def events_of(turn: LiveTurn, after: tuple[str, int] | None = None) -> Sequence[SessionEvent]:
+def _events_so_far(turn: LiveTurn, after: tuple[str, int] | None) -> Sequence[SessionEvent]:
     """Return what happened in a turn so far; of the turn that `after` names, what lies past its cursor."""
     turn_id = turn.ids[0]
     if after is not None and after[0] in turn.ids:

@@ -14,7 +14,7 @@ from nanobot.core.event import (
     ThinkingDelta,
     ToolFinished,
     TurnEnded,
-    line,
+    events_of,
     units,
 )
 from nanobot.core.message import Message
@@ -47,7 +47,7 @@ class LiveTurn:
         self._events: list[tuple[int, Event]] = []
         self._waiters: list[asyncio.Future[None]] = []
         self._end: TurnEnded | None = None
-        self.put(line(messages))
+        self.put(events_of(messages))
 
     def put(self, events: Iterable[Event]) -> None:
         """Add events at the end and wake everyone who waits for more."""
@@ -131,7 +131,7 @@ def replay(messages: tuple[Message, ...], end: TurnEnded, after: int) -> Batch:
     """Return the events of a turn that has ended, past the cursor `after`."""
     events: list[tuple[int, Event]] = []
     cursor = 0
-    for event in (*line(messages), end):
+    for event in (*events_of(messages), end):
         cursor += units(event)
         events.append((cursor, event))
     return past(events, after)

@@ -70,7 +70,8 @@ def insert(db: Db, key: ApiKey) -> None:
 
 
 def revoke(db: Db, name_or_id: str, now: float, *, forget: bool = False) -> ApiKey:
-    """Make the key invalid for good, and return it; see `core.accounts.ApiKeys.revoke_api_key`.
+    """Make the key invalid for good, and return it; with `forget` it leaves no trace, also where it was
+    revoked before.
 
     Raises:
         ConfigError: there is no such key.

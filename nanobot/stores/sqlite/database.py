@@ -1,4 +1,4 @@
-"""`stores.sql.db.Database` on SQLite: with threads for a server, or at once for tests and commands."""
+"""`stores.sql.db.Database` on SQLite: with threads for a server, or at once for tests."""
 
 import asyncio
 import sqlite3

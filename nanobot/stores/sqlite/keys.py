@@ -5,12 +5,10 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from nanobot.core.accounts import ApiKey, ApiKeys
+from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
 from nanobot.stores.sql.keys import all_keys
-from nanobot.stores.sql.ports.accounts import SqlApiKeys
 from nanobot.stores.sqlite.connection import Connection
-from nanobot.stores.sqlite.database import DirectDatabase
 from nanobot.stores.sqlite.migrate import migrations
 from nanobot.stores.sqlite.opening import (
     DATABASE,
@@ -39,8 +37,9 @@ def stored_keys(directory: Path) -> tuple[ApiKey, ...]:
 
 
 @contextlib.contextmanager
-def open_api_keys(directory: Path) -> Iterator[ApiKeys]:
-    """Open the keys of a data directory to change them: alone, or beside a running server.
+def writing(directory: Path) -> Iterator[Connection]:
+    """Yield a connection in a transaction that is committed at the end: as the only one, or beside a running
+    server.
 
     Raises:
         StoreError: the database cannot be written, or the server that runs is of an older version.
@@ -57,7 +56,10 @@ def open_api_keys(directory: Path) -> Iterator[ApiKeys]:
             lock.release()
         raise
     try:
-        yield SqlApiKeys(DirectDatabase(db, directory / DATABASE))
+        with db.transaction():
+            yield db
+    except sqlite3.Error as error:
+        raise explain(error, directory / DATABASE) from error
     finally:
         db.close()
         if lock is not None:

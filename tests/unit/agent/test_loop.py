@@ -32,7 +32,7 @@ from nanobot.core.event import (
     ToolFinished,
     ToolStarted,
     TurnEnded,
-    line,
+    events_of,
     units,
 )
 from nanobot.core.message import (
@@ -431,14 +431,14 @@ async def test_the_stored_messages_give_the_line_that_followers_saw(work: Work) 
     """
     sink = await work(Thinker())
     live = sum(units(event) for event in sink.events)
-    assert live == sum(units(event) for event in (*line(sink.messages), sink.end))
+    assert live == sum(units(event) for event in (*events_of(sink.messages), sink.end))
 
 
 async def test_the_line_is_the_same_for_tools_and_continued_answers(work: Work) -> None:
     sink = await work(
         ScriptedModel(look("a", "b", text="Wait."), ends("one, tw", "length"), ends("o.", "stop"))
     )
-    rebuilt = (*line(sink.messages), sink.end)
+    rebuilt = (*events_of(sink.messages), sink.end)
     assert sum(map(units, sink.events)) == sum(map(units, rebuilt))
 
 

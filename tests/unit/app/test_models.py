@@ -7,14 +7,14 @@ from typing import Literal
 import pytest
 
 from nanobot.app import choose_model, is_loopback, make_model, missing_weights
-from nanobot.config import Config, ModelTable, Server
+from nanobot.config import Config, ModelTable, ServerTable
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.models.providers import parse_name
 
 
 def configured(data: Path, model: str | None = None) -> Config:
-    return Config(server=Server(data=str(data)), model=ModelTable(name=model))
+    return Config(server=ServerTable(data=str(data)), model=ModelTable(name=model))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from nanobot.core.event import (
     ToolFinished,
     ToolStarted,
     TurnEnded,
-    line,
+    events_of,
     units,
 )
 from nanobot.core.ids import new_id
@@ -127,12 +127,12 @@ def test_the_line_of_stored_messages_is_what_happened() -> None:
         TextDelta("There."),
         MessageAdded(said("There.")),
     )
-    assert line((step, result, user("and?"), said("There."))) == expected
+    assert events_of((step, result, user("and?"), said("There."))) == expected
 
 
 def test_a_part_without_text_was_never_told() -> None:
     nothing = Message("assistant", (Thinking(""), Text("")), "stop")
-    assert line((nothing,)) == (MessageAdded(nothing),)
+    assert events_of((nothing,)) == (MessageAdded(nothing),)
 
 
 @given(st.lists(st.text(max_size=8), max_size=6))

@@ -10,6 +10,7 @@ from starlette.types import Message, Scope
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.http.form import Form, FormFile, read_form
+from nanobot.http.request import Request
 from tests.forms import form
 
 BODY = form(
@@ -34,7 +35,7 @@ async def taken(pieces: list[bytes], kind: bytes = b"multipart/form-data; bounda
     async def receive() -> Message:
         return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
 
-    return await read_form(scope, receive, max_bytes=1_000_000, timeout_s=10)
+    return await read_form(Request(scope, receive), max_bytes=1_000_000, timeout_s=10)
 
 
 @given(cuts=st.lists(st.integers(0, len(BODY)), max_size=12))

@@ -14,7 +14,7 @@ import pytest
 
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds, ReadFailure, ReadRequest, Unreadable
+from nanobot.reading.bounds import DocumentBounds, ReadRequest, Unreadable
 from nanobot.reading.child import read as read_in_child
 from nanobot.reading.documents import Document, Documents
 from tests import files
@@ -351,13 +351,18 @@ async def test_without_the_extra_the_error_says_how_to_install_it(
 async def test_the_process_that_reads_has_no_secrets_of_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = tmp_path / "pypdf.py"
-    told.write_text("import os\nraise ModuleNotFoundError(name=' '.join(os.environ))")
+    """It may write no file, so that it shows the names of its variables as folders."""
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    (tmp_path / "pypdf.py").write_text(
+        f"import os\nfor name in os.environ:\n    os.mkdir(os.path.join({str(seen)!r}, name))\n"
+        "raise ModuleNotFoundError(name='pypdf')"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    outcome = await Documents()._in_child(ReadRequest("pdf", DocumentBounds()), files.pdf())
-    assert isinstance(outcome, ReadFailure) and outcome.reason == "missing"
-    assert "PYTHONPATH" in outcome.why and "OPENAI_API_KEY" not in outcome.why
+    await refused(UnsupportedFile, files.pdf(), "a.pdf")
+    names = {folder.name for folder in seen.iterdir()}
+    assert "PYTHONPATH" in names and "OPENAI_API_KEY" not in names
 
 
 def test_what_reads_a_format_and_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

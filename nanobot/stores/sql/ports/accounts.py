@@ -5,35 +5,21 @@ from functools import partial
 
 from nanobot.core.accounts import AccountListener, ApiKey, Grouping, SpendingOf, UnendedTurn, UsageRow
 from nanobot.stores.sql import keys, usage
-from nanobot.stores.sql.db import Database
-from nanobot.stores.sql.ports.shared import AccountNews
+from nanobot.stores.sql.ports.shared import Shared
 
 
-class SqlApiKeys:
-    """`core.accounts.ApiKeys` in an SQL database."""
+class SqlAccounts:
+    """Accounts in an SQL database."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, shared: Shared) -> None:
+        self._database = shared.database
+        self._news = shared.news
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
         return await self._database.read(keys.all_keys)
 
     async def keys_version(self) -> str:
         return await self._database.read(keys.version)
-
-    async def add_api_key(self, key: ApiKey) -> None:
-        await self._database.write(partial(keys.insert, key=key))
-
-    async def revoke_api_key(self, name_or_id: str, now: float, *, forget: bool = False) -> ApiKey:
-        return await self._database.write(partial(keys.revoke, name_or_id=name_or_id, now=now, forget=forget))
-
-
-class SqlUsage:
-    """The rest of `core.accounts.Accounts` in an SQL database."""
-
-    def __init__(self, database: Database, news: AccountNews) -> None:
-        self._database = database
-        self._news = news
 
     async def usage(
         self,

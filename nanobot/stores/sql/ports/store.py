@@ -9,7 +9,7 @@ from nanobot.core.store import Limits
 from nanobot.stores.live.live import Live
 from nanobot.stores.live.turn import LiveTurn
 from nanobot.stores.sql.db import Database, Db, SearchIndex
-from nanobot.stores.sql.ports.accounts import SqlApiKeys, SqlUsage
+from nanobot.stores.sql.ports.accounts import SqlAccounts
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
 from nanobot.stores.sql.ports.responses import SqlResponses
 from nanobot.stores.sql.ports.sessions import SqlSessions
@@ -107,18 +107,14 @@ class SqlStore:
         self.delete_upload = uploads.delete_upload
         self.delete_expired_uploads = uploads.delete_expired_uploads
 
-        keys = SqlApiKeys(database)
-        self.api_keys = keys.api_keys
-        self.keys_version = keys.keys_version
-        self.add_api_key = keys.add_api_key
-        self.revoke_api_key = keys.revoke_api_key
-
-        usage = SqlUsage(database, shared.news)
-        self.usage = usage.usage
-        self.session_usage = usage.session_usage
-        self.spending = usage.spending
-        self.live_turns = usage.live_turns
-        self.listen = usage.listen
+        accounts = SqlAccounts(shared)
+        self.api_keys = accounts.api_keys
+        self.keys_version = accounts.keys_version
+        self.usage = accounts.usage
+        self.session_usage = accounts.session_usage
+        self.spending = accounts.spending
+        self.live_turns = accounts.live_turns
+        self.listen = accounts.listen
 
     async def check(self) -> None:
         await self.database.write(self._probe)

@@ -23,7 +23,7 @@ from nanobot.core.event import (
     ToolFinished,
     TurnEnded,
     TurnError,
-    line,
+    events_of,
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.responses import ItemRef
@@ -33,12 +33,17 @@ KNOWN: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 DONE = TurnEnded("done", Usage(1, 2, 0, 1))
 
 
-def events(
+async def events(
     found: Iterable[Event], *, after: int = -1, summary: str | None = None, background: bool = False
 ) -> list[dict[str, Any]]:
     """Return the events as clients get them, each of them valid for the SDK."""
     echo = Echo(model="nanobot", reasoning=WireReasoning(summary=summary), background=background)
-    rendering = ResponseEvents(TURN, echo, created_at=1.0, inputs=1, now=lambda: 2.0, after=after)
+
+    async def ended_at() -> float:
+        return 2.0
+
+    rendering = ResponseEvents(TURN, echo, inputs=1, ended_at=ended_at, after=after)
+    await rendering.prepare_end()
     raw = b"".join(rendering.render([(0, event)]) for event in found).decode()
     shown: list[dict[str, Any]] = []
     for block in raw.split("\n\n")[:-1]:
@@ -61,7 +66,7 @@ def cut(message: Message, sizes: Sequence[int]) -> list[Event]:
     """Return the events by which the message came, its texts cut into deltas of these sizes, over and over."""
     found: list[Event] = []
     turn = 0
-    for event in line((message,)):
+    for event in events_of((message,)):
         if not isinstance(event, TextDelta | ThinkingDelta):
             found.append(event)
             continue
@@ -83,23 +88,23 @@ PARTS: st.SearchStrategy[Part] = st.one_of(TEXTS.map(Text), TEXTS.map(Thinking))
     st.lists(st.integers(1, 9), min_size=1, max_size=5),
     st.integers(-1, 80),
 )
-def test_how_the_text_came_does_not_matter(parts: list[Part], sizes: list[int], after: int) -> None:
+async def test_how_the_text_came_does_not_matter(parts: list[Part], sizes: list[int], after: int) -> None:
     message = Message(
         "assistant", (*parts, ToolCall("call_1", "get_weather", '{"a": 1}', for_client=True)), "tool_calls"
     )
-    stored = events([*line((message,)), DONE])
-    assert events([*cut(message, sizes), DONE]) == stored
+    stored = await events([*events_of((message,)), DONE])
+    assert await events([*cut(message, sizes), DONE]) == stored
     assert [event["sequence_number"] for event in stored] == list(range(len(stored)))
-    rest = events([*cut(message, sizes), DONE], after=after)
+    rest = await events([*cut(message, sizes), DONE], after=after)
     assert rest[:-1] == stored[after + 1 : -1]
     assert rest[-1]["type"] == "response.completed"
     assert rest[-1]["sequence_number"] == max(len(stored) - 1, after + 1)
 
 
 @given(st.lists(PARTS, min_size=1, max_size=4), st.sampled_from([None, "auto"]))
-def test_the_items_told_are_those_of_the_response(parts: list[Part], summary: str | None) -> None:
+async def test_the_items_told_are_those_of_the_response(parts: list[Part], summary: str | None) -> None:
     message = Message("assistant", tuple(parts), "stop")
-    shown = events([*line((message,)), DONE], summary=summary)
+    shown = await events([*events_of((message,)), DONE], summary=summary)
     done = [event["item"] for event in shown if event["type"] == "response.output_item.done"]
     assert done == shown[-1]["response"]["output"]
     assert [item["id"] for item in done] == [item.id for item in items(message, ItemRef(TURN, 1))]
@@ -113,7 +118,7 @@ def test_the_items_told_are_those_of_the_response(parts: list[Part], summary: st
     assert thought == "".join(part.text for part in parts if isinstance(part, Thinking))
 
 
-def test_thinking_and_text_have_their_events() -> None:
+async def test_thinking_and_text_have_their_events() -> None:
     message = Message("assistant", (Thinking("hm"), Text("Yes")), "stop")
     head = ["created", "in_progress"]
     text = [
@@ -132,20 +137,25 @@ def test_thinking_and_text_have_their_events() -> None:
         "content_part.done",
         "output_item.done",
     ]
-    assert kinds(events([*line((message,)), DONE])) == [*head, *thought, *text, "completed"]
+    assert kinds(await events([*events_of((message,)), DONE])) == [*head, *thought, *text, "completed"]
     summed = [
         *("output_item.added", "reasoning_summary_part.added", "reasoning_summary_text.delta"),
         *("reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done"),
     ]
-    assert kinds(events([*line((message,)), DONE], summary="auto")) == [*head, *summed, *text, "completed"]
+    assert kinds(await events([*events_of((message,)), DONE], summary="auto")) == [
+        *head,
+        *summed,
+        *text,
+        "completed",
+    ]
 
 
-def test_a_response_in_the_background_is_queued_first() -> None:
-    assert kinds(events([DONE], background=True)) == ["created", "queued", "in_progress", "completed"]
+async def test_a_response_in_the_background_is_queued_first() -> None:
+    assert kinds(await events([DONE], background=True)) == ["created", "queued", "in_progress", "completed"]
 
 
-def test_a_word_goes_out_when_the_next_has_begun() -> None:
-    shown = events([TextDelta("Hello wor"), TextDelta("ld, my friend")])
+async def test_a_word_goes_out_when_the_next_has_begun() -> None:
+    shown = await events([TextDelta("Hello wor"), TextDelta("ld, my friend")])
     assert [event["delta"] for event in shown if event["type"] == "response.output_text.delta"] == [
         "Hello",
         " world,",
@@ -153,31 +163,31 @@ def test_a_word_goes_out_when_the_next_has_begun() -> None:
     ]
 
 
-def test_what_the_servers_own_tools_do_is_not_shown() -> None:
+async def test_what_the_servers_own_tools_do_is_not_shown() -> None:
     asked = Message("assistant", (Text("Let me see."), ToolCall("call_1", "calculate", "{}")), "tool_calls")
     result = ToolFinished(Message("tool", (ToolResult("call_1", "SECRET-42"),)))
     said = Message("assistant", (Text("42"),), "stop")
-    shown = events([*line((asked,)), result, *line((said,)), DONE])
+    shown = await events([*events_of((asked,)), result, *events_of((said,)), DONE])
     assert "SECRET-42" not in json.dumps(shown)
     assert "calculate" not in json.dumps(shown)
     assert [item["content"][0]["text"] for item in shown[-1]["response"]["output"]] == ["Let me see.", "42"]
     assert len({item["id"] for item in shown[-1]["response"]["output"]}) == 2
 
 
-def test_how_a_turn_ends_is_told() -> None:
+async def test_how_a_turn_ends_is_told() -> None:
     cut_off = MessageAdded(Message("assistant", (Text("Once"),), "length"))
-    shown = events([TextDelta("Once"), cut_off, DONE])
+    shown = await events([TextDelta("Once"), cut_off, DONE])
     assert (shown[-1]["type"], shown[-1]["response"]["incomplete_details"]) == (
         "response.incomplete",
         {"reason": "max_output_tokens"},
     )
-    failed = events([TurnEnded("failed", error=TurnError("model_rate_limited", "too many", 429))])
+    failed = await events([TurnEnded("failed", error=TurnError("model_rate_limited", "too many", 429))])
     assert (failed[-1]["type"], failed[-1]["response"]["error"]) == (
         "response.failed",
         {"code": "rate_limit_exceeded", "message": "too many"},
     )
     stopped = MessageAdded(Message("assistant", (Text("Once"),), "incomplete"))
-    cancelled = events(
+    cancelled = await events(
         [
             TextDelta("Once"),
             stopped,
@@ -188,8 +198,8 @@ def test_how_a_turn_ends_is_told() -> None:
     assert cancelled[-1]["response"]["output"][0]["status"] == "incomplete"
 
 
-def test_a_server_that_stops_says_that_the_response_goes_on() -> None:
-    shown = events(
+async def test_a_server_that_stops_says_that_the_response_goes_on() -> None:
+    shown = await events(
         [
             TextDelta("Once "),
             TurnEnded("failed", error=TurnError(ShuttingDown.code, "stopping", 503, retryable=True)),

@@ -1,5 +1,7 @@
-"""The real engine, on the smallest weights there are: what they say is of no account, that and how they say
-it is.
+"""The local model with the real engine, on the smallest weights there are.
+
+Only the form of its answers is looked at, as what such weights say is nonsense. One engine serves all tests
+that do not kill or close it.
 """
 
 import asyncio
@@ -14,19 +16,23 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError, ContextOverflow, ModelUnavailable, ModelUnreachable
 from nanobot.core.event import TextDelta
 from nanobot.core.message import Message, ToolCall, ToolResult, user
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import Model, ModelRequest
 from nanobot.core.tool import Schema, ToolSpec, tool_spec
 from nanobot.core.turn import Sampling
+from nanobot.models.local import routing
 from nanobot.models.local.model import LocalModel
+from nanobot.models.local.process import Endpoint, Process
+from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.weights.fetch import fetch
+from tests.weights import TINY, tiny_weights
 
-pytestmark = pytest.mark.engine
-TINY = "local:tiny"
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 SHORT = Sampling(temperature=0.0, max_output_tokens=8)
 PARAMETERS: Schema = {
     "type": "object",
@@ -44,17 +50,50 @@ TOOL = tool_spec("register", "Register a thing.", PARAMETERS)
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """Where the test weights are kept from run to run; they are fetched once, by the product's own means."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nanobot-tests"
-    fetch(TINY, folder, lambda *report: None)
-    return folder
+    return tiny_weights()
 
 
-@pytest.fixture
-async def model(models_dir: Path, tmp_path: Path) -> AsyncIterator[LocalModel]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalModel]:
+    """A model that no test kills or closes."""
+    model = local(models_dir, tmp_path_factory.mktemp("shared"))
+    yield model
+    await model.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own(models_dir: Path, tmp_path: Path) -> AsyncIterator[LocalModel]:
+    """A model of the test's own, not yet started."""
     model = local(models_dir, tmp_path)
     yield model
     await model.close()
+
+
+@pytest.fixture(scope="module")
+def engine_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("process") / "engine.log"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def process(models_dir: Path, engine_log: Path) -> AsyncIterator[Process]:
+    """The engine's process by itself, started."""
+
+    async def warm(endpoint: Endpoint) -> None:
+        return
+
+    process = Process(
+        name=TINY,
+        model_path=fetch(TINY, models_dir, lambda *report: None),
+        models_dir=models_dir,
+        log_path=engine_log,
+        context_tokens=2_048,
+        clock=SystemClock(),
+        sleep_idle_s=-1,
+        warm=warm,
+    )
+    process.start()
+    yield process
+    await process.close()
 
 
 def local(models_dir: Path, tmp_path: Path, name: str = TINY) -> LocalModel:
@@ -73,7 +112,7 @@ def asked(*messages: Message, tools: tuple[ToolSpec, ...] = (), sampling: Sampli
     return ModelRequest("You are kind.", messages, tools, sampling=sampling)
 
 
-async def answer(model: LocalModel, request: ModelRequest) -> tuple[str, Message]:
+async def answer(model: Model, request: ModelRequest) -> tuple[str, Message]:
     """Return the deltas, joined, and the message."""
     heard = ""
     async with aclosing(model.stream(request)) as pieces:
@@ -91,71 +130,88 @@ async def gone(pid: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_answers_and_counts_both_calls(model: LocalModel) -> None:
+async def test_it_answers_and_counts_both_calls(own: LocalModel) -> None:
     """The first request starts the engine by itself; usage sums routing and answer."""
-    heard, message = await answer(model, asked(user("Hello, who are you?")))
+    heard, message = await answer(own, asked(user("Hello, who are you?")))
     assert heard == message.text != ""
     assert message.model == TINY
     assert message.stop_reason in ("stop", "length")
     assert message.usage is not None
     assert message.usage.completion_tokens > 8 or message.stop_reason == "stop"
     assert message.usage.prompt_tokens > 100
-    await model.check()
+    await own.check()
 
 
-async def test_the_prompt_that_most_requests_share_is_read_once(model: LocalModel) -> None:
-    await model.warm()
+async def test_the_prompt_that_most_requests_share_is_read_once(own: LocalModel) -> None:
+    await own.warm()
     async with asyncio.timeout(60):
-        await model.warmed.wait()
-    _, message = await answer(model, asked(user("Hello")))
+        await own.warmed.wait()
+    _, message = await answer(own, asked(user("Hello")))
     assert message.usage is not None
     assert message.usage.cached_tokens > message.usage.prompt_tokens * 0.8
 
 
-async def test_conversations_take_turns_without_losing_what_was_read(model: LocalModel) -> None:
+async def test_conversations_take_turns_without_losing_what_was_read(shared: LocalModel) -> None:
     """A second conversation in between does not push the first one out."""
     first = (user("Tell me of the sea. " * 20),)
-    _, told = await answer(model, asked(*first))
-    await answer(model, asked(user("Now of the mountains, please. " * 20)))
-    _, again = await answer(model, asked(*first, msgspec.structs.replace(told, usage=None), user("Go on.")))
+    _, told = await answer(shared, asked(*first))
+    await answer(shared, asked(user("Now of the mountains, please. " * 20)))
+    _, again = await answer(shared, asked(*first, msgspec.structs.replace(told, usage=None), user("Go on.")))
     assert again.usage is not None
     assert again.usage.cached_tokens > again.usage.prompt_tokens * 0.7
 
 
-async def test_the_grammar_of_a_tool_holds_the_model_to_its_arguments(model: LocalModel) -> None:
-    """The grammar is taken by the engine as it is made here, whatever the schema; what comes out are whole
-    arguments or none.
-    """
-    said = await model._decide((TOOL,), user("Register a thing named x of kind a."))
-    first = said.text.splitlines()[0]
+async def test_the_grammar_of_a_tool_holds_the_model_to_its_arguments(process: Process) -> None:
+    """The engine takes the grammar whatever the schema; what comes out are whole arguments or none."""
+    endpoint = await process.ready()
+    model = OpenAIChat(
+        name=TINY,
+        model="local",
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        context_tokens=2_048,
+        clock=SystemClock(),
+        random=random.Random(7),
+        socket_path=endpoint.socket_path,
+        extra_body={"grammar": routing.grammar((TOOL,))},
+    )
+    question = user("Register a thing named x of kind a.")
+    request = ModelRequest(
+        routing.instructions((TOOL,)),
+        (*routing.examples((TOOL,)), question),
+        sampling=Sampling(temperature=0.0, max_output_tokens=routing.MAX_ROUTE_TOKENS),
+    )
+    _, message = await answer(model, request)
+    await model.close()
+    first = message.text.splitlines()[0]
     assert first in ("none", "recall last", "recall first", "recall all") or first.startswith("register {")
-    if said.stop_reason == "stop" and first.startswith("register"):
+    if message.stop_reason == "stop" and first.startswith("register"):
         arguments = msgspec.json.decode(first.removeprefix("register "))
         assert list(arguments) == ["name", "kind", "tags", "where", "extra"]
         assert arguments["kind"] in ("a", 'b "quoted"', 3, None)
 
 
-async def test_after_a_result_it_answers_in_words(model: LocalModel) -> None:
+async def test_after_a_result_it_answers_in_words(shared: LocalModel) -> None:
     call = Message("assistant", (ToolCall("1", "register", '{"name":"x"}'),))
     result = Message("tool", (ToolResult("1", "done"),))
-    _, message = await answer(model, asked(user("Register x."), call, result, tools=(TOOL,)))
+    _, message = await answer(shared, asked(user("Register x."), call, result, tools=(TOOL,)))
     assert message.tool_calls == ()
     assert message.text != ""
 
 
-async def test_several_are_answered_at_once(model: LocalModel) -> None:
+async def test_several_are_answered_at_once(shared: LocalModel) -> None:
     answers = await asyncio.gather(
-        *(answer(model, asked(user(f"Count from {number}."))) for number in range(5))
+        *(answer(shared, asked(user(f"Count from {number}."))) for number in range(5))
     )
     assert all(message.text for _, message in answers)
 
 
-async def test_more_than_the_window_holds_is_an_overflow(model: LocalModel) -> None:
+async def test_more_than_the_window_holds_is_an_overflow(shared: LocalModel) -> None:
     with pytest.raises(ContextOverflow):
-        await answer(model, asked(user("word " * 5_000)))
+        await answer(shared, asked(user("word " * 5_000)))
 
 
-async def test_closing_the_stream_stops_the_model(model: LocalModel) -> None:
+async def test_closing_the_stream_stops_the_model(shared: LocalModel) -> None:
     """Else the next request would wait for an answer that nobody wants: here one of the whole window, under a
     time limit.
     """
@@ -163,22 +219,22 @@ async def test_closing_the_stream_stops_the_model(model: LocalModel) -> None:
         user("Count to one million, every number."),
         sampling=Sampling(temperature=0.0, max_output_tokens=1_900),
     )
-    async with aclosing(model.stream(endless)) as pieces:
+    async with aclosing(shared.stream(endless)) as pieces:
         async for piece in pieces:
             assert isinstance(piece, TextDelta)
             break
-    _, message = await answer(model, asked(user("Hello")))
+    _, message = await answer(shared, asked(user("Hello")))
     assert message.text
 
 
-async def test_a_crash_of_the_engine_is_survived(model: LocalModel) -> None:
-    await answer(model, asked(user("Hello")))
-    before = model.pid
+async def test_a_crash_of_the_engine_is_survived(own: LocalModel) -> None:
+    await answer(own, asked(user("Hello")))
+    before = own.pid
     assert before is not None
     os.kill(before, signal.SIGKILL)
-    _, message = await answer(model, asked(user("Hello")))
+    _, message = await answer(own, asked(user("Hello")))
     assert message.text
-    assert model.pid not in (None, before)
+    assert own.pid not in (None, before)
 
 
 async def started(model: LocalModel, before: int | None = None) -> int:
@@ -190,39 +246,39 @@ async def started(model: LocalModel, before: int | None = None) -> int:
     return pid
 
 
-async def test_an_engine_that_crashes_again_and_again_is_given_up(model: LocalModel) -> None:
+async def test_an_engine_that_crashes_again_and_again_is_given_up(own: LocalModel) -> None:
     """Not without end: each start costs a gigabyte of reading."""
     pid: int | None = None
     for _ in range(3):
-        pid = await started(model, pid)
-        await model._process.ready()
+        pid = await started(own, pid)
+        await answer(own, asked(user("Hello")))
         os.kill(pid, signal.SIGSEGV)
         await gone(pid)
     with pytest.raises(ModelUnavailable, match=r"crashed 3 times: .* signal 11; see .*engine\.log"):
-        await answer(model, asked(user("Hello")))
+        await answer(own, asked(user("Hello")))
 
 
-async def test_an_instruction_that_the_processor_lacks_is_told_as_such(model: LocalModel) -> None:
-    os.kill(await started(model), signal.SIGILL)
+async def test_an_instruction_that_the_processor_lacks_is_told_as_such(own: LocalModel) -> None:
+    os.kill(await started(own), signal.SIGILL)
     with pytest.raises(ModelUnavailable, match=r"AVX2.*--model"):
-        await answer(model, asked(user("Hello")))
+        await answer(own, asked(user("Hello")))
 
 
-async def test_closing_ends_the_process_and_whoever_asks_later_is_told(model: LocalModel) -> None:
-    await answer(model, asked(user("Hello")))
-    pid = model.pid
+async def test_closing_ends_the_process_and_whoever_asks_later_is_told(own: LocalModel) -> None:
+    await answer(own, asked(user("Hello")))
+    pid = own.pid
     assert pid is not None
-    await model.close()
+    await own.close()
     await gone(pid)
-    await model.close()
+    await own.close()
     with pytest.raises((ModelUnavailable, ModelUnreachable)):
-        await answer(model, asked(user("Hello")))
+        await answer(own, asked(user("Hello")))
 
 
-async def test_while_it_is_loading_it_is_not_ready(model: LocalModel) -> None:
-    await model.warm()
+async def test_while_it_is_loading_it_is_not_ready(own: LocalModel) -> None:
+    await own.warm()
     with pytest.raises(ModelUnreachable, match="still being loaded"):
-        await model.check()
+        await own.check()
 
 
 async def test_a_file_that_is_no_model_is_told_at_once(models_dir: Path, tmp_path: Path) -> None:
@@ -238,7 +294,7 @@ async def test_a_file_that_is_no_model_is_told_at_once(models_dir: Path, tmp_pat
         await model.close()
 
 
-def test_weights_that_are_not_there_are_an_error_with_a_remedy(tmp_path: Path) -> None:
+async def test_weights_that_are_not_there_are_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="nanobot model pull local:tiny"):
         local(tmp_path, tmp_path)
     with pytest.raises(ConfigError):
@@ -280,11 +336,9 @@ async def test_the_engine_dies_with_its_parent(models_dir: Path, tmp_path: Path,
 
 
 async def test_the_key_of_the_engine_is_on_no_command_line_and_in_no_log(
-    model: LocalModel, tmp_path: Path
+    process: Process, engine_log: Path
 ) -> None:
-    await answer(model, asked(user("Hello")))
-    process = model._process
     key = (await process.ready()).api_key
-    assert key.encode() not in Path(f"/proc/{model.pid}/cmdline").read_bytes()
-    assert key.encode() not in Path(f"/proc/{model.pid}/environ").read_bytes()
-    assert key not in (tmp_path / "engine.log").read_text()
+    assert key.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    assert key.encode() not in Path(f"/proc/{process.pid}/environ").read_bytes()
+    assert key not in engine_log.read_text()

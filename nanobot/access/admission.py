@@ -1,0 +1,63 @@
+"""Admission of turns within what their sender may still use."""
+
+from collections.abc import Sequence
+
+from nanobot.access.caller import Caller
+from nanobot.access.quotas import Account, Headers, Quotas
+from nanobot.core.errors import NanobotError
+from nanobot.core.message import Message
+from nanobot.core.turn import Admission, Identity, Turn, Turns
+
+
+class Gate:
+    """Admits turns to the store, where the quotas allow it."""
+
+    def __init__(self, turns: Turns, quotas: Quotas) -> None:
+        self._turns = turns
+        self._quotas = quotas
+
+    async def admit(
+        self, caller: Caller, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()
+    ) -> tuple[Admission, Headers]:
+        """Admit a turn as `Turns.admit` does, and count it on the accounts of `caller` and of its session; return
+        what the store says and what is left of the quotas, as headers of HTTP.
+
+        A request that is sent again gets its turn whatever the quotas say: it was counted the first time.
+
+        Raises:
+            RateLimited, QuotaExceeded: a quota is used up.
+            NanobotError: what `Turns.admit` raises. `headers` of any of these say what is left.
+        """
+        quotas = self._quotas
+        accounts = quotas.accounts(caller, turn.session_key)
+        if not accounts:
+            return await self._turns.admit(turn, identity, earlier), ()
+        refusal = quotas.refusal(accounts)
+        try:
+            if refusal is None:
+                admission = await self._admit_new(accounts, turn, identity, earlier)
+            elif identity.dedupe_key is None and not identity.is_retry:
+                raise refusal
+            else:
+                admission = await self._turns.admit(turn, identity, earlier, refusal)
+        except NanobotError as error:
+            error.headers = quotas.headers(accounts)
+            raise
+        return admission, quotas.headers(accounts)
+
+    async def _admit_new(
+        self, accounts: Sequence[Account], turn: Turn, identity: Identity, earlier: tuple[Message, ...]
+    ) -> Admission:
+        quotas = self._quotas
+        quotas.take(accounts, turn.id)
+        try:
+            admission = await self._turns.admit(turn, identity, earlier)
+        except NanobotError:
+            quotas.give_back(accounts)
+            raise
+        finally:
+            # Also where the client has gone meanwhile: the turn may have been admitted all the same.
+            quotas.settle(accounts, turn.id)
+        if admission.joined:
+            quotas.give_back(accounts)
+        return admission

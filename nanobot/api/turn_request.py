@@ -1,0 +1,128 @@
+"""Requests for turns over HTTP: what their headers say, and what they have in common with one another."""
+
+import hashlib
+from collections.abc import Mapping
+
+from nanobot.api.models import no_model
+from nanobot.api.settings import ApiSettings
+from nanobot.api.wire.parsed import ParsedRequest
+from nanobot.core.errors import InvalidRequest, StreamingOff
+from nanobot.core.turn import Admission, Identity, Record, WhenBusy
+from nanobot.http.operations import Parameter
+from nanobot.http.session_key import SESSION_KEY
+from nanobot.submit.request import AGENT, TurnRequest
+
+_POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
+_LONGEST_DEDUPE_KEY = 255
+PARAMETERS = (
+    SESSION_KEY,
+    Parameter(
+        "x-when-busy",
+        "header",
+        "what to do while a turn of the session runs",
+        {"enum": list(_POLICIES), "default": "queue"},
+    ),
+    Parameter(
+        "idempotency-key",
+        "header",
+        "recognises a request that is sent again",
+        {"type": "string", "maxLength": _LONGEST_DEDUPE_KEY},
+    ),
+)
+"""What a request for a turn may carry besides its body."""
+
+RequestHeaders = Mapping[bytes, bytes]
+Headers = tuple[tuple[str, str], ...]
+
+
+def check_request(parsed: ParsedRequest, settings: ApiSettings) -> None:
+    """Return where the server can do what the request asks.
+
+    Raises:
+        StreamingOff, ModelNotFound
+    """
+    if parsed.stream:
+        check_streaming(settings)
+    if parsed.model != AGENT and parsed.model not in settings.models:
+        raise no_model(parsed.model)
+
+
+def check_streaming(settings: ApiSettings) -> None:
+    """Return where streaming is switched on.
+
+    Raises:
+        StreamingOff
+    """
+    if not settings.stream:
+        raise StreamingOff("stream=true is not supported yet. Set stream=false or omit it.", param="stream")
+
+
+def turn_request(
+    parsed: ParsedRequest,
+    headers: RequestHeaders,
+    session_key: str,
+    identity: Identity,
+    *,
+    after: str | None = None,
+    record: Record | None = None,
+) -> TurnRequest:
+    """Return what the body and the headers of a request ask for.
+
+    Raises:
+        InvalidRequest: `x-when-busy` is no policy.
+    """
+    return TurnRequest(
+        session_key=session_key,
+        input=parsed.input,
+        earlier=parsed.earlier,
+        origin="api",
+        identity=identity,
+        when_busy=_when_busy(headers),
+        model=None if parsed.model == AGENT else parsed.model,
+        instructions=parsed.instructions,
+        sampling=parsed.sampling,
+        trace=parsed.trace,
+        tools=parsed.tools,
+        tool_choice=parsed.tool_choice,
+        format=parsed.format,
+        labels=parsed.labels,
+        after=after,
+        may_cut=parsed.may_cut,
+        record=record,
+    )
+
+
+def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
+    """Return how the request is recognised when it is sent again.
+
+    Raises:
+        InvalidRequest: the client's own key is too long.
+    """
+    retries = headers.get(b"x-stainless-retry-count", b"0")
+    key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
+    if len(key) > _LONGEST_DEDUPE_KEY:
+        raise InvalidRequest(
+            f"Idempotency-Key of {len(key)} characters: at most {_LONGEST_DEDUPE_KEY} are allowed",
+            param="Idempotency-Key",
+        )
+    return Identity(
+        digest=hashlib.blake2b(body, digest_size=32).digest(),
+        dedupe_key=key or None,
+        is_retry=retries.isdigit() and retries.strip(b"0") != b"",
+    )
+
+
+def _when_busy(headers: RequestHeaders) -> WhenBusy:
+    policy = headers.get(b"x-when-busy", b"queue").decode("latin-1").strip().lower()
+    known = next((known for known in _POLICIES if known == policy), None)
+    if known is None:
+        raise InvalidRequest(
+            f"x-when-busy is {policy!r}: it must be one of {', '.join(_POLICIES)}", param="x-when-busy"
+        )
+    return known
+
+
+def turn_headers(admission: Admission) -> Headers:
+    """Return the headers of every answer to a request for a turn."""
+    headers = (("x-turn-id", admission.turn_id),)
+    return (*headers, ("x-history", "ignored")) if admission.history == "ignored" else headers

@@ -1,0 +1,29 @@
+"""What the two ways to ask for a turn have in common, once their bodies are parsed."""
+
+import msgspec
+
+from nanobot.core.message import Message
+from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.turn import Labels, OutputFormat, Sampling
+
+
+class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a turn.
+
+    `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty).
+    `trace`: the turn stays in the transcript. `may_cut`: the oldest messages may be left out where the model's window
+    is too small.
+    """
+
+    model: str
+    input: tuple[Message, ...]
+    earlier: tuple[Message, ...]
+    instructions: str
+    sampling: Sampling
+    stream: bool
+    trace: bool
+    may_cut: bool = True
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    format: OutputFormat | None = None
+    labels: Labels = Labels()

@@ -1,0 +1,85 @@
+"""A request on its way through the server, as the guard hands it to an operation."""
+
+from typing import Literal
+
+import msgspec
+from starlette.types import Receive, Scope
+
+from nanobot.access.caller import EVERYBODY, Caller, Right
+from nanobot.http.query import Query
+
+Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One method on one path. `right`: what the API key must be allowed; None: the route needs no key."""
+
+    method: Method
+    path: str
+    right: Right | None
+
+
+class Request:
+    """One request, with what the server has learned of it so far.
+
+    `caller`: who sent it, once its API key is known to be valid. `route`: where it leads; None until it is found.
+    `path_params`: the parts of the path that the route names, decoded. `session_key`: the conversation it is about,
+    for the audit log; None where no operation has said so. `answer_headers`: what its answer says besides, errors
+    included.
+    """
+
+    __slots__ = (
+        "_headers",
+        "answer_headers",
+        "caller",
+        "id",
+        "path_params",
+        "receive",
+        "route",
+        "scope",
+        "session_key",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, id: str = "") -> None:  # noqa: A002 - as everywhere
+        self.scope = scope
+        self.receive = receive
+        self.id = id
+        self.caller: Caller = EVERYBODY
+        self.route: Route | None = None
+        self.path_params: dict[str, str] = {}
+        self.session_key: str | None = None
+        self.answer_headers: RawHeaders = ()
+        self._headers: dict[bytes, bytes] | None = None
+
+    @property
+    def method(self) -> str:
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def path(self) -> str:
+        """The path as it was sent, percent-encoded."""
+        path: bytes = self.scope["raw_path"]
+        return path.decode("latin-1")
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The headers by their names in lower case; of one that comes several times the last counts."""
+        if self._headers is None:
+            self._headers = dict(self.scope["headers"])
+        return self._headers
+
+    def query(self) -> Query:
+        """Return the query.
+
+        Raises:
+            InvalidRequest: it is not percent-encoded UTF-8, or has too many fields.
+        """
+        return Query(self.scope["query_string"])
+
+    @property
+    def address(self) -> str | None:
+        """The address of the client, None where it has none (a socket of this machine)."""
+        client = self.scope.get("client")
+        return client[0] if client else None

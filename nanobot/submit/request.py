@@ -1,0 +1,45 @@
+"""What an entry point asks for, whichever it is."""
+
+import msgspec
+
+from nanobot.core.message import Message
+from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.turn import Identity, Labels, Origin, OutputFormat, Record, Sampling, Turn, WhenBusy
+
+AGENT = "nanobot"
+"""What clients call the agent on its default model, which a request names by None."""
+
+
+class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for one turn, before anything of it is looked at.
+
+    `input` are the messages that are new to the agent, `earlier` those that the client sent before them; both may
+    have parts that only refer to their content (`references.py`). `identity`: how the request is recognised when it
+    is sent again. Everything else is as in `Turn`.
+    """
+
+    session_key: str
+    input: tuple[Message, ...]
+    origin: Origin
+    identity: Identity
+    earlier: tuple[Message, ...] = ()
+    when_busy: WhenBusy = "queue"
+    model: str | None = None
+    instructions: str = ""
+    sampling: Sampling = Sampling()
+    trace: bool = True
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    format: OutputFormat | None = None
+    labels: Labels = Labels()
+    after: str | None = None
+    may_cut: bool = True
+    record: Record | None = None
+
+    def turn(self, id: str, key_id: str | None) -> Turn:  # noqa: A002 - the field's name
+        """Return the turn that the request becomes; `key_id`: the API key that pays for it."""
+        return Turn(id=id, key_id=key_id, **{name: getattr(self, name) for name in _OF_TURN})
+
+
+_OF_TURN = tuple(name for name in Turn.__struct_fields__ if name not in ("id", "key_id"))
+"""The fields that a request and its turn share: all that the turn does not get from the server."""

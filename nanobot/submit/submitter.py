@@ -1,0 +1,119 @@
+"""The one way for every entry point to ask the agent for something: request in, admitted turn out."""
+
+from collections.abc import Set
+
+import msgspec
+
+from nanobot.access.admission import Gate
+from nanobot.access.caller import Caller
+from nanobot.access.quotas import Headers
+from nanobot.core.audit import AuditEntry, AuditSink
+from nanobot.core.clock import Clock
+from nanobot.core.errors import InvalidRequest
+from nanobot.core.ids import Randomness, new_id
+from nanobot.core.message import Audio, Message, Text
+from nanobot.core.store import Store
+from nanobot.core.turn import Admission, Origin, TurnState
+from nanobot.submit.attachments import Attachments, has_references
+from nanobot.submit.followers import Followers, Following
+from nanobot.submit.request import AGENT, TurnRequest
+
+_IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
+"""Where requests come from that are written down as a whole when they are answered."""
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A request that became a turn, or was recognised as one that had.
+
+    `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as headers
+    of HTTP.
+    """
+
+    admission: Admission
+    at: float
+    headers: Headers = ()
+
+    @property
+    def turn_id(self) -> str:
+        return self.admission.turn_id
+
+
+class Submitter:
+    """Takes requests for turns: resolves what their messages refer to, holds them to the quotas, admits them.
+
+    `audio_models`: the models that take audio, `AGENT` among them where the default model does.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        gate: Gate,
+        attachments: Attachments,
+        followers: Followers,
+        audit: AuditSink | None,
+        clock: Clock,
+        randomness: Randomness,
+        *,
+        audio_models: Set[str] = frozenset(),
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._attachments = attachments
+        self._followers = followers
+        self._audit = audit
+        self._clock = clock
+        self._randomness = randomness
+        self._audio_models = audio_models
+
+    async def submit(self, request: TurnRequest, caller: Caller) -> Admitted:
+        """Commit the request as a turn, or find the turn of which it is a resend.
+
+        Raises:
+            InvalidRequest: a part of a message cannot be had or read, or the model cannot take it; `param` names it.
+            UploadNotFound: a part refers to an upload that the session does not have.
+            RateLimited, QuotaExceeded, SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
+        """
+        if not (_is_text(request.input) and _is_text(request.earlier)):
+            request = await self._resolved(request)
+        now = self._clock.now()
+        turn = request.turn(new_id("turn", now, self._randomness), caller.key_id)
+        admission, headers = await self._gate.admit(caller, turn, request.identity, request.earlier)
+        if self._audit is not None and request.origin not in _IN_THE_LOG_ALREADY:
+            operation = f"submit ({request.origin})"
+            self._audit.note(
+                AuditEntry(now, operation, None, caller.key_id, None, turn.session_key, admission.turn_id)
+            )
+        return Admitted(admission, now, headers)
+
+    def follow(self, turn: Admission | TurnState) -> Following:
+        """Return a follower of the turn; see `Followers`."""
+        turn_id = turn.turn_id if isinstance(turn, Admission) else turn.id
+        return self._followers.follow(turn_id, turn.answered_by)
+
+    async def _resolved(self, request: TurnRequest) -> TurnRequest:
+        """Return the request with everything that its messages refer to.
+
+        One that is sent again was resolved the first time; what it refers to may be gone by now.
+        """
+        key = request.session_key
+        if has_references(request.input) and await self._store.knows(key, request.identity):
+            return request
+        whole = await self._attachments.resolve(request.input, key)
+        model = request.model or AGENT
+        if model not in self._audio_models and _has_audio(whole):
+            raise InvalidRequest(f"the model `{model}` takes no audio: send text instead", param="messages")
+        earlier = await self._attachments.resolve_earlier(request.earlier, key)
+        return msgspec.structs.replace(request, input=whole, earlier=earlier)
+
+
+def _is_text(messages: tuple[Message, ...]) -> bool:
+    """Return whether there is nothing but text, as in most requests."""
+    for message in messages:
+        for part in message.parts:
+            if type(part) is not Text:
+                return False
+    return True
+
+
+def _has_audio(messages: tuple[Message, ...]) -> bool:
+    return any(isinstance(part, Audio) for message in messages for part in message.parts)

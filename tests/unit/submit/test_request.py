@@ -1,0 +1,39 @@
+"""A request for a turn becomes the turn with everything that it says."""
+
+from typing import Any
+
+import msgspec
+
+from nanobot.core.message import user
+from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.turn import Identity, Labels, OutputFormat, Record, Sampling, Turn
+from nanobot.submit.request import TurnRequest
+
+SAID: dict[str, Any] = {
+    "session_key": "wx:dm:ann",
+    "input": (user("hello"),),
+    "origin": "cli",
+    "when_busy": "steer",
+    "model": "fast",
+    "instructions": "Be brief.",
+    "sampling": Sampling(temperature=0.5),
+    "trace": False,
+    "tools": (ToolSpec("look", "Look it up.", msgspec.Raw(b"{}")),),
+    "tool_choice": ToolChoice("required", "look"),
+    "format": OutputFormat("json_object"),
+    "labels": Labels({"a": "b"}),
+    "after": "turn_0",
+    "may_cut": False,
+    "record": Record(msgspec.Raw(b"{}"), is_detached=True),
+}
+
+
+def test_a_turn_has_every_field_of_its_request() -> None:
+    assert SAID.keys() == set(Turn.__struct_fields__) - {"id", "key_id"}, "a field of Turn is not asked for"
+    turn = TurnRequest(**SAID, identity=Identity(b"x")).turn("turn_1", "key_ann")
+    assert msgspec.structs.asdict(turn) == {**SAID, "id": "turn_1", "key_id": "key_ann"}
+
+
+def test_what_a_request_leaves_out_is_as_a_turn_has_it() -> None:
+    only = {name: SAID[name] for name in ("session_key", "input", "origin")}
+    assert TurnRequest(**only, identity=Identity(b"x")).turn("turn_1", None) == Turn(id="turn_1", **only)
