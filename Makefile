@@ -13,15 +13,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
 
-test: $(VENV)/.dev              ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev              ## run the tests, a file at a time on each core (ARGS="-n 0 --pdb" for one process)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev             ## format, lint, types, import contracts, docs, tests: all that CI asks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(MAKE) docs test
+	$(MAKE) test
 	$(BIN)/python -m tests.api --cases 500 --examples 5
 
 docs: $(VENV)/.dev              ## check that the documentation is true

@@ -1,7 +1,7 @@
 """All settings. Precedence: command line, environment (`NANOBOT_…`), `nanobot.toml`, default.
 
-The setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md describes
-each of them.
+The setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md
+describes each of them.
 """
 
 import datetime
@@ -229,7 +229,8 @@ def load(
     absent.
 
     Raises:
-        ConfigError: a setting is not valid. One line with its value, where it comes from, and what is allowed.
+        ConfigError: a setting is not valid. One line with its value, where it comes from, and what is
+        allowed.
     """
     tables = _read(file)
     config = _convert(tables, str(file or FILE))
@@ -265,8 +266,8 @@ _PATH = ("server", "data")
 
 
 def _is_text(value: str) -> bool:
-    """Return whether a value of the environment or the command line was UTF-8: Python decodes other bytes as lone
-    surrogates.
+    """Return whether a value of the environment or the command line was UTF-8: Python decodes other bytes as
+    lone surrogates.
     """
     return value.isascii() or not any(0xD800 <= ord(character) < 0xE000 for character in value)
 

@@ -107,7 +107,7 @@ class ScriptedModel:
 
 
 class FakeClock:
-    """A `Clock` that stands still until `advance` moves it past the end of a `sleep`. `slept` lists all sleeps."""
+    """A `Clock` that stands still until `advance` moves it. `slept` lists the lengths of all sleeps."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self._now = now

@@ -253,7 +253,8 @@ def greet(asked: Asked) -> Reply:
 class Upstream:
     """The server.
 
-    `requests`: all that came, oldest first. `open_connections` counts clients that are there now.
+    `requests`: all that came, oldest first. `open_connections` counts the clients that are connected now,
+    `answering` the requests whose reply has not ended.
     """
 
     def __init__(self, answer: Answer = greet, *, socket_path: str | None = None, port: int = 0) -> None:
@@ -261,6 +262,7 @@ class Upstream:
         self.requests: list[Asked] = []
         self.connections = 0
         self.open_connections = 0
+        self.answering = 0
         self._replies: deque[Reply] = deque()
         self._socket_path = socket_path
         self._port = port
@@ -280,6 +282,10 @@ class Upstream:
     async def asked(self, count: int) -> None:
         """Return once `count` requests have come."""
         await self._until(lambda: len(self.requests) >= count)
+
+    async def idle(self) -> None:
+        """Return once each request has its whole reply, or its client has gone."""
+        await self._until(lambda: self.answering == 0)
 
     async def deserted(self) -> None:
         """Return once no client is connected."""
@@ -321,9 +327,15 @@ class Upstream:
         try:
             while (asked := await _read(reader, number)) is not None:
                 self.requests.append(asked)
+                self.answering += 1
+                try:
+                    await self._note()
+                    reply = self._replies.popleft() if self._replies else self.answer(asked)
+                    is_reusable = await _Play(reader, writer).play(reply)
+                finally:
+                    self.answering -= 1
                 await self._note()
-                reply = self._replies.popleft() if self._replies else self.answer(asked)
-                if not await _Play(reader, writer).play(reply):
+                if not is_reusable:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

@@ -14,8 +14,8 @@ class AgentSettings(msgspec.Struct, frozen=True):
     `max_malformed_steps`: steps in a row all of whose calls are malformed.
 
     The others bound how often a model is asked again for one message: `max_empty` after an empty one,
-    `max_overflows` with less history, `max_repairs` after one in the wrong form, `max_lost_abilities` after it
-    turned out to lack an ability.
+    `max_overflows` with less history, `max_repairs` after one in the wrong form, `max_lost_abilities` after
+    it turned out to lack an ability.
     """
 
     max_steps: int = 50
@@ -29,12 +29,14 @@ class AgentSettings(msgspec.Struct, frozen=True):
 
 
 class Retries(msgspec.Struct):
-    """How often a model was asked again for one message, by reason, and what it is told with the next request.
+    """How often a model was asked again for one message, by reason, and what it is told with the next
+    request.
 
     Each `count_` method counts one more failure and returns whether the model may be asked again.
 
-    `nudge` and `draft` are as `context.build.build` takes them. `shown`: parts of unusable answers that followers
-    have seen already; they belong in front of the answer, or the stored turn would not match the streamed one.
+    `nudge` and `draft` are as `context.build.build` takes them. `shown`: parts of unusable answers that
+    followers have seen already; they belong in front of the answer, or the stored turn would not match the
+    streamed one.
     """
 
     limits: AgentSettings

@@ -16,7 +16,7 @@ from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.turn import Turn
 
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
-"""Commits facts; returns user messages that joined the turn meanwhile (see `core.dispatch.Dispatch.append`)."""
+"""Commits facts; returns the users' messages that joined the turn meanwhile, as `Dispatch.append` does."""
 
 
 class Agent:
@@ -50,8 +50,8 @@ class Agent:
         emit: Emit,
         show: Show,
     ) -> None:
-        """Bring the turn to its end. `history` ends with its input, followed by the messages that it `produced`
-        before a restart.
+        """Bring the turn to its end. `history` ends with its input, followed by the messages that it
+        `produced` before a restart.
 
         Raises:
             ModelError: the model failed.
@@ -142,8 +142,8 @@ class _TurnRun:
         )
 
     async def _hand_over(self, message: Message) -> None:
-        """End the turn with calls that the client is to run, once the server's own calls of the same step have
-        their results.
+        """End the turn with calls that the client is to run, once the server's own calls of the same step
+        have their results.
         """
         end = self._end()
         own = tuple(call for call in message.tool_calls if not call.for_client)

@@ -30,8 +30,8 @@ def _discard(delta: Delta) -> None:
 class ModelCall:
     """Asks the model of one turn for its messages.
 
-    `usage` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls that
-    are taken.
+    `usage` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls
+    that are taken.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ class Toolset:
                 text = await tool.run(arguments, ToolContext(turn_id, session_key, call.id))
         except ToolError as error:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
-        except Exception:  # noqa: BLE001 - one of the places: a tool's bug is logged whole and told to the model
+        except Exception:  # noqa: BLE001 - a tool's bug is logged whole; the model is told
             if limit.expired():
                 return ToolResult(
                     call.id,

@@ -24,7 +24,7 @@ from nanobot.core.observer import Observer, Observers
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
-from nanobot.reading.documents import Documents
+from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
@@ -63,20 +63,7 @@ class App:
         store.on_spent = self._count_spent
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
-        self.engine = LocalEngine(
-            store,
-            Agent(
-                Toolset([*own_tools(clock), *tools], observer),
-                clock,
-                settings.agent_settings(config),
-                observer,
-            ),
-            models,
-            clock,
-            max_running_turns=config.engine.max_running_turns,
-            turn_timeout_s=config.engine.turn_timeout_s or None,
-            observer=observer,
-        )
+        self.engine = _engine(config, store, models, clock, tools, observer)
         attachments = _attachments(config, store, fetcher)
         self.submitter = Submitter(
             store,
@@ -128,9 +115,29 @@ class App:
         self.store.hang_up()
 
 
+def _engine(
+    config: Config,
+    store: SqliteStore,
+    models: Models,
+    clock: Clock,
+    tools: Sequence[Tool],
+    observer: Observer,
+) -> LocalEngine:
+    toolset = Toolset([*own_tools(clock), *tools], observer)
+    return LocalEngine(
+        store,
+        Agent(toolset, clock, settings.agent_settings(config), observer),
+        models,
+        clock,
+        max_running_turns=config.engine.max_running_turns,
+        turn_timeout_s=config.engine.turn_timeout_s or None,
+        observer=observer,
+    )
+
+
 def _attachments(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
-    documents = Documents(settings.document_bounds(config))
+    documents = DocumentReader(settings.document_bounds(config))
     return Attachments(store, documents, fetcher if config.files.fetch else None)
 
 
@@ -188,19 +195,27 @@ async def open_app(
         )
         audit = app.audit
         await app.load_accounts()
-        # One group: an engine that fails takes the server down with it, so nothing is admitted that nobody runs.
-        async with asyncio.TaskGroup() as group:
-            engine = group.create_task(app.engine.run())
-            periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), clock).run())
-            try:
-                yield app
-            finally:
-                await app.drain()
-                await app.followers.close()
-                engine.cancel()
-                periodic.cancel()
+        async with _running(app):
+            yield app
     finally:
         await models.close()
         await store.close()
         if audit is not None:
             await asyncio.to_thread(audit.close)
+
+
+@contextlib.asynccontextmanager
+async def _running(app: App) -> AsyncIterator[None]:
+    """Run the engine and the periodic jobs meanwhile. An engine that fails takes the server down with it:
+    otherwise turns would be admitted that nobody runs.
+    """
+    async with asyncio.TaskGroup() as group:
+        engine = group.create_task(app.engine.run())
+        periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())
+        try:
+            yield
+        finally:
+            await app.drain()
+            await app.followers.close()
+            engine.cancel()
+            periodic.cancel()

@@ -35,7 +35,7 @@ _BY_WIRE: Mapping[Wire, type[OpenAIChat]] = {"openai": OpenAIChat}
 
 
 class DefaultModel(msgspec.Struct, frozen=True):
-    """The model that answers where a request names no preset. `why` says in words for the user who chose it."""
+    """The model that answers where a request names no preset. `why` tells the user who chose it."""
 
     name: ModelName
     why: str
@@ -175,7 +175,7 @@ def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, 
 
 
 def _abilities(table: ModelTable, provider: Provider) -> frozenset[Ability]:
-    """Return what the model is taken to be able to do; the model itself drops what turns out to be missing."""
+    """Return the abilities to begin with: a model drops those that it turns out to lack."""
     takes_audio = provider.takes_audio if table.audio == "auto" else table.audio == "yes"
     return EVERYTHING if takes_audio else EVERYTHING - {"audio"}
 

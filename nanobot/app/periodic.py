@@ -59,14 +59,14 @@ class PeriodicJobs:
             await self._clock.sleep(job.pause_s(failures))
 
     async def _failures_after(self, job: PeriodicJob, failures: int) -> int:
-        """Run the job once; return how many of its runs have now failed in a row, where `failures` had before."""
+        """Run the job; return how many of its runs have failed in a row, `failures` before this one."""
         pause_s = job.pause_s(failures + 1)
         try:
             await job.run()
         except NanobotError as error:
             _log.error("could not %s, next try in %g s: %s", job.name, pause_s, error.message)
             return failures + 1
-        except Exception:  # noqa: BLE001 - a bug in a job is logged whole; turns go on, and so do the other jobs
+        except Exception:  # noqa: BLE001 - a bug in one job stops neither the others nor the turns
             _log.exception("could not %s, next try in %g s", job.name, pause_s)
             return failures + 1
         return 0

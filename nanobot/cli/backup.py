@@ -5,9 +5,8 @@ from pathlib import Path
 import click
 
 from nanobot.cli.options import CONFIG, DATA, settings
+from nanobot.cli.store import offline_store
 from nanobot.cli.terminal import size
-from nanobot.stores.sqlite.backup import backup
-from nanobot.stores.sqlite.opening import open_reader
 
 
 @click.command("backup")
@@ -19,10 +18,5 @@ def command(file: Path, config_file: Path | None, data: str | None) -> None:
 
     To restore, stop the server and put FILE in the data directory as nanobot.sqlite3.
     """
-    config = settings(config_file, server={"data": data})
-    db = open_reader(config.data)
-    try:
-        backup(db, file)
-    finally:
-        db.close()
+    offline_store(settings(config_file, server={"data": data})).backup(file)
     click.echo(f"{size(file.stat().st_size)} written to {file.absolute()}")

@@ -15,11 +15,11 @@ import msgspec
 from nanobot import __version__
 from nanobot.app import choose_model, make_models, open_app
 from nanobot.cli.chat_link import InProcess, Link
-from nanobot.cli.chat_page import AnswerOnly, ChatPage, PlainPage, RichPage
+from nanobot.cli.chat_loop import COMMANDS, ChatLoop, follow
 from nanobot.cli.chat_prompt import ChatPrompt
 from nanobot.cli.chat_remote import Remote, is_this_machine
 from nanobot.cli.chat_screen import Screen
-from nanobot.cli.chat_talk import COMMANDS, Talk, follow
+from nanobot.cli.chat_view import AnswerCollector, ChatView, PlainView, RichView
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.progress import ensure_weights
 from nanobot.cli.terminal import is_rich, one_line
@@ -30,8 +30,8 @@ from nanobot.core.sessions import parse_key
 
 
 @click.command("chat")
-@click.option("--session", metavar="KEY", help="The conversation to go on with [cli:dm:USER].")
-@click.option("-m", "--message", metavar="TEXT", help="Ask this, print the answer, and leave.")
+@click.option("--session", metavar="KEY", help="The conversation to continue [cli:dm:USER].")
+@click.option("-m", "--message", metavar="TEXT", help="Ask this, print the answer, and exit.")
 @click.option("--url", metavar="URL", help="Talk to the server that runs there, e.g. http://127.0.0.1:8900.")
 @click.option("--api-key", metavar="KEY", envvar="NANOBOT_API_KEY", help="The server's key.")
 @CONFIG
@@ -48,19 +48,19 @@ def command(
 ) -> None:
     """Talk to the agent in the terminal.
 
-    Without a terminal to type in, what comes on the standard input is asked as with -m.
+    Without a terminal to type in, the standard input is the message, as with -m.
     """
     config = settings(config_file, server={"data": data}, model={"name": None if url else model})
-    _quiet(config)
+    _configure_log(config)
     key = _session_key(session)
     if message is None and not sys.stdin.isatty():
         message = sys.stdin.buffer.read().decode("utf-8", "replace")
     if message is not None and not _is_text(message):
         raise click.UsageError("there is nothing to ask: the message is empty, or not UTF-8")
-    whom = Whom(config, url, api_key, model)
+    target = ChatTarget(config, url, api_key, model)
     if url is None:
         ensure_weights(config, os.environ)
-    sys.exit(asyncio.run(talk(whom, key) if message is None else ask_once(whom, key, message)))
+    sys.exit(asyncio.run(chat(target, key) if message is None else ask_once(target, key, message)))
 
 
 def _is_text(message: str) -> bool:
@@ -70,8 +70,8 @@ def _is_text(message: str) -> bool:
         return False
 
 
-class Whom(msgspec.Struct, frozen=True):
-    """Whom to talk to: the server at `url`, else the engine that `config` describes."""
+class ChatTarget(msgspec.Struct, frozen=True):
+    """What to talk to: the server at `url`; where that is None, the agent that `config` describes."""
 
     config: Config
     url: str | None
@@ -79,15 +79,15 @@ class Whom(msgspec.Struct, frozen=True):
     model: str | None
 
     @property
-    def shown(self) -> str:
+    def title(self) -> str:
         if self.url is not None:
             return self.url
         choice = choose_model(self.config, os.environ)
         return f"{choice.name} ({choice.why})"
 
 
-def _quiet(config: Config) -> None:
-    """Keep the log off the screen, unless somebody asked for it: what went wrong is shown in the chat."""
+def _configure_log(config: Config) -> None:
+    """Keep the log off the screen unless the settings ask for it: the chat shows what went wrong."""
     if config.log.level in ("debug", "info"):
         logging.basicConfig(
             level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -96,46 +96,47 @@ def _quiet(config: Config) -> None:
         logging.getLogger("nanobot").addHandler(logging.NullHandler())
 
 
-def _session_key(given: str | None) -> str:
-    key = parse_key(_own_key() if given is None else given)
+def _session_key(option: str | None) -> str:
+    key = parse_key(_default_key() if option is None else option)
     if not key:
         raise BadSessionKey("--session is empty: name a conversation")
     return key
 
 
-def _own_key() -> str:
+def _default_key() -> str:
     try:
         return f"cli:dm:{getpass.getuser()}"
     except (KeyError, OSError):
-        # no such user in the system's list, as in some containers
+        # In some containers the user id has no name.
         return "cli:dm:user"
 
 
 @contextlib.asynccontextmanager
-async def open_link(whom: Whom) -> AsyncIterator[Link]:
-    """Yield the way to the agent.
+async def open_link(target: ChatTarget) -> AsyncIterator[Link]:
+    """Yield the connection to the agent.
 
     Raises:
-        ConfigError, StoreError: the engine cannot start; where a server holds the data directory, how to talk
-            to that.
+        ConfigError, StoreError: the agent cannot be started here; if a server uses the data directory, the
+            message says how to talk to that.
     """
-    if whom.url is not None:
-        own = whom.config.api.key if is_this_machine(whom.url) else None
-        remote = Remote(whom.url, whom.api_key or own, whom.model or "nanobot")
+    if target.url is not None:
+        own = target.config.api.key if is_this_machine(target.url) else None
+        remote = Remote(target.url, target.api_key or own, target.model or "nanobot")
         try:
             yield remote
         finally:
             await remote.close()
         return
-    server = msgspec.structs.replace(whom.config.server, shutdown_grace_s=0.0)
-    config = msgspec.structs.replace(whom.config, server=server)
+    server = msgspec.structs.replace(target.config.server, shutdown_grace_s=0.0)
+    config = msgspec.structs.replace(target.config, server=server)
     models = make_models(config, os.environ, SystemClock())
     async with contextlib.AsyncExitStack() as stack:
         try:
             app = await stack.enter_async_context(open_app(config, models))
         except StoreLocked:
             raise StoreLocked(
-                f"{config.data} is in use by a running nanobot: talk to it with `nanobot chat --url http://127.0.0.1:{config.server.port}`, "
+                f"{config.data} is in use by a running nanobot: talk to it with "
+                f"`nanobot chat --url http://127.0.0.1:{config.server.port}`, "
                 "or name another directory with --data"
             ) from None
         warming = asyncio.create_task(app.models.warm())
@@ -146,23 +147,23 @@ async def open_link(whom: Whom) -> AsyncIterator[Link]:
             await asyncio.gather(warming, return_exceptions=True)
 
 
-async def talk(whom: Whom, key: str) -> int:
-    """Chat until the user leaves; return the exit status."""
-    page = _page()
-    async with open_link(whom) as link:
-        page.note(
-            f"nanobot {__version__}, {whom.shown}\nconversation {key}; /help says more, Ctrl-D leaves\n"
+async def chat(target: ChatTarget, key: str) -> int:
+    """Chat until the user leaves, and return the exit status."""
+    view = _view()
+    async with open_link(target) as link:
+        view.note(
+            f"nanobot {__version__}, {target.title}\nconversation {key}; /help says more, Ctrl-D leaves\n"
         )
-        await Talk(link, ChatPrompt(whom.config.data, COMMANDS), page, key).run()
+        await ChatLoop(link, ChatPrompt(target.config.data, COMMANDS), view, key).run()
     return 0
 
 
-async def ask_once(whom: Whom, key: str, message: str) -> int:
-    """Print the answer to `message`, or one line on why there is none; return the exit status."""
-    page = AnswerOnly(_page() if sys.stdout.isatty() else None)
-    async with open_link(whom) as link:
+async def ask_once(target: ChatTarget, key: str, message: str) -> int:
+    """Print the answer to `message`, or one line that says why there is none; return the exit status."""
+    answer = AnswerCollector(_view() if sys.stdout.isatty() else None)
+    async with open_link(target) as link:
         try:
-            end = await follow(link, page, key, message)
+            end = await follow(link, answer, key, message)
         except NanobotError as error:
             return _fail(error.message)
     if end is None or end.outcome == "cancelled":
@@ -170,14 +171,14 @@ async def ask_once(whom: Whom, key: str, message: str) -> int:
     if end.error is not None:
         return _fail(end.error.message)
     if not sys.stdout.isatty():
-        click.echo(page.text)
+        click.echo(answer.text)
     return 0
 
 
-def _page() -> ChatPage:
+def _view() -> ChatView:
     if is_rich(sys.stdout):
-        return RichPage(sys.stdout, Screen(sys.stdout))
-    return PlainPage(sys.stdout, is_terminal=sys.stdout.isatty())
+        return RichView(sys.stdout, Screen(sys.stdout))
+    return PlainView(sys.stdout, is_terminal=sys.stdout.isatty())
 
 
 def _fail(message: str) -> int:

@@ -1,4 +1,4 @@
-"""Markdown as lines for a terminal, and where a text that still grows may be cut into parts that are final."""
+"""Markdown as lines for a terminal, and how much of a growing text is final."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -18,7 +18,7 @@ class _LeftHeading(Heading):
 
 
 class _PlainMarkdown(Markdown):
-    """rich's Markdown, but headings stay left, and what looks like HTML is shown as it was written."""
+    """rich's Markdown, but with headings on the left, and with HTML shown as it was written."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _LeftHeading}
 
@@ -28,9 +28,7 @@ class _PlainMarkdown(Markdown):
 
 
 def finished(text: str) -> int:
-    """Return how many characters of `text` are blocks that no later text can change; the last block always
-    may go on.
-    """
+    """Return how many characters of `text` no later text can change: all blocks but the last."""
     starts = [
         token.map[0]
         for token in _PARSER.parse(text)
@@ -45,9 +43,7 @@ def finished(text: str) -> int:
 
 
 def lines(text: str, console: Console) -> list[str]:
-    """Return `text` as lines that are ready for the console's terminal: no trailing blanks, no blank line
-    around them.
-    """
+    """Return `text` as lines for the console's terminal, without trailing blanks and outer blank lines."""
     rendered = [_trimmed(line) for line in console.render_lines(_PlainMarkdown(text), pad=False)]
     while rendered and not rendered[0]:
         del rendered[0]

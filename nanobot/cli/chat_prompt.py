@@ -1,4 +1,4 @@
-"""Where the user types: several lines, and a history that lasts."""
+"""The prompt: inputs of several lines, and a history that is kept in a file."""
 
 import contextlib
 from collections.abc import Sequence
@@ -14,17 +14,16 @@ from prompt_toolkit.output.defaults import create_output
 _HISTORY = "chat_history"
 
 
-class Left(Exception):
-    """The user wants to go: Ctrl-D, or Ctrl-C at an empty prompt."""
+class UserLeft(Exception):
+    """The user ended the chat: Ctrl-D, or Ctrl-C at an empty prompt."""
 
 
 class ChatPrompt:
     """Reads inputs. Enter sends; Alt-Enter, or a backslash at the end of the line, begins another line."""
 
     def __init__(self, directory: Path, commands: Sequence[str], output: Output | None = None) -> None:
-        """`directory`: where the history is kept.
-
-        `output`: where the prompt is shown; the terminal, even if the answers go to a file.
+        """`directory`: where the history is kept. `output`: where the prompt is shown; None: on the terminal,
+        even if the answers go to a file.
         """
         self._session: PromptSession[str] = PromptSession(
             "> ",
@@ -39,21 +38,19 @@ class ChatPrompt:
         )
 
     async def read(self) -> str:
-        """Return what the user sent, without white space around it.
+        """Return what the user entered, without white space around it.
 
         Raises:
-            Left
+            UserLeft
         """
         try:
             return (await self._session.prompt_async()).strip()
         except (EOFError, KeyboardInterrupt):
-            raise Left from None
+            raise UserLeft from None
 
 
 def _history(directory: Path) -> History:
-    """Return the history that is kept in `directory`, readable by its owner only; one that ends with the chat
-    where it cannot be kept.
-    """
+    """Return the history in `directory`, readable by its owner only; else, one in memory."""
     path = directory / _HISTORY
     with contextlib.suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -83,7 +80,7 @@ def _keys() -> KeyBindings:
         event.current_buffer.insert_text("\n")
 
     @keys.add("c-c")
-    def drop_or_leave(event: KeyPressEvent) -> None:
+    def clear_or_leave(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.reset()
         else:

@@ -1,6 +1,6 @@
-"""Whom the chat talks to: a server that runs elsewhere, through its HTTP API.
+"""The link of the chat to a running server, through its HTTP API.
 
-A connection that breaks does not end the turn: the stream is taken up again where it broke.
+A broken connection does not end the turn: the stream is resumed where it broke.
 """
 
 import asyncio
@@ -42,22 +42,22 @@ _BROKEN = (
 
 
 class ServerUnreachable(NanobotError):
-    """Nobody answers at the URL, or what answers is no nanobot."""
+    """Nothing answers at the URL, or something that is not nanobot."""
 
     code = "server_unreachable"
 
 
 class ServerRefused(NanobotError):
-    """The server answered with an error of its own; the message is the server's."""
+    """The server answered with an error, whose message this is."""
 
     code = "server_refused"
 
 
 def parse_url(text: str) -> str:
-    """Return the server's root; a trailing slash or `/v1` does not matter.
+    """Return the URL of the server's root; a trailing slash or `/v1` is removed.
 
     Raises:
-        ConfigError: it is no URL of http or https.
+        ConfigError: it is not a URL of http or https.
     """
     try:
         parts = urlsplit(text.strip())
@@ -70,7 +70,7 @@ def parse_url(text: str) -> str:
 
 
 def is_this_machine(url: str) -> bool:
-    """Return whether `url` leads to a server of this machine."""
+    """Return whether `url` is that of a server on this machine."""
     host = urlsplit(parse_url(url)).hostname or ""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
@@ -78,7 +78,7 @@ def is_this_machine(url: str) -> bool:
 
 
 class Remote:
-    """A server, by its URL. `model` is a name that the server knows: `nanobot`, or one of its presets."""
+    """A server. `model`: `nanobot`, or the name of one of its presets."""
 
     def __init__(self, url: str, api_key: str | None, model: str) -> None:
         self._url = parse_url(url)
@@ -86,24 +86,24 @@ class Remote:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S)
         self._http = aiohttp.ClientSession(headers=headers, timeout=timeout, read_bufsize=_MAX_LINE_BYTES)
-        self._following: _Following | None = None
+        self._turn: _RemoteTurn | None = None
 
     async def close(self) -> None:
         await self._http.close()
 
     async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
-        following = self._following = _Following(self._http, self._url, self._model, session_key, text)
+        turn = self._turn = _RemoteTurn(self._http, self._url, self._model, session_key, text)
         pauses = iter(_PAUSES_S)
         was_connected = False
         while True:
             try:
-                async with contextlib.aclosing(following.events()) as events:
+                async with contextlib.aclosing(turn.events()) as events:
                     async for event in events:
                         pauses = iter(_PAUSES_S)
                         yield event
                         if isinstance(event, TurnEnded):
                             return
-            except _Broken as broken:
+            except _ConnectionBroken as broken:
                 was_connected = was_connected or not broken.never_connected
                 pause_s = next(pauses, None)
                 if pause_s is None or not was_connected:
@@ -113,22 +113,22 @@ class Remote:
                 await asyncio.sleep(pause_s)
 
     async def cancel(self) -> None:
-        if self._following is not None:
-            await self._following.cancel()
+        if self._turn is not None:
+            await self._turn.cancel()
 
     async def sessions(self, limit: int) -> tuple[Session, ...] | None:
         return None
 
 
-class _Broken(Exception):
-    """The connection could not be made, or broke before the turn had ended."""
+class _ConnectionBroken(Exception):
+    """No connection, or one that broke before the turn ended."""
 
     def __init__(self, reason: str, *, never_connected: bool = False) -> None:
         super().__init__(reason)
         self.never_connected = never_connected
 
 
-class _Following:
+class _RemoteTurn:
     """One turn, over as many connections as it takes. Its id is known once the server begins to answer."""
 
     def __init__(
@@ -136,11 +136,11 @@ class _Following:
     ) -> None:
         self._turn_id: str | None = None
         self._cursor = 0
-        self._is_unwanted = False
+        self._is_cancelled = False
         self._http = http
         self._url = url
         self._streams = True
-        self._asked = {"model": model, "messages": [{"role": "user", "content": text}]}
+        self._body = {"model": model, "messages": [{"role": "user", "content": text}]}
         self._headers = {
             "x-session-key": session_key,
             "x-events": "tools",
@@ -152,12 +152,12 @@ class _Following:
         """Yield what is new, over one connection.
 
         Raises:
-            _Broken: try again.
+            _ConnectionBroken: try again.
             NanobotError: the server refused.
         """
         try:
             async with self._connect() as response:
-                await self._know(response.headers.get("x-turn-id"))
+                await self._set_turn_id(response.headers.get("x-turn-id"))
                 if response.status != 200:
                     yield await self._refusal(response)
                     return
@@ -166,40 +166,40 @@ class _Following:
                     yield TurnEnded("done")
                     return
                 if response.content_type != "text/event-stream":
-                    raise ServerUnreachable(f"{self._url} does not answer as a nanobot does: check the URL")
+                    raise ServerUnreachable(f"{self._url} does not answer like nanobot: check the URL")
                 async for event in self._read(response):
                     yield event
         except aiohttp.ClientConnectorError as error:
-            raise _Broken(
+            raise _ConnectionBroken(
                 os.strerror(error.errno).lower() if error.errno else str(error.os_error), never_connected=True
             ) from None
         except aiohttp.ConnectionTimeoutError:
-            raise _Broken(f"no connection within {_CONNECT_S:g} s", never_connected=True) from None
+            raise _ConnectionBroken(f"no connection within {_CONNECT_S:g} s", never_connected=True) from None
         except _BROKEN as error:
-            raise _Broken(str(error) or "timed out") from None
+            raise _ConnectionBroken(str(error) or "timed out") from None
         except aiohttp.ClientError as error:
             raise ServerUnreachable(f"{self._url}: {error}") from None
-        raise _Broken("the connection was closed")
+        raise _ConnectionBroken("the connection was closed")
 
     async def cancel(self) -> None:
         """Ask the server to stop the turn, as soon as its id is known."""
-        self._is_unwanted = True
+        self._is_cancelled = True
         if self._turn_id is None:
             return
-        # the stream's reader meets the same trouble and tells of it
+        # The reader of the stream meets the same error, and reports it.
         with contextlib.suppress(*_BROKEN):
             async with self._http.post(f"{self._url}/v1/turns/{self._turn_id}/cancel"):
                 pass
 
-    async def _know(self, turn_id: str | None) -> None:
+    async def _set_turn_id(self, turn_id: str | None) -> None:
         if self._turn_id is None and turn_id is not None:
             self._turn_id = turn_id
-            if self._is_unwanted:
+            if self._is_cancelled:
                 await self.cancel()
 
     def _connect(self) -> Any:
         if self._turn_id is None:
-            body = msgspec.json.encode({**self._asked, "stream": self._streams})
+            body = msgspec.json.encode({**self._body, "stream": self._streams})
             return self._http.post(f"{self._url}/v1/chat/completions", data=body, headers=self._headers)
         url = f"{self._url}/v1/turns/{self._turn_id}/stream?after={self._cursor}"
         return self._http.get(url, headers={"x-events": "tools"})
@@ -223,11 +223,11 @@ class _Following:
                 name = payload = ""
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> TurnEnded:
-        """Return the end of the turn that an answer other than 200 tells.
+        """Return the end of the turn that an answer other than 200 means.
 
         Raises:
-            _Broken: the server is stopping, or does not stream: try again.
-            NanobotError: there is no turn.
+            _ConnectionBroken: the server is stopping, or does not stream; try again.
+            NanobotError: the turn was not admitted.
         """
         body = await response.content.read(64 * 1024)
         try:
@@ -236,13 +236,13 @@ class _Following:
             end = _end(error)
         except (msgspec.DecodeError, KeyError, TypeError):
             raise ServerUnreachable(
-                f"{self._url} answered {response.status}, and not as a nanobot does: check the URL"
+                f"{self._url} answered {response.status}, and not like nanobot: check the URL"
             ) from None
         if self._turn_id is not None:
             return end
         if self._streams and error.get("code") == StreamingOff.code:
             self._streams = False
-            raise _Broken(message)
+            raise _ConnectionBroken(message)
         if response.status == 401:
             message += " (name the server's key with --api-key, or in NANOBOT_API_KEY)"
         raise ServerRefused(message)
@@ -252,7 +252,7 @@ def _answer_of(body: bytes) -> str:
     try:
         return str(msgspec.json.decode(body)["choices"][0]["message"]["content"] or "")
     except (msgspec.DecodeError, LookupError, TypeError) as error:
-        raise ServerUnreachable("what came is no answer of a nanobot: check the URL") from error
+        raise ServerUnreachable("the answer is not one of nanobot: check the URL") from error
 
 
 def _events(name: str, payload: str) -> list[Event]:
@@ -274,7 +274,7 @@ def _events(name: str, payload: str) -> list[Event]:
             return [_end(content["error"])]
         return _deltas(content)
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ServerUnreachable("what came is no stream of a nanobot: check the URL") from error
+        raise ServerUnreachable("the stream is not one of nanobot: check the URL") from error
 
 
 def _deltas(chunk: dict[str, Any]) -> list[Event]:
@@ -291,6 +291,6 @@ def _deltas(chunk: dict[str, Any]) -> list[Event]:
 def _end(error: dict[str, Any]) -> TurnEnded:
     code, message = str(error.get("code") or "server_error"), str(error.get("message") or "the server failed")
     if code == ShuttingDown.code:
-        raise _Broken(message)
+        raise _ConnectionBroken(message)
     outcome: Any = "cancelled" if code == "turn_cancelled" else "failed"
     return TurnEnded(outcome, error=TurnError(code, message, ModelError.http_status))

@@ -1,8 +1,6 @@
-"""The end of the screen, where an answer grows: what is final scrolls up, what may change is painted over in
-place.
+"""The end of the screen, where an answer grows: final lines scroll up, lines that may change are repainted.
 
-Only lines that changed are written anew, in one write; nothing else of the screen, and nothing of the
-scroll-back, is touched.
+Only lines that changed are written, in one write; the rest of the screen and the scroll-back stay untouched.
 """
 
 import math
@@ -16,11 +14,11 @@ from rich.text import Text
 
 _UP, _ERASE_BELOW = "\x1b[{}A", "\x1b[J"
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
-"""Synchronized output: a terminal that knows it shows the change at once, others ignore it."""
+"""Synchronized output: terminals that support it show the change at once, others ignore it."""
 
 
 class Screen:
-    """Paints on `stream`. `size` says how large the terminal is now."""
+    """Paints on `stream`. `size` returns the current size of the terminal."""
 
     def __init__(self, stream: TextIO, size: Callable[[], terminal_size] = shutil.get_terminal_size) -> None:
         self._stream = stream
@@ -30,22 +28,22 @@ class Screen:
 
     @property
     def columns(self) -> int:
-        """How many cells a line has; one is left free, so that a full line does not wrap."""
+        """The width of a line in cells; one is left free, so that a full line does not wrap."""
         return max(20, self._size().columns - 1)
 
     def put(self, lines: list[str]) -> None:
-        """Write `lines` above what is live, for good."""
+        """Write final `lines` above the live ones."""
         live = self._live
         self._paint([*lines, *live])
         self._live = live
 
     def show(self, lines: list[str]) -> None:
-        """Make `lines` the live ones; of more than the screen holds, the last ones."""
-        room = max(1, self._size().lines - 2)
-        self._paint(lines[-room:])
+        """Replace the live lines; where the screen does not hold all of `lines`, only the last are shown."""
+        most = max(1, self._size().lines - 2)
+        self._paint(lines[-most:])
 
     def settle(self, lines: list[str]) -> None:
-        """Write `lines` in place of what is live, for good."""
+        """Replace the live lines by final ones."""
         self._paint(lines)
         self._live = []
 
@@ -79,7 +77,5 @@ class Screen:
         return same
 
     def _rows(self, line: str) -> int:
-        """Return how many rows of the screen `line` takes now: a terminal that was made narrower has wrapped
-        it.
-        """
+        """Return how many rows of the screen `line` takes: a terminal that became narrower has wrapped it."""
         return max(1, math.ceil(cell_len(Text.from_ansi(line).plain) / max(1, self._size().columns)))

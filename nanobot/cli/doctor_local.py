@@ -1,35 +1,33 @@
-"""What `nanobot doctor` finds of a model that runs on this machine: looked at, not started, as it takes a
-gigabyte of memory.
-"""
+"""The checks of `nanobot doctor` on a local model. It is not started, as it takes a gigabyte of memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from nanobot.cli.finding import Finding, Status
+from nanobot.cli.check_result import CheckResult, Status
 from nanobot.cli.terminal import size
 from nanobot.core.errors import ConfigError
 from nanobot.models.local.diagnosis import diagnose
 from nanobot.models.weights.installed import Weights, find, parse
 
 
-def examine(check: str, name: str, why: str, models_dir: Path) -> Iterator[Finding]:
+def examine(check: str, name: str, why: str, models_dir: Path) -> Iterator[CheckResult]:
     """Check the weights of `name`, then what the engine needs."""
     yield _weights(check, name, why, models_dir)
     for needed in diagnose(models_dir):
         status: Status = "ok" if needed.ok else "warn" if needed.subject == "openmp" else "fail"
-        yield Finding(needed.subject, status, needed.text, needed.remedy)
+        yield CheckResult(needed.subject, status, needed.text, needed.remedy)
 
 
-def _weights(check: str, name: str, why: str, models_dir: Path) -> Finding:
+def _weights(check: str, name: str, why: str, models_dir: Path) -> CheckResult:
     try:
         path = find(name, models_dir)
-        wanted = parse(name)
+        source = parse(name)
     except ConfigError as error:
-        return Finding(check, "fail", error.message)
+        return CheckResult(check, "fail", error.message)
     if path is not None:
-        return Finding(check, "ok", f"{name}{why}, weights in {path}")
-    length = f" ({size(wanted.size_bytes)})" if isinstance(wanted, Weights) else ""
-    return Finding(
+        return CheckResult(check, "ok", f"{name}{why}, weights in {path}")
+    length = f" ({size(source.size_bytes)})" if isinstance(source, Weights) else ""
+    return CheckResult(
         check,
         "warn",
         f"{name}{why}, weights not here yet",

@@ -1,32 +1,29 @@
-"""`nanobot keys create|list|revoke`: also while a server runs on the data directory; it knows of the change
-within a second.
-"""
+"""`nanobot keys create|list|revoke`: they work beside a running server, which takes note within a second."""
 
 import datetime
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import click
 import msgspec
 
-from nanobot.cli.audit import write_down
+from nanobot.cli import audit_log
 from nanobot.cli.options import CONFIG, DATA, settings
+from nanobot.cli.store import offline_store
 from nanobot.cli.terminal import neutral
 from nanobot.core.accounts import RIGHTS, ApiKey, Quota, Right, check_key, digest_of, new_token
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import SystemRandomness, new_id
-from nanobot.stores.sql import keys as stored
-from nanobot.stores.sqlite.keys import stored_keys, writing
 
-_USUAL = ("chat", "sessions:read", "sessions:write", "files")
+_DEFAULT_SCOPES = ("chat", "sessions:read", "sessions:write", "files")
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
 @click.group("keys")
 def command() -> None:
-    """Make, list and revoke API keys, also while a server runs."""
+    """Create, list and revoke API keys, also while a server runs."""
 
 
 @command.command("create")
@@ -36,7 +33,7 @@ def command() -> None:
     "patterns",
     metavar="PATTERN",
     multiple=True,
-    help="Session keys it may see, e.g. 'wx:dm:*'; may be given again [all].",
+    help="Session keys it may see, e.g. 'wx:dm:*'; repeatable [all].",
 )
 @click.option(
     "--scope",
@@ -44,7 +41,7 @@ def command() -> None:
     metavar="SCOPE",
     multiple=True,
     type=click.Choice(RIGHTS),
-    help="What it may do; may be given again [all but admin].",
+    help="What it may do; repeatable [all but admin].",
 )
 @click.option("--session-key", metavar="KEY", help="The conversation of requests that name none.")
 @click.option(
@@ -73,7 +70,7 @@ def command() -> None:
     metavar="USD",
     help="Most US dollars a day (UTC) [no limit].",
 )
-@click.option("--for-config", is_flag=True, help="Keep nothing: print a [[keys]] table for the config file.")
+@click.option("--for-config", is_flag=True, help="Store nothing: print a [[keys]] table for the config file.")
 @CONFIG
 @DATA
 def create(
@@ -82,46 +79,42 @@ def create(
     scopes: tuple[str, ...],
     session_key: str | None,
     expires: str | None,
-    requests_per_minute: int | None,
-    running_turns: int | None,
-    tokens_per_day: int | None,
-    money_per_day: float | None,
     for_config: bool,
     config_file: Path | None,
     data: str | None,
+    **quota: Any,
 ) -> None:
-    """Make an API key called NAME, and show it: this once, as only its hash is kept."""
+    """Create an API key called NAME, and show it: this once, as only its hash is kept."""
     config = settings(config_file, server={"data": data})
     randomness, now = SystemRandomness(), SystemClock().now()
     token = new_token(randomness)
-    rights: tuple[Right, ...] = tuple(right for right in get_args(Right) if right in (scopes or _USUAL))
     key = check_key(
         ApiKey(
             id=new_id("key", now, randomness),
             name=name,
             digest=digest_of(token.encode()),
-            rights=rights,
+            rights=tuple(right for right in RIGHTS if right in (scopes or _DEFAULT_SCOPES)),
             patterns=patterns,
             session_key=session_key,
-            quota=Quota(requests_per_minute, running_turns, tokens_per_day, money_per_day),
+            quota=Quota(**quota),
             created_at=now,
-            expires_at=None if expires is None else when(expires, now),
+            expires_at=None if expires is None else parse_expiry(expires, now),
         ),
         "nanobot keys create",
     )
     if for_config:
         click.echo(as_table(key))
     else:
-        with writing(config.data) as db:
-            stored.insert(db, key)
-        write_down(config, "nanobot keys create", target=key.id)
-        click.echo(f"{neutral(key.name)} ({key.id}): {_what(key)}", err=True)
+        with offline_store(config).write_api_keys() as keys:
+            keys.insert(key)
+        audit_log.record(config, "nanobot keys create", target=key.id)
+        click.echo(f"{neutral(key.name)} ({key.id}): {_described(key)}", err=True)
     click.echo("This is the key. It is shown this once:", err=True)
     click.echo(token)
 
 
 @command.command("list")
-@click.option("--all", "all_", is_flag=True, help="Also those that were revoked or have expired.")
+@click.option("--all", "all_", is_flag=True, help="Include those that were revoked or have expired.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @CONFIG
 @DATA
@@ -129,16 +122,16 @@ def list_(all_: bool, as_json: bool, config_file: Path | None, data: str | None)
     """List the API keys: what each may do, never the key itself."""
     config = settings(config_file, server={"data": data})
     now = SystemClock().now()
-    found = [key for key in stored_keys(config.data) if all_ or _state(key, now) == "valid"]
+    keys = [key for key in offline_store(config).api_keys() if all_ or _state(key, now) == "valid"]
     if as_json:
-        click.echo(msgspec.json.encode([_shown(key, now) for key in found]))
+        click.echo(msgspec.json.encode([_listed(key, now) for key in keys]))
         return
-    if not found:
+    if not keys:
         click.echo("there is no API key yet: `nanobot keys create NAME` makes one")
         return
-    width = max(len(neutral(key.name)) for key in found)
-    for key in found:
-        click.echo(f"{neutral(key.name):{width}}  {key.id}  {_state(key, now):7}  {_what(key)}")
+    width = max(len(neutral(key.name)) for key in keys)
+    for key in keys:
+        click.echo(f"{neutral(key.name):{width}}  {key.id}  {_state(key, now):7}  {_described(key)}")
 
 
 @command.command("revoke")
@@ -146,44 +139,46 @@ def list_(all_: bool, as_json: bool, config_file: Path | None, data: str | None)
 @click.option(
     "--forget",
     is_flag=True,
-    help="Also take it off the list. Without any key a server on this machine asks for none.",
+    help="Also remove it from the list. Without any key a server on this machine asks for none.",
 )
 @CONFIG
 @DATA
 def revoke(name: str, forget: bool, config_file: Path | None, data: str | None) -> None:
     """Make the API key NAME (or its id) invalid, for ever."""
     config = settings(config_file, server={"data": data})
-    with writing(config.data) as db:
-        key = stored.revoke(db, name, SystemClock().now(), forget=forget)
-    write_down(config, "nanobot keys revoke", target=key.id)
-    click.echo(f"{neutral(key.name)} ({key.id}) is revoked: a server that runs refuses it within a second")
+    with offline_store(config).write_api_keys() as keys:
+        change = keys.forget if forget else keys.revoke
+        key = change(name, SystemClock().now())
+    audit_log.record(config, "nanobot keys revoke", target=key.id)
+    click.echo(f"{neutral(key.name)} ({key.id}) is revoked: a running server refuses it within a second")
 
 
-# Times and words ----------------------------------------------------------------------------------
+# Times and texts ----------------------------------------------------------------------------------
 
 
-def when(text: str, now: float) -> float:
-    """Return the moment that `text` names: a day (its end, UTC), a time, or a span from `now` on.
+def parse_expiry(text: str, now: float) -> float:
+    """Return the moment that `text` names: the end of a day (UTC), a time, or a span from `now` on.
 
     Raises:
-        ConfigError: it names none, or one that is past.
+        ConfigError: it names none, or a past one.
     """
     if span := re.fullmatch(r"(\d{1,6})([mhdwy])", text):
         return now + int(span[1]) * _UNITS[span[2]]
     try:
+        moment = datetime.datetime.fromisoformat(text)
+        if not moment.tzinfo:
+            moment = moment.replace(tzinfo=datetime.UTC)
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            day = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
-            found = (day + datetime.timedelta(days=1)).timestamp()
-        else:
-            moment = datetime.datetime.fromisoformat(text)
-            found = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+            moment += datetime.timedelta(days=1)
+        expiry = moment.timestamp()
     except (ValueError, OverflowError) as error:
         raise ConfigError(
-            f"--expires {text!r} is no time: name a day (2026-12-31), a time (2026-12-31T18:00Z), or a span (30d, 12h)"
+            f"--expires {text!r} is no time: name a day (2026-12-31), a time (2026-12-31T18:00Z), "
+            "or a span (30d, 12h)"
         ) from error
-    if found <= now:
+    if expiry <= now:
         raise ConfigError(f"--expires {text!r} is past: name a time to come")
-    return found
+    return expiry
 
 
 def as_table(key: ApiKey) -> str:
@@ -206,7 +201,7 @@ def as_table(key: ApiKey) -> str:
 
 
 def _toml(value: object) -> str:
-    """Return text, or a list of texts, in TOML; its strings are those of JSON."""
+    """Return a text, or a list of texts, as TOML, whose strings are written like those of JSON."""
     return msgspec.json.encode(value).decode()
 
 
@@ -220,19 +215,21 @@ def _state(key: ApiKey, now: float) -> str:
     return "expired" if key.expires_at is not None and key.expires_at <= now else "valid"
 
 
-def _what(key: ApiKey) -> str:
-    """Return in words what the key may do."""
+def _described(key: ApiKey) -> str:
+    """Return what the key may do, as text."""
     quota: dict[str, object] = msgspec.to_builtins(key.quota)
-    pieces = [", ".join(key.rights), f"sessions {neutral(', '.join(key.patterns)) or 'all'}"]
+    parts = [", ".join(key.rights), f"sessions {neutral(', '.join(key.patterns)) or 'all'}"]
     if key.session_key is not None:
-        pieces.append(f"by default {neutral(key.session_key)}")
+        parts.append(f"by default {neutral(key.session_key)}")
     if key.expires_at is not None:
-        pieces.append(f"until {_time(key.expires_at)}")
-    pieces.extend(f"{value} {name.replace('_', ' ')}" for name, value in quota.items())
-    return "; ".join(pieces)
+        parts.append(f"until {_time(key.expires_at)}")
+    parts.extend(f"{value} {name.replace('_', ' ')}" for name, value in quota.items())
+    return "; ".join(parts)
 
 
-class _Shown(msgspec.Struct, frozen=True):
+class _ListedKey(msgspec.Struct, frozen=True):
+    """A key as `nanobot keys list --json` prints it."""
+
     id: str
     name: str
     state: str
@@ -245,8 +242,8 @@ class _Shown(msgspec.Struct, frozen=True):
     revoked_at: float | None
 
 
-def _shown(key: ApiKey, now: float) -> _Shown:
-    return _Shown(
+def _listed(key: ApiKey, now: float) -> _ListedKey:
+    return _ListedKey(
         key.id,
         key.name,
         _state(key, now),

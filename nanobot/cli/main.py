@@ -1,7 +1,6 @@
-"""The command `nanobot` and its table of sub-commands.
+"""The command `nanobot` and the table of its sub-commands.
 
-Sub-commands are imported when they are called: `nanobot --help` must not load the server. This table is the
-one place that does so.
+A sub-command is imported when it is called, so that `nanobot --help` does not load the server.
 """
 
 import importlib
@@ -19,7 +18,7 @@ COMMANDS = {
         "nanobot.cli.sessions",
         "List, search, read, copy, export, import and delete conversations.",
     ),
-    "keys": ("nanobot.cli.keys", "Make, list and revoke API keys, also while a server runs."),
+    "keys": ("nanobot.cli.keys", "Create, list and revoke API keys, also while a server runs."),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),
     "audit": ("nanobot.cli.isolation", "Check that nothing of one session reaches another."),
@@ -38,7 +37,7 @@ class Commands(click.Group):
             return None
         command = importlib.import_module(COMMANDS[cmd_name][0]).command
         if not isinstance(command, click.Command):
-            raise TypeError(f"{COMMANDS[cmd_name][0]}.command is no command")
+            raise TypeError(f"{COMMANDS[cmd_name][0]}.command is not a command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -53,7 +52,7 @@ def nanobot() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line and exit status 2."""
+    """Run the command line; a `NanobotError` is printed as one line, with exit status 2."""
     try:
         nanobot.main(standalone_mode=False)
     except click.exceptions.Abort:

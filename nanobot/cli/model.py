@@ -1,4 +1,4 @@
-"""`nanobot model list|pull|remove`: the small models that run on this machine."""
+"""`nanobot model list|pull|remove`: the weights of the models that run on this machine."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ def command() -> None:
 def list_(config_file: Path | None, data: str | None) -> None:
     """List the models that can be fetched, and those that are here."""
     directory = _directory(config_file, data)
-    here = {found.weights.name for found in weights.installed(directory)}
+    here = {model.weights.name for model in weights.installed(directory)}
     click.echo(f"{'NAME':12}  {'SIZE':>8}  {'LICENCE':10}  {'HERE':4}  MODEL")
     for known in weights.KNOWN:
         is_here = "yes" if known.name in here else "no"
@@ -49,11 +49,11 @@ def pull_(name: str, config_file: Path | None, data: str | None) -> None:
 def remove(name: str, yes: bool, config_file: Path | None, data: str | None) -> None:
     """Delete the model NAME from this machine."""
     directory = _directory(config_file, data)
-    wanted = weights.parse(name)
-    if isinstance(wanted, weights.Weights) and not yes:
+    source = weights.parse(name)
+    if isinstance(source, weights.Weights) and not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to ask on: say --yes to delete")
-        click.confirm(f"delete {wanted.title} ({size(wanted.size_bytes)}) from {directory}?", abort=True)
+        click.confirm(f"delete {source.title} ({size(source.size_bytes)}) from {directory}?", abort=True)
     click.echo(f"{name} was deleted" if weights.remove(name, directory) else f"{name} is not here")
 
 

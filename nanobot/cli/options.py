@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings they make."""
+"""Options and arguments that several commands share."""
 
 import os
 from collections.abc import Callable
@@ -9,6 +9,8 @@ import click
 
 from nanobot import config
 from nanobot.config import Config
+from nanobot.core.errors import BadSessionKey
+from nanobot.core.sessions import parse_key
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,9 +30,21 @@ MODEL = click.option(
 
 
 def settings(config_file: Path | None, **tables: dict[str, Any]) -> Config:
-    """Return the settings; `tables` are what the command line gave.
+    """Return the settings; `tables` are the values of the command line, None where an option is not there.
 
     Raises:
         ConfigError
     """
     return config.load(config_file, os.environ, tables)
+
+
+def session_key(text: str) -> str:
+    """Return the session key that an argument names.
+
+    Raises:
+        BadSessionKey: it is empty, or no valid key.
+    """
+    key = parse_key(text)
+    if not key:
+        raise BadSessionKey("the key is empty: name a conversation (`nanobot sessions list` shows them)")
+    return key

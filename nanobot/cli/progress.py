@@ -1,6 +1,4 @@
-"""Fetching the weights of local models, with a bar where there is a terminal and a line now and then where
-there is none.
-"""
+"""Downloads of local models, shown as a bar on a terminal, and as a line now and then elsewhere."""
 
 import contextlib
 import sys
@@ -26,23 +24,25 @@ _SHORT_COLUMNS = 76
 
 
 def models_directory(config: Config) -> Path:
-    """Return where weights are kept."""
+    """Return the directory of the weights."""
     return config.data / "models"
 
 
 def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
-    """Fetch what the default model and the presets lack to run on this machine; says what it fetches, and how
-    far it is, on the standard error.
+    """Download what the default model and the presets lack to run on this machine.
+
+    Says on the standard error what it downloads, and how far it has come.
 
     Raises:
-        ConfigError: a name means nothing.
-        ModelUnavailable: they cannot be had; the message says what was tried.
+        ConfigError: the name of a model is not valid.
+        ModelUnavailable: a download failed; the message says what was tried.
     """
     for name in missing_weights(config, environment):
         pull(name, models_directory(config))
     if lacks_openmp(config, environment):
         click.echo(
-            f"fetching {openmp.LIBRARY}, which this machine lacks (GPL with the GCC Runtime Library Exception)",
+            f"fetching {openmp.LIBRARY}, which this machine lacks "
+            "(GPL with the GCC Runtime Library Exception)",
             err=True,
         )
         openmp.fetch(models_directory(config))
@@ -51,30 +51,32 @@ def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
 def pull(
     name: str, directory: Path, stream: TextIO | None = None, sources: Sequence[WeightsSource] | None = None
 ) -> Path:
-    """Return the weights of `name`; those that are missing are fetched (from `sources`, else from where they
-    are known to be), and the user is told.
+    """Return the path of the weights of `name`, downloaded first if they are missing.
+
+    `stream`: where the progress is shown; None: the standard error. `sources`: None: the known ones.
 
     Raises:
         ConfigError, ModelUnavailable: see `ensure_weights`.
     """
-    found = find(name, directory)
-    if found is not None:
-        return found
+    path = find(name, directory)
+    if path is not None:
+        return path
     stream = stream or sys.stderr
-    wanted = parse(name)
-    if not isinstance(wanted, Weights):
-        raise ConfigError(f"model {name}: there is no file {wanted}")
-    stream.write(told(wanted, directory) + "\n")
+    weights = parse(name)
+    if not isinstance(weights, Weights):
+        raise ConfigError(f"model {name}: there is no file {weights}")
+    stream.write(_announcement(weights, directory) + "\n")
     stream.flush()
     with _bar(stream) if is_rich(stream) else _lines(stream) as progress:
-        return fetch_weights(wanted, directory, progress, sources=sources)
+        return fetch_weights(weights, directory, progress, sources=sources)
 
 
-def told(weights: Weights, directory: Path) -> str:
-    """Return what is about to be fetched, how large it is, and under which licence."""
+def _announcement(weights: Weights, directory: Path) -> str:
+    """Return what is downloaded, how large it is, and under which licence."""
     return (
         f"fetching the model {weights.name}: {weights.title} by {weights.maker},\n"
-        f"{size(weights.size_bytes)}, licence {weights.licence}, into {directory} (once; what is interrupted goes on at the next start)"
+        f"{size(weights.size_bytes)}, licence {weights.licence}, into {directory} "
+        "(once; an interrupted download goes on at the next start)"
     )
 
 
@@ -99,7 +101,7 @@ def _bar(stream: TextIO) -> Iterator[Progress]:
 
 
 def _short(what: str) -> str:
-    """Return the step in few words: which model it is was told before the bar."""
+    """Return the step in few words; the model has been named before the bar."""
     part = what.rpartition("(")[2].removesuffix(")") if what.endswith(")") else ""
     return part or what.partition(" ")[0]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import gc
 import os
 import signal
@@ -18,24 +17,21 @@ from nanobot import __version__
 from nanobot.app import (
     App,
     choose_model,
-    configured_keys,
-    is_loopback,
     lacks_openmp,
     make_models,
     missing_weights,
     open_app,
 )
+from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.tracing import tracing
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
-from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
 from nanobot.http.connections import BoundedConnection
-from nanobot.stores.sqlite.keys import stored_keys
 from nanobot.telemetry.logs import SessionNames, configure
 
-_BACKLOG = 2048
+_KEEP_ALIVE_S = 75
 
 
 @click.command("serve")
@@ -73,11 +69,11 @@ def command(
         log={"level": "info" if verbose else None},
     )
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
-    refuse_open_door(config)
+    refuse_unprotected_host(config)
     check_tls(config)
     listener = bind(config.server.host, config.server.port)
     if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
-        # brings rich, which a start that fetches nothing does without
+        # Imports rich, which only a start that downloads something needs.
         from nanobot.cli.progress import ensure_weights
 
         ensure_weights(config, os.environ)
@@ -85,107 +81,21 @@ def command(
         runner.run(serve(config, listener))
 
 
-def refuse_open_door(config: Config) -> None:
-    """Refuse to listen to other machines without a key.
-
-    Raises:
-        ConfigError
-    """
-    if is_loopback(config.server.host) or config.api.key:
-        return
-    now = SystemClock().now()
-    usable = [key for key in (*configured_keys(config), *stored_keys(config.data)) if key.revoked_at is None]
-    if not any(key.expires_at is None or key.expires_at > now for key in usable):
-        raise ConfigError(
-            f"host {config.server.host} can be reached from other machines, and no API key is set: make one with `nanobot keys create NAME`"
-            f"{f' --data {config.data}' if config.server.data else ''}, or set api.key in the config file or NANOBOT_API_KEY, or listen on 127.0.0.1"
-        )
-
-
-def check_tls(config: Config) -> None:
-    """Return where the certificate, if one is configured, can be served.
-
-    Raises:
-        ConfigError: a file is missing or is none of its kind, or the two do not belong together.
-    """
-    cert, key = config.server.tls_cert, config.server.tls_key
-    if cert is None:
-        if key is not None:
-            raise ConfigError(
-                f"server.tls_key is {key} and server.tls_cert is not set: name the certificate too, with --tls-cert"
-            )
-        return
-    # only where it is needed: it takes a while to load
-    import ssl
-
-    for name, path in (("tls_cert", cert), ("tls_key", key)):
-        if path is not None:
-            try:
-                Path(path).read_bytes()
-            except OSError as error:
-                raise ConfigError(
-                    f"server.{name}: {path} cannot be read ({error.strerror}): name another with --{name.replace('_', '-')}"
-                ) from error
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=_no_password)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ConfigError(
-                f"the private key in {key or cert} is not that of the certificate in {cert}: name the two that belong together"
-            ) from error
-        where = cert if key is None else f"{cert} and {key}"
-        raise ConfigError(
-            f"{where}: no certificate and private key in PEM form ({error.reason or error}): name others with --tls-cert and --tls-key"
-        ) from error
-
-
-def _no_password() -> str:
-    raise ConfigError(
-        "the private key of the certificate is encrypted: name one that is not, with --tls-key (only its owner should be able to read it)"
-    )
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that has the port.
-
-    Raises:
-        ConfigError: it is taken, or cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    if os.name != "nt":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"port {port} on {host} is taken: stop what uses it, or choose another with --port"
-            ) from error
-        raise ConfigError(
-            f"cannot listen on {host} port {port} ({error.strerror or error}): choose others with --host and --port"
-        ) from error
-    listener.setblocking(False)
-    return listener
-
-
 def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
-    """Return what makes the event loop: uvloop where there is one."""
+    """Return the type of the event loop: uvloop's, except on Windows."""
     if sys.platform == "win32":
         return None
-    # has no wheel for Windows
+    # It has no wheel for Windows.
     import uvloop
 
     return uvloop.Loop
 
 
 async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] = ()) -> None:
-    """Serve until SIGTERM or SIGINT, then stop in order. `tools` are added to the agent's own.
+    """Serve until SIGTERM or SIGINT, then shut down in order. `tools` are added to the agent's own.
 
     Raises:
-        ConfigError, StoreError: it cannot start.
+        ConfigError, StoreError: the server cannot start.
     """
     choice = choose_model(config, os.environ)
     models = make_models(config, os.environ, SystemClock())
@@ -203,7 +113,7 @@ async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] =
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which while it stops also lets the engine's turns end."""
+    """uvicorn's server, which also lets the engine's turns end while it shuts down."""
 
     def __init__(self, app: App) -> None:
         grace_s = app.config.server.shutdown_grace_s
@@ -221,9 +131,9 @@ class _Server(uvicorn.Server):
                 forwarded_allow_ips=list(app.config.server.forwarded_allow_ips),
                 ssl_certfile=app.config.server.tls_cert,
                 ssl_keyfile=app.config.server.tls_key,
-                timeout_keep_alive=75,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=int(grace_s) + 5,
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
             )
         )
         self._nanobot = app
@@ -231,31 +141,32 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGTERM and SIGINT. uvicorn would raise the signal again behind it, and the rest of the
-        house would never be taken down.
+        """Shut down at SIGTERM and SIGINT. uvicorn's own version raises the signal again at the end, before
+        the store is closed.
         """
-        before = {
+        previous = {
             number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
             yield
         finally:
-            for number, action in before.items():
+            for number, action in previous.items():
                 signal.signal(number, action)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.when_listening()
         gc.collect()
-        # what is loaded by now stays: the collector need not look at it again and again
+        # What is loaded by now stays loaded: the collector need not visit it again.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        # a store thread that is back from the disk need not wait long for its turn
+        # A thread of the store that returns from the disk gets the interpreter sooner.
         sys.setswitchinterval(0.0005)
         self._warming = asyncio.create_task(self._nanobot.models.warm())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._warming.cancel()
+        await asyncio.gather(self._warming, return_exceptions=True)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._nanobot.drain())
             group.create_task(super().shutdown(sockets))

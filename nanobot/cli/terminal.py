@@ -1,8 +1,9 @@
-"""What a terminal may be sent: text that cannot drive it, colour only where it is wanted."""
+"""Text that is safe to print on a terminal, and what kind of terminal it is."""
 
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -17,8 +18,7 @@ _PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
 def neutral(text: str) -> str:
     """Return `text` with every control character but tab and line feed replaced by a picture of it.
 
-    Whoever wrote a message must not be able to move the cursor, set the title or fill the clipboard of
-    whoever reads it.
+    The author of a message must not be able to move the reader's cursor, set the title or fill the clipboard.
     """
     return text.replace("\r\n", "\n").translate(_PICTURES)
 
@@ -29,8 +29,8 @@ def one_line(text: str) -> str:
 
 
 def is_rich(stream: TextIO) -> bool:
-    """Return whether `stream` is a terminal that takes colours and cursor movements, and nobody asked for
-    plain text.
+    """Return whether `stream` is a terminal with colours and cursor movements, and the user has not asked
+    for plain text with NO_COLOR.
     """
     return (
         stream.isatty()
@@ -41,7 +41,7 @@ def is_rich(stream: TextIO) -> bool:
 
 @contextlib.contextmanager
 def silent_keyboard() -> Iterator[None]:
-    """Keep what is typed meanwhile off the screen; it is read by the next prompt."""
+    """Turn off the echo, so that what is typed meanwhile appears only at the next prompt."""
     if sys.platform == "win32" or not sys.stdin.isatty():
         yield
         return
@@ -57,9 +57,14 @@ def silent_keyboard() -> Iterator[None]:
 
 
 def size(count_bytes: float) -> str:
-    """Return a number of bytes for a reader: `1.2 MB`."""
+    """Return a number of bytes in a unit that suits it: `1.2 MB`."""
     for unit in ("bytes", "kB", "MB"):
         if count_bytes < 1000:
             return f"{count_bytes:.0f} {unit}" if unit == "bytes" else f"{count_bytes:.1f} {unit}"
         count_bytes /= 1000
     return f"{count_bytes:.2f} GB"
+
+
+def local_time(moment: float) -> str:
+    """Return seconds since the epoch as date and time of this machine's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))

@@ -1,4 +1,4 @@
-"""Whether a server makes traces, and where they go: the settings, the environment, and what is installed."""
+"""Whether a server exports traces: by its settings, the environment, and what is installed."""
 
 import importlib.util
 import logging
@@ -18,25 +18,25 @@ _EXPORTERS = ("otlp", "console")
 
 
 class Tracing(msgspec.Struct, frozen=True):
-    """Who makes the spans, and what sends the last of them; blocks, for a thread."""
+    """`observer` makes the spans; `close` exports the last of them. It blocks: call it in a thread."""
 
     observer: Observer
     close: Callable[[], None]
 
 
 def tracing(config: Config, environment: Mapping[str, str]) -> Tracing | None:
-    """Return what makes traces; None where none are wanted.
+    """Return what makes traces, None where they are off.
 
     Raises:
-        ConfigError: they are, and cannot be made.
+        ConfigError: they are on, and cannot be made.
     """
-    wish = config.telemetry.traces
+    mode = config.telemetry.traces
     kind = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
-    is_silenced = kind == "none" or environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    is_disabled = kind == "none" or environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if (
-        wish == "off"
-        or is_silenced
-        or (wish == "auto" and not kind and not any(environment.get(name) for name in _ENDPOINTS))
+        mode == "off"
+        or is_disabled
+        or (mode == "auto" and not kind and not any(environment.get(name) for name in _ENDPOINTS))
     ):
         return None
     if kind and kind not in _EXPORTERS:
@@ -45,16 +45,16 @@ def tracing(config: Config, environment: Mapping[str, str]) -> Tracing | None:
         )
     if not _is_installed():
         problem = f"traces need OpenTelemetry, which is not installed: {install_command('telemetry')}"
-        if wish == "on":
+        if mode == "on":
             raise ConfigError(f"telemetry.traces is 'on': {problem}")
         _log.warning("the environment asks for traces; %s", problem)
         return None
-    # the packages of the extra, which most servers do not have
+    # OpenTelemetry is an extra, which most servers do not have.
     from nanobot.telemetry.spans import Exporting, Spans
 
-    exporting = Exporting(kind or "otlp")
+    export = Exporting(kind or "otlp")
     sessions = SessionNames(config.data, plain=config.log.session_keys)
-    return Tracing(Spans(exporting.provider, sessions, content=config.telemetry.content), exporting.close)
+    return Tracing(Spans(export.provider, sessions, content=config.telemetry.content), export.close)
 
 
 def _is_installed() -> bool:
@@ -64,5 +64,5 @@ def _is_installed() -> bool:
             for package in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
         )
     except (AttributeError, ModuleNotFoundError):
-        # not even the package around it
+        # The parent package is missing.
         return False

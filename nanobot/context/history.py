@@ -19,9 +19,9 @@ def fit(
 
     `skipped_tokens` is the size of the conversation before them, `ends` its size at the end of each, where
     known. The cut moves in steps of a quarter of the budget, counted from the start of the conversation: it
-    stays in one place for many turns, so that the provider's prefix cache keeps hitting. The last user message,
-    which the model is to answer, always stays. A tool result is never left without its call, which providers
-    refuse.
+    stays in one place for many turns, so that the provider's prefix cache keeps hitting. The last user
+    message, which the model is to answer, always stays. A tool result is never left without its call, which
+    providers refuse.
 
     Raises:
         ContextOverflow: the last user message alone is over the budget.
@@ -40,7 +40,7 @@ def fit(
 
 
 def ends_of(messages: tuple[Message, ...], before_tokens: int) -> tuple[int, ...]:
-    """Return the size of the conversation at the end of each message, where it was `before_tokens` at first."""
+    """Return the size of the conversation at the end of each message; before them it is `before_tokens`."""
     return tuple(accumulate(map(estimate_tokens, messages), initial=before_tokens))[1:]
 
 
@@ -54,7 +54,7 @@ def _from_question(messages: tuple[Message, ...], first: int) -> tuple[Message, 
 def _within_the_turn(
     messages: tuple[Message, ...], asked: int, first: int, budget_tokens: int
 ) -> tuple[Message, ...]:
-    """Return the question and the newest whole steps of the running turn, which is over the budget by itself."""
+    """Return the question and the newest whole steps of a running turn that alone is over the budget."""
     question = messages[asked]
     cost = estimate_tokens(question)
     if cost > budget_tokens:
@@ -69,8 +69,9 @@ def _within_the_turn(
 def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the transcript in a form that every provider accepts, however it was cut.
 
-    Each call is answered exactly once, right after the message that makes it. Results without a call, messages
-    without content and reasoning are left out. An answer that was cut off and continued becomes one message.
+    Each call is answered exactly once, right after the message that makes it. Results without a call,
+    messages without content and reasoning are left out. An answer that was cut off and continued becomes one
+    message.
     """
     if _is_plain(messages):
         return messages
@@ -132,7 +133,7 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
 
 
 def _question(message: Message) -> tuple[Message, ...]:
-    """Return the user's message without empty parts and parts that no user can send; nothing if none are left."""
+    """Return the user's message with only the parts that a user may send, if any is left."""
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
         return (message,)
@@ -145,8 +146,8 @@ def _question(message: Message) -> tuple[Message, ...]:
 
 
 def _speech(message: Message) -> Message:
-    """Return the model's message as providers accept it: no reasoning, no empty text, no call id twice, arguments
-    that are JSON.
+    """Return the model's message as providers accept it: no reasoning, no empty text, no call id twice,
+    arguments that are JSON.
     """
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:

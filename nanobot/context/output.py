@@ -46,7 +46,8 @@ def format_instructions(wanted: OutputFormat) -> str:
         return "Answer with one JSON object and nothing else: no explanation, no code fence."
     about = f" ({wanted.description})" if wanted.description else ""
     return (
-        f"Answer with one JSON value that fits this JSON schema{about}, and nothing else: no explanation, no code fence.\n"
+        f"Answer with one JSON value that fits this JSON schema{about}, "
+        "and nothing else: no explanation, no code fence.\n"
         f"{bytes(wanted.schema).decode()}"
     )
 

@@ -5,13 +5,17 @@ from functools import lru_cache
 
 SYSTEM = (
     "You are nanobot, a friendly personal assistant. Speak to the user as 'you'. "
-    "Use the conversation so far to answer questions about it. To repeat an earlier question, quote it exactly."
+    "Use the conversation so far to answer questions about it. "
+    "To repeat an earlier question, quote it exactly."
 )
 FIRST_MESSAGE = "This is the first message of the conversation; nothing was said before it."
 NO_CALL = "Answer my last message by calling a tool, not with words."
 LAST_STEP = "You have used all your steps: answer now with what you know, without tools."
 ANSWER_WAS_EMPTY = "Your last answer was empty. Answer my last message."
-ANSWER_WAS_CUT = "Your last message was cut off by the length limit. Continue exactly where it stopped; do not repeat anything."
+ANSWER_WAS_CUT = (
+    "Your last message was cut off by the length limit. "
+    "Continue exactly where it stopped; do not repeat anything."
+)
 
 
 def system(instructions: str) -> str:

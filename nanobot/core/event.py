@@ -2,9 +2,9 @@
 
 Deltas are passing: followers see them, the store does not. Everything else is durable.
 
-The events of a turn are counted in units: a delta has one per character, any other event one. An event's cursor
-is the number of units up to its end. `events_of` rebuilds the events from the stored messages, so a cursor
-from a live stream still fits when the deltas are long gone.
+The events of a turn are counted in units: a delta has one per character, any other event one. An event's
+cursor is the number of units up to its end. `events_of` rebuilds the events from the stored messages, so a
+cursor from a live stream still fits when the deltas are long gone.
 """
 
 from typing import Literal
@@ -59,8 +59,8 @@ class TurnEnded(msgspec.Struct, frozen=True, gc=False, tag="turn_ended", omit_de
 
 
 class TurnAdmitted(msgspec.Struct, frozen=True, tag="turn_admitted"):
-    """A turn was admitted with `input`; `joins` is the id of the running turn that it steers, if any. Only for
-    those who watch the session.
+    """A turn was admitted with `input`; `joins` is the id of the running turn that it steers, if any. Only
+    for those who watch the session.
     """
 
     input: tuple[Message, ...]
@@ -86,7 +86,7 @@ def units(event: Event) -> int:
 
 
 def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:
-    """Return the events of a turn that added `messages` (without its input), as a follower would have seen them."""
+    """Return the events of a turn, as followers saw them, from the messages that it added to its input."""
     events: list[Event] = []
     for message in messages:
         if message.role == "tool":

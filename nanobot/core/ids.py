@@ -16,8 +16,8 @@ class Randomness(Protocol):
 
 
 class SystemRandomness:
-    """The operating system's randomness, read in blocks: one read for each id would cost more than the rest of
-    making it.
+    """The operating system's randomness, read in blocks: one read for each id would cost more than the rest
+    of making it.
     """
 
     def __init__(self) -> None:

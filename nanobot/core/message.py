@@ -19,14 +19,14 @@ class Image(msgspec.Struct, frozen=True, gc=False, tag="image"):
 
 
 class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
-    """A recording, for models that take audio. `data` is base64, `format` the client's name for it (`wav`, `mp3`)."""
+    """A recording. `data` is base64, `format` is as the client named it (`wav`, `mp3`)."""
 
     data: str
     format: str
 
 
 class File(msgspec.Struct, frozen=True, gc=False, tag="file", omit_defaults=True):
-    """A file as the model sees it: its name and its text. `file_id` is the upload that it came from, if any."""
+    """A file as the model sees it: its name and its text. `file_id`: the upload that it came from."""
 
     name: str
     text: str

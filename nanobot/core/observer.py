@@ -14,7 +14,7 @@ from nanobot.core.turn import Turn
 REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 TURN: ContextVar[str | None] = ContextVar("turn", default=None)
 SESSION: ContextVar[str | None] = ContextVar("session", default=None)
-"""What the current task works on: the id of a request, the id of a turn, a session key. Every log line has them."""
+"""What the current task works on: a request's id, a turn's id, a session key. Log lines show them."""
 
 Head = Sequence[tuple[bytes, bytes]]
 """The headers of a request, names in lower case."""
@@ -62,7 +62,7 @@ class Observer:
     def tool_started(self, turn_id: str, call: ToolCall) -> None: ...
 
     def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
-        """A call is over. `result` is None where it was cancelled; `is_known`: the server has a tool of that name."""
+        """A call is over; `result` is None where it was cancelled. `is_known`: the server has such a tool."""
 
     def committed(self, jobs: int, seconds: float) -> None:
         """The store has committed `jobs` at once."""

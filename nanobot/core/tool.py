@@ -40,8 +40,8 @@ def tool_spec(name: str, description: str, schema: Schema) -> ToolSpec:
 
 
 class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which of the client's tools the model may call: any or none (`auto`), `none`, at least one (`required`),
-    or only the one called `name`.
+    """Which of the client's tools the model may call: any or none (`auto`), `none`, at least one
+    (`required`), or only the one called `name`.
     """
 
     mode: Literal["auto", "none", "required"] = "auto"
@@ -51,9 +51,9 @@ class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
 class Tool(msgspec.Struct, frozen=True):
     """A tool. It is made with what it needs; a call brings only its parsed arguments.
 
-    `arguments` is a msgspec Struct type: it gives the JSON schema that the model is shown, and checks what the
-    model wrote. `run` returns the text for the model; the text of a `ToolError` goes to the model too, any
-    other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
+    `arguments` is a msgspec Struct type: it gives the JSON schema that the model is shown, and checks what
+    the model wrote. `run` returns the text for the model; the text of a `ToolError` goes to the model too,
+    any other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
     `concurrent`: calls of one step may overlap.
     """
 

@@ -88,7 +88,7 @@ class Run:
         self._ended: TurnEnded | None = None
 
     def stop(self, why: str | None) -> None:
-        """Ask the turn to end with `why` as its reason; None gives it back to the store for the next start."""
+        """Ask the turn to end, with `why` as its reason; None gives it back for the next start."""
         self._state.stop(why)
 
     async def __call__(self) -> None:
@@ -137,7 +137,7 @@ class Run:
                 raise
             self._state.recover()
             await self._end_stopped()
-        except Exception:  # noqa: BLE001 - one of the places: a bug ends the turn, never the engine
+        except Exception:  # noqa: BLE001 - a bug ends the turn, never the engine
             if limit.expired():
                 await self._end_failed(
                     TurnTimedOut(f"the turn took longer than {self._timeout_s:g} s (engine.turn_timeout_s)")

@@ -1,5 +1,6 @@
-"""What a running server tells of itself: metrics, log lines, traces. Knows the words of `core` only; the
-rooms tell it through `core.observer`.
+"""What a running server tells about itself: metrics, log lines, traces.
 
+Knows: the values of `core`, and what it is told through `core.observer`.
+Does not know: who tells it.
 Start at `metrics.py`.
 """

@@ -1,9 +1,7 @@
-"""Log lines: for people, or a JSON object each. Every line says which request, turn and session it belongs
-to.
+"""Log lines, for people or as JSON objects. Each says which request, turn and session it belongs to.
 
-Bodies and headers are never logged, so there is nothing to take out of a line again. A session key is shown
-as a hash, salted for the data directory: lines of one session can be found together, the key cannot be found
-from them.
+Bodies and headers are never logged, so no line needs to be redacted. A session key is logged as a hash with a
+salt of the data directory: the lines of a session can be found, but the key cannot be recovered from them.
 """
 
 import hashlib
@@ -34,16 +32,16 @@ FIELDS = (
     "completion_tokens",
     "exception",
 )
-"""All that a line of JSON may have; docs/observability.md says what they mean."""
+"""The fields that a JSON line may have; docs/observability.md explains them."""
 _EXTRAS = FIELDS[7:15]
 _SALT_FILE = "log.salt"
 _SALT_BYTES = 16
 
 
 class SessionNames:
-    """How a session is named in the log.
+    """The names of sessions in the log: their keys where `plain`, else hashes of them.
 
-    The salt is made when the first line needs it, and kept in the data directory.
+    The salt is created when it is first needed, and stays in the data directory.
     """
 
     def __init__(self, directory: Path, *, plain: bool) -> None:
@@ -60,8 +58,8 @@ class SessionNames:
 
 
 def _load_salt(directory: Path) -> bytes:
-    """Return the directory's salt, a new one where there is none; where it cannot be kept, it is this
-    process's own.
+    """Return the salt of the directory, a new one where it has none. One that cannot be written down holds
+    for this process only.
     """
     path = directory / _SALT_FILE
     try:
@@ -79,20 +77,20 @@ def _load_salt(directory: Path) -> bytes:
 
 
 class ConsoleFormatter(logging.Formatter):
-    """A line for people: the message, then what it belongs to."""
+    """Formats a line for people: the message, then what it belongs to."""
 
     def __init__(self, sessions: SessionNames) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s%(where)s")
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s%(ids)s")
         self._sessions = sessions
 
     def format(self, record: logging.LogRecord) -> str:
-        found = _where(record, self._sessions)
-        record.where = f" [{' '.join(f'{name}={value}' for name, value in found.items())}]" if found else ""
+        ids = _ids(record, self._sessions)
+        record.ids = f" [{' '.join(f'{name}={value}' for name, value in ids.items())}]" if ids else ""
         return super().format(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """A line for programs: one JSON object, with the fields in `FIELDS` that have a value."""
+    """Formats a line for programs: a JSON object with those of `FIELDS` that have a value."""
 
     def __init__(self, sessions: SessionNames) -> None:
         super().__init__()
@@ -104,7 +102,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_where(record, self._sessions),
+            **_ids(record, self._sessions),
         }
         line |= {name: value for name in _EXTRAS if (value := getattr(record, name, None)) is not None}
         if record.exc_info:
@@ -112,19 +110,19 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def _where(record: logging.LogRecord, sessions: SessionNames) -> dict[str, str]:
-    """Return the ids of what the running task is at work on; what the line itself says goes first."""
+def _ids(record: logging.LogRecord, sessions: SessionNames) -> dict[str, str]:
+    """Return the ids of what the current task works on; the turn id of the record itself comes first."""
     session_key = SESSION.get()
-    found = {
+    ids = {
         "request_id": REQUEST.get(),
         "turn_id": getattr(record, "turn_id", None) or TURN.get(),
         "session": sessions.of(session_key) if session_key else None,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in ids.items() if value}
 
 
 def configure(level: str, style: Literal["console", "json"], sessions: SessionNames) -> None:
-    """Let the log go to stderr."""
+    """Send the log to stderr."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter(sessions) if style == "json" else ConsoleFormatter(sessions))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

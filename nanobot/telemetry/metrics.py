@@ -1,6 +1,6 @@
 """The metrics of one server.
 
-Labels come from the settings and the code only, never from requests: their number is bounded.
+Labels come from the settings and the code, never from requests, so their number is bounded.
 """
 
 from itertools import chain
@@ -22,8 +22,8 @@ _BATCH = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class _OfModel:
-    """The series of one model."""
+class _ModelSeries:
+    """The series of one model, kept so that a count needs no look-up by labels."""
 
     __slots__ = ("completion", "first_words", "prompt", "steps", "time")
 
@@ -42,9 +42,9 @@ class _OfModel:
         self.time = time
 
 
-class _Live:
-    """A turn that was admitted, or is about to be: since when, when its model was asked last, and whether
-    anything was heard of it.
+class _LiveTurn:
+    """A turn that is admitted or about to be: since when, when its model was last asked, and whether any of
+    its answer has come.
     """
 
     __slots__ = ("admitted_at", "asked_at", "has_spoken", "origin")
@@ -57,13 +57,13 @@ class _Live:
 
 
 class Metrics(Observer):
-    """Counts what it is told."""
+    """An observer that counts and measures."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._started_at = clock.now()
-        self._live: dict[str, _Live] = {}
-        self._of_models: dict[str, _OfModel] = {}
+        self._live: dict[str, _LiveTurn] = {}
+        self._of_models: dict[str, _ModelSeries] = {}
         self._turns = Counter(
             "nanobot_turns_total",
             "Turns that ended, by outcome and by where they came from.",
@@ -135,10 +135,7 @@ class Metrics(Observer):
         )
 
     def text(self, *, waiting: int, running: int) -> str:
-        """Return everything as Prometheus reads it.
-
-        `waiting`, `running`: turns in the queue, turns at work.
-        """
+        """Return all metrics in the format of Prometheus. `waiting` and `running` are numbers of turns."""
         series = (each for each in vars(self).values() if isinstance(each, Counter | Histogram))
         gauges = (
             gauge("nanobot_turns_waiting", "Turns that wait in the queue.", waiting),
@@ -165,21 +162,21 @@ class Metrics(Observer):
     # Turns ----------------------------------------------------------------------------------------
 
     def turn_offered(self, turn: Turn) -> None:
-        self._live[turn.id] = _Live(turn.origin, self._clock.now())
+        self._live[turn.id] = _LiveTurn(turn.origin, self._clock.now())
 
     def turn_dropped(self, turn: Turn) -> None:
         self._live.pop(turn.id, None)
 
     def turn_withdrawn(self, turn_id: str) -> None:
-        live = self._live.pop(turn_id, None) or _Live("unknown", time_of(turn_id))
+        live = self._live.pop(turn_id, None) or _LiveTurn("unknown", time_of(turn_id))
         self._count_end("cancelled", live)
         self._turn_errors.add(1, "turn_cancelled")
 
     def turn_started(self, turn: Turn, attempt: int) -> None:
         live = self._live.get(turn.id)
-        # it was admitted before this start of the server
         if live is None:
-            live = self._live[turn.id] = _Live(turn.origin, time_of(turn.id))
+            # It was admitted before this start of the server.
+            live = self._live[turn.id] = _LiveTurn(turn.origin, time_of(turn.id))
         if attempt == 1:
             self._waits.add(max(0.0, self._clock.now() - live.admitted_at))
 
@@ -191,7 +188,7 @@ class Metrics(Observer):
         if end.error is not None:
             self._turn_errors.add(1, end.error.code)
 
-    def _count_end(self, outcome: str, live: _Live) -> None:
+    def _count_end(self, outcome: str, live: _LiveTurn) -> None:
         self._turns.of(outcome, live.origin).total += 1
         self._turn_time.of(outcome).add(max(0.0, self._clock.now() - live.admitted_at))
 
@@ -224,11 +221,11 @@ class Metrics(Observer):
             if usage.reasoning_tokens:
                 self._tokens.add(usage.reasoning_tokens, "reasoning", model)
 
-    def _of(self, model: str) -> _OfModel:
+    def _of(self, model: str) -> _ModelSeries:
         series = self._of_models.get(model)
         if series is None:
             tokens = self._tokens
-            series = self._of_models[model] = _OfModel(
+            series = self._of_models[model] = _ModelSeries(
                 self._steps.of(model),
                 tokens.of("prompt", model),
                 tokens.of("completion", model),
@@ -238,7 +235,7 @@ class Metrics(Observer):
         return series
 
     def turn_paid(self, spent: TurnCost) -> None:
-        """A turn has ended, and this is what it cost."""
+        """Count what a turn cost that has ended."""
         if spent.cost:
             self._cost.add(spent.cost / 1_000_000, spent.model)
 

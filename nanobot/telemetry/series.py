@@ -1,7 +1,7 @@
 """Counters and histograms, and their text for Prometheus (format 0.0.4).
 
-One thread, the event loop's, counts and reads: there is nothing to lock. What counts often holds on to its
-series (`of`): then a count costs an addition.
+Only the event loop's thread counts and reads, so nothing is locked. Callers that count often keep the series
+that `of` returns: counting then costs one addition.
 """
 
 from bisect import bisect_left
@@ -29,7 +29,7 @@ class Counter:
         self._counts: dict[Labels, Count] = {} if labels else {(): Count()}
 
     def of(self, *labels: str) -> Count:
-        """Return the series of these labels; it is shown from now on."""
+        """Return the series with these labels. It is exported from now on, even at 0."""
         count = self._counts.get(labels)
         if count is None:
             count = self._counts[labels] = Count()
@@ -60,9 +60,9 @@ class HistogramBuckets:
 
 
 class Histogram:
-    """How often a value fell between bounds, one for each set of labels.
+    """How often a value fell between two bounds, one for each set of labels.
 
-    `bounds` ascend; a value on a bound counts below it.
+    `bounds` ascend; each belongs to the bucket below it.
     """
 
     def __init__(self, name: str, meaning: str, bounds: tuple[float, ...], labels: Labels = ()) -> None:
@@ -70,18 +70,18 @@ class Histogram:
         self.meaning = meaning
         self.labels = labels
         self._bounds = bounds
-        self._found: dict[Labels, HistogramBuckets] = {} if labels else {(): HistogramBuckets(bounds)}
+        self._series: dict[Labels, HistogramBuckets] = {} if labels else {(): HistogramBuckets(bounds)}
 
     def of(self, *labels: str) -> HistogramBuckets:
-        """Return the series of these labels; it is shown from now on."""
-        buckets = self._found.get(labels)
+        """Return the series with these labels. It is exported from now on, even at 0."""
+        buckets = self._series.get(labels)
         if buckets is None:
-            buckets = self._found[labels] = HistogramBuckets(self._bounds)
+            buckets = self._series[labels] = HistogramBuckets(self._bounds)
         return buckets
 
     def text(self) -> Iterator[str]:
         yield from _head(self.name, self.meaning, "histogram")
-        for labels, buckets in self._found.items():
+        for labels, buckets in self._series.items():
             named = dict(zip(self.labels, labels, strict=True))
             sum_so_far = 0
             for bound, count in zip((*map(_number, self._bounds), "+Inf"), buckets.counts, strict=True):
@@ -92,7 +92,7 @@ class Histogram:
 
 
 def gauge(name: str, meaning: str, value: float, labels: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Yield the text of a number that goes up and down, as it is now."""
+    """Yield the text of a number that goes up and down, at its current value."""
     yield from _head(name, meaning, "gauge")
     yield _sample(name, labels or {}, value)
 

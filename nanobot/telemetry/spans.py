@@ -1,8 +1,7 @@
-"""Traces by OpenTelemetry, named by its GenAI conventions: the request, the turn, each model call, each tool
-call.
+"""OpenTelemetry traces, by its GenAI conventions: the request, the turn, each model call, each tool call.
 
-Imported only where traces are wanted: the packages are those of the extra `[telemetry]`. What was said is in
-no span unless `content` asks for it.
+Imported only where traces are on: its packages belong to the extra `telemetry`. Spans carry no content of
+messages unless `content` is set.
 """
 
 from collections.abc import Mapping
@@ -28,19 +27,19 @@ _PROPAGATED = (b"traceparent", b"tracestate", b"baggage")
 
 
 class _TurnSpans:
-    """A turn under way: its span, the context below it, the spans that are open in it."""
+    """The span of a turn, the context for its children, and those of them that are open."""
 
-    __slots__ = ("below", "model", "span", "tools")
+    __slots__ = ("context", "model", "span", "tools")
 
     def __init__(self, span: Span) -> None:
         self.span = span
-        self.below = trace.set_span_in_context(span, Context())
+        self.context = trace.set_span_in_context(span, Context())
         self.model: Span | None = None
         self.tools: dict[str, Span] = {}
 
 
 class Spans(Observer):
-    """Makes spans of what it is told."""
+    """An observer that records spans."""
 
     def __init__(self, provider: TracerProvider, sessions: SessionNames, *, content: bool) -> None:
         self._tracer = provider.get_tracer("nanobot", __version__)
@@ -58,7 +57,7 @@ class Spans(Observer):
         attributes = {"http.request.method": method, "nanobot.request.id": request_id}
         span = self._tracer.start_span(method, parent, SpanKind.SERVER, attributes)
         self._requests[request_id] = span
-        # the task is the request's own: it ends, and its context with it
+        # Never detached: the task belongs to the request, and its context ends with it.
         otel_context.attach(trace.set_span_in_context(span, parent))
 
     def request_ended(
@@ -103,23 +102,23 @@ class Spans(Observer):
         )
 
     def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
-        work = self._turns.pop(turn.id, None)
-        if work is None:
+        spans = self._turns.pop(turn.id, None)
+        if spans is None:
             return
         outcome = "given_back" if end is None else end.outcome
-        work.span.set_attribute("nanobot.turn.outcome", outcome)
+        spans.span.set_attribute("nanobot.turn.outcome", outcome)
         if end is not None:
-            work.span.set_attribute("gen_ai.usage.input_tokens", end.usage.prompt_tokens)
-            work.span.set_attribute("gen_ai.usage.output_tokens", end.usage.completion_tokens)
+            spans.span.set_attribute("gen_ai.usage.input_tokens", end.usage.prompt_tokens)
+            spans.span.set_attribute("gen_ai.usage.output_tokens", end.usage.completion_tokens)
             if end.error is not None:
-                _fail(work.span, end.error.code)
-        work.span.end()
+                _fail(spans.span, end.error.code)
+        spans.span.end()
 
     # Models ---------------------------------------------------------------------------------------
 
     def model_asked(self, turn: Turn, model: str) -> None:
-        work = self._turns.get(turn.id)
-        if work is None:
+        spans = self._turns.get(turn.id)
+        if spans is None:
             return
         provider, _, name = model.partition(":")
         attributes: dict[str, str | int | float] = {
@@ -128,14 +127,14 @@ class Spans(Observer):
             "gen_ai.request.model": name or provider,
         }
         attributes |= _sampling(turn)
-        work.model = self._tracer.start_span(
-            f"chat {name or provider}", work.below, SpanKind.CLIENT, attributes
+        spans.model = self._tracer.start_span(
+            f"chat {name or provider}", spans.context, SpanKind.CLIENT, attributes
         )
 
     def model_spoke(self, turn: Turn, model: str) -> None:
-        work = self._turns.get(turn.id)
-        if work is not None and work.model is not None:
-            work.model.add_event("first_token")
+        spans = self._turns.get(turn.id)
+        if spans is not None and spans.model is not None:
+            spans.model.add_event("first_token")
 
     def model_answered(self, turn: Turn, model: str, message: Message) -> None:
         span = self._take_model(turn)
@@ -161,17 +160,17 @@ class Spans(Observer):
             span.end()
 
     def _take_model(self, turn: Turn) -> Span | None:
-        work = self._turns.get(turn.id)
-        if work is None:
+        spans = self._turns.get(turn.id)
+        if spans is None:
             return None
-        span, work.model = work.model, None
+        span, spans.model = spans.model, None
         return span
 
     # Tools ----------------------------------------------------------------------------------------
 
     def tool_started(self, turn_id: str, call: ToolCall) -> None:
-        work = self._turns.get(turn_id)
-        if work is None:
+        spans = self._turns.get(turn_id)
+        if spans is None:
             return
         attributes = {
             "gen_ai.operation.name": "execute_tool",
@@ -181,13 +180,13 @@ class Spans(Observer):
         }
         if self._content:
             attributes["gen_ai.tool.call.arguments"] = call.arguments
-        work.tools[call.id] = self._tracer.start_span(
-            f"execute_tool {call.name}", work.below, SpanKind.INTERNAL, attributes
+        spans.tools[call.id] = self._tracer.start_span(
+            f"execute_tool {call.name}", spans.context, SpanKind.INTERNAL, attributes
         )
 
     def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
-        work = self._turns.get(turn_id)
-        span = work.tools.pop(call.id, None) if work is not None else None
+        spans = self._turns.get(turn_id)
+        span = spans.tools.pop(call.id, None) if spans is not None else None
         if span is None:
             return
         if result is None or result.is_error:
@@ -204,19 +203,17 @@ def _fail(span: Span, code: str) -> None:
 
 def _sampling(turn: Turn) -> dict[str, float]:
     sampling = turn.sampling
-    found = {
+    attributes = {
         "gen_ai.request.temperature": sampling.temperature,
         "gen_ai.request.top_p": sampling.top_p,
         "gen_ai.request.max_tokens": sampling.max_output_tokens,
         "gen_ai.request.seed": sampling.seed,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def _shown(messages: tuple[Message, ...]) -> str:
-    """Return the messages as the conventions write them: role and parts, here those of text and of tool
-    calls.
-    """
+    """Return the messages as the conventions have them: role and parts, here only texts and tool calls."""
     shown = []
     for message in messages:
         parts: list[Mapping[str, str]] = [
@@ -237,17 +234,17 @@ def _shown(messages: tuple[Message, ...]) -> str:
 
 
 class Exporting:
-    """A provider whose spans leave the process as the `OTEL_…` variables say; `close` sends what is left."""
+    """A tracer provider that exports spans as the `OTEL_…` variables say. `close` sends what is left."""
 
     def __init__(self, kind: str) -> None:
-        # the SDK reads the environment, the API alone does not need it
+        # Imported here: spans can be recorded with the API alone, exporting them needs the SDK.
         from opentelemetry.sdk.resources import SERVICE_NAME, Resource
         from opentelemetry.sdk.trace import TracerProvider as SdkProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
         resource = Resource.create()
-        # the environment gives no name
         if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
+            # OTEL_SERVICE_NAME is not set.
             resource = resource.merge(Resource({SERVICE_NAME: AGENT}))
         self._provider = SdkProvider(resource=resource)
         if kind == "console":
@@ -262,5 +259,5 @@ class Exporting:
         return cast("TracerProvider", self._provider)
 
     def close(self) -> None:
-        """Send what is left. Blocks; for a thread."""
+        """Send the spans that are left. Blocks: call it in a thread."""
         self._provider.shutdown()

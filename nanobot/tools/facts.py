@@ -155,7 +155,8 @@ def _value(node: ast.expr) -> Number:
             return _bounded(_FUNCTIONS[name](*(_value(argument) for argument in arguments)))
         case _:
             raise ToolError(
-                f"{ast.unparse(node)!r} is not arithmetic: numbers, + - * / // % **, brackets, {', '.join(_FUNCTIONS)}, pi and e are"
+                f"{ast.unparse(node)!r} is not arithmetic: numbers, + - * / // % **, brackets, "
+                f"{', '.join(_FUNCTIONS)}, pi and e are"
             )
 
 

@@ -11,7 +11,7 @@ from tests.chaos.run import Scale, run
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long the server is tormented [10]")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long the server is attacked [10]")
     parser.add_argument(
         "--seed", type=int, default=None, help="repeat the run of this seed, as far as the machine allows"
     )

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nanobot import config
 from nanobot.api.server import build_api
 from nanobot.app import app
-from nanobot.cli.serve import bind, loop_factory, serve
+from nanobot.cli.listener import bind
+from nanobot.cli.serve import loop_factory, serve
 from nanobot.core.tool import Tool, ToolContext
 
 RUNS, RETRIES = "tool-runs", "retries"

@@ -1,4 +1,4 @@
-"""A run of chaos: a faulty provider, a server that is tormented, writers on several keys; then calm, and the
+"""A run of chaos: a faulty provider, a server under attack, writers on several keys; then calm, and the
 judge.
 """
 
@@ -13,28 +13,39 @@ from pathlib import Path
 
 import msgspec
 
+from tests.chaos.attacks import STOP_SLACK_S, Attacker
 from tests.chaos.faults import Faults, FaultyProvider
 from tests.chaos.judge import Evidence, Verdict, judge
 from tests.chaos.launch import RETRIES
 from tests.chaos.server import Server
 from tests.chaos.tokens import Token
-from tests.chaos.torment import STOP_SLACK_S, Tormentor
 from tests.chaos.writers import Kind, Writer
 
 MAX_ATTEMPTS = 3
 _KINDS: tuple[Kind, ...] = ("keyed", "streaming", "plain")
 _LAST_WRITER = 99
+_POLL_S = 0.1
+
+
+class Minimum(msgspec.Struct, frozen=True):
+    """What must have happened before a run may end: else it would prove little on a slow machine."""
+
+    kills: int = 0
+    retries: int = 0
+    answers: int = 0
 
 
 class Scale(msgspec.Struct, frozen=True):
     """How large a run is.
 
-    Times in seconds; on `steered` keys all writers join the running turn, on `interrupted` ones the first
-    breaks it off.
+    Times in seconds. A run takes `seconds`, and up to `extension_s` more until `minimum` is reached. On
+    `steered` keys all writers join the running turn, on `interrupted` ones the first breaks it off.
     """
 
     seconds: float
     seed: int
+    minimum: Minimum = Minimum()
+    extension_s: float = 60.0
     queued: int = 4
     steered: int = 1
     interrupted: int = 1
@@ -56,7 +67,7 @@ class Report(msgspec.Struct):
 
     seed: int
     seconds: float
-    torments: dict[str, int]
+    attacks: dict[str, int]
     faults: dict[str, int]
     asked: int
     retries: int
@@ -68,21 +79,26 @@ class Report(msgspec.Struct):
     evidence: Path | None = None
 
     def __str__(self) -> str:
-        torments, verdict = Counter(self.torments), self.verdict
+        attacks, verdict = Counter(self.attacks), self.verdict
+        counted = len(verdict.lost) + len(verdict.doubled) + len(verdict.malformed)
         lines = [
             f"seed {self.seed}, {self.seconds:.0f} s",
-            f"  kills {torments['kill'] + torments['kill while starting']}, pauses {torments['pause'] + torments['long pause']}"
-            f" ({torments['long pause']} longer than the clients wait), stops {torments['stop']};"
+            f"  kills {attacks['kill'] + attacks['kill while starting']},"
+            f" pauses {attacks['pause'] + attacks['long pause']}"
+            f" ({attacks['long pause']} longer than the clients wait), stops {attacks['stop']};"
             f" slowest start {self.slowest_start_s:.2f} s, slowest stop {self.slowest_stop_s:.2f} s",
-            f"  the model was asked {self.asked} times and broke {sum(self.faults.values())} times: {_shown(self.faults)}",
+            f"  the model was asked {self.asked} times and broke {sum(self.faults.values())} times:"
+            f" {_shown(self.faults)}",
             f"  clients met {sum(self.troubles.values())} troubles: {_shown(self.troubles)}",
             f"  the server saw {self.retries} retries of the SDK",
             f"  turns {verdict.turns} ({_shown(verdict.outcomes)}), messages {verdict.messages},"
-            f" runs of recording tools {verdict.tool_runs} ({verdict.unknown_outcomes} outcomes told as unknown), calls left open {verdict.mended}",
-            f"  tokens {verdict.tokens}: answered {verdict.done}, failed for good {verdict.tokens - verdict.done}"
+            f" runs of recording tools {verdict.tool_runs}"
+            f" ({verdict.unknown_outcomes} outcomes told as unknown), calls left open {verdict.mended}",
+            f"  tokens {verdict.tokens}: answered {verdict.done},"
+            f" failed for good {verdict.tokens - verdict.done}"
             f" ({_shown(verdict.refusals)}; {verdict.withdrawn} of these left no trace)",
             f"  lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, malformed {len(verdict.malformed)},"
-            f" other violations {len(self.violations) - len(verdict.lost) - len(verdict.doubled) - len(verdict.malformed)}",
+            f" other violations {len(self.violations) - counted}",
         ]
         lines += [f"  VIOLATION {violation}" for violation in self.violations[:40]]
         if self.evidence is not None:
@@ -109,7 +125,7 @@ def run(scale: Scale) -> Report:
         try:
             server.start()
             server.wait_ready()
-            tormentor, writers = _storm(scale, server)
+            attacker, writers = _storm(scale, server, directory)
             faults.calm = True
             failures = _settle(scale, writers)
             failures += _ask_once_more(scale, server, writers)
@@ -121,7 +137,7 @@ def run(scale: Scale) -> Report:
     verdict = judge(Evidence(server.data, directory), wishes, MAX_ATTEMPTS)
     violations = [
         *verdict.violations,
-        *tormentor.failures,
+        *attacker.failures,
         *failures,
         *faults.complaints,
         *_read_log(server.log),
@@ -129,13 +145,13 @@ def run(scale: Scale) -> Report:
     report = Report(
         seed=scale.seed,
         seconds=time.monotonic() - begun,
-        torments=dict(tormentor.counts),
+        attacks=dict(attacker.counts),
         faults=dict(faults.broken),
         asked=faults.asked,
         retries=_lines(directory / RETRIES),
         troubles=dict(sum((writer.troubles for writer in writers), Counter())),
-        slowest_start_s=tormentor.slowest_start_s,
-        slowest_stop_s=tormentor.slowest_stop_s,
+        slowest_start_s=attacker.slowest_start_s,
+        slowest_stop_s=attacker.slowest_stop_s,
         verdict=verdict,
         violations=violations,
         evidence=directory if violations else None,
@@ -157,13 +173,13 @@ def _settings(scale: Scale, provider_url: str) -> dict[str, str]:
     }
 
 
-def _storm(scale: Scale, server: Server) -> tuple[Tormentor, list[Writer]]:
-    """Let the writers write and the tormentor torment for the time that the run is to take; the server runs
-    on after it.
+def _storm(scale: Scale, server: Server, directory: Path) -> tuple[Attacker, list[Writer]]:
+    """Let the writers write while the server is attacked, for as long as the run is to take; the server runs
+    when this returns.
     """
     enough = threading.Event()
     writers = list(_writers(scale, server, enough))
-    tormentor = Tormentor(
+    attacker = Attacker(
         server,
         seed=scale.seed,
         rest_s=scale.rest_s,
@@ -171,12 +187,26 @@ def _storm(scale: Scale, server: Server) -> tuple[Tormentor, list[Writer]]:
         grace_s=scale.grace_s,
         enough=enough,
     )
-    for thread in (*writers, tormentor):
+    for thread in (*writers, attacker):
         thread.start()
+    begun = time.monotonic()
     time.sleep(scale.seconds)
+    while not _is_reached(scale.minimum, attacker, writers, directory):
+        if time.monotonic() - begun > scale.seconds + scale.extension_s:
+            break
+        time.sleep(_POLL_S)
     enough.set()
-    tormentor.join()
-    return tormentor, writers
+    attacker.join()
+    return attacker, writers
+
+
+def _is_reached(minimum: Minimum, attacker: Attacker, writers: list[Writer], directory: Path) -> bool:
+    answers = sum(1 for writer in writers for wish in list(writer.wishes) if wish.told == "done")
+    return (
+        attacker.counts["kill"] >= minimum.kills
+        and answers >= minimum.answers
+        and _lines(directory / RETRIES) >= minimum.retries
+    )
 
 
 def _writers(scale: Scale, server: Server, enough: threading.Event) -> list[Writer]:

@@ -13,7 +13,7 @@ from nanobot.testing import ScriptedModel, call
 from tests.chaos.harness import open_harness
 from tests.chaos.judge import Evidence, Verdict, judge
 from tests.chaos.launch import RUNS, note
-from tests.chaos.run import MAX_ATTEMPTS, Scale, run
+from tests.chaos.run import MAX_ATTEMPTS, Minimum, Scale, run
 from tests.chaos.tokens import key_name
 from tests.chaos.writers import Wish
 
@@ -23,8 +23,9 @@ on_posix = pytest.mark.skipif(sys.platform == "win32", reason="kills and pauses 
 @on_posix
 def test_nothing_is_lost_doubled_or_malformed_in_a_short_run_of_chaos() -> None:
     scale = Scale(
-        seconds=10,
+        seconds=6,
         seed=7,
+        minimum=Minimum(kills=1, retries=1, answers=25),
         queued=3,
         writers=2,
         rest_s=(0.4, 1.5),
@@ -37,7 +38,7 @@ def test_nothing_is_lost_doubled_or_malformed_in_a_short_run_of_chaos() -> None:
     report = run(scale)
     print(report)
     assert not report.violations, str(report)
-    assert report.torments.get("kill", 0) > 0
+    assert report.attacks.get("kill", 0) > 0
     assert report.retries > 0
     assert report.verdict.done > 20
 
@@ -85,7 +86,10 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a token twice": (
         "doubled",
         (
-            "INSERT INTO message SELECT session, 9, 1, 1, body, tokens, NULL, created_at FROM message WHERE seq = 1",
+            (
+                "INSERT INTO message SELECT session, 9, 1, 1, body, tokens, NULL, created_at FROM message"
+                " WHERE seq = 1"
+            ),
             "UPDATE session SET tip = 9",
         ),
     ),
@@ -96,16 +100,28 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "two turns for one token": (
         "doubled",
         (
-            "INSERT INTO message SELECT session, 9, 2, 1, body, tokens, NULL, created_at FROM message WHERE seq = 1",
+            (
+                "INSERT INTO message SELECT session, 9, 2, 1, body, tokens, NULL, created_at FROM message"
+                " WHERE seq = 1"
+            ),
         ),
     ),
     "a turn that hangs": ("other", ("UPDATE turn SET status = 'running' WHERE n = 3",)),
     "tokens out of order": (
         "other",
         (
-            "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n1p', 'k1w1nXp') AS BLOB) WHERE seq = 1",
-            "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n3p', 'k1w1n1p') AS BLOB) WHERE seq = 7",
-            "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1nXp', 'k1w1n3p') AS BLOB) WHERE seq = 1",
+            (
+                "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n1p', 'k1w1nXp') AS BLOB)"
+                " WHERE seq = 1"
+            ),
+            (
+                "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n3p', 'k1w1n1p') AS BLOB)"
+                " WHERE seq = 7"
+            ),
+            (
+                "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1nXp', 'k1w1n3p') AS BLOB)"
+                " WHERE seq = 1"
+            ),
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""`nanobot serve` as a process, in front of a provider of ours: what clients meet, with nothing in between."""
+"""`nanobot serve` as a process in front of a provider of ours: what clients meet in production."""
 
 import asyncio
 import contextlib

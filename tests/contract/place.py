@@ -153,7 +153,8 @@ class Place:
 
 
 def shown(message: Message) -> str:
-    return f"{message.role[0].upper()}:{message.text or ''.join(result.content for result in message.tool_results)}"
+    said = message.text or "".join(result.content for result in message.tool_results)
+    return f"{message.role[0].upper()}:{said}"
 
 
 def said(text: str, stop_reason: StopReason = "stop") -> Message:

@@ -399,7 +399,7 @@ def rows(data: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 class Steps:
-    """Counts the steps of SQLite's machine on both connections of a store: a scan shows, whatever it returns."""
+    """Counts the steps of SQLite's virtual machine on both connections of a store: a scan cannot hide."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.count = 0

@@ -11,11 +11,16 @@ RETRY = {"x-stainless-retry-count": "1"}
 
 
 class Held(ScriptedModel):
-    """A model that speaks its first half, and the rest when `gate` is set."""
+    """A model that says the first half of an answer, and the rest when `gate` is set.
 
-    def __init__(self, first: str = "Hello", rest: str = " there", *more: str | Say) -> None:
+    `before` and `more` are its answers before and after that one.
+    """
+
+    def __init__(
+        self, first: str = "Hello", rest: str = " there", *more: str | Say, before: tuple[Say, ...] = ()
+    ) -> None:
         self.gate = asyncio.Event()
-        super().__init__(Say((first, rest), between=self.gate), *more)
+        super().__init__(*before, Say((first, rest), between=self.gate), *more)
 
 
 async def transcript(harness: Harness, key: str) -> list[str]:

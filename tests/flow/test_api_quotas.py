@@ -228,8 +228,7 @@ async def test_a_turn_that_fails_and_is_taken_up_again_is_counted_once(open_harn
 
 async def test_a_turn_that_is_cancelled_costs_what_it_used(open_harness: OpenHarness) -> None:
     called = Message("assistant", calls(), "tool_calls", Usage(10, 5))
-    model = Held("Hello", " there")
-    model._script.insert(0, Say((), called))
+    model = Held("Hello", " there", before=(Say((), called),))
     harness = await open_harness(model, clock=FakeClock())
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -244,8 +243,8 @@ async def test_a_session_that_is_deleted_under_its_running_turn_takes_no_cost_wi
     open_harness: OpenHarness,
 ) -> None:
     """Else deleting would be a way around a quota."""
-    model = Held("Hello", " there")
-    model._script.insert(0, Say((), Message("assistant", calls(), "tool_calls", Usage(10, 5))))
+    called = Message("assistant", calls(), "tool_calls", Usage(10, 5))
+    model = Held("Hello", " there", before=(Say((), called),))
     harness = await open_harness(model, clock=FakeClock())
     ann = await give_key(harness, "ann", tokens_per_day=15)
     exchange = harness.door.chatting("a", "hello", ann, stream=True)

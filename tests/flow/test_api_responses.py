@@ -494,7 +494,10 @@ async def test_what_is_anothers_does_not_exist(open_harness: OpenHarness) -> Non
         (
             "POST",
             "/v1/responses",
-            b'{"model": "nanobot", "input": [{"type": "item_reference", "id": "{item}"}, {"role": "user", "content": "x"}]}',
+            (
+                b'{"model": "nanobot", "input": [{"type": "item_reference", "id": "{item}"}, {"role": "user",'
+                b' "content": "x"}]}'
+            ),
         ),
         ("GET", "/v1/conversations/{conversation}", b""),
         ("POST", "/v1/conversations/{conversation}", b"{}"),

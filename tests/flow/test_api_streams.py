@@ -274,7 +274,8 @@ async def test_a_stream_with_tool_events_goes_on_with_the_right_joint(open_harne
 
 @pytest.mark.parametrize(
     ("query", "last_event_id", "param"),
-    [("?after=x", None, "after"), ("?after=-1", None, "after"), ("?after=", None, "after"), ("?after=1e3", None, "after"), ("?after=" + "9" * 30, None, "after"),
+    [("?after=x", None, "after"), ("?after=-1", None, "after"), ("?after=", None, "after"),
+        ("?after=1e3", None, "after"), ("?after=" + "9" * 30, None, "after"),
      ("", "x", "Last-Event-ID"), ("", "turn_other:5", "Last-Event-ID"), ("", "SELF:x", "Last-Event-ID")],
 )  # fmt: skip
 async def test_a_cursor_that_makes_no_sense_is_refused(

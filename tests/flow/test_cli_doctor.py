@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from nanobot.cli.check_result import CheckResult
 from nanobot.cli.doctor_server import examine
-from nanobot.cli.finding import Finding
 from tests.harness import OpenHarness, configured, listening
 from tests.upstream import Upstream, json_reply, refused
 
 
-async def found(data: Path, **tables: dict[str, Any]) -> dict[str, Finding]:
+async def found(data: Path, **tables: dict[str, Any]) -> dict[str, CheckResult]:
     """Return what was found, by check."""
     return {
         finding.check: finding
@@ -78,7 +78,7 @@ async def test_a_port_where_something_else_answers_fails(tmp_path: Path) -> None
 
 async def test_an_open_host_without_a_key_fails(tmp_path: Path) -> None:
     checks = await found(tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0})
-    assert checks["door"].status == "fail" and "NANOBOT_API_KEY" in checks["door"].text
-    assert "door" not in await found(
+    assert checks["access"].status == "fail" and "NANOBOT_API_KEY" in checks["access"].text
+    assert "access" not in await found(
         tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0}, api={"key": "sesame"}
     )

@@ -243,7 +243,7 @@ async def test_what_is_no_nanobot_is_told(open_harness: OpenHarness) -> None:
         upstream.then(json_reply({"hello": "world"}), json_reply({"detail": "no such page"}, status=404))
         remote = Remote(upstream.url, None, "nanobot")
         for _ in range(2):
-            with pytest.raises(ServerUnreachable, match=r"not .*as a nanobot does: check the URL"):
+            with pytest.raises(ServerUnreachable, match=r"not .*like nanobot: check the URL"):
                 await ask(remote, "hello")
         await remote.close()
 

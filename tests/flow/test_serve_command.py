@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.cli.serve import bind, check_tls, refuse_open_door
+from nanobot.cli.listener import bind, check_tls, refuse_unprotected_host
 from nanobot.config import load
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import ConfigError
@@ -152,9 +152,9 @@ def test_a_locked_data_directory_is_told_with_who_has_it(nanobot: Command, tmp_p
     process = nanobot.start("--model", "echo", "--port", "0", "--data", str(data))
     with serving(process):
         told = nanobot.refused("--model", "echo", "--port", "0", "--data", str(data))
-        assert (
-            told
-            == f"{data} is in use by another nanobot (process {process.pid}): stop it, or name another directory with --data"
+        assert told == (
+            f"{data} is in use by another nanobot (process {process.pid}):"
+            " stop it, or name another directory with --data"
         )
 
 
@@ -215,8 +215,8 @@ def test_a_preset_without_a_model_is_told(nanobot: Command, tmp_path: Path) -> N
 )
 def test_a_host_that_others_can_reach_needs_a_key(host: str) -> None:
     with pytest.raises(ConfigError):
-        refuse_open_door(load(None, {}, {"server": {"host": host}}))
-    refuse_open_door(load(None, {"NANOBOT_API_KEY": "k"}, {"server": {"host": host}}))
+        refuse_unprotected_host(load(None, {}, {"server": {"host": host}}))
+    refuse_unprotected_host(load(None, {"NANOBOT_API_KEY": "k"}, {"server": {"host": host}}))
 
 
 def test_an_open_door_without_a_key_is_refused_with_how_to_make_one(nanobot: Command) -> None:
@@ -229,7 +229,7 @@ def test_an_open_door_without_a_key_is_refused_with_how_to_make_one(nanobot: Com
 
 def test_a_host_of_this_machine_needs_no_key(nanobot: Command) -> None:
     for host in ("localhost", "127.0.0.1", "127.0.0.2", "::1"):
-        refuse_open_door(load(None, {}, {"server": {"host": host}}))
+        refuse_unprotected_host(load(None, {}, {"server": {"host": host}}))
     with serving(nanobot.start("--model", "echo", "--port", "0", "--host", "localhost")) as lines:
         assert "http://127." in lines[1]
 
@@ -296,9 +296,9 @@ def test_a_stored_key_or_one_of_the_settings_opens_the_door_to_other_machines(tm
                 keys.revoke(db, "ann", 1.0)
         if revoked or expires:
             with pytest.raises(ConfigError, match="nanobot keys create"):
-                refuse_open_door(open_to_all)
+                refuse_unprotected_host(open_to_all)
         else:
-            refuse_open_door(open_to_all)
+            refuse_unprotected_host(open_to_all)
 
 
 def test_the_address_that_a_trusted_proxy_names_is_the_clients(nanobot: Command, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
+import re
 from pathlib import Path
 
 import pytest
 
+import nanobot
 from nanobot.access import quotas
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Quotas
-from nanobot.core.accounts import PatternQuota, Quota, TurnCost
+from nanobot.core.accounts import DAY_S, PatternQuota, Quota, TurnCost
 from nanobot.testing import FakeClock
 
 
@@ -44,15 +46,29 @@ def test_conversations_used_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.12, "120ms"), (1, "1s"), (59.2, "1m0s"), (360, "6m0s"), (10_921, "3h2m1s"), (0, "0ms")],
+    [(0.12, b"120ms"), (1, b"1s"), (59.2, b"1m0s"), (360, b"6m0s"), (10_921, b"3h2m1s")],
 )
-def test_durations_read_as_openais(seconds: float, shown: str) -> None:
-    assert quotas._duration(seconds) == shown
+def test_durations_read_as_openais(seconds: float, shown: bytes) -> None:
+    """Here the time to midnight, when the tokens of the day are there again."""
+    book = Quotas([PatternQuota("*", Quota(tokens_per_day=10))], FakeClock(DAY_S - seconds))
+    headers = dict(book.headers(book.accounts(Caller(), "a")))
+    assert headers[b"x-ratelimit-reset-tokens"] == shown
 
 
-def test_every_door_admits_on_somebodys_account() -> None:
-    """A door that asked the store itself would let turns past every quota, and usage would not know whose
-    they were.
+def test_a_bucket_that_is_full_is_reset_in_no_time() -> None:
+    book = Quotas([PatternQuota("*", Quota(requests_per_minute=10))], FakeClock())
+    headers = dict(book.headers(book.accounts(Caller(), "a")))
+    assert headers[b"x-ratelimit-reset-requests"] == b"0ms"
+
+
+def test_every_entry_point_admits_on_an_account() -> None:
+    """One that asked the store itself would let turns past every quota, and usage would not know whose they
+    were.
     """
-    for file in Path(quotas.__file__).parent.rglob("*.py"):
-        assert file.name == "quotas.py" or "store.admit(" not in file.read_text(encoding="utf-8"), file.name
+    package = Path(nanobot.__file__).parent
+    asking = {
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
+        if re.search(r"(store|turns)\.admit\(", file.read_text(encoding="utf-8"))
+    }
+    assert asking == {"access/admission.py"}

@@ -9,7 +9,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from nanobot.cli.chat_prompt import ChatPrompt, Left
+from nanobot.cli.chat_prompt import ChatPrompt, UserLeft
 
 ENTER, ALT_ENTER, UP, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x1b[A", "\x03", "\x04"
 
@@ -41,12 +41,12 @@ async def test_a_paste_of_several_lines_is_one_input(tmp_path: Path) -> None:
 
 async def test_ctrl_c_drops_what_was_typed_and_at_an_empty_prompt_leaves(tmp_path: Path) -> None:
     assert await read(tmp_path, "wrong" + CTRL_C + "right" + ENTER) == "right"
-    with pytest.raises(Left):
+    with pytest.raises(UserLeft):
         await read(tmp_path, CTRL_C)
 
 
 async def test_ctrl_d_leaves(tmp_path: Path) -> None:
-    with pytest.raises(Left):
+    with pytest.raises(UserLeft):
         await read(tmp_path, CTRL_D)
 
 

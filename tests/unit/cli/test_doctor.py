@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from nanobot.cli import doctor
+from nanobot.cli import doctor_data, doctor_machine
+from nanobot.core.offline import DatabaseLibrary
+from nanobot.stores.sqlite.offline import SqliteOffline
 from nanobot.stores.sqlite.opening import DirectoryLock
 from tests.unit.cli.commandline import Nanobot
 from tests.unit.cli.stored import fill
@@ -79,7 +81,8 @@ def test_a_row_that_breaks_the_rules_of_its_table_is_damage_too(nanobot: Nanobot
     with contextlib.closing(sqlite3.connect(tmp_path / "nanobot.sqlite3", isolation_level=None)) as db:
         db.execute("PRAGMA writable_schema = on")
         db.execute(
-            "UPDATE sqlite_schema SET sql = replace(sql, 'dedupe_key TEXT', 'dedupe_key TEXT NOT NULL') WHERE name = 'turn'"
+            "UPDATE sqlite_schema SET sql = replace(sql, 'dedupe_key TEXT', 'dedupe_key TEXT NOT NULL') WHERE"
+            " name = 'turn'"
         )
     found = findings(nanobot, tmp_path)["store"]
     assert found["status"] == "fail" and "damaged: NULL value in turn.dedupe_key" in found["text"]
@@ -116,7 +119,9 @@ def test_a_full_disk_fails_and_a_nearly_full_one_warns(
         monkeypatch.setattr(
             shutil, "disk_usage", lambda path, free_bytes=free_bytes: SimpleNamespace(free=free_bytes)
         )
-        found = {finding.check: finding for finding in doctor.directory(tmp_path)}
+        found = {
+            finding.check: finding for finding in doctor_data.directory(tmp_path, SqliteOffline(tmp_path))
+        }
         assert found["disk"].status == status
         assert bool(found["disk"].remedy) == (status != "ok")
 
@@ -124,11 +129,17 @@ def test_a_full_disk_fails_and_a_nearly_full_one_warns(
 def test_a_missing_package_fails_and_the_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, nanobot: Nanobot, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(doctor, "_PACKAGES", ("click", "no_such_package"))
+    monkeypatch.setattr(doctor_machine, "_PACKAGES", ("click", "no_such_package"))
     ran = nanobot("doctor", "--port", "0", "--model", "echo", "--data", str(tmp_path))
     assert ran.status == 1
     (line,) = [line for line in ran.out.splitlines() if line.startswith("fail")]
     assert "packages" in line and "-m pip install no_such_package" in line
+
+
+def test_a_database_library_that_lacks_something_fails_and_names_what() -> None:
+    lacking = DatabaseLibrary("3.50.0", "it has no FTS5, which the search in conversations needs")
+    result = doctor_machine.sqlite(lacking)
+    assert result.status == "fail" and "3.50.0" in result.text and "FTS5" in result.text and result.remedy
 
 
 def test_a_wrong_setting_fails_with_the_words_that_the_server_would_use(

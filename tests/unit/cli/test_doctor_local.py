@@ -1,11 +1,11 @@
 from pathlib import Path
 
+from nanobot.cli.check_result import CheckResult
 from nanobot.cli.doctor_local import examine
-from nanobot.cli.finding import Finding
 from tests.unit.cli.test_model import put
 
 
-def found(name: str, directory: Path) -> dict[str, Finding]:
+def found(name: str, directory: Path) -> dict[str, CheckResult]:
     return {finding.check: finding for finding in examine("model", name, "", directory)}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.cli.keys import when
+from nanobot.cli.keys import parse_expiry
 from nanobot.config import load
 from nanobot.core.accounts import digest_of
 from nanobot.core.errors import ConfigError
@@ -186,6 +186,6 @@ NOW = 1_800_000_000.0
 def test_an_end_is_a_span_a_day_to_its_end_or_a_time(text: str, seconds: int | None) -> None:
     if seconds is None:
         with pytest.raises(ConfigError, match="past"):
-            when(text, NOW)
+            parse_expiry(text, NOW)
     else:
-        assert when(text, NOW) == NOW + seconds
+        assert parse_expiry(text, NOW) == NOW + seconds

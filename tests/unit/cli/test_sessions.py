@@ -4,11 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from nanobot.cli import sessions
-from nanobot.config import Config
+from nanobot.stores.sqlite import offline
 from nanobot.stores.sqlite.opening import DirectoryLock
 from tests.unit.cli.commandline import Nanobot
 from tests.unit.cli.stored import fill
@@ -112,19 +110,18 @@ def test_export_that_cannot_be_written_is_told_in_one_line(
 def test_a_long_conversation_is_read_page_by_page_to_its_end(
     monkeypatch: pytest.MonkeyPatch, nanobot: Nanobot, data: str
 ) -> None:
-    monkeypatch.setattr(sessions, "_PAGE", 1)
+    monkeypatch.setattr(offline, "_PAGE", 1)
     assert len(nanobot("sessions", "export", "wx:dm:bob", "--data", data).out.splitlines()) == 5
 
 
 def test_what_is_written_meanwhile_is_not_in_the_export(monkeypatch: pytest.MonkeyPatch, data: str) -> None:
     """It shows the conversation as of one moment, however many pages it takes."""
-    monkeypatch.setattr(sessions, "_PAGE", 1)
-    config = msgspec.convert({"server": {"data": data}}, Config)
+    monkeypatch.setattr(offline, "_PAGE", 1)
     with (
-        sessions.reading(config) as db,
+        offline.SqliteOffline(Path(data)).open_readonly() as store,
         contextlib.closing(sqlite3.connect(Path(data) / "nanobot.sqlite3")) as writer,
     ):
-        found = sessions.rows(db, "wx:dm:bob")
+        found = store.messages("wx:dm:bob")
         next(found)
         writer.execute("DELETE FROM message")
         writer.commit()

@@ -3,7 +3,7 @@ held up or refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +41,7 @@ def is_step(facts: Facts) -> bool:
 
 
 class HeldStore:
-    """A store that can be told to refuse commits (`fail`), or to answer them late (`hold`); all else passes."""
+    """A store that refuses commits (`fail`) or answers them late (`hold`) when told to; all else passes."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
@@ -90,8 +90,14 @@ class Place(msgspec.Struct, frozen=True):
     at: str = ""
 
 
+Look = Callable[[Place, ToolContext], Awaitable[str]]
+
+
 class Stage:
-    """An open store, and the parts of an engine to put on it."""
+    """An open store, and the parts of an engine to put on it.
+
+    `look` is what the only tool does in runs that begin from now on.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -99,7 +105,8 @@ class Stage:
         self.settings = AgentSettings()
         self.store: HeldStore
         self.looked = 0
-        self._orders: AsyncIterator[Command] | None = None
+        self.look: Look = self.see
+        self._orders: AsyncGenerator[Command, None] | None = None
 
     async def open(self, clock: Clock | None = None) -> None:
         self.store = HeldStore(await open_store(self._directory, clock or self.clock, Limits(), "normal"))
@@ -107,10 +114,14 @@ class Stage:
     async def close(self) -> None:
         """Let go of the store, as a process that ends does."""
         self.store.let_go.set()
-        if self._orders is not None:
-            await self._orders.aclose()  # type: ignore[attr-defined]
-            self._orders = None
+        await self.stop_taking()
         await self.store.close()
+
+    async def stop_taking(self) -> None:
+        """Take no more turns, so that another engine can; `claim` begins anew."""
+        if self._orders is not None:
+            await self._orders.aclose()
+            self._orders = None
 
     async def reopen(self) -> None:
         """What a crash and a new start make of the store."""
@@ -121,13 +132,14 @@ class Stage:
     def _store(self) -> Store:
         return cast(Store, self.store)
 
-    async def _look(self, arguments: Place, context: ToolContext) -> str:
+    async def see(self, arguments: Place, context: ToolContext) -> str:
+        """What the tool does where a test puts nothing else into `look`."""
         self.looked += 1
         return f"saw {arguments.at}"
 
     def agent(self) -> Agent:
         return Agent(
-            Toolset([Tool("look", "Look.", Place, self._look, repeatable=True)]), self.clock, self.settings
+            Toolset([Tool("look", "Look.", Place, self.look, repeatable=True)]), self.clock, self.settings
         )
 
     async def ask(
@@ -149,7 +161,7 @@ class Stage:
     async def claim(self) -> Claim:
         """Take the next turn, as an engine does that takes one at a time."""
         if self._orders is None:
-            self._orders = self._store.orders(64)
+            self._orders = cast(AsyncGenerator[Command, None], self._store.orders(64))
         async with asyncio.timeout(BOUND_S):
             order = await anext(self._orders)
         assert isinstance(order, Claim)

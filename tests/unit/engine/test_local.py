@@ -39,9 +39,9 @@ class Held:
 
     def __init__(self, *questions: str) -> None:
         self.gates = {question: asyncio.Event() for question in questions}
-        self.model = ScriptedModel(self._answer)
+        self.model = ScriptedModel(self.answer)
 
-    def _answer(self, request: ModelRequest) -> Say:
+    def answer(self, request: ModelRequest) -> Say:
         asked = next(message.text for message in reversed(request.messages) if message.role == "user")
         return Say((f"re: {asked}",), before=self.gates[asked])
 
@@ -158,7 +158,7 @@ async def test_a_bug_in_one_turn_leaves_the_others_running(stage: Stage, bug: Ex
     def answer(request: ModelRequest) -> Say:
         if request.messages[-1].text == "broken":
             raise bug
-        return held._answer(request)
+        return held.answer(request)
 
     held.model = ScriptedModel(answer)
     async with running(stage.engine(held.model)):

@@ -180,7 +180,7 @@ async def test_a_stop_ends_a_tool_that_runs(stage: Stage) -> None:
         await never[0].wait()
         return ""
 
-    stage._look = hang  # type: ignore[assignment, method-assign]
+    stage.look = hang
     run = stage.run(claim, ScriptedModel(call("look"), "Here."))
     task = started(run)
     await happened(begun)
@@ -311,8 +311,7 @@ async def test_a_writer_whose_attempt_is_over_falls_silent(
     task = started(stage.run(claim, (old := ScriptedModel(Say(("Old",), before=held)))))
     await happened(old.asked)
     await stage.store.release(claim)
-    await stage._orders.aclose()  # type: ignore[union-attr]
-    stage._orders = None
+    await stage.stop_taking()
     newer = await stage.claim()
     assert newer.attempt == 2
     with caplog.at_level(logging.WARNING):
@@ -382,12 +381,12 @@ async def test_a_call_that_was_under_way_in_the_crash_is_settled_before_the_mode
         await asyncio.Event().wait()
         return ""
 
-    look, stage._look = stage._look, hang  # type: ignore[assignment, method-assign]
+    stage.look = hang
     task = started(stage.run(claim, ScriptedModel(call("look", '{"at": "shelf"}', id="c1"))))
     await happened(begun)
     task.cancel()
     await asyncio.wait((task,))
-    stage._look = look  # type: ignore[method-assign]
+    stage.look = stage.see
     await stage.reopen()
     model = ScriptedModel("There.")
     await stage.run(await stage.claim(), model)()

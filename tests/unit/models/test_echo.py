@@ -50,10 +50,3 @@ async def test_it_counts_what_it_was_sent_and_what_it_said() -> None:
     assert message.usage is not None
     assert message.usage.prompt_tokens == 104
     assert message.usage.completion_tokens > 100
-
-
-async def test_it_is_always_ready() -> None:
-    model = EchoModel()
-    await model.check()
-    await model.close()
-    await model.close()

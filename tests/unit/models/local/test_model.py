@@ -1,5 +1,6 @@
-"""The real engine, one process for all of these: what its words are is of no account, only that and how it says
-them.
+"""The local model with the real engine, one process for all of these tests.
+
+They look at the form of its answers: what such small weights say is nonsense.
 """
 
 import asyncio
@@ -54,6 +55,7 @@ async def test_it_answers_and_counts_both_calls(model: LocalModel) -> None:
 
 
 async def test_the_prompt_that_most_requests_share_is_read_once(model: LocalModel) -> None:
+    await model.warm()
     async with asyncio.timeout(60):
         await model.warmed.wait()
     _, message = await answer(model, request(user("Hello")))

@@ -32,6 +32,7 @@ from nanobot.core.message import Message, StopReason, Text, Thinking, ToolCall, 
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from tests.clock import PausedClock
 from tests.upstream import (
     COMMENT,
     CUT,
@@ -62,21 +63,6 @@ from tests.upstream import (
 KEY = "sk-test-secret"
 HELLO = ModelRequest("Be brief.", (user("hi"),))
 SHORT = Timeouts(first_chunk_s=0.5, idle_s=0.3)
-
-
-class PausedClock:
-    """Time that stands still but for the pauses that are asked for, which pass at once and are written down."""
-
-    def __init__(self) -> None:
-        self.time = 1_700_000_000.0
-        self.pauses: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.time += seconds
 
 
 @pytest.fixture
@@ -112,7 +98,7 @@ async def model(upstream: Upstream, clock: PausedClock) -> AsyncIterator[OpenAIC
 
 @pytest.fixture
 async def hasty(upstream: Upstream, clock: PausedClock) -> AsyncIterator[OpenAIChat]:
-    """A model with the time-outs of `SHORT`."""
+    """A model with the time-outs in `SHORT`."""
     model = model_at(upstream.url, clock, timeouts=SHORT)
     yield model
     await model.close()
@@ -152,16 +138,6 @@ async def test_text_comes_in_deltas_and_as_one_message(upstream: Upstream, model
     assert all(isinstance(delta, TextDelta) for delta in deltas)
     assert "".join(delta.text for delta in deltas) == "Hello"
     assert message == Message("assistant", (Text("Hello"),), "stop", Usage(12, 3, 8, 1), "test:test-model")
-
-
-async def test_a_delta_is_yielded_before_the_next_one_is_there(upstream: Upstream, model: OpenAIChat) -> None:
-    gate = Gate()
-    upstream.then(streamed(text("Hel"), gate, text("lo")))
-    stream = model.stream(HELLO)
-    assert await anext(stream) == TextDelta("Hel")
-    gate.open()
-    assert await anext(stream) == TextDelta("lo")
-    await stream.aclose()
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
@@ -1121,7 +1097,7 @@ def test_it_is_a_model(clock: PausedClock) -> None:
 
 
 def test_aiohttp_is_not_loaded_before_it_is_needed() -> None:
-    """It is the slowest import of all; whoever only asks for help, or has a local model, does not pay for it."""
+    """It is the slowest import of all; `nanobot --help` and a local model do not pay for it."""
     code = "import sys, nanobot.models.openai.chat; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -1,4 +1,4 @@
-"""What commands do to keys and conversations, written into the same audit log as the server's requests."""
+"""The changes that commands make to keys and conversations, recorded in the server's audit log."""
 
 import getpass
 
@@ -8,13 +8,16 @@ from nanobot.app import audit_keeping
 from nanobot.config import Config
 from nanobot.core.audit import AuditEntry
 from nanobot.core.clock import SystemClock
-from nanobot.stores import audit_log as audit
+from nanobot.stores import audit_log
 
 
-def write_down(
+def record(
     config: Config, operation: str, *, session_key: str | None = None, target: str | None = None
 ) -> None:
-    """Add what was done to the audit log, where there is one; it is on the disk when this returns."""
+    """Record the operation, unless the audit log is off; the entry is on disk when this returns.
+
+    The operation has happened by now, so an entry that cannot be written is a warning on the standard error.
+    """
     if not config.audit.enabled:
         return
     entry = AuditEntry(
@@ -28,7 +31,7 @@ def write_down(
         is_weighty=True,
     )
     try:
-        audit.append(config.data, entry, audit_keeping(config))
+        audit_log.append(config.data, entry, audit_keeping(config))
     except OSError as error:
         click.echo(
             f"nanobot: this could not be written to the audit log in {config.data} ({error.strerror})",

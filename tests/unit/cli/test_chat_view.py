@@ -2,8 +2,8 @@ import io
 
 import pytest
 
-from nanobot.cli.chat_page import AnswerOnly, PlainPage, RichPage
 from nanobot.cli.chat_screen import Screen
+from nanobot.cli.chat_view import AnswerCollector, PlainView, RichView
 from nanobot.core.event import TextDelta, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult
 from tests.unit.cli.emulator import Emulator
@@ -25,21 +25,21 @@ class Watch:
         return self.time
 
 
-def make(columns: int = 80, rows: int = 24) -> tuple[Emulator, RichPage, Watch]:
+def make(columns: int = 80, rows: int = 24) -> tuple[Emulator, RichView, Watch]:
     emulator, watch = Emulator(columns, rows), Watch()
-    return emulator, RichPage(emulator, Screen(emulator, emulator.size), now=watch), watch
+    return emulator, RichView(emulator, Screen(emulator, emulator.size), now=watch), watch
 
 
 @pytest.mark.parametrize("piece", [3, 17, 200])
 def test_a_streamed_answer_leaves_the_same_text_as_one_that_came_at_once(piece: int) -> None:
     """Nothing is lost, doubled or left over, though the answer is longer than the screen."""
-    emulator, page, _ = make(rows=12)
-    page.begin()
+    emulator, view, _ = make(rows=12)
+    view.begin()
     for start in range(0, len(LONG), piece):
-        page.take(TextDelta(LONG[start : start + piece]))
+        view.show(TextDelta(LONG[start : start + piece]))
         if start % (4 * piece) == 0:
-            page.paint()
-    page.end()
+            view.paint()
+    view.end()
     shown = emulator.text.splitlines()
     assert shown[:4] == ["Title", "", "Some text of a paragraph.", ""]
     assert [line.strip() for line in shown if "line_" in line] == [f"line_{n} = {n}" for n in range(120)]
@@ -47,36 +47,36 @@ def test_a_streamed_answer_leaves_the_same_text_as_one_that_came_at_once(piece: 
 
 
 def test_the_part_that_grows_is_on_the_screen_before_it_is_complete() -> None:
-    emulator, page, _ = make()
-    page.begin()
-    page.take(TextDelta("Hello **wor"))
-    page.paint()
+    emulator, view, _ = make()
+    view.begin()
+    view.show(TextDelta("Hello **wor"))
+    view.paint()
     assert emulator.text == "Hello **wor"
-    page.take(TextDelta("ld**"))
-    page.paint()
+    view.show(TextDelta("ld**"))
+    view.paint()
     assert emulator.text == "Hello world"
 
 
 def test_while_nothing_has_come_it_says_that_the_model_thinks_and_for_how_long() -> None:
-    emulator, page, watch = make()
-    page.begin()
-    page.paint()
+    emulator, view, watch = make()
+    view.begin()
+    view.paint()
     assert emulator.text == "thinking…"
     watch.time = 3.4
-    page.paint()
+    view.paint()
     assert emulator.text == "thinking… 3 s"
-    page.end()
+    view.end()
     assert emulator.text == ""
 
 
 def test_a_tool_is_named_in_one_line_between_the_texts_and_a_failure_says_why() -> None:
-    emulator, page, _ = make(columns=60)
-    page.begin()
-    page.take(TextDelta("Let me see."))
-    page.take(ToolStarted(ToolCall("c1", "calculate", '{"expression":\n "6*7"}' + "x" * 200)))
-    page.take(ToolFinished(Message("tool", (ToolResult("c1", "no\nsuch \x1b thing", is_error=True),))))
-    page.take(TextDelta("\n\nSorry."))
-    page.end()
+    emulator, view, _ = make(columns=60)
+    view.begin()
+    view.show(TextDelta("Let me see."))
+    view.show(ToolStarted(ToolCall("c1", "calculate", '{"expression":\n "6*7"}' + "x" * 200)))
+    view.show(ToolFinished(Message("tool", (ToolResult("c1", "no\nsuch \x1b thing", is_error=True),))))
+    view.show(TextDelta("\n\nSorry."))
+    view.end()
     said, called, failed, blank, answer = emulator.text.splitlines()
     assert (said, failed, blank, answer) == ("Let me see.", "· failed: no such ␛ thing", "", "Sorry.")
     assert (
@@ -87,38 +87,38 @@ def test_a_tool_is_named_in_one_line_between_the_texts_and_a_failure_says_why() 
 
 
 def test_a_model_cannot_drive_the_terminal() -> None:
-    """The emulator refuses any escape sequence that the page does not use itself."""
-    emulator, page, _ = make()
-    page.begin()
+    """The emulator refuses any escape sequence that the view does not use itself."""
+    emulator, view, _ = make()
+    view.begin()
     for piece in ("bad \x1b", "]0;title\x07 ", "\x9b2J", "\r", "`\x1b[2J`", "\x08"):
-        page.take(TextDelta(piece))
-        page.paint()
-    page.end()
-    page.note("\x1b[2J")
-    page.problem("\x1b[2J\nsecond")
+        view.show(TextDelta(piece))
+        view.paint()
+    view.end()
+    view.note("\x1b[2J")
+    view.problem("\x1b[2J\nsecond")
     assert "␛]0;title␇" in emulator.text and emulator.text.endswith("␛[2J second")
 
 
 def test_without_colours_the_text_is_written_as_it_comes() -> None:
     stream = io.StringIO()
-    page = PlainPage(stream, is_terminal=True)
-    page.begin()
-    page.take(TextDelta("**bo"))
+    view = PlainView(stream, is_terminal=True)
+    view.begin()
+    view.show(TextDelta("**bo"))
     assert stream.getvalue() == "**bo"
-    page.take(ToolStarted(ToolCall("c1", "current_time", "{}")))
-    page.take(TextDelta("ld** \x1b[2J"))
-    page.end()
-    page.end()
+    view.show(ToolStarted(ToolCall("c1", "current_time", "{}")))
+    view.show(TextDelta("ld** \x1b[2J"))
+    view.end()
+    view.end()
     assert stream.getvalue() == "**bo\n[current_time {}]\nld** ␛[2J\n"
 
 
 def test_a_script_gets_the_answer_and_nothing_else() -> None:
-    emulator, page, _ = make()
-    answer = AnswerOnly(page)
+    emulator, view, _ = make()
+    answer = AnswerCollector(view)
     answer.begin()
-    answer.take(TextDelta("Let me see."))
-    answer.take(ToolStarted(ToolCall("c1", "calculate", "{}")))
-    answer.take(TextDelta("\n\n**42**"))
+    answer.show(TextDelta("Let me see."))
+    answer.show(ToolStarted(ToolCall("c1", "calculate", "{}")))
+    answer.show(TextDelta("\n\n**42**"))
     answer.note("a note")
     answer.problem("a problem")
     answer.end()

@@ -3,9 +3,9 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 
-from nanobot.cli.chat_page import PlainPage
-from nanobot.cli.chat_prompt import Left
-from nanobot.cli.chat_talk import Talk, follow
+from nanobot.cli.chat_loop import ChatLoop, follow
+from nanobot.cli.chat_prompt import UserLeft
+from nanobot.cli.chat_view import PlainView
 from nanobot.core.errors import ModelOverloaded, QueueFull
 from nanobot.core.event import Event, TextDelta, TurnEnded, TurnError
 from nanobot.core.sessions import Session
@@ -53,14 +53,14 @@ class Typed:
     async def read(self) -> str:
         text = next(self._texts, None)
         if text is None:
-            raise Left
+            raise UserLeft
         return text
 
 
-async def talk(agent: Agent, *texts: str) -> tuple[str, Talk]:
+async def talk(agent: Agent, *texts: str) -> tuple[str, ChatLoop]:
     stream = Emulator()
-    chat = Talk(
-        agent, Typed(*texts), PlainPage(stream, is_terminal=True), "cli:dm:ann", now=lambda: 1_800_000_000.0
+    chat = ChatLoop(
+        agent, Typed(*texts), PlainView(stream, is_terminal=True), "cli:dm:ann", now=lambda: 1_800_000_000.0
     )
     await chat.run()
     return stream.text, chat
@@ -143,7 +143,7 @@ async def test_a_second_ctrl_c_does_not_wait_for_a_turn_that_will_not_end() -> N
     agent = Agent((TextDelta("half"),))
     agent.obeys = False
     async with asyncio.TaskGroup() as group:
-        following = group.create_task(follow(agent, PlainPage(Emulator(), is_terminal=True), "k", "one"))
+        following = group.create_task(follow(agent, PlainView(Emulator(), is_terminal=True), "k", "one"))
         await agent.speaking.wait()
         os.kill(os.getpid(), signal.SIGINT)
         await agent.cancelled.wait()

@@ -1,4 +1,4 @@
-"""What befalls a server: it is killed, paused, asked to stop, and started again, at random from a seed."""
+"""Attacks on a server: it is killed, paused, asked to stop, and started again, at random from a seed."""
 
 import random
 import threading
@@ -11,10 +11,10 @@ _ACTIONS = {"kill": 40, "kill while starting": 12, "pause": 14, "long pause": 9,
 STOP_SLACK_S = 12.0
 
 
-class Tormentor(threading.Thread):
-    """Torments `server` until `enough` is set; it runs, and is not paused, when this thread has ended.
+class Attacker(threading.Thread):
+    """Attacks `server` until `enough` is set; it runs, and is not paused, when this thread has ended.
 
-    `rest_s` bounds the time between two torments, `client_timeout_s` tells how long a long pause must be.
+    `rest_s` bounds the time between two attacks, `client_timeout_s` tells how long a long pause must be.
     `failures` are what a server must never do: end by itself, not come back, take too long to stop.
     """
 
@@ -28,13 +28,13 @@ class Tormentor(threading.Thread):
         grace_s: float,
         enough: threading.Event,
     ) -> None:
-        super().__init__(name="tormentor", daemon=True)
+        super().__init__(name="attacker", daemon=True)
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
         self.slowest_stop_s = 0.0
         self.slowest_start_s = 0.0
         self._server = server
-        self._random = random.Random(f"{seed}:torment")
+        self._random = random.Random(f"{seed}:attacks")
         self._rest_s = rest_s
         self._client_timeout_s = client_timeout_s
         self._grace_s = grace_s

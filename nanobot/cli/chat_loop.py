@@ -1,4 +1,4 @@
-"""The conversation at the prompt: read, ask, show, again; and the words that begin with a slash."""
+"""The loop of the chat: read an input, ask, show the answer; and the commands that begin with a slash."""
 
 import asyncio
 import re
@@ -9,151 +9,153 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from nanobot.cli.chat_link import Link
-from nanobot.cli.chat_page import ChatPage
-from nanobot.cli.chat_prompt import Left
+from nanobot.cli.chat_prompt import UserLeft
+from nanobot.cli.chat_view import ChatView
 from nanobot.cli.terminal import neutral, silent_keyboard
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import TurnEnded
 from nanobot.core.sessions import parse_key
 
 HELP = {
-    "/new": "begin a fresh conversation",
-    "/session KEY": "go on with another conversation",
+    "/new": "begin a new conversation",
+    "/session KEY": "continue another conversation",
     "/sessions": "list conversations",
     "/help": "show this",
     "/quit": "leave (so does Ctrl-D)",
 }
 COMMANDS = tuple(name.partition(" ")[0] for name in HELP)
-_KEYS = "Enter sends. Alt-Enter, or a backslash before Enter, begins another line. Ctrl-C stops an answer. Up finds what you asked before."
+_KEYS = (
+    "Enter sends. Alt-Enter, or a backslash before Enter, begins another line. "
+    "Ctrl-C stops an answer. Up brings back earlier inputs."
+)
 _FRAME_S = 0.08
-_MOST_SESSIONS = 20
+_MAX_SESSIONS = 20
 
 
-class Input(Protocol):
-    """Where inputs come from."""
+class InputSource(Protocol):
+    """A source of the user's inputs."""
 
     async def read(self) -> str:
         """Return the next input.
 
         Raises:
-            Left: there will be no more.
+            UserLeft: there will be none.
         """
         ...
 
 
-class Talk:
-    """A chat with one user. `session_key` is the conversation that the next input goes to."""
+class ChatLoop:
+    """A chat with one user. `session_key`: the conversation that the next input belongs to."""
 
     def __init__(
         self,
         link: Link,
-        source: Input,
-        page: ChatPage,
+        source: InputSource,
+        view: ChatView,
         session_key: str,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._link = link
         self._source = source
-        self._page = page
+        self._view = view
         self._first_key = session_key
         self._now = now
         self.session_key = session_key
 
     async def run(self) -> None:
-        """Talk until the user leaves."""
+        """Run until the user leaves."""
         while True:
             try:
                 text = await self._source.read()
-                if text and not await self._obeyed(text):
+                if text and not await self._run_command(text):
                     await self._ask(text)
-            except Left:
+            except UserLeft:
                 return
             except NanobotError as error:
-                self._page.problem(error.message)
+                self._view.problem(error.message)
 
     async def _ask(self, text: str) -> None:
-        end = await follow(self._link, self._page, self.session_key, text)
+        end = await follow(self._link, self._view, self.session_key, text)
         if end is None or end.outcome == "cancelled":
-            self._page.note("stopped")
+            self._view.note("stopped")
         elif end.error is not None:
-            self._page.problem(end.error.message)
-        self._page.note("")
+            self._view.problem(end.error.message)
+        self._view.note("")
 
     # Commands -------------------------------------------------------------------------------------
 
-    async def _obeyed(self, text: str) -> bool:
-        """Return whether `text` was a command; it has been carried out then."""
+    async def _run_command(self, text: str) -> bool:
+        """Carry out the command that `text` is; return False where it is none."""
         word, _, rest = text.partition(" ")
         if not re.fullmatch(r"/[a-z?]+", word, re.IGNORECASE):
             return False
         match word.lower():
             case "/quit" | "/exit":
-                raise Left
+                raise UserLeft
             case "/help" | "/?":
-                self._page.note("\n".join([*(f"{name:14}{what}" for name, what in HELP.items()), _KEYS]))
+                self._view.note("\n".join([*(f"{name:14}{effect}" for name, effect in HELP.items()), _KEYS]))
             case "/new":
-                self._go_to(self._fresh_key())
+                self._switch_to(self._new_key())
             case "/session" if rest.strip():
-                self._go_to(parse_key(rest))
+                self._switch_to(parse_key(rest))
             case "/session":
-                self._page.note(f"this is {self.session_key}")
+                self._view.note(f"this is {self.session_key}")
             case "/sessions":
                 await self._list()
             case _:
-                self._page.note(f"{word} is no command: /help lists them")
+                self._view.note(f"{word} is no command: /help lists them")
         return True
 
-    def _go_to(self, key: str) -> None:
+    def _switch_to(self, key: str) -> None:
         self.session_key = key
-        self._page.note(f"the conversation is now {neutral(key)}")
+        self._view.note(f"the conversation is now {neutral(key)}")
 
-    def _fresh_key(self) -> str:
+    def _new_key(self) -> str:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self._now()))
         key = parse_key(f"{self._first_key}:{stamp}")
         return f"{key}-2" if key == self.session_key else key
 
     async def _list(self) -> None:
-        sessions = await self._link.sessions(_MOST_SESSIONS)
+        sessions = await self._link.sessions(_MAX_SESSIONS)
         if sessions is None:
-            self._page.note("conversations are listed on the server's machine: nanobot sessions list")
+            self._view.note("conversations are listed on the server's machine: nanobot sessions list")
             return
         for session in sessions:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated_at))
-            self._page.note(f"{used}  {session.messages:5} messages  {neutral(session.key)}")
+            self._view.note(f"{used}  {session.messages:5} messages  {neutral(session.key)}")
         if not sessions:
-            self._page.note("there is no conversation yet")
+            self._view.note("there is no conversation yet")
 
 
-async def follow(link: Link, page: ChatPage, session_key: str, text: str) -> TurnEnded | None:
-    """Ask, and show the answer as it comes; return how the turn ended, None where the user would not wait for
-    its end.
+async def follow(link: Link, view: ChatView, session_key: str, text: str) -> TurnEnded | None:
+    """Ask, and show the answer as it comes; return how the turn ended.
 
-    Ctrl-C stops the turn, a second one no longer waits for it.
+    Ctrl-C stops the turn; a second one gives up waiting for its end, and None is returned.
 
     Raises:
-        NanobotError: the turn was not taken, or cannot be followed.
+        NanobotError: the turn was not admitted, or cannot be followed.
     """
-    asked_to_stop = asyncio.Event()
+    stop_requested = asyncio.Event()
 
     async def read() -> TurnEnded | None:
         async for event in link.ask(session_key, text):
             if isinstance(event, TurnEnded):
                 return event
-            page.take(event)
+            view.show(event)
         return None
 
     async def stop() -> None:
-        await asked_to_stop.wait()
+        await stop_requested.wait()
         await link.cancel()
 
-    page.begin()
+    view.begin()
     reading = asyncio.create_task(read())
-    others = [asyncio.create_task(stop()), asyncio.create_task(_keep_painting(page))]
+    others = [asyncio.create_task(stop()), asyncio.create_task(_keep_painting(view))]
 
     def interrupt() -> None:
-        if asked_to_stop.is_set():
+        if stop_requested.is_set():
             reading.cancel()
-        asked_to_stop.set()
+        stop_requested.set()
 
     try:
         with silent_keyboard(), _interrupts(interrupt):
@@ -163,23 +165,23 @@ async def follow(link: Link, page: ChatPage, session_key: str, text: str) -> Tur
         for task in (reading, *others):
             task.cancel()
         await asyncio.gather(reading, *others, return_exceptions=True)
-        page.end()
+        view.end()
 
 
-async def _keep_painting(page: ChatPage) -> None:
-    """Paint often enough to look alive, seldom enough to leave most of the time to others."""
+async def _keep_painting(view: ChatView) -> None:
+    """Paint at a steady rate, and use at most a fifth of the time for it."""
     while True:
         began_at = time.monotonic()
-        page.paint()
+        view.paint()
         await asyncio.sleep(max(_FRAME_S, 4 * (time.monotonic() - began_at)))
 
 
 @contextmanager
 def _interrupts(action: Callable[[], None]) -> Iterator[None]:
-    """Have Ctrl-C do `action` instead of ending the process."""
+    """Let Ctrl-C call `action` instead of ending the process."""
     loop = asyncio.get_running_loop()
-    before = signal.signal(signal.SIGINT, lambda number, frame: loop.call_soon_threadsafe(action) and None)
+    previous = signal.signal(signal.SIGINT, lambda number, frame: loop.call_soon_threadsafe(action) and None)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)

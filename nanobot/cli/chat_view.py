@@ -1,4 +1,4 @@
-"""How an answer is shown while it comes: Markdown on a terminal, the bare text everywhere else."""
+"""How an answer is shown while it comes: as Markdown on a terminal, as plain text elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -11,20 +11,20 @@ from nanobot.cli.chat_screen import Screen
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted
 
-_MOST_LIVE_LINES = 200
+_MAX_LIVE_LINES = 200
 _DIM, _RED, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _FENCES = ("```", "~~~")
 
 
-class ChatPage(Protocol):
-    """Where a chat is shown."""
+class ChatView(Protocol):
+    """Shows a chat."""
 
     def begin(self) -> None:
-        """An answer is awaited."""
+        """Begin a new answer, none of which has come yet."""
         ...
 
-    def take(self, event: Event) -> None:
-        """Show what happened, now or at the next `paint`."""
+    def show(self, event: Event) -> None:
+        """Show an event, now or at the next `paint`."""
         ...
 
     def paint(self) -> None:
@@ -32,15 +32,15 @@ class ChatPage(Protocol):
         ...
 
     def end(self) -> None:
-        """The answer is complete: show all of it, for good."""
+        """End the answer: all of it is shown, and final."""
         ...
 
     def note(self, text: str) -> None:
-        """Show what the chat itself has to say, line by line."""
+        """Show lines of the chat itself."""
         ...
 
     def problem(self, text: str) -> None:
-        """Show why there is no answer."""
+        """Show an error."""
         ...
 
 
@@ -51,11 +51,8 @@ def _tool_line(event: ToolStarted | ToolFinished) -> str:
     return one_line(f"failed: {result.content}") if result.is_error else ""
 
 
-class RichPage:
-    """A terminal.
-
-    Blocks of Markdown that are complete stay; the one that grows is painted over until it is.
-    """
+class RichView:
+    """Shows Markdown on a terminal. Complete blocks are final; the growing one is repainted until it is."""
 
     def __init__(self, stream: TextIO, screen: Screen, *, now: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -75,7 +72,7 @@ class RichPage:
         self._began_at = self._now()
         self._is_stale = True
 
-    def take(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         if isinstance(event, TextDelta):
             self._pending += neutral(event.text.replace("\r", ""))
             self._began_at = None
@@ -117,8 +114,8 @@ class RichPage:
         return rendered if self._is_first or not rendered else ["", *rendered]
 
     def _cut(self, text: str) -> str:
-        room = self._screen.columns - 4
-        return f"{_DIM}· {text if len(text) <= room else text[: room - 1] + '…'}{_PLAIN}"
+        most = self._screen.columns - 4
+        return f"{_DIM}· {text if len(text) <= most else text[: most - 1] + '…'}{_PLAIN}"
 
     def _console(self) -> Console:
         return Console(
@@ -127,18 +124,16 @@ class RichPage:
 
 
 def _tail(text: str) -> str:
-    """Return the end of a block that is too long to be shown whole while it grows."""
+    """Return the end of a block that is too long to be repainted whole while it grows."""
     all_lines = text.split("\n")
-    if len(all_lines) <= _MOST_LIVE_LINES:
+    if len(all_lines) <= _MAX_LIVE_LINES:
         return text
     opening = [all_lines[0]] if all_lines[0].lstrip().startswith(_FENCES) else []
-    return "\n".join([*opening, *all_lines[-_MOST_LIVE_LINES // 2 :]])
+    return "\n".join([*opening, *all_lines[-_MAX_LIVE_LINES // 2 :]])
 
 
-class PlainPage:
-    """A stream of text: what comes is written at once, as it is; control characters only where `is_terminal`
-    is false.
-    """
+class PlainView:
+    """Writes plain text to a stream as it comes. On a terminal, control characters are made visible."""
 
     def __init__(self, stream: TextIO, *, is_terminal: bool) -> None:
         self._stream = stream
@@ -148,7 +143,7 @@ class PlainPage:
     def begin(self) -> None:
         self._is_line_open = False
 
-    def take(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         if isinstance(event, TextDelta):
             self._stream.write(self._clean(event.text))
             self._stream.flush()
@@ -158,7 +153,7 @@ class PlainPage:
             self.note(f"[{line}]")
 
     def paint(self) -> None:
-        """Nothing waits to be shown."""
+        """Does nothing: everything is written at once."""
 
     def end(self) -> None:
         if self._is_line_open:
@@ -174,39 +169,37 @@ class PlainPage:
         self.note(f"error: {one_line(text)}")
 
 
-class AnswerOnly:
-    """For scripts: keeps the answer and shows nothing else; on the way it passes the answer's text to `page`,
-    if there is one.
-    """
+class AnswerCollector:
+    """Collects the text of the answer, for scripts, and shows it on `view`, if there is one."""
 
-    def __init__(self, page: ChatPage | None) -> None:
-        self._page = page
-        self._said: list[str] = []
+    def __init__(self, view: ChatView | None) -> None:
+        self._view = view
+        self._texts: list[str] = []
 
     @property
     def text(self) -> str:
-        return "".join(self._said)
+        return "".join(self._texts)
 
     def begin(self) -> None:
-        if self._page is not None:
-            self._page.begin()
+        if self._view is not None:
+            self._view.begin()
 
-    def take(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         if isinstance(event, TextDelta):
-            self._said.append(event.text)
-            if self._page is not None:
-                self._page.take(event)
+            self._texts.append(event.text)
+            if self._view is not None:
+                self._view.show(event)
 
     def paint(self) -> None:
-        if self._page is not None:
-            self._page.paint()
+        if self._view is not None:
+            self._view.paint()
 
     def end(self) -> None:
-        if self._page is not None:
-            self._page.end()
+        if self._view is not None:
+            self._view.end()
 
     def note(self, text: str) -> None:
-        """Nothing but the answer is shown."""
+        """Not shown: only the answer is."""
 
     def problem(self, text: str) -> None:
-        """Told by the exit status and on the standard error."""
+        """Not shown: the caller reports it."""

@@ -1,0 +1,153 @@
+"""The store as commands use it: without running one, and beside a server that does."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from nanobot.core.accounts import ApiKey
+from nanobot.core.sessions import Row, SearchHit, Session
+
+
+class ReadOnlyStore(Protocol):
+    """The store as of one moment, whatever a server writes meanwhile. Every method may raise `StoreError`."""
+
+    def sessions(self, *, limit: int) -> tuple[Session, ...]:
+        """Return sessions, most recently used first."""
+        ...
+
+    def session(self, session_key: str) -> Session:
+        """Return the session.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    def search(self, text: str, *, limit: int) -> tuple[SearchHit, ...]:
+        """Return the sessions with a message that has all the words of `text`, or words that begin so.
+
+        Finds what has been indexed, which a running server does within seconds.
+
+        Raises:
+            InvalidRequest: `text` is too long.
+        """
+        ...
+
+    def messages(self, session_key: str) -> Iterator[Row]:
+        """Return all rows of the live transcript, oldest first, read page by page.
+
+        Raises:
+            SessionNotFound: at once, not when the first row is asked for.
+        """
+        ...
+
+
+class ApiKeyWriter(Protocol):
+    """Changes to the API keys, in one transaction."""
+
+    def insert(self, key: ApiKey) -> None:
+        """Add a key.
+
+        Raises:
+            ConfigError: a valid key has this name.
+        """
+        ...
+
+    def revoke(self, name_or_id: str, now: float) -> ApiKey:
+        """Make the key invalid for ever, and return it.
+
+        Raises:
+            ConfigError: there is no such key, or it is revoked already.
+        """
+        ...
+
+    def forget(self, name_or_id: str, now: float) -> ApiKey:
+        """Revoke the key and delete it, also one that is revoked already; return it.
+
+        Raises:
+            ConfigError: there is no such key.
+        """
+        ...
+
+
+class DatabaseLibrary(msgspec.Struct, frozen=True):
+    """The database library of this Python. `problem`: why the store cannot run on it; empty: it can."""
+
+    version: str
+    problem: str = ""
+
+
+class DatabaseReport(msgspec.Struct, frozen=True):
+    """The state of a database.
+
+    `is_ours`: another program's is not. `format` is the number of the last migration that ran on it,
+    `newest_format` that of the last one known here. `damage`: the first problem found, empty where there is
+    none; of a database that is not ours, or newer, nothing more is read.
+    """
+
+    path: Path
+    size_bytes: int
+    is_ours: bool
+    format: int
+    newest_format: int
+    damage: str = ""
+    sessions: int = 0
+
+
+class OfflineStore(Protocol):
+    """A data directory. Nothing is created in it unless a method says so."""
+
+    def open_readonly(self) -> AbstractContextManager[ReadOnlyStore]:
+        """Open the store for reading; many may, in any process.
+
+        Raises:
+            StoreError: nothing is stored yet, or it cannot be read.
+        """
+        ...
+
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        """Return all API keys, oldest first; none where nothing is stored yet.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        ...
+
+    def write_api_keys(self) -> AbstractContextManager[ApiKeyWriter]:
+        """Open the store, created where it is missing, to change API keys, committed at the end.
+
+        Works beside a running server, which takes note of the change within a second.
+
+        Raises:
+            StoreError: it cannot be written, or a server of an older version runs on it.
+        """
+        ...
+
+    def backup(self, path: Path) -> None:
+        """Copy the database to `path`, consistent as of one moment, while others write.
+
+        Raises:
+            StoreError: the file exists, cannot be written, or nothing is stored yet.
+        """
+        ...
+
+    def lock_owner(self) -> str | None:
+        """Return the process id of the server that uses the directory, which must exist; None: no server.
+
+        Takes the lock as a server would, and releases it.
+
+        Raises:
+            StoreError: the directory cannot be locked.
+        """
+        ...
+
+    def check(self) -> DatabaseReport | None:
+        """Return the state of the database, None where nothing is stored yet.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        ...

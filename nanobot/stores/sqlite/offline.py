@@ -1,0 +1,138 @@
+"""`core.offline.OfflineStore` on SQLite: connections of their own, beside those of a running server."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from nanobot.core.accounts import ApiKey
+from nanobot.core.errors import StoreLocked
+from nanobot.core.offline import DatabaseLibrary, DatabaseReport
+from nanobot.core.sessions import ALL, Row, SearchHit, Session
+from nanobot.stores.sql import catalogue, keys, search
+from nanobot.stores.sqlite.backup import backup
+from nanobot.stores.sqlite.keys import stored_keys, writing
+from nanobot.stores.sqlite.migrate import APPLICATION_ID, migrations
+from nanobot.stores.sqlite.opening import DATABASE, LOCK, DirectoryLock, explain, open_reader
+
+_OLDEST_VERSION = (3, 37, 0)
+_PAGE = 500
+
+
+def sqlite_library() -> DatabaseLibrary:
+    """Return the SQLite of this Python, and whether it is new enough and has what the store needs."""
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info < _OLDEST_VERSION:
+        oldest = ".".join(map(str, _OLDEST_VERSION[:2]))
+        return DatabaseLibrary(version, f"too old, SQLite {oldest} or newer is needed")
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        if not db.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone():
+            return DatabaseLibrary(version, "it has no FTS5, which the search in conversations needs")
+    return DatabaseLibrary(version)
+
+
+class SqliteReadOnly:
+    """`core.offline.ReadOnlyStore` on a connection with an open transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def sessions(self, *, limit: int) -> tuple[Session, ...]:
+        return catalogue.sessions(self._db, limit=limit, after=None)
+
+    def session(self, session_key: str) -> Session:
+        return catalogue.session(self._db, key=session_key)
+
+    def search(self, text: str, *, limit: int) -> tuple[SearchHit, ...]:
+        return search.search(self._db, text=text, limit=limit, after=None, order="desc", matching=ALL)
+
+    def messages(self, session_key: str) -> Iterator[Row]:
+        first = self._page(session_key, after_seq=0)
+
+        def rows() -> Iterator[Row]:
+            page = first
+            while page:
+                yield from page
+                page = self._page(session_key, after_seq=page[-1].seq)
+
+        return rows()
+
+    def _page(self, session_key: str, *, after_seq: int) -> tuple[Row, ...]:
+        return catalogue.messages(self._db, key=session_key, limit=_PAGE, after_seq=after_seq)
+
+
+class SqliteApiKeyWriter:
+    """`core.offline.ApiKeyWriter` on a connection with an open transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def insert(self, key: ApiKey) -> None:
+        keys.insert(self._db, key)
+
+    def revoke(self, name_or_id: str, now: float) -> ApiKey:
+        return keys.revoke(self._db, name_or_id, now)
+
+    def forget(self, name_or_id: str, now: float) -> ApiKey:
+        return keys.revoke(self._db, name_or_id, now, forget=True)
+
+
+class SqliteOffline:
+    """`core.offline.OfflineStore` on the database file of a data directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / DATABASE
+
+    @contextlib.contextmanager
+    def open_readonly(self) -> Iterator[SqliteReadOnly]:
+        with self._reading() as db:
+            db.execute("BEGIN")
+            yield SqliteReadOnly(db)
+
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        return stored_keys(self._directory)
+
+    @contextlib.contextmanager
+    def write_api_keys(self) -> Iterator[SqliteApiKeyWriter]:
+        with writing(self._directory) as db:
+            yield SqliteApiKeyWriter(db)
+
+    def backup(self, path: Path) -> None:
+        with self._reading() as db:
+            backup(db, path)
+
+    def lock_owner(self) -> str | None:
+        try:
+            DirectoryLock(self._directory).release()
+        except StoreLocked:
+            owner = (self._directory / LOCK).read_text(encoding="utf-8", errors="replace")
+            return owner.strip() or "unknown"
+        return None
+
+    def check(self) -> DatabaseReport | None:
+        if not self._path.exists():
+            return None
+        with self._reading() as db:
+            return self._report(db)
+
+    def _report(self, db: sqlite3.Connection) -> DatabaseReport:
+        (application_id,) = db.execute("PRAGMA application_id").fetchone()
+        (format_,) = db.execute("PRAGMA user_version").fetchone()
+        size_bytes, newest = self._path.stat().st_size, migrations()[-1][0]
+        is_ours = application_id == APPLICATION_ID
+        if not is_ours or format_ > newest:
+            return DatabaseReport(self._path, size_bytes, is_ours, format_, newest)
+        problems = [problem for (problem,) in db.execute("PRAGMA quick_check(3)") if problem != "ok"]
+        if problems:
+            return DatabaseReport(self._path, size_bytes, is_ours, format_, newest, damage=problems[0])
+        (sessions,) = db.execute("SELECT count(*) FROM session").fetchone()
+        return DatabaseReport(self._path, size_bytes, is_ours, format_, newest, sessions=sessions)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with contextlib.closing(open_reader(self._directory)) as db:
+            try:
+                yield db
+            except sqlite3.Error as error:
+                raise explain(error, self._path) from error
