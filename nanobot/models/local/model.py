@@ -24,7 +24,7 @@ from nanobot.core.turn import Sampling
 from nanobot.models.local import routing
 from nanobot.models.local.plain_text import Plain, plain
 from nanobot.models.local.process import Endpoint, Process
-from nanobot.models.local.routing import Route
+from nanobot.models.local.routing import Decision
 from nanobot.models.local.window import Window, estimate_tokens
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.weights.installed import find
@@ -155,13 +155,13 @@ class LocalModel:
 
     # Routing --------------------------------------------------------------------------------------
 
-    async def _route(self, request: ModelRequest) -> tuple[Route, Usage]:
+    async def _route(self, request: ModelRequest) -> tuple[Decision, Usage]:
         """Return what the last message needs, and what it cost to know."""
         turn = _current_turn(request.messages)
         steps = sum(1 for message in turn if message.tool_calls)
         must_call = request.tool_choice.mode == "required"
         if not turn or (not must_call and (steps >= _MAX_ROUTINGS or (steps and not _failed(turn)))):
-            return Route(), Usage()
+            return Decision(), Usage()
         most_calls = 1 if request.sampling.parallel_tool_calls is False else routing.MAX_CALLS
         said = await self._decide(
             request.tools, routing.question(request.messages), request.tool_choice, most_calls
@@ -169,7 +169,7 @@ class LocalModel:
         route = routing.read(said.text, request.tools, most_calls=most_calls)
         made = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
         fresh = tuple(wish for wish in route.wishes if (wish.name, wish.arguments) not in made)
-        return Route(fresh, None if steps else route.recall), said.usage or Usage()
+        return Decision(fresh, None if steps else route.recall), said.usage or Usage()
 
     async def _decide(
         self,
@@ -184,7 +184,7 @@ class LocalModel:
             Plain(asked, routing.grammar(tools, choice=choice, most_calls=most_calls)), sampling
         )
 
-    def _calling(self, route: Route, spent: Usage) -> Message:
+    def _calling(self, route: Decision, spent: Usage) -> Message:
         now = self._clock.now()
         calls = tuple(
             ToolCall(new_id("call", now, self._random), wish.name, wish.arguments) for wish in route.wishes

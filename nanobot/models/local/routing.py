@@ -67,7 +67,7 @@ class PlannedCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class Route(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True):
     """What a message needs: calls, something of the conversation, or (both empty) just an answer."""
 
     wishes: tuple[PlannedCall, ...] = ()
@@ -125,11 +125,11 @@ def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, most_calls
     return rules.text(called if choice.mode == "required" else f"{words} | {called}")
 
 
-def read(answer: str, tools: tuple[ToolSpec, ...], *, most_calls: int = MAX_CALLS) -> Route:
+def read(answer: str, tools: tuple[ToolSpec, ...], *, most_calls: int = MAX_CALLS) -> Decision:
     """Return what the model decided. An answer that was cut off in the middle of a call loses that call."""
     answer = answer.strip()
     if found := _RECALL.fullmatch(answer):
-        return Route(recall=msgspec.convert(found[1], Recall))
+        return Decision(recall=msgspec.convert(found[1], Recall))
     names = {tool.name for tool in tools}
     wishes: list[PlannedCall] = []
     for line in answer.splitlines():
@@ -137,7 +137,7 @@ def read(answer: str, tools: tuple[ToolSpec, ...], *, most_calls: int = MAX_CALL
         wish = PlannedCall(name, arguments)
         if name in names and _is_json(arguments) and wish not in wishes:
             wishes.append(wish)
-    return Route(tuple(wishes[:most_calls]))
+    return Decision(tuple(wishes[:most_calls]))
 
 
 def _described(tool: ToolSpec) -> str:
