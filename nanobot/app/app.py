@@ -24,7 +24,7 @@ from nanobot.core.observer import Observer, Observers
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
-from nanobot.reading.documents import Documents
+from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
@@ -137,7 +137,7 @@ def _engine(
 
 def _attachments(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
-    documents = Documents(settings.document_bounds(config))
+    documents = DocumentReader(settings.document_bounds(config))
     return Attachments(store, documents, fetcher if config.files.fetch else None)
 
 

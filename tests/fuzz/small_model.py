@@ -140,8 +140,8 @@ def _sent(messages: tuple[Message, ...], tools: tuple[ToolSpec, ...], data: st.D
 )
 def _routed(tools: tuple[ToolSpec, ...], pieces: list[str]) -> None:
     route = routing.read("".join(pieces), tools)
-    assert len(route.wishes) <= routing.MAX_CALLS
-    assert all(wish.name in {tool.name for tool in tools} for wish in route.wishes)
+    assert len(route.calls) <= routing.MAX_CALLS
+    assert all(call.name in {tool.name for tool in tools} for call in route.calls)
 
 
 # Tools --------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from nanobot.http.query import Query
 from nanobot.http.request import Request
 from nanobot.reading.addresses import Address, is_public
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds, Unreadable
+from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import Fetcher
 from nanobot.reading.kinds import audio_format, extension, image_type, kind_of
+from nanobot.reading.messages import Unreadable
 from nanobot.reading.plain import decode, decode_html
 from tests.forms import form
 from tests.fuzz.target import Target, refused_in_words
@@ -97,7 +98,7 @@ def check_file(content: bytes) -> None:
         try:
             refuse_declarations(open_archive(file, DocumentBounds()))
         except Unreadable as error:
-            assert error.trouble.why
+            assert error.failure.why
 
 
 def _zip() -> bytes:

@@ -1,6 +1,5 @@
-"""A stand-in for the engine's library in the child process that loads it.
-
-It passes all that comes on the engine's socket to a server of the test, whose port is in the file of weights.
+"""Stands in for the engine's library, in the child process that would load it: what comes on the socket goes
+to a server of the test's, whose port the file of weights holds.
 """
 
 import asyncio

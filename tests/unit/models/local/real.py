@@ -8,12 +8,15 @@ from pathlib import Path
 
 from nanobot.core.clock import SystemClock
 from nanobot.core.message import Message
-from nanobot.core.model import Model, ModelRequest
-from nanobot.core.tool import ToolSpec
+from nanobot.core.model import ModelRequest
+from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Sampling
 from nanobot.models.local.model import LocalModel
 from tests.weights import TINY
 
+__all__ = ["TINY", "answer", "local", "request"]
+
+AS_IT_LIKES = ToolChoice()
 SHORT = Sampling(temperature=0.0, max_output_tokens=8)
 
 
@@ -33,12 +36,13 @@ def local(models_dir: Path, folder: Path, name: str = TINY) -> LocalModel:
 def request(
     *messages: Message,
     tools: tuple[ToolSpec, ...] = (),
+    choice: ToolChoice = AS_IT_LIKES,
     sampling: Sampling = SHORT,
 ) -> ModelRequest:
-    return ModelRequest("You are kind.", messages, tools, sampling=sampling)
+    return ModelRequest("You are kind.", messages, tools, tool_choice=choice, sampling=sampling)
 
 
-async def answer(model: Model, asked: ModelRequest) -> tuple[str, Message]:
+async def answer(model: LocalModel, asked: ModelRequest) -> tuple[str, Message]:
     """Return the text of the deltas, joined, and the message."""
     text = ""
     async with aclosing(model.stream(asked)) as pieces:

@@ -1,4 +1,7 @@
-"""The real engine, one process for all tests: they look at whether and how it answers, not at its words."""
+"""The local model with the real engine, one process for all of these tests.
+
+They look at the form of its answers: what such small weights say is nonsense.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,14 +15,24 @@ import pytest_asyncio
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.event import TextDelta
 from nanobot.core.message import Message, ToolCall, ToolResult, user
-from nanobot.core.tool import tool_spec
+from nanobot.core.tool import Schema, ToolChoice, tool_spec
 from nanobot.core.turn import Sampling
 from nanobot.models.local.model import LocalModel
-from tests.unit.models.local.real import answer, local, request
-from tests.weights import TINY
+from tests.unit.models.local.real import TINY, answer, local, request
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
-TOOL = tool_spec("register", "Register a thing.", {"type": "object"})
+PARAMETERS: Schema = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 5},
+        "kind": {"enum": ["a", 'b "quoted"', 3, None]},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "where": {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "integer"}}},
+        "extra": {},
+    },
+    "required": ["name", "kind", "tags", "where", "extra"],
+}
+TOOL = tool_spec("register", "Register a thing.", PARAMETERS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -42,6 +55,7 @@ async def test_it_answers_and_counts_both_calls(model: LocalModel) -> None:
 
 
 async def test_the_prompt_that_most_requests_share_is_read_once(model: LocalModel) -> None:
+    await model.warm()
     async with asyncio.timeout(60):
         await model.warmed.wait()
     _, message = await answer(model, request(user("Hello")))
@@ -57,6 +71,19 @@ async def test_conversations_take_turns_without_losing_what_was_read(model: Loca
     _, again = await answer(model, request(first, msgspec.structs.replace(reply, usage=None), user("Go on.")))
     assert again.usage is not None
     assert again.usage.cached_tokens > again.usage.prompt_tokens * 0.7
+
+
+async def test_the_grammar_of_a_tool_holds_the_model_to_its_arguments(model: LocalModel) -> None:
+    """The engine takes the grammar whatever the schema; what comes out of it are whole arguments."""
+    must_call = request(
+        user("Register a thing named x of kind a."), tools=(TOOL,), choice=ToolChoice("required")
+    )
+    _, message = await answer(model, must_call)
+    assert message.stop_reason == "tool_calls"
+    for call in message.tool_calls:
+        arguments = msgspec.json.decode(call.arguments)
+        assert list(arguments) == ["name", "kind", "tags", "where", "extra"]
+        assert arguments["kind"] in ("a", 'b "quoted"', 3, None)
 
 
 async def test_after_a_result_it_answers_in_words(model: LocalModel) -> None:

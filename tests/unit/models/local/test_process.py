@@ -1,4 +1,4 @@
-"""The process of the real engine, one for each test: how it starts, ends, and what requests get meanwhile."""
+"""The engine's process, one for each test: how it starts and ends, and what becomes of requests then."""
 
 import asyncio
 import os
@@ -7,25 +7,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
-import msgspec
 import pytest
-import pytest_asyncio
 
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError, ModelUnavailable, ModelUnreachable
-from nanobot.core.message import user
-from nanobot.core.model import ModelRequest
-from nanobot.core.tool import Schema, tool_spec
-from nanobot.core.turn import Sampling
-from nanobot.models.local import routing
+from nanobot.core.message import Message, user
 from nanobot.models.local.model import LocalModel
-from nanobot.models.local.process import Endpoint, Process
+from nanobot.models.local.process import Endpoint, EngineProcess
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.weights.installed import find
-from tests.unit.models.local.real import answer, local, request
-from tests.weights import TINY
+from tests.unit.models.local.real import TINY, answer, local, request
 
 pytestmark = pytest.mark.engine
 BOUND_S = 60.0
@@ -163,88 +157,44 @@ async def test_the_engine_dies_with_its_parent(models_dir: Path, tmp_path: Path,
     await gone(pid)
 
 
-# Straight to the engine ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def engine_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("process") / "engine.log"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def process(models_dir: Path, engine_log: Path) -> AsyncIterator[Process]:
-    """The engine's process by itself, started."""
+async def test_the_key_of_the_engine_is_on_no_command_line_and_in_no_log(
+    models_dir: Path, tmp_path: Path
+) -> None:
     path = find(TINY, models_dir)
     assert path is not None
 
     async def leave_cold(endpoint: Endpoint) -> None:
         """Read nothing ahead of the first request."""
 
-    process = Process(
+    process = EngineProcess(
         name=TINY,
         model_path=path,
         models_dir=models_dir,
-        log_path=engine_log,
+        log_path=tmp_path / "engine.log",
         context_tokens=2_048,
         clock=SystemClock(),
         sleep_idle_s=-1,
         warm=leave_cold,
     )
     process.start()
-    yield process
-    await process.close()
-
-
-PARAMETERS: Schema = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "maxLength": 5},
-        "kind": {"enum": ["a", 'b "quoted"', 3, None]},
-        "tags": {"type": "array", "items": {"type": "string"}},
-        "where": {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "integer"}}},
-        "extra": {},
-    },
-    "required": ["name", "kind", "tags", "where", "extra"],
-}
-TOOL = tool_spec("register", "Register a thing.", PARAMETERS)
-
-
-@pytest.mark.asyncio(loop_scope="module")
-async def test_the_grammar_of_a_tool_holds_the_model_to_its_arguments(process: Process) -> None:
-    """The engine takes the grammar whatever the schema; what comes out are whole arguments or none."""
-    endpoint = await process.ready()
-    model = OpenAIChat(
-        name=TINY,
-        model="local",
-        base_url=endpoint.base_url,
-        api_key=endpoint.api_key,
-        context_tokens=2_048,
-        clock=SystemClock(),
-        random=random.Random(7),
-        socket_path=endpoint.socket_path,
-        extra_body={"grammar": routing.grammar((TOOL,))},
-    )
-    question = user("Register a thing named x of kind a.")
-    asked = ModelRequest(
-        routing.instructions((TOOL,)),
-        (*routing.examples((TOOL,)), question),
-        sampling=Sampling(temperature=0.0, max_output_tokens=routing.MAX_ROUTE_TOKENS),
-    )
-    _, message = await answer(model, asked)
-    await model.close()
-    first = message.text.splitlines()[0]
-    assert first in ("none", "recall last", "recall first", "recall all") or first.startswith("register {")
-    if message.stop_reason == "stop" and first.startswith("register"):
-        arguments = msgspec.json.decode(first.removeprefix("register "))
-        assert list(arguments) == ["name", "kind", "tags", "where", "extra"]
-        assert arguments["kind"] in ("a", 'b "quoted"', 3, None)
-
-
-@pytest.mark.asyncio(loop_scope="module")
-async def test_the_key_of_the_engine_is_on_no_command_line_and_in_no_log(
-    process: Process, engine_log: Path
-) -> None:
-    key = (await process.ready()).api_key
-    assert key.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
-    assert key.encode() not in Path(f"/proc/{process.pid}/environ").read_bytes()
-    assert key not in engine_log.read_text()
+    try:
+        endpoint = await process.ready()
+        client = OpenAIChat(
+            name=TINY,
+            model="local",
+            base_url=endpoint.base_url,
+            socket_path=endpoint.socket_path,
+            api_key=endpoint.api_key,
+            context_tokens=2_048,
+            clock=SystemClock(),
+            random=random.Random(7),
+        )
+        async with aclosing(client.stream(HELLO)) as pieces:
+            assert [piece async for piece in pieces if isinstance(piece, Message)]
+        await client.close()
+        key = endpoint.api_key
+        assert key.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        assert key.encode() not in Path(f"/proc/{process.pid}/environ").read_bytes()
+        assert key not in (tmp_path / "engine.log").read_text()
+    finally:
+        await process.close()

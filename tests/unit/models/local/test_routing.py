@@ -133,7 +133,7 @@ def test_an_answer_becomes_a_route(answer: str, route: Decision) -> None:
 
 def test_at_most_three_calls_are_made_of_one_answer() -> None:
     answer = "\n".join(f'calculate {{"expression":"{number}"}}' for number in range(9))
-    assert len(routing.read(answer, (SUM,)).wishes) == routing.MAX_CALLS
+    assert len(routing.read(answer, (SUM,)).calls) == routing.MAX_CALLS
 
 
 # The grammar --------------------------------------------------------------------------------------

@@ -302,7 +302,7 @@ def test_where_nothing_can_be_reached_all_that_was_tried_is_told(shop: Shop, mod
 
 
 class Fixed:
-    """A source that brings `content`, once `gate` is open; `brought` counts how often it was asked."""
+    """A source that delivers `content`, once `gate` is open; `brought` counts how often it was asked."""
 
     def __init__(self, content: bytes = WHOLE, needs_bytes: int = 0) -> None:
         self.content = content
@@ -318,7 +318,7 @@ class Fixed:
     def size_bytes(self, weights: Weights, work_dir: Path) -> int:
         return self.needs_bytes
 
-    def bring(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+    def fetch(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
         self.brought += 1
         self.entered.set()
         assert self.gate.wait(20)
