@@ -15,7 +15,7 @@ from nanobot.stores.sqlite.keys import writing
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import ABSENT, BOUND_S, Exchange
-from tests.flow.held import settled
+from tests.flow.paused import settled
 from tests.harness import Harness, OpenHarness
 
 
