@@ -57,7 +57,10 @@ async def test_a_pptx_says_its_slides_and_notes() -> None:
 
 
 async def test_an_html_page_says_what_it_shows_and_not_its_scripts() -> None:
-    page = b"<!doctype html><title>Menu</title><body><h1>To<b>day</b></h1><script>evil()</script><p>Soup\n  &amp; bread<table><tr><td>a<td>b</table>"
+    page = (
+        b"<!doctype html><title>Menu</title><body><h1>To<b>day</b></h1><script>evil()</script>"
+        b"<p>Soup\n  &amp; bread<table><tr><td>a<td>b</table>"
+    )
     assert await text_of(page) == "Menu\n\nToday\nSoup & bread\na b"
 
 
@@ -268,7 +271,10 @@ async def test_two_files_of_one_name_in_an_archive_are_refused() -> None:
     assert "one name" in await refused(UnreadableFile, written.getvalue(), "twice.docx")
 
 
-BILLION_LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><w:document>&b;</w:document>"""
+BILLION_LAUGHS = (
+    b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
+    b"<w:document>&b;</w:document>"
+)
 PEEK = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><d>&x;</d>"""
 
 
