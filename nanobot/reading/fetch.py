@@ -98,9 +98,7 @@ class Fetcher:
             async with asyncio.timeout(bounds.total_s):
                 return await self._follow(url, accept)
         except TimeoutError:
-            raise UrlUnreadable(
-                f"{_shown(url)} did not answer whole within {bounds.total_s:g} s"
-            ) from None
+            raise UrlUnreadable(f"{_shown(url)} did not answer whole within {bounds.total_s:g} s") from None
 
     async def _follow(self, url: str, accept: str) -> Fetched:
         target = self._parse(url)
