@@ -93,7 +93,7 @@ class ChatCompletions:
     async def _answer(self, request: Request, send: Send, parsed: ChatRequest, admitted: Submission) -> None:
         admission = admitted.admission
         headers = turn_headers(admission)
-        follower = self._submitter.follow(admission.turn_id)
+        follower = self._submitter.follow(admission)
         result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
         if result is not None:
             body = completion(result, model=parsed.model, created=admitted.at)
@@ -109,4 +109,4 @@ class ChatCompletions:
             tool_events=wants_tools(request.headers),
         )
         stream = Stream(request, chunks, send, turn_headers(admission), ping_s=self._settings.ping_s)
-        await stream.run(self._submitter.follow(admission.turn_id), is_over=admission.is_over)
+        await stream.run(self._submitter.follow(admission), is_over=admission.is_over)

@@ -111,7 +111,7 @@ class Responses:
             begins_at_once=parsed.background,
         )
         stream = Stream(request, events, send, turn_headers(admission), ping_s=self._settings.ping_s)
-        await stream.run(self._submitter.follow(admission.turn_id), is_over=admission.is_over)
+        await stream.run(self._submitter.follow(admission), is_over=admission.is_over)
 
     async def _answer(
         self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, admitted: Submission
@@ -119,7 +119,7 @@ class Responses:
         admission = admitted.admission
         headers = turn_headers(admission)
         if not parsed.background:
-            follower = self._submitter.follow(admission.turn_id)
+            follower = self._submitter.follow(admission)
             result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
             if result is None:
                 return

@@ -13,7 +13,7 @@ from nanobot.core.errors import InvalidRequest
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.store import Store
-from nanobot.core.turn import Admission, Origin
+from nanobot.core.turn import Admission, Origin, TurnState
 from nanobot.submit.attachments import Attachments, has_references
 from nanobot.submit.followers import Followers, Following
 from nanobot.submit.request import AGENT, TurnRequest
@@ -85,9 +85,10 @@ class Submitter:
             )
         return Submission(admission, now, headers)
 
-    def follow(self, turn_id: str) -> Following:
+    def follow(self, turn: Admission | TurnState) -> Following:
         """Return a follower of the turn; see `Followers`."""
-        return self._followers.follow(turn_id)
+        turn_id = turn.turn_id if isinstance(turn, Admission) else turn.id
+        return self._followers.follow(turn_id, turn.answered_by)
 
     async def _resolved(self, request: TurnRequest) -> TurnRequest:
         """Return the request with everything that its messages refer to.

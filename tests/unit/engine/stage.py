@@ -24,7 +24,7 @@ from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import Answer, Identity, Turn, TurnState, WhenBusy
 from nanobot.engine.local import LocalEngine
 from nanobot.engine.run import Run
-from nanobot.stores.sqlite.store import SqliteStore, open_store
+from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock
 from tests.asgi import BOUND_S
 
@@ -43,7 +43,7 @@ def is_step(facts: Facts) -> bool:
 class FaultyStore:
     """A store that refuses commits (`fail`) or answers them late (`hold`) when told to; all else passes."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._failures = 0
         self._held: Callable[[Facts], bool] = lambda facts: False
