@@ -22,7 +22,7 @@ _MICRO = 1_000_000
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Something that is counted, what it may use, and what it is called in an error."""
+    """What usage is counted on: its name, its quota, and what errors call it."""
 
     name: str
     quota: Quota
@@ -55,9 +55,9 @@ class _Rule:
 
 
 class Quotas:
-    """The account book.
+    """What every key and conversation has used today, and what they may still use.
 
-    What lasts is in the store; it is read at the start and kept up with each turn that ends.
+    It is read from the store at the start, and kept up with every turn that ends.
     """
 
     def __init__(self, rules: Sequence[PatternQuota], clock: Clock) -> None:
@@ -70,7 +70,7 @@ class Quotas:
         self._ledger: Accounts | None = None
 
     async def load(self, ledger: Accounts) -> None:
-        """Read what was used up today, and what still runs.
+        """Read what was used today, and which turns still run.
 
         Raises:
             StoreError
@@ -84,18 +84,18 @@ class Quotas:
                 self._running.setdefault(name, {})[turn.id] = True
 
     def count(self, spent: TurnCost) -> None:
-        """Put a turn that has ended on its accounts."""
+        """Count a turn that has ended on its accounts."""
         self._add(spent.key_id, spent.session_key, spent.tokens, spent.cost or 0)
 
     def accounts(self, caller: Caller, session_key: str) -> tuple[Account, ...]:
-        """Return what a turn is counted on and what has a limit: none for most servers."""
+        """Return the accounts with a limit that a turn is counted on; on most servers there are none."""
         found = [account for rule in self._rules if (account := rule.account(session_key)) is not None]
         if caller.key_id is not None and caller.quota.limits_anything:
             found.append(Account(_key_name(caller.key_id), caller.quota, "this API key"))
         return tuple(found)
 
     def refusal(self, accounts: Sequence[Account]) -> NanobotError | None:
-        """Return why there may be no turn now; None: there may."""
+        """Return why there may be no turn now; None where there may."""
         now = self._clock.now()
         for account in accounts:
             quota, words = account.quota, account.words
@@ -113,14 +113,17 @@ class Quotas:
                 )
             if quota.running_turns is not None and self._run_now(account.name) >= quota.running_turns:
                 return RateLimited(
-                    f"{words} may have {quota.running_turns} turns running or waiting at a time: try again when one has ended",
+                    f"{words} may have {quota.running_turns} turns running or waiting at a time: try again "
+                    "when one "
+                    "has ended",
                     retry_after_s=1,
                 )
             if quota.requests_per_minute is not None:
                 wait_s = self._requests.wait_s(account.name, quota.requests_per_minute, now)
                 if wait_s > 0:
                     return RateLimited(
-                        f"{words} may send {quota.requests_per_minute} requests a minute: try again in {math.ceil(wait_s)} s",
+                        f"{words} may send {quota.requests_per_minute} requests a minute: try again in "
+                        f"{math.ceil(wait_s)} s",
                         retry_after_s=wait_s,
                     )
         return None
@@ -144,7 +147,7 @@ class Quotas:
                 self._run_now(name)
 
     def settle(self, accounts: Sequence[Account], turn_id: str) -> None:
-        """The turn was admitted: from now on it counts until it ends."""
+        """Note that the turn was admitted: from now on it counts until it ends."""
         for account in accounts:
             if turn_id in (running := self._running.get(account.name, {})):
                 running[turn_id] = True
@@ -158,7 +161,7 @@ class Quotas:
             self._running.get(account.name, {}).pop(turn_id, None)
 
     def headers(self, accounts: Sequence[Account]) -> Headers:
-        """Return what is left, as OpenAI says it: of several limits the one that is nearest."""
+        """Return what is left in OpenAI's headers: of several limits the one that is reached first."""
         now = self._clock.now()
         requests: list[tuple[int, int, float]] = []
         tokens: list[tuple[int, int, float]] = []
@@ -240,7 +243,7 @@ def _ratelimit(what: bytes, found: list[tuple[int, int, float]]) -> Headers:
 
 
 def _duration(seconds: float) -> str:
-    """Return it as OpenAI writes durations: `120ms`, `1s`, `6m0s`, `3h2m1s`."""
+    """Return a duration as OpenAI writes it: `120ms`, `1s`, `6m0s`, `3h2m1s`."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     whole = math.ceil(seconds)

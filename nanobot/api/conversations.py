@@ -47,7 +47,7 @@ _ROWS = 100
 
 
 class Conversations:
-    """What can be done with conversations."""
+    """The operations on conversations."""
 
     def __init__(
         self,
@@ -70,14 +70,15 @@ class Conversations:
         key = self._keys.named(request.headers, caller) or new_id("conv", self._clock.now(), self._randomness)
         if not caller.sees(key):
             raise MissingSessionKey(
-                "this API key is limited to conversations of certain names, and a new one would have another: name it with the header "
-                "x-session-key",
+                "this API key is limited to conversations of certain names, and a new one would have "
+                "another: name it "
+                "with the header x-session-key",
                 param="x-session-key",
             )
         body = await self._body(request)
         messages, metadata = parse_create(body)
-        made = await self._store.create_conversation(key, await self._resolved(messages, key), metadata)
-        await answer(send, 200, encode(conversation_object(made)))
+        created = await self._store.create_conversation(key, await self._resolved(messages, key), metadata)
+        await answer(send, 200, encode(conversation_object(created)))
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}"""
@@ -160,7 +161,7 @@ class Conversations:
 
 
 def _shown(row: Item) -> tuple[WireItem, ...]:
-    """Return what the API shows of a message: what the server's own tools said stays inside."""
+    """Return what the API shows of a message: results of the server's own tools are not shown."""
     if row.message.role == "tool" and not row.is_input:
         return ()
     return items(row.message, row.ref)
@@ -175,14 +176,14 @@ def _key(request: Request) -> str:
     """Return the session key that the path names.
 
     Raises:
-        ConversationNotFound: it cannot be one, or is not the caller's to know of.
+        ConversationNotFound: it is no valid key, or the caller may not see it.
     """
-    given: str = request.path_params["conversation_id"]
+    name = request.path_params["conversation_id"]
     caller: Caller = request.caller
     try:
-        key = parse_key(given)
+        key = parse_key(name)
     except BadSessionKey:
-        raise _missing(given) from None
+        raise _missing(name) from None
     if not caller.sees(key):
         raise _missing(key)
     SESSION.set(key)
@@ -196,7 +197,7 @@ def _missing(key: str) -> ConversationNotFound:
 def operations(
     store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings, attachments: Attachments
 ) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations on conversations."""
     conversations = Conversations(store, clock, randomness, settings, attachments)
     path = "/v1/conversations/{conversation_id}"
     create = Operation(

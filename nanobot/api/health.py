@@ -53,7 +53,7 @@ class ReadyRoute:
 
 
 def operations(store: Store, check_model: Callable[[], Awaitable[None]]) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations of this module."""
     return (
         Operation(
             method="GET",

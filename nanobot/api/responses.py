@@ -1,4 +1,6 @@
-"""/v1/responses: the same turns on the same sessions as chat completions, in the shapes of OpenAI's newer API."""
+"""/v1/responses: the same turns on the same sessions as chat completions, in the shapes of OpenAI's newer
+API.
+"""
 
 import msgspec
 from starlette.types import Send

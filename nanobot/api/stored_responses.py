@@ -77,7 +77,9 @@ class StoredResponses:
         await answer(send, 200, _shown(await self._store.response(found.state.id)))
 
     async def delete(self, request: Request, send: Send) -> None:
-        """DELETE /v1/responses/{response_id}: it is not found any more; what was said stays in the conversation."""
+        """DELETE /v1/responses/{response_id}: it is not found any more; what was said stays in the
+        conversation.
+        """
         found = await self._asked_for(request)
         await self._stop(found, "its response was deleted")
         await self._store.forget_response(found.state.id)

@@ -117,7 +117,8 @@ class _Document:
                 "info": {
                     "title": "nanobot",
                     "version": __version__,
-                    "description": "A self-hosted AI agent behind an OpenAI-compatible API. The header `x-session-key` names the conversation.",
+                    "description": "A self-hosted AI agent behind an OpenAI-compatible API. The header "
+                    "`x-session-key` names the conversation.",
                     "license": {"name": "MIT", "identifier": "MIT"},
                 },
                 "servers": [{"url": "/"}],

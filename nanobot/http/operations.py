@@ -33,13 +33,13 @@ class Parameter(msgspec.Struct, frozen=True):
 class Operation(Route, frozen=True, kw_only=True):
     """A route, what it takes and what it answers.
 
-    `body`: the type that the JSON body is decoded into (`body_is_optional`: it may be left out); `form`: the type
-    that describes a `multipart/form-data` body; its class variable `SCHEMA` has what only a JSON schema can say of
-    the whole. `answers`: the type of the body for each status that is no error (None: no body, `bytes`: any
-    content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may be raised besides
-    what any route may raise. `media_type`: of an answer that is not JSON. `links`: parameters of other paths that
-    an answer of this one contains, each with the OpenAPI runtime expression that finds it
-    (`{"file_id": "$response.body#/id"}`).
+    `body`: the type that the JSON body is decoded into (`body_is_optional`: it may be left out); `form`: the
+    type that describes a `multipart/form-data` body; its class variable `SCHEMA` has what only a JSON schema
+    can say of the whole. `answers`: the type of the body for each status that is no error (None: no body,
+    `bytes`: any content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may
+    be raised besides what any route may raise. `media_type`: of an answer that is not JSON. `links`:
+    parameters of other paths that an answer of this one contains, each with the OpenAPI runtime expression
+    that finds it (`{"file_id": "$response.body#/id"}`).
     """
 
     run: Handler
@@ -94,7 +94,8 @@ class Path:
 
 
 class Routes:
-    """Where each path leads. Paths are matched as they were sent, percent-encoded: a session key may hold a slash.
+    """Where each path leads. Paths are matched as they were sent, percent-encoded: a session key may hold a
+    slash.
 
     A path without parameters is looked up; the others are tried in turn.
     """

@@ -63,8 +63,8 @@ class Followers:
         return Following(self, turn_id)
 
     def join(self, turn_id: str) -> str:
-        """Count one more follower, and do not cancel the turn for lack of one; return the id of the turn that runs
-        for this one, which `leave` takes.
+        """Count one more follower, and do not cancel the turn for lack of one; return the id of the turn that
+        runs for this one, which `leave` takes.
         """
         turn_id = self.store.shown_as(turn_id)
         self._counts[turn_id] += 1

@@ -25,8 +25,8 @@ _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 class Admitted(msgspec.Struct, frozen=True):
     """A request that became a turn, or was recognised as one that had.
 
-    `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as headers
-    of HTTP.
+    `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as
+    headers of HTTP.
     """
 
     admission: Admission
@@ -69,7 +69,8 @@ class Submitter:
         """Commit the request as a turn, or find the turn of which it is a resend.
 
         Raises:
-            InvalidRequest: a part of a message cannot be had or read, or the model cannot take it; `param` names it.
+            InvalidRequest: a part of a message cannot be had or read, or the model cannot take it;
+                `param` names it.
             UploadNotFound: a part refers to an upload that the session does not have.
             RateLimited, QuotaExceeded, SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """

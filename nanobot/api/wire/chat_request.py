@@ -1,4 +1,4 @@
-"""The request of OpenAI's chat completions, taken apart.
+"""The request of OpenAI's chat completions, parsed.
 
 Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways
   add their own.
@@ -246,7 +246,8 @@ def _tool_choice(given: ToolMode | _ChatToolChoice | None, tools: tuple[ToolSpec
         return tool_choice(given, None, tools, "tool_choice")
     if given.type != "function" or given.function is None:
         raise InvalidRequest(
-            f"tool_choice.type is {given.type!r}: only a function can be named, as {{'type': 'function', 'function': {{'name': …}}}}",
+            f"tool_choice.type is {given.type!r}: only a function can be named, as "
+            f"{{'type': 'function', 'function': {{'name': …}}}}",
             param="tool_choice.type",
         )
     return tool_choice(None, given.function.name, tools, "tool_choice.function.name")
@@ -293,7 +294,7 @@ def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message
     last_assistant = -1
     for index, message in enumerate(given):
         content, role = message.content, message.role
-        # most of a long history
+        # Most messages of a long history: no further look is needed.
         if type(content) is str and message.tool_calls is None and (role == "user" or role == "assistant"):
             if role == "assistant":
                 last_assistant = len(talk)

@@ -95,7 +95,8 @@ def _messages(given: list[InputItem]) -> tuple[Message, ...]:
     messages, instructions = input_messages(given, {}, "items")
     if instructions:
         raise InvalidRequest(
-            "items may not have the role system or developer: instructions belong to a response, send them with each",
+            "items may not have the role system or developer: instructions belong to a response, send them "
+            "with each",
             param="items",
         )
     return messages

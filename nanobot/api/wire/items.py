@@ -1,9 +1,8 @@
-"""Items: what OpenAI's responses and conversations are made of, out of the messages that are stored.
+"""Items, of which OpenAI's responses and conversations consist, built from stored messages.
 
-A message gives an item for each stretch of text or of thinking in it, and one for each call that the client
-is to run; the server's own calls and their results are its business, and give none. An item's id names its
-message and its place in it, so that it is the same while the answer streams, when it is asked for later, and
-in the list of a conversation.
+A message becomes an item for each run of text or thinking in it, and one for each call that the client is to
+run; the server's own calls and their results are not shown. An item's id names its message and its position
+in it, so that it is the same in a stream, in a stored response and in the list of a conversation.
 """
 
 import re
@@ -107,13 +106,13 @@ def ref_of(given: str) -> ItemRef | None:
     if found is None:
         return None
     suffix, number, _ = found.groups()
-    # no turn is of 1970
+    # Ids begin with the time, and no turn is of 1970.
     if suffix.startswith("0" * 8) and suffix.isdigit():
         return ItemRef(None, int(suffix))
     return ItemRef("turn_" + suffix, int(number, 16))
 
 
-# Out of messages ----------------------------------------------------------------------------------
+# From messages ------------------------------------------------------------------------------------
 
 
 def items(message: Message, ref: ItemRef, *, as_summary: bool = False) -> tuple[WireItem, ...]:
@@ -134,9 +133,8 @@ def items(message: Message, ref: ItemRef, *, as_summary: bool = False) -> tuple[
 
 
 def answered(id_: str, message: Message, ref: ItemRef) -> Message | None:
-    """Return what the item with that id says, as a message of its own;
-
-    None where it is none of this message's.
+    """Return what the item with that id says, as a message of its own; None where the message has no such
+    item.
     """
     item = next((item for item in items(message, ref) if item.id == id_), None)
     if isinstance(item, MessageItem) and item.role == "assistant":
@@ -190,7 +188,7 @@ def _said(message: Message, ref: ItemRef, *, as_summary: bool) -> tuple[WireItem
 
 
 def status_of(message: Message) -> str:
-    """Return how the last text of the message stands."""
+    """Return the status of the last text of the message."""
     return "incomplete" if message.stop_reason in ("length", "content_filter", "incomplete") else "completed"
 
 

@@ -1,9 +1,9 @@
 """Responses as server-sent events: a turn's events in, OpenAI's typed events out.
 
 The same turn gives the same events with the same numbers, whenever and however often it is followed: how the
-text is cut into deltas depends on the text alone, not on how it came from the model. So a stream is taken up
-again by `starting_after`, though the pieces it came in are long gone. A piece goes out when what follows it
-has begun; the price is that the newest word waits for the one behind it.
+text is cut into deltas depends on the text alone, not on how the model sent it. So a stream can be resumed by
+`starting_after`, although the model's own deltas are not kept. A piece is sent when what follows it has
+begun; the price is that the newest word waits for the next one.
 """
 
 import re
@@ -22,7 +22,7 @@ from nanobot.core.responses import ItemRef
 from nanobot.core.turn import Status, TurnState
 
 _PIECE = re.compile(r"\s{0,8}(?:[!-~]{1,12}|[^\s!-~]{1,2})?")
-"""White space and a word, or two characters of a script that does without."""
+"""White space and a word, or two characters of a script that has no spaces."""
 
 _TERMINAL = {"completed": "response.completed", "incomplete": "response.incomplete"}
 
@@ -40,8 +40,8 @@ class _Open:
 class ResponseEvents:
     """Turns the events of one turn, from its beginning, into bytes for one client.
 
-    Events up to the number `after` are left out. `ended_at` looks up when the turn ended, as it is stored: however
-    often the stream is sent, it says the same.
+    Events up to the number `after` are left out. `ended_at` looks up when the turn ended, as it is stored:
+    however often the stream is sent, it says the same.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class ResponseEvents:
         self._place += 1
 
     def _add(self, message: Message) -> None:
-        """A message has ended: what it said is closed, what it calls of the client's is told."""
+        """Close what the message said, and send the calls that the client is to run."""
         if message.role == "assistant":
             self._close(status_of(message))
             for call in message.client_calls:
@@ -256,11 +256,11 @@ class ResponseEvents:
         self._place = 0
 
     def _end(self, end: TurnEnded) -> None:
-        """The last event is sent even to who counts more than there were: a turn that failed does not repeat
-        what it did not keep.
+        """Send the last event even where the client has a higher number than there are events: a turn that
+        failed does not repeat what was not kept.
         """
         self._number = max(self._number, self._after)
-        # the turn goes on at the next start: it has not ended
+        # The turn has not ended: it goes on at the next start of the server.
         if end.error is not None and end.error.code == ShuttingDown.code:
             self._emit("error", code=end.error.code, message=end.error.message, param=None)
             return

@@ -136,7 +136,9 @@ class ResponseBody(msgspec.Struct):
 
 
 class ResponseRequest(ParsedRequest, frozen=True, kw_only=True):
-    """What a body asks. `previous`: the response that this one follows; `echo`: what the response repeats of it."""
+    """What a body asks. `previous`: the response that this one follows; `echo`: what the response repeats of
+    it.
+    """
 
     background: bool
     conversation: str | None
@@ -213,7 +215,8 @@ def _refuse_unsupported(request: ResponseBody) -> None:
             )
     if request.previous_response_id is not None and request.conversation is not None:
         raise InvalidRequest(
-            "previous_response_id and conversation cannot be used together: a response belongs to one conversation",
+            "previous_response_id and conversation cannot be used together: a response belongs to one "
+            "conversation",
             param="conversation",
         )
     if request.background and request.store is False:
@@ -250,7 +253,8 @@ def _tools(given: list[_ResponseTool]) -> tuple[ToolSpec, ...]:
         path = f"tools[{index}]"
         if tool.type != "function":
             raise InvalidRequest(
-                f"{path}.type is {tool.type[:60]!r}: this server has no such tool to offer; function is supported, and the agent's own tools "
+                f"{path}.type is {tool.type[:60]!r}: this server has no such tool to offer; function is "
+                "supported, and the agent's own tools "
                 "need not be asked for",
                 param=f"{path}.type",
             )
@@ -275,7 +279,8 @@ def _tool_choice(
         kept = tuple(tool for tool in tools if tool.name in allowed)
         return kept, tool_choice(given.mode, None, kept, "tool_choice.mode")
     raise InvalidRequest(
-        f"tool_choice.type is {given.type[:60]!r}: a function can be named, as {{'type': 'function', 'name': …}}, or allowed_tools listed",
+        f"tool_choice.type is {given.type[:60]!r}: a function can be named, as "
+        f"{{'type': 'function', 'name': …}}, or allowed_tools listed",
         param="tool_choice.type",
     )
 
