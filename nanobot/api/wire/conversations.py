@@ -9,7 +9,7 @@ from nanobot.api.wire.input_items import ITEM, InputItem, input_messages
 from nanobot.api.wire.tools import Metadata, labels
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message
-from nanobot.core.responses import Conversation
+from nanobot.core.sessions import Session
 
 MOST_ITEMS = 20
 
@@ -53,11 +53,9 @@ _decode_metadata = msgspec.json.Decoder(MetadataBody)
 _decode_items = msgspec.json.Decoder(ItemsBody)
 
 
-def conversation_object(conversation: Conversation) -> ConversationObject:
-    """Return the conversation as the API shows it."""
-    return ConversationObject(
-        id=conversation.key, created_at=int(conversation.created_at), metadata=conversation.metadata
-    )
+def conversation_object(session: Session) -> ConversationObject:
+    """Return the session as OpenAI's API shows a conversation."""
+    return ConversationObject(id=session.key, created_at=int(session.created_at), metadata=session.metadata)
 
 
 def parse_create(body: bytes) -> tuple[tuple[Message, ...], dict[str, str]]:
