@@ -11,7 +11,7 @@ from nanobot.access.caller import Caller
 from nanobot.core.accounts import RIGHTS, Accounts, ApiKey, digest_of
 
 REFRESH_S = 1.0
-"""How often a server looks for keys that were made or revoked meanwhile."""
+"""How often a server looks for keys that were created or revoked meanwhile."""
 
 
 class KnownKey(msgspec.Struct, frozen=True):

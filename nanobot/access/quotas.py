@@ -108,10 +108,10 @@ class Quotas:
 
     def accounts(self, caller: Caller, session_key: str) -> tuple[Account, ...]:
         """Return the accounts with a limit that a turn is counted on; on most servers there are none."""
-        found = [account for rule in self._rules if (account := rule.account(session_key)) is not None]
+        accounts = [account for rule in self._rules if (account := rule.account(session_key)) is not None]
         if caller.key_id is not None and caller.quota.limits_anything:
-            found.append(Account(_key_name(caller.key_id), caller.quota, "this API key"))
-        return tuple(found)
+            accounts.append(Account(_key_name(caller.key_id), caller.quota, "this API key"))
+        return tuple(accounts)
 
     def refusal(self, accounts: Sequence[Account]) -> NanobotError | None:
         """Return why there may be no turn now; None where there may."""
@@ -246,10 +246,10 @@ class Quotas:
 
 def _remove(turns: dict[str, set[str]], name: str, turn_id: str) -> None:
     """Take the turn off an account; an account that has none left is forgotten."""
-    found = turns.get(name)
-    if found is not None:
-        found.discard(turn_id)
-        if not found:
+    pending = turns.get(name)
+    if pending is not None:
+        pending.discard(turn_id)
+        if not pending:
             del turns[name]
 
 
@@ -257,12 +257,12 @@ def _key_name(key_id: str) -> str:
     return f"key:{key_id}"
 
 
-def _ratelimit(what: bytes, found: list[tuple[int, int, float]]) -> Headers:
-    if not found:
+def _ratelimit(what: bytes, limits: list[tuple[int, int, float]]) -> Headers:
+    if not limits:
         return ()
-    remaining, most, reset_s = min(found)
+    remaining, limit, reset_s = min(limits)
     return (
-        (b"x-ratelimit-limit-" + what, str(most).encode()),
+        (b"x-ratelimit-limit-" + what, str(limit).encode()),
         (b"x-ratelimit-remaining-" + what, str(remaining).encode()),
         (b"x-ratelimit-reset-" + what, _duration(reset_s).encode()),
     )

@@ -140,8 +140,8 @@ class Conversations:
     async def item(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}/items/{item_id}"""
         id_: str = request.path_params["item_id"]
-        found = await self._item(_key(request), id_)
-        await answer(send, 200, encode(next(item for item in _shown(found) if item.id == id_)))
+        row = await self._item(_key(request), id_)
+        await answer(send, 200, encode(next(item for item in _shown(row) if item.id == id_)))
 
     async def add(self, request: Request, send: Send) -> None:
         """POST /v1/conversations/{conversation_id}/items"""
@@ -163,10 +163,10 @@ class Conversations:
             if ref is None:
                 await self._store.session(key)
                 raise no_item(id_, param)
-            found = await find_message(self._store, key, ref)
-        if found is None or all(item.id != id_ for item in _shown(found)):
+            row = await find_message(self._store, key, ref)
+        if row is None or all(item.id != id_ for item in _shown(row)):
             raise no_item(id_, param)
-        return found
+        return row
 
     async def _body(self, request: Request) -> bytes:
         settings = self._settings

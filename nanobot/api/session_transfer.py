@@ -68,7 +68,7 @@ class SessionTransfer:
         body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
         imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
         session = await self._store.import_session(
-            key, imported.given, title=imported.title, metadata=imported.metadata
+            key, imported.messages, title=imported.title, metadata=imported.metadata
         )
         await answer(send, 200, encode(session_object(session)))
 

@@ -103,14 +103,14 @@ class Sessions:
         """GET /v1/sessions/{key}/branches"""
         key, query = path_key(request), request.query()
         limit, order, after = _limit(query), _order(query, "desc"), query.text("after")
-        found = await self._store.branches(key)
-        in_order = found if order == "desc" else found[::-1]
+        newest_first = await self._store.branches(key)
+        ordered = newest_first if order == "desc" else newest_first[::-1]
         if after is not None:
             tip = parse_message_id(after)
-            in_order = tuple(
-                each for each in in_order if (each.tip < tip if order == "desc" else each.tip > tip)
+            ordered = tuple(
+                each for each in ordered if (each.tip < tip if order == "desc" else each.tip > tip)
             )
-        await answer(send, 200, _page(tuple(branch_object(each) for each in in_order[: limit + 1]), limit))
+        await answer(send, 200, _page(tuple(branch_object(each) for each in ordered[: limit + 1]), limit))
 
     # Changing -------------------------------------------------------------------------------------
 

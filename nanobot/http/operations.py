@@ -1,6 +1,6 @@
 """Operations: what the API offers, as values.
 
-Routes, rights, the OpenAPI document and the tests of access are made from one list.
+Routes, rights, the OpenAPI document and the tests of access come from one list.
 """
 
 import re
@@ -67,8 +67,8 @@ class Path:
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the parameters in `path`, still encoded; None where it is another path."""
-        found = self._expression.fullmatch(path)
-        return found.groupdict() if found is not None else None
+        parsed = self._expression.fullmatch(path)
+        return parsed.groupdict() if parsed is not None else None
 
     async def run(self, request: Request, send: Send, parameters: Mapping[str, str]) -> None:
         """Run the operation for the request's method.
@@ -105,8 +105,8 @@ class Routes:
         for operation in operations:
             by_path.setdefault(operation.path, []).append(operation)
         self.paths = {path: Path(each) for path, each in by_path.items()}
-        self._fixed = {path: found for path, found in self.paths.items() if "{" not in path}
-        self._patterns = tuple(found for path, found in self.paths.items() if "{" in path)
+        self._fixed = {path: handler for path, handler in self.paths.items() if "{" not in path}
+        self._patterns = tuple(handler for path, handler in self.paths.items() if "{" in path)
 
     async def run(self, request: Request, send: Send) -> None:
         """Run the operation that the request asks for.

@@ -32,7 +32,7 @@ async def wait_for_answer(
     request: Request, send: Send, follower: Following, headers: Headers, *, is_over: bool
 ) -> Answer | None:
     """Return what the turn has answered; None where the client has gone, or where the turn failed and the
-    client was told so. `is_over`: the turn had ended for good when it was asked for.
+    client got the error. `is_over`: the turn had ended for good when it was asked for.
     """
     result: Answer | None = None
     with follower:

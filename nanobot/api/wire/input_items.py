@@ -128,7 +128,7 @@ def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
 
 
 def input_messages(
-    items: Sequence[InputItem], said: ReferencedMessages, where: str
+    items: Sequence[InputItem], referenced: ReferencedMessages, where: str
 ) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     """Return `(messages, instructions)`. The items of one answer (its texts, then its calls) become one
     message.
@@ -149,7 +149,7 @@ def input_messages(
             continue
         if item.type == "reasoning":
             continue
-        message = _message(item, said, path)
+        message = _message(item, referenced, path)
         if not message.parts and message.role == "assistant":
             continue
         if (
@@ -177,7 +177,7 @@ def _joined(before: Message, message: Message) -> Message:
     return Message("assistant", parts, message.stop_reason)
 
 
-def _message(item: InputItem, said: ReferencedMessages, path: str) -> Message:
+def _message(item: InputItem, referenced: ReferencedMessages, path: str) -> Message:
     kind = item.type or ("message" if item.role is not None else "item_reference")
     if kind == "message":
         return _spoken(item, path)
@@ -198,8 +198,8 @@ def _message(item: InputItem, said: ReferencedMessages, path: str) -> Message:
         return Message(
             "tool", (ToolResult(_required(item.call_id, f"{path}.call_id"), _output(item, f"{path}.output")),)
         )
-    if kind == "item_reference" and item.id is not None and item.id in said:
-        return said[item.id]
+    if kind == "item_reference" and item.id is not None and item.id in referenced:
+        return referenced[item.id]
     raise InvalidRequest(
         f"{path}.type is {kind[:60]!r}: message, function_call, function_call_output, item_reference and "
         "reasoning "
@@ -238,12 +238,12 @@ def _output(item: InputItem, path: str) -> str:
     return "".join(part.text for part in parts if isinstance(part, Text))
 
 
-def _content(given: str | list[_Content] | None, path: str) -> tuple[Part, ...]:
-    if given is None:
+def _content(content: str | list[_Content] | None, path: str) -> tuple[Part, ...]:
+    if content is None:
         return ()
-    if isinstance(given, str):
-        return (Text(given),)
-    return tuple(_part(part, f"{path}[{index}]") for index, part in enumerate(given))
+    if isinstance(content, str):
+        return (Text(content),)
+    return tuple(_part(part, f"{path}[{index}]") for index, part in enumerate(content))
 
 
 def _part(part: _Content, path: str) -> Part:

@@ -87,10 +87,10 @@ def response_id(turn_id: str) -> str:
     return "resp_" + turn_id.removeprefix("turn_")
 
 
-def turn_of(given: str) -> str | None:
+def turn_of(id_: str) -> str | None:
     """Return the id of the turn that the response is; None where it cannot be one."""
-    suffix = given.removeprefix("resp_")
-    return "turn_" + suffix if suffix != given and suffix.isalnum() and suffix.isascii() else None
+    suffix = id_.removeprefix("resp_")
+    return "turn_" + suffix if suffix != id_ and suffix.isalnum() and suffix.isascii() else None
 
 
 def item_id(prefix: str, ref: ItemRef, place: int) -> str:
@@ -100,12 +100,12 @@ def item_id(prefix: str, ref: ItemRef, place: int) -> str:
     return f"{prefix}_{ref.turn_id.removeprefix('turn_')}{ref.number:04x}{place:02x}"
 
 
-def ref_of(given: str) -> ItemRef | None:
+def ref_of(id_: str) -> ItemRef | None:
     """Return the message that the item's id names; None where it is no id."""
-    found = _ITEM_ID.fullmatch(given)
-    if found is None:
+    parsed = _ITEM_ID.fullmatch(id_)
+    if parsed is None:
         return None
-    suffix, number, _ = found.groups()
+    suffix, number, _ = parsed.groups()
     # Ids begin with the time, and no turn is of 1970.
     if suffix.startswith("0" * 8) and suffix.isdigit():
         return ItemRef(None, int(suffix))
@@ -174,17 +174,17 @@ def _said(message: Message, ref: ItemRef, *, as_summary: bool) -> tuple[WireItem
                 stretches[-1] = (kind, stretches[-1][1] + part.text)
             elif part.text:
                 stretches.append((kind, part.text))
-    found: list[WireItem] = []
+    parts: list[WireItem] = []
     for place, (kind, text) in enumerate(stretches):
         status = status_of(message) if place == len(stretches) - 1 else "completed"
-        found.append(
+        parts.append(
             reasoning(item_id("rs", ref, place), text, status, as_summary=as_summary)
             if kind is Thinking
             else text_message(item_id("msg", ref, place), text, status)
         )
     for place, call in enumerate(message.client_calls, len(stretches)):
-        found.append(call_item(item_id("fc", ref, place), call))
-    return tuple(found)
+        parts.append(call_item(item_id("fc", ref, place), call))
+    return tuple(parts)
 
 
 def status_of(message: Message) -> str:

@@ -131,7 +131,7 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 
 def response_object(state: TurnState, echo: Echo, *, inputs: int) -> ResponseObject:
-    """Return the response that the turn is. `inputs`: how many messages it was given."""
+    """Return the response that the turn is. `inputs`: how many messages its input has."""
     end = state.end
     reason = _cut(state.messages) if state.status == "done" else None
     status = _STATUS.get(state.status) or ("incomplete" if reason else "completed")

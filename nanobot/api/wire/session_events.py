@@ -57,9 +57,9 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
                 "is_error": result.is_error,
                 "content": result.content,
             }
-        case TurnAdmitted(given, joins):
+        case TurnAdmitted(input_, joins):
             return b"turn_admitted", {
-                "input": tuple(chat_message(message) for message in given),
+                "input": tuple(chat_message(message) for message in input_),
                 "joins": joins,
             }
         case TurnStarted(attempt):

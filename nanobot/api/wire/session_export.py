@@ -75,7 +75,7 @@ class Imported(msgspec.Struct, frozen=True):
 
     title: str | None
     metadata: Mapping[str, str]
-    given: Sequence[ImportedMessage]
+    messages: Sequence[ImportedMessage]
 
 
 _encode = msgspec.json.Encoder().encode

@@ -103,11 +103,11 @@ def session_object(session: Session, match: Match | UnsetType = UNSET) -> Sessio
     )
 
 
-def hit_object(found: SearchHit, query: str) -> SessionObject:
+def hit_object(hit: SearchHit, query: str) -> SessionObject:
     """Return a session that a search found, with the message that matches."""
-    row = found.row
+    row = hit.row
     return session_object(
-        found.session,
+        hit.session,
         Match(message_id(row.seq), row.message.role, snippet(row.message, query), row.created_at),
     )
 
@@ -137,7 +137,7 @@ def snippet(message: Message, query: str) -> str:
     texts = [part.text for part in message.parts if isinstance(part, Text | File)]
     text = " ".join(" ".join(texts).split())
     words = re.findall(r"[^\W_]+", query)
-    found = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
-    start = max(0, (found.start() if found else 0) - _MOST_AROUND)
-    end = (found.end() if found else 0) + _MOST_AROUND
+    hit = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
+    start = max(0, (hit.start() if hit else 0) - _MOST_AROUND)
+    end = (hit.end() if hit else 0) + _MOST_AROUND
     return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")

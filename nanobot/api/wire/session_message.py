@@ -26,10 +26,10 @@ def parse_message_id(text: str) -> int:
     Raises:
         MessageNotFound: it is not the id of a message.
     """
-    found = _ID.fullmatch(text)
-    if found is None:
+    parsed = _ID.fullmatch(text)
+    if parsed is None:
         raise MessageNotFound(f"no message {text[:40]!r} in this session")
-    return int(found[1])
+    return int(parsed[1])
 
 
 # Shapes -------------------------------------------------------------------------------------------

@@ -138,12 +138,12 @@ def labels(metadata: dict[str, str] | None, user: str | None, safety_identifier:
     Raises:
         InvalidRequest
     """
-    given = metadata or {}
-    for name, value in given.items():
+    entries = metadata or {}
+    for name, value in entries.items():
         if len(name) > _LONGEST_NAME or len(value) > _LONGEST_VALUE:
             raise InvalidRequest(
                 f"metadata.{name[:_LONGEST_NAME]}: names may have {_LONGEST_NAME} characters, values "
                 f"{_LONGEST_VALUE}",
                 param="metadata",
             )
-    return Labels(given, user, safety_identifier)
+    return Labels(entries, user, safety_identifier)
