@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 from nanobot.access.keyring import KeyRing
-from nanobot.core.audit import AuditSink
+from nanobot.core.audit_log import AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.errors import HeadTooLarge, NanobotError
 from nanobot.core.ids import Randomness, new_id

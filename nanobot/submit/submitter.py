@@ -7,7 +7,7 @@ import msgspec
 from nanobot.access.admission import Gate
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Headers
-from nanobot.core.audit import AuditEntry, AuditSink
+from nanobot.core.audit_log import AuditEntry, AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.ids import Randomness, new_id
@@ -23,7 +23,7 @@ _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """A request that became a turn, or was recognised as one that had.
+    """A request that has become a turn, or that was recognised as a resend of one.
 
     `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as
     headers of HTTP.
