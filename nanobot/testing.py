@@ -1,4 +1,4 @@
-"""Fakes for tests of nanobot and of what you build with it: a scripted model, a clock that you move."""
+"""For tests of nanobot and of what you build with it: a scripted model, a clock that you move, a store in memory."""
 
 import asyncio
 import heapq
@@ -12,6 +12,9 @@ from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import Ability, ModelRequest
+from nanobot.stores.sqlite.memory import MemoryData, open_memory_store
+
+__all__ = ["FakeClock", "MemoryData", "Say", "ScriptedModel", "call", "open_memory_store", "say"]
 
 
 class Say(msgspec.Struct, frozen=True):

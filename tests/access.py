@@ -5,8 +5,7 @@ it.
 from typing import Any
 
 from nanobot.core.accounts import RIGHTS, ApiKey, Quota, digest_of
-from nanobot.stores.sql import keys
-from nanobot.stores.sqlite.keys import writing
+from nanobot.stores.sqlite.offline import SqliteOffline
 from tests.harness import Harness
 
 OWNER = "sk-owner-0123456789-0123456789-0123456789"
@@ -21,9 +20,9 @@ async def give_key(harness: Harness, name: str, *patterns: str, **fields: Any) -
     token = f"nb-test-{name}"
     quota = Quota(**{field: fields.pop(field) for field in Quota.__struct_fields__ if field in fields})
     given = {"id": f"key_{name}", "rights": RIGHTS, "created_at": harness.app.clock.now(), **fields}
-    with writing(harness.data) as db:
+    with SqliteOffline(harness.data).write_api_keys() as keys:
         keys.insert(
-            db, ApiKey(name=name, digest=digest_of(token.encode()), patterns=patterns, quota=quota, **given)
+            ApiKey(name=name, digest=digest_of(token.encode()), patterns=patterns, quota=quota, **given)
         )
     await harness.app.keys.refresh(harness.app.store)
     return bearer(token)

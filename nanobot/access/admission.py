@@ -53,11 +53,11 @@ class Gate:
         try:
             admission = await self._turns.admit(turn, identity, earlier)
         except NanobotError:
-            quotas.give_back(accounts, turn.id)
+            quotas.give_back(accounts)
             raise
         finally:
             # Also where the client has gone meanwhile: the turn may have been admitted all the same.
             quotas.settle(accounts, turn.id)
         if admission.joined:
-            quotas.give_back(accounts, turn.id)
+            quotas.give_back(accounts)
         return admission

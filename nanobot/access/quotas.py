@@ -10,7 +10,17 @@ import msgspec
 
 from nanobot.access.caller import Caller
 from nanobot.access.rate import RateLimiter
-from nanobot.core.accounts import DAY_S, Accounts, PatternQuota, Quota, TurnCost, glob, name_of_day
+from nanobot.core.accounts import (
+    DAY_S,
+    Accounts,
+    PatternQuota,
+    Quota,
+    TurnCost,
+    TurnSettled,
+    UnendedTurn,
+    glob,
+    name_of_day,
+)
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError, QuotaExceeded, RateLimited
 
@@ -64,10 +74,11 @@ class Quotas:
         self._rules = tuple(_Rule(number, rule) for number, rule in enumerate(rules))
         self._clock = clock
         self._requests = RateLimiter(MOST_ACCOUNTS)
-        self._running: dict[str, dict[str, bool]] = {}
+        self._offered: dict[str, set[str]] = {}
+        self._running: dict[str, set[str]] = {}
+        self._names_of: dict[str, tuple[str, ...]] = {}
         self._day = self._today()
         self._spent: OrderedDict[str, _Day] = OrderedDict()
-        self._ledger: Accounts | None = None
 
     async def load(self, ledger: Accounts) -> None:
         """Read what was used up today, and what still runs.
@@ -75,16 +86,24 @@ class Quotas:
         Raises:
             StoreError
         """
-        self._ledger = ledger
         day = name_of_day(self._day)
         for used in await ledger.spending(day, by_session=bool(self._rules)):
             self._add(used.key_id, used.session_key, used.tokens, used.cost)
         for turn in await ledger.live_turns():
-            for name in self._names(turn.key_id, turn.session_key):
-                self._running.setdefault(name, {})[turn.id] = True
+            self._begin(turn)
+
+    def follow(self, news: UnendedTurn | TurnSettled) -> None:
+        """Count a turn that has been admitted, or the end of one and what it cost: a listener of the store."""
+        if isinstance(news, UnendedTurn):
+            self._begin(news)
+            return
+        for turn_id in news.turn_ids:
+            self._end(turn_id)
+        if news.cost is not None:
+            self.count(news.cost)
 
     def count(self, spent: TurnCost) -> None:
-        """Put a turn that has ended on its accounts."""
+        """Charge what a turn used to its accounts."""
         self._add(spent.key_id, spent.session_key, spent.tokens, spent.cost or 0)
 
     def accounts(self, caller: Caller, session_key: str) -> tuple[Account, ...]:
@@ -132,30 +151,25 @@ class Quotas:
         )
 
     def take(self, accounts: Sequence[Account], turn_id: str) -> None:
-        """Count a request, and a turn that is about to run."""
+        """Count a request, and a turn that is about to be admitted."""
         now = self._clock.now()
         for account in accounts:
             if account.quota.requests_per_minute is not None:
                 self._requests.take(account.name, account.quota.requests_per_minute, now)
             if account.quota.running_turns is not None:
-                self._running.setdefault(account.name, {})[turn_id] = False
-        if len(self._running) > MOST_ACCOUNTS:
-            for name in list(self._running):
-                self._run_now(name)
+                self._offered.setdefault(account.name, set()).add(turn_id)
 
     def settle(self, accounts: Sequence[Account], turn_id: str) -> None:
-        """The turn was admitted: from now on it counts until it ends."""
+        """The turn is not about to be admitted any more: where it was, the store has said so (`follow`)."""
         for account in accounts:
-            if turn_id in (running := self._running.get(account.name, {})):
-                running[turn_id] = True
+            _remove(self._offered, account.name, turn_id)
 
-    def give_back(self, accounts: Sequence[Account], turn_id: str) -> None:
-        """Undo a `take`: there was no new turn."""
+    def give_back(self, accounts: Sequence[Account]) -> None:
+        """Give back the request of a `take`: there was no new turn."""
         now = self._clock.now()
         for account in accounts:
             if account.quota.requests_per_minute is not None:
                 self._requests.give_back(account.name, account.quota.requests_per_minute, now)
-            self._running.get(account.name, {}).pop(turn_id, None)
 
     def headers(self, accounts: Sequence[Account]) -> Headers:
         """Return what is left, as OpenAI says it: of several limits the one that is nearest."""
@@ -197,18 +211,21 @@ class Quotas:
         return self._spent.get(account.name) or _Day()
 
     def _run_now(self, name: str) -> int:
-        running = self._running.get(name)
-        if running is None or self._ledger is None:
-            return 0
-        for turn_id in [
-            turn_id
-            for turn_id, is_settled in running.items()
-            if is_settled and not self._ledger.is_live(turn_id)
-        ]:
-            del running[turn_id]
-        if not running:
-            del self._running[name]
-        return len(running)
+        return len(self._running.get(name, ())) + len(self._offered.get(name, ()))
+
+    def _begin(self, turn: UnendedTurn) -> None:
+        names = tuple(self._names(turn.key_id, turn.session_key))
+        if not names:
+            return
+        self._names_of[turn.id] = names
+        for name in names:
+            self._running.setdefault(name, set()).add(turn.id)
+            # From here on it counts as running, though whoever asked for it does not know of it yet.
+            _remove(self._offered, name, turn.id)
+
+    def _end(self, turn_id: str) -> None:
+        for name in self._names_of.pop(turn_id, ()):
+            _remove(self._running, name, turn_id)
 
     def _turn_page(self) -> None:
         today = self._today()
@@ -222,6 +239,15 @@ class Quotas:
     def _until_tomorrow(self) -> float:
         now = self._clock.now()
         return DAY_S - now % DAY_S
+
+
+def _remove(turns: dict[str, set[str]], name: str, turn_id: str) -> None:
+    """Take the turn off an account; an account that has none left is forgotten."""
+    found = turns.get(name)
+    if found is not None:
+        found.discard(turn_id)
+        if not found:
+            del turns[name]
 
 
 def _key_name(key_id: str) -> str:

@@ -1,10 +1,13 @@
 """/v1/conversations: sessions under OpenAI's name; the id of a conversation is its session key."""
 
+import contextlib
+from collections.abc import Iterator
+
 import msgspec
 from starlette.types import Send
 
 from nanobot.access.caller import Caller
-from nanobot.api.paging import PAGING, limit_of, no_item, order_of, page
+from nanobot.api.paging import PAGING, find_message, limit_of, no_item, order_of, page
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.conversations import (
     ConversationBody,
@@ -27,14 +30,15 @@ from nanobot.core.errors import (
     ItemNotFound,
     MissingSessionKey,
     SessionBusy,
+    SessionExists,
     SessionNotFound,
     UploadNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.responses import Item
-from nanobot.core.sessions import parse_key
+from nanobot.core.responses import ItemRef
+from nanobot.core.sessions import ImportedMessage, Row, parse_key
 from nanobot.core.store import Store
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
@@ -76,27 +80,38 @@ class Conversations:
             )
         body = await self._body(request)
         messages, metadata = parse_create(body)
-        made = await self._store.create_conversation(key, await self._resolved(messages, key), metadata)
-        await answer(send, 200, encode(conversation_object(made)))
+        now = self._clock.now()
+        imported = [
+            ImportedMessage(message, now, is_input=True) for message in await self._resolved(messages, key)
+        ]
+        try:
+            session = await self._store.import_session(key, imported, title=None, metadata=metadata)
+        except SessionExists:
+            raise ConversationExists(
+                f"the conversation {key!r} exists already: add items to it with POST /v1/conversations/ID/items"
+            ) from None
+        await answer(send, 200, encode(conversation_object(session)))
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}"""
-        await answer(send, 200, encode(conversation_object(await self._store.conversation(_key(request)))))
+        key = _key(request)
+        with _as_conversation(key):
+            session = await self._store.session(key)
+        await answer(send, 200, encode(conversation_object(session)))
 
     async def note(self, request: Request, send: Send) -> None:
         """POST /v1/conversations/{conversation_id}: replace its metadata."""
         key = _key(request)
         metadata = parse_metadata(await self._body(request))
-        noted = await self._store.note_conversation(key, metadata)
-        await answer(send, 200, encode(conversation_object(noted)))
+        with _as_conversation(key):
+            session = await self._store.rename_session(key, metadata=metadata)
+        await answer(send, 200, encode(conversation_object(session)))
 
     async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/conversations/{conversation_id}: with all that was said in it."""
         key = _key(request)
-        try:
+        with _as_conversation(key):
             await self._store.delete_session(key)
-        except SessionNotFound:
-            raise _missing(key) from None
         await answer(send, 200, encode(ConversationDeleted(id=key)))
 
     # Items ----------------------------------------------------------------------------------------
@@ -113,7 +128,8 @@ class Conversations:
             shown = ordered[[item.id for item in ordered].index(after) + 1 :]
             past = start.seq
         while len(shown) <= limit:
-            rows = await self._store.items(key, limit=_ROWS, past=past, order=order)
+            with _as_conversation(key):
+                rows = await self._store.messages(key, limit=_ROWS, after_seq=past, order=order)
             shown.extend(item for row in rows for item in _ordered(row, order))
             if len(rows) < _ROWS:
                 break
@@ -130,24 +146,24 @@ class Conversations:
         """POST /v1/conversations/{conversation_id}/items"""
         key = _key(request)
         body = await self._body(request)
-        added = await self._store.add_items(key, await self._resolved(parse_items(body), key))
+        messages = await self._resolved(parse_items(body), key)
+        with _as_conversation(key):
+            added = await self._store.add_messages(key, messages)
         await answer(send, 200, encode(page([item for row in added for item in _shown(row)], has_more=False)))
 
-    async def _item(self, key: str, id_: str, param: str | None = None) -> Item:
+    async def _item(self, key: str, id_: str, param: str | None = None) -> Row:
         """Return the message that the item is of.
 
         Raises:
             ConversationNotFound, ItemNotFound
         """
         ref = ref_of(id_)
-        if ref is None:
-            await self._store.conversation(key)
-            raise no_item(id_, param)
-        try:
-            found = await self._store.item(key, ref)
-        except ItemNotFound:
-            raise no_item(id_, param) from None
-        if all(item.id != id_ for item in _shown(found)):
+        with _as_conversation(key):
+            if ref is None:
+                await self._store.session(key)
+                raise no_item(id_, param)
+            found = await find_message(self._store, key, ref)
+        if found is None or all(item.id != id_ for item in _shown(found)):
             raise no_item(id_, param)
         return found
 
@@ -159,14 +175,14 @@ class Conversations:
         return await self._attachments.resolve(messages, key)
 
 
-def _shown(row: Item) -> tuple[WireItem, ...]:
+def _shown(row: Row) -> tuple[WireItem, ...]:
     """Return what the API shows of a message: what the server's own tools said stays inside."""
     if row.message.role == "tool" and not row.is_input:
         return ()
-    return items(row.message, row.ref)
+    return items(row.message, ItemRef(row.turn_id, row.number))
 
 
-def _ordered(row: Item, order: str) -> list[WireItem]:
+def _ordered(row: Row, order: str) -> list[WireItem]:
     shown = list(_shown(row))
     return shown if order == "asc" else shown[::-1]
 
@@ -187,6 +203,15 @@ def _key(request: Request) -> str:
         raise _missing(key)
     SESSION.set(key)
     return key
+
+
+@contextlib.contextmanager
+def _as_conversation(key: str) -> Iterator[None]:
+    """Call a session that does not exist a conversation, as the client does."""
+    try:
+        yield
+    except SessionNotFound:
+        raise _missing(key) from None
 
 
 def _missing(key: str) -> ConversationNotFound:

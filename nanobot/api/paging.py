@@ -5,7 +5,10 @@ from typing import Literal
 
 from nanobot.api.wire.items import WireItem
 from nanobot.api.wire.lists import Page
-from nanobot.core.errors import ItemNotFound
+from nanobot.core.errors import ItemNotFound, TurnNotFound
+from nanobot.core.responses import ItemRef
+from nanobot.core.sessions import Row
+from nanobot.core.store import Store
 from nanobot.http.operations import Parameter
 from nanobot.http.query import Query
 
@@ -33,6 +36,24 @@ def order_of(query: Query) -> Literal["asc", "desc"]:
 
 def no_item(id_: str, param: str | None = None) -> ItemNotFound:
     return ItemNotFound(f"no item {id_[:80]!r} here", param=param)
+
+
+async def find_message(store: Store, session_key: str, ref: ItemRef) -> Row | None:
+    """Return the message of the live transcript that `ref` names; None where there is none.
+
+    Raises:
+        SessionNotFound
+    """
+    seq = ref.number
+    if ref.turn_id is not None:
+        try:
+            turn = await store.turn(ref.turn_id)
+        except TurnNotFound:
+            turn = None
+        has_begun = turn is not None and turn.session_key == session_key and turn.first_seq is not None
+        seq = ref.number + (turn.first_seq or 0) if turn is not None and has_begun else 0
+    rows = await store.messages(session_key, limit=1, after_seq=max(seq - 1, 0))
+    return next((row for row in rows if row.turn_id == ref.turn_id and row.number == ref.number), None)
 
 
 def page_of(items: Sequence[WireItem], query: Query) -> Page[WireItem]:

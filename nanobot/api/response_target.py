@@ -5,7 +5,7 @@ import hashlib
 import msgspec
 
 from nanobot.access.caller import Caller
-from nanobot.api.paging import no_item
+from nanobot.api.paging import find_message, no_item
 from nanobot.api.stored_responses import StoredResponses
 from nanobot.api.wire.input_items import ReferencedMessages, referred
 from nanobot.api.wire.items import answered, ref_of
@@ -15,8 +15,8 @@ from nanobot.core.errors import (
     BadSessionKey,
     ConversationNotFound,
     InvalidRequest,
-    ItemNotFound,
     MissingSessionKey,
+    SessionNotFound,
     TurnNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
@@ -109,12 +109,13 @@ class Targets:
         if ref is None or ref.turn_id is None:
             raise missing
         try:
-            key = await self._store.session_of(ref.turn_id)
+            key = (await self._store.turn(ref.turn_id)).session_key
             if not caller.sees(key):
                 raise missing
-            message = answered(id_, (await self._store.item(key, ref)).message, ref)
-        except (TurnNotFound, ItemNotFound):
+            row = await find_message(self._store, key, ref)
+        except (TurnNotFound, SessionNotFound):
             raise missing from None
+        message = answered(id_, row.message, ref) if row is not None else None
         if message is None:
             raise missing
         return message

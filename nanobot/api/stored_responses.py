@@ -68,7 +68,7 @@ class StoredResponses:
             begins_at_once=True,
         )
         stream = Stream(request, events, send, (("x-turn-id", state.id),), ping_s=self._settings.ping_s)
-        await stream.run(self._submitter.follow(state.id), is_over=state.end is not None)
+        await stream.run(self._submitter.follow(state), is_over=state.end is not None)
 
     async def cancel(self, request: Request, send: Send) -> None:
         """POST /v1/responses/{response_id}/cancel: answers once the response has ended."""

@@ -129,7 +129,7 @@ class TurnStream:
             behind=said_before(state.messages, after) if after else None,
         )
         stream = Stream(request, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s)
-        await stream.run(self._submitter.follow(turn_id), after, is_over=state.end is not None)
+        await stream.run(self._submitter.follow(state), after, is_over=state.end is not None)
 
 
 def _cursor(turn_id: str, query: bytes, last_event_id: bytes) -> int:

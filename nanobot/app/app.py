@@ -17,10 +17,11 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.tools import own_tools
 from nanobot.config import Config
-from nanobot.core.accounts import PriceList, TurnCost
+from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.observer import Observer, Observers
+from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
@@ -28,7 +29,7 @@ from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
-from nanobot.stores.sqlite.store import SqliteStore, open_store
+from nanobot.stores.sqlite.store import open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
@@ -43,7 +44,7 @@ class App:
     def __init__(
         self,
         config: Config,
-        store: SqliteStore,
+        store: Store,
         models: Models,
         clock: Clock,
         randomness: Randomness,
@@ -60,7 +61,7 @@ class App:
         self.randomness = randomness
         self.keys = KeyRing(settings.configured_keys(config))
         self.quotas = Quotas(settings.pattern_quotas(config), clock)
-        store.on_spent = self._count_spent
+        store.listen(self._follow_accounts)
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
         self.engine = _engine(config, store, models, clock, tools, observer)
@@ -91,9 +92,10 @@ class App:
             observer=observer,
         )
 
-    def _count_spent(self, spent: TurnCost) -> None:
-        self.quotas.count(spent)
-        self._metrics.turn_paid(spent)
+    def _follow_accounts(self, news: UnendedTurn | TurnSettled) -> None:
+        self.quotas.follow(news)
+        if isinstance(news, TurnSettled) and news.cost is not None:
+            self._metrics.turn_paid(news.cost)
 
     async def load_accounts(self) -> None:
         """Read which API keys there are, and how much of the quotas is used up.
@@ -117,7 +119,7 @@ class App:
 
 def _engine(
     config: Config,
-    store: SqliteStore,
+    store: Store,
     models: Models,
     clock: Clock,
     tools: Sequence[Tool],
@@ -135,7 +137,7 @@ def _engine(
     )
 
 
-def _attachments(config: Config, store: SqliteStore, fetcher: Fetcher | None) -> Attachments:
+def _attachments(config: Config, store: Store, fetcher: Fetcher | None) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
     documents = DocumentReader(settings.document_bounds(config))
     return Attachments(store, documents, fetcher if config.files.fetch else None)

@@ -49,9 +49,10 @@ class InProcess:
             # Nothing here is sent again: each request has an identity of its own.
             identity=Identity(self._app.randomness.getrandbits(256).to_bytes(32)),
         )
-        self._turn_id = (await submitter.submit(request, EVERYBODY)).turn_id
+        admission = (await submitter.submit(request, EVERYBODY)).admission
+        self._turn_id = admission.turn_id
         joins = ""
-        with submitter.follow(self._turn_id) as follower:
+        with submitter.follow(admission) as follower:
             async for batch in follower.events():
                 for _, event in batch:
                     if isinstance(event, TextDelta) and joins:

@@ -7,8 +7,9 @@ from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import StoreLocked
 from nanobot.core.offline import DatabaseLibrary, OfflineStore
+from nanobot.core.store import Store
 from nanobot.stores.sqlite.offline import SqliteOffline, sqlite_library
-from nanobot.stores.sqlite.store import SqliteStore, open_store
+from nanobot.stores.sqlite.store import open_store
 
 
 def database_library() -> DatabaseLibrary:
@@ -22,7 +23,7 @@ def offline_store(config: Config) -> OfflineStore:
 
 
 @contextlib.asynccontextmanager
-async def exclusive_store(config: Config) -> AsyncIterator[SqliteStore]:
+async def exclusive_store(config: Config) -> AsyncIterator[Store]:
     """Open the store, created where it is missing, and close it afterwards.
 
     Raises:
@@ -37,7 +38,7 @@ async def exclusive_store(config: Config) -> AsyncIterator[SqliteStore]:
 
 
 @contextlib.asynccontextmanager
-async def store_to_change(config: Config, action: str) -> AsyncIterator[SqliteStore]:
+async def store_to_change(config: Config, action: str) -> AsyncIterator[Store]:
     """Open the store for a change, which `action` names in the words of an instruction.
 
     Raises:

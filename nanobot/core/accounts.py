@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -183,7 +183,7 @@ class PriceList(msgspec.Struct, frozen=True):
 
 
 class TurnCost(msgspec.Struct, frozen=True):
-    """What a turn used up until its end. `cost`: micro-dollars, None where the price is not known."""
+    """What a turn used. `cost`: micro-dollars, None where the price is not known."""
 
     key_id: str | None
     session_key: str
@@ -202,11 +202,24 @@ class SpendingOf(msgspec.Struct, frozen=True):
 
 
 class UnendedTurn(msgspec.Struct, frozen=True):
-    """A turn that has not ended, and whose it is."""
+    """A turn that has been admitted and has not ended, and what it is charged to."""
 
     id: str
     key_id: str | None
     session_key: str
+
+
+class TurnSettled(msgspec.Struct, frozen=True):
+    """The end of a turn: its id, those of the turns that joined it, and what it used; None where it was
+    cancelled before it used anything.
+    """
+
+    turn_ids: tuple[str, ...]
+    cost: TurnCost | None = None
+
+
+AccountListener = Callable[[UnendedTurn | TurnSettled], None]
+"""Is told of each turn that is admitted and of its end, on the event loop; raises nothing."""
 
 
 class UsageRow(msgspec.Struct, frozen=True):
@@ -230,14 +243,14 @@ Grouping = Literal["day", "key", "model"]
 
 
 class Accounts(Protocol):
-    """The side of the store that knows keys and costs."""
+    """API keys, and what turns cost."""
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
         """Return all keys, the revoked ones too, oldest first."""
         ...
 
     async def keys_version(self) -> str:
-        """Return a text that is another one once keys have changed; cheap."""
+        """Return a text that changes whenever the keys do; cheap."""
         ...
 
     async def usage(
@@ -272,6 +285,8 @@ class Accounts(Protocol):
         """Return the turns that have not ended."""
         ...
 
-    def is_live(self, turn_id: str) -> bool:
-        """Return whether the turn has not ended."""
+    def listen(self, listener: AccountListener) -> None:
+        """Tell `listener` of each turn from now on: of its admission before `admit` returns, of its end before
+        anyone who waits for the turn.
+        """
         ...

@@ -71,7 +71,9 @@ def _check_characters(key: str) -> None:
 class Row(msgspec.Struct, frozen=True):
     """A message as it is kept.
 
-    `total_tokens` sums estimates from the start of the conversation to the end of this message.
+    `total_tokens` sums estimates from the start of the conversation to the end of this message. `number`: its
+    number within its turn, from 0, input first; its `seq` where it belongs to no turn. `is_input`: a client sent
+    it.
     """
 
     seq: int
@@ -79,6 +81,8 @@ class Row(msgspec.Struct, frozen=True):
     message: Message
     total_tokens: int
     created_at: float
+    number: int
+    is_input: bool
 
 
 Direction = Literal["asc", "desc"]
@@ -126,11 +130,14 @@ class Deletion(msgspec.Struct, frozen=True):
 
 
 class ImportedMessage(msgspec.Struct, frozen=True):
-    """A message that a session is made of; `turn`: what stands for one and the same turn among them."""
+    """A message of a session that is imported. `turn`: the same value for messages of the same turn. `is_input`: a
+    client sent it, whatever its role; a user's message is always input.
+    """
 
     message: Message
     created_at: float
     turn: str | None = None
+    is_input: bool = False
 
 
 Watched = TurnAdmitted | TurnStarted | Event
@@ -205,9 +212,13 @@ class Sessions(Protocol):
         ...
 
     async def rename_session(
-        self, session_key: str, *, title: str | None, metadata: Mapping[str, str]
+        self,
+        session_key: str,
+        *,
+        title: str | msgspec.UnsetType | None = msgspec.UNSET,
+        metadata: Mapping[str, str],
     ) -> Session:
-        """Give the session another title, and other metadata.
+        """Replace the session's title (unset: leave it) and its metadata.
 
         Raises:
             SessionNotFound
@@ -276,13 +287,34 @@ class Sessions(Protocol):
         """
         ...
 
-    async def delete_session(self, session_key: str) -> Deletion:
-        """Delete the session with all that belongs to it, for good; its turns are cancelled.
-
-        What the file still holds of it is written over as soon as nothing else is to be done.
+    async def add_messages(self, session_key: str, messages: Sequence[Message]) -> tuple[Row, ...]:
+        """Add `messages` at the end of the transcript, as input that belongs to no turn.
 
         Raises:
             SessionNotFound
+            SessionBusy: a turn of the session runs or waits.
+        """
+        ...
+
+    async def delete_session(self, session_key: str) -> Deletion:
+        """Delete the session with all that belongs to it, for good; its turns are cancelled.
+
+        What the database's files still hold of it is written over when nothing else is to be done.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
+        """Delete some of the sessions that have been unused for longer than the first rule that fits allows;
+        return how many, 0 once none is left.
+        """
+        ...
+
+    async def write_over(self) -> None:
+        """Write over what the database's files still hold of deleted sessions now, instead of when nothing
+        else is to be done.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The store: where doors and engine meet, and the only writer of anything that lasts.
+"""The store: where entry points and engine meet, and the only writer of anything that lasts.
 
 Promises of every implementation (tests/contract/ runs one suite on each):
   * What a call returned from is on disk; a call that raised left nothing.
@@ -19,7 +19,7 @@ from nanobot.core.uploads import Uploads
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What admission and recovery hold to."""
+    """The bounds that admission and recovery keep to."""
 
     max_queue: int = 16
     max_attempts: int = 3
@@ -27,10 +27,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Store(Turns, Dispatch, Sessions, Responses, Uploads, Accounts, Protocol):
-    """The sum of the ports; whoever needs less takes less."""
+    """The sum of the ports. Code that needs one port takes that port."""
 
     async def check(self) -> None:
-        """Return when the store can commit now.
+        """Commit nothing, to show that the store can.
 
         Raises:
             StoreError
@@ -41,20 +41,10 @@ class Store(Turns, Dispatch, Sessions, Responses, Uploads, Accounts, Protocol):
         """Return how many turns of all sessions wait in the queue."""
         ...
 
-    async def backup(self, path: str) -> None:
-        """Write a consistent copy to `path` while everything runs on.
-
-        Raises:
-            StoreError: the file exists, or cannot be written.
-        """
-        ...
-
     def hang_up(self) -> None:
-        """The server stops: take no more turns, and tell those who follow one that it goes on at the next
-        start.
-        """
+        """Admit no more turns, and tell those who follow one that it goes on at the next start."""
         ...
 
     async def close(self) -> None:
-        """Finish what was handed in and let go of the data directory. Safe to call twice."""
+        """Finish what was handed in, and release the data directory. Safe to call twice."""
         ...

@@ -55,10 +55,10 @@ class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What is kept of a turn that came as a response, beside the turn itself.
+    """What is kept of a turn that came as a response.
 
-    `echo`: what the client gets to see of its own request, as JSON; None: it is not to be found again.
-    `is_detached`: it runs to its end though nobody follows it.
+    `echo`: the part of its request that the client gets to see again, as JSON; None: the response cannot be
+    retrieved. `is_detached`: the turn runs to its end even where nobody follows it.
     """
 
     echo: msgspec.Raw | None
@@ -66,15 +66,15 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A wish for one answer.
+    """A request for one answer; stores keep it as it is.
 
-    `input` are the new messages. `model` is a name of the catalogue (None: the default). `instructions` stand
-    below the server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the
-    turn has ended. `tools` are the client's own: a call of one ends the turn, and its result is the input of
-    another. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
-    rewound to its end where others have spoken since. `may_cut`: where the window is too small, the oldest
-    messages may be left out; else the turn fails. `record`: it came as a response; written down at admission,
-    no engine asks for it. `key_id`: the API key that pays for it.
+    `input` are the new messages. `model` names a configured model (None: the default). `instructions` go below
+    the server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the turn has
+    ended. `tools` are the client's own: a call to one ends the turn, and its result is the input of another.
+    `format` is what the answer must be. `after`: the turn that this one follows; the transcript is rewound to
+    its end where other turns came after it. `may_cut`: where the context window is too small, the oldest
+    messages may be left out; otherwise the turn fails. `record`: set where it came as a response. `key_id`: the
+    API key that it is charged to.
     """
 
     id: str
@@ -97,8 +97,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """By what a resent turn is known again: the client's own key, or that it says `is_retry` and the digest
-    is the same.
+    """What identifies a resent turn: the client's own key, or `is_retry` with the same digest.
 
     Shapes: `digest` 32 bytes over everything that the client sent; `dedupe_key` as sent, or None.
     """
@@ -115,11 +114,14 @@ HistoryNote = Literal["new", "imported", "matched", "rewound", "ignored"]
 class Admission(msgspec.Struct, frozen=True):
     """The answer to `admit`.
 
-    `joined`: the turn was known already, and `turn_id` is the known one's; `is_over`: it had ended for good.
+    `joined`: the turn was known already, and `turn_id` is the known one's. `answered_by`: the turn whose answer is
+    this one's, which is the turn itself or the running turn that it joined (`steer`). `is_over`: it had ended for
+    good.
     """
 
     turn_id: str
     joined: bool
+    answered_by: str
     history: HistoryNote = "new"
     is_over: bool = False
 
@@ -135,7 +137,9 @@ class Answer(msgspec.Struct, frozen=True):
 class TurnState(msgspec.Struct, frozen=True):
     """A turn as it stands.
 
-    `messages` are those that it added so far, its input left out; `end` is set once it has ended.
+    `messages` are those that it has added so far, without its input; `end` is set once it has ended.
+    `answered_by`: as in `Admission`. `is_detached`: as in `Record`. `first_seq`: the number of the first message of
+    its input in the transcript; None before it has started.
     """
 
     id: str
@@ -148,10 +152,13 @@ class TurnState(msgspec.Struct, frozen=True):
     ended_at: float | None
     messages: tuple[Message, ...]
     end: TurnEnded | None
+    answered_by: str
+    is_detached: bool = False
+    first_seq: int | None = None
 
 
 class Turns(Protocol):
-    """Where entry points hand in turns, and learn what becomes of them."""
+    """Where entry points submit turns, and follow them."""
 
     async def admit(
         self,
@@ -163,15 +170,14 @@ class Turns(Protocol):
         """Commit `turn` and its input, or find the turn that it resends.
 
         `earlier` are the messages the client sent before the new ones; they are compared with the transcript.
-        `refusal` is why the asker may have no turn now; it is raised unless the turn is known: that one was
-        granted already.
+        `refusal` is raised unless the turn is a resent one, which was admitted before.
 
         Raises: SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """
         ...
 
     async def knows(self, session_key: str, identity: Identity) -> bool:
-        """Return whether `admit` would find that the turn is a resent one: its input is then of no account.
+        """Return whether `admit` would treat this as a retry, and ignore its input.
 
         Raises:
             IdempotencyMismatch
@@ -179,7 +185,7 @@ class Turns(Protocol):
         ...
 
     async def turn(self, turn_id: str) -> TurnState:
-        """Return the turn; one that joined another is shown as that other's state under its own id.
+        """Return the turn; one that joined another has that one's state under its own id.
 
         Raises:
             TurnNotFound
@@ -187,26 +193,21 @@ class Turns(Protocol):
         ...
 
     def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Sequence[tuple[int, Event]]]:
-        """Yield what is new as batches of `(cursor, event)`, from past `after` until `TurnEnded`; live where
-        the turn runs, rebuilt where it ended.
+        """Yield events in batches of `(cursor, event)`, from past `after` until `TurnEnded`: live where the
+        turn runs, rebuilt from its messages where it has ended.
 
-        A delta that `after` falls into is yielded from that character on; the end is yielded even to who has
-        seen it.
+        A delta that `after` falls into is yielded from that character on; the end is always yielded.
 
         Raises: TurnNotFound
         """
         ...
 
     async def ended(self, turn_id: str) -> Answer:
-        """Return what became of the turn, once it has ended.
+        """Return the turn's answer, once it has ended.
 
         Raises:
             TurnNotFound
         """
-        ...
-
-    def shown_as(self, turn_id: str) -> str:
-        """Return the id of the turn that runs for this one: its own, or that of the turn which it joined."""
         ...
 
     async def cancel(self, turn_id: str, why: str) -> bool:

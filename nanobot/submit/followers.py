@@ -18,22 +18,22 @@ class Following:
     Set `has_ended` when the turn has ended: nothing is left to cancel then.
     """
 
-    __slots__ = ("_followers", "_runs_as", "_turn_id", "has_ended")
+    __slots__ = ("_answered_by", "_followers", "_turn_id", "has_ended")
 
-    def __init__(self, followers: "Followers", turn_id: str) -> None:
+    def __init__(self, followers: "Followers", turn_id: str, answered_by: str) -> None:
         self._followers = followers
         self._turn_id = turn_id
-        self._runs_as = turn_id
+        self._answered_by = answered_by
         self.has_ended = False
 
     def __enter__(self) -> "Following":
-        self._runs_as = self._followers.join(self._turn_id)
+        self._followers.join(self._answered_by)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._followers.leave(self._runs_as, has_ended=self.has_ended)
+        self._followers.leave(self._answered_by, has_ended=self.has_ended)
 
     def events(self, after: int = 0) -> AsyncIterator[Sequence[tuple[int, Event]]]:
         """Yield what happens in the turn from past the cursor `after` on, as `Turns.follow` does."""
@@ -58,19 +58,17 @@ class Followers:
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    def follow(self, turn_id: str) -> Following:
-        """Return a follower of the turn; it counts while its `with` block lasts."""
-        return Following(self, turn_id)
-
-    def join(self, turn_id: str) -> str:
-        """Count one more follower, and do not cancel the turn for lack of one; return the id of the turn that runs
-        for this one, which `leave` takes.
+    def follow(self, turn_id: str, answered_by: str) -> Following:
+        """Return a follower of the turn; it counts while its `with` block lasts, on the turn that answers for this
+        one (`Admission.answered_by`).
         """
-        turn_id = self.store.shown_as(turn_id)
+        return Following(self, turn_id, answered_by)
+
+    def join(self, turn_id: str) -> None:
+        """Count one more follower, and do not cancel the turn for lack of one."""
         self._counts[turn_id] += 1
         if (waiting := self._waiting.pop(turn_id, None)) is not None:
             waiting.cancel()
-        return turn_id
 
     def leave(self, turn_id: str, *, has_ended: bool) -> None:
         """Count one follower less; after the last one the grace begins, unless the turn has ended."""
@@ -86,7 +84,7 @@ class Followers:
             if self._grace_s:
                 await self._clock.sleep(self._grace_s)
             self._waiting.pop(turn_id, None)
-            if await self.store.is_detached(turn_id):
+            if (await self.store.turn(turn_id)).is_detached:
                 return
             await self.store.cancel(
                 turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)"

@@ -13,7 +13,7 @@ from nanobot.core.errors import InvalidRequest
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.store import Store
-from nanobot.core.turn import Admission, Origin
+from nanobot.core.turn import Admission, Origin, TurnState
 from nanobot.submit.attachments import Attachments, has_references
 from nanobot.submit.followers import Followers, Following
 from nanobot.submit.request import AGENT, TurnRequest
@@ -22,7 +22,7 @@ _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 """Where requests come from that are written down as a whole when they are answered."""
 
 
-class Admitted(msgspec.Struct, frozen=True):
+class Submission(msgspec.Struct, frozen=True):
     """A request that became a turn, or was recognised as one that had.
 
     `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as headers
@@ -65,7 +65,7 @@ class Submitter:
         self._randomness = randomness
         self._audio_models = audio_models
 
-    async def submit(self, request: TurnRequest, caller: Caller) -> Admitted:
+    async def submit(self, request: TurnRequest, caller: Caller) -> Submission:
         """Commit the request as a turn, or find the turn of which it is a resend.
 
         Raises:
@@ -83,11 +83,12 @@ class Submitter:
             self._audit.note(
                 AuditEntry(now, operation, None, caller.key_id, None, turn.session_key, admission.turn_id)
             )
-        return Admitted(admission, now, headers)
+        return Submission(admission, now, headers)
 
-    def follow(self, turn_id: str) -> Following:
+    def follow(self, turn: Admission | TurnState) -> Following:
         """Return a follower of the turn; see `Followers`."""
-        return self._followers.follow(turn_id)
+        turn_id = turn.turn_id if isinstance(turn, Admission) else turn.id
+        return self._followers.follow(turn_id, turn.answered_by)
 
     async def _resolved(self, request: TurnRequest) -> TurnRequest:
         """Return the request with everything that its messages refer to.

@@ -26,6 +26,7 @@ from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import Answer, WhenBusy
+from nanobot.stores.sqlite.connection import Connection
 from tests.chaos.harness import Harness, open_harness
 from tests.chaos.launch import NOTED, NoteArguments, record
 
@@ -39,7 +40,7 @@ _MARKS: tuple[tuple[str, Commit], ...] = (
     ("INSERT INTO turn ", "admission"),
     ("INSERT INTO steer ", "steer"),
     ("DELETE FROM steer WHERE target", "join"),
-    ("INSERT OR IGNORE INTO started_call", "step"),
+    ("INSERT INTO started_call", "step"),
     ("UPDATE turn SET status = ?, outcome", "end"),
     ("INSERT INTO message", "result"),
 )
@@ -79,7 +80,7 @@ class LifeReport(msgspec.Struct):
 # Dying --------------------------------------------------------------------------------------------
 
 
-class MortalConnection(sqlite3.Connection):
+class MortalConnection(Connection):
     """The connection that writes, with an eye on what it commits."""
 
     death: ClassVar[Death | None] = None
@@ -328,7 +329,9 @@ def _be(life: Life) -> None:
     MortalConnection.death = life.death
     connect = sqlite3.connect
     vars(sqlite3)["connect"] = lambda path, **named: (
-        connect(path, **named) if named.get("uri") else connect(path, factory=MortalConnection, **named)
+        connect(path, **named)
+        if named.get("uri")
+        else connect(path, **{**named, "factory": MortalConnection})
     )
     report = asyncio.run(live(life))
     (Path(life.directory) / REPORT).write_bytes(msgspec.json.encode(report))

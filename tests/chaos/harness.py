@@ -19,7 +19,7 @@ from nanobot.core.store import Limits, Store
 from nanobot.core.tool import Tool
 from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
 from nanobot.engine.local import LocalEngine
-from nanobot.stores.sqlite.store import SqliteStore, open_store
+from nanobot.stores.sqlite.store import open_store
 
 MAX_ATTEMPTS = 3
 
@@ -37,7 +37,7 @@ class OneModel:
 class Harness:
     """What `open_harness` opened."""
 
-    def __init__(self, store: SqliteStore, engine: LocalEngine) -> None:
+    def __init__(self, store: Store, engine: LocalEngine) -> None:
         self.store = store
         self.engine = engine
         self._random = random.Random()
@@ -107,7 +107,7 @@ async def open_harness(
 class Through:
     """A store that passes everything on; a test's own kind of it holds up one call."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> object:

@@ -6,13 +6,23 @@ from pathlib import Path
 import pytest
 
 from nanobot.core.store import Limits
-from tests.contract.place import IMPLEMENTATIONS, Place
+from tests.contract.store_harness import IMPLEMENTATIONS, StoreHarness, open_sqlite
 
 
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreHarness]:
     """An open store of each implementation."""
-    place = Place(IMPLEMENTATIONS[request.param], tmp_path / "data", Limits(max_queue=4))
-    await place.open()
-    yield place
-    await place.close()
+    with IMPLEMENTATIONS[request.param]() as open_:
+        harness = StoreHarness(open_, tmp_path / "data", Limits(max_queue=4))
+        await harness.open()
+        yield harness
+        await harness.close()
+
+
+@pytest.fixture
+async def disk_harness(tmp_path: Path) -> AsyncIterator[StoreHarness]:
+    """An open store in a data directory, for what is about its files."""
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits(max_queue=4))
+    await harness.open()
+    yield harness
+    await harness.close()

@@ -3,9 +3,10 @@ turn reads.
 """
 
 import asyncio
+import contextlib
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ import pytest
 from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked, StoreTooNew
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult, user
-from nanobot.core.store import Limits
+from nanobot.core.store import Limits, Store
+from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import migrate
-from nanobot.stores.sqlite.opening import DATABASE, LOCK
-from nanobot.stores.sqlite.store import SqliteStore, open_store
+from nanobot.stores.sqlite.backup import backup
+from nanobot.stores.sqlite.database import ThreadedDatabase
+from nanobot.stores.sqlite.opening import DATABASE, LOCK, open_reader
+from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock
-from tests.contract.place import Place, cancelled, done, open_sqlite, said
+from tests.contract.store_harness import StoreHarness, cancelled, done, open_sqlite, said
 
 CLOCK = FakeClock()
 
@@ -33,11 +37,11 @@ def data(tmp_path: Path) -> Path:
 
 async def fill(data: Path, sessions: int = 3) -> None:
     """Make a store with some conversations in `data`."""
-    place = Place(open_sqlite, data, Limits())
-    await place.open()
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
     for number in range(sessions):
-        await place.say(f"key {number}", "hello " * 200, "hi " * 200)
-    await place.close()
+        await harness.say(f"key {number}", "hello " * 200, "hi " * 200)
+    await harness.close()
 
 
 # The lock -----------------------------------------------------------------------------------------
@@ -168,11 +172,11 @@ async def test_a_newer_version_is_told_with_its_number_and_the_way_out(data: Pat
 
 
 async def test_a_page_that_is_found_damaged_later_is_an_error_that_names_the_file(data: Path) -> None:
-    place = Place(open_sqlite, data, Limits())
-    await place.open()
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
     for number in range(40):
-        await place.say("a", f"{number} " * 300, "ok")
-    await place.close()
+        await harness.say("a", f"{number} " * 300, "ok")
+    await harness.close()
     path = data / DATABASE
     content = bytearray(path.read_bytes())
     db = sqlite3.connect(path)
@@ -299,29 +303,36 @@ def test_migrations_are_numbered_without_gaps() -> None:
 # Backup -------------------------------------------------------------------------------------------
 
 
+def back_up(directory: Path, path: Path) -> None:
+    """Do as `nanobot backup`, which has a connection of its own."""
+    with contextlib.closing(open_reader(directory)) as db:
+        backup(db, path)
+
+
 async def test_a_backup_made_while_turns_are_written_is_consistent_and_opens(
     data: Path, tmp_path: Path
 ) -> None:
-    place = Place(open_sqlite, data, Limits())
-    await place.open()
-    await place.say("a", "0", "re 0")
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
+    await harness.say("a", "0", "re 0")
 
     async def write() -> None:
         for number in range(1, 150):
-            await place.say("a", f"{number}", f"re {number}")
+            await harness.say("a", f"{number}", f"re {number}")
 
     writing = asyncio.ensure_future(write())
     copies: list[Path] = []
     while not writing.done() and len(copies) < 5:
         copies.append(tmp_path / f"copy-{len(copies)}")
-        await place.store.backup(str(copies[-1]))
+        back_up(data, copies[-1])
+        await asyncio.sleep(0)
     await writing
-    await place.close()
+    await harness.close()
     for path in copies:
         directory = tmp_path / f"restored {path.name}"
         directory.mkdir()
         shutil.copy(path, directory / DATABASE)
-        restored = Place(open_sqlite, directory, Limits())
+        restored = StoreHarness(open_sqlite, directory, Limits())
         await restored.open()
         texts = await restored.texts("a")
         assert texts[:2] == ["U:0", "A:re 0"]
@@ -337,39 +348,73 @@ async def test_a_backup_made_while_turns_are_written_is_consistent_and_opens(
         db.close()
 
 
-async def test_a_backup_is_one_file_that_only_its_owner_reads(place: Place, tmp_path: Path) -> None:
-    await place.say("a", "hello", "hi")
-    await place.store.backup(str(tmp_path / "copy"))
+async def test_a_backup_is_one_file_that_only_its_owner_reads(
+    disk_harness: StoreHarness, tmp_path: Path
+) -> None:
+    await disk_harness.say("a", "hello", "hi")
+    back_up(disk_harness.directory, tmp_path / "copy")
     assert (tmp_path / "copy").stat().st_mode & 0o077 == 0
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("copy")) == ["copy"]
+
+
+async def test_a_backup_does_not_overwrite_a_file(disk_harness: StoreHarness, tmp_path: Path) -> None:
+    path = tmp_path / "backup"
+    path.write_text("precious")
+    with pytest.raises(StoreError) as caught:
+        back_up(disk_harness.directory, path)
+    assert str(path) in caught.value.message
+    assert path.read_text() == "precious"
+
+
+async def test_a_backup_that_cannot_be_written_says_so_and_leaves_nothing(
+    disk_harness: StoreHarness, tmp_path: Path
+) -> None:
+    with pytest.raises(StoreError):
+        back_up(disk_harness.directory, tmp_path / "no such directory" / "backup")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+async def test_many_sessions_at_once_lose_nothing(harness: StoreHarness) -> None:
+    async def one(key: str) -> None:
+        for number in range(3):
+            await harness.admit(key, f"{number}")
+
+    await asyncio.gather(*(one(f"key {number}") for number in range(30)))
+    for _ in range(90):
+        claim = await harness.engine.claim()
+        await harness.store.append(claim, done(f"re {claim.turn.input[0].text}"))
+    for number in range(30):
+        assert await harness.texts(f"key {number}") == [
+            text for number in range(3) for text in (f"U:{number}", f"A:re {number}")
+        ]
 
 
 # Deleting -----------------------------------------------------------------------------------------
 
 
 async def test_deleting_a_session_removes_every_row_of_every_table(data: Path) -> None:
-    place = Place(open_sqlite, data, Limits())
-    await place.open()
-    await place.say("other", "1", "one")
-    await place.close()
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
+    await harness.say("other", "1", "one")
+    await harness.close()
     before = rows(data)
-    await place.open()
-    await place.say("a", "1", "one", earlier=(user("0"), said("zero")))
-    await place.say("a", "2", "two")
-    await place.say("a", "2b", "two b", earlier=(user("1"), said("one")))
-    await place.say("a", "title", "T", trace=False)
+    await harness.open()
+    await harness.say("a", "1", "one", earlier=(user("0"), said("zero")))
+    await harness.say("a", "2", "two")
+    await harness.say("a", "2b", "two b", earlier=(user("1"), said("one")))
+    await harness.say("a", "title", "T", trace=False)
     call = ToolCall("c", "f", "{}")
-    claim = await place.start("a", "3")
-    await place.store.append(
+    claim = await harness.start("a", "3")
+    await harness.store.append(
         claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
     )
-    await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
-    await place.admit("a", "4", when_busy="steer")
-    await place.admit("a", "5", dedupe_key="k")
-    waiting = await place.admit("a", "6")
-    await place.store.cancel(waiting.turn_id, "x")
-    await place.store.delete_session("a")
-    await place.close()
+    await harness.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
+    await harness.admit("a", "4", when_busy="steer")
+    await harness.admit("a", "5", dedupe_key="k")
+    waiting = await harness.admit("a", "6")
+    await harness.store.cancel(waiting.turn_id, "x")
+    await harness.store.delete_session("a")
+    await harness.close()
     left = rows(data)
     assert {**left, "key_usage": []} == {**before, "key_usage": []}
     assert {row[:2] for row in left["key_usage"]} == {("2027-01-15", "")}, (
@@ -398,12 +443,19 @@ def rows(data: Path) -> dict[str, list[tuple[object, ...]]]:
 # How much a turn reads ----------------------------------------------------------------------------
 
 
+def connections(store: Store) -> Sequence[sqlite3.Connection]:
+    """Return the connections of a store in a data directory."""
+    assert isinstance(store, SqlStore)
+    assert isinstance(store.database, ThreadedDatabase)
+    return tuple(store.database.connections)
+
+
 class Steps:
     """Counts the steps of SQLite's virtual machine on both connections of a store: a scan cannot hide."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.count = 0
-        self._connections = (store._write_db, store._read_db)
+        self._connections = connections(store)
         for db in self._connections:
             db.set_progress_handler(self._count, 1)
 
@@ -417,38 +469,37 @@ class Steps:
         return self.count
 
 
-async def steps_of_a_turn(place: Place, key: str, budget_tokens: int = 2_000) -> int:
+async def steps_of_a_turn(harness: StoreHarness, key: str, budget_tokens: int = 2_000) -> int:
     """Return what one turn costs: admission with a resent tail, history, an append with a tool call, the end,
     a look, a retry, a list.
     """
-    assert isinstance(place.store, SqliteStore)
-    steps = Steps(place.store)
-    await place.admit(
+    steps = Steps(harness.store)
+    await harness.admit(
         key,
         "next",
         earlier=(user("question"), said("the last answer")),
-        dedupe_key=f"{key}{place.clock.now()}",
+        dedupe_key=f"{key}{harness.clock.now()}",
     )
-    claim = await place.hands.claim()
-    history = await place.store.history(key, budget_tokens)
+    claim = await harness.engine.claim()
+    history = await harness.store.history(key, budget_tokens)
     assert len(history.messages) > 50
     call = ToolCall("c", "f", "{}")
-    await place.store.append(
+    await harness.store.append(
         claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
     )
-    await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
-    await place.store.append(claim, (MessageAdded(said("x", "incomplete")), cancelled()))
-    await place.store.turn(claim.turn.id)
-    await place.admit(key, "next", is_retry=True)
-    await place.store.sessions(limit=10)
-    await place.store.messages(key, limit=10, after_seq=900)
+    await harness.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
+    await harness.store.append(claim, (MessageAdded(said("x", "incomplete")), cancelled()))
+    await harness.store.turn(claim.turn.id)
+    await harness.admit(key, "next", is_retry=True)
+    await harness.store.sessions(limit=10)
+    await harness.store.messages(key, limit=10, after_seq=900)
     return steps.stop()
 
 
 async def test_a_turn_at_message_100_000_reads_no_more_than_at_1_000(data: Path) -> None:
     """Counted in steps of SQLite's machine, which a noisy machine does not change."""
-    place = Place(open_sqlite, data, Limits())
-    await place.open()
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
     for key, count in (("short", 1_000), ("long", 100_000)):
         earlier = tuple(
             user(f"question {n} " * 4)
@@ -456,34 +507,33 @@ async def test_a_turn_at_message_100_000_reads_no_more_than_at_1_000(data: Path)
             else said("the last answer" if n == count - 1 else f"answer {n} " * 4)
             for n in range(count)
         )
-        await place.say(key, "hello", "the last answer", earlier=earlier)
-    short = await steps_of_a_turn(place, "short")
-    long = await steps_of_a_turn(place, "long")
-    await place.close()
+        await harness.say(key, "hello", "the last answer", earlier=earlier)
+    short = await steps_of_a_turn(harness, "short")
+    long = await steps_of_a_turn(harness, "long")
+    await harness.close()
     assert long <= short * 1.05, f"{short} steps at message 1,000, {long} at 100,000"
 
 
 async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows(data: Path) -> None:
-    place = Place(open_sqlite, data, Limits())
-    await place.open()
-    assert isinstance(place.store, SqliteStore)
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
     earlier = tuple(
         user(f"question {n} " * 20) if n % 2 == 0 else said("the last answer") for n in range(200)
     )
-    await place.say("a", "hello", "the last answer", earlier=earlier)
+    await harness.say("a", "hello", "the last answer", earlier=earlier)
     asked: set[str] = set()
-    for db in (place.store._write_db, place.store._read_db):
+    for db in connections(harness.store):
         db.set_trace_callback(asked.add)
-    await steps_of_a_turn(place, "a")
-    for db in (place.store._write_db, place.store._read_db):
+    await steps_of_a_turn(harness, "a")
+    for db in connections(harness.store):
         db.set_trace_callback(None)
     queries = [query for query in asked if query.startswith(("SELECT", "UPDATE", "DELETE", "INSERT"))]
     details = [
         (detail, query)
         for query in queries
-        for (_, _, _, detail) in place.store._read_db.execute(f"EXPLAIN QUERY PLAN {query}")
+        for (_, _, _, detail) in connections(harness.store)[-1].execute(f"EXPLAIN QUERY PLAN {query}")
     ]
-    await place.close()
+    await harness.close()
     assert len(queries) > 10
     assert [
         (detail, query)
@@ -497,14 +547,14 @@ async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows
 
 async def test_an_untidy_stop_is_mended_at_the_next_start(data: Path) -> None:
     """The write-ahead log of a killed server is read, not thrown away."""
-    place = Place(open_sqlite, data, Limits())
-    await place.open()
-    await place.say("a", "hello", "hi")
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
+    await harness.say("a", "hello", "hi")
     killed = data.parent / "killed"
     shutil.copytree(data, killed)
-    await place.close()
+    await harness.close()
     assert (killed / f"{DATABASE}-wal").stat().st_size > 0
-    again = Place(open_sqlite, killed, Limits())
+    again = StoreHarness(open_sqlite, killed, Limits())
     await again.open()
     assert await again.texts("a") == ["U:hello", "A:hi"]
     await again.say("a", "more", "yes")
@@ -513,13 +563,13 @@ async def test_an_untidy_stop_is_mended_at_the_next_start(data: Path) -> None:
 
 async def test_done_is_told_only_after_the_commit(data: Path) -> None:
     """What a reader of its own connection sees when `append` returns."""
-    place = Place(open_sqlite, data, Limits())
-    await place.open()
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
     other = sqlite3.connect(data / DATABASE)
     for number in range(20):
-        claim = await place.start("a", f"{number}")
+        claim = await harness.start("a", f"{number}")
         assert other.execute("SELECT count(*) FROM message").fetchone() == (2 * number + 1,)
-        await place.store.append(claim, done("ok"))
+        await harness.store.append(claim, done("ok"))
         assert other.execute("SELECT count(*) FROM message").fetchone() == (2 * number + 2,)
     other.close()
-    await place.close()
+    await harness.close()

@@ -17,536 +17,560 @@ from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
 from nanobot.core.message import user
 from nanobot.core.store import Limits
 from nanobot.core.turn import Identity
-from tests.contract.place import Place, cancelled, done, failed, said, shown
+from tests.contract.store_harness import StoreHarness, cancelled, done, failed, said, shown
 
 # Committed or not there ---------------------------------------------------------------------------
 
 
-async def test_an_admitted_turn_is_still_there_after_a_crash(place: Place) -> None:
-    admission = await place.admit("a", "hello")
-    await place.reopen()
-    assert (await place.hands.claim()).turn.id == admission.turn_id
-    assert await place.texts("a") == ["U:hello"]
+async def test_an_admitted_turn_is_still_there_after_a_crash(harness: StoreHarness) -> None:
+    admission = await harness.admit("a", "hello")
+    await harness.reopen()
+    assert (await harness.engine.claim()).turn.id == admission.turn_id
+    assert await harness.texts("a") == ["U:hello"]
 
 
-async def test_a_turn_that_waits_is_still_there_after_a_crash_with_its_input(place: Place) -> None:
-    await place.admit("a", "first")
-    waiting = await place.admit("a", "second")
-    await place.reopen()
-    first = await place.hands.claim()
-    await place.store.append(first, done("one"))
-    second = await place.hands.claim()
+async def test_a_turn_that_waits_is_still_there_after_a_crash_with_its_input(harness: StoreHarness) -> None:
+    await harness.admit("a", "first")
+    waiting = await harness.admit("a", "second")
+    await harness.reopen()
+    first = await harness.engine.claim()
+    await harness.store.append(first, done("one"))
+    second = await harness.engine.claim()
     assert second.turn.id == waiting.turn_id
     assert second.turn.input == (user("second"),)
-    assert await place.texts("a") == ["U:first", "A:one", "U:second"]
+    assert await harness.texts("a") == ["U:first", "A:one", "U:second"]
 
 
-async def test_a_refused_turn_leaves_nothing_behind(place: Place) -> None:
-    await place.start("a", "first")
+async def test_a_refused_turn_leaves_nothing_behind(harness: StoreHarness) -> None:
+    await harness.start("a", "first")
     with pytest.raises(SessionBusy):
-        await place.admit("a", "second", when_busy="reject")
-    await place.reopen()
-    assert await place.texts("a") == ["U:first"]
+        await harness.admit("a", "second", when_busy="reject")
+    await harness.reopen()
+    assert await harness.texts("a") == ["U:first"]
     with pytest.raises(TurnNotFound):
-        await place.store.turn(place.last_id)
+        await harness.store.turn(harness.last_id)
 
 
-async def test_a_waiting_turn_is_not_in_the_transcript_before_it_starts(place: Place) -> None:
-    running = await place.start("a", "first")
-    await place.admit("a", "second")
-    assert await place.texts("a") == ["U:first"]
-    await place.store.append(running, done("one"))
-    await place.hands.claim()
-    assert await place.texts("a") == ["U:first", "A:one", "U:second"]
+async def test_a_waiting_turn_is_not_in_the_transcript_before_it_starts(harness: StoreHarness) -> None:
+    running = await harness.start("a", "first")
+    await harness.admit("a", "second")
+    assert await harness.texts("a") == ["U:first"]
+    await harness.store.append(running, done("one"))
+    await harness.engine.claim()
+    assert await harness.texts("a") == ["U:first", "A:one", "U:second"]
 
 
-async def test_a_failed_admission_does_not_touch_those_that_are_committed_with_it(place: Place) -> None:
-    await place.start("a", "first")
+async def test_a_failed_admission_does_not_touch_those_that_are_committed_with_it(
+    harness: StoreHarness,
+) -> None:
+    await harness.start("a", "first")
     results = await asyncio.gather(
-        place.admit("b", "x"),
-        place.admit("a", "second", when_busy="reject"),
-        place.admit("c", "y"),
+        harness.admit("b", "x"),
+        harness.admit("a", "second", when_busy="reject"),
+        harness.admit("c", "y"),
         return_exceptions=True,
     )
     assert [type(result).__name__ for result in results] == ["Admission", "SessionBusy", "Admission"]
-    assert await place.texts("b") == ["U:x"]
-    assert await place.texts("c") == ["U:y"]
+    assert await harness.texts("b") == ["U:x"]
+    assert await harness.texts("c") == ["U:y"]
 
 
-async def test_nothing_is_admitted_once_the_server_stops(place: Place) -> None:
-    place.store.hang_up()
+async def test_nothing_is_admitted_once_the_server_stops(harness: StoreHarness) -> None:
+    harness.store.hang_up()
     with pytest.raises(ShuttingDown):
-        await place.admit("a")
+        await harness.admit("a")
     with pytest.raises(SessionNotFound):
-        await place.store.messages("a", limit=1)
+        await harness.store.messages("a", limit=1)
 
 
 # Order and bounds ---------------------------------------------------------------------------------
 
 
-async def test_turns_of_one_session_run_one_at_a_time_in_order_of_arrival(place: Place) -> None:
-    admissions = [await place.admit("a", f"{number}") for number in range(4)]
+async def test_turns_of_one_session_run_one_at_a_time_in_order_of_arrival(harness: StoreHarness) -> None:
+    admissions = [await harness.admit("a", f"{number}") for number in range(4)]
     order = []
     for number in range(4):
-        claim = await place.hands.claim()
-        assert await place.hands.none()
+        claim = await harness.engine.claim()
+        assert await harness.engine.none()
         order.append(claim.turn.id)
-        await place.store.append(claim, done(f"re {number}"))
+        await harness.store.append(claim, done(f"re {number}"))
     assert order == [admission.turn_id for admission in admissions]
-    assert await place.texts("a") == [
+    assert await harness.texts("a") == [
         text for number in range(4) for text in (f"U:{number}", f"A:re {number}")
     ]
 
 
-async def test_turns_of_different_sessions_run_in_parallel(place: Place) -> None:
+async def test_turns_of_different_sessions_run_in_parallel(harness: StoreHarness) -> None:
     for number in range(20):
-        await place.admit(f"key {number}")
-    claims = [await place.hands.claim() for _ in range(20)]
+        await harness.admit(f"key {number}")
+    claims = [await harness.engine.claim() for _ in range(20)]
     assert {claim.turn.session_key for claim in claims} == {f"key {number}" for number in range(20)}
 
 
-async def test_no_more_turns_run_than_the_engine_wants_and_the_oldest_goes_first(place: Place) -> None:
-    await place.reopen(max_running=2)
+async def test_no_more_turns_run_than_the_engine_wants_and_the_oldest_goes_first(
+    harness: StoreHarness,
+) -> None:
+    await harness.reopen(max_running=2)
     for key in "abcd":
-        await place.admit(key)
-    first, second = await place.hands.claim(), await place.hands.claim()
+        await harness.admit(key)
+    first, second = await harness.engine.claim(), await harness.engine.claim()
     assert [first.turn.session_key, second.turn.session_key] == ["a", "b"]
-    assert await place.hands.none()
-    await place.store.append(second, done("ok"))
-    third = await place.hands.claim()
+    assert await harness.engine.none()
+    await harness.store.append(second, done("ok"))
+    third = await harness.engine.claim()
     assert third.turn.session_key == "c"
-    assert await place.hands.none()
+    assert await harness.engine.none()
 
 
 async def test_the_queue_of_a_session_is_bounded_and_other_sessions_are_not_held_up_by_it(
-    place: Place,
+    harness: StoreHarness,
 ) -> None:
     for _ in range(1 + 4):
-        await place.admit("a")
+        await harness.admit("a")
     with pytest.raises(QueueFull) as caught:
-        await place.admit("a")
+        await harness.admit("a")
     assert "4" in caught.value.message
     assert caught.value.retry_after_s
-    assert not (await place.admit("b")).joined
+    assert not (await harness.admit("b")).joined
 
 
-async def test_a_place_in_the_queue_is_free_again_when_a_turn_has_ended(place: Place) -> None:
+async def test_a_place_in_the_queue_is_free_again_when_a_turn_has_ended(harness: StoreHarness) -> None:
     for _ in range(1 + 4):
-        await place.admit("a")
-    await place.store.append(await place.hands.claim(), done("ok"))
-    assert not (await place.admit("a")).joined
+        await harness.admit("a")
+    await harness.store.append(await harness.engine.claim(), done("ok"))
+    assert not (await harness.admit("a")).joined
 
 
-async def test_a_turn_that_would_not_wait_is_refused_only_where_it_would_have_to(place: Place) -> None:
-    claim = await place.start("a")
+async def test_a_turn_that_would_not_wait_is_refused_only_where_it_would_have_to(
+    harness: StoreHarness,
+) -> None:
+    claim = await harness.start("a")
     with pytest.raises(SessionBusy):
-        await place.admit("a", when_busy="reject")
-    await place.store.append(claim, done("ok"))
-    assert not (await place.admit("a", when_busy="reject")).joined
+        await harness.admit("a", when_busy="reject")
+    await harness.store.append(claim, done("ok"))
+    assert not (await harness.admit("a", when_busy="reject")).joined
 
 
-async def test_a_turn_that_interrupts_asks_the_running_one_to_stop_and_runs_next(place: Place) -> None:
-    running = await place.start("a", "first")
-    later = await place.admit("a", "stop, do this", when_busy="interrupt")
-    cancel = await place.hands.cancel()
+async def test_a_turn_that_interrupts_asks_the_running_one_to_stop_and_runs_next(
+    harness: StoreHarness,
+) -> None:
+    running = await harness.start("a", "first")
+    later = await harness.admit("a", "stop, do this", when_busy="interrupt")
+    cancel = await harness.engine.cancel()
     assert cancel.turn_id == running.turn.id
-    assert await place.hands.none()
-    await place.store.append(running, (MessageAdded(said("I was sayi", "incomplete")), cancelled()))
-    assert (await place.hands.claim()).turn.id == later.turn_id
-    assert await place.texts("a") == ["U:first", "A:I was sayi", "U:stop, do this"]
+    assert await harness.engine.none()
+    await harness.store.append(running, (MessageAdded(said("I was sayi", "incomplete")), cancelled()))
+    assert (await harness.engine.claim()).turn.id == later.turn_id
+    assert await harness.texts("a") == ["U:first", "A:I was sayi", "U:stop, do this"]
 
 
-async def test_a_turn_that_interrupts_where_nothing_runs_just_runs(place: Place) -> None:
-    await place.admit("a", when_busy="interrupt")
-    await place.hands.claim()
-    assert await place.hands.none()
+async def test_a_turn_that_interrupts_where_nothing_runs_just_runs(harness: StoreHarness) -> None:
+    await harness.admit("a", when_busy="interrupt")
+    await harness.engine.claim()
+    assert await harness.engine.none()
 
 
 # Steering -----------------------------------------------------------------------------------------
 
 
 async def test_a_steering_turn_joins_the_running_one_in_the_transaction_of_its_next_step(
-    place: Place,
+    harness: StoreHarness,
 ) -> None:
-    running = await place.start("a", "first")
-    steering = await place.admit("a", "and in French", when_busy="steer")
-    assert await place.hands.none()
-    assert await place.texts("a") == ["U:first"]
-    joined = await place.store.append(running, (MessageAdded(said("let me see", "tool_calls")),))
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "and in French", when_busy="steer")
+    assert await harness.engine.none()
+    assert await harness.texts("a") == ["U:first"]
+    joined = await harness.store.append(running, (MessageAdded(said("let me see", "tool_calls")),))
     assert joined == (user("and in French"),)
-    assert await place.texts("a") == ["U:first", "A:let me see", "U:and in French"]
-    await place.store.append(running, done("bonjour"))
-    answer = await place.ended(steering.turn_id)
+    assert await harness.texts("a") == ["U:first", "A:let me see", "U:and in French"]
+    await harness.store.append(running, done("bonjour"))
+    answer = await harness.ended(steering.turn_id)
     assert answer.turn_id == steering.turn_id
     assert [shown(message) for message in answer.messages] == ["A:let me see", "U:and in French", "A:bonjour"]
 
 
-async def test_a_steering_turn_refuses_the_end_of_the_one_it_joins(place: Place) -> None:
-    running = await place.start("a", "first")
-    steering = await place.admit("a", "wait", when_busy="steer")
-    assert await place.store.append(running, done("the end")) == (user("wait"),)
-    assert (await place.store.turn(running.turn.id)).status == "running"
-    assert await place.store.append(running, done("now it is")) == ()
-    assert (await place.store.turn(running.turn.id)).status == "done"
-    assert (await place.store.turn(steering.turn_id)).end == TurnEnded("done")
+async def test_a_steering_turn_refuses_the_end_of_the_one_it_joins(harness: StoreHarness) -> None:
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "wait", when_busy="steer")
+    assert await harness.store.append(running, done("the end")) == (user("wait"),)
+    assert (await harness.store.turn(running.turn.id)).status == "running"
+    assert await harness.store.append(running, done("now it is")) == ()
+    assert (await harness.store.turn(running.turn.id)).status == "done"
+    assert (await harness.store.turn(steering.turn_id)).end == TurnEnded("done")
 
 
-async def test_a_steering_turn_survives_a_crash_before_it_has_joined(place: Place) -> None:
-    await place.start("a", "first")
-    steering = await place.admit("a", "and this", when_busy="steer")
-    await place.reopen()
-    again = await place.hands.claim()
-    assert await place.store.append(again, done("one")) == (user("and this"),)
-    await place.store.append(again, done("two"))
-    assert [shown(message) for message in (await place.ended(steering.turn_id)).messages] == [
+async def test_a_steering_turn_survives_a_crash_before_it_has_joined(harness: StoreHarness) -> None:
+    await harness.start("a", "first")
+    steering = await harness.admit("a", "and this", when_busy="steer")
+    await harness.reopen()
+    again = await harness.engine.claim()
+    assert await harness.store.append(again, done("one")) == (user("and this"),)
+    await harness.store.append(again, done("two"))
+    assert [shown(message) for message in (await harness.ended(steering.turn_id)).messages] == [
         "A:one",
         "U:and this",
         "A:two",
     ]
 
 
-async def test_several_steering_turns_join_in_order(place: Place) -> None:
-    running = await place.start("a", "first")
+async def test_several_steering_turns_join_in_order(harness: StoreHarness) -> None:
+    running = await harness.start("a", "first")
     for text in ("x", "y", "z"):
-        await place.admit("a", text, when_busy="steer")
-    assert await place.store.append(running, done("one")) == (user("x"), user("y"), user("z"))
+        await harness.admit("a", text, when_busy="steer")
+    assert await harness.store.append(running, done("one")) == (user("x"), user("y"), user("z"))
 
 
-async def test_a_steering_turn_where_nothing_runs_is_a_turn_of_its_own(place: Place) -> None:
-    admission = await place.admit("a", when_busy="steer")
-    assert (await place.hands.claim()).turn.id == admission.turn_id
+async def test_a_steering_turn_where_nothing_runs_is_a_turn_of_its_own(harness: StoreHarness) -> None:
+    admission = await harness.admit("a", when_busy="steer")
+    assert (await harness.engine.claim()).turn.id == admission.turn_id
 
 
 @pytest.mark.parametrize("end", [failed(retryable=False), failed(retryable=True), cancelled()])
 async def test_what_was_to_steer_a_turn_that_did_not_come_to_it_runs_as_a_turn_of_its_own(
-    place: Place, end: TurnEnded
+    harness: StoreHarness, end: TurnEnded
 ) -> None:
     """A message that was admitted is answered, whatever became of the turn that it was to join."""
-    running = await place.start("a", "first")
-    waiting = await place.admit("a", "second")
-    steering = await place.admit("a", "wait", when_busy="steer")
-    await place.store.append(running, (end,))
-    claims = [await place.hands.claim()]
-    await place.store.append(claims[0], done("ok"))
-    claims.append(await place.hands.claim())
-    await place.store.append(claims[1], done("ok"))
+    running = await harness.start("a", "first")
+    waiting = await harness.admit("a", "second")
+    steering = await harness.admit("a", "wait", when_busy="steer")
+    await harness.store.append(running, (end,))
+    claims = [await harness.engine.claim()]
+    await harness.store.append(claims[0], done("ok"))
+    claims.append(await harness.engine.claim())
+    await harness.store.append(claims[1], done("ok"))
     assert {claim.turn.id for claim in claims} == {waiting.turn_id, steering.turn_id}
-    answer = await place.ended(steering.turn_id)
+    answer = await harness.ended(steering.turn_id)
     assert [shown(message) for message in answer.messages] == ["A:ok"]
-    await place.reopen()
-    assert await place.ended(steering.turn_id) == answer
-    assert (await place.texts("a")).count("U:wait") == 1
+    await harness.reopen()
+    assert await harness.ended(steering.turn_id) == answer
+    assert (await harness.texts("a")).count("U:wait") == 1
 
 
-async def test_who_follows_a_turn_that_parted_hears_both_and_one_end(place: Place) -> None:
+async def test_who_follows_a_turn_that_parted_hears_both_and_one_end(harness: StoreHarness) -> None:
     """What was said before stands apart from the answer: the message that held it is told too."""
-    running = await place.start("a", "first")
-    steering = await place.admit("a", "wait", when_busy="steer")
-    heard = asyncio.ensure_future(events(place, steering.turn_id))
-    await place.hands.settled()
-    place.store.show(running, TextDelta("Let me"))
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "wait", when_busy="steer")
+    heard = asyncio.ensure_future(events(harness, steering.turn_id))
+    await harness.engine.settled()
+    harness.store.show(running, TextDelta("Let me"))
     partial = MessageAdded(said("Let me", "incomplete"))
-    await place.store.append(running, (partial, cancelled()))
-    own = await place.hands.claim()
-    await place.store.append(own, done("Bonjour"))
+    await harness.store.append(running, (partial, cancelled()))
+    own = await harness.engine.claim()
+    await harness.store.append(own, done("Bonjour"))
     assert await heard == [TextDelta("Let me"), partial, *done("Bonjour")]
 
 
-async def events(place: Place, turn_id: str) -> list[Event]:
-    return [event async for batch in place.store.follow(turn_id) for _, event in batch]
+async def events(harness: StoreHarness, turn_id: str) -> list[Event]:
+    return [event async for batch in harness.store.follow(turn_id) for _, event in batch]
 
 
-async def test_what_steered_a_turn_before_it_failed_shares_its_end(place: Place) -> None:
-    running = await place.start("a", "first")
-    steering = await place.admit("a", "wait", when_busy="steer")
-    await place.store.append(running, (MessageAdded(said("one", "tool_calls")),))
-    await place.store.append(running, (failed(retryable=True),))
-    assert (await place.ended(steering.turn_id)).end.outcome == "failed"
-    await place.reopen()
-    assert (await place.ended(steering.turn_id)).end.outcome == "failed"
-    assert await place.hands.none()
+async def test_what_steered_a_turn_before_it_failed_shares_its_end(harness: StoreHarness) -> None:
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "wait", when_busy="steer")
+    await harness.store.append(running, (MessageAdded(said("one", "tool_calls")),))
+    await harness.store.append(running, (failed(retryable=True),))
+    assert (await harness.ended(steering.turn_id)).end.outcome == "failed"
+    await harness.reopen()
+    assert (await harness.ended(steering.turn_id)).end.outcome == "failed"
+    assert await harness.engine.none()
 
 
-async def test_a_resend_of_what_steered_a_turn_that_failed_takes_that_turn_up_again(place: Place) -> None:
+async def test_a_resend_of_what_steered_a_turn_that_failed_takes_that_turn_up_again(
+    harness: StoreHarness,
+) -> None:
     """Its answer is that turn's, so its retry is that turn's retry."""
-    running = await place.start("a", "first")
-    steering = await place.admit("a", "wait", when_busy="steer", dedupe_key="k")
-    await place.store.append(running, (MessageAdded(said("one")),))
-    await place.store.append(running, (failed(retryable=True),))
-    resent = await place.admit("a", "wait", when_busy="steer", dedupe_key="k")
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "wait", when_busy="steer", dedupe_key="k")
+    await harness.store.append(running, (MessageAdded(said("one")),))
+    await harness.store.append(running, (failed(retryable=True),))
+    resent = await harness.admit("a", "wait", when_busy="steer", dedupe_key="k")
     assert (resent.turn_id, resent.is_over) == (steering.turn_id, False)
-    again = await place.hands.claim()
+    again = await harness.engine.claim()
     assert (again.turn.id, again.attempt) == (running.turn.id, 2)
-    following = [asyncio.ensure_future(place.ended(turn)) for turn in (running.turn.id, steering.turn_id)]
-    await place.hands.settled()
-    await place.store.append(again, done("two"))
+    following = [asyncio.ensure_future(harness.ended(turn)) for turn in (running.turn.id, steering.turn_id)]
+    await harness.engine.settled()
+    await harness.store.append(again, done("two"))
     for answer in await asyncio.gather(*following):
         assert [shown(message) for message in answer.messages] == ["A:one", "U:wait", "A:two"]
 
 
-async def test_a_resend_of_what_steered_a_turn_that_is_over_is_told_so(place: Place) -> None:
-    running = await place.start("a", "first")
-    steering = await place.admit("a", "wait", when_busy="steer", dedupe_key="k")
-    await place.store.append(running, (MessageAdded(said("one")),))
-    await place.store.append(running, (failed(retryable=True),))
-    await place.say("a", "something else", "yes")
-    resent = await place.admit("a", "wait", when_busy="steer", dedupe_key="k")
+async def test_a_resend_of_what_steered_a_turn_that_is_over_is_told_so(harness: StoreHarness) -> None:
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "wait", when_busy="steer", dedupe_key="k")
+    await harness.store.append(running, (MessageAdded(said("one")),))
+    await harness.store.append(running, (failed(retryable=True),))
+    await harness.say("a", "something else", "yes")
+    resent = await harness.admit("a", "wait", when_busy="steer", dedupe_key="k")
     assert (resent.turn_id, resent.is_over) == (steering.turn_id, True)
-    assert await place.hands.none()
+    assert await harness.engine.none()
 
 
-async def test_a_message_that_is_to_be_kept_never_joins_a_turn_that_leaves_no_trace(place: Place) -> None:
+async def test_a_message_that_is_to_be_kept_never_joins_a_turn_that_leaves_no_trace(
+    harness: StoreHarness,
+) -> None:
     """Else it would vanish from the transcript with the title or tags that the running turn is about."""
-    title = await place.start("a", "make a title", trace=False)
-    kept = await place.admit("a", "hello", when_busy="steer")
-    await place.store.append(title, done("Greetings"))
-    claim = await place.hands.claim()
+    title = await harness.start("a", "make a title", trace=False)
+    kept = await harness.admit("a", "hello", when_busy="steer")
+    await harness.store.append(title, done("Greetings"))
+    claim = await harness.engine.claim()
     assert claim.turn.id == kept.turn_id
-    await place.store.append(claim, done("hi"))
-    assert await place.texts("a") == ["U:hello", "A:hi"]
+    await harness.store.append(claim, done("hi"))
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
 
 
-async def test_a_message_that_is_to_leave_no_trace_never_joins_a_turn_that_is_kept(place: Place) -> None:
-    claim = await place.start("a", "hello")
-    await place.admit("a", "make a title", when_busy="steer", trace=False)
-    await place.store.append(claim, done("hi"))
-    await place.store.append(await place.hands.claim(), done("Greetings"))
-    assert await place.texts("a") == ["U:hello", "A:hi"]
+async def test_a_message_that_is_to_leave_no_trace_never_joins_a_turn_that_is_kept(
+    harness: StoreHarness,
+) -> None:
+    claim = await harness.start("a", "hello")
+    await harness.admit("a", "make a title", when_busy="steer", trace=False)
+    await harness.store.append(claim, done("hi"))
+    await harness.store.append(await harness.engine.claim(), done("Greetings"))
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
 
 
 # Sent again ---------------------------------------------------------------------------------------
 
 
-async def test_the_same_idempotency_key_joins_the_running_turn(place: Place) -> None:
-    first = await place.admit("a", dedupe_key="k1")
-    again = await place.admit("a", dedupe_key="k1")
+async def test_the_same_idempotency_key_joins_the_running_turn(harness: StoreHarness) -> None:
+    first = await harness.admit("a", dedupe_key="k1")
+    again = await harness.admit("a", dedupe_key="k1")
     assert (again.turn_id, again.joined) == (first.turn_id, True)
-    await place.hands.claim()
-    assert await place.hands.none()
-    assert await place.texts("a") == ["U:hello"]
+    await harness.engine.claim()
+    assert await harness.engine.none()
+    assert await harness.texts("a") == ["U:hello"]
 
 
-async def test_the_same_idempotency_key_replays_the_answer_even_after_a_restart(place: Place) -> None:
-    first = await place.admit("a", dedupe_key="k1")
-    await place.store.append(await place.hands.claim(), done("hi"))
-    await place.reopen()
-    place.clock.advance(1_000_000)
-    again = await place.admit("a", dedupe_key="k1")
+async def test_the_same_idempotency_key_replays_the_answer_even_after_a_restart(
+    harness: StoreHarness,
+) -> None:
+    first = await harness.admit("a", dedupe_key="k1")
+    await harness.store.append(await harness.engine.claim(), done("hi"))
+    await harness.reopen()
+    harness.clock.advance(1_000_000)
+    again = await harness.admit("a", dedupe_key="k1")
     assert (again.turn_id, again.joined) == (first.turn_id, True)
-    assert [shown(message) for message in (await place.ended(again.turn_id)).messages] == ["A:hi"]
+    assert [shown(message) for message in (await harness.ended(again.turn_id)).messages] == ["A:hi"]
 
 
-async def test_the_same_idempotency_key_with_another_body_is_refused(place: Place) -> None:
-    await place.admit("a", "hello", dedupe_key="k1")
+async def test_the_same_idempotency_key_with_another_body_is_refused(harness: StoreHarness) -> None:
+    await harness.admit("a", "hello", dedupe_key="k1")
     with pytest.raises(IdempotencyMismatch) as caught:
-        await place.admit("a", "something else", dedupe_key="k1")
+        await harness.admit("a", "something else", dedupe_key="k1")
     assert "k1" in caught.value.message
-    assert await place.texts("a") == ["U:hello"]
+    assert await harness.texts("a") == ["U:hello"]
 
 
-async def test_the_same_idempotency_key_in_another_session_is_another_turn(place: Place) -> None:
-    first = await place.admit("a", dedupe_key="k1")
-    other = await place.admit("b", "other", dedupe_key="k1")
+async def test_the_same_idempotency_key_in_another_session_is_another_turn(harness: StoreHarness) -> None:
+    first = await harness.admit("a", dedupe_key="k1")
+    other = await harness.admit("b", "other", dedupe_key="k1")
     assert other.turn_id != first.turn_id
     assert not other.joined
 
 
-async def test_a_retry_joins_the_turn_with_the_same_body(place: Place) -> None:
-    first = await place.admit("a")
-    again = await place.admit("a", is_retry=True)
+async def test_a_retry_joins_the_turn_with_the_same_body(harness: StoreHarness) -> None:
+    first = await harness.admit("a")
+    again = await harness.admit("a", is_retry=True)
     assert (again.turn_id, again.joined) == (first.turn_id, True)
 
 
-async def test_a_retry_with_another_body_is_a_turn_of_its_own(place: Place) -> None:
-    await place.admit("a", "hello")
-    assert not (await place.admit("a", "hello!", is_retry=True)).joined
+async def test_a_retry_with_another_body_is_a_turn_of_its_own(harness: StoreHarness) -> None:
+    await harness.admit("a", "hello")
+    assert not (await harness.admit("a", "hello!", is_retry=True)).joined
 
 
-async def test_a_retry_in_another_session_is_a_turn_of_its_own(place: Place) -> None:
-    await place.admit("a")
-    assert not (await place.admit("b", is_retry=True)).joined
+async def test_a_retry_in_another_session_is_a_turn_of_its_own(harness: StoreHarness) -> None:
+    await harness.admit("a")
+    assert not (await harness.admit("b", is_retry=True)).joined
 
 
-async def test_the_same_body_that_is_no_retry_is_a_turn_of_its_own(place: Place) -> None:
+async def test_the_same_body_that_is_no_retry_is_a_turn_of_its_own(harness: StoreHarness) -> None:
     """People say the same thing twice."""
-    await place.say("a", "hello", "hi")
-    assert not (await place.admit("a", "hello")).joined
+    await harness.say("a", "hello", "hi")
+    assert not (await harness.admit("a", "hello")).joined
 
 
-async def test_a_retry_joins_an_ended_turn_within_the_window_only(place: Place) -> None:
-    first = await place.say("a", "hello", "hi")
-    place.clock.advance(place.limits.retry_window_s)
-    assert (await place.admit("a", is_retry=True)).turn_id == first.turn.id
-    place.clock.advance(1)
-    assert not (await place.admit("a", is_retry=True)).joined
+async def test_a_retry_joins_an_ended_turn_within_the_window_only(harness: StoreHarness) -> None:
+    first = await harness.say("a", "hello", "hi")
+    harness.clock.advance(harness.limits.retry_window_s)
+    assert (await harness.admit("a", is_retry=True)).turn_id == first.turn.id
+    harness.clock.advance(1)
+    assert not (await harness.admit("a", is_retry=True)).joined
 
 
-async def test_a_retry_joins_a_turn_that_runs_however_long_it_does(place: Place) -> None:
-    first = await place.start("a")
-    place.clock.advance(place.limits.retry_window_s * 10)
-    assert (await place.admit("a", is_retry=True)).turn_id == first.turn.id
+async def test_a_retry_joins_a_turn_that_runs_however_long_it_does(harness: StoreHarness) -> None:
+    first = await harness.start("a")
+    harness.clock.advance(harness.limits.retry_window_s * 10)
+    assert (await harness.admit("a", is_retry=True)).turn_id == first.turn.id
 
 
-async def test_a_retry_joins_the_newest_of_several_turns_with_its_body(place: Place) -> None:
-    await place.say("a", "hello", "hi")
-    second = await place.say("a", "hello", "hi again")
-    assert (await place.admit("a", is_retry=True)).turn_id == second.turn.id
+async def test_a_retry_joins_the_newest_of_several_turns_with_its_body(harness: StoreHarness) -> None:
+    await harness.say("a", "hello", "hi")
+    second = await harness.say("a", "hello", "hi again")
+    assert (await harness.admit("a", is_retry=True)).turn_id == second.turn.id
 
 
-async def test_a_retry_of_a_steering_turn_follows_the_turn_that_it_joined(place: Place) -> None:
-    running = await place.start("a", "first")
-    steering = await place.admit("a", "wait", when_busy="steer")
-    again = await place.admit("a", "wait", when_busy="steer", is_retry=True)
+async def test_a_retry_of_a_steering_turn_follows_the_turn_that_it_joined(harness: StoreHarness) -> None:
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "wait", when_busy="steer")
+    again = await harness.admit("a", "wait", when_busy="steer", is_retry=True)
     assert (again.turn_id, again.joined) == (steering.turn_id, True)
-    assert await place.store.append(running, done("one")) == (user("wait"),)
-    await place.store.append(running, done("two"))
-    assert [shown(message) for message in (await place.ended(again.turn_id)).messages] == [
+    assert await harness.store.append(running, done("one")) == (user("wait"),)
+    await harness.store.append(running, done("two"))
+    assert [shown(message) for message in (await harness.ended(again.turn_id)).messages] == [
         "A:one",
         "U:wait",
         "A:two",
     ]
 
 
-async def test_fifty_retries_at_once_start_one_turn(place: Place) -> None:
-    first = await place.admit("a")
-    again = await asyncio.gather(*(place.admit("a", is_retry=True) for _ in range(50)))
+async def test_fifty_retries_at_once_start_one_turn(harness: StoreHarness) -> None:
+    first = await harness.admit("a")
+    again = await asyncio.gather(*(harness.admit("a", is_retry=True) for _ in range(50)))
     assert {admission.turn_id for admission in again} == {first.turn_id}
-    await place.hands.claim()
-    assert await place.hands.none()
+    await harness.engine.claim()
+    assert await harness.engine.none()
 
 
-async def test_fifty_requests_with_one_idempotency_key_at_once_start_one_turn(place: Place) -> None:
-    admissions = await asyncio.gather(*(place.admit("a", dedupe_key="k1") for _ in range(50)))
+async def test_fifty_requests_with_one_idempotency_key_at_once_start_one_turn(harness: StoreHarness) -> None:
+    admissions = await asyncio.gather(*(harness.admit("a", dedupe_key="k1") for _ in range(50)))
     assert len({admission.turn_id for admission in admissions}) == 1
     assert sum(not admission.joined for admission in admissions) == 1
-    assert await place.texts("a") == ["U:hello"]
+    assert await harness.texts("a") == ["U:hello"]
 
 
 # What failed in passing ---------------------------------------------------------------------------
 
 
-async def test_a_turn_that_failed_having_made_nothing_leaves_no_trace(place: Place) -> None:
-    await place.say("a", "first", "one")
-    claim = await place.start("a", "second")
-    await place.store.append(claim, (failed(retryable=True),))
-    assert await place.texts("a") == ["U:first", "A:one"]
+async def test_a_turn_that_failed_having_made_nothing_leaves_no_trace(harness: StoreHarness) -> None:
+    await harness.say("a", "first", "one")
+    claim = await harness.start("a", "second")
+    await harness.store.append(claim, (failed(retryable=True),))
+    assert await harness.texts("a") == ["U:first", "A:one"]
 
 
-async def test_a_turn_that_failed_in_passing_is_taken_up_again_under_its_old_id(place: Place) -> None:
-    claim = await place.start("a", "hello")
-    await place.store.append(claim, (failed(retryable=True),))
-    assert (await place.ended(claim.turn.id)).end.outcome == "failed"
-    again = await place.admit("a", "hello", is_retry=True)
+async def test_a_turn_that_failed_in_passing_is_taken_up_again_under_its_old_id(
+    harness: StoreHarness,
+) -> None:
+    claim = await harness.start("a", "hello")
+    await harness.store.append(claim, (failed(retryable=True),))
+    assert (await harness.ended(claim.turn.id)).end.outcome == "failed"
+    again = await harness.admit("a", "hello", is_retry=True)
     assert (again.turn_id, again.joined) == (claim.turn.id, True)
-    second = await place.hands.claim()
+    second = await harness.engine.claim()
     assert second.turn == claim.turn
     assert second.attempt > claim.attempt
-    await place.store.append(second, done("hi"))
-    assert await place.texts("a") == ["U:hello", "A:hi"]
-    assert (await place.ended(claim.turn.id)).end.outcome == "done"
+    await harness.store.append(second, done("hi"))
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
+    assert (await harness.ended(claim.turn.id)).end.outcome == "done"
 
 
-async def test_a_turn_that_failed_in_passing_is_taken_up_again_by_its_idempotency_key(place: Place) -> None:
-    await place.admit("a", dedupe_key="k1")
-    claim = await place.hands.claim()
-    await place.store.append(claim, (failed(retryable=True),))
-    assert (await place.admit("a", dedupe_key="k1")).turn_id == claim.turn.id
-    assert (await place.hands.claim()).turn.id == claim.turn.id
+async def test_a_turn_that_failed_in_passing_is_taken_up_again_by_its_idempotency_key(
+    harness: StoreHarness,
+) -> None:
+    await harness.admit("a", dedupe_key="k1")
+    claim = await harness.engine.claim()
+    await harness.store.append(claim, (failed(retryable=True),))
+    assert (await harness.admit("a", dedupe_key="k1")).turn_id == claim.turn.id
+    assert (await harness.engine.claim()).turn.id == claim.turn.id
 
 
-async def test_a_turn_that_is_taken_up_again_stands_after_what_was_said_meanwhile(place: Place) -> None:
-    claim = await place.start("a", "first")
-    await place.store.append(claim, (failed(retryable=True),))
-    await place.say("a", "second", "two")
-    await place.admit("a", "first", is_retry=True)
-    await place.store.append(await place.hands.claim(), done("one"))
-    assert await place.texts("a") == ["U:second", "A:two", "U:first", "A:one"]
+async def test_a_turn_that_is_taken_up_again_stands_after_what_was_said_meanwhile(
+    harness: StoreHarness,
+) -> None:
+    claim = await harness.start("a", "first")
+    await harness.store.append(claim, (failed(retryable=True),))
+    await harness.say("a", "second", "two")
+    await harness.admit("a", "first", is_retry=True)
+    await harness.store.append(await harness.engine.claim(), done("one"))
+    assert await harness.texts("a") == ["U:second", "A:two", "U:first", "A:one"]
 
 
-async def test_a_turn_that_is_taken_up_again_imports_its_history_again(place: Place) -> None:
+async def test_a_turn_that_is_taken_up_again_imports_its_history_again(harness: StoreHarness) -> None:
     earlier = (user("my name is Ann"), said("hello Ann"))
-    claim = await place.start("a", "who am I?", earlier=earlier)
-    await place.store.append(claim, (failed(retryable=True),))
-    await place.admit("a", "who am I?", is_retry=True, earlier=earlier)
-    await place.store.append(await place.hands.claim(), done("Ann"))
-    assert await place.texts("a") == ["U:my name is Ann", "A:hello Ann", "U:who am I?", "A:Ann"]
+    claim = await harness.start("a", "who am I?", earlier=earlier)
+    await harness.store.append(claim, (failed(retryable=True),))
+    await harness.admit("a", "who am I?", is_retry=True, earlier=earlier)
+    await harness.store.append(await harness.engine.claim(), done("Ann"))
+    assert await harness.texts("a") == ["U:my name is Ann", "A:hello Ann", "U:who am I?", "A:Ann"]
 
 
-async def test_a_turn_that_is_taken_up_again_rewinds_again(place: Place) -> None:
-    await place.say("a", "first", "one")
-    await place.say("a", "second", "two")
+async def test_a_turn_that_is_taken_up_again_rewinds_again(harness: StoreHarness) -> None:
+    await harness.say("a", "first", "one")
+    await harness.say("a", "second", "two")
     earlier = (user("first"), said("one"))
-    claim = await place.start("a", "second, edited", earlier=earlier)
-    await place.store.append(claim, (failed(retryable=True),))
-    assert await place.texts("a") == ["U:first", "A:one", "U:second", "A:two"]
-    await place.admit("a", "second, edited", is_retry=True, earlier=earlier)
-    await place.store.append(await place.hands.claim(), done("edited two"))
-    assert await place.texts("a") == ["U:first", "A:one", "U:second, edited", "A:edited two"]
+    claim = await harness.start("a", "second, edited", earlier=earlier)
+    await harness.store.append(claim, (failed(retryable=True),))
+    assert await harness.texts("a") == ["U:first", "A:one", "U:second", "A:two"]
+    await harness.admit("a", "second, edited", is_retry=True, earlier=earlier)
+    await harness.store.append(await harness.engine.claim(), done("edited two"))
+    assert await harness.texts("a") == ["U:first", "A:one", "U:second, edited", "A:edited two"]
 
 
-async def test_a_turn_that_failed_for_good_is_not_taken_up_again(place: Place) -> None:
-    claim = await place.start("a", "hello")
-    await place.store.append(claim, (failed("model_refused_key", retryable=False),))
-    again = await place.admit("a", "hello", is_retry=True)
+async def test_a_turn_that_failed_for_good_is_not_taken_up_again(harness: StoreHarness) -> None:
+    claim = await harness.start("a", "hello")
+    await harness.store.append(claim, (failed("model_refused_key", retryable=False),))
+    again = await harness.admit("a", "hello", is_retry=True)
     assert (again.turn_id, again.joined) == (claim.turn.id, True)
-    assert await place.hands.none()
-    assert (await place.ended(again.turn_id)).end.outcome == "failed"
+    assert await harness.engine.none()
+    assert (await harness.ended(again.turn_id)).end.outcome == "failed"
 
 
-async def test_a_turn_that_had_made_something_goes_on_from_its_last_stored_step(place: Place) -> None:
-    claim = await place.start("a", "hello")
-    await place.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
-    await place.store.append(claim, (failed(retryable=True),))
-    assert (await place.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
-    again = await place.hands.claim()
+async def test_a_turn_that_had_made_something_goes_on_from_its_last_stored_step(
+    harness: StoreHarness,
+) -> None:
+    claim = await harness.start("a", "hello")
+    await harness.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
+    await harness.store.append(claim, (failed(retryable=True),))
+    assert (await harness.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
+    again = await harness.engine.claim()
     assert (again.turn.id, again.attempt) == (claim.turn.id, 2)
-    following = asyncio.ensure_future(place.ended(claim.turn.id))
-    await place.hands.settled()
-    await place.store.append(again, done("whole"))
+    following = asyncio.ensure_future(harness.ended(claim.turn.id))
+    await harness.engine.settled()
+    await harness.store.append(again, done("whole"))
     assert [message.text for message in (await following).messages] == ["half", "whole"]
-    assert await place.texts("a") == ["U:hello", "A:half", "A:whole"]
+    assert await harness.texts("a") == ["U:hello", "A:half", "A:whole"]
 
 
 async def test_a_turn_that_had_made_something_is_not_taken_up_again_when_others_have_spoken_since(
-    place: Place,
+    harness: StoreHarness,
 ) -> None:
-    claim = await place.start("a", "hello")
-    await place.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
-    await place.store.append(claim, (failed(retryable=True),))
-    await place.say("a", "and this?", "yes")
-    resent = await place.admit("a", "hello", is_retry=True)
+    claim = await harness.start("a", "hello")
+    await harness.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
+    await harness.store.append(claim, (failed(retryable=True),))
+    await harness.say("a", "and this?", "yes")
+    resent = await harness.admit("a", "hello", is_retry=True)
     assert (resent.turn_id, resent.is_over) == (claim.turn.id, True)
-    assert await place.hands.none()
-    assert (await place.ended(claim.turn.id)).end.outcome == "failed"
-    assert await place.texts("a") == ["U:hello", "A:half", "U:and this?", "A:yes"]
+    assert await harness.engine.none()
+    assert (await harness.ended(claim.turn.id)).end.outcome == "failed"
+    assert await harness.texts("a") == ["U:hello", "A:half", "U:and this?", "A:yes"]
 
 
-async def test_a_cancelled_turn_is_not_taken_up_again(place: Place) -> None:
-    claim = await place.start("a", "hello")
-    await place.store.append(claim, (cancelled(),))
-    assert (await place.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
-    assert await place.hands.none()
+async def test_a_cancelled_turn_is_not_taken_up_again(harness: StoreHarness) -> None:
+    claim = await harness.start("a", "hello")
+    await harness.store.append(claim, (cancelled(),))
+    assert (await harness.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
+    assert await harness.engine.none()
 
 
-async def test_limits_are_those_the_store_was_opened_with(place: Place) -> None:
-    await place.reopen(limits=Limits(max_queue=1))
-    await place.start("a")
-    await place.admit("a")
+async def test_limits_are_those_the_store_was_opened_with(harness: StoreHarness) -> None:
+    await harness.reopen(limits=Limits(max_queue=1))
+    await harness.start("a")
+    await harness.admit("a")
     with pytest.raises(QueueFull):
-        await place.admit("a")
+        await harness.admit("a")
 
 
-async def test_a_store_says_beforehand_whether_it_knows_what_is_resent(place: Place) -> None:
+async def test_a_store_says_beforehand_whether_it_knows_what_is_resent(harness: StoreHarness) -> None:
     digest = hashlib.blake2b(b"hello", digest_size=32).digest()
     resent, keyed = Identity(digest, None, True), Identity(digest, "k1", False)
-    assert not await place.store.knows("a", resent)
-    await place.admit("a", "hello", dedupe_key="k1")
-    assert await place.store.knows("a", resent)
-    assert await place.store.knows("a", keyed)
-    assert not await place.store.knows("b", resent)
-    assert not await place.store.knows("a", Identity(digest, None, False)), (
+    assert not await harness.store.knows("a", resent)
+    await harness.admit("a", "hello", dedupe_key="k1")
+    assert await harness.store.knows("a", resent)
+    assert await harness.store.knows("a", keyed)
+    assert not await harness.store.knows("b", resent)
+    assert not await harness.store.knows("a", Identity(digest, None, False)), (
         "the same words again are a turn of their own"
     )
-    assert not await place.store.knows("a", Identity(digest, "k2", False))
+    assert not await harness.store.knows("a", Identity(digest, "k2", False))
     with pytest.raises(IdempotencyMismatch):
-        await place.store.knows("a", Identity(b"0" * 32, "k1", False))
+        await harness.store.knows("a", Identity(b"0" * 32, "k1", False))

@@ -19,7 +19,7 @@ from nanobot.core.event import (
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult
 from tests.asgi import BOUND_S
-from tests.contract.place import Place
+from tests.contract.store_harness import StoreHarness
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 
@@ -72,31 +72,31 @@ def units(events: list[tuple[int, Event]]) -> list[Unit]:
     return out
 
 
-async def line(place: Place, turn_id: str, after: int = 0) -> list[Unit]:
+async def line(harness: StoreHarness, turn_id: str, after: int = 0) -> list[Unit]:
     async with asyncio.timeout(BOUND_S):
-        return units([item async for batch in place.store.follow(turn_id, after) for item in batch])
+        return units([item async for batch in harness.store.follow(turn_id, after) for item in batch])
 
 
-async def play(place: Place, claim: Claim, steps: list[Step]) -> None:
+async def play(harness: StoreHarness, claim: Claim, steps: list[Step]) -> None:
     """Be the model and its tools."""
     for number, step in enumerate(steps):
         is_last = number == len(steps) - 1
         for text in pieces(step.thought, step.cuts) if step.thought else ():
-            place.store.show(claim, ThinkingDelta(text))
+            harness.store.show(claim, ThinkingDelta(text))
         for text in pieces(step.text, step.cuts):
-            place.store.show(claim, TextDelta(text))
+            harness.store.show(claim, TextDelta(text))
             await asyncio.sleep(0)
         parts: list[Part] = [Thinking(step.thought)] if step.thought else []
         calls = [] if is_last else [ToolCall(f"{number}-{index}", "x", "{}") for index in range(step.calls)]
         message = Message("assistant", (*parts, Text(step.text), *calls), "tool_calls" if calls else "stop")
         if step.steered and not is_last:
-            await place.admit(claim.turn.session_key, f"by the way {number}", when_busy="steer")
+            await harness.admit(claim.turn.session_key, f"by the way {number}", when_busy="steer")
         if is_last:
-            await place.store.append(claim, (MessageAdded(message), TurnEnded("done")))
+            await harness.store.append(claim, (MessageAdded(message), TurnEnded("done")))
             return
-        await place.store.append(claim, (MessageAdded(message), *(ToolStarted(call) for call in calls)))
+        await harness.store.append(claim, (MessageAdded(message), *(ToolStarted(call) for call in calls)))
         for call in reversed(calls):
-            await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult(call.id, "ok"),))),))
+            await harness.store.append(claim, (ToolFinished(Message("tool", (ToolResult(call.id, "ok"),))),))
 
 
 def past(whole: list[Unit], after: int) -> list[Unit]:
@@ -105,31 +105,31 @@ def past(whole: list[Unit], after: int) -> list[Unit]:
 
 @given(steps=STEPS, shares=st.lists(st.floats(0, 1.2), min_size=1, max_size=4))
 async def test_a_stream_can_be_taken_up_again_at_any_cursor_live_or_afterwards(
-    place: Place, steps: list[Step], shares: list[float]
+    harness: StoreHarness, steps: list[Step], shares: list[float]
 ) -> None:
     """The same units in the same order, each once, wherever the deltas were cut."""
-    place.clock.advance(1)
-    key = f"session {place.clock.now()}"
-    claim = await place.start(key)
+    harness.clock.advance(1)
+    key = f"session {harness.clock.now()}"
+    claim = await harness.start(key)
     cursors = [int(share * 60) for share in shares]
-    live = [asyncio.ensure_future(line(place, claim.turn.id, after)) for after in (0, *cursors)]
-    await place.hands.settled()
-    await play(place, claim, steps)
+    live = [asyncio.ensure_future(line(harness, claim.turn.id, after)) for after in (0, *cursors)]
+    await harness.engine.settled()
+    await play(harness, claim, steps)
     whole, *parts = await asyncio.gather(*live)
     assert [cursor for cursor, _ in whole] == list(range(1, len(whole) + 1))
-    assert await line(place, claim.turn.id) == whole
+    assert await line(harness, claim.turn.id) == whole
     for after, part in zip(cursors, parts, strict=True):
         assert part == past(whole, after)
-        assert await line(place, claim.turn.id, after) == past(whole, after)
+        assert await line(harness, claim.turn.id, after) == past(whole, after)
 
 
 @given(steps=STEPS)
 async def test_an_answer_can_be_taken_up_again_at_each_of_its_cursors(
-    place: Place, steps: list[Step]
+    harness: StoreHarness, steps: list[Step]
 ) -> None:
-    place.clock.advance(1)
-    claim = await place.start(f"session {place.clock.now()}")
-    await play(place, claim, steps)
-    whole = await line(place, claim.turn.id)
+    harness.clock.advance(1)
+    claim = await harness.start(f"session {harness.clock.now()}")
+    await play(harness, claim, steps)
+    whole = await line(harness, claim.turn.id)
     for after in range(len(whole) + 1):
-        assert await line(place, claim.turn.id, after) == past(whole, after)
+        assert await line(harness, claim.turn.id, after) == past(whole, after)

@@ -13,30 +13,29 @@ from nanobot.core.event import MessageAdded, TurnEnded
 from nanobot.core.message import File, Message, Text, user
 from nanobot.core.sessions import SessionFilter
 from nanobot.core.store import Limits
-from nanobot.stores.sql import index
-from nanobot.stores.sqlite import upkeep
+from nanobot.stores.sqlite import index, upkeep
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import DATABASE
-from nanobot.stores.sqlite.store import SqliteStore
 from tests.asgi import BOUND_S
-from tests.contract.place import Place, done, failed, open_sqlite, said
+from tests.contract.store_harness import StoreHarness, done, failed, open_sqlite, said
 
 
-async def found(place: Place, text: str, matching: SessionFilter | None = None) -> list[str]:
+async def found(harness: StoreHarness, text: str, matching: SessionFilter | None = None) -> list[str]:
     return [
         each.session.key
-        for each in await place.store.search(text, limit=100, matching=matching or SessionFilter())
+        for each in await harness.store.search(text, limit=100, matching=matching or SessionFilter())
     ]
 
 
-async def test_what_was_committed_is_found_at_once_newest_session_first(place: Place) -> None:
-    await place.say("a", "where is the parrot?", "in the cage")
-    place.clock.advance(1)
-    await place.say("b", "a parrot speaks", "so it does")
-    assert await found(place, "parrot") == ["b", "a"]
-    assert await found(place, "cage") == ["a"]
-    assert await found(place, "nothing") == []
-    await place.say("a", "and the dodo?", "gone")
-    assert await found(place, "dodo") == ["a"]
+async def test_what_was_committed_is_found_at_once_newest_session_first(harness: StoreHarness) -> None:
+    await harness.say("a", "where is the parrot?", "in the cage")
+    harness.clock.advance(1)
+    await harness.say("b", "a parrot speaks", "so it does")
+    assert await found(harness, "parrot") == ["b", "a"]
+    assert await found(harness, "cage") == ["a"]
+    assert await found(harness, "nothing") == []
+    await harness.say("a", "and the dodo?", "gone")
+    assert await found(harness, "dodo") == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -53,80 +52,82 @@ async def test_what_was_committed_is_found_at_once_newest_session_first(place: P
         ("x" * 300_000 + " needle", "needle"),
     ],
 )
-async def test_words_are_found_as_users_type_them(place: Place, text: str, query: str) -> None:
-    await place.say("a", text, "ok")
-    assert await found(place, query) == ["a"]
+async def test_words_are_found_as_users_type_them(harness: StoreHarness, text: str, query: str) -> None:
+    await harness.say("a", text, "ok")
+    assert await found(harness, query) == ["a"]
 
 
 @pytest.mark.parametrize("query", ["quick red", '"brown quick"', "uick"])
-async def test_all_words_must_be_there_and_quotes_hold_their_order(place: Place, query: str) -> None:
-    await place.say("a", "The quick brown fox", "ok")
-    assert await found(place, query) == []
+async def test_all_words_must_be_there_and_quotes_hold_their_order(harness: StoreHarness, query: str) -> None:
+    await harness.say("a", "The quick brown fox", "ok")
+    assert await found(harness, query) == []
 
 
 @pytest.mark.parametrize("query", ["", "  ", "***", '"', "\x9e"])
-async def test_a_search_for_no_word_finds_nothing(place: Place, query: str) -> None:
-    await place.say("a", "***", "ok")
-    assert await found(place, query) == []
+async def test_a_search_for_no_word_finds_nothing(harness: StoreHarness, query: str) -> None:
+    await harness.say("a", "***", "ok")
+    assert await found(harness, query) == []
 
 
-async def test_a_search_for_too_much_is_refused(place: Place) -> None:
+async def test_a_search_for_too_much_is_refused(harness: StoreHarness) -> None:
     with pytest.raises(InvalidRequest):
-        await found(place, "x" * 257)
+        await found(harness, "x" * 257)
 
 
 @pytest.mark.parametrize("query", ['a" OR "b', "a NEAR b", "text:a", "a\0b", "-a", "a*b"])
-async def test_nothing_that_is_typed_is_taken_for_the_language_of_the_index(place: Place, query: str) -> None:
-    await place.say("b", "b", "ok")
-    assert await found(place, query) == []
+async def test_nothing_that_is_typed_is_taken_for_the_language_of_the_index(
+    harness: StoreHarness, query: str
+) -> None:
+    await harness.say("b", "b", "ok")
+    assert await found(harness, query) == []
 
 
-async def test_the_newest_message_that_fits_is_shown(place: Place) -> None:
-    await place.say("a", "parrot one", "no")
-    await place.say("a", "parrot two", "yes")
-    (hit,) = await place.store.search("parrot", limit=1)
+async def test_the_newest_message_that_fits_is_shown(harness: StoreHarness) -> None:
+    await harness.say("a", "parrot one", "no")
+    await harness.say("a", "parrot two", "yes")
+    (hit,) = await harness.store.search("parrot", limit=1)
     assert (hit.row.message.text, hit.row.seq) == ("parrot two", 3)
 
 
-async def test_only_the_live_transcript_is_searched(place: Place) -> None:
-    await place.say("a", "first parrot", "one")
-    await place.say("a", "second dodo", "two")
-    assert await found(place, "dodo") == ["a"]
-    await place.store.rewind_session("a", 2)
-    assert await found(place, "dodo") == []
-    assert await found(place, "parrot") == ["a"]
-    await place.store.rewind_session("a", 4)
-    assert await found(place, "dodo") == ["a"]
+async def test_only_the_live_transcript_is_searched(harness: StoreHarness) -> None:
+    await harness.say("a", "first parrot", "one")
+    await harness.say("a", "second dodo", "two")
+    assert await found(harness, "dodo") == ["a"]
+    await harness.store.rewind_session("a", 2)
+    assert await found(harness, "dodo") == []
+    assert await found(harness, "parrot") == ["a"]
+    await harness.store.rewind_session("a", 4)
+    assert await found(harness, "dodo") == ["a"]
 
 
-async def test_what_leaves_no_trace_is_not_found(place: Place) -> None:
-    await place.say("a", "hello", "hi")
-    await place.say("a", "make a hidden title", "Hidden", trace=False)
-    claim = await place.start("a", "lost question")
-    await place.store.append(claim, (failed(retryable=False),))
-    running = await place.start("a", "another hidden one", trace=False)
+async def test_what_leaves_no_trace_is_not_found(harness: StoreHarness) -> None:
+    await harness.say("a", "hello", "hi")
+    await harness.say("a", "make a hidden title", "Hidden", trace=False)
+    claim = await harness.start("a", "lost question")
+    await harness.store.append(claim, (failed(retryable=False),))
+    running = await harness.start("a", "another hidden one", trace=False)
     for query in ("hidden", "lost"):
-        assert await found(place, query) == []
-    await place.store.append(running, (TurnEnded("cancelled"),))
+        assert await found(harness, query) == []
+    await harness.store.append(running, (TurnEnded("cancelled"),))
 
 
-async def test_files_are_found_by_what_they_say(place: Place) -> None:
-    claim = await place.start("a", "hello")
+async def test_files_are_found_by_what_they_say(harness: StoreHarness) -> None:
+    claim = await harness.start("a", "hello")
     file = File("contract.pdf", "the tenant pays the landlord")
-    await place.store.append(
+    await harness.store.append(
         claim, (MessageAdded(Message("assistant", (Text("see"), file), "stop")), TurnEnded("done"))
     )
-    assert await found(place, "landlord") == ["a"]
-    assert await found(place, "contract") == ["a"]
+    assert await found(harness, "landlord") == ["a"]
+    assert await found(harness, "contract") == ["a"]
 
 
 async def test_patterns_and_prefix_hold_in_lists_and_searches_before_anything_is_counted(
-    place: Place,
+    harness: StoreHarness,
 ) -> None:
     keys = ["wx:dm:ann", "wx:dm:bob", "wx:group:g:user:ann", "tg:dm:ann", "wx:dm", "wx:dm:[x]", "wx:dm:?"]
     for key in keys:
-        await place.say(key, "secret parrot", "ok")
-        place.clock.advance(1)
+        await harness.say(key, "secret parrot", "ok")
+        harness.clock.advance(1)
     cases = {
         SessionFilter(("wx:dm:*",)): ["wx:dm:?", "wx:dm:[x]", "wx:dm:bob", "wx:dm:ann"],
         SessionFilter(("wx:dm:ann", "tg:*")): ["tg:dm:ann", "wx:dm:ann"],
@@ -138,46 +139,48 @@ async def test_patterns_and_prefix_hold_in_lists_and_searches_before_anything_is
         SessionFilter(("tg:*",), "wx:"): [],
     }
     for matching, expected in cases.items():
-        assert await found(place, "parrot", matching) == expected
-        assert [each.key for each in await place.store.sessions(limit=100, matching=matching)] == expected
+        assert await found(harness, "parrot", matching) == expected
+        assert [each.key for each in await harness.store.sessions(limit=100, matching=matching)] == expected
         if expected:
-            first = await place.store.sessions(limit=1, matching=matching)
-            rest = await place.store.sessions(limit=100, matching=matching, after=first[0].key)
+            first = await harness.store.sessions(limit=1, matching=matching)
+            rest = await harness.store.sessions(limit=100, matching=matching, after=first[0].key)
             assert [each.key for each in (*first, *rest)] == expected
             assert [
-                each.key for each in await place.store.sessions(limit=100, matching=matching, order="asc")
+                each.key for each in await harness.store.sessions(limit=100, matching=matching, order="asc")
             ] == expected[::-1]
     with pytest.raises(SessionNotFound):
-        await place.store.sessions(limit=1, after="tg:dm:ann", matching=SessionFilter(("wx:*",)))
+        await harness.store.sessions(limit=1, after="tg:dm:ann", matching=SessionFilter(("wx:*",)))
     with pytest.raises(SessionNotFound):
-        await place.store.search("parrot", limit=1, after="tg:dm:ann", matching=SessionFilter(("wx:*",)))
+        await harness.store.search("parrot", limit=1, after="tg:dm:ann", matching=SessionFilter(("wx:*",)))
 
 
-async def test_a_search_is_paged_like_a_list(place: Place) -> None:
+async def test_a_search_is_paged_like_a_list(harness: StoreHarness) -> None:
     for number in range(7):
-        await place.say(f"{number}", "parrot", "ok")
-        place.clock.advance(1)
+        await harness.say(f"{number}", "parrot", "ok")
+        harness.clock.advance(1)
     keys: list[str] = []
-    while page := await place.store.search("parrot", limit=3, after=keys[-1] if keys else None):
+    while page := await harness.store.search("parrot", limit=3, after=keys[-1] if keys else None):
         keys.extend(each.session.key for each in page)
     assert keys == ["6", "5", "4", "3", "2", "1", "0"]
 
 
-async def test_a_deleted_session_is_found_no_more_and_a_new_one_of_its_number_is(place: Place) -> None:
-    await place.say("a", "old parrot", "ok")
-    assert await found(place, "parrot") == ["a"]
-    await place.say("a", "dodo, not in the index yet", "ok")
-    await place.store.delete_session("a")
-    assert await found(place, "parrot") == []
-    await place.say("b", "a new dodo", "ok")
-    assert await found(place, "dodo") == ["b"]
-    assert await found(place, "old") == []
+async def test_a_deleted_session_is_found_no_more_and_a_new_one_of_its_number_is(
+    harness: StoreHarness,
+) -> None:
+    await harness.say("a", "old parrot", "ok")
+    assert await found(harness, "parrot") == ["a"]
+    await harness.say("a", "dodo, not in the index yet", "ok")
+    await harness.store.delete_session("a")
+    assert await found(harness, "parrot") == []
+    await harness.say("b", "a new dodo", "ok")
+    assert await found(harness, "dodo") == ["b"]
+    assert await found(harness, "old") == []
 
 
-async def test_after_a_restart_nothing_is_missing(place: Place) -> None:
-    await place.say("a", "parrot", "ok")
-    await place.reopen()
-    assert await found(place, "parrot") == ["a"]
+async def test_after_a_restart_nothing_is_missing(harness: StoreHarness) -> None:
+    await harness.say("a", "parrot", "ok")
+    await harness.reopen()
+    assert await found(harness, "parrot") == ["a"]
 
 
 # SQLite -------------------------------------------------------------------------------------------
@@ -187,11 +190,11 @@ def bytes_of(data: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(data.iterdir()))
 
 
-def settle(place: Place) -> None:
+def settle(harness: StoreHarness) -> None:
     """Do what the writer does when nothing else is to be done."""
-    path = place.directory / DATABASE
+    path = harness.directory / DATABASE
     care = upkeep.Upkeep(path)
-    db = sqlite3.connect(path, isolation_level=None)
+    db = sqlite3.connect(path, isolation_level=None, factory=Connection)
     while care(db) == 0.0:
         pass
     db.close()
@@ -199,53 +202,53 @@ def settle(place: Place) -> None:
 
 async def test_of_a_deleted_session_not_a_byte_is_left_in_any_file(tmp_path: Path) -> None:
     """Neither in the rows, nor in the words of the index, nor in the log: the disk is what a thief reads."""
-    place = Place(open_sqlite, tmp_path / "data", Limits())
-    await place.open()
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
     for number in range(40):
-        await place.say(f"other {number}", "the parrot speaks", f"answer {number}")
-    await place.say("secret:canary-key", "ZEBRAQUESTION of the user", "CANARYANSWER of the model")
-    assert await found(place, "zebraquestion") == ["secret:canary-key"]
-    assert b"zebraquestion" in bytes_of(place.directory)
-    await place.store.delete_session("secret:canary-key")
-    settle(place)
-    left = bytes_of(place.directory).lower()
+        await harness.say(f"other {number}", "the parrot speaks", f"answer {number}")
+    await harness.say("secret:canary-key", "ZEBRAQUESTION of the user", "CANARYANSWER of the model")
+    assert await found(harness, "zebraquestion") == ["secret:canary-key"]
+    assert b"zebraquestion" in bytes_of(harness.directory)
+    await harness.store.delete_session("secret:canary-key")
+    settle(harness)
+    left = bytes_of(harness.directory).lower()
     assert b"canary" not in left and b"zebra" not in left
-    assert len(await found(place, "parrot")) == 40
-    await place.close()
+    assert len(await found(harness, "parrot")) == 40
+    await harness.close()
     assert b"canary" not in bytes_of(tmp_path / "data").lower()
 
 
 async def test_while_somebody_reads_the_log_is_emptied_later(tmp_path: Path) -> None:
-    place = Place(open_sqlite, tmp_path / "data", Limits())
-    await place.open()
-    await place.say("a", "CANARYQUESTION", "ok")
-    reader = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
+    await harness.say("a", "CANARYQUESTION", "ok")
+    reader = sqlite3.connect(harness.directory / DATABASE, isolation_level=None, factory=Connection)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM message").fetchone()
-    await place.store.delete_session("a")
-    care = upkeep.Upkeep(place.directory / DATABASE)
-    db = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    await harness.store.delete_session("a")
+    care = upkeep.Upkeep(harness.directory / DATABASE)
+    db = sqlite3.connect(harness.directory / DATABASE, isolation_level=None, factory=Connection)
     while (again_s := care(db)) == 0.0:
         pass
     assert again_s
-    assert b"CANARY" in bytes_of(place.directory)
+    assert b"CANARY" in bytes_of(harness.directory)
     reader.close()
     assert care(db) is None
-    assert b"CANARY" not in bytes_of(place.directory)
+    assert b"CANARY" not in bytes_of(harness.directory)
     db.close()
-    await place.close()
+    await harness.close()
 
 
 async def test_an_index_that_cannot_be_written_is_tried_again_later(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = Place(open_sqlite, tmp_path / "data", Limits())
-    await place.open()
-    await place.say("a", "parrot", "ok")
-    path = place.directory / DATABASE
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
+    await harness.say("a", "parrot", "ok")
+    path = harness.directory / DATABASE
     other, db = (
         sqlite3.connect(path, isolation_level=None),
-        sqlite3.connect(path, isolation_level=None, timeout=0),
+        sqlite3.connect(path, isolation_level=None, timeout=0, factory=Connection),
     )
     other.execute("BEGIN IMMEDIATE")
     assert upkeep.Upkeep(path)(db)
@@ -254,49 +257,48 @@ async def test_an_index_that_cannot_be_written_is_tried_again_later(
     assert upkeep.Upkeep(path)(db) == 0.0
     other.close()
     db.close()
-    assert await found(place, "parrot") == ["a"]
-    await place.close()
+    assert await found(harness, "parrot") == ["a"]
+    await harness.close()
 
 
 async def test_what_a_crash_left_to_be_written_over_is_written_over_at_the_next_start(tmp_path: Path) -> None:
-    place = Place(open_sqlite, tmp_path / "data", Limits())
-    await place.open()
-    await place.say("a", "CANARYQUESTION", "ok")
-    await place.say("b", "parrot", "ok")
-    await found(place, "parrot")
-    await place.store.delete_session("a")
-    await place.reopen()
-    assert isinstance(place.store, SqliteStore)
-    await place.store.write_over()
-    await place.close()
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
+    await harness.say("a", "CANARYQUESTION", "ok")
+    await harness.say("b", "parrot", "ok")
+    await found(harness, "parrot")
+    await harness.store.delete_session("a")
+    await harness.reopen()
+    await harness.store.write_over()
+    await harness.close()
     assert b"canary" not in bytes_of(tmp_path / "data").lower()
 
 
 async def test_the_index_is_built_a_piece_at_a_time(tmp_path: Path) -> None:
     """A turn that comes meanwhile waits for one piece, not for all."""
-    place = Place(open_sqlite, tmp_path / "data", Limits())
-    await place.open()
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
     earlier = tuple(user(f"question {n}") if n % 2 == 0 else said(f"answer {n}") for n in range(1_000))
-    await place.say("a", "parrot", "ok", earlier=earlier)
-    db = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    await harness.say("a", "parrot", "ok", earlier=earlier)
+    db = sqlite3.connect(harness.directory / DATABASE, isolation_level=None, factory=Connection)
     pieces = 0
     while index.index_some(db):
         pieces += 1
     db.close()
     assert pieces >= 1_002 / 128
-    await place.store.append(await place.start("a", "next"), done("ok"))
-    assert await found(place, '"question 998"') == ["a"]
-    await place.close()
+    await harness.store.append(await harness.start("a", "next"), done("ok"))
+    assert await found(harness, '"question 998"') == ["a"]
+    await harness.close()
 
 
 async def test_when_nothing_is_to_be_done_the_writer_indexes_by_itself(tmp_path: Path) -> None:
-    place = Place(open_sqlite, tmp_path / "data", Limits())
-    await place.open()
-    await place.say("a", "parrot", "ok")
-    db = sqlite3.connect(place.directory / DATABASE, isolation_level=None)
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
+    await harness.say("a", "parrot", "ok")
+    db = sqlite3.connect(harness.directory / DATABASE, isolation_level=None, factory=Connection)
     async with asyncio.timeout(BOUND_S):
         while db.execute("SELECT count(*) FROM session WHERE last_seq > indexed_seq").fetchone() != (0,):
             await asyncio.sleep(0.01)
     assert db.execute("SELECT count(*) FROM search WHERE search MATCH 'parrot'").fetchone() == (1,)
     db.close()
-    await place.close()
+    await harness.close()

@@ -9,16 +9,16 @@ from nanobot.core.errors import SessionNotFound, TurnNotFound
 from nanobot.core.event import MessageAdded, TextDelta, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.sessions import SessionEvent
-from nanobot.stores.live import watching
+from nanobot.stores.live import views as watching
 from tests.asgi import BOUND_S
-from tests.contract.place import Place, done
+from tests.contract.store_harness import StoreHarness, done
 
 
 class Watcher:
     """Reads on as it is asked to."""
 
-    def __init__(self, place: Place, key: str, after: tuple[str, int] | None = None) -> None:
-        self._sights: AsyncGenerator[Sequence[SessionEvent], None] = place.store.watch(key, after)
+    def __init__(self, harness: StoreHarness, key: str, after: tuple[str, int] | None = None) -> None:
+        self._sights: AsyncGenerator[Sequence[SessionEvent], None] = harness.store.watch(key, after)
         self.seen: list[SessionEvent] = []
 
     async def begin(self) -> "Watcher":
@@ -45,12 +45,12 @@ class Watcher:
 WHOLE = ["TurnAdmitted", "TurnStarted", "TextDelta", "MessageAdded", "TurnEnded"]
 
 
-async def test_all_who_watch_see_all_of_a_turn_in_order(place: Place) -> None:
-    await place.say("a", "1", "one")
-    watchers = [await Watcher(place, "a").begin() for _ in range(3)]
-    claim = await place.start("a", "2")
-    place.store.show(claim, TextDelta("two"))
-    await place.store.append(claim, done("two"))
+async def test_all_who_watch_see_all_of_a_turn_in_order(harness: StoreHarness) -> None:
+    await harness.say("a", "1", "one")
+    watchers = [await Watcher(harness, "a").begin() for _ in range(3)]
+    claim = await harness.start("a", "2")
+    harness.store.show(claim, TextDelta("two"))
+    await harness.store.append(claim, done("two"))
     for watcher in watchers:
         assert await watcher.until("TurnEnded") == WHOLE
         assert {sight.turn_id for sight in watcher.seen} == {claim.turn.id}
@@ -59,82 +59,82 @@ async def test_all_who_watch_see_all_of_a_turn_in_order(place: Place) -> None:
         await watcher.leave()
 
 
-async def test_who_comes_late_sees_the_running_turn_from_its_beginning(place: Place) -> None:
-    claim = await place.start("a", "1")
-    place.store.show(claim, TextDelta("on"))
-    waiting = await place.admit("a", "2")
-    watcher = await Watcher(place, "a").begin()
+async def test_who_comes_late_sees_the_running_turn_from_its_beginning(harness: StoreHarness) -> None:
+    claim = await harness.start("a", "1")
+    harness.store.show(claim, TextDelta("on"))
+    waiting = await harness.admit("a", "2")
+    watcher = await Watcher(harness, "a").begin()
     assert watcher.kinds == ["TurnAdmitted", "TurnStarted", "TextDelta", "TurnAdmitted"]
     assert watcher.seen[-1].turn_id == waiting.turn_id
-    place.store.show(claim, TextDelta("e"))
-    await place.store.append(claim, done("one"))
+    harness.store.show(claim, TextDelta("e"))
+    await harness.store.append(claim, done("one"))
     await watcher.until("TurnStarted", 2)
     assert watcher.kinds[4:] == ["TextDelta", "MessageAdded", "TurnEnded", "TurnStarted"]
     await watcher.leave()
 
 
-async def test_a_turn_that_was_running_at_a_crash_is_seen_after_the_restart(place: Place) -> None:
-    claim = await place.start("a", "1")
+async def test_a_turn_that_was_running_at_a_crash_is_seen_after_the_restart(harness: StoreHarness) -> None:
+    claim = await harness.start("a", "1")
     call = ToolCall("c", "f", "{}")
-    await place.store.append(
+    await harness.store.append(
         claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
     )
-    await place.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
-    await place.reopen()
-    await place.hands.claim()
-    watcher = await Watcher(place, "a").begin()
+    await harness.store.append(claim, (ToolFinished(Message("tool", (ToolResult("c", "42"),))),))
+    await harness.reopen()
+    await harness.engine.claim()
+    watcher = await Watcher(harness, "a").begin()
     assert watcher.kinds == ["TurnAdmitted", "TurnStarted", "MessageAdded", "ToolStarted", "ToolFinished"]
     assert watcher.seen[0].event.input == claim.turn.input  # type: ignore[union-attr]
     await watcher.leave()
 
 
-async def test_who_comes_back_gets_the_rest_of_the_turn_it_had_begun(place: Place) -> None:
-    claim = await place.start("a", "1")
-    place.store.show(claim, TextDelta("Hello"))
-    watcher = await Watcher(place, "a", (claim.turn.id, 2)).begin()
+async def test_who_comes_back_gets_the_rest_of_the_turn_it_had_begun(harness: StoreHarness) -> None:
+    claim = await harness.start("a", "1")
+    harness.store.show(claim, TextDelta("Hello"))
+    watcher = await Watcher(harness, "a", (claim.turn.id, 2)).begin()
     assert [(sight.cursor, sight.event) for sight in watcher.seen] == [(5, TextDelta("llo"))]
     await watcher.leave()
-    await place.store.append(claim, done("Hello"))
-    other = await place.start("a", "2")
-    watcher = await Watcher(place, "a", (claim.turn.id, 5)).begin()
+    await harness.store.append(claim, done("Hello"))
+    other = await harness.start("a", "2")
+    watcher = await Watcher(harness, "a", (claim.turn.id, 5)).begin()
     assert watcher.kinds == ["MessageAdded", "TurnEnded", "TurnAdmitted", "TurnStarted"]
     assert [sight.turn_id for sight in watcher.seen] == [claim.turn.id] * 2 + [other.turn.id] * 2
     await watcher.leave()
 
 
-async def test_who_watches_one_session_sees_nothing_of_another(place: Place) -> None:
-    await place.say("a", "1", "one")
-    foreign = await place.say("b", "1", "one")
-    watcher = await Watcher(place, "a").begin()
-    await place.say("b", "2", "two")
-    await place.say("a", "2", "two")
+async def test_who_watches_one_session_sees_nothing_of_another(harness: StoreHarness) -> None:
+    await harness.say("a", "1", "one")
+    foreign = await harness.say("b", "1", "one")
+    watcher = await Watcher(harness, "a").begin()
+    await harness.say("b", "2", "two")
+    await harness.say("a", "2", "two")
     await watcher.until("TurnEnded")
     assert foreign.turn.id not in {sight.turn_id for sight in watcher.seen}
     assert watcher.kinds == ["TurnAdmitted", "TurnStarted", "MessageAdded", "TurnEnded"]
     await watcher.leave()
     with pytest.raises(TurnNotFound):
-        await Watcher(place, "a", (foreign.turn.id, 0)).begin()
+        await Watcher(harness, "a", (foreign.turn.id, 0)).begin()
     with pytest.raises(SessionNotFound):
-        await Watcher(place, "nobody").begin()
+        await Watcher(harness, "nobody").begin()
 
 
-async def test_turns_that_leave_no_trace_are_not_seen(place: Place) -> None:
-    await place.say("a", "1", "one")
-    watcher = await Watcher(place, "a").begin()
-    await place.say("a", "title", "T", trace=False)
-    claim = await place.say("a", "2", "two")
+async def test_turns_that_leave_no_trace_are_not_seen(harness: StoreHarness) -> None:
+    await harness.say("a", "1", "one")
+    watcher = await Watcher(harness, "a").begin()
+    await harness.say("a", "title", "T", trace=False)
+    claim = await harness.say("a", "2", "two")
     await watcher.until("TurnEnded")
     assert {sight.turn_id for sight in watcher.seen} == {claim.turn.id}
     await watcher.leave()
 
 
-async def test_one_that_steers_and_one_that_waits_in_vain_are_seen(place: Place) -> None:
-    await place.say("a", "0", "zero")
-    watcher = await Watcher(place, "a").begin()
-    claim = await place.start("a", "1")
-    await place.admit("a", "hurry", when_busy="steer")
-    waiting = await place.admit("a", "2")
-    await place.store.cancel(waiting.turn_id, "enough")
+async def test_one_that_steers_and_one_that_waits_in_vain_are_seen(harness: StoreHarness) -> None:
+    await harness.say("a", "0", "zero")
+    watcher = await Watcher(harness, "a").begin()
+    claim = await harness.start("a", "1")
+    await harness.admit("a", "hurry", when_busy="steer")
+    waiting = await harness.admit("a", "2")
+    await harness.store.cancel(waiting.turn_id, "enough")
     await watcher.until("TurnEnded")
     assert watcher.kinds == ["TurnAdmitted", "TurnStarted", "TurnAdmitted", "TurnAdmitted", "TurnEnded"]
     assert watcher.seen[2].event.joins == claim.turn.id  # type: ignore[union-attr]
@@ -142,38 +142,38 @@ async def test_one_that_steers_and_one_that_waits_in_vain_are_seen(place: Place)
 
 
 async def test_who_is_slow_holds_up_nobody_and_is_told_what_it_missed(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "_MOST_KEPT", 10)
-    await place.say("a", "1", "one")
-    slow = await Watcher(place, "a").begin()
-    claim = await place.start("a", "2")
+    await harness.say("a", "1", "one")
+    slow = await Watcher(harness, "a").begin()
+    claim = await harness.start("a", "2")
     for _ in range(100):
-        place.store.show(claim, TextDelta("x"))
-    await place.store.append(claim, done("x" * 100))
+        harness.store.show(claim, TextDelta("x"))
+    await harness.store.append(claim, done("x" * 100))
     await slow.until("TurnEnded")
     assert len(slow.seen) == 10
     assert [sight.missed for sight in slow.seen] == [94] + [0] * 9
     await slow.leave()
 
 
-async def test_watching_ends_with_the_session_and_with_the_server(place: Place) -> None:
-    await place.say("b", "1", "one")
-    claim = await place.start("a", "1")
-    of_a, of_b = await Watcher(place, "a").begin(), await Watcher(place, "b").begin()
-    await place.store.delete_session("a")
+async def test_watching_ends_with_the_session_and_with_the_server(harness: StoreHarness) -> None:
+    await harness.say("b", "1", "one")
+    claim = await harness.start("a", "1")
+    of_a, of_b = await Watcher(harness, "a").begin(), await Watcher(harness, "b").begin()
+    await harness.store.delete_session("a")
     await of_a.until("TurnEnded")
     assert await of_a.ended()
     assert of_a.seen[-1].turn_id == claim.turn.id
-    place.store.hang_up()
+    harness.store.hang_up()
     assert await of_b.ended()
 
 
-async def test_nothing_is_kept_of_sessions_that_nobody_watches(place: Place) -> None:
-    await place.say("a", "1", "one")
-    watcher = await Watcher(place, "a").begin()
+async def test_nothing_is_kept_of_sessions_that_nobody_watches(harness: StoreHarness) -> None:
+    await harness.say("a", "1", "one")
+    watcher = await Watcher(harness, "a").begin()
     await watcher.leave()
-    await place.say("a", "2", "two")
-    watcher = await Watcher(place, "a").begin()
+    await harness.say("a", "2", "two")
+    watcher = await Watcher(harness, "a").begin()
     assert watcher.seen == []
     await watcher.leave()

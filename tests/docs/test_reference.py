@@ -19,7 +19,7 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
 from nanobot.models.providers import PROVIDERS
 from nanobot.reading.documents import DocumentReader
-from nanobot.stores.sqlite.store import SqliteStore
+from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
@@ -40,7 +40,7 @@ def tree(root: type[NanobotError]) -> set[type[NanobotError]]:
 
 def offered() -> list[str]:
     # only shown to the door, never asked
-    store = SqliteStore.__new__(SqliteStore)
+    store = SqlStore.__new__(SqlStore)
 
     async def check() -> None: ...
 

@@ -10,12 +10,11 @@ import pytest
 
 from nanobot.access.keyring import REFRESH_S
 from nanobot.core.accounts import digest_of
-from nanobot.stores.sql import keys
-from nanobot.stores.sqlite.keys import writing
+from nanobot.stores.sqlite.offline import SqliteOffline
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import ABSENT, BOUND_S, Exchange
-from tests.flow.held import settled
+from tests.flow.paused import settled
 from tests.harness import Harness, OpenHarness
 
 
@@ -40,8 +39,8 @@ async def test_a_running_server_hears_of_a_new_and_of_a_revoked_key_within_a_sec
     harness = await open_harness(clock=clock)
     ann = await give_key(harness, "ann")
     await settled(harness)
-    with writing(harness.data) as db:
-        keys.revoke(db, "ann", clock.now())
+    with SqliteOffline(harness.data).write_api_keys() as keys:
+        keys.revoke("ann", clock.now())
     assert (await harness.door.get("/v1/models", ann)).status == 200
     async with asyncio.timeout(BOUND_S):
         while (await harness.door.get("/v1/models", ann)).status == 200:
@@ -58,8 +57,8 @@ async def test_a_key_that_was_forgotten_leaves_the_door_as_it_was_before_there_w
 ) -> None:
     harness = await open_harness()
     await give_key(harness, "ann")
-    with writing(harness.data) as db:
-        keys.revoke(db, "ann", 1.0, forget=True)
+    with SqliteOffline(harness.data).write_api_keys() as keys:
+        keys.forget("ann", 1.0)
     await harness.app.keys.refresh(harness.app.store)
     assert (await harness.door.get("/v1/models")).status == 200
     public = await open_harness(server={"host": "0.0.0.0"}, api={"key": OWNER})

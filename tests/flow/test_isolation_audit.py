@@ -17,13 +17,15 @@ from nanobot.context.build import build
 from nanobot.core.errors import TurnNotFound
 from nanobot.core.event import TurnEnded
 from nanobot.core.model import ModelRequest
+from nanobot.core.store import Store
 from nanobot.core.turn import TurnState
 from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.audit import IsolationOptions
 from nanobot.isolation.client import Leak, LeakKind
 from nanobot.isolation.report import Report, lines
 from nanobot.isolation.run import run_isolation_audit, uncovered_routes
-from nanobot.stores.sqlite.store import SqliteStore
+from nanobot.stores.sql.ports.dispatch import SqlDispatch
+from nanobot.stores.sql.ports.turns import SqlTurns
 
 FEW = IsolationOptions(sessions=3, parallel=3, seed=11, sample=2, refusal_timeout_s=0.3)
 Patch = pytest.MonkeyPatch
@@ -128,15 +130,15 @@ async def test_a_prompt_with_a_line_of_another_session_is_found_out(monkeypatch:
 
 async def test_a_store_that_shows_another_sessions_turns_is_found_out(monkeypatch: Patch) -> None:
     """The right id answers with the wrong messages: only their secrets show it."""
-    turn, kept = SqliteStore.turn, []
+    turn, kept = SqlTurns.turn, []
 
-    async def mixed_up(self: SqliteStore, turn_id: str) -> TurnState:
+    async def mixed_up(self: SqlTurns, turn_id: str) -> TurnState:
         state = await turn(self, turn_id)
         kept.append(state)
         other = next((each for each in kept if each.session_key != state.session_key), state)
         return msgspec.structs.replace(state, messages=other.messages)
 
-    monkeypatch.setattr(SqliteStore, "turn", mixed_up)
+    monkeypatch.setattr(SqlTurns, "turn", mixed_up)
     found = await leaks_of("secret")
     assert "GET /v1/turns/{turn_id}" in {leak.where for leak in found}
 
@@ -144,7 +146,7 @@ async def test_a_store_that_shows_another_sessions_turns_is_found_out(monkeypatc
 async def test_a_route_that_distinguishes_hidden_from_missing_is_found_out(
     monkeypatch: Patch,
 ) -> None:
-    async def telling(store: SqliteStore, turn_id: str, caller: Caller) -> TurnState:
+    async def telling(store: Store, turn_id: str, caller: Caller) -> TurnState:
         state = await store.turn(turn_id)
         if not caller.sees(state.session_key):
             raise TurnNotFound("this turn is not for you")
@@ -163,12 +165,12 @@ async def test_usage_that_counts_others_too_is_found_out(monkeypatch: Patch) -> 
 
 
 async def test_a_log_with_what_was_said_is_found_out(monkeypatch: Patch) -> None:
-    append: Callable[..., Any] = SqliteStore.append
+    append: Callable[..., Any] = SqlDispatch.append
 
-    async def chatty(self: SqliteStore, claim: Any, facts: Any) -> Any:
+    async def chatty(self: SqlDispatch, claim: Any, facts: Any) -> Any:
         if not isinstance(facts[-1], TurnEnded):
             logging.getLogger("nanobot.chatty").debug("appended %s", facts)
         return await append(self, claim, facts)
 
-    monkeypatch.setattr(SqliteStore, "append", chatty)
+    monkeypatch.setattr(SqlDispatch, "append", chatty)
     assert {leak.where for leak in await leaks_of("secret")} == {"log of nanobot.chatty"}

@@ -68,7 +68,7 @@ async def test_a_request_that_is_submitted_again_gets_the_turn_of_the_first(
     model = ScriptedModel("one", "two")
     submitter = (await open_harness(model)).app.submitter
     first = await submitter.submit(request("a", "hello", Identity(b"1" * 32, "message 7")), EVERYBODY)
-    with submitter.follow(first.turn_id) as follower:
+    with submitter.follow(first.admission) as follower:
         assert (await follower.end()).messages[-1].text == "one"
     again = await submitter.submit(request("a", "hello", Identity(b"1" * 32, "message 7")), EVERYBODY)
     assert (again.turn_id, again.admission.joined) == (first.turn_id, True)
@@ -81,7 +81,7 @@ async def test_a_turn_is_paid_by_the_key_of_its_caller(open_harness: OpenHarness
     harness = await open_harness(ScriptedModel("hi"))
     submitter = harness.app.submitter
     admitted = await submitter.submit(request("a", "hello", Identity(b"1" * 32)), Caller("key_ann"))
-    with submitter.follow(admitted.turn_id) as follower:
+    with submitter.follow(admitted.admission) as follower:
         said = [
             event async for batch in follower.events() for _, event in batch if isinstance(event, TextDelta)
         ]

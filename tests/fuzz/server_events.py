@@ -14,7 +14,7 @@ from nanobot.core.event import Event, TextDelta, ThinkingDelta, TurnEnded, event
 from nanobot.core.message import Message, Usage, reply_text
 from nanobot.http.stream import PING
 from nanobot.models.sse import EventSplitter, EventTooLarge
-from nanobot.stores.live.lines import past, replay
+from nanobot.stores.live.turn import past, replay
 from tests.asgi import ServerEvent
 from tests.fuzz.target import Target, drawn
 from tests.fuzz.transcripts import transcripts

@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
+from nanobot.core.dispatch import Claim
 from nanobot.core.errors import ModelOverloaded
-from nanobot.core.event import Delta, TextDelta
+from nanobot.core.event import Delta, MessageAdded, TextDelta, TurnEnded
 from nanobot.core.message import Message, Text, ToolCall, Usage, user
 from nanobot.core.model import ModelRequest
-from nanobot.testing import FakeClock, Say, ScriptedModel, call, say
+from nanobot.core.turn import Identity, Turn
+from nanobot.testing import FakeClock, MemoryData, Say, ScriptedModel, call, open_memory_store, say
 from tests.asgi import BOUND_S
 
 
@@ -159,3 +161,19 @@ async def test_a_sleep_of_no_time_ends_when_the_clock_is_touched() -> None:
     clock.advance(0)
     async with asyncio.timeout(BOUND_S):
         await task
+
+
+async def test_a_store_in_memory_runs_turns_and_keeps_them_for_the_next_store_on_its_data() -> None:
+    data, clock = MemoryData(), FakeClock()
+    store = await open_memory_store(data, clock)
+    await store.admit(Turn("turn_1", "a", (user("hello"),), "api"), Identity(b"1" * 32))
+    async for command in store.orders(1):
+        assert isinstance(command, Claim)
+        answer = Message("assistant", (Text("hi"),), "stop")
+        await store.append(command, (MessageAdded(answer), TurnEnded("done")))
+        break
+    await store.close()
+    store = await open_memory_store(data, clock)
+    assert [row.message.text for row in await store.messages("a", limit=10)] == ["hello", "hi"]
+    await store.close()
+    data.close()

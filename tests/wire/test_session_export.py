@@ -53,7 +53,10 @@ ROWS = st.lists(st.tuples(messages(), st.floats(0, 1e10), st.none() | TEXTS), ma
 def test_what_was_written_is_what_is_read(
     given_: list[tuple[Message, float, str | None]], title: str | None
 ) -> None:
-    rows = [Row(number, turn, message, 0, time) for number, (message, time, turn) in enumerate(given_, 1)]
+    rows = [
+        Row(number, turn, message, 0, time, number, message.role == "user")
+        for number, (message, time, turn) in enumerate(given_, 1)
+    ]
     session = Session("key", len(rows), 0, 0, title, {"k": "v"})
     raw = session_export.header(session) + session_export.lines(rows)
     read = session_export.read(raw.split(b"\n"), 7.0)
@@ -71,7 +74,13 @@ def test_whatever_is_no_export_is_refused_with_its_line(raw: bytes) -> None:
 def test_plain_messages_are_written_without_a_second_copy() -> None:
     rows = [
         Row(
-            1, "turn_1", Message("user", (Text("what is this?"), Image("data:image/png;base64,AAAA"))), 0, 1.0
+            1,
+            "turn_1",
+            Message("user", (Text("what is this?"), Image("data:image/png;base64,AAAA"))),
+            0,
+            1.0,
+            0,
+            True,
         ),
         Row(
             2,
@@ -81,8 +90,10 @@ def test_plain_messages_are_written_without_a_second_copy() -> None:
             ),
             0,
             1.0,
+            1,
+            False,
         ),
-        Row(3, "turn_1", Message("tool", (ToolResult("c", "42"),)), 0, 1.0),
+        Row(3, "turn_1", Message("tool", (ToolResult("c", "42"),)), 0, 1.0, 2, False),
     ]
     lines = [json.loads(line) for line in session_export.lines(rows).splitlines()]
     assert all("parts" not in line for line in lines)

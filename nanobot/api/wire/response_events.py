@@ -122,6 +122,7 @@ class ResponseEvents:
             ended_at=self._ended_at if end is not None else None,
             messages=tuple(self._messages),
             end=end,
+            answered_by=self._turn_id,
         )
         return response_object(state, self._echo, inputs=self._inputs)
 

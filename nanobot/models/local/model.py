@@ -24,7 +24,7 @@ from nanobot.core.turn import Sampling
 from nanobot.models.local import routing
 from nanobot.models.local.plain_text import PlainRequest, plain
 from nanobot.models.local.process import Endpoint, EngineProcess
-from nanobot.models.local.routing import PlannedCall, Route
+from nanobot.models.local.routing import Decision, PlannedCall
 from nanobot.models.local.window import Window, estimate_tokens
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.weights.installed import find
@@ -156,13 +156,13 @@ class LocalModel:
 
     # Routing --------------------------------------------------------------------------------------
 
-    async def _route(self, request: ModelRequest) -> tuple[Route, Usage]:
+    async def _route(self, request: ModelRequest) -> tuple[Decision, Usage]:
         """Return what the last message needs, and the usage of asking for it."""
         turn = _current_turn(request.messages)
         steps = sum(1 for message in turn if message.tool_calls)
         must_call = request.tool_choice.mode == "required"
         if not turn or (not must_call and (steps >= _MAX_ROUTINGS or (steps and not _failed(turn)))):
-            return Route(), Usage()
+            return Decision(), Usage()
         max_calls = 1 if request.sampling.parallel_tool_calls is False else routing.MAX_CALLS
         decision = await self._decide(
             request.tools, routing.question(request.messages), request.tool_choice, max_calls
@@ -170,7 +170,7 @@ class LocalModel:
         route = routing.read(decision.text, request.tools, max_calls=max_calls)
         earlier = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
         calls = tuple(call for call in route.calls if (call.name, call.arguments) not in earlier)
-        return Route(calls, None if steps else route.recall), decision.usage or Usage()
+        return Decision(calls, None if steps else route.recall), decision.usage or Usage()
 
     async def _decide(
         self,

@@ -68,7 +68,7 @@ class PlannedCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class Route(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True):
     """What a message needs: calls, a part of the conversation, or (both empty) just an answer."""
 
     calls: tuple[PlannedCall, ...] = ()
@@ -127,11 +127,11 @@ def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, max_calls:
     return rules.text(called if choice.mode == "required" else f"{words} | {called}")
 
 
-def read(answer: str, tools: tuple[ToolSpec, ...], *, max_calls: int = MAX_CALLS) -> Route:
+def read(answer: str, tools: tuple[ToolSpec, ...], *, max_calls: int = MAX_CALLS) -> Decision:
     """Return what the model decided. A call that was cut off is left out."""
     answer = answer.strip()
     if match := _RECALL.fullmatch(answer):
-        return Route(recall=msgspec.convert(match[1], Recall))
+        return Decision(recall=msgspec.convert(match[1], Recall))
     names = {tool.name for tool in tools}
     calls: list[PlannedCall] = []
     for line in answer.splitlines():
@@ -139,7 +139,7 @@ def read(answer: str, tools: tuple[ToolSpec, ...], *, max_calls: int = MAX_CALLS
         call = PlannedCall(name, arguments)
         if name in names and _is_json(arguments) and call not in calls:
             calls.append(call)
-    return Route(tuple(calls[:max_calls]))
+    return Decision(tuple(calls[:max_calls]))
 
 
 def _described(tool: ToolSpec) -> str:

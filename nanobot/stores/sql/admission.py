@@ -2,8 +2,6 @@
 the rest.
 """
 
-import sqlite3
-
 import msgspec
 
 from nanobot.core.dispatch import Cancel, Claim
@@ -20,30 +18,30 @@ from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
 from nanobot.stores.sql import responses, transcript, turns, usage
+from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Capacity, Plan, Span
 
-Db = sqlite3.Connection
 _decode_end = msgspec.json.Decoder(TurnEnded).decode
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """The line of a turn that lives now: what it has made already, and who joined it."""
+class Opened(msgspec.Struct, frozen=True):
+    """A turn that can be followed from now on: the messages that it has added already, and who joined it."""
 
     turn_id: str
-    made: tuple[Message, ...] = ()
+    added: tuple[Message, ...] = ()
     joiners: tuple[str, ...] = ()
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """What admission did: the answer for the door, what the engine is to do now, the line that begins, or the
-    one that is joined.
+    """What admission did: the answer for the entry point, what the engine is to do now, the turn that is opened,
+    or the id of the running one that is joined.
     """
 
     admission: Admission
     claim: Claim | None = None
     cancel: Cancel | None = None
-    line: Shown | None = None
+    opened: Opened | None = None
     joins: str | None = None
 
 
@@ -58,7 +56,7 @@ def admit(
     now: float,
     refusal: NanobotError | None = None,
 ) -> Admitted:
-    """Commit the turn, or find the one it resends; see `core.store.Store.admit`."""
+    """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
     head, crowd = _look_around(db, turn.session_key)
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
@@ -87,7 +85,7 @@ def admit(
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
-    """Return whether the turn was sent before; see `core.store.Store.knows`."""
+    """Return whether the turn was sent before; see `core.turn.Turns.knows`."""
     if identity.dedupe_key is None and not identity.is_retry:
         return False
     head = transcript.find_head(db, key)
@@ -102,7 +100,7 @@ class _Crowd(msgspec.Struct, frozen=True):
     waiting: int = 0
     running_in_all: int = 0
     running_n: int | None = None
-    running_id: str | None = None
+    running_id: str = ""
     running_trace: bool = True
 
     def leaves(self, capacity: Capacity) -> bool:
@@ -191,7 +189,7 @@ def _join_known(
     goes on from its last stored step, unless others have spoken since.
     """
     end = _decode_end(known.outcome) if known.outcome else None
-    as_it_is = Admitted(Admission(known.asked, joined=True, is_over=end is not None))
+    as_it_is = Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=end is not None))
     if (
         end is None
         or end.error is None
@@ -220,8 +218,11 @@ def _join_known(
         turns.start(db, head, known.n, plan, now)
     claim = turns.load_claim(db, known.n, turn.session_key, head, capacity) if is_started else None
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
-    line = Shown(known.id, made, joiners)
-    return Admitted(Admission(known.asked, joined=True, history=note), claim, line=line)
+    return Admitted(
+        Admission(known.asked, joined=True, answered_by=known.id, history=note),
+        claim,
+        opened=Opened(known.id, made, joiners),
+    )
 
 
 # A turn that is new -------------------------------------------------------------------------------
@@ -251,9 +252,11 @@ def _take(
         n = _insert(db, turn, identity, head.session, "queued", now)
     _dispatch(db, head, n, plan, is_started=is_started)
     cancel = None
-    if turn.when_busy == "interrupt" and crowd.running_id is not None:
+    if turn.when_busy == "interrupt" and crowd.running_n is not None:
         cancel = Cancel(crowd.running_id, "a later message of this session took its place")
-    return Admitted(Admission(turn.id, joined=False, history=note), claim, cancel, Shown(turn.id))
+    return Admitted(
+        Admission(turn.id, joined=False, answered_by=turn.id, history=note), claim, cancel, Opened(turn.id)
+    )
 
 
 def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
@@ -304,7 +307,7 @@ def _steer(
         "INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)",
         (n, crowd.running_n, turns.encode(turn.input)),
     )
-    return Admitted(Admission(turn.id, joined=False), joins=crowd.running_id)
+    return Admitted(Admission(turn.id, joined=False, answered_by=crowd.running_id), joins=crowd.running_id)
 
 
 def _insert(
@@ -320,7 +323,7 @@ def _insert(
 ) -> int:
     """Insert the turn's row; with a `span`, as one that its first attempt runs. Return its number."""
     started = (1, now, span.base_tip, span.first_seq, span.last_seq) if span else (0, None, None, None, None)
-    cursor = db.execute(
+    n = db.insert(
         "INSERT INTO turn (id, session, status, wish, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -335,7 +338,6 @@ def _insert(
             *started,
         ),
     )
-    n = int(cursor.lastrowid or 0)
     if turn.record is not None:
         responses.record(db, n, turn.record, identity.digest)
     return n

@@ -4,23 +4,24 @@ A branch is named by its last message. What a turn leaves behind that is to leav
 failed before it said anything) is in the rows, and shown nowhere.
 """
 
-import sqlite3
 from itertools import pairwise
 
 from nanobot.core.errors import MessageNotFound, SessionBusy, SessionExists
 from nanobot.core.sessions import Branch
 from nanobot.stores.sql import transcript
+from nanobot.stores.sql.db import Db
 
-Db = sqlite3.Connection
 
-_LEFT_NO_TRACE = "(json_extract(CAST(t.wish AS TEXT), '$.trace') = 0 OR (t.status = 'failed' AND t.made = 0))"
+def _left_no_trace(db: Db) -> str:
+    """Return the condition on a turn `t` that the transcript does not show it."""
+    return f"({db.dialect.json_field('t.wish', 'trace')} IS FALSE OR (t.status = 'failed' AND t.made = 0))"
 
 
 def shown_tip(db: Db, session: int) -> int:
     """Return where the transcript ends for who reads it: before a running turn that is to leave no trace."""
     (tip,) = db.execute(
         "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.running = 1"
-        f" AND {_LEFT_NO_TRACE}), s.tip) FROM session s WHERE s.id = ?",
+        f" AND {_left_no_trace(db)}), s.tip) FROM session s WHERE s.id = ?",
         (session,),
     ).fetchone()
     return int(tip)
@@ -43,7 +44,7 @@ def check_message(db: Db, session: int, seq: int) -> None:
         MessageNotFound
     """
     found = db.execute(
-        f"SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ? AND m.seq = ? AND {_LEFT_NO_TRACE} IS NOT 1",
+        f"SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ? AND m.seq = ? AND {_left_no_trace(db)} IS NOT TRUE",
         (session, seq),
     ).fetchone()
     if found is None:
@@ -62,7 +63,7 @@ def branches(db: Db, *, key: str) -> tuple[Branch, ...]:
     for (first, parent), (beyond, _) in pairwise(starts):
         (end,) = db.execute(
             "SELECT max(m.seq) FROM message m LEFT JOIN turn t ON t.n = m.turn"
-            f" WHERE m.session = ? AND m.seq BETWEEN ? AND ? AND {_LEFT_NO_TRACE} IS NOT 1",
+            f" WHERE m.session = ? AND m.seq BETWEEN ? AND ? AND {_left_no_trace(db)} IS NOT TRUE",
             (session, first, beyond - 1),
         ).fetchone()
         if end is not None:

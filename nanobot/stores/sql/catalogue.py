@@ -1,17 +1,17 @@
 """Sessions as a list: read, page, label, delete."""
 
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nanobot.core.accounts import TurnCost, glob
-from nanobot.core.errors import SessionNotFound
+from nanobot.core.accounts import TurnCost
+from nanobot.core.errors import SessionBusy, SessionNotFound
+from nanobot.core.message import Message
 from nanobot.core.sessions import ALL, Deletion, Direction, Row, Session, SessionFilter
-from nanobot.stores.sql import branches, index, responses, transcript
+from nanobot.stores.sql import branches, responses, transcript
 from nanobot.stores.sql import uploads as files
+from nanobot.stores.sql.db import Db, SearchIndex
 
-Db = sqlite3.Connection
 _COLUMNS = "id, key, tip, created_at, updated_at, title, metadata"
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -25,7 +25,7 @@ class Deleted(msgspec.Struct, frozen=True):
     removed: Deletion
     live: tuple[str, ...]
     files: tuple[str, ...]
-    spent: tuple[TurnCost, ...] = ()
+    spent: Mapping[str, TurnCost] = {}
 
 
 def sessions(
@@ -54,8 +54,8 @@ def condition(
         where.append("substr(key, 1, ?) = ?")
         values += [len(matching.prefix), matching.prefix]
     if matching.patterns:
-        where.append(f"({' OR '.join(['key GLOB ?'] * len(matching.patterns))})")
-        values += [glob(pattern) for pattern in matching.patterns]
+        where.append(f"({' OR '.join([db.dialect.matches('key')] * len(matching.patterns))})")
+        values += [db.dialect.pattern(pattern) for pattern in matching.patterns]
     if after is not None:
         found = db.execute(
             f"SELECT updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}",
@@ -92,10 +92,16 @@ def _session(
     return Session(key, transcript.count(db, number, tip), created_at, updated_at, title, labels)
 
 
-def rename(db: Db, *, key: str, title: str | None, metadata: Mapping[str, str]) -> Session:
-    """Set title and metadata."""
+def rename(
+    db: Db, *, key: str, title: str | msgspec.UnsetType | None, metadata: Mapping[str, str]
+) -> Session:
+    """Set title (unset: leave it) and metadata."""
     number = transcript.head_of(db, key).session
-    label(db, number, title=title, metadata=metadata)
+    if isinstance(title, msgspec.UnsetType):
+        (kept,) = db.execute("SELECT title FROM session WHERE id = ?", (number,)).fetchone()
+        label(db, number, title=kept, metadata=metadata)
+    else:
+        label(db, number, title=title, metadata=metadata)
     return session_of(db, number)
 
 
@@ -119,7 +125,18 @@ def messages(
     return transcript.page(db, head.session, tip, limit=limit, after_seq=after_seq, order=order)
 
 
-def delete(db: Db, *, key: str) -> Deleted:
+def add_messages(db: Db, *, key: str, messages: Sequence[Message], now: float) -> tuple[Row, ...]:
+    """Add `messages` at the end of the transcript; see `core.sessions.Sessions.add_messages`."""
+    head = transcript.head_of(db, key)
+    if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (head.session,)).fetchone() is not None:
+        raise SessionBusy("a turn of this conversation runs or waits: add items when it has ended")
+    transcript.append(db, head, messages, turn=None, is_input=True, now=now)
+    transcript.touch_head(db, head, now)
+    first = head.last_seq - len(messages) + 1
+    return tuple(transcript.row(db, head.session, seq) for seq in range(first, head.last_seq + 1))
+
+
+def delete(db: Db, index: SearchIndex, *, key: str) -> Deleted:
     """Delete every row that belongs to the session; uploads may be there before the session is."""
     uploads_bytes = files.size_of(db, key)
     uploads = files.delete_of(db, key)

@@ -1,13 +1,12 @@
 """A session made of messages that come from elsewhere, all or nothing."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from nanobot.core.message import Message, reply_text
 from nanobot.core.sessions import ImportedMessage
 from nanobot.stores.sql import branches, catalogue, transcript
-
-Db = sqlite3.Connection
+from nanobot.stores.sql.db import Db
 
 
 def import_(
@@ -26,11 +25,11 @@ def import_(
     branches.refuse_existing(db, key)
     head = transcript.open_session(db, key, now)
     said: list[Message] = []
-    for each, following in zip(given, [*given[1:], None], strict=True):
-        is_input = each.message.role == "user"
+    for each, following in zip_longest(given, given[1:]):
+        is_input = each.is_input or each.message.role == "user"
         said = [] if is_input else [*said, each.message]
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
-        held = _held(said) if ends_turn and each.message.role == "assistant" else None
+        held = _held(said) if said and ends_turn and each.message.role == "assistant" else None
         transcript.append(
             db, head, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held
         )

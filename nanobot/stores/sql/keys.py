@@ -1,15 +1,11 @@
-"""API keys in SQLite: made, listed and revoked by the command line, also while a server has the directory;
-read by the server.
-"""
-
-import sqlite3
+"""API keys: listed, added and revoked."""
 
 import msgspec
 
 from nanobot.core.accounts import ApiKey, Quota, Right
 from nanobot.core.errors import ConfigError
+from nanobot.stores.sql.db import Db
 
-Db = sqlite3.Connection
 _encode = msgspec.json.Encoder().encode
 _decode_rights = msgspec.json.Decoder(tuple[Right, ...]).decode
 _decode_patterns = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -39,9 +35,9 @@ def all_keys(db: Db) -> tuple[ApiKey, ...]:
 
 
 def version(db: Db) -> str:
-    """Return a text that is another one once a key was made, revoked or forgotten."""
+    """Return a text that changes when a key is added, revoked or forgotten."""
     found = db.execute(
-        "SELECT count(*), count(revoked_at), total(created_at), coalesce(max(n), 0) FROM api_key"
+        "SELECT count(*), count(revoked_at), coalesce(sum(created_at), 0), coalesce(max(n), 0) FROM api_key"
     ).fetchone()
     return " ".join(map(repr, found))
 
@@ -74,11 +70,11 @@ def insert(db: Db, key: ApiKey) -> None:
 
 
 def revoke(db: Db, name_or_id: str, now: float, *, forget: bool = False) -> ApiKey:
-    """Make the key invalid for ever; return it. `forget`: leave no trace of it; works on one that was revoked
-    before, too.
+    """Make the key invalid for good, and return it; with `forget` it leaves no trace, also where it was
+    revoked before.
 
     Raises:
-        ConfigError: there is none such.
+        ConfigError: there is no such key.
     """
     found = [
         key for key in all_keys(db) if name_or_id in (key.id, key.name) and (forget or key.revoked_at is None)

@@ -1,11 +1,10 @@
-"""The transcript in SQLite: append, branch, read back from the tip, find the place that a client speaks of.
+"""The transcript: append, branch, read back from the tip, find the place that a client speaks of.
 
 Rows of a session are numbered once and for ever. A branch says from which number on the transcript hangs on
 an older one, so that rewinding moves the tip and writes nothing over.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -15,12 +14,11 @@ from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.sessions import Direction, Row
 from nanobot.core.turn import HistoryNote
+from nanobot.stores.sql.db import Db
 
 _encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
-
-Db = sqlite3.Connection
 
 
 class TranscriptHead(msgspec.Struct):
@@ -63,8 +61,8 @@ def move_tip(db: Db, head: TranscriptHead, seq: int) -> None:
 
 def open_session(db: Db, key: str, now: float) -> TranscriptHead:
     """Return the place of a session that is new with this."""
-    cursor = db.execute("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
-    return TranscriptHead(int(cursor.lastrowid or 0), 0, 0, 0, is_straight=True)
+    number = db.insert("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
+    return TranscriptHead(number, 0, 0, 0, is_straight=True)
 
 
 def append(
@@ -176,12 +174,17 @@ def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[t
     return newest_first if order == "desc" else reversed(list(newest_first))
 
 
+def history(db: Db, key: str, budget_tokens: int) -> History:
+    """Return the newest messages of the session; see `core.dispatch.Dispatch.history`."""
+    head = find_head(db, key)
+    return History(()) if head is None else window(db, head, budget_tokens)
+
+
 def window(db: Db, head: TranscriptHead, budget_tokens: int) -> History:
     """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where
     there are not so many.
 
-    Few statements whatever the size: between two rows SQLite's driver gives other threads a turn, and they
-    take it.
+    Few statements whatever the size: a driver may let other threads run between two rows, and they do.
     """
     floor = head.tokens - budget_tokens
     bodies: list[bytes] = []
@@ -194,12 +197,12 @@ def window(db: Db, head: TranscriptHead, budget_tokens: int) -> History:
         seq, skipped = found or (first - 1, 0)
         if seq < last:
             joined, tokens = db.execute(
-                "SELECT CAST(group_concat(body, ',') AS BLOB), group_concat(tokens, ',')"
+                f"SELECT {db.dialect.joined('body')}, {db.dialect.joined('tokens')}"
                 " FROM (SELECT body, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq)",
                 (head.session, seq + 1, last),
             ).fetchone()
             bodies.append(joined)
-            ends[:0] = map(int, tokens.split(","))
+            ends[:0] = map(int, tokens.split(b","))
         if found:
             break
     return History(_decode_all(b"[%b]" % b",".join(reversed(bodies))), skipped, tuple(ends))
@@ -217,7 +220,10 @@ def _last_within(db: Db, session: int, first: int, last: int, tokens: int) -> tu
     return found
 
 
-_ROW = "SELECT m.seq, t.id, m.body, m.tokens, m.created_at FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"
+_ROW = (
+    "SELECT m.seq, t.id, t.first_seq, m.body, m.tokens, m.created_at, m.is_input"
+    " FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"
+)
 
 
 def page(
@@ -251,8 +257,17 @@ def row(db: Db, session: int, seq: int) -> Row:
     return _row(*db.execute(f"{_ROW} AND m.seq = ?", (session, seq)).fetchone())
 
 
-def _row(seq: int, turn_id: str | None, body: bytes, tokens: int, created_at: float) -> Row:
-    return Row(seq, turn_id, decode(body), tokens, created_at)
+def _row(
+    seq: int,
+    turn_id: str | None,
+    first_seq: int | None,
+    body: bytes,
+    tokens: int,
+    created_at: float,
+    is_input: int,
+) -> Row:
+    number = seq if turn_id is None else seq - (first_seq or 0)
+    return Row(seq, turn_id, decode(body), tokens, created_at, number, bool(is_input))
 
 
 def count(db: Db, session: int, tip: int) -> int:

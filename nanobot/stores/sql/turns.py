@@ -4,7 +4,6 @@ recover.
 Every function runs inside a transaction that its caller opened.
 """
 
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
@@ -17,9 +16,8 @@ from nanobot.core.message import Message, reply_text
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, Origin, OutputFormat, Sampling, Turn, TurnState
 from nanobot.stores.sql import transcript, usage
+from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
-
-Db = sqlite3.Connection
 
 
 class TurnOptions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -262,7 +260,7 @@ def hold(db: Db, turn_id: str, attempt: int) -> RunningTurn:
 def append(
     db: Db, claim: Claim, facts: Sequence[Fact], capacity: Capacity, now: float, prices: PriceList
 ) -> Applied:
-    """Write what happened in the attempt; see `core.store.Store.append`."""
+    """Write what happened in the attempt; see `core.dispatch.Dispatch.append`."""
     held = hold(db, claim.turn.id, claim.attempt)
     _note_calls(db, held.n, facts)
     joined = _waiting_to_join(db, held.n) if held.has_joiners else ()
@@ -307,17 +305,21 @@ def _part(db: Db, n: int, session: int) -> tuple[str, ...]:
     return tuple(id_ for _, _, id_ in waiting)
 
 
+_START_CALL = "INSERT INTO started_call (turn, call_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_FINISH_CALL = "UPDATE started_call SET is_finished = 1 WHERE turn = ? AND call_id = ?"
+
+
 def _note_calls(db: Db, n: int, facts: Sequence[Fact]) -> None:
     for fact in facts:
         # a client's call is open until the turn's end: no input joins behind it
         if isinstance(fact, MessageAdded):
             for call in fact.message.client_calls:
-                db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (n, call.id))
+                db.execute(_START_CALL, (n, call.id))
         elif isinstance(fact, ToolStarted):
-            db.execute("INSERT OR IGNORE INTO started_call (turn, call_id) VALUES (?, ?)", (n, fact.call.id))
+            db.execute(_START_CALL, (n, fact.call.id))
         elif isinstance(fact, ToolFinished):
-            answered = [(n, result.call_id) for result in fact.message.tool_results]
-            db.executemany("UPDATE started_call SET is_finished = 1 WHERE turn = ? AND call_id = ?", answered)
+            for result in fact.message.tool_results:
+                db.execute(_FINISH_CALL, (n, result.call_id))
 
 
 def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
@@ -372,32 +374,45 @@ def _held(messages: tuple[Message, ...]) -> bytes:
     return transcript.reply_digest(reply_text(messages), last.client_calls if last is not None else ())
 
 
-def charge_live(db: Db, key: str, prices: PriceList, now: float) -> tuple[TurnCost, ...]:
-    """Count what the session's running turns have used so far: the session is about to be deleted under them,
-    and they will not end.
+def charge_live(db: Db, key: str, prices: PriceList, now: float) -> dict[str, TurnCost]:
+    """Count what the session's running turns have used so far, and return it by turn: the session is about to
+    be deleted, and they will not end.
     """
     running = db.execute(
-        "SELECT t.n, t.session, t.wish, t.first_seq, t.last_seq, t.counted FROM session s JOIN dispatch d ON d.session = s.id"
+        "SELECT t.n, t.id, t.session, t.wish, t.first_seq, t.last_seq, t.counted FROM session s JOIN dispatch d ON d.session = s.id"
         " JOIN turn t ON t.n = d.turn WHERE s.key = ? AND t.made > 0",
         (key,),
     ).fetchall()
-    spent: list[TurnCost] = []
-    for n, session, wish, first_seq, last_seq, counted in running:
+    spent: dict[str, TurnCost] = {}
+    for n, id_, session, wish, first_seq, last_seq, counted in running:
         made = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
         asked = decode_wish(wish)
         payer = (asked.key_id, key)
-        spent.append(
-            usage.count(db, session, payer, asked.model, made, usage.used_by(made), counted, prices, now)
+        spent[id_] = usage.count(
+            db, session, payer, asked.model, made, usage.used_by(made), counted, prices, now
         )
-    return tuple(spent)
+    return spent
 
 
-def cancel_waiting(db: Db, n: int, end: TurnEnded, now: float) -> None:
-    """End a turn that never started; its input stays out of the transcript."""
+def cancel_waiting(db: Db, turn_id: str, end: TurnEnded, now: float) -> bool:
+    """End a turn that never started, and return whether it was still waiting; its input stays out of the
+    transcript.
+    """
+    found = db.execute("SELECT n FROM turn WHERE id = ? AND status = 'queued'", (turn_id,)).fetchone()
+    if found is None:
+        return False
+    (n,) = found
     db.execute(
         "UPDATE turn SET status = 'cancelled', outcome = ?, ended_at = ? WHERE n = ?", (encode(end), now, n)
     )
     db.execute("DELETE FROM dispatch WHERE turn = ?", (n,))
+    return True
+
+
+def count_waiting(db: Db) -> int:
+    """Return how many turns of all sessions wait in the queue."""
+    (count,) = db.execute("SELECT count(*) FROM dispatch WHERE running = 0").fetchone()
+    return int(count)
 
 
 def release(db: Db, claim: Claim) -> None:
@@ -443,17 +458,30 @@ def look(db: Db, turn_id: str) -> TurnState:
         TurnNotFound
     """
     found = db.execute(
-        "SELECT coalesce(u.n, t.n), s.id, s.key, coalesce(u.status, t.status), coalesce(u.attempt, t.attempt), coalesce(u.wish, t.wish),"
-        " t.created_at, coalesce(u.started_at, t.started_at), coalesce(u.ended_at, t.ended_at),"
-        " coalesce(u.first_seq, t.first_seq), coalesce(u.last_seq, t.last_seq), coalesce(u.outcome, t.outcome)"
-        " FROM turn t JOIN session s ON s.id = t.session LEFT JOIN turn u ON u.n = t.joined_to WHERE t.id = ?",
+        "SELECT u.n, u.id, s.id, s.key, u.status, u.attempt, u.wish, t.created_at, u.started_at, u.ended_at,"
+        " u.first_seq, u.last_seq, u.outcome, coalesce(r.detached, 0)"
+        " FROM turn t JOIN session s ON s.id = t.session JOIN turn u ON u.n = coalesce(t.joined_to, t.n)"
+        " LEFT JOIN response r ON r.turn = t.n WHERE t.id = ?",
         (turn_id,),
     ).fetchone()
     if found is None:
         raise TurnNotFound(f"no turn {turn_id!r} here")
-    n, session, key, status, attempt, wish, created_at, started_at, ended_at, first_seq, last_seq, outcome = (
-        found
-    )
+    (
+        n,
+        id_,
+        session,
+        key,
+        status,
+        attempt,
+        wish,
+        created_at,
+        started_at,
+        ended_at,
+        first_seq,
+        last_seq,
+        outcome,
+        detached,
+    ) = found
     messages = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
     end = _decode_end(outcome) if outcome else None
     return TurnState(
@@ -467,11 +495,14 @@ def look(db: Db, turn_id: str) -> TurnState:
         ended_at,
         messages,
         end,
+        id_,
+        bool(detached),
+        first_seq,
     )
 
 
 class Live(msgspec.Struct, frozen=True):
-    """A turn that has not ended: what it was given, what it added so far, the ids of those who joined it.
+    """A turn that has not ended: its input, the messages that it has added, the ids of those that joined it.
 
     `session_key` None: it leaves no trace.
     """
@@ -479,7 +510,7 @@ class Live(msgspec.Struct, frozen=True):
     id: str
     session_key: str | None
     input: tuple[Message, ...]
-    made: tuple[Message, ...]
+    added: tuple[Message, ...]
     joined: tuple[str, ...]
 
 

@@ -1,12 +1,10 @@
 """Rows of uploads; their contents are files (`stores/blobs.py`)."""
 
-import sqlite3
-
 from nanobot.core.errors import UploadsFull
 from nanobot.core.uploads import SortOrder, Upload, UploadPage
 from nanobot.stores.blobs import no_upload
+from nanobot.stores.sql.db import Db
 
-Db = sqlite3.Connection
 _COLUMNS = "id, session_key, name, purpose, size_bytes, created_at, expires_at"
 _IS_ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 
@@ -70,7 +68,8 @@ def page(
     Raises:
         UploadNotFound: there is no upload `after`.
     """
-    conditions, values = ["session_key = ?", _IS_ALIVE], [session_key, now]
+    conditions = ["session_key = ?", _IS_ALIVE]
+    values: list[str | float] = [session_key, now]
     if after is not None:
         find(db, after, session_key, now)
         conditions.append(

@@ -2,7 +2,6 @@
 or forgotten.
 """
 
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
@@ -20,8 +19,8 @@ from nanobot.core.accounts import (
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, Usage
 from nanobot.stores.sql import transcript
+from nanobot.stores.sql.db import Db
 
-Db = sqlite3.Connection
 _SUMS = "sum(turns), sum(steps), sum(prompt), sum(completion), sum(cached), sum(reasoning), sum(cost), sum(unpriced)"
 _ADD = (
     " DO UPDATE SET turns = turns + excluded.turns, steps = steps + excluded.steps, prompt = prompt + excluded.prompt,"

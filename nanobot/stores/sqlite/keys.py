@@ -8,6 +8,7 @@ from pathlib import Path
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
 from nanobot.stores.sql.keys import all_keys
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.migrate import migrations
 from nanobot.stores.sqlite.opening import (
     DATABASE,
@@ -18,12 +19,11 @@ from nanobot.stores.sqlite.opening import (
     open_writer,
 )
 
-Db = sqlite3.Connection
 _BUSY_S = 10.0
 
 
 def stored_keys(directory: Path) -> tuple[ApiKey, ...]:
-    """Return all keys of a data directory, whoever has it; none where nothing was ever kept there.
+    """Return all keys of a data directory, also beside a server; none where there is no database yet.
 
     Raises:
         StoreError: it cannot be read.
@@ -37,9 +37,9 @@ def stored_keys(directory: Path) -> tuple[ApiKey, ...]:
 
 
 @contextlib.contextmanager
-def writing(directory: Path) -> Iterator[Db]:
-    """Yield a connection in a transaction, which is committed at the end: as the only one, or beside a
-    running server.
+def writing(directory: Path) -> Iterator[Connection]:
+    """Yield a connection in a transaction that is committed at the end: as the only one, or beside a running
+    server.
 
     Raises:
         StoreError: the database cannot be written, or the server that runs is of an older version.
@@ -56,9 +56,8 @@ def writing(directory: Path) -> Iterator[Db]:
             lock.release()
         raise
     try:
-        db.execute("BEGIN IMMEDIATE")
-        yield db
-        db.execute("COMMIT")
+        with db.transaction():
+            yield db
     except sqlite3.Error as error:
         raise explain(error, directory / DATABASE) from error
     finally:
@@ -67,12 +66,16 @@ def writing(directory: Path) -> Iterator[Db]:
             lock.release()
 
 
-def _open_beside_a_server(directory: Path) -> Db:
+def _open_beside_a_server(directory: Path) -> Connection:
     path = directory / DATABASE
     newest = migrations()[-1][0]
     try:
         db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_BUSY_S
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_S,
+            factory=Connection,
         )
         db.execute("PRAGMA synchronous = full")
         (found,) = db.execute("PRAGMA user_version").fetchone()

@@ -10,7 +10,9 @@ from nanobot.core.errors import StoreLocked
 from nanobot.core.offline import DatabaseLibrary, DatabaseReport
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
 from nanobot.stores.sql import catalogue, keys, search
+from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.backup import backup
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.keys import stored_keys, writing
 from nanobot.stores.sqlite.migrate import APPLICATION_ID, migrations
 from nanobot.stores.sqlite.opening import DATABASE, LOCK, DirectoryLock, explain, open_reader
@@ -34,7 +36,7 @@ def sqlite_library() -> DatabaseLibrary:
 class SqliteReadOnly:
     """`core.offline.ReadOnlyStore` on a connection with an open transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Connection) -> None:
         self._db = db
 
     def sessions(self, *, limit: int) -> tuple[Session, ...]:
@@ -44,7 +46,7 @@ class SqliteReadOnly:
         return catalogue.session(self._db, key=session_key)
 
     def search(self, text: str, *, limit: int) -> tuple[SearchHit, ...]:
-        return search.search(self._db, text=text, limit=limit, after=None, order="desc", matching=ALL)
+        return search.search(self._db, index, text=text, limit=limit, after=None, order="desc", matching=ALL)
 
     def messages(self, session_key: str) -> Iterator[Row]:
         first = self._page(session_key, after_seq=0)
@@ -64,7 +66,7 @@ class SqliteReadOnly:
 class SqliteApiKeyWriter:
     """`core.offline.ApiKeyWriter` on a connection with an open transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Connection) -> None:
         self._db = db
 
     def insert(self, key: ApiKey) -> None:
@@ -116,7 +118,7 @@ class SqliteOffline:
         with self._reading() as db:
             return self._report(db)
 
-    def _report(self, db: sqlite3.Connection) -> DatabaseReport:
+    def _report(self, db: Connection) -> DatabaseReport:
         (application_id,) = db.execute("PRAGMA application_id").fetchone()
         (format_,) = db.execute("PRAGMA user_version").fetchone()
         size_bytes, newest = self._path.stat().st_size, migrations()[-1][0]
@@ -130,7 +132,7 @@ class SqliteOffline:
         return DatabaseReport(self._path, size_bytes, is_ours, format_, newest, sessions=sessions)
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[Connection]:
         with contextlib.closing(open_reader(self._directory)) as db:
             try:
                 yield db

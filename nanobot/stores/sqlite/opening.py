@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.migrate import migrate
 
 if sys.platform == "win32":
@@ -108,7 +109,7 @@ def make_directory(directory: Path) -> None:
         ) from error
 
 
-def open_writer(directory: Path, synchronous: Synchronous) -> sqlite3.Connection:
+def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
     """Return the connection that writes, the database brought to this version's shape.
 
     Raises:
@@ -117,7 +118,12 @@ def open_writer(directory: Path, synchronous: Synchronous) -> sqlite3.Connection
     path = directory / DATABASE
     try:
         db = sqlite3.connect(
-            path, isolation_level=None, timeout=_BUSY_S, check_same_thread=False, cached_statements=256
+            path,
+            isolation_level=None,
+            timeout=_BUSY_S,
+            check_same_thread=False,
+            cached_statements=256,
+            factory=Connection,
         )
     except sqlite3.Error as error:
         raise StoreError(
@@ -144,7 +150,7 @@ def open_writer(directory: Path, synchronous: Synchronous) -> sqlite3.Connection
     return db
 
 
-def open_reader(directory: Path) -> sqlite3.Connection:
+def open_reader(directory: Path) -> Connection:
     """Return a connection that only reads; many may be open, in any process.
 
     Raises:
@@ -157,7 +163,11 @@ def open_reader(directory: Path) -> sqlite3.Connection:
         )
     try:
         db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=Connection,
         )
         db.execute("PRAGMA busy_timeout = 5000")
         db.execute("SELECT count(*) FROM sqlite_schema").fetchone()

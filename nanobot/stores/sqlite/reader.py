@@ -1,26 +1,26 @@
-"""The one thread that reads. It sees what is committed, and never waits for the writer."""
+"""A thread that reads. It sees what is committed, and never waits for the writer."""
 
 import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nanobot.core.errors import NanobotError, StoreError
+from nanobot.stores.sql.db import Job
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
 from nanobot.stores.sqlite.writer import StoreBug
 
 T = TypeVar("T")
-Query = Callable[[sqlite3.Connection], T]
-_Ticket = tuple[Query[Any], "asyncio.Future[Any]"]
+_Ticket = tuple[Job[Any], "asyncio.Future[Any]"]
 
 
 class Reader:
     """Runs queries one after another, off the event loop."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, db: Connection, path: Path) -> None:
         self._db = db
         self._path = path
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
@@ -29,13 +29,8 @@ class Reader:
         self._thread = threading.Thread(target=self._run, name="store-reader", daemon=True)
         self._thread.start()
 
-    async def ask(self, query: Query[T]) -> T:
-        """Return what `query` returned.
-
-        Raises:
-            NanobotError: what the query raised.
-            StoreError: the file could not be read.
-        """
+    async def ask(self, query: Job[T], /) -> T:
+        """Do as `stores.sql.db.Database.read`."""
         if self._closed:
             raise StoreError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
@@ -63,7 +58,7 @@ class Reader:
             try:
                 self._loop.call_soon_threadsafe(_deliver, future, result, error)
             except RuntimeError:
-                # the loop is gone: nobody is left to be told
+                # The loop is closed: nobody waits any more.
                 return
 
 

@@ -1,4 +1,4 @@
-"""What the writer does when nothing else is to be done, a small piece at a time: take in what was said, write
+"""What the writer does when nothing else is to be done, a small piece at a time: index what was said, and write
 over what was deleted.
 """
 
@@ -6,10 +6,10 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from nanobot.stores.sql import index
+from nanobot.stores.sqlite import index
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
 
-Db = sqlite3.Connection
 _AGAIN_S = 30.0
 _log = logging.getLogger(__name__)
 
@@ -20,13 +20,11 @@ class Upkeep:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def __call__(self, db: Db) -> float | None:
+    def __call__(self, db: Connection) -> float | None:
         """Do a piece; return the seconds after which to go on, None where nothing is left."""
         try:
             return 0.0 if _piece(db) else self._truncate(db)
         except sqlite3.Error as error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
             _log.error(
                 "what was said is not in the search yet, next try in %g s: %s",
                 _AGAIN_S,
@@ -34,7 +32,7 @@ class Upkeep:
             )
             return _AGAIN_S
 
-    def _truncate(self, db: Db) -> float | None:
+    def _truncate(self, db: Connection) -> float | None:
         """Empty the log, which still has what was deleted.
 
         Not while somebody reads what is in it: then later.
@@ -53,14 +51,12 @@ class Upkeep:
         return None
 
 
-def _piece(db: Db) -> bool:
+def _piece(db: Connection) -> bool:
     """Do a piece of what changes the database; return whether there was something to do."""
-    db.execute("BEGIN IMMEDIATE")
-    did = index.index_some(db) or index.clean_some(db)
-    db.execute("COMMIT")
-    return did
+    with db.transaction():
+        return index.index_some(db) or index.clean_some(db)
 
 
-def _is_left(db: Db, name: str) -> bool:
+def _is_left(db: Connection, name: str) -> bool:
     """Return whether the chore is still to be done."""
     return db.execute("SELECT 1 FROM chore WHERE name = ?", (name,)).fetchone() is not None

@@ -4,6 +4,7 @@ Jobs that arrive while a commit is on its way to the disk share the next one (gr
 """
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -14,14 +15,16 @@ from typing import Any, TypeVar
 
 from nanobot.core.errors import NanobotError, StoreError
 from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.stores.sql.db import Job
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
 
 T = TypeVar("T")
-Job = Callable[[sqlite3.Connection], T]
-Spare = Callable[[sqlite3.Connection], float | None]
-"""Work for when nothing else is to be done, in small pieces; returns the seconds after which it wants to go
-on, None: once something was written.
+Spare = Callable[[Connection], float | None]
+"""Work for when nothing else is to be done, in small pieces: returns after how many seconds it goes on, None
+for once something has been written.
 """
+_log = logging.getLogger(__name__)
 _MOST_JOBS_A_COMMIT = 256
 
 
@@ -39,6 +42,27 @@ class _Ticket:
         self.result: Any = None
         self.error: BaseException | None = None
 
+    def answer(self) -> None:
+        """Tell `then`, and whoever waits."""
+        if self.error is None:
+            notify(self.then, self.result)
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+def notify(then: Callable[[T], None] | None, result: T) -> None:
+    """Tell `then` what was committed. A failure there is a bug: it is logged, and the job has still been done."""
+    if then is None:
+        return
+    try:
+        then(result)
+    except Exception:  # noqa: BLE001 - the caller, and other jobs of the same commit, are answered all the same
+        _log.exception("what was committed could not be passed on")
+
 
 class Writer:
     """Runs jobs one after another, many in one transaction.
@@ -48,7 +72,7 @@ class Writer:
 
     def __init__(
         self,
-        db: sqlite3.Connection,
+        db: Connection,
         path: Path,
         observer: Observer = NULL_OBSERVER,
         spare: Spare | None = None,
@@ -56,8 +80,7 @@ class Writer:
     ) -> None:
         """Start the thread.
 
-        `spare` is done when nothing was asked for `quiet_s`: at first, and after jobs; it says when it wants
-        to go on.
+        `spare` runs when nothing has been asked for `quiet_s`, at first and after jobs.
         """
         self._observer = observer
         self._db = db
@@ -70,14 +93,8 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    async def do(self, job: Job[T], then: Callable[[T], None] | None = None) -> T:
-        """Return what `job` returned, once it is committed. `then` sees it first, on the loop, even if the
-        caller is gone by now.
-
-        Raises:
-            NanobotError: what the job raised.
-            StoreError: it could not be committed.
-        """
+    async def do(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
+        """Do as `stores.sql.db.Database.write`."""
         if self._closed:
             raise StoreError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
@@ -109,14 +126,15 @@ class Writer:
             try:
                 self._loop.call_soon_threadsafe(self._deliver, batch, time.perf_counter() - began)
             except RuntimeError:
-                # the loop is gone: nobody is left to be told
+                # The loop is closed: nobody waits any more.
                 return
             if last:
                 return
 
     def _deliver(self, batch: list[_Ticket], seconds: float) -> None:
+        for ticket in batch:
+            ticket.answer()
         self._observer.committed(len(batch), seconds)
-        _deliver(batch)
 
     def _drain(self, batch: list[_Ticket]) -> bool:
         """Add to `batch` what waits already; return whether the end was among it."""
@@ -180,15 +198,3 @@ class StoreBug(StoreError):
         bug = cls("the store failed")
         bug.__cause__ = error
         return bug
-
-
-def _deliver(batch: list[_Ticket]) -> None:
-    for ticket in batch:
-        if ticket.error is not None:
-            if not ticket.future.done():
-                ticket.future.set_exception(ticket.error)
-            continue
-        if ticket.then is not None:
-            ticket.then(ticket.result)
-        if not ticket.future.done():
-            ticket.future.set_result(ticket.result)

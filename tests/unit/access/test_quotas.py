@@ -7,7 +7,7 @@ import nanobot
 from nanobot.access import quotas
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Quotas
-from nanobot.core.accounts import DAY_S, PatternQuota, Quota, TurnCost
+from nanobot.core.accounts import DAY_S, PatternQuota, Quota, TurnCost, TurnSettled, UnendedTurn
 from nanobot.testing import FakeClock
 
 
@@ -42,6 +42,32 @@ def test_conversations_used_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPat
         True,
         True,
     ]
+
+
+def test_a_turn_counts_from_its_admission_until_its_end_and_only_once() -> None:
+    book = Quotas([PatternQuota("*", Quota(running_turns=1))], FakeClock())
+    accounts = book.accounts(Caller(), "a")
+    book.take(accounts, "turn_1")
+    assert book.refusal(accounts) is not None, "it is about to be admitted"
+    book.follow(UnendedTurn("turn_1", None, "a"))
+    book.settle(accounts, "turn_1")
+    assert book.refusal(accounts) is not None, "it runs"
+    book.follow(TurnSettled(("turn_1",)))
+    assert book.refusal(accounts) is None
+    book.take(accounts, "turn_2")
+    book.settle(accounts, "turn_2")
+    assert book.refusal(accounts) is None, "it was not admitted"
+
+
+def test_a_turn_that_was_admitted_after_its_client_had_gone_counts_too() -> None:
+    book = Quotas([PatternQuota("*", Quota(running_turns=1))], FakeClock())
+    accounts = book.accounts(Caller(), "a")
+    book.take(accounts, "turn_1")
+    book.settle(accounts, "turn_1")
+    book.follow(UnendedTurn("turn_1", None, "a"))
+    assert book.refusal(accounts) is not None
+    book.follow(TurnSettled(("turn_1", "turn_that_joined_it")))
+    assert book.refusal(accounts) is None
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,16 @@ from typing import cast
 from nanobot.core.dispatch import Claim, Command
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult, user
+from nanobot.core.store import Store
 from nanobot.core.turn import Identity, Turn
-from nanobot.stores.sqlite.store import SqliteStore, open_store
+from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock
 
 CALL = ToolCall("call_1", "calculate", '{"expression":"6*7"}')
 
 
 async def tell(
-    store: SqliteStore,
+    store: Store,
     key: str,
     number: int,
     asked: Message,

@@ -1,10 +1,11 @@
-"""What the suite on `core.store.Store` needs of an implementation, and the hands that take its orders as an
-engine would.
+"""An open store of any implementation for the suite on `core.store.Store`, and a stub of the engine that takes
+its commands.
 """
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from nanobot.core.message import Message, StopReason, Text, user
 from nanobot.core.store import Limits, Store
 from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
 from nanobot.stores.sqlite.store import open_store
-from nanobot.testing import FakeClock
+from nanobot.testing import FakeClock, MemoryData, open_memory_store
 from tests.asgi import BOUND_S
 
 _numbers = count(1)
@@ -26,33 +27,54 @@ async def open_sqlite(directory: Path, clock: Clock, limits: Limits) -> Store:
     return await open_store(directory, clock, limits, "normal")
 
 
-IMPLEMENTATIONS: dict[str, Open] = {"sqlite": open_sqlite}
+@contextlib.contextmanager
+def on_disk() -> Iterator[Open]:
+    """SQLite in the data directory, with its threads."""
+    yield open_sqlite
+
+
+@contextlib.contextmanager
+def in_memory() -> Iterator[Open]:
+    """SQLite in memory, without threads."""
+    data = MemoryData()
+
+    async def open_(directory: Path, clock: Clock, limits: Limits) -> Store:
+        return await open_memory_store(data, clock, limits)
+
+    yield open_
+    data.close()
+
+
+IMPLEMENTATIONS: dict[str, Callable[[], contextlib.AbstractContextManager[Open]]] = {
+    "sqlite": on_disk,
+    "memory": in_memory,
+}
 """Every implementation of the protocol; the suite runs on each."""
 
 
-class Hands:
-    """Takes a store's orders, and leaves it to the test what becomes of each."""
+class StubEngine:
+    """Takes a store's commands, and leaves it to the test what becomes of each."""
 
     def __init__(self, store: Store, max_running: int) -> None:
         self._store = store
-        self._orders: asyncio.Queue[Command] = asyncio.Queue()
+        self._commands: asyncio.Queue[Command] = asyncio.Queue()
         self._task = asyncio.get_running_loop().create_task(self._take(store.orders(max_running)))
 
-    async def _take(self, orders: AsyncIterator[Command]) -> None:
-        async for order in orders:
-            self._orders.put_nowait(order)
+    async def _take(self, commands: AsyncIterator[Command]) -> None:
+        async for command in commands:
+            self._commands.put_nowait(command)
 
     async def claim(self) -> Claim:
-        """Return the next order, which is a turn to run."""
-        order = await asyncio.wait_for(self._orders.get(), BOUND_S)
-        assert isinstance(order, Claim), order
-        return order
+        """Return the next command, which is a turn to run."""
+        command = await asyncio.wait_for(self._commands.get(), BOUND_S)
+        assert isinstance(command, Claim), command
+        return command
 
     async def cancel(self) -> Cancel:
-        """Return the next order, which is a cancellation."""
-        order = await asyncio.wait_for(self._orders.get(), BOUND_S)
-        assert isinstance(order, Cancel), order
-        return order
+        """Return the next command, which is a cancellation."""
+        command = await asyncio.wait_for(self._commands.get(), BOUND_S)
+        assert isinstance(command, Cancel), command
+        return command
 
     async def settled(self) -> None:
         """Return when all that was committed so far has been handed out."""
@@ -63,14 +85,14 @@ class Hands:
     async def none(self) -> bool:
         """Return whether there is nothing to do."""
         await self.settled()
-        return self._orders.empty()
+        return self._commands.empty()
 
     async def stop(self) -> None:
         self._task.cancel()
         await asyncio.wait((self._task,))
 
 
-class Place:
+class StoreHarness:
     """A store on a directory of its own, with a clock that the test turns."""
 
     def __init__(self, open_: Open, directory: Path, limits: Limits) -> None:
@@ -79,18 +101,18 @@ class Place:
         self.limits = limits
         self.clock = FakeClock()
         self.store: Store
-        self.hands: Hands
+        self.engine: StubEngine
         self.last_id = ""
 
     async def open(self, max_running: int = 64, *, limits: Limits | None = None) -> None:
-        """Open the store, and take its orders."""
+        """Open the store, and take its commands."""
         self.limits = limits or self.limits
         self.store = await self._open(self.directory, self.clock, self.limits)
-        self.hands = Hands(self.store, max_running)
-        await self.hands.settled()
+        self.engine = StubEngine(self.store, max_running)
+        await self.engine.settled()
 
     async def close(self) -> None:
-        await self.hands.stop()
+        await self.engine.stop()
         await self.store.close()
 
     async def reopen(self, max_running: int = 64, *, limits: Limits | None = None) -> None:
@@ -131,7 +153,7 @@ class Place:
     ) -> Claim:
         """Admit a turn of a session that is not busy, and return the claim on it."""
         await self.admit(key, text, trace=trace, earlier=earlier)
-        return await self.hands.claim()
+        return await self.engine.claim()
 
     async def say(
         self, key: str, text: str, answer: str, *, trace: bool = True, earlier: tuple[Message, ...] = ()

@@ -1,8 +1,7 @@
-"""Who watches a session: what happens in it, kept for a while for all who watch, in memory and only while
-somebody does.
+"""What happens in sessions that are being watched, kept in memory for a while and only while someone watches.
 
-Each watcher has a place of its own in what is kept. Who is slow holds up nobody: what it has not read when
-there is too much is lost to it, and it is told how much.
+Each watcher has its own position. One that is slow delays no one: what it has not read when there is too much
+is lost to it, and it is told how much.
 """
 
 import asyncio
@@ -11,20 +10,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from nanobot.core.event import TurnAdmitted, TurnStarted
-from nanobot.core.sessions import SessionEvent, Watched
-from nanobot.stores.live.lines import LiveTurn
+from nanobot.core.sessions import SessionEvent
 
 _MOST_KEPT = 2_048
 
 
 class _View:
-    """What was seen of one session lately; `count` sights were put in all."""
+    """The newest events of one session; `count` is how many there were in all."""
 
-    __slots__ = ("count", "is_over", "sights", "waiters", "watchers")
+    __slots__ = ("count", "events", "is_over", "waiters", "watchers")
 
     def __init__(self) -> None:
-        self.sights: deque[SessionEvent] = deque(maxlen=_MOST_KEPT)
+        self.events: deque[SessionEvent] = deque(maxlen=_MOST_KEPT)
         self.count = 0
         self.watchers = 0
         self.is_over = False
@@ -38,7 +35,7 @@ class _View:
 
 
 class Views:
-    """The sessions that somebody watches."""
+    """The sessions that are being watched."""
 
     def __init__(self) -> None:
         self._views: dict[str, _View] = {}
@@ -46,28 +43,28 @@ class Views:
     def __contains__(self, session_key: str | None) -> bool:
         return session_key in self._views
 
-    def show(self, session_key: str, sights: Sequence[SessionEvent]) -> None:
-        """Put sights before those who watch the session, if somebody does."""
+    def show(self, session_key: str, events: Sequence[SessionEvent]) -> None:
+        """Show events to those who watch the session, if anyone does."""
         view = self._views.get(session_key)
-        if view is not None and sights:
-            view.sights.extend(sights)
-            view.count += len(sights)
+        if view is not None and events:
+            view.events.extend(events)
+            view.count += len(events)
             view.wake()
 
     def end(self, session_key: str) -> None:
-        """The session is no more: who watches it sees the rest, then the end."""
+        """The session is gone: its watchers see the rest, then the end."""
         view = self._views.pop(session_key, None)
         if view is not None:
             view.is_over = True
             view.wake()
 
     def end_all(self) -> None:
-        """There is nothing more to see."""
+        """Nothing more will happen in any session."""
         for session_key in tuple(self._views):
             self.end(session_key)
 
     def enter(self, session_key: str) -> "Watcher":
-        """Return a watcher, who sees what is shown from now on; it must `leave`."""
+        """Return a watcher that sees what is shown from now on; it must `leave`."""
         view = self._views.setdefault(session_key, _View())
         view.watchers += 1
         return Watcher(view, lambda: self._leave(session_key, view))
@@ -79,7 +76,7 @@ class Views:
 
 
 class Watcher:
-    """One who watches."""
+    """One who watches a session."""
 
     def __init__(self, view: _View, leave: Callable[[], None]) -> None:
         self._view = view
@@ -102,27 +99,11 @@ class Watcher:
                 await waiter
 
 
-def events_of(line: LiveTurn, after: tuple[str, int] | None = None) -> Sequence[SessionEvent]:
-    """Return what was to be seen of a turn that has not ended; of the turn that `after` names, only what lies
-    past its cursor.
-    """
-    turn_id = line.ids[0]
-    if after is not None and after[0] in line.ids:
-        return [SessionEvent(turn_id, cursor, event) for cursor, event in line.so_far(after[1])]
-    seen: list[Watched] = [TurnAdmitted(line.input)]
-    if line.attempt:
-        seen.append(TurnStarted(line.attempt))
-    return [
-        *(SessionEvent(turn_id, 0, event) for event in seen),
-        *(SessionEvent(turn_id, cursor, event) for cursor, event in line.so_far()),
-    ]
-
-
 def _past(view: _View, seen: int) -> Sequence[SessionEvent]:
-    """Return what was shown since `seen` sights, as far as it is kept."""
-    kept = len(view.sights)
+    """Return what was shown after the first `seen` events, as far as it is kept."""
+    kept = len(view.events)
     wanted = view.count - seen
-    fresh = list(view.sights)[-wanted:]
+    fresh = list(view.events)[-wanted:]
     if wanted > kept:
         fresh[0] = msgspec.structs.replace(fresh[0], missed=wanted - kept)
     return fresh

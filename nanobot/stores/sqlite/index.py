@@ -1,18 +1,17 @@
-"""The index of what was said: taken in while nothing else is to be done, taken out with the session.
+"""`stores.sql.db.SearchIndex` on SQLite's FTS5: messages come in while nothing else is to be done, and go with
+their session.
 
-It is FTS5 without a copy of the texts. Words are told apart as Unicode has them; scripts that set no spaces
-are taken apart into characters, so that any part of a sentence is found. Every function runs inside a
-transaction that its caller opened.
+The index has no copy of the texts. Words are told apart as Unicode has them; scripts that set no spaces are
+taken apart into characters, so that any part of a sentence is found.
 """
 
 import re
-import sqlite3
+from collections.abc import Iterator
 
 import msgspec
 
 from nanobot.core.message import File, Message, Text
-
-Db = sqlite3.Connection
+from nanobot.stores.sql.db import Db
 
 _decode = msgspec.json.Decoder(Message).decode
 _MOST_MESSAGES_A_STEP = 128
@@ -20,6 +19,7 @@ _MOST_CHARACTERS_A_STEP = 256 * 1024
 _MERGED_PAGES_A_STEP = 64
 SEQ_BITS = 32
 """A message's number in the index: `session << SEQ_BITS | seq`."""
+_WORD = re.compile(r"[^\W_]")
 _UNSPACED = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
 )
@@ -41,6 +41,28 @@ def searchable(message: Message) -> str:
     texts = [part.text for part in message.parts if isinstance(part, Text)]
     texts.extend(f"{part.name} {part.text}" for part in message.parts if isinstance(part, File))
     return spaced("\n".join(texts))
+
+
+def query(text: str) -> str | None:
+    text = text.replace("\0", " ").encode(errors="replace").decode()
+    pieces: list[str] = []
+    for number, stretch in enumerate(text.split('"')):
+        words = [stretch] if number % 2 else stretch.split()
+        pieces.extend(f'"{spaced(word)}"{"" if number % 2 else "*"}' for word in words if _WORD.search(word))
+    return " ".join(pieces) or None
+
+
+def sessions() -> str:
+    return f"SELECT DISTINCT rowid >> {SEQ_BITS} FROM search WHERE search MATCH ?"
+
+
+def matches(db: Db, session: int, query: str) -> Iterator[int]:
+    first = session << SEQ_BITS
+    found = db.execute(
+        "SELECT rowid - ? FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC",
+        (first, query, first, first + (1 << SEQ_BITS) - 1),
+    )
+    return (seq for (seq,) in found)
 
 
 def index_some(db: Db) -> bool:
@@ -96,14 +118,20 @@ def clean_some(db: Db) -> bool:
     found = db.execute("SELECT is_started FROM chore WHERE name = 'merge'").fetchone()
     if found is None:
         return False
-    before = db.total_changes
+    before = _changes(db)
     db.execute(
         "INSERT INTO search (search, rank) VALUES ('merge', ?)",
         (_MERGED_PAGES_A_STEP if found[0] else -_MERGED_PAGES_A_STEP,),
     )
-    # SQLite's own sign that a merge has nothing left to do
-    if db.total_changes - before < 2:
+    # SQLite says so: a merge that changed less than two rows had nothing left to do.
+    if _changes(db) - before < 2:
         db.execute("DELETE FROM chore WHERE name = 'merge'")
         return False
     db.execute("UPDATE chore SET is_started = 1 WHERE name = 'merge'")
     return True
+
+
+def _changes(db: Db) -> int:
+    """Return how many rows the connection has changed in all."""
+    (count,) = db.execute("SELECT total_changes()").fetchone()
+    return int(count)

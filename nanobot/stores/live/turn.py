@@ -1,9 +1,7 @@
-"""What followers see of the turns that have not ended: one line of events a turn, kept in memory until it
-ends.
+"""The events of one turn that has not ended, in memory.
 
-The store puts durable events on the line once they are committed, deltas at once. A follower may come at any
-time and ask for what is past its cursor; it reads the list and waits, so that a slow follower holds up
-nobody.
+Durable events are put here once they are committed, deltas at once. A follower may come at any time and ask
+for what lies past its cursor: it reads the list and waits for more, so a slow follower delays no one.
 """
 
 import asyncio
@@ -27,8 +25,8 @@ Batch = Sequence[tuple[int, Event]]
 class LiveTurn:
     """The events of one turn, in order, each with the cursor at which it ends.
 
-    `session_key`: where those who watch the session see it (None: it leaves no trace, and is not seen).
-    `attempt` 0: it has not started.
+    `ids` are the turn's own id and those of the turns that joined it. `session_key`: the session whose watchers
+    see it; None for a turn that leaves no trace. `attempt` 0: it has not started.
     """
 
     __slots__ = ("_end", "_events", "_waiters", "attempt", "ids", "input", "session_key")
@@ -39,7 +37,7 @@ class LiveTurn:
         messages: tuple[Message, ...] = (),
         *,
         session_key: str | None = None,
-        input: tuple[Message, ...] = (),  # noqa: A002 - a turn's word
+        input: tuple[Message, ...] = (),  # noqa: A002 - as in `Turn`
         attempt: int = 0,
     ) -> None:
         self.ids = [turn_id]
@@ -52,7 +50,7 @@ class LiveTurn:
         self.put(events_of(messages))
 
     def put(self, events: Iterable[Event]) -> None:
-        """Add events at the end and wake whoever waits for more."""
+        """Add events at the end and wake everyone who waits for more."""
         known = self._events
         cursor = known[-1][0] if known else 0
         for event in events:
@@ -71,18 +69,18 @@ class LiveTurn:
 
     @property
     def cursor(self) -> int:
-        """Where the line ends by now."""
+        """The cursor of the newest event, 0 before the first."""
         return self._events[-1][0] if self._events else 0
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """The messages that the turn added so far."""
+        """The messages that the turn has added so far."""
         return tuple(
             event.message for _, event in self._events if isinstance(event, MessageAdded | ToolFinished)
         )
 
     def so_far(self, after: int = 0) -> Batch:
-        """Return what is on the line past the cursor `after`."""
+        """Return the events past the cursor `after`."""
         return past(self._events, after)
 
     def newest(self, count: int) -> Batch:
@@ -90,12 +88,13 @@ class LiveTurn:
         return self._events[len(self._events) - count :]
 
     async def more(self) -> None:
-        """Return when something was put on the line."""
+        """Return when an event has been added."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         await waiter
 
     async def follow(self, after: int) -> AsyncIterator[Batch]:
+        """Yield the events past the cursor `after` in batches as they come, until the end."""
         position = 0
         while True:
             fresh = self._events[position:]
@@ -110,9 +109,9 @@ class LiveTurn:
 
 
 def past(events: Batch, after: int) -> Batch:
-    """Return what of `events` lies past the cursor `after`; a delta that it falls into is cut there.
+    """Return the part of `events` past the cursor `after`, and the end wherever it lies.
 
-    The end is always told.
+    A delta that the cursor falls into is cut there.
     """
     kept: list[tuple[int, Event]] = []
     for cursor, event in events:
@@ -129,7 +128,7 @@ def past(events: Batch, after: int) -> Batch:
 
 
 def replay(messages: tuple[Message, ...], end: TurnEnded, after: int) -> Batch:
-    """Return the line of a turn that has ended, from past `after`."""
+    """Return the events of a turn that has ended, past the cursor `after`."""
     events: list[tuple[int, Event]] = []
     cursor = 0
     for event in (*events_of(messages), end):

@@ -1,0 +1,132 @@
+"""The port to an SQL database: what the policy asks of a connection, and the words in which databases differ."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Value = str | int | float | bytes | None
+
+
+class Rows(Protocol):
+    """What a statement returned: tuples, fetched as they are asked for.
+
+    `rowcount` is how many rows the statement changed.
+    """
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+class Dialect(Protocol):
+    """The words in which SQL databases differ; each method returns a piece of a statement."""
+
+    def matches(self, column: str) -> str:
+        """Return the condition that the column matches a bound value made by `pattern`."""
+        ...
+
+    def pattern(self, pattern: str) -> str:
+        """Return the value to bind for a pattern of session keys, in which `*` stands for any characters."""
+        ...
+
+    def joined(self, column: str) -> str:
+        """Return the expression for the values of a column of bytes, joined by commas, in the order of rows."""
+        ...
+
+    def json_field(self, column: str, name: str) -> str:
+        """Return the expression for a boolean field of the JSON object in a column of bytes; NULL where the
+        object does not have it.
+        """
+        ...
+
+
+class Db(Protocol):
+    """A connection to the database, used by one thread at a time.
+
+    Statements have `?` for each value that is bound. Every function of this package that takes a `Db` runs
+    inside a transaction that its caller opened.
+    """
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def execute(self, sql: str, values: Sequence[Value] = ..., /) -> Rows:
+        """Run a statement and return its rows."""
+        ...
+
+    def insert(self, sql: str, values: Sequence[Value] = ..., /) -> int:
+        """Insert one row and return the number that the database gave it."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context whose statements are committed together at its end, or not at all where it raises."""
+        ...
+
+
+Job = Callable[[Db], T]
+
+
+class Database(Protocol):
+    """Runs jobs on a database for callers on the event loop."""
+
+    async def write(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
+        """Return what `job` returned, once it is committed.
+
+        `then` gets the result first, on the event loop, even where the caller has gone by then.
+
+        Raises:
+            NanobotError: what the job raised; it has left nothing.
+            StoreError: it could not be committed.
+        """
+        ...
+
+    async def read(self, query: Job[T], /) -> T:
+        """Return what `query` returned of what is committed.
+
+        Raises:
+            NanobotError: what the query raised.
+            StoreError: the database could not be read.
+        """
+        ...
+
+    async def scan(self, query: Job[T], /) -> T:
+        """Do as `read` for a query that may take long: other queries do not wait behind it."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was handed in, then let go of the database."""
+        ...
+
+
+class SearchIndex(Protocol):
+    """A full-text index of what was said, in the words of one database."""
+
+    def query(self, text: str) -> str | None:
+        """Return the index's query for what a user typed; None where there is no word in it."""
+        ...
+
+    def index_some(self, db: Db) -> bool:
+        """Take some of what is committed into the index; return whether there may be more."""
+        ...
+
+    def clean_some(self, db: Db) -> bool:
+        """Go on writing over what was taken out of the index; return whether there may be more to do."""
+        ...
+
+    def forget(self, db: Db, session: int) -> None:
+        """Take a session out of the index; its rows are still there."""
+        ...
+
+    def sessions(self) -> str:
+        """Return a statement with one bound value, a query, for the numbers of the sessions that have a match."""
+        ...
+
+    def matches(self, db: Db, session: int, query: str) -> Iterator[int]:
+        """Yield the numbers of the session's messages that match, newest first."""
+        ...

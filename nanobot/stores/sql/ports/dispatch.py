@@ -1,0 +1,89 @@
+"""`core.dispatch.Dispatch`: the engine takes turns and writes down what happens in them."""
+
+import logging
+from collections.abc import AsyncIterator
+from functools import partial
+
+from nanobot.core.accounts import TurnSettled
+from nanobot.core.dispatch import Claim, Command, History
+from nanobot.core.errors import StoreError
+from nanobot.core.event import Delta, Fact
+from nanobot.core.message import Message
+from nanobot.stores.sql import transcript, turns
+from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.ports.shared import Shared
+from nanobot.stores.sql.turns import Applied, Capacity
+
+_FIRST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 30.0
+_log = logging.getLogger(__name__)
+
+
+class SqlDispatch:
+    """Turns of an SQL database for the engine of this process."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._database = shared.database
+        self._live = shared.live
+        self._commands = shared.commands
+        self._news = shared.news
+        self._clock = shared.clock
+        self._prices = shared.prices
+        self._shared = shared
+
+    async def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Command]:
+        self._commands.capacity = Capacity(max_running, history_tokens)
+        try:
+            await self._start_waiting()
+            while True:
+                yield await self._commands.next()
+        finally:
+            self.stop_orders()
+
+    def stop_orders(self) -> None:
+        self._commands.capacity = Capacity()
+
+    async def _start_waiting(self) -> None:
+        """Start the turns that wait since before this start; while the disk is full, try again."""
+
+        def job(db: Db) -> tuple[Claim, ...]:
+            return turns.start_next(db, self._commands.capacity, self._clock.now())
+
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                await self._database.write(job, self._commands.hand_out)
+                return
+            except StoreError as error:
+                _log.error("turns that wait cannot be started, next try in %g s: %s", wait_s, error.message)
+            await self._clock.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    async def history(self, session_key: str, budget_tokens: int) -> History:
+        return await self._database.read(
+            partial(transcript.history, key=session_key, budget_tokens=budget_tokens)
+        )
+
+    async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
+        def job(db: Db) -> Applied:
+            return turns.append(db, claim, facts, self._commands.capacity, self._clock.now(), self._prices)
+
+        applied: Applied = await self._database.write(job, partial(self._appended, claim.turn.id))
+        return applied.joined
+
+    def _appended(self, turn_id: str, applied: Applied) -> None:
+        for parted in applied.parted:
+            self._live.part(turn_id, parted)
+        if applied.spent is not None:
+            self._news.tell(TurnSettled(self._shared.ids_of(turn_id), applied.spent))
+        self._live.put(turn_id, applied.facts)
+        self._commands.hand_out(applied.claims)
+
+    def show(self, claim: Claim, delta: Delta) -> None:
+        self._live.put_delta(claim.turn.id, delta)
+
+    async def release(self, claim: Claim) -> None:
+        await self._database.write(partial(turns.release, claim=claim))
+
+    async def waiting(self) -> int:
+        return await self._database.read(turns.count_waiting)

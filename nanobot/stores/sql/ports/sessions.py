@@ -1,0 +1,219 @@
+"""`core.sessions.Sessions`: conversations are listed, searched, read, changed, watched and deleted."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from nanobot.core.accounts import TurnSettled
+from nanobot.core.dispatch import Cancel, Claim
+from nanobot.core.errors import SessionNotFound, TurnNotFound
+from nanobot.core.event import TurnEnded, TurnError
+from nanobot.core.message import Message
+from nanobot.core.sessions import (
+    ALL,
+    Branch,
+    Deletion,
+    Direction,
+    ImportedMessage,
+    RetentionRule,
+    Row,
+    SearchHit,
+    Session,
+    SessionEvent,
+    SessionFilter,
+)
+from nanobot.stores.live.turn import replay
+from nanobot.stores.sql import branches, catalogue, importing, retention, search, turns
+from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.ports.shared import Shared
+
+
+class SqlSessions:
+    """Sessions in an SQL database."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._database = shared.database
+        self._index = shared.index
+        self._blobs = shared.blobs
+        self._live = shared.live
+        self._commands = shared.commands
+        self._news = shared.news
+        self._clock = shared.clock
+        self._prices = shared.prices
+        self._observer = shared.observer
+        self._shared = shared
+
+    # Reading --------------------------------------------------------------------------------------
+
+    async def sessions(
+        self,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Direction = "desc",
+        matching: SessionFilter = ALL,
+    ) -> tuple[Session, ...]:
+        read = self._database.read if matching == ALL else self._database.scan
+        return await read(
+            partial(catalogue.sessions, limit=limit, after=after, order=order, matching=matching)
+        )
+
+    async def search(
+        self,
+        text: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        order: Direction = "desc",
+        matching: SessionFilter = ALL,
+    ) -> tuple[SearchHit, ...]:
+        if search.query_of(self._index, text) is None:
+            return ()
+        while await self._database.write(self._index.index_some):
+            pass
+
+        def query(db: Db) -> tuple[SearchHit, ...]:
+            return search.search(
+                db, self._index, text=text, limit=limit, after=after, order=order, matching=matching
+            )
+
+        return await self._database.scan(query)
+
+    async def session(self, session_key: str) -> Session:
+        return await self._database.read(partial(catalogue.session, key=session_key))
+
+    async def messages(
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        after_seq: int = 0,
+        order: Direction = "asc",
+        tip: int | None = None,
+    ) -> tuple[Row, ...]:
+        return await self._database.read(
+            partial(
+                catalogue.messages, key=session_key, limit=limit, after_seq=after_seq, order=order, tip=tip
+            )
+        )
+
+    async def branches(self, session_key: str) -> tuple[Branch, ...]:
+        return await self._database.scan(partial(branches.branches, key=session_key))
+
+    async def watch(
+        self, session_key: str, after: tuple[str, int] | None = None
+    ) -> AsyncGenerator[Sequence[SessionEvent], None]:
+        # Raises where there is no such session.
+        await self.session(session_key)
+        rest = await self._rest(session_key, *after) if after is not None else ()
+        watching = self._live.watch(session_key, rest, after)
+        try:
+            async for events in watching:
+                yield events
+        finally:
+            await watching.aclose()
+
+    async def _rest(self, session_key: str, turn_id: str, cursor: int) -> Sequence[SessionEvent]:
+        """Return the events of a turn that has ended, past the cursor; nothing for one that is live."""
+        state = await self._database.read(partial(turns.look, turn_id=turn_id))
+        if state.session_key != session_key:
+            raise TurnNotFound(f"no turn {turn_id!r} here")
+        if state.end is None:
+            return ()
+        return [SessionEvent(turn_id, at, event) for at, event in replay(state.messages, state.end, cursor)]
+
+    # Changing -------------------------------------------------------------------------------------
+
+    async def rename_session(
+        self,
+        session_key: str,
+        *,
+        title: str | msgspec.UnsetType | None = msgspec.UNSET,
+        metadata: Mapping[str, str],
+    ) -> Session:
+        return await self._database.write(
+            partial(catalogue.rename, key=session_key, title=title, metadata=metadata)
+        )
+
+    async def add_messages(self, session_key: str, messages: Sequence[Message]) -> tuple[Row, ...]:
+        def job(db: Db) -> tuple[Row, ...]:
+            return catalogue.add_messages(db, key=session_key, messages=messages, now=self._clock.now())
+
+        return await self._database.write(job)
+
+    async def fork_session(self, session_key: str, new_key: str, *, at: int | None = None) -> Session:
+        def job(db: Db) -> Session:
+            number = branches.fork(db, key=session_key, new_key=new_key, at=at, now=self._clock.now())
+            return catalogue.session_of(db, number)
+
+        return await self._database.write(job)
+
+    async def rewind_session(self, session_key: str, to: int) -> Session:
+        def job(db: Db) -> Session:
+            return catalogue.session_of(
+                db, branches.rewind(db, key=session_key, to=to, now=self._clock.now())
+            )
+
+        return await self._database.write(job)
+
+    async def import_session(
+        self,
+        session_key: str,
+        given: Sequence[ImportedMessage],
+        *,
+        title: str | None,
+        metadata: Mapping[str, str],
+    ) -> Session:
+        def job(db: Db) -> Session:
+            now = self._clock.now()
+            number = importing.import_(
+                db, key=session_key, given=given, title=title, metadata=metadata, now=now
+            )
+            return catalogue.session_of(db, number)
+
+        return await self._database.write(job)
+
+    # Deleting -------------------------------------------------------------------------------------
+
+    async def delete_session(self, session_key: str) -> Deletion:
+        def job(db: Db) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
+            now = self._clock.now()
+            spent = turns.charge_live(db, session_key, self._prices, now)
+            deleted = catalogue.delete(db, self._index, key=session_key)
+            claims = turns.start_next(db, self._commands.capacity, now)
+            return msgspec.structs.replace(deleted, spent=spent), claims
+
+        deleted, _ = await self._database.write(job, self._deleted)
+        await asyncio.to_thread(self._blobs.delete, deleted.files)
+        return deleted.removed
+
+    def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
+        deleted, claims = result
+        error = TurnError(
+            SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status
+        )
+        for turn_id in deleted.live:
+            self._observer.turn_withdrawn(turn_id)
+            self._commands.cancel(Cancel(turn_id, "its session was deleted"))
+            self._news.tell(TurnSettled(self._shared.ids_of(turn_id), deleted.spent.get(turn_id)))
+            self._live.put(turn_id, (TurnEnded("cancelled", error=error),))
+        self._live.end_session(deleted.key)
+        self._commands.hand_out(claims)
+
+    async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
+        def job(db: Db) -> tuple[catalogue.Deleted, ...]:
+            return retention.delete_some(db, self._index, rules=rules, now=self._clock.now())
+
+        deleted = await self._database.write(job, self._end_watching)
+        await asyncio.to_thread(self._blobs.delete, [id_ for each in deleted for id_ in each.files])
+        return len(deleted)
+
+    def _end_watching(self, deleted: tuple[catalogue.Deleted, ...]) -> None:
+        for each in deleted:
+            self._live.end_session(each.key)
+
+    async def write_over(self) -> None:
+        while await self._database.write(self._index.clean_some):
+            pass

@@ -1,0 +1,98 @@
+"""What the ports of one store share."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from nanobot.core.accounts import AccountListener, PriceList, TurnSettled, UnendedTurn
+from nanobot.core.clock import Clock
+from nanobot.core.dispatch import Cancel, Claim, Command
+from nanobot.core.event import TurnStarted
+from nanobot.core.observer import Observer
+from nanobot.core.store import Limits
+from nanobot.stores.live.live import Live
+from nanobot.stores.sql.db import Database, SearchIndex
+from nanobot.stores.sql.turns import Capacity
+
+
+class Blobs(Protocol):
+    """The contents of uploads by id. The methods block: call them in a thread."""
+
+    def write(self, file_id: str, content: bytes) -> None:
+        """Keep the content; it is there for good when this returns.
+
+        Raises:
+            StoreError
+        """
+        ...
+
+    def read(self, file_id: str) -> bytes:
+        """Return the content.
+
+        Raises:
+            UploadNotFound, StoreError
+        """
+        ...
+
+    def delete(self, file_ids: Iterable[str]) -> None:
+        """Delete the contents, as far as they exist."""
+        ...
+
+
+class CommandQueue:
+    """What the engine is to do next. `capacity` is how much it can take on, nothing while it does not ask."""
+
+    def __init__(self, live: Live) -> None:
+        self.capacity = Capacity()
+        self._live = live
+        self._commands: asyncio.Queue[Command] = asyncio.Queue()
+
+    def hand_out(self, claims: Iterable[Claim]) -> None:
+        """Let the engine run these turns."""
+        for claim in claims:
+            self._commands.put_nowait(claim)
+            self._live.tell(claim.turn.id, TurnStarted(claim.attempt))
+
+    def cancel(self, cancel: Cancel) -> None:
+        """Let the engine stop a turn."""
+        self._commands.put_nowait(cancel)
+
+    async def next(self) -> Command:
+        """Return the next command, once there is one."""
+        return await self._commands.get()
+
+
+class AccountNews:
+    """Tells listeners of the turns that are admitted and settled."""
+
+    def __init__(self) -> None:
+        self._listeners: list[AccountListener] = []
+
+    def listen(self, listener: AccountListener) -> None:
+        self._listeners.append(listener)
+
+    def tell(self, news: UnendedTurn | TurnSettled) -> None:
+        for listener in self._listeners:
+            listener(news)
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a store that its ports work with."""
+
+    database: Database
+    live: Live
+    commands: CommandQueue
+    news: AccountNews
+    index: SearchIndex
+    blobs: Blobs
+    clock: Clock
+    limits: Limits
+    prices: PriceList
+    observer: Observer
+
+    def ids_of(self, turn_id: str) -> tuple[str, ...]:
+        """Return the ids of a turn that has not ended: its own, and those of the turns that joined it."""
+        turn = self.live.get(turn_id)
+        return (turn_id,) if turn is None else tuple(turn.ids)

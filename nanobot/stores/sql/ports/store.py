@@ -1,0 +1,125 @@
+"""`core.store.Store`: the sum of the ports over one database."""
+
+from collections.abc import Callable, Iterable
+
+from nanobot.core.accounts import PriceList
+from nanobot.core.clock import Clock
+from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.store import Limits
+from nanobot.stores.live.live import Live
+from nanobot.stores.live.turn import LiveTurn
+from nanobot.stores.sql.db import Database, Db, SearchIndex
+from nanobot.stores.sql.ports.accounts import SqlAccounts
+from nanobot.stores.sql.ports.dispatch import SqlDispatch
+from nanobot.stores.sql.ports.responses import SqlResponses
+from nanobot.stores.sql.ports.sessions import SqlSessions
+from nanobot.stores.sql.ports.shared import AccountNews, Blobs, CommandQueue, Shared
+from nanobot.stores.sql.ports.turns import SqlTurns
+from nanobot.stores.sql.ports.uploads import SqlUploads
+from nanobot.stores.sql.turns import Live as Unended
+
+
+class SqlStore:
+    """`core.store.Store` on an SQL database: each method is that of the port that it belongs to.
+
+    `unended` are the turns that had not ended when the database was opened. `probe` commits something that
+    changes nothing.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        index: SearchIndex,
+        blobs: Blobs,
+        unended: Iterable[Unended],
+        probe: Callable[[Db], None],
+        clock: Clock,
+        limits: Limits | None = None,
+        prices: PriceList | None = None,
+        observer: Observer = NULL_OBSERVER,
+    ) -> None:
+        live = Live()
+        shared = Shared(
+            database=database,
+            live=live,
+            commands=CommandQueue(live),
+            news=AccountNews(),
+            index=index,
+            blobs=blobs,
+            clock=clock,
+            limits=limits or Limits(),
+            prices=prices or PriceList(),
+            observer=observer,
+        )
+        for turn in unended:
+            live.open(LiveTurn(turn.id, turn.added, session_key=turn.session_key, input=turn.input))
+            for joined in turn.joined:
+                live.share(turn.id, joined)
+        self.database = database
+        self._probe = probe
+        self._is_closed = False
+        self.hang_up = live.end
+
+        turns = SqlTurns(shared)
+        self.admit = turns.admit
+        self.knows = turns.knows
+        self.turn = turns.turn
+        self.follow = turns.follow
+        self.ended = turns.ended
+        self.cancel = turns.cancel
+
+        dispatch = SqlDispatch(shared)
+        self.orders = dispatch.orders
+        self.stop_orders = dispatch.stop_orders
+        self.history = dispatch.history
+        self.append = dispatch.append
+        self.show = dispatch.show
+        self.release = dispatch.release
+        self.waiting = dispatch.waiting
+
+        sessions = SqlSessions(shared)
+        self.sessions = sessions.sessions
+        self.search = sessions.search
+        self.session = sessions.session
+        self.messages = sessions.messages
+        self.branches = sessions.branches
+        self.watch = sessions.watch
+        self.rename_session = sessions.rename_session
+        self.add_messages = sessions.add_messages
+        self.fork_session = sessions.fork_session
+        self.rewind_session = sessions.rewind_session
+        self.import_session = sessions.import_session
+        self.delete_session = sessions.delete_session
+        self.delete_unused = sessions.delete_unused
+        self.write_over = sessions.write_over
+
+        responses = SqlResponses(shared)
+        self.response = responses.response
+        self.forget_response = responses.forget_response
+        self.conversation_of = responses.conversation_of
+
+        uploads = SqlUploads(shared)
+        self.add_upload = uploads.add_upload
+        self.upload = uploads.upload
+        self.open_upload = uploads.open_upload
+        self.uploads = uploads.uploads
+        self.delete_upload = uploads.delete_upload
+        self.delete_expired_uploads = uploads.delete_expired_uploads
+
+        accounts = SqlAccounts(shared)
+        self.api_keys = accounts.api_keys
+        self.keys_version = accounts.keys_version
+        self.usage = accounts.usage
+        self.session_usage = accounts.session_usage
+        self.spending = accounts.spending
+        self.live_turns = accounts.live_turns
+        self.listen = accounts.listen
+
+    async def check(self) -> None:
+        await self.database.write(self._probe)
+
+    async def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            await self.database.close()

@@ -1,0 +1,142 @@
+"""`core.turn.Turns`: turns are admitted, followed and cancelled."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from nanobot.core.accounts import TurnSettled, UnendedTurn
+from nanobot.core.dispatch import Cancel
+from nanobot.core.errors import NanobotError, ShuttingDown, StoreError, TurnCancelled
+from nanobot.core.event import TurnAdmitted, TurnEnded, TurnError
+from nanobot.core.message import Message
+from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
+from nanobot.stores.live.live import STOPPING
+from nanobot.stores.live.turn import Batch, LiveTurn, replay
+from nanobot.stores.sql import admission, turns
+from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.ports.shared import Shared
+
+
+class SqlTurns:
+    """Turns in an SQL database."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._database = shared.database
+        self._live = shared.live
+        self._commands = shared.commands
+        self._news = shared.news
+        self._clock = shared.clock
+        self._limits = shared.limits
+        self._observer = shared.observer
+        self._shared = shared
+
+    async def admit(
+        self,
+        turn: Turn,
+        identity: Identity,
+        earlier: tuple[Message, ...] = (),
+        refusal: NanobotError | None = None,
+    ) -> Admission:
+        if self._live.is_ended:
+            raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
+
+        def job(db: Db) -> admission.Admitted:
+            return admission.admit(
+                db,
+                turn,
+                identity,
+                earlier,
+                limits=self._limits,
+                capacity=self._commands.capacity,
+                now=self._clock.now(),
+                refusal=refusal,
+            )
+
+        self._observer.turn_offered(turn)
+        is_new = False
+        try:
+            admitted: admission.Admitted = await self._database.write(job, partial(self._admitted, turn))
+            is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
+        finally:
+            if not is_new:
+                self._observer.turn_dropped(turn)
+        return admitted.admission
+
+    def _admitted(self, turn: Turn, admitted: admission.Admitted) -> None:
+        if not admitted.admission.joined:
+            self._news.tell(UnendedTurn(turn.id, turn.key_id, turn.session_key))
+        if admitted.opened is not None:
+            opened = admitted.opened
+            key = turn.session_key if turn.trace else None
+            self._live.open(LiveTurn(opened.turn_id, opened.added, session_key=key, input=turn.input))
+            for joined in opened.joiners:
+                self._live.share(opened.turn_id, joined)
+            self._live.tell(opened.turn_id, TurnAdmitted(turn.input))
+        if admitted.joins is not None:
+            self._live.share(admitted.joins, turn.id)
+            self._live.tell(admitted.joins, TurnAdmitted(turn.input, admitted.joins), by=turn.id)
+        if admitted.cancel is not None:
+            self._commands.cancel(admitted.cancel)
+        if admitted.claim is not None:
+            self._commands.hand_out((admitted.claim,))
+
+    async def knows(self, session_key: str, identity: Identity) -> bool:
+        asked = partial(admission.knows, key=session_key, identity=identity, limits=self._limits)
+        return await self._database.read(lambda db: asked(db, now=self._clock.now()))
+
+    async def turn(self, turn_id: str) -> TurnState:
+        return await self._database.read(partial(turns.look, turn_id=turn_id))
+
+    async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Batch]:
+        while (live := self._live.get(turn_id)) is not None:
+            async for batch in live.follow(after):
+                # The end of a turn that this one had joined is not its own end, where they have parted.
+                has_parted = isinstance(batch[-1][1], TurnEnded) and turn_id not in live.ids
+                if shown := batch[:-1] if has_parted else batch:
+                    yield shown
+                if has_parted:
+                    break
+            else:
+                return
+            after = 0
+        answer = await self.ended(turn_id)
+        if batch := replay(answer.messages, answer.end, after):
+            yield batch
+
+    async def ended(self, turn_id: str) -> Answer:
+        while (live := self._live.get(turn_id)) is not None:
+            while live.end is None:
+                await live.more()
+            if turn_id in live.ids:
+                return Answer(turn_id, live.messages, live.end)
+        state = await self.turn(turn_id)
+        if state.end is None and not self._live.is_ended:
+            raise StoreError(f"turn {turn_id} cannot be followed though it has not ended")
+        return Answer(turn_id, state.messages, state.end or STOPPING)
+
+    async def cancel(self, turn_id: str, why: str) -> bool:
+        state = await self.turn(turn_id)
+        live = self._live.get(turn_id)
+        if live is None or live.end is not None:
+            return False
+        cancel = Cancel(live.ids[0], why)
+        if state.status == "queued" and await self._cancel_waiting(cancel):
+            return True
+        self._commands.cancel(cancel)
+        return True
+
+    async def _cancel_waiting(self, cancel: Cancel) -> bool:
+        """Cancel a turn that waits; return False where it waits no more."""
+        end = TurnEnded(
+            "cancelled", error=TurnError(TurnCancelled.code, cancel.why, TurnCancelled.http_status)
+        )
+
+        def job(db: Db) -> bool:
+            return turns.cancel_waiting(db, cancel.turn_id, end, self._clock.now())
+
+        def then(was_waiting: bool) -> None:
+            if was_waiting:
+                self._observer.turn_withdrawn(cancel.turn_id)
+                self._news.tell(TurnSettled(self._shared.ids_of(cancel.turn_id)))
+                self._live.put(cancel.turn_id, (end,))
+
+        return await self._database.write(job, then)

@@ -1,0 +1,29 @@
+"""A connection to SQLite, as `stores.sql.db.Db`."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from nanobot.stores.sql.db import Dialect, Value
+from nanobot.stores.sqlite import dialect
+
+
+class Connection(sqlite3.Connection):
+    """`stores.sql.db.Db`; `execute` is SQLite's own. Opened in autocommit mode: `transaction` says when one begins."""
+
+    dialect: Dialect = dialect
+
+    def insert(self, sql: str, values: Sequence[Value] = (), /) -> int:
+        return int(self.execute(sql, values).lastrowid or 0)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            # Some errors of the disk have rolled it back already.
+            if self.in_transaction:
+                self.execute("ROLLBACK")
+            raise

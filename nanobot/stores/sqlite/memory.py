@@ -1,0 +1,83 @@
+"""A store in memory: the same policy on the same SQL, without files, threads or fsync."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from nanobot.core.accounts import PriceList
+from nanobot.core.clock import Clock
+from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.store import Limits
+from nanobot.stores.blobs import no_upload
+from nanobot.stores.sql import turns
+from nanobot.stores.sql.ports.store import SqlStore
+from nanobot.stores.sqlite import index
+from nanobot.stores.sqlite.connection import Connection
+from nanobot.stores.sqlite.database import DirectDatabase, probe
+from nanobot.stores.sqlite.migrate import migrate
+
+_PATH = Path(":memory:")
+
+
+class MemoryData:
+    """What a data directory holds, in memory. It outlives the stores that are opened on it; `close` it at the
+    end.
+    """
+
+    def __init__(self) -> None:
+        self.db = sqlite3.connect(_PATH, isolation_level=None, factory=Connection)
+        self.blobs = MemoryBlobs()
+        migrate(self.db, _PATH)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.db.close()
+
+
+class MemoryBlobs:
+    """`stores.sql.ports.shared.Blobs` in memory."""
+
+    def __init__(self) -> None:
+        self._contents: dict[str, bytes] = {}
+
+    def write(self, file_id: str, content: bytes) -> None:
+        self._contents[file_id] = content
+
+    def read(self, file_id: str) -> bytes:
+        if file_id not in self._contents:
+            raise no_upload(file_id)
+        return self._contents[file_id]
+
+    def delete(self, file_ids: Iterable[str]) -> None:
+        for file_id in file_ids:
+            self._contents.pop(file_id, None)
+
+
+async def open_memory_store(
+    data: MemoryData,
+    clock: Clock,
+    limits: Limits | None = None,
+    observer: Observer = NULL_OBSERVER,
+    prices: PriceList | None = None,
+) -> SqlStore:
+    """Open a store on data in memory, as `open_store` does on a data directory: turns that were running when
+    the last store on it was closed are put back in the queue.
+
+    Everything happens on the thread that asks, so the store is as fast as a test wants it, and nothing
+    outlives the process.
+    """
+    limits = limits or Limits()
+    prices = prices or PriceList()
+    with data.db.transaction():
+        turns.recover(data.db, limits.max_attempts, clock.now(), prices)
+    return SqlStore(
+        DirectDatabase(data.db, _PATH),
+        index=index,
+        blobs=data.blobs,
+        unended=turns.live(data.db),
+        probe=probe,
+        clock=clock,
+        limits=limits,
+        prices=prices,
+        observer=observer,
+    )

@@ -1,0 +1,88 @@
+"""The thread that writes: every job is answered, whatever becomes of its neighbours."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from nanobot.core.errors import SessionBusy, StoreError
+from nanobot.stores.sql.db import Db
+from nanobot.stores.sqlite.connection import Connection
+from nanobot.stores.sqlite.writer import Writer
+from tests.asgi import BOUND_S
+
+
+@pytest.fixture
+async def writer(tmp_path: Path) -> AsyncIterator[Writer]:
+    path = tmp_path / "db"
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Connection)
+    db.execute("CREATE TABLE note (text TEXT)")
+    writer = Writer(db, path)
+    yield writer
+    await writer.close()
+    db.close()
+
+
+class Note:
+    """A job that writes a row and returns how many there are."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __call__(self, db: Db) -> int:
+        db.execute("INSERT INTO note (text) VALUES (?)", (self._text,))
+        (count,) = db.execute("SELECT count(*) FROM note").fetchone()
+        return int(count)
+
+
+def broken(result: int) -> None:
+    raise KeyError(result)
+
+
+async def test_a_callback_that_fails_is_logged_and_every_caller_is_answered(
+    writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In one commit: the one whose callback fails, and those before and behind it."""
+    told: list[int] = []
+    jobs = [
+        writer.do(Note("a"), told.append),
+        writer.do(Note("b"), broken),
+        writer.do(Note("c"), told.append),
+        writer.do(Note("d")),
+    ]
+    async with asyncio.timeout(BOUND_S):
+        answers = await asyncio.gather(*jobs)
+    assert answers == [1, 2, 3, 4], "what was committed is answered with its result"
+    assert told == [1, 3]
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+async def test_a_job_that_fails_leaves_nothing_and_its_callback_is_not_told(writer: Writer) -> None:
+    def refused(db: Db) -> int:
+        Note("a")(db)
+        raise SessionBusy("no")
+
+    told: list[int] = []
+    async with asyncio.timeout(BOUND_S):
+        first, second = await asyncio.gather(
+            writer.do(refused, told.append), writer.do(Note("b"), told.append), return_exceptions=True
+        )
+    assert isinstance(first, SessionBusy)
+    assert second == 1
+    assert told == [1]
+
+
+async def test_the_callback_is_told_though_the_caller_has_gone(writer: Writer) -> None:
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    caller = asyncio.ensure_future(writer.do(Note("a"), told.set_result))
+    await asyncio.sleep(0)
+    caller.cancel()
+    assert await asyncio.wait_for(told, BOUND_S) == 1
+
+
+async def test_a_closed_writer_takes_no_jobs(writer: Writer) -> None:
+    await writer.close()
+    with pytest.raises(StoreError, match="closed"):
+        await writer.do(Note("a"))
