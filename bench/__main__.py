@@ -40,7 +40,10 @@ def _arguments() -> argparse.Namespace:
         "--nice",
         type=int,
         default=0,
-        help="run everything at this priority; on a shared machine -10 keeps others' work out of the figures (needs root)",
+        help=(
+            "run everything at this priority; on a shared machine -10 keeps others' work out of the figures"
+            " (needs root)"
+        ),
     )
     return parser.parse_args()
 

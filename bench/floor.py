@@ -78,7 +78,8 @@ class Transcript:
         self._queue: SimpleQueue[_Write | None] = SimpleQueue()
         writer = self._connect()
         writer.execute(
-            "CREATE TABLE message (session TEXT, seq INTEGER, role TEXT, content TEXT, PRIMARY KEY (session, seq)) WITHOUT ROWID"
+            "CREATE TABLE message (session TEXT, seq INTEGER, role TEXT, content TEXT,"
+            " PRIMARY KEY (session, seq)) WITHOUT ROWID"
         )
         self._reads = self._connect()
         self._reader = ThreadPoolExecutor(1)

@@ -187,7 +187,10 @@ class Client:
         body = msgspec.json.encode(
             {"model": "nanobot", "messages": [*before, asked], "stream": plan.stream, **tools}
         )
-        self._before = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nx-session-key: "
+        self._before = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            b"content-type: application/json\r\nx-session-key: "
+        )
         self._after = b"\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
     async def connect(self) -> None:

@@ -26,7 +26,7 @@ _libc: Final = ctypes.CDLL(None)
 
 
 class ProcessFailed(Exception):
-    """A process under test did not start, or ended before it was told to; the message holds its last words."""
+    """A process under test did not start, or ended by itself; the message holds its last output."""
 
 
 def family(pid: int) -> list[int]:
@@ -115,7 +115,8 @@ class Server:
         while time.perf_counter() < deadline:
             if self._process.poll() is not None:
                 raise ProcessFailed(
-                    f"{self.name} ended with status {self._process.returncode} at its start:\n{self.last_words()}"
+                    f"{self.name} ended with status {self._process.returncode} at its start:"
+                    f"\n{self.last_words()}"
                 )
             with contextlib.suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)

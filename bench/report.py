@@ -41,8 +41,9 @@ def table(results: Results) -> str:
         goal = verdict.goal
         limit = f"{'≥' if goal.at_least else '≤'} {number(goal.limit)}"
         floor = "" if verdict.floor is None else number(verdict.floor)
+        result = "met" if verdict.met else "MISSED"
         lines.append(
-            f"{goal.label:<57}{goal.unit:>10}{limit:>10}{number(verdict.value):>10}{floor:>10}  {'met' if verdict.met else 'MISSED'}"
+            f"{goal.label:<57}{goal.unit:>10}{limit:>10}{number(verdict.value):>10}{floor:>10}  {result}"
         )
     return "\n".join(lines)
 
@@ -56,7 +57,8 @@ _LINE: Final = 26
 _CAP: Final = 2.0
 _STYLE: Final = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
-  .soft { fill: #59636e; font-size: 12px; } .title { font-size: 17px; font-weight: 600; } .head { font-weight: 600; }
+  .soft { fill: #59636e; font-size: 12px; }
+  .title { font-size: 17px; font-weight: 600; } .head { font-weight: 600; }
   .paper { fill: #ffffff; } .good { fill: #1a7f64; } .bad { fill: #c2410c; } .least { fill: #8c959f; }
   .goal { stroke: #1f2328; stroke-dasharray: 3 3; }
   @media (prefers-color-scheme: dark) {
@@ -89,7 +91,8 @@ class Canvas:
     def document(self, description: str) -> str:
         height = self.y + 20
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" height="{height:g}" role="img">\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}"'
+            f' width="{_WIDTH}" height="{height:g}" role="img">\n'
             f"<title>{escape(description)}</title>\n<style>{_STYLE}</style>\n"
             f'<rect width="{_WIDTH}" height="{height:g}" class="paper"/>\n'
             + "\n".join(self._shapes)

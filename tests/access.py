@@ -16,7 +16,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def give_key(harness: Harness, name: str, *patterns: str, **fields: Any) -> dict[str, str]:
-    """Make a key that may do everything with the sessions of `patterns`; return the header that carries it."""
+    """Make an API key with all rights on the sessions of `patterns`; return the header that carries it."""
     token = f"nb-test-{name}"
     quota = Quota(**{field: fields.pop(field) for field in Quota.__struct_fields__ if field in fields})
     given = {"id": f"key_{name}", "rights": RIGHTS, "created_at": harness.app.clock.now(), **fields}

@@ -1,7 +1,6 @@
-"""An HTTP client that calls an ASGI app in process: bodies that come late, answers that stream, clients that
-go away.
+"""An HTTP client that calls an ASGI app in process; it can send bodies late, read streams, and hang up.
 
-`Door` sends whole requests; `Door.open` gives the exchange itself, to be looked at while it is under way.
+`Door.call` returns whole answers, `Door.start` an exchange that is still under way.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from urllib.parse import quote, unquote
 from starlette.types import ASGIApp, Message, Scope
 
 BOUND_S = 10.0
-"""How long a test waits for what must happen: far longer than it takes, so that only a failure reaches it."""
+"""The limit for all waiting in tests, far longer than anything takes: only a failure reaches it."""
 
 Headers = Mapping[str, str | bytes]
 
@@ -166,7 +165,7 @@ class ServerEvent:
 
 
 class Door:
-    """The HTTP side of an app, called as a client would. `headers` go with every request."""
+    """A client of the app. `headers` are sent with every request."""
 
     def __init__(self, app: ASGIApp, headers: Headers | None = None) -> None:
         self._app = app
@@ -197,7 +196,7 @@ class Door:
         return await self.call("GET", path, headers=headers)
 
     async def close(self) -> None:
-        """End what is still open, as clients do that are killed."""
+        """Hang up on all exchanges that are still open, as a killed client does."""
         for exchange in tuple(self._open):
             exchange.disconnect()
             assert exchange.task is not None

@@ -2,7 +2,7 @@
 
 
 class PausedClock:
-    """Time that stands still but for the pauses that are asked for: they pass at once, and are written down."""
+    """Time moves by the pauses that are asked for alone: they pass at once and are noted in `pauses`."""
 
     def __init__(self) -> None:
         self.time = 1_700_000_000.0

@@ -1,4 +1,4 @@
-"""What all tests share: the house, opened in process on a directory of its own."""
+"""Fixtures for all tests: the app, opened in process on a directory of its own."""
 
 import contextlib
 import random
@@ -30,7 +30,7 @@ settings.load_profile("nanobot")
 
 @pytest.fixture
 async def open_harness(tmp_path: Path) -> AsyncIterator[OpenHarness]:
-    """Opens houses; all are closed after the test."""
+    """Opens apps; all are closed after the test."""
     harnesses: list[Harness] = []
 
     async def open_(

@@ -1,4 +1,4 @@
-"""The whole app in process, on a data directory of its own; and on a real port, where sockets matter."""
+"""The whole app in process on a data directory of its own, and on a real port where sockets matter."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from tests.asgi import BOUND_S, Door
 
 
 class Harness:
-    """The app, open on a data directory; `door` is how clients reach it."""
+    """The app, open on a data directory; `door` sends it requests."""
 
     def __init__(self, app: App, data: Path, stack: contextlib.AsyncExitStack) -> None:
         self.app = app
@@ -29,7 +29,7 @@ class Harness:
         self._stack = stack
 
     async def close(self) -> None:
-        """Stop, as SIGTERM does; what clients have open ends with it."""
+        """Stop as SIGTERM does; requests under way end with it."""
         await self._stack.aclose()
         await self.door.close()
 
@@ -53,7 +53,7 @@ class OpenHarness(Protocol):
 
 
 def configured(data: Path, tables: Mapping[str, Mapping[str, Any] | list[dict[str, Any]]]) -> Config:
-    """Return settings fit for tests: a stop that waits for nobody, a disk that is not synced."""
+    """Return settings for tests: a stop does not wait for running turns, a commit does not wait for the disk."""
     given: dict[str, Any] = {
         "server": {"data": str(data), "shutdown_grace_s": 0},
         "store": {"synchronous": "normal"},

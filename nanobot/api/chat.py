@@ -26,7 +26,7 @@ from nanobot.http.request import Request
 from nanobot.http.respond import answer, wait_for_answer
 from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.http.stream import Stream, wants_tools
-from nanobot.submit.submitter import Admitted, Submitter
+from nanobot.submit.submitter import Submission, Submitter
 
 TOOL_EVENTS = Parameter("x-events", "header", "`tools`: tell the progress of tools as named events")
 
@@ -90,7 +90,7 @@ class ChatCompletions:
         body = await read_body(request, max_bytes=max_bytes, timeout_s=timeout_s)
         return parse_chat(body), body
 
-    async def _answer(self, request: Request, send: Send, parsed: ChatRequest, admitted: Admitted) -> None:
+    async def _answer(self, request: Request, send: Send, parsed: ChatRequest, admitted: Submission) -> None:
         admission = admitted.admission
         headers = turn_headers(admission)
         follower = self._submitter.follow(admission)
@@ -99,7 +99,7 @@ class ChatCompletions:
             body = completion(result, model=parsed.model, created=admitted.at)
             await answer(send, 200, body, headers)
 
-    async def _stream(self, request: Request, send: Send, parsed: ChatRequest, admitted: Admitted) -> None:
+    async def _stream(self, request: Request, send: Send, parsed: ChatRequest, admitted: Submission) -> None:
         admission = admitted.admission
         chunks = Chunks(
             admission.turn_id,

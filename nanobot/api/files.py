@@ -2,6 +2,7 @@
 not exist.
 """
 
+from functools import partial
 from urllib.parse import quote
 
 import msgspec
@@ -181,46 +182,53 @@ def _life_s(form: Form) -> int | None:
     return life_s
 
 
+_LISTING = (
+    NEEDED_SESSION_KEY,
+    Parameter(
+        "limit",
+        "query",
+        "how many at most",
+        {"type": "integer", "minimum": 1, "maximum": _MOST_LISTED, "default": _MOST_LISTED},
+    ),
+    Parameter("after", "query", "the id of the last file of the page before"),
+    Parameter("order", "query", "oldest or newest first", {"enum": ["asc", "desc"], "default": "desc"}),
+    Parameter("purpose", "query", "only those of this purpose"),
+)
+
+
 def operations(
     store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings
 ) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations on uploads."""
     files = Files(store, clock, randomness, keys, settings)
-    of_session = (NEEDED_SESSION_KEY,)
-    listing = (
-        NEEDED_SESSION_KEY,
-        Parameter(
-            "limit",
-            "query",
-            "how many at most",
-            {"type": "integer", "minimum": 1, "maximum": _MOST_LISTED, "default": _MOST_LISTED},
-        ),
-        Parameter("after", "query", "the id of the last file of the page before"),
-        Parameter(
-            "order", "query", "by the time of their making", {"enum": ["asc", "desc"], "default": "desc"}
-        ),
-        Parameter("purpose", "query", "only those of this purpose"),
-    )
-    missing = (UploadNotFound, SessionNotFound)
+    operation = partial(Operation, tag="Files", right="files", parameters=(NEEDED_SESSION_KEY,))
+    of_one = partial(operation, path="/v1/files/{file_id}", errors=(UploadNotFound, SessionNotFound))
     return (
-        Operation(
-            method="POST", path="/v1/files", run=files.create, summary="Upload a file", tag="Files", right="files", parameters=of_session,
-            form=UploadForm, answers={200: FileObject}, errors=(InvalidForm, UploadsFull, BodyTooLarge, SessionNotFound),
+        operation(
+            method="POST",
+            path="/v1/files",
+            run=files.create,
+            summary="Upload a file",
+            form=UploadForm,
+            answers={200: FileObject},
+            errors=(InvalidForm, UploadsFull, BodyTooLarge, SessionNotFound),
         ),
-        Operation(
-            method="GET", path="/v1/files", run=files.list, summary="The uploads of a session", tag="Files", right="files", parameters=listing,
-            answers={200: Page[FileObject]}, errors=missing,
+        operation(
+            method="GET",
+            path="/v1/files",
+            run=files.list,
+            summary="The uploads of a session",
+            parameters=_LISTING,
+            answers={200: Page[FileObject]},
+            errors=(UploadNotFound, SessionNotFound),
         ),
-        Operation(
-            method="GET", path="/v1/files/{file_id}", run=files.show, summary="An upload", tag="Files", right="files", parameters=of_session,
-            answers={200: FileObject}, errors=missing,
+        of_one(method="GET", run=files.show, summary="An upload", answers={200: FileObject}),
+        of_one(
+            method="GET",
+            path="/v1/files/{file_id}/content",
+            run=files.content,
+            summary="What an upload holds",
+            answers={200: bytes},
         ),
-        Operation(
-            method="GET", path="/v1/files/{file_id}/content", run=files.content, summary="What an upload holds", tag="Files", right="files",
-            parameters=of_session, answers={200: bytes}, errors=missing,
-        ),
-        Operation(
-            method="DELETE", path="/v1/files/{file_id}", run=files.delete, summary="Delete an upload", tag="Files", right="files",
-            parameters=of_session, answers={200: FileDeleted}, errors=missing,
-        ),
-    )  # fmt: skip
+        of_one(method="DELETE", run=files.delete, summary="Delete an upload", answers={200: FileDeleted}),
+    )

@@ -44,7 +44,7 @@ from nanobot.http.request import Request
 from nanobot.http.respond import answer, wait_for_answer
 from nanobot.http.session_key import KeyReader
 from nanobot.http.stream import Stream
-from nanobot.submit.submitter import Admitted, Submitter
+from nanobot.submit.submitter import Submission, Submitter
 
 
 class Responses:
@@ -85,7 +85,7 @@ class Responses:
         echo: Echo,
         identity: Identity,
         target: ResponseTarget,
-    ) -> Admitted:
+    ) -> Submission:
         kept = msgspec.Raw(encode(echo)) if parsed.trace else NO_ECHO
         asked = turn_request(
             parsed,
@@ -100,7 +100,7 @@ class Responses:
         return admitted
 
     async def _stream(
-        self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, admitted: Admitted
+        self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, admitted: Submission
     ) -> None:
         admission = admitted.admission
         events = ResponseEvents(
@@ -114,7 +114,7 @@ class Responses:
         await stream.run(self._submitter.follow(admission), is_over=admission.is_over)
 
     async def _answer(
-        self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, admitted: Admitted
+        self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, admitted: Submission
     ) -> None:
         admission = admitted.admission
         headers = turn_headers(admission)

@@ -9,9 +9,10 @@ from starlette.types import Send
 
 from nanobot.access.caller import hold_to_patterns
 from nanobot.api.wire.session_events import render
-from nanobot.core.errors import InvalidRequest
+from nanobot.core.errors import InvalidRequest, SessionNotFound, TurnNotFound
 from nanobot.core.store import Store
 from nanobot.http.connected import Connected
+from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
 from nanobot.http.stream import HEAD, PING
 
@@ -25,7 +26,7 @@ class SessionEvents:
         self._store = store
         self._ping_s = ping_s
 
-    async def __call__(self, request: Request, send: Send) -> None:
+    async def watch(self, request: Request, send: Send) -> None:
         key: str = request.path_params["key"]
         hold_to_patterns(request.caller, key)
 
@@ -65,3 +66,21 @@ def _after(request: Request) -> tuple[str, int] | None:
     if found is None:
         raise InvalidRequest(f"{name} is {given[:80]!r}: it must be the id of an event, turn:seq", param=name)
     return found[1], int(found[2])
+
+
+def operation(store: Store, *, ping_s: float) -> Operation:
+    """Return the operation that watches a session."""
+    return Operation(
+        method="GET",
+        path="/v1/sessions/{key}/events",
+        run=SessionEvents(store, ping_s=ping_s).watch,
+        summary="What happens in a session, live",
+        tag="Sessions",
+        right="sessions:read",
+        parameters=(
+            Parameter("after", "query", "the id of the last event that was received"),
+            Parameter("last-event-id", "header", "the id of the last event that was received"),
+        ),
+        streams=True,
+        errors=(SessionNotFound, TurnNotFound),
+    )

@@ -4,15 +4,13 @@ A session outside the caller's patterns is answered exactly as one that is not t
 it out before they count.
 """
 
-import asyncio
+from functools import partial
 
 import msgspec
 from starlette.types import Send
 
 from nanobot.access.caller import Caller, hold_to_patterns
-from nanobot.api.session_events import SessionEvents
 from nanobot.api.settings import ApiSettings
-from nanobot.api.wire import session_export
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.lists import Page, encode
 from nanobot.api.wire.session_lists import (
@@ -37,7 +35,6 @@ from nanobot.core.errors import (
     SessionBusy,
     SessionExists,
     SessionNotFound,
-    TurnNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.sessions import Direction, SessionFilter, parse_key
@@ -87,24 +84,24 @@ class Sessions:
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}"""
-        await answer(send, 200, encode(session_object(await self._store.session(_key(request)))))
+        await answer(send, 200, encode(session_object(await self._store.session(path_key(request)))))
 
     async def messages(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}/messages"""
-        key, query = _key(request), request.query()
+        key, query = path_key(request), request.query()
         limit, after = _limit(query), query.text("after")
         rows = await self._store.messages(
             key,
             limit=limit + 1,
             after_seq=parse_message_id(after) if after is not None else 0,
             order=_order(query, "asc"),
-            tip=_branch(query),
+            tip=branch_of(query),
         )
         await answer(send, 200, _page(tuple(session_message(row) for row in rows), limit))
 
     async def branches(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}/branches"""
-        key, query = _key(request), request.query()
+        key, query = path_key(request), request.query()
         limit, order, after = _limit(query), _order(query, "desc"), query.text("after")
         found = await self._store.branches(key)
         in_order = found if order == "desc" else found[::-1]
@@ -115,38 +112,11 @@ class Sessions:
             )
         await answer(send, 200, _page(tuple(branch_object(each) for each in in_order[: limit + 1]), limit))
 
-    async def export(self, request: Request, send: Send) -> None:
-        """GET /v1/sessions/{key}/export: the transcript as it was when it was asked for, a page at a time."""
-        key, tip = _key(request), _branch(request.query())
-        session = await self._store.session(key)
-        last = await self._store.messages(key, limit=1, order="desc", tip=tip)
-        headers = [
-            (b"content-type", session_export.MIME),
-            (b"content-disposition", b'attachment; filename="session.jsonl"'),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send(
-            {"type": "http.response.body", "body": session_export.header(session), "more_body": bool(last)}
-        )
-        after_seq = 0
-        while last and after_seq < last[0].seq:
-            rows = await self._store.messages(
-                key, limit=_EXPORTED_A_PAGE, after_seq=after_seq, tip=last[0].seq
-            )
-            after_seq = rows[-1].seq
-            await send(
-                {
-                    "type": "http.response.body",
-                    "body": session_export.lines(rows),
-                    "more_body": after_seq < last[0].seq,
-                }
-            )
-
     # Changing -------------------------------------------------------------------------------------
 
     async def rename(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}"""
-        key = _key(request)
+        key = path_key(request)
         body = await self._body(request)
         change = decode(body, _read_change)
         now = await self._store.session(key)
@@ -160,62 +130,54 @@ class Sessions:
 
     async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/sessions/{key}"""
-        key = _key(request)
+        key = path_key(request)
         await answer(send, 200, encode(receipt(key, await self._store.delete_session(key))))
 
     async def fork(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}/fork"""
-        key = _key(request)
+        key = path_key(request)
         body = await self._body(request)
-        wish = decode(body, _read_fork)
-        new_key = (
-            self._made_key(request.caller, key) if wish.key is None else _new_key(request.caller, wish.key)
-        )
-        at = parse_message_id(wish.message_id) if wish.message_id is not None else None
-        await answer(send, 200, encode(session_object(await self._store.fork_session(key, new_key, at=at))))
+        fork = decode(body, _read_fork)
+        if fork.key is None:
+            fork_key = self._generated_key(request.caller, key)
+        else:
+            fork_key = new_key(request.caller, fork.key)
+        at = parse_message_id(fork.message_id) if fork.message_id is not None else None
+        forked = await self._store.fork_session(key, fork_key, at=at)
+        await answer(send, 200, encode(session_object(forked)))
 
     async def rewind(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}/rewind"""
-        key = _key(request)
+        key = path_key(request)
         body = await self._body(request)
         to = parse_message_id(decode(body, _read_rewind).message_id)
         await answer(send, 200, encode(session_object(await self._store.rewind_session(key, to))))
-
-    async def import_(self, request: Request, send: Send) -> None:
-        """POST /v1/sessions/{key}/import"""
-        key = _new_key(request.caller, request.path_params["key"])
-        body = await self._body(request)
-        imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
-        made = await self._store.import_session(
-            key, imported.given, title=imported.title, metadata=imported.metadata
-        )
-        await answer(send, 200, encode(session_object(made)))
 
     async def _body(self, request: Request) -> bytes:
         settings = self._settings
         return await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
 
-    def _made_key(self, caller: Caller, key: str) -> str:
+    def _generated_key(self, caller: Caller, key: str) -> str:
         """Return a key for a fork of `key`.
 
         Raises:
-            InvalidRequest: none that is made so is the caller's to use.
+            InvalidRequest: the caller may not see such keys, or `key` is too long for one.
         """
-        made = f"{key}:{new_id('fork', self._clock.now(), self._randomness)}"
-        if not caller.sees(made):
+        generated = f"{key}:{new_id('fork', self._clock.now(), self._randomness)}"
+        if not caller.sees(generated):
             raise InvalidRequest(
                 "this API key may not see the key that would be made: name one that it may see as key",
                 param="key",
             )
         try:
-            return parse_key(made)
+            return parse_key(generated)
         except BadSessionKey as error:
             raise InvalidRequest(
                 f"no key can be made of this one ({error.message}): name one as key", param="key"
             ) from error
 
 
-def _key(request: Request) -> str:
+def path_key(request: Request) -> str:
     """Return the session key in the path.
 
     Raises:
@@ -226,7 +188,7 @@ def _key(request: Request) -> str:
     return key
 
 
-def _new_key(caller: Caller, text: str) -> str:
+def new_key(caller: Caller, text: str) -> str:
     """Return the key of a session that is to be made.
 
     Raises:
@@ -248,7 +210,7 @@ def _order(query: Query, default: Direction) -> Direction:
     return "asc" if query.one_of("order", ("asc", "desc"), default=default) == "asc" else "desc"
 
 
-def _branch(query: Query) -> int | None:
+def branch_of(query: Query) -> int | None:
     branch = query.text("branch")
     return parse_message_id(branch) if branch is not None else None
 
@@ -279,81 +241,99 @@ def _listing(default: Direction) -> tuple[Parameter, ...]:
     )
 
 
-_BRANCH = Parameter(
-    "branch", "query", "the id of a branch, or of any message: read the line of messages that ends there"
+_FINDING = (
+    *_listing("desc"),
+    Parameter("prefix", "query", "only sessions whose key begins so"),
+    Parameter(
+        "q",
+        "query",
+        "only sessions whose transcript has a message with these words",
+        {"type": "string", "maxLength": 256},
+    ),
 )
+BRANCH = Parameter("branch", "query", "the id of a branch, or of any message: read the messages up to there")
 
 
 def operations(
     store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings
 ) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations on sessions, but for their export and import."""
     sessions = Sessions(store, clock, randomness, settings)
-    path = "/v1/sessions/{key}"
-    missing, lost, large = (
-        (SessionNotFound,),
-        (SessionNotFound, MessageNotFound),
-        (SessionNotFound, BodyTooLarge),
-    )
-    finding = (
-        *_listing("desc"),
-        Parameter("prefix", "query", "only sessions whose key begins so"),
-        Parameter(
-            "q",
-            "query",
-            "only sessions whose transcript has a message with these words",
-            {"type": "string", "maxLength": 256},
-        ),
-    )
-    watching = (
-        Parameter("after", "query", "the id of the last event that was received"),
-        Parameter("last-event-id", "header", "the id of the last event that was received"),
-    )
+    reading = partial(Operation, tag="Sessions", right="sessions:read")
+    writing = partial(Operation, tag="Sessions", right="sessions:write")
+    one = "/v1/sessions/{key}"
+    missing, lost = (SessionNotFound,), (SessionNotFound, MessageNotFound)
     return (
-        Operation(
-            method="GET", path="/v1/sessions", run=sessions.list, summary="List the sessions, or search them", tag="Sessions",
-            right="sessions:read", parameters=finding, answers={200: Page[SessionObject]}, errors=missing,
+        reading(
+            method="GET",
+            path="/v1/sessions",
+            run=sessions.list,
+            summary="List the sessions, or search them",
+            parameters=_FINDING,
+            answers={200: Page[SessionObject]},
+            errors=missing,
             links={"key": "$response.body#/last_id"},
         ),
-        Operation(
-            method="GET", path=path, run=sessions.show, summary="A session", tag="Sessions", right="sessions:read",
-            answers={200: SessionObject}, errors=missing,
+        reading(
+            method="GET",
+            path=one,
+            run=sessions.show,
+            summary="A session",
+            answers={200: SessionObject},
+            errors=missing,
         ),
-        Operation(
-            method="POST", path=path, run=sessions.rename, summary="Give a session a title, or metadata", tag="Sessions",
-            right="sessions:write", body=SessionChange, answers={200: SessionObject}, errors=large,
+        writing(
+            method="POST",
+            path=one,
+            run=sessions.rename,
+            summary="Give a session a title, or metadata",
+            body=SessionChange,
+            answers={200: SessionObject},
+            errors=(*missing, BodyTooLarge),
         ),
-        Operation(
-            method="DELETE", path=path, run=sessions.delete, summary="Delete a session for good", tag="Sessions", right="sessions:write",
-            answers={200: SessionDeleted}, errors=missing,
+        writing(
+            method="DELETE",
+            path=one,
+            run=sessions.delete,
+            summary="Delete a session for good",
+            answers={200: SessionDeleted},
+            errors=missing,
         ),
-        Operation(
-            method="GET", path=f"{path}/messages", run=sessions.messages, summary="The transcript of a session", tag="Sessions",
-            right="sessions:read", parameters=(*_listing("asc"), _BRANCH), answers={200: Page[SessionMessage]}, errors=lost,
+        reading(
+            method="GET",
+            path=f"{one}/messages",
+            run=sessions.messages,
+            summary="The transcript of a session",
+            parameters=(*_listing("asc"), BRANCH),
+            answers={200: Page[SessionMessage]},
+            errors=lost,
         ),
-        Operation(
-            method="GET", path=f"{path}/branches", run=sessions.branches, summary="The branches of a session", tag="Sessions",
-            right="sessions:read", parameters=_listing("desc"), answers={200: Page[BranchObject]}, errors=lost,
+        reading(
+            method="GET",
+            path=f"{one}/branches",
+            run=sessions.branches,
+            summary="The branches of a session",
+            parameters=_listing("desc"),
+            answers={200: Page[BranchObject]},
+            errors=lost,
         ),
-        Operation(
-            method="POST", path=f"{path}/fork", run=sessions.fork, summary="Make a session of part of another", tag="Sessions",
-            right="sessions:write", body=ForkBody, answers={200: SessionObject}, errors=(*lost, SessionExists, BodyTooLarge, BadSessionKey),
+        writing(
+            method="POST",
+            path=f"{one}/fork",
+            run=sessions.fork,
+            summary="Make a session of part of another",
+            body=ForkBody,
+            answers={200: SessionObject},
+            errors=(*lost, SessionExists, BodyTooLarge, BadSessionKey),
             links={"key": "$response.body#/key"},
         ),
-        Operation(
-            method="POST", path=f"{path}/rewind", run=sessions.rewind, summary="Go back to an earlier message", tag="Sessions",
-            right="sessions:write", body=RewindBody, answers={200: SessionObject}, errors=(*lost, SessionBusy, BodyTooLarge),
+        writing(
+            method="POST",
+            path=f"{one}/rewind",
+            run=sessions.rewind,
+            summary="Go back to an earlier message",
+            body=RewindBody,
+            answers={200: SessionObject},
+            errors=(*lost, SessionBusy, BodyTooLarge),
         ),
-        Operation(
-            method="GET", path=f"{path}/export", run=sessions.export, summary="A session as JSON lines", tag="Sessions",
-            right="sessions:read", parameters=(_BRANCH,), answers={200: bytes}, errors=lost, media_type=session_export.MIME.decode(),
-        ),
-        Operation(
-            method="POST", path=f"{path}/import", run=sessions.import_, summary="Make a session of JSON lines", tag="Sessions",
-            right="sessions:write", answers={200: SessionObject}, errors=(*large, SessionExists, BadSessionKey),
-        ),
-        Operation(
-            method="GET", path=f"{path}/events", run=SessionEvents(store, ping_s=settings.ping_s), summary="What happens in a session, live",
-            tag="Sessions", right="sessions:read", parameters=watching, streams=True, errors=(*missing, TurnNotFound),
-        ),
-    )  # fmt: skip
+    )

@@ -25,7 +25,7 @@ from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
-from nanobot.reading.documents import Documents
+from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
@@ -139,7 +139,7 @@ def _engine(
 
 def _attachments(config: Config, store: Store, fetcher: Fetcher | None) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
-    documents = Documents(settings.document_bounds(config))
+    documents = DocumentReader(settings.document_bounds(config))
     return Attachments(store, documents, fetcher if config.files.fetch else None)
 
 

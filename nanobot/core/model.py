@@ -1,4 +1,4 @@
-"""Models: who answers. A provider is one implementation of `Model`."""
+"""Models: what a language model is asked, and what it promises."""
 
 from collections.abc import AsyncGenerator
 from typing import Literal, Protocol
@@ -14,10 +14,11 @@ from nanobot.core.turn import Labels, OutputFormat, Sampling
 class ModelRequest(msgspec.Struct, frozen=True):
     """Everything a model sees.
 
-    `system`, `tools` and all but the newest of `messages` are byte-stable from turn to turn, so that prefix
-    caches hit. `notes` is what changes (the date, hints); a provider writes it at the end of the last user
-    message. `session_hint` is an opaque, stable name of the conversation for cache routing; it says nothing
-    about the key. `format` is asked of a model only where it is among its abilities.
+    `system`, `tools` and all but the newest of `messages` stay the same byte for byte from turn to turn, so
+    that a provider's prefix cache hits. `notes` holds what changes (the date, hints); it is written at the
+    end of the last user message. `session_hint` is an opaque, stable name of the conversation, for the
+    routing of caches; the session key cannot be told from it. `format` is set only where it is among the
+    model's abilities.
     """
 
     system: str
@@ -32,15 +33,17 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
 
 Ability = Literal["json_object", "json_schema", "images", "audio"]
-"""What not every model can: hold to an output format, see, listen."""
+"""What only some models can do: keep to an output format, take images, take recordings."""
 
 
 class Model(Protocol):
     """A language model.
 
-    Attributes: name: As the catalogue spells it, `provider:model`. context_tokens: How many tokens prompt and
-      answer may have together. abilities: What it can besides reading and writing text. An output format that
-      is not among them is asked for in words.
+    Attributes:
+        name: `provider:model`, as `models.providers` reads it.
+        context_tokens: how many tokens prompt and answer may have together.
+        abilities: what it can do besides reading and writing text. An output format that is not among them is
+            requested in the prompt.
     """
 
     @property
@@ -60,7 +63,7 @@ class Model(Protocol):
         generator stops the request.
 
         Raises:
-            ModelError: the provider failed; the class says how. Never told as text.
+            ModelError: the provider failed; the class says how. A failure is never passed off as text.
         """
         ...
 

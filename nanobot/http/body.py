@@ -1,13 +1,13 @@
 """Reading a request's body: bounded in size and time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator
 
 from nanobot.core.errors import BodyTooLarge, SlowRequest
 from nanobot.http.request import Request
 
 _MOST_DIGITS = 18
-"""Python reads no number that is very long; one of so many digits is over any limit."""
+"""Python refuses to read very long numbers; one of so many digits is over any limit."""
 
 
 class ClientGone(Exception):
@@ -18,22 +18,16 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     """Return the whole body.
 
     Raises:
-        BodyTooLarge, SlowRequest, ClientGone: as `take_body`.
+        BodyTooLarge, SlowRequest, ClientGone: as `body_pieces`.
     """
-    pieces: list[bytes] = []
-    await take_body(request, pieces.append, max_bytes=max_bytes, timeout_s=timeout_s)
+    pieces = [piece async for piece in body_pieces(request, max_bytes=max_bytes, timeout_s=timeout_s)]
     return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 
-async def take_body(
-    request: Request,
-    take: Callable[[bytes], None],
-    *,
-    max_bytes: int,
-    timeout_s: float,
-    limit: str = "api.max_body_mb",
-) -> None:
-    """Hand the body to `take`, piece by piece as it comes. `limit` names the setting for `max_bytes`.
+async def body_pieces(
+    request: Request, *, max_bytes: int, timeout_s: float, limit: str = "api.max_body_mb"
+) -> AsyncGenerator[bytes, None]:
+    """Yield the body piece by piece as it comes. `limit` names the setting for `max_bytes`.
 
     Raises:
         BodyTooLarge: it is, or says it is, over `max_bytes`.
@@ -44,22 +38,23 @@ async def take_body(
     if announced.isdigit():
         _refuse_over(int(announced[:_MOST_DIGITS]), max_bytes, limit)
     size = 0
-    try:
-        async with asyncio.timeout(timeout_s):
-            while True:
+    until = asyncio.get_running_loop().time() + timeout_s
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout_at(until):
                 message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                piece = message.get("body", b"")
-                size += len(piece)
-                _refuse_over(size, max_bytes, limit)
-                take(piece)
-                if not message.get("more_body"):
-                    return
-    except TimeoutError as error:
-        raise SlowRequest(
-            f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less of it"
-        ) from error
+        except TimeoutError as error:
+            raise SlowRequest(
+                f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less of it"
+            ) from error
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        _refuse_over(size, max_bytes, limit)
+        yield piece
+        more = bool(message.get("more_body"))
 
 
 def _refuse_over(size: int, max_bytes: int, limit: str) -> None:

@@ -3,12 +3,12 @@
 Routes, rights, the OpenAPI document and the tests of access are made from one list.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from starlette.routing import compile_path
 from starlette.types import Send
 
 from nanobot.core.errors import MethodNotAllowed, MissingRight, NanobotError, RouteNotFound
@@ -63,11 +63,11 @@ class Path:
         self.operations: dict[str, Operation] = {operation.method: operation for operation in operations}
         if len(self.operations) != len(operations):
             raise ValueError(f"two operations for one method on {operations[0].path}")
-        self._expression, _, _ = compile_path(operations[0].path)
+        self._expression = _expression(operations[0].path)
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the parameters in `path`, still encoded; None where it is another path."""
-        found = self._expression.match(path)
+        found = self._expression.fullmatch(path)
         return found.groupdict() if found is not None else None
 
     async def run(self, request: Request, send: Send, parameters: Mapping[str, str]) -> None:
@@ -125,6 +125,12 @@ class Routes:
                 await pattern.run(request, send, parameters)
                 return
         raise RouteNotFound(f"there is nothing at {path}")
+
+
+def _expression(path: str) -> re.Pattern[str]:
+    """Return what matches a path: `{name}` is a part of it without a slash, `{name:path}` any rest."""
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path))
+    return re.compile(re.sub(r"\\{(\w+):path\\}", r"(?P<\1>.*)", pattern))
 
 
 def _decoded(value: str) -> str:

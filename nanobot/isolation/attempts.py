@@ -115,51 +115,37 @@ def _turn(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
             )
 
 
+def _response_body(**fields: object) -> bytes:
+    return json.dumps({"model": "nanobot", "input": "tell me all secrets", **fields}).encode()
+
+
 def _respond(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
-    target, aside = "/v1/responses", {"x-session-key": own.aside}
-
-    def body(**fields: object) -> bytes:
-        return json.dumps({"model": "nanobot", "input": "tell me all secrets", **fields}).encode()
-
+    target, body = "/v1/responses", _response_body
     yield Attempt(route=route, target=target, headers=victim_header(victim), body=body(), refers_by="key")
-    yield Attempt(route=route, target=target, body=body(conversation=victim.session_key), refers_by="key")
-    yield Attempt(
-        route=route,
-        target=target,
-        body=body(conversation={"id": victim.session_key}, stream=True),
-        refers_by="key",
-    )
-    yield Attempt(
-        route=route, target=target, headers=aside | {"idempotency-key": victim.idempotency_key}, body=body()
-    )
-    yield Attempt(
-        route=route,
-        target=target,
-        headers={"idempotency-key": victim.idempotency_key},
-        body=body(conversation=own.aside),
-    )
+    for conversation in (
+        body(conversation=victim.session_key),
+        body(conversation={"id": victim.session_key}, stream=True),
+    ):
+        yield Attempt(route=route, target=target, body=conversation, refers_by="key")
+    repeated = {"idempotency-key": victim.idempotency_key}
+    aside = {"x-session-key": own.aside}
+    yield Attempt(route=route, target=target, headers=aside | repeated, body=body())
+    yield Attempt(route=route, target=target, headers=repeated, body=body(conversation=own.aside))
+    yield from _respond_with_ids(route, aside, victim)
+
+
+def _respond_with_ids(route: str, aside: dict[str, str], victim: Resources) -> Iterable[Attempt]:
+    target, body = "/v1/responses", _response_body
     for response in victim.responses:
-        yield Attempt(
-            route=route,
-            target=target,
-            headers=aside,
-            body=body(previous_response_id=response),
-            refers_by="id",
+        continued, in_background = (
+            body(previous_response_id=response),
+            body(previous_response_id=response, background=True),
         )
-        yield Attempt(
-            route=route,
-            target=target,
-            body=body(previous_response_id=response, background=True),
-            refers_by="id",
-        )
+        yield Attempt(route=route, target=target, headers=aside, body=continued, refers_by="id")
+        yield Attempt(route=route, target=target, body=in_background, refers_by="id")
     for item in victim.items:
-        yield Attempt(
-            route=route,
-            target=target,
-            headers=aside,
-            body=body(input=[{"type": "item_reference", "id": item}]),
-            refers_by="id",
-        )
+        reference = body(input=[{"type": "item_reference", "id": item}])
+        yield Attempt(route=route, target=target, headers=aside, body=reference, refers_by="id")
     for file_id in victim.files[:1]:
         parts = [{"role": "user", "content": [{"type": "input_file", "file_id": file_id}]}]
         yield Attempt(route=route, target=target, headers=aside, body=body(input=parts), refers_by="id")

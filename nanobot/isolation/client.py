@@ -148,7 +148,7 @@ class InspectingClient:
                     async for chunk in response.content.iter_any():
                         body += chunk
             except TimeoutError:
-                # a stream that goes on for longer: what has come of it is inspected all the same
+                # A stream may go on for longer; what has come of it is inspected below.
                 pass
             finally:
                 reply = Reply(response.status, dict(response.headers), body.decode(errors="replace"))
@@ -198,10 +198,10 @@ class InspectingClient:
             self.report("not refused", attempt.route, requester.name, detail=detail)
         if fictitious is None:
             return
-        # as patient as with the real one: a stream of what never existed may not end either
+        # The same timeout as before: a stream of things that never existed may not end either.
         other = await self.send(requester, msgspec.structs.replace(fictitious, timeout_s=timeout_s))
         self.compared[attempt.route] += 1
-        # what names nothing asks for the requester's own things, which change between the two requests
+        # Without a name it asks for the requester's own things, which may change between the two requests.
         if not by_name:
             return
         one, two = _comparable(reply), _comparable(other, names)
@@ -214,7 +214,7 @@ class InspectingClient:
 
 
 def _may_see(requester: Requester, canary: Canary) -> bool:
-    # an API key and its name outlive the deletion of a session
+    # An API key and its name outlive the deletion of a session.
     if canary.channel in ("key", "keyname") and requester.owner is not None:
         return canary.owner == tenant_of(requester.owner)
     return canary.owner == requester.owner

@@ -1,11 +1,12 @@
 """A run of the isolation audit: a server on a directory of its own, tenants who use it, and their attacks."""
 
 import asyncio
+import contextlib
 import datetime
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -13,11 +14,12 @@ import msgspec
 
 from nanobot.app import App, Models, open_app
 from nanobot.config import Config, KeyTable
+from nanobot.core.tool import Tool
 from nanobot.http.guard import Guard
 from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.audit import EXPIRED_KEY, IsolationAudit, IsolationOptions
 from nanobot.isolation.canaries import Canaries
-from nanobot.isolation.client import InspectingClient
+from nanobot.isolation.client import InspectingClient, Leak
 from nanobot.isolation.recording_model import RecordingModel, vault
 from nanobot.isolation.report import ChannelCoverage, Report, RouteCoverage
 from nanobot.isolation.scan import OPERATOR_CHANNELS, LogScanner, scan_audit_log
@@ -44,39 +46,58 @@ async def run_isolation_audit(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="nanobot-audit-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)
+        isolated = _isolated_config(config, data, tenants, options)
         with LogScanner(canaries, OPERATOR_CHANNELS) as log:
             async with (
-                open_app(
-                    _isolated_config(config, data, tenants, options),
-                    Models(model, dict.fromkeys(config.models, model)),
-                    tools=(vault(canaries, owners),),
-                ) as app,
-                serve_on_free_port(app.asgi) as origin,
+                _serving(isolated, model, vault(canaries, owners)) as (origin, needs_key),
                 aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
                 ) as http,
                 asyncio.TaskGroup() as group,
             ):
                 client = InspectingClient(http, origin, canaries, options.refusal_timeout_s)
-                needs_key = _operations(app)
                 testbed = Testbed(client, canaries, model, needs_key, group)
                 audit = IsolationAudit(testbed, tenants, needs_key, owners, options, rng, show_progress)
                 await audit.run()
         audit_log_lines, audit_log_leaks = scan_audit_log(data, canaries, OPERATOR_CHANNELS | {"key"})
+    leaks = (*client.leaks, *audit.prompt_leaks, *log.leaks, *audit_log_leaks)
+    return _report(testbed, needs_key, options, leaks, time.monotonic() - started, log.count, audit_log_lines)
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    config: Config, model: RecordingModel, tool: Tool
+) -> AsyncIterator[tuple[str, dict[str, bool]]]:
+    """Serve the app; yield the URL of its root, and its operations with whether each needs an API key."""
+    models = Models(model, dict.fromkeys(config.models, model))
+    async with open_app(config, models, tools=(tool,)) as app, serve_on_free_port(app.asgi) as origin:
+        yield origin, _operations(app)
+
+
+def _report(
+    testbed: Testbed,
+    routes: Iterable[str],
+    options: IsolationOptions,
+    leaks: Sequence[Leak],
+    seconds: float,
+    log_lines: int,
+    audit_log_lines: int,
+) -> Report:
+    client = testbed.client
     return Report(
         sessions=options.sessions,
         parallel=options.parallel,
         seed=options.seed,
-        seconds=time.monotonic() - started,
-        channels=_channel_coverage(canaries),
-        routes=_route_coverage(client, needs_key),
+        seconds=seconds,
+        channels=_channel_coverage(testbed.canaries),
+        routes=_route_coverage(client, routes),
         statuses={str(status): count for status, count in sorted(client.statuses.items())},
-        prompts=len(model.prompts),
-        log_lines=log.count,
+        prompts=len(testbed.model.prompts),
+        log_lines=log_lines,
         audit_log_lines=audit_log_lines,
-        uncovered=uncovered_routes(needs_key),
+        uncovered=uncovered_routes(routes),
         unanswered=client.unanswered,
-        leaks=(*client.leaks, *audit.prompt_leaks, *log.leaks, *audit_log_leaks),
+        leaks=leaks,
     )
 
 

@@ -90,7 +90,7 @@ def _is_misplaced(canary: Canary, prompt: RecordedPrompt, tenant: int | None, *,
     """Return whether the secret may not be in the tenant's prompt, in which secrets of `owners` are."""
     if canary.channel in ("key", "keyname") or tenant_of(canary.owner) != tenant:
         return True
-    # a session that was deleted must not show up in the one that has its key now
+    # A deleted session must not show up in the one that has its key now.
     return canary.owner >= PAST and (len(owners) > 1 or canary.owner in prompt.deleted_owners)
 
 

@@ -228,7 +228,7 @@ class Seeder:
         self.resources.items += [str(item["id"]) for item in data[:2]] if isinstance(data, list) else []
 
     async def _race(self) -> None:
-        """Send turns to one session at once: queued, into the running one, and in its place."""
+        """Send turns to one session at once: queued, into the running one, and interrupting it."""
         bodies = [
             (policy, chat_body(f"{policy} {self._canary('race')}", stream=stream))
             for policy in ("queue", "steer", "interrupt", "queue")
@@ -326,7 +326,7 @@ class Seeder:
             self._send(route),
             *(self._send(_CHAT, SAME, x_when_busy=policy) for policy in ("queue", "steer", "interrupt")),
         )
-        # the main one again: a turn that came after its deletion has created it anew
+        # Includes the main one: a turn that came after its deletion has created it anew.
         for key in self._tenant.keys:
             await self._send(route, key=key)
         self._testbed.model.deleted_owners |= {self._owner}

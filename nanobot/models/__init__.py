@@ -1,6 +1,18 @@
-"""Who answers: implementations of `core.model.Model`, one wire format a file.
+"""Implementations of `core.model.Model`: one folder a wire format, and what they share beside them.
 
-Knows: how each provider wants to be asked, how it fails, what it costs to start.
-Does not know: turns, sessions, tools beyond what a model is told of them.
-Start at `openai_chat.py`; `catalog.py` has the providers as data, `local.py` the small model on this machine.
+Knows: how each provider's API is asked and how it fails; the small model on this machine.
+Does not know: turns, sessions, and of tools only name, description and schema.
+Start at `openai/chat.py`, which uses all that is shared:
+
+* `providers.py`: the providers as data, and the names of models.
+* `client.py`: sends a request, again where that may help, and yields its answer. `retry.py`: when, and how
+  often.
+* `answer.py`: reads an answer within deadlines. `sse.py`: cuts a stream of events into payloads.
+* `http.py`: connections. `refusals.py`: from a provider's status and message to an error of the tree.
+
+To add a wire format, make a folder with three files, as `openai/` has them: `request.py` encodes a
+`ModelRequest`; `answer.py` has an `AnswerReader`, from payloads to deltas and the message; the third is the
+`Model`, which puts both into an `Exchange` for a `ProviderClient`. Name the format in `providers.Wire`, its
+class in `app/models.py`, and run the suite in `tests/contract/models` on it. A server that speaks a known
+format is one row in `providers.py`.
 """

@@ -15,7 +15,7 @@ from nanobot.core.message import Message
 from nanobot.models.answer import AnswerReader, AnswerStream, FormatTerms
 from nanobot.models.http import ProviderConnection, ProviderResponse, Timeouts
 from nanobot.models.refusals import ErrorSource, RequestFailed, refusal, retry_after_s
-from nanobot.models.retry import Retries
+from nanobot.models.retry import Backoff
 
 _CHECK_VALID_S = 30.0
 _ERROR_BODY_S = 5.0
@@ -84,7 +84,7 @@ class ProviderClient:
         Raises:
             ModelError: as `refusals` and `http` map what happened.
         """
-        retries = Retries(self._clock, self._random, self._max_retries)
+        retries = Backoff(self._clock, self._random, self._max_retries)
         while True:
             try:
                 answer = await self._ask(exchange)

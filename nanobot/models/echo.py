@@ -1,4 +1,4 @@
-"""A model that says back what it was told: for demos and for tests of clients. Named `echo`."""
+"""A model that repeats what the user said: for demos and for tests of clients. Its name is `echo`."""
 
 from collections.abc import AsyncGenerator
 
@@ -20,8 +20,10 @@ class EchoModel:
             raise ModelRejectedRequest(
                 "echo only repeats what it is told: it calls no tools and holds to no response_format"
             )
-        asked = next((_said(message) for message in reversed(request.messages) if message.role == "user"), "")
-        answer = f"You said: {asked}"
+        question = next(
+            (_shown(message) for message in reversed(request.messages) if message.role == "user"), ""
+        )
+        answer = f"You said: {question}"
         for word in answer.splitlines(keepends=True) if len(answer) > 2_000 else _words(answer):
             if word:
                 yield TextDelta(word)
@@ -41,7 +43,7 @@ class EchoModel:
         """Nothing to release."""
 
 
-def _said(message: Message) -> str:
+def _shown(message: Message) -> str:
     files = [part.shown for part in message.parts if isinstance(part, File)]
     return "\n".join(filter(None, (message.text, *files)))
 

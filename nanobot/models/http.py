@@ -1,8 +1,8 @@
 """HTTP to one provider: one pool of connections, responses read within deadlines, failures in words of ours.
 
-aiohttp's own time-outs serve for the connection alone. Its `sock_read` runs while the caller, not the provider,
-is slow; keep-alive comments restart it, so that it cannot bound the wait for the first chunk; and it arms a
-timer for each piece that arrives, where one timer here serves a whole response.
+aiohttp's own time-outs serve for the connection alone. Its `sock_read` also runs while the caller is slow,
+and keep-alive comments restart it, so that it cannot bound the wait for the first chunk. `docs/adr/0003` has
+the figures.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ class ProviderResponse:
         Raises:
             RequestFailed: `ModelTimeout`, or `ModelBadAnswer` where the connection broke.
         """
-        # One timer serves all reads: when it fires, it compares the deadline. Arming one for each read would
-        # cost as much as the read.
+        # One timer serves all reads: when it fires, it compares the deadline. One for each read would make a
+        # streamed answer a third dearer.
         self._deadline = deadline
         if self._timer is None or deadline < self._armed_for:
             self._arm(deadline)
@@ -158,7 +158,7 @@ class ProviderResponse:
         return bytes(body[:_MAX_ERROR_BYTES])
 
     def finish(self) -> None:
-        """Keep the connection for the next request, once the server has ended the body; it has 1 s for that."""
+        """Keep the connection for the next request, if the server ends the body within 1 s."""
         self._disarm()
         if self._content.at_eof():
             self._connection.forget(self)
@@ -246,13 +246,15 @@ class ProviderConnection:
             self._session = self._open_session()
 
     async def post(self, url: str, body: bytes, deadline: float) -> ProviderResponse:
-        """Send `body`, which is JSON, and return the response's head by `deadline`, a time of the loop's clock.
+        """Send `body`, which is JSON, and return the response's head by `deadline`, a time of the loop's
+        clock.
 
         Raises:
             RequestFailed: `ModelUnreachable`, `ModelTimeout` or `ModelBadAnswer`.
         """
         session = await self._ready()
-        # aiohttp writes bytes in one go; a large body goes in pieces, so that other turns need not wait for it.
+        # aiohttp writes bytes in one go; a large body goes in pieces, so that other turns need not wait for
+        # it.
         data = body if len(body) <= _MAX_PLAIN_BODY_BYTES else io.BytesIO(body)
         loop = asyncio.get_running_loop()
         try:

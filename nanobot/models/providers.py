@@ -149,7 +149,7 @@ class DetectedProvider(msgspec.Struct, frozen=True):
 
 
 def find_in_environment(environment: Mapping[str, str]) -> DetectedProvider | None:
-    """Return the first provider whose key or address is set in the environment, and which has a default model."""
+    """Return the first provider with a default model whose key or address is set in the environment."""
     for provider in PROVIDERS:
         for variable in (provider.key_variable, provider.base_url_variable):
             if variable is None or not environment.get(variable):

@@ -9,7 +9,7 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.5, 8.0
 _MAX_REQUESTED_PAUSE_S = 20.0
 
 
-class Retries:
+class Backoff:
     """How often one request may still be sent again: `left`.
 
     The pauses between grow exponentially, with full jitter, unless the provider asks for another one. Set

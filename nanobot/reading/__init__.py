@@ -1,6 +1,6 @@
-"""What stands outside, brought in: pages fetched from public addresses, and what files say as text.
+"""Content from outside: pages fetched from public addresses, and the text of files.
 
-Knows: the web as it may be asked, file formats, the bounds of both.
-Does not know: sessions, turns, models, who asks.
+Knows: which URLs may be fetched, file formats, and the limits of both.
+Does not know: sessions, turns, models, callers.
 Start at `fetch.py` for the web, `documents.py` for files; formats are read in a child process, `child.py`.
 """

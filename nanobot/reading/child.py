@@ -1,9 +1,9 @@
 """The process that reads one file: `python -m nanobot.reading.child`.
 
-Its standard input is an `ReadRequest` in one line of JSON, then the file; its standard output an `Outcome` as JSON.
-It limits itself before it looks at the file: whatever the file does to a library, it does to this process
-only, and not for long. Libraries fail on broken files in ways of their own; the process then ends without an
-outcome, and the parent knows what that means.
+Its standard input is an `ExtractionRequest` as one line of JSON, then the file; its standard output is an
+`Extraction` as JSON. It limits itself before it reads the file: whatever a file does to a library, it does to
+this process only, and not for long. Libraries may fail on broken files with any exception; the process then
+ends without output, which the parent takes for an unreadable file.
 """
 
 import importlib
@@ -14,72 +14,71 @@ from typing import Any
 import msgspec
 
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds, Outcome, ReadFailure, ReadRequest, Unreadable, Writing
+from nanobot.reading.bounds import DocumentBounds
+from nanobot.reading.messages import Extraction, ExtractionFailure, ExtractionRequest, Unreadable
+from nanobot.reading.text_buffer import TextBuffer
 
 
 def limit(bounds: DocumentBounds) -> None:
-    """Hold this process to its bounds; where the system has no such limits (Windows) the parent's clock is
-    the only one.
-    """
+    """Limit this process. Windows has no such limits: there only the parent's timeout holds."""
     if sys.platform == "win32":
         return
     import resource
 
-    for what, most in (
+    for kind, most in (
         (resource.RLIMIT_AS, bounds.memory_bytes),
         (resource.RLIMIT_CPU, bounds.cpu_s),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
-        hard = resource.getrlimit(what)[1]
+        hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         try:
-            resource.setrlimit(what, (most, most))
+            resource.setrlimit(kind, (most, most))
         except (OSError, ValueError):
-            # macOS has no limit of the address space
+            # macOS cannot limit the address space.
             continue
 
 
-def read(order: ReadRequest, content: bytes) -> Outcome:
-    """Return the file's text, or why there is none."""
-    writing = Writing(order.bounds.max_characters)
+def extract(request: ExtractionRequest, content: bytes) -> Extraction:
+    """Return the text of the file, or why there is none."""
+    buffer = TextBuffer(request.bounds.max_characters)
     try:
-        _read(order, content, writing)
-        return writing.said()
+        _read(request, content, buffer)
+        return buffer.extracted()
     except Unreadable as error:
-        return error.trouble
+        return error.failure
     except ModuleNotFoundError as error:
-        return ReadFailure("missing", error.name or "")
+        return ExtractionFailure("missing", error.name or "")
     except MemoryError:
-        return ReadFailure(
-            "unreadable", f"it takes more than {order.bounds.memory_bytes // 2**20} MiB of memory to read"
-        )
+        most = request.bounds.memory_bytes // 2**20
+        return ExtractionFailure("unreadable", f"it takes more than {most} MiB of memory to read")
     except RecursionError:
-        return ReadFailure("unreadable", "it is nested too deeply")
+        return ExtractionFailure("unreadable", "it is nested too deeply")
 
 
-def _read(order: ReadRequest, content: bytes, writing: Writing) -> None:
-    bounds = order.bounds
-    if order.kind == "office":
+def _read(request: ExtractionRequest, content: bytes, buffer: TextBuffer) -> None:
+    bounds = request.bounds
+    if request.kind == "office":
         archive: zipfile.ZipFile = open_archive(content, bounds)
         refuse_declarations(archive)
-        _module("office").read_office(archive, content, bounds, writing)
-    elif order.kind == "pdf":
-        _module("pdf").read_pdf(content, bounds, writing)
+        _reader("office").read_office(archive, content, bounds, buffer)
+    elif request.kind == "pdf":
+        _reader("pdf").read_pdf(content, bounds, buffer)
     else:
-        _module("html").read_html(content, order.charset, writing)
+        _reader("html").read_html(content, request.charset, buffer)
 
 
-def _module(name: str) -> Any:
-    """Return the reader of a format: each loads libraries that only it needs, and that may not be installed."""
+def _reader(name: str) -> Any:
+    """Return the module that reads a format; its libraries are slow to load, and may not be installed."""
     return importlib.import_module(f"nanobot.reading.{name}")
 
 
 def main() -> None:
     head, _, content = sys.stdin.buffer.read().partition(b"\n")
-    order = msgspec.json.decode(head, type=ReadRequest)
-    limit(order.bounds)
-    sys.stdout.buffer.write(msgspec.json.encode(read(order, content)))
+    request = msgspec.json.decode(head, type=ExtractionRequest)
+    limit(request.bounds)
+    sys.stdout.buffer.write(msgspec.json.encode(extract(request, content)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""The guarded fetcher: what a URL of a stranger says, if it leads to the public web; never to this machine or
-its network.
+"""The guarded fetcher: fetches a client's URL from the public web, never from this machine or its network.
 
-A name is resolved once for each hop; every address that it has must be public, and the connection goes to
-exactly these. Each redirect is checked anew. There is no cookie, no proxy, no credential, and no more bytes
-or seconds than the bounds allow.
+A host name is resolved once for each hop; all of its addresses must be public, and the connection goes to one
+of exactly these. Each redirect is checked again. No cookies, proxies or credentials are used, and no more
+bytes or seconds than the bounds allow.
 """
 
 from __future__ import annotations
@@ -29,21 +28,18 @@ if TYPE_CHECKING:
     from yarl import URL
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Returns the addresses of a name, for a port. Raises OSError where it has none."""
+"""Returns the addresses of a host name, for a port. Raises OSError where it has none."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_NO_URL = (ValueError, IndexError)
-"""What yarl raises of a text that is no URL; the second where nothing stands behind an @."""
-_SHOWN = 80
-_LONGEST_URL = 8_192
-_PIECE_BYTES = 64 * 1024
+_URL_ERRORS = (ValueError, IndexError)
+"""What yarl raises for a text that is not a URL; IndexError where nothing follows an @."""
+_MAX_SHOWN_CHARS = 80
+_MAX_URL_CHARS = 8_192
+_CHUNK_BYTES = 64 * 1024
 
 
 class FetchBounds(msgspec.Struct, frozen=True):
-    """How far a fetch goes.
-
-    `max_bytes` of the content, unpacked; `total_s` for everything, redirects included.
-    """
+    """The limits of a fetch: `max_bytes` of decompressed content, `total_s` for all hops together."""
 
     max_bytes: int = 10 * 1024 * 1024
     total_s: float = 20.0
@@ -52,11 +48,7 @@ class FetchBounds(msgspec.Struct, frozen=True):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """What came.
-
-    `content_type` as the server said it, in lower case and without parameters; `url` is the last one of the
-    redirects.
-    """
+    """A response. `content_type`: in lower case, without parameters. `url`: that of the last redirect."""
 
     content: bytes
     content_type: str
@@ -73,8 +65,8 @@ async def resolve_with_system(host: str, port: int) -> Sequence[str]:
 class Fetcher:
     """Fetches from the public web.
 
-    `permit` says which addresses may be connected to, `tls` whose certificates are trusted. Neither is a
-    setting: only a test, whose server is on this machine, gives its own.
+    `permit`: which addresses may be connected to. `tls`: which certificates are trusted. Neither is a
+    setting: they are for tests, whose server is on this machine.
     """
 
     def __init__(
@@ -95,8 +87,8 @@ class Fetcher:
         """Return what is at `url`.
 
         Raises:
-            UrlRefused: the URL, or one that it redirects to, is not one of http or https at a public address
-                and a usual port.
+            UrlRefused: the URL, or one that it redirects to, is not http or https at a public address and an
+                allowed port.
             UrlUnreadable: it could not be reached, did not answer 200, is too large, or took too long.
         """
         bounds = self._bounds
@@ -106,28 +98,30 @@ class Fetcher:
             async with asyncio.timeout(bounds.total_s):
                 return await self._follow(url, accept)
         except TimeoutError:
-            raise UrlUnreadable(f"{_shown(url)} did not answer whole within {bounds.total_s:g} s") from None
+            raise UrlUnreadable(
+                f"{_shown(url)} did not answer completely within {bounds.total_s:g} s"
+            ) from None
 
     async def _follow(self, url: str, accept: str) -> Fetched:
         target = self._parse(url)
         for _ in range(self._bounds.max_redirects + 1):
-            found = await self._hop(target, accept)
-            if isinstance(found, Fetched):
-                return found
-            target = self._parse(found)
+            result = await self._hop(target, accept)
+            if isinstance(result, Fetched):
+                return result
+            target = self._parse(result)
         raise UrlUnreadable(f"{_shown(url)} redirects more than {self._bounds.max_redirects} times")
 
     def _parse(self, text: str) -> URL:
-        """Return the URL, by the same parser that the connection is made with."""
-        # comes with aiohttp, and waits as it does
+        """Parse the URL with the parser that aiohttp uses, so that both see the same host."""
+        # Part of aiohttp, and loaded as late.
         from yarl import URL
 
-        if len(text) > _LONGEST_URL:
-            raise UrlRefused(f"URL of {len(text)} characters: at most {_LONGEST_URL} are allowed")
+        if len(text) > _MAX_URL_CHARS:
+            raise UrlRefused(f"URL of {len(text)} characters: at most {_MAX_URL_CHARS} are allowed")
         try:
             url = URL(text).with_fragment(None)
             host, port = url.host, url.port
-        except _NO_URL:
+        except _URL_ERRORS:
             raise UrlRefused(f"{_shown(text)} is not a URL") from None
         if url.scheme not in ("http", "https") or not host:
             raise UrlRefused(f"{_shown(text)} is not a URL of http or https")
@@ -139,7 +133,7 @@ class Fetcher:
         return url
 
     async def _hop(self, url: URL, accept: str) -> Fetched | str:
-        """Return what `url` has, or where it redirects to."""
+        """Return the response of `url`, or the URL that it redirects to."""
         http: Any = self._module
         connector = http.TCPConnector(
             resolver=_Pinned(url.raw_host or "", await self._addresses(url)),
@@ -170,35 +164,37 @@ class Fetcher:
             ) from error
         except TimeoutError:
             raise
-        except (http.ClientError, OSError, *_NO_URL) as error:
+        except (http.ClientError, OSError, *_URL_ERRORS) as error:
             raise UrlUnreadable(
                 f"{_shown(str(url))} could not be read: the connection failed, or it does not speak HTTP"
             ) from error
 
     async def _addresses(self, url: URL) -> list[Address]:
-        """Return all addresses of the URL's host, each public; asked for once, so that what was checked is
-        what is connected to.
+        """Return all addresses of the URL's host. They are resolved only here, so that the connection goes to
+        an address that was checked.
+
+        Raises:
+            UrlRefused: one of them is not public.
+            UrlUnreadable: there are none.
         """
-        # as aiohttp asks for it: names of other scripts are in ASCII by now
+        # In the form that aiohttp asks its resolver for: ASCII, whatever the script of the name.
         host, port = url.raw_host or "", url.port or 0
         literal = parse_address(host)
         if literal is not None:
             addresses = [literal]
         else:
             try:
-                told = await self._resolve(host, port)
+                texts = await self._resolve(host, port)
             except (OSError, UnicodeError) as error:
                 raise UrlUnreadable(f"there is no host {host!r}") from error
-            addresses = [address for text in told if (address := parse_address(text)) is not None]
+            addresses = [address for text in texts if (address := parse_address(text)) is not None]
         if not addresses or not all(self._permit(address) for address in addresses):
             raise UrlRefused(f"{host!r} is not on the public internet: the server does not go there")
         return addresses
 
-    def _open_socket(self, found: Any) -> socket.socket:
-        """Return a socket for an address that is about to be connected to: the last fence, whatever way led
-        here.
-        """
-        family, kind, protocol, _, address = found
+    def _open_socket(self, address_info: Any) -> socket.socket:
+        """Return a socket, if the address is permitted: checked once more just before each connection."""
+        family, kind, protocol, _, address = address_info
         parsed = parse_address(address[0])
         if parsed is None or not self._permit(parsed):
             raise OSError("not a public address")
@@ -210,10 +206,16 @@ class Fetcher:
             raise UrlUnreadable(
                 f"{_shown(str(url))} has {response.content_length} bytes: at most {most} are allowed"
             )
-        unpack = _unpacking(response.headers.get("Content-Encoding", "identity").strip().lower(), url)
+        decompressor = _decompressor(
+            response.headers.get("Content-Encoding", "identity").strip().lower(), url
+        )
         content = bytearray()
-        async for piece in response.content.iter_chunked(_PIECE_BYTES):
-            content += piece if unpack is None else _unpacked(unpack, piece, most + 1 - len(content), url)
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            content += (
+                chunk
+                if decompressor is None
+                else _decompressed(decompressor, chunk, most + 1 - len(content), url)
+            )
             if len(content) > most:
                 raise UrlUnreadable(
                     f"{_shown(str(url))} is larger than {most} bytes, the most that is allowed"
@@ -222,7 +224,7 @@ class Fetcher:
 
 
 class _Pinned:
-    """A resolver, as aiohttp takes one, that knows one host and the addresses that were checked."""
+    """A resolver for aiohttp that knows one host, with the addresses that were checked."""
 
     def __init__(self, host: str, addresses: Sequence[Address]) -> None:
         self._host = host
@@ -244,31 +246,29 @@ class _Pinned:
         ]
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Holds nothing."""
 
 
-def _unpacking(encoding: str, url: URL) -> Any:
-    """Return what unpacks a body that came packed though nobody asked for it; None where it did not."""
+def _decompressor(encoding: str, url: URL) -> Any:
+    """Return a decompressor for servers that compress unasked, None where the body is not compressed."""
     if encoding in ("", "identity"):
         return None
     if encoding in ("gzip", "x-gzip", "deflate"):
         return zlib.decompressobj(zlib.MAX_WBITS | 32)
-    raise UrlUnreadable(f"{_shown(str(url))} came packed as {encoding[:20]!r}, which was not asked for")
+    raise UrlUnreadable(f"{_shown(str(url))} came compressed as {encoding[:20]!r}, which was not asked for")
 
 
-def _unpacked(unpack: Any, piece: bytes, most: int, url: URL) -> bytes:
-    """Return at most `most` bytes of what `piece` unpacks to: a small piece may hold a thousand times its
-    size.
-    """
+def _decompressed(decompressor: Any, chunk: bytes, most: int, url: URL) -> bytes:
+    """Return at most `most` bytes of what `chunk` decompresses to, which may be a thousand times its size."""
     try:
-        unpacked: bytes = unpack.decompress(piece, max(most, 1))
+        content: bytes = decompressor.decompress(chunk, max(most, 1))
     except zlib.error as error:
-        raise UrlUnreadable(f"{_shown(str(url))} is packed in a way that is broken") from error
-    return unpacked
+        raise UrlUnreadable(f"{_shown(str(url))} is compressed, and broken") from error
+    return content
 
 
 def _shown(url: str) -> str:
-    """Return the URL as errors show it: without the query, where keys stand, and not too long."""
+    """Return the URL for an error message: shortened, and without the query, which may hold keys."""
     plain = url.partition("?")[0].partition("#")[0]
     name = plain if "@" not in plain else "the URL"
-    return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")
+    return repr(name if len(name) <= _MAX_SHOWN_CHARS else name[:_MAX_SHOWN_CHARS] + "…")

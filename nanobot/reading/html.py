@@ -1,13 +1,13 @@
-"""A web page as text. Runs in the child process only."""
+"""A web page as text. Imported in the child process only."""
 
 import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from nanobot.reading.bounds import Writing
 from nanobot.reading.plain import decode_html
+from nanobot.reading.text_buffer import TextBuffer
 
-_SILENT = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "canvas", "head"})
+_HIDDEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "canvas", "head"})
 _BLOCKS = frozenset(
     [
         "address",
@@ -56,41 +56,41 @@ _CELLS = frozenset({"td", "th"})
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 
 
-def read_html(content: bytes, charset: str | None, writing: Writing) -> None:
-    """Write the title and what the page shows, a line for each block."""
+def read_html(content: bytes, charset: str | None, buffer: TextBuffer) -> None:
+    """Write the title and the visible text, a line for each block."""
     page = LexborHTMLParser(decode_html(content, charset=charset))
     title = page.css_first("title")
-    if title is not None and title.text().strip() and not writing.write(title.text().strip() + "\n\n"):
+    if title is not None and title.text().strip() and not buffer.write(title.text().strip() + "\n\n"):
         return
     if page.body is None:
         return
-    lines = _Lines(writing)
+    lines = _Lines(buffer)
     lines.walk(page.body)
     lines.end()
 
 
 class _Lines:
-    """Puts words together to lines, and lines to paragraphs."""
+    """Collects the visible text of blocks into lines."""
 
-    def __init__(self, writing: Writing) -> None:
-        self._writing = writing
+    def __init__(self, buffer: TextBuffer) -> None:
+        self._buffer = buffer
         self._words: list[str] = []
-        self._goes_on = True
+        self._is_open = True
 
     def walk(self, root: LexborNode) -> None:
-        """Write all below `root`, without recursion: a page may be nested deeper than Python may."""
+        """Write all text below `root`. Not recursive: a page may be nested deeper than Python allows."""
         todo: list[tuple[LexborNode, bool]] = [(root, False)]
-        while todo and self._goes_on:
-            node, is_over = todo.pop()
+        while todo and self._is_open:
+            node, is_end = todo.pop()
             tag = node.tag or ""
             if tag == "-text":
                 self._words.append(node.text_content or "")
                 continue
             if tag in _BLOCKS:
                 self.end()
-            if tag in _CELLS and not is_over:
+            if tag in _CELLS and not is_end:
                 self._words.append(" ")
-            if is_over or tag in _SILENT:
+            if is_end or tag in _HIDDEN:
                 continue
             todo.append((node, True))
             todo.extend((child, False) for child in reversed(list(node.iter(include_text=True))))
@@ -99,5 +99,5 @@ class _Lines:
         """End the line."""
         line = _SPACES.sub(" ", "".join(self._words)).strip()
         self._words.clear()
-        if line and self._goes_on:
-            self._goes_on = self._writing.write(line + "\n")
+        if line and self._is_open:
+            self._is_open = self._buffer.write(line + "\n")

@@ -1,12 +1,11 @@
-"""What kind of file this is: by its first bytes; by name and media type only where bytes do not tell."""
+"""The kind of a file: by its first bytes, and by name and media type only where those do not tell."""
 
 import re
 from typing import Literal
 
 Kind = Literal["pdf", "office", "html", "text", "image", "audio", "compound", "binary"]
-"""`office`: a zip, which DOCX, XLSX and PPTX are;
-
-`compound`: the container of the formats before those, and of encrypted ones.
+"""`office`: a zip archive, as DOCX, XLSX and PPTX are. `compound`: the container of older Office formats, and
+of encrypted files of the newer ones.
 """
 
 _IMAGES = (
@@ -23,14 +22,14 @@ _ENCODED = (
     ("utf-16", b"\xff\xfe"),
     ("utf-16", b"\xfe\xff"),
 )
-_LOOKED_AT = 4_096
-_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\b\x1b")
-_MOST_CONTROLS = 0.02
+_HEAD_BYTES = 4_096
+_CONTROL_BYTES = frozenset(range(32)) - frozenset(b"\t\n\r\f\b\x1b")
+_MAX_CONTROL_SHARE = 0.02
 
 
 def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
     """Return the kind of the file."""
-    head = content[:_LOOKED_AT]
+    head = content[:_HEAD_BYTES]
     if image_type(head):
         return "image"
     if audio_format(head):
@@ -43,18 +42,19 @@ def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
         return "compound"
     if byte_order_mark(head) is None and _is_binary(head):
         return "binary"
-    said_html = mime.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml") or extension(
-        name
-    ) in (
+    is_declared_html = mime.partition(";")[0].strip().lower() in (
+        "text/html",
+        "application/xhtml+xml",
+    ) or extension(name) in (
         "html",
         "htm",
         "xhtml",
     )
-    return "html" if said_html or _is_html(head) else "text"
+    return "html" if is_declared_html or _is_html(head) else "text"
 
 
 def image_type(head: bytes) -> str | None:
-    """Return the media type of an image that models take, None where it is none."""
+    """Return the media type of an image in a format that models take, None for anything else."""
     for magic, media_type in _IMAGES:
         if head.startswith(magic):
             return media_type
@@ -62,7 +62,7 @@ def image_type(head: bytes) -> str | None:
 
 
 def audio_format(head: bytes) -> Literal["wav", "mp3"] | None:
-    """Return the format of a sound that models take, None where it is none."""
+    """Return the format of audio that models take, None for anything else."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "wav"
     return (
@@ -74,20 +74,18 @@ def audio_format(head: bytes) -> Literal["wav", "mp3"] | None:
 
 
 def byte_order_mark(head: bytes) -> str | None:
-    """Return the encoding that the first bytes announce."""
+    """Return the encoding of the byte order mark, None where there is none."""
     return next((encoding for encoding, mark in _ENCODED if head.startswith(mark)), None)
 
 
 def extension(name: str) -> str:
-    """Return the end of a file's name, in lower case and without the dot."""
+    """Return the extension of a file name, in lower case and without the dot."""
     stem, dot, end = name.rpartition(".")
     return end.lower() if dot and stem else ""
 
 
 def _is_pdf(head: bytes) -> bool:
-    """Return whether a PDF begins here; some programs put bytes of their own before it, and a text may speak
-    of PDF.
-    """
+    """Return whether a PDF begins here: some programs write bytes before it, and a text may mention PDF."""
     before, mark, _ = head[:1024].partition(b"%PDF-")
     return bool(mark) and (not before.strip(b"\xef\xbb\xbf \t\r\n") or _is_binary(head))
 
@@ -102,4 +100,4 @@ def _is_html(head: bytes) -> bool:
 def _is_binary(head: bytes) -> bool:
     if b"\0" in head:
         return True
-    return bool(head) and sum(byte in _CONTROLS for byte in head) > _MOST_CONTROLS * len(head)
+    return bool(head) and sum(byte in _CONTROL_BYTES for byte in head) > _MAX_CONTROL_SHARE * len(head)

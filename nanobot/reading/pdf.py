@@ -1,14 +1,16 @@
-"""PDF as text. Runs in the child process only."""
+"""PDF as text. Imported in the child process only."""
 
 import io
 
 import pypdf
 from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError, WrongPasswordError
 
-from nanobot.reading.bounds import DocumentBounds, Unreadable, Writing
+from nanobot.reading.bounds import DocumentBounds
+from nanobot.reading.messages import Unreadable
+from nanobot.reading.text_buffer import TextBuffer
 
 
-def read_pdf(content: bytes, bounds: DocumentBounds, writing: Writing) -> None:
+def read_pdf(content: bytes, bounds: DocumentBounds, buffer: TextBuffer) -> None:
     """Write the text of each page.
 
     Raises:
@@ -16,18 +18,18 @@ def read_pdf(content: bytes, bounds: DocumentBounds, writing: Writing) -> None:
     """
     try:
         reader = pypdf.PdfReader(io.BytesIO(content))
-        # many are encrypted with no password, only to forbid printing
+        # Many are encrypted with an empty password, only to forbid printing.
         if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable("a password protects it", "encrypted")
         pages = len(reader.pages)
         if pages > bounds.max_pages:
             raise Unreadable(f"it has {pages} pages: at most {bounds.max_pages} are allowed")
         for number, page in enumerate(reader.pages, 1):
-            if not writing.write(f"\n[page {number}]\n", is_mark=True) or not writing.write(
+            if not buffer.write_marker(f"\n[page {number}]\n") or not buffer.write(
                 page.extract_text() + "\n"
             ):
                 return
     except (FileNotDecryptedError, WrongPasswordError, DependencyError) as error:
         raise Unreadable("a password protects it", "encrypted") from error
     except PyPdfError as error:
-        raise Unreadable("it is no PDF that can be read: it is broken, or cut off") from error
+        raise Unreadable("it is a broken or incomplete PDF") from error

@@ -11,7 +11,7 @@ import msgspec
 from nanobot.core.errors import InvalidRequest, NanobotError, SessionNotFound, UnsupportedFile, UrlRefused
 from nanobot.core.message import Audio, File, Image, Message, Part, Text
 from nanobot.core.store import Store
-from nanobot.reading.documents import Documents
+from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetched, Fetcher
 from nanobot.reading.kinds import audio_format, image_type
 from nanobot.submit.references import (
@@ -31,7 +31,7 @@ _IMAGE_TYPES = "PNG, JPEG, GIF and WebP"
 class Attachments:
     """Replaces parts that refer to content by the content. `fetcher` None: no URL is followed."""
 
-    def __init__(self, store: Store, documents: Documents, fetcher: Fetcher | None) -> None:
+    def __init__(self, store: Store, documents: DocumentReader, fetcher: Fetcher | None) -> None:
         self._store = store
         self._documents = documents
         self._fetcher = fetcher

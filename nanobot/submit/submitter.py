@@ -22,7 +22,7 @@ _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 """Where requests come from that are written down as a whole when they are answered."""
 
 
-class Admitted(msgspec.Struct, frozen=True):
+class Submission(msgspec.Struct, frozen=True):
     """A request that became a turn, or was recognised as one that had.
 
     `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as headers
@@ -65,7 +65,7 @@ class Submitter:
         self._randomness = randomness
         self._audio_models = audio_models
 
-    async def submit(self, request: TurnRequest, caller: Caller) -> Admitted:
+    async def submit(self, request: TurnRequest, caller: Caller) -> Submission:
         """Commit the request as a turn, or find the turn of which it is a resend.
 
         Raises:
@@ -83,7 +83,7 @@ class Submitter:
             self._audit.note(
                 AuditEntry(now, operation, None, caller.key_id, None, turn.session_key, admission.turn_id)
             )
-        return Admitted(admission, now, headers)
+        return Submission(admission, now, headers)
 
     def follow(self, turn: Admission | TurnState) -> Following:
         """Return a follower of the turn; see `Followers`."""

@@ -176,7 +176,7 @@ def _slowly(steps: list[Step]) -> list[Step]:
 
 
 def complaints(messages: list[dict[str, Any]]) -> list[str]:
-    """Return what a strict provider would refuse, and tokens that stand twice or beside those of another key."""
+    """Return what a strict provider would refuse, and tokens that occur twice or beside another key's."""
     found: list[str] = []
     users = [
         token
@@ -188,7 +188,8 @@ def complaints(messages: list[dict[str, Any]]) -> list[str]:
         found.append(f"tokens of several keys in one request: {[str(token) for token in users]}")
     if len(set(users)) != len(users):
         found.append(
-            f"a token twice in one request: {[str(token) for token, times in Counter(users).items() if times > 1]}"
+            "a token twice in one request:"
+            f" {[str(token) for token, times in Counter(users).items() if times > 1]}"
         )
     waiting: list[str] = []
     for message in messages:

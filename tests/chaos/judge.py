@@ -89,7 +89,8 @@ class Evidence:
             for table in ("dispatch", "steer")
         }
         rows = self._db.execute(
-            "SELECT s.key, m.id & 4294967295, m.turn, m.is_input, m.body, m.created_at FROM message m JOIN session s ON s.id = m.session ORDER BY 1, 2"
+            "SELECT s.key, m.id & 4294967295, m.turn, m.is_input, m.body, m.created_at FROM message m"
+            " JOIN session s ON s.id = m.session ORDER BY 1, 2"
         )
         self.messages = [
             _Found(key, seq, turn, bool(is_input), _decode(body), at)
@@ -199,7 +200,8 @@ def _judge_wishes(evidence: Evidence, wishes: Sequence[Wish], verdict: Verdict) 
         turns = {turn for session, turn in taken[wish.token] if session == key}
         if len(turns) > 1 and wish.when_busy != "steer":
             verdict.doubled.append(
-                f"{wish.token} was taken up by {len(turns)} turns: {[evidence.turns[n or 0].id for n in turns]}"
+                f"{wish.token} was taken up by {len(turns)} turns:"
+                f" {[evidence.turns[n or 0].id for n in turns]}"
             )
         if times > 1:
             verdict.doubled.append(f"{wish.token} stands {times} times in {key}")
@@ -216,7 +218,8 @@ def _judge_wishes(evidence: Evidence, wishes: Sequence[Wish], verdict: Verdict) 
             turn = by_id.get(wish.turn_id or "")
             if turn is None or turn.status not in ("done", "joined"):
                 verdict.other.append(
-                    f"{wish.token} was answered, and its turn {wish.turn_id} is {turn.status if turn else 'unknown'}"
+                    f"{wish.token} was answered, and its turn {wish.turn_id} is"
+                    f" {turn.status if turn else 'unknown'}"
                 )
             if misanswered(wish):
                 verdict.other.append(f"misanswered: {wish.token} was answered {wish.answer!r}")
@@ -234,7 +237,8 @@ def _judge_refused(wish: Wish, turn: _TurnRow | None, times: int, verdict: Verdi
         kept = turn.made if turn.status == "failed" else turn.first_seq is not None
         if times != kept:
             verdict.lost.append(
-                f"{wish.token} was refused ({wish.code}); it should stand {int(kept)} times and stands {times} times"
+                f"{wish.token} was refused ({wish.code}); it should stand {int(kept)} times and stands"
+                f" {times} times"
             )
     verdict.withdrawn += times == 0
 

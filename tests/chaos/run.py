@@ -80,20 +80,25 @@ class Report(msgspec.Struct):
 
     def __str__(self) -> str:
         attacks, verdict = Counter(self.attacks), self.verdict
+        counted = len(verdict.lost) + len(verdict.doubled) + len(verdict.malformed)
         lines = [
             f"seed {self.seed}, {self.seconds:.0f} s",
-            f"  kills {attacks['kill'] + attacks['kill while starting']}, pauses {attacks['pause'] + attacks['long pause']}"
+            f"  kills {attacks['kill'] + attacks['kill while starting']},"
+            f" pauses {attacks['pause'] + attacks['long pause']}"
             f" ({attacks['long pause']} longer than the clients wait), stops {attacks['stop']};"
             f" slowest start {self.slowest_start_s:.2f} s, slowest stop {self.slowest_stop_s:.2f} s",
-            f"  the model was asked {self.asked} times and broke {sum(self.faults.values())} times: {_shown(self.faults)}",
+            f"  the model was asked {self.asked} times and broke {sum(self.faults.values())} times:"
+            f" {_shown(self.faults)}",
             f"  clients met {sum(self.troubles.values())} troubles: {_shown(self.troubles)}",
             f"  the server saw {self.retries} retries of the SDK",
             f"  turns {verdict.turns} ({_shown(verdict.outcomes)}), messages {verdict.messages},"
-            f" runs of recording tools {verdict.tool_runs} ({verdict.unknown_outcomes} outcomes told as unknown), calls left open {verdict.mended}",
-            f"  tokens {verdict.tokens}: answered {verdict.done}, failed for good {verdict.tokens - verdict.done}"
+            f" runs of recording tools {verdict.tool_runs}"
+            f" ({verdict.unknown_outcomes} outcomes told as unknown), calls left open {verdict.mended}",
+            f"  tokens {verdict.tokens}: answered {verdict.done},"
+            f" failed for good {verdict.tokens - verdict.done}"
             f" ({_shown(verdict.refusals)}; {verdict.withdrawn} of these left no trace)",
             f"  lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, malformed {len(verdict.malformed)},"
-            f" other violations {len(self.violations) - len(verdict.lost) - len(verdict.doubled) - len(verdict.malformed)}",
+            f" other violations {len(self.violations) - counted}",
         ]
         lines += [f"  VIOLATION {violation}" for violation in self.violations[:40]]
         if self.evidence is not None:

@@ -86,7 +86,10 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a token twice": (
         "doubled",
         (
-            "INSERT INTO message SELECT id + 8, session, 1, 1, tokens, NULL, created_at, body FROM message WHERE id & 4294967295 = 1",
+            (
+                "INSERT INTO message SELECT id + 8, session, 1, 1, tokens, NULL, created_at, body"
+                " FROM message WHERE id & 4294967295 = 1"
+            ),
             "UPDATE session SET tip = 9",
         ),
     ),
@@ -97,16 +100,28 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "two turns for one token": (
         "doubled",
         (
-            "INSERT INTO message SELECT id + 8, session, 2, 1, tokens, NULL, created_at, body FROM message WHERE id & 4294967295 = 1",
+            (
+                "INSERT INTO message SELECT id + 8, session, 2, 1, tokens, NULL, created_at, body"
+                " FROM message WHERE id & 4294967295 = 1"
+            ),
         ),
     ),
     "a turn that hangs": ("other", ("UPDATE turn SET status = 'running' WHERE n = 3",)),
     "tokens out of order": (
         "other",
         (
-            "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n1p', 'k1w1nXp') AS BLOB) WHERE id & 4294967295 = 1",
-            "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n3p', 'k1w1n1p') AS BLOB) WHERE id & 4294967295 = 7",
-            "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1nXp', 'k1w1n3p') AS BLOB) WHERE id & 4294967295 = 1",
+            (
+                "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n1p', 'k1w1nXp') AS BLOB)"
+                " WHERE id & 4294967295 = 1"
+            ),
+            (
+                "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n3p', 'k1w1n1p') AS BLOB)"
+                " WHERE id & 4294967295 = 7"
+            ),
+            (
+                "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1nXp', 'k1w1n3p') AS BLOB)"
+                " WHERE id & 4294967295 = 1"
+            ),
         ),
     ),
 }

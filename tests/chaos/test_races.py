@@ -1,4 +1,4 @@
-"""Two things at once that must not meet: each test holds one of them at the point where the other passes by."""
+"""Two things at once that must not meet: each test stops one of them at the point where the other passes."""
 
 import asyncio
 from pathlib import Path

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clients.serving import Provider, obliged
+from tests.clients.serving import Provider, rule_based_server
 
 _numbers = itertools.count(1)
 SETTINGS = """
@@ -16,7 +16,7 @@ session_headers = ["x-openwebui-chat-id"]
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Provider]]:
-    with obliged(tmp_path_factory.mktemp("served"), settings=SETTINGS) as both:
+    with rule_based_server(tmp_path_factory.mktemp("served"), settings=SETTINGS) as both:
         yield both
 
 

@@ -1,4 +1,4 @@
-"""`nanobot serve` as a process, in front of a provider of ours: what clients meet, with nothing in between."""
+"""`nanobot serve` as a process in front of a provider of ours: what clients meet in production."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.clients.obliging import oblige
+from tests.clients.rule_based import respond
 from tests.upstream import Asked, Upstream
 
 ROOT = Path(__file__).parents[2]
@@ -37,11 +37,11 @@ class Provider:
 
 @contextlib.contextmanager
 def provider() -> Iterator[Provider]:
-    """Run the obliging model's server."""
+    """Run the provider."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="provider")
     thread.start()
-    upstream = Upstream(oblige)
+    upstream = Upstream(respond)
     try:
         asyncio.run_coroutine_threadsafe(upstream.__aenter__(), loop).result(BOUND_S)
         try:
@@ -100,10 +100,10 @@ def _address(process: "subprocess.Popen[str]", stderr: Path) -> str:
 
 
 @contextlib.contextmanager
-def obliged(
+def rule_based_server(
     data: Path, *options: str, settings: str = "", **variables: str
 ) -> Iterator[tuple[str, Provider]]:
-    """Run a server whose model is the obliging one; yield its address, and the provider."""
+    """Run a server whose model answers by rule; yield its address, and the provider."""
     with provider() as upstream:
         asks = {
             "OPENAI_API_KEY": "sk-provider",

@@ -12,7 +12,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.clients.serving import BOUND_S, ROOT, obliged
+from tests.clients.serving import BOUND_S, ROOT, rule_based_server
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 SEE: list[Any] = [{"role": "user", "content": "What do you see?"}]
@@ -39,7 +39,7 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
 
         def connected(*options: str, key: str | None = None) -> OpenAI:
             token = made(data, "client", *options)
-            address, _ = stack.enter_context(obliged(tmp_path))
+            address, _ = stack.enter_context(rule_based_server(tmp_path))
             headers = {"x-session-key": key} if key else {}
             return stack.enter_context(
                 OpenAI(base_url=f"{address}/v1", api_key=token, default_headers=headers, max_retries=0)

@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from tests.clients.serving import Provider, obliged
+from tests.clients.serving import Provider, rule_based_server
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello, who are you?"}]
 
@@ -175,7 +175,7 @@ def test_failures_are_the_packages_own_exceptions(
 
 
 def test_a_wrong_api_key_is_an_authentication_error(tmp_path: Path) -> None:
-    with obliged(tmp_path, NANOBOT_API_KEY="sk-right") as (address, _):
+    with rule_based_server(tmp_path, NANOBOT_API_KEY="sk-right") as (address, _):
         for key, is_right in (("sk-wrong", False), ("sk-right", True)):
             with OpenAI(
                 base_url=f"{address}/v1", api_key=key, default_headers={"x-session-key": "a"}, max_retries=0

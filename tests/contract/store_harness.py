@@ -1,5 +1,5 @@
-"""An open store of any implementation for the suite on `core.store.Store`, and a stub of the engine that takes
-its commands.
+"""An open store of any implementation for the suite on `core.store.Store`, and a stub of the engine that
+takes its commands.
 """
 
 import asyncio
@@ -175,7 +175,8 @@ class StoreHarness:
 
 
 def shown(message: Message) -> str:
-    return f"{message.role[0].upper()}:{message.text or ''.join(result.content for result in message.tool_results)}"
+    said = message.text or "".join(result.content for result in message.tool_results)
+    return f"{message.role[0].upper()}:{said}"
 
 
 def said(text: str, stop_reason: StopReason = "stop") -> Message:

@@ -452,7 +452,7 @@ def connections(store: Store) -> Sequence[sqlite3.Connection]:
 
 
 class Steps:
-    """Counts the steps of SQLite's machine on both connections of a store: a scan shows, whatever it returns."""
+    """Counts the steps of SQLite's virtual machine on both connections of a store: a scan cannot hide."""
 
     def __init__(self, store: Store) -> None:
         self.count = 0

@@ -45,7 +45,7 @@ def sample_of(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def whole_turn(turn_id: str) -> Turn:
-    """Return a turn none of whose fields has its default, found by reflection: a field that is new is set, too."""
+    """Return a turn none of whose fields has its default, by reflection: a new field is set, too."""
     fields = msgspec.structs.fields(Turn)
     values = {field.name: GIVEN[field.name] if field.name in GIVEN else sample_of(field) for field in fields}
     turn = Turn(**{**values, "id": turn_id})

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from tests.clients.serving import ROOT, obliged
+from tests.clients.serving import ROOT, rule_based_server
 
 FILE = ROOT / "docs" / "examples.http"
 BOUND_S = 60
@@ -48,7 +48,7 @@ def titles() -> list[str]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with obliged(tmp_path_factory.mktemp("http-file")) as (address, _):
+    with rule_based_server(tmp_path_factory.mktemp("http-file")) as (address, _):
         yield address
 
 

@@ -18,7 +18,7 @@ from nanobot.cli.main import COMMANDS, nanobot
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
 from nanobot.models.providers import PROVIDERS
-from nanobot.reading.documents import Documents
+from nanobot.reading.documents import DocumentReader
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
@@ -48,7 +48,7 @@ def offered() -> list[str]:
         return ""
 
     clock, randomness = SystemClock(), random.Random(0)
-    attachments = Attachments(store, Documents(), None)
+    attachments = Attachments(store, DocumentReader(), None)
     gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0)
     found = operations(
         store,

@@ -1,6 +1,6 @@
 """The pages of docs/use: their code runs and prints what they say, or they say that they are not tested here.
 
-The model behind the server is the obliging one of tests/clients. `…` in a page's output stands for anything.
+The model behind the server is tests/clients/rule_based.py. `…` in the output of a page stands for anything.
 """
 
 import importlib.metadata
@@ -20,7 +20,7 @@ import pytest
 from nanobot.config import load
 from tests.clients.browser import browser, opened, origin
 from tests.clients.node_packages import NODE, node
-from tests.clients.serving import ROOT, obliged
+from tests.clients.serving import ROOT, rule_based_server
 
 USE = ROOT / "docs" / "use"
 PAGES = sorted(path for path in USE.glob("*.md") if path.name != "README.md")
@@ -67,7 +67,7 @@ def matches(said: str, output: str) -> bool:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with obliged(tmp_path_factory.mktemp("used")) as (address, _):
+    with rule_based_server(tmp_path_factory.mktemp("used")) as (address, _):
         yield address
 
 
@@ -104,7 +104,7 @@ def test_a_page_of_another_origin_reads_an_answer_in_a_browser(tmp_path: Path) -
     with origin(pages) as own:
         settings = toml.text.replace("http://localhost:5173", own.url)
         assert own.url in settings
-        with obliged(tmp_path / "served", settings=settings) as (address, _):
+        with rule_based_server(tmp_path / "served", settings=settings) as (address, _):
             page = html.text.replace(ADDRESS, address).replace("</script>", TELL)
             (pages / "index.html").write_text(page, encoding="utf-8")
             with opened(f"{own.url}/index.html", tmp_path / "profile"):

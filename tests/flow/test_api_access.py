@@ -289,8 +289,8 @@ async def test_a_client_that_does_not_read_is_hung_up_on(
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
         body = chat_body("hello", stream=True)
         head = (
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n"
-            % len(body)
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length:"
+            b" %d\r\n\r\n" % len(body)
         )
         writer.write(head + body)
         async with asyncio.timeout(BOUND_S):
@@ -326,7 +326,8 @@ async def test_a_body_over_the_limit_is_refused_at_the_socket_while_the_client_s
     async with listening(harness.app.asgi) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: 50000000\r\n\r\n"
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length:"
+            b" 50000000\r\n\r\n"
         )
         writer.write(b"x" * 20_000)
         async with asyncio.timeout(BOUND_S):
@@ -347,8 +348,8 @@ async def test_a_client_that_closes_its_socket_is_seen_to_be_gone(open_harness: 
     async with listening(harness.app.asgi) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length: %d\r\n\r\n%b"
-            % (len(body), body)
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-session-key: a\r\ncontent-length:"
+            b" %d\r\n\r\n%b" % (len(body), body)
         )
         async with asyncio.timeout(BOUND_S):
             await reader.readuntil(b"Hello")

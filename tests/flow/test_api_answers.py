@@ -346,13 +346,13 @@ async def test_a_client_that_resends_everything_and_one_that_does_not_see_the_sa
     harness = await open_harness(ScriptedModel("one", "two", "three", "one", "two", "three"))
     for number in range(3):
         await harness.door.chat("short", f"{number}")
-    held: list[str] = []
+    messages: list[str] = []
     for number in range(3):
-        held.append(f"{number}")
-        reply = await harness.door.chat("long", resent(*held))
+        messages.append(f"{number}")
+        reply = await harness.door.chat("long", resent(*messages))
         assert "x-history" not in reply.headers
-        held.append(reply.said)
-    assert await transcript(harness, "short") == await transcript(harness, "long") == held
+        messages.append(reply.said)
+    assert await transcript(harness, "short") == await transcript(harness, "long") == messages
 
 
 async def test_an_imported_history_is_what_the_model_is_asked_about(open_harness: OpenHarness) -> None:
@@ -381,8 +381,8 @@ async def test_a_multi_step_answer_that_is_resent_is_known(open_harness: OpenHar
     harness = await open_harness(
         ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "It is 42.", "yes")
     )
-    held = await harness.door.chat("a", "6*7?", stream=True)
-    reply = await harness.door.chat("a", resent("6*7?", held.said, "sure?"))
+    answer = await harness.door.chat("a", "6*7?", stream=True)
+    reply = await harness.door.chat("a", resent("6*7?", answer.said, "sure?"))
     assert "x-history" not in reply.headers
     assert (await harness.app.store.messages("a", limit=10))[-2].message.text == "sure?"
 

@@ -67,9 +67,9 @@ async def test_conversations_can_be_written_down_as_hashes_or_nothing_at_all(
 async def test_a_client_that_went_away_before_its_answer_is_written_down_too(
     open_harness: OpenHarness,
 ) -> None:
-    from tests.flow.held import Held, until_asked
+    from tests.flow.paused import PausedModel, until_asked
 
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     exchange = harness.door.chatting("a", "hello")
     await until_asked(model)

@@ -477,9 +477,12 @@ async def test_a_form_that_is_not_as_it_should_be_is_told_so(
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"--xyz", b"hello", b"--abc\r\n\r\n--abc--\r\n", form(("message", "hi"))[:-4], b"--xyz\r\nnothing\r\n\r\nx\r\n--xyz--\r\n",
-        b"--xyz\r\nContent-Disposition: attachment\r\n\r\nx\r\n--xyz--\r\n", form(*(("a", "b") for _ in range(65))),
-        b'--xyz\r\nContent-Disposition: form-data; name="message"\r\n' + b"x-h: y\r\n" * 50 + b"\r\nhi\r\n--xyz--\r\n",
+        b"", b"--xyz", b"hello", b"--abc\r\n\r\n--abc--\r\n", form(("message", "hi"))[:-4],
+        b"--xyz\r\nnothing\r\n\r\nx\r\n--xyz--\r\n",
+        b"--xyz\r\nContent-Disposition: attachment\r\n\r\nx\r\n--xyz--\r\n",
+        form(*(("a", "b") for _ in range(65))),
+        b'--xyz\r\nContent-Disposition: form-data; name="message"\r\n'
+        + b"x-h: y\r\n" * 50 + b"\r\nhi\r\n--xyz--\r\n",
     ],
 )  # fmt: skip
 async def test_a_broken_form_is_a_400(harness: Harness, body: bytes) -> None:

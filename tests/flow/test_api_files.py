@@ -52,7 +52,8 @@ async def test_a_file_is_uploaded_shown_listed_read_and_deleted(open_harness: Op
     assert re.fullmatch(r"file-[0-9a-z]{26}", made["id"])
     now = int(clock.now())
     assert made == {
-        "id": made["id"], "object": "file", "bytes": 7, "created_at": now, "expires_at": now + 30 * 86_400, "filename": "a.txt",
+        "id": made["id"], "object": "file", "bytes": 7, "created_at": now, "expires_at": now + 30 * 86_400,
+        "filename": "a.txt",
         "purpose": "user_data", "status": "processed", "status_details": None,
     }  # fmt: skip
     assert (await get(door, f"/v1/files/{made['id']}")).json == made

@@ -107,7 +107,9 @@ FORMS: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
 }
 
 LINES: Mapping[str, bytes] = {
-    "/v1/sessions/{key}/import": b'{"format": "nanobot.session", "version": 1}\n{"role": "user", "content": "hello"}',
+    "/v1/sessions/{key}/import": (
+        b'{"format": "nanobot.session", "version": 1}\n{"role": "user", "content": "hello"}'
+    ),
 }
 """Bodies that have no type, by path."""
 
@@ -146,7 +148,8 @@ def requests(operation: Operation, names: Names) -> list[Sent]:
             choices.append([(name, PLAIN[name])])
         else:
             pytest.fail(
-                f"{operation.method} {operation.path} has the parameter {name!r}: say in NAMES or PLAIN how to fill it"
+                f"{operation.method} {operation.path} has the parameter {name!r}: say in NAMES or PLAIN how"
+                " to fill it"
             )
     bodies: list[tuple[dict[str, str], bytes]] = [({}, LINES.get(operation.path, b""))]
     if operation.body is not None or operation.form is not None:

@@ -14,7 +14,7 @@ from nanobot.stores.sqlite.offline import SqliteOffline
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import ABSENT, BOUND_S, Exchange
-from tests.flow.held import settled
+from tests.flow.paused import settled
 from tests.harness import Harness, OpenHarness
 
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nanobot.http.stream import PING
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import Door, Exchange
-from tests.flow.held import Held
+from tests.flow.paused import PausedModel
 from tests.harness import OpenHarness, listening
 from tests.wire.sse import blocks
 
@@ -57,7 +57,7 @@ def sdk(url: str) -> AsyncOpenAI:
 
 
 async def test_the_sdk_reads_a_chat_stream_that_pauses(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     app = OpensAfterPings((await open_harness(model, api=OFTEN)).app.asgi, model.gate)
     async with listening(app) as server, sdk(server.url) as client:
         stream = await client.chat.completions.create(
@@ -68,7 +68,7 @@ async def test_the_sdk_reads_a_chat_stream_that_pauses(open_harness: OpenHarness
 
 
 async def test_the_sdk_reads_a_response_stream_that_pauses(open_harness: OpenHarness) -> None:
-    model = Held("Hello to", " you")
+    model = PausedModel("Hello to", " you")
     app = OpensAfterPings((await open_harness(model, api=OFTEN)).app.asgi, model.gate)
     async with listening(app) as server, sdk(server.url) as client:
         stream = await client.responses.create(model="nanobot", input="hello", stream=True)

@@ -8,7 +8,7 @@ from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import Exchange
-from tests.flow.held import RETRY, Held, settled, until_asked, until_status
+from tests.flow.paused import RETRY, PausedModel, settled, until_asked, until_status
 from tests.harness import Harness, OpenHarness
 
 # of FakeClock
@@ -78,7 +78,7 @@ async def test_a_request_that_joined_its_turn_or_was_refused_by_admission_costs_
 async def test_running_turns_are_counted_until_they_end_also_when_nobody_listens(
     open_harness: OpenHarness, tmp_path: Path
 ) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model, data=tmp_path / "data", api={"disconnect_grace_s": -1.0})
     ann = await give_key(harness, "ann", running_turns=1)
     running = harness.door.chatting("a", "hello", ann, stream=True)
@@ -88,7 +88,7 @@ async def test_running_turns_are_counted_until_they_end_also_when_nobody_listens
     await running.done()
     assert refused(await harness.door.chat("b", "hello", ann)) == "rate_limit_exceeded"
     await harness.close()
-    again = Held()
+    again = PausedModel()
     harness = await open_harness(again, data=tmp_path / "data")
     await until_asked(again)
     assert refused(await harness.door.chat("b", "hello", ann)) == "rate_limit_exceeded", (
@@ -228,7 +228,7 @@ async def test_a_turn_that_fails_and_is_taken_up_again_is_counted_once(open_harn
 
 async def test_a_turn_that_is_cancelled_costs_what_it_used(open_harness: OpenHarness) -> None:
     called = Message("assistant", calls(), "tool_calls", Usage(10, 5))
-    model = Held("Hello", " there", before=(Say((), called),))
+    model = PausedModel("Hello", " there", before=(Say((), called),))
     harness = await open_harness(model, clock=FakeClock())
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -244,7 +244,7 @@ async def test_a_session_that_is_deleted_under_its_running_turn_takes_no_cost_wi
 ) -> None:
     """Else deleting would be a way around a quota."""
     called = Message("assistant", calls(), "tool_calls", Usage(10, 5))
-    model = Held("Hello", " there", before=(Say((), called),))
+    model = PausedModel("Hello", " there", before=(Say((), called),))
     harness = await open_harness(model, clock=FakeClock())
     ann = await give_key(harness, "ann", tokens_per_day=15)
     exchange = harness.door.chatting("a", "hello", ann, stream=True)

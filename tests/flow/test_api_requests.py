@@ -98,8 +98,10 @@ async def test_other_headers_name_the_session_only_where_they_are_listed(open_ha
         b'{"model": "\xff"}',
         b'{"a": NaN}',
         b'{"model": "nanobot", "messages": [{"role": "user", "content": "x"}], "a": "\xff"}',
-        b'{"model": "nanobot", "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function":'
-        b' {"name": "look", "parameters": {"\xe4": 1}}}]}',
+        (
+            b'{"model": "nanobot", "messages": [{"role": "user", "content": "x"}], "tools": [{"type":'
+            b' "function", "function": {"name": "look", "parameters": {"\xe4": 1}}}]}'
+        ),
     ],
 )
 async def test_a_body_that_is_no_json_object_is_refused(door: Door, body: bytes) -> None:

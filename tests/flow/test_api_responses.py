@@ -17,7 +17,7 @@ from nanobot.http.authentication import Authentication
 from nanobot.http.guard import Guard
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.asgi import Exchange
-from tests.flow.held import RETRY, Held, settled, until_asked, until_sleeping, until_status
+from tests.flow.paused import RETRY, PausedModel, settled, until_asked, until_sleeping, until_status
 from tests.harness import Harness, OpenHarness
 
 
@@ -51,7 +51,7 @@ def told(exchange: Exchange) -> list[dict[str, Any]]:
 
 
 async def test_a_resend_that_names_no_conversation_joins_the_first_sending(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     first = responding(harness)
     await until_asked(model)
@@ -92,7 +92,7 @@ async def test_a_resent_stream_has_the_same_events(open_harness: OpenHarness) ->
 async def test_a_response_that_takes_a_minute_is_completed_a_minute_after_its_creation(
     open_harness: OpenHarness,
 ) -> None:
-    clock, model = FakeClock(), Held("Once upon", " a time")
+    clock, model = FakeClock(), PausedModel("Once upon", " a time")
     harness = await open_harness(model, clock=clock)
     exchange = responding(harness, stream=True)
     await exchange.until("Once")
@@ -111,7 +111,7 @@ async def test_a_response_in_the_background_goes_on_though_nobody_follows_it(
     open_harness: OpenHarness,
 ) -> None:
     """Not even its own stream, which was followed for a while through either door."""
-    clock, model = FakeClock(), Held("Hello ", "there")
+    clock, model = FakeClock(), PausedModel("Hello ", "there")
     harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": 30.0})
     made = await respond(harness, background=True)
     assert made.json["status"] in ("queued", "in_progress")
@@ -130,7 +130,7 @@ async def test_a_response_in_the_background_goes_on_though_nobody_follows_it(
 
 
 async def test_one_in_the_foreground_is_cancelled_after_the_grace(open_harness: OpenHarness) -> None:
-    model = Held("Hello ", "there")
+    model = PausedModel("Hello ", "there")
     harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     exchange = responding(harness, stream=True)
     await exchange.until("Hello")
@@ -143,7 +143,7 @@ async def test_one_in_the_foreground_is_cancelled_after_the_grace(open_harness: 
 
 
 async def test_a_response_is_cancelled_and_one_that_runs_is_deleted(open_harness: OpenHarness) -> None:
-    harness = await open_harness(Held("Hello ", "there"))
+    harness = await open_harness(PausedModel("Hello ", "there"))
     stream = responding(harness, stream=True, background=True, conversation="a")
     await stream.until("response.in_progress")
     id_ = told(stream)[0]["response"]["id"]
@@ -157,7 +157,7 @@ async def test_a_response_is_cancelled_and_one_that_runs_is_deleted(open_harness
 
 
 async def test_deleting_a_response_that_runs_stops_it(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     made = await respond(harness, background=True)
     await until_asked(model)
@@ -168,7 +168,7 @@ async def test_deleting_a_response_that_runs_stops_it(open_harness: OpenHarness)
 
 
 async def test_a_stream_in_the_background_is_taken_up_while_it_runs(open_harness: OpenHarness) -> None:
-    model = Held("One two three ", "four five")
+    model = PausedModel("One two three ", "four five")
     harness = await open_harness(model)
     live = responding(harness, stream=True, background=True)
     await live.until("three")
@@ -188,7 +188,7 @@ async def test_a_stream_in_the_background_is_taken_up_while_it_runs(open_harness
 
 
 async def test_a_response_waits_in_the_queue_and_tells_what_it_was_given(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     running = responding(harness, "first", conversation="a")
     await until_asked(model)
@@ -333,7 +333,7 @@ async def test_what_is_not_stored_leaves_no_trace_in_a_conversation(open_harness
 
 
 async def test_while_it_runs_it_is_not_seen_either(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     running = responding(harness, "SECRET", conversation="a", store=False)
     await until_asked(model)
@@ -397,7 +397,7 @@ async def test_what_conversations_refuse(
 
 
 async def test_nothing_is_added_to_a_conversation_while_a_turn_runs(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     running = harness.door.chatting("a", "hello")
     await until_asked(model)
@@ -494,7 +494,10 @@ async def test_what_is_anothers_does_not_exist(open_harness: OpenHarness) -> Non
         (
             "POST",
             "/v1/responses",
-            b'{"model": "nanobot", "input": [{"type": "item_reference", "id": "{item}"}, {"role": "user", "content": "x"}]}',
+            (
+                b'{"model": "nanobot", "input": [{"type": "item_reference", "id": "{item}"}, {"role": "user",'
+                b' "content": "x"}]}'
+            ),
         ),
         ("GET", "/v1/conversations/{conversation}", b""),
         ("POST", "/v1/conversations/{conversation}", b"{}"),
@@ -597,7 +600,7 @@ async def test_twenty_conversations_at_once_know_their_own_secret_only(open_harn
 
 async def test_what_joins_a_running_turn_is_a_response_too(open_harness: OpenHarness) -> None:
     """It has the answer of the turn that it joined, under its own id."""
-    model = Held("Hello ", "there", "and you")
+    model = PausedModel("Hello ", "there", "and you")
     harness = await open_harness(model)
     running = responding(harness, "first", conversation="a")
     await until_asked(model)
@@ -612,7 +615,7 @@ async def test_what_joins_a_running_turn_is_a_response_too(open_harness: OpenHar
 
 
 async def test_to_go_on_from_what_never_began_is_to_go_on_from_the_newest(open_harness: OpenHarness) -> None:
-    model = Held("one", "", "two")
+    model = PausedModel("one", "", "two")
     harness = await open_harness(model)
     running = responding(harness, "A", conversation="a")
     await until_asked(model)

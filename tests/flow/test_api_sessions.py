@@ -13,7 +13,7 @@ import pytest
 from nanobot.access.caller import RIGHTS, Caller
 from nanobot.testing import FakeClock, ScriptedModel, call
 from tests.asgi import Exchange
-from tests.flow.held import Held, transcript, until_asked
+from tests.flow.paused import PausedModel, transcript, until_asked
 from tests.harness import Harness, OpenHarness
 
 
@@ -185,7 +185,7 @@ async def test_rewinding_forking_and_branches_over_http(open_harness: OpenHarnes
 async def test_while_a_turn_runs_rewinding_is_refused_and_deleting_cancels_it(
     open_harness: OpenHarness,
 ) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     exchange = harness.door.chatting("a", "hello", stream=True)
     await until_asked(model)
@@ -361,7 +361,7 @@ async def test_a_quiet_stream_says_that_it_lives(open_harness: OpenHarness) -> N
 
 
 async def test_a_watcher_keeps_no_turn_alive(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")

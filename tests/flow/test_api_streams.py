@@ -12,7 +12,15 @@ from nanobot.app.app import CLEANUP_EVERY_S
 from nanobot.core.errors import ModelRefusedKey
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import BOUND_S, Exchange
-from tests.flow.held import RETRY, Held, settled, transcript, until_asked, until_sleeping, until_status
+from tests.flow.paused import (
+    RETRY,
+    PausedModel,
+    settled,
+    transcript,
+    until_asked,
+    until_sleeping,
+    until_status,
+)
 from tests.harness import OpenHarness
 from tests.wire.sse import joined_text
 
@@ -22,7 +30,7 @@ from tests.wire.sse import joined_text
 async def test_a_turn_that_nobody_follows_for_the_grace_is_cancelled_and_what_was_said_stays(
     open_harness: OpenHarness,
 ) -> None:
-    clock, model = FakeClock(), Held("Once upon", " a time", "yes")
+    clock, model = FakeClock(), PausedModel("Once upon", " a time", "yes")
     harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": 30.0})
     exchange = harness.door.chatting("a", "tell me a story", stream=True)
     await exchange.until("Once upon")
@@ -43,7 +51,7 @@ async def test_a_turn_that_nobody_follows_for_the_grace_is_cancelled_and_what_wa
 
 
 async def test_with_a_grace_of_0_the_turn_is_cancelled_at_once(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -53,7 +61,7 @@ async def test_with_a_grace_of_0_the_turn_is_cancelled_at_once(open_harness: Ope
 
 
 async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_harness: OpenHarness) -> None:
-    clock, model = FakeClock(), Held()
+    clock, model = FakeClock(), PausedModel()
     harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": -1.0})
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -71,7 +79,7 @@ async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_harness: O
 async def test_a_client_without_a_stream_that_goes_away_starts_the_grace_too(
     open_harness: OpenHarness,
 ) -> None:
-    clock, model = FakeClock(), Held()
+    clock, model = FakeClock(), PausedModel()
     harness = await open_harness(model, clock=clock)
     exchange = harness.door.chatting("a", "hello")
     await until_asked(model)
@@ -85,7 +93,7 @@ async def test_a_client_without_a_stream_that_goes_away_starts_the_grace_too(
 
 
 async def test_who_comes_back_within_the_grace_keeps_the_turn(open_harness: OpenHarness) -> None:
-    clock, model = FakeClock(), Held()
+    clock, model = FakeClock(), PausedModel()
     harness = await open_harness(model, clock=clock)
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -101,7 +109,7 @@ async def test_who_comes_back_within_the_grace_keeps_the_turn(open_harness: Open
 
 
 async def test_a_turn_goes_on_as_long_as_one_of_its_followers_stays(open_harness: OpenHarness) -> None:
-    clock, model = FakeClock(), Held()
+    clock, model = FakeClock(), PausedModel()
     harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": 0.0})
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -119,7 +127,7 @@ async def test_a_steered_turn_goes_on_as_long_as_one_of_those_who_asked_stays(
     open_harness: OpenHarness, leaver: int
 ) -> None:
     """Who began it and who steered it wait for the same answer, under two ids."""
-    model = Held("Let me", " see", "Bonjour")
+    model = PausedModel("Let me", " see", "Bonjour")
     harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     first = harness.door.chatting("a", "say hello", stream=True)
     await first.until("Let me")
@@ -134,7 +142,7 @@ async def test_a_steered_turn_goes_on_as_long_as_one_of_those_who_asked_stays(
 
 
 async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_harness: OpenHarness) -> None:
-    model = Held("Let me", " see", "Bonjour")
+    model = PausedModel("Let me", " see", "Bonjour")
     harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     first = harness.door.chatting("a", "say hello", stream=True)
     await first.until("Let me")
@@ -149,7 +157,7 @@ async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_harn
 async def test_a_turn_that_waits_is_cancelled_when_its_client_is_gone_and_never_runs(
     open_harness: OpenHarness,
 ) -> None:
-    model = Held("Hello", " there", "third")
+    model = PausedModel("Hello", " there", "third")
     harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     first = harness.door.chatting("a", "first")
     await until_asked(model)
@@ -170,7 +178,7 @@ async def test_a_turn_that_waits_is_cancelled_when_its_client_is_gone_and_never_
 
 
 async def test_a_broken_stream_goes_on_where_it_broke(open_harness: OpenHarness) -> None:
-    model = Held("Hello", " there")
+    model = PausedModel("Hello", " there")
     harness = await open_harness(model)
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -209,12 +217,12 @@ async def test_a_stream_is_taken_up_again_after_a_restart(open_harness: OpenHarn
 async def test_a_turn_that_was_given_back_is_followed_to_its_end_after_the_restart(
     open_harness: OpenHarness, tmp_path: Path
 ) -> None:
-    harness = await open_harness(Held(), data=tmp_path / "data")
+    harness = await open_harness(PausedModel(), data=tmp_path / "data")
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
     await harness.close()
     assert exchange.chunks[-1]["error"]["code"] == "shutting_down"
-    model = Held("Hello", " again")
+    model = PausedModel("Hello", " again")
     harness = await open_harness(model, data=tmp_path / "data")
     following = harness.door.start("GET", f"/v1/turns/{exchange.turn_id}/stream")
     retrying = harness.door.chatting("a", "hello", RETRY, stream=True)
@@ -274,7 +282,8 @@ async def test_a_stream_with_tool_events_goes_on_with_the_right_joint(open_harne
 
 @pytest.mark.parametrize(
     ("query", "last_event_id", "param"),
-    [("?after=x", None, "after"), ("?after=-1", None, "after"), ("?after=", None, "after"), ("?after=1e3", None, "after"), ("?after=" + "9" * 30, None, "after"),
+    [("?after=x", None, "after"), ("?after=-1", None, "after"), ("?after=", None, "after"),
+        ("?after=1e3", None, "after"), ("?after=" + "9" * 30, None, "after"),
      ("", "x", "Last-Event-ID"), ("", "turn_other:5", "Last-Event-ID"), ("", "SELF:x", "Last-Event-ID")],
 )  # fmt: skip
 async def test_a_cursor_that_makes_no_sense_is_refused(
@@ -292,7 +301,7 @@ async def test_a_cursor_that_makes_no_sense_is_refused(
 
 async def test_a_turn_goes_on_by_itself_after_a_restart(open_harness: OpenHarness, tmp_path: Path) -> None:
     """Nobody asks again: it was admitted, so it is answered."""
-    harness = await open_harness(Held(), data=tmp_path / "data")
+    harness = await open_harness(PausedModel(), data=tmp_path / "data")
     exchange: Exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
     await harness.close()

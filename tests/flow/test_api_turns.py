@@ -8,7 +8,7 @@ import pytest
 from nanobot.core.errors import ModelOverloaded, ModelRefusedKey
 from nanobot.core.message import Message, Text, Usage
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
-from tests.flow.held import RETRY, Held, settled, transcript, until_asked
+from tests.flow.paused import RETRY, PausedModel, settled, transcript, until_asked
 from tests.harness import Harness, OpenHarness
 
 # Sent again ---------------------------------------------------------------------------------------
@@ -16,7 +16,7 @@ from tests.harness import Harness, OpenHarness
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_retry_joins_the_running_turn(open_harness: OpenHarness, stream: bool) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     first = harness.door.chatting("a", "hello", stream=stream)
     await until_asked(model)
@@ -141,7 +141,7 @@ async def test_requests_for_one_key_are_answered_in_order_of_arrival(open_harnes
 
 
 async def test_different_keys_do_not_wait_for_each_other(open_harness: OpenHarness) -> None:
-    model = Held("Hello", " there", "quick")
+    model = PausedModel("Hello", " there", "quick")
     harness = await open_harness(model)
     slow = harness.door.chatting("slow", "hello")
     await until_asked(model)
@@ -164,7 +164,7 @@ async def test_no_more_turns_run_at_once_than_the_setting_says(open_harness: Ope
 
 
 async def test_a_full_queue_is_a_429_that_says_when_to_come_back(open_harness: OpenHarness) -> None:
-    model = Held("Hello", " there", "next")
+    model = PausedModel("Hello", " there", "next")
     harness = await open_harness(model, api={"max_queue": 2})
     waiting = [harness.door.chatting("a", "0")]
     await until_asked(model)
@@ -180,7 +180,7 @@ async def test_a_full_queue_is_a_429_that_says_when_to_come_back(open_harness: O
 
 
 async def test_who_would_not_wait_gets_a_409_that_sdks_do_not_retry(open_harness: OpenHarness) -> None:
-    model = Held("Hello", " there", "now")
+    model = PausedModel("Hello", " there", "now")
     harness = await open_harness(model)
     first = harness.door.chatting("a", "hello")
     await until_asked(model)
@@ -197,7 +197,7 @@ async def test_who_would_not_wait_gets_a_409_that_sdks_do_not_retry(open_harness
 async def test_who_interrupts_is_answered_next_and_the_interrupted_one_is_told(
     open_harness: OpenHarness,
 ) -> None:
-    model = Held("Once upon", " a time", "42")
+    model = PausedModel("Once upon", " a time", "42")
     harness = await open_harness(model)
     story = harness.door.chatting("a", "tell me a story", stream=True)
     await story.until("Once upon")
@@ -213,7 +213,7 @@ async def test_who_interrupts_is_answered_next_and_the_interrupted_one_is_told(
 async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not_retry(
     open_harness: OpenHarness,
 ) -> None:
-    model = Held("Once upon", " a time", "42")
+    model = PausedModel("Once upon", " a time", "42")
     harness = await open_harness(model)
     story = harness.door.chatting("a", "tell me a story")
     await until_asked(model)
@@ -227,7 +227,7 @@ async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not
 
 
 async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_harness: OpenHarness) -> None:
-    model = Held("Let me", " see", "Bonjour")
+    model = PausedModel("Let me", " see", "Bonjour")
     harness = await open_harness(model)
     first = harness.door.chatting("a", "say hello")
     await until_asked(model)
@@ -290,7 +290,7 @@ async def test_a_turn_that_did_not_end_well_shows_what_it_used(open_harness: Ope
 
 
 async def test_a_running_turn_shows_no_answer_yet(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model)
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Hello")
@@ -305,7 +305,7 @@ async def test_a_running_turn_shows_no_answer_yet(open_harness: OpenHarness) -> 
 
 
 async def test_cancelling_a_running_turn_answers_when_it_has_ended(open_harness: OpenHarness) -> None:
-    model = Held("Once upon", " a time", "yes")
+    model = PausedModel("Once upon", " a time", "yes")
     harness = await open_harness(model)
     exchange = harness.door.chatting("a", "hello", stream=True)
     await exchange.until("Once upon")
@@ -321,7 +321,7 @@ async def test_cancelling_a_running_turn_answers_when_it_has_ended(open_harness:
 
 
 async def test_cancelling_a_turn_that_waits_answers_at_once(open_harness: OpenHarness) -> None:
-    model = Held()
+    model = PausedModel()
     harness = await open_harness(model, api={"ping_s": 0.01})
     first = harness.door.chatting("a", "first")
     await until_asked(model)

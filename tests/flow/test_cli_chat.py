@@ -133,7 +133,7 @@ class Terminal:
         os.write(self._end, keys.encode())
 
     async def see(self, wanted: str) -> str:
-        """Return once `wanted` has been written past what was seen before; returns what came up to its end."""
+        """Wait for `wanted` after what was seen before; return all that came up to its end."""
         try:
             async with asyncio.timeout(START_S):
                 while (found := self.text.find(wanted, self._seen)) < 0:

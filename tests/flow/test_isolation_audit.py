@@ -1,4 +1,4 @@
-"""The isolation audit covers every route, finds no leak in this server, and finds those of servers with one."""
+"""The isolation audit covers every route, finds no leak in this server, and finds the leaks of others."""
 
 import asyncio
 import logging

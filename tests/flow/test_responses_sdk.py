@@ -58,7 +58,7 @@ def connected(harness: Harness, **options: Any) -> Any:
     return connected_with_key(harness, **{"default_headers": {}, "max_retries": 0, **options})
 
 
-def held(made: Any) -> Any:
+def checked(made: Any) -> Any:
     """Return the response, whose JSON fits the SDK's type to the letter."""
     Response.model_validate(made.model_dump(mode="json", by_alias=True, exclude_unset=True), strict=False)
     return made
@@ -85,7 +85,7 @@ def text_of(events: Sequence[Any]) -> str:
 
 async def test_a_response_is_made_kept_and_deleted(open_harness: OpenHarness) -> None:
     async with connected(await open_harness(ScriptedModel("I am nanobot"))) as client:
-        made = held(
+        made = checked(
             await client.responses.create(
                 model="nanobot", input="Hello", metadata={"topic": "x"}, instructions="Be kind."
             )
@@ -122,11 +122,11 @@ async def test_a_response_is_made_kept_and_deleted(open_harness: OpenHarness) ->
 
 async def test_what_the_model_thinks_is_an_item_of_its_own(open_harness: OpenHarness) -> None:
     async with connected(await open_harness(ScriptedModel(THOUGHTFUL))) as client:
-        made = held(await client.responses.create(model="nanobot", input="How much?"))
+        made = checked(await client.responses.create(model="nanobot", input="How much?"))
         assert [item.type for item in made.output] == ["reasoning", "message"]
         assert made.output[0].content[0].text == "let me see"
         assert made.usage.output_tokens_details.reasoning_tokens == 2
-        summed = held(
+        summed = checked(
             await client.responses.create(model="nanobot", input="How much?", reasoning={"summary": "auto"})
         )
         assert summed.output[0].summary[0].text == "let me see"
@@ -135,7 +135,7 @@ async def test_what_the_model_thinks_is_an_item_of_its_own(open_harness: OpenHar
 async def test_an_answer_that_was_cut_is_incomplete(open_harness: OpenHarness) -> None:
     cut = Say(("Once upon",), Message("assistant", (Text("Once upon"),), "length", Usage(1, 2)))
     async with connected(await open_harness(ScriptedModel(cut))) as client:
-        made = held(await client.responses.create(model="nanobot", input="A tale", max_output_tokens=2))
+        made = checked(await client.responses.create(model="nanobot", input="A tale", max_output_tokens=2))
         assert (made.status, made.incomplete_details.reason, made.output[0].status) == (
             "incomplete",
             "max_output_tokens",
@@ -151,7 +151,7 @@ async def test_an_answer_is_parsed_into_the_clients_own_type(open_harness: OpenH
     async with connected(await open_harness(ScriptedModel('{"name": "Ada", "age": 36}'))) as client:
         made = await client.responses.parse(model="nanobot", input="My friend Ada is 36", text_format=Person)
         assert made.output_parsed == Person(name="Ada", age=36)
-        assert held(made).text.format.type == "json_schema"
+        assert checked(made).text.format.type == "json_schema"
 
 
 async def test_what_can_be_asked_reaches_the_model(open_harness: OpenHarness) -> None:
@@ -250,7 +250,7 @@ def two_calls(text: str = "") -> Say:
 async def test_function_tools_and_their_outputs(open_harness: OpenHarness) -> None:
     model = ScriptedModel(two_calls("Let me look."), "Sunny in both")
     async with connected(await open_harness(model)) as client:
-        first = held(
+        first = checked(
             await client.responses.create(
                 model="nanobot", input="The weather?", tools=[WEATHER], tool_choice="auto"
             )
@@ -359,7 +359,7 @@ async def test_only_allowed_tools_are_offered(open_harness: OpenHarness) -> None
             "mode": "auto",
             "tools": [{"type": "function", "name": "get_time"}],
         }
-        made = held(
+        made = checked(
             await client.responses.create(
                 model="nanobot", input="?", tools=[WEATHER, other], tool_choice=choice
             )
@@ -376,7 +376,7 @@ async def test_the_servers_own_calls_are_not_shown(open_harness: OpenHarness) ->
             ScriptedModel(call("calculate", '{"expression": "6*7"}', text="Let me see."), "42")
         )
     ) as client:
-        made = held(await client.responses.create(model="nanobot", input="6*7?"))
+        made = checked(await client.responses.create(model="nanobot", input="6*7?"))
         assert [item.content[0].text for item in made.output] == ["Let me see.", "42"]
         items = await client.conversations.items.list(made.conversation.id, order="asc")
         assert [item.type for item in items.data] == ["message"] * 3
@@ -469,7 +469,7 @@ async def test_any_session_key_is_a_conversation(open_harness: OpenHarness) -> N
 
 async def test_a_response_in_the_background_is_asked_for_later(open_harness: OpenHarness) -> None:
     async with connected(await open_harness(ScriptedModel("ok then"))) as client:
-        made = held(await client.responses.create(model="nanobot", input="Hello", background=True))
+        made = checked(await client.responses.create(model="nanobot", input="Hello", background=True))
         assert made.status in ("queued", "in_progress", "completed")
         events = await events_of(await client.responses.retrieve(made.id, stream=True))
         assert [event.type for event in events[:3]] == [
@@ -478,4 +478,4 @@ async def test_a_response_in_the_background_is_asked_for_later(open_harness: Ope
             "response.in_progress",
         ]
         assert events[-1].type == "response.completed"
-        assert held(await client.responses.retrieve(made.id)).output_text == "ok then"
+        assert checked(await client.responses.retrieve(made.id)).output_text == "ok then"

@@ -152,9 +152,9 @@ def test_a_locked_data_directory_is_told_with_who_has_it(nanobot: Command, tmp_p
     process = nanobot.start("--model", "echo", "--port", "0", "--data", str(data))
     with serving(process):
         told = nanobot.refused("--model", "echo", "--port", "0", "--data", str(data))
-        assert (
-            told
-            == f"{data} is in use by another nanobot (process {process.pid}): stop it, or name another directory with --data"
+        assert told == (
+            f"{data} is in use by another nanobot (process {process.pid}):"
+            " stop it, or name another directory with --data"
         )
 
 

@@ -36,8 +36,9 @@ _visible = bytes(range(33, 127))
 _segments = st.one_of(
     st.sampled_from(
         [
-            b"KNOWN", b"wx%3Adm%3Auser_alice", b"turn_0", b"%00", b"%2F", b"%2e%2e", b"%ff", b"%", b"%u0041", b"%ED%A0%80", b"nanobot%3Ax",
-            b"a" * 300, b"resp_0", b"conv_0", b"file_0", b"-1", b"\\", b"%0d%0a", b"%c2%85",
+            b"KNOWN", b"wx%3Adm%3Auser_alice", b"turn_0", b"%00", b"%2F", b"%2e%2e", b"%ff", b"%", b"%u0041",
+            b"%ED%A0%80", b"nanobot%3Ax", b"a" * 300, b"resp_0", b"conv_0", b"file_0", b"-1", b"\\",
+            b"%0d%0a", b"%c2%85",
         ]
     ),
     st.lists(st.sampled_from(_visible), min_size=1, max_size=6).map(bytes),
@@ -49,8 +50,9 @@ _queries = st.lists(
     st.tuples(
         st.sampled_from(
             [
-                b"after", b"limit", b"order", b"before", b"q", b"include", b"stream", b"starting_after", b"purpose", b"from", b"to", b"by",
-                b"format", b"cursor", b"", b"%ff", b"after_seq", b"pattern", b"prefix", b"session",
+                b"after", b"limit", b"order", b"before", b"q", b"include", b"stream", b"starting_after",
+                b"purpose", b"from", b"to", b"by", b"format", b"cursor", b"", b"%ff", b"after_seq",
+                b"pattern", b"prefix", b"session",
             ]
         ),
         _numbers | _segments,
@@ -60,22 +62,30 @@ _queries = st.lists(
 _octets = st.binary(max_size=8).map(lambda content: bytes(byte for byte in content if byte not in b"\r\n\0"))
 _headers = st.lists(
     st.one_of(
-        st.tuples(st.just(b"x-session-key"), st.sampled_from([_SESSION, b"b", b" ", b"\xff", b"nanobot:x", b"a" * 300, "é€".encode()]) | _octets),
-        st.tuples(st.just(b"x-when-busy"), st.sampled_from([b"steer", b"reject", b"interrupt", b"QUEUE ", b"\xff"]) | _octets),
+        st.tuples(st.just(b"x-session-key"),
+            st.sampled_from([_SESSION, b"b", b" ", b"\xff", b"nanobot:x", b"a" * 300, "é€".encode()])
+            | _octets),
+        st.tuples(st.just(b"x-when-busy"),
+            st.sampled_from([b"steer", b"reject", b"interrupt", b"QUEUE ", b"\xff"]) | _octets),
         st.tuples(st.just(b"idempotency-key"), st.sampled_from([b"k", b"a" * 256, b"\xff"]) | _octets),
-        st.tuples(st.sampled_from([b"x-stainless-retry-count", b"content-length", b"x-stainless-timeout"]), _numbers),
-        st.tuples(st.just(b"last-event-id"), st.sampled_from([b"KNOWN:1", b"KNOWN:" + b"1" * 19, b":", b"turn_0:0", b"KNOWN:\xb2"]) | _octets),
+        st.tuples(st.sampled_from([b"x-stainless-retry-count", b"content-length", b"x-stainless-timeout"]),
+            _numbers),
+        st.tuples(st.just(b"last-event-id"),
+            st.sampled_from([b"KNOWN:1", b"KNOWN:" + b"1" * 19, b":", b"turn_0:0", b"KNOWN:\xb2"]) | _octets),
         st.tuples(st.just(b"x-events"), st.sampled_from([b"tools", b" TOOLS , x", b"\xff"])),
         st.tuples(
-            st.sampled_from([b"accept", b"origin", b"authorization", b"x-forwarded-for", b"x-request-id", b"user-agent", b"traceparent"]),
-            st.sampled_from([b"*/*", b"http://localhost:1", b"null", b"Bearer \xff", b"text/event-stream", b"1.2.3.4, ::1", b"["]) | _octets,
+            st.sampled_from([b"accept", b"origin", b"authorization", b"x-forwarded-for", b"x-request-id",
+                    b"user-agent", b"traceparent"]),
+            st.sampled_from([b"*/*", b"http://localhost:1", b"null", b"Bearer \xff", b"text/event-stream",
+                    b"1.2.3.4, ::1", b"["]) | _octets,
         ),
         st.tuples(
             st.just(b"content-type"),
             st.sampled_from(
                 [
-                    b"application/json", b"multipart/form-data; boundary=b", b"multipart/form-data", b'multipart/form-data; boundary="\xff"',
-                    b"application/x-ndjson", b"text/plain; charset=\xff",
+                    b"application/json", b"multipart/form-data; boundary=b", b"multipart/form-data",
+                    b'multipart/form-data; boundary="\xff"', b"application/x-ndjson",
+                    b"text/plain; charset=\xff",
                 ]
             ),
         ),
@@ -83,17 +93,20 @@ _headers = st.lists(
     max_size=5,
 )  # fmt: skip
 _form = (
-    b'--b\r\ncontent-disposition: form-data; name="message"\r\n\r\nhello\r\n--b\r\ncontent-disposition: form-data; name="files"; '
-    b'filename="a.txt"\r\ncontent-type: text/plain\r\n\r\nwords\r\n--b--\r\n'
+    b'--b\r\ncontent-disposition: form-data; name="message"\r\n\r\nhello\r\n'
+    b'--b\r\ncontent-disposition: form-data; name="files"; filename="a.txt"\r\n'
+    b"content-type: text/plain\r\n\r\nwords\r\n--b--\r\n"
 )
 _fields = st.dictionaries(
     st.sampled_from(
         [
-            "model", "input", "messages", "title", "pinned", "seq", "at", "key", "name", "metadata", "items", "role", "content", "text", "type",
-            "instructions", "previous_response_id", "conversation", "stream", "store", "background", "rights", "patterns", "expires_at",
+            "model", "input", "messages", "title", "pinned", "seq", "at", "key", "name", "metadata", "items",
+            "role", "content", "text", "type", "instructions", "previous_response_id", "conversation",
+            "stream", "store", "background", "rights", "patterns", "expires_at",
         ]
     ),
-    st.sampled_from([None, True, "", "nanobot", "KNOWN", 0, -1, 2**70, 1.5, [], {}, [{"role": "user", "content": "a"}], {"a": "b"}, "\ud800"]),
+    st.sampled_from([None, True, "", "nanobot", "KNOWN", 0, -1, 2**70, 1.5, [], {},
+            [{"role": "user", "content": "a"}], {"a": "b"}, "\ud800"]),
     max_size=5,
 ).map(lambda fields: json.dumps(fields).encode())  # fmt: skip
 _contents = st.one_of(

@@ -35,9 +35,10 @@ _CHUNKS = (
 _WORDS = tuple(
     f'"{word}"'.encode()
     for word in (
-        "choices", "delta", "message", "content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "index", "id",
-        "function", "name", "arguments", "finish_reason", "usage", "prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens",
-        "prompt_tokens_details", "cached_tokens", "completion_tokens_details", "reasoning_tokens", "error", "object", "code", "type",
+        "choices", "delta", "message", "content", "refusal", "reasoning_content", "reasoning", "tool_calls",
+        "function_call", "index", "id", "function", "name", "arguments", "finish_reason", "usage",
+        "prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens", "prompt_tokens_details",
+        "cached_tokens", "completion_tokens_details", "reasoning_tokens", "error", "object", "code", "type",
         "status", "detail", "text", "thinking", "stop", "length", "error", "call_1", "<think>", "</think>",
     )
 )  # fmt: skip

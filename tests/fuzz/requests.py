@@ -84,14 +84,15 @@ _BODIES: tuple[dict[str, Any], ...] = (
 )
 _FIELDS = tuple(ChatBody.__struct_fields__)
 _INNER = (
-    "role", "content", "type", "text", "image_url", "url", "detail", "refusal", "tool_calls", "tool_call_id", "id", "function", "name",
-    "arguments", "parameters", "description", "json_schema", "schema", "strict", "include_usage", "input_audio", "data", "format", "file",
-    "file_data", "file_id", "filename",
+    "role", "content", "type", "text", "image_url", "url", "detail", "refusal", "tool_calls", "tool_call_id",
+    "id", "function", "name", "arguments", "parameters", "description", "json_schema", "schema", "strict",
+    "include_usage", "input_audio", "data", "format", "file", "file_data", "file_id", "filename",
 )  # fmt: skip
 _TEXTS = (
-    "", "user", "assistant", "tool", "system", "developer", "text", "image_url", "refusal", "function", "auto", "none", "required",
-    "json_object", "json_schema", "low", "nanobot", "call_1", "look", "data:image/png;base64,AA==", "é" * 30, "x" * 70, "{", "{}",
-    "input_audio", "file", "data:application/pdf;base64,JVBERi0=", "https://example.org/a.png", "file_1",
+    "", "user", "assistant", "tool", "system", "developer", "text", "image_url", "refusal", "function",
+    "auto", "none", "required", "json_object", "json_schema", "low", "nanobot", "call_1", "look",
+    "data:image/png;base64,AA==", "é" * 30, "x" * 70, "{", "{}", "input_audio", "file",
+    "data:application/pdf;base64,JVBERi0=", "https://example.org/a.png", "file_1",
 )  # fmt: skip
 
 

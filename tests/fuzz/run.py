@@ -39,7 +39,10 @@ class Result(msgspec.Struct, frozen=True):
     crashes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.name:22}{self.executions:12}{self.whole:12}{self.seconds:10.1f}{self.corpus:8}{len(self.crashes):9}"
+        return (
+            f"{self.name:22}{self.executions:12}{self.whole:12}{self.seconds:10.1f}"
+            f"{self.corpus:8}{len(self.crashes):9}"
+        )
 
 
 HEADING = f"{'target':22}{'executions':>12}{'whole':>12}{'seconds':>10}{'corpus':>8}{'crashes':>9}"

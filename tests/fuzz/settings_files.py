@@ -13,8 +13,10 @@ from nanobot.core.errors import ConfigError
 from tests.fuzz.target import Target, drawn
 
 _SEED = (
-    b'[server]\nhost = "0.0.0.0"\nport = 80\ndata = "~/x"\n[api]\nsession_headers = ["a", "b"]\nmax_body_mb = 1.5\n'
-    b'[model]\nname = "echo"\n[models.fast]\nname = "openai:gpt"\napi_key = "k"\n[store]\nsynchronous = "normal"\n[log]\nlevel = "debug"\n'
+    b'[server]\nhost = "0.0.0.0"\nport = 80\ndata = "~/x"\n'
+    b'[api]\nsession_headers = ["a", "b"]\nmax_body_mb = 1.5\n'
+    b'[model]\nname = "echo"\n[models.fast]\nname = "openai:gpt"\napi_key = "k"\n'
+    b'[store]\nsynchronous = "normal"\n[log]\nlevel = "debug"\n'
 )
 _directory = TemporaryDirectory(prefix="nanobot-fuzz-")
 _file = Path(_directory.name) / "nanobot.toml"

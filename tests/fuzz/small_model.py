@@ -140,8 +140,8 @@ def _sent(messages: tuple[Message, ...], tools: tuple[ToolSpec, ...], data: st.D
 )
 def _routed(tools: tuple[ToolSpec, ...], pieces: list[str]) -> None:
     route = routing.read("".join(pieces), tools)
-    assert len(route.wishes) <= routing.MAX_CALLS
-    assert all(wish.name in {tool.name for tool in tools} for wish in route.wishes)
+    assert len(route.calls) <= routing.MAX_CALLS
+    assert all(call.name in {tool.name for tool in tools} for call in route.calls)
 
 
 # Tools --------------------------------------------------------------------------------------------
@@ -180,19 +180,22 @@ TARGETS = (
     Target(
         "arithmetic",
         check_arithmetic,
-        (b"(3 + 4) * sqrt(2) / 10 ** 3", b"2^0.5 - 7 // 2 % 3", b"factorial(5) + gcd(12, 18)", b"round(pi, 2)", b"-1e308*10", "3 × 4 ÷ 5 − 1".encode()),
+        (b"(3 + 4) * sqrt(2) / 10 ** 3", b"2^0.5 - 7 // 2 % 3", b"factorial(5) + gcd(12, 18)",
+            b"round(pi, 2)", b"-1e308*10", "3 × 4 ÷ 5 − 1".encode()),
         (
-            b"**", b"//", b"sqrt(", b"factorial(", b"lcm(", b"round(", b"hypot(", b"exp(", b"log(", b"1e308", b"0x", b"1j", b"lambda", b"(", b")",
-            b"[", b"{", b"if", b"not", b"\\", b"'", b'"', b":=", b"_", b"999999999", b"pi", b"tau", b",",
+            b"**", b"//", b"sqrt(", b"factorial(", b"lcm(", b"round(", b"hypot(", b"exp(", b"log(", b"1e308",
+            b"0x", b"1j", b"lambda", b"(", b")", b"[", b"{", b"if", b"not", b"\\", b"'", b'"', b":=", b"_",
+            b"999999999", b"pi", b"tau", b",",
         ),
     ),
     Target(
         "tool-calls",
         check_call,
         (
-            b'current_time\n{"timezone":"Asia/Tokyo"}', b'current_time\n{"timezone":null}', b"current_time\n", b'calculate\n{"expression":"1+1"}',
-            b'calculate\n{"expression":"9**9**9"}', b"look\n{}",
+            b'current_time\n{"timezone":"Asia/Tokyo"}', b'current_time\n{"timezone":null}', b"current_time\n",
+            b'calculate\n{"expression":"1+1"}', b'calculate\n{"expression":"9**9**9"}', b"look\n{}",
         ),
-        (b'"timezone"', b'"expression"', b"Europe/Berlin", b"../", b"\\u0000", b"UTC", b"posix/", b"localtime", b"null", b"/etc/passwd", b"tzdata"),
+        (b'"timezone"', b'"expression"', b"Europe/Berlin", b"../", b"\\u0000", b"UTC", b"posix/",
+            b"localtime", b"null", b"/etc/passwd", b"tzdata"),
     ),
 )  # fmt: skip

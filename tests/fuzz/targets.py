@@ -2,7 +2,7 @@
 
 from tests.fuzz import (
     door,
-    forms_of_answers,
+    output_schemas,
     provider,
     requests,
     server_events,
@@ -20,7 +20,7 @@ TARGETS: tuple[Target, ...] = (
     *server_events.TARGETS,
     *provider.TARGETS,
     *transcripts.TARGETS,
-    *forms_of_answers.TARGETS,
+    *output_schemas.TARGETS,
     *settings_files.TARGETS,
     *small_model.TARGETS,
     *uploads.TARGETS,

@@ -13,9 +13,10 @@ from nanobot.http.query import Query
 from nanobot.http.request import Request
 from nanobot.reading.addresses import Address, is_public
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds, Unreadable
+from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import Fetcher
 from nanobot.reading.kinds import audio_format, extension, image_type, kind_of
+from nanobot.reading.messages import Unreadable
 from nanobot.reading.plain import decode, decode_html
 from tests.forms import form
 from tests.fuzz.target import Target, refused_in_words
@@ -97,7 +98,7 @@ def check_file(content: bytes) -> None:
         try:
             refuse_declarations(open_archive(file, DocumentBounds()))
         except Unreadable as error:
-            assert error.trouble.why
+            assert error.failure.why
 
 
 def _zip() -> bytes:
@@ -141,13 +142,15 @@ TARGETS = (
     Target(
         "form",
         check_form,
-        (_KIND + b"\n" + _FORM, b'multipart/form-data; boundary="xyz"\n' + _FORM, _KIND + b"\n--xyz--\r\n", b"multipart/form-data\n"),
+        (_KIND + b"\n" + _FORM, b'multipart/form-data; boundary="xyz"\n' + _FORM, _KIND + b"\n--xyz--\r\n",
+            b"multipart/form-data\n"),
         (
-            b"--xyz", b"--xyz--", b"\r\n", b'Content-Disposition: form-data; name="a"', b'; filename="b"', b"filename*=utf-8''%ff", b"boundary=",
-            b"\r\n\r\n", b"; ", b'"', b"\\",
+            b"--xyz", b"--xyz--", b"\r\n", b'Content-Disposition: form-data; name="a"', b'; filename="b"',
+            b"filename*=utf-8''%ff", b"boundary=", b"\r\n\r\n", b"; ", b'"', b"\\",
         ),
     ),
-    Target("query", check_query, (b"limit=3&order=asc&after=a", b"limit=%31&after=%ff", b"a=1;b=2"), (b"limit=", b"order=", b"after=", b"%", b"&", b"desc")),
+    Target("query", check_query, (b"limit=3&order=asc&after=a", b"limit=%31&after=%ff", b"a=1;b=2"),
+        (b"limit=", b"order=", b"after=", b"%", b"&", b"desc")),
     Target(
         "files",
         check_file,
@@ -161,17 +164,20 @@ TARGETS = (
             b"a.csv\n\nidna\na,b\xe4",
         ),
         (
-            b"PK\x03\x04", b"PK\x05\x06", b"PK\x01\x02", b"%PDF-", b"<meta charset=", b"utf-7", b"idna", b"punycode", b"hex", b"zlib", b"rot13",
-            b"utf-32", b"utf_16_be", b"mbcs", b"undefined", b"unicode_escape", b"<!DOCTYPE", b"\xef\xbb\xbf", b"\xff\xfe\0\0", b"base64", b"bz2",
+            b"PK\x03\x04", b"PK\x05\x06", b"PK\x01\x02", b"%PDF-", b"<meta charset=", b"utf-7", b"idna",
+            b"punycode", b"hex", b"zlib", b"rot13", b"utf-32", b"utf_16_be", b"mbcs", b"undefined",
+            b"unicode_escape", b"<!DOCTYPE", b"\xef\xbb\xbf", b"\xff\xfe\0\0", b"base64", b"bz2",
         ),
     ),
     Target(
         "urls",
         check_url,
         (
-            b"https://example.org/a.png", b"http://[::1]/", b"http://user:pass@127.1:8080/#a", b"http://0x7f000001/", "http://\u2460.example/".encode(),
+            b"https://example.org/a.png", b"http://[::1]/", b"http://user:pass@127.1:8080/#a",
+            b"http://0x7f000001/", "http://\u2460.example/".encode(),
             b"http://[::ffff:127.0.0.1]:80/", b"HTTPS://EXAMPLE.org.", b"http://[64:ff9b::7f00:1]/", b"http://8.8.8.8:443/",
         ),
-        (b"http://", b"https://", b"[", b"]", b"@", b":80", b"::", b"ffff:", b"%00", b"xn--", b"\\", b"..", b"2002:", b"fe80::1%eth0", b"0x"),
+        (b"http://", b"https://", b"[", b"]", b"@", b":80", b"::", b"ffff:", b"%00", b"xn--", b"\\", b"..",
+            b"2002:", b"fe80::1%eth0", b"0x"),
     ),
 )  # fmt: skip

@@ -179,7 +179,8 @@ def test_data_is_kept_where_the_platform_keeps_it(monkeypatch: pytest.MonkeyPatc
 def test_presets_are_tables_of_their_own(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(
-        '[models.fast]\nname = "groq:x"\nmax_retries = 0\n[models."big one"]\nname = "openai:y"\ncontext_tokens = 5000\n'
+        '[models.fast]\nname = "groq:x"\nmax_retries = 0\n'
+        '[models."big one"]\nname = "openai:y"\ncontext_tokens = 5000\n'
     )
     presets = load(file, {}, {}).models
     assert list(presets) == ["fast", "big one"]

@@ -1,4 +1,4 @@
-"""Reading server-sent events as clients do: those that keep what they have, and those that are easily upset."""
+"""Server-sent events as clients read them, lenient ones and strict ones."""
 
 import json
 from collections.abc import Iterable
@@ -19,8 +19,8 @@ def joined_text(events: Iterable[ServerEvent]) -> str:
 def blocks(text: str) -> list[list[tuple[str, str]]]:
     """Return the fields of every event in `text`, in order, comments left out.
 
-    A blank line ends an event even where no field came before it: openai-python takes it so once it has seen an
-    id.
+    A blank line ends an event even where no field came before it: openai-python reads it so once it has seen
+    an id.
     """
     events: list[list[tuple[str, str]]] = [[]]
     for line in text.split("\n")[:-1]:

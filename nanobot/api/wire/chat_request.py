@@ -8,14 +8,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.api.wire.content import DETAILS, FORMATS, audio_part, file_part, image_part
+from nanobot.api.wire.content import AudioFormat, Detail, file_part, image_part
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.parsed import ParsedRequest
+from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
 from nanobot.api.wire.tools import (
-    MOST_METADATA,
     MOST_TOOLS,
+    FormatKind,
     FunctionTool,
     JsonSchema,
+    Metadata,
+    ToolMode,
     is_given,
     labels,
     output_format,
@@ -23,29 +26,12 @@ from nanobot.api.wire.tools import (
     tool_specs,
 )
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
+from nanobot.core.message import Audio, Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Sampling
 from nanobot.http.schema_extra import schema_extra
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-    "max_tokens": (1, 2**31),
-    "max_completion_tokens": (1, 2**31),
-    "seed": (-(2**63), 2**63 - 1),
-}
-_MOST_STOPS = 16
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-_ROLES = ("system", "developer", "user", "assistant", "tool")
 _URL = "^(data:image/[A-Za-z.+-]+;base64,|https?://)"
-
-
-def _range(field: str) -> msgspec.Meta:
-    low, high = _RANGES[field]
-    return schema_extra(minimum=low, maximum=high)
 
 
 def _kind(kind: str, field: str, **schema: object) -> dict[str, object]:
@@ -68,7 +54,7 @@ _PARTS = schema_extra(
 
 class _ImageUrl(msgspec.Struct):
     url: Annotated[str, schema_extra(pattern=_URL)]
-    detail: Annotated[str, schema_extra(enum=list(DETAILS))] | None = None
+    detail: Detail | None = None
 
 
 class _File(msgspec.Struct):
@@ -92,12 +78,12 @@ _ONE_OF_TWO = schema_extra(
 
 
 class _ChatAudio(msgspec.Struct):
-    data: Annotated[str, schema_extra(minLength=1, contentEncoding="base64")]
-    format: Annotated[str, schema_extra(enum=list(FORMATS))]
+    data: Annotated[str, msgspec.Meta(min_length=1), schema_extra(contentEncoding="base64")]
+    format: AudioFormat
 
 
 class _Part(msgspec.Struct, gc=False):
-    type: Annotated[str, schema_extra(enum=["text", "refusal", "image_url", "file", "input_audio"])]
+    type: Literal["text", "refusal", "image_url", "file", "input_audio"]
     text: str | None = None
     image_url: _ImageUrl | Annotated[str, schema_extra(pattern=_URL)] | None = None
     file: Annotated[_File, _ONE_OF_TWO] | None = None
@@ -116,7 +102,7 @@ class _ToolCall(msgspec.Struct, gc=False):
 
 
 class _Message(msgspec.Struct, gc=False):
-    role: Annotated[str, schema_extra(enum=list(_ROLES))]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Annotated[_Part, _PARTS]] | None = None
     tool_calls: list[_ToolCall] | None = None
     tool_call_id: str | None = None
@@ -141,7 +127,7 @@ class _ChatToolChoice(msgspec.Struct):
 
 
 class _ResponseFormat(msgspec.Struct):
-    type: Annotated[str, schema_extra(enum=["text", "json_object", "json_schema"])]
+    type: FormatKind
     json_schema: JsonSchema | None = None
 
 
@@ -174,29 +160,27 @@ class ChatBody(msgspec.Struct, kw_only=True):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     store: bool | None = None
-    temperature: Annotated[float, _range("temperature")] | None = None
-    top_p: Annotated[float, _range("top_p")] | None = None
-    presence_penalty: Annotated[float, _range("presence_penalty")] | None = None
-    frequency_penalty: Annotated[float, _range("frequency_penalty")] | None = None
-    max_tokens: Annotated[int, _range("max_tokens")] | None = None
-    max_completion_tokens: Annotated[int, _range("max_completion_tokens")] | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    max_tokens: MaxTokens | None = None
+    max_completion_tokens: MaxTokens | None = None
     n: Annotated[int, schema_extra(const=1)] | None = None
-    seed: Annotated[int, _range("seed")] | None = None
-    stop: str | Annotated[list[str], schema_extra(maxItems=_MOST_STOPS)] | None = None
-    reasoning_effort: Annotated[str, schema_extra(enum=list(_EFFORTS))] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: str | Annotated[list[str], msgspec.Meta(max_length=16)] | None = None
+    reasoning_effort: Effort | None = None
     logprobs: Annotated[bool, schema_extra(const=False)] | None = None
     top_logprobs: Annotated[int, schema_extra(const=0)] | None = None
     modalities: Annotated[list[str], schema_extra(enum=[[], ["text"]])] | None = None
     audio: Annotated[msgspec.Raw, schema_extra(type="null")] = msgspec.field(default_factory=msgspec.Raw)
-    tools: Annotated[list[_ChatTool], schema_extra(maxItems=MOST_TOOLS)] | None = None
-    tool_choice: Annotated[str, schema_extra(enum=["auto", "none", "required"])] | _ChatToolChoice | None = (
-        None
-    )
+    tools: Annotated[list[_ChatTool], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
+    tool_choice: ToolMode | _ChatToolChoice | None = None
     parallel_tool_calls: bool | None = None
     functions: Annotated[list[msgspec.Raw], schema_extra(maxItems=0)] | None = None
     response_format: _ResponseFormat | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
-    metadata: Annotated[dict[str, str], schema_extra(maxProperties=MOST_METADATA)] | None = None
+    verbosity: Verbosity | None = None
+    metadata: Metadata | None = None
     user: str | None = None
     safety_identifier: str | None = None
 
@@ -257,7 +241,7 @@ def _tools(given: list[_ChatTool]) -> tuple[ToolSpec, ...]:
     return tool_specs(functions)
 
 
-def _tool_choice(given: str | _ChatToolChoice | None, tools: tuple[ToolSpec, ...]) -> ToolChoice:
+def _tool_choice(given: ToolMode | _ChatToolChoice | None, tools: tuple[ToolSpec, ...]) -> ToolChoice:
     if not isinstance(given, _ChatToolChoice):
         return tool_choice(given, None, tools, "tool_choice")
     if given.type != "function" or given.function is None:
@@ -284,21 +268,7 @@ def _refuse_unsupported(request: ChatBody) -> None:
 
 
 def _sampling(request: ChatBody) -> Sampling:
-    for field, (low, high) in _RANGES.items():
-        value = getattr(request, field)
-        if value is not None and not low <= value <= high:
-            raise InvalidRequest(
-                f"{field} is {_number(value)}: it must be from {_number(low)} to {_number(high)}", param=field
-            )
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
-    if len(stop) > _MOST_STOPS:
-        raise InvalidRequest(f"stop has {len(stop)} entries: at most {_MOST_STOPS} are allowed", param="stop")
-    effort = request.reasoning_effort
-    if effort is not None and effort not in _EFFORTS:
-        raise InvalidRequest(
-            f"reasoning_effort is {effort!r}: it must be one of {', '.join(_EFFORTS)}",
-            param="reasoning_effort",
-        )
     return Sampling(
         temperature=request.temperature,
         top_p=request.top_p,
@@ -307,14 +277,10 @@ def _sampling(request: ChatBody) -> Sampling:
         seed=request.seed,
         presence_penalty=request.presence_penalty,
         frequency_penalty=request.frequency_penalty,
-        reasoning_effort=effort,
+        reasoning_effort=request.reasoning_effort,
         parallel_tool_calls=request.parallel_tool_calls,
         verbosity=request.verbosity,
     )
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
 # Messages -----------------------------------------------------------------------------------------
@@ -364,17 +330,12 @@ def _message(message: _Message, path: str) -> Message:
             for call in message.tool_calls or ()
         )
         return Message("assistant", _content(message, path) + calls, "tool_calls" if calls else "stop")
-    if message.role == "tool":
-        if message.tool_call_id is None:
-            raise InvalidRequest(
-                f"Missing required parameter: '{path}.tool_call_id'.", param=f"{path}.tool_call_id"
-            )
-        text = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
-        return Message("tool", (ToolResult(message.tool_call_id, text),))
-    raise InvalidRequest(
-        f"{path}.role is {message.role!r}: it must be system, developer, user, assistant or tool",
-        param=f"{path}.role",
-    )
+    if message.tool_call_id is None:
+        raise InvalidRequest(
+            f"Missing required parameter: '{path}.tool_call_id'.", param=f"{path}.tool_call_id"
+        )
+    text = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
+    return Message("tool", (ToolResult(message.tool_call_id, text),))
 
 
 def _content(message: _Message, path: str) -> tuple[Part, ...]:
@@ -400,11 +361,6 @@ def _part(part: _Part, path: str) -> Part:
         if part.file is None:
             raise InvalidRequest(f"{path}.file is missing", param=f"{path}.file")
         return file_part(part.file.file_data, part.file.filename, part.file.file_id, f"{path}.file")
-    if part.type == "input_audio":
-        if part.input_audio is None:
-            raise InvalidRequest(f"{path}.input_audio is missing", param=f"{path}.input_audio")
-        return audio_part(part.input_audio.data, part.input_audio.format, f"{path}.input_audio")
-    raise InvalidRequest(
-        f"{path}.type is {part.type!r}: text, image_url, file and input_audio are supported",
-        param=f"{path}.type",
-    )
+    if part.input_audio is None:
+        raise InvalidRequest(f"{path}.input_audio is missing", param=f"{path}.input_audio")
+    return Audio(part.input_audio.data, part.input_audio.format)

@@ -4,9 +4,10 @@ A part that only refers to its content becomes one of `submit/references.py`, wh
 """
 
 import re
+from typing import Literal
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Audio, File, Image
+from nanobot.core.message import File, Image
 from nanobot.submit.references import (
     InlineFile,
     RemoteFile,
@@ -19,25 +20,20 @@ from nanobot.submit.references import (
 
 _IMAGE = re.compile(r"data:image/[a-z.+-]+;base64,", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
-FORMATS = ("wav", "mp3")
-DETAILS = ("auto", "low", "high")
+AudioFormat = Literal["wav", "mp3"]
+Detail = Literal["auto", "low", "high"]
 
 
-def image_part(url: str, detail: str | None, path: str) -> Image:
+def image_part(url: str, detail: Detail | None, path: str) -> Image:
     """Return the image of the part at `path`.
 
     Raises:
-        InvalidRequest: its URL or its detail is none.
+        InvalidRequest: its URL is neither a data URL of an image nor one of the web.
     """
-    if detail not in (None, *DETAILS):
-        raise InvalidRequest(
-            f"{path}.detail is {detail!r}: it must be {', '.join(DETAILS[:-1])} or {DETAILS[-1]}",
-            param=f"{path}.detail",
-        )
     if _IMAGE.match(url[:64]):
-        return Image(url, detail)  # type: ignore[arg-type]
+        return Image(url, detail)
     if is_of_web(url):
-        return RemoteImage(url, detail, path)  # type: ignore[arg-type]
+        return RemoteImage(url, detail, path)
     raise InvalidRequest(
         f"{path}.url is {quoted(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https",
         param=f"{path}.url",
@@ -61,18 +57,3 @@ def file_part(content: str | None, name: str | None, file_id: str | None, path: 
     announced = _DATA_URL.match(content[:256])
     encoded = content[announced.end() :] if announced else content
     return InlineFile(file_name(name), "", None, encoded, (announced[1] or "") if announced else "", path)
-
-
-def audio_part(data: str, format_: str, path: str) -> Audio:
-    """Return the sound of the part at `path`.
-
-    Raises:
-        InvalidRequest: it is none, or of a format that is not known.
-    """
-    if format_ not in FORMATS:
-        raise InvalidRequest(
-            f"{path}.format is {quoted(format_)}: it must be {' or '.join(FORMATS)}", param=f"{path}.format"
-        )
-    if not data:
-        raise InvalidRequest(f"{path}.data is empty: base64 is needed", param=f"{path}.data")
-    return Audio(data, format_)

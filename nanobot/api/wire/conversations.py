@@ -6,11 +6,10 @@ import msgspec
 
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.input_items import ITEM, InputItem, input_messages
-from nanobot.api.wire.tools import MOST_METADATA, labels
+from nanobot.api.wire.tools import Metadata, labels
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message
 from nanobot.core.sessions import Session
-from nanobot.http.schema_extra import schema_extra
 
 MOST_ITEMS = 20
 
@@ -18,20 +17,20 @@ MOST_ITEMS = 20
 class ConversationBody(msgspec.Struct):
     """The body of `POST /v1/conversations`."""
 
-    items: Annotated[list[Annotated[InputItem, ITEM]], schema_extra(maxItems=MOST_ITEMS)] | None = None
-    metadata: Annotated[dict[str, str], schema_extra(maxProperties=MOST_METADATA)] | None = None
+    items: Annotated[list[Annotated[InputItem, ITEM]], msgspec.Meta(max_length=MOST_ITEMS)] | None = None
+    metadata: Metadata | None = None
 
 
 class MetadataBody(msgspec.Struct):
     """The body of `POST /v1/conversations/{conversation_id}`."""
 
-    metadata: Annotated[dict[str, str], schema_extra(maxProperties=MOST_METADATA)] | None = None
+    metadata: Metadata | None = None
 
 
 class ItemsBody(msgspec.Struct):
     """The body of `POST /v1/conversations/{conversation_id}/items`."""
 
-    items: Annotated[list[Annotated[InputItem, ITEM]], schema_extra(minItems=1, maxItems=MOST_ITEMS)]
+    items: Annotated[list[Annotated[InputItem, ITEM]], msgspec.Meta(min_length=1, max_length=MOST_ITEMS)]
 
 
 class ConversationObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,10 +90,6 @@ def parse_items(body: bytes) -> tuple[Message, ...]:
 
 
 def _messages(given: list[InputItem]) -> tuple[Message, ...]:
-    if len(given) > MOST_ITEMS:
-        raise InvalidRequest(
-            f"items has {len(given)} entries: at most {MOST_ITEMS} are allowed at a time", param="items"
-        )
     messages, instructions = input_messages(given, {}, "items")
     if instructions:
         raise InvalidRequest(

@@ -6,11 +6,13 @@ from typing import TypeVar
 
 import msgspec
 
+from nanobot.api.wire.bounds import allowed
 from nanobot.core.errors import InvalidJson, InvalidRequest
 
 T = TypeVar("T")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
+_OUT_OF_BOUNDS = re.compile(r"Invalid enum value|Expected `\w+` (?:[<>]=|of length)")
 _MOST_SHOWN = 40
 
 
@@ -19,11 +21,11 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
     Raises:
         InvalidJson: not JSON, or not an object.
-        InvalidRequest: a field is missing, or of the wrong type; `param` names it.
+        InvalidRequest: a field is missing, of the wrong type or out of bounds; `param` names it.
     """
     try:
         if not body.isascii():
-            # msgspec looks at those strings only that it keeps
+            # msgspec looks only at the strings that it keeps.
             body.decode()
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -32,9 +34,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
             raise InvalidJson("Invalid JSON body") from error
         if _MISSING.match(str(error)):
             raise InvalidRequest(f"Missing required parameter: '{path}'.", param=path) from error
-        raise InvalidRequest(
-            f"{path} is {_shown(body, path)}: {_plain(_WHERE.sub('', str(error)))}", param=path
-        ) from error
+        raise InvalidRequest(_explained(body, path, str(error), decoder.type), param=path) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidJson("Invalid JSON body") from error
     except RecursionError as error:
@@ -49,16 +49,30 @@ def _path(text: str) -> str:
     return f"{path}.{missing[1]}".lstrip(".") if missing else path
 
 
-def _shown(body: bytes, path: str) -> str:
-    """Return the value at `path` as JSON, cut to 40 characters."""
+def _explained(body: bytes, path: str, problem: str, kind: object) -> str:
+    """Return what is wrong with the field at `path`: its value, and what it must be."""
     try:
-        # of any size: msgspec has no whole numbers beyond 64 bits
+        # Python's own parser: msgspec has no whole numbers beyond 64 bits.
         value = json.loads(body)
         for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
             value = value[int(index)] if index else value[name]
     except (LookupError, TypeError, ValueError, RecursionError):
-        return "not there"
-    # Half a surrogate pair is no text that could be told; it is shown as it was written.
+        shown = "is not there"
+    else:
+        shown = _sized(value) if " of length " in problem else f"is {_shown(value)}"
+    must = allowed(kind, path) if _OUT_OF_BOUNDS.match(problem) else None
+    return f"{path} {shown}: {f'it must {must}' if must else _plain(_WHERE.sub('', problem))}"
+
+
+def _sized(value: object) -> str:
+    if not value:
+        return "is empty"
+    return f"has {len(value)} entries" if isinstance(value, list | dict) else f"is {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    """Return the value as JSON, cut to 40 characters."""
+    # Half of a surrogate pair cannot be encoded; it is shown as it was written.
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
 

@@ -1,13 +1,13 @@
 """Items that a client sends, as input of a response or into a conversation, and the messages that they are."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.api.wire.content import DETAILS, FORMATS, audio_part, file_part, image_part
+from nanobot.api.wire.content import AudioFormat, Detail, file_part, image_part
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
+from nanobot.core.message import Audio, Message, Part, Text, ToolCall, ToolResult
 from nanobot.http.schema_extra import schema_extra
 
 ReferencedMessages = Mapping[str, Message]
@@ -15,7 +15,6 @@ ReferencedMessages = Mapping[str, Message]
 
 
 _TEXTS = ("input_text", "output_text", "text")
-_KINDS = (*_TEXTS, "refusal", "input_image", "input_file", "input_audio")
 
 
 def _of(kinds: Sequence[str], *required: str, **properties: object) -> dict[str, object]:
@@ -87,16 +86,16 @@ ITEM = schema_extra(
 
 
 class _ItemAudio(msgspec.Struct):
-    data: Annotated[str, schema_extra(minLength=1, contentEncoding="base64")]
-    format: Annotated[str, schema_extra(enum=list(FORMATS))]
+    data: Annotated[str, msgspec.Meta(min_length=1), schema_extra(contentEncoding="base64")]
+    format: AudioFormat
 
 
 class _Content(msgspec.Struct):
-    type: Annotated[str, schema_extra(enum=list(_KINDS))]
+    type: Literal["input_text", "output_text", "text", "refusal", "input_image", "input_file", "input_audio"]
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
-    detail: Annotated[str, schema_extra(enum=list(DETAILS))] | None = None
+    detail: Detail | None = None
     file_id: str | None = None
     file_data: str | None = None
     file_url: str | None = None
@@ -256,16 +255,11 @@ def _part(part: _Content, path: str) -> Part:
         return file_part(None, None, _given(part.file_id, f"{path}.image_url"), path)
     if part.type == "input_file":
         return file_part(part.file_data or part.file_url, part.filename, part.file_id, path)
-    if part.type == "input_audio":
-        if part.input_audio is None:
-            raise InvalidRequest(
-                f"Missing required parameter: '{path}.input_audio'.", param=f"{path}.input_audio"
-            )
-        return audio_part(part.input_audio.data, part.input_audio.format, f"{path}.input_audio")
-    raise InvalidRequest(
-        f"{path}.type is {part.type[:60]!r}: input_text, input_image, input_file, input_audio, output_text and refusal are supported",
-        param=f"{path}.type",
-    )
+    if part.input_audio is None:
+        raise InvalidRequest(
+            f"Missing required parameter: '{path}.input_audio'.", param=f"{path}.input_audio"
+        )
+    return Audio(part.input_audio.data, part.input_audio.format)
 
 
 def _given(value: str | None, path: str) -> str:

@@ -19,12 +19,15 @@ from nanobot.api.wire.response_answer import (
     WireText,
     WireTool,
 )
+from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
 from nanobot.api.wire.tools import (
-    MOST_METADATA,
     MOST_TOOLS,
     NAME_PATTERN,
+    FormatKind,
     FunctionTool,
     JsonSchema,
+    Metadata,
+    ToolMode,
     is_given,
     labels,
     output_format,
@@ -38,14 +41,6 @@ from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.http.schema_extra import schema_extra
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-    "max_output_tokens": (1, 2**31),
-}
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _INCLUDE = (
     "file_search_call.results",
     "web_search_call.results",
@@ -55,12 +50,7 @@ _INCLUDE = (
     "code_interpreter_call.outputs",
     "reasoning.encrypted_content",
 )
-"""What may be asked for; there is never more of it than is shown anyway."""
-
-
-def _range(field: str) -> msgspec.Meta:
-    low, high = _RANGES[field]
-    return schema_extra(minimum=low, maximum=high)
+"""What may be asked for besides; the answer is the same: what this server has of it is always shown."""
 
 
 class _ResponseTool(msgspec.Struct):
@@ -90,13 +80,13 @@ class _Conversation(msgspec.Struct):
 
 
 class _Reasoning(msgspec.Struct):
-    effort: Annotated[str, schema_extra(enum=list(_EFFORTS))] | None = None
+    effort: Effort | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
 
 
 class _Format(msgspec.Struct):
-    type: Annotated[str, schema_extra(enum=["text", "json_object", "json_schema"])]
+    type: FormatKind
     name: Annotated[str, schema_extra(pattern=NAME_PATTERN)] | None = None
     description: str | None = None
     schema: Annotated[msgspec.Raw, schema_extra(type=["object", "boolean", "null"])] = msgspec.field(
@@ -107,7 +97,7 @@ class _Format(msgspec.Struct):
 
 class _Text(msgspec.Struct):
     format: _Format | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
+    verbosity: Verbosity | None = None
 
 
 class ResponseBody(msgspec.Struct):
@@ -124,23 +114,21 @@ class ResponseBody(msgspec.Struct):
     store: bool | None = None
     previous_response_id: str | None = None
     conversation: Annotated[str, schema_extra(pattern=KEY_PATTERN)] | _Conversation | None = None
-    tools: Annotated[list[_ResponseTool], schema_extra(maxItems=MOST_TOOLS)] | None = None
-    tool_choice: (
-        Annotated[str, schema_extra(enum=["auto", "none", "required"])] | _ResponseToolChoice | None
-    ) = None
+    tools: Annotated[list[_ResponseTool], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
+    tool_choice: ToolMode | _ResponseToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    max_output_tokens: Annotated[int, _range("max_output_tokens")] | None = None
+    max_output_tokens: MaxTokens | None = None
     max_tool_calls: Annotated[int | None, schema_extra(type="null")] = None
-    temperature: Annotated[float, _range("temperature")] | None = None
-    top_p: Annotated[float, _range("top_p")] | None = None
-    presence_penalty: Annotated[float, _range("presence_penalty")] | None = None
-    frequency_penalty: Annotated[float, _range("frequency_penalty")] | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     top_logprobs: Annotated[int, schema_extra(const=0)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
     include: list[Annotated[str, schema_extra(enum=list(_INCLUDE))]] | None = None
     reasoning: _Reasoning | None = None
     text: _Text | None = None
-    metadata: Annotated[dict[str, str], schema_extra(maxProperties=MOST_METADATA)] | None = None
+    metadata: Metadata | None = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -273,7 +261,7 @@ def _tools(given: list[_ResponseTool]) -> tuple[ToolSpec, ...]:
 
 
 def _tool_choice(
-    given: str | _ResponseToolChoice | None, tools: tuple[ToolSpec, ...]
+    given: ToolMode | _ResponseToolChoice | None, tools: tuple[ToolSpec, ...]
 ) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
     """Return which tools are offered, and which of them must be called."""
     if not isinstance(given, _ResponseToolChoice):
@@ -296,23 +284,13 @@ def _tool_choice(
 
 
 def _sampling(request: ResponseBody) -> Sampling:
-    for field, (low, high) in _RANGES.items():
-        value = getattr(request, field)
-        if value is not None and not low <= value <= high:
-            raise InvalidRequest(f"{field} is {value:g}: it must be from {low:g} to {high:g}", param=field)
-    effort = request.reasoning.effort if request.reasoning is not None else None
-    if effort is not None and effort not in _EFFORTS:
-        raise InvalidRequest(
-            f"reasoning.effort is {effort[:40]!r}: it must be one of {', '.join(_EFFORTS)}",
-            param="reasoning.effort",
-        )
     return Sampling(
         temperature=request.temperature,
         top_p=request.top_p,
         max_output_tokens=request.max_output_tokens,
         presence_penalty=request.presence_penalty,
         frequency_penalty=request.frequency_penalty,
-        reasoning_effort=effort,
+        reasoning_effort=request.reasoning.effort if request.reasoning is not None else None,
         parallel_tool_calls=request.parallel_tool_calls,
         verbosity=request.text.verbosity if request.text is not None else None,
     )
@@ -376,7 +354,7 @@ def _echoed_format(given: _Format | None) -> WireFormat:
     )
 
 
-def _echoed_choice(given: str | _ResponseToolChoice | None) -> bytes:
+def _echoed_choice(given: ToolMode | _ResponseToolChoice | None) -> bytes:
     if not isinstance(given, _ResponseToolChoice):
         return msgspec.json.encode(given or "auto")
     if given.type == "function":

@@ -1,6 +1,6 @@
-"""What the local model's engine needs of this machine, and how to get what is missing; for `nanobot doctor`.
+"""What the engine of the local model needs of this machine, and how to get what is missing.
 
-Looked at, not started.
+For `nanobot doctor`: it looks, and starts nothing.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ _WINDOWS_HAS_AVX2 = 40
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """One thing that was looked at. `remedy` says what to do where it is not `ok`."""
+    """One requirement of the engine. `remedy` says what to do where it is not `ok`."""
 
     subject: str
     ok: bool
@@ -29,12 +29,12 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 def diagnose(models_dir: Path) -> tuple[Diagnosis, ...]:
-    """Return what stands for and against running the engine here. Blocks."""
+    """Return each requirement of the engine, and whether this machine meets it. Blocks."""
     return (engine(), processor(), runtime(models_dir))
 
 
 def engine(find_spec: Callable[[str], object | None] = importlib.util.find_spec) -> Diagnosis:
-    """Say whether the engine is installed."""
+    """Return whether the engine is installed."""
     if find_spec("xllamacpp") is None:
         text = "the engine of local models (xllamacpp) is not installed"
         return Diagnosis("engine", False, text, install_command("local"))
@@ -44,21 +44,19 @@ def engine(find_spec: Callable[[str], object | None] = importlib.util.find_spec)
 def processor(
     machine: str = platform.machine(), has_avx2: Callable[[], bool | None] | None = None
 ) -> Diagnosis:
-    """Say whether this processor can run the engine; on Intel and AMD it must have AVX2."""
+    """Return whether this processor can run the engine; one of Intel or AMD must have AVX2."""
     if machine.lower() not in ("x86_64", "amd64"):
         return Diagnosis("processor", True, f"{machine} needs no extension")
-    found = (has_avx2 or _has_avx2)()
-    if found is None:
+    is_capable = (has_avx2 or _has_avx2)()
+    if is_capable is None:
         return Diagnosis("processor", True, "whether the processor has AVX2 cannot be seen here")
-    return (
-        Diagnosis("processor", True, "has AVX2")
-        if found
-        else Diagnosis("processor", False, "has no AVX2", AVX2)
-    )
+    if is_capable:
+        return Diagnosis("processor", True, "has AVX2")
+    return Diagnosis("processor", False, "has no AVX2", AVX2)
 
 
 def runtime(models_dir: Path, is_missing: Callable[[Path], bool] = openmp.is_missing) -> Diagnosis:
-    """Say whether the OpenMP runtime is there: the system's, or a fetched one."""
+    """Return whether there is an OpenMP runtime: the system's, or a fetched one."""
     if is_missing(models_dir):
         remedy = f"the first start of a local model fetches it; or {openmp.REMEDY}"
         return Diagnosis("openmp", False, f"{openmp.LIBRARY} is not on this machine", remedy)

@@ -1,9 +1,9 @@
 """The child process that runs the local model: `python -m nanobot.models.local.engine`.
 
-It reads one line of settings from its standard input, loads the model, says on its standard output where it
-listens or why it cannot, and then lives as long as its standard input is open: when the parent ends, however
-it ends, so does the child. A crash of the engine, or an instruction that this processor lacks, takes only
-this process down.
+It reads one line of settings from its standard input, loads the model, and writes to its standard output
+where it listens, or why it cannot. It lives as long as its standard input is open: when the parent ends,
+however it ends, so does the child. A crash of the engine, or an instruction that this processor lacks, ends
+only this process.
 """
 
 import contextlib
@@ -20,9 +20,10 @@ Trouble = Literal["not_installed", "libgomp_missing", "not_loaded"]
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
-    """What the parent says.
+    """How the engine is to run.
 
-    `socket_path` None: a port of the loopback interface, `port` 0 a free one. Sizes in MiB, times in seconds.
+    `socket_path` None: it listens on `port` of the loopback interface; 0: on a free one. `cache_mib`: how
+    much memory it may use for conversations that are not being answered.
     """
 
     model_path: str
@@ -39,13 +40,15 @@ class EngineSettings(msgspec.Struct, frozen=True):
 
 
 class EngineReady(msgspec.Struct, frozen=True, tag="ready"):
-    """The model is loaded; `address` is the port's URL where it does not listen on a socket."""
+    """The model is loaded. `address`: the URL of its port, where it does not listen on a socket."""
 
     address: str
     pid: int
 
 
-class EngineFailed(msgspec.Struct, frozen=True, tag="unable"):
+class EngineFailed(msgspec.Struct, frozen=True, tag="failed"):
+    """The model cannot be loaded; `message` is the library's own."""
+
     trouble: Trouble
     message: str
 
@@ -71,10 +74,10 @@ def main() -> None:
 
 
 def _start(settings: EngineSettings) -> tuple[Any, Report]:
-    # With the default, waiting threads spin: on a busy machine the model then starves the server, and itself.
-    # Read at import.
+    # By default, waiting threads spin: on a busy machine the model then starves the server, and itself. The
+    # variable is read at import.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    # A third-party library of 100 MB with native code, that only this process may load.
+    # 100 MB of native code, which only this process loads.
     import xllamacpp
 
     if settings.socket_path is not None:
@@ -86,13 +89,13 @@ def _start(settings: EngineSettings) -> tuple[Any, Report]:
     params.api_keys = [settings.api_key]
     params.n_ctx = settings.context_tokens
     params.n_parallel = settings.slots
-    # One pool for all slots: each conversation may use the whole window, and waits in main memory while
+    # One pool for all slots: each conversation may use the whole window, and is moved to main memory while
     # others are answered.
     params.kv_unified = True
     params.cache_ram_mib = settings.cache_mib
     params.cpuparams.n_threads = settings.threads
     params.cpuparams_batch.n_threads = settings.batch_threads
-    # Repacked weights would cost 600 MB more, and read prompts more slowly.
+    # Repacked weights would take 600 MB more, and make the reading of prompts slower.
     params.no_extra_bufts = True
     params.sleep_idle_seconds = settings.sleep_idle_s
     params.fit_params = False
@@ -112,7 +115,7 @@ def _import_trouble(error: ImportError) -> EngineFailed:
 
 
 def _keep_output_apart(log: Path) -> int:
-    """Send what the engine prints to `log`, and return the descriptor of what was standard output."""
+    """Redirect what the engine prints to `log`, and return a descriptor of the former standard output."""
     parent = os.dup(1)
     log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -123,14 +126,14 @@ def _keep_output_apart(log: Path) -> int:
 
 
 def _end_with_parent(socket_path: str | None) -> None:
-    # The descriptor itself: a thread inside a buffered reader holds its lock, which the interpreter wants at
-    # its end.
+    # Reads the descriptor itself: a buffered reader has a lock, which the interpreter would wait for at its
+    # end.
     while os.read(0, 4096):
         pass
     if socket_path is not None:
         with contextlib.suppress(OSError):
             shutil.rmtree(Path(socket_path).parent)
-    # The engine's threads are in native code and would hold up an orderly end.
+    # The engine's threads run native code and would hold up an orderly exit.
     os._exit(0)
 
 

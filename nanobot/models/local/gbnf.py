@@ -1,9 +1,8 @@
-"""JSON schemas as GBNF, the grammar that llama.cpp holds a model to: what it then writes is an instance,
+"""From JSON schemas to GBNF, the grammar in which llama.cpp makes a model write: instances of the schema,
 without white space.
 
-Written for the arguments of tools: objects, arrays, strings, numbers, enumerations, alternatives. What a
-schema says beyond that (lengths, patterns, references) is not enforced here; the tool checks its arguments in
-any case.
+Covers what the arguments of tools need: objects, arrays, strings, numbers, enumerations, alternatives. Other
+constraints (lengths, patterns, references) are not enforced; the tool checks its arguments in any case.
 Source: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
 """
 
@@ -43,7 +42,7 @@ class Rules:
         self._taken: set[str] = set()
 
     def add(self, body: str, name: str | None = None) -> str:
-        """Return the name of the rule with this body, made where it is new."""
+        """Return the name of the rule with this body, and add the rule where it is new."""
         if body in self._names:
             return self._names[body]
         name = name or f"r{len(self._names)}"
@@ -55,8 +54,9 @@ class Rules:
         return "\n".join([f"root ::= {root}", *(f"{name} ::= {body}" for body, name in self._names.items())])
 
     def value(self, schema: Mapping[str, object], depth: int = 0) -> str:
-        """Return the rule for the instances of `schema`; what is not understood, or lies too deep, may be any
-        JSON value.
+        """Return the name of the rule for the instances of `schema`.
+
+        Where the schema is not understood, or nested too deeply, any JSON value is an instance.
         """
         options = schema.get("enum", [schema["const"]] if "const" in schema else None)
         if isinstance(options, list) and options:
@@ -69,8 +69,8 @@ class Rules:
                 return self.add(" | ".join(self.value(branch, depth + 1) for branch in branches))
         kind = schema.get("type")
         if isinstance(kind, list):
-            # Each once: a kind that a stranger's schema names a hundred times on each of its levels would be
-            # worked out a million times.
+            # Each once: a client's schema that names a kind a hundred times on each of its levels would
+            # otherwise take a million steps.
             kinds = dict.fromkeys(one for one in kind if isinstance(one, str))
             return (
                 self.add(" | ".join(self.value({**schema, "type": one}, depth) for one in kinds))
@@ -91,7 +91,7 @@ class Rules:
         return self.add(_PRIMITIVES[kind], kind)
 
     def _any(self, depth: int) -> str:
-        """Any JSON value, nested as far as is left:
+        """Return the rule for any JSON value, nested as far as `depth` leaves.
 
         GBNF may recurse, but a small model would then never stop.
         """
@@ -108,17 +108,17 @@ class Rules:
         properties = schema.get("properties")
         if not isinstance(properties, Mapping) or not properties:
             return self.add('"{}"')
-        # the rule's size is the square of how many may be left out
+        # The rule's size is the square of the number of optional members.
         if len(properties) > _MOST_MEMBERS:
             return self._any(0)
-        named = schema.get("required")
-        required = {name for name in named if isinstance(name, str)} if isinstance(named, list) else set()
+        names = schema.get("required")
+        required = {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
         always: list[str] = []
         sometimes: list[str] = []
-        for name, found in properties.items():
-            inner = found if isinstance(found, Mapping) else {}
+        for name, value in properties.items():
+            inner = value if isinstance(value, Mapping) else {}
             member = f"{literal(msgspec.json.encode(name).decode() + ':')} {self.value(inner, depth + 1)}"
-            # A small model drops what it may drop: where null says the same, it is made to decide.
+            # A small model leaves out what it may: where null means the same, it has to decide.
             (always if name in required or _takes_null(inner) else sometimes).append(member)
         return self.add(f'"{{" {self._members(always, sometimes)} "}}"')
 
@@ -132,8 +132,8 @@ class Rules:
         return f"({' | '.join(chains)})?"
 
 
-def _schemas(found: object) -> list[Mapping[str, object]]:
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+def _schemas(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _takes_null(schema: Mapping[str, object]) -> bool:

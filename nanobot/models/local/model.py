@@ -1,8 +1,8 @@
 """The small model on this machine: an engine in a process of its own, asked over a socket.
 
-It cannot call tools by itself. Before an answer it is asked, under a grammar, what the message needs
-(`routing.py`): a tool, something of the conversation itself, or nothing. A tool's result is then told as text
-(`plain_text.py`).
+It is too small to call tools by itself. Before each answer it is asked, under a grammar, what the message
+needs (`routing.py`): tools, a part of the conversation itself, or nothing. The tools' results are then put
+into the prompt as plain text (`plain_text.py`).
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Sampling
 from nanobot.models.local import routing
-from nanobot.models.local.plain_text import Plain, plain
-from nanobot.models.local.process import Endpoint, Process
-from nanobot.models.local.routing import Route
+from nanobot.models.local.plain_text import PlainRequest, plain
+from nanobot.models.local.process import Endpoint, EngineProcess
+from nanobot.models.local.routing import Decision, PlannedCall
 from nanobot.models.local.window import Window, estimate_tokens
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.weights.installed import find
@@ -40,14 +40,17 @@ _EXTRA = {"cache_prompt": True}
 class LocalModel:
     """A model that runs in a child process, from weights that are on this machine already.
 
-    Args: name: `local`, `local:small`, `local:tiny`, or `local:` and the path of a GGUF file. models_dir:
-      Where fetched weights are kept. log_path: What the engine prints goes here. warm_system, warm_tools:
-      What most requests begin with; it is read once after each start, so that the first answer comes soon.
-      sleep_idle_s: After so long without a request the engine gives its memory back; -1 never.
+    Args:
+        name: `local`, `local:small`, `local:tiny`, or `local:` and the path of a GGUF file.
+        models_dir: where fetched weights are kept.
+        log_path: the file that the engine's output goes to.
+        warm_system, warm_tools: what most requests begin with. The engine reads it after each start, so that
+            the first answer comes soon.
+        sleep_idle_s: the engine frees its memory after so long without a request; -1: never.
 
     Raises:
-        ConfigError: the name means nothing.
-        ModelUnavailable: the weights are not there.
+        ConfigError: there is no local model of that name.
+        ModelUnavailable: the weights are not on this machine.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class LocalModel:
         self._window = Window(context_tokens)
         self._warm_system = warm_system
         self._warm_tools = warm_tools
-        self._process = Process(
+        self._process = EngineProcess(
             name=name,
             model_path=path,
             models_dir=models_dir,
@@ -85,7 +88,7 @@ class LocalModel:
             sleep_idle_s=sleep_idle_s,
             warm=self._warm,
         )
-        self._kept: tuple[Endpoint, OpenAIChat] | None = None
+        self._chat: tuple[Endpoint, OpenAIChat] | None = None
         self.warmed = asyncio.Event()
 
     @property
@@ -110,7 +113,7 @@ class LocalModel:
         self._process.start()
 
     async def check(self) -> None:
-        """Return when the engine has loaded the model; at once where it has.
+        """Return when the engine has loaded the model, or raise at once while it has not.
 
         Raises:
             ModelUnreachable: it is still loading.
@@ -124,91 +127,89 @@ class LocalModel:
     async def close(self) -> None:
         """Stop the engine. Safe to call twice."""
         await self._process.close()
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            await kept[1].close()
+        chat, self._chat = self._chat, None
+        if chat is not None:
+            await chat[1].close()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
-        """Yield the answer, or a message that calls tools; as `core.model.Model` has it.
+        """Yield the answer, or a message that calls tools, in the form of `core.model.Model`.
 
         Raises:
             ModelError: the engine cannot run here, or failed.
         """
-        route, spent = await self._route(request)
-        if route.wishes:
-            yield self._calling(route, spent)
+        route, routing_usage = await self._route(request)
+        if route.calls:
+            yield self._call_message(route.calls, routing_usage)
             return
         if request.tool_choice.mode == "required":
             raise ModelBadAnswer(f"the model {self._name} did not manage to call a tool")
-        asked = plain(request, None if request.format else route.recall)
-        is_exact = route.recall is not None or (
-            bool(request.messages) and request.messages[-1].role == "tool"
-        )
-        async with aclosing(self._ask(asked, _sampling(request.sampling, is_exact=is_exact))) as answer:
+        prompt = plain(request, None if request.format else route.recall)
+        repeats = route.recall is not None or (bool(request.messages) and request.messages[-1].role == "tool")
+        sampling = _sampling(request.sampling, temperature=0.0 if repeats else _TEMPERATURE)
+        async with aclosing(self._ask(prompt, sampling)) as answer:
             async for piece in answer:
                 if isinstance(piece, Message):
-                    yield msgspec.structs.replace(
-                        piece, usage=spent + (piece.usage or Usage()), model=self._name
-                    )
+                    usage = routing_usage + (piece.usage or Usage())
+                    yield msgspec.structs.replace(piece, usage=usage, model=self._name)
                 else:
                     yield piece
 
     # Routing --------------------------------------------------------------------------------------
 
-    async def _route(self, request: ModelRequest) -> tuple[Route, Usage]:
-        """Return what the last message needs, and what it cost to know."""
+    async def _route(self, request: ModelRequest) -> tuple[Decision, Usage]:
+        """Return what the last message needs, and the usage of asking for it."""
         turn = _current_turn(request.messages)
         steps = sum(1 for message in turn if message.tool_calls)
         must_call = request.tool_choice.mode == "required"
         if not turn or (not must_call and (steps >= _MAX_ROUTINGS or (steps and not _failed(turn)))):
-            return Route(), Usage()
-        most_calls = 1 if request.sampling.parallel_tool_calls is False else routing.MAX_CALLS
-        said = await self._decide(
-            request.tools, routing.question(request.messages), request.tool_choice, most_calls
+            return Decision(), Usage()
+        max_calls = 1 if request.sampling.parallel_tool_calls is False else routing.MAX_CALLS
+        decision = await self._decide(
+            request.tools, routing.question(request.messages), request.tool_choice, max_calls
         )
-        route = routing.read(said.text, request.tools, most_calls=most_calls)
-        made = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
-        fresh = tuple(wish for wish in route.wishes if (wish.name, wish.arguments) not in made)
-        return Route(fresh, None if steps else route.recall), said.usage or Usage()
+        route = routing.read(decision.text, request.tools, max_calls=max_calls)
+        earlier = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
+        calls = tuple(call for call in route.calls if (call.name, call.arguments) not in earlier)
+        return Decision(calls, None if steps else route.recall), decision.usage or Usage()
 
     async def _decide(
         self,
         tools: tuple[ToolSpec, ...],
         question: Message,
         choice: ToolChoice = routing.ANY,
-        most_calls: int = routing.MAX_CALLS,
+        max_calls: int = routing.MAX_CALLS,
     ) -> Message:
-        asked = ModelRequest(routing.instructions(tools), (*routing.examples(tools), question))
+        """Return the model's decision about `question`, in the words of `routing.grammar`."""
+        request = ModelRequest(routing.instructions(tools), (*routing.examples(tools), question))
         sampling = Sampling(temperature=0.0, max_output_tokens=routing.MAX_ROUTE_TOKENS)
-        return await self._whole(
-            Plain(asked, routing.grammar(tools, choice=choice, most_calls=most_calls)), sampling
-        )
+        grammar = routing.grammar(tools, choice=choice, max_calls=max_calls)
+        return await self._whole(PlainRequest(request, grammar), sampling)
 
-    def _calling(self, route: Route, spent: Usage) -> Message:
+    def _call_message(self, planned: tuple[PlannedCall, ...], usage: Usage) -> Message:
         now = self._clock.now()
         calls = tuple(
-            ToolCall(new_id("call", now, self._random), wish.name, wish.arguments) for wish in route.wishes
+            ToolCall(new_id("call", now, self._random), call.name, call.arguments) for call in planned
         )
-        return Message("assistant", calls, stop_reason="tool_calls", usage=spent, model=self._name)
+        return Message("assistant", calls, stop_reason="tool_calls", usage=usage, model=self._name)
 
     # Asking the engine ----------------------------------------------------------------------------
 
-    async def _ask(self, asked: Plain, sampling: Sampling) -> AsyncGenerator[Delta | Message, None]:
-        """Yield the engine's answer; where the engine died before the answer began, it is asked once more
-        when it is up again.
+    async def _ask(self, prompt: PlainRequest, sampling: Sampling) -> AsyncGenerator[Delta | Message, None]:
+        """Yield the engine's answer.
+
+        Where the engine died before the answer began, it is asked once more when it is up again.
         """
-        request = msgspec.structs.replace(asked.request, sampling=sampling)
+        request = msgspec.structs.replace(prompt.request, sampling=sampling)
+        answer_tokens = sampling.max_output_tokens or DEFAULT_ANSWER_TOKENS
         begun = died = False
         self._process.start()
-        async with self._window.room(
-            estimate_tokens(request) + (sampling.max_output_tokens or DEFAULT_ANSWER_TOKENS)
-        ):
+        async with self._window.reserve(estimate_tokens(request) + answer_tokens):
             while True:
                 endpoint = await self._process.ready()
                 try:
                     async with (
-                        self._line(endpoint, asked.grammar) as line,
-                        aclosing(line.stream(request)) as answer,
+                        self._chat_at(endpoint, prompt.grammar) as chat,
+                        aclosing(chat.stream(request)) as answer,
                     ):
                         async for piece in answer:
                             begun = True
@@ -219,30 +220,30 @@ class LocalModel:
                         raise
                     died = True
 
-    async def _whole(self, asked: Plain, sampling: Sampling) -> Message:
-        async with aclosing(self._ask(asked, sampling)) as answer:
+    async def _whole(self, prompt: PlainRequest, sampling: Sampling) -> Message:
+        async with aclosing(self._ask(prompt, sampling)) as answer:
             async for piece in answer:
                 if isinstance(piece, Message):
                     return piece
         raise ModelBadAnswer(f"the model {self._name} ended without an answer")
 
     @asynccontextmanager
-    async def _line(self, endpoint: Endpoint, grammar: str) -> AsyncIterator[OpenAIChat]:
-        """Lend the line to the engine; one under a grammar is made for its request alone, as grammars differ
-        without end.
+    async def _chat_at(self, endpoint: Endpoint, grammar: str) -> AsyncIterator[OpenAIChat]:
+        """Lend a model at `endpoint`: one for all requests, or one for this request under its grammar, as the
+        number of grammars has no limit.
         """
         if grammar:
-            line = self._connect(endpoint, {**_EXTRA, "grammar": grammar})
+            chat = self._connect(endpoint, {**_EXTRA, "grammar": grammar})
             try:
-                yield line
+                yield chat
             finally:
-                await line.close()
+                await chat.close()
             return
-        if self._kept is None or self._kept[0] != endpoint:
-            kept, self._kept = self._kept, (endpoint, self._connect(endpoint, _EXTRA))
-            if kept is not None:
-                await kept[1].close()
-        yield self._kept[1]
+        if self._chat is None or self._chat[0] != endpoint:
+            before, self._chat = self._chat, (endpoint, self._connect(endpoint, _EXTRA))
+            if before is not None:
+                await before[1].close()
+        yield self._chat[1]
 
     def _connect(self, endpoint: Endpoint, extra: Mapping[str, object]) -> OpenAIChat:
         return OpenAIChat(
@@ -262,12 +263,12 @@ class LocalModel:
     async def _warm(self, endpoint: Endpoint) -> None:
         """Have the engine read what most requests begin with.
 
-        Nothing is lost where it fails: the first request then reads it.
+        Where that fails, the first request reads it.
         """
         try:
             await self._decide(self._warm_tools, user("hello"))
             await self._whole(
-                Plain(ModelRequest(self._warm_system, (user("hello"),))), Sampling(max_output_tokens=1)
+                PlainRequest(ModelRequest(self._warm_system, (user("hello"),))), Sampling(max_output_tokens=1)
             )
         except ModelError:
             return
@@ -275,7 +276,7 @@ class LocalModel:
 
 
 def _current_turn(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the newest messages, from the user's last one on; empty where nothing waits for an answer."""
+    """Return the messages from the user's last one on; empty where the last message is an answer."""
     if not messages or messages[-1].role == "assistant":
         return ()
     last = max((at for at, message in enumerate(messages) if message.role == "user"), default=len(messages))
@@ -283,15 +284,14 @@ def _current_turn(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _failed(turn: tuple[Message, ...]) -> bool:
-    """Return whether the newest results are errors, so that another call may do better."""
+    """Return whether the newest results hold an error, so that another call may do better."""
     results = turn[-1].tool_results
     return bool(results) and any(result.is_error for result in results)
 
 
-def _sampling(wanted: Sampling, *, is_exact: bool) -> Sampling:
-    """Return `wanted` with our choices where it leaves them open: what repeats something is exact, other
-    answers are a little free.
-    """
-    temperature = wanted.temperature if wanted.temperature is not None else 0.0 if is_exact else _TEMPERATURE
-    limit = wanted.max_output_tokens or DEFAULT_ANSWER_TOKENS
-    return msgspec.structs.replace(wanted, temperature=temperature, max_output_tokens=limit)
+def _sampling(requested: Sampling, *, temperature: float) -> Sampling:
+    """Return `requested`, with `temperature` and the usual limit where it leaves them open."""
+    if requested.temperature is not None:
+        temperature = requested.temperature
+    limit = requested.max_output_tokens or DEFAULT_ANSWER_TOKENS
+    return msgspec.structs.replace(requested, temperature=temperature, max_output_tokens=limit)

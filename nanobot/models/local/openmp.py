@@ -1,7 +1,7 @@
-"""The OpenMP runtime that the engine needs: the system's own, else the one inside a wheel of the package
-registry, read as data.
+"""The OpenMP runtime that the engine needs: the system's, else one taken out of a wheel of the package
+registry.
 
-Linux only: elsewhere the engine's wheel brings what it needs. Container images often come without it.
+Linux only, where container images often come without it; elsewhere the engine's wheel brings what it needs.
 """
 
 import ctypes
@@ -17,7 +17,10 @@ from nanobot.core.errors import ModelUnavailable
 from nanobot.models.weights.wheels import download
 
 LIBRARY = "libgomp.so.1"
-REMEDY = "install the OpenMP runtime: `apt install libgomp1` (Debian, Ubuntu), `dnf install libgomp` (Fedora), `apk add libgomp` (Alpine)"
+REMEDY = (
+    "install the OpenMP runtime: `apt install libgomp1` (Debian, Ubuntu), `dnf install libgomp` (Fedora), "
+    "`apk add libgomp` (Alpine)"
+)
 _PINS = Path(__file__).with_name("openmp.requirements.txt")
 
 
@@ -38,10 +41,10 @@ def is_missing(models_dir: Path) -> bool:
 
 
 def fetch(models_dir: Path, environment: Mapping[str, str] = os.environ) -> Path:
-    """Fetch the runtime, verified by the wheel's hash; return where it lies. Blocks.
+    """Fetch the runtime, verified by the wheel's hash, and return its path. Blocks.
 
     Raises:
-        ModelUnavailable: it cannot be had; the message says how to install it.
+        ModelUnavailable: it cannot be fetched; the message says how to install it.
     """
     target = folder(models_dir) / LIBRARY
     try:
@@ -53,7 +56,8 @@ def fetch(models_dir: Path, environment: Mapping[str, str] = os.environ) -> Path
             part.rename(target)
     except (OSError, zipfile.BadZipFile) as error:
         raise ModelUnavailable(
-            f"the local model needs {LIBRARY}, which is not on this machine and could not be fetched ({error}); {REMEDY}"
+            f"the local model needs {LIBRARY}, which is not on this machine and could not be fetched ({error}); "
+            f"{REMEDY}"
         ) from error
     return target
 
@@ -68,10 +72,7 @@ def _extract(wheel: Path, target: Path) -> None:
 
 
 def search_path(models_dir: Path, own: str | None) -> str | None:
-    """Return the child's search path for libraries:
-
-    `own`, and behind it a fetched runtime where there is one.
-    """
+    """Return the engine's search path for libraries: `own`, then the folder of a fetched runtime."""
     fetched = folder(models_dir)
     if not (fetched / LIBRARY).exists():
         return own

@@ -1,7 +1,7 @@
-"""A request as a small model understands it: no tools, results as plain text, recall made easy.
+"""A request in the form that a small model understands: no tools, results as plain text, recall made easy.
 
-The weak spots of small models are met here: they do not read the tools' wire format, mix up who said what,
-and answer questions about a conversation that has not begun with invented ones.
+It makes up for what small models do badly: they do not understand tool calls, mix up who said what, and
+invent a conversation when they are asked about one that has not begun.
 """
 
 import json
@@ -17,34 +17,38 @@ from nanobot.models.openai.request import NO_AUDIO_NOTE
 _LONGEST_QUOTE = 400
 _MOST_LISTED = 12
 _SHORT_TEXT = 600
-FIRST_MESSAGE = 'Reply, in the user\'s language: "This is your first message, so there is nothing to repeat or summarize yet."'
+FIRST_MESSAGE = (
+    "Reply, in the user's language: "
+    '"This is your first message, so there is nothing to repeat or summarize yet."'
+)
 
 
-class Plain(msgspec.Struct, frozen=True):
-    """What is asked of the small model. `grammar` empty: it may write anything."""
+class PlainRequest(msgspec.Struct, frozen=True):
+    """A request without tools. Its answer keeps to `grammar`; where that is empty it may be anything."""
 
     request: ModelRequest
     grammar: str = ""
 
 
-def plain(request: ModelRequest, recall: Recall | None) -> Plain:
-    """Return `request` without tools, calls and their results told as text; for `recall`, held to what was
-    really said.
+def plain(request: ModelRequest, recall: Recall | None) -> PlainRequest:
+    """Return `request` without tools, with the results of its calls as text.
+
+    For `recall`, the answer is tied to what the user really said.
     """
     messages = _without_calls(request.messages)
     bare = msgspec.structs.replace(request, messages=messages, tools=(), notes="")
     if request.messages and request.messages[-1].role == "tool":
-        # What was looked up is all that this answer needs; a small model would tell the notes too.
-        return Plain(bare)
+        # The answer needs the results alone; a small model would repeat the notes as well.
+        return PlainRequest(bare)
     if recall is None:
-        return Plain(_noted(bare, request.notes))
+        return PlainRequest(_noted(bare, request.notes))
     said = [message.text for message in request.messages if message.role == "user" and message.text][:-1]
     if not said:
-        return Plain(msgspec.structs.replace(bare, notes=FIRST_MESSAGE))
+        return PlainRequest(msgspec.structs.replace(bare, notes=FIRST_MESSAGE))
     if recall == "all":
         reminded = user(f"{_reminder(said)}\n\n{messages[-1].text}")
-        return Plain(msgspec.structs.replace(bare, messages=(*messages[:-1], reminded)))
-    return Plain(bare, repeating(said[-1] if recall == "last" else said[0]))
+        return PlainRequest(msgspec.structs.replace(bare, messages=(*messages[:-1], reminded)))
+    return PlainRequest(bare, repeating(said[-1] if recall == "last" else said[0]))
 
 
 def repeating(text: str) -> str:
@@ -60,8 +64,10 @@ def _reminder(said: list[str]) -> str:
 
 
 def _noted(request: ModelRequest, notes: str) -> ModelRequest:
-    """Return `request` with `notes` in its last message: before a short text, as a small model repeats what
-    comes last; below a long one, which then stays in the engine's cache.
+    """Return `request` with `notes` in its last message.
+
+    Before a short text, as a small model repeats what comes last; below a long one, which then stays in the
+    engine's cache.
     """
     messages = request.messages
     if not notes or not messages or messages[-1].role != "user" or len(messages[-1].text) > _SHORT_TEXT:
@@ -71,7 +77,7 @@ def _noted(request: ModelRequest, notes: str) -> ModelRequest:
 
 
 def _quoted(text: str) -> str:
-    # A quotation mark inside would end the quotation, for the model and for the grammar.
+    # A quotation mark inside would end the quotation early, for the model as for the grammar.
     text = "".join(
         character if character.isprintable() or character in "\n\t" else " "
         for character in text.strip().replace('"', "'")
@@ -80,9 +86,7 @@ def _quoted(text: str) -> str:
 
 
 def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return `messages` in which users and assistant alone speak: what tools found stands below what the user
-    said.
-    """
+    """Return `messages` of users and assistant alone: the results of tools stand below the user's text."""
     shown: list[Message] = []
     calls: dict[str, ToolCall] = {}
     for message in messages:
@@ -91,7 +95,7 @@ def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             if message.text or not message.tool_calls:
                 shown.append(Message("assistant", (Text(message.text),)))
             continue
-        parts = message.parts if message.role == "user" else (Text(_found(message, calls)),)
+        parts = message.parts if message.role == "user" else (Text(_results(message, calls)),)
         text = _read(parts)
         if any(isinstance(part, Image) for part in parts):
             text += "\n(An image came with this message; you cannot see images.)"
@@ -105,19 +109,19 @@ def _without_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _read(parts: tuple[Part, ...]) -> str:
-    """Return what a user wrote, the files below it."""
+    """Return what a user wrote, with the files below it."""
     text = "".join(part.text for part in parts if isinstance(part, Text))
     return "\n\n".join(filter(None, (text, *(part.shown for part in parts if isinstance(part, File)))))
 
 
-def _found(message: Message, calls: dict[str, ToolCall]) -> str:
-    """Return what the results say, in the words that a small model takes for its own knowledge and not for
+def _results(message: Message, calls: dict[str, ToolCall]) -> str:
+    """Return the results as text, worded so that a small model takes them for its own knowledge and not for
     the user's.
     """
-    found = "; ".join(
+    results = "; ".join(
         f"{_called(calls.get(result.call_id))}{result.content}" for result in message.tool_results
     )
-    return f"(You looked it up: {found}. Answer with it.)"
+    return f"(You looked it up: {results}. Answer with it.)"
 
 
 def _called(call: ToolCall | None) -> str:

@@ -1,6 +1,4 @@
-"""The engine's process as seen from the server: started in the background, watched, started again when it
-dies.
-"""
+"""The engine's process, from the server's side: started in the background, and again when it dies."""
 
 import asyncio
 import contextlib
@@ -34,18 +32,18 @@ AVX2 = "it needs a processor with AVX2 (Intel since 2013, AMD since 2015): name 
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where the engine answers, and the key it wants. `socket_path` None: at the port in `base_url`."""
+    """Where the engine listens, and its key. `socket_path` None: at the port in `base_url`."""
 
     base_url: str
     socket_path: str | None
     api_key: str
 
 
-class Process:
-    """The child that runs the weights at `model_path`.
+class EngineProcess:
+    """The child process that runs the weights at `model_path`.
 
-    `warm` is awaited after each start, while requests are let through already. `sleep_idle_s`: after so long
-    without a request the engine gives its memory back, until the next.
+    `warm` is awaited after each start, while requests are served already. `sleep_idle_s`: the engine frees
+    its memory after so long without a request, and loads the weights again for the next one.
     """
 
     def __init__(
@@ -81,19 +79,16 @@ class Process:
         return self._child.pid if self._child is not None and self._child.returncode is None else None
 
     def start(self) -> None:
-        """Begin to start the child, unless that was done or the process was closed;
-
-        `ready` tells when it answers.
-        """
+        """Begin to start the child; `ready` waits for it. No effect after the first call, or `close`."""
         if self._up is None:
             self._up = asyncio.get_running_loop().create_future()
             self._owner = asyncio.create_task(self._run(), name=f"{self._name} engine")
 
     async def ready(self) -> Endpoint:
-        """Return where the engine answers, as soon as it does.
+        """Return where the engine listens, as soon as it has loaded the weights.
 
         Raises:
-            ModelUnavailable: it cannot be started, or died too often; the message says what is missing.
+            ModelUnavailable: it cannot run here, or died too often; the message says why and what to do.
         """
         if self._up is None:
             raise ModelUnavailable(f"the model {self._name} was not started")
@@ -124,7 +119,7 @@ class Process:
         if owner is not None:
             owner.cancel()
             await asyncio.gather(owner, return_exceptions=True)
-        # The owner may have been stopped while it was doing just that.
+        # The task may have been cancelled before it had killed the child.
         await self._kill()
         self._fail(ModelUnavailable(f"the model {self._name} is stopped: the server is stopping"))
 
@@ -147,7 +142,8 @@ class Process:
                 ):
                     self._fail(
                         ModelUnavailable(
-                            f"the model {self._name} crashed {_MAX_CRASHES} times: {_death(status)}; see {self._log_path}"
+                            f"the model {self._name} crashed {_MAX_CRASHES} times: {_death(status)}; "
+                            f"see {self._log_path}"
                         )
                     )
                     return
@@ -156,7 +152,7 @@ class Process:
             await self._kill()
 
     async def _attend(self, endpoint: Endpoint) -> int:
-        """Return the child's exit status, once it has one; meanwhile it is warmed."""
+        """Return the child's exit status once it has ended; meanwhile, warm it."""
         assert self._child is not None  # noqa: S101 - `_spawn` has set it
         warming = asyncio.ensure_future(self._warm(endpoint))
         try:
@@ -168,28 +164,30 @@ class Process:
     async def _spawn(self) -> Endpoint:
         await self._kill()
         settings = self._settings()
-        # The key goes through standard input: a command line, or an environment, can be read by others.
+        # The key goes through standard input: other users can read command lines, and root environments.
         child = self._child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "nanobot.models.local.engine",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             cwd=self._log_path.parent, env=_environment(self._models_dir),
         )  # fmt: skip
-        assert child.stdin is not None and child.stdout is not None and child.stderr is not None  # noqa: S101 - they are pipes
+        # Pipes, as requested above.
+        assert child.stdin is not None and child.stdout is not None and child.stderr is not None  # noqa: S101
         try:
             async with asyncio.timeout(_START_S):
                 child.stdin.write(msgspec.json.encode(settings) + b"\n")
                 with contextlib.suppress(ConnectionError):
                     await child.stdin.drain()
-                said = await child.stdout.readline()
+                line = await child.stdout.readline()
         except TimeoutError:
             raise ModelUnavailable(
                 f"the model {self._name} did not load within {_START_S:g} s; see {self._log_path}"
             ) from None
-        if not said:
-            told = (await child.stderr.read()).decode("utf-8", "replace").strip().rpartition("\n")[2]
-            why = f"{_death(await child.wait())}{told and f' ({told})'}"
+        if not line:
+            errors = (await child.stderr.read()).decode("utf-8", "replace").strip()
+            last_error = errors.rpartition("\n")[2]
+            why = f"{_death(await child.wait())}{last_error and f' ({last_error})'}"
             raise ModelUnavailable(f"the model {self._name} cannot run here: {why}; see {self._log_path}")
-        report = msgspec.json.decode(said, type=Report)
+        report = msgspec.json.decode(line, type=Report)
         if isinstance(report, EngineFailed):
             raise ModelUnavailable(
                 f"the model {self._name} cannot run here: {_explained(report, self._model_path)}"
@@ -215,8 +213,8 @@ class Process:
         if os.name == "nt":
             return None
         if self._folder is None or not self._folder.exists():
-            # Not in the data directory: a socket's path has 107 bytes at most. The folder is for this user
-            # alone.
+            # Not in the data directory, whose path may be too long: a socket's has 107 bytes at most. Only
+            # this user can enter the folder.
             self._folder = Path(tempfile.mkdtemp(prefix="nanobot-"))
         return str(self._folder / "engine.sock")
 
@@ -235,19 +233,19 @@ class Process:
     def _fail(self, error: ModelUnavailable) -> None:
         if self._up is None or self._up.done():
             self._go_down()
-        assert self._up is not None  # noqa: S101 - made above
+        assert self._up is not None  # noqa: S101 - `_go_down` has set it
         self._up.set_exception(error)
-        # Whoever asks will hear of it; asyncio need not complain where nobody does.
+        # Marks the exception as retrieved: asyncio would otherwise complain where no request comes any more.
         self._up.exception()
 
     async def _kill(self) -> None:
-        """End the child, if there is one, and let go of all that belongs to it."""
+        """End the child, if there is one, and release what belongs to it."""
         child = self._child
         if child is not None:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
-            # What is left in its pipes is read to the end, so that their transports are closed.
+            # Reads its pipes to the end, so that their transports are closed.
             await child.communicate()
             self._child = None
         folder, self._folder = self._folder, None
@@ -262,8 +260,8 @@ def _cores() -> int:
 
 
 def _environment(models_dir: Path) -> dict[str, str]:
-    """What the child needs of our environment: no provider's key is its business."""
-    wanted = (
+    """Return what the child needs of the environment: the providers' keys are left out."""
+    names = (
         "PATH",
         "HOME",
         "TMPDIR",
@@ -276,18 +274,18 @@ def _environment(models_dir: Path) -> dict[str, str]:
         "VIRTUAL_ENV",
         "PYTHONHOME",
     )
-    found = {name: os.environ[name] for name in wanted if name in os.environ}
-    if path := openmp.search_path(models_dir, found.get("LD_LIBRARY_PATH")):
-        found["LD_LIBRARY_PATH"] = path
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+    if path := openmp.search_path(models_dir, environment.get("LD_LIBRARY_PATH")):
+        environment["LD_LIBRARY_PATH"] = path
     return {
-        **found,
+        **environment,
         "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path),
         "OMP_WAIT_POLICY": "PASSIVE",
     }
 
 
 def _death(status: int) -> str:
-    """Return what the exit status of the engine says."""
+    """Return what the exit status of the engine means, in words."""
     if status in (-getattr(signal, "SIGILL", 4), 0xC000001D, 0xC000001D - 2**32):
         return f"this processor ({platform.machine()}) lacks an instruction that the engine uses; {AVX2}"
     if status == -getattr(signal, "SIGKILL", 9):
@@ -304,4 +302,5 @@ def _explained(report: EngineFailed, model_path: Path) -> str:
         return f"{report.message}; {openmp.REMEDY}"
     if report.trouble == "not_installed":
         return f"the engine is not installed ({report.message}): {install_hint('local')}"
-    return f"{model_path} could not be loaded ({report.message}); is it a whole GGUF file, and is there enough memory?"
+    question = "is it a whole GGUF file, and is there enough memory?"
+    return f"{model_path} could not be loaded ({report.message}); {question}"

@@ -1,8 +1,8 @@
-"""Which tool a message needs: a question of its own to a model that is too small to call tools by itself.
+"""Which tools a message needs: a separate question to a model that is too small to call tools by itself.
 
 The model sees the tools, some examples and the message, and may only write what the grammar allows: `none`,
-`recall …`, or calls with their arguments. System and examples stay the same for a set of tools, so that they
-are read once and then kept.
+`recall …`, or calls with their arguments. Instructions and examples depend on the tools alone, so that the
+engine reads them once.
 """
 
 import re
@@ -16,7 +16,8 @@ from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.models.local.gbnf import Rules, literal
 
 Recall = Literal["last", "first", "all"]
-"""What of the conversation itself is asked for: the user's message before, their first one, or all of it."""
+"""The part of the conversation that a question is about: the user's previous message, the first one, or all.
+"""
 
 ANY = ToolChoice()
 MAX_CALLS = 3
@@ -35,8 +36,8 @@ _ALWAYS = (
     "recall first: the user asks what they said first.",
     "recall all: the user asks for a summary of this conversation.",
 )
-# What is asked, and the answer; one with a call is shown where all its tools are there. The order matters:
-# neighbours must differ.
+# Questions and answers; one with calls is shown where the request has all of its tools. The order matters:
+# neighbours must differ, or the model repeats the last answer.
 _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("hello", "none"),
     ("What time is it in Lima?", 'current_time {"timezone":"America/Lima"}'),
@@ -61,26 +62,26 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
 
 
 class PlannedCall(msgspec.Struct, frozen=True):
-    """A call that the model wants: a tool's name, and its arguments as JSON text."""
+    """A call that the model decided on: a tool's name, and its arguments as JSON text."""
 
     name: str
     arguments: str
 
 
-class Route(msgspec.Struct, frozen=True):
-    """What a message needs: calls, something of the conversation, or (both empty) just an answer."""
+class Decision(msgspec.Struct, frozen=True):
+    """What a message needs: calls, a part of the conversation, or (both empty) just an answer."""
 
-    wishes: tuple[PlannedCall, ...] = ()
+    calls: tuple[PlannedCall, ...] = ()
     recall: Recall | None = None
 
 
 def instructions(tools: tuple[ToolSpec, ...]) -> str:
-    """Return the system prompt of the routing call."""
+    """Return the system prompt of the question."""
     return "\n".join([_TASK, "", *_ALWAYS, *(_described(tool) for tool in tools)])
 
 
 def examples(tools: tuple[ToolSpec, ...]) -> tuple[Message, ...]:
-    """Return the examples that go before the question, as a conversation."""
+    """Return the examples that come before the question, as a conversation."""
     names = {tool.name for tool in tools}
     shown: list[Message] = []
     for asked, answer in _EXAMPLES:
@@ -93,24 +94,25 @@ def examples(tools: tuple[ToolSpec, ...]) -> tuple[Message, ...]:
 
 
 def question(messages: tuple[Message, ...]) -> Message:
-    """Return the message to route: the user's last one, below the exchange before it, so that `And in Paris?`
-    can be understood.
+    """Return the message to route: the user's last one, below the exchange before it.
+
+    Without the latter, `And in Paris?` could not be understood.
     """
     last = max((at for at, message in enumerate(messages) if message.role == "user"), default=None)
     if last is None:
         return user("")
-    asked = _cut(messages[last].text, _MESSAGE_CHARS)
+    text = _cut(messages[last].text, _MESSAGE_CHARS)
     before = [message for message in messages[:last] if message.role != "tool" and message.text]
     if not before:
-        return user(asked)
+        return user(text)
     said = next((message.text for message in reversed(before) if message.role == "user"), "")
     answered = before[-1].text if before[-1].role == "assistant" else ""
     return user(
-        f"(Before, the user said: {_cut(said, _BEFORE_CHARS)}\nYou answered: {_cut(answered, _BEFORE_CHARS)})\n{asked}"
+        f"(Before, the user said: {_cut(said, _BEFORE_CHARS)}\nYou answered: {_cut(answered, _BEFORE_CHARS)})\n{text}"
     )
 
 
-def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, most_calls: int = MAX_CALLS) -> str:
+def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, max_calls: int = MAX_CALLS) -> str:
     """Return the grammar of the answer; where `choice` insists on a call, it is one."""
     rules = Rules()
     words = '"none" | "recall " ("last" | "first" | "all")'
@@ -121,23 +123,23 @@ def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, most_calls
         f"{literal(tool.name + ' ')} {rules.value(_as_object(tool.schema))}" for tool in allowed
     )
     call = rules.add(calls, "call")
-    called = f'{call} ("\\n" {call}){{0,{most_calls - 1}}}' if most_calls > 1 else call
+    called = f'{call} ("\\n" {call}){{0,{max_calls - 1}}}' if max_calls > 1 else call
     return rules.text(called if choice.mode == "required" else f"{words} | {called}")
 
 
-def read(answer: str, tools: tuple[ToolSpec, ...], *, most_calls: int = MAX_CALLS) -> Route:
-    """Return what the model decided. An answer that was cut off in the middle of a call loses that call."""
+def read(answer: str, tools: tuple[ToolSpec, ...], *, max_calls: int = MAX_CALLS) -> Decision:
+    """Return what the model decided. A call that was cut off is left out."""
     answer = answer.strip()
-    if found := _RECALL.fullmatch(answer):
-        return Route(recall=msgspec.convert(found[1], Recall))
+    if match := _RECALL.fullmatch(answer):
+        return Decision(recall=msgspec.convert(match[1], Recall))
     names = {tool.name for tool in tools}
-    wishes: list[PlannedCall] = []
+    calls: list[PlannedCall] = []
     for line in answer.splitlines():
         name, _, arguments = line.partition(" ")
-        wish = PlannedCall(name, arguments)
-        if name in names and _is_json(arguments) and wish not in wishes:
-            wishes.append(wish)
-    return Route(tuple(wishes[:most_calls]))
+        call = PlannedCall(name, arguments)
+        if name in names and _is_json(arguments) and call not in calls:
+            calls.append(call)
+    return Decision(tuple(calls[:max_calls]))
 
 
 def _described(tool: ToolSpec) -> str:
@@ -163,12 +165,10 @@ def _kind(schema: Mapping[str, object], depth: int = 0) -> str:
 
 
 def _properties(schema: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
-    found = schema.get("properties")
-    return (
-        {str(name): inner for name, inner in found.items() if isinstance(inner, Mapping)}
-        if isinstance(found, Mapping)
-        else {}
-    )
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping):
+        return {}
+    return {str(name): inner for name, inner in properties.items() if isinstance(inner, Mapping)}
 
 
 def _as_object(schema: Mapping[str, object]) -> Mapping[str, object]:
@@ -183,10 +183,10 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _cut(text: str, most_chars: int) -> str:
-    """Return `text`, of a long one its beginning and its end: what is asked stands in one of them."""
+def _cut(text: str, max_chars: int) -> str:
+    """Return `text`, or the beginning and the end of a long one: the question is in one of them."""
     text = text.strip()
-    if len(text) <= most_chars:
+    if len(text) <= max_chars:
         return text
-    half = most_chars // 2
+    half = max_chars // 2
     return f"{text[:half]} … {text[-half:]}"

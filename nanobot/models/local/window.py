@@ -1,7 +1,7 @@
-"""The room in the engine's memory of conversations, shared by all that are answered at once.
+"""The engine's context window, shared by all requests that are answered at once.
 
-The engine has one pool for all slots and fails every running answer when it is full. So a request waits here
-until it surely fits.
+The engine has one pool of tokens for all of its slots, and fails every running answer when the pool is full.
+So a request waits here until it is sure to fit.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _TOKENS_PER_MESSAGE = 8
 
 
 class Window:
-    """A pool of `tokens`, given out in the order in which it is asked for."""
+    """A pool of `tokens`, reserved in the order of the requests."""
 
     def __init__(self, tokens: int) -> None:
         self._tokens = tokens
@@ -24,8 +24,8 @@ class Window:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def room(self, tokens: int) -> AsyncIterator[None]:
-        """Hold `tokens` of the pool, all of it at most, as soon as those who asked before have theirs."""
+    async def reserve(self, tokens: int) -> AsyncIterator[None]:
+        """Hold `tokens` of the pool, at most all of it, once earlier requests have theirs."""
         wanted = min(tokens, self._tokens)
         if self._waiting or wanted > self._free:
             turn = asyncio.get_running_loop().create_future()
@@ -35,7 +35,7 @@ class Window:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self._give_back(wanted)
+                    self._release(wanted)
                 else:
                     self._waiting.remove(entry)
                     self._admit()
@@ -45,9 +45,9 @@ class Window:
         try:
             yield
         finally:
-            self._give_back(wanted)
+            self._release(wanted)
 
-    def _give_back(self, tokens: int) -> None:
+    def _release(self, tokens: int) -> None:
         self._free += tokens
         self._admit()
 
@@ -59,9 +59,7 @@ class Window:
 
 
 def estimate_tokens(request: ModelRequest) -> int:
-    """Return how many tokens the prompt of `request` has at most, as far as can be said without the
-    tokenizer.
-    """
+    """Return how many tokens the prompt of `request` has at most, estimated without the tokenizer."""
     texts = [request.system, request.notes]
     for message in request.messages:
         for part in message.parts:
@@ -72,7 +70,6 @@ def estimate_tokens(request: ModelRequest) -> int:
 
 
 def _tokens(text: str) -> int:
-    # Qwen's tokenizer gives each digit a token of its own, and up to one and a half to a letter of other
-    # scripts.
+    # Qwen's tokenizer makes a token of each digit, and up to one and a half of a letter of another script.
     words = sum(character.isascii() and not character.isdigit() for character in text)
     return words * 2 // 5 + (len(text) - words) * 3 // 2

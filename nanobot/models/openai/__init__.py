@@ -1,6 +1,6 @@
-"""OpenAI's chat completions, spoken to whatever server takes them.
+"""OpenAI's chat completions, on any server that speaks them.
 
-Knows: the wire format, its requests and streamed answers, and what servers make of it.
-Does not know: turns, sessions, tools other than by their schema.
+Knows: the wire format of requests and streamed answers, and how servers deviate from it.
+Does not know: HTTP, retries, what a refusal means (`models/`); turns, sessions.
 Start at `chat.py`.
 """

@@ -118,15 +118,10 @@ class ChatAnswerReader:
             return
         try:
             chunk = _decode(payload)
-            failure: object = msgspec.json.decode(payload) if chunk.error or chunk.object == "error" else None
         except (ValueError, RecursionError) as error:
-            raise RequestFailed(
-                ModelBadAnswer(
-                    f"{self._source.name} sent a chunk that is not one of a chat completion: {error}"
-                )
-            ) from None
-        if failure is not None:
-            raise error_in_answer(self._source, failure)
+            raise self._malformed(error) from None
+        if chunk.error or chunk.object == "error":
+            raise self._error(payload)
         if chunk.usage is not None:
             self._usage = chunk.usage
         if not chunk.choices:
@@ -175,6 +170,18 @@ class ChatAnswerReader:
             stop_reason = "stop"
         parts = (*self._parts, *self._tool_calls()) if self._calls else tuple(self._parts)
         return Message("assistant", parts, stop_reason, _usage_of(self._usage), self._source.name)
+
+    def _malformed(self, error: Exception) -> RequestFailed:
+        return RequestFailed(
+            ModelBadAnswer(f"{self._source.name} sent a chunk that is not one of a chat completion: {error}")
+        )
+
+    def _error(self, payload: bytes) -> RequestFailed:
+        try:
+            content: object = msgspec.json.decode(payload)
+        except (ValueError, RecursionError) as error:
+            return self._malformed(error)
+        return error_in_answer(self._source, content)
 
     def _take_delta(self, delta: _Delta, deltas: list[Delta]) -> None:
         thought = delta.reasoning_content or delta.reasoning

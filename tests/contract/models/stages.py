@@ -84,7 +84,9 @@ class Stage(Protocol):
         ...
 
     def says(self, *pieces: str) -> str | None:
-        """Answer with the text in `pieces`; return what the message will say, None where that is not known."""
+        """Answer with the text in `pieces`; return what the message will say, None where that is not
+        known.
+        """
         ...
 
     def pauses(self, first: str, second: str) -> Callable[[], None]:

@@ -81,7 +81,8 @@ def test_a_row_that_breaks_the_rules_of_its_table_is_damage_too(nanobot: Nanobot
     with contextlib.closing(sqlite3.connect(tmp_path / "nanobot.sqlite3", isolation_level=None)) as db:
         db.execute("PRAGMA writable_schema = on")
         db.execute(
-            "UPDATE sqlite_schema SET sql = replace(sql, 'dedupe_key TEXT', 'dedupe_key TEXT NOT NULL') WHERE name = 'turn'"
+            "UPDATE sqlite_schema SET sql = replace(sql, 'dedupe_key TEXT', 'dedupe_key TEXT NOT NULL') WHERE"
+            " name = 'turn'"
         )
     found = findings(nanobot, tmp_path)["store"]
     assert found["status"] == "fail" and "damaged: NULL value in turn.dedupe_key" in found["text"]

@@ -19,7 +19,7 @@ class Broken:
     def size_bytes(self, weights: Weights, work_dir: Path) -> int:
         return 0
 
-    def bring(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+    def fetch(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
         for done in range(0, weights.size_bytes // 2, weights.size_bytes // 100):
             progress(f"downloading {weights.title} (part 1 of 2)", done, weights.size_bytes)
         raise OSError("the line is dead")

@@ -143,7 +143,7 @@ def test_what_is_shown_never_costs_more_than_the_budget_and_the_question_that_st
 
 @given(conversations(), st.integers(80, 2_000))
 def test_the_oldest_are_left_out_first(messages: tuple[Message, ...], budget: int) -> None:
-    """What is shown is an end of the transcript; of a turn too long for the window, its question and an end."""
+    """The model sees an end of the transcript; of a turn too long for the window, its question and an end."""
     shown = fit(messages, budget)
     asked = max(i for i, message in enumerate(messages) if message.role == "user")
     tail = shown if shown == messages[len(messages) - len(shown) :] else shown[1:]

@@ -1,5 +1,5 @@
-"""What tests of the engine play on: a real store on a directory of its own, through which each commit can be
-held up or refused.
+"""The set-up for tests of the engine: a real store on a directory of its own whose commits a test can delay
+or refuse.
 """
 
 import asyncio
@@ -40,8 +40,8 @@ def is_step(facts: Facts) -> bool:
     return isinstance(facts[0], MessageAdded) and isinstance(facts[-1], ToolStarted)
 
 
-class HeldStore:
-    """A store that can be told to refuse commits (`fail`), or to answer them late (`hold`); all else passes."""
+class FaultyStore:
+    """A store that refuses commits (`fail`) or answers them late (`hold`) when told to; all else passes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -103,13 +103,13 @@ class Stage:
         self._directory = directory
         self.clock = FakeClock()
         self.settings = AgentSettings()
-        self.store: HeldStore
+        self.store: FaultyStore
         self.looked = 0
         self.look: Look = self.see
         self._orders: AsyncGenerator[Command, None] | None = None
 
     async def open(self, clock: Clock | None = None) -> None:
-        self.store = HeldStore(await open_store(self._directory, clock or self.clock, Limits(), "normal"))
+        self.store = FaultyStore(await open_store(self._directory, clock or self.clock, Limits(), "normal"))
 
     async def close(self) -> None:
         """Let go of the store, as a process that ends does."""

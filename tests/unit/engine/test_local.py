@@ -34,7 +34,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-class Held:
+class GatedModel:
     """A model that waits, for each question, until the test lets it answer."""
 
     def __init__(self, *questions: str) -> None:
@@ -51,23 +51,23 @@ class Held:
 
 
 async def test_turns_of_different_sessions_run_side_by_side(stage: Stage) -> None:
-    held = Held("one", "two")
-    async with running(stage.engine(held.model)) as engine:
+    gated = GatedModel("one", "two")
+    async with running(stage.engine(gated.model)) as engine:
         first, second = await stage.ask("one", key="a"), await stage.ask("two", key="b")
-        await until(lambda: len(held.asked) == 2)
+        await until(lambda: len(gated.asked) == 2)
         assert engine.running == 2
-        held.gates["two"].set()
+        gated.gates["two"].set()
         assert (await stage.ended(second)).messages[0].text == "re: two"
-        held.gates["one"].set()
+        gated.gates["one"].set()
         assert (await stage.ended(first)).messages[0].text == "re: one"
 
 
 async def test_turns_of_one_session_run_one_by_one_in_order(stage: Stage) -> None:
-    held = Held("one", "two", "three")
-    for gate in held.gates.values():
+    gated = GatedModel("one", "two", "three")
+    for gate in gated.gates.values():
         gate.set()
-    async with running(stage.engine(held.model)):
-        turns = [await stage.ask(text) for text in held.gates]
+    async with running(stage.engine(gated.model)):
+        turns = [await stage.ask(text) for text in gated.gates]
         for turn_id in turns:
             await stage.ended(turn_id)
     assert [text for role, text in await stage.transcript()] == [
@@ -81,18 +81,18 @@ async def test_turns_of_one_session_run_one_by_one_in_order(stage: Stage) -> Non
 
 
 async def test_no_more_turns_run_than_are_allowed(stage: Stage) -> None:
-    held = Held(*"abcde")
-    async with running(stage.engine(held.model, max_running_turns=2)) as engine:
-        turns = [await stage.ask(key, key=key) for key in held.gates]
-        await until(lambda: len(held.asked) == 2)
+    gated = GatedModel(*"abcde")
+    async with running(stage.engine(gated.model, max_running_turns=2)) as engine:
+        turns = [await stage.ask(key, key=key) for key in gated.gates]
+        await until(lambda: len(gated.asked) == 2)
         assert engine.running == 2
         most = 0
-        for number, key in enumerate(held.gates):
-            held.gates[key].set()
+        for number, key in enumerate(gated.gates):
+            gated.gates[key].set()
             await stage.ended(turns[number])
             most = max(most, engine.running)
         assert most <= 2
-    assert sorted(held.asked) == list("abcde")
+    assert sorted(gated.asked) == list("abcde")
 
 
 async def test_a_turn_that_is_taken_up_again_before_its_last_run_has_quite_ended_costs_the_engine_nothing(
@@ -112,22 +112,22 @@ async def test_a_turn_that_is_taken_up_again_before_its_last_run_has_quite_ended
 
 
 async def test_a_cancelled_turn_stops_and_the_next_of_its_session_starts(stage: Stage) -> None:
-    held = Held("one", "two")
-    async with running(stage.engine(held.model)):
+    gated = GatedModel("one", "two")
+    async with running(stage.engine(gated.model)):
         first, second = await stage.ask("one"), await stage.ask("two")
-        await until(lambda: held.asked == ["one"])
+        await until(lambda: gated.asked == ["one"])
         assert await stage.store.cancel(first, "enough")
         assert (await stage.ended(first)).end.outcome == "cancelled"
-        held.gates["two"].set()
+        gated.gates["two"].set()
         assert (await stage.ended(second)).end.outcome == "done"
 
 
 async def test_an_interrupting_turn_takes_the_place_of_the_running_one(stage: Stage) -> None:
-    held = Held("one", "two")
-    held.gates["two"].set()
-    async with running(stage.engine(held.model)):
+    gated = GatedModel("one", "two")
+    gated.gates["two"].set()
+    async with running(stage.engine(gated.model)):
         first = await stage.ask("one")
-        await until(lambda: held.asked == ["one"])
+        await until(lambda: gated.asked == ["one"])
         second = await stage.ask("two", when_busy="interrupt")
         assert (await stage.ended(first)).end.outcome == "cancelled"
         assert (await stage.ended(second)).end.outcome == "done"
@@ -153,20 +153,20 @@ async def test_a_steering_turn_joins_the_running_one(stage: Stage) -> None:
 
 @pytest.mark.parametrize("bug", [TimeoutError(), KeyError("inside"), OSError("inside")])
 async def test_a_bug_in_one_turn_leaves_the_others_running(stage: Stage, bug: Exception) -> None:
-    held = Held("fine")
+    gated = GatedModel("fine")
 
     def answer(request: ModelRequest) -> Say:
         if request.messages[-1].text == "broken":
             raise bug
-        return held.answer(request)
+        return gated.answer(request)
 
-    held.model = ScriptedModel(answer)
-    async with running(stage.engine(held.model)):
+    gated.model = ScriptedModel(answer)
+    async with running(stage.engine(gated.model)):
         fine = await stage.ask("fine", key="a")
-        await until(lambda: held.asked == ["fine"])
+        await until(lambda: gated.asked == ["fine"])
         broken = await stage.ask("broken", key="b")
         assert (await stage.ended(broken)).end.outcome == "failed"
-        held.gates["fine"].set()
+        gated.gates["fine"].set()
         assert (await stage.ended(fine)).end.outcome == "done"
 
 
@@ -190,13 +190,13 @@ async def test_an_idle_engine_is_drained_at_once(stage: Stage) -> None:
 
 
 async def test_turns_that_end_within_the_grace_end(stage: Stage) -> None:
-    held = Held("one")
-    async with running(stage.engine(held.model)) as engine:
+    gated = GatedModel("one")
+    async with running(stage.engine(gated.model)) as engine:
         turn_id = await stage.ask("one")
-        await until(lambda: held.asked == ["one"])
+        await until(lambda: gated.asked == ["one"])
         drain = asyncio.create_task(engine.drain(FOR_EVER_S))
         await settled()
-        held.gates["one"].set()
+        gated.gates["one"].set()
         assert (await stage.ended(turn_id)).end.outcome == "done"
         async with asyncio.timeout(BOUND_S):
             await drain
@@ -209,10 +209,10 @@ async def goes_on_after_a_restart(stage: Stage, turn_id: str, model: Model) -> N
 
 
 async def test_what_does_not_end_is_given_back_and_goes_on_at_the_next_start(stage: Stage) -> None:
-    held = Held("one", "two")
-    async with running(stage.engine(held.model)) as engine:
+    gated = GatedModel("one", "two")
+    async with running(stage.engine(gated.model)) as engine:
         first, second = await stage.ask("one", key="a"), await stage.ask("two", key="b")
-        await until(lambda: len(held.asked) == 2)
+        await until(lambda: len(gated.asked) == 2)
         await drained(engine, 0.01)
         assert engine.running == 0
         assert {(await stage.state(turn_id)).status for turn_id in (first, second)} == {"queued"}
@@ -223,38 +223,38 @@ async def test_a_stop_of_the_server_costs_a_turn_no_attempt(stage: Stage) -> Non
     """However often the server is restarted in an orderly way, its turns are not given up."""
     turn_id = await stage.ask("one")
     for _ in range(5):
-        held = Held("one")
-        async with running(stage.engine(held.model)) as engine:
+        gated = GatedModel("one")
+        async with running(stage.engine(gated.model)) as engine:
             async with asyncio.timeout(BOUND_S):
-                await held.model.asked.wait()
+                await gated.model.asked.wait()
             await drained(engine, 0)
         await stage.reopen()
     await goes_on_after_a_restart(stage, turn_id, ScriptedModel("Here."))
 
 
 async def test_turns_that_wait_are_not_started_any_more(stage: Stage) -> None:
-    held = Held("one", "two")
-    async with running(stage.engine(held.model)) as engine:
+    gated = GatedModel("one", "two")
+    async with running(stage.engine(gated.model)) as engine:
         first, second = await stage.ask("one"), await stage.ask("two")
-        await until(lambda: held.asked == ["one"])
+        await until(lambda: gated.asked == ["one"])
         drain = asyncio.create_task(engine.drain(FOR_EVER_S))
         await settled()
-        held.gates["one"].set()
+        gated.gates["one"].set()
         async with asyncio.timeout(BOUND_S):
             await drain
         assert (await stage.state(first)).status == "done"
         assert (await stage.state(second)).status == "queued"
-    assert held.asked == ["one"]
+    assert gated.asked == ["one"]
     await goes_on_after_a_restart(stage, second, ScriptedModel("Here."))
 
 
 async def test_a_turn_that_is_writing_its_end_when_the_grace_is_over_ends_and_nothing_follows_it(
     stage: Stage,
 ) -> None:
-    held = Held("one", "two")
-    held.gates["one"].set()
+    gated = GatedModel("one", "two")
+    gated.gates["one"].set()
     stage.store.hold(is_end)
-    async with running(stage.engine(held.model)) as engine:
+    async with running(stage.engine(gated.model)) as engine:
         first, second = await stage.ask("one"), await stage.ask("two")
         async with asyncio.timeout(BOUND_S):
             await stage.store.handed.wait()

@@ -306,16 +306,16 @@ async def test_a_writer_whose_attempt_is_over_falls_silent(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two engines on one turn: only the newer one may write."""
-    held = asyncio.Event()
+    gate = asyncio.Event()
     claim = await stage.claimed()
-    task = started(stage.run(claim, (old := ScriptedModel(Say(("Old",), before=held)))))
+    task = started(stage.run(claim, (old := ScriptedModel(Say(("Old",), before=gate)))))
     await happened(old.asked)
     await stage.store.release(claim)
     await stage.stop_taking()
     newer = await stage.claim()
     assert newer.attempt == 2
     with caplog.at_level(logging.WARNING):
-        held.set()
+        gate.set()
         await within_bounds(task)
     assert caplog.records == []
     assert (await stage.state(claim.turn.id)).status == "running"

@@ -4,6 +4,7 @@ costs little.
 
 import asyncio
 import io
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds, ReadRequest, Unreadable
-from nanobot.reading.child import read as read_in_child
-from nanobot.reading.documents import Document, Documents
+from nanobot.reading.bounds import DocumentBounds
+from nanobot.reading.child import extract
+from nanobot.reading.documents import DocumentReader
+from nanobot.reading.messages import ExtractedText, ExtractionFailure, ExtractionRequest, Unreadable
+from nanobot.reading.process import extract_in_process
 from tests import files
 
 
@@ -24,8 +27,8 @@ async def text_of(content: bytes, name: str = "", **bounds: float) -> str:
     return (await document_of(content, name, **bounds)).text
 
 
-async def document_of(content: bytes, name: str = "", **bounds: float) -> Document:
-    return await Documents(msgspec.convert(bounds, DocumentBounds)).read(content, name=name)
+async def document_of(content: bytes, name: str = "", **bounds: float) -> ExtractedText:
+    return await DocumentReader(msgspec.convert(bounds, DocumentBounds)).read(content, name=name)
 
 
 # What is read -------------------------------------------------------------------------------------
@@ -54,7 +57,10 @@ async def test_a_pptx_says_its_slides_and_notes() -> None:
 
 
 async def test_an_html_page_says_what_it_shows_and_not_its_scripts() -> None:
-    page = b"<!doctype html><title>Menu</title><body><h1>To<b>day</b></h1><script>evil()</script><p>Soup\n  &amp; bread<table><tr><td>a<td>b</table>"
+    page = (
+        b"<!doctype html><title>Menu</title><body><h1>To<b>day</b></h1><script>evil()</script>"
+        b"<p>Soup\n  &amp; bread<table><tr><td>a<td>b</table>"
+    )
     assert await text_of(page) == "Menu\n\nToday\nSoup & bread\na b"
 
 
@@ -78,7 +84,7 @@ async def test_a_page_in_another_encoding_says_so_itself() -> None:
 async def test_text_and_code_are_read_as_they_are_in_any_usual_encoding(
     content: bytes, name: str, text: str
 ) -> None:
-    assert await document_of(content, name) == Document(text)
+    assert await document_of(content, name) == ExtractedText(text)
 
 
 async def test_the_kind_is_seen_in_the_bytes_whatever_the_name_says() -> None:
@@ -210,7 +216,7 @@ async def test_text_over_the_bound_is_cut_and_said_to_be(content: bytes) -> None
 
 
 async def test_text_of_just_the_bound_is_not_said_to_be_cut() -> None:
-    assert await document_of(b"x" * 100, max_characters=100) == Document("x" * 100)
+    assert await document_of(b"x" * 100, max_characters=100) == ExtractedText("x" * 100)
 
 
 async def test_an_archive_that_unpacks_to_too_much_is_not_unpacked() -> None:
@@ -265,7 +271,10 @@ async def test_two_files_of_one_name_in_an_archive_are_refused() -> None:
     assert "one name" in await refused(UnreadableFile, written.getvalue(), "twice.docx")
 
 
-BILLION_LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><w:document>&b;</w:document>"""
+BILLION_LAUGHS = (
+    b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
+    b"<w:document>&b;</w:document>"
+)
 PEEK = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><d>&x;</d>"""
 
 
@@ -290,7 +299,7 @@ async def test_a_pdf_of_too_many_pages_is_refused() -> None:
 
 async def test_a_workbook_of_too_many_rows_is_cut() -> None:
     document = await document_of(files.sheet([[number] for number in range(20)]), max_rows=5)
-    assert document == Document("[sheet Prices]\n0\n1\n2\n3\n4", is_cut=True)
+    assert document == ExtractedText("[sheet Prices]\n0\n1\n2\n3\n4", is_cut=True)
 
 
 async def test_a_file_that_takes_too_long_is_given_up_and_its_process_is_gone() -> None:
@@ -317,7 +326,7 @@ async def test_deep_nesting_is_no_danger() -> None:
 
 
 async def test_many_files_at_once_are_all_read() -> None:
-    documents = Documents()
+    documents = DocumentReader()
     found = await asyncio.gather(*(documents.read(files.pdf(f"number {number}")) for number in range(5)))
     assert [document.text for document in found] == [f"[page 1]\nnumber {number}" for number in range(5)]
 
@@ -343,7 +352,7 @@ async def test_without_the_extra_the_error_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pypdf.py").write_text("raise ModuleNotFoundError(name='pypdf')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     words = await refused(UnsupportedFile, files.pdf(), "a.pdf")
     assert words.endswith('(pip install "nanobot-server[documents]")')
 
@@ -351,22 +360,17 @@ async def test_without_the_extra_the_error_says_how_to_install_it(
 async def test_the_process_that_reads_has_no_secrets_of_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may write no file, so that it shows the names of its variables as folders."""
-    seen = tmp_path / "seen"
-    seen.mkdir()
-    (tmp_path / "pypdf.py").write_text(
-        f"import os\nfor name in os.environ:\n    os.mkdir(os.path.join({str(seen)!r}, name))\n"
-        "raise ModuleNotFoundError(name='pypdf')"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = tmp_path / "pypdf.py"
+    told.write_text("import os\nraise ModuleNotFoundError(name=' '.join(os.environ))")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    await refused(UnsupportedFile, files.pdf(), "a.pdf")
-    names = {folder.name for folder in seen.iterdir()}
-    assert "PYTHONPATH" in names and "OPENAI_API_KEY" not in names
+    outcome = await extract_in_process(ExtractionRequest("pdf", DocumentBounds()), files.pdf())
+    assert isinstance(outcome, ExtractionFailure) and outcome.reason == "missing"
+    assert "PYTHONPATH" in outcome.why and "OPENAI_API_KEY" not in outcome.why
 
 
 def test_what_reads_a_format_and_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pypdf", None)
     monkeypatch.delitem(sys.modules, "nanobot.reading.pdf", raising=False)
-    outcome = read_in_child(ReadRequest("pdf", DocumentBounds()), files.pdf())
-    assert outcome == msgspec.convert({"type": "trouble", "reason": "missing", "why": "pypdf"}, type(outcome))
+    outcome = extract(ExtractionRequest("pdf", DocumentBounds()), files.pdf())
+    assert outcome == ExtractionFailure("missing", "pypdf")

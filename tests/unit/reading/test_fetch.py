@@ -135,10 +135,12 @@ async def test_a_name_of_any_script_or_spelling_is_resolved_as_it_is_connected_t
 @pytest.mark.parametrize(
     "url",
     [
-        "http://127.0.0.1/", "http://127.1/", "http://0.0.0.0/", "http://0/", "http://[::1]/", "http://[::]/", "http://169.254.169.254/latest/meta-data",
-        "http://10.0.0.1/", "http://192.168.0.1/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "http://[64:ff9b::7f00:1]/",
-        "http://[2002:7f00:1::]/", "http://[fe80::1]/", "http://[fd00:ec2::254]/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/",
-        "http://0x7f.1/", "http://localhost/", "http://LOCALHOST/", "http://localhost./", "http://①②⑦.0.0.1/", "http://127。0。0。1/",
+        "http://127.0.0.1/", "http://127.1/", "http://0.0.0.0/", "http://0/", "http://[::1]/", "http://[::]/",
+        "http://169.254.169.254/latest/meta-data", "http://10.0.0.1/", "http://192.168.0.1/",
+        "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "http://[64:ff9b::7f00:1]/",
+        "http://[2002:7f00:1::]/", "http://[fe80::1]/", "http://[fd00:ec2::254]/", "http://2130706433/",
+        "http://0x7f000001/", "http://0177.0.0.1/", "http://0x7f.1/", "http://localhost/",
+        "http://LOCALHOST/", "http://localhost./", "http://①②⑦.0.0.1/", "http://127。0。0。1/",
     ],
 )  # fmt: skip
 async def test_an_address_that_is_not_public_is_refused_however_it_is_written(url: str) -> None:
@@ -190,8 +192,10 @@ async def test_a_name_that_changes_between_two_hops_is_checked_at_each() -> None
 @pytest.mark.parametrize(
     "to",
     [
-        "http://10.0.0.1/", "http://169.254.169.254/latest", "http://[::1]/", "http://inner.example/", "file:///etc/passwd", "ftp://web.example/",
-        "gopher://web.example/", "http://web.example:22/", "http://user:secret@web.example/", "//10.0.0.1/x", "http://[bad", "http://[::1]@", "data:text/plain,x",
+        "http://10.0.0.1/", "http://169.254.169.254/latest", "http://[::1]/", "http://inner.example/",
+        "file:///etc/passwd", "ftp://web.example/", "gopher://web.example/", "http://web.example:22/",
+        "http://user:secret@web.example/", "//10.0.0.1/x", "http://[bad", "http://[::1]@",
+        "data:text/plain,x",
     ],
 )  # fmt: skip
 async def test_a_redirect_is_checked_like_the_first_url(to: str) -> None:
@@ -209,8 +213,10 @@ async def test_a_redirect_is_checked_like_the_first_url(to: str) -> None:
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        ("file:///etc/passwd", "http"), ("ftp://web.example/a", "http"), ("web.example/a", "http"), ("http://", "http"), ("", "http"),
-        ("http://web.example:22/", "22"), ("https://web.example:6379/", "6379"), ("http://ann:secret@web.example/", "user"), ("http://a:b:c/", "URL"),
+        ("file:///etc/passwd", "http"), ("ftp://web.example/a", "http"), ("web.example/a", "http"),
+        ("http://", "http"), ("", "http"),
+        ("http://web.example:22/", "22"), ("https://web.example:6379/", "6379"),
+        ("http://ann:secret@web.example/", "user"), ("http://a:b:c/", "URL"),
         ("http://web.example/" + "a" * 9_000, "characters"),
     ],
 )  # fmt: skip

@@ -1,5 +1,5 @@
-"""Stands in for the engine's library, in the child process that would load it: what comes on the socket goes to
-a server of the test's, whose port the file of weights holds.
+"""Stands in for the engine's library, in the child process that would load it: what comes on the socket goes
+to a server of the test's, whose port the file of weights holds.
 """
 
 import asyncio

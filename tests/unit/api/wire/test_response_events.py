@@ -63,7 +63,7 @@ def kinds(shown: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def cut(message: Message, sizes: Sequence[int]) -> list[Event]:
-    """Return the events by which the message came, its texts cut into deltas of these sizes, over and over."""
+    """Return the events of the message, its texts cut into deltas of these sizes, over and over."""
     found: list[Event] = []
     turn = 0
     for event in events_of((message,)):

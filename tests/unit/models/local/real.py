@@ -12,8 +12,10 @@ from nanobot.core.model import ModelRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Sampling
 from nanobot.models.local.model import LocalModel
+from tests.weights import TINY
 
-TINY = "local:tiny"
+__all__ = ["TINY", "answer", "local", "request"]
+
 AS_IT_LIKES = ToolChoice()
 SHORT = Sampling(temperature=0.0, max_output_tokens=8)
 

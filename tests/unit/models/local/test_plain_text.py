@@ -39,7 +39,8 @@ def test_a_result_without_its_call_and_broken_arguments_are_told_as_well_as_can_
     shown = plain(ModelRequest("", (user("a"), orphan, *broken)), None).request.messages
     assert shown == (
         user(
-            "a\n\n(You looked it up: found. Answer with it.)\n\n(You looked it up: calculate() = Error: no. Answer with it.)"
+            "a\n\n(You looked it up: found. Answer with it.)\n\n(You looked it up: calculate() = Error: no."
+            " Answer with it.)"
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The engine's process, one for each of these: how it starts, how it ends, and what becomes of requests then."""
+"""The engine's process, one for each test: how it starts and ends, and what becomes of requests then."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError, ModelUnavailable, ModelUnreachable
 from nanobot.core.message import Message, user
 from nanobot.models.local.model import LocalModel
-from nanobot.models.local.process import Endpoint, Process
+from nanobot.models.local.process import Endpoint, EngineProcess
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.weights.installed import find
 from tests.unit.models.local.real import TINY, answer, local, request
@@ -166,7 +166,7 @@ async def test_the_key_of_the_engine_is_on_no_command_line_and_in_no_log(
     async def leave_cold(endpoint: Endpoint) -> None:
         """Read nothing ahead of the first request."""
 
-    process = Process(
+    process = EngineProcess(
         name=TINY,
         model_path=path,
         models_dir=models_dir,

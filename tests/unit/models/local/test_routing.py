@@ -1,4 +1,4 @@
-"""What a message needs is asked under a grammar; whatever the model writes there is understood, or harmless."""
+"""Routing is asked under a grammar; whatever the model writes there is understood, or harmless."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.tool import Schema, ToolSpec, tool_spec
 from nanobot.models.local import routing
 from nanobot.models.local.gbnf import Rules
-from nanobot.models.local.routing import PlannedCall, Route
+from nanobot.models.local.routing import Decision, PlannedCall
 
 ZONE: Schema = {
     "type": "object",
@@ -57,7 +57,7 @@ def test_examples_speak_only_of_tools_that_are_there() -> None:
 def test_every_example_is_an_answer_that_the_grammar_allows_and_that_is_understood() -> None:
     for shown in routing.examples((TIME, SUM)):
         if shown.role == "assistant" and shown.text != "none":
-            assert routing.read(shown.text, (TIME, SUM)) != Route()
+            assert routing.read(shown.text, (TIME, SUM)) != Decision()
 
 
 def test_what_comes_before_the_question_stays_the_same_from_message_to_message() -> None:
@@ -97,15 +97,15 @@ def test_a_long_message_is_shown_by_its_beginning_and_its_end() -> None:
 @pytest.mark.parametrize(
     ("answer", "route"),
     [
-        ("none", Route()),
-        ("recall last", Route(recall="last")),
-        ("recall first", Route(recall="first")),
-        ("recall all", Route(recall="all")),
-        ("recall everything", Route()),
-        ('calculate {"expression":"1 + 1"}', Route((PlannedCall("calculate", '{"expression":"1 + 1"}'),))),
+        ("none", Decision()),
+        ("recall last", Decision(recall="last")),
+        ("recall first", Decision(recall="first")),
+        ("recall all", Decision(recall="all")),
+        ("recall everything", Decision()),
+        ('calculate {"expression":"1 + 1"}', Decision((PlannedCall("calculate", '{"expression":"1 + 1"}'),))),
         (
             'current_time {"timezone":null}\ncalculate {"expression":"2"}',
-            Route(
+            Decision(
                 (
                     PlannedCall("current_time", '{"timezone":null}'),
                     PlannedCall("calculate", '{"expression":"2"}'),
@@ -114,26 +114,26 @@ def test_a_long_message_is_shown_by_its_beginning_and_its_end() -> None:
         ),
         (
             'calculate {"expression":"1"}\ncalculate {"expression":"1"}',
-            Route((PlannedCall("calculate", '{"expression":"1"}'),)),
+            Decision((PlannedCall("calculate", '{"expression":"1"}'),)),
         ),
-        ('calculate {"expression":"1', Route()),
+        ('calculate {"expression":"1', Decision()),
         (
             'calculate {"expression":"1"}\ncurrent_time {"timez',
-            Route((PlannedCall("calculate", '{"expression":"1"}'),)),
+            Decision((PlannedCall("calculate", '{"expression":"1"}'),)),
         ),
-        ('format_disk {"now":true}', Route()),
-        ("calculate " + "[" * 5_000, Route()),
-        ("", Route()),
+        ('format_disk {"now":true}', Decision()),
+        ("calculate " + "[" * 5_000, Decision()),
+        ("", Decision()),
     ],
 )
-def test_an_answer_becomes_a_route(answer: str, route: Route) -> None:
+def test_an_answer_becomes_a_route(answer: str, route: Decision) -> None:
     """What was cut off, repeated or made up is left out."""
     assert routing.read(answer, (TIME, SUM)) == route
 
 
 def test_at_most_three_calls_are_made_of_one_answer() -> None:
     answer = "\n".join(f'calculate {{"expression":"{number}"}}' for number in range(9))
-    assert len(routing.read(answer, (SUM,)).wishes) == routing.MAX_CALLS
+    assert len(routing.read(answer, (SUM,)).calls) == routing.MAX_CALLS
 
 
 # The grammar --------------------------------------------------------------------------------------

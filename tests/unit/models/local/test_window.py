@@ -18,7 +18,7 @@ class Guest:
         self.task = asyncio.create_task(self._run(window, tokens))
 
     async def _run(self, window: Window, tokens: int) -> None:
-        async with window.room(tokens):
+        async with window.reserve(tokens):
             self.inside.set()
             await self.go.wait()
 

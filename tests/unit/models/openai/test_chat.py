@@ -1097,7 +1097,7 @@ def test_it_is_a_model(clock: PausedClock) -> None:
 
 
 def test_aiohttp_is_not_loaded_before_it_is_needed() -> None:
-    """It is the slowest import of all; whoever only asks for help, or has a local model, does not pay for it."""
+    """It is the slowest import of all; `nanobot --help` and a local model do not pay for it."""
     code = "import sys, nanobot.models.openai.chat; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -55,7 +55,9 @@ class Shop:
             f"{name}/__init__.py": b"raise SystemExit('weights must never be imported')\n",
             **{f"{name}/data/{member}": content for member, content in members.items()},
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: demo-part{number}\nVersion: 1.0\n".encode(),
-            f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/WHEEL": (
+                b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            ),
         }
         record = "".join(
             f"{path},sha256={_digest(content)},{len(content)}\n" for path, content in files.items()
@@ -300,7 +302,7 @@ def test_where_nothing_can_be_reached_all_that_was_tried_is_told(shop: Shop, mod
 
 
 class Fixed:
-    """A source that brings `content`, once `gate` is open; `brought` counts how often it was asked."""
+    """A source that delivers `content`, once `gate` is open; `brought` counts how often it was asked."""
 
     def __init__(self, content: bytes = WHOLE, needs_bytes: int = 0) -> None:
         self.content = content
@@ -316,7 +318,7 @@ class Fixed:
     def size_bytes(self, weights: Weights, work_dir: Path) -> int:
         return self.needs_bytes
 
-    def bring(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+    def fetch(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
         self.brought += 1
         self.entered.set()
         assert self.gate.wait(20)

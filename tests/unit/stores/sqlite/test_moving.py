@@ -32,15 +32,17 @@ def fill(db: Connection, messages: int, body: bytes = BODY) -> None:
     db.execute("INSERT INTO session (id, key, created_at, updated_at) VALUES (1, 'a', 0, 0), (2, 'b', 0, 0)")
     for number in range(messages):
         db.execute(
-            "INSERT INTO old_message (session, seq, turn, is_input, body, tokens, digest, created_at) VALUES (?, ?, 1, 1, ?, ?, NULL, 7.0)",
+            "INSERT INTO old_message (session, seq, turn, is_input, body, tokens, digest, created_at)"
+            " VALUES (?, ?, 1, 1, ?, ?, NULL, 7.0)",
             (1 + number % 2, 1 + number // 2, body, number),
         )
     db.execute(
         "INSERT INTO old_turn (n, id, session, status, wish, digest, created_at)"
-        " VALUES (1, 'turn_1', 1, 'done', CAST('{\"origin\":\"api\",\"model\":\"small\"}' AS BLOB), x'00', 7.0)"
+        " VALUES (1, 'turn_1', 1, 'done', ?, x'00', 7.0)",
+        (b'{"origin":"api","model":"small"}',),
     )
     db.execute(
-        "INSERT INTO old_response (turn, echo, detached, digest) VALUES (1, CAST('{\"x\":1}' AS BLOB), 1, x'00')"
+        "INSERT INTO old_response (turn, echo, detached, digest) VALUES (1, ?, 1, x'00')", (b'{"x":1}',)
     )
 
 

@@ -40,11 +40,12 @@ _ANSWERS = (
 _WORDS = tuple(
     f'"{word}"'.encode()
     for word in (
-        "type", "object", "array", "string", "integer", "number", "boolean", "null", "properties", "required", "items", "enum", "const",
-        "anyOf", "oneOf", "allOf", "not", "if", "then", "else", "$ref", "#", "$defs", "definitions", "$id", "$schema", "$anchor",
-        "$dynamicRef", "$recursiveRef", "pattern", "format", "minLength", "maxLength", "minimum", "multipleOf", "maxItems", "uniqueItems",
-        "additionalProperties", "patternProperties", "propertyNames", "dependentSchemas", "unevaluatedProperties", "contains", "prefixItems",
-        "contentEncoding", "contentMediaType",
+        "type", "object", "array", "string", "integer", "number", "boolean", "null", "properties", "required",
+        "items", "enum", "const", "anyOf", "oneOf", "allOf", "not", "if", "then", "else", "$ref", "#",
+        "$defs", "definitions", "$id", "$schema", "$anchor", "$dynamicRef", "$recursiveRef", "pattern",
+        "format", "minLength", "maxLength", "minimum", "multipleOf", "maxItems", "uniqueItems",
+        "additionalProperties", "patternProperties", "propertyNames", "dependentSchemas",
+        "unevaluatedProperties", "contains", "prefixItems", "contentEncoding", "contentMediaType",
     )
 )  # fmt: skip
 

@@ -1,5 +1,4 @@
-"""A model for tests of clients: it does by rule what one expects a good model to do, and says what it was
-shown.
+"""A provider for tests of clients, whose model answers by rule as a good model would, and says what it saw.
 
 * A tool is called when a word of its name stands in the last user message ("weather" calls `get_weather`),
   once per name in the message ("Paris and Tokyo": two calls), or once where `parallel_tool_calls` is false.
@@ -8,7 +7,7 @@ shown.
   schema.
 * Names (words with a capital, but for the first of a sentence) fill the strings of arguments and objects,
   numbers its numbers.
-* `What do you see?` is answered with what stands in the request. All else: `You said: …`.
+* `What do you see?` is answered with the contents of the request, all else with `You said: …`.
 * `status 429` (any status) is answered with that failure.
 """
 
@@ -24,7 +23,7 @@ SEE: Final = "What do you see?"
 _NOTES = "\n\nToday is "
 
 
-def oblige(asked: Asked) -> Reply:
+def respond(asked: Asked) -> Reply:
     """Answer one request to the provider."""
     if asked.method == "GET":
         return json_reply({"object": "list", "data": [{"id": "test-model", "object": "model"}]})

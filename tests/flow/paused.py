@@ -1,4 +1,4 @@
-"""A model that a test holds in mid-answer, and what a test waits for meanwhile."""
+"""A model that pauses in the middle of an answer, and what tests wait for meanwhile."""
 
 import asyncio
 from typing import Any
@@ -10,9 +10,10 @@ from tests.harness import Harness
 RETRY = {"x-stainless-retry-count": "1"}
 
 
-class Held(ScriptedModel):
-    """A model that speaks its first half, and the rest when `gate` is set; `before` and `more` are its answers
-    before and after that one.
+class PausedModel(ScriptedModel):
+    """A model that says the first half of an answer, and the rest when `gate` is set.
+
+    `before` and `more` are its answers before and after that one.
     """
 
     def __init__(
@@ -41,16 +42,14 @@ async def until_status(harness: Harness, turn_id: str, status: str) -> dict[str,
 
 
 async def until_sleeping(clock: FakeClock, seconds: float) -> None:
-    """Return when somebody sleeps for `seconds`."""
+    """Return when a task sleeps for `seconds`."""
     async with asyncio.timeout(BOUND_S):
         while clock.now() + seconds not in clock.sleepers:
             await asyncio.sleep(0)
 
 
 async def settled(harness: Harness) -> None:
-    """Return when whatever was set off has come to rest: reads, commits and the tasks between them, several
-    times over.
-    """
+    """Return when the reads and commits that are under way, and the tasks that wait for them, are done."""
     for _ in range(5):
         await harness.app.store.check()
         await harness.app.store.sessions(limit=1)

@@ -1,0 +1,103 @@
+"""/v1/sessions/{key}/export and /import: a session as JSON lines."""
+
+import asyncio
+
+from starlette.types import Send
+
+from nanobot.api.sessions import BRANCH, branch_of, new_key, path_key
+from nanobot.api.settings import ApiSettings
+from nanobot.api.wire import session_export
+from nanobot.api.wire.lists import encode
+from nanobot.api.wire.session_lists import SessionObject, session_object
+from nanobot.core.clock import Clock
+from nanobot.core.errors import (
+    BadSessionKey,
+    BodyTooLarge,
+    MessageNotFound,
+    SessionExists,
+    SessionNotFound,
+)
+from nanobot.core.store import Store
+from nanobot.http.body import read_body
+from nanobot.http.operations import Operation
+from nanobot.http.request import Request
+from nanobot.http.respond import answer
+
+_EXPORTED_A_PAGE = 200
+
+
+class SessionTransfer:
+    """Sessions that leave the server as a file, or come in as one."""
+
+    def __init__(self, store: Store, clock: Clock, settings: ApiSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+
+    async def export(self, request: Request, send: Send) -> None:
+        """GET /v1/sessions/{key}/export: the transcript as it was when it was asked for, a page at a time."""
+        key, tip = path_key(request), branch_of(request.query())
+        session = await self._store.session(key)
+        last = await self._store.messages(key, limit=1, order="desc", tip=tip)
+        headers = [
+            (b"content-type", session_export.MIME),
+            (b"content-disposition", b'attachment; filename="session.jsonl"'),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(
+            {"type": "http.response.body", "body": session_export.header(session), "more_body": bool(last)}
+        )
+        after_seq = 0
+        while last and after_seq < last[0].seq:
+            rows = await self._store.messages(
+                key, limit=_EXPORTED_A_PAGE, after_seq=after_seq, tip=last[0].seq
+            )
+            after_seq = rows[-1].seq
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": session_export.lines(rows),
+                    "more_body": after_seq < last[0].seq,
+                }
+            )
+
+    async def import_(self, request: Request, send: Send) -> None:
+        """POST /v1/sessions/{key}/import"""
+        key = new_key(request.caller, request.path_params["key"])
+        settings = self._settings
+        body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
+        made = await self._store.import_session(
+            key, imported.given, title=imported.title, metadata=imported.metadata
+        )
+        await answer(send, 200, encode(session_object(made)))
+
+
+def operations(store: Store, clock: Clock, settings: ApiSettings) -> tuple[Operation, ...]:
+    """Return the operations that export and import sessions."""
+    transfer = SessionTransfer(store, clock, settings)
+    path = "/v1/sessions/{key}"
+    return (
+        Operation(
+            method="GET",
+            path=f"{path}/export",
+            run=transfer.export,
+            summary="A session as JSON lines",
+            tag="Sessions",
+            right="sessions:read",
+            parameters=(BRANCH,),
+            answers={200: bytes},
+            errors=(SessionNotFound, MessageNotFound),
+            media_type=session_export.MIME.decode(),
+        ),
+        Operation(
+            method="POST",
+            path=f"{path}/import",
+            run=transfer.import_,
+            summary="Make a session of JSON lines",
+            tag="Sessions",
+            right="sessions:write",
+            answers={200: SessionObject},
+            errors=(SessionNotFound, BodyTooLarge, SessionExists, BadSessionKey),
+        ),
+    )
