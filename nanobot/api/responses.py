@@ -37,7 +37,7 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness
 from nanobot.core.observer import SESSION
 from nanobot.core.store import Store
-from nanobot.core.turn import Identity, Record
+from nanobot.core.turn import NO_ECHO, Identity, Record
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
@@ -86,7 +86,7 @@ class Responses:
         identity: Identity,
         target: ResponseTarget,
     ) -> Submission:
-        kept = msgspec.Raw(encode(echo)) if parsed.trace else None
+        kept = msgspec.Raw(encode(echo)) if parsed.trace else NO_ECHO
         asked = turn_request(
             parsed,
             request.headers,

@@ -54,14 +54,17 @@ class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
     safety_identifier: str | None = None
 
 
-class Record(msgspec.Struct, frozen=True):
+NO_ECHO = msgspec.Raw(b"null")
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of a turn that came as a response.
 
-    `echo`: the part of its request that the client gets to see again, as JSON; None: the response cannot be
+    `echo`: the part of its request that the client gets to see again, as JSON; `NO_ECHO`: the response cannot be
     retrieved. `is_detached`: the turn runs to its end even where nobody follows it.
     """
 
-    echo: msgspec.Raw | None
+    echo: msgspec.Raw = NO_ECHO
     is_detached: bool = False
 
 
