@@ -13,16 +13,14 @@ from nanobot.core.errors import (
     TurnNotFound,
     UnknownToolCall,
 )
-from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores.sql import responses, transcript, turns, usage
+from nanobot.stores.sql import queue, responses, transcript, turns, usage
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
-from nanobot.stores.sql.turns import Capacity, Plan, Span
-
-_decode_end = msgspec.json.Decoder(TurnEnded).decode
+from nanobot.stores.sql.turns import Plan, Span
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -57,7 +55,7 @@ def admit(
     refusal: NanobotError | None = None,
 ) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
-    head, crowd = _look_around(db, turn.session_key)
+    head, crowd = _look_around(db, turn.session_key, capacity.owner)
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
     elif identity.dedupe_key is not None or identity.is_retry:
@@ -108,12 +106,12 @@ class _Crowd(msgspec.Struct, frozen=True):
         return not self.waiting and self.running_in_all < capacity.max_running
 
 
-def _look_around(db: Db, key: str) -> tuple[TranscriptHead | None, _Crowd]:
+def _look_around(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Crowd]:
     session, tip, last_seq, tokens, is_straight, waiting, running_in_all = db.execute(
         "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id),"
         " (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
-        " FROM (SELECT count(*) AS n FROM dispatch INDEXED BY dispatch_running WHERE running = 1) r LEFT JOIN session s ON s.key = ?",
-        (key,),
+        " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
+        (owner, key),
     ).fetchone()
     if session is None:
         return None, _Crowd(0, running_in_all)
@@ -121,13 +119,13 @@ def _look_around(db: Db, key: str) -> tuple[TranscriptHead | None, _Crowd]:
     if not waiting:
         return head, _Crowd(0, running_in_all)
     found = db.execute(
-        "SELECT t.n, t.id, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1",
+        "SELECT t.n, t.id, t.body FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.owner IS NOT NULL",
         (session,),
     ).fetchone()
     if found is None:
         return head, _Crowd(waiting, running_in_all)
-    n, id_, wish = found
-    return head, _Crowd(waiting, running_in_all, n, id_, turns.decode_wish(wish).trace)
+    n, id_, body = found
+    return head, _Crowd(waiting, running_in_all, n, id_, turns.decode(body).trace)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
@@ -188,7 +186,7 @@ def _join_known(
     """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it
     goes on from its last stored step, unless others have spoken since.
     """
-    end = _decode_end(known.outcome) if known.outcome else None
+    end = turns.decode_end(known.outcome) if known.outcome else None
     as_it_is = Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=end is not None))
     if (
         end is None
@@ -198,30 +196,32 @@ def _join_known(
         or known.first_seq is None
     ):
         return as_it_is
-    made = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
-    if made and (crowd.waiting or head.tip != known.last_seq):
+    added = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
+    if added and (crowd.waiting or head.tip != known.last_seq):
         return as_it_is
     note: HistoryNote = "new"
     plan = Plan()
     # it left nothing: its input comes into the transcript anew
-    if not made:
+    if not added:
         note, base = _reconcile(db, head, earlier, crowd)
         given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
         plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
-        (usage.counted(made, end.usage), known.n),
+        (usage.counted(added, end.usage), known.n),
     )
-    is_started = crowd.leaves(capacity)
-    _dispatch(db, head, known.n, plan, is_started=is_started)
-    if is_started:
-        turns.start(db, head, known.n, plan, now)
-    claim = turns.load_claim(db, known.n, turn.session_key, head, capacity) if is_started else None
+    claim = None
+    if crowd.leaves(capacity):
+        queue.enqueue(db, known.n, head.session, plan, starts=capacity, now=now)
+        queue.start(db, head, known.n, plan, now)
+        claim = queue.load_claim(db, known.n, head, capacity)
+    else:
+        queue.enqueue(db, known.n, head.session, plan)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     return Admitted(
         Admission(known.asked, joined=True, answered_by=known.id, history=note),
         claim,
-        opened=Opened(known.id, made, joiners),
+        opened=Opened(known.id, added, joiners),
     )
 
 
@@ -242,15 +242,15 @@ def _take(
     note, base = _reconcile(db, head, earlier, crowd)
     plan = Plan(turn.input, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
     _match_results(db, head, plan)
-    is_started = crowd.leaves(capacity)
     claim = None
-    if is_started:
+    if crowd.leaves(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
-        claim = Claim(turn, 1, turns.load_history(db, head, capacity))
+        claim = Claim(turn, 1, queue.load_history(db, head, capacity))
+        queue.enqueue(db, n, head.session, plan, starts=capacity, now=now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)
-    _dispatch(db, head, n, plan, is_started=is_started)
+        queue.enqueue(db, n, head.session, plan)
     cancel = None
     if turn.when_busy == "interrupt" and crowd.running_n is not None:
         cancel = Cancel(crowd.running_id, "a later message of this session took its place")
@@ -324,39 +324,30 @@ def _insert(
     """Insert the turn's row; with a `span`, as one that its first attempt runs. Return its number."""
     started = (1, now, span.base_tip, span.first_seq, span.last_seq) if span else (0, None, None, None, None)
     n = db.insert(
-        "INSERT INTO turn (id, session, status, wish, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq)"
+        "INSERT INTO turn (id, session, status, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq, body)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             turn.id,
             session,
             status,
-            turns.encode_wish(turns.wish_of(turn)),
             identity.digest,
             identity.dedupe_key,
             joined_to,
             now,
             *started,
+            turns.encode_turn(turn),
         ),
     )
     if turn.record is not None:
-        responses.record(db, n, turn.record, identity.digest)
+        responses.insert(db, n, identity.digest)
     return n
-
-
-def _dispatch(db: Db, head: TranscriptHead, n: int, plan: Plan, *, is_started: bool) -> None:
-    """Put the turn at the end of the queue; one that waits leaves there what is to go into the transcript."""
-    left = None if is_started else turns.encode(plan)
-    db.execute(
-        "INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, ?, ?)",
-        (n, head.session, is_started, left),
-    )
 
 
 def _reconcile(
     db: Db, head: TranscriptHead, earlier: tuple[Message, ...], crowd: _Crowd
 ) -> tuple[HistoryNote, int | None]:
-    """While a turn runs, a client cannot hold its reply yet: what it holds as the newest is no wish to
-    rewind.
+    """Return as `transcript.reconcile`. While a turn runs, a client cannot hold its reply yet: the newest reply
+    that it holds is no reason to rewind.
     """
     note, base = transcript.reconcile(db, head, earlier)
     if note == "imported" and crowd.waiting:

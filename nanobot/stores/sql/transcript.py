@@ -21,6 +21,26 @@ decode = msgspec.json.Decoder(Message).decode
 _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 
+SEQ_BITS = 32
+"""A message's id is `session << SEQ_BITS | seq`: the messages of a session lie together."""
+_SEQ = (1 << SEQ_BITS) - 1
+
+
+def message_id(session: int, seq: int) -> int:
+    """Return the id of a message."""
+    return session << SEQ_BITS | seq
+
+
+def message_ids(session: int, first: int, last: int = _SEQ) -> tuple[int, int]:
+    """Return the ids of the first and the last message of a stretch."""
+    return session << SEQ_BITS | first, session << SEQ_BITS | last
+
+
+def seq_of(message_id: int) -> int:
+    """Return the message's number in its session."""
+    return message_id & _SEQ
+
+
 class TranscriptHead(msgspec.Struct):
     """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the
     tip.
@@ -100,8 +120,17 @@ def append(
         ):
             digest = held_digest(message)
         db.execute(
-            "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (head.session, head.last_seq, turn, is_input, _encode(message), head.tokens, digest, now),
+            "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                message_id(head.session, head.last_seq),
+                head.session,
+                turn,
+                is_input,
+                head.tokens,
+                digest,
+                now,
+                _encode(message),
+            ),
         )
     head.tip = head.last_seq
 
@@ -124,7 +153,7 @@ def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
 def _tokens_at(db: Db, session: int, seq: int) -> int:
     if seq == 0:
         return 0
-    found = db.execute("SELECT tokens FROM message WHERE session = ? AND seq = ?", (session, seq)).fetchone()
+    found = db.execute("SELECT tokens FROM message WHERE id = ?", (message_id(session, seq),)).fetchone()
     return int(found[0])
 
 
@@ -145,7 +174,7 @@ def held_digest(message: Message) -> bytes:
 
 def mark_reply(db: Db, session: int, seq: int, held: bytes) -> None:
     """Note that a client which holds this reply stands at the message `seq`."""
-    db.execute("UPDATE message SET digest = ? WHERE session = ? AND seq = ?", (held, session, seq))
+    db.execute("UPDATE message SET digest = ? WHERE id = ?", (held, message_id(session, seq)))
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -198,8 +227,8 @@ def window(db: Db, head: TranscriptHead, budget_tokens: int) -> History:
         if seq < last:
             joined, tokens = db.execute(
                 f"SELECT {db.dialect.joined('body')}, {db.dialect.joined('tokens')}"
-                " FROM (SELECT body, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq)",
-                (head.session, seq + 1, last),
+                " FROM (SELECT body, tokens FROM message WHERE id BETWEEN ? AND ? ORDER BY id)",
+                message_ids(head.session, seq + 1, last),
             ).fetchone()
             bodies.append(joined)
             ends[:0] = map(int, tokens.split(b","))
@@ -213,16 +242,16 @@ def _last_within(db: Db, session: int, first: int, last: int, tokens: int) -> tu
 
     None: there is none.
     """
-    found: tuple[int, int] | None = db.execute(
-        "SELECT seq, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND tokens <= ? ORDER BY seq DESC LIMIT 1",
-        (session, first, last, tokens),
+    found = db.execute(
+        "SELECT id, tokens FROM message WHERE id BETWEEN ? AND ? AND tokens <= ? ORDER BY id DESC LIMIT 1",
+        (*message_ids(session, first, last), tokens),
     ).fetchone()
-    return found
+    return None if found is None else (seq_of(found[0]), found[1])
 
 
 _ROW = (
-    "SELECT m.seq, t.id, t.first_seq, m.body, m.tokens, m.created_at, m.is_input"
-    " FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"
+    "SELECT m.id, t.id, t.first_seq, m.body, m.tokens, m.created_at, m.is_input"
+    " FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id"
 )
 
 
@@ -243,8 +272,8 @@ def page(
         if low > high:
             continue
         found = db.execute(
-            f"{_ROW} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?",
-            (session, low, high, limit - len(rows)),
+            f"{_ROW} BETWEEN ? AND ? ORDER BY m.id {order} LIMIT ?",
+            (*message_ids(session, low, high), limit - len(rows)),
         )
         rows.extend(_row(*values) for values in found)
         if len(rows) >= limit:
@@ -254,11 +283,11 @@ def page(
 
 def row(db: Db, session: int, seq: int) -> Row:
     """Return one row that is there."""
-    return _row(*db.execute(f"{_ROW} AND m.seq = ?", (session, seq)).fetchone())
+    return _row(*db.execute(f"{_ROW} = ?", (message_id(session, seq),)).fetchone())
 
 
 def _row(
-    seq: int,
+    id_: int,
     turn_id: str | None,
     first_seq: int | None,
     body: bytes,
@@ -266,6 +295,7 @@ def _row(
     created_at: float,
     is_input: int,
 ) -> Row:
+    seq = seq_of(id_)
     number = seq if turn_id is None else seq - (first_seq or 0)
     return Row(seq, turn_id, decode(body), tokens, created_at, number, bool(is_input))
 
@@ -285,8 +315,8 @@ def of_turn(
     if span[0] is None:
         return ()
     rows = db.execute(
-        "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND turn = ? AND is_input = ? ORDER BY seq",
-        (session, span[0], span[1], turn, inputs),
+        "SELECT body FROM message WHERE id BETWEEN ? AND ? AND turn = ? AND is_input = ? ORDER BY id",
+        (message_id(session, span[0]), message_id(session, span[1] or 0), turn, inputs),
     )
     return tuple(decode(body) for (body,) in rows)
 
@@ -306,9 +336,9 @@ def reconcile(db: Db, head: TranscriptHead, earlier: tuple[Message, ...]) -> tup
         return "imported", None
     asked = next((message.text for message in reversed(earlier) if message.role == "user"), None)
     candidates = [
-        seq
-        for (seq,) in db.execute(
-            "SELECT seq FROM message WHERE session = ? AND digest = ? ORDER BY seq DESC LIMIT 16",
+        seq_of(id_)
+        for (id_,) in db.execute(
+            "SELECT id FROM message WHERE session = ? AND digest = ? ORDER BY id DESC LIMIT 16",
             (head.session, held_digest(earlier[-1])),
         )
     ]
@@ -326,8 +356,8 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
     """Return the text of the user's message that the reply ending at `seq` answers."""
     for first, last in stretches(db, session, seq):
         for (body,) in db.execute(
-            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC",
-            (session, first, last),
+            "SELECT body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC",
+            message_ids(session, first, last),
         ):
             message = decode(body)
             if message.role == "user":
@@ -340,8 +370,8 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
     answered: set[str] = set()
     for first, last in stretches(db, session, tip):
         for (body,) in db.execute(
-            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC",
-            (session, first, last),
+            "SELECT body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC",
+            message_ids(session, first, last),
         ):
             message = decode(body)
             if message.role == "assistant":
@@ -353,7 +383,7 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
 def reply_after(db: Db, head: TranscriptHead, seq: int) -> bool:
     """Return whether a reply has been given since the message `seq`."""
     found = db.execute(
-        "SELECT 1 FROM message WHERE session = ? AND seq > ? AND digest IS NOT NULL LIMIT 1",
-        (head.session, seq),
+        "SELECT 1 FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL LIMIT 1",
+        message_ids(head.session, seq + 1, head.last_seq),
     ).fetchone()
     return found is not None

@@ -189,6 +189,6 @@ _payer = msgspec.json.Decoder(_Payer).decode
 def live_turns(db: Db) -> tuple[UnendedTurn, ...]:
     """Return the turns that have not ended, and whose they are."""
     found = db.execute(
-        "SELECT t.id, t.wish, s.key FROM dispatch d JOIN turn t ON t.n = d.turn JOIN session s ON s.id = d.session ORDER BY d.position"
+        "SELECT t.id, t.body, s.key FROM dispatch d JOIN turn t ON t.n = d.turn JOIN session s ON s.id = d.session ORDER BY d.position"
     )
-    return tuple(UnendedTurn(id_, _payer(wish).key_id, key) for id_, wish, key in found)
+    return tuple(UnendedTurn(id_, _payer(body).key_id, key) for id_, body, key in found)

@@ -130,6 +130,8 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
             f"cannot open {path} ({error}): check the directory's permissions, or name another with --data"
         ) from error
     try:
+        # Also of rows that a migration moves, nothing may be left behind.
+        db.execute("PRAGMA secure_delete = ON")
         migrate(db, path)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
@@ -138,7 +140,6 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
             )
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 67108864")
-        db.execute("PRAGMA secure_delete = ON")
     except sqlite3.Error as error:
         db.close()
         raise explain(error, path) from error
