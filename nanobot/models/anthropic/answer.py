@@ -13,16 +13,7 @@ import msgspec
 
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
-from nanobot.core.message import (
-    Message,
-    Part,
-    ProviderState,
-    StopReason,
-    Text,
-    Thinking,
-    ToolCall,
-    Usage,
-)
+from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.anthropic.conversation import REDACTED, SIGNATURE
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
