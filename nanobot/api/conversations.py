@@ -75,8 +75,7 @@ class Conversations:
         if not caller.sees(key):
             raise MissingSessionKey(
                 "this API key is limited to conversations of certain names, and a new one would have "
-                "another: name it "
-                "with the header x-session-key",
+                "another: name it with the header x-session-key",
                 param="x-session-key",
             )
         body = await self._body(request)
@@ -89,7 +88,8 @@ class Conversations:
             session = await self._store.import_session(key, imported, title=None, metadata=metadata)
         except SessionExists:
             raise ConversationExists(
-                f"the conversation {key!r} exists already: add items to it with POST /v1/conversations/ID/items"
+                f"the conversation {key!r} exists already: add items to it with POST"
+                " /v1/conversations/ID/items"
             ) from None
         await answer(send, 200, encode(conversation_object(session)))
 

@@ -47,7 +47,7 @@ class OutputFormat(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the client wants to find again: shown with the turn, passed on to providers that keep such things."""
+    """The client's own notes: shown with the turn, and passed on to providers that take them."""
 
     metadata: dict[str, str] = {}
     user: str | None = None
@@ -60,8 +60,8 @@ NO_ECHO = msgspec.Raw(b"null")
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of a turn that came as a response.
 
-    `echo`: the part of its request that the client gets to see again, as JSON; `NO_ECHO`: the response cannot be
-    retrieved. `is_detached`: the turn runs to its end even where nobody follows it.
+    `echo`: the part of its request that the client gets to see again, as JSON; `NO_ECHO`: the response cannot
+    be retrieved. `is_detached`: the turn runs to its end even where nobody follows it.
     """
 
     echo: msgspec.Raw = NO_ECHO

@@ -1,4 +1,4 @@
-"""The transcript: append, branch, read back from the tip, find the place that a client speaks of.
+"""The transcript: append, branch, read back from the tip, find where a client stands in it.
 
 Rows of a session are numbered once and for ever. A branch says from which number on the transcript hangs on
 an older one, so that rewinding moves the tip and writes nothing over.
@@ -74,13 +74,13 @@ def head_of(db: Db, key: str) -> TranscriptHead:
 
 
 def move_tip(db: Db, head: TranscriptHead, seq: int) -> None:
-    """Rewind the transcript, or take it to another branch; the caller saves the place."""
+    """Rewind the transcript, or take it to another branch; the caller saves the head."""
     head.tip = seq
     head.tokens = _tokens_at(db, head.session, seq)
 
 
 def open_session(db: Db, key: str, now: float) -> TranscriptHead:
-    """Return the place of a session that is new with this."""
+    """Create a session; return the head of its transcript."""
     number = db.insert("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
     return TranscriptHead(number, 0, 0, 0, is_straight=True)
 
@@ -93,11 +93,11 @@ def append(
     turn: int | None,
     is_input: bool,
     now: float,
-    held: bytes | None = None,
+    reply: bytes | None = None,
 ) -> None:
-    """Add `messages` at the tip and move it; the caller saves the place.
+    """Add `messages` at the tip and move it; the caller saves the head.
 
-    `held`: the digest of what clients hold, once the last of them has come.
+    `reply`: the digest of the reply as clients have it, which ends with the last of them.
     """
     if not messages:
         return
@@ -111,16 +111,17 @@ def append(
     for message in messages:
         head.last_seq += 1
         head.tokens += estimate_tokens(message)
-        digest = held if message is last else None
+        digest = reply if message is last else None
         if (
             digest is None
             and is_input
             and message.role == "assistant"
             and (message.text or message.tool_calls)
         ):
-            digest = held_digest(message)
+            digest = digest_of(message)
         db.execute(
-            "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body) VALUES (?,"
+            " ?, ?, ?, ?, ?, ?, ?)",
             (
                 message_id(head.session, head.last_seq),
                 head.session,
@@ -143,7 +144,7 @@ def save_head(db: Db, head: TranscriptHead) -> None:
 
 
 def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
-    """Save the place of a session that is being used now."""
+    """Save the head of a session that is being used now."""
     db.execute(
         "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, updated_at = ? WHERE id = ?",
         (head.tip, head.last_seq, head.tokens, now, head.session),
@@ -167,14 +168,14 @@ def reply_digest(text: str, calls: Sequence[ToolCall] = ()) -> bytes:
     return hashlib.blake2b(known_by.encode(), digest_size=16).digest()
 
 
-def held_digest(message: Message) -> bytes:
-    """Return the digest of an assistant message as a client sent it: it knows of no calls but its own."""
+def digest_of(message: Message) -> bytes:
+    """Return the digest of an assistant message as a client sent it, whose calls are all the client's."""
     return reply_digest(message.text, message.tool_calls)
 
 
-def mark_reply(db: Db, session: int, seq: int, held: bytes) -> None:
-    """Note that a client which holds this reply stands at the message `seq`."""
-    db.execute("UPDATE message SET digest = ? WHERE id = ?", (held, message_id(session, seq)))
+def mark_reply(db: Db, session: int, seq: int, reply: bytes) -> None:
+    """Note that a client whose newest message is this reply stands at the message `seq`."""
+    db.execute("UPDATE message SET digest = ? WHERE id = ?", (reply, message_id(session, seq)))
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -187,7 +188,8 @@ def stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
     last = tip
     while last > 0:
         found = db.execute(
-            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY"
+            " first_seq DESC LIMIT 1",
             (session, last),
         ).fetchone()
         first, parent = found or (1, 0)
@@ -308,10 +310,7 @@ def count(db: Db, session: int, tip: int) -> int:
 def of_turn(
     db: Db, session: int, turn: int, span: tuple[int | None, int | None], *, inputs: bool
 ) -> tuple[Message, ...]:
-    """Return the messages that the turn was given (`inputs`), or those that it added;
-
-    `span` is its first and last seq.
-    """
+    """Return the turn's input (`inputs`), or the messages that it added; `span` is its first and last seq."""
     if span[0] is None:
         return ()
     rows = db.execute(
@@ -339,7 +338,7 @@ def reconcile(db: Db, head: TranscriptHead, earlier: tuple[Message, ...]) -> tup
         seq_of(id_)
         for (id_,) in db.execute(
             "SELECT id FROM message WHERE session = ? AND digest = ? ORDER BY id DESC LIMIT 16",
-            (head.session, held_digest(earlier[-1])),
+            (head.session, digest_of(earlier[-1])),
         )
     ]
     if not candidates:
@@ -366,7 +365,7 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
 
 
 def open_calls(db: Db, session: int, tip: int) -> set[str]:
-    """Return the ids of the client's calls that wait for their result in the transcript which ends at `tip`."""
+    """Return the ids of the client's calls that wait for a result in the transcript that ends at `tip`."""
     answered: set[str] = set()
     for first, last in stretches(db, session, tip):
         for (body,) in db.execute(
@@ -381,7 +380,7 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
 
 
 def reply_after(db: Db, head: TranscriptHead, seq: int) -> bool:
-    """Return whether a reply has been given since the message `seq`."""
+    """Return whether a reply came after the message `seq`."""
     found = db.execute(
         "SELECT 1 FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL LIMIT 1",
         message_ids(head.session, seq + 1, head.last_seq),

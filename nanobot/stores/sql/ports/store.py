@@ -22,9 +22,8 @@ from nanobot.stores.sql.turns import Unended
 class SqlStore:
     """`core.store.Store` on an SQL database: each method is that of the port that it belongs to.
 
-    `owner` names this process where several use the database; `unended` are the turns that had not ended when it was
-    opened. `probe` commits something that
-    changes nothing.
+    `owner` names this process where several use the database; `unended` are the turns that had not ended when
+    it was opened. `probe` commits something that changes nothing.
     """
 
     def __init__(
