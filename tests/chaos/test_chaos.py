@@ -112,7 +112,7 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             (
                 "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n1p', 'k1w1nXp') AS BLOB)"
-                " FROM message WHERE id & 4294967295 = 1"
+                " WHERE id & 4294967295 = 1"
             ),
             (
                 "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n3p', 'k1w1n1p') AS BLOB)"
@@ -120,7 +120,7 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             ),
             (
                 "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1nXp', 'k1w1n3p') AS BLOB)"
-                " FROM message WHERE id & 4294967295 = 1"
+                " WHERE id & 4294967295 = 1"
             ),
         ),
     ),
