@@ -12,10 +12,11 @@ import msgspec
 
 from nanobot.stores.sqlite.connection import Connection
 
-_MOST_ROWS = 2_000
-_MOST_BYTES = 8 * 1024 * 1024
+MOST_ROWS = 2_000
+MOST_BYTES = 8 * 1024 * 1024
+"""How much a transaction moves: so many rows, or the first that go past so many bytes."""
 _SEQ_BITS = 32
-_REPORT_EVERY_S = 5.0
+REPORT_EVERY_S = 5.0
 _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def move_rows(db: Connection) -> None:
     for move in (_move_turns, _move_messages):
         while count := _in_one_transaction(db, move):
             moved += count
-            if time.monotonic() - reported_at >= _REPORT_EVERY_S:
+            if time.monotonic() - reported_at >= REPORT_EVERY_S:
                 reported_at = time.monotonic()
                 _log.warning("bringing the database to its new format: %d rows are done", moved)
 
@@ -43,7 +44,7 @@ def _move_turns(db: Connection) -> int:
         " t.last_seq, t.joined_to, t.created_at, t.started_at, t.ended_at, t.counted, t.outcome, t.wish, s.key, r.digest, r.echo,"
         " r.detached FROM old_turn t JOIN session s ON s.id = t.session LEFT JOIN old_response r ON r.turn = t.n"
         " ORDER BY t.n LIMIT ?",
-        (_MOST_ROWS,),
+        (MOST_ROWS,),
     )
     count = size_bytes = n = 0
     for n, id_, *row, options, key, digest, echo, is_detached in found:
@@ -54,7 +55,7 @@ def _move_turns(db: Connection) -> int:
         db.execute(f"INSERT INTO turn VALUES ({', '.join('?' * (len(row) + 3))})", (n, id_, *row, body))
         count += 1
         size_bytes += len(body)
-        if size_bytes > _MOST_BYTES:
+        if size_bytes > MOST_BYTES:
             break
     found.close()
     db.execute("DELETE FROM old_turn WHERE n <= ?", (n,))
@@ -76,7 +77,7 @@ def _move_messages(db: Connection) -> int:
     """Move some messages, in the order of their sessions; return how many."""
     found = db.execute(
         "SELECT session, seq, turn, is_input, tokens, digest, created_at, body FROM old_message ORDER BY session, seq LIMIT ?",
-        (_MOST_ROWS,),
+        (MOST_ROWS,),
     )
     count = size_bytes = session = seq = 0
     for session, seq, *row in found:
@@ -85,7 +86,7 @@ def _move_messages(db: Connection) -> int:
         )
         count += 1
         size_bytes += len(row[-1])
-        if size_bytes > _MOST_BYTES:
+        if size_bytes > MOST_BYTES:
             break
     found.close()
     db.execute("DELETE FROM old_message WHERE (session, seq) <= (?, ?)", (session, seq))
