@@ -44,9 +44,9 @@ _TOPICS: tuple[tuple[Topic, re.Pattern[str]], ...] = (
 class Omitted(msgspec.Struct, frozen=True):
     """What requests go without.
 
-    `sampling`: temperature and top_p; `forcing`: a choice of tool that forces a call; `thinking`: the settings
-    of thinking and effort. `replay`: how much earlier thinking is left. `output_limit`: the most output tokens
-    that the model allows, where it said so.
+    `sampling`: temperature and top_p; `forcing`: a choice of tool that forces a call; `thinking`: the
+    settings of thinking and effort. `replay`: how much earlier thinking is left. `output_limit`: the most
+    output tokens that the model allows, where it said so.
     """
 
     sampling: bool = False
@@ -103,8 +103,8 @@ class Attempt:
         if topic is None or topic in self._lessons:
             return False
         lesson = self._lesson(topic, found)
-        # This request goes without all earlier thinking, which is certain to help; later ones try with that of
-        # their own turn first, where it matters most.
+        # This request goes without all earlier thinking, which is certain to help; later ones try with that
+        # of their own turn first, where it matters most.
         now = Omitted(replay="none") if topic == "replay" else lesson
         omitted = _joined(self.omitted, topic, now)
         if omitted == self.omitted:
