@@ -27,7 +27,8 @@ _MAX_MESSAGE_CHARS = 300
 
 _OVERFLOW = re.compile(
     r"context_length|exceed_context|context[ _](?:length|window|size|limit)|maximum context|input token count"
-    r"|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input |prompt )?tokens|reduce the length",
+    r"|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input |prompt )?tokens"
+    r"|reduce the length",
     re.IGNORECASE,
 )
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
