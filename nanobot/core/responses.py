@@ -9,8 +9,8 @@ from nanobot.core.turn import TurnState
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A turn that came as a response: its state, its input, and the part of its request that the client gets to
-    see again.
+    """A turn that came as a response: its state, its input, and the part of its request that the client gets
+    to see again.
     """
 
     state: TurnState

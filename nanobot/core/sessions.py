@@ -49,7 +49,8 @@ def parse_key(raw: str) -> str:
         _check_characters(key)
     if key.startswith(RESERVED_PREFIX):
         raise BadSessionKey(
-            f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose another"
+            f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose"
+            " another"
         )
     return key
 
@@ -59,12 +60,14 @@ def _check_characters(key: str) -> None:
     for character in key:
         if ord(character) < 32 or 127 <= ord(character) < 160:
             raise BadSessionKey(
-                f"session key with the control character U+{ord(character):04X}: only printable characters are allowed"
+                f"session key with the control character U+{ord(character):04X}: only printable characters"
+                " are allowed"
             )
         # how Python reads bytes on a command line that are no UTF-8
         if 0xD800 <= ord(character) < 0xE000:
             raise BadSessionKey(
-                f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole characters are allowed"
+                f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole"
+                " characters are allowed"
             )
 
 
@@ -72,8 +75,8 @@ class Row(msgspec.Struct, frozen=True):
     """A message as it is kept.
 
     `total_tokens` sums estimates from the start of the conversation to the end of this message. `number`: its
-    number within its turn, from 0, input first; its `seq` where it belongs to no turn. `is_input`: a client sent
-    it.
+    number within its turn, from 0, input first; its `seq` where it belongs to no turn. `is_input`: a client
+    sent it.
     """
 
     seq: int
@@ -130,8 +133,8 @@ class Deletion(msgspec.Struct, frozen=True):
 
 
 class ImportedMessage(msgspec.Struct, frozen=True):
-    """A message of a session that is imported. `turn`: the same value for messages of the same turn. `is_input`: a
-    client sent it, whatever its role; a user's message is always input.
+    """A message of a session that is imported. `turn`: the same value for messages of the same turn.
+    `is_input`: a client sent it, whatever its role; a user's message is always input.
     """
 
     message: Message
@@ -275,7 +278,7 @@ class Sessions(Protocol):
     async def import_session(
         self,
         session_key: str,
-        given: Sequence[ImportedMessage],
+        messages: Sequence[ImportedMessage],
         *,
         title: str | None,
         metadata: Mapping[str, str],

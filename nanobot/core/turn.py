@@ -47,34 +47,37 @@ class OutputFormat(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the client wants to find again: shown with the turn, passed on to providers that keep such things."""
+    """The client's own notes: shown with the turn, and passed on to providers that take them."""
 
     metadata: dict[str, str] = {}
     user: str | None = None
     safety_identifier: str | None = None
 
 
-class Record(msgspec.Struct, frozen=True):
+NO_ECHO = msgspec.Raw(b"null")
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of a turn that came as a response.
 
-    `echo`: the part of its request that the client gets to see again, as JSON; None: the response cannot be
-    retrieved. `is_detached`: the turn runs to its end even where nobody follows it.
+    `echo`: the part of its request that the client gets to see again, as JSON; `NO_ECHO`: the response cannot
+    be retrieved. `is_detached`: the turn runs to its end even where nobody follows it.
     """
 
-    echo: msgspec.Raw | None
+    echo: msgspec.Raw = NO_ECHO
     is_detached: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request for one answer; stores keep it as it is.
 
-    `input` are the new messages. `model` names a configured model (None: the default). `instructions` go below
-    the server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the turn has
-    ended. `tools` are the client's own: a call to one ends the turn, and its result is the input of another.
-    `format` is what the answer must be. `after`: the turn that this one follows; the transcript is rewound to
-    its end where other turns came after it. `may_cut`: where the context window is too small, the oldest
-    messages may be left out; otherwise the turn fails. `record`: set where it came as a response. `key_id`: the
-    API key that it is charged to.
+    `input` are the new messages. `model` names a configured model (None: the default). `instructions` go
+    below the server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the
+    turn has ended. `tools` are the client's own: a call to one ends the turn, and its result is the input of
+    another. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
+    rewound to its end where other turns came after it. `may_cut`: where the context window is too small, the
+    oldest messages may be left out; otherwise the turn fails. `record`: set where it came as a response.
+    `key_id`: the API key that it is charged to.
     """
 
     id: str
@@ -114,9 +117,9 @@ HistoryNote = Literal["new", "imported", "matched", "rewound", "ignored"]
 class Admission(msgspec.Struct, frozen=True):
     """The answer to `admit`.
 
-    `joined`: the turn was known already, and `turn_id` is the known one's. `answered_by`: the turn whose answer is
-    this one's, which is the turn itself or the running turn that it joined (`steer`). `is_over`: it had ended for
-    good.
+    `joined`: the turn was known already, and `turn_id` is the known one's. `answered_by`: the turn whose
+    answer is this one's, which is the turn itself or the running turn that it joined (`steer`). `is_over`: it
+    had ended for good.
     """
 
     turn_id: str
@@ -138,8 +141,8 @@ class TurnState(msgspec.Struct, frozen=True):
     """A turn as it stands.
 
     `messages` are those that it has added so far, without its input; `end` is set once it has ended.
-    `answered_by`: as in `Admission`. `is_detached`: as in `Record`. `first_seq`: the number of the first message of
-    its input in the transcript; None before it has started.
+    `answered_by`: as in `Admission`. `is_detached`: as in `Record`. `first_seq`: the number of the first
+    message of its input in the transcript; None before it has started.
     """
 
     id: str

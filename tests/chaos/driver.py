@@ -35,8 +35,8 @@ RUNS, REPORT = "runs", "report.json"
 
 Commit = Literal["recovery", "start", "admission", "steer", "join", "step", "result", "end"]
 _MARKS: tuple[tuple[str, Commit], ...] = (
-    ("UPDATE dispatch SET running = 0", "recovery"),
-    ("UPDATE dispatch SET running = 1", "start"),
+    ("UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE owner", "recovery"),
+    ("UPDATE dispatch SET owner = ?", "start"),
     ("INSERT INTO turn ", "admission"),
     ("INSERT INTO steer ", "steer"),
     ("DELETE FROM steer WHERE target", "join"),
@@ -93,7 +93,7 @@ class MortalConnection(Connection):
             self._marks = set()
         if sql != "COMMIT":
             mark = next((name for start, name in _MARKS if sql.startswith(start)), None)
-            if mark is not None and not (mark == "recovery" and "WHERE" in sql):
+            if mark is not None:
                 self._marks.add(mark)
             return super().execute(sql, *given)
         kinds = self._kinds()

@@ -89,8 +89,8 @@ class Evidence:
             for table in ("dispatch", "steer")
         }
         rows = self._db.execute(
-            "SELECT s.key, m.seq, m.turn, m.is_input, m.body, m.created_at FROM message m JOIN session s ON"
-            " s.id = m.session ORDER BY 1, 2"
+            "SELECT s.key, m.id & 4294967295, m.turn, m.is_input, m.body, m.created_at FROM message m"
+            " JOIN session s ON s.id = m.session ORDER BY 1, 2"
         )
         self.messages = [
             _Found(key, seq, turn, bool(is_input), _decode(body), at)

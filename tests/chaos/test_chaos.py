@@ -81,28 +81,28 @@ async def test_the_judge_finds_nothing_in_a_sound_transcript(tmp_path: Path) -> 
 DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a lost token": (
         "lost",
-        ("DELETE FROM message WHERE seq >= 7", "UPDATE session SET tip = 6, last_seq = 6"),
+        ("DELETE FROM message WHERE id & 4294967295 >= 7", "UPDATE session SET tip = 6, last_seq = 6"),
     ),
     "a token twice": (
         "doubled",
         (
             (
-                "INSERT INTO message SELECT session, 9, 1, 1, body, tokens, NULL, created_at FROM message"
-                " WHERE seq = 1"
+                "INSERT INTO message SELECT id + 8, session, 1, 1, tokens, NULL, created_at, body"
+                " FROM message WHERE id & 4294967295 = 1"
             ),
             "UPDATE session SET tip = 9",
         ),
     ),
     "a result that is gone": (
         "malformed",
-        ("DELETE FROM message WHERE seq = 5", "INSERT INTO branch VALUES (1, 6, 4)"),
+        ("DELETE FROM message WHERE id & 4294967295 = 5", "INSERT INTO branch VALUES (1, 6, 4)"),
     ),
     "two turns for one token": (
         "doubled",
         (
             (
-                "INSERT INTO message SELECT session, 9, 2, 1, body, tokens, NULL, created_at FROM message"
-                " WHERE seq = 1"
+                "INSERT INTO message SELECT id + 8, session, 2, 1, tokens, NULL, created_at, body"
+                " FROM message WHERE id & 4294967295 = 1"
             ),
         ),
     ),
@@ -112,15 +112,15 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             (
                 "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n1p', 'k1w1nXp') AS BLOB)"
-                " WHERE seq = 1"
+                " WHERE id & 4294967295 = 1"
             ),
             (
                 "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1n3p', 'k1w1n1p') AS BLOB)"
-                " WHERE seq = 7"
+                " WHERE id & 4294967295 = 7"
             ),
             (
                 "UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'k1w1nXp', 'k1w1n3p') AS BLOB)"
-                " WHERE seq = 1"
+                " WHERE id & 4294967295 = 1"
             ),
         ),
     ),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from nanobot.stores.sqlite.database import ThreadedDatabase
 from nanobot.stores.sqlite.opening import DATABASE, LOCK, open_reader
 from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock
-from tests.contract.store_harness import StoreHarness, cancelled, done, open_sqlite, said
+from tests.contract.store_harness import StoreHarness, cancelled, done, failed, open_sqlite, said
 
 CLOCK = FakeClock()
 
@@ -543,6 +544,39 @@ async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows
         and "LIMIT" not in query
         and "dispatch" not in query
     ] == []
+
+
+def bytes_read() -> int:
+    """Return how many bytes this process has read so far, from files and all else."""
+    text = Path("/proc/self/io").read_text(encoding="ascii")
+    return int(text.split("rchar:", 1)[1].split()[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the bytes that were read are counted by Linux")
+async def test_large_messages_cost_later_turns_nothing_of_any_session(data: Path) -> None:
+    """Six that a turn was refused for, of 4 MB: what comes after reads none of their pages."""
+    harness = StoreHarness(open_sqlite, data, Limits())
+    await harness.open()
+    cost: dict[str, list[int]] = {"large": [], "other": []}
+
+    async def ten_turns(key: str) -> None:
+        before = bytes_read()
+        for _ in range(10):
+            claim = await harness.start(key, "hello")
+            await harness.store.history(key, 2_000)
+            await harness.store.append(claim, done("hi"))
+            await harness.store.turn(claim.turn.id)
+        cost[key].append(bytes_read() - before)
+
+    for key in cost:
+        await ten_turns(key)
+    for _ in range(6):
+        claim = await harness.start("large", "x" * 4_000_000)
+        await harness.store.append(claim, (failed("context_too_long", retryable=False),))
+    for key in cost:
+        await ten_turns(key)
+    await harness.close()
+    assert max(max(each) for each in cost.values()) < 1_000_000, cost
 
 
 async def test_an_untidy_stop_is_mended_at_the_next_start(data: Path) -> None:

@@ -1,6 +1,4 @@
-"""Admission, as a job of the writer: know a resent turn again, hold to the policy for a busy session, commit
-the rest.
-"""
+"""Admission: recognise a resent turn, apply the policy for a busy session, commit everything else."""
 
 import msgspec
 
@@ -13,16 +11,14 @@ from nanobot.core.errors import (
     TurnNotFound,
     UnknownToolCall,
 )
-from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores.sql import responses, transcript, turns, usage
+from nanobot.stores.sql import queue, responses, transcript, turns, usage
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
-from nanobot.stores.sql.turns import Capacity, Plan, Span
-
-_decode_end = msgspec.json.Decoder(TurnEnded).decode
+from nanobot.stores.sql.turns import Plan, Span
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -34,8 +30,8 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """What admission did: the answer for the entry point, what the engine is to do now, the turn that is opened,
-    or the id of the running one that is joined.
+    """What admission did: the answer for the entry point, what the engine is to do now, the turn that is
+    opened, or the id of the running one that is joined.
     """
 
     admission: Admission
@@ -57,31 +53,32 @@ def admit(
     refusal: NanobotError | None = None,
 ) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
-    head, crowd = _look_around(db, turn.session_key)
+    head, load = _read_load(db, turn.session_key, capacity.owner)
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
     elif identity.dedupe_key is not None or identity.is_retry:
         known = _find_known(db, head.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, head, turn, known, earlier, crowd, capacity, now)
+            return _join_known(db, head, turn, known, earlier, load, capacity, now)
     if refusal is not None:
         raise refusal
-    if crowd.waiting and turn.when_busy == "reject":
+    if load.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     may_join = (
-        crowd.running_n is not None
-        and crowd.running_trace == turn.trace
+        load.running_n is not None
+        and load.running_trace == turn.trace
         and all(message.role == "user" for message in turn.input)
     )
     if may_join and turn.when_busy == "steer":
-        return _steer(db, turn, identity, head, crowd, now)
-    waiting = crowd.waiting - (crowd.running_n is not None)
+        return _steer(db, turn, identity, head, load, now)
+    waiting = load.waiting - (load.running_n is not None)
     if waiting >= limits.max_queue:
         raise QueueFull(
-            f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some have ended",
+            f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some"
+            " have ended",
             retry_after_s=1,
         )
-    return _take(db, turn, identity, earlier, head, crowd, capacity, now)
+    return _take(db, turn, identity, earlier, head, load, capacity, now)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -94,7 +91,7 @@ def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -
     )
 
 
-class _Crowd(msgspec.Struct, frozen=True):
+class _Load(msgspec.Struct, frozen=True):
     """What has not ended: turns of this session (and which of them runs), and how many turns run in all."""
 
     waiting: int = 0
@@ -103,31 +100,33 @@ class _Crowd(msgspec.Struct, frozen=True):
     running_id: str = ""
     running_trace: bool = True
 
-    def leaves(self, capacity: Capacity) -> bool:
-        """Whether a turn of this session may start now."""
+    def can_start(self, capacity: Capacity) -> bool:
+        """Return whether a turn of this session may start now."""
         return not self.waiting and self.running_in_all < capacity.max_running
 
 
-def _look_around(db: Db, key: str) -> tuple[TranscriptHead | None, _Crowd]:
+def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
     session, tip, last_seq, tokens, is_straight, waiting, running_in_all = db.execute(
-        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id),"
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session ="
+        " s.id),"
         " (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
-        " FROM (SELECT count(*) AS n FROM dispatch INDEXED BY dispatch_running WHERE running = 1) r LEFT JOIN session s ON s.key = ?",
-        (key,),
+        " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
+        (owner, key),
     ).fetchone()
     if session is None:
-        return None, _Crowd(0, running_in_all)
+        return None, _Load(0, running_in_all)
     head = TranscriptHead(session, tip, last_seq, tokens, bool(is_straight))
     if not waiting:
-        return head, _Crowd(0, running_in_all)
+        return head, _Load(0, running_in_all)
     found = db.execute(
-        "SELECT t.n, t.id, t.wish FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.running = 1",
+        "SELECT t.n, t.id, t.body FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND"
+        " d.owner IS NOT NULL",
         (session,),
     ).fetchone()
     if found is None:
-        return head, _Crowd(waiting, running_in_all)
-    n, id_, wish = found
-    return head, _Crowd(waiting, running_in_all, n, id_, turns.decode_wish(wish).trace)
+        return head, _Load(waiting, running_in_all)
+    n, id_, body = found
+    return head, _Load(waiting, running_in_all, n, id_, turns.decode(body).trace)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
@@ -158,18 +157,21 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
         ).fetchone()
         if found is not None and found[1] != identity.digest:
             raise IdempotencyMismatch(
-                f"Idempotency-Key {identity.dedupe_key!r} was used with another body: send the same body, or a new key",
+                f"Idempotency-Key {identity.dedupe_key!r} was used with another body: send the same body,"
+                " or a new key",
                 param="Idempotency-Key",
             )
     else:
         found = db.execute(
-            "SELECT n FROM turn WHERE session = ? AND digest = ? AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
+            "SELECT n FROM turn WHERE session = ? AND digest = ? AND coalesce(ended_at, created_at + 1e9)"
+            " >= ? ORDER BY n DESC LIMIT 1",
             (session, identity.digest, since),
         ).fetchone()
     if found is None:
         return None
     row = db.execute(
-        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t JOIN turn u ON u.n = coalesce(t.joined_to, t.n) WHERE t.n = ?",
+        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t JOIN turn u ON u.n ="
+        " coalesce(t.joined_to, t.n) WHERE t.n = ?",
         (found[0],),
     ).fetchone()
     return _Known(*row)
@@ -181,14 +183,14 @@ def _join_known(
     turn: Turn,
     known: _Known,
     earlier: tuple[Message, ...],
-    crowd: _Crowd,
+    load: _Load,
     capacity: Capacity,
     now: float,
 ) -> Admitted:
     """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it
     goes on from its last stored step, unless others have spoken since.
     """
-    end = _decode_end(known.outcome) if known.outcome else None
+    end = turns.decode_end(known.outcome) if known.outcome else None
     as_it_is = Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=end is not None))
     if (
         end is None
@@ -198,30 +200,32 @@ def _join_known(
         or known.first_seq is None
     ):
         return as_it_is
-    made = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
-    if made and (crowd.waiting or head.tip != known.last_seq):
+    added = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
+    if added and (load.waiting or head.tip != known.last_seq):
         return as_it_is
     note: HistoryNote = "new"
     plan = Plan()
     # it left nothing: its input comes into the transcript anew
-    if not made:
-        note, base = _reconcile(db, head, earlier, crowd)
+    if not added:
+        note, base = _reconcile(db, head, earlier, load)
         given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
         plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
-        (usage.counted(made, end.usage), known.n),
+        (usage.counted(added, end.usage), known.n),
     )
-    is_started = crowd.leaves(capacity)
-    _dispatch(db, head, known.n, plan, is_started=is_started)
-    if is_started:
-        turns.start(db, head, known.n, plan, now)
-    claim = turns.load_claim(db, known.n, turn.session_key, head, capacity) if is_started else None
+    claim = None
+    if load.can_start(capacity):
+        queue.enqueue(db, known.n, head.session, plan, starts=capacity, now=now)
+        queue.start(db, head, known.n, plan, now)
+        claim = queue.load_claim(db, known.n, head, capacity)
+    else:
+        queue.enqueue(db, known.n, head.session, plan)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     return Admitted(
         Admission(known.asked, joined=True, answered_by=known.id, history=note),
         claim,
-        opened=Opened(known.id, made, joiners),
+        opened=Opened(known.id, added, joiners),
     )
 
 
@@ -234,26 +238,26 @@ def _take(
     identity: Identity,
     earlier: tuple[Message, ...],
     head: TranscriptHead,
-    crowd: _Crowd,
+    load: _Load,
     capacity: Capacity,
     now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
-    note, base = _reconcile(db, head, earlier, crowd)
+    note, base = _reconcile(db, head, earlier, load)
     plan = Plan(turn.input, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
     _match_results(db, head, plan)
-    is_started = crowd.leaves(capacity)
     claim = None
-    if is_started:
+    if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
-        claim = Claim(turn, 1, turns.load_history(db, head, capacity))
+        claim = Claim(turn, 1, queue.load_history(db, head, capacity))
+        queue.enqueue(db, n, head.session, plan, starts=capacity, now=now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)
-    _dispatch(db, head, n, plan, is_started=is_started)
+        queue.enqueue(db, n, head.session, plan)
     cancel = None
-    if turn.when_busy == "interrupt" and crowd.running_n is not None:
-        cancel = Cancel(crowd.running_id, "a later message of this session took its place")
+    if turn.when_busy == "interrupt" and load.running_n is not None:
+        cancel = Cancel(load.running_id, "a later message of this session took its place")
     return Admitted(
         Admission(turn.id, joined=False, answered_by=turn.id, history=note), claim, cancel, Opened(turn.id)
     )
@@ -293,21 +297,20 @@ def _match_results(db: Db, head: TranscriptHead, plan: Plan) -> None:
         if result.call_id not in waiting:
             shown = ", ".join(sorted(waiting)) or "none"
             raise UnknownToolCall(
-                f"tool_call_id {result.call_id!r} answers no call that waits for its result (waiting: {shown}): "
+                f"tool_call_id {result.call_id!r} answers no call that waits for its result (waiting:"
+                f" {shown}): "
                 "send the result right after the answer that made the call",
                 param="tool_call_id",
             )
 
 
-def _steer(
-    db: Db, turn: Turn, identity: Identity, head: TranscriptHead, crowd: _Crowd, now: float
-) -> Admitted:
-    n = _insert(db, turn, identity, head.session, "joined", now, joined_to=crowd.running_n)
+def _steer(db: Db, turn: Turn, identity: Identity, head: TranscriptHead, load: _Load, now: float) -> Admitted:
+    n = _insert(db, turn, identity, head.session, "joined", now, joined_to=load.running_n)
     db.execute(
         "INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)",
-        (n, crowd.running_n, turns.encode(turn.input)),
+        (n, load.running_n, turns.encode(turn.input)),
     )
-    return Admitted(Admission(turn.id, joined=False, answered_by=crowd.running_id), joins=crowd.running_id)
+    return Admitted(Admission(turn.id, joined=False, answered_by=load.running_id), joins=load.running_id)
 
 
 def _insert(
@@ -324,43 +327,35 @@ def _insert(
     """Insert the turn's row; with a `span`, as one that its first attempt runs. Return its number."""
     started = (1, now, span.base_tip, span.first_seq, span.last_seq) if span else (0, None, None, None, None)
     n = db.insert(
-        "INSERT INTO turn (id, session, status, wish, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq)"
+        "INSERT INTO turn (id, session, status, digest, dedupe_key, joined_to, created_at, attempt,"
+        " started_at, base_tip, first_seq, last_seq, body)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             turn.id,
             session,
             status,
-            turns.encode_wish(turns.wish_of(turn)),
             identity.digest,
             identity.dedupe_key,
             joined_to,
             now,
             *started,
+            turns.encode_turn(turn),
         ),
     )
     if turn.record is not None:
-        responses.record(db, n, turn.record, identity.digest)
+        responses.insert(db, n, identity.digest)
     return n
 
 
-def _dispatch(db: Db, head: TranscriptHead, n: int, plan: Plan, *, is_started: bool) -> None:
-    """Put the turn at the end of the queue; one that waits leaves there what is to go into the transcript."""
-    left = None if is_started else turns.encode(plan)
-    db.execute(
-        "INSERT INTO dispatch (turn, session, running, plan) VALUES (?, ?, ?, ?)",
-        (n, head.session, is_started, left),
-    )
-
-
 def _reconcile(
-    db: Db, head: TranscriptHead, earlier: tuple[Message, ...], crowd: _Crowd
+    db: Db, head: TranscriptHead, earlier: tuple[Message, ...], load: _Load
 ) -> tuple[HistoryNote, int | None]:
-    """While a turn runs, a client cannot hold its reply yet: what it holds as the newest is no wish to
-    rewind.
+    """Return as `transcript.reconcile`. While a turn runs, a client cannot hold its reply yet: the newest
+    reply that it holds is no reason to rewind.
     """
     note, base = transcript.reconcile(db, head, earlier)
-    if note == "imported" and crowd.waiting:
+    if note == "imported" and load.waiting:
         return "ignored", None
-    if base is not None and crowd.waiting and not transcript.reply_after(db, head, base):
+    if base is not None and load.waiting and not transcript.reply_after(db, head, base):
         return "matched", None
     return note, base

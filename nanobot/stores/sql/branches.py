@@ -14,13 +14,14 @@ from nanobot.stores.sql.db import Db
 
 def _left_no_trace(db: Db) -> str:
     """Return the condition on a turn `t` that the transcript does not show it."""
-    return f"({db.dialect.json_field('t.wish', 'trace')} IS FALSE OR (t.status = 'failed' AND t.made = 0))"
+    return f"({db.dialect.json_field('t.body', 'trace')} IS FALSE OR (t.status = 'failed' AND t.added = 0))"
 
 
 def shown_tip(db: Db, session: int) -> int:
-    """Return where the transcript ends for who reads it: before a running turn that is to leave no trace."""
+    """Return where the transcript ends for a reader: before a running turn that is to leave no trace."""
     (tip,) = db.execute(
-        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.running = 1"
+        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session ="
+        " s.id AND d.owner IS NOT NULL"
         f" AND {_left_no_trace(db)}), s.tip) FROM session s WHERE s.id = ?",
         (session,),
     ).fetchone()
@@ -30,7 +31,8 @@ def shown_tip(db: Db, session: int) -> int:
 def _settled_tip(db: Db, session: int) -> int:
     """Return where the transcript ended before the turn that runs now, if one does."""
     (tip,) = db.execute(
-        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.running = 1), s.tip)"
+        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session ="
+        " s.id AND d.owner IS NOT NULL), s.tip)"
         " FROM session s WHERE s.id = ?",
         (session,),
     ).fetchone()
@@ -44,8 +46,9 @@ def check_message(db: Db, session: int, seq: int) -> None:
         MessageNotFound
     """
     found = db.execute(
-        f"SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ? AND m.seq = ? AND {_left_no_trace(db)} IS NOT TRUE",
-        (session, seq),
+        f"SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id = ? AND {_left_no_trace(db)}"
+        " IS NOT TRUE",
+        (transcript.message_id(session, seq),),
     ).fetchone()
     if found is None:
         raise MessageNotFound(f"no message 'msg_{seq}' in this session")
@@ -62,12 +65,12 @@ def branches(db: Db, *, key: str) -> tuple[Branch, ...]:
     ends: dict[int, int] = {}
     for (first, parent), (beyond, _) in pairwise(starts):
         (end,) = db.execute(
-            "SELECT max(m.seq) FROM message m LEFT JOIN turn t ON t.n = m.turn"
-            f" WHERE m.session = ? AND m.seq BETWEEN ? AND ? AND {_left_no_trace(db)} IS NOT TRUE",
-            (session, first, beyond - 1),
+            "SELECT max(m.id) FROM message m LEFT JOIN turn t ON t.n = m.turn"
+            f" WHERE m.id BETWEEN ? AND ? AND {_left_no_trace(db)} IS NOT TRUE",
+            transcript.message_ids(session, first, beyond - 1),
         ).fetchone()
         if end is not None:
-            ends[end] = parent
+            ends[transcript.seq_of(end)] = parent
     current = shown_tip(db, session)
     tips = (set(ends) - set(ends.values())) | ({current} if current else set())
     live = list(transcript.stretches(db, session, current))
@@ -83,7 +86,7 @@ def _branch(db: Db, session: int, tip: int, current: int, live: list[tuple[int, 
         if max(first, other_first) <= min(last, other_last)
     ]
     (created_at,) = db.execute(
-        "SELECT created_at FROM message WHERE session = ? AND seq = ?", (session, tip)
+        "SELECT created_at FROM message WHERE id = ?", (transcript.message_id(session, tip),)
     ).fetchone()
     return Branch(tip, transcript.count(db, session, tip), max(shared, default=0), tip == current, created_at)
 
@@ -93,7 +96,8 @@ def rewind(db: Db, *, key: str, to: int, now: float) -> int:
     head = transcript.head_of(db, key)
     if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (head.session,)).fetchone():
         raise SessionBusy(
-            "a turn of this session runs or waits: wait for its end, or cancel it, before you rewind the session"
+            "a turn of this session runs or waits: wait for its end, or cancel it, before you rewind the"
+            " session"
         )
     check_message(db, head.session, to)
     transcript.move_tip(db, head, to)
@@ -114,9 +118,14 @@ def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
     new = transcript.open_session(db, new_key, now)
     for first, last in reversed(list(transcript.stretches(db, head.session, tip))):
         db.execute(
-            "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at)"
-            " SELECT ?, seq + ?, NULL, is_input, body, tokens, digest, created_at FROM message WHERE session = ? AND seq BETWEEN ? AND ?",
-            (new.session, new.tip + 1 - first, head.session, first, last),
+            "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body)"
+            " SELECT id + ?, ?, NULL, is_input, tokens, digest, created_at, body FROM message WHERE id"
+            " BETWEEN ? AND ?",
+            (
+                transcript.message_id(new.session, new.tip + 1) - transcript.message_id(head.session, first),
+                new.session,
+                *transcript.message_ids(head.session, first, last),
+            ),
         )
         new.tip += last - first + 1
     new.last_seq = new.tip

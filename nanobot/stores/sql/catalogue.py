@@ -43,8 +43,8 @@ def sessions(
 def condition(
     db: Db, *, after: str | None, order: Direction, matching: SessionFilter
 ) -> tuple[str, list[str | float]]:
-    """Return the condition on rows of `session` that holds a list to `matching` and to what comes past `after`,
-    and its values.
+    """Return the condition on rows of `session` that holds a list to `matching` and to what comes past
+    `after`, and its values.
 
     Raises:
         SessionNotFound: there is no session `after` among them.
@@ -157,9 +157,10 @@ def delete(db: Db, index: SearchIndex, *, key: str) -> Deleted:
     for table in ("dispatch", "branch", "session_usage"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
     turns = db.execute("DELETE FROM turn WHERE session = ?", (head.session,)).rowcount
+    every = transcript.message_ids(head.session, 0)
     (size_bytes,) = db.execute(
-        "SELECT coalesce(sum(length(body)), 0) FROM message WHERE session = ?", (head.session,)
+        "SELECT coalesce(sum(length(body)), 0) FROM message WHERE id BETWEEN ? AND ?", every
     ).fetchone()
-    gone = db.execute("DELETE FROM message WHERE session = ?", (head.session,)).rowcount
+    gone = db.execute("DELETE FROM message WHERE id BETWEEN ? AND ?", every).rowcount
     db.execute("DELETE FROM session WHERE id = ?", (head.session,))
     return Deleted(key, Deletion(gone, turns, len(uploads), size_bytes + uploads_bytes), tuple(live), uploads)

@@ -13,7 +13,7 @@ def import_(
     db: Db,
     *,
     key: str,
-    given: Sequence[ImportedMessage],
+    messages: Sequence[ImportedMessage],
     title: str | None,
     metadata: Mapping[str, str],
     now: float,
@@ -25,13 +25,13 @@ def import_(
     branches.refuse_existing(db, key)
     head = transcript.open_session(db, key, now)
     said: list[Message] = []
-    for each, following in zip_longest(given, given[1:]):
+    for each, following in zip_longest(messages, messages[1:]):
         is_input = each.is_input or each.message.role == "user"
         said = [] if is_input else [*said, each.message]
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
-        held = _held(said) if said and ends_turn and each.message.role == "assistant" else None
+        reply = _reply_of(said) if said and ends_turn and each.message.role == "assistant" else None
         transcript.append(
-            db, head, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held
+            db, head, (each.message,), turn=None, is_input=is_input, now=each.created_at, reply=reply
         )
         if ends_turn:
             said = []
@@ -40,7 +40,7 @@ def import_(
     return head.session
 
 
-def _held(said: Sequence[Message]) -> bytes | None:
-    """Return the digest of what clients hold as the answer that is `said` now."""
+def _reply_of(said: Sequence[Message]) -> bytes | None:
+    """Return the digest of the reply that `said` are, as clients have it; None where it says nothing."""
     text, calls = reply_text(tuple(said)), said[-1].client_calls
     return transcript.reply_digest(text, calls) if text or calls else None

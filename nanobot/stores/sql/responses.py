@@ -2,30 +2,16 @@
 
 import msgspec
 
-from nanobot.core.errors import (
-    ResponseNotFound,
-)
-from nanobot.core.message import Message
+from nanobot.core.errors import ResponseNotFound
 from nanobot.core.responses import Response
-from nanobot.core.turn import Record
-from nanobot.stores.sql import transcript, turns
+from nanobot.core.turn import NO_ECHO
+from nanobot.stores.sql import turns
 from nanobot.stores.sql.db import Db
 
-_decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
-_decode_input = msgspec.json.Decoder(tuple[Message, ...]).decode
-_decode_plan = msgspec.json.Decoder(turns.Plan).decode
 
-
-# Responses ----------------------------------------------------------------------------------------
-
-
-def record(db: Db, n: int, kept: Record, digest: bytes) -> None:
-    """Note that the turn number `n` came as a response."""
-    echo = None if kept.echo is None else bytes(kept.echo)
-    db.execute(
-        "INSERT INTO response (turn, echo, detached, digest) VALUES (?, ?, ?, ?)",
-        (n, echo, kept.is_detached, digest),
-    )
+def insert(db: Db, n: int, digest: bytes) -> None:
+    """Note that the turn number `n` came as a response; the rest is in the turn."""
+    db.execute("INSERT INTO response (turn, digest) VALUES (?, ?)", (n, digest))
 
 
 def find(db: Db, turn_id: str) -> Response:
@@ -35,29 +21,24 @@ def find(db: Db, turn_id: str) -> Response:
         ResponseNotFound: it came as none, or it was deleted.
     """
     found = db.execute(
-        "SELECT t.n, t.session, t.first_seq, t.last_seq, r.echo FROM turn t JOIN response r ON r.turn = t.n"
-        " WHERE t.id = ? AND r.echo IS NOT NULL",
-        (turn_id,),
+        "SELECT n, session, first_seq, last_seq, body FROM turn WHERE id = ?", (turn_id,)
     ).fetchone()
-    if found is None:
+    record = turns.decode(found[-1]).record if found is not None else None
+    if record is None or record.echo == NO_ECHO:
         raise ResponseNotFound(f"no response of the turn {turn_id!r} here")
-    n, session, first_seq, last_seq, echo = found
-    given = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=True) or _waiting_input(db, n)
-    return Response(turns.look(db, turn_id), given, msgspec.Raw(echo))
-
-
-def _waiting_input(db: Db, n: int) -> tuple[Message, ...]:
-    """Return the input of a turn that has not put it into the transcript yet."""
-    plan = db.execute("SELECT plan FROM dispatch WHERE turn = ?", (n,)).fetchone()
-    if plan is not None and plan[0] is not None:
-        return _decode_plan(plan[0]).input
-    steer = db.execute("SELECT input FROM steer WHERE turn = ?", (n,)).fetchone()
-    return _decode_input(steer[0]) if steer is not None else ()
+    n, session, first_seq, last_seq, _ = found
+    given = turns.input_of(db, n, session, (first_seq, last_seq))
+    return Response(turns.look(db, turn_id), given, record.echo)
 
 
 def forget(db: Db, turn_id: str) -> None:
     """Delete what was kept of the response; the transcript stays as it is."""
-    db.execute("UPDATE response SET echo = NULL WHERE turn = (SELECT n FROM turn WHERE id = ?)", (turn_id,))
+    found = db.execute("SELECT body FROM turn WHERE id = ?", (turn_id,)).fetchone()
+    turn = turns.decode(found[0]) if found is not None else None
+    if turn is not None and turn.record is not None:
+        record = msgspec.structs.replace(turn.record, echo=NO_ECHO)
+        body = turns.encode(msgspec.structs.replace(turn, record=record))
+        db.execute("UPDATE turn SET body = ? WHERE id = ?", (body, turn_id))
 
 
 def conversation_of(db: Db, digest: bytes, since: float) -> str | None:

@@ -1,4 +1,4 @@
-"""The transcript: append, branch, read back from the tip, find the place that a client speaks of.
+"""The transcript: append, branch, read back from the tip, find where a client stands in it.
 
 Rows of a session are numbered once and for ever. A branch says from which number on the transcript hangs on
 an older one, so that rewinding moves the tip and writes nothing over.
@@ -19,6 +19,26 @@ from nanobot.stores.sql.db import Db
 _encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
+
+
+SEQ_BITS = 32
+"""A message's id is `session << SEQ_BITS | seq`: the messages of a session lie together."""
+_SEQ = (1 << SEQ_BITS) - 1
+
+
+def message_id(session: int, seq: int) -> int:
+    """Return the id of a message."""
+    return session << SEQ_BITS | seq
+
+
+def message_ids(session: int, first: int, last: int = _SEQ) -> tuple[int, int]:
+    """Return the ids of the first and the last message of a stretch."""
+    return session << SEQ_BITS | first, session << SEQ_BITS | last
+
+
+def seq_of(message_id: int) -> int:
+    """Return the message's number in its session."""
+    return message_id & _SEQ
 
 
 class TranscriptHead(msgspec.Struct):
@@ -54,13 +74,13 @@ def head_of(db: Db, key: str) -> TranscriptHead:
 
 
 def move_tip(db: Db, head: TranscriptHead, seq: int) -> None:
-    """Rewind the transcript, or take it to another branch; the caller saves the place."""
+    """Rewind the transcript, or take it to another branch; the caller saves the head."""
     head.tip = seq
     head.tokens = _tokens_at(db, head.session, seq)
 
 
 def open_session(db: Db, key: str, now: float) -> TranscriptHead:
-    """Return the place of a session that is new with this."""
+    """Create a session; return the head of its transcript."""
     number = db.insert("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
     return TranscriptHead(number, 0, 0, 0, is_straight=True)
 
@@ -73,11 +93,11 @@ def append(
     turn: int | None,
     is_input: bool,
     now: float,
-    held: bytes | None = None,
+    reply: bytes | None = None,
 ) -> None:
-    """Add `messages` at the tip and move it; the caller saves the place.
+    """Add `messages` at the tip and move it; the caller saves the head.
 
-    `held`: the digest of what clients hold, once the last of them has come.
+    `reply`: the digest of the reply as clients have it, which ends with the last of them.
     """
     if not messages:
         return
@@ -91,17 +111,27 @@ def append(
     for message in messages:
         head.last_seq += 1
         head.tokens += estimate_tokens(message)
-        digest = held if message is last else None
+        digest = reply if message is last else None
         if (
             digest is None
             and is_input
             and message.role == "assistant"
             and (message.text or message.tool_calls)
         ):
-            digest = held_digest(message)
+            digest = digest_of(message)
         db.execute(
-            "INSERT INTO message (session, seq, turn, is_input, body, tokens, digest, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (head.session, head.last_seq, turn, is_input, _encode(message), head.tokens, digest, now),
+            "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body) VALUES (?,"
+            " ?, ?, ?, ?, ?, ?, ?)",
+            (
+                message_id(head.session, head.last_seq),
+                head.session,
+                turn,
+                is_input,
+                head.tokens,
+                digest,
+                now,
+                _encode(message),
+            ),
         )
     head.tip = head.last_seq
 
@@ -114,7 +144,7 @@ def save_head(db: Db, head: TranscriptHead) -> None:
 
 
 def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
-    """Save the place of a session that is being used now."""
+    """Save the head of a session that is being used now."""
     db.execute(
         "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, updated_at = ? WHERE id = ?",
         (head.tip, head.last_seq, head.tokens, now, head.session),
@@ -124,7 +154,7 @@ def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
 def _tokens_at(db: Db, session: int, seq: int) -> int:
     if seq == 0:
         return 0
-    found = db.execute("SELECT tokens FROM message WHERE session = ? AND seq = ?", (session, seq)).fetchone()
+    found = db.execute("SELECT tokens FROM message WHERE id = ?", (message_id(session, seq),)).fetchone()
     return int(found[0])
 
 
@@ -138,14 +168,14 @@ def reply_digest(text: str, calls: Sequence[ToolCall] = ()) -> bytes:
     return hashlib.blake2b(known_by.encode(), digest_size=16).digest()
 
 
-def held_digest(message: Message) -> bytes:
-    """Return the digest of an assistant message as a client sent it: it knows of no calls but its own."""
+def digest_of(message: Message) -> bytes:
+    """Return the digest of an assistant message as a client sent it, whose calls are all the client's."""
     return reply_digest(message.text, message.tool_calls)
 
 
-def mark_reply(db: Db, session: int, seq: int, held: bytes) -> None:
-    """Note that a client which holds this reply stands at the message `seq`."""
-    db.execute("UPDATE message SET digest = ? WHERE session = ? AND seq = ?", (held, session, seq))
+def mark_reply(db: Db, session: int, seq: int, reply: bytes) -> None:
+    """Note that a client whose newest message is this reply stands at the message `seq`."""
+    db.execute("UPDATE message SET digest = ? WHERE id = ?", (reply, message_id(session, seq)))
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -158,7 +188,8 @@ def stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
     last = tip
     while last > 0:
         found = db.execute(
-            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY"
+            " first_seq DESC LIMIT 1",
             (session, last),
         ).fetchone()
         first, parent = found or (1, 0)
@@ -198,8 +229,8 @@ def window(db: Db, head: TranscriptHead, budget_tokens: int) -> History:
         if seq < last:
             joined, tokens = db.execute(
                 f"SELECT {db.dialect.joined('body')}, {db.dialect.joined('tokens')}"
-                " FROM (SELECT body, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq)",
-                (head.session, seq + 1, last),
+                " FROM (SELECT body, tokens FROM message WHERE id BETWEEN ? AND ? ORDER BY id)",
+                message_ids(head.session, seq + 1, last),
             ).fetchone()
             bodies.append(joined)
             ends[:0] = map(int, tokens.split(b","))
@@ -213,16 +244,16 @@ def _last_within(db: Db, session: int, first: int, last: int, tokens: int) -> tu
 
     None: there is none.
     """
-    found: tuple[int, int] | None = db.execute(
-        "SELECT seq, tokens FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND tokens <= ? ORDER BY seq DESC LIMIT 1",
-        (session, first, last, tokens),
+    found = db.execute(
+        "SELECT id, tokens FROM message WHERE id BETWEEN ? AND ? AND tokens <= ? ORDER BY id DESC LIMIT 1",
+        (*message_ids(session, first, last), tokens),
     ).fetchone()
-    return found
+    return None if found is None else (seq_of(found[0]), found[1])
 
 
 _ROW = (
-    "SELECT m.seq, t.id, t.first_seq, m.body, m.tokens, m.created_at, m.is_input"
-    " FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ?"
+    "SELECT m.id, t.id, t.first_seq, m.body, m.tokens, m.created_at, m.is_input"
+    " FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id"
 )
 
 
@@ -243,8 +274,8 @@ def page(
         if low > high:
             continue
         found = db.execute(
-            f"{_ROW} AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?",
-            (session, low, high, limit - len(rows)),
+            f"{_ROW} BETWEEN ? AND ? ORDER BY m.id {order} LIMIT ?",
+            (*message_ids(session, low, high), limit - len(rows)),
         )
         rows.extend(_row(*values) for values in found)
         if len(rows) >= limit:
@@ -254,11 +285,11 @@ def page(
 
 def row(db: Db, session: int, seq: int) -> Row:
     """Return one row that is there."""
-    return _row(*db.execute(f"{_ROW} AND m.seq = ?", (session, seq)).fetchone())
+    return _row(*db.execute(f"{_ROW} = ?", (message_id(session, seq),)).fetchone())
 
 
 def _row(
-    seq: int,
+    id_: int,
     turn_id: str | None,
     first_seq: int | None,
     body: bytes,
@@ -266,6 +297,7 @@ def _row(
     created_at: float,
     is_input: int,
 ) -> Row:
+    seq = seq_of(id_)
     number = seq if turn_id is None else seq - (first_seq or 0)
     return Row(seq, turn_id, decode(body), tokens, created_at, number, bool(is_input))
 
@@ -278,15 +310,12 @@ def count(db: Db, session: int, tip: int) -> int:
 def of_turn(
     db: Db, session: int, turn: int, span: tuple[int | None, int | None], *, inputs: bool
 ) -> tuple[Message, ...]:
-    """Return the messages that the turn was given (`inputs`), or those that it added;
-
-    `span` is its first and last seq.
-    """
+    """Return the turn's input (`inputs`), or the messages that it added; `span` is its first and last seq."""
     if span[0] is None:
         return ()
     rows = db.execute(
-        "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? AND turn = ? AND is_input = ? ORDER BY seq",
-        (session, span[0], span[1], turn, inputs),
+        "SELECT body FROM message WHERE id BETWEEN ? AND ? AND turn = ? AND is_input = ? ORDER BY id",
+        (message_id(session, span[0]), message_id(session, span[1] or 0), turn, inputs),
     )
     return tuple(decode(body) for (body,) in rows)
 
@@ -306,10 +335,10 @@ def reconcile(db: Db, head: TranscriptHead, earlier: tuple[Message, ...]) -> tup
         return "imported", None
     asked = next((message.text for message in reversed(earlier) if message.role == "user"), None)
     candidates = [
-        seq
-        for (seq,) in db.execute(
-            "SELECT seq FROM message WHERE session = ? AND digest = ? ORDER BY seq DESC LIMIT 16",
-            (head.session, held_digest(earlier[-1])),
+        seq_of(id_)
+        for (id_,) in db.execute(
+            "SELECT id FROM message WHERE session = ? AND digest = ? ORDER BY id DESC LIMIT 16",
+            (head.session, digest_of(earlier[-1])),
         )
     ]
     if not candidates:
@@ -326,8 +355,8 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
     """Return the text of the user's message that the reply ending at `seq` answers."""
     for first, last in stretches(db, session, seq):
         for (body,) in db.execute(
-            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC",
-            (session, first, last),
+            "SELECT body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC",
+            message_ids(session, first, last),
         ):
             message = decode(body)
             if message.role == "user":
@@ -336,12 +365,12 @@ def _question_before(db: Db, session: int, seq: int) -> str | None:
 
 
 def open_calls(db: Db, session: int, tip: int) -> set[str]:
-    """Return the ids of the client's calls that wait for their result in the transcript which ends at `tip`."""
+    """Return the ids of the client's calls that wait for a result in the transcript that ends at `tip`."""
     answered: set[str] = set()
     for first, last in stretches(db, session, tip):
         for (body,) in db.execute(
-            "SELECT body FROM message WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC",
-            (session, first, last),
+            "SELECT body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC",
+            message_ids(session, first, last),
         ):
             message = decode(body)
             if message.role == "assistant":
@@ -351,9 +380,9 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
 
 
 def reply_after(db: Db, head: TranscriptHead, seq: int) -> bool:
-    """Return whether a reply has been given since the message `seq`."""
+    """Return whether a reply came after the message `seq`."""
     found = db.execute(
-        "SELECT 1 FROM message WHERE session = ? AND seq > ? AND digest IS NOT NULL LIMIT 1",
-        (head.session, seq),
+        "SELECT 1 FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL LIMIT 1",
+        message_ids(head.session, seq + 1, head.last_seq),
     ).fetchone()
     return found is not None

@@ -1,7 +1,7 @@
-"""`stores.sql.db.SearchIndex` on SQLite's FTS5: messages come in while nothing else is to be done, and go with
-their session.
+"""`stores.sql.db.SearchIndex` on SQLite's FTS5: messages come in while nothing else is to be done, and go
+with their session.
 
-The index has no copy of the texts. Words are told apart as Unicode has them; scripts that set no spaces are
+The index has no copy of the texts. Words are separated as Unicode has them; scripts that set no spaces are
 taken apart into characters, so that any part of a sentence is found.
 """
 
@@ -12,16 +12,16 @@ import msgspec
 
 from nanobot.core.message import File, Message, Text
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.transcript import SEQ_BITS, message_ids, seq_of
 
 _decode = msgspec.json.Decoder(Message).decode
 _MOST_MESSAGES_A_STEP = 128
 _MOST_CHARACTERS_A_STEP = 256 * 1024
 _MERGED_PAGES_A_STEP = 64
-SEQ_BITS = 32
-"""A message's number in the index: `session << SEQ_BITS | seq`."""
 _WORD = re.compile(r"[^\W_]")
 _UNSPACED = re.compile(
-    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua000-\ua4cf\uac00-\ud7a3"
+    "\uf900-\ufaff\U00020000-\U0003ffff])"
 )
 
 
@@ -57,12 +57,11 @@ def sessions() -> str:
 
 
 def matches(db: Db, session: int, query: str) -> Iterator[int]:
-    first = session << SEQ_BITS
     found = db.execute(
-        "SELECT rowid - ? FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC",
-        (first, query, first, first + (1 << SEQ_BITS) - 1),
+        "SELECT rowid FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC",
+        (query, *message_ids(session, 0)),
     )
-    return (seq for (seq,) in found)
+    return (seq_of(id_) for (id_,) in found)
 
 
 def index_some(db: Db) -> bool:
@@ -73,15 +72,14 @@ def index_some(db: Db) -> bool:
     left_messages, left_characters = _MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP
     for session, indexed_seq, last_seq in waiting:
         seq = indexed_seq
-        for seq, body in db.execute(
-            "SELECT seq, body FROM message WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?",
-            (session, indexed_seq, left_messages),
+        for id_, body in db.execute(
+            "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+            (*message_ids(session, indexed_seq + 1), left_messages),
         ).fetchall():
+            seq = seq_of(id_)
             text = searchable(_decode(body))
             if text:
-                db.execute(
-                    "INSERT INTO search (rowid, text) VALUES (?, ?)", (session << SEQ_BITS | seq, text)
-                )
+                db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
             left_messages -= 1
             left_characters -= len(text)
             if left_characters < 0:
@@ -100,15 +98,15 @@ def forget(db: Db, session: int) -> None:
 
     What the file holds of it goes with `clean_some`.
     """
+    (indexed_seq,) = db.execute("SELECT indexed_seq FROM session WHERE id = ?", (session,)).fetchone()
     rows = db.execute(
-        "SELECT m.seq, m.body FROM session s JOIN message m ON m.session = s.id AND m.seq <= s.indexed_seq WHERE s.id = ?",
-        (session,),
+        "SELECT id, body FROM message WHERE id BETWEEN ? AND ?", message_ids(session, 0, indexed_seq)
     )
-    for seq, body in rows:
+    for id_, body in rows:
         if text := searchable(_decode(body)):
             db.execute(
                 "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)",
-                (session << SEQ_BITS | seq, text),
+                (id_, text),
             )
     db.execute("INSERT OR REPLACE INTO chore (name) VALUES ('merge'), ('truncate')")
 

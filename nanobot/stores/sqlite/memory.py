@@ -9,7 +9,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Limits
 from nanobot.stores.blobs import no_upload
-from nanobot.stores.sql import turns
+from nanobot.stores.sql import running, turns
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
@@ -17,6 +17,7 @@ from nanobot.stores.sqlite.database import DirectDatabase, probe
 from nanobot.stores.sqlite.migrate import migrate
 
 _PATH = Path(":memory:")
+_OWNER = "local"
 
 
 class MemoryData:
@@ -69,12 +70,13 @@ async def open_memory_store(
     limits = limits or Limits()
     prices = prices or PriceList()
     with data.db.transaction():
-        turns.recover(data.db, limits.max_attempts, clock.now(), prices)
+        running.recover(data.db, _OWNER, limits.max_attempts, clock.now(), prices)
     return SqlStore(
         DirectDatabase(data.db, _PATH),
         index=index,
         blobs=data.blobs,
-        unended=turns.live(data.db),
+        owner=_OWNER,
+        unended=turns.unended(data.db),
         probe=probe,
         clock=clock,
         limits=limits,

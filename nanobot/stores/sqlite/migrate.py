@@ -1,12 +1,20 @@
-"""Numbered migrations: `migrations/NNNN_name.sql`, each run once, in order, in a transaction of its own."""
+"""Numbered migrations: `migrations/NNNN_name.sql`, each run once, in order, in a transaction of its own.
 
-import sqlite3
+Some come after work on the rows that is too much for one transaction (`_BEFORE`); all happens while the
+database is opened, before anyone is served.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
 from nanobot.core.errors import StoreCorrupt, StoreTooNew
+from nanobot.stores.sqlite.connection import Connection
+from nanobot.stores.sqlite.moving import move_rows
 
 APPLICATION_ID = 0x6E616E6F
 _SQL = Path(__file__).parent / "migrations"
+_BEFORE: dict[int, Callable[[Connection], None]] = {7: move_rows}
+"""What must have been done before a migration; it is resumed where a process was killed over it."""
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -17,7 +25,7 @@ def migrations() -> list[tuple[int, str]]:
     ]
 
 
-def migrate(db: sqlite3.Connection, path: Path) -> None:
+def migrate(db: Connection, path: Path) -> None:
     """Bring the database to this version's shape; one of a newer version, or of another program, is left as
     it is.
 
@@ -34,10 +42,14 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     newest = known[-1][0]
     if version > newest:
         raise StoreTooNew(
-            f"{path} has format {version}, this nanobot knows up to {newest}: upgrade nanobot, or name another directory with --data"
+            f"{path} has format {version}, this nanobot knows up to {newest}: upgrade nanobot, or name"
+            " another directory with --data"
         )
     for number, sql in known:
         if number > version:
+            if number in _BEFORE:
+                _BEFORE[number](db)
             db.executescript(
-                f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
+                f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version ="
+                f" {number};\nCOMMIT;"
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nanobot.core.accounts import ApiKey
-from nanobot.core.errors import StoreLocked
+from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
 from nanobot.core.offline import DatabaseLibrary, DatabaseReport
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
 from nanobot.stores.sql import catalogue, keys, search
@@ -90,7 +90,22 @@ class SqliteOffline:
     def open_readonly(self) -> Iterator[SqliteReadOnly]:
         with self._reading() as db:
             db.execute("BEGIN")
+            self._check_format(db)
             yield SqliteReadOnly(db)
+
+    def _check_format(self, db: Connection) -> None:
+        (found,) = db.execute("PRAGMA user_version").fetchone()
+        newest = migrations()[-1][0]
+        if found > newest:
+            raise StoreTooNew(
+                f"{self._path} has format {found}, this nanobot knows up to {newest}: upgrade nanobot"
+            )
+        if found < newest:
+            raise StoreError(
+                f"{self._path} has format {found}, and is read from format {newest} on: start the server"
+                " once with this "
+                "version, which brings it there"
+            )
 
     def api_keys(self) -> tuple[ApiKey, ...]:
         return stored_keys(self._directory)

@@ -10,7 +10,7 @@ from nanobot.core.errors import StoreError
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Limits
 from nanobot.stores.blobs import BlobFolder
-from nanobot.stores.sql import turns, uploads
+from nanobot.stores.sql import running, turns, uploads
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
@@ -24,6 +24,9 @@ from nanobot.stores.sqlite.opening import (
     open_reader,
     open_writer,
 )
+
+OWNER = "local"
+"""Who runs the turns of a data directory: the one process that has its lock, whichever that is."""
 
 
 async def open_store(
@@ -48,11 +51,12 @@ async def open_store(
         _open, directory, blobs, synchronous, limits, clock.now(), prices
     )
     # Read before another thread has the connection.
-    unended = turns.live(writer)
+    unended = turns.unended(writer)
     return SqlStore(
         ThreadedDatabase(directory, lock, writer, reader, observer),
         index=index,
         blobs=blobs,
+        owner=OWNER,
         unended=unended,
         probe=probe,
         clock=clock,
@@ -85,7 +89,7 @@ def _open(
 def _recover(db: Connection, path: Path, limits: Limits, now: float, prices: PriceList) -> None:
     try:
         with db.transaction():
-            turns.recover(db, limits.max_attempts, now, prices)
+            running.recover(db, OWNER, limits.max_attempts, now, prices)
     except sqlite3.Error as error:
         db.close()
         raise explain(error, path) from error

@@ -9,10 +9,10 @@ from nanobot.core.dispatch import Claim, Command, History
 from nanobot.core.errors import StoreError
 from nanobot.core.event import Delta, Fact
 from nanobot.core.message import Message
-from nanobot.stores.sql import transcript, turns
+from nanobot.stores.sql import queue, running, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
-from nanobot.stores.sql.turns import Applied, Capacity
+from nanobot.stores.sql.running import Applied
 
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
@@ -32,7 +32,7 @@ class SqlDispatch:
         self._shared = shared
 
     async def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Command]:
-        self._commands.capacity = Capacity(max_running, history_tokens)
+        self._commands.open(max_running, history_tokens)
         try:
             await self._start_waiting()
             while True:
@@ -41,13 +41,13 @@ class SqlDispatch:
             self.stop_orders()
 
     def stop_orders(self) -> None:
-        self._commands.capacity = Capacity()
+        self._commands.stop()
 
     async def _start_waiting(self) -> None:
         """Start the turns that wait since before this start; while the disk is full, try again."""
 
         def job(db: Db) -> tuple[Claim, ...]:
-            return turns.start_next(db, self._commands.capacity, self._clock.now())
+            return queue.start_next(db, self._commands.capacity, self._clock.now())
 
         wait_s = _FIRST_WAIT_S
         while True:
@@ -66,7 +66,7 @@ class SqlDispatch:
 
     async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         def job(db: Db) -> Applied:
-            return turns.append(db, claim, facts, self._commands.capacity, self._clock.now(), self._prices)
+            return running.append(db, claim, facts, self._commands.capacity, self._clock.now(), self._prices)
 
         applied: Applied = await self._database.write(job, partial(self._appended, claim.turn.id))
         return applied.joined
@@ -83,7 +83,7 @@ class SqlDispatch:
         self._live.put_delta(claim.turn.id, delta)
 
     async def release(self, claim: Claim) -> None:
-        await self._database.write(partial(turns.release, claim=claim))
+        await self._database.write(partial(running.release, claim=claim))
 
     async def waiting(self) -> int:
-        return await self._database.read(turns.count_waiting)
+        return await self._database.read(queue.count_waiting)

@@ -25,7 +25,7 @@ from nanobot.core.sessions import (
     SessionFilter,
 )
 from nanobot.stores.live.turn import replay
-from nanobot.stores.sql import branches, catalogue, importing, retention, search, turns
+from nanobot.stores.sql import branches, catalogue, importing, queue, retention, running, search, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -161,7 +161,7 @@ class SqlSessions:
     async def import_session(
         self,
         session_key: str,
-        given: Sequence[ImportedMessage],
+        messages: Sequence[ImportedMessage],
         *,
         title: str | None,
         metadata: Mapping[str, str],
@@ -169,7 +169,7 @@ class SqlSessions:
         def job(db: Db) -> Session:
             now = self._clock.now()
             number = importing.import_(
-                db, key=session_key, given=given, title=title, metadata=metadata, now=now
+                db, key=session_key, messages=messages, title=title, metadata=metadata, now=now
             )
             return catalogue.session_of(db, number)
 
@@ -180,9 +180,9 @@ class SqlSessions:
     async def delete_session(self, session_key: str) -> Deletion:
         def job(db: Db) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
             now = self._clock.now()
-            spent = turns.charge_live(db, session_key, self._prices, now)
+            spent = running.charge_live(db, session_key, self._prices, now)
             deleted = catalogue.delete(db, self._index, key=session_key)
-            claims = turns.start_next(db, self._commands.capacity, now)
+            claims = queue.start_next(db, self._commands.capacity, now)
             return msgspec.structs.replace(deleted, spent=spent), claims
 
         deleted, _ = await self._database.write(job, self._deleted)

@@ -14,7 +14,7 @@ from nanobot.core.observer import Observer
 from nanobot.core.store import Limits
 from nanobot.stores.live.live import Live
 from nanobot.stores.sql.db import Database, SearchIndex
-from nanobot.stores.sql.turns import Capacity
+from nanobot.stores.sql.queue import Capacity
 
 
 class Blobs(Protocol):
@@ -42,12 +42,23 @@ class Blobs(Protocol):
 
 
 class CommandQueue:
-    """What the engine is to do next. `capacity` is how much it can take on, nothing while it does not ask."""
+    """What the engine of this process, which runs turns as `owner`, is to do next.
 
-    def __init__(self, live: Live) -> None:
-        self.capacity = Capacity()
+    `capacity` is how much it can take on: nothing while it does not ask.
+    """
+
+    def __init__(self, live: Live, owner: str) -> None:
+        self.capacity = Capacity(owner)
         self._live = live
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
+
+    def open(self, max_running: int, history_tokens: int) -> None:
+        """The engine takes commands from now on."""
+        self.capacity = Capacity(self.capacity.owner, max_running, history_tokens)
+
+    def stop(self) -> None:
+        """The engine takes on no more turns."""
+        self.capacity = Capacity(self.capacity.owner)
 
     def hand_out(self, claims: Iterable[Claim]) -> None:
         """Let the engine run these turns."""

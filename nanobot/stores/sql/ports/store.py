@@ -16,14 +16,14 @@ from nanobot.stores.sql.ports.sessions import SqlSessions
 from nanobot.stores.sql.ports.shared import AccountNews, Blobs, CommandQueue, Shared
 from nanobot.stores.sql.ports.turns import SqlTurns
 from nanobot.stores.sql.ports.uploads import SqlUploads
-from nanobot.stores.sql.turns import Live as Unended
+from nanobot.stores.sql.turns import Unended
 
 
 class SqlStore:
     """`core.store.Store` on an SQL database: each method is that of the port that it belongs to.
 
-    `unended` are the turns that had not ended when the database was opened. `probe` commits something that
-    changes nothing.
+    `owner` names this process where several use the database; `unended` are the turns that had not ended when
+    it was opened. `probe` commits something that changes nothing.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class SqlStore:
         *,
         index: SearchIndex,
         blobs: Blobs,
+        owner: str,
         unended: Iterable[Unended],
         probe: Callable[[Db], None],
         clock: Clock,
@@ -43,7 +44,7 @@ class SqlStore:
         shared = Shared(
             database=database,
             live=live,
-            commands=CommandQueue(live),
+            commands=CommandQueue(live, owner),
             news=AccountNews(),
             index=index,
             blobs=blobs,

@@ -11,7 +11,7 @@ from nanobot.core.message import Message
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores.live.live import STOPPING
 from nanobot.stores.live.turn import Batch, LiveTurn, replay
-from nanobot.stores.sql import admission, turns
+from nanobot.stores.sql import admission, queue, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -131,7 +131,7 @@ class SqlTurns:
         )
 
         def job(db: Db) -> bool:
-            return turns.cancel_waiting(db, cancel.turn_id, end, self._clock.now())
+            return queue.cancel_waiting(db, cancel.turn_id, end, self._clock.now())
 
         def then(was_waiting: bool) -> None:
             if was_waiting:
