@@ -1,7 +1,7 @@
 """From the chunks of a chat completion to deltas and one message.
 
-Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any chunk,
-answers that are not streamed or come whole at the end of a stream.
+Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any
+chunk, answers that are not streamed or come whole at the end of a stream.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
@@ -63,8 +63,8 @@ _OVERLOADED = "insufficient_system_resource"
 class ChatAnswerReader:
     """Reads one answer; the `models.answer.AnswerReader` of this format.
 
-    `asked`: the messages of the request, whose calls keep their ids to themselves. `lessons`: what is known of
-    the model.
+    `asked`: the messages of the request, whose calls keep their ids to themselves. `lessons`: what is known
+    of the model.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """One chunk of a chat completion: its shape, and how it is decoded.
 
-Strictly first, as nearly all servers keep to the shape; a chunk that does not is decoded once more, leniently,
-before it counts as broken.
+Strictly first, as nearly all servers keep to the shape; a chunk that does not is decoded once more,
+leniently, before it counts as broken.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
@@ -143,8 +143,8 @@ class LenientDecoder:
         )
 
     def _whole(self, place: str, value: Any) -> Any:
-        """Return a piece of text without half characters: the first half of one is kept for the next piece of
-        the same `place`.
+        """Return a piece of text without half characters: the first half of one is kept for the next piece
+        of the same `place`.
         """
         if not isinstance(value, str):
             return _repaired(value) if value else value
