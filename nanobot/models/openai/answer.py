@@ -265,7 +265,7 @@ class ChatAnswerReader:
         return split_unopened(text) if _CLOSING_TAG in text and self._may_split() else None
 
     def _may_split(self) -> bool:
-        """Return whether a closing tag may be one of the model's thinking: not where the user speaks of it."""
+        """Return whether a closing tag may end the model's thinking: not where the user speaks of it."""
         question = next((message for message in reversed(self._asked) if message.role == "user"), None)
         return question is None or _CLOSING_TAG[2:] not in question.text
 
