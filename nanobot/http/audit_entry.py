@@ -10,7 +10,10 @@ _SESSION_NAMES = ("key", "session_key", "conversation_id")
 
 
 def audit_entry(request: Request, at: float, status: int | None) -> AuditEntry | None:
-    """Return what is written down; None for what anybody may ask (`/health`), and for what came to no route."""
+    """Return what is written down;
+
+    None for what anybody may ask (`/health`), and for what came to no route.
+    """
     route = request.route
     if route is None:
         if status != HTTPStatus.UNAUTHORIZED:

@@ -1,7 +1,7 @@
 """From the chunks of a chat completion to deltas and one message.
 
-Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any chunk,
-answers that are not streamed or come whole at the end of a stream.
+Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any
+chunk, answers that are not streamed or come whole at the end of a stream.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
@@ -265,7 +265,7 @@ class ChatAnswerReader:
         return split_unopened(text) if _CLOSING_TAG in text and self._may_split() else None
 
     def _may_split(self) -> bool:
-        """Return whether a closing tag may be one of the model's thinking: not where the user writes it."""
+        """Return whether a closing tag may end the model's thinking: not where the user speaks of it."""
         question = next((message for message in reversed(self._asked) if message.role == "user"), None)
         return question is None or _CLOSING_TAG[2:] not in question.text
 

@@ -153,8 +153,8 @@ class LenientDecoder:
         )
 
     def _whole(self, place: str, value: Any) -> Any:
-        """Return a piece of text without half characters: the first half of one is kept for the next piece of
-        the same `place`.
+        """Return a piece of text without half characters: the first half of one is kept for the next piece
+        of the same `place`.
         """
         if not isinstance(value, str):
             return _repaired(value) if value else value
