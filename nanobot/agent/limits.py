@@ -23,7 +23,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     max_continuations: int = 2
     max_malformed_steps: int = 3
     max_empty: int = 2
-    max_overflows: int = 2
+    max_overflows: int = 3
     max_repairs: int = 1
     max_lost_abilities: int = 1
 
