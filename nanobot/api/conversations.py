@@ -126,8 +126,10 @@ class Conversations:
         if after is not None:
             start = await self._item(key, after, "after")
             ordered = _ordered(start, order)
+            # A message may be several items: the page may begin within it.
             shown = ordered[[item.id for item in ordered].index(after) + 1 :]
             past = start.seq
+        # One more than the limit shows that there is another page.
         while len(shown) <= limit:
             with _as_conversation(key):
                 rows = await self._store.messages(key, limit=_ROWS, after_seq=past, order=order)
@@ -161,6 +163,7 @@ class Conversations:
         ref = ref_of(id_)
         with _as_conversation(key):
             if ref is None:
+                # A conversation that does not exist is the better answer, where neither exists.
                 await self._store.session(key)
                 raise no_item(id_, param)
             row = await find_message(self._store, key, ref)

@@ -73,6 +73,7 @@ class Sessions:
         matching = SessionFilter(caller.patterns, query.text("prefix") or "")
         words = query.text("q")
         if words is not None:
+            # One more than the limit, here and below, shows that there is another page.
             hits = await self._store.search(
                 words, limit=limit + 1, after=after, order=order, matching=matching
             )

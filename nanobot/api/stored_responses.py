@@ -38,6 +38,7 @@ class StoredResponses:
         Raises:
             ResponseNotFound: there is none that the caller may see; `param` is the field that names it.
         """
+        # One error for every reason: it must not tell whether the response exists in another session.
         missing = ResponseNotFound(f"no response {id_[:80]!r} here", param=param)
         turn_id = turn_of(id_)
         if turn_id is None:
@@ -64,6 +65,7 @@ class StoredResponses:
             _decode_echo(response.echo),
             inputs=len(response.input),
             ended_at=end_time(self._store, state.id),
+            # The largest whole number that JavaScript counts exactly.
             after=query.whole("starting_after", default=-1, low=0, high=2**53),
             begins_at_once=True,
         )

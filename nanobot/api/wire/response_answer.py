@@ -1,4 +1,4 @@
-"""The response object of OpenAI's responses, built from the state of a turn and from what its client asked."""
+"""The response object of OpenAI's responses, built from the state of a turn and from its request."""
 
 from http import HTTPStatus
 from typing import Annotated
