@@ -53,7 +53,7 @@ class OpenHarness(Protocol):
 
 
 def configured(data: Path, tables: Mapping[str, Mapping[str, Any] | list[dict[str, Any]]]) -> Config:
-    """Return settings for tests: a stop does not wait for running turns, a commit does not wait for the disk."""
+    """Return settings for tests: a stop waits for no turn, a commit not for the disk."""
     given: dict[str, Any] = {
         "server": {"data": str(data), "shutdown_grace_s": 0},
         "store": {"synchronous": "normal"},

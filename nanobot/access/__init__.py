@@ -2,5 +2,5 @@
 
 Knows: API keys and what they allow, quotas, rates.
 Does not know: HTTP, or where a request came from.
-Start at `caller.py`; `quotas.py` counts.
+Start at `caller.py` and `admission.py`; `quotas.py` counts.
 """

@@ -19,8 +19,8 @@ class Gate:
     async def admit(
         self, caller: Caller, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()
     ) -> tuple[Admission, Headers]:
-        """Admit a turn as `Turns.admit` does, and count it on the accounts of `caller` and of its session; return
-        what the store says and what is left of the quotas, as headers of HTTP.
+        """Admit a turn as `Turns.admit` does, and count it on the accounts of `caller` and of its session;
+        return what the store says and what is left of the quotas, as headers of HTTP.
 
         A request that is sent again gets its turn whatever the quotas say: it was counted the first time.
 

@@ -1,4 +1,4 @@
-"""Who calls: what a request may see and do, as the guard found it out."""
+"""Who asks: what a request may see and do."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ __all__ = ["EVERYBODY", "RIGHTS", "Caller", "Right", "hold_to_patterns", "no_ses
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """An API key at work. `key_id` None: nobody in particular, where no key is asked for.
+    """Who sends a request: what its API key allows. `key_id` None: it needed no key.
 
     `patterns`: which session keys it may see, `*` for any run of characters; empty: all of them.
     `session_key`: the conversation of a client that names none. `quota`: how much of everything it may use.
@@ -22,7 +22,7 @@ class Caller(msgspec.Struct, frozen=True):
     quota: Quota = Quota()
 
     def sees(self, session_key: str) -> bool:
-        """Return whether the session is the caller's to know of."""
+        """Return whether the caller may see the session."""
         return not self.patterns or any(matches(session_key, pattern) for pattern in self.patterns)
 
 
@@ -33,12 +33,12 @@ def hold_to_patterns(caller: Caller, session_key: str) -> None:
     """Return where the caller may see the session.
 
     Raises:
-        SessionNotFound: exactly as where there is none.
+        SessionNotFound: it may not; exactly the error for a session that does not exist.
     """
     if not caller.sees(session_key):
         raise SessionNotFound(no_session(session_key))
 
 
 def no_session(session_key: str) -> str:
-    """Return the words for a session that is not there, for whoever asks."""
+    """Return the text of the error for a session that is not there, or may not be seen."""
     return f"no session {session_key!r} here"

@@ -1,5 +1,5 @@
-"""The API keys that are valid now, in memory: the guard asks here, the store is looked at once a second
-beside the requests.
+"""The API keys that are valid now, in memory: requests look here, and the store is read once a second beside
+them.
 """
 
 import hmac
@@ -11,11 +11,11 @@ from nanobot.access.caller import Caller
 from nanobot.core.accounts import RIGHTS, Accounts, ApiKey, digest_of
 
 REFRESH_S = 1.0
-"""How often a server looks for keys that were made or revoked meanwhile."""
+"""How often a server looks for keys that were created or revoked meanwhile."""
 
 
 class KnownKey(msgspec.Struct, frozen=True):
-    """A key, and who comes in with it."""
+    """A key, and who sends requests with it."""
 
     key: ApiKey
     caller: Caller
@@ -39,20 +39,19 @@ class KeyRing:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is a key at all; one that was revoked counts: the door that asked for keys does not
-        open by itself.
+        """Whether there is a key at all. One that was revoked counts: a server that asked for keys goes on
+        asking.
         """
         return bool(self._by_digest)
 
     def find(self, token: bytes) -> KnownKey | None:
         """Return the key, valid or not; None where it is unknown.
 
-        The table is asked for the key's hash, so what its timing tells is of the hash only, which no one can
-        steer.
+        The key is looked up by its hash: what the timing reveals is of the hash, which nobody can choose.
         """
         digest = digest_of(token)
-        held = self._by_digest.get(digest)
-        return held if held is not None and hmac.compare_digest(held.key.digest, digest) else None
+        known = self._by_digest.get(digest)
+        return known if known is not None and hmac.compare_digest(known.key.digest, digest) else None
 
     async def refresh(self, ledger: Accounts) -> None:
         """Take over what has changed in the store.

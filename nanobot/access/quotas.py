@@ -32,7 +32,7 @@ _MICRO = 1_000_000
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Something that is counted, what it may use, and what it is called in an error."""
+    """What usage is counted on: its name, its quota, and what errors call it."""
 
     name: str
     quota: Quota
@@ -65,9 +65,9 @@ class _Rule:
 
 
 class Quotas:
-    """The account book.
+    """What every key and conversation has used today, and what they may still use.
 
-    What lasts is in the store; it is read at the start and kept up with each turn that ends.
+    It is read from the store at the start, and kept up with every turn that ends.
     """
 
     def __init__(self, rules: Sequence[PatternQuota], clock: Clock) -> None:
@@ -81,7 +81,7 @@ class Quotas:
         self._spent: OrderedDict[str, _Day] = OrderedDict()
 
     async def load(self, ledger: Accounts) -> None:
-        """Read what was used up today, and what still runs.
+        """Read what was used today, and which turns still run.
 
         Raises:
             StoreError
@@ -103,18 +103,18 @@ class Quotas:
             self.count(news.cost)
 
     def count(self, spent: TurnCost) -> None:
-        """Charge what a turn used to its accounts."""
+        """Count a turn that has ended on its accounts."""
         self._add(spent.key_id, spent.session_key, spent.tokens, spent.cost or 0)
 
     def accounts(self, caller: Caller, session_key: str) -> tuple[Account, ...]:
-        """Return what a turn is counted on and what has a limit: none for most servers."""
-        found = [account for rule in self._rules if (account := rule.account(session_key)) is not None]
+        """Return the accounts with a limit that a turn is counted on; on most servers there are none."""
+        accounts = [account for rule in self._rules if (account := rule.account(session_key)) is not None]
         if caller.key_id is not None and caller.quota.limits_anything:
-            found.append(Account(_key_name(caller.key_id), caller.quota, "this API key"))
-        return tuple(found)
+            accounts.append(Account(_key_name(caller.key_id), caller.quota, "this API key"))
+        return tuple(accounts)
 
     def refusal(self, accounts: Sequence[Account]) -> NanobotError | None:
-        """Return why there may be no turn now; None: there may."""
+        """Return why there may be no turn now; None where there may."""
         now = self._clock.now()
         for account in accounts:
             quota, words = account.quota, account.words
@@ -132,14 +132,17 @@ class Quotas:
                 )
             if quota.running_turns is not None and self._run_now(account.name) >= quota.running_turns:
                 return RateLimited(
-                    f"{words} may have {quota.running_turns} turns running or waiting at a time: try again when one has ended",
+                    f"{words} may have {quota.running_turns} turns running or waiting at a time: try again "
+                    "when one "
+                    "has ended",
                     retry_after_s=1,
                 )
             if quota.requests_per_minute is not None:
                 wait_s = self._requests.wait_s(account.name, quota.requests_per_minute, now)
                 if wait_s > 0:
                     return RateLimited(
-                        f"{words} may send {quota.requests_per_minute} requests a minute: try again in {math.ceil(wait_s)} s",
+                        f"{words} may send {quota.requests_per_minute} requests a minute: try again in "
+                        f"{math.ceil(wait_s)} s",
                         retry_after_s=wait_s,
                     )
         return None
@@ -160,7 +163,7 @@ class Quotas:
                 self._offered.setdefault(account.name, set()).add(turn_id)
 
     def settle(self, accounts: Sequence[Account], turn_id: str) -> None:
-        """The turn is not about to be admitted any more: where it was, the store has said so (`follow`)."""
+        """Forget that the turn is about to be admitted: where it was, the store has said so (`follow`)."""
         for account in accounts:
             _remove(self._offered, account.name, turn_id)
 
@@ -172,7 +175,7 @@ class Quotas:
                 self._requests.give_back(account.name, account.quota.requests_per_minute, now)
 
     def headers(self, accounts: Sequence[Account]) -> Headers:
-        """Return what is left, as OpenAI says it: of several limits the one that is nearest."""
+        """Return what is left in OpenAI's headers: of several limits the one that is reached first."""
         now = self._clock.now()
         requests: list[tuple[int, int, float]] = []
         tokens: list[tuple[int, int, float]] = []
@@ -243,10 +246,10 @@ class Quotas:
 
 def _remove(turns: dict[str, set[str]], name: str, turn_id: str) -> None:
     """Take the turn off an account; an account that has none left is forgotten."""
-    found = turns.get(name)
-    if found is not None:
-        found.discard(turn_id)
-        if not found:
+    pending = turns.get(name)
+    if pending is not None:
+        pending.discard(turn_id)
+        if not pending:
             del turns[name]
 
 
@@ -254,19 +257,19 @@ def _key_name(key_id: str) -> str:
     return f"key:{key_id}"
 
 
-def _ratelimit(what: bytes, found: list[tuple[int, int, float]]) -> Headers:
-    if not found:
+def _ratelimit(what: bytes, limits: list[tuple[int, int, float]]) -> Headers:
+    if not limits:
         return ()
-    remaining, most, reset_s = min(found)
+    remaining, limit, reset_s = min(limits)
     return (
-        (b"x-ratelimit-limit-" + what, str(most).encode()),
+        (b"x-ratelimit-limit-" + what, str(limit).encode()),
         (b"x-ratelimit-remaining-" + what, str(remaining).encode()),
         (b"x-ratelimit-reset-" + what, _duration(reset_s).encode()),
     )
 
 
 def _duration(seconds: float) -> str:
-    """Return it as OpenAI writes durations: `120ms`, `1s`, `6m0s`, `3h2m1s`."""
+    """Return a duration as OpenAI writes it: `120ms`, `1s`, `6m0s`, `3h2m1s`."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     whole = math.ceil(seconds)

@@ -1,13 +1,11 @@
-"""Token buckets: so many at once, and so many a minute; bounded in number."""
+"""Token buckets: so many at once and so many a minute, for a bounded number of names."""
 
 import ipaddress
 from collections import OrderedDict
 
 
 class RateLimiter:
-    """One bucket a name; at most `most` are remembered, the ones used longest ago are forgotten, which fills
-    them.
-    """
+    """One bucket a name. At most `most` are remembered; one that is forgotten is full again."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -17,20 +15,20 @@ class RateLimiter:
         return len(self._buckets)
 
     def level(self, name: str, per_minute: int, now: float) -> float:
-        """Return how many may be taken now; fractions are on their way."""
-        found = self._buckets.get(name)
-        if found is None:
+        """Return how many may be taken now, in fractions."""
+        bucket = self._buckets.get(name)
+        if bucket is None:
             return float(per_minute)
-        level, at = found
+        level, at = bucket
         return min(float(per_minute), level + max(0.0, now - at) * per_minute / 60)
 
     def wait_s(self, name: str, per_minute: int, now: float) -> float:
-        """Return the seconds until one may be taken; 0: now."""
+        """Return the seconds until one may be taken; 0 where one may be now."""
         missing = 1 - self.level(name, per_minute, now)
         return max(0.0, missing * 60 / per_minute)
 
     def take(self, name: str, per_minute: int, now: float) -> None:
-        """Take one, whether it is there or not."""
+        """Take one, even where none is left."""
         self._put(name, max(0.0, self.level(name, per_minute, now) - 1), now)
 
     def give_back(self, name: str, per_minute: int, now: float) -> None:
@@ -45,15 +43,13 @@ class RateLimiter:
 
 
 def neighbourhood(address: str) -> str:
-    """Return what of a client's address one client cannot change at will: all of IPv4, the first 64 bits of
-    IPv6.
-    """
+    """Return the part of an address that a client cannot choose: all of IPv4, the first 64 bits of IPv6."""
     if ":" not in address:
         return address
     try:
-        found = ipaddress.IPv6Address(address.partition("%")[0])
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))

@@ -165,7 +165,11 @@ class ModelCall:
                     continue
                 has_call = True
                 part = ToolCall(
-                    self._own_id(part.id), part.name, part.arguments, part.name in self._client_tools
+                    self._own_id(part.id),
+                    part.name,
+                    part.arguments,
+                    part.name in self._client_tools,
+                    part.provider_state,
                 )
             elif isinstance(part, Text) and not part.text:
                 continue

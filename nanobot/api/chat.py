@@ -74,12 +74,12 @@ class ChatCompletions:
         identity = identity_of(request.headers, body)
         asked = turn_request(parsed, request.headers, key, identity)
         request.session_key = key
-        admitted = await self._submitter.submit(asked, request.caller)
-        request.answer_headers += admitted.headers
+        submission = await self._submitter.submit(asked, request.caller)
+        request.answer_headers += submission.headers
         if parsed.stream:
-            await self._stream(request, send, parsed, admitted)
+            await self._stream(request, send, parsed, submission)
         else:
-            await self._answer(request, send, parsed, admitted)
+            await self._answer(request, send, parsed, submission)
 
     async def _parsed(self, request: Request) -> tuple[ChatRequest, bytes]:
         """Return what the body asks, and the bytes that recognise it when it is sent again."""
@@ -90,21 +90,25 @@ class ChatCompletions:
         body = await read_body(request, max_bytes=max_bytes, timeout_s=timeout_s)
         return parse_chat(body), body
 
-    async def _answer(self, request: Request, send: Send, parsed: ChatRequest, admitted: Submission) -> None:
-        admission = admitted.admission
+    async def _answer(
+        self, request: Request, send: Send, parsed: ChatRequest, submission: Submission
+    ) -> None:
+        admission = submission.admission
         headers = turn_headers(admission)
         follower = self._submitter.follow(admission)
         result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
         if result is not None:
-            body = completion(result, model=parsed.model, created=admitted.at)
+            body = completion(result, model=parsed.model, created=submission.at)
             await answer(send, 200, body, headers)
 
-    async def _stream(self, request: Request, send: Send, parsed: ChatRequest, admitted: Submission) -> None:
-        admission = admitted.admission
+    async def _stream(
+        self, request: Request, send: Send, parsed: ChatRequest, submission: Submission
+    ) -> None:
+        admission = submission.admission
         chunks = Chunks(
             admission.turn_id,
             model=parsed.model,
-            created=admitted.at,
+            created=submission.at,
             include_usage=parsed.include_usage,
             tool_events=wants_tools(request.headers),
         )

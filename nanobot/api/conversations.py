@@ -50,7 +50,7 @@ _ROWS = 100
 
 
 class Conversations:
-    """What can be done with conversations."""
+    """The operations on conversations."""
 
     def __init__(
         self,
@@ -73,9 +73,8 @@ class Conversations:
         key = self._keys.named(request.headers, caller) or new_id("conv", self._clock.now(), self._randomness)
         if not caller.sees(key):
             raise MissingSessionKey(
-                "this API key is limited to conversations of certain names, and a new one would have"
-                " another: name it with the header "
-                "x-session-key",
+                "this API key is limited to conversations of certain names, and a new one would have "
+                "another: name it with the header x-session-key",
                 param="x-session-key",
             )
         body = await self._body(request)
@@ -140,8 +139,8 @@ class Conversations:
     async def item(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}/items/{item_id}"""
         id_: str = request.path_params["item_id"]
-        found = await self._item(_key(request), id_)
-        await answer(send, 200, encode(next(item for item in _shown(found) if item.id == id_)))
+        row = await self._item(_key(request), id_)
+        await answer(send, 200, encode(next(item for item in _shown(row) if item.id == id_)))
 
     async def add(self, request: Request, send: Send) -> None:
         """POST /v1/conversations/{conversation_id}/items"""
@@ -163,10 +162,10 @@ class Conversations:
             if ref is None:
                 await self._store.session(key)
                 raise no_item(id_, param)
-            found = await find_message(self._store, key, ref)
-        if found is None or all(item.id != id_ for item in _shown(found)):
+            row = await find_message(self._store, key, ref)
+        if row is None or all(item.id != id_ for item in _shown(row)):
             raise no_item(id_, param)
-        return found
+        return row
 
     async def _body(self, request: Request) -> bytes:
         settings = self._settings
@@ -177,7 +176,7 @@ class Conversations:
 
 
 def _shown(row: Row) -> tuple[WireItem, ...]:
-    """Return what the API shows of a message: what the server's own tools said stays inside."""
+    """Return what the API shows of a message: results of the server's own tools are not shown."""
     if row.message.role == "tool" and not row.is_input:
         return ()
     return items(row.message, ItemRef(row.turn_id, row.number))
@@ -192,14 +191,14 @@ def _key(request: Request) -> str:
     """Return the session key that the path names.
 
     Raises:
-        ConversationNotFound: it cannot be one, or is not the caller's to know of.
+        ConversationNotFound: it is no valid key, or the caller may not see it.
     """
-    given: str = request.path_params["conversation_id"]
+    name = request.path_params["conversation_id"]
     caller: Caller = request.caller
     try:
-        key = parse_key(given)
+        key = parse_key(name)
     except BadSessionKey:
-        raise _missing(given) from None
+        raise _missing(name) from None
     if not caller.sees(key):
         raise _missing(key)
     SESSION.set(key)
@@ -222,7 +221,7 @@ def _missing(key: str) -> ConversationNotFound:
 def operations(
     store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings, attachments: Attachments
 ) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations on conversations."""
     conversations = Conversations(store, clock, randomness, settings, attachments)
     path = "/v1/conversations/{conversation_id}"
     create = Operation(

@@ -1,5 +1,5 @@
-"""/v1/files: what a client uploads for a session, to speak of it later; whatever is another session's does
-not exist.
+"""/v1/files: what a client uploads for a session, to refer to it later. Uploads of other sessions do not
+exist.
 """
 
 from functools import partial
@@ -51,7 +51,7 @@ class FileSettings(msgspec.Struct, frozen=True):
 
 
 class Files:
-    """What can be done with uploads. Each is looked for among those of the request's session only."""
+    """The operations on uploads, each among those of the request's session only."""
 
     def __init__(
         self, store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings
@@ -81,17 +81,17 @@ class Files:
     async def list(self, request: Request, send: Send) -> None:
         """GET /v1/files"""
         query = request.query()
-        found = await self._store.uploads(
+        page = await self._store.uploads(
             self._key(request),
             limit=query.whole("limit", default=_MOST_LISTED, low=1, high=_MOST_LISTED),
             after=query.text("after"),
             order="asc" if query.one_of("order", ("asc", "desc"), default="desc") == "asc" else "desc",
             purpose=query.text("purpose"),
         )
-        shown = tuple(file_object(upload) for upload in found.uploads)
+        shown = tuple(file_object(upload) for upload in page.uploads)
         first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
         await answer(
-            send, 200, encode(Page(data=shown, first_id=first, last_id=last, has_more=found.has_more))
+            send, 200, encode(Page(data=shown, first_id=first, last_id=last, has_more=page.has_more))
         )
 
     async def show(self, request: Request, send: Send) -> None:
@@ -101,8 +101,8 @@ class Files:
         )
 
     async def content(self, request: Request, send: Send) -> None:
-        """GET /v1/files/{file_id}/content: the bytes as they came; a browser that opens them saves them,
-        whatever they are.
+        """GET /v1/files/{file_id}/content: the bytes as they were sent; a browser saves them, and never shows
+        them.
         """
         upload, content = await self._store.open_upload(_id(request), self._key(request))
         headers = (
@@ -137,7 +137,7 @@ class Files:
             )
         now = self._clock.now()
         life_s = _life_s(form) or self._settings.ttl_s
-        made = Upload(
+        upload = Upload(
             id="file-" + new_id("file", now, self._randomness).removeprefix("file_"),
             session_key=key,
             name=file_name(file.name) or "file",
@@ -146,7 +146,7 @@ class Files:
             created_at=now,
             expires_at=now + life_s if life_s else None,
         )
-        return made, file.content
+        return upload, file.content
 
 
 def _id(request: Request) -> str:
@@ -164,7 +164,7 @@ def _only_file(form: Form) -> FormFile:
 
 
 def _life_s(form: Form) -> int | None:
-    """Return how long the client wants the file to be kept."""
+    """Return for how long the client wants the file kept, in seconds."""
     anchor, seconds = form.text("expires_after[anchor]"), form.text("expires_after[seconds]")
     if anchor is None and seconds is None:
         return None
@@ -176,7 +176,8 @@ def _life_s(form: Form) -> int | None:
     life_s = int(seconds) if seconds and seconds.isascii() and seconds.isdigit() and len(seconds) < 10 else 0
     if not SHORTEST_LIFE_S <= life_s <= LONGEST_LIFE_S:
         raise InvalidRequest(
-            f"expires_after.seconds is {(seconds or '')[:40]!r}: it must be from {SHORTEST_LIFE_S} to {LONGEST_LIFE_S}",
+            f"expires_after.seconds is {(seconds or '')[:40]!r}: it must be from {SHORTEST_LIFE_S} to "
+            f"{LONGEST_LIFE_S}",
             param="expires_after.seconds",
         )
     return life_s

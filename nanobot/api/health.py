@@ -46,14 +46,14 @@ class ReadyRoute:
                 await check()
             except NanobotError as error:
                 problems[name] = error.message
-        found = Readiness(
+        readiness = Readiness(
             "unavailable" if problems else "ok", problems.get("store", "ok"), problems.get("model", "ok")
         )
-        await answer(send, 503 if problems else 200, encode(found))
+        await answer(send, 503 if problems else 200, encode(readiness))
 
 
 def operations(store: Store, check_model: Callable[[], Awaitable[None]]) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations of this module."""
     return (
         Operation(
             method="GET",

@@ -12,7 +12,7 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Scrape:
-    """The route, as an ASGI app. `render` returns the metrics as text."""
+    """The route. `render` returns the metrics as text."""
 
     def __init__(self, render: Callable[[], Awaitable[str]]) -> None:
         self._render = render
@@ -22,7 +22,7 @@ class Scrape:
 
 
 def operations(render: Callable[[], Awaitable[str]], *, is_open: bool) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations of this module."""
     return (
         Operation(
             method="GET",

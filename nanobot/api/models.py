@@ -40,7 +40,9 @@ class OneModel:
 
 
 def operations(presets: tuple[str, ...], started: float) -> tuple[Operation, ...]:
-    """Return what is offered here; `started` stands in as the time when the models were made."""
+    """Return the operations of this module; `started`: when the server started, shown as the creation time of
+    every model.
+    """
     cards = tuple(ModelCard(id=name, created=int(started)) for name in (AGENT, *presets))
     return (
         Operation(

@@ -1,6 +1,6 @@
 """GET /openapi.json and /docs: what the server offers, for programs and for people.
 
-Made at the first request, off the event loop.
+They are built at the first request, off the event loop.
 """
 
 import asyncio
@@ -28,24 +28,24 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class CachedResponse:
-    """An answer that is made when it is first asked for, then kept."""
+    """An answer that is built at the first request for it, then kept."""
 
-    def __init__(self, make: Callable[[], Content]) -> None:
-        self._make = make
+    def __init__(self, build: Callable[[], Content]) -> None:
+        self._build = build
         self._content: Content | None = None
 
     async def __call__(self, request: Request, send: Send) -> None:
         if self._content is None:
-            self._content = await asyncio.to_thread(self._make)
+            self._content = await asyncio.to_thread(self._build)
         content = self._content
         await answer(send, 200, content.body, content.headers, content.media_type.encode())
 
 
 def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
-    """Return what is offered here; the document describes `others` and these."""
+    """Return the operations of this module; the document describes `others` and these."""
 
-    def make_document() -> Content:
-        # a start does without
+    def build_document() -> Content:
+        # Most servers are never asked for it, and a start should not load it.
         from nanobot.http.openapi import document
 
         return Content(document((*others, *own)), "application/json")
@@ -54,7 +54,7 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
         Operation(
             method="GET",
             path="/openapi.json",
-            run=CachedResponse(make_document),
+            run=CachedResponse(build_document),
             summary="This API as an OpenAPI document",
             tag="Server",
             right=None,
@@ -63,7 +63,7 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
         Operation(
             method="GET",
             path="/docs",
-            run=CachedResponse(_make_page),
+            run=CachedResponse(_build_page),
             summary="This API as a page to read and to try",
             tag="Server",
             right=None,
@@ -74,13 +74,14 @@ def operations(others: Sequence[Operation]) -> tuple[Operation, ...]:
     return own
 
 
-def _make_page() -> Content:
-    """Return the page in one piece. It may run its own script only, and talk to this server only."""
+def _build_page() -> Content:
+    """Return the page in one piece. It may run only its own script, and talk only to this server."""
     page, script, style = (
         Path(__file__).with_name("docs_page").joinpath(name).read_text("utf-8") for name in _FILES
     )
     policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; connect-src 'self'; img-src data:; "
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; connect-src "
+        "'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     body = page.replace("/* page.js */", script).replace("/* page.css */", style).encode()

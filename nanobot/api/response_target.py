@@ -1,4 +1,6 @@
-"""Where a response belongs: the conversation that a request names, continues or begins, and the items it refers to."""
+"""Where a response belongs: the conversation that a request names, continues or begins, and the items it
+refers to.
+"""
 
 import hashlib
 
@@ -31,7 +33,8 @@ _MOST_REFERENCES = 256
 class ResponseTarget(msgspec.Struct, frozen=True):
     """Where a response belongs.
 
-    `after`: the turn that it follows; `is_new`: the conversation begins with it, and the client did not name it.
+    `after`: the turn that it follows; `is_new`: the conversation begins with it, and the client did not name
+    it.
     """
 
     session_key: str
@@ -73,7 +76,8 @@ class Targets:
         key = await self._new_key(caller, identity)
         if not caller.sees(key):
             raise MissingSessionKey(
-                "this API key is limited to conversations of certain names, and a new one would have another: name it "
+                "this API key is limited to conversations of certain names, and a new one would have "
+                "another: name it "
                 "with the header x-session-key, or as conversation",
                 param="conversation",
             )

@@ -1,4 +1,6 @@
-"""/v1/responses: the same turns on the same sessions as chat completions, in the shapes of OpenAI's newer API."""
+"""/v1/responses: the same turns on the same sessions as chat completions, in the shapes of OpenAI's newer
+API.
+"""
 
 import msgspec
 from starlette.types import Send
@@ -70,13 +72,13 @@ class Responses:
         request.session_key = target.session_key
         SESSION.set(target.session_key)
         echo = with_conversation(parsed, target.session_key) if parsed.trace else parsed.echo
-        admitted = await self._submit(request, parsed, echo, identity, target)
+        submission = await self._submit(request, parsed, echo, identity, target)
         if parsed.stream:
-            await self._stream(request, send, parsed, echo, admitted)
+            await self._stream(request, send, parsed, echo, submission)
         else:
-            await self._answer(request, send, parsed, echo, admitted)
+            await self._answer(request, send, parsed, echo, submission)
         if target.is_new and not parsed.trace:
-            await self._forget(target.session_key, admitted.turn_id)
+            await self._forget(target.session_key, submission.turn_id)
 
     async def _submit(
         self,
@@ -95,14 +97,14 @@ class Responses:
             after=target.after,
             record=Record(kept, is_detached=parsed.background),
         )
-        admitted = await self._submitter.submit(asked, request.caller)
-        request.answer_headers += admitted.headers
-        return admitted
+        submission = await self._submitter.submit(asked, request.caller)
+        request.answer_headers += submission.headers
+        return submission
 
     async def _stream(
-        self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, admitted: Submission
+        self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, submission: Submission
     ) -> None:
-        admission = admitted.admission
+        admission = submission.admission
         events = ResponseEvents(
             admission.turn_id,
             echo,
@@ -114,9 +116,9 @@ class Responses:
         await stream.run(self._submitter.follow(admission), is_over=admission.is_over)
 
     async def _answer(
-        self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, admitted: Submission
+        self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, submission: Submission
     ) -> None:
-        admission = admitted.admission
+        admission = submission.admission
         headers = turn_headers(admission)
         if not parsed.background:
             follower = self._submitter.follow(admission)
@@ -220,7 +222,7 @@ def operations(
             method="GET",
             path=f"{path}/input_items",
             run=stored.input_items,
-            summary="What a response was given",
+            summary="The input of a response",
             tag="Responses",
             right="chat",
             parameters=PAGING,

@@ -20,7 +20,7 @@ from nanobot.api import (
 from nanobot.api.chat import ChatCompletions
 from nanobot.api.files import FileSettings
 from nanobot.api.settings import ApiSettings
-from nanobot.core.audit import AuditSink
+from nanobot.core.audit_log import AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
 from nanobot.core.observer import NULL_OBSERVER, Observer

@@ -20,7 +20,7 @@ _CURSOR = re.compile(r"([!-9;-~]{1,64}):([0-9]{1,18})")
 
 
 class SessionEvents:
-    """The route. It keeps no turn alive: who watches does not follow."""
+    """The route. Watching a session does not keep its turns from being cancelled, as following one does."""
 
     def __init__(self, store: Store, *, ping_s: float) -> None:
         self._store = store
@@ -36,36 +36,35 @@ class SessionEvents:
         async def ping() -> None:
             await write(PING)
 
-        async with contextlib.aclosing(self._store.watch(key, _after(request))) as sights:
-            begun = await anext(sights, None)
+        async with contextlib.aclosing(self._store.watch(key, _after(request))) as batches:
+            first = await anext(batches, None)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEAD)})
-            # asked for the head alone; what follows would have no end
+            # A request for the head alone must not wait for an end that never comes.
             if request.method == "HEAD":
                 await write(b"", more=False)
                 return
             async with Connected(request.receive, ping, self._ping_s):
-                await write(render(begun or ()) or PING)
-                async for batch in sights:
+                await write(render(first or ()) or PING)
+                async for batch in batches:
                     await write(render(batch))
                 await write(b"", more=False)
 
 
 def _after(request: Request) -> tuple[str, int] | None:
-    """Return the turn and the cursor that the client stands at:
-
-    `after` of the query, else its last event's id.
+    """Return the turn and the cursor of the last event that the client has: the query's `after`, else the
+    header `Last-Event-ID`.
     """
-    given = request.query().text("after")
+    id_ = request.query().text("after")
     name = "after"
-    if given is None:
+    if id_ is None:
         name = "Last-Event-ID"
-        given = request.headers.get(b"last-event-id", b"").decode("latin-1") or None
-    if given is None:
+        id_ = request.headers.get(b"last-event-id", b"").decode("latin-1") or None
+    if id_ is None:
         return None
-    found = _CURSOR.fullmatch(given)
-    if found is None:
-        raise InvalidRequest(f"{name} is {given[:80]!r}: it must be the id of an event, turn:seq", param=name)
-    return found[1], int(found[2])
+    parsed = _CURSOR.fullmatch(id_)
+    if parsed is None:
+        raise InvalidRequest(f"{name} is {id_[:80]!r}: it must be the id of an event, turn:seq", param=name)
+    return parsed[1], int(parsed[2])
 
 
 def operation(store: Store, *, ping_s: float) -> Operation:

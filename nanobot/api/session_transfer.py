@@ -27,7 +27,7 @@ _EXPORTED_A_PAGE = 200
 
 
 class SessionTransfer:
-    """Sessions that leave the server as a file, or come in as one."""
+    """The export and the import of sessions."""
 
     def __init__(self, store: Store, clock: Clock, settings: ApiSettings) -> None:
         self._store = store
@@ -35,7 +35,7 @@ class SessionTransfer:
         self._settings = settings
 
     async def export(self, request: Request, send: Send) -> None:
-        """GET /v1/sessions/{key}/export: the transcript as it was when it was asked for, a page at a time."""
+        """GET /v1/sessions/{key}/export: the transcript as it was at the request, sent a page at a time."""
         key, tip = path_key(request), branch_of(request.query())
         session = await self._store.session(key)
         last = await self._store.messages(key, limit=1, order="desc", tip=tip)
@@ -67,10 +67,10 @@ class SessionTransfer:
         settings = self._settings
         body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
         imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
-        made = await self._store.import_session(
-            key, imported.given, title=imported.title, metadata=imported.metadata
+        session = await self._store.import_session(
+            key, imported.messages, title=imported.title, metadata=imported.metadata
         )
-        await answer(send, 200, encode(session_object(made)))
+        await answer(send, 200, encode(session_object(session)))
 
 
 def operations(store: Store, clock: Clock, settings: ApiSettings) -> tuple[Operation, ...]:

@@ -1,7 +1,7 @@
-"""/v1/sessions: what a caller may see of the conversations kept here, and what can be done with them.
+"""/v1/sessions: the conversations that a caller may see, and what can be done with them.
 
-A session outside the caller's patterns is answered exactly as one that is not there; lists and searches leave
-it out before they count.
+A session outside the caller's patterns is answered exactly as one that does not exist; lists and searches
+leave it out before they count.
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ from nanobot.api.wire.session_lists import (
     SessionDeleted,
     SessionObject,
     branch_object,
-    found_object,
+    hit_object,
     receipt,
     session_object,
 )
@@ -54,7 +54,7 @@ _read_rewind = msgspec.json.Decoder(RewindBody)
 
 
 class Sessions:
-    """What can be done with sessions."""
+    """The operations on sessions."""
 
     def __init__(self, store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings) -> None:
         self._store = store
@@ -62,7 +62,7 @@ class Sessions:
         self._randomness = randomness
         self._settings = settings
 
-    # Looking --------------------------------------------------------------------------------------
+    # Reading --------------------------------------------------------------------------------------
 
     async def list(self, request: Request, send: Send) -> None:
         """GET /v1/sessions"""
@@ -73,10 +73,10 @@ class Sessions:
         matching = SessionFilter(caller.patterns, query.text("prefix") or "")
         words = query.text("q")
         if words is not None:
-            found = await self._store.search(
+            hits = await self._store.search(
                 words, limit=limit + 1, after=after, order=order, matching=matching
             )
-            shown = tuple(found_object(each, words) for each in found)
+            shown = tuple(hit_object(each, words) for each in hits)
         else:
             listed = await self._store.sessions(limit=limit + 1, after=after, order=order, matching=matching)
             shown = tuple(session_object(each) for each in listed)
@@ -103,14 +103,14 @@ class Sessions:
         """GET /v1/sessions/{key}/branches"""
         key, query = path_key(request), request.query()
         limit, order, after = _limit(query), _order(query, "desc"), query.text("after")
-        found = await self._store.branches(key)
-        in_order = found if order == "desc" else found[::-1]
+        newest_first = await self._store.branches(key)
+        ordered = newest_first if order == "desc" else newest_first[::-1]
         if after is not None:
             tip = parse_message_id(after)
-            in_order = tuple(
-                each for each in in_order if (each.tip < tip if order == "desc" else each.tip > tip)
+            ordered = tuple(
+                each for each in ordered if (each.tip < tip if order == "desc" else each.tip > tip)
             )
-        await answer(send, 200, _page(tuple(branch_object(each) for each in in_order[: limit + 1]), limit))
+        await answer(send, 200, _page(tuple(branch_object(each) for each in ordered[: limit + 1]), limit))
 
     # Changing -------------------------------------------------------------------------------------
 
@@ -166,14 +166,14 @@ class Sessions:
         generated = f"{key}:{new_id('fork', self._clock.now(), self._randomness)}"
         if not caller.sees(generated):
             raise InvalidRequest(
-                "this API key may not see the key that would be made: name one that it may see as key",
+                "this API key may not see the key of the fork: send one that it may see as key",
                 param="key",
             )
         try:
             return parse_key(generated)
         except BadSessionKey as error:
             raise InvalidRequest(
-                f"no key can be made of this one ({error.message}): name one as key", param="key"
+                f"the key of the fork would not be valid ({error.message}): send one as key", param="key"
             ) from error
 
 
@@ -181,7 +181,7 @@ def path_key(request: Request) -> str:
     """Return the session key in the path.
 
     Raises:
-        SessionNotFound: it is not the caller's to know of.
+        SessionNotFound: the caller may not see it.
     """
     key: str = request.path_params["key"]
     hold_to_patterns(request.caller, key)
@@ -189,11 +189,11 @@ def path_key(request: Request) -> str:
 
 
 def new_key(caller: Caller, text: str) -> str:
-    """Return the key of a session that is to be made.
+    """Return the key of a session that does not exist yet.
 
     Raises:
-        BadSessionKey: it is none.
-        SessionNotFound: it is not the caller's to know of.
+        BadSessionKey: it is not a valid key.
+        SessionNotFound: the caller may not see it.
     """
     key = parse_key(text)
     if not key:
@@ -218,14 +218,14 @@ def branch_of(query: Query) -> int | None:
 Listed = SessionObject | SessionMessage | BranchObject
 
 
-def _page(found: tuple[Listed, ...], limit: int) -> bytes:
-    """Return the page of the first `limit` of what was found, which is one more where there is more."""
-    shown = found[:limit]
+def _page(rows: tuple[Listed, ...], limit: int) -> bytes:
+    """Return a page of the first `limit` rows; there are more where one more was read."""
+    shown = rows[:limit]
     first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-    return encode(Page(data=shown, first_id=first, last_id=last, has_more=len(found) > limit))
+    return encode(Page(data=shown, first_id=first, last_id=last, has_more=len(rows) > limit))
 
 
-# What is offered ----------------------------------------------------------------------------------
+# Operations ---------------------------------------------------------------------------------------
 
 
 def _listing(default: Direction) -> tuple[Parameter, ...]:

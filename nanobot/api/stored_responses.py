@@ -43,26 +43,26 @@ class StoredResponses:
         if turn_id is None:
             raise missing
         try:
-            found = await self._store.response(turn_id)
+            response = await self._store.response(turn_id)
         except (ResponseNotFound, TurnNotFound):
             raise missing from None
-        if not caller.sees(found.state.session_key):
+        if not caller.sees(response.state.session_key):
             raise missing
-        return found
+        return response
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/responses/{response_id}, as it stands or as a stream."""
-        found = await self._asked_for(request)
+        response = await self._asked_for(request)
         query = request.query()
         if query.one_of("stream", ("true", "false"), default="false") == "false":
-            await answer(send, 200, _shown(found))
+            await answer(send, 200, _shown(response))
             return
         check_streaming(self._settings)
-        state = found.state
+        state = response.state
         events = ResponseEvents(
             state.id,
-            _decode_echo(found.echo),
-            inputs=len(found.input),
+            _decode_echo(response.echo),
+            inputs=len(response.input),
             ended_at=end_time(self._store, state.id),
             after=query.whole("starting_after", default=-1, low=0, high=2**53),
             begins_at_once=True,
@@ -72,33 +72,35 @@ class StoredResponses:
 
     async def cancel(self, request: Request, send: Send) -> None:
         """POST /v1/responses/{response_id}/cancel: answers once the response has ended."""
-        found = await self._asked_for(request)
-        await self._stop(found, "cancelled by request")
-        await answer(send, 200, _shown(await self._store.response(found.state.id)))
+        response = await self._asked_for(request)
+        await self._stop(response, "cancelled by request")
+        await answer(send, 200, _shown(await self._store.response(response.state.id)))
 
     async def delete(self, request: Request, send: Send) -> None:
-        """DELETE /v1/responses/{response_id}: it is not found any more; what was said stays in the conversation."""
-        found = await self._asked_for(request)
-        await self._stop(found, "its response was deleted")
-        await self._store.forget_response(found.state.id)
-        await answer(send, 200, encode(ResponseDeleted(id=response_id(found.state.id))))
+        """DELETE /v1/responses/{response_id}: it is not found any more; what was said stays in the
+        conversation.
+        """
+        response = await self._asked_for(request)
+        await self._stop(response, "its response was deleted")
+        await self._store.forget_response(response.state.id)
+        await answer(send, 200, encode(ResponseDeleted(id=response_id(response.state.id))))
 
     async def input_items(self, request: Request, send: Send) -> None:
         """GET /v1/responses/{response_id}/input_items"""
-        found = await self._asked_for(request)
+        response = await self._asked_for(request)
         shown = [
             item
-            for number, message in enumerate(found.input)
-            for item in items(message, ItemRef(found.state.id, number))
+            for number, message in enumerate(response.input)
+            for item in items(message, ItemRef(response.state.id, number))
         ]
         await answer(send, 200, encode(page_of(shown, request.query())))
 
     async def _asked_for(self, request: Request) -> Response:
         return await self.find(request.path_params["response_id"], request.caller)
 
-    async def _stop(self, found: Response, why: str) -> None:
-        if found.state.end is None and await self._store.cancel(found.state.id, why):
-            await self._store.ended(found.state.id)
+    async def _stop(self, response: Response, why: str) -> None:
+        if response.state.end is None and await self._store.cancel(response.state.id, why):
+            await self._store.ended(response.state.id)
 
 
 def end_time(store: Store, turn_id: str) -> Callable[[], Awaitable[float | None]]:
@@ -113,5 +115,5 @@ def end_time(store: Store, turn_id: str) -> Callable[[], Awaitable[float | None]
     return ended_at
 
 
-def _shown(found: Response) -> bytes:
-    return encode(response_object(found.state, _decode_echo(found.echo), inputs=len(found.input)))
+def _shown(response: Response) -> bytes:
+    return encode(response_object(response.state, _decode_echo(response.echo), inputs=len(response.input)))

@@ -1,4 +1,4 @@
-"""/v1/turns: look at a turn, take up its stream again, stop it."""
+"""/v1/turns: read a turn, resume its stream, stop it."""
 
 import msgspec
 from starlette.types import Send
@@ -69,10 +69,10 @@ def _finish(state: TurnState) -> str:
 
 
 async def find_turn(store: Store, turn_id: str, caller: Caller) -> TurnState:
-    """Return the turn, if it is the caller's to know of.
+    """Return the turn.
 
     Raises:
-        TurnNotFound: there is none, or it is not; the two read alike.
+        TurnNotFound: there is none that the caller may see.
     """
     state = await store.turn(turn_id)
     if not caller.sees(state.session_key):
@@ -133,7 +133,9 @@ class TurnStream:
 
 
 def _cursor(turn_id: str, query: bytes, last_event_id: bytes) -> int:
-    """Return the cursor that the client stands at: `after` of the query, else its last event's."""
+    """Return the cursor of the last event that the client has: the query's `after`, else the header
+    `Last-Event-ID`.
+    """
     for pair in query.split(b"&"):
         name, _, value = pair.partition(b"=")
         if name == b"after":
@@ -159,7 +161,7 @@ def _number(text: bytes, name: str) -> int:
 
 
 def operations(store: Store, submitter: Submitter, *, ping_s: float) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations on turns."""
     return (
         Operation(
             method="GET",
@@ -175,7 +177,7 @@ def operations(store: Store, submitter: Submitter, *, ping_s: float) -> tuple[Op
             method="GET",
             path="/v1/turns/{turn_id}/stream",
             run=TurnStream(store, submitter, ping_s=ping_s),
-            summary="Take up a turn's stream where it broke",
+            summary="Resume a turn's stream where it broke",
             tag="Turns",
             right="chat",
             parameters=(

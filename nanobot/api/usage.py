@@ -39,9 +39,7 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageBucket(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used on a day, with a key, of a model: of these the ones that were asked for, null for the
-    others.
-    """
+    """What was used on a day, with a key, of a model; those that the report is not grouped by are null."""
 
     object: str = "usage"
     day: str | None
@@ -61,18 +59,18 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
     has_more: bool = False
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class _Period(msgspec.Struct, frozen=True):
     start: str
     end: str
     group: tuple[Grouping, ...]
 
 
-def report(asked: _Asked, rows: Sequence[UsageRow]) -> UsageReport:
+def report(period: _Period, rows: Sequence[UsageRow]) -> UsageReport:
     """Return the rows as the API shows them."""
     data = tuple(
         UsageBucket(day=row.day, key_id=row.key_id, model=row.model, totals=_totals((row,))) for row in rows
     )
-    return UsageReport(start=asked.start, end=asked.end, data=data, totals=_totals(rows))
+    return UsageReport(start=period.start, end=period.end, data=data, totals=_totals(rows))
 
 
 def _totals(rows: Sequence[UsageRow]) -> UsageTotals:
@@ -99,16 +97,16 @@ class UsageRoute:
         self._clock = clock
 
     async def __call__(self, request: Request, send: Send) -> None:
-        asked = _asked(request.scope["query_string"], self._clock.now(), _GROUPS)
+        period = _period(request.scope["query_string"], self._clock.now(), _GROUPS)
         caller = request.caller
         rows = await self._ledger.usage(
-            first_day=asked.start,
-            last_day=asked.end,
-            group=asked.group,
+            first_day=period.start,
+            last_day=period.end,
+            group=period.group,
             key_id=caller.key_id,
             only_key=not _sees_all(caller),
         )
-        await answer(send, 200, encode(report(asked, rows)))
+        await answer(send, 200, encode(report(period, rows)))
 
 
 class SessionUsage:
@@ -120,30 +118,28 @@ class SessionUsage:
 
     async def __call__(self, request: Request, send: Send) -> None:
         key = parse_key(request.path_params["key"])
-        asked = _asked(request.scope["query_string"], self._clock.now(), ("day", "model"))
+        period = _period(request.scope["query_string"], self._clock.now(), ("day", "model"))
         hold_to_patterns(request.caller, key)
         rows = await self._ledger.session_usage(
-            key, first_day=asked.start, last_day=asked.end, group=asked.group
+            key, first_day=period.start, last_day=period.end, group=period.group
         )
-        await answer(send, 200, encode(report(asked, rows)))
+        await answer(send, 200, encode(report(period, rows)))
 
 
 def _sees_all(caller: Caller) -> bool:
-    """Totals by key name no conversation, but they are other people's: only an administrator of everything
-    sees them.
-    """
+    """Return whether the caller may see what other keys have used: an administrator of all sessions may."""
     return "admin" in caller.rights and not caller.patterns
 
 
-def _asked(query: bytes, now: float, groups: tuple[Grouping, ...]) -> _Asked:
-    given = (
+def _period(query: bytes, now: float, groups: tuple[Grouping, ...]) -> _Period:
+    fields = (
         dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)) if query else {}
     )
     today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
-    end = _day(given["end"], "end") if "end" in given else today
+    end = _day(fields["end"], "end") if "end" in fields else today
     start = (
-        _day(given["start"], "start")
-        if "start" in given
+        _day(fields["start"], "start")
+        if "start" in fields
         else end - datetime.timedelta(days=min(_DAYS - 1, end.toordinal() - 1))
     )
     if start > end:
@@ -154,14 +150,14 @@ def _asked(query: bytes, now: float, groups: tuple[Grouping, ...]) -> _Asked:
         raise InvalidRequest(
             f"from {start} to {end}: at most {_MOST_DAYS} days can be asked for at once", param="start"
         )
-    names = [name.strip() for name in given.get("group", "day").split(",") if name.strip()]
-    found = tuple(known for known in groups if known in names)
+    names = [name.strip() for name in fields.get("group", "day").split(",") if name.strip()]
+    grouped = tuple(known for known in groups if known in names)
     if unknown := [name for name in names if name not in groups]:
         raise InvalidRequest(
             f"group is {unknown[0]!r}: it must be one or more of {', '.join(groups)}, with commas between",
             param="group",
         )
-    return _Asked(start.isoformat(), end.isoformat(), found)
+    return _Period(start.isoformat(), end.isoformat(), grouped)
 
 
 def _day(text: str, name: str) -> datetime.date:
@@ -182,13 +178,13 @@ def _parameters(groups: tuple[Grouping, ...]) -> tuple[Parameter, ...]:
         Parameter(
             "start",
             "query",
-            "the first day (UTC); 30 days up to `end` where it is not given",
+            "the first day (UTC); 30 days up to `end` where it is left out",
             {"type": "string", "format": "date"},
         ),
         Parameter(
             "end",
             "query",
-            "the last day (UTC); today where it is not given",
+            "the last day (UTC); today where it is left out",
             {"type": "string", "format": "date"},
         ),
         Parameter(
@@ -198,7 +194,7 @@ def _parameters(groups: tuple[Grouping, ...]) -> tuple[Parameter, ...]:
 
 
 def operations(ledger: Accounts, clock: Clock) -> tuple[Operation, ...]:
-    """Return what is offered here."""
+    """Return the operations on usage."""
     return (
         Operation(
             method="GET",

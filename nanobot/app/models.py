@@ -14,6 +14,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.model import Ability, Model
+from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
@@ -30,7 +31,10 @@ from nanobot.models.providers import (
 )
 from nanobot.models.weights.installed import find as find_weights
 
-_BY_WIRE: Mapping[Wire, type[OpenAIChat]] = {"openai": OpenAIChat}
+_BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[AnthropicMessages]] = {
+    "openai": OpenAIChat,
+    "anthropic": AnthropicMessages,
+}
 """The model's class, by the provider's wire format."""
 
 

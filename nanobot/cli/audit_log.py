@@ -6,7 +6,7 @@ import click
 
 from nanobot.app import audit_keeping
 from nanobot.config import Config
-from nanobot.core.audit import AuditEntry
+from nanobot.core.audit_log import AuditEntry
 from nanobot.core.clock import SystemClock
 from nanobot.stores import audit_log
 
@@ -28,7 +28,7 @@ def record(
         None,
         session_key=session_key,
         target=target,
-        is_weighty=True,
+        is_urgent=True,
     )
     try:
         audit_log.append(config.data, entry, audit_keeping(config))

@@ -84,7 +84,7 @@ def import_(key: str, file: Path, config_file: Path | None, data: str | None) ->
 async def _import(config: Config, key: str, imported: session_export.Imported) -> int:
     async with store_to_change(config, "import the conversation") as store:
         session = await store.import_session(
-            key, imported.given, title=imported.title, metadata=imported.metadata
+            key, imported.messages, title=imported.title, metadata=imported.metadata
         )
         return session.messages
 

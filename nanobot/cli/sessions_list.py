@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from nanobot.api.wire.session_lists import found_object
+from nanobot.api.wire.session_lists import hit_object
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.store import exclusive_store, offline_store
 from nanobot.cli.terminal import local_time, neutral, one_line
@@ -50,7 +50,7 @@ def search(text: str, limit: int, as_json: bool, config_file: Path | None, data:
     # Opening the store creates it where it is missing; this refuses instead.
     with offline_store(config).open_readonly():
         pass
-    hits = [found_object(hit, text) for hit in asyncio.run(_search(config, text, limit))]
+    hits = [hit_object(hit, text) for hit in asyncio.run(_search(config, text, limit))]
     if as_json:
         click.echo(msgspec.json.encode(hits))
         return

@@ -6,7 +6,17 @@ from itertools import accumulate
 import msgspec
 
 from nanobot.core.errors import ContextOverflow
-from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall, ToolResult, estimate_tokens
+from nanobot.core.message import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    estimate_tokens,
+)
 
 NO_RESULT = "No result was provided for this call."
 _STEPS_A_WINDOW = 4
@@ -70,8 +80,8 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the transcript in a form that every provider accepts, however it was cut.
 
     Each call is answered exactly once, right after the message that makes it. Results without a call,
-    messages without content and reasoning are left out. An answer that was cut off and continued becomes one
-    message.
+    messages without content, and reasoning that its provider does not want back are left out. An answer that
+    was cut off and continued becomes one message.
     """
     if _is_plain(messages):
         return messages
@@ -146,13 +156,13 @@ def _question(message: Message) -> tuple[Message, ...]:
 
 
 def _speech(message: Message) -> Message:
-    """Return the model's message as providers accept it: no reasoning, no empty text, no call id twice,
-    arguments that are JSON.
+    """Return the model's message as providers accept it: no empty text, no call id twice, arguments that are
+    JSON, and no reasoning but what its provider wants back. A message of reasoning alone becomes empty.
     """
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
         return message
-    kept: list[Text | ToolCall] = []
+    kept: list[Text | Thinking | ToolCall] = []
     seen: set[str] = set()
     for part in parts:
         if isinstance(part, Text) and part.text:
@@ -160,6 +170,10 @@ def _speech(message: Message) -> Message:
         elif isinstance(part, ToolCall) and part.id not in seen:
             seen.add(part.id)
             kept.append(_readable(part))
+        elif isinstance(part, Thinking) and part.provider_state is not None:
+            kept.append(part)
+    if all(isinstance(part, Thinking) for part in kept):
+        kept.clear()
     return Message(message.role, tuple(kept), message.stop_reason)
 
 
@@ -170,5 +184,6 @@ def _readable(call: ToolCall) -> ToolCall:
     try:
         msgspec.json.decode(call.arguments, type=dict)
     except (msgspec.MsgspecError, RecursionError):
-        return ToolCall(call.id, call.name, msgspec.json.encode({"malformed": call.arguments}).decode())
+        wrapped = msgspec.json.encode({"malformed": call.arguments}).decode()
+        return ToolCall(call.id, call.name, wrapped, provider_state=call.provider_state)
     return call

@@ -5,10 +5,22 @@ from typing import Literal
 import msgspec
 
 
-class Text(msgspec.Struct, frozen=True, gc=False, tag="text"):
+class ProviderState(msgspec.Struct, frozen=True, gc=False):
+    """What a provider attached to a part of its answer and wants back unchanged, such as a signature.
+
+    `provider`: as in the model's name; `name`: the field's name as it came; `value`: its JSON as it came.
+    """
+
+    provider: str
+    name: str
+    value: msgspec.Raw
+
+
+class Text(msgspec.Struct, frozen=True, gc=False, tag="text", omit_defaults=True):
     """Plain text."""
 
     text: str
+    provider_state: ProviderState | None = None
 
 
 class Image(msgspec.Struct, frozen=True, gc=False, tag="image"):
@@ -39,10 +51,13 @@ class File(msgspec.Struct, frozen=True, gc=False, tag="file", omit_defaults=True
         return f'<file name="{name}">\n{self.text}\n</file>'
 
 
-class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking"):
-    """Reasoning that a model showed. Never part of the answer; never sent back to a provider."""
+class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking", omit_defaults=True):
+    """Reasoning that a model showed. Never part of the answer; sent back only to the provider that its
+    `provider_state` names. `text` is empty where the provider shows nothing but the state.
+    """
 
     text: str
+    provider_state: ProviderState | None = None
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defaults=True):
@@ -57,6 +72,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defa
     name: str
     arguments: str
     for_client: bool = False
+    provider_state: ProviderState | None = None
 
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
@@ -169,6 +185,9 @@ def estimate_tokens(message: Message) -> int:
             size_bytes += len(part.content.encode())
         elif isinstance(part, File):
             size_bytes += len(part.name.encode()) + len(part.text.encode())
+        elif isinstance(part, Thinking):
+            if part.provider_state is not None:
+                size_bytes += len(part.text.encode()) + len(bytes(part.provider_state.value))
         elif isinstance(part, Image):
             images += 1
         elif isinstance(part, Audio):

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from nanobot.core.audit import AuditEntry
+from nanobot.core.audit_log import AuditEntry
 from nanobot.http.request import Request
 
 _SESSION_NAMES = ("key", "session_key", "conversation_id")
@@ -33,7 +33,7 @@ def audit_entry(request: Request, at: float, status: int | None) -> AuditEntry |
         session_key,
         next((value for name, value in named.items() if name not in _SESSION_NAMES), None),
         request.id,
-        is_weighty=route.method == "DELETE",
+        is_urgent=route.method == "DELETE",
     )
 
 

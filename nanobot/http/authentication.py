@@ -11,8 +11,8 @@ MOST_ADDRESSES = 4_096
 class Authentication:
     """Finds out who sends a request.
 
-    `always_required`: a key is needed even where none exists. `max_bad_keys`: how many wrong keys a minute one
-    address may send; 0: any number.
+    `always_required`: a key is needed even where none exists. `max_bad_keys`: how many wrong keys a minute
+    one address may send; 0: any number.
     """
 
     def __init__(self, keys: KeyRing, *, always_required: bool, max_bad_keys: int) -> None:
@@ -43,7 +43,8 @@ class Authentication:
         # 256 random bits cannot be guessed: whoever has such a key is not kept out by what a neighbour sends.
         if known is not None and is_valid and known.key.is_strong:
             return known.caller
-        # A key that somebody chose might be guessed: it is not even looked at once the address has tried too many.
+        # A key that somebody chose might be guessed: it is not even looked at once the address has tried too
+        # many.
         most = self._max_bad_keys
         network = neighbourhood(address) if address else ""
         if most and (wait_s := self._bad_keys.wait_s(network, most, now)) > 0:

@@ -46,7 +46,8 @@ async def body_pieces(
                 message = await request.receive()
         except TimeoutError as error:
             raise SlowRequest(
-                f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less of it"
+                f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less "
+                "of it"
             ) from error
         if message["type"] == "http.disconnect":
             raise ClientGone

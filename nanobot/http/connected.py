@@ -1,4 +1,4 @@
-"""Notices a client that goes away while its answer is in the making."""
+"""Notices a client that goes away before it has its answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,13 +7,13 @@ from types import TracebackType
 from starlette.types import Receive
 
 _WATCH_AFTER_S = 0.1
-"""Watching takes a task; a turn that is over sooner than this does not need one."""
+"""Watching takes a task; a turn that ends sooner than this does not need one."""
 
 
 class Connected:
-    """`async with Connected(receive):` breaks off the block when the client goes away, and goes on behind it.
+    """`async with Connected(receive):` leaves the block when the client goes away, without an exception.
 
-    `on_quiet` is called every `every_s` seconds meanwhile.
+    `on_quiet` is called every `every_s` seconds until then.
     """
 
     def __init__(

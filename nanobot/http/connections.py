@@ -1,4 +1,4 @@
-"""Connections at the socket: how large a head may be, how long a client may take, how long it may not read."""
+"""Connections at the socket: how large a head may be, how long a client may take to send it or not to read."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ _TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: se
 _NO_HTTP = failure(InvalidHttp("this is no HTTP request that can be understood"))
 
 
-def _last_words(problem: Failure, reason: bytes) -> bytes:
+def _final_answer(problem: Failure, reason: bytes) -> bytes:
     head = (
         b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
     )
@@ -23,8 +23,8 @@ def _last_words(problem: Failure, reason: bytes) -> bytes:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection with what it leaves open: a bound on the head's size and on the time it may take
-    to come, and an end for clients that do not read what they asked for.
+    """uvicorn's connection with three more bounds: on the size of a request's head, on the time it may take
+    to arrive, and on how long a client may leave its answer unread.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
@@ -45,11 +45,11 @@ class BoundedConnection(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
-            self.transport.write(_last_words(_TOO_LARGE, b"Request Header Fields Too Large"))
+            self.transport.write(_final_answer(_TOO_LARGE, b"Request Header Fields Too Large"))
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        self.transport.write(_last_words(_NO_HTTP, b"Bad Request"))
+        self.transport.write(_final_answer(_NO_HTTP, b"Bad Request"))
         self.transport.close()
 
     def on_message_begin(self) -> None:

@@ -21,39 +21,42 @@ class Cors:
         self._origins = frozenset(origin.rstrip("/").lower().encode() for origin in origins)
 
     def lets(self, origin: bytes, *, is_keyless: bool) -> bool:
-        """Return whether pages of the origin may use the server; where it asks for no key, `*` is not enough:
-        anyone's page could.
+        """Return whether pages of the origin may use the server.
+
+        Where the server asks for no key, `*` is not enough: any page that the user opens could use it.
         """
         return origin.lower() in self._origins or (b"*" in self._origins and not is_keyless)
 
     def headers(self, scope: Scope) -> Headers:
-        """Return what every answer to a page says, errors included; nothing for an origin that is not listed."""
-        origin = wanted = None
+        """Return the headers of every answer to a page, errors included; `vary` alone where the origin is not
+        listed.
+        """
+        origin = requested = None
         for name, value in scope["headers"]:
             if name == b"origin":
                 origin = value
             elif name == b"access-control-request-headers":
-                wanted = value
+                requested = value
         if origin is None or not self.lets(origin, is_keyless=False):
             return ((b"vary", b"origin"),)
-        found = (
+        headers = (
             (b"access-control-allow-origin", origin),
             (b"access-control-expose-headers", _EXPOSED),
             (b"vary", b"origin"),
         )
         if not is_preflight(scope):
-            return found
-        asked = () if wanted is None else ((b"access-control-allow-headers", wanted),)
+            return headers
+        allowed = () if requested is None else ((b"access-control-allow-headers", requested),)
         return (
-            *found,
+            *headers,
             (b"access-control-allow-methods", _METHODS),
-            *asked,
+            *allowed,
             (b"access-control-max-age", _KEPT_S),
         )
 
 
 def is_preflight(scope: Scope) -> bool:
-    """Return whether a browser asks what a page may do, before it lets the page do it."""
+    """Return whether a browser asks what a page may do before it sends the page's request."""
     return scope["method"] == "OPTIONS" and any(
         name == b"access-control-request-method" for name, _ in scope["headers"]
     )

@@ -1,4 +1,4 @@
-"""How an error looks on the wire: one table for the whole door."""
+"""How errors look on the wire, on every route."""
 
 import math
 from http import HTTPStatus
@@ -15,8 +15,8 @@ _TYPES = {
     429: "rate_limit_error",
 }
 
-_HANG_UP = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-"""The rest of such a request is not read."""
+_NOT_READ_ON = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+"""The rest of such a request is not read: its connection is closed."""
 
 
 class ErrorShown(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ def failure(error: NanobotError) -> Failure:
     headers = _retry_after(error.retry_after_s)
     if error.http_status == HTTPStatus.CONFLICT or isinstance(error, QuotaExceeded):
         headers = (*headers, ("x-should-retry", "false"))
-    if error.http_status in _HANG_UP:
+    if error.http_status in _NOT_READ_ON:
         headers = (*headers, ("connection", "close"))
     if isinstance(error, MethodNotAllowed):
         headers = (*headers, ("allow", error.allow))
@@ -58,8 +58,8 @@ def failure(error: NanobotError) -> Failure:
 def turn_failure(error: TurnError, *, is_over: bool) -> Failure:
     """Return how a turn that ended without an answer is answered.
 
-    The same request again is safe, as it is known again: a turn that failed in passing goes on under its old
-    id, unless it `is_over`.
+    It is safe to send the same request again, since it is recognised: a turn that failed for a passing reason
+    goes on under its id, unless it `is_over`.
     """
     body = error_body(error)
     return Failure(

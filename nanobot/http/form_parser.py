@@ -40,8 +40,8 @@ def boundary_of(kind: bytes) -> bytes:
 class FormParser(MultiPartParser):
     """Starlette's parser; it counts the parts, keeps files in memory, and knows whether the form is complete.
 
-    Starlette decodes what is not UTF-8 as Latin-1, without a word. So everything is decoded as Latin-1 here, which
-    loses nothing, and then again as what it must be.
+    Starlette decodes what is not UTF-8 as Latin-1, without a word. So everything is decoded as Latin-1 here,
+    which loses nothing, and then again as what it must be.
     """
 
     def __init__(self, boundary: bytes, pieces: AsyncGenerator[bytes, None], max_bytes: int) -> None:

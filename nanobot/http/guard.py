@@ -1,5 +1,5 @@
-"""What every request passes first, and what every answer carries: checks of Host, Origin and API key, a request id,
-errors as JSON, a line in the log and in the audit log.
+"""What every request passes first, and what every answer carries: checks of Host, Origin and API key, a
+request id, errors as JSON, a line in the log and in the audit log.
 """
 
 import logging
@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 from nanobot.access.keyring import KeyRing
-from nanobot.core.audit import AuditSink
+from nanobot.core.audit_log import AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.errors import HeadTooLarge, NanobotError
 from nanobot.core.ids import Randomness, new_id
@@ -31,9 +31,9 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class Access(msgspec.Struct, frozen=True):
     """Who may use the server.
 
-    `hosts`: names under which it may be called; empty: any. `origins`: web pages of other sites that may use it.
-    `always_asks`: a key is needed even where none exists. `max_bad_keys`: how many wrong keys a minute one address
-    may send; 0: any number.
+    `hosts`: names under which it may be called; empty: any. `origins`: web pages of other sites that may use
+    it. `always_asks`: a key is needed even where none exists. `max_bad_keys`: how many wrong keys a minute
+    one address may send; 0: any number.
     """
 
     hosts: frozenset[str] = LOOPBACK
@@ -127,14 +127,15 @@ class Guard:
             if error.http_status >= 500:
                 cause = error if error.__cause__ else None
                 _log.error("request %s: %s", request.id, error.message, exc_info=cause)
-        except Exception:  # noqa: BLE001 - a bug in an operation is a 500, and its details are in the log only
+        except Exception:  # noqa: BLE001 - a bug is a 500, its details go to the log only
             _log.exception("request %s failed", request.id)
             problem = NanobotError(f"Internal server error (request {request.id})")
         if not answer.status:
             await answer_error(answer, problem)
 
     def _is_let_in(self, request: Request, now: float) -> bool:
-        """Find out who sent the request; return False for a browser's preflight, which is answered by its headers.
+        """Find out who sent the request; return False for a browser's preflight, which is answered by its
+        headers.
 
         Raises:
             BadApiKey, TooManyBadKeys, ForbiddenOrigin, HeadTooLarge

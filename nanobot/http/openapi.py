@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations and from the very types that parse the requests and make
+"""The OpenAPI 3.1 document, built from the operations and from the very types that parse the requests and make
 the answers.
 """
 
@@ -80,13 +80,13 @@ class _Document:
         self._operations = operations
         types = [ErrorBody, *(kind for operation in operations for kind in _types(operation))]
         unique = list({repr(kind): kind for kind in types}.values())
-        found, components = msgspec.json.schema_components(
+        schemas, components = msgspec.json.schema_components(
             unique, schema_hook=_anything, ref_template=_REFERENCE
         )
         sent = {repr(kind) for operation in operations for kind in (operation.body, operation.form)}
         asked = {
             name
-            for kind, schema in zip(unique, found, strict=True)
+            for kind, schema in zip(unique, schemas, strict=True)
             if repr(kind) in sent
             for name in _referred(schema)
         }
@@ -99,11 +99,11 @@ class _Document:
         for operation in operations:
             if operation.form is not None:
                 name = renamed[operation.form.__name__]
-                told: Mapping[str, object] = getattr(operation.form, "SCHEMA", {})
+                extra: Mapping[str, object] = getattr(operation.form, "SCHEMA", {})
                 schema = _walk(self._components[name], _in_a_form)
-                self._components[name] = {**schema, **told} if isinstance(schema, dict) else schema
+                self._components[name] = {**schema, **extra} if isinstance(schema, dict) else schema
         self._schemas = {
-            repr(kind): _tidied(schema, renamed) for kind, schema in zip(unique, found, strict=True)
+            repr(kind): _tidied(schema, renamed) for kind, schema in zip(unique, schemas, strict=True)
         }
 
     def render(self) -> bytes:
@@ -117,7 +117,8 @@ class _Document:
                 "info": {
                     "title": "nanobot",
                     "version": __version__,
-                    "description": "A self-hosted AI agent behind an OpenAI-compatible API. The header `x-session-key` names the conversation.",
+                    "description": "A self-hosted AI agent behind an OpenAI-compatible API. The header "
+                    "`x-session-key` names the conversation.",
                     "license": {"name": "MIT", "identifier": "MIT"},
                 },
                 "servers": [{"url": "/"}],
@@ -202,8 +203,8 @@ class _Document:
         return content
 
     def _error(self, codes: Iterable[str]) -> Schema:
-        told = {"properties": {"error": {"properties": {"code": {"enum": list(codes)}}}}}
-        return {"application/json": {"schema": {"allOf": [self._schemas[repr(ErrorBody)], told]}}}
+        codes_schema = {"properties": {"error": {"properties": {"code": {"enum": list(codes)}}}}}
+        return {"application/json": {"schema": {"allOf": [self._schemas[repr(ErrorBody)], codes_schema]}}}
 
     def _links(self, operation: Operation) -> Schema:
         """Return where one may go on from the answer: every operation whose path has a parameter that it
@@ -211,9 +212,9 @@ class _Document:
         """
         links: Schema = {}
         for other in self._operations:
-            told = {name: operation.links[name] for name in _names(other) if name in operation.links}
-            if told and other is not operation and len(told) == len(_names(other)):
-                links[operation_id(other)] = {"operationId": operation_id(other), "parameters": told}
+            parameters = {name: operation.links[name] for name in _names(other) if name in operation.links}
+            if parameters and other is not operation and len(parameters) == len(_names(other)):
+                links[operation_id(other)] = {"operationId": operation_id(other), "parameters": parameters}
         return links
 
 
@@ -283,7 +284,7 @@ def _codes(operation: Operation) -> dict[int, list[str]]:
         # what people say, and the files beside it, may be wrong in every way
         raised += _below(InvalidRequest)
     codes: dict[int, list[str]] = {NanobotError.http_status: [NanobotError.code]}
-    for error in (kind for given in raised for kind in (_below(given) if given is ModelError else (given,))):
+    for error in (kind for kind_ in raised for kind in (_below(kind_) if kind_ is ModelError else (kind_,))):
         known = codes.setdefault(error.http_status, [])
         if error.code not in known and error.code not in _NEVER_SHOWN:
             known.append(error.code)
@@ -315,15 +316,15 @@ def _closed(names: set[str], components: Mapping[str, object]) -> set[str]:
 
 def _referred(node: object) -> set[str]:
     """Return the names of the components that a schema refers to itself."""
-    found: set[str] = set()
+    names: set[str] = set()
 
     def look(inner: Schema) -> Schema:
         if isinstance(reference := inner.get("$ref"), str):
-            found.add(reference.rpartition("/")[2])
+            names.add(reference.rpartition("/")[2])
         return inner
 
     _walk(node, look)
-    return found
+    return names
 
 
 def _sparing() -> set[str]:
@@ -392,8 +393,8 @@ def _in_a_form(node: Schema) -> Schema:
 
 
 def _required(node: Schema, properties: dict[str, Schema]) -> Schema:
-    given = node.get("required")
-    required = list(given) if isinstance(given, list) else []
+    listed = node.get("required")
+    required = list(listed) if isinstance(listed, list) else []
     for name, schema in properties.items():
         if isinstance(schema, dict) and schema.pop(REQUIRED, False):
             schema.pop("default", None)

@@ -1,6 +1,6 @@
 """Operations: what the API offers, as values.
 
-Routes, rights, the OpenAPI document and the tests of access are made from one list.
+Routes, rights, the OpenAPI document and the tests of access come from one list.
 """
 
 import re
@@ -33,13 +33,13 @@ class Parameter(msgspec.Struct, frozen=True):
 class Operation(Route, frozen=True, kw_only=True):
     """A route, what it takes and what it answers.
 
-    `body`: the type that the JSON body is decoded into (`body_is_optional`: it may be left out); `form`: the type
-    that describes a `multipart/form-data` body; its class variable `SCHEMA` has what only a JSON schema can say of
-    the whole. `answers`: the type of the body for each status that is no error (None: no body, `bytes`: any
-    content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may be raised besides
-    what any route may raise. `media_type`: of an answer that is not JSON. `links`: parameters of other paths that
-    an answer of this one contains, each with the OpenAPI runtime expression that finds it
-    (`{"file_id": "$response.body#/id"}`).
+    `body`: the type that the JSON body is decoded into (`body_is_optional`: it may be left out); `form`: the
+    type that describes a `multipart/form-data` body; its class variable `SCHEMA` has what only a JSON schema
+    can say of the whole. `answers`: the type of the body for each status that is no error (None: no body,
+    `bytes`: any content, `str`: text). `streams`: the answer may be `text/event-stream`. `errors`: what may
+    be raised besides what any route may raise. `media_type`: of an answer that is not JSON. `links`:
+    parameters of other paths that an answer of this one contains, each with the OpenAPI runtime expression
+    that finds it (`{"file_id": "$response.body#/id"}`).
     """
 
     run: Handler
@@ -67,8 +67,8 @@ class Path:
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the parameters in `path`, still encoded; None where it is another path."""
-        found = self._expression.fullmatch(path)
-        return found.groupdict() if found is not None else None
+        parsed = self._expression.fullmatch(path)
+        return parsed.groupdict() if parsed is not None else None
 
     async def run(self, request: Request, send: Send, parameters: Mapping[str, str]) -> None:
         """Run the operation for the request's method.
@@ -94,7 +94,8 @@ class Path:
 
 
 class Routes:
-    """Where each path leads. Paths are matched as they were sent, percent-encoded: a session key may hold a slash.
+    """Where each path leads. Paths are matched as they were sent, percent-encoded: a session key may hold a
+    slash.
 
     A path without parameters is looked up; the others are tried in turn.
     """
@@ -104,8 +105,8 @@ class Routes:
         for operation in operations:
             by_path.setdefault(operation.path, []).append(operation)
         self.paths = {path: Path(each) for path, each in by_path.items()}
-        self._fixed = {path: found for path, found in self.paths.items() if "{" not in path}
-        self._patterns = tuple(found for path, found in self.paths.items() if "{" in path)
+        self._fixed = {path: handler for path, handler in self.paths.items() if "{" not in path}
+        self._patterns = tuple(handler for path, handler in self.paths.items() if "{" in path)
 
     async def run(self, request: Request, send: Send) -> None:
         """Run the operation that the request asks for.

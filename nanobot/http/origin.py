@@ -7,8 +7,8 @@ from nanobot.http.cors import Cors
 
 
 class OriginCheck:
-    """Refuses requests to names that are not the server's, and those that a page of another site makes a browser
-    send. `hosts`: the server's names; empty: any. `cors`: the pages of other sites that may use it.
+    """Refuses requests to names that are not the server's, and those that a page of another site makes a
+    browser send. `hosts`: the server's names; empty: any. `cors`: the pages of other sites that may use it.
     """
 
     def __init__(self, hosts: frozenset[str], cors: Cors | None) -> None:
@@ -26,14 +26,16 @@ class OriginCheck:
         hosts = self._hosts
         if hosts and _host_name("//" + host.decode("latin-1")) not in hosts:
             raise ForbiddenOrigin(
-                f"host {host.decode('latin-1')!r} is not this server: call it as localhost, or list the name in "
+                f"host {host.decode('latin-1')!r} is not this server: call it as localhost, or list the name "
+                "in "
                 "api.allowed_hosts"
             )
         if origin and self._cors is not None and self._cors.lets(origin, is_keyless=is_keyless):
             return True
         if hosts and origin and _host_name(origin.decode("latin-1")) not in hosts:
             raise ForbiddenOrigin(
-                f"a page of {origin.decode('latin-1')!r} may not use this server: list it in api.cors_origins, or "
+                f"a page of {origin.decode('latin-1')!r} may not use this server: list it in "
+                "api.cors_origins, or "
                 "its host in api.allowed_hosts, to let it"
             )
         return False

@@ -1,4 +1,4 @@
-"""Queries of URLs, taken apart: what a list is asked for."""
+"""Queries of URLs."""
 
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
@@ -30,15 +30,15 @@ class Query:
         """Return a whole number.
 
         Raises:
-            InvalidRequest: it is none, or out of range.
+            InvalidRequest: it is not one, or out of range.
         """
-        given = self._fields.get(name)
-        if given is None:
+        text = self._fields.get(name)
+        if text is None:
             return default
-        number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else -1
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else -1
         if not low <= number <= high:
             raise InvalidRequest(
-                f"{name} is {given[:40]!r}: it must be a whole number from {low} to {high}", param=name
+                f"{name} is {text[:40]!r}: it must be a whole number from {low} to {high}", param=name
             )
         return number
 
@@ -46,11 +46,11 @@ class Query:
         """Return one of the words that are allowed.
 
         Raises:
-            InvalidRequest: it is none of them.
+            InvalidRequest: it is another one.
         """
-        given: str = self._fields.get(name, default)
-        if given not in allowed:
+        word: str = self._fields.get(name, default)
+        if word not in allowed:
             raise InvalidRequest(
-                f"{name} is {given[:40]!r}: it must be one of {', '.join(allowed)}", param=name
+                f"{name} is {word[:40]!r}: it must be one of {', '.join(allowed)}", param=name
             )
-        return given
+        return word

@@ -23,10 +23,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class Request:
     """One request, with what the server has learned of it so far.
 
-    `caller`: who sent it, once its API key is known to be valid. `route`: where it leads; None until it is found.
-    `path_params`: the parts of the path that the route names, decoded. `session_key`: the conversation it is about,
-    for the audit log; None where no operation has said so. `answer_headers`: what its answer says besides, errors
-    included.
+    `caller`: who sent it, once its API key is known to be valid. `route`: where it leads; None until it is
+    found. `path_params`: the parts of the path that the route names, decoded. `session_key`: the conversation
+    it is about, for the audit log; None where no operation has said so. `answer_headers`: what its answer
+    says besides, errors included.
     """
 
     __slots__ = (

@@ -31,8 +31,8 @@ async def answer_error(send: Send, error: NanobotError) -> None:
 async def wait_for_answer(
     request: Request, send: Send, follower: Following, headers: Headers, *, is_over: bool
 ) -> Answer | None:
-    """Return what the turn has answered; None where the client has gone, or where the turn failed and the client was
-    told so. `is_over`: the turn had ended for good when it was asked for.
+    """Return what the turn has answered; None where the client has gone, or where the turn failed and the
+    client got the error. `is_over`: the turn had ended for good when it was asked for.
     """
     result: Answer | None = None
     with follower:

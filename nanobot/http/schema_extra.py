@@ -1,14 +1,15 @@
-"""What the document of the API tells of a field besides its type.
+"""What the OpenAPI document says of a field besides its type.
 
-Some bounds are checked by code, not by the decoder, for the sake of the words with which it refuses. `schema_extra`
-writes them down at the field itself, so that the document is as strict as the check.
+Bounds stand in the types (`msgspec.Meta`), which the decoder checks and the document shows. What only code
+can check, such as one field that needs another, is written down at the field with `schema_extra`, so that the
+document is as strict as the code.
 """
 
 import msgspec
 
 REQUIRED = "x-required"
-"""Marks a field that has a default only so that its absence can be answered in OpenAI's words; the document
-calls it required.
+"""Marks a field as required in the document, though it has a default: its absence is answered in OpenAI's
+words.
 """
 
 

@@ -1,4 +1,4 @@
-"""Which conversation a request is about: a header, or the default of the API key that it came with."""
+"""The session key of a request: a header, or the default of its API key."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,11 +20,11 @@ SESSION_KEY = Parameter(
     _OR_BLANK,
 )
 NEEDED_SESSION_KEY = msgspec.structs.replace(SESSION_KEY, schema=SCHEMA, required=True)
-"""For what no server can do without: a key of the request, or of the API key."""
+"""The same, for operations that cannot do without a session."""
 
 
 class KeyReader:
-    """Finds the session key in the headers, in the order in which they are accepted."""
+    """Finds the session key in the headers; of those that are accepted the first one counts."""
 
     def __init__(self, further_headers: Sequence[str] = ()) -> None:
         self._names = (HEADER.encode(), *(name.lower().encode() for name in further_headers))
@@ -43,8 +43,8 @@ class KeyReader:
         """Return the session key that the request names; None where it names none.
 
         Raises:
-            BadSessionKey, InvalidRequest: it is none.
-            SessionNotFound: it is not the caller's to know of.
+            BadSessionKey, InvalidRequest: it is not a valid key.
+            SessionNotFound: the caller may not see it.
         """
         for name in self._names:
             raw = headers.get(name)
@@ -63,7 +63,7 @@ class KeyReader:
         """Return the session key.
 
         Raises:
-            MissingSessionKey: there is none.
+            MissingSessionKey: neither the request nor its API key names a session.
             BadSessionKey, InvalidRequest, SessionNotFound: as `find`.
         """
         key = self.find(headers, caller)

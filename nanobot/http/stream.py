@@ -18,8 +18,9 @@ HEAD = (
     (b"x-accel-buffering", b"no"),
 )
 PING = b": ping\n"
-"""A comment that keeps a connection awake. No blank line follows it: where an earlier event had an id, clients
-such as openai-python take a blank line for the end of another event, an empty one."""
+"""A comment that keeps a connection awake. No blank line follows it: where an earlier event had an id,
+clients such as openai-python take a blank line for the end of another event, an empty one.
+"""
 
 
 def wants_tools(headers: dict[bytes, bytes]) -> bool:
@@ -64,9 +65,9 @@ class Stream:
     async def run(self, follower: Following, after: int = 0, *, is_over: bool) -> None:
         """Send what happens in the turn from past `after` on; a comment now and then keeps proxies awake.
 
-        `is_over`: the turn had ended for good when it was asked for. The head goes out with the first event, so
-        that a turn which failed before then is answered with its true status; where the rendering begins at once,
-        the head does, too: such a client needs the turn's id, to stop it before it says anything.
+        `is_over`: the turn had ended for good when it was asked for. The head goes out with the first event,
+        so that a turn which failed before then is answered with its true status; where the rendering begins
+        at once, the head does, too: such a client needs the turn's id, to stop it before it says anything.
         """
         rendering = self._rendering
         with follower:

@@ -19,6 +19,7 @@ from nanobot.models.retry import Backoff
 
 _CHECK_VALID_S = 30.0
 _ERROR_BODY_S = 5.0
+_MAX_ADAPTATIONS = 3
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -129,10 +130,10 @@ class ProviderClient:
         await self._connection.close()
 
     async def _ask(self, exchange: Callable[[], Exchange]) -> AnswerStream:
-        """Send the request, once more where the format adapts, and return its answer from the first byte of
+        """Send the request, again where the format adapts, and return its answer from the first byte of
         the body on.
         """
-        adaptations_left = 1
+        adaptations_left = _MAX_ADAPTATIONS
         while True:
             asked = exchange()
             first_by = asyncio.get_running_loop().time() + self._timeouts.first_chunk_s

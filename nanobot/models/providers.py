@@ -9,7 +9,7 @@ from nanobot.core.accounts import Price
 from nanobot.core.errors import ConfigError
 from nanobot.models.http import BEARER, KeyHeader
 
-Wire = Literal["openai"]
+Wire = Literal["openai", "anthropic"]
 """The wire formats: each has a folder of its name beside this file."""
 
 
@@ -46,6 +46,16 @@ PROVIDERS: tuple[Provider, ...] = (
         400_000,
         "OPENAI_BASE_URL",
         takes_audio=True,
+    ),
+    Provider(
+        "anthropic",
+        "https://api.anthropic.com",
+        "ANTHROPIC_API_KEY",
+        "claude-haiku-5-5",
+        200_000,
+        "ANTHROPIC_BASE_URL",
+        wire="anthropic",
+        auth=KeyHeader("x-api-key"),
     ),
     Provider(
         "openrouter",

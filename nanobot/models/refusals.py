@@ -26,17 +26,20 @@ from nanobot.core.errors import (
 _MAX_MESSAGE_CHARS = 300
 
 _OVERFLOW = re.compile(
-    r"context_length|exceed_context|context[ _](?:length|window|size)|maximum context|input token count"
-    r"|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input |prompt )?tokens|reduce the length",
+    r"context_length|exceed_context|context[ _](?:length|window|size|limit)|maximum context|input token count"
+    r"|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input |prompt )?tokens"
+    r"|reduce the length",
     re.IGNORECASE,
 )
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
-_UNPAID = re.compile(r"insufficient_quota|credit balance", re.IGNORECASE)
+_UNPAID = re.compile(r"insufficient_quota|credit balance|specified API usage limits", re.IGNORECASE)
 _STATUS_OF = {
     "invalid_api_key": 401,
     "authentication_error": 401,
     "permission_error": 403,
     "permission_denied": 403,
+    "billing_error": 402,
+    "request_too_large": 413,
     "insufficient_quota": 429,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
@@ -131,7 +134,8 @@ def _failure(
         return RequestFailed(
             ContextOverflow(f"{message}: shorten the input, or choose a model with a larger window")
         )
-    if status in (401, 402, 403):
+    is_unpaid = _UNPAID.search(f"{code} {message}") is not None
+    if status in (401, 402, 403) or (status == 400 and is_unpaid):
         remedy = (
             "check the API key and its account" if source.secret else "it wants an API key and none is set"
         )
@@ -140,7 +144,6 @@ def _failure(
         question = f"is there a model {source.model!r} at {source.address}?"
         return RequestFailed(ModelRejectedRequest(f"{message}: {question}", param="model"))
     if status == 429:
-        is_unpaid = _UNPAID.search(f"{code} {message}") is not None
         return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=not is_unpaid)
     if status in (408, 504, 522, 524):
         return RequestFailed(ModelTimeout(message, retry_after_s=pause_s), may_retry=True)

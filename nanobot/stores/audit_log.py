@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from nanobot.core.audit import AuditEntry
+from nanobot.core.audit_log import AuditEntry
 
 FILE = "audit.jsonl"
 SessionKeys = Literal["plain", "hashed"]
@@ -46,9 +46,7 @@ class Keeping(msgspec.Struct, frozen=True):
 
 
 class AuditLog:
-    """`core.access.Audit` on a file: entries are on their way for at most a quarter of a second, weighty ones
-    are synced to the disk.
-    """
+    """An `AuditSink` on a file: entries are written within a quarter of a second, urgent ones are synced at once."""
 
     def __init__(self, directory: Path, keeping: Keeping) -> None:
         self._path = directory / FILE
@@ -67,7 +65,7 @@ class AuditLog:
             self._lost += 1
             return
         self._pending.append(entry)
-        if entry.is_weighty or len(self._pending) >= _MANY:
+        if entry.is_urgent or len(self._pending) >= _MANY:
             self._is_urgent.set()
         if not self._has_news.is_set():
             self._has_news.set()
@@ -135,7 +133,7 @@ def write(path: Path, entries: list[AuditEntry], keeping: Keeping) -> None:
         view = memoryview(text)
         while view:
             view = view[os.write(descriptor, view) :]
-        if any(entry.is_weighty for entry in entries):
+        if any(entry.is_urgent for entry in entries):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,6 +1,6 @@
 """The one way for every entry point to ask the agent for something.
 
-Knows: requests for turns, what their messages point at, who follows a turn.
+Knows: requests for turns, what their messages refer to, who follows a turn.
 Does not know: HTTP, wire formats, the engine that runs the turn.
-Start at `attachments.py` and `followers.py`.
+Start at `submitter.py`.
 """

@@ -1,5 +1,5 @@
-"""Content that messages only refer to, fetched and read before a turn is admitted: images of the web, files that
-were sent along or uploaded.
+"""Content that messages only refer to, fetched and read before a turn is admitted: images of the web, files
+that were sent along or uploaded.
 """
 
 import asyncio
@@ -56,8 +56,9 @@ class Attachments:
     async def resolve_earlier(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
         """Return the messages that a client sent before the new ones, with the content of every part.
 
-        A session that has a transcript is not asked to take them in: their references become empty texts. Content
-        that is gone becomes a note that says so, since it was answered long ago; so do all but the last 32.
+        A session that has a transcript is not asked to take them in: their references become empty texts.
+        Content that is gone becomes a note that says so, since it was answered long ago; so do all but the
+        last 32.
         """
         unresolved = _unresolved(messages)
         if not unresolved:

@@ -59,8 +59,8 @@ class Followers:
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     def follow(self, turn_id: str, answered_by: str) -> Following:
-        """Return a follower of the turn; it counts while its `with` block lasts, on the turn that answers for this
-        one (`Admission.answered_by`).
+        """Return a follower of the turn; it counts while its `with` block lasts, on the turn that answers for
+        this one (`Admission.answered_by`).
         """
         return Following(self, turn_id, answered_by)
 

@@ -13,9 +13,9 @@ AGENT = "nanobot"
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for one turn, before anything of it is looked at.
 
-    `input` are the messages that are new to the agent, `earlier` those that the client sent before them; both may
-    have parts that only refer to their content (`references.py`). `identity`: how the request is recognised when it
-    is sent again. Everything else is as in `Turn`.
+    `input` are the messages that are new to the agent, `earlier` those that the client sent before them; both
+    may have parts that only refer to their content (`references.py`). `identity`: how the request is
+    recognised when it is sent again. Everything else is as in `Turn`.
     """
 
     session_key: str

@@ -7,7 +7,7 @@ import msgspec
 from nanobot.access.admission import Gate
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Headers
-from nanobot.core.audit import AuditEntry, AuditSink
+from nanobot.core.audit_log import AuditEntry, AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.ids import Randomness, new_id
@@ -23,10 +23,10 @@ _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """A request that became a turn, or was recognised as one that had.
+    """A request that has become a turn, or that was recognised as a resend of one.
 
-    `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as headers
-    of HTTP.
+    `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as
+    headers of HTTP.
     """
 
     admission: Admission
@@ -69,7 +69,8 @@ class Submitter:
         """Commit the request as a turn, or find the turn of which it is a resend.
 
         Raises:
-            InvalidRequest: a part of a message cannot be had or read, or the model cannot take it; `param` names it.
+            InvalidRequest: a part of a message cannot be had or read, or the model cannot take it;
+                `param` names it.
             UploadNotFound: a part refers to an upload that the session does not have.
             RateLimited, QuotaExceeded, SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """

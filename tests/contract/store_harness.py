@@ -1,4 +1,4 @@
-"""An open store of any implementation for the suite on `core.store.Store`, and a stub of the engine that
+"""For the suite on `core.store.Store`: an open store of any implementation, and a stub of the engine that
 takes its commands.
 """
 

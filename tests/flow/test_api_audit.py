@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nanobot.core.audit import AuditEntry
+from nanobot.core.audit_log import AuditEntry
 from nanobot.stores.audit_log import FILE, AuditLog, Keeping, write
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key
@@ -82,7 +82,7 @@ async def test_a_client_that_went_away_before_its_answer_is_written_down_too(
 
 
 def entry(number: int, *, weighty: bool = False) -> AuditEntry:
-    return AuditEntry(float(number), "op", None, None, 200, target=str(number), is_weighty=weighty)
+    return AuditEntry(float(number), "op", None, None, 200, target=str(number), is_urgent=weighty)
 
 
 def test_a_full_file_is_put_aside_and_the_oldest_goes(tmp_path: Path) -> None:

@@ -173,10 +173,8 @@ async def test_a_stream_in_the_background_is_taken_up_while_it_runs(open_harness
     live = responding(harness, stream=True, background=True)
     await live.until("three")
     heard = told(live)
-    rest = harness.door.start(
-        "GET",
-        f"/v1/responses/{heard[0]['response']['id']}?stream=true&starting_after={heard[-2]['sequence_number']}",
-    )
+    id_, number = heard[0]["response"]["id"], heard[-2]["sequence_number"]
+    rest = harness.door.start("GET", f"/v1/responses/{id_}?stream=true&starting_after={number}")
     await rest.until("three")
     model.gate.set()
     await live.done()

@@ -271,7 +271,8 @@ HEAD = '{"format":"nanobot.session","version":1}\n'
         (HEAD + '{"role":"user","content":7}', 2),
         (
             HEAD
-            + '{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.org/x.png"}}]}',
+            + '{"role":"user","content":[{"type":"image_url","image_url":'
+            + '{"url":"https://example.org/x.png"}}]}',
             2,
         ),
         (HEAD + '{"role":"user","content":[{"type":"video"}]}', 2),

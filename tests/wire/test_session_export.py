@@ -61,7 +61,7 @@ def test_what_was_written_is_what_is_read(
     raw = session_export.header(session) + session_export.lines(rows)
     read = session_export.read(raw.split(b"\n"), 7.0)
     assert (read.title, read.metadata) == (title, {"k": "v"})
-    assert [(each.message, each.created_at, each.turn) for each in read.given] == given_
+    assert [(each.message, each.created_at, each.turn) for each in read.messages] == given_
 
 
 @given(raw=st.binary(max_size=200))

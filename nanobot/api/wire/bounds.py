@@ -1,4 +1,6 @@
-"""What the types of the wire allow of a field, in words: the bounds stand in the types alone (`msgspec.Meta`)."""
+"""What the types of the wire allow of a field, in words: the bounds stand in the types alone
+(`msgspec.Meta`).
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,8 +11,8 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(\d*)(?:\.\.\.)?\]")
 
 
 def allowed(kind: object, path: str) -> str | None:
-    """Return what the field at `path` of a value of the type `kind` must be: `be from 0 to 2`, `be one of low, high`,
-    `have at most 16 entries`.
+    """Return what the field at `path` of a value of the type `kind` must be: `be from 0 to 2`, `be one of
+    low, high`, `have at most 16 entries`.
 
     None where the types say nothing but which type it is.
     """

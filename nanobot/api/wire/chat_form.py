@@ -1,4 +1,4 @@
-"""Chat completions asked with a form: a message and files, as a browser or curl sends them."""
+"""Requests for chat completions as a form: a message and files, as a browser or curl sends them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -34,20 +34,20 @@ class ChatForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
-    """Return what the form asks, and the bytes by which it is known when it is sent again: each client puts
-    new boundaries around the same.
+    """Return what the form asks, and the bytes that recognise it when it is sent again, which do not depend
+    on its boundary.
 
     Raises:
         InvalidRequest: a field is missing, or not what it should be; `param` names it.
     """
-    strange = next((file.field for file in form.files if file.field not in _FILES), None)
-    if strange is not None:
+    unknown = next((file.field for file in form.files if file.field not in _FILES), None)
+    if unknown is not None:
         raise InvalidRequest(
-            f"a file in the field {strange[:40]!r}: files are taken in the field 'files'", param=strange[:40]
+            f"a file in the field {unknown[:40]!r}: files are taken in the field 'files'", param=unknown[:40]
         )
-    told = next((name for name in _FILES if name in form.fields), None)
-    if told is not None:
-        raise InvalidRequest(f"{told} is text: it must be a file, sent with a filename", param=told)
+    text = next((name for name in _FILES if name in form.fields), None)
+    if text is not None:
+        raise InvalidRequest(f"{text} is text: it must be a file, sent with a filename", param=text)
     message = form.text("message")
     if message is None and not form.files:
         raise InvalidRequest("Missing required parameter: 'message'.", param="message")
@@ -61,11 +61,11 @@ def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
     )
     request = parse_chat(body)
     said = request.input[-1]
-    given: tuple[Part, ...] = tuple(
+    files: tuple[Part, ...] = tuple(
         InlineFile(file_name(file.name), "", None, file.content, file.mime, f"files[{index}]")
         for index, file in enumerate(form.files)
     )
-    asked = msgspec.structs.replace(said, parts=((*said.parts, *given) if message else given))
+    asked = msgspec.structs.replace(said, parts=((*said.parts, *files) if message else files))
     digests = b"".join(
         hashlib.blake2b(file.content, digest_size=32).digest() + file.name.encode() for file in form.files
     )
@@ -73,10 +73,10 @@ def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
 
 
 def _switch(form: Form, name: str, *, default: bool) -> bool:
-    given = form.text(name)
-    if given is None:
+    word = form.text(name)
+    if word is None:
         return default
-    value = _WORDS.get(given.strip().lower())
+    value = _WORDS.get(word.strip().lower())
     if value is None:
-        raise InvalidRequest(f"{name} is {given[:40]!r}: it must be true or false", param=name)
+        raise InvalidRequest(f"{name} is {word[:40]!r}: it must be true or false", param=name)
     return value

@@ -1,4 +1,4 @@
-"""The request of OpenAI's chat completions, taken apart.
+"""The request of OpenAI's chat completions, parsed.
 
 Shapes: the OpenAI API reference, `POST /v1/chat/completions`. Unknown fields are ignored; SDKs and gateways
   add their own.
@@ -208,12 +208,12 @@ def parse_chat(body: bytes) -> ChatRequest:
     if not request.messages:
         raise InvalidRequest("messages is empty: at least one message is needed", param="messages")
     _refuse_unsupported(request)
-    earlier, given, instructions = _messages(request.messages)
+    earlier, new, instructions = _messages(request.messages)
     tools = _tools(request.tools or [])
-    wanted = request.response_format
+    format_ = request.response_format
     return ChatRequest(
         model=request.model,
-        input=given,
+        input=new,
         earlier=earlier,
         instructions=instructions,
         sampling=_sampling(request),
@@ -222,14 +222,16 @@ def parse_chat(body: bytes) -> ChatRequest:
         trace=request.store is not False,
         tools=tools,
         tool_choice=_tool_choice(request.tool_choice, tools),
-        format=None if wanted is None else output_format(wanted.type, wanted.json_schema, "response_format"),
+        format=None
+        if format_ is None
+        else output_format(format_.type, format_.json_schema, "response_format"),
         labels=labels(request.metadata, request.user, request.safety_identifier),
     )
 
 
-def _tools(given: list[_ChatTool]) -> tuple[ToolSpec, ...]:
+def _tools(offered: list[_ChatTool]) -> tuple[ToolSpec, ...]:
     functions: list[tuple[str, FunctionTool]] = []
-    for index, tool in enumerate(given):
+    for index, tool in enumerate(offered):
         path = f"tools[{index}]"
         if tool.type != "function":
             raise InvalidRequest(
@@ -241,15 +243,16 @@ def _tools(given: list[_ChatTool]) -> tuple[ToolSpec, ...]:
     return tool_specs(functions)
 
 
-def _tool_choice(given: ToolMode | _ChatToolChoice | None, tools: tuple[ToolSpec, ...]) -> ToolChoice:
-    if not isinstance(given, _ChatToolChoice):
-        return tool_choice(given, None, tools, "tool_choice")
-    if given.type != "function" or given.function is None:
+def _tool_choice(choice: ToolMode | _ChatToolChoice | None, tools: tuple[ToolSpec, ...]) -> ToolChoice:
+    if not isinstance(choice, _ChatToolChoice):
+        return tool_choice(choice, None, tools, "tool_choice")
+    if choice.type != "function" or choice.function is None:
         raise InvalidRequest(
-            f"tool_choice.type is {given.type!r}: only a function can be named, as {{'type': 'function', 'function': {{'name': …}}}}",
+            f"tool_choice.type is {choice.type!r}: only a function can be named, as "
+            f"{{'type': 'function', 'function': {{'name': …}}}}",
             param="tool_choice.type",
         )
-    return tool_choice(None, given.function.name, tools, "tool_choice.function.name")
+    return tool_choice(None, choice.function.name, tools, "tool_choice.function.name")
 
 
 def _refuse_unsupported(request: ChatBody) -> None:
@@ -286,20 +289,20 @@ def _sampling(request: ChatBody) -> Sampling:
 # Messages -----------------------------------------------------------------------------------------
 
 
-def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
+def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
     """Return `(earlier, new, instructions)`: new is what stands after the last assistant message."""
     instructions: list[str] = []
-    talk: list[Message] = []
+    conversation: list[Message] = []
     last_assistant = -1
-    for index, message in enumerate(given):
+    for index, message in enumerate(sent):
         content, role = message.content, message.role
-        # most of a long history
+        # Most messages of a long history: no further look is needed.
         if type(content) is str and message.tool_calls is None and (role == "user" or role == "assistant"):
             if role == "assistant":
-                last_assistant = len(talk)
-                talk.append(Message("assistant", (Text(content),), "stop"))
+                last_assistant = len(conversation)
+                conversation.append(Message("assistant", (Text(content),), "stop"))
             else:
-                talk.append(Message("user", (Text(content),)))
+                conversation.append(Message("user", (Text(content),)))
             continue
         path = f"messages[{index}]"
         if message.role in ("system", "developer"):
@@ -307,13 +310,13 @@ def _messages(given: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message
                 "".join(part.text for part in _content(message, path) if isinstance(part, Text))
             )
             continue
-        talk.append(_message(message, path))
+        conversation.append(_message(message, path))
         if message.role == "assistant":
-            last_assistant = len(talk) - 1
-    new = tuple(talk[last_assistant + 1 :])
+            last_assistant = len(conversation) - 1
+    new = tuple(conversation[last_assistant + 1 :])
     if not new:
         raise InvalidRequest("messages must contain at least one user message", param="messages")
-    return tuple(talk[: last_assistant + 1]), new, "\n\n".join(text for text in instructions if text)
+    return tuple(conversation[: last_assistant + 1]), new, "\n\n".join(text for text in instructions if text)
 
 
 def _message(message: _Message, path: str) -> Message:

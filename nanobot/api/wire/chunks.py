@@ -24,16 +24,15 @@ DONE = b"data: [DONE]\n\n"
 
 
 class SentSoFar(msgspec.Struct, frozen=True):
-    """What a client that takes up a stream has heard;
-
-    `last` is the model's message that it stands behind, if it stands between two.
+    """What a client that resumes a stream has received. `last`: the model's message that it has whole, where
+    it stands between two messages.
     """
 
     last: Message | None = None
 
 
 def said_before(messages: tuple[Message, ...], after: int) -> SentSoFar:
-    """Return what a client with the cursor `after` has heard of a turn that added `messages`."""
+    """Return what a client with the cursor `after` has received of a turn that added `messages`."""
     last: Message | None = None
     cursor = 0
     for event in events_of(messages):
@@ -52,8 +51,8 @@ class Chunks:
     """Turns the events of one turn into bytes for one client.
 
     Each carries `id: turn:cursor`, from which the stream can be resumed; the id comes after the data, because
-    some clients only look at how an event begins. `tool_events` adds named events on tools, which stock SDKs do
-    not see.
+    some clients only look at how an event begins. `tool_events` adds named events on tools, which stock SDKs
+    do not see.
     """
 
     def __init__(
@@ -91,7 +90,9 @@ class Chunks:
 
     @property
     def begins_at_once(self) -> bool:
-        """Who asks for the progress of tools wants the turn's id at once, to stop it before it spoke."""
+        """A client that asks for the progress of tools needs the turn's id at once, to stop it before its
+        first word.
+        """
         return self.tells_tools
 
     def begin(self) -> bytes:
@@ -126,7 +127,7 @@ class Chunks:
         return b"".join(out)
 
     async def prepare_end(self) -> None:
-        """The end says nothing but what its event does."""
+        """The last chunk needs nothing but its event."""
 
     def _calls(self, cursor: int, message: Message) -> bytes:
         calls = [
@@ -136,7 +137,7 @@ class Chunks:
         return self._chunk(b'{"tool_calls":%b}' % encode(calls), cursor=cursor)
 
     def _note(self, message: Message) -> None:
-        """A step has ended: what the next one says is set off from it."""
+        """Remember the message that ended a step: the text of the next one is set off from it."""
         if message.role == "assistant":
             self._last = message
             if message.text:

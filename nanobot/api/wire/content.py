@@ -35,7 +35,8 @@ def image_part(url: str, detail: Detail | None, path: str) -> Image:
     if is_of_web(url):
         return RemoteImage(url, detail, path)
     raise InvalidRequest(
-        f"{path}.url is {quoted(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or https",
+        f"{path}.url is {quoted(url)}: it must be a data URL (data:image/…;base64,…) or a URL of http or "
+        "https",
         param=f"{path}.url",
     )
 

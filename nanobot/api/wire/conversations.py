@@ -89,11 +89,12 @@ def parse_items(body: bytes) -> tuple[Message, ...]:
     return messages
 
 
-def _messages(given: list[InputItem]) -> tuple[Message, ...]:
-    messages, instructions = input_messages(given, {}, "items")
+def _messages(sent: list[InputItem]) -> tuple[Message, ...]:
+    messages, instructions = input_messages(sent, {}, "items")
     if instructions:
         raise InvalidRequest(
-            "items may not have the role system or developer: instructions belong to a response, send them with each",
+            "items may not have the role system or developer: instructions belong to a response, send them "
+            "with each",
             param="items",
         )
     return messages

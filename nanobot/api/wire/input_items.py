@@ -11,7 +11,7 @@ from nanobot.core.message import Audio, Message, Part, Text, ToolCall, ToolResul
 from nanobot.http.schema_extra import schema_extra
 
 ReferencedMessages = Mapping[str, Message]
-"""What stands behind the ids of items that are only referred to."""
+"""The messages that items only refer to, by the ids of the items."""
 
 
 _TEXTS = ("input_text", "output_text", "text")
@@ -82,7 +82,7 @@ ITEM = schema_extra(
         _of(["reasoning"]),
     ]
 )
-"""What the document tells of an item: the fields of each type."""
+"""What the document says of an item: the fields of each type."""
 
 
 class _ItemAudio(msgspec.Struct):
@@ -119,7 +119,7 @@ class InputItem(msgspec.Struct):
 
 
 def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
-    """Return the ids that the items only refer to, each with the path at which it stands."""
+    """Return the ids that the items only refer to, each with its path in the request."""
     return tuple(
         (item.id or "", f"input[{index}].id")
         for index, item in enumerate(items)
@@ -128,13 +128,13 @@ def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
 
 
 def input_messages(
-    items: Sequence[InputItem], said: ReferencedMessages, where: str
+    items: Sequence[InputItem], referenced: ReferencedMessages, where: str
 ) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """Return `(messages, instructions)`. What one answer consists of (its texts, then its calls) becomes one
-    message again.
+    """Return `(messages, instructions)`. The items of one answer (its texts, then its calls) become one
+    message.
 
     Raises:
-        InvalidRequest: an item is not what it should be, or not supported; `param` names it.
+        InvalidRequest: an item is not valid, or not supported; `param` names it.
     """
     messages: list[Message] = []
     instructions: list[str] = []
@@ -149,7 +149,7 @@ def input_messages(
             continue
         if item.type == "reasoning":
             continue
-        message = _message(item, said, path)
+        message = _message(item, referenced, path)
         if not message.parts and message.role == "assistant":
             continue
         if (
@@ -165,7 +165,7 @@ def input_messages(
 
 
 def _continues(before: Message, message: Message) -> bool:
-    """Whether both are of one answer: texts come before calls."""
+    """Return whether both are of one answer: texts come before calls."""
     return not before.tool_calls or bool(message.tool_calls)
 
 
@@ -177,7 +177,7 @@ def _joined(before: Message, message: Message) -> Message:
     return Message("assistant", parts, message.stop_reason)
 
 
-def _message(item: InputItem, said: ReferencedMessages, path: str) -> Message:
+def _message(item: InputItem, referenced: ReferencedMessages, path: str) -> Message:
     kind = item.type or ("message" if item.role is not None else "item_reference")
     if kind == "message":
         return _spoken(item, path)
@@ -186,8 +186,8 @@ def _message(item: InputItem, said: ReferencedMessages, path: str) -> Message:
             "assistant",
             (
                 ToolCall(
-                    _given(item.call_id, f"{path}.call_id"),
-                    _given(item.name, f"{path}.name"),
+                    _required(item.call_id, f"{path}.call_id"),
+                    _required(item.name, f"{path}.name"),
                     item.arguments or "",
                     True,
                 ),
@@ -196,12 +196,14 @@ def _message(item: InputItem, said: ReferencedMessages, path: str) -> Message:
         )
     if kind == "function_call_output":
         return Message(
-            "tool", (ToolResult(_given(item.call_id, f"{path}.call_id"), _output(item, f"{path}.output")),)
+            "tool", (ToolResult(_required(item.call_id, f"{path}.call_id"), _output(item, f"{path}.output")),)
         )
-    if kind == "item_reference" and item.id is not None and item.id in said:
-        return said[item.id]
+    if kind == "item_reference" and item.id is not None and item.id in referenced:
+        return referenced[item.id]
     raise InvalidRequest(
-        f"{path}.type is {kind[:60]!r}: message, function_call, function_call_output, item_reference and reasoning are supported",
+        f"{path}.type is {kind[:60]!r}: message, function_call, function_call_output, item_reference and "
+        "reasoning "
+        "are supported",
         param=f"{path}.type",
     )
 
@@ -236,23 +238,23 @@ def _output(item: InputItem, path: str) -> str:
     return "".join(part.text for part in parts if isinstance(part, Text))
 
 
-def _content(given: str | list[_Content] | None, path: str) -> tuple[Part, ...]:
-    if given is None:
+def _content(content: str | list[_Content] | None, path: str) -> tuple[Part, ...]:
+    if content is None:
         return ()
-    if isinstance(given, str):
-        return (Text(given),)
-    return tuple(_part(part, f"{path}[{index}]") for index, part in enumerate(given))
+    if isinstance(content, str):
+        return (Text(content),)
+    return tuple(_part(part, f"{path}[{index}]") for index, part in enumerate(content))
 
 
 def _part(part: _Content, path: str) -> Part:
     if part.type in _TEXTS:
-        return Text(_given(part.text, f"{path}.text"))
+        return Text(_required(part.text, f"{path}.text"))
     if part.type == "refusal":
-        return Text(_given(part.refusal, f"{path}.refusal"))
+        return Text(_required(part.refusal, f"{path}.refusal"))
     if part.type == "input_image":
         if part.image_url is not None:
             return image_part(part.image_url, part.detail, f"{path}.image_url")
-        return file_part(None, None, _given(part.file_id, f"{path}.image_url"), path)
+        return file_part(None, None, _required(part.file_id, f"{path}.image_url"), path)
     if part.type == "input_file":
         return file_part(part.file_data or part.file_url, part.filename, part.file_id, path)
     if part.input_audio is None:
@@ -262,7 +264,7 @@ def _part(part: _Content, path: str) -> Part:
     return Audio(part.input_audio.data, part.input_audio.format)
 
 
-def _given(value: str | None, path: str) -> str:
+def _required(value: str | None, path: str) -> str:
     if value is None:
         raise InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
     return value

@@ -1,9 +1,8 @@
-"""Items: what OpenAI's responses and conversations are made of, out of the messages that are stored.
+"""Items, of which OpenAI's responses and conversations consist, built from stored messages.
 
-A message gives an item for each stretch of text or of thinking in it, and one for each call that the client
-is to run; the server's own calls and their results are its business, and give none. An item's id names its
-message and its place in it, so that it is the same while the answer streams, when it is asked for later, and
-in the list of a conversation.
+A message becomes an item for each run of text or thinking in it, and one for each call that the client is to
+run; the server's own calls and their results are not shown. An item's id names its message and its position
+in it, so that it is the same in a stream, in a stored response and in the list of a conversation.
 """
 
 import re
@@ -94,10 +93,10 @@ def response_id(turn_id: str) -> str:
     return "resp_" + turn_id.removeprefix("turn_")
 
 
-def turn_of(given: str) -> str | None:
+def turn_of(id_: str) -> str | None:
     """Return the id of the turn that the response is; None where it cannot be one."""
-    suffix = given.removeprefix("resp_")
-    return "turn_" + suffix if suffix != given and suffix.isalnum() and suffix.isascii() else None
+    suffix = id_.removeprefix("resp_")
+    return "turn_" + suffix if suffix != id_ and suffix.isalnum() and suffix.isascii() else None
 
 
 def item_id(prefix: str, ref: ItemRef, place: int) -> str:
@@ -107,19 +106,19 @@ def item_id(prefix: str, ref: ItemRef, place: int) -> str:
     return f"{prefix}_{ref.turn_id.removeprefix('turn_')}{ref.number:04x}{place:02x}"
 
 
-def ref_of(given: str) -> ItemRef | None:
+def ref_of(id_: str) -> ItemRef | None:
     """Return the message that the item's id names; None where it is no id."""
-    found = _ITEM_ID.fullmatch(given)
-    if found is None:
+    parsed = _ITEM_ID.fullmatch(id_)
+    if parsed is None:
         return None
-    suffix, number, _ = found.groups()
-    # no turn is of 1970
+    suffix, number, _ = parsed.groups()
+    # Ids begin with the time, and no turn is of 1970.
     if suffix.startswith("0" * 8) and suffix.isdigit():
         return ItemRef(None, int(suffix))
     return ItemRef("turn_" + suffix, int(number, 16))
 
 
-# Out of messages ----------------------------------------------------------------------------------
+# From messages ------------------------------------------------------------------------------------
 
 
 def items(message: Message, ref: ItemRef, *, as_summary: bool = False) -> tuple[WireItem, ...]:
@@ -140,9 +139,8 @@ def items(message: Message, ref: ItemRef, *, as_summary: bool = False) -> tuple[
 
 
 def answered(id_: str, message: Message, ref: ItemRef) -> Message | None:
-    """Return what the item with that id says, as a message of its own;
-
-    None where it is none of this message's.
+    """Return what the item with that id says, as a message of its own; None where the message has no such
+    item.
     """
     item = next((item for item in items(message, ref) if item.id == id_), None)
     if isinstance(item, MessageItem) and item.role == "assistant":
@@ -182,21 +180,21 @@ def _said(message: Message, ref: ItemRef, *, as_summary: bool) -> tuple[WireItem
                 stretches[-1] = (kind, stretches[-1][1] + part.text)
             elif part.text:
                 stretches.append((kind, part.text))
-    found: list[WireItem] = []
+    parts: list[WireItem] = []
     for place, (kind, text) in enumerate(stretches):
         status = status_of(message) if place == len(stretches) - 1 else "completed"
-        found.append(
+        parts.append(
             reasoning(item_id("rs", ref, place), text, status, as_summary=as_summary)
             if kind is Thinking
             else text_message(item_id("msg", ref, place), text, status)
         )
     for place, call in enumerate(message.client_calls, len(stretches)):
-        found.append(call_item(item_id("fc", ref, place), call))
-    return tuple(found)
+        parts.append(call_item(item_id("fc", ref, place), call))
+    return tuple(parts)
 
 
 def status_of(message: Message) -> str:
-    """Return how the last text of the message stands."""
+    """Return the status of the last text of the message."""
     return "incomplete" if message.stop_reason in ("length", "content_filter", "incomplete") else "completed"
 
 

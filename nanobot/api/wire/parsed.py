@@ -11,8 +11,8 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a turn.
 
     `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty).
-    `trace`: the turn stays in the transcript. `may_cut`: the oldest messages may be left out where the model's window
-    is too small.
+    `trace`: the turn stays in the transcript. `may_cut`: the oldest messages may be left out where the
+    model's window is too small.
     """
 
     model: str

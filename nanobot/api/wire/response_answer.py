@@ -1,6 +1,4 @@
-"""The response object of OpenAI's responses, put together from a turn as it stands and from what its client
-asked.
-"""
+"""The response object of OpenAI's responses, built from the state of a turn and from what its client asked."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -132,14 +130,14 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 
 def response_object(state: TurnState, echo: Echo, *, inputs: int) -> ResponseObject:
-    """Return the response that the turn is. `inputs`: how many messages it was given."""
+    """Return the response that the turn is. `inputs`: how many messages its input has."""
     end = state.end
     reason = _cut(state.messages) if state.status == "done" else None
     status = _STATUS.get(state.status) or ("incomplete" if reason else "completed")
     return ResponseObject(
         **{name: getattr(echo, name) for name in Echo.__struct_fields__},
         id=response_id(state.id),
-        # Of the turn's id, which every stream knows before the first read of the store.
+        # The turn's id has the time, so that a stream can begin without reading the store.
         created_at=int(time_of(state.id)),
         completed_at=int(state.ended_at) if state.ended_at is not None and state.status == "done" else None,
         status=status,

@@ -1,9 +1,9 @@
 """Responses as server-sent events: a turn's events in, OpenAI's typed events out.
 
 The same turn gives the same events with the same numbers, whenever and however often it is followed: how the
-text is cut into deltas depends on the text alone, not on how it came from the model. So a stream is taken up
-again by `starting_after`, though the pieces it came in are long gone. A piece goes out when what follows it
-has begun; the price is that the newest word waits for the one behind it.
+text is cut into deltas depends on the text alone, not on how the model sent it. So a stream can be resumed by
+`starting_after`, although the model's own deltas are not kept. A piece is sent when what follows it has
+begun; the price is that the newest word waits for the next one.
 """
 
 import re
@@ -21,7 +21,7 @@ from nanobot.core.message import Message
 from nanobot.core.turn import Status, TurnState
 
 _PIECE = re.compile(r"\s{0,8}(?:[!-~]{1,12}|[^\s!-~]{1,2})?")
-"""White space and a word, or two characters of a script that does without."""
+"""White space and a word, or two characters of a script that has no spaces."""
 
 _TERMINAL = {"completed": "response.completed", "incomplete": "response.incomplete"}
 
@@ -39,8 +39,8 @@ class _Open:
 class ResponseEvents:
     """Turns the events of one turn, from its beginning, into bytes for one client.
 
-    Events up to the number `after` are left out. `ended_at` looks up when the turn ended, as it is stored: however
-    often the stream is sent, it says the same.
+    Events up to the number `after` are left out. `ended_at` looks up when the turn ended, as it is stored:
+    however often the stream is sent, it says the same.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ResponseEvents:
         self._has_begun = False
         self._number = -1
         self._items = 0
-        self._place = 0
+        self._position = 0
         self._messages: list[Message] = []
         self._open: _Open | None = None
         self._out: list[bytes] = []
@@ -128,7 +128,7 @@ class ResponseEvents:
     # Items ----------------------------------------------------------------------------------------
 
     def _item_id(self, prefix: str) -> str:
-        return item_id(prefix, ItemRef(self._turn_id, self._inputs + len(self._messages)), self._place)
+        return item_id(prefix, ItemRef(self._turn_id, self._inputs + len(self._messages)), self._position)
 
     def _say(self, delta: TextDelta | ThinkingDelta) -> None:
         if not delta.text:
@@ -136,10 +136,10 @@ class ResponseEvents:
         if self._open is None or not isinstance(delta, self._open.kind):
             self._close("completed")
             self._begin_item(type(delta))
-        said = self._open
-        assert said is not None  # noqa: S101 - just opened
-        said.text += delta.text
-        self._send(said, is_whole=False)
+        item = self._open
+        assert item is not None  # noqa: S101 - just opened
+        item.text += delta.text
+        self._send(item, is_whole=False)
 
     def _begin_item(self, kind: type[TextDelta] | type[ThinkingDelta]) -> None:
         is_text = kind is TextDelta
@@ -179,20 +179,20 @@ class ResponseEvents:
                 part={"type": "reasoning_text", "text": ""},
             )
 
-    def _send(self, said: _Open, *, is_whole: bool) -> None:
+    def _send(self, item: _Open, *, is_whole: bool) -> None:
         """Send the pieces of the text that nothing can add to any more."""
-        while said.sent < len(said.text):
-            found = _PIECE.match(said.text, said.sent)
-            assert found is not None  # noqa: S101 - it fits whatever stands there
-            end = found.end()
-            if end == len(said.text) and not is_whole:
+        while item.sent < len(item.text):
+            piece = _PIECE.match(item.text, item.sent)
+            assert piece is not None  # noqa: S101 - it fits whatever stands there
+            end = piece.end()
+            if end == len(item.text) and not is_whole:
                 return
-            self._delta(said, said.text[said.sent : end])
-            said.sent = end
+            self._delta(item, item.text[item.sent : end])
+            item.sent = end
 
-    def _delta(self, said: _Open, piece: str) -> None:
-        fields = {"item_id": said.id, "output_index": self._items}
-        if said.kind is TextDelta:
+    def _delta(self, open_: _Open, piece: str) -> None:
+        fields = {"item_id": open_.id, "output_index": self._items}
+        if open_.kind is TextDelta:
             self._emit("response.output_text.delta", **fields, content_index=0, delta=piece, logprobs=())
         elif self._as_summary:
             self._emit("response.reasoning_summary_text.delta", **fields, summary_index=0, delta=piece)
@@ -231,10 +231,10 @@ class ResponseEvents:
                 )
         self._emit("response.output_item.done", output_index=self._items, item=item)
         self._items += 1
-        self._place += 1
+        self._position += 1
 
     def _add(self, message: Message) -> None:
-        """A message has ended: what it said is closed, what it calls of the client's is told."""
+        """Close what the message said, and send the calls that the client is to run."""
         if message.role == "assistant":
             self._close(status_of(message))
             for call in message.client_calls:
@@ -251,16 +251,16 @@ class ResponseEvents:
                 )
                 self._emit("response.output_item.done", output_index=self._items, item=item)
                 self._items += 1
-                self._place += 1
+                self._position += 1
         self._messages.append(message)
-        self._place = 0
+        self._position = 0
 
     def _end(self, end: TurnEnded) -> None:
-        """The last event is sent even to who counts more than there were: a turn that failed does not repeat
-        what it did not keep.
+        """Send the last event even where the client has a higher number than there are events: a turn that
+        failed does not repeat what was not kept.
         """
         self._number = max(self._number, self._after)
-        # the turn goes on at the next start: it has not ended
+        # The turn has not ended: it goes on at the next start of the server.
         if end.error is not None and end.error.code == ShuttingDown.code:
             self._emit("error", code=end.error.code, message=end.error.message, param=None)
             return

@@ -136,7 +136,9 @@ class ResponseBody(msgspec.Struct):
 
 
 class ResponseRequest(ParsedRequest, frozen=True, kw_only=True):
-    """What a body asks. `previous`: the response that this one follows; `echo`: what the response repeats of it."""
+    """What a body asks. `previous`: the response that this one follows; `echo`: what the response repeats of
+    it.
+    """
 
     background: bool
     conversation: str | None
@@ -156,8 +158,8 @@ def decode_response(body: bytes) -> ResponseBody:
     return decode(body, _decoder)
 
 
-def parse_response(request: ResponseBody, said: ReferencedMessages) -> ResponseRequest:
-    """Return what the body asks. `said`: the messages that its input only refers to.
+def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> ResponseRequest:
+    """Return what the body asks. `referenced`: the messages that its input only refers to.
 
     Raises:
         InvalidRequest: a field is missing, out of range or not supported; `param` names it.
@@ -167,15 +169,17 @@ def parse_response(request: ResponseBody, said: ReferencedMessages) -> ResponseR
     if request.input is None:
         raise InvalidRequest("Missing required parameter: 'input'.", param="input")
     _refuse_unsupported(request)
-    earlier, given, spoken = _input(request.input, said, follows=request.previous_response_id is not None)
+    earlier, new, instructions = _input(
+        request.input, referenced, follows=request.previous_response_id is not None
+    )
     offered = _tools(request.tools or [])
     tools, choice = _tool_choice(request.tool_choice, offered)
-    wanted = request.text.format if request.text is not None else None
+    format_ = request.text.format if request.text is not None else None
     return ResponseRequest(
         model=request.model,
-        input=given,
+        input=new,
         earlier=earlier,
-        instructions="\n\n".join(filter(None, (request.instructions, *spoken))),
+        instructions="\n\n".join(filter(None, (request.instructions, *instructions))),
         sampling=_sampling(request),
         stream=bool(request.stream),
         background=bool(request.background),
@@ -187,7 +191,7 @@ def parse_response(request: ResponseBody, said: ReferencedMessages) -> ResponseR
         previous=request.previous_response_id,
         tools=tools,
         tool_choice=choice,
-        format=None if wanted is None else _format(wanted),
+        format=None if format_ is None else _format(format_),
         labels=labels(request.metadata, request.user, request.safety_identifier),
         echo=_echo(request),
     )
@@ -213,7 +217,8 @@ def _refuse_unsupported(request: ResponseBody) -> None:
             )
     if request.previous_response_id is not None and request.conversation is not None:
         raise InvalidRequest(
-            "previous_response_id and conversation cannot be used together: a response belongs to one conversation",
+            "previous_response_id and conversation cannot be used together: a response belongs to one "
+            "conversation",
             param="conversation",
         )
     if request.background and request.store is False:
@@ -224,33 +229,34 @@ def _refuse_unsupported(request: ResponseBody) -> None:
 
 
 def _input(
-    given: str | list[InputItem], said: ReferencedMessages, *, follows: bool
+    sent: str | list[InputItem], referenced: ReferencedMessages, *, follows: bool
 ) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...]]:
     """Return `(earlier, new, instructions)`; new is what stands after the last answer, or all where it
     follows another response.
     """
-    if isinstance(given, str):
-        return (), (user(given),), ()
-    messages, spoken = input_messages(given, said, "input")
+    if isinstance(sent, str):
+        return (), (user(sent),), ()
+    messages, instructions = input_messages(sent, referenced, "input")
     last = max((index for index, message in enumerate(messages) if message.role == "assistant"), default=-1)
     new = messages[last + 1 :]
     if not new:
         raise InvalidRequest(
             "input must contain at least one message of the user, or the output of a call", param="input"
         )
-    return ((), messages, spoken) if follows else (messages[: last + 1], new, spoken)
+    return ((), messages, instructions) if follows else (messages[: last + 1], new, instructions)
 
 
 # Tools --------------------------------------------------------------------------------------------
 
 
-def _tools(given: list[_ResponseTool]) -> tuple[ToolSpec, ...]:
+def _tools(offered: list[_ResponseTool]) -> tuple[ToolSpec, ...]:
     functions: list[tuple[str, FunctionTool]] = []
-    for index, tool in enumerate(given):
+    for index, tool in enumerate(offered):
         path = f"tools[{index}]"
         if tool.type != "function":
             raise InvalidRequest(
-                f"{path}.type is {tool.type[:60]!r}: this server has no such tool to offer; function is supported, and the agent's own tools "
+                f"{path}.type is {tool.type[:60]!r}: this server has no such tool to offer; function is "
+                "supported, and the agent's own tools "
                 "need not be asked for",
                 param=f"{path}.type",
             )
@@ -261,21 +267,22 @@ def _tools(given: list[_ResponseTool]) -> tuple[ToolSpec, ...]:
 
 
 def _tool_choice(
-    given: ToolMode | _ResponseToolChoice | None, tools: tuple[ToolSpec, ...]
+    choice: ToolMode | _ResponseToolChoice | None, tools: tuple[ToolSpec, ...]
 ) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
     """Return which tools are offered, and which of them must be called."""
-    if not isinstance(given, _ResponseToolChoice):
-        return tools, tool_choice(given, None, tools, "tool_choice")
-    if given.type == "function" and given.name is not None:
-        return tools, tool_choice(None, given.name, tools, "tool_choice.name")
-    if given.type == "allowed_tools":
-        allowed = {tool.name for tool in given.tools or ()}
+    if not isinstance(choice, _ResponseToolChoice):
+        return tools, tool_choice(choice, None, tools, "tool_choice")
+    if choice.type == "function" and choice.name is not None:
+        return tools, tool_choice(None, choice.name, tools, "tool_choice.name")
+    if choice.type == "allowed_tools":
+        allowed = {tool.name for tool in choice.tools or ()}
         for name in allowed:
             tool_choice(None, name or "", tools, "tool_choice.tools")
         kept = tuple(tool for tool in tools if tool.name in allowed)
-        return kept, tool_choice(given.mode, None, kept, "tool_choice.mode")
+        return kept, tool_choice(choice.mode, None, kept, "tool_choice.mode")
     raise InvalidRequest(
-        f"tool_choice.type is {given.type[:60]!r}: a function can be named, as {{'type': 'function', 'name': …}}, or allowed_tools listed",
+        f"tool_choice.type is {choice.type[:60]!r}: a function can be named, as "
+        f"{{'type': 'function', 'name': …}}, or allowed_tools listed",
         param="tool_choice.type",
     )
 
@@ -296,11 +303,13 @@ def _sampling(request: ResponseBody) -> Sampling:
     )
 
 
-def _format(given: _Format) -> OutputFormat | None:
-    if given.type == "json_schema" and given.name is None:
+def _format(format_: _Format) -> OutputFormat | None:
+    if format_.type == "json_schema" and format_.name is None:
         raise InvalidRequest("Missing required parameter: 'text.format.name'.", param="text.format.name")
     return output_format(
-        given.type, JsonSchema(given.name or "", given.description, given.schema, given.strict), "text.format"
+        format_.type,
+        JsonSchema(format_.name or "", format_.description, format_.schema, format_.strict),
+        "text.format",
     )
 
 
@@ -308,7 +317,7 @@ def _format(given: _Format) -> OutputFormat | None:
 
 
 def _echo(request: ResponseBody) -> Echo:
-    given = request.reasoning or _Reasoning()
+    reasoning = request.reasoning or _Reasoning()
     text = request.text or _Text()
     return Echo(
         model=request.model or "",
@@ -321,7 +330,7 @@ def _echo(request: ResponseBody) -> Echo:
         frequency_penalty=request.frequency_penalty or 0.0,
         previous_response_id=request.previous_response_id,
         prompt_cache_key=request.prompt_cache_key,
-        reasoning=WireReasoning(given.effort, given.summary or given.generate_summary),
+        reasoning=WireReasoning(reasoning.effort, reasoning.summary or reasoning.generate_summary),
         safety_identifier=request.safety_identifier,
         store=request.store is not False,
         temperature=1.0 if request.temperature is None else request.temperature,
@@ -342,24 +351,26 @@ def _echo(request: ResponseBody) -> Echo:
     )
 
 
-def _echoed_format(given: _Format | None) -> WireFormat:
-    if given is None or given.type != "json_schema":
-        return WireFormat(type=given.type if given is not None else "text")
+def _echoed_format(format_: _Format | None) -> WireFormat:
+    if format_ is None or format_.type != "json_schema":
+        return WireFormat(type=format_.type if format_ is not None else "text")
     return WireFormat(
         type="json_schema",
-        name=given.name,
-        description=given.description,
-        schema=_copy(given.schema, b"{}"),
-        strict=bool(given.strict),
+        name=format_.name,
+        description=format_.description,
+        schema=_copy(format_.schema, b"{}"),
+        strict=bool(format_.strict),
     )
 
 
-def _echoed_choice(given: ToolMode | _ResponseToolChoice | None) -> bytes:
-    if not isinstance(given, _ResponseToolChoice):
-        return msgspec.json.encode(given or "auto")
-    if given.type == "function":
-        return msgspec.json.encode({"type": "function", "name": given.name})
-    return msgspec.json.encode({"type": given.type, "mode": given.mode or "auto", "tools": given.tools or []})
+def _echoed_choice(choice: ToolMode | _ResponseToolChoice | None) -> bytes:
+    if not isinstance(choice, _ResponseToolChoice):
+        return msgspec.json.encode(choice or "auto")
+    if choice.type == "function":
+        return msgspec.json.encode({"type": "function", "name": choice.name})
+    return msgspec.json.encode(
+        {"type": choice.type, "mode": choice.mode or "auto", "tools": choice.tools or []}
+    )
 
 
 def _copy(raw: msgspec.Raw, missing: bytes) -> msgspec.Raw:

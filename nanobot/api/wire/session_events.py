@@ -1,6 +1,6 @@
 """What happens in a session, as named server-sent events.
 
-Each has the id `turn:cursor`, by which a client goes on where it stopped.
+Each has the id `turn:cursor`, from which a client can resume the stream.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ from nanobot.http.errors import error_body
 Fields = dict[str, object]
 
 
-def render(sights: Sequence[SessionEvent]) -> bytes:
-    """Return the bytes of what was seen, to be sent in one piece."""
+def render(events: Sequence[SessionEvent]) -> bytes:
+    """Return the bytes of the events, to be sent in one piece."""
     out: list[bytes] = []
-    for sight in sights:
-        if sight.missed:
-            out.append(b'event: missed\ndata: {"count":%d}\n\n' % sight.missed)
-        name, fields = _event(sight.event)
-        content = encode({"turn_id": sight.turn_id, **fields})
+    for each in events:
+        if each.missed:
+            out.append(b'event: missed\ndata: {"count":%d}\n\n' % each.missed)
+        name, fields = _event(each.event)
+        content = encode({"turn_id": each.turn_id, **fields})
         out.append(
-            b"event: %b\ndata: %b\nid: %b:%d\n\n" % (name, content, sight.turn_id.encode(), sight.cursor)
+            b"event: %b\ndata: %b\nid: %b:%d\n\n" % (name, content, each.turn_id.encode(), each.cursor)
         )
     return b"".join(out)
 
@@ -57,9 +57,9 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
                 "is_error": result.is_error,
                 "content": result.content,
             }
-        case TurnAdmitted(given, joins):
+        case TurnAdmitted(input_, joins):
             return b"turn_admitted", {
-                "input": tuple(chat_message(message) for message in given),
+                "input": tuple(chat_message(message) for message in input_),
                 "joins": joins,
             }
         case TurnStarted(attempt):

@@ -1,8 +1,7 @@
-"""A session as JSON lines, out and in again: docs/session-format.md. What is read gives the very messages
-that were written.
+"""A session as JSON lines, written and read: docs/session-format.md. Reading gives exactly the messages that
+were written.
 
-A line is a message as chat completions have it, for whoever reads it; where that does not say all, `parts`
-does.
+A line is a message in the shape of chat completions; what that cannot say is in `parts`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,7 +60,7 @@ class _ExportLine(SessionMessage, frozen=True, kw_only=True):
 
 
 class _Read(ChatMessage, frozen=True, kw_only=True):
-    """A line that is read: what an export has, and less."""
+    """A line that is read; fields of an export may be missing."""
 
     turn_id: str | None = None
     created_at: Time | None = None
@@ -76,7 +75,7 @@ class Imported(msgspec.Struct, frozen=True):
 
     title: str | None
     metadata: Mapping[str, str]
-    given: Sequence[ImportedMessage]
+    messages: Sequence[ImportedMessage]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -84,7 +83,7 @@ _read_header = msgspec.json.Decoder(_Header).decode
 _read_line = msgspec.json.Decoder(_Read).decode
 
 
-# Out ----------------------------------------------------------------------------------------------
+# Writing ------------------------------------------------------------------------------------------
 
 
 def header(session: Session) -> bytes:
@@ -114,14 +113,14 @@ def _line(row: Row) -> _ExportLine:
     )
 
 
-# In -----------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------
 
 
 def read(raw: Iterable[bytes], now: float) -> Imported:
     """Return what the lines of an export say; messages without a time have the time `now`.
 
     Raises:
-        InvalidRequest: names the line that is none of an export, and why.
+        InvalidRequest: a line is not one of an export; the message says which and why.
     """
     numbered = ((number, line) for number, line in enumerate(raw, 1) if line.strip())
     head = _read_head(numbered)

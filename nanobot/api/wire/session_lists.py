@@ -1,4 +1,4 @@
-"""Sessions, their branches, and what is left of them, as the API shows them."""
+"""Sessions, their branches and the receipts of their deletion, as the API shows them."""
 
 import re
 
@@ -14,7 +14,7 @@ _MOST_AROUND = 80
 
 
 class Match(msgspec.Struct, frozen=True):
-    """The newest message of the session that fits a search.
+    """The newest message of the session that matches a search.
 
     `snippet` is some text around the first word found in it.
     """
@@ -40,10 +40,7 @@ class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BranchObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of messages;
-
-    `id` is its last one, `parted_at` the last one that it shares with the live transcript.
-    """
+    """A branch: `id` is its last message, `parted_at` the last one that it shares with the live transcript."""
 
     id: str
     object: str = "session.branch"
@@ -54,7 +51,7 @@ class BranchObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemovedObject(msgspec.Struct, frozen=True):
-    """What went with a session; `files` are its uploads, `bytes` is what messages and uploads took."""
+    """What was deleted with a session: `files` are its uploads, `bytes` the size of its messages and uploads."""
 
     messages: int
     turns: int
@@ -80,14 +77,14 @@ class SessionChange(msgspec.Struct, frozen=True):
 
 
 class ForkBody(msgspec.Struct, frozen=True):
-    """Where to fork (absent: at the end of the transcript), and the new session's key (absent: one is made)."""
+    """Where to fork (absent: at the end of the transcript), and the new session's key (absent: a new one)."""
 
     message_id: str | None = None
     key: str | None = None
 
 
 class RewindBody(msgspec.Struct, frozen=True):
-    """The message that is to be the last one."""
+    """The message that becomes the last one."""
 
     message_id: str
 
@@ -106,11 +103,11 @@ def session_object(session: Session, match: Match | UnsetType = UNSET) -> Sessio
     )
 
 
-def found_object(found: SearchHit, query: str) -> SessionObject:
-    """Return a session that a search found."""
-    row = found.row
+def hit_object(hit: SearchHit, query: str) -> SessionObject:
+    """Return a session that a search found, with the message that matches."""
+    row = hit.row
     return session_object(
-        found.session,
+        hit.session,
         Match(message_id(row.seq), row.message.role, snippet(row.message, query), row.created_at),
     )
 
@@ -140,7 +137,7 @@ def snippet(message: Message, query: str) -> str:
     texts = [part.text for part in message.parts if isinstance(part, Text | File)]
     text = " ".join(" ".join(texts).split())
     words = re.findall(r"[^\W_]+", query)
-    found = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
-    start = max(0, (found.start() if found else 0) - _MOST_AROUND)
-    end = (found.end() if found else 0) + _MOST_AROUND
+    hit = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
+    start = max(0, (hit.start() if hit else 0) - _MOST_AROUND)
+    end = (hit.end() if hit else 0) + _MOST_AROUND
     return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")

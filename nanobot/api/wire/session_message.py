@@ -1,6 +1,5 @@
-"""A message of a transcript as the API shows it:
-
-OpenAI's fields of chat completions, and what the store knows of it.
+"""A message of a transcript as the API shows it: OpenAI's fields of chat completions, and what the store
+adds.
 """
 
 import re
@@ -17,7 +16,7 @@ _ID = re.compile(r"msg_([1-9][0-9]{0,8})")
 
 
 def message_id(seq: int) -> str:
-    """Return the name of a message: one within its session."""
+    """Return the id of a message, which is unique within its session."""
     return f"msg_{seq}"
 
 
@@ -25,12 +24,12 @@ def parse_message_id(text: str) -> int:
     """Return the number of the message that `text` names.
 
     Raises:
-        MessageNotFound: no message has such a name.
+        MessageNotFound: it is not the id of a message.
     """
-    found = _ID.fullmatch(text)
-    if found is None:
+    parsed = _ID.fullmatch(text)
+    if parsed is None:
         raise MessageNotFound(f"no message {text[:40]!r} in this session")
-    return int(found[1])
+    return int(parsed[1])
 
 
 # Shapes -------------------------------------------------------------------------------------------
@@ -152,7 +151,7 @@ def _part(part: Part) -> ContentPart | None:
 
 
 def parts_of(said: ChatMessage) -> tuple[Part, ...]:
-    """Return the parts of which `said` is the picture, as far as it has them."""
+    """Return the parts that `said` shows, as far as it has their content."""
     if said.role == "tool":
         call_id = said.tool_call_id if isinstance(said.tool_call_id, str) else ""
         return (ToolResult(call_id, said.content if isinstance(said.content, str) else ""),)

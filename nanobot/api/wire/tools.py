@@ -1,4 +1,4 @@
-"""The client's own tools, and the form that it wants its answer in, as both of OpenAI's APIs describe them."""
+"""The client's own tools, and the format that it wants its answer in, as both of OpenAI's APIs describe them."""
 
 import re
 from typing import Annotated, Literal
@@ -47,7 +47,7 @@ def is_given(raw: msgspec.Raw) -> bool:
 
 
 def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
-    """Return the tools; each comes with the path at which it stands in the request.
+    """Return the tools; each comes with its path in the request.
 
     Raises:
         InvalidRequest
@@ -138,11 +138,12 @@ def labels(metadata: dict[str, str] | None, user: str | None, safety_identifier:
     Raises:
         InvalidRequest
     """
-    given = metadata or {}
-    for name, value in given.items():
+    entries = metadata or {}
+    for name, value in entries.items():
         if len(name) > _LONGEST_NAME or len(value) > _LONGEST_VALUE:
             raise InvalidRequest(
-                f"metadata.{name[:_LONGEST_NAME]}: names may have {_LONGEST_NAME} characters, values {_LONGEST_VALUE}",
+                f"metadata.{name[:_LONGEST_NAME]}: names may have {_LONGEST_NAME} characters, values "
+                f"{_LONGEST_VALUE}",
                 param="metadata",
             )
-    return Labels(given, user, safety_identifier)
+    return Labels(entries, user, safety_identifier)

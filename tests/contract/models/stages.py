@@ -23,11 +23,12 @@ from nanobot.core.message import user
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling
+from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.echo import EchoModel
 from nanobot.models.local.model import LocalModel
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from nanobot.testing import Say, ScriptedModel, call
-from tests import upstream
+from tests import anthropic_api, upstream
 from tests.clock import PausedClock
 from tests.upstream import CUT, HANG, Asked, Gate, Reply, Upstream, refused, spoken, streamed
 from tests.weights import TINY, tiny_weights
@@ -183,6 +184,91 @@ class OpenAIStage:
             random=random.Random(1),
             **options,
         )
+
+
+class AnthropicStage:
+    """`AnthropicMessages` in front of a scripted server that holds requests to the API's rules."""
+
+    lacks: Mapping[Ability | Fault, str] = {}
+
+    async def open(self, folder: Path) -> None:
+        self._upstream = await Upstream(anthropic_api.answer).__aenter__()
+        self._hasty: list[AnthropicMessages] = []
+        self._patient = self._model()
+        self.model: Model = self._patient
+
+    async def close(self) -> None:
+        await self.reset()
+        await self._patient.close()
+        await self._upstream.__aexit__(None, None, None)
+
+    async def reset(self) -> None:
+        self._upstream.answer = anthropic_api.answer
+        self.model = self._patient
+        while self._hasty:
+            await self._hasty.pop().close()
+
+    def says(self, *pieces: str) -> str | None:
+        self._answer(anthropic_api.answered(*anthropic_api.said(*pieces)))
+        return "".join(pieces)
+
+    def pauses(self, first: str, second: str) -> Callable[[], None]:
+        gate = Gate()
+        opened, one, two, ended = anthropic_api.said(first, second)
+        self._answer(anthropic_api.answered(opened, one, gate, two, ended))
+        return gate.open
+
+    def thinks(self, thought: str, text: str) -> None:
+        thinking = anthropic_api.thought(thought, signature=None)
+        self._answer(anthropic_api.answered(*thinking, *anthropic_api.said(text, index=1)))
+
+    def calls(self, name: str, arguments: str) -> None:
+        call = anthropic_api.called("toolu_7", name, arguments[:3], arguments[3:])
+        self._answer(anthropic_api.answered(*call, reason="tool_use"))
+
+    def fails(self, fault: Fault) -> None:
+        if FAULTS[fault] is ModelTimeout:
+            limits = Timeouts(first_chunk_s=0.2) if fault == "no first byte" else Timeouts(idle_s=0.2)
+            self._hasty.append(self._model(timeouts=limits))
+            self.model = self._hasty[-1]
+        self._answer(anthropic_reply_of(fault))
+
+    async def abandoned(self) -> None:
+        await self._upstream.idle()
+
+    def _answer(self, reply: Reply) -> None:
+        self._upstream.answer = lambda asked: reply
+
+    def _model(self, **options: Any) -> AnthropicMessages:
+        return AnthropicMessages(
+            name="anthropic:m",
+            model="m",
+            base_url=self._upstream.url,
+            api_key="sk-test",
+            context_tokens=8_192,
+            clock=PausedClock(),
+            random=random.Random(1),
+            **options,
+        )
+
+
+def anthropic_reply_of(fault: Fault) -> Reply:
+    """Return how Anthropic's API fails."""
+    failed, invalid = anthropic_api.failed, anthropic_api.invalid
+    begun = anthropic_api.said(BEGINNING)[:2]
+    slow_down = {"Retry-After": f"{RETRY_AFTER_S:g}"}
+    return {
+        "bad key": failed(401, "authentication_error", "invalid x-api-key"),
+        "rate limit": failed(429, "rate_limit_error", "Number of requests has exceeded", slow_down),
+        "overload": failed(529, "overloaded_error", "Overloaded"),
+        "unreachable": upstream.dropped(),
+        "rejected request": invalid("stop_sequences: Input should be a valid list"),
+        "overflow": invalid("prompt is too long: 210000 tokens > 200000 maximum"),
+        "malformed answer": spoken(upstream.event("{nope")),
+        "cut answer": spoken(anthropic_api.start(), *begun, CUT),
+        "no first byte": upstream.silent(),
+        "stalled answer": spoken(anthropic_api.start(), *begun, HANG),
+    }[fault]
 
 
 class LocalStage:
@@ -384,6 +470,7 @@ class ScriptedStage:
 
 STAGES: Mapping[str, Callable[[], Stage]] = {
     "openai": OpenAIStage,
+    "anthropic": AnthropicStage,
     "local": LocalStage,
     "engine": EngineStage,
     "echo": EchoStage,

@@ -34,6 +34,12 @@ def configured(data: Path, model: str | None = None) -> Config:
             "mistral:mistral-small-latest",
             "found MISTRAL_API_KEY in the environment",
         ),
+        (
+            None,
+            {"ANTHROPIC_API_KEY": "k"},
+            "anthropic:claude-haiku-5-5",
+            "found ANTHROPIC_API_KEY in the environment",
+        ),
         (None, {}, "local", "no model or provider key is configured: the small model on this machine"),
     ],
 )
@@ -51,13 +57,14 @@ def test_the_model_is_the_configured_one_else_a_providers_whose_key_is_there_els
         ("deepseek", "auto", False),
         ("ollama:qwen3", "yes", True),
         ("openai:gpt-5-mini", "no", False),
+        ("anthropic", "yes", False),
         ("echo", "yes", False),
     ],
 )
 def test_a_model_takes_audio_where_its_provider_passes_it_on_or_the_settings_say_so(
     tmp_path: Path, model: str, audio: Literal["auto", "yes", "no"], hears: bool
 ) -> None:
-    environment = {"OPENAI_API_KEY": "k", "DEEPSEEK_API_KEY": "k"}
+    environment = {"OPENAI_API_KEY": "k", "DEEPSEEK_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
     made = make_model(parse_name(model), ModelTable(audio=audio), environment, SystemClock(), tmp_path)
     assert ("audio" in made.abilities) == hears
 

@@ -15,6 +15,7 @@ from nanobot.core.message import (
     Image,
     Message,
     Part,
+    ProviderState,
     Role,
     StopReason,
     Text,
@@ -336,7 +337,7 @@ def test_two_answers_that_ended_stay_two(why: StopReason) -> None:
     assert repair((user("count"), first, said("two"))) == (user("count"), first, said("two"))
 
 
-def test_thoughts_are_never_sent_back() -> None:
+def test_thoughts_that_no_provider_wants_back_are_never_sent() -> None:
     thought = Message("assistant", (Thinking("secret"), Text("hello")), "stop")
     assert repair((user("hi"), thought, Message("assistant", (Thinking("only"),), "stop")))[1:] == (
         said("hello"),
@@ -375,3 +376,14 @@ def test_malformed_arguments_are_shown_as_an_object_that_holds_them(arguments: s
 def test_arguments_that_are_an_object_or_nothing_are_not_called_malformed(arguments: str) -> None:
     step = Message("assistant", (ToolCall("1", "look", arguments),), "tool_calls")
     assert repair((user("go"), step))[1].tool_calls[0].arguments.strip() in (arguments.strip(), "{}")
+
+
+def test_reasoning_that_its_provider_wants_back_stays_beside_what_was_said() -> None:
+    signed = Thinking("hm", ProviderState("anthropic", "signature", msgspec.Raw(b'"s"')))
+    call = ToolCall("a", "look", "[1]", provider_state=signed.provider_state)
+    said = Message("assistant", (signed, Thinking("secret"), Text("hello"), call), "tool_calls")
+    repaired = repair((user("hi"), said, Message("assistant", (signed,), "stop")))
+    assert repaired[1].parts[:2] == (signed, Text("hello"))
+    assert repaired[1].tool_calls[0].provider_state == signed.provider_state
+    assert [message.role for message in repaired] == ["user", "assistant", "tool"]
+    assert estimate_tokens(said) > estimate_tokens(Message("assistant", said.parts[1:], "tool_calls"))

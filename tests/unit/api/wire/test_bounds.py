@@ -1,4 +1,4 @@
-"""A value out of bounds is answered with the field, the value and the bounds, which stand in the types alone."""
+"""A value out of bounds is answered with the field, the value and the bounds, which only the types have."""
 
 from typing import Annotated, Literal
 

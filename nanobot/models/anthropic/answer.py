@@ -1,0 +1,299 @@
+"""From the events of the Messages API to deltas and one message.
+
+Tolerant where servers differ: unknown events and blocks, deltas without a start, usage in any event, answers
+that are not streamed.
+Source: https://platform.claude.com/docs/en/build-with-claude/streaming
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from nanobot.core.errors import ModelBadAnswer
+from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.models.anthropic.conversation import REDACTED, SIGNATURE
+from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
+
+# The shapes of the format -------------------------------------------------------------------------
+
+
+class _Usage(msgspec.Struct, gc=False):
+    # Any: usage is a courtesy, and no reason to lose an answer.
+    input_tokens: Any = None
+    cache_creation_input_tokens: Any = None
+    cache_read_input_tokens: Any = None
+    output_tokens: Any = None
+    output_tokens_details: Any = None
+
+
+class _Block(msgspec.Struct, gc=False):
+    """A block of content as it starts, or whole. `input`: of a call, empty where its pieces follow."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: Any = None
+    name: str | None = None
+    input: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Delta(msgspec.Struct, gc=False):
+    """What is added to a block, or (with `stop_reason`) to the message."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    usage: _Usage | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str = ""
+    index: Any = None
+    delta: _Delta | None = None
+    content_block: _Block | None = None
+    message: _Answer | None = None
+    usage: _Usage | None = None
+    error: Any = None
+    # Of an answer in one piece.
+    content: list[_Block] | None = None
+    stop_reason: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+_encode = msgspec.json.Encoder().encode
+
+_STOP_REASONS: dict[str, StopReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    # The provider interrupted itself, and goes on when it is asked again.
+    "pause_turn": "length",
+    "refusal": "content_filter",
+}
+_DELTA_TYPES = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "thinking",
+    "input_json_delta": "tool_use",
+}
+_MAX_COUNT = 2**53
+
+# --------------------------------------------------------------------------------------------------
+
+
+class _OpenBlock:
+    """A block of content while its pieces come."""
+
+    __slots__ = ("data", "id", "input", "name", "pieces", "signature", "type")
+
+    def __init__(self, start: _Block) -> None:
+        self.type = start.type
+        self.pieces: list[str] = []
+        self.signature = start.signature or ""
+        self.data = start.data or ""
+        self.id = str(start.id or "")
+        self.name = start.name or ""
+        self.input = bytes(start.input)
+
+
+class MessagesAnswerReader:
+    """Reads one answer; the `models.answer.AnswerReader` of this format.
+
+    `accepted` is called when the answer begins.
+    """
+
+    def __init__(
+        self,
+        source: ErrorSource,
+        provider: str,
+        random: random.Random,
+        accepted: Callable[[], None] | None = None,
+    ) -> None:
+        self.has_content = False
+        self.finished = False
+        self.done = False
+        self._source = source
+        self._provider = provider
+        self._random = random
+        self._accepted = accepted
+        self._blocks: list[_OpenBlock] = []
+        self._by_index: dict[Any, _OpenBlock] = {}
+        self._usages: list[_Usage] = []
+        self._stop_reason = ""
+
+    def take(self, payload: bytes, deltas: list[Delta]) -> None:
+        """Read one event, or one whole answer, and append what it adds to `deltas`.
+
+        Raises:
+            RequestFailed: it is no event of the format, or an error.
+        """
+        try:
+            event = _decode(payload)
+        except (ValueError, RecursionError) as error:
+            # Proxies of other formats end all their streams so.
+            if payload.strip() == b"[DONE]":
+                return
+            raise self._malformed(str(error)) from None
+        kind = event.type
+        if kind == "content_block_delta":
+            if event.delta is not None:
+                self._extend(event.index, event.delta, deltas)
+        elif kind == "content_block_start":
+            self._open(event.index, event.content_block or _Block(), deltas)
+        elif kind == "message_start":
+            self._begin(event.message.usage if event.message is not None else None)
+        elif kind == "message_delta":
+            self._note_usage(event.usage)
+            if event.delta is not None and event.delta.stop_reason:
+                self._finish(event.delta.stop_reason)
+        elif kind == "message_stop":
+            self.finished = self.done = True
+        elif kind == "message":
+            self._take_whole(event, deltas)
+        elif kind == "error" or event.error:
+            raise self._error(payload)
+        elif not kind:
+            raise self._malformed("it has no type")
+
+    def end(self, deltas: list[Delta]) -> None:
+        """Nothing is ever held back."""
+
+    def message(self) -> Message:
+        """Return the message, its parts in order of arrival.
+
+        Raises:
+            RequestFailed: a tool call has no name.
+        """
+        stop_reason = _STOP_REASONS.get(self._stop_reason, "length" if self._stop_reason else "stop")
+        parts = [part for block in self._blocks if (part := self._part(block, stop_reason)) is not None]
+        has_calls = any(isinstance(part, ToolCall) for part in parts)
+        if has_calls and stop_reason != "length":
+            stop_reason = "tool_calls"
+        elif not has_calls and stop_reason == "tool_calls":
+            stop_reason = "stop"
+        usage = _usage_of(self._usages) if self._usages else None
+        return Message("assistant", tuple(parts), stop_reason, usage, self._source.name)
+
+    def _begin(self, usage: _Usage | None) -> None:
+        self.has_content = True
+        self._note_usage(usage)
+        if self._accepted is not None:
+            self._accepted()
+            self._accepted = None
+
+    def _note_usage(self, usage: _Usage | None) -> None:
+        if usage is not None:
+            self._usages.append(usage)
+
+    def _finish(self, reason: str) -> None:
+        self.finished = True
+        self._stop_reason = reason
+
+    def _take_whole(self, answer: _Event, deltas: list[Delta]) -> None:
+        self._begin(answer.usage)
+        for index, block in enumerate(answer.content or ()):
+            self._open(index, block, deltas)
+        self._finish(answer.stop_reason or "end_turn")
+
+    def _open(self, index: Any, start: _Block, deltas: list[Delta]) -> _OpenBlock:
+        block = _OpenBlock(start)
+        self._blocks.append(block)
+        self._by_index[index] = block
+        if start.type == "text" and start.text:
+            block.pieces.append(start.text)
+            deltas.append(TextDelta(start.text))
+        elif start.type == "thinking" and start.thinking:
+            block.pieces.append(start.thinking)
+            deltas.append(ThinkingDelta(start.thinking))
+        return block
+
+    def _extend(self, index: Any, delta: _Delta, deltas: list[Delta]) -> None:
+        kind = delta.type
+        block = self._by_index.get(index)
+        if block is None or block.type not in ("text", "thinking", "tool_use"):
+            if block is not None or kind not in _DELTA_TYPES:
+                return
+            block = self._open(index, _Block(_DELTA_TYPES[kind]), deltas)
+        if kind == "text_delta":
+            if delta.text:
+                block.pieces.append(delta.text)
+                deltas.append(TextDelta(delta.text))
+        elif kind == "thinking_delta":
+            if delta.thinking:
+                block.pieces.append(delta.thinking)
+                deltas.append(ThinkingDelta(delta.thinking))
+        elif kind == "input_json_delta":
+            block.pieces.append(delta.partial_json or "")
+        elif kind == "signature_delta":
+            block.signature += delta.signature or ""
+
+    def _part(self, block: _OpenBlock, stop_reason: StopReason) -> Part | None:
+        text = "".join(block.pieces)
+        if block.type == "text":
+            return Text(text) if text else None
+        if block.type == "thinking":
+            state = self._state(SIGNATURE, block.signature)
+            return Thinking(text, state) if text or state is not None else None
+        if block.type == "redacted_thinking":
+            state = self._state(REDACTED, block.data)
+            return Thinking("", state) if state is not None else None
+        # A call in an answer that was withheld may be half a call, and is not to be run.
+        if block.type != "tool_use" or stop_reason == "content_filter":
+            return None
+        if not block.name:
+            raise RequestFailed(ModelBadAnswer(f"{self._source.name} sent a tool call without a name"))
+        call_id = block.id or f"call_{self._random.getrandbits(96):024x}"
+        return ToolCall(call_id, block.name, text or block.input.decode() or "{}")
+
+    def _state(self, name: str, value: str) -> ProviderState | None:
+        return ProviderState(self._provider, name, msgspec.Raw(_encode(value))) if value else None
+
+    def _malformed(self, reason: str) -> RequestFailed:
+        return RequestFailed(
+            ModelBadAnswer(f"{self._source.name} sent an event that is not one of the Messages API: {reason}")
+        )
+
+    def _error(self, payload: bytes) -> RequestFailed:
+        return error_in_answer(self._source, msgspec.json.decode(payload))
+
+
+def _usage_of(usages: list[_Usage]) -> Usage:
+    """Return the tokens that the events count together: each count is the newest that was given.
+
+    The API counts what it read from its cache, and what it wrote there, beside the other input.
+    """
+    newest: dict[str, int] = {}
+    for usage in usages:
+        for field in (
+            "input_tokens",
+            "cache_creation_input_tokens",
+            "cache_read_input_tokens",
+            "output_tokens",
+        ):
+            newest[field] = _count(getattr(usage, field)) or newest.get(field, 0)
+        details = usage.output_tokens_details
+        thought = _count(details.get("thinking_tokens")) if isinstance(details, dict) else 0
+        newest["thought"] = thought or newest.get("thought", 0)
+    cached = newest["cache_read_input_tokens"]
+    prompt = newest["input_tokens"] + newest["cache_creation_input_tokens"] + cached
+    return Usage(prompt, newest["output_tokens"], cached, newest["thought"])
+
+
+def _count(value: object) -> int:
+    """Return a count of tokens; 0 for what cannot be one."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT:
+        return int(value)
+    return 0

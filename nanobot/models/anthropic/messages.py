@@ -1,0 +1,128 @@
+"""A model behind Anthropic's Messages API, on any server that speaks it."""
+
+import random
+from collections.abc import AsyncGenerator
+from functools import partial
+
+from nanobot.core.clock import Clock
+from nanobot.core.errors import ConfigError
+from nanobot.core.event import Delta
+from nanobot.core.message import Message
+from nanobot.core.model import Ability, ModelRequest
+from nanobot.models.answer import FormatTerms
+from nanobot.models.anthropic.answer import MessagesAnswerReader
+from nanobot.models.anthropic.omissions import Attempt, Omissions
+from nanobot.models.anthropic.request import encode
+from nanobot.models.client import Exchange, ProviderClient
+from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.refusals import ErrorSource
+
+ABILITIES: frozenset[Ability] = frozenset({"images"})
+"""What the API's models can do. A form of the answer is asked for in words, and checked: the API can hold a
+model to few of the schemas that clients send.
+"""
+
+API_KEY = KeyHeader("x-api-key")
+_HEADERS = {"anthropic-version": "2023-06-01"}
+_TERMS = FormatTerms(answer="answer of the Messages API", content="message", ending="stop_reason")
+
+
+class AnthropicMessages:
+    """A model behind an API that speaks Anthropic's Messages.
+
+    `base_url` may end with `/v1` or `/v1/messages`, or be without. A failed request is sent again, at most
+    `max_retries` times and only while nothing of its answer was yielded. `auth`: how the key is sent.
+    `abilities`: those of them that the format has are claimed.
+
+    Raises:
+        ConfigError: the base URL or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: str,
+        base_url: str,
+        api_key: str | None,
+        context_tokens: int,
+        clock: Clock,
+        random: random.Random,
+        auth: KeyHeader = API_KEY,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        max_retries: int = 2,
+        abilities: frozenset[Ability] = ABILITIES,
+    ) -> None:
+        address = Address(_root(base_url))
+        if api_key and not api_key.isprintable():
+            raise ConfigError(f"API key of {name}: a line break or another control character is in it")
+        self._name = name
+        self._provider = name.partition(":")[0]
+        self._context_tokens = context_tokens
+        self._abilities = abilities & ABILITIES
+        self._random = random
+        self._omissions = Omissions(clock)
+        self._source = ErrorSource(name, model, address.shown, api_key or None)
+        self._client = ProviderClient(
+            self._source,
+            ProviderConnection(self._source, auth=auth, headers=_HEADERS, timeouts=timeouts),
+            answer_url=address.url("/v1/messages"),
+            check_url=address.url("/v1/models"),
+            terms=_TERMS,
+            timeouts=timeouts,
+            clock=clock,
+            random=random,
+            max_retries=max_retries,
+        )
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def context_tokens(self) -> int:
+        return self._context_tokens
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return self._abilities
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        """Yield deltas as they come, then the message; closing the generator cuts the connection.
+
+        Raises:
+            ModelError: as `models.refusals` maps what the server answered.
+        """
+        return self._client.stream(partial(self._exchange, request, Attempt(self._omissions)))
+
+    async def warm(self) -> None:
+        await self._client.warm()
+
+    async def check(self) -> None:
+        """Return when the server answers and accepts the key; a good result is valid for 30 s.
+
+        Raises:
+            ModelError: it does not.
+        """
+        await self._client.check()
+
+    async def close(self) -> None:
+        """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
+        await self._client.close()
+
+    def _exchange(self, request: ModelRequest, attempt: Attempt) -> Exchange:
+        body = encode(
+            request,
+            model=self._source.model,
+            provider=self._provider,
+            context_tokens=self._context_tokens,
+            omitted=attempt.omitted,
+        )
+        reader = MessagesAnswerReader(self._source, self._provider, self._random, attempt.accepted)
+        return Exchange(body, reader, attempt.adapts)
+
+
+def _root(base_url: str) -> str:
+    """Return the address below which `/v1/messages` is: people set it with and without that path."""
+    root = base_url.strip().rstrip("/")
+    return root.removesuffix("/messages").removesuffix("/v1")
