@@ -134,8 +134,8 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A turn that is being resent: `asked` is its id, the rest is of the turn that answers it, itself or the one
-    that it joined.
+    """A turn that is being resent: `asked` is its id, the rest is of the turn that answers it, itself or the
+    one that it joined.
     """
 
     asked: str
@@ -187,8 +187,8 @@ def _join_known(
     capacity: Capacity,
     now: float,
 ) -> Admitted:
-    """Join the turn that is being resent. One whose failure may pass runs again under its old id, from its last
-    stored step, unless other turns came after it.
+    """Join the turn that is being resent. One whose failure may pass runs again under its old id, from its
+    last stored step, unless other turns came after it.
     """
     end = turns.decode_end(known.outcome) if known.outcome else None
     as_it_is = Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=end is not None))
