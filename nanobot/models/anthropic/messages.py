@@ -11,7 +11,7 @@ from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
-from nanobot.models.anthropic.omissions import Attempt, Omissions
+from nanobot.models.anthropic.omissions import Omissions, RequestAttempt
 from nanobot.models.anthropic.request import encode
 from nanobot.models.client import Exchange, ProviderClient
 from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
@@ -93,7 +93,7 @@ class AnthropicMessages:
         Raises:
             ModelError: as `models.refusals` maps what the server answered.
         """
-        return self._client.stream(partial(self._exchange, request, Attempt(self._omissions)))
+        return self._client.stream(partial(self._exchange, request, RequestAttempt(self._omissions)))
 
     async def warm(self) -> None:
         await self._client.warm()
@@ -110,7 +110,7 @@ class AnthropicMessages:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._client.close()
 
-    def _exchange(self, request: ModelRequest, attempt: Attempt) -> Exchange:
+    def _exchange(self, request: ModelRequest, attempt: RequestAttempt) -> Exchange:
         body = encode(
             request,
             model=self._source.model,
