@@ -98,7 +98,9 @@ class Fetcher:
             async with asyncio.timeout(bounds.total_s):
                 return await self._follow(url, accept)
         except TimeoutError:
-            raise UrlUnreadable(f"{_shown(url)} did not answer whole within {bounds.total_s:g} s") from None
+            raise UrlUnreadable(
+                f"{_shown(url)} did not answer completely within {bounds.total_s:g} s"
+            ) from None
 
     async def _follow(self, url: str, accept: str) -> Fetched:
         target = self._parse(url)
@@ -253,7 +255,7 @@ def _decompressor(encoding: str, url: URL) -> Any:
         return None
     if encoding in ("gzip", "x-gzip", "deflate"):
         return zlib.decompressobj(zlib.MAX_WBITS | 32)
-    raise UrlUnreadable(f"{_shown(str(url))} came packed as {encoding[:20]!r}, which was not asked for")
+    raise UrlUnreadable(f"{_shown(str(url))} came compressed as {encoding[:20]!r}, which was not asked for")
 
 
 def _decompressed(decompressor: Any, chunk: bytes, most: int, url: URL) -> bytes:
@@ -261,7 +263,7 @@ def _decompressed(decompressor: Any, chunk: bytes, most: int, url: URL) -> bytes
     try:
         content: bytes = decompressor.decompress(chunk, max(most, 1))
     except zlib.error as error:
-        raise UrlUnreadable(f"{_shown(str(url))} is packed in a way that is broken") from error
+        raise UrlUnreadable(f"{_shown(str(url))} is compressed, and broken") from error
     return content
 
 
