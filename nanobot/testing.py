@@ -1,4 +1,4 @@
-"""For tests of nanobot and of what you build with it: a scripted model, a clock that you move, a store in memory."""
+"""Fakes for tests of nanobot and of what you build with it: a scripted model, a clock, a store in memory."""
 
 import asyncio
 import heapq

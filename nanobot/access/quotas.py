@@ -93,7 +93,7 @@ class Quotas:
             self._begin(turn)
 
     def follow(self, news: UnendedTurn | TurnSettled) -> None:
-        """Count a turn that has been admitted, or the end of one and what it cost: a listener of the store."""
+        """Count a turn that was admitted, or the end of one and its cost: a listener of the store."""
         if isinstance(news, UnendedTurn):
             self._begin(news)
             return

@@ -84,7 +84,7 @@ class Targets:
         return ResponseTarget(key, is_new=True)
 
     async def _new_key(self, caller: Caller, identity: Identity) -> str:
-        """Return the key of a conversation without a name: the first request's, where this one is sent again."""
+        """Return a key for a conversation without a name; a request that is sent again gets the same."""
         if identity.dedupe_key is not None:
             known_by = f"{caller.key_id or ''}\0{identity.dedupe_key}".encode()
             return "conv_" + hashlib.blake2b(known_by, digest_size=13).hexdigest()

@@ -39,7 +39,7 @@ CLEANUP_EVERY_S = 600.0
 
 
 class App:
-    """A running server: `asgi` is its HTTP API, `submitter` takes requests for turns. `open_app` makes one."""
+    """A running server: `asgi` is its HTTP API, `submitter` takes requests for turns. See `open_app`."""
 
     def __init__(
         self,

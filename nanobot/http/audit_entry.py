@@ -10,7 +10,7 @@ _SESSION_NAMES = ("key", "session_key", "conversation_id")
 
 
 def audit_entry(request: Request, at: float, status: int | None) -> AuditEntry | None:
-    """Return what is written down; None for what anybody may ask (`/health`), and for what came to no route."""
+    """Return what is written down; None for what needs no API key (`/health`), and for unknown paths."""
     route = request.route
     if route is None:
         if status != HTTPStatus.UNAUTHORIZED:

@@ -1,4 +1,4 @@
-"""Connections at the socket: how large a head may be, how long a client may take to send it or not to read."""
+"""Connections at the socket: how large a head may be, and how long a client may stall."""
 
 import asyncio
 

@@ -17,7 +17,7 @@ _LONGEST_BOUNDARY = 256
 
 
 class FormPart(msgspec.Struct, frozen=True):
-    """One part of a form. `file_name`, `mime`: of a file, as the client says them; None and empty for a text."""
+    """One part of a form. `file_name`, `mime`: as the client names a file; None and empty for a text."""
 
     field: str
     content: bytes

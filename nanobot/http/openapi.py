@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, built from the operations and from the very types that parse the requests and make
+"""The OpenAPI 3.1 document, built from the operations and from the types that parse the requests and encode
 the answers.
 """
 
@@ -358,7 +358,7 @@ def _shorter(components: Mapping[str, object]) -> dict[str, str]:
 
 
 def _tidied(schema: object, renamed: Mapping[str, str]) -> object:
-    """Return the schema with its references renamed, without titles, and with those fields required that are."""
+    """Return the schema with its references renamed, its titles left out, its required fields listed."""
     return _walk(schema, lambda node: _tidy(node, renamed))
 
 

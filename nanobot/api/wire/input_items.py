@@ -1,4 +1,4 @@
-"""Items that a client sends, as input of a response or into a conversation, and the messages that they are."""
+"""Items that a client sends, as input of a response or into a conversation, read into messages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal

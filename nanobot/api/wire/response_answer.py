@@ -1,4 +1,4 @@
-"""The response object of OpenAI's responses, built from the state of a turn and from what its client asked."""
+"""OpenAI's response object, built from the state of a turn and from the request of its client."""
 
 from http import HTTPStatus
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The client's own tools, and the format that it wants its answer in, as both of OpenAI's APIs describe them."""
+"""The client's own tools and the format of the answer, as both of OpenAI's APIs describe them."""
 
 import re
 from typing import Annotated, Literal

@@ -56,8 +56,8 @@ def fetch(models_dir: Path, environment: Mapping[str, str] = os.environ) -> Path
             part.rename(target)
     except (OSError, zipfile.BadZipFile) as error:
         raise ModelUnavailable(
-            f"the local model needs {LIBRARY}, which is not on this machine and could not be fetched ({error}); "
-            f"{REMEDY}"
+            f"the local model needs {LIBRARY}, which is not on this machine and could not be fetched"
+            f" ({error}); {REMEDY}"
         ) from error
     return target
 

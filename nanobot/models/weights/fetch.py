@@ -129,8 +129,8 @@ def _fetch(
         shutil.rmtree(work_dir.parent, ignore_errors=True)
         return path
     raise ModelUnavailable(
-        f"the weights of {weights.name} ({weights.title}, {weights.size_bytes / 1e9:.2f} GB) could not be fetched. "
-        f"Tried {'; '.join(tried) or 'nothing, as there is no source'}. {_WAYS_OUT}"
+        f"the weights of {weights.name} ({weights.title}, {weights.size_bytes / 1e9:.2f} GB) could not be"
+        f" fetched. Tried {'; '.join(tried) or 'nothing, as there is no source'}. {_WAYS_OUT}"
     )
 
 

@@ -194,7 +194,8 @@ def _pip() -> list[str]:
         for wheel in Path(bundled.origin).parent.glob("_bundled/pip-*.whl"):
             return [sys.executable, str(wheel / "pip")]
     raise OSError(
-        f"{sys.executable} has no pip: install it with `{sys.executable} -m ensurepip`, or `uv pip install pip`"
+        f"{sys.executable} has no pip: install it with `{sys.executable} -m ensurepip`,"
+        " or `uv pip install pip`"
     )
 
 
