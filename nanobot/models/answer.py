@@ -190,9 +190,10 @@ class AnswerStream:
                 raise RequestFailed(ModelBadAnswer(f"{name} sent an answer without a {terms.content} in it"))
         elif not self._reader.finished:
             if self._splitter is not None and self._first_by is not None:
-                question = f"is {self._source.address} its API?"
                 raise RequestFailed(
-                    ModelBadAnswer(f"{name} sent something that is no {terms.answer}: {question}")
+                    ModelBadAnswer(
+                        f"{name} sent something that is no {terms.answer}: {self._source.question}"
+                    )
                 )
             raise RequestFailed(
                 ModelBadAnswer(f"{name} broke off its answer: it ended without a {terms.ending}"),

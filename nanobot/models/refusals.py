@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -71,6 +72,13 @@ class ErrorSource(msgspec.Struct, frozen=True):
     model: str
     address: str
     secret: str | None = None
+
+    @property
+    def question(self) -> str:
+        """What to ask somebody whose requests something else than the API answers."""
+        if urlsplit(self.address).path.strip("/"):
+            return f"is {self.address} its API?"
+        return f"is {self.address} its API? It has no path, and many are at /v1"
 
 
 class RequestFailed(Exception):
@@ -142,6 +150,8 @@ def _failure(
         return RequestFailed(ModelRefusedKey(f"{message}: {remedy}"))
     if status == 404:
         question = f"is there a model {source.model!r} at {source.address}?"
+        if not urlsplit(source.address).path.strip("/"):
+            question += " The address has no path, and many APIs are at /v1"
         return RequestFailed(ModelRejectedRequest(f"{message}: {question}", param="model"))
     if status == 429:
         return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=not is_unpaid)
