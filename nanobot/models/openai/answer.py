@@ -104,7 +104,7 @@ class ChatAnswerReader:
             chunk = decode(payload)
         except (ValueError, RecursionError) as error:
             chunk = self._decode_leniently(payload, error)
-        if chunk.error or chunk.object == "error":
+        if chunk.error or chunk.object == "error" or (chunk.base_resp and chunk.base_resp.status_code):
             raise self._error(payload)
         if chunk.usage is not None:
             self._usage = chunk.usage

@@ -52,11 +52,18 @@ class ChunkChoice(msgspec.Struct, gc=False):
     usage: ChunkUsage | None = None
 
 
+class BaseResponse(msgspec.Struct, gc=False):
+    """MiniMax's own status of an answer; 0 is success."""
+
+    status_code: Any = None
+
+
 class Chunk(msgspec.Struct, gc=False):
     choices: list[ChunkChoice] | None = None
     usage: ChunkUsage | None = None
     error: Any = None
     object: str | None = None
+    base_resp: BaseResponse | None = None
 
 
 decode = msgspec.json.Decoder(Chunk).decode
@@ -101,6 +108,9 @@ class LenientDecoder:
             _usage(content.get("usage")),
             content.get("error"),
             _text(content.get("object")),
+            BaseResponse(base.get("status_code"))
+            if isinstance(base := content.get("base_resp"), dict)
+            else None,
         )
 
     def _choice(self, choice: dict[str, Any]) -> ChunkChoice:
