@@ -94,7 +94,7 @@ class Quotas:
             self._begin(turn)
 
     def follow(self, news: UnendedTurn | TurnSettled) -> None:
-        """Count a turn that has been admitted, or the end of one and what it cost. The store calls this."""
+        """Count an admitted turn, or the end of one and what it cost: a listener of the store."""
         if isinstance(news, UnendedTurn):
             self._begin(news)
             return

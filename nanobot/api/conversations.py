@@ -20,7 +20,7 @@ from nanobot.api.wire.conversations import (
     parse_items,
     parse_metadata,
 )
-from nanobot.api.wire.items import WireItem, items, ref_of
+from nanobot.api.wire.items import ItemRef, WireItem, items, ref_of
 from nanobot.api.wire.lists import Page, encode
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
@@ -37,7 +37,6 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.responses import ItemRef
 from nanobot.core.sessions import ImportedMessage, Row, parse_key
 from nanobot.core.store import Store
 from nanobot.http.body import read_body

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from nanobot.api.wire.items import WireItem
+from nanobot.api.wire.items import ItemRef, WireItem
 from nanobot.api.wire.lists import Page
 from nanobot.core.errors import ItemNotFound, TurnNotFound
-from nanobot.core.responses import ItemRef
 from nanobot.core.sessions import Row
 from nanobot.core.store import Store
 from nanobot.http.operations import Parameter

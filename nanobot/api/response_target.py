@@ -83,7 +83,9 @@ class Targets:
         return ResponseTarget(key, is_new=True)
 
     async def _new_key(self, caller: Caller, identity: Identity) -> str:
-        """Return a key for a conversation without a name: the first request's, where this one is a resend."""
+        """Return the key of a conversation without a name: the first request's, where this one is sent
+        again.
+        """
         if identity.dedupe_key is not None:
             # Derived, not random: requests that are sent twice, even at once, name the same conversation.
             known_by = f"{caller.key_id or ''}\0{identity.dedupe_key}".encode()

@@ -9,12 +9,12 @@ from nanobot.access.caller import Caller
 from nanobot.api.paging import page_of
 from nanobot.api.settings import ApiSettings
 from nanobot.api.turn_request import check_streaming
-from nanobot.api.wire.items import items, response_id, turn_of
+from nanobot.api.wire.items import ItemRef, items, response_id, turn_of
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.response_answer import Echo, ResponseDeleted, response_object
 from nanobot.api.wire.response_events import ResponseEvents
 from nanobot.core.errors import ResponseNotFound, TurnNotFound
-from nanobot.core.responses import ItemRef, Response
+from nanobot.core.responses import Response
 from nanobot.core.store import Store
 from nanobot.http.request import Request
 from nanobot.http.respond import answer

@@ -39,7 +39,10 @@ CLEANUP_EVERY_S = 600.0
 
 
 class App:
-    """A running server, from `open_app`: `asgi` is its HTTP API, `submitter` takes requests for turns."""
+    """A running server:
+
+    `asgi` is its HTTP API, `submitter` takes requests for turns. `open_app` makes one.
+    """
 
     def __init__(
         self,

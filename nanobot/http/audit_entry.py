@@ -10,7 +10,10 @@ _SESSION_NAMES = ("key", "session_key", "conversation_id")
 
 
 def audit_entry(request: Request, at: float, status: int | None) -> AuditEntry | None:
-    """Return the entry; None for a route that needs no key (`/health`), and where no route was found."""
+    """Return what is written down;
+
+    None for what anybody may ask (`/health`), and for what came to no route.
+    """
     route = request.route
     if route is None:
         # Keys are checked before routes: of all requests without a route only a refused key is of interest.

@@ -1,4 +1,4 @@
-"""Connections at the socket: how large a head may be, and how long a client may take to send or to read."""
+"""Connections: how large a head may be, how long a client may take to send it, or not read an answer."""
 
 import asyncio
 

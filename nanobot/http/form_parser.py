@@ -17,7 +17,10 @@ _LONGEST_BOUNDARY = 256
 
 
 class FormPart(msgspec.Struct, frozen=True):
-    """One part of a form. `file_name` and `mime` are as the client sent them; None and empty for a text."""
+    """One part of a form.
+
+    `file_name`, `mime`: of a file, as the client says them; None and empty for a text.
+    """
 
     field: str
     content: bytes
@@ -38,7 +41,8 @@ def boundary_of(kind: bytes) -> bytes:
 
 
 class FormParser(MultiPartParser):
-    """Starlette's parser; it counts the parts, keeps files in memory, and knows whether the form is complete.
+    """Starlette's parser; it counts the parts, keeps files in memory, and knows whether the form is
+    complete.
 
     Starlette decodes what is not UTF-8 as Latin-1, without a word. So everything is decoded as Latin-1 here,
     which loses nothing, and then again as what it must be.

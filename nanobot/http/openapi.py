@@ -351,8 +351,8 @@ def _require_all(schema: Schema) -> None:
 
 
 def _shorter(components: Mapping[str, object]) -> dict[str, str]:
-    """Return a name for each component: its own without the underscore of a private class, where no other has
-    that name.
+    """Return a name for each component: its own without the underscore of a private class, where no other
+    has that name.
     """
     short = {name: name.strip("_") for name in components}
     taken = list(short.values())
@@ -360,7 +360,9 @@ def _shorter(components: Mapping[str, object]) -> dict[str, str]:
 
 
 def _tidied(schema: object, renamed: Mapping[str, str]) -> object:
-    """Return the schema with its references renamed, without titles, and with its required fields listed."""
+    """Return the schema with its references renamed, without titles, and with those fields required that
+    are.
+    """
     return _walk(schema, lambda node: _tidy(node, renamed))
 
 

@@ -1,4 +1,4 @@
-"""Items that a client sends, as input of a response or into a conversation, turned into messages."""
+"""Items that a client sends, to a response or into a conversation, and the messages that they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal

@@ -1,4 +1,6 @@
-"""The client's own tools, and the format that an answer must have, as both of OpenAI's APIs describe them."""
+"""The client's own tools, and the format that it wants its answer in, as both of OpenAI's APIs describe
+them.
+"""
 
 import re
 from typing import Annotated, Literal

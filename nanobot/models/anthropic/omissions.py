@@ -85,7 +85,7 @@ class Omissions:
             self._known[topic] = (omitted, until)
 
 
-class Attempt:
+class RequestAttempt:
     """One request and what its refusals were about: `omitted` is what the next try goes without."""
 
     def __init__(self, omissions: Omissions) -> None:

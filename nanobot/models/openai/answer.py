@@ -1,7 +1,7 @@
 """From the chunks of a chat completion to deltas and one message.
 
-Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any chunk,
-answers that are not streamed or come whole at the end of a stream.
+Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any
+chunk, answers that are not streamed or come whole at the end of a stream.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
@@ -63,8 +63,8 @@ _OVERLOADED = "insufficient_system_resource"
 class ChatAnswerReader:
     """Reads one answer; the `models.answer.AnswerReader` of this format.
 
-    `asked`: the messages of the request, whose calls keep their ids to themselves. `lessons`: what is known of
-    the model.
+    `asked`: the messages of the request, whose calls keep their ids to themselves. `lessons`: what is known
+    of the model.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ChatAnswerReader:
             chunk = decode(payload)
         except (ValueError, RecursionError) as error:
             chunk = self._decode_leniently(payload, error)
-        if chunk.error or chunk.object == "error":
+        if chunk.error or chunk.object == "error" or (chunk.base_resp and chunk.base_resp.status_code):
             raise self._error(payload)
         if chunk.usage is not None:
             self._usage = chunk.usage
@@ -265,7 +265,7 @@ class ChatAnswerReader:
         return split_unopened(text) if _CLOSING_TAG in text and self._may_split() else None
 
     def _may_split(self) -> bool:
-        """Return whether a closing tag may be one of the model's thinking: not where the user speaks of it."""
+        """Return whether a closing tag may end the model's thinking: not where the user speaks of it."""
         question = next((message for message in reversed(self._asked) if message.role == "user"), None)
         return question is None or _CLOSING_TAG[2:] not in question.text
 

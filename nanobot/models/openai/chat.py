@@ -31,8 +31,9 @@ class OpenAIChat:
     """A model behind an OpenAI-compatible API.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded. `base_url` may end with the path of the completions. `auth`: how the key is sent. `socket_path`: connect to this Unix socket; `base_url` then only
-    says the path. `extra_body`: further fields of each request.
+    yielded. `base_url` may end with the path of the completions. `auth`: how the key is sent. `socket_path`:
+    connect to this Unix socket; `base_url` then only says the path. `extra_body`: further fields of each
+    request.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.

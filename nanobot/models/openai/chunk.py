@@ -1,7 +1,7 @@
 """One chunk of a chat completion: its shape, and how it is decoded.
 
-Strictly first, as nearly all servers keep to the shape; a chunk that does not is decoded once more, leniently,
-before it counts as broken.
+Strictly first, as nearly all servers keep to the shape; a chunk that does not is decoded once more,
+leniently, before it counts as broken.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
@@ -52,11 +52,18 @@ class ChunkChoice(msgspec.Struct, gc=False):
     usage: ChunkUsage | None = None
 
 
+class BaseResponse(msgspec.Struct, gc=False):
+    """MiniMax's own status of an answer; 0 is success."""
+
+    status_code: Any = None
+
+
 class Chunk(msgspec.Struct, gc=False):
     choices: list[ChunkChoice] | None = None
     usage: ChunkUsage | None = None
     error: Any = None
     object: str | None = None
+    base_resp: BaseResponse | None = None
 
 
 decode = msgspec.json.Decoder(Chunk).decode
@@ -101,6 +108,9 @@ class LenientDecoder:
             _usage(content.get("usage")),
             content.get("error"),
             _text(content.get("object")),
+            BaseResponse(base.get("status_code"))
+            if isinstance(base := content.get("base_resp"), dict)
+            else None,
         )
 
     def _choice(self, choice: dict[str, Any]) -> ChunkChoice:
@@ -143,8 +153,8 @@ class LenientDecoder:
         )
 
     def _whole(self, place: str, value: Any) -> Any:
-        """Return a piece of text without half characters: the first half of one is kept for the next piece of
-        the same `place`.
+        """Return a piece of text without half characters: the first half of one is kept for the next piece
+        of the same `place`.
         """
         if not isinstance(value, str):
             return _repaired(value) if value else value

@@ -16,7 +16,8 @@ _BLANK_LINE_AFTER = re.compile(r"[ \t]*\r?\n[ \t]*\r?\n")
 
 def split_unopened(text: str) -> tuple[str, str] | None:
     """Return the thinking and the answer in a text that closes thinking which it never opened: some chat
-    templates put the opening tag into the prompt. The tag and the white space behind it stay with the thinking.
+    templates put the opening tag into the prompt. The tag and the white space behind it stay with the
+    thinking.
 
     None where the text is no such one; where tags are its subject, they come in pairs, in code or in the
     middle of a line.
@@ -34,8 +35,8 @@ class ThinkTags:
     """Turns `<think>…</think>` at the start of a text into thinking; everything else stays text.
 
     Tags may be cut anywhere. White space right after either tag is dropped with it. Thinking that is never
-    closed stays thinking. `unopened`: the opening tag is expected to be missing, so that the text is held back
-    until thinking is closed; it is text where that never happens. `was_unopened`: that is how it was.
+    closed stays thinking. `unopened`: the opening tag is expected to be missing, so that the text is held
+    back until thinking is closed; it is text where that never happens. `was_unopened`: that is how it was.
     """
 
     __slots__ = ("_held", "_opening", "_pending", "_thinking", "_trims", "was_unopened")
