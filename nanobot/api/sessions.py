@@ -47,7 +47,6 @@ from nanobot.http.respond import answer
 
 _MOST_LISTED = 100
 _LISTED = 20
-_EXPORTED_A_PAGE = 200
 _read_change = msgspec.json.Decoder(SessionChange)
 _read_fork = msgspec.json.Decoder(ForkBody)
 _read_rewind = msgspec.json.Decoder(RewindBody)

@@ -128,7 +128,7 @@ class _Document:
                     "schemas": self._components,
                     "headers": {
                         "RequestId": {
-                            "description": "by which the log knows the request",
+                            "description": "the id that the log gives this request",
                             "schema": {"type": "string"},
                         }
                     },
