@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from nanobot.agent.limits import AgentSettings
-from nanobot.agent.model_call import ModelCall, Show
+from nanobot.agent.model_call import ModelCall, Show, TakeBack
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import history_budget, offered_tools, tools_size, with_added
@@ -49,6 +49,7 @@ class Agent:
         produced: tuple[Message, ...],
         emit: Emit,
         show: Show,
+        take_back: TakeBack,
     ) -> None:
         """Bring the turn to its end. `history` ends with its input, followed by the messages that it
         `produced` before a restart.
@@ -57,12 +58,13 @@ class Agent:
             ModelError: the model failed.
             NanobotError: what `emit` raises.
         """
-        # A client tells its calls apart by their ids, over the whole conversation.
+        # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
         model_call = ModelCall(
             turn,
             model,
             show,
+            take_back,
             tools=offered_tools(turn, self._toolset.specs),
             budget_tokens=self.budget(turn, model),
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
@@ -99,6 +101,7 @@ class _TurnRun:
 
     async def run(self) -> None:
         if self._produced:
+            # Before the model is asked: it must read what became of the calls that the restart cut off.
             await self._tool_calls.settle(self._produced, self._add_result)
             if self._waits_for_client():
                 await self._emit((self._end(),))
@@ -116,6 +119,7 @@ class _TurnRun:
                 self._continuations += 1
                 await self._add(message)
             elif not await self._add(message, self._end()):
+                # Otherwise users' messages joined: the store has dropped the end, and the turn goes on.
                 return
 
     def _end(self) -> TurnEnded:
@@ -152,6 +156,7 @@ class _TurnRun:
             return
         await self._add(message, *(ToolStarted(call) for call in own))
         await self._tool_calls.run(own, self._add_result)
+        # Nothing joins here: while a client's call is open, no steered input does.
         await self._emit((end,))
 
     async def _add(self, message: Message, *facts: Fact) -> bool:

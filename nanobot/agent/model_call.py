@@ -11,7 +11,15 @@ from nanobot.context.build import build, fixed_tokens, history_budget, tools_siz
 from nanobot.context.output import InvalidOutput, conform, format_instructions, repair_instructions
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
-from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, NanobotError
+from nanobot.core.errors import (
+    ContextOverflow,
+    ModelBadAnswer,
+    ModelLacksAbility,
+    ModelOverloaded,
+    ModelTimeout,
+    ModelUnreachable,
+    NanobotError,
+)
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, estimate_tokens
 from nanobot.core.model import FORMAT_WITH_TOOLS, Model, ModelRequest
@@ -21,6 +29,13 @@ from nanobot.core.turn import Turn
 
 Show = Callable[[Delta], None]
 """Shows a delta to those who follow the turn."""
+
+TakeBack = Callable[[], bool]
+"""Forgets the deltas since the last commit, unless somebody has received some; returns whether they are
+gone.
+"""
+_BROKEN_OFF = (ModelBadAnswer, ModelOverloaded, ModelTimeout, ModelUnreachable)
+"""Failures in the middle of an answer that may not come again."""
 
 
 def _discard(delta: Delta) -> None:
@@ -39,6 +54,7 @@ class ModelCall:
         turn: Turn,
         model: Model,
         show: Show,
+        take_back: TakeBack,
         *,
         tools: tuple[ToolSpec, ...],
         budget_tokens: int,
@@ -51,6 +67,8 @@ class ModelCall:
         self._turn = turn
         self._model = model
         self._show = show
+        self._take_back = take_back
+        self._has_begun = False
         self._tools = tools
         self._budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
@@ -76,7 +94,7 @@ class ModelCall:
         """
         retries = Retries(self._limits)
         while True:
-            # What may have to be asked for again is shown once it is right.
+            # What may have to be asked for again is shown only once it is right.
             show = _discard if self._must_call or self._says_form else self._show
             request = self._request(history, retries, may_call=may_call)
             try:
@@ -87,6 +105,10 @@ class ModelCall:
                 continue
             except ContextOverflow as error:
                 if not retries.count_overflow() or not self._shows_less(request, history, retries, error):
+                    raise
+                continue
+            except _BROKEN_OFF:
+                if not self._may_begin_again(retries, was_shown=show is not _discard):
                     raise
                 continue
             if message.usage is not None:
@@ -121,12 +143,23 @@ class ModelCall:
         self._lacking |= {ability}
         return True
 
+    def _may_begin_again(self, retries: Retries, *, was_shown: bool) -> bool:
+        """Return whether an answer that broke off is asked for again: nobody may have received any of it. One
+        that had not begun was tried again by the model already.
+        """
+        if not self._has_begun or not retries.count_broken():
+            return False
+        if was_shown and not self._take_back():
+            return False
+        if was_shown:
+            retries.shown = ()
+        return True
+
     def _shows_less(
         self, request: ModelRequest, history: History, retries: Retries, error: ContextOverflow
     ) -> bool:
-        """Make the budget smaller than what `request` showed; at the last try the newest message is left alone.
-
-        Return whether there is less to show.
+        """Make the budget smaller than what `request` showed, so that the last try shows the newest message
+        alone; return whether there is less to show.
         """
         if len(request.messages) < 2:
             return False
@@ -175,6 +208,7 @@ class ModelCall:
         has_spoken = False
         problem: NanobotError | None = None
         answer: Message | None = None
+        self._has_begun = False
         observer.model_asked(turn, name)
         stream = self._model.stream(request)
         try:
@@ -185,6 +219,7 @@ class ModelCall:
                 if isinstance(item, Message):
                     answer = item
                     return item
+                self._has_begun = True
                 show(item)
             problem = ModelBadAnswer(f"{name} ended without a message")
             raise problem
@@ -196,6 +231,7 @@ class ModelCall:
                 observer.model_failed(turn, name, problem)
             else:
                 observer.model_answered(turn, name, answer)
+            # A generator that is left early closes only when it is collected; the connection must go now.
             await stream.aclose()
 
     # What came ------------------------------------------------------------------------------------
@@ -209,6 +245,7 @@ class ModelCall:
         has_call = False
         for part in message.parts:
             if isinstance(part, ToolCall):
+                # Some models call tools that they were not offered, or several where one was asked for.
                 if not may_call or (is_alone and has_call):
                     continue
                 has_call = True

@@ -98,6 +98,7 @@ def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
     Raises:
         InvalidRequest: the client's own key is too long.
     """
+    # OpenAI's SDKs count in this header how often they have sent a request before.
     retries = headers.get(b"x-stainless-retry-count", b"0")
     key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
     if len(key) > _LONGEST_DEDUPE_KEY:

@@ -165,6 +165,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         cached = self.input if self.cached_input is None else self.cached_input
         fresh = max(0, usage.prompt_tokens - usage.cached_tokens)
+        # Rounded first: a binary fraction just above a whole number would cost one micro-dollar more.
         return math.ceil(
             round(
                 fresh * self.input + usage.cached_tokens * cached + usage.completion_tokens * self.output, 6

@@ -79,6 +79,12 @@ class Dispatch(Protocol):
         """Pass `delta` on to the turn's followers; kept in memory until its message is appended."""
         ...
 
+    def take_back(self, claim: Claim) -> bool:
+        """Forget the deltas that were shown since the last append, unless somebody has received some of them;
+        return whether they are gone.
+        """
+        ...
+
     async def release(self, claim: Claim) -> None:
         """Give a running turn back for the next start, at no cost of an attempt."""
         ...

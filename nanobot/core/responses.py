@@ -18,13 +18,6 @@ class Response(msgspec.Struct, frozen=True):
     echo: msgspec.Raw
 
 
-class ItemRef(msgspec.Struct, frozen=True):
-    """A lasting name for a message of a session: its turn and its `number` (`Row.number`) there."""
-
-    turn_id: str | None
-    number: int
-
-
 class Responses(Protocol):
     """What is kept of turns that came as responses."""
 

@@ -39,13 +39,14 @@ def parse_key(raw: str) -> str:
 
     Raises:
         BadSessionKey: over 256 characters, a control character or a broken one in it, or a name that the
-            server keeps for itself. (An empty key is the caller's to answer: each door has its own words for
+            server keeps for itself. (An empty key is returned: each entry point has its own error for
             a missing one.)
     """
     key = raw.strip()
     if len(key) > MAX_KEY_CHARS:
         raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
     if not key.isprintable():
+        # `isprintable` also refuses some that keys may have, such as a no-break space.
         _check_characters(key)
     if key.startswith(RESERVED_PREFIX):
         raise BadSessionKey(
@@ -63,7 +64,7 @@ def _check_characters(key: str) -> None:
                 f"session key with the control character U+{ord(character):04X}: only printable characters"
                 " are allowed"
             )
-        # how Python reads bytes on a command line that are no UTF-8
+        # Python reads bytes of a command line that are not UTF-8 as lone surrogates.
         if 0xD800 <= ord(character) < 0xE000:
             raise BadSessionKey(
                 f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole"
@@ -149,7 +150,7 @@ Watched = TurnAdmitted | TurnStarted | Event
 class SessionEvent(msgspec.Struct, frozen=True):
     """What those who watch a session see: something of a turn, which ends at `cursor` of its line.
 
-    `missed`: how many sights before it are lost.
+    `missed`: how many events before it are lost.
     """
 
     turn_id: str

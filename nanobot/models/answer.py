@@ -160,6 +160,7 @@ class AnswerStream:
                     self.done = True
                     return
         if reader.finished:
+            # All that can still come is the usage, which is not worth a long wait.
             self._idle_s = min(self._idle_s, _AFTER_FINISH_S)
 
     def _begin(self) -> None:

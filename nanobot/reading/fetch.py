@@ -162,6 +162,7 @@ class Fetcher:
             raise UrlUnreadable(
                 f"the certificate of {url.host} is not valid for it, or not trusted"
             ) from error
+        # It is an OSError, too, but `fetch` has the words for it.
         except TimeoutError:
             raise
         except (http.ClientError, OSError, *_URL_ERRORS) as error:
@@ -211,6 +212,7 @@ class Fetcher:
         )
         content = bytearray()
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            # One byte more than allowed is enough to see that it is too large.
             content += (
                 chunk
                 if decompressor is None
@@ -254,6 +256,7 @@ def _decompressor(encoding: str, url: URL) -> Any:
     if encoding in ("", "identity"):
         return None
     if encoding in ("gzip", "x-gzip", "deflate"):
+        # 32: by its own header, whether that is of gzip or of zlib.
         return zlib.decompressobj(zlib.MAX_WBITS | 32)
     raise UrlUnreadable(f"{_shown(str(url))} came compressed as {encoding[:20]!r}, which was not asked for")
 

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import msgspec
 
-from nanobot.api.wire.items import WireItem, items, response_id
+from nanobot.api.wire.items import ItemRef, WireItem, items, response_id
 from nanobot.core.event import TurnError
 from nanobot.core.ids import time_of
 from nanobot.core.message import Message, Usage
-from nanobot.core.responses import ItemRef
 from nanobot.core.turn import TurnState
 from nanobot.http.schema_extra import schema_extra
 

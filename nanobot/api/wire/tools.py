@@ -68,6 +68,7 @@ def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
                 param=f"{path}.name",
             )
         parameters = tool.parameters if is_given(tool.parameters) else _NO_ARGUMENTS
+        # A copy: the raw value would keep the whole body of the request in memory.
         text = bytes(parameters)
         if not text.startswith(b"{"):
             raise InvalidRequest(

@@ -53,7 +53,7 @@ class AnthropicMessages:
         max_retries: int = 2,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
-        address = Address(_root(base_url))
+        address = Address(_root(base_url) + "/v1")
         if api_key and not api_key.isprintable():
             raise ConfigError(f"API key of {name}: a line break or another control character is in it")
         self._name = name
@@ -66,8 +66,8 @@ class AnthropicMessages:
         self._client = ProviderClient(
             self._source,
             ProviderConnection(self._source, auth=auth, headers=_HEADERS, timeouts=timeouts),
-            answer_url=address.url("/v1/messages"),
-            check_url=address.url("/v1/models"),
+            answer_url=address.url("/messages"),
+            check_url=address.url("/models"),
             terms=_TERMS,
             timeouts=timeouts,
             clock=clock,
@@ -123,6 +123,6 @@ class AnthropicMessages:
 
 
 def _root(base_url: str) -> str:
-    """Return the address below which `/v1/messages` is: people set it with and without that path."""
+    """Return the address below which `/v1/messages` is: it is set with that path, and without."""
     root = base_url.strip().rstrip("/")
     return root.removesuffix("/messages").removesuffix("/v1")

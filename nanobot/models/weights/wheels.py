@@ -207,6 +207,7 @@ def _append(wheel: Path, target: Path, start: int, limit: int) -> int:
     """
     size = start
     with target.open("r+b" if target.exists() else "wb") as file:
+        # What follows is of a part that was interrupted.
         file.truncate(start)
         file.seek(start)
         try:
@@ -266,4 +267,5 @@ def _write_note(work_dir: Path, done: _Assembled) -> None:
     note = work_dir / "assembled.json"
     fresh = note.with_suffix(".new")
     fresh.write_bytes(msgspec.json.encode(done))
+    # In one step: a note that was cut off would lose what has been fetched.
     fresh.replace(note)

@@ -11,6 +11,7 @@ from nanobot.core.errors import (
     TurnNotFound,
     UnknownToolCall,
 )
+from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
@@ -107,9 +108,9 @@ class _Load(msgspec.Struct, frozen=True):
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
     session, tip, last_seq, tokens, is_straight, waiting, running_in_all = db.execute(
-        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session ="
-        " s.id),"
-        " (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch"
+        " WHERE session = s.id), (SELECT count(*) FROM dispatch"
+        " WHERE session = s.id), r.n"
         " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
         (owner, key),
     ).fetchone()
@@ -119,8 +120,8 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
     if not waiting:
         return head, _Load(0, running_in_all)
     found = db.execute(
-        "SELECT t.n, t.id, t.body FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND"
-        " d.owner IS NOT NULL",
+        "SELECT t.n, t.id, t.body FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?"
+        " AND d.owner IS NOT NULL",
         (session,),
     ).fetchone()
     if found is None:
@@ -133,9 +134,8 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A turn that is being resent:
-
-    `asked` is its id; the rest is of the turn that ran for it, its own or the one that it joined.
+    """A turn that is being resent: `asked` is its id, the rest is of the turn that answers it, itself or the
+    one that it joined.
     """
 
     asked: str
@@ -163,15 +163,15 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
             )
     else:
         found = db.execute(
-            "SELECT n FROM turn WHERE session = ? AND digest = ? AND coalesce(ended_at, created_at + 1e9)"
-            " >= ? ORDER BY n DESC LIMIT 1",
+            "SELECT n FROM turn WHERE session = ? AND digest = ?"
+            " AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
             (session, identity.digest, since),
         ).fetchone()
     if found is None:
         return None
     row = db.execute(
-        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t JOIN turn u ON u.n ="
-        " coalesce(t.joined_to, t.n) WHERE t.n = ?",
+        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t"
+        " JOIN turn u ON u.n = coalesce(t.joined_to, t.n) WHERE t.n = ?",
         (found[0],),
     ).fetchone()
     return _Known(*row)
@@ -187,26 +187,20 @@ def _join_known(
     capacity: Capacity,
     now: float,
 ) -> Admitted:
-    """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it
-    goes on from its last stored step, unless others have spoken since.
+    """Join the turn that is being resent. One whose failure may pass runs again under its old id, from its
+    last stored step, unless other turns came after it.
     """
     end = turns.decode_end(known.outcome) if known.outcome else None
     as_it_is = Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=end is not None))
-    if (
-        end is None
-        or end.error is None
-        or end.outcome != "failed"
-        or not end.error.retryable
-        or known.first_seq is None
-    ):
+    if end is None or not _may_run_again(end) or known.first_seq is None:
         return as_it_is
     added = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
     if added and (load.waiting or head.tip != known.last_seq):
         return as_it_is
     note: HistoryNote = "new"
     plan = Plan()
-    # it left nothing: its input comes into the transcript anew
     if not added:
+        # It left nothing: its input comes into the transcript anew.
         note, base = _reconcile(db, head, earlier, load)
         given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
         plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
@@ -214,19 +208,29 @@ def _join_known(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
         (usage.counted(added, end.usage), known.n),
     )
-    claim = None
-    if load.can_start(capacity):
-        queue.enqueue(db, known.n, head.session, plan, starts=capacity, now=now)
-        queue.start(db, head, known.n, plan, now)
-        claim = queue.load_claim(db, known.n, head, capacity)
-    else:
-        queue.enqueue(db, known.n, head.session, plan)
+    claim = _run_again(db, head, known.n, plan, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     return Admitted(
         Admission(known.asked, joined=True, answered_by=known.id, history=note),
         claim,
         opened=Opened(known.id, added, joiners),
     )
+
+
+def _may_run_again(end: TurnEnded) -> bool:
+    return end.outcome == "failed" and end.error is not None and end.error.retryable
+
+
+def _run_again(
+    db: Db, head: TranscriptHead, n: int, plan: Plan, load: _Load, capacity: Capacity, now: float
+) -> Claim | None:
+    """Start the turn now where nothing is before it, else put it in the queue."""
+    if not load.can_start(capacity):
+        queue.enqueue(db, n, head.session, plan)
+        return None
+    queue.enqueue(db, n, head.session, plan, starts=capacity, now=now)
+    queue.start(db, head, n, plan, now)
+    return queue.load_claim(db, n, head, capacity)
 
 
 # A turn that is new -------------------------------------------------------------------------------

@@ -50,10 +50,10 @@ def fenced(db: Db, turn_id: str, attempt: int) -> RunningTurn:
         StaleAttempt
     """
     found = db.execute(
-        "SELECT t.n, t.base_tip, t.first_seq, t.added, EXISTS (SELECT 1 FROM steer WHERE target = t.n),"
-        " EXISTS (SELECT 1 FROM dispatch WHERE owner IS NULL), t.counted,"
-        " s.id, s.tip, s.last_seq, s.tip_tokens FROM turn t JOIN session s ON s.id = t.session WHERE t.id ="
-        " ? AND t.attempt = ? AND t.status = 'running'",
+        "SELECT t.n, t.base_tip, t.first_seq, t.added, EXISTS (SELECT 1 FROM steer"
+        " WHERE target = t.n), EXISTS (SELECT 1 FROM dispatch WHERE owner IS NULL), t.counted,"
+        " s.id, s.tip, s.last_seq, s.tip_tokens FROM turn t JOIN session s ON s.id = t.session WHERE t.id = ?"
+        " AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
     ).fetchone()
     if found is None:
@@ -177,8 +177,8 @@ def charge_live(db: Db, key: str, prices: PriceList, now: float) -> dict[str, Tu
     be deleted, and they will not end.
     """
     unended = db.execute(
-        "SELECT t.n, t.id, t.session, t.body, t.first_seq, t.last_seq, t.counted FROM session s JOIN"
-        " dispatch d ON d.session = s.id"
+        "SELECT t.n, t.id, t.session, t.body, t.first_seq, t.last_seq, t.counted FROM session s"
+        " JOIN dispatch d ON d.session = s.id"
         " JOIN turn t ON t.n = d.turn WHERE s.key = ? AND t.added > 0",
         (key,),
     ).fetchall()
@@ -203,8 +203,8 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
     on; charge the lost attempts, and end the turns that were lost too often.
     """
     lost = db.execute(
-        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.owner = ?"
-        " OR d.lease_until < ?"
+        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn"
+        " WHERE d.owner = ? OR d.lease_until < ?"
         " ORDER BY d.position",
         (owner, now),
     ).fetchall()

@@ -16,7 +16,7 @@ from nanobot.core.sessions import Direction, Row
 from nanobot.core.turn import HistoryNote
 from nanobot.stores.sql.db import Db
 
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 
@@ -85,6 +85,12 @@ def open_session(db: Db, key: str, now: float) -> TranscriptHead:
     return TranscriptHead(number, 0, 0, 0, is_straight=True)
 
 
+_INSERT = (
+    "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
 def append(
     db: Db,
     head: TranscriptHead,
@@ -112,27 +118,11 @@ def append(
         head.last_seq += 1
         head.tokens += estimate_tokens(message)
         digest = reply if message is last else None
-        if (
-            digest is None
-            and is_input
-            and message.role == "assistant"
-            and (message.text or message.tool_calls)
-        ):
-            digest = digest_of(message)
-        db.execute(
-            "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body) VALUES (?,"
-            " ?, ?, ?, ?, ?, ?, ?)",
-            (
-                message_id(head.session, head.last_seq),
-                head.session,
-                turn,
-                is_input,
-                head.tokens,
-                digest,
-                now,
-                _encode(message),
-            ),
-        )
+        if digest is None and is_input and message.role == "assistant":
+            digest = _digest_if_said(message)
+        id_ = message_id(head.session, head.last_seq)
+        row = (id_, head.session, turn, is_input, head.tokens, digest, now, encode(message))
+        db.execute(_INSERT, row)
     head.tip = head.last_seq
 
 
@@ -173,6 +163,11 @@ def digest_of(message: Message) -> bytes:
     return reply_digest(message.text, message.tool_calls)
 
 
+def _digest_if_said(message: Message) -> bytes | None:
+    """Return the digest of an assistant message that a client sent; None where it says nothing."""
+    return digest_of(message) if message.text or message.tool_calls else None
+
+
 def mark_reply(db: Db, session: int, seq: int, reply: bytes) -> None:
     """Note that a client whose newest message is this reply stands at the message `seq`."""
     db.execute("UPDATE message SET digest = ? WHERE id = ?", (reply, message_id(session, seq)))
@@ -188,8 +183,8 @@ def stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
     last = tip
     while last > 0:
         found = db.execute(
-            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY"
-            " first_seq DESC LIMIT 1",
+            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ?"
+            " ORDER BY first_seq DESC LIMIT 1",
             (session, last),
         ).fetchone()
         first, parent = found or (1, 0)

@@ -98,8 +98,8 @@ def look(db: Db, turn_id: str) -> TurnState:
     found = db.execute(
         "SELECT u.n, u.id, s.id, s.key, u.status, u.attempt, t.created_at, u.started_at, u.ended_at,"
         " u.first_seq, u.last_seq,"
-        " u.outcome, u.body FROM turn t JOIN session s ON s.id = t.session JOIN turn u ON u.n ="
-        " coalesce(t.joined_to, t.n)"
+        " u.outcome, u.body FROM turn t JOIN session s ON s.id = t.session"
+        " JOIN turn u ON u.n = coalesce(t.joined_to, t.n)"
         " WHERE t.id = ?",
         (turn_id,),
     ).fetchone()
@@ -154,8 +154,8 @@ class Unended(msgspec.Struct, frozen=True):
 def unended(db: Db) -> tuple[Unended, ...]:
     """Return the turns that have not ended, in order of dispatch."""
     rows = db.execute(
-        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq, t.body FROM dispatch d JOIN turn t ON t.n ="
-        " d.turn ORDER BY d.position"
+        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq, t.body FROM dispatch d"
+        " JOIN turn t ON t.n = d.turn ORDER BY d.position"
     ).fetchall()
     found: list[Unended] = []
     for n, id_, session, first_seq, last_seq, body in rows:

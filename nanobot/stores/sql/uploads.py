@@ -83,8 +83,8 @@ def page(
         conditions.append("purpose = ?")
         values.append(purpose)
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM file WHERE {' AND '.join(conditions)} ORDER BY n"
-        f" {'ASC' if order == 'asc' else 'DESC'} LIMIT ?",
+        f"SELECT {_COLUMNS} FROM file WHERE {' AND '.join(conditions)}"
+        f" ORDER BY n {'ASC' if order == 'asc' else 'DESC'} LIMIT ?",
         (*values, limit + 1),
     ).fetchall()
     return UploadPage(tuple(Upload(*row) for row in rows[:limit]), len(rows) > limit)

@@ -26,8 +26,8 @@ _SUMS = (
     " sum(unpriced)"
 )
 _ADD = (
-    " DO UPDATE SET turns = turns + excluded.turns, steps = steps + excluded.steps, prompt = prompt +"
-    " excluded.prompt,"
+    " DO UPDATE"
+    " SET turns = turns + excluded.turns, steps = steps + excluded.steps, prompt = prompt + excluded.prompt,"
     " completion = completion + excluded.completion, cached = cached + excluded.cached, reasoning ="
     " reasoning + excluded.reasoning,"
     " cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced"
@@ -188,8 +188,8 @@ def spending(db: Db, *, day: str, by_session: bool) -> tuple[SpendingOf, ...]:
     found = [SpendingOf(key_id, None, tokens, cost) for key_id, tokens, cost in by_key if key_id]
     if by_session:
         rows = db.execute(
-            "SELECT s.key, sum(u.prompt + u.completion), sum(u.cost) FROM session_usage u JOIN session s ON"
-            " s.id = u.session"
+            "SELECT s.key, sum(u.prompt + u.completion), sum(u.cost) FROM session_usage u"
+            " JOIN session s ON s.id = u.session"
             " WHERE u.day = ? GROUP BY u.session",
             (day,),
         )
@@ -207,7 +207,7 @@ _payer = msgspec.json.Decoder(_Payer).decode
 def live_turns(db: Db) -> tuple[UnendedTurn, ...]:
     """Return the turns that have not ended, in order of dispatch."""
     found = db.execute(
-        "SELECT t.id, t.body, s.key FROM dispatch d JOIN turn t ON t.n = d.turn JOIN session s ON s.id ="
-        " d.session ORDER BY d.position"
+        "SELECT t.id, t.body, s.key FROM dispatch d JOIN turn t ON t.n = d.turn"
+        " JOIN session s ON s.id = d.session ORDER BY d.position"
     )
     return tuple(UnendedTurn(id_, _payer(body).key_id, key) for id_, body, key in found)

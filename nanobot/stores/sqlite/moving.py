@@ -44,8 +44,8 @@ def _move_turns(db: Connection) -> int:
         " t.base_tip, t.first_seq,"
         " t.last_seq, t.joined_to, t.created_at, t.started_at, t.ended_at, t.counted, t.outcome, t.wish,"
         " s.key, r.digest, r.echo,"
-        " r.detached FROM old_turn t JOIN session s ON s.id = t.session LEFT JOIN old_response r ON r.turn"
-        " = t.n"
+        " r.detached FROM old_turn t JOIN session s ON s.id = t.session LEFT"
+        " JOIN old_response r ON r.turn = t.n"
         " ORDER BY t.n LIMIT ?",
         (MOST_ROWS,),
     )
@@ -79,8 +79,8 @@ def _with_record(body: bytes, echo: bytes | None, is_detached: int) -> bytes:
 def _move_messages(db: Connection) -> int:
     """Move some messages, in the order of their sessions; return how many."""
     found = db.execute(
-        "SELECT session, seq, turn, is_input, tokens, digest, created_at, body FROM old_message ORDER BY"
-        " session, seq LIMIT ?",
+        "SELECT session, seq, turn, is_input, tokens, digest, created_at, body FROM old_message"
+        " ORDER BY session, seq LIMIT ?",
         (MOST_ROWS,),
     )
     count = size_bytes = session = seq = 0

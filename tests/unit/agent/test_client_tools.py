@@ -33,7 +33,13 @@ async def run(model: ScriptedModel, *produced: Message) -> list[Fact]:
     turn = Turn("turn_1", "k", (user("hello"),), "api", tools=(SPEC,), tool_choice=ToolChoice())
     agent = Agent(Toolset([calculate()]), FakeClock(), AgentSettings())
     await agent.run(
-        turn, model, History((*turn.input, *produced)), produced=produced, emit=emit, show=lambda delta: None
+        turn,
+        model,
+        History((*turn.input, *produced)),
+        produced=produced,
+        emit=emit,
+        show=lambda delta: None,
+        take_back=lambda: False,
     )
     return facts
 

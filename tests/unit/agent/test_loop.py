@@ -91,15 +91,24 @@ class Tools:
 class Sink:
     """Where the loop's facts go.
 
-    `steer` is what users say meanwhile: it joins with the next fact for which `joins` holds.
+    `steer` is what users say meanwhile: it joins with the next fact for which `joins` holds. `is_followed`:
+    somebody receives each delta at once.
     """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.is_followed = True
         self.steering: list[tuple[Callable[[tuple[Fact, ...]], bool], tuple[Message, ...]]] = []
 
     def steer(self, *messages: Message, when: Callable[[tuple[Fact, ...]], bool]) -> None:
         self.steering.append((when, messages))
+
+    def take_back(self) -> bool:
+        if self.is_followed:
+            return False
+        while self.events and isinstance(self.events[-1], TextDelta | ThinkingDelta):
+            self.events.pop()
+        return True
 
     async def emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         joined: tuple[Message, ...] = ()
@@ -152,6 +161,7 @@ class Work:
                 produced=self.produced,
                 emit=self.sink.emit,
                 show=self.sink.events.append,
+                take_back=self.sink.take_back,
             )
         return self.sink
 
@@ -673,6 +683,49 @@ async def test_a_form_that_a_model_turns_out_to_lack_is_asked_for_in_words(work:
     assert (await work(model)).answer == '{"at": "shelf"}'
     assert "JSON" in model.requests[1].system
     assert model.requests[1].lacking == {ability}
+
+
+# An answer that breaks off ------------------------------------------------------------------------
+
+BROKEN = Say(("It is", " on"), error=ModelBadAnswer("it broke off"))
+
+
+async def test_a_broken_answer_that_nobody_received_is_asked_for_again(work: Work) -> None:
+    work.sink.is_followed = False
+    model = ScriptedModel(BROKEN, "On the shelf.")
+    sink = await work(model)
+    assert sink.answer == "On the shelf."
+    assert "".join(event.text for event in sink.events if isinstance(event, TextDelta)) == "On the shelf."
+
+
+async def test_a_broken_answer_that_somebody_received_ends_the_turn(work: Work) -> None:
+    model = ScriptedModel(BROKEN, "On the shelf.")
+    with pytest.raises(ModelBadAnswer):
+        await work(model)
+    assert len(model.requests) == 1
+
+
+async def test_how_often_a_broken_answer_is_asked_for_again_is_bounded() -> None:
+    work = Work(max_broken=2)
+    work.sink.is_followed = False
+    model = ScriptedModel(BROKEN)
+    with pytest.raises(ModelBadAnswer):
+        await work(model)
+    assert len(model.requests) == 3
+
+
+async def test_an_answer_that_never_began_is_left_to_the_models_own_tries(work: Work) -> None:
+    work.sink.is_followed = False
+    model = ScriptedModel(ModelBadAnswer("nothing came"))
+    with pytest.raises(ModelBadAnswer):
+        await work(model)
+    assert len(model.requests) == 1
+
+
+async def test_a_broken_answer_that_is_shown_only_once_it_is_right_is_asked_for_again(work: Work) -> None:
+    work.format = OutputFormat("json_object")
+    model = ScriptedModel(BROKEN, '{"at": "shelf"}', abilities=frozenset())
+    assert (await work(model)).answer == '{"at": "shelf"}'
 
 
 # A form that the model turns out not to take ------------------------------------------------------
