@@ -94,8 +94,10 @@ class OpenAIChat:
 
     @property
     def context_tokens(self) -> int:
-        windows = named(self._lessons.known(), "window")
-        return min((self._context_tokens, *map(int, windows)))
+        known = self._lessons.known()
+        if not known:
+            return self._context_tokens
+        return min((self._context_tokens, *map(int, named(known, "window"))))
 
     @property
     def abilities(self) -> frozenset[Ability]:

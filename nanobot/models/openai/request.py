@@ -222,10 +222,11 @@ class _Messages:
         for message in request.messages:
             parts, role = message.parts, message.role
             # The short way: most messages are one text.
-            is_text = len(parts) == 1 and type(parts[0]) is Text and role != "tool"
+            only = parts[0] if len(parts) == 1 else None
+            text = only if type(only) is Text else None
             if role == "user":
                 last_user = len(wire)
-                wire.append(_UserMessage(parts[0].text if is_text else self._content(message)))  # type: ignore[union-attr]
+                wire.append(_UserMessage(self._content(message) if text is None else text.text))
             elif role == "tool":
                 wire.extend(
                     [
@@ -234,8 +235,8 @@ class _Messages:
                         if isinstance(part, ToolResult)
                     ]
                 )
-            elif is_text and not requires_state and parts[0].provider_state is None:  # type: ignore[union-attr]
-                wire.append(_AssistantMessage(parts[0].text))  # type: ignore[union-attr]
+            elif text is not None and text.provider_state is None and not requires_state:
+                wire.append(_AssistantMessage(text.text))
             else:
                 wire.append(self._assistant(message))
         if not request.notes:
