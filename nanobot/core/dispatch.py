@@ -33,7 +33,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """The wish that a running turn stop soon; the engine ends it with `why` as its error."""
+    """Tells the engine to stop a running turn; it ends with `why` as its error."""
 
     turn_id: str
     why: str
