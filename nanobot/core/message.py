@@ -110,10 +110,23 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         )
 
 
+class PassedOver(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A model that did not answer, so that another one did: the code of the error, and the reason in words.
+
+    `was_asked`: it was tried; otherwise it was known beforehand that it would not answer.
+    """
+
+    model: str
+    code: str
+    reason: str
+    was_asked: bool = True
+
+
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a transcript.
 
-    `stop_reason`, `usage` and `model` are set on messages that a model produced.
+    `stop_reason`, `usage` and `model` are set on messages that a model produced, `passed_over` where several
+    might have: those that should have answered before it.
     """
 
     role: Role
@@ -121,6 +134,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     stop_reason: StopReason | None = None
     usage: Usage | None = None
     model: str | None = None
+    passed_over: tuple[PassedOver, ...] | None = None
 
     @property
     def text(self) -> str:

@@ -248,6 +248,9 @@ class Metrics(Observer):
         if error is not None:
             self._model_failures.add(1, model, error.code)
 
+    def model_passed_over(self, turn: Turn, model: str, code: str) -> None:
+        self._model_failures.add(1, model, code)
+
     def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
         outcome = "broken_off" if result is None else "failed" if result.is_error else "done"
         self._tools.add(1, call.name if is_known else "unknown", outcome)

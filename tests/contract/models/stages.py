@@ -24,7 +24,9 @@ from nanobot.core.model import Model, ModelRequest
 from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.models.breaker import Breaker
 from nanobot.models.echo import EchoModel
+from nanobot.models.fallback import ChainLink, FallbackModel
 from nanobot.models.local.model import LocalModel
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from nanobot.testing import Say, ScriptedModel, call
@@ -130,7 +132,7 @@ class OpenAIStage:
 
     async def open(self, folder: Path) -> None:
         self._upstream = await Upstream().__aenter__()
-        self._hasty: list[OpenAIChat] = []
+        self._hasty: list[Model] = []
         self._patient = self._model()
         self.model: Model = self._patient
 
@@ -173,7 +175,7 @@ class OpenAIStage:
     def _answer(self, reply: Reply) -> None:
         self._upstream.answer = lambda asked: reply
 
-    def _model(self, **options: Any) -> OpenAIChat:
+    def _model(self, **options: Any) -> Model:
         return OpenAIChat(
             name="test:m",
             model="m",
@@ -184,6 +186,21 @@ class OpenAIStage:
             random=random.Random(1),
             **options,
         )
+
+
+class FallbackStage(OpenAIStage):
+    """A chain of two models, both in front of the same server."""
+
+    async def reset(self) -> None:
+        await super().reset()
+        # A chain remembers which of its models failed.
+        await self._patient.close()
+        self.model = self._patient = self._model()
+
+    def _model(self, **options: Any) -> Model:
+        clock = PausedClock()
+        links = [ChainLink(super(FallbackStage, self)._model(**options), Breaker(clock)) for _ in range(2)]
+        return FallbackModel(links, clock, budget_s=600.0)
 
 
 class AnthropicStage:
@@ -470,6 +487,7 @@ class ScriptedStage:
 
 STAGES: Mapping[str, Callable[[], Stage]] = {
     "openai": OpenAIStage,
+    "fallback": FallbackStage,
     "anthropic": AnthropicStage,
     "local": LocalStage,
     "engine": EngineStage,
