@@ -11,22 +11,25 @@ from nanobot.core.errors import (
     QueueFull,
     SessionBusy,
     TurnNotFound,
-    UnknownToolCall,
 )
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores.sql import queue, responses, transcript, turns, usage
+from nanobot.stores.sql import matching, queue, responses, transcript, turns, usage
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.matching import Match
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan, Span
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A turn that can be followed from now on: the messages that it has added already, and who joined it."""
+    """A turn that can be followed from now on: its input, the messages that it has added already, and who joined
+    it.
+    """
 
     turn_id: str
+    input: tuple[Message, ...]
     added: tuple[Message, ...] = ()
     joiners: tuple[str, ...] = ()
 
@@ -100,6 +103,8 @@ class _Crowd(msgspec.Struct, frozen=True):
     running_n: int | None = None
     running_id: str = ""
     running_trace: bool = True
+    running_after: int = 0
+    """The row after which the input of the running turn stands."""
 
     def leaves(self, capacity: Capacity) -> bool:
         """Whether a turn of this session may start now."""
@@ -107,25 +112,27 @@ class _Crowd(msgspec.Struct, frozen=True):
 
 
 def _look_around(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Crowd]:
-    session, tip, last_seq, tokens, is_straight, waiting, running_in_all = db.execute(
-        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id),"
+    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all = db.execute(
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id),"
         " (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
         " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
         (owner, key),
     ).fetchone()
     if session is None:
         return None, _Crowd(0, running_in_all)
-    head = TranscriptHead(session, tip, last_seq, tokens, bool(is_straight))
+    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight))
     if not waiting:
         return head, _Crowd(0, running_in_all)
     found = db.execute(
-        "SELECT t.n, t.id, t.body FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ? AND d.owner IS NOT NULL",
+        "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d JOIN turn t ON t.n = d.turn"
+        " LEFT JOIN branch b ON b.session = d.session AND b.first_seq = t.first_seq"
+        " WHERE d.session = ? AND d.owner IS NOT NULL",
         (session,),
     ).fetchone()
     if found is None:
         return head, _Crowd(waiting, running_in_all)
-    n, id_, body = found
-    return head, _Crowd(waiting, running_in_all, n, id_, turns.decode(body).trace)
+    n, id_, body, after = found
+    return head, _Crowd(waiting, running_in_all, n, id_, turns.decode(body).trace, after or 0)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
@@ -203,9 +210,10 @@ def _join_known(
     plan = Plan()
     # it left nothing: its input comes into the transcript anew
     if not added:
-        note, base = _reconcile(db, head, earlier, crowd)
         given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
-        plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
+        match = _reconcile(db, head, earlier, given, crowd, turn)
+        note = match.note
+        plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after))
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
         (usage.counted(added, end.usage), known.n),
@@ -218,10 +226,11 @@ def _join_known(
     else:
         queue.enqueue(db, known.n, head.session, plan)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
+    given = plan.input or transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
     return Admitted(
         Admission(known.asked, joined=True, answered_by=known.id, history=note),
         claim,
-        opened=Opened(known.id, added, joiners),
+        opened=Opened(known.id, given, added, joiners),
     )
 
 
@@ -239,9 +248,13 @@ def _take(
     now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
-    note, base = _reconcile(db, head, earlier, crowd)
-    plan = Plan(turn.input, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
-    _match_results(db, head, plan)
+    match = _reconcile(db, head, earlier, turn.input, crowd, turn)
+    after = _followed(db, head, turn.after)
+    base = turns.end_of(db, after) if after is not None else match.base
+    new = match.unanswered + turn.input
+    rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
+    turn = msgspec.structs.replace(turn, input=new)
+    plan = Plan(new, rest, match.base, after)
     claim = None
     if crowd.leaves(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
@@ -255,7 +268,10 @@ def _take(
     if turn.when_busy == "interrupt" and crowd.running_n is not None:
         cancel = Cancel(crowd.running_id, "a later message of this session took its place")
     return Admitted(
-        Admission(turn.id, joined=False, answered_by=turn.id, history=note), claim, cancel, Opened(turn.id)
+        Admission(turn.id, joined=False, answered_by=turn.id, history=match.note),
+        claim,
+        cancel,
+        Opened(turn.id, new),
     )
 
 
@@ -273,30 +289,6 @@ def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
     if found is None:
         raise TurnNotFound(f"no turn {turn_id!r} here")
     return int(found[0])
-
-
-def _match_results(db: Db, head: TranscriptHead, plan: Plan) -> None:
-    """Return where each result that the client sends answers a call of the transcript which it will stand in.
-
-    Raises:
-        UnknownToolCall
-    """
-    results = [result for message in plan.input for result in message.tool_results]
-    if not results:
-        return
-    if plan.earlier:
-        waiting = {call.id for call in plan.earlier[-1].tool_calls}
-    else:
-        base = turns.end_of(db, plan.after) if plan.after is not None else plan.base
-        waiting = transcript.open_calls(db, head.session, head.tip if base is None else base)
-    for result in results:
-        if result.call_id not in waiting:
-            shown = ", ".join(sorted(waiting)) or "none"
-            raise UnknownToolCall(
-                f"tool_call_id {result.call_id!r} answers no call that waits for its result (waiting: {shown}): "
-                "send the result right after the answer that made the call",
-                param="tool_call_id",
-            )
 
 
 def _steer(
@@ -344,14 +336,19 @@ def _insert(
 
 
 def _reconcile(
-    db: Db, head: TranscriptHead, earlier: tuple[Message, ...], crowd: _Crowd
-) -> tuple[HistoryNote, int | None]:
-    """Return as `transcript.reconcile`. While a turn runs, a client cannot hold its reply yet: the newest reply
-    that it holds is no reason to rewind.
+    db: Db,
+    head: TranscriptHead,
+    earlier: tuple[Message, ...],
+    new: tuple[Message, ...],
+    crowd: _Crowd,
+    turn: Turn,
+) -> Match:
+    """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends where
+    that turn began is no reason to rewind.
     """
-    note, base = transcript.reconcile(db, head, earlier)
-    if note == "imported" and crowd.waiting:
-        return "ignored", None
-    if base is not None and crowd.waiting and not transcript.reply_after(db, head, base):
-        return "matched", None
-    return note, base
+    if turn.after is not None:
+        return Match("new")
+    match = matching.match(db, head, earlier, new, is_whole=turn.is_whole, is_busy=crowd.waiting > 0)
+    if match.note == "rewound" and crowd.running_n is not None and match.base == crowd.running_after:
+        return Match("matched")
+    return match

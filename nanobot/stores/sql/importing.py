@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-from nanobot.core.message import Message, reply_text
+from nanobot.core.message import Message
 from nanobot.core.sessions import ImportedMessage
-from nanobot.stores.sql import branches, catalogue, transcript
+from nanobot.stores.sql import branches, catalogue, running, transcript
 from nanobot.stores.sql.db import Db
 
 
@@ -29,18 +29,12 @@ def import_(
         is_input = each.is_input or each.message.role == "user"
         said = [] if is_input else [*said, each.message]
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
-        held = _held(said) if said and ends_turn and each.message.role == "assistant" else None
+        reply = running.reply_of(said) if said and ends_turn and each.message.role == "assistant" else None
         transcript.append(
-            db, head, (each.message,), turn=None, is_input=is_input, now=each.created_at, held=held
+            db, head, (each.message,), turn=None, is_input=is_input, now=each.created_at, reply=reply
         )
         if ends_turn:
             said = []
     transcript.save_head(db, head)
     catalogue.label(db, head.session, title=title, metadata=metadata)
     return head.session
-
-
-def _held(said: Sequence[Message]) -> bytes | None:
-    """Return the digest of what clients hold as the answer that is `said` now."""
-    text, calls = reply_text(tuple(said)), said[-1].client_calls
-    return transcript.reply_digest(text, calls) if text or calls else None

@@ -67,7 +67,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     if free <= 0:
         return ()
     waiting = db.execute(
-        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens FROM dispatch d JOIN session s ON s.id = d.session"
+        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM dispatch d JOIN session s ON s.id = d.session"
         " WHERE d.owner IS NULL AND d.position = (SELECT min(position) FROM dispatch WHERE session = d.session)"
         " AND NOT EXISTS (SELECT 1 FROM dispatch r WHERE r.session = d.session AND r.owner IS NOT NULL)"
         " ORDER BY d.position LIMIT ?",

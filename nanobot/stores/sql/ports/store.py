@@ -66,6 +66,7 @@ class SqlStore:
         turns = SqlTurns(shared)
         self.admit = turns.admit
         self.knows = turns.knows
+        self.shared = turns.shared
         self.turn = turns.turn
         self.follow = turns.follow
         self.ended = turns.ended
