@@ -1,4 +1,6 @@
-"""For tests of nanobot and of what you build with it: a scripted model, a clock that you move, a store in memory."""
+"""For tests of nanobot and of what you build with it: a scripted model, a clock that you move, a store in
+memory.
+"""
 
 import asyncio
 import heapq
@@ -20,8 +22,8 @@ __all__ = ["FakeClock", "MemoryData", "Say", "ScriptedModel", "call", "open_memo
 class Say(msgspec.Struct, frozen=True):
     """One scripted answer: `deltas` one by one, then `message`, by default one made of the deltas.
 
-    The model waits for the event `before` ahead of the first delta and for `between` after it, so that a test
-    can hold it there. `error` is raised in place of the message.
+    The model waits for the event `before` ahead of the first delta and for `between` after it, so that a
+    test can hold it there. `error` is raised in place of the message.
     """
 
     deltas: tuple[str, ...] = ()

@@ -37,6 +37,7 @@ class Gate:
             if refusal is None:
                 admission = await self._admit_new(accounts, turn, identity, earlier)
             elif identity.dedupe_key is None and not identity.is_retry:
+                # It cannot be a resend, so the store need not be asked.
                 raise refusal
             else:
                 admission = await self._turns.admit(turn, identity, earlier, refusal)
@@ -49,6 +50,7 @@ class Gate:
         self, accounts: Sequence[Account], turn: Turn, identity: Identity, earlier: tuple[Message, ...]
     ) -> Admission:
         quotas = self._quotas
+        # Counted before the await, so that requests that arrive meanwhile are held to what is left.
         quotas.take(accounts, turn.id)
         try:
             admission = await self._turns.admit(turn, identity, earlier)

@@ -59,6 +59,7 @@ class KeyRing:
         Raises:
             StoreError
         """
+        # Read before the keys: one that is created in between is then read again, rather than missed.
         version = await ledger.keys_version()
         if version != self._version:
             self._take(await ledger.api_keys())

@@ -76,6 +76,7 @@ class Quotas:
         self._requests = RateLimiter(MOST_ACCOUNTS)
         self._offered: dict[str, set[str]] = {}
         self._running: dict[str, set[str]] = {}
+        # The end of a turn tells no more than its id.
         self._names_of: dict[str, tuple[str, ...]] = {}
         self._day = self._today()
         self._spent: OrderedDict[str, _Day] = OrderedDict()
@@ -93,7 +94,7 @@ class Quotas:
             self._begin(turn)
 
     def follow(self, news: UnendedTurn | TurnSettled) -> None:
-        """Count a turn that has been admitted, or the end of one and what it cost: a listener of the store."""
+        """Count an admitted turn, or the end of one and what it cost: a listener of the store."""
         if isinstance(news, UnendedTurn):
             self._begin(news)
             return
@@ -133,8 +134,7 @@ class Quotas:
             if quota.running_turns is not None and self._run_now(account.name) >= quota.running_turns:
                 return RateLimited(
                     f"{words} may have {quota.running_turns} turns running or waiting at a time: try again "
-                    "when one "
-                    "has ended",
+                    "when one has ended",
                     retry_after_s=1,
                 )
             if quota.requests_per_minute is not None:
@@ -197,6 +197,7 @@ class Quotas:
                 day = self._spent[name] = _Day()
             day.tokens += tokens
             day.micro_dollars += micro_dollars
+            # Keeps the accounts in the order of their last use.
             self._spent.move_to_end(name)
             if len(self._spent) > MOST_ACCOUNTS:
                 self._spent.popitem(last=False)
@@ -223,7 +224,7 @@ class Quotas:
         self._names_of[turn.id] = names
         for name in names:
             self._running.setdefault(name, set()).add(turn.id)
-            # From here on it counts as running, though whoever asked for it does not know of it yet.
+            # From here on it counts as running, though `admit` has not returned to its caller yet.
             _remove(self._offered, name, turn.id)
 
     def _end(self, turn_id: str) -> None:
@@ -260,6 +261,7 @@ def _key_name(key_id: str) -> str:
 def _ratelimit(what: bytes, limits: list[tuple[int, int, float]]) -> Headers:
     if not limits:
         return ()
+    # The fewest remaining sort first.
     remaining, limit, reset_s = min(limits)
     return (
         (b"x-ratelimit-limit-" + what, str(limit).encode()),

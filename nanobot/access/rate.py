@@ -20,6 +20,7 @@ class RateLimiter:
         if bucket is None:
             return float(per_minute)
         level, at = bucket
+        # The clock may have been set back.
         return min(float(per_minute), level + max(0.0, now - at) * per_minute / 60)
 
     def wait_s(self, name: str, per_minute: int, now: float) -> float:
@@ -47,9 +48,11 @@ def neighbourhood(address: str) -> str:
     if ":" not in address:
         return address
     try:
+        # Link-local addresses end with the name of an interface, after `%`.
         parsed = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
+    # This is how IPv4 clients appear on a socket that listens for both.
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))

@@ -57,7 +57,7 @@ class Agent:
             ModelError: the model failed.
             NanobotError: what `emit` raises.
         """
-        # A client tells its calls apart by their ids, over the whole conversation.
+        # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
         model_call = ModelCall(
             turn,
@@ -99,6 +99,7 @@ class _TurnRun:
 
     async def run(self) -> None:
         if self._produced:
+            # Before the model is asked: it must read what became of the calls that the restart cut off.
             await self._tool_calls.settle(self._produced, self._add_result)
             if self._waits_for_client():
                 await self._emit((self._end(),))
@@ -116,6 +117,7 @@ class _TurnRun:
                 self._continuations += 1
                 await self._add(message)
             elif not await self._add(message, self._end()):
+                # Otherwise users' messages joined: the store has dropped the end, and the turn goes on.
                 return
 
     def _end(self) -> TurnEnded:
@@ -152,6 +154,7 @@ class _TurnRun:
             return
         await self._add(message, *(ToolStarted(call) for call in own))
         await self._tool_calls.run(own, self._add_result)
+        # Nothing joins here: while a client's call is open, no steered input does.
         await self._emit((end,))
 
     async def _add(self, message: Message, *facts: Fact) -> bool:

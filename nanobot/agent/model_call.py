@@ -74,19 +74,20 @@ class ModelCall:
         """
         retries = Retries(self._limits)
         while True:
-            # What may have to be asked for again is shown once it is right.
+            # What may have to be asked for again is shown only once it is right.
             show = _discard if self._must_call or self._says_form else self._show
             try:
                 request = self._request(history, retries, may_call=may_call)
                 message = self._own(await self._stream(request, show), may_call=may_call)
             except ModelLacksAbility:
-                # The model does not claim the form any more: the next request asks for it in words.
+                # The model no longer claims the form, so the next request describes it in words.
                 if not self._says_form or not retries.count_lost_ability():
                     raise
                 continue
             except ContextOverflow:
                 if not retries.count_overflow():
                     raise
+                # For the rest of the turn: the next step would overflow again.
                 self._budget_tokens //= 2
                 continue
             if message.usage is not None:
@@ -148,6 +149,7 @@ class ModelCall:
                 observer.model_failed(turn, name, problem)
             else:
                 observer.model_answered(turn, name, answer)
+            # A generator that is left early closes only when it is collected; the connection must go now.
             await stream.aclose()
 
     # What came ------------------------------------------------------------------------------------
@@ -161,6 +163,7 @@ class ModelCall:
         has_call = False
         for part in message.parts:
             if isinstance(part, ToolCall):
+                # Some models call tools that they were not offered, or several where one was asked for.
                 if not may_call or (is_alone and has_call):
                     continue
                 has_call = True

@@ -55,6 +55,7 @@ class ToolCalls:
         is_malformed = all(self._is_malformed(call) for call in calls)
         self.malformed_steps = self.malformed_steps + 1 if is_malformed else 0
         together = [call for call in calls if self._toolset.is_concurrent(call)]
+        # A single call needs no task of its own.
         if len(together) > 1:
             await self._run_together(together, finish)
         else:
@@ -70,7 +71,7 @@ class ToolCalls:
                 for call in calls:
                     group.create_task(self._run(call, finish))
         except* NanobotError as failures:
-            # The engine looks at the class of what ended the turn.
+            # The engine decides by the class of the error how the turn ends.
             raise failures.exceptions[0] from None
 
     async def _run(self, call: ToolCall, finish: Finish) -> None:

@@ -54,7 +54,10 @@ class Toolset:
             )
         try:
             return tool, msgspec.json.decode(
-                call.arguments.strip() or "{}", type=tool.arguments, strict=False
+                # Models send an empty text for "no arguments", and write numbers as strings.
+                call.arguments.strip() or "{}",
+                type=tool.arguments,
+                strict=False,
             )
         except msgspec.ValidationError as error:
             raise MalformedCall(f"the arguments of {call.name} do not fit: {error}") from error
@@ -83,6 +86,7 @@ class Toolset:
         except ToolError as error:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
         except Exception:  # noqa: BLE001 - a tool's bug is logged whole; the model is told
+            # Asked of the timer: a tool may raise a TimeoutError of its own.
             if limit.expired():
                 return ToolResult(
                     call.id,

@@ -20,7 +20,7 @@ from nanobot.api.wire.conversations import (
     parse_items,
     parse_metadata,
 )
-from nanobot.api.wire.items import WireItem, items, ref_of
+from nanobot.api.wire.items import ItemRef, WireItem, items, ref_of
 from nanobot.api.wire.lists import Page, encode
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
@@ -37,7 +37,6 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.responses import ItemRef
 from nanobot.core.sessions import ImportedMessage, Row, parse_key
 from nanobot.core.store import Store
 from nanobot.http.body import read_body
@@ -75,8 +74,7 @@ class Conversations:
         if not caller.sees(key):
             raise MissingSessionKey(
                 "this API key is limited to conversations of certain names, and a new one would have "
-                "another: name it "
-                "with the header x-session-key",
+                "another: name it with the header x-session-key",
                 param="x-session-key",
             )
         body = await self._body(request)
@@ -89,7 +87,8 @@ class Conversations:
             session = await self._store.import_session(key, imported, title=None, metadata=metadata)
         except SessionExists:
             raise ConversationExists(
-                f"the conversation {key!r} exists already: add items to it with POST /v1/conversations/ID/items"
+                f"the conversation {key!r} exists already: add items to it with POST"
+                " /v1/conversations/ID/items"
             ) from None
         await answer(send, 200, encode(conversation_object(session)))
 
@@ -126,8 +125,10 @@ class Conversations:
         if after is not None:
             start = await self._item(key, after, "after")
             ordered = _ordered(start, order)
+            # A message may be several items: the page may begin within it.
             shown = ordered[[item.id for item in ordered].index(after) + 1 :]
             past = start.seq
+        # One more than the limit shows that there is another page.
         while len(shown) <= limit:
             with _as_conversation(key):
                 rows = await self._store.messages(key, limit=_ROWS, after_seq=past, order=order)
@@ -161,6 +162,7 @@ class Conversations:
         ref = ref_of(id_)
         with _as_conversation(key):
             if ref is None:
+                # A conversation that does not exist is the better answer, where neither exists.
                 await self._store.session(key)
                 raise no_item(id_, param)
             row = await find_message(self._store, key, ref)

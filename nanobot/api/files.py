@@ -38,6 +38,7 @@ from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.submit.references import file_name
 
 _MOST_LISTED = 10_000
+# What a form needs around the file: boundaries, headers and the other fields.
 _FORM_BYTES = 64 * 1024
 
 
@@ -138,6 +139,7 @@ class Files:
         now = self._clock.now()
         life_s = _life_s(form) or self._settings.ttl_s
         upload = Upload(
+            # OpenAI's ids of files have a hyphen.
             id="file-" + new_id("file", now, self._randomness).removeprefix("file_"),
             session_key=key,
             name=file_name(file.name) or "file",

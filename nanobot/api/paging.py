@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from nanobot.api.wire.items import WireItem
+from nanobot.api.wire.items import ItemRef, WireItem
 from nanobot.api.wire.lists import Page
 from nanobot.core.errors import ItemNotFound, TurnNotFound
-from nanobot.core.responses import ItemRef
 from nanobot.core.sessions import Row
 from nanobot.core.store import Store
 from nanobot.http.operations import Parameter
@@ -52,6 +51,7 @@ async def find_message(store: Store, session_key: str, ref: ItemRef) -> Row | No
             turn = None
         has_begun = turn is not None and turn.session_key == session_key and turn.first_seq is not None
         seq = ref.number + (turn.first_seq or 0) if turn is not None and has_begun else 0
+    # The messages of a turn follow one another; where the turn is on another branch, others stand there.
     rows = await store.messages(session_key, limit=1, after_seq=max(seq - 1, 0))
     return next((row for row in rows if row.turn_id == ref.turn_id and row.number == ref.number), None)
 

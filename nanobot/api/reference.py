@@ -36,6 +36,7 @@ class CachedResponse:
 
     async def __call__(self, request: Request, send: Send) -> None:
         if self._content is None:
+            # Two first requests at once build it twice, which does no harm.
             self._content = await asyncio.to_thread(self._build)
         content = self._content
         await answer(send, 200, content.body, content.headers, content.media_type.encode())
@@ -80,9 +81,8 @@ def _build_page() -> Content:
         Path(__file__).with_name("docs_page").joinpath(name).read_text("utf-8") for name in _FILES
     )
     policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; connect-src "
-        "'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     body = page.replace("/* page.js */", script).replace("/* page.css */", style).encode()
     headers = (

@@ -77,15 +77,17 @@ class Targets:
         if not caller.sees(key):
             raise MissingSessionKey(
                 "this API key is limited to conversations of certain names, and a new one would have "
-                "another: name it "
-                "with the header x-session-key, or as conversation",
+                "another: name it with the header x-session-key, or as conversation",
                 param="conversation",
             )
         return ResponseTarget(key, is_new=True)
 
     async def _new_key(self, caller: Caller, identity: Identity) -> str:
-        """Return the key of a conversation without a name: the first request's, where this one is sent again."""
+        """Return the key of a conversation without a name: the first request's, where this one is sent
+        again.
+        """
         if identity.dedupe_key is not None:
+            # Derived, not random: requests that are sent twice, even at once, name the same conversation.
             known_by = f"{caller.key_id or ''}\0{identity.dedupe_key}".encode()
             return "conv_" + hashlib.blake2b(known_by, digest_size=13).hexdigest()
         if identity.is_retry and (key := await self._store.conversation_of(identity.digest)) is not None:
@@ -109,6 +111,7 @@ class Targets:
 
     async def _referenced(self, id_: str, path: str, caller: Caller) -> Message:
         ref = ref_of(id_)
+        # One error for every reason: it must not tell whether the item exists in another session.
         missing = no_item(id_, path)
         if ref is None or ref.turn_id is None:
             raise missing

@@ -77,6 +77,7 @@ class Responses:
             await self._stream(request, send, parsed, echo, submission)
         else:
             await self._answer(request, send, parsed, echo, submission)
+        # Only now: the answer was read from the store.
         if target.is_new and not parsed.trace:
             await self._forget(target.session_key, submission.turn_id)
 

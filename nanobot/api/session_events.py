@@ -37,6 +37,7 @@ class SessionEvents:
             await write(PING)
 
         async with contextlib.aclosing(self._store.watch(key, _after(request))) as batches:
+            # Before the head goes out, so that an unknown session is still answered with its status.
             first = await anext(batches, None)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEAD)})
             # A request for the head alone must not wait for an end that never comes.

@@ -38,6 +38,7 @@ class SessionTransfer:
         """GET /v1/sessions/{key}/export: the transcript as it was at the request, sent a page at a time."""
         key, tip = path_key(request), branch_of(request.query())
         session = await self._store.session(key)
+        # The export ends here, whatever is said while it is sent.
         last = await self._store.messages(key, limit=1, order="desc", tip=tip)
         headers = [
             (b"content-type", session_export.MIME),
@@ -66,6 +67,7 @@ class SessionTransfer:
         key = new_key(request.caller, request.path_params["key"])
         settings = self._settings
         body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        # Megabytes of lines would hold up the event loop.
         imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
         session = await self._store.import_session(
             key, imported.messages, title=imported.title, metadata=imported.metadata

@@ -47,7 +47,6 @@ from nanobot.http.respond import answer
 
 _MOST_LISTED = 100
 _LISTED = 20
-_EXPORTED_A_PAGE = 200
 _read_change = msgspec.json.Decoder(SessionChange)
 _read_fork = msgspec.json.Decoder(ForkBody)
 _read_rewind = msgspec.json.Decoder(RewindBody)
@@ -73,6 +72,7 @@ class Sessions:
         matching = SessionFilter(caller.patterns, query.text("prefix") or "")
         words = query.text("q")
         if words is not None:
+            # One more than the limit, here and below, shows that there is another page.
             hits = await self._store.search(
                 words, limit=limit + 1, after=after, order=order, matching=matching
             )

@@ -8,8 +8,9 @@ HistoryMode = Literal["auto", "whole"]
 
 
 class HistoryRule(msgspec.Struct, frozen=True):
-    """What the messages of a request are where the session key matches `pattern`: `whole`, all of the conversation;
-    `auto`, its end, which the transcript may know more of.
+    """What the messages of a request are where the session key matches `pattern`.
+
+    `whole`: all of the conversation; `auto`: its end, before which the transcript may have more.
     """
 
     pattern: str

@@ -9,12 +9,12 @@ from nanobot.access.caller import Caller
 from nanobot.api.paging import page_of
 from nanobot.api.settings import ApiSettings
 from nanobot.api.turn_request import check_streaming
-from nanobot.api.wire.items import items, response_id, turn_of
+from nanobot.api.wire.items import ItemRef, items, response_id, turn_of
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.response_answer import Echo, ResponseDeleted, response_object
 from nanobot.api.wire.response_events import ResponseEvents
 from nanobot.core.errors import ResponseNotFound, TurnNotFound
-from nanobot.core.responses import ItemRef, Response
+from nanobot.core.responses import Response
 from nanobot.core.store import Store
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
@@ -38,6 +38,7 @@ class StoredResponses:
         Raises:
             ResponseNotFound: there is none that the caller may see; `param` is the field that names it.
         """
+        # One error for every reason: it must not tell whether the response exists in another session.
         missing = ResponseNotFound(f"no response {id_[:80]!r} here", param=param)
         turn_id = turn_of(id_)
         if turn_id is None:
@@ -64,6 +65,7 @@ class StoredResponses:
             _decode_echo(response.echo),
             inputs=len(response.input),
             ended_at=end_time(self._store, state.id),
+            # The largest whole number that JavaScript counts exactly.
             after=query.whole("starting_after", default=-1, low=0, high=2**53),
             begins_at_once=True,
         )

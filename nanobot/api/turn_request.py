@@ -105,7 +105,9 @@ def turn_request(
 
 
 def _history_mode(headers: RequestHeaders, session_key: str, settings: ApiSettings) -> HistoryMode:
-    """Return what the request says of its messages, else what is set for the first pattern that the key matches."""
+    """Return what the request says of its messages, else what is set for the first pattern that the key
+    matches.
+    """
     sent = headers.get(b"x-history-mode")
     if sent is None:
         return next((rule.mode for rule in settings.history if matches(session_key, rule.pattern)), "auto")
@@ -124,6 +126,7 @@ def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
     Raises:
         InvalidRequest: the client's own key is too long.
     """
+    # OpenAI's SDKs count in this header how often they have sent a request before.
     retries = headers.get(b"x-stainless-retry-count", b"0")
     key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
     if len(key) > _LONGEST_DEDUPE_KEY:

@@ -75,6 +75,7 @@ async def find_turn(store: Store, turn_id: str, caller: Caller) -> TurnState:
         TurnNotFound: there is none that the caller may see.
     """
     state = await store.turn(turn_id)
+    # The same answer as for a turn that does not exist.
     if not caller.sees(state.session_key):
         raise TurnNotFound(f"no turn {turn_id!r} here")
     return state

@@ -140,6 +140,7 @@ def _period(query: bytes, now: float, groups: tuple[Grouping, ...]) -> _Period:
     start = (
         _day(fields["start"], "start")
         if "start" in fields
+        # Not before the year 1, where dates begin.
         else end - datetime.timedelta(days=min(_DAYS - 1, end.toordinal() - 1))
     )
     if start > end:
@@ -162,6 +163,7 @@ def _period(query: bytes, now: float, groups: tuple[Grouping, ...]) -> _Period:
 
 def _day(text: str, name: str) -> datetime.date:
     try:
+        # `fromisoformat` also takes weeks, and dates without hyphens.
         if len(text) != len("2026-01-31"):
             raise ValueError
         return datetime.date.fromisoformat(text)

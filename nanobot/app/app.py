@@ -39,7 +39,10 @@ CLEANUP_EVERY_S = 600.0
 
 
 class App:
-    """A running server: `asgi` is its HTTP API, `submitter` takes requests for turns. `open_app` makes one."""
+    """A running server:
+
+    `asgi` is its HTTP API, `submitter` takes requests for turns. `open_app` makes one.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class App:
         self.randomness = randomness
         self.keys = KeyRing(settings.configured_keys(config))
         self.quotas = Quotas(settings.pattern_quotas(config), clock)
+        # Before the engine starts: no turn may begin or end without being counted.
         store.listen(self._follow_accounts)
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
@@ -185,6 +189,7 @@ async def open_app(
     """
     clock = clock or SystemClock()
     metrics = Metrics(clock)
+    # Without others, events go to the metrics directly.
     observer = Observers((metrics, *observers)) if observers else metrics
     prices = PriceList(models.price_names, {**PRICES, **config.prices})
     store = await open_store(
@@ -203,6 +208,7 @@ async def open_app(
         await models.close()
         await store.close()
         if audit is not None:
+            # It writes what is left to the disk.
             await asyncio.to_thread(audit.close)
 
 
@@ -217,6 +223,7 @@ async def _running(app: App) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            # Draining needs the engine at work, so its task is stopped only afterwards.
             await app.drain()
             await app.followers.close()
             engine.cancel()

@@ -33,6 +33,7 @@ class PeriodicJob(msgspec.Struct, frozen=True, kw_only=True):
         """
         if failures < 2:
             return self.every_s
+        # The power would overflow after some thousand failures.
         doubled_s = self.every_s * 2.0 ** min(failures - 1, _MOST_DOUBLINGS)
         return max(self.every_s, min(doubled_s, LONGEST_PAUSE_S))
 

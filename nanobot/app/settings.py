@@ -79,6 +79,7 @@ def _master_key(key: str) -> ApiKey:
 def _api_key(table: KeyTable) -> ApiKey:
     expires = table.expires
     if expires is not None and expires.tzinfo is None:
+        # Not the zone of the server, which may change.
         expires = expires.replace(tzinfo=datetime.UTC)
     return ApiKey(
         id=f"config:{table.name}",

@@ -127,6 +127,7 @@ async def open_link(target: ChatTarget) -> AsyncIterator[Link]:
         finally:
             await remote.close()
         return
+    # A user who leaves does not wait for a turn to end; it goes on at the next start.
     server = msgspec.structs.replace(target.config.server, shutdown_grace_s=0.0)
     config = msgspec.structs.replace(target.config, server=server)
     models = make_models(config, os.environ, SystemClock())

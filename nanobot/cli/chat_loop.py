@@ -159,6 +159,7 @@ async def follow(link: Link, view: ChatView, session_key: str, text: str) -> Tur
 
     try:
         with silent_keyboard(), _interrupts(interrupt):
+            # Unlike awaiting the task, this tells its cancellation from one of the chat itself.
             await asyncio.wait([reading])
         return None if reading.cancelled() else reading.result()
     finally:
@@ -180,6 +181,7 @@ async def _keep_painting(view: ChatView) -> None:
 def _interrupts(action: Callable[[], None]) -> Iterator[None]:
     """Let Ctrl-C call `action` instead of ending the process."""
     loop = asyncio.get_running_loop()
+    # The handler runs in the middle of anything; the action must not.
     previous = signal.signal(signal.SIGINT, lambda number, frame: loop.call_soon_threadsafe(action) and None)
     try:
         yield

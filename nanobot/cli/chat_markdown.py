@@ -56,6 +56,7 @@ def _trimmed(line: Sequence[Segment]) -> list[Segment]:
     kept = list(line)
     while kept:
         text, style, control = kept[-1]
+        # Such blanks are visible.
         if style is not None and (style.bgcolor is not None or style.underline):
             break
         bare = text.rstrip()

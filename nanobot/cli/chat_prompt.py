@@ -55,6 +55,7 @@ def _history(directory: Path) -> History:
     with contextlib.suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
+        # A file that cannot be written must show now, not at the first input.
         with path.open("ab"):
             return FileHistory(path)
     return InMemoryHistory()

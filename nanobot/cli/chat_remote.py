@@ -99,11 +99,13 @@ class Remote:
             try:
                 async with contextlib.aclosing(turn.events()) as events:
                     async for event in events:
+                        # Something has come: the next break is a new one.
                         pauses = iter(_PAUSES_S)
                         yield event
                         if isinstance(event, TurnEnded):
                             return
             except _ConnectionBroken as broken:
+                # A server that has never answered is most likely at another URL: no waiting for that.
                 was_connected = was_connected or not broken.never_connected
                 pause_s = next(pauses, None)
                 if pause_s is None or not was_connected:
@@ -145,6 +147,8 @@ class _RemoteTurn:
             "x-session-key": session_key,
             "x-events": "tools",
             "content-type": "application/json",
+            # If the connection breaks before the turn's id has come, the repeated request finds its turn by
+            # this.
             "idempotency-key": uuid.uuid4().hex,
         }
 
@@ -194,6 +198,7 @@ class _RemoteTurn:
     async def _set_turn_id(self, turn_id: str | None) -> None:
         if self._turn_id is None and turn_id is not None:
             self._turn_id = turn_id
+            # The user asked to stop it before its id was known.
             if self._is_cancelled:
                 await self.cancel()
 
@@ -217,6 +222,7 @@ class _RemoteTurn:
             elif field == "id":
                 cursor = int(value.rpartition(":")[2])
             elif not line and payload:
+                # Only now: an event that was cut off must come again.
                 self._cursor = cursor
                 for event in _events(name, payload):
                     yield event
@@ -239,6 +245,7 @@ class _RemoteTurn:
                 f"{self._url} answered {response.status}, and not like nanobot: check the URL"
             ) from None
         if self._turn_id is not None:
+            # The turn was admitted, so the error is how it ended.
             return end
         if self._streams and error.get("code") == StreamingOff.code:
             self._streams = False

@@ -128,6 +128,7 @@ def _tail(text: str) -> str:
     all_lines = text.split("\n")
     if len(all_lines) <= _MAX_LIVE_LINES:
         return text
+    # Without its fence, the rest would not be shown as code.
     opening = [all_lines[0]] if all_lines[0].lstrip().startswith(_FENCES) else []
     return "\n".join([*opening, *all_lines[-_MAX_LIVE_LINES // 2 :]])
 

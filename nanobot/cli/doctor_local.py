@@ -14,6 +14,7 @@ def examine(check: str, name: str, why: str, models_dir: Path) -> Iterator[Check
     """Check the weights of `name`, then what the engine needs."""
     yield _weights(check, name, why, models_dir)
     for needed in diagnose(models_dir):
+        # A missing OpenMP runtime is fetched at the first start.
         status: Status = "ok" if needed.ok else "warn" if needed.subject == "openmp" else "fail"
         yield CheckResult(needed.subject, status, needed.text, needed.remedy)
 

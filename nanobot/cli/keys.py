@@ -110,6 +110,7 @@ def create(
         audit_log.record(config, "nanobot keys create", target=key.id)
         click.echo(f"{neutral(key.name)} ({key.id}): {_described(key)}", err=True)
     click.echo("This is the key. It is shown this once:", err=True)
+    # By itself on the standard output, so that scripts can take it.
     click.echo(token)
 
 

@@ -108,6 +108,7 @@ def _short(what: str) -> str:
 
 @contextlib.contextmanager
 def _lines(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
+    # So that the first step is shown at once.
     last = ("", now() - _LINE_EVERY_S)
 
     def progress(what: str, done_bytes: int, total_bytes: int, /) -> None:

@@ -71,6 +71,7 @@ def command(
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
     refuse_unprotected_host(config)
     check_tls(config)
+    # Before the weights: a port that is taken should not show only after a long download.
     listener = bind(config.server.host, config.server.port)
     if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
         # Imports rich, which only a start that downloads something needs.
@@ -123,6 +124,7 @@ class _Server(uvicorn.Server):
                 http=BoundedConnection,
                 ws="none",
                 lifespan="off",
+                # The log is set up already, and the guard writes a line for each request.
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -132,6 +134,7 @@ class _Server(uvicorn.Server):
                 ssl_certfile=app.config.server.tls_cert,
                 ssl_keyfile=app.config.server.tls_key,
                 timeout_keep_alive=_KEEP_ALIVE_S,
+                # Longer than the drain: the requests that follow turns end with them.
                 timeout_graceful_shutdown=int(grace_s) + 5,
                 backlog=BACKLOG,
             )
@@ -157,16 +160,17 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.when_listening()
         gc.collect()
-        # What is loaded by now stays loaded: the collector need not visit it again.
+        # What is loaded by now stays loaded, so the collector need not visit it again.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        # A thread of the store that returns from the disk gets the interpreter sooner.
+        # A thread of the store that comes back from the disk gets the interpreter sooner.
         sys.setswitchinterval(0.0005)
         self._warming = asyncio.create_task(self._nanobot.models.warm())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._warming.cancel()
         await asyncio.gather(self._warming, return_exceptions=True)
+        # At the same time: uvicorn waits for the requests, and they wait for their turns.
         async with asyncio.TaskGroup() as group:
             group.create_task(self._nanobot.drain())
             group.create_task(super().shutdown(sockets))

@@ -112,5 +112,6 @@ def delete(key: str, yes: bool, config_file: Path | None, data: str | None) -> N
 async def _delete(config: Config, key: str) -> int:
     async with store_to_change(config, "delete the conversation") as store:
         deletion = await store.delete_session(key)
+        # Now, since no server runs here that would find the time later.
         await store.write_over()
         return deletion.messages

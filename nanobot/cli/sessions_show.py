@@ -93,6 +93,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
     partial = path.with_name(path.name + ".partial")
     try:
         partial.unlink(missing_ok=True)
+        # Before anything is in it: only its owner may read it.
         partial.touch(mode=0o600)
         with partial.open("wb") as stream:
             yield stream

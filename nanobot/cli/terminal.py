@@ -10,6 +10,7 @@ from typing import TextIO
 if sys.platform != "win32":
     import termios
 
+# Unicode has a picture of each ASCII control character.
 _PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)}
 _PICTURES[127] = 0x2421
 _PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)

@@ -39,8 +39,10 @@ def fit(
     ends = ends or ends_of(messages, skipped_tokens)
     over = (ends[-1] if ends else 0) - budget_tokens
     if over <= 0:
+        # What was loaded may begin in the middle of a turn.
         return messages if not skipped_tokens else _from_question(messages, 0)
     step = max(1, budget_tokens // _STEPS_A_WINDOW)
+    # Rounded up to whole steps.
     cut = -(-over // step) * step
     first = bisect_left((skipped_tokens, *ends[:-1]), cut)
     asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
@@ -71,6 +73,7 @@ def _within_the_turn(
         raise ContextOverflow(
             f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
         )
+    # Results whose calls were cut off.
     while first < len(messages) and messages[first].role == "tool":
         first += 1
     return (question, *messages[first:])
@@ -94,6 +97,7 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             whole.extend(_question(message))
         elif message.role == "assistant":
             end = position
+            # A step reaches to the model's next message: users may have joined between its results.
             while end < len(messages) and messages[end].role != "assistant":
                 end += 1
             _add_step(whole, message, messages[position:end])
@@ -145,6 +149,7 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
 def _question(message: Message) -> tuple[Message, ...]:
     """Return the user's message with only the parts that a user may send, if any is left."""
     parts = message.parts
+    # The usual case, without a copy.
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
         return (message,)
     kept = tuple(
@@ -172,6 +177,7 @@ def _speech(message: Message) -> Message:
             kept.append(_readable(part))
         elif isinstance(part, Thinking) and part.provider_state is not None:
             kept.append(part)
+    # Some providers refuse a message that is nothing but reasoning.
     if all(isinstance(part, Thinking) for part in kept):
         kept.clear()
     return Message(message.role, tuple(kept), message.stop_reason)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
 LARGEST_SCHEMA_BYTES = 100_000
+# Models put JSON into a code fence even when they are told not to.
 _FENCED = re.compile(r"\A```[a-zA-Z]*\s*\n(.*)\n```\Z", re.DOTALL)
 _MOST_SHOWN = 300
 _MOST_BACKTRACKING = 100_000
@@ -87,7 +88,7 @@ def conform(text: str, wanted: OutputFormat) -> str:
 def _validator(schema: msgspec.Raw) -> "jsonschema_rs.Validator":
     import jsonschema_rs
 
-    # The schema is a stranger's: nothing is fetched for it, and no pattern may backtrack without end.
+    # The schema comes from a stranger: nothing is fetched for it, and no pattern may backtrack without end.
     return jsonschema_rs.validator_for(
         bytes(schema).decode(),
         offline=True,

@@ -117,7 +117,8 @@ def check_key(key: ApiKey, where: str) -> ApiKey:
         raise ConfigError(f"{where}: the default session key is empty: name a conversation, or leave it out")
     if key.patterns and not any(matches(parsed, pattern) for pattern in key.patterns):
         raise ConfigError(
-            f"{where}: the default session key {parsed!r} matches none of the key's own patterns ({', '.join(key.patterns)}): "
+            f"{where}: the default session key {parsed!r} matches none of the key's own patterns"
+            f" ({', '.join(key.patterns)}): "
             "it could not see its own conversation"
         )
     return msgspec.structs.replace(key, session_key=parsed)
@@ -131,7 +132,8 @@ def check_pattern(pattern: str, where: str) -> None:
     """
     if not pattern.strip() or len(pattern) > MAX_KEY_CHARS or not pattern.isprintable():
         raise ConfigError(
-            f"{where}: session pattern {pattern[:80]!r}: it must have 1 to {MAX_KEY_CHARS} printable characters, as wx:dm:*"
+            f"{where}: session pattern {pattern[:80]!r}: it must have 1 to {MAX_KEY_CHARS} printable"
+            " characters, as wx:dm:*"
         )
 
 
@@ -163,6 +165,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         cached = self.input if self.cached_input is None else self.cached_input
         fresh = max(0, usage.prompt_tokens - usage.cached_tokens)
+        # Rounded first: a binary fraction just above a whole number would cost one micro-dollar more.
         return math.ceil(
             round(
                 fresh * self.input + usage.cached_tokens * cached + usage.completion_tokens * self.output, 6
@@ -286,7 +289,7 @@ class Accounts(Protocol):
         ...
 
     def listen(self, listener: AccountListener) -> None:
-        """Tell `listener` of each turn from now on: of its admission before `admit` returns, of its end before
-        anyone who waits for the turn.
+        """Tell `listener` of each turn from now on: of its admission before `admit` returns, of its end
+        before anyone who waits for the turn.
         """
         ...

@@ -8,10 +8,10 @@ import msgspec
 class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who did what to which conversation.
 
-    `at`: seconds since the epoch. `operation`: a route, a command, or how a turn was submitted. `client`: the
-    address that it came from. `key_id` None: no API key was needed. `status` None: the client did not wait for the
-    answer, or there is none. `target`: the turn, file or key concerned. `is_urgent`: it is synced to the disk at
-    once.
+    `at`: seconds since the epoch. `operation`: a route, a command, or how a turn was submitted. `client`:
+    the address that it came from. `key_id` None: no API key was needed. `status` None: the client did not
+    wait for the answer, or there is none. `target`: the turn, file or key concerned. `is_urgent`: it is
+    synced to the disk at once.
     """
 
     at: float

@@ -1,8 +1,8 @@
 """The name under which nanobot is installed, and the commands that add one of its extras.
 
 An installer resolves `DISTRIBUTION[extra]` to the distribution that its environment already has, whether that
-came from an index, a wheel or a checkout. So the commands hold for all of them, as long as the installer is that
-of nanobot's own environment.
+came from an index, a wheel or a checkout. So the commands hold for all of them, as long as the installer is
+that of nanobot's own environment.
 """
 
 import importlib.util
@@ -17,7 +17,8 @@ def install_hint(extra: str) -> str:
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs `extra` for the Python that runs now; for who administers this machine.
+    """Return the command that installs `extra` for the Python that runs now; for who administers this
+    machine.
 
     An environment that was made by uv has no pip of its own.
     """

@@ -301,9 +301,16 @@ class ModelLacksAbility(ModelError):
 
 
 class ContextOverflow(ModelError):
-    """The parts of the prompt that cannot be dropped do not fit the window of the model."""
+    """The parts of the prompt that cannot be dropped do not fit the window of the model.
+
+    `limit_tokens`: the size of the window, where the provider named it.
+    """
 
     code, http_status, type = "context_length_exceeded", 400, "invalid_request_error"
+
+    def __init__(self, message: str, *, limit_tokens: int | None = None) -> None:
+        super().__init__(message)
+        self.limit_tokens = limit_tokens
 
 
 class ModelUnavailable(ModelError):

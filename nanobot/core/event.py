@@ -95,6 +95,7 @@ def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:
         if message.role == "assistant":
             events.extend(_deltas(message))
         events.append(MessageAdded(message))
+        # The client's calls are never started here.
         events.extend(ToolStarted(call) for call in message.tool_calls if not call.for_client)
     return tuple(events)
 

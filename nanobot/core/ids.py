@@ -4,8 +4,10 @@ import os
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+# Two characters at a time take half the steps, and every request and every turn gets an id.
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _POOL_BYTES = 4_096
+# Python's own base 32, as `int` reads it, has other letters.
 _BASE_32 = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 
+# Here and in `event.py`: values without cycles need not be visited by the collector, and there are many.
 class ProviderState(msgspec.Struct, frozen=True, gc=False):
     """What a provider attached to a part of its answer and wants back unchanged, such as a signature.
 
@@ -47,6 +48,7 @@ class File(msgspec.Struct, frozen=True, gc=False, tag="file", omit_defaults=True
     @property
     def shown(self) -> str:
         """The file as text for the model, between markers that carry its name."""
+        # A quotation mark in the name would end the attribute.
         name = self.name.replace('"', "'")
         return f'<file name="{name}">\n{self.text}\n</file>'
 
@@ -112,8 +114,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a transcript.
 
     `stop_reason`, `usage` and `model` are set on messages that a model produced. `sources`: where parts of a
-    client's message were fetched or read, one digest for each image, file or recording as the client sent it, by
-    which the message is recognised when it is sent again.
+    client's message were fetched or read, one digest for each image, file or recording as the client sent it,
+    by which the message is recognised when it is sent again.
     """
 
     role: Role
@@ -126,6 +128,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def text(self) -> str:
         """The visible text: all `Text` parts, joined."""
+        # Here and below: for the few parts of a message a list costs less than a generator.
         return "".join([part.text for part in self.parts if isinstance(part, Text)])
 
     @property
@@ -189,6 +192,7 @@ def estimate_tokens(message: Message) -> int:
         elif isinstance(part, File):
             size_bytes += len(part.name.encode()) + len(part.text.encode())
         elif isinstance(part, Thinking):
+            # Other reasoning is not sent back.
             if part.provider_state is not None:
                 size_bytes += len(part.text.encode()) + len(bytes(part.provider_state.value))
         elif isinstance(part, Image):

@@ -9,20 +9,13 @@ from nanobot.core.turn import TurnState
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A turn that came as a response: its state, its input, and the part of its request that the client gets to
-    see again.
+    """A turn that came as a response: its state, its input, and the part of its request that the client gets
+    to see again.
     """
 
     state: TurnState
     input: tuple[Message, ...]
     echo: msgspec.Raw
-
-
-class ItemRef(msgspec.Struct, frozen=True):
-    """A lasting name for a message of a session: its turn and its `number` (`Row.number`) there."""
-
-    turn_id: str | None
-    number: int
 
 
 class Responses(Protocol):

@@ -39,17 +39,19 @@ def parse_key(raw: str) -> str:
 
     Raises:
         BadSessionKey: over 256 characters, a control character or a broken one in it, or a name that the
-            server keeps for itself. (An empty key is the caller's to answer: each door has its own words for
+            server keeps for itself. (An empty key is returned: each entry point has its own error for
             a missing one.)
     """
     key = raw.strip()
     if len(key) > MAX_KEY_CHARS:
         raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
     if not key.isprintable():
+        # `isprintable` also refuses some that keys may have, such as a no-break space.
         _check_characters(key)
     if key.startswith(RESERVED_PREFIX):
         raise BadSessionKey(
-            f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose another"
+            f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose"
+            " another"
         )
     return key
 
@@ -59,12 +61,14 @@ def _check_characters(key: str) -> None:
     for character in key:
         if ord(character) < 32 or 127 <= ord(character) < 160:
             raise BadSessionKey(
-                f"session key with the control character U+{ord(character):04X}: only printable characters are allowed"
+                f"session key with the control character U+{ord(character):04X}: only printable characters"
+                " are allowed"
             )
-        # how Python reads bytes on a command line that are no UTF-8
+        # Python reads bytes of a command line that are not UTF-8 as lone surrogates.
         if 0xD800 <= ord(character) < 0xE000:
             raise BadSessionKey(
-                f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole characters are allowed"
+                f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole"
+                " characters are allowed"
             )
 
 
@@ -72,8 +76,8 @@ class Row(msgspec.Struct, frozen=True):
     """A message as it is kept.
 
     `total_tokens` sums estimates from the start of the conversation to the end of this message. `number`: its
-    number within its turn, from 0, input first; its `seq` where it belongs to no turn. `is_input`: a client sent
-    it.
+    number within its turn, from 0, input first; its `seq` where it belongs to no turn. `is_input`: a client
+    sent it.
     """
 
     seq: int
@@ -130,8 +134,8 @@ class Deletion(msgspec.Struct, frozen=True):
 
 
 class ImportedMessage(msgspec.Struct, frozen=True):
-    """A message of a session that is imported. `turn`: the same value for messages of the same turn. `is_input`: a
-    client sent it, whatever its role; a user's message is always input.
+    """A message of a session that is imported. `turn`: the same value for messages of the same turn.
+    `is_input`: a client sent it, whatever its role; a user's message is always input.
     """
 
     message: Message
@@ -146,7 +150,7 @@ Watched = TurnAdmitted | TurnStarted | Event
 class SessionEvent(msgspec.Struct, frozen=True):
     """What those who watch a session see: something of a turn, which ends at `cursor` of its line.
 
-    `missed`: how many sights before it are lost.
+    `missed`: how many events before it are lost.
     """
 
     turn_id: str
@@ -275,7 +279,7 @@ class Sessions(Protocol):
     async def import_session(
         self,
         session_key: str,
-        given: Sequence[ImportedMessage],
+        messages: Sequence[ImportedMessage],
         *,
         title: str | None,
         metadata: Mapping[str, str],

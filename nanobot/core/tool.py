@@ -74,6 +74,7 @@ class Tool(msgspec.Struct, frozen=True):
 def _schema(arguments: type[msgspec.Struct]) -> Schema:
     (_,), parts = msgspec.json.schema_components([arguments])
     schema = dict(parts[arguments.__name__])
+    # They are of the Struct; the tool has a name and a description of its own.
     schema.pop("title", None)
     schema.pop("description", None)
     return schema

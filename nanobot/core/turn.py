@@ -47,7 +47,7 @@ class OutputFormat(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the client wants to find again: shown with the turn, passed on to providers that keep such things."""
+    """The client's own notes: shown with the turn, and passed on to providers that take them."""
 
     metadata: dict[str, str] = {}
     user: str | None = None
@@ -60,8 +60,8 @@ NO_ECHO = msgspec.Raw(b"null")
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of a turn that came as a response.
 
-    `echo`: the part of its request that the client gets to see again, as JSON; `NO_ECHO`: the response cannot be
-    retrieved. `is_detached`: the turn runs to its end even where nobody follows it.
+    `echo`: the part of its request that the client gets to see again, as JSON; `NO_ECHO`: the response cannot
+    be retrieved. `is_detached`: the turn runs to its end even where nobody follows it.
     """
 
     echo: msgspec.Raw = NO_ECHO
@@ -77,8 +77,8 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     another. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
     rewound to its end where other turns came after it. `may_cut`: where the context window is too small, the
     oldest messages may be left out; otherwise the turn fails. `record`: set where it came as a response.
-    `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands before the messages
-    that the client sent.
+    `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands before the
+    messages that the client sent.
     """
 
     id: str
@@ -113,9 +113,10 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 HistoryNote = Literal["new", "imported", "matched", "rewound", "replaced"]
-"""What became of the earlier messages that a client sent along: there were none; an empty session took them in; they
-are how the transcript ends; it went back to where they end; it went back to the last message that both have, and took
-in the others."""
+"""What became of the earlier messages that a client sent along: there were none; an empty session took them
+in; they are how the transcript ends; it went back to where they end; it went back to the last message that
+both have, and took in the others.
+"""
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -192,8 +193,8 @@ class Turns(Protocol):
         ...
 
     async def shared(self, session_key: str, earlier: tuple[Message, ...], *, is_whole: bool) -> int:
-        """Return how many of the `earlier` messages `admit` would find in the transcript, so that they need not be
-        taken in.
+        """Return how many of the `earlier` messages `admit` would find in the transcript, so that they need
+        not be taken in.
         """
         ...
 

@@ -1,10 +1,11 @@
-"""What a client can hold of a conversation, as numbers: lists of messages are the same where their places are.
+"""What a client can hold of a conversation, as numbers: lists of messages are the same where their places
+are.
 
-A client holds its inputs and one reply a turn. A `Place` stands for such a list; the place of a longer one is computed
-from it (a polynomial over a prime), and so is what any stretch adds to any beginning. Compared are the role, the text
-(line ends, Unicode form, surrounding white space and `<think>` blocks aside), what is attached, and the name and
-arguments of calls and the contents of their results. Ids count for nothing, nor does the order in which calls of one
-step and their results are listed: clients differ in both.
+A client holds its inputs and one reply a turn. A `Place` stands for such a list; the place of a longer one is
+computed from it (a polynomial over a prime), and so is what any stretch adds to any beginning. Compared are
+the role, the text (line ends, Unicode form, surrounding white space and `<think>` blocks aside), what is
+attached, and the name and arguments of calls and the contents of their results. Ids count for nothing, nor
+does the order in which calls of one step and their results are listed: clients differ in both.
 """
 
 import hashlib
@@ -18,6 +19,8 @@ import msgspec
 from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall
 
 PRIME = (1 << 61) - 1
+_MOST = PRIME - 1
+_blake2b = hashlib.blake2b
 _BASE = 1_143_098_672_046_301_133
 _LAYOUT = Layout(">IQ")
 _THINK = re.compile(r"<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL)
@@ -75,10 +78,33 @@ def place_after(place: Place, message: Message, calls: Mapping[str, ToolCall] = 
     return place if chain == place.chain else Place(depth, chain % PRIME)
 
 
-def places(messages: Iterable[Message], place: Place = START) -> list[Place]:
-    """Return the places after each of the messages, the first of which follows `place`."""
+def place_of(messages: Iterable[Message]) -> Place:
+    """Return the place to which the messages lead from the beginning."""
     calls: dict[str, ToolCall] = {}
-    found: list[Place] = []
+    depth = chain = 0
+    for message in messages:
+        parts, role = message.parts, message.role
+        # Most messages of a long list: the same as below, without another call.
+        if len(parts) == 1 and type(parts[0]) is Text and parts[0].text.isascii():
+            text = parts[0].text
+            if "\r" not in text and "<think" not in text:
+                if text := text.strip():
+                    depth += 1
+                    said = f"{role}\0{text}".encode()
+                    number = int.from_bytes(_blake2b(said, digest_size=8).digest(), "big")
+                    chain = (chain * _BASE + number % _MOST + 1) % PRIME
+                continue
+        place = place_after(Place(depth, chain), message, calls)
+        depth, chain = place.depth, place.chain
+        if role == "assistant":
+            calls.update((call.id, call) for call in message.tool_calls)
+    return Place(depth, chain)
+
+
+def places(messages: Iterable[Message]) -> list[Place]:
+    """Return the places to which the messages lead from the beginning, after each of them."""
+    calls: dict[str, ToolCall] = {}
+    place, found = START, []
     for message in messages:
         place = place_after(place, message, calls)
         found.append(place)
@@ -114,14 +140,14 @@ def _attached(part: Image | Audio | File) -> str:
 
 
 def _normal(role: str, text: str) -> str:
-    if role == "assistant" and "<think" in text:
-        text = _THINK.sub("", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if role == "assistant" and "<think" in text:
+        text = _THINK.sub("", text)
     return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
 
 
 def _number(role: str, content: str) -> int:
     """Return a number below `PRIME` for a message; never 0."""
-    digest = hashlib.blake2b(f"{role}\0{content}".encode(errors="surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest) % (PRIME - 1) + 1
+    said = f"{role}\0{content}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(_blake2b(said, digest_size=8).digest(), "big") % _MOST + 1

@@ -52,6 +52,7 @@ class LocalEngine:
                 run = self._run_of(command)
                 self._runs[command.turn.id] = run
                 self._idle.clear()
+                # The store may have been handing out this turn when it was told to stop.
                 if self._is_draining:
                     run.stop(None)
                 group.create_task(self._run_to_end(command.turn.id, run))
@@ -71,7 +72,7 @@ class LocalEngine:
         try:
             await run()
         finally:
-            # Unless the turn was given back and another run has taken it up already.
+            # The turn may have been given back, and another run may have taken it up already.
             if self._runs.get(turn_id) is run:
                 del self._runs[turn_id]
             if not self._runs:
@@ -81,6 +82,7 @@ class LocalEngine:
         """Start no more turns and wait `grace_s` for those that run to end; then give the rest back to the
         store for the next start.
         """
+        # First of all: a turn that ended would otherwise make room for the next.
         self._store.stop_orders()
         try:
             async with asyncio.timeout(grace_s):

@@ -134,10 +134,12 @@ class Run:
             await self._end_failed(error)
         except asyncio.CancelledError:
             if self._state.is_in(Phase.ANSWERING):
+                # Nobody has asked this turn to stop: the engine itself is cancelled.
                 raise
             self._state.recover()
             await self._end_stopped()
         except Exception:  # noqa: BLE001 - a bug ends the turn, never the engine
+            # Asked of the timer: a TimeoutError may also be a bug deeper down.
             if limit.expired():
                 await self._end_failed(
                     TurnTimedOut(f"the turn took longer than {self._timeout_s:g} s (engine.turn_timeout_s)")
@@ -154,7 +156,7 @@ class Run:
         if claim.attempt > 1:
             produced = (await self._store.turn(turn.id)).messages
             self._note(events_of(produced))
-            # Its own steps must not push its question out of what is loaded.
+            # The turn's own steps must not push its question out of the history that is loaded.
             own_tokens = sum(estimate_tokens(message) for message in (*turn.input, *produced))
             history = await self._store.history(
                 turn.session_key, self._agent.budget(turn, model) + own_tokens
@@ -165,8 +167,10 @@ class Run:
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         noted = (self._spoken, self._open_calls.copy(), self._usage)
+        # These words now belong to a message: a stop must not store them a second time.
         self._spoken = []
-        # Noted before the commit: what was handed to the store will be written, whoever breaks off the wait.
+        # Before the commit: what was handed to the store will be written, even if the wait for it is broken
+        # off.
         self._note(facts)
         try:
             joined = await self._commit(facts)
@@ -174,7 +178,7 @@ class Run:
             self._spoken, self._open_calls, self._usage = noted
             raise
         if joined or not isinstance(facts[-1], TurnEnded):
-            # A stop may have been asked for during the commit.
+            # A stop may have been asked for during the commit, and had to wait.
             self._state.interrupt_if_stopping()
         return joined
 
@@ -206,8 +210,7 @@ class Run:
 
     async def _end_failed(self, error: NanobotError) -> None:
         if isinstance(error, ModelError) and not isinstance(error, _LOGGABLE_MODEL_ERRORS):
-            # A provider may quote what it was sent; its words stay with the turn, where its owner alone reads
-            # them.
+            # Providers may quote the conversation in their errors; only its owner gets to read those.
             _log.warning("turn %s failed: %s", self._claim.turn.id, error.code)
         elif error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.__cause__ is not None:
             _log.error("turn %s failed: %s", self._claim.turn.id, error.message, exc_info=error)

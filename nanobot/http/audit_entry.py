@@ -10,9 +10,13 @@ _SESSION_NAMES = ("key", "session_key", "conversation_id")
 
 
 def audit_entry(request: Request, at: float, status: int | None) -> AuditEntry | None:
-    """Return what is written down; None for what anybody may ask (`/health`), and for what came to no route."""
+    """Return what is written down;
+
+    None for what anybody may ask (`/health`), and for what came to no route.
+    """
     route = request.route
     if route is None:
+        # Keys are checked before routes: of all requests without a route only a refused key is of interest.
         if status != HTTPStatus.UNAUTHORIZED:
             return None
         return AuditEntry(at, "authenticate", request.address, None, status, request_id=request.id)
@@ -22,6 +26,7 @@ def audit_entry(request: Request, at: float, status: int | None) -> AuditEntry |
     session_key = (
         request.session_key
         or next((named[name] for name in _SESSION_NAMES if name in named), None)
+        # The request may have been refused before its operation read the header.
         or _session_header(request)
     )
     return AuditEntry(

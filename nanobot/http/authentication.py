@@ -5,6 +5,7 @@ from nanobot.access.keyring import KeyRing
 from nanobot.access.rate import RateLimiter, neighbourhood
 from nanobot.core.errors import BadApiKey, TooManyBadKeys
 
+# Bounds the memory that an attacker with many addresses can fill.
 MOST_ADDRESSES = 4_096
 
 
@@ -43,8 +44,8 @@ class Authentication:
         # 256 random bits cannot be guessed: whoever has such a key is not kept out by what a neighbour sends.
         if known is not None and is_valid and known.key.is_strong:
             return known.caller
-        # A key that somebody chose might be guessed: it is not even looked at once the address has tried too
-        # many.
+        # A key that somebody chose might be guessed: once the address has tried too many, it is not even
+        # looked at.
         most = self._max_bad_keys
         network = neighbourhood(address) if address else ""
         if most and (wait_s := self._bad_keys.wait_s(network, most, now)) > 0:

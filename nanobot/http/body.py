@@ -34,10 +34,12 @@ async def body_pieces(
         SlowRequest: it did not come within `timeout_s`.
         ClientGone
     """
+    # Refused before a byte of it is read. The size is counted all the same: chunked bodies announce none.
     announced = request.headers.get(b"content-length", b"0")
     if announced.isdigit():
         _refuse_over(int(announced[:_MOST_DIGITS]), max_bytes, limit)
     size = 0
+    # One deadline for the whole body: a byte now and then must not prolong it.
     until = asyncio.get_running_loop().time() + timeout_s
     more = True
     while more:

@@ -41,6 +41,7 @@ class Connected:
     async def _watch(self) -> None:
         while True:
             try:
+                # The body has been read: all that can still arrive is the disconnect.
                 async with asyncio.timeout(self._every_s):
                     if (await self._receive())["type"] == "http.disconnect":
                         break
@@ -59,5 +60,6 @@ class Connected:
         if self._watcher is not None:
             self._watcher.cancel()
         if self._is_gone and kind is asyncio.CancelledError and self._owner is not None:
+            # Any other cancellation, such as that of a server that stops, must go on.
             return self._owner.uncancel() == 0
         return False

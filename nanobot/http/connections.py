@@ -1,4 +1,4 @@
-"""Connections at the socket: how large a head may be, how long a client may take to send it or not to read."""
+"""Connections: how large a head may be, how long a client may take to send it, or not read an answer."""
 
 import asyncio
 
@@ -15,6 +15,7 @@ _TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: se
 _NO_HTTP = failure(InvalidHttp("this is no HTTP request that can be understood"))
 
 
+# Written by hand: uvicorn has no ASGI request yet that could be answered.
 def _final_answer(problem: Failure, reason: bytes) -> bytes:
     head = (
         b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
@@ -43,16 +44,20 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._head_timer is not None:
             self._head_bytes += len(data)
+        # Only now is it known whether the head ended in these bytes; the timer is gone then.
         super().data_received(data)
         if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
             self.transport.write(_final_answer(_TOO_LARGE, b"Request Header Fields Too Large"))
             self.transport.close()
 
+    # uvicorn would answer in plain text; errors are JSON on every route.
     def send_400_response(self, msg: str) -> None:
         self.transport.write(_final_answer(_NO_HTTP, b"Bad Request"))
         self.transport.close()
 
     def on_message_begin(self) -> None:
+        # The timer of the first request runs since the connection was opened. Between requests uvicorn's own
+        # keep-alive timeout applies.
         if self._head_timer is None:
             self._await_head()
         super().on_message_begin()
@@ -77,6 +82,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        # Not `close`, which would go on waiting for the client to read what is buffered.
         self._stall_timer = self.loop.call_later(STALLED_TIMEOUT_S, self.transport.abort)
 
     def resume_writing(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from starlette.types import Scope
 
 Headers = tuple[tuple[bytes, bytes], ...]
+# Browsers hide every header from a page that is not listed here, but for a few harmless ones.
 _EXPOSED = b"x-request-id, x-turn-id, x-history, retry-after, x-should-retry, " + b", ".join(
     b"x-ratelimit-%b-%b" % (what, of)
     for of in (b"requests", b"tokens")
@@ -38,6 +39,7 @@ class Cors:
             elif name == b"access-control-request-headers":
                 requested = value
         if origin is None or not self.lets(origin, is_keyless=False):
+            # A shared cache must not serve one origin's answer to another.
             return ((b"vary", b"origin"),)
         headers = (
             (b"access-control-allow-origin", origin),
@@ -46,6 +48,7 @@ class Cors:
         )
         if not is_preflight(scope):
             return headers
+        # Echoed: `*` would not include `authorization`, and SDKs send many headers of their own.
         allowed = () if requested is None else ((b"access-control-allow-headers", requested),)
         return (
             *headers,

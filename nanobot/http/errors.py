@@ -45,6 +45,7 @@ def failure(error: NanobotError) -> Failure:
     body = msgspec.json.encode(ErrorBody(ErrorShown(error.message, error.type, error.param, error.code)))
     headers = _retry_after(error.retry_after_s)
     if error.http_status == HTTPStatus.CONFLICT or isinstance(error, QuotaExceeded):
+        # OpenAI's SDKs repeat any 409 and 429 unless this header says otherwise; here that would be in vain.
         headers = (*headers, ("x-should-retry", "false"))
     if error.http_status in _NOT_READ_ON:
         headers = (*headers, ("connection", "close"))
@@ -82,4 +83,5 @@ def error_body(error: TurnError) -> bytes:
 
 
 def _retry_after(seconds: float | None) -> tuple[tuple[str, str], ...]:
+    # The header takes whole seconds, and 0 would be an invitation to repeat at once.
     return () if seconds is None else (("retry-after", str(max(1, math.ceil(seconds)))),)

@@ -17,7 +17,10 @@ _LONGEST_BOUNDARY = 256
 
 
 class FormPart(msgspec.Struct, frozen=True):
-    """One part of a form. `file_name`, `mime`: of a file, as the client says them; None and empty for a text."""
+    """One part of a form.
+
+    `file_name`, `mime`: of a file, as the client says them; None and empty for a text.
+    """
 
     field: str
     content: bytes
@@ -38,15 +41,17 @@ def boundary_of(kind: bytes) -> bytes:
 
 
 class FormParser(MultiPartParser):
-    """Starlette's parser; it counts the parts, keeps files in memory, and knows whether the form is complete.
+    """Starlette's parser; it counts the parts, keeps files in memory, and knows whether the form is
+    complete.
 
     Starlette decodes what is not UTF-8 as Latin-1, without a word. So everything is decoded as Latin-1 here,
     which loses nothing, and then again as what it must be.
     """
 
     def __init__(self, boundary: bytes, pieces: AsyncGenerator[bytes, None], max_bytes: int) -> None:
-        # It warns of each malformed form, which anyone may send.
+        # python_multipart warns of each malformed form, and anyone may send those.
         logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+        # Starlette parses the boundary out of a header again, where it is quoted.
         escaped = boundary.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
         kind = b'%b; charset=latin-1; boundary="%b"' % (FORM.encode(), escaped)
         super().__init__(
@@ -56,12 +61,13 @@ class FormParser(MultiPartParser):
             max_fields=_MOST_PARTS,
             max_part_size=max_bytes,
         )
-        # Files of this size and above go to the disk, by way of a thread: no body is as large.
+        # From this size on a file goes to the disk, by way of a thread. No body is as large.
         self.spool_max_size = max_bytes + 1
         self._parts = 0
         self._is_complete = False
 
     def on_part_begin(self) -> None:
+        # Starlette bounds files and fields apart from each other, so both together are counted here.
         self._parts += 1
         if self._parts > _MOST_PARTS:
             raise InvalidForm(f"the form has more than {_MOST_PARTS} parts")
@@ -85,6 +91,7 @@ class FormParser(MultiPartParser):
         try:
             parsed = await self.parse()
         except MultiPartException as error:
+            # With a cause the parser itself gave up; without one Starlette missed the name of a part.
             if error.__cause__ is not None:
                 raise InvalidForm(f"the body is no {FORM} that can be read") from error
             raise InvalidForm(

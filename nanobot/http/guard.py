@@ -57,6 +57,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"]
+            # Only the log needs it.
             if _log.isEnabledFor(logging.INFO):
                 self.turn_id = next((value.decode() for name, value in headers if name == b"x-turn-id"), None)
             headers.append((b"x-request-id", self._request.id.encode()))
@@ -100,6 +101,7 @@ class Guard:
             return
         now = self._clock.now()
         request = Request(scope, receive, new_id("req", now, self._randomness))
+        # uvicorn answers each request in a task of its own, and so in a context of its own.
         REQUEST.set(request.id)
         answer = _Answer(request, send)
         self._observer.request_began(request.id, request.method, scope["headers"])
@@ -111,6 +113,7 @@ class Guard:
 
     async def _answer(self, request: Request, answer: _Answer, now: float) -> None:
         try:
+            # Set before anything can fail: without these headers a page could not read the error.
             if self._cors is not None:
                 request.answer_headers = self._cors.headers(request.scope)
             if self._is_let_in(request, now):
@@ -130,6 +133,7 @@ class Guard:
         except Exception:  # noqa: BLE001 - a bug is a 500, its details go to the log only
             _log.exception("request %s failed", request.id)
             problem = NanobotError(f"Internal server error (request {request.id})")
+        # Once the head is out, breaking off is the only way left to say that something failed.
         if not answer.status:
             await answer_error(answer, problem)
 
@@ -150,9 +154,11 @@ class Guard:
                 origin = value
             elif name == b"authorization":
                 authorization = value
+        # `BoundedConnection` does not see the size of a head that arrives complete in one read.
         if size > MAX_HEAD_BYTES:
             raise HeadTooLarge(f"headers of {size} bytes: at most {MAX_HEAD_BYTES} are allowed")
         is_foreign = self._origins.check(host, origin, is_keyless=not self.authentication.is_required)
+        # Before the key is checked: browsers send none with a preflight.
         if is_foreign and is_preflight(request.scope):
             return False
         if request.path not in self._open_paths:

@@ -1,5 +1,5 @@
-"""The OpenAPI 3.1 document, built from the operations and from the very types that parse the requests and make
-the answers.
+"""The OpenAPI 3.1 document, built from the operations and from the very types that parse the requests and
+make the answers.
 """
 
 import re
@@ -62,7 +62,7 @@ _OF_A_TURN: tuple[type[NanobotError], ...] = (
     SessionNotFound,
     StreamingOff,
 )
-"""How a turn may end: whoever may meet a `ModelError` may meet these."""
+"""How a turn may end: an operation that may raise a `ModelError` may raise these."""
 _OF_A_SESSION: tuple[type[NanobotError], ...] = (BadSessionKey, MissingSessionKey, SessionNotFound)
 _NEVER_SHOWN = frozenset({"stale_attempt", "store_locked", "store_too_new"})
 """Codes below `StoreError` that no request meets: the first is the fence's, the others keep a server from
@@ -128,7 +128,7 @@ class _Document:
                     "schemas": self._components,
                     "headers": {
                         "RequestId": {
-                            "description": "by which the log knows the request",
+                            "description": "the id that the log gives this request",
                             "schema": {"type": "string"},
                         }
                     },
@@ -198,7 +198,7 @@ class _Document:
         elif kind is not None:
             content[operation.media_type or "application/json"] = {"schema": self._schemas[repr(kind)]}
         if is_streamed:
-            # OpenAPI 3.1 has no words for the events of a stream; docs/api.md says which they are
+            # OpenAPI 3.1 cannot describe the events of a stream; docs/api.md lists them.
             content["text/event-stream"] = {}
         return content
 
@@ -281,7 +281,7 @@ def _codes(operation: Operation) -> dict[int, list[str]]:
     if ModelError in operation.errors:
         raised += _OF_A_TURN
     if ModelError in operation.errors or (operation.body is not None and UploadNotFound in operation.errors):
-        # what people say, and the files beside it, may be wrong in every way
+        # Messages and the files beside them can be invalid in any of these ways.
         raised += _below(InvalidRequest)
     codes: dict[int, list[str]] = {NanobotError.http_status: [NanobotError.code]}
     for error in (kind for kind_ in raised for kind in (_below(kind_) if kind_ is ModelError else (kind_,))):
@@ -292,6 +292,8 @@ def _codes(operation: Operation) -> dict[int, list[str]]:
 
 
 def _below(error: type[NanobotError]) -> list[type[NanobotError]]:
+    # Only the tree itself: the document must not depend on what else is imported, such as the CLI's own
+    # errors.
     children = (child for child in error.__subclasses__() if child.__module__ == StoreCorrupt.__module__)
     return [error, *(kind for child in children for kind in _below(child))]
 
@@ -349,8 +351,8 @@ def _require_all(schema: Schema) -> None:
 
 
 def _shorter(components: Mapping[str, object]) -> dict[str, str]:
-    """Return a name for each component: its own without the underscore of a private class, where no other has
-    that name.
+    """Return a name for each component: its own without the underscore of a private class, where no other
+    has that name.
     """
     short = {name: name.strip("_") for name in components}
     taken = list(short.values())
@@ -358,7 +360,9 @@ def _shorter(components: Mapping[str, object]) -> dict[str, str]:
 
 
 def _tidied(schema: object, renamed: Mapping[str, str]) -> object:
-    """Return the schema with its references renamed, without titles, and with those fields required that are."""
+    """Return the schema with its references renamed, without titles, and with those fields required that
+    are.
+    """
     return _walk(schema, lambda node: _tidy(node, renamed))
 
 

@@ -78,12 +78,14 @@ class Path:
             RouteNotFound: a parameter is not percent-encoded UTF-8.
         """
         method = request.method
+        # uvicorn leaves the body out of the answer to a HEAD.
         operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None:
             allow = ", ".join(self.operations)
             raise MethodNotAllowed(
                 f"{method} is not allowed on {request.path}: it takes {allow}", allow=allow
             )
+        # Set before the right is checked, so that the audit log names the operation that was refused.
         request.route = operation
         right = operation.right
         if right is not None and right not in request.caller.rights:

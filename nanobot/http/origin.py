@@ -24,19 +24,18 @@ class OriginCheck:
             ForbiddenOrigin
         """
         hosts = self._hosts
+        # A page whose own name leads to this server (DNS rebinding) sends that name as the host.
         if hosts and _host_name("//" + host.decode("latin-1")) not in hosts:
             raise ForbiddenOrigin(
                 f"host {host.decode('latin-1')!r} is not this server: call it as localhost, or list the name "
-                "in "
-                "api.allowed_hosts"
+                "in api.allowed_hosts"
             )
         if origin and self._cors is not None and self._cors.lets(origin, is_keyless=is_keyless):
             return True
         if hosts and origin and _host_name(origin.decode("latin-1")) not in hosts:
             raise ForbiddenOrigin(
                 f"a page of {origin.decode('latin-1')!r} may not use this server: list it in "
-                "api.cors_origins, or "
-                "its host in api.allowed_hosts, to let it"
+                "api.cors_origins, or its host in api.allowed_hosts, to let it"
             )
         return False
 

@@ -35,6 +35,8 @@ class Query:
         text = self._fields.get(name)
         if text is None:
             return default
+        # `int` alone would take signs, spaces, underscores and the digits of other scripts, and fail on very
+        # long numbers.
         number = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else -1
         if not low <= number <= high:
             raise InvalidRequest(

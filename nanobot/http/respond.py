@@ -34,6 +34,7 @@ async def wait_for_answer(
     """Return what the turn has answered; None where the client has gone, or where the turn failed and the
     client got the error. `is_over`: the turn had ended for good when it was asked for.
     """
+    # Stays None where the client goes: `Connected` then leaves the block without an exception.
     result: Answer | None = None
     with follower:
         async with Connected(request.receive):

@@ -36,6 +36,7 @@ class KeyReader:
             BadSessionKey, InvalidRequest, SessionNotFound: as `named`.
         """
         key = self.named(headers, caller) or caller.session_key
+        # From here on the request's log lines name the session.
         SESSION.set(key)
         return key
 

@@ -15,6 +15,7 @@ from nanobot.submit.followers import Following
 HEAD = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
+    # nginx would collect the stream in a buffer.
     (b"x-accel-buffering", b"no"),
 )
 PING = b": ping\n"
@@ -86,6 +87,7 @@ class Stream:
                         await rendering.prepare_end()
                     if out := rendering.render(batch):
                         await self._write(out)
+        # Otherwise the client has gone.
         if follower.has_ended:
             await self._write(b"", is_last=True)
 
@@ -94,6 +96,7 @@ class Stream:
 
     async def _write(self, content: bytes, *, is_last: bool = False) -> None:
         if not self._has_begun:
+            # Set before the await: the ping comes from another task and must not send the head again.
             self._has_begun = True
             head = [*HEAD, *((name.encode(), value.encode()) for name, value in self._headers)]
             await self._send({"type": "http.response.start", "status": 200, "headers": head})

@@ -92,6 +92,7 @@ class IsolationAudit:
     async def _run_all(self, jobs: list[Job]) -> None:
         """Run all jobs in random order, `parallel` at a time."""
         self._rng.shuffle(jobs)
+        # One iterator for all workers: each takes the next job.
         waiting = iter(jobs)
 
         async def work() -> None:

@@ -52,6 +52,7 @@ class RecordingModel:
             (message.text for message in reversed(request.messages) if message.role == "user"), ""
         )
         owner = owner_of(question)
+        # Once a tool has answered, the words of the question have been obeyed.
         is_fresh = request.messages[-1].role == "user"
         if is_fresh and FAIL in question:
             raise ModelRejectedRequest(f"the provider's own words about {question}")

@@ -22,6 +22,7 @@ def base64_around(head: bytes, secret: str) -> str:
 
     The length of `head` must be a multiple of three.
     """
+    # The secret stands in the encoded text itself, filled up to whole groups of four.
     return base64.b64encode(head).decode() + secret + "A" * (-len(secret) % 4)
 
 

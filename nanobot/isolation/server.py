@@ -28,6 +28,7 @@ async def serve_on_free_port(app: ASGIApp) -> AsyncIterator[str]:
         date_header=False,
         timeout_graceful_shutdown=1,
     )
+    # `Server.serve` would do this, but it also takes over the signals of the process.
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

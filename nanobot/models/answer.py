@@ -160,6 +160,7 @@ class AnswerStream:
                     self.done = True
                     return
         if reader.finished:
+            # All that can still come is the usage, which is not worth a long wait.
             self._idle_s = min(self._idle_s, _AFTER_FINISH_S)
 
     def _begin(self) -> None:
@@ -190,9 +191,10 @@ class AnswerStream:
                 raise RequestFailed(ModelBadAnswer(f"{name} sent an answer without a {terms.content} in it"))
         elif not self._reader.finished:
             if self._splitter is not None and self._first_by is not None:
-                question = f"is {self._source.address} its API?"
                 raise RequestFailed(
-                    ModelBadAnswer(f"{name} sent something that is no {terms.answer}: {question}")
+                    ModelBadAnswer(
+                        f"{name} sent something that is no {terms.answer}: {self._source.question}"
+                    )
                 )
             raise RequestFailed(
                 ModelBadAnswer(f"{name} broke off its answer: it ended without a {terms.ending}"),

@@ -95,10 +95,12 @@ class ProviderClient:
             try:
                 while not answer.done:
                     for delta in _merged(await answer.read()):
+                        # What was passed on cannot be taken back.
                         retries.left = 0
                         yield delta
                 message = answer.message()
             except RequestFailed as failed:
+                # Already here: the connection must not be held during the pause.
                 answer.close()
                 await retries.pause(failed)
                 continue
@@ -120,6 +122,7 @@ class ProviderClient:
             response = await self._connection.get(self._check_url)
             if response.status in (401, 403) or response.status >= 500:
                 raise self._refusal(response, await response.read_error(_ERROR_BODY_S))
+            # Not every server has this route; that it answers, and does not refuse the key, is enough.
             response.close()
         except RequestFailed as failed:
             raise failed.error from None
@@ -148,6 +151,7 @@ class ProviderClient:
                     timeouts=self._timeouts,
                 )
             refused = await response.read_error(_ERROR_BODY_S)
+            # `adapts` is asked first, as it may raise a better explanation of the refusal.
             if not asked.adapts(response.status, refused) or not adaptations_left:
                 raise self._refusal(response, refused)
             adaptations_left -= 1

@@ -188,6 +188,7 @@ class ProviderResponse:
 
     def _check_deadline(self) -> None:
         self._timer = None
+        # Nothing is being read; the next read starts the timer again.
         if self._deadline is None:
             return
         if self._loop.time() < self._deadline:
@@ -242,6 +243,7 @@ class ProviderConnection:
         if self._closed:
             raise self._stopped()
         if self._session is None:
+            # Another caller may have been faster during the import.
             self._module = module
             self._session = self._open_session()
 
@@ -253,7 +255,7 @@ class ProviderConnection:
             RequestFailed: `ModelUnreachable`, `ModelTimeout` or `ModelBadAnswer`.
         """
         session = await self._ready()
-        # aiohttp writes bytes in one go; a large body goes in pieces, so that other turns need not wait for
+        # aiohttp writes bytes in one go. A large body goes in pieces, so that other turns need not wait for
         # it.
         data = body if len(body) <= _MAX_PLAIN_BODY_BYTES else io.BytesIO(body)
         loop = asyncio.get_running_loop()
@@ -291,6 +293,7 @@ class ProviderConnection:
     async def close(self) -> None:
         """Cut all connections; running reads fail. Safe to call twice."""
         self._closed = True
+        # A copy, since each response takes itself out of the set.
         for response in tuple(self._open_responses):
             response.close()
         session, self._session = self._session, None
@@ -335,6 +338,7 @@ class ProviderConnection:
         timeout = http.ClientTimeout(
             total=None, connect=self._timeouts.connect_s, sock_connect=None, sock_read=None
         )
+        # No limit: the engine bounds how many turns run, and with them the requests.
         connector: aiohttp.BaseConnector
         if self._socket_path is not None:
             connector = http.UnixConnector(self._socket_path, limit=0)
@@ -352,6 +356,7 @@ class ProviderConnection:
     def _failure(self, error: Exception, late: str) -> RequestFailed:
         http, name = self.http, self._source.name
         where = self._socket_path or self._source.address
+        # From the special to the general: most of these classes derive from each other.
         if isinstance(error, http.ConnectionTimeoutError):
             connect_s = self._timeouts.connect_s
             return RequestFailed(

@@ -37,6 +37,7 @@ class Provider(msgspec.Struct, frozen=True):
     auth: KeyHeader = BEARER
 
 
+# The environment is searched in this order.
 PROVIDERS: tuple[Provider, ...] = (
     Provider(
         "openai",

@@ -1,14 +1,14 @@
-"""From a provider's refusal to an error of the tree: by its status, its error code, and its words.
+"""From a provider's refusal to an error of the tree: by its words (`wordings`), its error code, its status.
 
 Independent of the wire format: the codes of OpenAI, Anthropic, Google and of the servers that imitate them do
 not contradict each other.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,16 +22,27 @@ from nanobot.core.errors import (
     ModelRejectedRequest,
     ModelTimeout,
 )
+from nanobot.models.wordings import Understood, understand
 
 _MAX_MESSAGE_CHARS = 300
 
-_OVERFLOW = re.compile(
-    r"context_length|exceed_context|context[ _](?:length|window|size|limit)|maximum context|input token count"
-    r"|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input |prompt )?tokens|reduce the length",
-    re.IGNORECASE,
-)
+_MIN_SECRET_CHARS = 8
+"""What is shorter is no secret (`none`, `ollama`), and cutting it out would spoil names and addresses."""
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
-_UNPAID = re.compile(r"insufficient_quota|credit balance|specified API usage limits", re.IGNORECASE)
+_BASE_RESP_STATUSES = {
+    1001: 504,
+    1002: 429,
+    1004: 401,
+    1008: 402,
+    1026: 400,
+    1027: 400,
+    1039: 429,
+    1041: 429,
+    2013: 400,
+    2049: 401,
+    2056: 402,
+}
+"""MiniMax's codes in `base_resp`, which come with status 200."""
 _STATUS_OF = {
     "invalid_api_key": 401,
     "authentication_error": 401,
@@ -71,6 +82,13 @@ class ErrorSource(msgspec.Struct, frozen=True):
     address: str
     secret: str | None = None
 
+    @property
+    def question(self) -> str:
+        """What to ask somebody whose requests something else than the API answers."""
+        if urlsplit(self.address).path.strip("/"):
+            return f"is {self.address} its API?"
+        return f"is {self.address} its API? It has no path, and many are at /v1"
+
 
 class RequestFailed(Exception):
     """One try of a request failed: `error` is what to raise in the end.
@@ -90,16 +108,17 @@ def refusal(source: ErrorSource, status: int, body: bytes, retry_after_s: float 
         content: object = msgspec.json.decode(body)
     except (ValueError, RecursionError):
         content = body.decode("utf-8", "replace")
-    _, code, words = _parse(content)
-    words = _short(words, source.secret) or _phrase(status)
-    return _failure(source, status, code, f"{source.name} answered {status}: {words}", retry_after_s)
+    refused = _parse(content)
+    words = _short(refused.words, source.secret) or _phrase(status)
+    return _failure(source, status, refused, f"{source.name} answered {status}: {words}", retry_after_s)
 
 
 def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
     """Return what an error object that came with status 200, in the place of an answer, means."""
-    status, code, words = _parse(content)
-    words = _short(words, source.secret) or "no reason given"
-    return _failure(source, status or 500, code, f"{source.name} failed while it answered: {words}", None)
+    refused = _parse(content)
+    words = _short(refused.words, source.secret) or "no reason given"
+    message = f"{source.name} failed while it answered: {words}"
+    return _failure(source, refused.status or 500, refused, message, None)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -126,24 +145,31 @@ def _number(text: str) -> float:
         return math.nan
 
 
+class _Refused(msgspec.Struct, frozen=True):
+    """What a provider said: the status that its code stands for, its codes, its words."""
+
+    status: int | None
+    code: str
+    words: str
+
+
 def _failure(
-    source: ErrorSource, status: int, code: str, message: str, pause_s: float | None
+    source: ErrorSource, status: int, refused: _Refused, message: str, pause_s: float | None
 ) -> RequestFailed:
-    if status == 413 or (status in _OVERFLOW_STATUSES and _OVERFLOW.search(f"{code} {message}")):
-        return RequestFailed(
-            ContextOverflow(f"{message}: shorten the input, or choose a model with a larger window")
-        )
-    is_unpaid = _UNPAID.search(f"{code} {message}") is not None
-    if status in (401, 402, 403) or (status == 400 and is_unpaid):
-        remedy = (
-            "check the API key and its account" if source.secret else "it wants an API key and none is set"
-        )
-        return RequestFailed(ModelRefusedKey(f"{message}: {remedy}"))
+    understood = understand(f"{refused.code} {refused.words}")
+    if understood is not None and (meant := _meant(source, status, understood, message, pause_s)) is not None:
+        return meant
+    if status == 413:
+        return _overflow(message, None)
+    if status in (401, 402, 403):
+        return _refused_key(source, message)
     if status == 404:
         question = f"is there a model {source.model!r} at {source.address}?"
+        if not urlsplit(source.address).path.strip("/"):
+            question += " The address has no path, and many APIs are at /v1"
         return RequestFailed(ModelRejectedRequest(f"{message}: {question}", param="model"))
     if status == 429:
-        return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=not is_unpaid)
+        return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=True)
     if status in (408, 504, 522, 524):
         return RequestFailed(ModelTimeout(message, retry_after_s=pause_s), may_retry=True)
     if status < 500 or status == 501:
@@ -154,20 +180,86 @@ def _failure(
     return RequestFailed(ModelOverloaded(message, retry_after_s=pause_s), may_retry=True)
 
 
-def _parse(content: object) -> tuple[int | None, str, str]:
-    """Return status (None where it names none), codes and message of an error in any server's shape."""
+def _meant(
+    source: ErrorSource, status: int, understood: Understood, message: str, pause_s: float | None
+) -> RequestFailed | None:
+    """Return the error that the words mean; None where the status says more."""
+    match understood.meaning:
+        case "overflow" if status in _OVERFLOW_STATUSES:
+            return _overflow(message, understood.limit)
+        case "rate_limit" if status in _OVERFLOW_STATUSES:
+            # The same request is over the limit again: a pause alone does not help.
+            return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s))
+        case "quota" if status == 429:
+            return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s))
+        case "unpaid" | "quota":
+            return _refused_key(source, message)
+        case "bad_key" if status in (400, 404, 422, 500):
+            return _refused_key(source, message)
+        case "bad_luck" if status in (400, 422, 500):
+            return RequestFailed(ModelBadAnswer(message, retry_after_s=pause_s), may_retry=True)
+    return None
+
+
+def _overflow(message: str, limit_tokens: int | None) -> RequestFailed:
+    remedy = "shorten the input, or choose a model with a larger window"
+    return RequestFailed(ContextOverflow(f"{message}: {remedy}", limit_tokens=limit_tokens))
+
+
+def _refused_key(source: ErrorSource, message: str) -> RequestFailed:
+    remedy = "check the API key and its account" if source.secret else "it wants an API key and none is set"
+    return RequestFailed(ModelRefusedKey(f"{message}: {remedy}"))
+
+
+def _parse(content: object) -> _Refused:
+    """Return what an error in any server's shape says."""
     if isinstance(content, list) and content:
         content = content[0]
-    error = content.get("error") or content if isinstance(content, dict) else content
+    error = content
+    if isinstance(content, dict):
+        base = content.get("base_resp")
+        if isinstance(base, dict) and not content.get("error"):
+            status = base.get("status_code")
+            words = base.get("status_msg")
+            known = _BASE_RESP_STATUSES.get(status) if isinstance(status, int) else None
+            return _Refused(known, str(status), words if isinstance(words, str) else "")
+        error = content.get("error") or content
     if not isinstance(error, dict):
         words = error if isinstance(error, str) else ""
         # A page for browsers, of a proxy in between, says less than the status does.
-        return None, "", "" if words.lstrip().startswith("<") else words
+        return _Refused(None, "", "" if words.lstrip().startswith("<") else words)
     codes = [str(error[key]) for key in ("code", "type", "status") if error.get(key)]
     words = error.get("message") or error.get("detail") or ""
     if not isinstance(words, str):
-        words = msgspec.json.encode(words).decode()
-    return _status(codes), " ".join(codes), words
+        words = msgspec.json.encode(_without_input(words)).decode()
+    inner = _inner(error.get("metadata"))
+    if inner is not None and inner.words:
+        codes.append(inner.code)
+        words = f"{words}: {inner.words}" if words else inner.words
+    return _Refused(_status(codes), " ".join(codes), words)
+
+
+def _inner(metadata: object) -> _Refused | None:
+    """Return what the provider behind a router said: OpenRouter passes it on in `metadata.raw`."""
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if isinstance(raw, str):
+        try:
+            raw = msgspec.json.decode(raw)
+        except (ValueError, RecursionError):
+            return _parse(raw)
+    return _parse(raw) if raw else None
+
+
+def _without_input(detail: object) -> object:
+    """Return a list of validation errors without the values that were validated: they are the request's."""
+    if not isinstance(detail, list):
+        return detail
+    return [
+        {key: value for key, value in item.items() if key not in ("input", "ctx", "url")}
+        if isinstance(item, dict)
+        else item
+        for item in detail
+    ]
 
 
 def _status(codes: list[str]) -> int | None:
@@ -180,7 +272,7 @@ def _status(codes: list[str]) -> int | None:
 
 
 def _short(words: str, secret: str | None) -> str:
-    if secret:
+    if secret and len(secret) >= _MIN_SECRET_CHARS:
         words = words.replace(secret, "***")
     words = " ".join(words.split()).rstrip(".")
     return words if len(words) <= _MAX_MESSAGE_CHARS else words[: _MAX_MESSAGE_CHARS - 1] + "…"

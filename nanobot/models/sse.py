@@ -57,9 +57,11 @@ class EventSplitter:
             chunk = b"".join(self._tail)
             self._tail.clear()
             self._tail_bytes = 0
+        # Bytes are split at LF, CR and CRLF alone; a string would be at other characters, too.
         lines = chunk.splitlines()
         last = chunk[-1]
         if last == _CR:
+            # The LF of a CRLF may begin the next chunk.
             self._skip_lf = True
         elif last != _LF:
             self._keep(lines.pop())
@@ -113,4 +115,5 @@ def _whole(chunk: bytes) -> list[bytes] | None:
     if not chunk.endswith(b"\n\n") or b"\r" in chunk:
         return None
     events = chunk[6:-2].split(b"\n\ndata: ")
+    # More line feeds mean more fields, or data of several lines.
     return events if chunk.count(b"\n") == 2 * len(events) else None

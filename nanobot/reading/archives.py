@@ -24,7 +24,7 @@ def open_archive(content: bytes, bounds: DocumentBounds) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
-        raise Unreadable("the archive that it is made of is broken") from error
+        raise Unreadable("its archive is broken") from error
     members = archive.infolist()
     if len(members) > bounds.max_members:
         raise Unreadable(
@@ -33,7 +33,7 @@ def open_archive(content: bytes, bounds: DocumentBounds) -> zipfile.ZipFile:
     if any(member.flag_bits & _IS_ENCRYPTED for member in members):
         raise Unreadable("a password protects it", "encrypted")
     if len({member.filename for member in members}) < len(members):
-        raise Unreadable("the archive that it is made of has several files of one name")
+        raise Unreadable("its archive has several files of one name")
     size = sum(member.file_size for member in members)
     if size > bounds.max_unpacked_bytes:
         raise Unreadable(f"it unpacks to {size} bytes: at most {bounds.max_unpacked_bytes} are allowed")
@@ -67,7 +67,7 @@ def refuse_declarations(archive: zipfile.ZipFile) -> None:
             NotImplementedError,
             RuntimeError,
         ) as error:
-            raise Unreadable("the archive that it is made of is broken") from error
+            raise Unreadable("its archive is broken") from error
         # Also finds them in UTF-16.
         plain = head.replace(b"\0", b"").upper()
         if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:

@@ -28,6 +28,7 @@ def limit(bounds: DocumentBounds) -> None:
     for kind, most in (
         (resource.RLIMIT_AS, bounds.memory_bytes),
         (resource.RLIMIT_CPU, bounds.cpu_s),
+        # Nothing may be written to any file.
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):

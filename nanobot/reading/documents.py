@@ -65,6 +65,7 @@ class DocumentReader:
 def _refuse_kind(kind: Kind, content: bytes, name: str, shown: str) -> None:
     """Refuse kinds that cannot be read, and files whose name says they are of another kind."""
     if kind == "compound":
+        # Office keeps an encrypted document under this name in the older container.
         if "EncryptedPackage".encode("utf-16-le") in content:
             raise EncryptedFile(f"{shown} is protected by a password: send it without one")
         raise UnsupportedFile(f"{shown} is of an old Office format: save it as DOCX, XLSX or PPTX")

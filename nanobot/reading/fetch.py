@@ -98,7 +98,9 @@ class Fetcher:
             async with asyncio.timeout(bounds.total_s):
                 return await self._follow(url, accept)
         except TimeoutError:
-            raise UrlUnreadable(f"{_shown(url)} did not answer whole within {bounds.total_s:g} s") from None
+            raise UrlUnreadable(
+                f"{_shown(url)} did not answer completely within {bounds.total_s:g} s"
+            ) from None
 
     async def _follow(self, url: str, accept: str) -> Fetched:
         target = self._parse(url)
@@ -160,6 +162,7 @@ class Fetcher:
             raise UrlUnreadable(
                 f"the certificate of {url.host} is not valid for it, or not trusted"
             ) from error
+        # It is an OSError, too, but `fetch` has the words for it.
         except TimeoutError:
             raise
         except (http.ClientError, OSError, *_URL_ERRORS) as error:
@@ -209,6 +212,7 @@ class Fetcher:
         )
         content = bytearray()
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            # One byte more than allowed is enough to see that it is too large.
             content += (
                 chunk
                 if decompressor is None
@@ -252,8 +256,9 @@ def _decompressor(encoding: str, url: URL) -> Any:
     if encoding in ("", "identity"):
         return None
     if encoding in ("gzip", "x-gzip", "deflate"):
+        # 32: by its own header, whether that is of gzip or of zlib.
         return zlib.decompressobj(zlib.MAX_WBITS | 32)
-    raise UrlUnreadable(f"{_shown(str(url))} came packed as {encoding[:20]!r}, which was not asked for")
+    raise UrlUnreadable(f"{_shown(str(url))} came compressed as {encoding[:20]!r}, which was not asked for")
 
 
 def _decompressed(decompressor: Any, chunk: bytes, most: int, url: URL) -> bytes:
@@ -261,7 +266,7 @@ def _decompressed(decompressor: Any, chunk: bytes, most: int, url: URL) -> bytes
     try:
         content: bytes = decompressor.decompress(chunk, max(most, 1))
     except zlib.error as error:
-        raise UrlUnreadable(f"{_shown(str(url))} is packed in a way that is broken") from error
+        raise UrlUnreadable(f"{_shown(str(url))} is compressed, and broken") from error
     return content
 
 

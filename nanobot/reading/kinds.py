@@ -68,6 +68,7 @@ def audio_format(head: bytes) -> Literal["wav", "mp3"] | None:
     return (
         "mp3"
         if (head.startswith(b"ID3") and head[3:4] < b"\x10")
+        # The head of a frame of MPEG audio, layer III.
         or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2)
         else None
     )

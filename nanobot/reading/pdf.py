@@ -32,4 +32,4 @@ def read_pdf(content: bytes, bounds: DocumentBounds, buffer: TextBuffer) -> None
     except (FileNotDecryptedError, WrongPasswordError, DependencyError) as error:
         raise Unreadable("a password protects it", "encrypted") from error
     except PyPdfError as error:
-        raise Unreadable("it is no PDF that can be read: it is broken, or cut off") from error
+        raise Unreadable("it is a broken or incomplete PDF") from error

@@ -23,6 +23,7 @@ def decode(content: bytes, *, charset: str | None = None) -> str:
                 return content.decode(encoding)
         except (LookupError, UnicodeError, ValueError):
             continue
+    # Windows-1252 leaves a few bytes undefined, Latin-1 none.
     return content.decode("latin-1")
 
 

@@ -40,6 +40,8 @@ async def extract_in_process(request: ExtractionRequest, content: bytes) -> Extr
     The process is gone when this returns or is cancelled.
     """
     process = await asyncio.create_subprocess_exec(
+        # The child cannot write files, so no bytecode (-B); nothing is imported from the working directory
+        # (-P).
         *(sys.executable, "-B", "-P", "-m", "nanobot.reading.child"),
         stdin=PIPE,
         stdout=PIPE,
@@ -49,6 +51,7 @@ async def extract_in_process(request: ExtractionRequest, content: bytes) -> Extr
     max_bytes = request.bounds.max_characters * _JSON_BYTES_PER_CHARACTER + _OVERHEAD_BYTES
     try:
         async with asyncio.timeout(request.bounds.wall_s):
+            # At the same time: with one pipe full, neither process would get on.
             output, _ = await asyncio.gather(
                 _read_output(process, max_bytes),
                 _write_input(process, msgspec.json.encode(request) + b"\n", content),

@@ -38,5 +38,5 @@ class TextBuffer:
         if not self._has_words:
             raise Unreadable("there is no text in it (pages that are pictures, as of a scan, cannot be read)")
         text = "".join(self._pieces).strip().replace("\0", "")
-        # Some PDFs have halves of surrogate pairs, which cannot be encoded.
+        # Some PDFs have lone halves of surrogate pairs, which cannot be encoded.
         return ExtractedText(text.encode("utf-8", "replace").decode(), self.is_cut)

@@ -46,7 +46,9 @@ class Keeping(msgspec.Struct, frozen=True):
 
 
 class AuditLog:
-    """An `AuditSink` on a file: entries are written within a quarter of a second, urgent ones are synced at once."""
+    """An `AuditSink` on a file: entries are written within a quarter of a second, urgent ones are synced at
+    once.
+    """
 
     def __init__(self, directory: Path, keeping: Keeping) -> None:
         self._path = directory / FILE

@@ -56,8 +56,8 @@ class Attachments:
         return _replaced(with_sources(messages), parts)
 
     async def resolve_earlier(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
-        """Return the messages that a client sent before the new ones and the transcript lacks, with the content of
-        every part.
+        """Return the messages that a client sent before the new ones and the transcript lacks, with the
+        content of every part.
 
         Content that is gone becomes a note that says so, since it was answered long ago; so do all but the
         last 32.
@@ -84,6 +84,7 @@ class Attachments:
         if isinstance(part, InlineFile):
             content = part.content
             if isinstance(content, str):
+                # Here and below: megabytes of base64 would hold up the event loop.
                 content = await asyncio.to_thread(decode_base64, content, f"{part.path}.file_data")
             return await self._read(part.name, content, part.path, mime=part.mime)
         upload, content = await self._store.open_upload(part.file_id or "", session_key)
@@ -104,11 +105,13 @@ class Attachments:
         Raises:
             InvalidRequest: it cannot be read; `param` is `path`.
         """
+        # The first bytes decide: names and media types are claims of the client.
         kind = image_type(content[:16])
         if kind is not None:
             return Image(await asyncio.to_thread(data_url, kind, content))
         format_ = audio_format(content[:16])
         if format_ is not None:
+            # Only the base64 after the comma is kept, so any media type will do.
             return Audio((await asyncio.to_thread(data_url, "audio/x", content)).partition(",")[2], format_)
         try:
             document = await self._documents.read(content, name=name, mime=mime, charset=charset)
@@ -178,6 +181,7 @@ def _unresolved(messages: tuple[Message, ...]) -> list[Unresolved]:
         part
         for message in messages
         for part in message.parts
+        # Most parts are texts, which the cheaper test sorts out.
         if type(part) is not Text and isinstance(part, Unresolved)
     ]
 
@@ -198,6 +202,7 @@ def _replaced(messages: tuple[Message, ...], parts: Sequence[Part]) -> tuple[Mes
 async def _all(resolving: Sequence[Awaitable[Part]]) -> list[Part]:
     """Return the results in order; the first failure cancels the rest."""
 
+    # `create_task` takes only coroutines.
     async def one(it: Awaitable[Part]) -> Part:
         return await it
 
@@ -205,5 +210,6 @@ async def _all(resolving: Sequence[Awaitable[Part]]) -> list[Part]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(it)) for it in resolving]
     except* NanobotError as failed:
+        # The API answers with one error; groups of them are unknown to it.
         raise failed.exceptions[0] from None
     return [task.result() for task in tasks]

@@ -84,6 +84,7 @@ class Followers:
             if self._grace_s:
                 await self._clock.sleep(self._grace_s)
             self._waiting.pop(turn_id, None)
+            # Looked up only now, so that turns that are followed to their end cost no read for it.
             if (await self.store.turn(turn_id)).is_detached:
                 return
             await self.store.cancel(

@@ -101,6 +101,7 @@ class Submitter:
             return request
         whole = await self._attachments.resolve(request.input, key)
         model = request.model or AGENT
+        # Only after resolving is it known which of the files are recordings.
         if model not in self._audio_models and _has_audio(whole):
             raise InvalidRequest(f"the model `{model}` takes no audio: send text instead", param="messages")
         earlier = await self._resolved_earlier(request)
@@ -119,6 +120,7 @@ class Submitter:
 
 def _is_text(messages: tuple[Message, ...]) -> bool:
     """Return whether there is nothing but text, as in most requests."""
+    # Every turn passes here, and loops cost less than `all` with a generator.
     for message in messages:
         for part in message.parts:
             if type(part) is not Text:

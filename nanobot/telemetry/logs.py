@@ -85,6 +85,7 @@ class ConsoleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         ids = _ids(record, self._sessions)
+        # An attribute of the record, because the format string of the base class can show only those.
         record.ids = f" [{' '.join(f'{name}={value}' for name, value in ids.items())}]" if ids else ""
         return super().format(record)
 
@@ -115,6 +116,7 @@ def _ids(record: logging.LogRecord, sessions: SessionNames) -> dict[str, str]:
     session_key = SESSION.get()
     ids = {
         "request_id": REQUEST.get(),
+        # A request is logged in its own task, where the context names no turn.
         "turn_id": getattr(record, "turn_id", None) or TURN.get(),
         "session": sessions.of(session_key) if session_key else None,
     }

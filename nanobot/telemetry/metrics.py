@@ -123,6 +123,7 @@ class Metrics(Observer):
         self._request_time = Histogram(
             "nanobot_http_request_seconds", "How long a request took, its stream counted in.", _LATENCY_S
         )
+        # Looked up once: each turn and each request counts on these.
         self._waits, self._words, self._answering = (
             self._turn_wait.of(),
             self._first_words.of(),
@@ -155,7 +156,10 @@ class Metrics(Observer):
         self, request_id: str, method: str, route: str | None, status: int, seconds: float
     ) -> None:
         self._requests.of(
-            method if method in _METHODS else "other", route or "none", str(status or "none")
+            # Anybody can invent methods, and each would be a series of its own.
+            method if method in _METHODS else "other",
+            route or "none",
+            str(status or "none"),
         ).total += 1
         self._answering.add(seconds)
 
@@ -175,9 +179,10 @@ class Metrics(Observer):
     def turn_started(self, turn: Turn, attempt: int) -> None:
         live = self._live.get(turn.id)
         if live is None:
-            # It was admitted before this start of the server.
+            # It was admitted before the server's last start.
             live = self._live[turn.id] = _LiveTurn(turn.origin, time_of(turn.id))
         if attempt == 1:
+            # Here and below 0 is the least: the clock may have been set back.
             self._waits.add(max(0.0, self._clock.now() - live.admitted_at))
 
     def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:

@@ -96,6 +96,7 @@ class Spans(Observer):
         }
         if self._content:
             attributes["gen_ai.input.messages"] = _shown(turn.input)
+        # A turn from before the last start has lost its request, and begins a trace of its own.
         parent = self._offered.pop(turn.id, None) or Context()
         self._turns[turn.id] = _TurnSpans(
             self._tracer.start_span(f"invoke_agent {AGENT}", parent, SpanKind.INTERNAL, attributes)
@@ -244,7 +245,7 @@ class Exporting:
 
         resource = Resource.create()
         if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
-            # OTEL_SERVICE_NAME is not set.
+            # The SDK chooses such a name where OTEL_SERVICE_NAME is not set.
             resource = resource.merge(Resource({SERVICE_NAME: AGENT}))
         self._provider = SdkProvider(resource=resource)
         if kind == "console":

@@ -27,7 +27,7 @@ def texts() -> Iterator[tuple[str, str]]:
             and path.is_file()
             and path != Path(__file__)
         ):
-            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8", errors="replace")
 
 
 def test_the_constant_is_the_name_of_the_project() -> None:

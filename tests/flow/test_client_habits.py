@@ -1,10 +1,9 @@
 """What clients of every habit send, and what the model is then shown: one table.
 
 A row is a conversation: each entry is what the client sends (`U:` user, `A:` the assistant's words as the
-client holds them, `S:` instructions; in front of a whole entry `!`: a request with `store: false`, `W:`: one with
-`x-history-mode: whole`), then what
-the model must see of it, and what became of the history where the answer says so. The model answers `a1`,
-`a2`, … in the order in which it is asked.
+client holds them, `S:` instructions; in front of a whole entry `!`: a request with `store: false`, `W:`: one
+with `x-history-mode: whole`), then what the model must see of it, and what became of the history where the
+answer says so. The model answers `a1`, `a2`, … in the order in which it is asked.
 """
 
 from typing import Any

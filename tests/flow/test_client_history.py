@@ -112,3 +112,17 @@ async def test_a_rule_says_which_sessions_send_the_whole_conversation(open_harne
         assert [row.message.text for row in rows] == [*kept, "a"]
     reply = await harness.door.chat("other", "x", {"x-history-mode": "most"})
     assert (reply.status, reply.error["param"]) == (400, "x-history-mode")
+
+
+async def test_a_result_that_is_listed_before_its_call_is_seen_behind_it(open_harness: OpenHarness) -> None:
+    model = ScriptedModel("Yes.")
+    harness = await open_harness(model)
+    listed = [
+        ASK,
+        result("c1", "rain"),
+        a_call("c1", "Oslo"),
+        {"role": "assistant", "content": "It rains."},
+        says("Sure?"),
+    ]
+    assert (await harness.door.chat("k", listed)).headers["x-history"] == "imported"
+    assert [text for _, text in shown(model.requests[0])][2:] == ["rain", "It rains.", "Sure?"]

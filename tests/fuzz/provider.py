@@ -14,7 +14,9 @@ from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Text, Thinking, ToolCall
 from nanobot.models.openai.answer import ChatAnswerReader
+from nanobot.models.openai.lessons import Lessons
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer, refusal, retry_after_s
+from nanobot.testing import FakeClock
 from tests.fuzz.target import Target, drawn
 
 _SECRET = "sk-secret-key"
@@ -54,7 +56,7 @@ def _answer(chunks: Sequence[bytes]) -> Message | None:
 
     None where they are refused. Raises where a promise of `ChatAnswerReader` is broken.
     """
-    answer = ChatAnswerReader(_SOURCE, _ASKED, random.Random(1))
+    answer = ChatAnswerReader(_SOURCE, _ASKED, random.Random(1), Lessons(FakeClock()))
     deltas: list[Delta] = []
     try:
         for chunk in chunks:

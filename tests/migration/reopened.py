@@ -92,7 +92,9 @@ def restore(data: Path) -> None:
         for name in (DATABASE, f"{DATABASE}-wal"):
             shutil.copyfile(made / name, data / name)
     shutil.rmtree(made)
-    shutil.copytree(HERE / "uploads", data / UPLOADS)
+    (data / UPLOADS).mkdir()
+    for content in (HERE / "uploads").iterdir():
+        shutil.copyfile(content, data / UPLOADS / content.name.removesuffix(".bin"))
 
 
 def _known() -> dict[str, Any]:

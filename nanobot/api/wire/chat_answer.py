@@ -83,6 +83,7 @@ def finish_reason(messages: tuple[Message, ...]) -> str:
     if client_calls(messages):
         return "tool_calls"
     reason = messages[-1].stop_reason if messages else None
+    # SDKs know no other reasons.
     return reason if reason in ("stop", "length", "content_filter") else "stop"
 
 
@@ -112,6 +113,7 @@ def completion(answer: Answer, *, model: str, created: float) -> bytes:
     calls = tuple(wire_call(call) for call in client_calls(answer.messages))
     text = reply_text(answer.messages)
     message = _ReplyMessage(
+        # OpenAI has null, not an empty text, beside calls.
         content=text or None if calls else text,
         tool_calls=calls or msgspec.UNSET,
         reasoning_content=thoughts or msgspec.UNSET,

@@ -18,7 +18,7 @@ _DEFAULT_MODEL = "nanobot"
 
 
 class ChatForm(msgspec.Struct, frozen=True, kw_only=True):
-    """The `multipart/form-data` body of `POST /v1/chat/completions`: one message, with any number of files."""
+    """The `multipart/form-data` body of `POST /v1/chat/completions`: one message and any number of files."""
 
     SCHEMA: ClassVar[Mapping[str, object]] = {
         "anyOf": [

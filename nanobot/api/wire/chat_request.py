@@ -275,6 +275,7 @@ def _sampling(request: ChatBody) -> Sampling:
     return Sampling(
         temperature=request.temperature,
         top_p=request.top_p,
+        # The second is the older name of the first.
         max_output_tokens=request.max_completion_tokens or request.max_tokens,
         stop=stop,
         seed=request.seed,

@@ -71,6 +71,7 @@ class Chunks:
             "created": int(created),
             "model": model,
         }
+        # Everything that all chunks share is encoded once: a delta then costs no more than its own text.
         self._head = encode(head)[:-1] + b',"system_fingerprint":null,"choices":['
         self._text_head = b"data: " + self._head + b'{"index":0,"delta":{"content":'
         self._thought_head = b"data: " + self._head + b'{"index":0,"delta":{"reasoning_content":'
@@ -111,6 +112,7 @@ class Chunks:
             if isinstance(event, TextDelta):
                 text = encode(event.text)
                 if self._joint:
+                    # Into the JSON string, after its quotation mark.
                     text = b'"' + self._joint + text[1:]
                     self._joint = b""
                 out.append(b"%b%b%b%d\n\n" % (self._text_head, text, self._tail, cursor))

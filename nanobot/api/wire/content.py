@@ -30,6 +30,7 @@ def image_part(url: str, detail: Detail | None, path: str) -> Image:
     Raises:
         InvalidRequest: its URL is neither a data URL of an image nor one of the web.
     """
+    # The rest may be megabytes.
     if _IMAGE.match(url[:64]):
         return Image(url, detail)
     if is_of_web(url):

@@ -25,7 +25,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """
     try:
         if not body.isascii():
-            # msgspec looks only at the strings that it keeps.
+            # msgspec checks only the strings that it keeps; a body must be UTF-8 as a whole.
             body.decode()
         return decoder.decode(body)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""Items that a client sends, as input of a response or into a conversation, and the messages that they are."""
+"""Items that a client sends, to a response or into a conversation, and the messages that they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -123,6 +123,7 @@ def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (item.id or "", f"input[{index}].id")
         for index, item in enumerate(items)
+        # OpenAI lets a reference leave out its type.
         if item.type in ("item_reference", None) and item.role is None
     )
 
@@ -202,8 +203,7 @@ def _message(item: InputItem, referenced: ReferencedMessages, path: str) -> Mess
         return referenced[item.id]
     raise InvalidRequest(
         f"{path}.type is {kind[:60]!r}: message, function_call, function_call_output, item_reference and "
-        "reasoning "
-        "are supported",
+        "reasoning are supported",
         param=f"{path}.type",
     )
 

@@ -10,7 +10,6 @@ import re
 import msgspec
 
 from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall
-from nanobot.core.responses import ItemRef
 
 
 class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag="output_text"):
@@ -80,6 +79,13 @@ WireItem = MessageItem | ReasoningItem | CallItem | CallOutputItem
 
 _SUFFIX = 26
 _ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
+
+
+class ItemRef(msgspec.Struct, frozen=True):
+    """A lasting name for a message of a session: its turn and its `number` (`Row.number`) there."""
+
+    turn_id: str | None
+    number: int
 
 
 def response_id(turn_id: str) -> str:

@@ -1,15 +1,14 @@
-"""The response object of OpenAI's responses, built from the state of a turn and from what its client asked."""
+"""The response object of OpenAI's responses, built from the state of a turn and its request."""
 
 from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
 
-from nanobot.api.wire.items import WireItem, items, response_id
+from nanobot.api.wire.items import ItemRef, WireItem, items, response_id
 from nanobot.core.event import TurnError
 from nanobot.core.ids import time_of
 from nanobot.core.message import Message, Usage
-from nanobot.core.responses import ItemRef
 from nanobot.core.turn import TurnState
 from nanobot.http.schema_extra import schema_extra
 

@@ -12,13 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from nanobot.api.wire.chunks import DONE
-from nanobot.api.wire.items import WireItem, call_item, item_id, reasoning, status_of, text_message
+from nanobot.api.wire.items import ItemRef, WireItem, call_item, item_id, reasoning, status_of, text_message
 from nanobot.api.wire.response_answer import Echo, ResponseObject, response_object
 from nanobot.core.errors import ShuttingDown
 from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded
 from nanobot.core.ids import time_of
 from nanobot.core.message import Message
-from nanobot.core.responses import ItemRef
 from nanobot.core.turn import Status, TurnState
 
 _PIECE = re.compile(r"\s{0,8}(?:[!-~]{1,12}|[^\s!-~]{1,2})?")

@@ -259,8 +259,8 @@ def _tools(offered: list[_ResponseTool]) -> tuple[ToolSpec, ...]:
         if tool.type != "function":
             raise InvalidRequest(
                 f"{path}.type is {tool.type[:60]!r}: this server has no such tool to offer; function is "
-                "supported, and the agent's own tools "
-                "need not be asked for",
+                "supported, and the agent's own tools need "
+                "not be asked for",
                 param=f"{path}.type",
             )
         if tool.name is None:

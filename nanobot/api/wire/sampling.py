@@ -1,4 +1,7 @@
-"""The types of the fields that say how the model writes, with their bounds. Source: the OpenAI API reference."""
+"""The types of the fields that say how the model writes, with their bounds.
+
+Source: the OpenAI API reference.
+"""
 
 from typing import Annotated, Literal
 

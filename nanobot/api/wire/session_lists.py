@@ -40,7 +40,10 @@ class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BranchObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A branch: `id` is its last message, `parted_at` the last one that it shares with the live transcript."""
+    """A branch:
+
+    `id` is its last message, `parted_at` the last one that it shares with the live transcript.
+    """
 
     id: str
     object: str = "session.branch"
@@ -51,7 +54,10 @@ class BranchObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemovedObject(msgspec.Struct, frozen=True):
-    """What was deleted with a session: `files` are its uploads, `bytes` the size of its messages and uploads."""
+    """What was deleted with a session:
+
+    `files` are its uploads, `bytes` the size of its messages and uploads.
+    """
 
     messages: int
     turns: int

@@ -1,4 +1,6 @@
-"""The client's own tools, and the format that it wants its answer in, as both of OpenAI's APIs describe them."""
+"""The client's own tools, and the format that it wants its answer in, as both of OpenAI's APIs describe
+them.
+"""
 
 import re
 from typing import Annotated, Literal
@@ -66,6 +68,7 @@ def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
                 param=f"{path}.name",
             )
         parameters = tool.parameters if is_given(tool.parameters) else _NO_ARGUMENTS
+        # A copy: the raw value would keep the whole body of the request in memory.
         text = bytes(parameters)
         if not text.startswith(b"{"):
             raise InvalidRequest(

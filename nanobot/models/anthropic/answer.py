@@ -20,7 +20,7 @@ from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 # The shapes of the format -------------------------------------------------------------------------
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _MessageUsage(msgspec.Struct, gc=False):
     # Any: usage is a courtesy, and no reason to lose an answer.
     input_tokens: Any = None
     cache_creation_input_tokens: Any = None
@@ -42,7 +42,7 @@ class _Block(msgspec.Struct, gc=False):
     input: msgspec.Raw = msgspec.Raw(b"")
 
 
-class _Delta(msgspec.Struct, gc=False):
+class _BlockDelta(msgspec.Struct, gc=False):
     """What is added to a block, or (with `stop_reason`) to the message."""
 
     type: str = ""
@@ -53,17 +53,17 @@ class _Delta(msgspec.Struct, gc=False):
     stop_reason: str | None = None
 
 
-class _Answer(msgspec.Struct, gc=False):
-    usage: _Usage | None = None
+class _MessageStart(msgspec.Struct, gc=False):
+    usage: _MessageUsage | None = None
 
 
 class _Event(msgspec.Struct, gc=False):
     type: str = ""
     index: Any = None
-    delta: _Delta | None = None
+    delta: _BlockDelta | None = None
     content_block: _Block | None = None
-    message: _Answer | None = None
-    usage: _Usage | None = None
+    message: _MessageStart | None = None
+    usage: _MessageUsage | None = None
     error: Any = None
     # Of an answer in one piece.
     content: list[_Block] | None = None
@@ -131,7 +131,7 @@ class MessagesAnswerReader:
         self._accepted = accepted
         self._blocks: list[_OpenBlock] = []
         self._by_index: dict[Any, _OpenBlock] = {}
-        self._usages: list[_Usage] = []
+        self._usages: list[_MessageUsage] = []
         self._stop_reason = ""
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
@@ -187,14 +187,14 @@ class MessagesAnswerReader:
         usage = _usage_of(self._usages) if self._usages else None
         return Message("assistant", tuple(parts), stop_reason, usage, self._source.name)
 
-    def _begin(self, usage: _Usage | None) -> None:
+    def _begin(self, usage: _MessageUsage | None) -> None:
         self.has_content = True
         self._note_usage(usage)
         if self._accepted is not None:
             self._accepted()
             self._accepted = None
 
-    def _note_usage(self, usage: _Usage | None) -> None:
+    def _note_usage(self, usage: _MessageUsage | None) -> None:
         if usage is not None:
             self._usages.append(usage)
 
@@ -220,7 +220,7 @@ class MessagesAnswerReader:
             deltas.append(ThinkingDelta(start.thinking))
         return block
 
-    def _extend(self, index: Any, delta: _Delta, deltas: list[Delta]) -> None:
+    def _extend(self, index: Any, delta: _BlockDelta, deltas: list[Delta]) -> None:
         kind = delta.type
         block = self._by_index.get(index)
         if block is None or block.type not in ("text", "thinking", "tool_use"):
@@ -270,7 +270,7 @@ class MessagesAnswerReader:
         return error_in_answer(self._source, msgspec.json.decode(payload))
 
 
-def _usage_of(usages: list[_Usage]) -> Usage:
+def _usage_of(usages: list[_MessageUsage]) -> Usage:
     """Return the tokens that the events count together: each count is the newest that was given.
 
     The API counts what it read from its cache, and what it wrote there, beside the other input.

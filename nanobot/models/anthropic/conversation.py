@@ -207,7 +207,7 @@ def _add_step(
 
 
 def _results_after(messages: tuple[Message, ...], position: int) -> dict[str, ToolResult]:
-    """Return the results that follow a message of the model before its next one, by the ids of their calls."""
+    """Return the results that follow a message of the model before its next one, by their calls' ids."""
     results: dict[str, ToolResult] = {}
     for following in messages[position + 1 :]:
         if following.role == "assistant":

@@ -11,7 +11,7 @@ from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
-from nanobot.models.anthropic.omissions import Attempt, Omissions
+from nanobot.models.anthropic.omissions import Omissions, RequestAttempt
 from nanobot.models.anthropic.request import encode
 from nanobot.models.client import Exchange, ProviderClient
 from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
@@ -53,7 +53,7 @@ class AnthropicMessages:
         max_retries: int = 2,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
-        address = Address(_root(base_url))
+        address = Address(_root(base_url) + "/v1")
         if api_key and not api_key.isprintable():
             raise ConfigError(f"API key of {name}: a line break or another control character is in it")
         self._name = name
@@ -66,8 +66,8 @@ class AnthropicMessages:
         self._client = ProviderClient(
             self._source,
             ProviderConnection(self._source, auth=auth, headers=_HEADERS, timeouts=timeouts),
-            answer_url=address.url("/v1/messages"),
-            check_url=address.url("/v1/models"),
+            answer_url=address.url("/messages"),
+            check_url=address.url("/models"),
             terms=_TERMS,
             timeouts=timeouts,
             clock=clock,
@@ -93,7 +93,7 @@ class AnthropicMessages:
         Raises:
             ModelError: as `models.refusals` maps what the server answered.
         """
-        return self._client.stream(partial(self._exchange, request, Attempt(self._omissions)))
+        return self._client.stream(partial(self._exchange, request, RequestAttempt(self._omissions)))
 
     async def warm(self) -> None:
         await self._client.warm()
@@ -110,7 +110,7 @@ class AnthropicMessages:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._client.close()
 
-    def _exchange(self, request: ModelRequest, attempt: Attempt) -> Exchange:
+    def _exchange(self, request: ModelRequest, attempt: RequestAttempt) -> Exchange:
         body = encode(
             request,
             model=self._source.model,
@@ -123,6 +123,6 @@ class AnthropicMessages:
 
 
 def _root(base_url: str) -> str:
-    """Return the address below which `/v1/messages` is: people set it with and without that path."""
+    """Return the address below which `/v1/messages` is: it is set with that path, and without."""
     root = base_url.strip().rstrip("/")
     return root.removesuffix("/messages").removesuffix("/v1")

@@ -1,8 +1,8 @@
 """What a model refuses, learnt from its refusals: which fields its next requests go without.
 
 The models of one API differ in what they take, and a list of them would be out of date with the next one.
-A refusal is believed where it names a field at the beginning of its message, and remembered for an hour once
-a request without the field was accepted.
+A refusal is believed where it names a field at the beginning of its message. It is remembered for an hour
+where it speaks of the model, not of one request's value, and once a request without the field was accepted.
 """
 
 import re
@@ -39,14 +39,18 @@ _TOPICS: tuple[tuple[Topic, re.Pattern[str]], ...] = (
         ),
     ),
 )
+_OF_THE_MODEL = re.compile(r"max_tokens: |(?!.*disabled).*(?:this model|bound to a different conversation)")
+"""Refusals that other requests would meet too. That thinking cannot be switched off is no reason to go
+without its other settings.
+"""
 
 
 class Omitted(msgspec.Struct, frozen=True):
     """What requests go without.
 
-    `sampling`: temperature and top_p; `forcing`: a choice of tool that forces a call; `thinking`: the settings
-    of thinking and effort. `replay`: how much earlier thinking is left. `output_limit`: the most output tokens
-    that the model allows, where it said so.
+    `sampling`: temperature and top_p; `forcing`: a choice of tool that forces a call; `thinking`: the
+    settings of thinking and effort. `replay`: how much earlier thinking is left. `output_limit`: the most
+    output tokens that the model allows, where it said so.
     """
 
     sampling: bool = False
@@ -81,7 +85,7 @@ class Omissions:
             self._known[topic] = (omitted, until)
 
 
-class Attempt:
+class RequestAttempt:
     """One request and what its refusals were about: `omitted` is what the next try goes without."""
 
     def __init__(self, omissions: Omissions) -> None:
@@ -92,24 +96,26 @@ class Attempt:
 
     @property
     def accepted(self) -> Callable[[], None] | None:
-        """What to call once the request is accepted; None where nothing was refused."""
+        """What to call once the request is accepted; None where nothing was learnt."""
         return self._accepted if self._lessons else None
 
     def adapts(self, status: int, body: bytes) -> bool:
         """Return whether the next try goes without what was refused."""
         if status not in (400, 422):
             return False
-        topic, found = _topic(_message(body))
-        if topic is None or topic in self._lessons:
+        message = _message(body)
+        topic, found = _topic(message)
+        if topic is None:
             return False
         lesson = self._lesson(topic, found)
-        # This request goes without all earlier thinking, which is certain to help; later ones try with that of
-        # their own turn first, where it matters most.
+        # This request goes without all earlier thinking, which is certain to help; later ones try with that
+        # of their own turn first, where it matters most.
         now = Omitted(replay="none") if topic == "replay" else lesson
         omitted = _joined(self.omitted, topic, now)
         if omitted == self.omitted:
             return False
-        self._lessons[topic] = lesson
+        if _OF_THE_MODEL.match(message):
+            self._lessons[topic] = lesson
         self.omitted = omitted
         return True
 

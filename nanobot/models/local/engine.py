@@ -70,6 +70,7 @@ def main() -> None:
         channel.write(msgspec.json.encode(report) + b"\n")
     if server is None:
         sys.exit(1)
+    # The engine serves from threads of its own.
     threading.Event().wait()
 
 

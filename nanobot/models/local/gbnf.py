@@ -39,7 +39,6 @@ class Rules:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        self._taken: set[str] = set()
 
     def add(self, body: str, name: str | None = None) -> str:
         """Return the name of the rule with this body, and add the rule where it is new."""

@@ -145,6 +145,7 @@ class LocalModel:
             raise ModelBadAnswer(f"the model {self._name} did not manage to call a tool")
         prompt = plain(request, None if request.format else route.recall)
         repeats = route.recall is not None or (bool(request.messages) and request.messages[-1].role == "tool")
+        # What was said, or looked up, is to be repeated exactly.
         sampling = _sampling(request.sampling, temperature=0.0 if repeats else _TEMPERATURE)
         async with aclosing(self._ask(prompt, sampling)) as answer:
             async for piece in answer:
@@ -169,6 +170,7 @@ class LocalModel:
         )
         route = routing.read(decision.text, request.tools, max_calls=max_calls)
         earlier = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
+        # The same call again would bring the same result.
         calls = tuple(call for call in route.calls if (call.name, call.arguments) not in earlier)
         return Decision(calls, None if steps else route.recall), decision.usage or Usage()
 

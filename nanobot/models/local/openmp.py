@@ -53,11 +53,12 @@ def fetch(models_dir: Path, environment: Mapping[str, str] = os.environ) -> Path
             wheel = download(_PINS.read_text("utf-8"), Path(work) / "wheel", environment, lambda _: None)
             part = Path(work) / LIBRARY
             _extract(wheel, part)
+            # Last, so that no other process loads half a library.
             part.rename(target)
     except (OSError, zipfile.BadZipFile) as error:
         raise ModelUnavailable(
-            f"the local model needs {LIBRARY}, which is not on this machine and could not be fetched ({error}); "
-            f"{REMEDY}"
+            f"the local model needs {LIBRARY}, which is not on this machine and could not be fetched "
+            f"({error}); {REMEDY}"
         ) from error
     return target
 

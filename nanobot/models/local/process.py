@@ -92,6 +92,7 @@ class EngineProcess:
         """
         if self._up is None:
             raise ModelUnavailable(f"the model {self._name} was not started")
+        # All requests wait for the same future: one that is cancelled must not cancel it for the others.
         return await asyncio.shield(self._up)
 
     @property
@@ -175,6 +176,7 @@ class EngineProcess:
         try:
             async with asyncio.timeout(_START_S):
                 child.stdin.write(msgspec.json.encode(settings) + b"\n")
+                # If the child has died, its exit status says why.
                 with contextlib.suppress(ConnectionError):
                     await child.stdin.drain()
                 line = await child.stdout.readline()
@@ -279,6 +281,7 @@ def _environment(models_dir: Path) -> dict[str, str]:
         environment["LD_LIBRARY_PATH"] = path
     return {
         **environment,
+        # The child runs in another directory, where relative paths lead elsewhere.
         "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path),
         "OMP_WAIT_POLICY": "PASSIVE",
     }
@@ -286,6 +289,7 @@ def _environment(models_dir: Path) -> dict[str, str]:
 
 def _death(status: int) -> str:
     """Return what the exit status of the engine means, in words."""
+    # The numbers are Windows' STATUS_ILLEGAL_INSTRUCTION, without and with a sign.
     if status in (-getattr(signal, "SIGILL", 4), 0xC000001D, 0xC000001D - 2**32):
         return f"this processor ({platform.machine()}) lacks an instruction that the engine uses; {AVX2}"
     if status == -getattr(signal, "SIGKILL", 9):

@@ -108,7 +108,8 @@ def question(messages: tuple[Message, ...]) -> Message:
     said = next((message.text for message in reversed(before) if message.role == "user"), "")
     answered = before[-1].text if before[-1].role == "assistant" else ""
     return user(
-        f"(Before, the user said: {_cut(said, _BEFORE_CHARS)}\nYou answered: {_cut(answered, _BEFORE_CHARS)})\n{text}"
+        f"(Before, the user said: {_cut(said, _BEFORE_CHARS)}\n"
+        f"You answered: {_cut(answered, _BEFORE_CHARS)})\n{text}"
     )
 
 

@@ -34,9 +34,11 @@ class Window:
             try:
                 await turn
             except asyncio.CancelledError:
+                # The tokens were reserved in the same moment.
                 if turn.done() and not turn.cancelled():
                     self._release(wanted)
                 else:
+                    # The next in the line may need less.
                     self._waiting.remove(entry)
                     self._admit()
                 raise

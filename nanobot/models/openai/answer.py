@@ -1,87 +1,61 @@
 """From the chunks of a chat completion to deltas and one message.
 
-Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any chunk,
-answers that are not streamed.
+Tolerant where servers differ: unknown fields, nulls for lists, calls without index or id, usage in any
+chunk, answers that are not streamed or come whole at the end of a stream.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
+import logging
 import random
 from typing import Any
-
-import msgspec
 
 from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
-from nanobot.models.openai.calls import CallAssembly, CallPiece, FunctionPiece
-from nanobot.models.openai.think import ThinkTags
+from nanobot.models.openai.calls import CallAssembly, CallPiece
+from nanobot.models.openai.chunk import (
+    Chunk,
+    ChunkDelta,
+    ChunkUsage,
+    LenientDecoder,
+    decode,
+    decode_any,
+    tokens,
+)
+from nanobot.models.openai.lessons import Lessons
+from nanobot.models.openai.think import ThinkTags, split_unopened
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
-# The shapes of the format -------------------------------------------------------------------------
+_log = logging.getLogger(__name__)
 
-_Count = int | float | None
-
-
-class _Delta(msgspec.Struct, gc=False):
-    # Any: most servers send strings, some a list of parts or an object.
-    content: Any = None
-    refusal: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    tool_calls: list[CallPiece] | None = None
-    function_call: FunctionPiece | None = None
-
-    def has_only_content(self) -> bool:
-        return (
-            self.tool_calls is None
-            and self.reasoning_content is None
-            and self.reasoning is None
-            and self.refusal is None
-            and self.function_call is None
-        )
-
-
-class _PromptUsage(msgspec.Struct, gc=False):
-    cached_tokens: _Count = None
-
-
-class _CompletionUsage(msgspec.Struct, gc=False):
-    reasoning_tokens: _Count = None
-
-
-class _AnswerUsage(msgspec.Struct, gc=False):
-    prompt_tokens: _Count = None
-    completion_tokens: _Count = None
-    prompt_cache_hit_tokens: _Count = None
-    prompt_tokens_details: _PromptUsage | None = None
-    completion_tokens_details: _CompletionUsage | None = None
-
-
-class _AnswerChoice(msgspec.Struct, gc=False):
-    index: int | None = None
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: str | None = None
-    usage: _AnswerUsage | None = None
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    choices: list[_AnswerChoice] | None = None
-    usage: _AnswerUsage | None = None
-    error: Any = None
-    object: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
-
-_STOP_REASONS: dict[str, StopReason] = {
-    "length": "length",
-    "max_tokens": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
-_BROKEN_OFF = frozenset({"error", "abort", "network_error"})
+_STOP_REASONS: tuple[tuple[str, StopReason], ...] = (
+    ("length", "length"),
+    ("max_", "length"),
+    ("tool", "tool_calls"),
+    ("function_call", "tool_calls"),
+    ("filter", "content_filter"),
+    ("safety", "content_filter"),
+    ("sensitive", "content_filter"),
+    ("moderation", "content_filter"),
+    ("refus", "content_filter"),
+    ("recitation", "content_filter"),
+    ("blocklist", "content_filter"),
+    ("prohibited", "content_filter"),
+    ("spii", "content_filter"),
+    ("guardrail", "content_filter"),
+    ("stop", "stop"),
+    ("end", "stop"),
+    ("eos", "stop"),
+    ("eot", "stop"),
+    ("complete", "stop"),
+    ("done", "stop"),
+    ("finish_reason_unspecified", "stop"),
+)
+"""What a finish reason means, by the first of these words that is in it, in lower case."""
+_BROKEN_OFF = ("error", "abort", "malformed", "unexpected", "cancel")
+_UNOPENED = "thinking without its opening tag"
+_CLOSING_TAG = "</think>"
+_OVERLOADED = "insufficient_system_resource"
 
 # --------------------------------------------------------------------------------------------------
 
@@ -89,23 +63,33 @@ _BROKEN_OFF = frozenset({"error", "abort", "network_error"})
 class ChatAnswerReader:
     """Reads one answer; the `models.answer.AnswerReader` of this format.
 
-    `asked`: the messages of the request, whose calls keep their ids to themselves.
+    `asked`: the messages of the request, whose calls keep their ids to themselves. `lessons`: what is known
+    of the model.
     """
 
-    def __init__(self, source: ErrorSource, asked: tuple[Message, ...], random: random.Random) -> None:
+    def __init__(
+        self,
+        source: ErrorSource,
+        asked: tuple[Message, ...],
+        random: random.Random,
+        lessons: Lessons,
+    ) -> None:
         self.has_content = False
         self.finished = False
         self.done = False
         self._source = source
         self._asked = asked
         self._random = random
-        self._tags: ThinkTags | None = ThinkTags()
+        self._lessons = lessons
+        self._tags: ThinkTags | None = ThinkTags(unopened=_UNOPENED in lessons.known())
         self._parts: list[Part] = []
         self._kind: type[Delta] = TextDelta
         self._pieces: list[str] = []
         self._calls = CallAssembly()
-        self._usage: _AnswerUsage | None = None
-        self._finish_reason = "stop"
+        self._usage: ChunkUsage | None = None
+        self._stop_reason: StopReason = "stop"
+        self._has_said = False
+        self._lenient: LenientDecoder | None = None
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
         """Read one chunk, or one whole answer, and append what it adds to `deltas`.
@@ -117,10 +101,10 @@ class ChatAnswerReader:
             self.done = True
             return
         try:
-            chunk = _decode(payload)
+            chunk = decode(payload)
         except (ValueError, RecursionError) as error:
-            raise self._malformed(error) from None
-        if chunk.error or chunk.object == "error":
+            chunk = self._decode_leniently(payload, error)
+        if chunk.error or chunk.object == "error" or (chunk.base_resp and chunk.base_resp.status_code):
             raise self._error(payload)
         if chunk.usage is not None:
             self._usage = chunk.usage
@@ -130,7 +114,7 @@ class ChatAnswerReader:
             if choice.index:
                 continue
             self.has_content = True
-            delta = choice.delta or choice.message
+            delta = choice.delta
             if delta is not None:
                 text = delta.content
                 if (
@@ -138,13 +122,19 @@ class ChatAnswerReader:
                     and text
                     and self._kind is TextDelta
                     and self._tags is None
-                    and delta.has_only_content()
+                    and delta.tool_calls is None
+                    and delta.reasoning_content is None
+                    and delta.reasoning is None
+                    and delta.refusal is None
+                    and delta.function_call is None
                 ):
                     # The short way, for nearly all chunks of an answer.
                     self._pieces.append(text)
                     deltas.append(TextDelta(text))
                 else:
                     self._take_delta(delta, deltas)
+            elif choice.message is not None:
+                self._take_whole(choice.message, deltas)
             if choice.usage is not None:
                 self._usage = choice.usage
             if choice.finish_reason:
@@ -163,13 +153,29 @@ class ChatAnswerReader:
             RequestFailed: a tool call has no name.
         """
         self._close_part()
-        stop_reason = _STOP_REASONS.get(self._finish_reason, "stop")
+        if (
+            len(self._parts) == 1
+            and type(text := self._parts[0]) is Text
+            and (split := self._split(text.text))
+        ):
+            self._parts = [Thinking(split[0]), *([Text(split[1])] if split[1] else [])]
+            self._lessons.confirm((_UNOPENED,))
+        stop_reason = self._stop_reason
         if self._calls and stop_reason != "length":
             stop_reason = "tool_calls"
         elif not self._calls and stop_reason == "tool_calls":
             stop_reason = "stop"
         parts = (*self._parts, *self._tool_calls()) if self._calls else tuple(self._parts)
         return Message("assistant", parts, stop_reason, _usage_of(self._usage), self._source.name)
+
+    def _decode_leniently(self, payload: bytes, refused: Exception) -> Chunk:
+        if self._lenient is None:
+            self._lenient = LenientDecoder()
+        try:
+            return self._lenient.decode(payload)
+        except (ValueError, RecursionError):
+            # The strict decoder says better what is wrong.
+            raise self._malformed(refused) from None
 
     def _malformed(self, error: Exception) -> RequestFailed:
         return RequestFailed(
@@ -178,16 +184,27 @@ class ChatAnswerReader:
 
     def _error(self, payload: bytes) -> RequestFailed:
         try:
-            content: object = msgspec.json.decode(payload)
+            content = decode_any(payload)
         except (ValueError, RecursionError) as error:
             return self._malformed(error)
         return error_in_answer(self._source, content)
 
-    def _take_delta(self, delta: _Delta, deltas: list[Delta]) -> None:
+    def _take_whole(self, message: ChunkDelta, deltas: list[Delta]) -> None:
+        """Read a whole message: the answer of a server that does not stream, or its repetition at the end of
+        a stream, which adds nothing.
+        """
+        if not self._has_said:
+            self._take_delta(message, deltas)
+        elif message.tool_calls and not self._calls:
+            self._take_delta(ChunkDelta(tool_calls=message.tool_calls), deltas)
+
+    def _take_delta(self, delta: ChunkDelta, deltas: list[Delta]) -> None:
         thought = delta.reasoning_content or delta.reasoning
+        content = delta.content
+        if content or thought or delta.tool_calls or delta.refusal or delta.function_call:
+            self._has_said = True
         if thought and isinstance(thought, str):
             self._add([ThinkingDelta(thought)], deltas)
-        content = delta.content
         if content:
             if isinstance(content, str):
                 self._take_text(content, deltas)
@@ -202,12 +219,20 @@ class ChatAnswerReader:
             self._calls.add(CallPiece(0, None, delta.function_call))
 
     def _take_text(self, text: str, deltas: list[Delta]) -> None:
-        if self._tags is None:
+        tags = self._tags
+        if tags is None:
             self._add([TextDelta(text)], deltas)
             return
-        self._add(self._tags.feed(text), deltas)
-        if self._tags.passed:
-            self._tags = None
+        shown = len(deltas)
+        self._add(tags.feed(text), deltas)
+        if not tags.passed:
+            return
+        self._tags = None
+        if tags.was_unopened:
+            self._lessons.confirm((_UNOPENED,))
+        elif (split := self._split(text)) and deltas[shown:] == [TextDelta(text)]:
+            # What the message will call thinking is shown as such, where it comes in time.
+            deltas[shown:] = [ThinkingDelta(split[0]), *([TextDelta(split[1])] if split[1] else [])]
 
     def _take_parts(self, parts: list[Any], deltas: list[Delta]) -> None:
         """Read content that comes as a list of `text` and `thinking` parts (Mistral)."""
@@ -235,18 +260,35 @@ class ChatAnswerReader:
             self._parts.append(Text(text) if self._kind is TextDelta else Thinking(text))
             self._pieces.clear()
 
+    def _split(self, text: str) -> tuple[str, str] | None:
+        """Return the thinking that was not opened, and the answer; None where `text` is an answer alone."""
+        return split_unopened(text) if _CLOSING_TAG in text and self._may_split() else None
+
+    def _may_split(self) -> bool:
+        """Return whether a closing tag may end the model's thinking: not where the user speaks of it."""
+        question = next((message for message in reversed(self._asked) if message.role == "user"), None)
+        return question is None or _CLOSING_TAG[2:] not in question.text
+
     def _finish(self, reason: str) -> None:
-        name = self._source.name
-        if reason in _BROKEN_OFF:
-            raise RequestFailed(
-                ModelBadAnswer(f"{name} broke off its answer: finish_reason {reason!r}"), may_retry=True
-            )
-        if reason == "insufficient_system_resource":
+        """Note why the model stopped: compared without case, by the words in it, as each server has its own.
+
+        Raises:
+            RequestFailed: the answer broke off.
+        """
+        name, said = self._source.name, reason.lower()
+        if said == _OVERLOADED:
             raise RequestFailed(
                 ModelOverloaded(f"{name} broke off its answer: it is short of resources"), may_retry=True
             )
+        if any(word in said for word in _BROKEN_OFF):
+            raise RequestFailed(
+                ModelBadAnswer(f"{name} broke off its answer: finish_reason {reason[:40]!r}"), may_retry=True
+            )
         self.finished = True
-        self._finish_reason = reason
+        known = next((meant for word, meant in _STOP_REASONS if word in said), None)
+        if known is None:
+            _log.warning("%s ended with finish_reason %.40r, which is taken for a cut answer", name, reason)
+        self._stop_reason = known or "length"
 
     def _tool_calls(self) -> list[ToolCall]:
         taken = {part.id for message in self._asked for part in message.parts if isinstance(part, ToolCall)}
@@ -263,14 +305,14 @@ class ChatAnswerReader:
         return calls
 
 
-def _usage_of(usage: _AnswerUsage | None) -> Usage | None:
+def _usage_of(usage: ChunkUsage | None) -> Usage | None:
     if usage is None:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     cached = prompt.cached_tokens if prompt is not None else None
     return Usage(
-        int(usage.prompt_tokens or 0),
-        int(usage.completion_tokens or 0),
-        int((usage.prompt_cache_hit_tokens if cached is None else cached) or 0),
-        int((completion.reasoning_tokens if completion is not None else None) or 0),
+        tokens(usage.prompt_tokens),
+        tokens(usage.completion_tokens),
+        tokens(usage.prompt_cache_hit_tokens if cached is None else cached),
+        tokens(completion.reasoning_tokens if completion is not None else None),
     )

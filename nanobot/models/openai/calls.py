@@ -31,6 +31,16 @@ class PartialCall:
         self.name = ""
         self.arguments: list[str] = []
 
+    def is_whole(self) -> bool:
+        """Return whether the arguments that have come are an object that ends."""
+        if not self.arguments or not self.arguments[-1].rstrip().endswith("}"):
+            return False
+        try:
+            msgspec.json.decode("".join(self.arguments), type=dict)
+        except (ValueError, RecursionError):
+            return False
+        return True
+
 
 class CallAssembly:
     """The tool calls of one answer, by whichever of index, id and name the server tells them apart."""
@@ -46,29 +56,40 @@ class CallAssembly:
 
     def add(self, piece: CallPiece) -> None:
         function = piece.function or FunctionPiece()
-        call = self._find(piece, function.name)
+        name, arguments = function.name or "", function.arguments or ""
+        if isinstance(arguments, dict):
+            arguments = msgspec.json.encode(arguments).decode()
+        call = self._find(piece, name, arguments)
+        if call.id and call.id == piece.id and name and arguments and call.is_whole():
+            # The whole call once more.
+            return
         call.id = call.id or piece.id or ""
-        call.name = call.name or function.name or ""
-        if isinstance(function.arguments, str):
-            call.arguments.append(function.arguments)
-        elif function.arguments is not None:
-            call.arguments.append(msgspec.json.encode(function.arguments).decode())
+        call.name = call.name or name
+        if arguments:
+            call.arguments.append(arguments)
 
     def calls(self) -> list[PartialCall]:
         """Return the calls in index order."""
         return sorted(self._calls, key=lambda call: call.index)
 
-    def _find(self, piece: CallPiece, name: str | None) -> PartialCall:
+    def _find(self, piece: CallPiece, name: str, arguments: str) -> PartialCall:
         if piece.index is not None:
             known = self._by_index.get(piece.index)
-            # Some servers number every call 0; a new id with a name is a new call all the same.
-            is_another = known is not None and piece.id and known.id and piece.id != known.id and name
-            return known if known is not None and not is_another else self._open(piece.index)
+            if known is not None and not _begins_another(known, piece.id, name, arguments):
+                return known
+            return self._open(piece.index)
         if piece.id:
             known = next((call for call in self._calls if call.id == piece.id), None)
-            return known or self._open(len(self._calls))
-        if self._calls and not name:
-            return self._calls[-1]
+            if known is not None:
+                return known
+        last = self._calls[-1] if self._calls else None
+        if last is not None and (
+            not (piece.id or name)
+            or (
+                name and arguments and last.arguments and not _begins_another(last, piece.id, name, arguments)
+            )
+        ):
+            return last
         return self._open(len(self._calls))
 
     def _open(self, index: int) -> PartialCall:
@@ -76,3 +97,18 @@ class CallAssembly:
         self._calls.append(call)
         self._by_index[index] = call
         return call
+
+
+def _begins_another(known: PartialCall, id_: str | None, name: str, arguments: str) -> bool:
+    """Return whether a piece that has the index of `known` is of a call of its own.
+
+    Some servers number every call 0, some repeat the name in each piece, some invent an id for each. What
+    decides is whether the arguments of `known` have ended.
+    """
+    if not name or (id_ and id_ == known.id):
+        return False
+    if known.name and name != known.name:
+        return True
+    if arguments:
+        return known.is_whole()
+    return bool(id_ and known.id and known.is_whole())

@@ -1,6 +1,7 @@
 """A model behind OpenAI's chat completions, on any server that speaks them."""
 
 import random
+import re
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from typing import Literal, get_args
@@ -14,12 +15,14 @@ from nanobot.models.answer import FormatTerms
 from nanobot.models.client import Exchange, ProviderClient
 from nanobot.models.http import BEARER, Address, KeyHeader, ProviderConnection, Timeouts
 from nanobot.models.openai.answer import ChatAnswerReader
+from nanobot.models.openai.lessons import Lessons
 from nanobot.models.openai.request import RESERVED_FIELDS, encode
 from nanobot.models.refusals import ErrorSource, RequestFailed
 
 __all__ = ["OpenAIChat", "Timeouts"]
 
 EVERYTHING: frozenset[Ability] = frozenset(get_args(Ability))
+_COMPLETIONS_PATH = re.compile(r"/chat/completions/*(?=[?#]|\Z)")
 _OPENAI_HOST = "api.openai.com"
 _TERMS = FormatTerms(answer="chat completion", content="choice", ending="finish_reason")
 
@@ -28,8 +31,9 @@ class OpenAIChat:
     """A model behind an OpenAI-compatible API.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded. `auth`: how the key is sent. `socket_path`: connect to this Unix socket; `base_url` then only
-    says the path. `extra_body`: further fields of each request.
+    yielded. `base_url` may end with the path of the completions. `auth`: how the key is sent. `socket_path`:
+    connect to this Unix socket; `base_url` then only says the path. `extra_body`: further fields of each
+    request.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -52,7 +56,7 @@ class OpenAIChat:
         extra_body: Mapping[str, object] | None = None,
         abilities: frozenset[Ability] = EVERYTHING,
     ) -> None:
-        address = Address(base_url)
+        address = Address(_COMPLETIONS_PATH.sub("", base_url.strip()))
         if api_key and not api_key.isprintable():
             raise ConfigError(f"API key of {name}: a line break or another control character is in it")
         if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
@@ -67,6 +71,7 @@ class OpenAIChat:
             "max_completion_tokens" if self._is_openai else "max_tokens"
         )
         self._includes_usage = True
+        self._lessons = Lessons(clock)
         self._source = ErrorSource(name, model, address.shown, api_key or None)
         self._client = ProviderClient(
             self._source,
@@ -126,7 +131,7 @@ class OpenAIChat:
             extra=self._extra,
             abilities=self._abilities,
         )
-        reader = ChatAnswerReader(self._source, request.messages, self._random)
+        reader = ChatAnswerReader(self._source, request.messages, self._random, self._lessons)
         return Exchange(body, reader, partial(self._adapts, request, includes_usage))
 
     def _adapts(self, request: ModelRequest, included_usage: bool, status: int, body: bytes) -> bool:

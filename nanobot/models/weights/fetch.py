@@ -90,6 +90,7 @@ def fetch_weights(
             models_dir / f"{weights.file}.lock",
             lambda: progress("waiting for another fetch", 0, weights.size_bytes),
         ):
+            # Another process may have fetched them during the wait for the lock.
             if (path := installed.located(weights, models_dir)) is not None:
                 return path
             return _fetch(
@@ -110,6 +111,7 @@ def _fetch(
     free_bytes: Callable[[Path], int],
 ) -> Path:
     path = models_dir / weights.file
+    # Its note is missing or does not fit: it was put here by hand, or changed.
     if path.exists():
         progress("verifying", 0, weights.size_bytes)
         if installed.matches(path, weights):
@@ -129,8 +131,8 @@ def _fetch(
         shutil.rmtree(work_dir.parent, ignore_errors=True)
         return path
     raise ModelUnavailable(
-        f"the weights of {weights.name} ({weights.title}, {weights.size_bytes / 1e9:.2f} GB) could not be fetched. "
-        f"Tried {'; '.join(tried) or 'nothing, as there is no source'}. {_WAYS_OUT}"
+        f"the weights of {weights.name} ({weights.title}, {weights.size_bytes / 1e9:.2f} GB) could not be "
+        f"fetched. Tried {'; '.join(tried) or 'nothing, as there is no source'}. {_WAYS_OUT}"
     )
 
 
@@ -157,6 +159,7 @@ def _fetch_from(
     if not installed.matches(target, weights):
         shutil.rmtree(work_dir, ignore_errors=True)
         raise SourceFailed("what came has another SHA-256 than the recorded one and was deleted")
+    # Before the rename: after a power failure, a file of the right name must not be incomplete.
     with target.open("rb+") as file:
         os.fsync(file.fileno())
     target.replace(path)

@@ -59,6 +59,7 @@ class Hub:
         if start:
             request.add_header("Range", f"bytes={start}-")
         with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310 - the scheme is https, of the source
+            # A server that ignores the range sends the file from its beginning.
             resumed = response.status == 206
             with target.open("ab" if resumed else "wb") as file:
                 done = start if resumed else 0

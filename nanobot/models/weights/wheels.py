@@ -114,8 +114,8 @@ def download(
     ]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["--requirement", str(folder / "requirements.txt"), "--dest", str(folder)]
-    # The system's folder for temporary files may be too small for a wheel, and the progress could not be read
-    # from it.
+    # The system's folder for temporary files may be too small for a wheel, and the progress could not be
+    # read from it.
     temporary = folder / "tmp"
     own = {**environment, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
     # pip downloads into its temporary folder and then moves the wheel beside it.
@@ -194,7 +194,8 @@ def _pip() -> list[str]:
         for wheel in Path(bundled.origin).parent.glob("_bundled/pip-*.whl"):
             return [sys.executable, str(wheel / "pip")]
     raise OSError(
-        f"{sys.executable} has no pip: install it with `{sys.executable} -m ensurepip`, or `uv pip install pip`"
+        f"{sys.executable} has no pip: install it with `{sys.executable} -m ensurepip`, or "
+        "`uv pip install pip`"
     )
 
 
@@ -206,6 +207,7 @@ def _append(wheel: Path, target: Path, start: int, limit: int) -> int:
     """
     size = start
     with target.open("r+b" if target.exists() else "wb") as file:
+        # What follows is of a part that was interrupted.
         file.truncate(start)
         file.seek(start)
         try:
@@ -265,4 +267,5 @@ def _write_note(work_dir: Path, done: _Assembled) -> None:
     note = work_dir / "assembled.json"
     fresh = note.with_suffix(".new")
     fresh.write_bytes(msgspec.json.encode(done))
+    # In one step: a note that was cut off would lose what has been fetched.
     fresh.replace(note)

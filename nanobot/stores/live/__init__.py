@@ -1,4 +1,4 @@
-"""What is passing: the events of turns that have not ended, for those who follow them or watch a session.
+"""The events of turns that have not ended, kept in memory for those who follow them or watch a session.
 
 Knows: followers, cursors, slow readers. Does not know: any database. Start at `live.py`.
 """

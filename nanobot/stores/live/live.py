@@ -101,7 +101,7 @@ class Live:
             )
 
     def end(self) -> None:
-        """End every turn with `STOPPING`, and let nobody watch or follow any more: the server stops."""
+        """End every turn with `STOPPING`; none is opened or watched any more, because the server stops."""
         self._is_ended = True
         self._views.end_all()
         for turn in set(self._turns.values()):

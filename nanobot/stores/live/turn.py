@@ -25,8 +25,8 @@ Batch = Sequence[tuple[int, Event]]
 class LiveTurn:
     """The events of one turn, in order, each with the cursor at which it ends.
 
-    `ids` are the turn's own id and those of the turns that joined it. `session_key`: the session whose watchers
-    see it; None for a turn that leaves no trace. `attempt` 0: it has not started.
+    `ids` are the turn's own id and those of the turns that joined it. `session_key`: the session whose
+    watchers see it; None for a turn that leaves no trace. `attempt` 0: it has not started.
     """
 
     __slots__ = ("_end", "_events", "_waiters", "attempt", "ids", "input", "session_key")

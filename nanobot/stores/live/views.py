@@ -1,7 +1,7 @@
 """What happens in sessions that are being watched, kept in memory for a while and only while someone watches.
 
 Each watcher has its own position. One that is slow delays no one: what it has not read when there is too much
-is lost to it, and it is told how much.
+is lost to it; `SessionEvent.missed` says how much.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ class Views:
 
 
 class Watcher:
-    """One who watches a session."""
+    """A watcher of a session."""
 
     def __init__(self, view: _View, leave: Callable[[], None]) -> None:
         self._view = view

@@ -1,6 +1,4 @@
-"""Admission, as a job of the writer: know a resent turn again, hold to the policy for a busy session, commit
-the rest.
-"""
+"""Admission: recognise a resent turn, apply the policy for a busy session, commit everything else."""
 
 import msgspec
 
@@ -12,20 +10,21 @@ from nanobot.core.errors import (
     SessionBusy,
     TurnNotFound,
 )
+from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
 from nanobot.stores.sql import matching, queue, responses, transcript, turns, usage
 from nanobot.stores.sql.db import Db
-from nanobot.stores.sql.matching import Match
+from nanobot.stores.sql.matching import HistoryMatch
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan, Span
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A turn that can be followed from now on: its input, the messages that it has added already, and who joined
-    it.
+    """A turn that can be followed from now on: its input, the messages that it has added already, and who
+    joined it.
     """
 
     turn_id: str
@@ -35,8 +34,8 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """What admission did: the answer for the entry point, what the engine is to do now, the turn that is opened,
-    or the id of the running one that is joined.
+    """What admission did: the answer for the entry point, what the engine is to do now, the turn that is
+    opened, or the id of the running one that is joined.
     """
 
     admission: Admission
@@ -58,31 +57,33 @@ def admit(
     refusal: NanobotError | None = None,
 ) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
-    head, crowd = _look_around(db, turn.session_key, capacity.owner)
+    earlier = matching.in_order(earlier)
+    head, load = _read_load(db, turn.session_key, capacity.owner)
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
     elif identity.dedupe_key is not None or identity.is_retry:
         known = _find_known(db, head.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, head, turn, known, earlier, crowd, capacity, now)
+            return _join_known(db, head, turn, known, earlier, load, capacity, now)
     if refusal is not None:
         raise refusal
-    if crowd.waiting and turn.when_busy == "reject":
+    if load.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     may_join = (
-        crowd.running_n is not None
-        and crowd.running_trace == turn.trace
+        load.running_n is not None
+        and load.running_trace == turn.trace
         and all(message.role == "user" for message in turn.input)
     )
     if may_join and turn.when_busy == "steer":
-        return _steer(db, turn, identity, head, crowd, now)
-    waiting = crowd.waiting - (crowd.running_n is not None)
+        return _steer(db, turn, identity, head, load, now)
+    waiting = load.waiting - (load.running_n is not None)
     if waiting >= limits.max_queue:
         raise QueueFull(
-            f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some have ended",
+            f"{waiting} turns of this session wait already, {limits.max_queue} may: try again when some"
+            " have ended",
             retry_after_s=1,
         )
-    return _take(db, turn, identity, earlier, head, crowd, capacity, now)
+    return _take(db, turn, identity, earlier, head, load, capacity, now)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -95,7 +96,7 @@ def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -
     )
 
 
-class _Crowd(msgspec.Struct, frozen=True):
+class _Load(msgspec.Struct, frozen=True):
     """What has not ended: turns of this session (and which of them runs), and how many turns run in all."""
 
     waiting: int = 0
@@ -106,42 +107,43 @@ class _Crowd(msgspec.Struct, frozen=True):
     running_after: int = 0
     """The row after which the input of the running turn stands."""
 
-    def leaves(self, capacity: Capacity) -> bool:
-        """Whether a turn of this session may start now."""
+    def can_start(self, capacity: Capacity) -> bool:
+        """Return whether a turn of this session may start now."""
         return not self.waiting and self.running_in_all < capacity.max_running
 
 
-def _look_around(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Crowd]:
+def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
     session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all = db.execute(
-        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id),"
-        " (SELECT count(*) FROM dispatch WHERE session = s.id), r.n"
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
+        " WHERE session = s.id), (SELECT count(*) FROM dispatch"
+        " WHERE session = s.id), r.n"
         " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
         (owner, key),
     ).fetchone()
     if session is None:
-        return None, _Crowd(0, running_in_all)
+        return None, _Load(0, running_in_all)
     head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight))
     if not waiting:
-        return head, _Crowd(0, running_in_all)
+        return head, _Load(0, running_in_all)
     found = db.execute(
-        "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d JOIN turn t ON t.n = d.turn"
+        "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"
+        " JOIN turn t ON t.n = d.turn"
         " LEFT JOIN branch b ON b.session = d.session AND b.first_seq = t.first_seq"
         " WHERE d.session = ? AND d.owner IS NOT NULL",
         (session,),
     ).fetchone()
     if found is None:
-        return head, _Crowd(waiting, running_in_all)
+        return head, _Load(waiting, running_in_all)
     n, id_, body, after = found
-    return head, _Crowd(waiting, running_in_all, n, id_, turns.decode(body).trace, after or 0)
+    return head, _Load(waiting, running_in_all, n, id_, turns.decode(body).trace, after or 0)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A turn that is being resent:
-
-    `asked` is its id; the rest is of the turn that ran for it, its own or the one that it joined.
+    """A turn that is being resent: `asked` is its id, the rest is of the turn that answers it, itself or the
+    one that it joined.
     """
 
     asked: str
@@ -163,18 +165,21 @@ def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Know
         ).fetchone()
         if found is not None and found[1] != identity.digest:
             raise IdempotencyMismatch(
-                f"Idempotency-Key {identity.dedupe_key!r} was used with another body: send the same body, or a new key",
+                f"Idempotency-Key {identity.dedupe_key!r} was used with another body: send the same body,"
+                " or a new key",
                 param="Idempotency-Key",
             )
     else:
         found = db.execute(
-            "SELECT n FROM turn WHERE session = ? AND digest = ? AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
+            "SELECT n FROM turn WHERE session = ? AND digest = ?"
+            " AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
             (session, identity.digest, since),
         ).fetchone()
     if found is None:
         return None
     row = db.execute(
-        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t JOIN turn u ON u.n = coalesce(t.joined_to, t.n) WHERE t.n = ?",
+        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t"
+        " JOIN turn u ON u.n = coalesce(t.joined_to, t.n) WHERE t.n = ?",
         (found[0],),
     ).fetchone()
     return _Known(*row)
@@ -186,45 +191,32 @@ def _join_known(
     turn: Turn,
     known: _Known,
     earlier: tuple[Message, ...],
-    crowd: _Crowd,
+    load: _Load,
     capacity: Capacity,
     now: float,
 ) -> Admitted:
-    """Join the turn that is being resent. One that failed in passing gets another chance under its old id: it
-    goes on from its last stored step, unless others have spoken since.
+    """Join the turn that is being resent. One whose failure may pass runs again under its old id, from its
+    last stored step, unless other turns came after it.
     """
     end = turns.decode_end(known.outcome) if known.outcome else None
     as_it_is = Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=end is not None))
-    if (
-        end is None
-        or end.error is None
-        or end.outcome != "failed"
-        or not end.error.retryable
-        or known.first_seq is None
-    ):
+    if end is None or not _may_run_again(end) or known.first_seq is None:
         return as_it_is
     added = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
-    if added and (crowd.waiting or head.tip != known.last_seq):
+    if added and (load.waiting or head.tip != known.last_seq):
         return as_it_is
     note: HistoryNote = "new"
     plan = Plan()
-    # it left nothing: its input comes into the transcript anew
     if not added:
         given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
-        match = _reconcile(db, head, earlier, given, crowd, turn)
+        match = _reconcile(db, head, earlier, given, load, turn)
         note = match.note
         plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after))
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
         (usage.counted(added, end.usage), known.n),
     )
-    claim = None
-    if crowd.leaves(capacity):
-        queue.enqueue(db, known.n, head.session, plan, starts=capacity, now=now)
-        queue.start(db, head, known.n, plan, now)
-        claim = queue.load_claim(db, known.n, head, capacity)
-    else:
-        queue.enqueue(db, known.n, head.session, plan)
+    claim = _run_again(db, head, known.n, plan, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     given = plan.input or transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
     return Admitted(
@@ -232,6 +224,22 @@ def _join_known(
         claim,
         opened=Opened(known.id, given, added, joiners),
     )
+
+
+def _may_run_again(end: TurnEnded) -> bool:
+    return end.outcome == "failed" and end.error is not None and end.error.retryable
+
+
+def _run_again(
+    db: Db, head: TranscriptHead, n: int, plan: Plan, load: _Load, capacity: Capacity, now: float
+) -> Claim | None:
+    """Start the turn now where nothing is before it, else put it in the queue."""
+    if not load.can_start(capacity):
+        queue.enqueue(db, n, head.session, plan)
+        return None
+    queue.enqueue(db, n, head.session, plan, starts=capacity, now=now)
+    queue.start(db, head, n, plan, now)
+    return queue.load_claim(db, n, head, capacity)
 
 
 # A turn that is new -------------------------------------------------------------------------------
@@ -243,12 +251,12 @@ def _take(
     identity: Identity,
     earlier: tuple[Message, ...],
     head: TranscriptHead,
-    crowd: _Crowd,
+    load: _Load,
     capacity: Capacity,
     now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
-    match = _reconcile(db, head, earlier, turn.input, crowd, turn)
+    match = _reconcile(db, head, earlier, turn.input, load, turn)
     after = _followed(db, head, turn.after)
     base = turns.end_of(db, after) if after is not None else match.base
     new = match.unanswered + turn.input
@@ -256,7 +264,7 @@ def _take(
     turn = msgspec.structs.replace(turn, input=new)
     plan = Plan(new, rest, match.base, after)
     claim = None
-    if crowd.leaves(capacity):
+    if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
         claim = Claim(turn, 1, queue.load_history(db, head, capacity))
@@ -265,8 +273,8 @@ def _take(
         n = _insert(db, turn, identity, head.session, "queued", now)
         queue.enqueue(db, n, head.session, plan)
     cancel = None
-    if turn.when_busy == "interrupt" and crowd.running_n is not None:
-        cancel = Cancel(crowd.running_id, "a later message of this session took its place")
+    if turn.when_busy == "interrupt" and load.running_n is not None:
+        cancel = Cancel(load.running_id, "a later message of this session took its place")
     return Admitted(
         Admission(turn.id, joined=False, answered_by=turn.id, history=match.note),
         claim,
@@ -291,15 +299,13 @@ def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
     return int(found[0])
 
 
-def _steer(
-    db: Db, turn: Turn, identity: Identity, head: TranscriptHead, crowd: _Crowd, now: float
-) -> Admitted:
-    n = _insert(db, turn, identity, head.session, "joined", now, joined_to=crowd.running_n)
+def _steer(db: Db, turn: Turn, identity: Identity, head: TranscriptHead, load: _Load, now: float) -> Admitted:
+    n = _insert(db, turn, identity, head.session, "joined", now, joined_to=load.running_n)
     db.execute(
         "INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)",
-        (n, crowd.running_n, turns.encode(turn.input)),
+        (n, load.running_n, turns.encode(turn.input)),
     )
-    return Admitted(Admission(turn.id, joined=False, answered_by=crowd.running_id), joins=crowd.running_id)
+    return Admitted(Admission(turn.id, joined=False, answered_by=load.running_id), joins=load.running_id)
 
 
 def _insert(
@@ -316,7 +322,8 @@ def _insert(
     """Insert the turn's row; with a `span`, as one that its first attempt runs. Return its number."""
     started = (1, now, span.base_tip, span.first_seq, span.last_seq) if span else (0, None, None, None, None)
     n = db.insert(
-        "INSERT INTO turn (id, session, status, digest, dedupe_key, joined_to, created_at, attempt, started_at, base_tip, first_seq, last_seq, body)"
+        "INSERT INTO turn (id, session, status, digest, dedupe_key, joined_to, created_at, attempt,"
+        " started_at, base_tip, first_seq, last_seq, body)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             turn.id,
@@ -340,15 +347,16 @@ def _reconcile(
     head: TranscriptHead,
     earlier: tuple[Message, ...],
     new: tuple[Message, ...],
-    crowd: _Crowd,
+    load: _Load,
     turn: Turn,
-) -> Match:
-    """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends where
-    that turn began is no reason to rewind.
+) -> HistoryMatch:
+    """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends
+    where that turn began is no reason to rewind.
     """
     if turn.after is not None:
-        return Match("new")
-    match = matching.match(db, head, earlier, new, is_whole=turn.is_whole, is_busy=crowd.waiting > 0)
-    if match.note == "rewound" and crowd.running_n is not None and match.base == crowd.running_after:
-        return Match("matched")
+        return HistoryMatch("new")
+    may_repeat = load.waiting > 0 or turn.origin != "api"
+    match = matching.match(db, head, earlier, new, is_whole=turn.is_whole, may_repeat=may_repeat)
+    if match.note == "rewound" and load.running_n is not None and match.base == load.running_after:
+        return HistoryMatch("matched")
     return match

@@ -18,9 +18,10 @@ def left_no_trace(db: Db) -> str:
 
 
 def shown_tip(db: Db, session: int) -> int:
-    """Return where the transcript ends for who reads it: before a running turn that is to leave no trace."""
+    """Return where the transcript ends for a reader: before a running turn that is to leave no trace."""
     (tip,) = db.execute(
-        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.owner IS NOT NULL"
+        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn"
+        " WHERE d.session = s.id AND d.owner IS NOT NULL"
         f" AND {left_no_trace(db)}), s.tip) FROM session s WHERE s.id = ?",
         (session,),
     ).fetchone()
@@ -30,7 +31,8 @@ def shown_tip(db: Db, session: int) -> int:
 def _settled_tip(db: Db, session: int) -> int:
     """Return where the transcript ended before the turn that runs now, if one does."""
     (tip,) = db.execute(
-        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = s.id AND d.owner IS NOT NULL), s.tip)"
+        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn"
+        " WHERE d.session = s.id AND d.owner IS NOT NULL), s.tip)"
         " FROM session s WHERE s.id = ?",
         (session,),
     ).fetchone()
@@ -44,7 +46,8 @@ def check_message(db: Db, session: int, seq: int) -> None:
         MessageNotFound
     """
     found = db.execute(
-        f"SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id = ? AND {left_no_trace(db)} IS NOT TRUE",
+        "SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id = ?"
+        f" AND {left_no_trace(db)} IS NOT TRUE",
         (transcript.message_id(session, seq),),
     ).fetchone()
     if found is None:
@@ -93,7 +96,8 @@ def rewind(db: Db, *, key: str, to: int, now: float) -> int:
     head = transcript.head_of(db, key)
     if db.execute("SELECT 1 FROM dispatch WHERE session = ? LIMIT 1", (head.session,)).fetchone():
         raise SessionBusy(
-            "a turn of this session runs or waits: wait for its end, or cancel it, before you rewind the session"
+            "a turn of this session runs or waits: wait for its end, or cancel it, before you rewind the"
+            " session"
         )
     check_message(db, head.session, to)
     transcript.move_tip(db, head, to)
@@ -115,7 +119,8 @@ def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
     for first, last in reversed(list(transcript.stretches(db, head.session, tip))):
         db.execute(
             "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body)"
-            " SELECT id + ?, ?, NULL, is_input, tokens, digest, created_at, body FROM message WHERE id BETWEEN ? AND ?",
+            " SELECT id + ?, ?, NULL, is_input, tokens, digest, created_at, body FROM message"
+            " WHERE id BETWEEN ? AND ?",
             (
                 transcript.message_id(new.session, new.tip + 1) - transcript.message_id(head.session, first),
                 new.session,

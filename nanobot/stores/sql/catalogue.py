@@ -43,8 +43,8 @@ def sessions(
 def condition(
     db: Db, *, after: str | None, order: Direction, matching: SessionFilter
 ) -> tuple[str, list[str | float]]:
-    """Return the condition on rows of `session` that holds a list to `matching` and to what comes past `after`,
-    and its values.
+    """Return the condition on rows of `session` that holds a list to `matching` and to what comes past
+    `after`, and its values.
 
     Raises:
         SessionNotFound: there is no session `after` among them.

@@ -1,4 +1,4 @@
-"""The port to an SQL database: what the policy asks of a connection, and the words in which databases differ."""
+"""The port to an SQL database: what the policy needs of a connection, and the words that differ."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -36,7 +36,7 @@ class Dialect(Protocol):
         ...
 
     def joined(self, column: str) -> str:
-        """Return the expression for the values of a column of bytes, joined by commas, in the order of rows."""
+        """Return the expression for the values of a column, joined by commas, as bytes."""
         ...
 
     def json_field(self, column: str, name: str) -> str:
@@ -65,7 +65,7 @@ class Db(Protocol):
         ...
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Return a context whose statements are committed together at its end, or not at all where it raises."""
+        """Return a context whose statements are committed together, or not at all where it raises."""
         ...
 
 
@@ -100,7 +100,7 @@ class Database(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what was handed in, then let go of the database."""
+        """Finish the jobs that were submitted, then close the database."""
         ...
 
 
@@ -124,7 +124,9 @@ class SearchIndex(Protocol):
         ...
 
     def sessions(self) -> str:
-        """Return a statement with one bound value, a query, for the numbers of the sessions that have a match."""
+        """Return a statement with one bound value, a query, for the numbers of the sessions that have a
+        match.
+        """
         ...
 
     def matches(self, db: Db, session: int, query: str) -> Iterator[int]:

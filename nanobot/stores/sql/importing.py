@@ -13,7 +13,7 @@ def import_(
     db: Db,
     *,
     key: str,
-    given: Sequence[ImportedMessage],
+    messages: Sequence[ImportedMessage],
     title: str | None,
     metadata: Mapping[str, str],
     now: float,
@@ -25,7 +25,7 @@ def import_(
     branches.refuse_existing(db, key)
     head = transcript.open_session(db, key, now)
     said: list[Message] = []
-    for each, following in zip_longest(given, given[1:]):
+    for each, following in zip_longest(messages, messages[1:]):
         is_input = each.is_input or each.message.role == "user"
         said = [] if is_input else [*said, each.message]
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn

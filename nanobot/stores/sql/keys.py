@@ -14,23 +14,36 @@ _decode_quota = msgspec.json.Decoder(Quota).decode
 
 def all_keys(db: Db) -> tuple[ApiKey, ...]:
     """Return all keys, oldest first."""
-    rows = db.execute(
-        "SELECT id, name, digest, rights, patterns, session_key, quota, created_at, expires_at, revoked_at FROM api_key ORDER BY n"
-    ).fetchall()
-    return tuple(
-        ApiKey(
-            id=id_,
-            name=name,
-            digest=digest,
-            rights=_decode_rights(rights),
-            patterns=_decode_patterns(patterns),
-            session_key=session_key,
-            quota=_decode_quota(quota),
-            created_at=created_at,
-            expires_at=expires_at,
-            revoked_at=revoked_at,
-        )
-        for id_, name, digest, rights, patterns, session_key, quota, created_at, expires_at, revoked_at in rows
+    found = db.execute(
+        "SELECT id, name, digest, rights, patterns, session_key, quota, created_at, expires_at, revoked_at"
+        " FROM api_key ORDER BY n"
+    )
+    return tuple(_key(*row) for row in found)
+
+
+def _key(
+    id_: str,
+    name: str,
+    digest: bytes,
+    rights: str,
+    patterns: str,
+    session_key: str | None,
+    quota: str,
+    created_at: float,
+    expires_at: float | None,
+    revoked_at: float | None,
+) -> ApiKey:
+    return ApiKey(
+        id=id_,
+        name=name,
+        digest=digest,
+        rights=_decode_rights(rights),
+        patterns=_decode_patterns(patterns),
+        session_key=session_key,
+        quota=_decode_quota(quota),
+        created_at=created_at,
+        expires_at=expires_at,
+        revoked_at=revoked_at,
     )
 
 

@@ -1,7 +1,7 @@
 """Matching: where in a session's transcript the messages that a client sent along lead to.
 
-A row that a client can hold has in `digest` the packed place of the list that ends with it (`core.visible`), so that
-a list is found by one indexed look-up, and all its beginnings by another.
+A row that a client can hold has in `digest` the packed place of the list that ends with it (`core.visible`),
+so that a list is found by one indexed look-up, and all its beginnings by another.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,22 @@ import msgspec
 from nanobot.core.errors import UnknownToolCall
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.turn import HistoryNote
-from nanobot.core.visible import START, Place, call_key, place_after, places, unpacked
+from nanobot.core.visible import START, Place, call_key, place_after, place_of, places, unpacked
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.branches import left_no_trace
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 
 _MOST_ROWS = 4096
-"""How many of a session's newest rows are looked at for a list that neither begins nor ends where the transcript
-does."""
+"""How many of a session's newest rows are looked at for a list that neither begins nor ends where the
+transcript does.
+"""
 _MOST_BOUND = 500
 
 
-class Match(msgspec.Struct, frozen=True):
-    """Where the client's list leads to: rewind to the row `base` if any, take in `rest`, the end of the list, and
-    treat as new the results `unanswered`, which the list has and the transcript lacks.
+class HistoryMatch(msgspec.Struct, frozen=True):
+    """Where the client's list leads to: rewind to the row `base` if any, take in `rest`, the end of the list,
+    and treat as new the results `unanswered`, which the list has and the transcript lacks.
     """
 
     note: HistoryNote
@@ -41,37 +42,39 @@ def match(
     new: tuple[Message, ...],
     *,
     is_whole: bool,
-    is_busy: bool = False,
-) -> Match:
+    may_repeat: bool = False,
+) -> HistoryMatch:
     """Return what the messages that a client sent before the `new` ones mean for the transcript.
 
-    `is_whole`: nothing stands before them. `is_busy`: turns run or wait, whose replies the client lacks.
+    `is_whole`: nothing stands before them. `may_repeat`: a message that is the only
+    question of the session so far is asked anew, not for another answer.
     """
     if not earlier:
-        return _match_none(db, head, new, is_whole=is_whole, is_busy=is_busy)
+        return _match_none(db, head, new, is_whole=is_whole, may_repeat=may_repeat)
     if head.last_seq == 0:
-        return Match("imported", 0, earlier)
+        return HistoryMatch("imported", 0, earlier)
     # Results without their call stand at the beginning of a list that was trimmed between them.
     first = next((index for index, message in enumerate(earlier) if message.role != "tool"), 0)
     window = earlier[first:]
     variants = _variants(window)
     if (worded := _with_words(db, head, window)) is not None:
         variants.append((worded, ()))
-    ends = [places(kept) for kept, _ in variants]
+    ends = [place_of(kept) for kept, _ in variants]
     tip = unpacked(head.place)
     for (_, results), found in zip(variants, ends, strict=True):
-        if found[-1] == tip or (not is_whole and _ends_at(db, head.session, tip, found[-1])):
-            return Match("matched", unanswered=results)
+        if found == tip or (not is_whole and _ends_at(db, head.session, tip, found)):
+            return HistoryMatch("matched", unanswered=results)
     for (_, results), found in zip(variants, ends, strict=True):
-        if (base := _newest(db, head.session, found[-1])) is not None:
-            return Match("rewound", base, unanswered=results)
-    base, count = _longest(db, head.session, ends[0])
+        if (base := _newest(db, head.session, found)) is not None:
+            return HistoryMatch("rewound", base, unanswered=results)
+    beginnings = places(window)
+    base, count = _longest(db, head.session, beginnings)
     if not count and not is_whole:
-        base, count = _longest_anywhere(db, head.session, ends[0])
+        base, count = _longest_anywhere(db, head.session, beginnings)
     if count == len(window):
-        return Match("rewound", base)
+        return HistoryMatch("rewound", base)
     note: HistoryNote = "imported" if head.tip == 0 and not count else "replaced"
-    return Match(note, base, earlier[first + count :] if count else earlier)
+    return HistoryMatch(note, base, earlier[first + count :] if count else earlier)
 
 
 def shared(db: Db, *, key: str, earlier: tuple[Message, ...], is_whole: bool) -> int:
@@ -83,13 +86,13 @@ def shared(db: Db, *, key: str, earlier: tuple[Message, ...], is_whole: bool) ->
 
 
 def _match_none(
-    db: Db, head: TranscriptHead, new: tuple[Message, ...], *, is_whole: bool, is_busy: bool
-) -> Match:
-    if head.tip == 0 or (not is_whole and (is_busy or len(new) != 1 or new[0].role != "user")):
-        return Match("new")
+    db: Db, head: TranscriptHead, new: tuple[Message, ...], *, is_whole: bool, may_repeat: bool
+) -> HistoryMatch:
+    if head.tip == 0 or (not is_whole and (may_repeat or len(new) != 1 or new[0].role != "user")):
+        return HistoryMatch("new")
     if is_whole or _is_only_question(db, head, new[0]):
-        return Match("rewound", 0)
-    return Match("new")
+        return HistoryMatch("rewound", 0)
+    return HistoryMatch("new")
 
 
 def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
@@ -117,14 +120,17 @@ def _variants(
     Of calls that were made together, and are listed one by one, all but the last result stand before a call.
     """
     variants: list[tuple[tuple[Message, ...], tuple[Message, ...]]] = [(window, ())]
+    if not window[-1].tool_calls:
+        return variants
+    shown = {call.id for message in window for call in message.tool_calls}
     kept = list(window)
     results: list[Message] = []
     for index in range(len(window) - 1, -1, -1):
         message = window[index]
-        if message.role == "tool":
+        if message.role == "tool" and all(result.call_id in shown for result in message.tool_results):
             results.insert(0, kept.pop(index))
             variants.append((tuple(kept), tuple(results)))
-        elif message.role == "user" or not message.tool_calls:
+        elif not message.tool_calls:
             break
     return variants
 
@@ -138,6 +144,27 @@ def _with_words(db: Db, head: TranscriptHead, window: tuple[Message, ...]) -> tu
     if not tip.client_calls or not tip.text:
         return None
     return (*window[:-1], msgspec.structs.replace(last, parts=(Text(tip.text), *last.parts)))
+
+
+def in_order(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the messages with each result that stands before its call right behind it."""
+    if not any(message.role == "tool" for message in messages):
+        return messages
+    to_come = {call.id for message in messages for call in message.tool_calls}
+    ordered: list[Message] = []
+    early: list[Message] = []
+    for message in messages:
+        if message.role == "tool" and any(result.call_id in to_come for result in message.tool_results):
+            early.append(message)
+            continue
+        ordered.append(message)
+        if message.tool_calls:
+            to_come.difference_update(call.id for call in message.tool_calls)
+            ordered += [
+                each for each in early if all(one.call_id not in to_come for one in each.tool_results)
+            ]
+            early = [each for each in early if any(one.call_id in to_come for one in each.tool_results)]
+    return tuple(ordered)
 
 
 # Looking up ---------------------------------------------------------------------------------------
@@ -190,7 +217,8 @@ def _longest_anywhere(db: Db, session: int, ends: Sequence[Place]) -> tuple[int,
     rows = [
         unpacked(bytes(digest))
         for (digest,) in db.execute(
-            "SELECT digest FROM message WHERE session = ? AND digest IS NOT NULL ORDER BY digest DESC LIMIT ?",
+            "SELECT digest FROM message WHERE session = ? AND digest IS NOT NULL"
+            " ORDER BY digest DESC LIMIT ?",
             (session, _MOST_ROWS),
         )
     ]
@@ -220,8 +248,8 @@ def answer_calls(
 ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """Return `rest` and `new` with every result under the id of the call that it answers.
 
-    The transcript's calls have the ids that the server gave; a client may have changed them in its list, where
-    the call is known by its name and arguments.
+    The transcript's calls have the ids that the server gave; a client may have changed them in its list,
+    where the call is known by its name and arguments.
 
     Raises:
         UnknownToolCall: a new result answers no call that waits for one.
@@ -242,7 +270,8 @@ def answer_calls(
             if _answered_by(result, waiting, shown) is None:
                 shown_ids = ", ".join(sorted(waiting)) or "none"
                 raise UnknownToolCall(
-                    f"tool_call_id {result.call_id!r} answers no call that waits for its result (waiting: {shown_ids}): "
+                    f"tool_call_id {result.call_id!r} answers no call that waits for its result"
+                    f" (waiting: {shown_ids}): "
                     "send the result right after the answer that made the call",
                     param="tool_call_id",
                 )
@@ -251,7 +280,9 @@ def answer_calls(
 
 
 def _answering(message: Message, waiting: dict[str, ToolCall], shown: dict[str, ToolCall]) -> Message:
-    """Return a message with its results under the ids of the waiting calls that they answer; those wait no more."""
+    """Return a message with its results under the ids of the waiting calls that they answer; those wait no
+    more.
+    """
     if message.role != "tool":
         return message
     parts: list[Part] = []

@@ -1,6 +1,7 @@
 """The queue: turns that wait are started, cancelled, given back, and recovered after a crash.
 
-Every turn that has not ended has a row in `dispatch`. One that runs has an owner there, a process, with a lease.
+Every turn that has not ended has a row in `dispatch`. One that runs has an owner there, a process, with a
+lease.
 """
 
 import msgspec
@@ -14,11 +15,11 @@ from nanobot.stores.sql.turns import Plan
 
 
 class Capacity(msgspec.Struct, frozen=True):
-    """What the engine of this process can take on: how many turns at once, and how much history it wants with each
-    claim (0: none).
+    """What the engine of this process can take on: how many turns at once, and how much history it wants with
+    each claim (0: none).
 
-    It runs them as `owner`, which loses a turn after `lease_s`; None: only by `recover`, as where no other process
-    uses the database.
+    It runs them as `owner`, which loses a turn after `lease_s`; None: only by `recover`, as where no other
+    process uses the database.
     """
 
     owner: str
@@ -34,8 +35,8 @@ class Capacity(msgspec.Struct, frozen=True):
 def enqueue(
     db: Db, n: int, session: int, plan: Plan, *, starts: Capacity | None = None, now: float = 0.0
 ) -> None:
-    """Put a turn at the end of the queue. One that `starts` now belongs to that owner; one that waits leaves here
-    what is to go into the transcript.
+    """Put a turn at the end of the queue. One that `starts` now belongs to that owner; one that waits leaves
+    here what is to go into the transcript.
     """
     owner, lease_until = (None, None) if starts is None else (starts.owner, starts.lease_until(now))
     db.execute(
@@ -55,20 +56,25 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     span = turns.span_of(head, plan)
     turns.put_input(db, head, n, plan, now)
     db.execute(
-        "UPDATE turn SET status = 'running', attempt = attempt + 1, started_at = ?, base_tip = ?, first_seq = ?, last_seq = ? WHERE n = ?",
+        "UPDATE turn SET status = 'running', attempt = attempt + 1, started_at = ?, base_tip = ?, first_seq"
+        " = ?, last_seq = ? WHERE n = ?",
         (now, span.base_tip, span.first_seq, span.last_seq, n),
     )
 
 
 def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
-    """Start as many waiting turns as the engine can take on: the oldest of each session that is not running one."""
+    """Start as many waiting turns as the engine can take on: the oldest of each session that is not running
+    one.
+    """
     (running,) = db.execute("SELECT count(*) FROM dispatch WHERE owner = ?", (capacity.owner,)).fetchone()
     free = capacity.max_running - running
     if free <= 0:
         return ()
     waiting = db.execute(
-        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM dispatch d JOIN session s ON s.id = d.session"
-        " WHERE d.owner IS NULL AND d.position = (SELECT min(position) FROM dispatch WHERE session = d.session)"
+        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM dispatch d"
+        " JOIN session s ON s.id = d.session"
+        " WHERE d.owner IS NULL AND d.position = (SELECT min(position) FROM dispatch"
+        " WHERE session = d.session)"
         " AND NOT EXISTS (SELECT 1 FROM dispatch r WHERE r.session = d.session AND r.owner IS NOT NULL)"
         " ORDER BY d.position LIMIT ?",
         (free,),
@@ -105,7 +111,8 @@ def part(db: Db, n: int, session: int) -> tuple[str, ...]:
     their ids.
     """
     waiting = db.execute(
-        "SELECT s.turn, s.input, t.id FROM steer s JOIN turn t ON t.n = s.turn WHERE s.target = ? ORDER BY s.turn",
+        "SELECT s.turn, s.input, t.id FROM steer s JOIN turn t ON t.n = s.turn WHERE s.target = ?"
+        " ORDER BY s.turn",
         (n,),
     ).fetchall()
     for joined, given, _ in waiting:

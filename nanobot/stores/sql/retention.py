@@ -1,4 +1,4 @@
-"""Sessions that nobody uses any more: which, and when they go."""
+"""Unused sessions: which ones are due, and their deletion."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,8 @@ def delete_some(
     case = f"WHEN {db.dialect.matches('key')} THEN ?"
     due = f"CASE {' '.join([case] * len(rules))} ELSE -1 END"
     found = db.execute(
-        f"SELECT key FROM session s WHERE updated_at < {due} AND NOT EXISTS (SELECT 1 FROM dispatch d WHERE d.session = s.id)"
+        f"SELECT key FROM session s WHERE updated_at < {due} AND NOT EXISTS (SELECT 1 FROM dispatch d"
+        " WHERE d.session = s.id)"
         " ORDER BY updated_at LIMIT ?",
         (*values, _MOST_AT_ONCE),
     ).fetchall()

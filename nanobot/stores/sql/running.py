@@ -31,7 +31,7 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class RunningTurn(msgspec.Struct, frozen=True):
-    """A running turn that the fence let through."""
+    """A running turn whose attempt is not over."""
 
     n: int
     base_tip: int
@@ -40,11 +40,10 @@ class RunningTurn(msgspec.Struct, frozen=True):
     has_joiners: bool
     has_waiters: bool
     counted: bytes | None
-    key: str
     head: TranscriptHead
 
 
-def hold(db: Db, turn_id: str, attempt: int) -> RunningTurn:
+def fenced(db: Db, turn_id: str, attempt: int) -> RunningTurn:
     """Return the running turn, if `attempt` is still the one that runs it.
 
     Raises:
@@ -52,13 +51,14 @@ def hold(db: Db, turn_id: str, attempt: int) -> RunningTurn:
     """
     found = db.execute(
         "SELECT t.n, t.base_tip, t.first_seq, t.added, EXISTS (SELECT 1 FROM steer WHERE target = t.n),"
-        " EXISTS (SELECT 1 FROM dispatch WHERE owner IS NULL), t.counted, s.key,"
-        " s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM turn t JOIN session s ON s.id = t.session WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
+        " EXISTS (SELECT 1 FROM dispatch WHERE owner IS NULL), t.counted,"
+        " s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM turn t JOIN session s ON s.id = t.session"
+        " WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
     ).fetchone()
     if found is None:
         raise StaleAttempt(f"attempt {attempt} at {turn_id} is over")
-    n, base_tip, first_seq, added, has_joiners, has_waiters, counted, key, *head = found
+    n, base_tip, first_seq, added, has_joiners, has_waiters, counted, *head = found
     return RunningTurn(
         n,
         base_tip,
@@ -67,7 +67,6 @@ def hold(db: Db, turn_id: str, attempt: int) -> RunningTurn:
         bool(has_joiners),
         bool(has_waiters),
         counted,
-        key,
         TranscriptHead(*head),
     )
 
@@ -76,28 +75,28 @@ def append(
     db: Db, claim: Claim, facts: Sequence[Fact], capacity: Capacity, now: float, prices: PriceList
 ) -> Applied:
     """Write what happened in the attempt; see `core.dispatch.Dispatch.append`."""
-    held = hold(db, claim.turn.id, claim.attempt)
-    _note_calls(db, held.n, facts)
-    joined = _waiting_to_join(db, held.n) if held.has_joiners else ()
+    running = fenced(db, claim.turn.id, claim.attempt)
+    _note_calls(db, running.n, facts)
+    joined = _waiting_to_join(db, running.n) if running.has_joiners else ()
     end = next((fact for fact in facts if isinstance(fact, TurnEnded)), None)
     if joined and end is not None and end.outcome == "done":
         facts = [fact for fact in facts if fact is not end]
         end = None
     messages = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
     if end is not None:
-        spent = _end(db, held, messages, end, now, prices)
-        parted = queue.part(db, held.n, held.head.session) if held.has_joiners else ()
-        claims = queue.start_next(db, capacity, now) if held.has_waiters or parted else ()
+        spent = _end(db, running, messages, end, now, prices)
+        parted = queue.part(db, running.n, running.head.session) if running.has_joiners else ()
+        claims = queue.start_next(db, capacity, now) if running.has_waiters or parted else ()
         return Applied(tuple(facts), claims=claims, parted=parted, spent=spent)
     if joined:
-        db.execute("DELETE FROM steer WHERE target = ?", (held.n,))
+        db.execute("DELETE FROM steer WHERE target = ?", (running.n,))
     messages += joined
     if messages:
-        transcript.append(db, held.head, messages, turn=held.n, is_input=False, now=now)
-        transcript.save_head(db, held.head)
+        transcript.append(db, running.head, messages, turn=running.n, is_input=False, now=now)
+        transcript.save_head(db, running.head)
         db.execute(
             "UPDATE turn SET last_seq = ?, added = added + ? WHERE n = ?",
-            (held.head.last_seq, len(messages), held.n),
+            (running.head.last_seq, len(messages), running.n),
         )
     return Applied((*facts, *(MessageAdded(message) for message in joined)), joined)
 
@@ -108,7 +107,7 @@ _FINISH_CALL = "UPDATE started_call SET is_finished = 1 WHERE turn = ? AND call_
 
 def _note_calls(db: Db, n: int, facts: Sequence[Fact]) -> None:
     for fact in facts:
-        # a client's call is open until the turn's end: no input joins behind it
+        # A client's call is open until the turn ends: no input joins behind it.
         if isinstance(fact, MessageAdded):
             for call in fact.message.client_calls:
                 db.execute(_START_CALL, (n, call.id))
@@ -120,7 +119,7 @@ def _note_calls(db: Db, n: int, facts: Sequence[Fact]) -> None:
 
 
 def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
-    """Return the inputs that may join now: none while a call is open, whose result belongs right behind it."""
+    """Return the inputs that may join now: none while a call is open, as its result must follow it."""
     if db.execute("SELECT 1 FROM started_call WHERE turn = ? AND is_finished = 0 LIMIT 1", (n,)).fetchone():
         return ()
     waiting = db.execute("SELECT input FROM steer WHERE target = ? ORDER BY turn", (n,)).fetchall()
@@ -128,42 +127,43 @@ def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
 
 
 def _end(
-    db: Db, held: RunningTurn, messages: Sequence[Message], end: TurnEnded, now: float, prices: PriceList
+    db: Db, running: RunningTurn, messages: Sequence[Message], end: TurnEnded, now: float, prices: PriceList
 ) -> TurnCost:
     """Close the turn: its last messages, its outcome, what it used up, and the tip where it leaves the
     transcript as it was.
     """
-    head = held.head
+    head = running.head
     reply = None
-    (body,) = db.execute("SELECT body FROM turn WHERE n = ?", (held.n,)).fetchone()
+    (body,) = db.execute("SELECT body FROM turn WHERE n = ?", (running.n,)).fetchone()
     turn = turns.decode(body)
-    span = (held.first_seq, head.last_seq)
-    before = transcript.of_turn(db, head.session, held.n, span, inputs=False) if held.added else ()
+    span = (running.first_seq, head.last_seq)
+    before = transcript.of_turn(db, head.session, running.n, span, inputs=False) if running.added else ()
     all_added = (*before, *messages)
-    if end.outcome != "failed" and turn.trace and (messages or held.added):
+    if end.outcome != "failed" and turn.trace and (messages or running.added):
         reply = reply_of(all_added)
-    transcript.append(db, head, messages, turn=held.n, is_input=False, now=now, reply=reply)
+    transcript.append(db, head, messages, turn=running.n, is_input=False, now=now, reply=reply)
     if reply is not None and not messages:
         transcript.mark_reply(db, head, reply)
     last_seq = head.last_seq
-    added = held.added + len(messages)
+    added = running.added + len(messages)
     if not turn.trace or (end.outcome == "failed" and not added):
-        transcript.move_tip(db, head, held.base_tip)
+        transcript.move_tip(db, head, running.base_tip)
     transcript.save_head(db, head)
     db.execute(
         "UPDATE turn SET status = ?, outcome = ?, last_seq = ?, added = ?, ended_at = ? WHERE n = ?",
-        (end.outcome, turns.encode(end), last_seq, added, now, held.n),
+        (end.outcome, turns.encode(end), last_seq, added, now, running.n),
     )
-    db.execute("DELETE FROM dispatch WHERE turn = ?", (held.n,))
+    db.execute("DELETE FROM dispatch WHERE turn = ?", (running.n,))
     # Only a turn that failed may be taken up again, and need its tools.
     if turn.tools and end.outcome != "failed":
         db.execute(
             "UPDATE turn SET body = ? WHERE n = ?",
-            (turns.encode(msgspec.structs.replace(turn, tools=())), held.n),
+            (turns.encode(msgspec.structs.replace(turn, tools=())), running.n),
         )
-    return usage.count(
-        db, head.session, (turn.key_id, held.key), turn.model, all_added, end.usage, held.counted, prices, now
+    charge = usage.Charge(
+        head.session, turn.session_key, turn.key_id, turn.model, all_added, end.usage, running.counted
     )
+    return usage.count(db, charge, prices, now)
 
 
 def reply_of(messages: Sequence[Message]) -> Message:
@@ -177,35 +177,35 @@ def charge_live(db: Db, key: str, prices: PriceList, now: float) -> dict[str, Tu
     """Count what the session's running turns have used so far, and return it by turn: the session is about to
     be deleted, and they will not end.
     """
-    running = db.execute(
-        "SELECT t.n, t.id, t.session, t.body, t.first_seq, t.last_seq, t.counted FROM session s JOIN dispatch d ON d.session = s.id"
+    unended = db.execute(
+        "SELECT t.n, t.id, t.session, t.body, t.first_seq, t.last_seq, t.counted FROM session s"
+        " JOIN dispatch d ON d.session = s.id"
         " JOIN turn t ON t.n = d.turn WHERE s.key = ? AND t.added > 0",
         (key,),
     ).fetchall()
     spent: dict[str, TurnCost] = {}
-    for n, id_, session, body, first_seq, last_seq, counted in running:
+    for n, id_, session, body, first_seq, last_seq, counted in unended:
         added = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
         turn = turns.decode(body)
-        payer = (turn.key_id, key)
-        spent[id_] = usage.count(
-            db, session, payer, turn.model, added, usage.used_by(added), counted, prices, now
-        )
+        charge = usage.Charge(session, key, turn.key_id, turn.model, added, usage.used_by(added), counted)
+        spent[id_] = usage.count(db, charge, prices, now)
     return spent
 
 
 def release(db: Db, claim: Claim) -> None:
-    """Put a running turn back at its place in the queue."""
-    held = hold(db, claim.turn.id, claim.attempt)
-    db.execute("UPDATE turn SET status = 'queued' WHERE n = ?", (held.n,))
-    db.execute("UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE turn = ?", (held.n,))
+    """Put a running turn back where it was in the queue."""
+    running = fenced(db, claim.turn.id, claim.attempt)
+    db.execute("UPDATE turn SET status = 'queued' WHERE n = ?", (running.n,))
+    db.execute("UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE turn = ?", (running.n,))
 
 
 def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList) -> None:
-    """Put back into the queue what `owner` ran before it stopped, and what other owners' leases have run out on;
-    charge the lost attempts, and end the turns that were lost too often.
+    """Put back into the queue what `owner` ran before it stopped, and what other owners' leases have run out
+    on; charge the lost attempts, and end the turns that were lost too often.
     """
     lost = db.execute(
-        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.owner = ? OR d.lease_until < ?"
+        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn"
+        " WHERE d.owner = ? OR d.lease_until < ?"
         " ORDER BY d.position",
         (owner, now),
     ).fetchall()
@@ -218,12 +218,12 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
             f"the server stopped {times} times while it worked on this turn; it was given up",
             TooManyAttempts.http_status,
         )
-        held = hold(db, id_, attempt)
+        running = fenced(db, id_, attempt)
         added = transcript.of_turn(
-            db, held.head.session, held.n, (held.first_seq, held.head.last_seq), inputs=False
+            db, running.head.session, running.n, (running.first_seq, running.head.last_seq), inputs=False
         )
-        _end(db, held, (), TurnEnded("failed", usage.used_by(added), error), now, prices)
-        queue.part(db, held.n, held.head.session)
+        _end(db, running, (), TurnEnded("failed", usage.used_by(added), error), now, prices)
+        queue.part(db, running.n, running.head.session)
         db.execute("UPDATE turn SET lost = ? WHERE id = ?", (times, id_))
     db.execute(
         "UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE owner = ? OR lease_until < ?",

@@ -41,7 +41,8 @@ def search(
     where, values = catalogue.condition(db, after=after, order=order, matching=matching)
     candidates = db.execute(
         f"WITH hit (session) AS MATERIALIZED ({index.sessions()})"
-        f" SELECT id FROM session WHERE id IN (SELECT session FROM hit) AND {where} ORDER BY updated_at {order}, id {order}",
+        f" SELECT id FROM session WHERE id IN (SELECT session FROM hit) AND {where}"
+        f" ORDER BY updated_at {order}, id {order}",
         (query, *values),
     )
     found: list[SearchHit] = []

@@ -15,7 +15,7 @@ from nanobot.core.sessions import Direction, Row
 from nanobot.core.visible import START, place_after, unpacked
 from nanobot.stores.sql.db import Db
 
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 
@@ -77,16 +77,22 @@ def head_of(db: Db, key: str) -> TranscriptHead:
 
 
 def move_tip(db: Db, head: TranscriptHead, seq: int) -> None:
-    """Rewind the transcript, or take it to another branch; the caller saves the place."""
+    """Rewind the transcript, or take it to another branch; the caller saves the head."""
     head.tip = seq
     head.tokens = _tokens_at(db, head.session, seq)
     head.place = place_at(db, head.session, seq)
 
 
 def open_session(db: Db, key: str, now: float) -> TranscriptHead:
-    """Return the place of a session that is new with this."""
+    """Create a session; return the head of its transcript."""
     number = db.insert("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
     return TranscriptHead(number, 0, 0, 0, is_straight=True)
+
+
+_INSERT = (
+    "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 def append(
@@ -99,14 +105,16 @@ def append(
     now: float,
     reply: Message | None = None,
 ) -> None:
-    """Add `messages` at the tip and move it; the caller saves the place.
+    """Add `messages` at the tip and move it; the caller saves the head.
 
     Clients hold inputs and what users say meanwhile; of a turn's own messages they hold the `reply`, once the
     last of them has come.
     """
     if not messages:
         return
-    calls = open_calls(db, head.session, head.tip) if is_input and messages[0].role == "tool" else {}
+    calls: dict[str, ToolCall] = {}
+    if is_input and any(message.role == "tool" for message in messages):
+        calls = open_calls(db, head.session, head.tip)
     if head.tip != head.last_seq:
         db.execute(
             "INSERT INTO branch (session, first_seq, parent_seq) VALUES (?, ?, ?)",
@@ -125,19 +133,9 @@ def append(
                 head.place = place = after
             if is_input and message.role == "assistant":
                 calls |= {call.id: call for call in message.tool_calls}
-        db.execute(
-            "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                message_id(head.session, head.last_seq),
-                head.session,
-                turn,
-                is_input,
-                head.tokens,
-                place,
-                now,
-                _encode(message),
-            ),
-        )
+        id_ = message_id(head.session, head.last_seq)
+        row = (id_, head.session, turn, is_input, head.tokens, place, now, encode(message))
+        db.execute(_INSERT, row)
     head.tip = head.last_seq
 
 
@@ -149,7 +147,7 @@ def save_head(db: Db, head: TranscriptHead) -> None:
 
 
 def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
-    """Save the place of a session that is being used now."""
+    """Save the head of a session that is being used now."""
     db.execute(
         "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, place = ?, updated_at = ? WHERE id = ?",
         (head.tip, head.last_seq, head.tokens, head.place, now, head.session),
@@ -167,7 +165,8 @@ def place_at(db: Db, session: int, seq: int) -> bytes:
     """Return the packed place of clients that hold the transcript up to the message `seq`."""
     for first, last in stretches(db, session, seq):
         found = db.execute(
-            "SELECT digest FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL ORDER BY id DESC LIMIT 1",
+            "SELECT digest FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL"
+            " ORDER BY id DESC LIMIT 1",
             message_ids(session, first, last),
         ).fetchone()
         if found is not None:
@@ -194,7 +193,8 @@ def stretches(db: Db, session: int, tip: int) -> Iterator[tuple[int, int]]:
     last = tip
     while last > 0:
         found = db.execute(
-            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+            "SELECT first_seq, parent_seq FROM branch WHERE session = ? AND first_seq <= ?"
+            " ORDER BY first_seq DESC LIMIT 1",
             (session, last),
         ).fetchone()
         first, parent = found or (1, 0)
@@ -315,10 +315,7 @@ def count(db: Db, session: int, tip: int) -> int:
 def of_turn(
     db: Db, session: int, turn: int, span: tuple[int | None, int | None], *, inputs: bool
 ) -> tuple[Message, ...]:
-    """Return the messages that the turn was given (`inputs`), or those that it added;
-
-    `span` is its first and last seq.
-    """
+    """Return the turn's input (`inputs`), or the messages that it added; `span` is its first and last seq."""
     if span[0] is None:
         return ()
     rows = db.execute(
@@ -332,7 +329,9 @@ def of_turn(
 
 
 def open_calls(db: Db, session: int, tip: int) -> dict[str, ToolCall]:
-    """Return the client's calls that wait for their result in the transcript which ends at `tip`, by their ids."""
+    """Return the client's calls that wait for their result in the transcript which ends at `tip`, by their
+    ids.
+    """
     answered: set[str] = set()
     for first, last in stretches(db, session, tip):
         for (body,) in db.execute(

@@ -17,7 +17,7 @@ decode_input = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 
 def encode_turn(turn: Turn) -> bytes:
-    """Return the stored form of a turn: all of it but its input, which is in the transcript, or in its plan."""
+    """Return the stored form of a turn: all but its input, which is in the transcript, or in its plan."""
     return encode(msgspec.structs.replace(turn, input=()))
 
 
@@ -75,7 +75,7 @@ def end_of(db: Db, n: int) -> int:
 
 
 def input_of(db: Db, n: int, session: int, span: tuple[int | None, int | None]) -> tuple[Message, ...]:
-    """Return the input of a turn, wherever it is; none is left of a turn that was cancelled while it waited."""
+    """Return the input of a turn, wherever it is; a turn that was cancelled while it waited has none."""
     given = transcript.of_turn(db, session, n, span, inputs=True)
     if given:
         return given
@@ -96,8 +96,10 @@ def look(db: Db, turn_id: str) -> TurnState:
         TurnNotFound
     """
     found = db.execute(
-        "SELECT u.n, u.id, s.id, s.key, u.status, u.attempt, t.created_at, u.started_at, u.ended_at, u.first_seq, u.last_seq,"
-        " u.outcome, u.body FROM turn t JOIN session s ON s.id = t.session JOIN turn u ON u.n = coalesce(t.joined_to, t.n)"
+        "SELECT u.n, u.id, s.id, s.key, u.status, u.attempt, t.created_at, u.started_at, u.ended_at,"
+        " u.first_seq, u.last_seq,"
+        " u.outcome, u.body FROM turn t JOIN session s ON s.id = t.session"
+        " JOIN turn u ON u.n = coalesce(t.joined_to, t.n)"
         " WHERE t.id = ?",
         (turn_id,),
     ).fetchone()
@@ -152,7 +154,8 @@ class Unended(msgspec.Struct, frozen=True):
 def unended(db: Db) -> tuple[Unended, ...]:
     """Return the turns that have not ended, in order of dispatch."""
     rows = db.execute(
-        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq, t.body FROM dispatch d JOIN turn t ON t.n = d.turn ORDER BY d.position"
+        "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq, t.body FROM dispatch d"
+        " JOIN turn t ON t.n = d.turn ORDER BY d.position"
     ).fetchall()
     found: list[Unended] = []
     for n, id_, session, first_seq, last_seq, body in rows:

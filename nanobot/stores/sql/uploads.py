@@ -21,7 +21,8 @@ def add(db: Db, upload: Upload, quota_bytes: int, now: float) -> None:
     ).fetchone()
     if used + upload.size_bytes > quota_bytes:
         raise UploadsFull(
-            f"the session's uploads have {used} bytes, this one {upload.size_bytes}: together at most {quota_bytes} are allowed "
+            f"the session's uploads have {used} bytes, this one {upload.size_bytes}: together at most"
+            f" {quota_bytes} are allowed "
             "(files.quota_mb); delete some"
         )
     db.execute(
@@ -82,7 +83,8 @@ def page(
         conditions.append("purpose = ?")
         values.append(purpose)
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM file WHERE {' AND '.join(conditions)} ORDER BY n {'ASC' if order == 'asc' else 'DESC'} LIMIT ?",
+        f"SELECT {_COLUMNS} FROM file WHERE {' AND '.join(conditions)}"
+        f" ORDER BY n {'ASC' if order == 'asc' else 'DESC'} LIMIT ?",
         (*values, limit + 1),
     ).fetchall()
     return UploadPage(tuple(Upload(*row) for row in rows[:limit]), len(rows) > limit)
@@ -123,7 +125,7 @@ def delete_of(db: Db, session_key: str) -> tuple[str, ...]:
 
 
 def delete_expired(db: Db, now: float) -> tuple[str, ...]:
-    """Delete the rows of the uploads that have expired; the caller deletes their content, as for `delete_of`."""
+    """Delete the rows of expired uploads; the caller deletes their content, as for `delete_of`."""
     gone = tuple(id_ for (id_,) in db.execute("SELECT id FROM file WHERE expires_at <= ?", (now,)))
     db.execute("DELETE FROM file WHERE expires_at <= ?", (now,))
     return gone

@@ -1,5 +1,5 @@
-"""What turns used up, by day: counted in the transaction that ends a turn, so that nothing is counted twice
-or forgotten.
+"""What turns used, by day: counted in the transaction that ends a turn, so that nothing is counted twice or
+lost.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,15 @@ from nanobot.core.message import Message, Usage
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.db import Db
 
-_SUMS = "sum(turns), sum(steps), sum(prompt), sum(completion), sum(cached), sum(reasoning), sum(cost), sum(unpriced)"
+_SUMS = (
+    "sum(turns), sum(steps), sum(prompt), sum(completion), sum(cached), sum(reasoning), sum(cost),"
+    " sum(unpriced)"
+)
 _ADD = (
-    " DO UPDATE SET turns = turns + excluded.turns, steps = steps + excluded.steps, prompt = prompt + excluded.prompt,"
-    " completion = completion + excluded.completion, cached = cached + excluded.cached, reasoning = reasoning + excluded.reasoning,"
+    " DO UPDATE"
+    " SET turns = turns + excluded.turns, steps = steps + excluded.steps, prompt = prompt + excluded.prompt,"
+    " completion = completion + excluded.completion, cached = cached + excluded.cached, reasoning ="
+    " reasoning + excluded.reasoning,"
     " cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced"
 )
 _BY_KEY = (
@@ -37,7 +42,7 @@ _BY_SESSION = (
 
 
 class Counted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was accounted for of a turn when it ended before."""
+    """What a turn was charged when it ended before."""
 
     steps: int
     usage: Usage
@@ -52,29 +57,39 @@ def day_of(now: float) -> str:
     return name_of_day(int(now // DAY_S))
 
 
-def counted(made: Sequence[Message], usage: Usage) -> bytes:
-    """Return what is to be remembered of a turn that ended with these messages and is taken up again."""
-    return _encode(Counted(_steps(made), usage))
+def counted(messages: Sequence[Message], usage: Usage) -> bytes:
+    """Return what to keep of a turn that ended with these messages and is run again."""
+    return _encode(Counted(_steps(messages), usage))
 
 
-def used_by(made: Sequence[Message]) -> Usage:
-    """Return what the messages of a turn cost in tokens."""
-    return sum((message.usage for message in made if message.usage is not None), Usage())
+def used_by(messages: Sequence[Message]) -> Usage:
+    """Return the tokens that the messages of a turn cost."""
+    return sum((message.usage for message in messages if message.usage is not None), Usage())
 
 
-def count(
-    db: Db, session: int, key: tuple[str | None, str], model: str | None, made: Sequence[Message], usage: Usage, before: bytes | None,
-    prices: PriceList, now: float,
-) -> TurnCost:  # fmt: skip
-    """Add a turn that ends now to its day.
+class Charge(msgspec.Struct, frozen=True):
+    """A turn to be charged: to which session (its number) and account, for which messages of which model.
 
-    `key`: the API key's id and the session key; `before`: what an earlier end of it accounted for.
+    `model` is the name that the turn asks for. `counted`: what an earlier end of the turn was charged.
     """
-    turns, steps = 1, _steps(made)
-    if before is not None:
-        known = _decode(before)
+
+    session: int
+    session_key: str
+    key_id: str | None
+    model: str | None
+    messages: Sequence[Message]
+    usage: Usage
+    counted: bytes | None
+
+
+def count(db: Db, charge: Charge, prices: PriceList, now: float) -> TurnCost:
+    """Add a turn that ends now to its day."""
+    usage = charge.usage
+    turns, steps = 1, _steps(charge.messages)
+    if charge.counted is not None:
+        known = _decode(charge.counted)
         turns, steps, usage = 0, max(0, steps - known.steps), _less(usage, known.usage)
-    name = prices.model(model)
+    name = prices.model(charge.model)
     price = prices.prices.get(name)
     cost = None if price is None else price.cost(usage)
     numbers = (
@@ -87,13 +102,15 @@ def count(
     )
     row = (name, *numbers, cost or 0, turns if cost is None else 0)
     day = day_of(now)
-    db.execute(_BY_KEY, (day, key[0] or "", *row))
-    db.execute(_BY_SESSION, (session, day, *row))
-    return TurnCost(key[0], key[1], name, usage.prompt_tokens + usage.completion_tokens, cost)
+    db.execute(_BY_KEY, (day, charge.key_id or "", *row))
+    db.execute(_BY_SESSION, (charge.session, day, *row))
+    return TurnCost(
+        charge.key_id, charge.session_key, name, usage.prompt_tokens + usage.completion_tokens, cost
+    )
 
 
-def _steps(made: Sequence[Message]) -> int:
-    return sum(1 for message in made if message.role == "assistant")
+def _steps(messages: Sequence[Message]) -> int:
+    return sum(1 for message in messages if message.role == "assistant")
 
 
 def _less(usage: Usage, other: Usage) -> Usage:
@@ -105,13 +122,13 @@ def _less(usage: Usage, other: Usage) -> Usage:
     )
 
 
-# Looking ------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------
 
 
 def report(
     db: Db, *, first_day: str, last_day: str, group: Sequence[Grouping], key_id: str | None, only_key: bool
 ) -> tuple[UsageRow, ...]:
-    """Return what was used, a row for each value of `group`; see `core.access.Ledger.usage`."""
+    """Return what was used, a row for each value of `group`; see `core.accounts.Accounts.usage`."""
     columns = {"day": "day", "key": "key_id", "model": "model"}
     where, values = "day BETWEEN ? AND ?", [first_day, last_day]
     if only_key:
@@ -171,7 +188,8 @@ def spending(db: Db, *, day: str, by_session: bool) -> tuple[SpendingOf, ...]:
     found = [SpendingOf(key_id, None, tokens, cost) for key_id, tokens, cost in by_key if key_id]
     if by_session:
         rows = db.execute(
-            "SELECT s.key, sum(u.prompt + u.completion), sum(u.cost) FROM session_usage u JOIN session s ON s.id = u.session"
+            "SELECT s.key, sum(u.prompt + u.completion), sum(u.cost) FROM session_usage u"
+            " JOIN session s ON s.id = u.session"
             " WHERE u.day = ? GROUP BY u.session",
             (day,),
         )
@@ -187,8 +205,9 @@ _payer = msgspec.json.Decoder(_Payer).decode
 
 
 def live_turns(db: Db) -> tuple[UnendedTurn, ...]:
-    """Return the turns that have not ended, and whose they are."""
+    """Return the turns that have not ended, in order of dispatch."""
     found = db.execute(
-        "SELECT t.id, t.body, s.key FROM dispatch d JOIN turn t ON t.n = d.turn JOIN session s ON s.id = d.session ORDER BY d.position"
+        "SELECT t.id, t.body, s.key FROM dispatch d JOIN turn t ON t.n = d.turn"
+        " JOIN session s ON s.id = d.session ORDER BY d.position"
     )
     return tuple(UnendedTurn(id_, _payer(body).key_id, key) for id_, body, key in found)

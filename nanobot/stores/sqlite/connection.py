@@ -9,7 +9,10 @@ from nanobot.stores.sqlite import dialect
 
 
 class Connection(sqlite3.Connection):
-    """`stores.sql.db.Db`; `execute` is SQLite's own. Opened in autocommit mode: `transaction` says when one begins."""
+    """`stores.sql.db.Db`;
+
+    `execute` is SQLite's own. Opened in autocommit mode: `transaction` says when one begins.
+    """
 
     dialect: Dialect = dialect
 

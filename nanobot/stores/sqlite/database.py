@@ -60,7 +60,8 @@ class ThreadedDatabase:
         await self._reader.close()
         if self._scanner is not None:
             await self._scanner.close()
-        # The writer's last: the last one to close moves the write-ahead log into the database, if it may write.
+        # The writer's last: the last one to close moves the write-ahead log into the database, if it may
+        # write.
         for db in reversed(self.connections):
             db.close()
         self._lock.release()

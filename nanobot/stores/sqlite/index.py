@@ -1,7 +1,7 @@
-"""`stores.sql.db.SearchIndex` on SQLite's FTS5: messages come in while nothing else is to be done, and go with
-their session.
+"""`stores.sql.db.SearchIndex` on SQLite's FTS5: messages come in while nothing else is to be done, and go
+with their session.
 
-The index has no copy of the texts. Words are told apart as Unicode has them; scripts that set no spaces are
+The index has no copy of the texts. Words are separated as Unicode has them; scripts that set no spaces are
 taken apart into characters, so that any part of a sentence is found.
 """
 
@@ -20,7 +20,8 @@ _MOST_CHARACTERS_A_STEP = 256 * 1024
 _MERGED_PAGES_A_STEP = 64
 _WORD = re.compile(r"[^\W_]")
 _UNSPACED = re.compile(
-    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua000-\ua4cf\uac00-\ud7a3"
+    "\uf900-\ufaff\U00020000-\U0003ffff])"
 )
 
 

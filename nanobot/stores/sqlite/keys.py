@@ -1,4 +1,4 @@
-"""API keys of a data directory without the store: read and written by commands, also beside a running server."""
+"""API keys of a data directory, read and written by commands, also beside a running server."""
 
 import contextlib
 import sqlite3

@@ -1,7 +1,7 @@
 """Numbered migrations: `migrations/NNNN_name.sql`, each run once, in order, in a transaction of its own.
 
-Some come after work on the rows that is too much for one transaction (`_BEFORE`); all happens while the database is
-opened, before anyone is served.
+Some come after work on the rows that is too much for one transaction (`_BEFORE`); all happens while the
+database is opened, before anyone is served.
 """
 
 from collections.abc import Callable
@@ -43,12 +43,14 @@ def migrate(db: Connection, path: Path) -> None:
     newest = known[-1][0]
     if version > newest:
         raise StoreTooNew(
-            f"{path} has format {version}, this nanobot knows up to {newest}: upgrade nanobot, or name another directory with --data"
+            f"{path} has format {version}, this nanobot knows up to {newest}: upgrade nanobot, or name"
+            " another directory with --data"
         )
     for number, sql in known:
         if number > version:
             if number in _BEFORE:
                 _BEFORE[number](db)
             db.executescript(
-                f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
+                f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version ="
+                f" {number};\nCOMMIT;"
             )

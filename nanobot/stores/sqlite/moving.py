@@ -1,7 +1,7 @@
 """Rows of old tables move into new ones, a bounded piece in a transaction.
 
-A piece that was committed has left the old table: where a process is killed, the next one goes on from there. The
-new tables take the pages that the old ones give back, so the file hardly grows.
+A piece that was committed has left the old table: where a process is killed, the next one goes on from there.
+The new tables take the pages that the old ones give back, so the file hardly grows.
 """
 
 import logging
@@ -40,9 +40,12 @@ def _in_one_transaction(db: Connection, move: Callable[[Connection], int]) -> in
 def _move_turns(db: Connection) -> int:
     """Move some turns, oldest first; return how many."""
     found = db.execute(
-        "SELECT t.n, t.id, t.session, t.status, t.attempt, t.lost, t.made, t.digest, t.dedupe_key, t.base_tip, t.first_seq,"
-        " t.last_seq, t.joined_to, t.created_at, t.started_at, t.ended_at, t.counted, t.outcome, t.wish, s.key, r.digest, r.echo,"
-        " r.detached FROM old_turn t JOIN session s ON s.id = t.session LEFT JOIN old_response r ON r.turn = t.n"
+        "SELECT t.n, t.id, t.session, t.status, t.attempt, t.lost, t.made, t.digest, t.dedupe_key,"
+        " t.base_tip, t.first_seq,"
+        " t.last_seq, t.joined_to, t.created_at, t.started_at, t.ended_at, t.counted, t.outcome, t.wish,"
+        " s.key, r.digest, r.echo,"
+        " r.detached FROM old_turn t JOIN session s ON s.id = t.session LEFT"
+        " JOIN old_response r ON r.turn = t.n"
         " ORDER BY t.n LIMIT ?",
         (MOST_ROWS,),
     )
@@ -76,7 +79,8 @@ def _with_record(body: bytes, echo: bytes | None, is_detached: int) -> bytes:
 def _move_messages(db: Connection) -> int:
     """Move some messages, in the order of their sessions; return how many."""
     found = db.execute(
-        "SELECT session, seq, turn, is_input, tokens, digest, created_at, body FROM old_message ORDER BY session, seq LIMIT ?",
+        "SELECT session, seq, turn, is_input, tokens, digest, created_at, body FROM old_message"
+        " ORDER BY session, seq LIMIT ?",
         (MOST_ROWS,),
     )
     count = size_bytes = session = seq = 0

@@ -102,7 +102,8 @@ class SqliteOffline:
             )
         if found < newest:
             raise StoreError(
-                f"{self._path} has format {found}, and is read from format {newest} on: start the server once with this "
+                f"{self._path} has format {found}, and is read from format {newest} on: start the server"
+                " once with this "
                 "version, which brings it there"
             )
 

@@ -26,7 +26,7 @@ _BUSY_S = 5.0
 
 
 class DirectoryLock:
-    """The right to be the only server on a data directory; let go by `release` or by the end of the process."""
+    """The lock of the one server on a data directory; released by `release` or the end of the process."""
 
     def __init__(self, directory: Path) -> None:
         """Take the lock.
@@ -47,7 +47,8 @@ class DirectoryLock:
                 self._file.seek(0)
                 owner = self._file.read().strip() or "unknown"
                 raise StoreLocked(
-                    f"{directory} is in use by another nanobot (process {owner}): stop it, or name another directory with --data"
+                    f"{directory} is in use by another nanobot (process {owner}): stop it, or name another"
+                    " directory with --data"
                 )
             self._refuse_where_locks_do_not_hold(path)
         except StoreError:
@@ -59,19 +60,19 @@ class DirectoryLock:
             self._file.flush()
         except OSError as error:
             raise StoreError(
-                f"cannot write {path} ({error.strerror}): free some space, or name another directory with --data"
+                f"cannot write {path} ({error.strerror}): free some space, or name another directory with"
+                " --data"
             ) from error
 
     def _refuse_where_locks_do_not_hold(self, path: Path) -> None:
-        """Ask for the same lock once more: where it is given twice, the file system (a network mount) does
-        not lock.
-        """
+        """Take the same lock once more: where that works, the file system (a network mount) does not lock."""
         if sys.platform == "win32":
             return
         with path.open("a+") as second:
             if _lock(second, path):
                 raise StoreError(
-                    f"{path.parent} is on a file system that does not lock files: name a directory on a local disk with --data"
+                    f"{path.parent} is on a file system that does not lock files: name a directory on a"
+                    " local disk with --data"
                 )
 
     def release(self) -> None:
@@ -81,7 +82,7 @@ class DirectoryLock:
 def _lock(file: IO[str], path: Path) -> bool:
     try:
         if sys.platform == "win32":
-            # a byte past the text, so that others can still read who holds it
+            # A byte past the text, so that others can still read which process has it.
             file.seek(1 << 20)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
@@ -90,7 +91,8 @@ def _lock(file: IO[str], path: Path) -> bool:
         return False
     except OSError as error:
         raise StoreError(
-            f"{path.parent} is on a file system that cannot lock files ({error.strerror}): name a directory on a local disk with --data"
+            f"{path.parent} is on a file system that cannot lock files ({error.strerror}): name a directory"
+            " on a local disk with --data"
         ) from error
     return True
 
@@ -136,7 +138,8 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(
-                f"{path} is on a file system without shared memory (a network mount?): name a local directory with --data"
+                f"{path} is on a file system without shared memory (a network mount?): name a local"
+                " directory with --data"
             )
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 67108864")
@@ -160,7 +163,8 @@ def open_reader(directory: Path) -> Connection:
     path = directory / DATABASE
     if not path.exists():
         raise StoreError(
-            f"no conversations in {directory} yet: there is no {DATABASE} (name the right directory with --data)"
+            f"no conversations in {directory} yet: there is no {DATABASE} (name the right directory with"
+            " --data)"
         )
     try:
         db = sqlite3.connect(
@@ -191,7 +195,8 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
         return StoreError(f"{path} cannot be written ({error}): check its permissions")
     if "no such module: fts5" in str(error):
         return StoreError(
-            f"the SQLite {sqlite3.sqlite_version} of this Python has no FTS5, which the search in conversations needs: run nanobot with "
+            f"the SQLite {sqlite3.sqlite_version} of this Python has no FTS5, which the search in"
+            " conversations needs: run nanobot with "
             "another Python (those of python.org, uv and the large distributions have it)"
         )
     return StoreError(f"{path}: {error}")

@@ -4,7 +4,7 @@ Where a process is killed, the next one goes on behind the last piece that was c
 """
 
 from nanobot.core.message import Message
-from nanobot.core.visible import START, place_after, unpacked
+from nanobot.core.visible import place_after, unpacked
 from nanobot.stores.sql import running, transcript
 from nanobot.stores.sqlite import moving
 from nanobot.stores.sqlite.connection import Connection
@@ -64,8 +64,8 @@ def _place(db: Connection, session: int, id_: int, visible: Message | None) -> N
 
 
 def _said(db: Connection, id_: int, turn: int | None) -> list[Message]:
-    """Return what was said up to the last message of a reply: by its turn, or since something else that clients
-    hold.
+    """Return what was said up to the last message of a reply: by its turn, or since something else that
+    clients hold.
     """
     said: list[Message] = []
     session = id_ >> transcript.SEQ_BITS

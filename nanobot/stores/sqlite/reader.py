@@ -38,7 +38,7 @@ class Reader:
         return await future
 
     async def close(self) -> None:
-        """Finish what was handed in, then stop."""
+        """Finish the queries that were asked, then stop."""
         if not self._closed:
             self._closed = True
             self._tickets.put(None)
@@ -53,7 +53,7 @@ class Reader:
                 result = query(self._db)
             except sqlite3.Error as failure:
                 error = explain(failure, self._path)
-            except BaseException as failure:  # noqa: BLE001 - handed to whoever asked
+            except BaseException as failure:  # noqa: BLE001 - raised where the query was asked
                 error = failure if isinstance(failure, NanobotError) else StoreBug.wrap(failure)
             try:
                 self._loop.call_soon_threadsafe(_deliver, future, result, error)

@@ -1,5 +1,5 @@
-"""What the writer does when nothing else is to be done, a small piece at a time: index what was said, and write
-over what was deleted.
+"""What the writer does when nothing else is to be done, a small piece at a time: index what was said, and
+write over what was deleted.
 """
 
 import logging

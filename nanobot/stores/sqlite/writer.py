@@ -43,7 +43,7 @@ class _Ticket:
         self.error: BaseException | None = None
 
     def answer(self) -> None:
-        """Tell `then`, and whoever waits."""
+        """Tell `then`, then the caller."""
         if self.error is None:
             notify(self.then, self.result)
         if self.future.done():
@@ -55,12 +55,15 @@ class _Ticket:
 
 
 def notify(then: Callable[[T], None] | None, result: T) -> None:
-    """Tell `then` what was committed. A failure there is a bug: it is logged, and the job has still been done."""
+    """Tell `then` what was committed.
+
+    A failure there is a bug: it is logged, and the job has still been done.
+    """
     if then is None:
         return
     try:
         then(result)
-    except Exception:  # noqa: BLE001 - the caller, and other jobs of the same commit, are answered all the same
+    except Exception:  # noqa: BLE001 - every caller is answered all the same
         _log.exception("what was committed could not be passed on")
 
 
@@ -102,7 +105,7 @@ class Writer:
         return await future
 
     async def close(self) -> None:
-        """Finish what was handed in, then stop."""
+        """Finish the jobs that were submitted, then stop."""
         if not self._closed:
             self._closed = True
             self._tickets.put(None)
@@ -182,7 +185,7 @@ class Writer:
         except sqlite3.Error:
             # the disk or the file: it concerns the whole batch
             raise
-        except BaseException as error:  # noqa: BLE001 - handed to whoever asked; the neighbours in the batch go on
+        except BaseException as error:  # noqa: BLE001 - raised in its caller; others go on
             ticket.error = error if isinstance(error, NanobotError) else StoreBug.wrap(error)
         return ticket.error is None or self._db.total_changes == before
 

@@ -1,7 +1,6 @@
 """The stage that the engine's tests play on."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -9,9 +8,10 @@ from tests.unit.engine.stage import Stage
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage() -> AsyncIterator[Stage]:
     """An open store with nothing in it."""
-    stage = Stage(tmp_path / "data")
+    stage = Stage()
     await stage.open()
     yield stage
     await stage.close()
+    stage.forget()

@@ -5,7 +5,6 @@ or refuse.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from itertools import count
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -19,13 +18,12 @@ from nanobot.core.errors import ModelNotFound, StoreError
 from nanobot.core.event import Fact, MessageAdded, ToolStarted, TurnEnded
 from nanobot.core.message import Message, user
 from nanobot.core.model import Model
-from nanobot.core.store import Limits, Store
+from nanobot.core.store import Store
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import Answer, Identity, Turn, TurnState, WhenBusy
 from nanobot.engine.local import LocalEngine
 from nanobot.engine.run import Run
-from nanobot.stores.sqlite.store import open_store
-from nanobot.testing import FakeClock
+from nanobot.testing import FakeClock, MemoryData, open_memory_store
 from tests.asgi import BOUND_S
 
 _numbers = count(1)
@@ -99,8 +97,8 @@ class Stage:
     `look` is what the only tool does in runs that begin from now on.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self) -> None:
+        self._data = MemoryData()
         self.clock = FakeClock()
         self.settings = AgentSettings()
         self.store: FaultyStore
@@ -109,7 +107,7 @@ class Stage:
         self._orders: AsyncGenerator[Command, None] | None = None
 
     async def open(self, clock: Clock | None = None) -> None:
-        self.store = FaultyStore(await open_store(self._directory, clock or self.clock, Limits(), "normal"))
+        self.store = FaultyStore(await open_memory_store(self._data, clock or self.clock))
 
     async def close(self) -> None:
         """Let go of the store, as a process that ends does."""
@@ -122,6 +120,10 @@ class Stage:
         if self._orders is not None:
             await self._orders.aclose()
             self._orders = None
+
+    def forget(self) -> None:
+        """Let go of what the stores kept."""
+        self._data.close()
 
     async def reopen(self) -> None:
         """What a crash and a new start make of the store."""

@@ -161,7 +161,7 @@ class SqlSessions:
     async def import_session(
         self,
         session_key: str,
-        given: Sequence[ImportedMessage],
+        messages: Sequence[ImportedMessage],
         *,
         title: str | None,
         metadata: Mapping[str, str],
@@ -169,7 +169,7 @@ class SqlSessions:
         def job(db: Db) -> Session:
             now = self._clock.now()
             number = importing.import_(
-                db, key=session_key, given=given, title=title, metadata=metadata, now=now
+                db, key=session_key, messages=messages, title=title, metadata=metadata, now=now
             )
             return catalogue.session_of(db, number)
 

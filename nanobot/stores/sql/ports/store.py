@@ -22,9 +22,8 @@ from nanobot.stores.sql.turns import Unended
 class SqlStore:
     """`core.store.Store` on an SQL database: each method is that of the port that it belongs to.
 
-    `owner` names this process where several use the database; `unended` are the turns that had not ended when it was
-    opened. `probe` commits something that
-    changes nothing.
+    `owner` names this process where several use the database; `unended` are the turns that had not ended when
+    it was opened. `probe` commits something that changes nothing.
     """
 
     def __init__(
@@ -63,7 +62,14 @@ class SqlStore:
         self._is_closed = False
         self.hang_up = live.end
 
-        turns = SqlTurns(shared)
+        self._offer_turns(SqlTurns(shared))
+        self._offer_dispatch(SqlDispatch(shared))
+        self._offer_sessions(SqlSessions(shared))
+        self._offer_responses(SqlResponses(shared))
+        self._offer_uploads(SqlUploads(shared))
+        self._offer_accounts(SqlAccounts(shared))
+
+    def _offer_turns(self, turns: SqlTurns) -> None:
         self.admit = turns.admit
         self.knows = turns.knows
         self.shared = turns.shared
@@ -72,7 +78,7 @@ class SqlStore:
         self.ended = turns.ended
         self.cancel = turns.cancel
 
-        dispatch = SqlDispatch(shared)
+    def _offer_dispatch(self, dispatch: SqlDispatch) -> None:
         self.orders = dispatch.orders
         self.stop_orders = dispatch.stop_orders
         self.history = dispatch.history
@@ -81,7 +87,7 @@ class SqlStore:
         self.release = dispatch.release
         self.waiting = dispatch.waiting
 
-        sessions = SqlSessions(shared)
+    def _offer_sessions(self, sessions: SqlSessions) -> None:
         self.sessions = sessions.sessions
         self.search = sessions.search
         self.session = sessions.session
@@ -97,12 +103,12 @@ class SqlStore:
         self.delete_unused = sessions.delete_unused
         self.write_over = sessions.write_over
 
-        responses = SqlResponses(shared)
+    def _offer_responses(self, responses: SqlResponses) -> None:
         self.response = responses.response
         self.forget_response = responses.forget_response
         self.conversation_of = responses.conversation_of
 
-        uploads = SqlUploads(shared)
+    def _offer_uploads(self, uploads: SqlUploads) -> None:
         self.add_upload = uploads.add_upload
         self.upload = uploads.upload
         self.open_upload = uploads.open_upload
@@ -110,7 +116,7 @@ class SqlStore:
         self.delete_upload = uploads.delete_upload
         self.delete_expired_uploads = uploads.delete_expired_uploads
 
-        accounts = SqlAccounts(shared)
+    def _offer_accounts(self, accounts: SqlAccounts) -> None:
         self.api_keys = accounts.api_keys
         self.keys_version = accounts.keys_version
         self.usage = accounts.usage

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from nanobot.api.wire.items import items
+from nanobot.api.wire.items import ItemRef, items
 from nanobot.api.wire.response_answer import Echo, WireReasoning
 from nanobot.api.wire.response_events import ResponseEvents
 from nanobot.core.errors import ShuttingDown
@@ -26,7 +26,6 @@ from nanobot.core.event import (
     events_of,
 )
 from nanobot.core.message import Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
-from nanobot.core.responses import ItemRef
 
 TURN = "turn_01m87hk3rez16m7sqd8a0jeeec"
 KNOWN: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

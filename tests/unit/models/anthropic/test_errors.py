@@ -85,6 +85,14 @@ async def test_an_overload_before_the_first_word_is_tried_again(
     assert len(upstream.requests) == 3
 
 
+async def test_an_unknown_model_is_named_with_the_address_that_was_asked(
+    upstream: Upstream, model: AnthropicMessages
+) -> None:
+    upstream.then(failed(404, "not_found_error", "model: claude-x"))
+    message = (await failure(model)).message
+    assert message.endswith(f"is there a model 'claude-haiku-5-5' at {upstream.url}?")
+
+
 async def test_a_rate_limit_is_waited_for_as_long_as_the_api_says(
     upstream: Upstream, model: AnthropicMessages, clock: PausedClock
 ) -> None:

@@ -96,6 +96,26 @@ async def test_it_is_left_out_of_later_requests_for_an_hour(
     assert field in await body_of(upstream, model, TWO_TURNS)
 
 
+@pytest.mark.parametrize(
+    ("words", "request_", "field"),
+    [
+        ("output_config.effort: Input should be 'low', 'medium' or 'high'", EFFORT, "output_config"),
+        ('"thinking.type.disabled" is not supported for this model.', EFFORT, "thinking"),
+        ("tool_choice: Tool 'weather' not found in provided tools", TWO_TURNS, "tool_choice"),
+        ("`temperature` may only be set to 1 when thinking is enabled.", TWO_TURNS, "temperature"),
+        ("messages.1.content.0: Invalid `signature` in `thinking` block", TWO_TURNS, "signatures"),
+    ],
+)
+async def test_what_is_wrong_with_one_request_alone_is_not_remembered(
+    upstream: Upstream, model: AnthropicMessages, words: str, request_: ModelRequest, field: str
+) -> None:
+    upstream.then(invalid(words))
+    await heard(model, request_)
+    first, second = upstream.requests
+    assert field_of(second.json, field) != field_of(first.json, field)
+    assert await body_of(upstream, model, request_) == first.json
+
+
 async def test_several_things_may_be_refused_one_after_the_other(
     upstream: Upstream, model: AnthropicMessages
 ) -> None:

@@ -33,6 +33,7 @@ from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from tests.clock import PausedClock
+from tests.unit.models.openai.asking import HELLO, KEY, failure, heard, model_at
 from tests.upstream import (
     COMMENT,
     CUT,
@@ -60,40 +61,7 @@ from tests.upstream import (
     whole,
 )
 
-KEY = "sk-test-secret"
-HELLO = ModelRequest("Be brief.", (user("hi"),))
 SHORT = Timeouts(first_chunk_s=0.5, idle_s=0.3)
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with Upstream() as server:
-        yield server
-
-
-@pytest.fixture
-def clock() -> PausedClock:
-    return PausedClock()
-
-
-def model_at(url: str, clock: PausedClock, **options: Any) -> OpenAIChat:
-    settings: dict[str, Any] = {"api_key": KEY, "timeouts": Timeouts(), **options}
-    return OpenAIChat(
-        name="test:test-model",
-        model="test-model",
-        base_url=url,
-        context_tokens=8192,
-        clock=clock,
-        random=random.Random(1),
-        **settings,
-    )
-
-
-@pytest.fixture
-async def model(upstream: Upstream, clock: PausedClock) -> AsyncIterator[OpenAIChat]:
-    model = model_at(upstream.url, clock)
-    yield model
-    await model.close()
 
 
 @pytest.fixture
@@ -102,26 +70,6 @@ async def hasty(upstream: Upstream, clock: PausedClock) -> AsyncIterator[OpenAIC
     model = model_at(upstream.url, clock, timeouts=SHORT)
     yield model
     await model.close()
-
-
-async def heard(model: Model, request: ModelRequest = HELLO) -> tuple[list[Delta], Message]:
-    """Return the deltas and the message of one answer, and hold the model to the promise that both say the
-    same.
-    """
-    *deltas, message = [item async for item in model.stream(request)]
-    assert isinstance(message, Message)
-    said = [delta for delta in deltas if not isinstance(delta, Message)]
-    assert len(said) == len(deltas)
-    assert "".join(delta.text for delta in said) == "".join(
-        part.text for part in message.parts if isinstance(part, Text | Thinking)
-    )
-    return said, message
-
-
-async def failure(model: Model, request: ModelRequest = HELLO) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        await heard(model, request)
-    return caught.value
 
 
 # What is heard ------------------------------------------------------------------------------------
@@ -474,6 +422,32 @@ async def test_a_query_of_the_base_url_stays_behind_the_path(upstream: Upstream,
     assert upstream.requests[0].path == "/v1/chat/completions?api-version=1"
 
 
+@pytest.mark.parametrize("ending", ["/chat/completions", "/chat/completions/", "/chat/completions?a=1"])
+async def test_a_base_url_with_the_path_of_the_completions_is_understood(
+    upstream: Upstream, clock: PausedClock, ending: str
+) -> None:
+    model = model_at(upstream.url + ending, clock)
+    await heard(model)
+    await model.check()
+    await model.close()
+    assert [asked.path.partition("?")[0] for asked in upstream.requests] == [
+        "/v1/chat/completions",
+        "/v1/models",
+    ]
+
+
+@pytest.mark.parametrize("reply", [refused(404, "Not Found"), spoken(b"<html>welcome</html>")])
+async def test_where_the_base_url_has_no_path_the_failure_says_which_one_is_usual(
+    upstream: Upstream, clock: PausedClock, reply: Reply
+) -> None:
+    upstream.then(reply, reply)
+    bare, whole = (model_at(url, clock) for url in (upstream.url.removesuffix("/v1"), upstream.url))
+    assert "/v1" in (await failure(bare)).message
+    assert "no path" not in (await failure(whole)).message
+    await bare.close()
+    await whole.close()
+
+
 async def test_openai_alone_gets_its_own_fields(tmp_path: Path, clock: PausedClock) -> None:
     """`max_completion_tokens` and `prompt_cache_key` are OpenAI's; others get `max_tokens`."""
     request = ModelRequest("", (user("hi"),), sampling=Sampling(max_output_tokens=9), session_hint="hint")
@@ -772,11 +746,6 @@ async def test_keep_alive_comments_do_not_stand_for_a_first_chunk(
         (spoken(event("{nope")), ModelBadAnswer, "not one of a chat completion"),
         (spoken(event('{"choices":3}')), ModelBadAnswer, "not one of a chat completion"),
         (
-            spoken(event(b'{"choices":[{"delta":{"content":"\xff"}}]}')),
-            ModelBadAnswer,
-            "not one of a chat completion",
-        ),
-        (
             spoken(event('{"choices":[{"delta":{"content":' + "[" * 5000)),
             ModelBadAnswer,
             "not one of a chat completion",
@@ -797,9 +766,9 @@ async def test_keep_alive_comments_do_not_stand_for_a_first_chunk(
             "odd",
         ),
         (
-            spoken(event(b'{"object":"error","message":"no","\xff":1}')),
-            ModelBadAnswer,
-            "not one of a chat completion",
+            spoken(event(b'{"object":"error","message":"no \xff","code":400}')),
+            ModelRejectedRequest,
+            "no \ufffd",
         ),
     ],
 )

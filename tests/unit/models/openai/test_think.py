@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.core.event import Delta, ThinkingDelta
-from nanobot.models.openai.think import ThinkTags
+from nanobot.models.openai.think import ThinkTags, split_unopened
 
 texts = st.lists(
     st.sampled_from(["<think>", "</think>", "<thi", "</", "<", ">", " ", "\n", "a", "think", "é", " " * 40]),
@@ -13,9 +13,9 @@ texts = st.lists(
 ).map("".join)
 
 
-def read(*pieces: str) -> tuple[str, str]:
+def read(*pieces: str, tags: ThinkTags | None = None) -> tuple[str, str]:
     """Return thinking and text of a whole answer."""
-    tags = ThinkTags()
+    tags = tags or ThinkTags()
     deltas: list[Delta] = [delta for piece in pieces for delta in tags.feed(piece)] + tags.end()
     assert all(delta.text for delta in deltas)
     thinking = "".join(delta.text for delta in deltas if isinstance(delta, ThinkingDelta))
@@ -45,9 +45,57 @@ def test_only_the_tags_at_the_start_mean_thinking(text: str, expected: tuple[str
 
 @given(texts, st.data())
 def test_any_cutting_gives_the_same_thinking_and_text(text: str, data: st.DataObject) -> None:
+    assert read(*cut(text, data)) == read(text)
+
+
+@given(texts, st.data())
+def test_any_cutting_gives_the_same_where_the_opening_tag_is_missing(text: str, data: st.DataObject) -> None:
+    pieces = cut(text, data)
+    assert read(*pieces, tags=ThinkTags(unopened=True)) == read(text, tags=ThinkTags(unopened=True))
+
+
+def cut(text: str, data: st.DataObject) -> list[str]:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
-    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    assert read(*pieces) == read(text)
+    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "thought", "answer"),
+    [
+        ("First I consider 2+2.\n</think>\n\nIt is 4.", "First I consider 2+2.\n", "It is 4."),
+        ("hm\n</think>It is 4.", "hm\n", "It is 4."),
+        ("so it is 4.</think>\n\nIt is 4.", "so it is 4.", "It is 4."),
+        ("</think>\n\nIt is 4.", "", "It is 4."),
+        ("hm\n</think>\n", "hm\n", ""),
+    ],
+)
+def test_a_text_that_closes_what_it_never_opened_is_thinking_and_answer(
+    text: str, thought: str, answer: str
+) -> None:
+    """Some chat templates put the opening tag into the prompt."""
+    assert split_unopened(text) == (text.removesuffix(answer) if answer else text, answer)
+    assert read(*text, tags=ThinkTags(unopened=True)) == (thought, answer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The tag <think> begins what </think> ends.",
+        "Thinking ends with </think>, then comes the answer.",
+        "Write:\n<think>\nhm\n</think>\n\nand then answer.",
+        "Write:\n```\nhm\n</think>\n```\nand then answer.",
+        "first\n</think>\nsecond\n</think>\nthird",
+        "The tag `<think>` opens it.",
+    ],
+)
+def test_an_answer_that_speaks_of_the_tags_stays_whole(text: str) -> None:
+    assert split_unopened(text) is None
+    assert read(text) == ("", text)
+
+
+def test_an_answer_without_any_tag_is_text_though_thinking_was_expected() -> None:
+    assert read("It ", "is 4.", tags=ThinkTags(unopened=True)) == ("", "It is 4.")
+    assert read("<think>hm</think>It is 4.", tags=ThinkTags(unopened=True)) == ("hm", "It is 4.")
 
 
 def test_endless_blanks_are_not_held_back() -> None:

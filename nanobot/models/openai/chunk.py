@@ -1,0 +1,225 @@
+"""One chunk of a chat completion: its shape, and how it is decoded.
+
+Strictly first, as nearly all servers keep to the shape; a chunk that does not is decoded once more,
+leniently, before it counts as broken.
+Source: https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+import json
+from typing import Any
+
+import msgspec
+
+from nanobot.models.openai.calls import CallPiece, FunctionPiece
+
+_MAX_COUNT = 10**9
+"""No request has so many tokens: a larger count is a mistake of the server's."""
+
+Count = int | float | None
+
+
+class ChunkDelta(msgspec.Struct, gc=False):
+    # Any: most servers send strings, some a list of parts or an object.
+    content: Any = None
+    refusal: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    tool_calls: list[CallPiece] | None = None
+    function_call: FunctionPiece | None = None
+
+
+class PromptCounts(msgspec.Struct, gc=False):
+    cached_tokens: Count = None
+
+
+class CompletionCounts(msgspec.Struct, gc=False):
+    reasoning_tokens: Count = None
+
+
+class ChunkUsage(msgspec.Struct, gc=False):
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    prompt_cache_hit_tokens: Count = None
+    prompt_tokens_details: PromptCounts | None = None
+    completion_tokens_details: CompletionCounts | None = None
+
+
+class ChunkChoice(msgspec.Struct, gc=False):
+    index: int | None = None
+    delta: ChunkDelta | None = None
+    message: ChunkDelta | None = None
+    finish_reason: str | None = None
+    usage: ChunkUsage | None = None
+
+
+class BaseResponse(msgspec.Struct, gc=False):
+    """MiniMax's own status of an answer; 0 is success."""
+
+    status_code: Any = None
+
+
+class Chunk(msgspec.Struct, gc=False):
+    choices: list[ChunkChoice] | None = None
+    usage: ChunkUsage | None = None
+    error: Any = None
+    object: str | None = None
+    base_resp: BaseResponse | None = None
+
+
+decode = msgspec.json.Decoder(Chunk).decode
+
+
+def tokens(count: object) -> int:
+    """Return a count of tokens; 0 for what cannot be one."""
+    if isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count <= _MAX_COUNT:
+        return int(count)
+    return 0
+
+
+# Leniently ----------------------------------------------------------------------------------------
+
+
+class LenientDecoder:
+    """Decodes chunks that the strict decoder refuses; one for each answer.
+
+    Numbers are taken for strings and strings for numbers, elements of another type are left out, bytes that
+    are no UTF-8 are replaced. A character that was cut in two between chunks is put together again.
+    """
+
+    def __init__(self) -> None:
+        self._halves: dict[str, str] = {}
+
+    def decode(self, payload: bytes) -> Chunk:
+        """Return the chunk; an empty one for a heartbeat.
+
+        Raises:
+            ValueError, RecursionError: the payload is no chunk.
+        """
+        content = _loads(payload)
+        if content is None or content in ("", [], {}):
+            return Chunk()
+        if not isinstance(content, dict):
+            raise ValueError("it is no object")
+        choices = content.get("choices")
+        if choices is not None and not isinstance(choices, list):
+            raise ValueError("its choices are no list")
+        return Chunk(
+            [self._choice(choice) for choice in choices or () if isinstance(choice, dict)],
+            _usage(content.get("usage")),
+            content.get("error"),
+            _text(content.get("object")),
+            BaseResponse(base.get("status_code"))
+            if isinstance(base := content.get("base_resp"), dict)
+            else None,
+        )
+
+    def _choice(self, choice: dict[str, Any]) -> ChunkChoice:
+        return ChunkChoice(
+            _number(choice.get("index")),
+            self._delta(choice.get("delta")),
+            self._delta(choice.get("message")),
+            _text(choice.get("finish_reason")),
+            _usage(choice.get("usage")),
+        )
+
+    def _delta(self, delta: object) -> ChunkDelta | None:
+        if not isinstance(delta, dict):
+            return None
+        calls = delta.get("tool_calls")
+        return ChunkDelta(
+            self._whole("content", delta.get("content")),
+            self._whole("refusal", delta.get("refusal")),
+            self._whole("reasoning_content", delta.get("reasoning_content")),
+            self._whole("reasoning", delta.get("reasoning")),
+            [self._call(call) for call in calls if isinstance(call, dict)]
+            if isinstance(calls, list)
+            else None,
+            self._function(delta.get("function_call"), "function_call"),
+        )
+
+    def _call(self, call: dict[str, Any]) -> CallPiece:
+        index = _number(call.get("index"))
+        return CallPiece(index, _text(call.get("id")), self._function(call.get("function"), f"call {index}"))
+
+    def _function(self, function: object, place: str) -> FunctionPiece | None:
+        if not isinstance(function, dict):
+            return None
+        arguments = function.get("arguments")
+        if not isinstance(arguments, str | dict):
+            arguments = None
+        return FunctionPiece(
+            _text(function.get("name")),
+            arguments if isinstance(arguments, dict) else self._whole(place, arguments),
+        )
+
+    def _whole(self, place: str, value: Any) -> Any:
+        """Return a piece of text without half characters: the first half of one is kept for the next piece
+        of the same `place`.
+        """
+        if not isinstance(value, str):
+            return _repaired(value) if value else value
+        value = self._halves.pop(place, "") + value
+        if value and "\ud800" <= value[-1] <= "\udbff":
+            self._halves[place] = value[-1]
+            value = value[:-1]
+        return _repaired(value)
+
+
+def decode_any(payload: bytes) -> object:
+    """Return what JSON says, whatever is wrong with its characters.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON.
+    """
+    return _repaired(_loads(payload))
+
+
+def _loads(payload: bytes) -> Any:
+    # The standard library's decoder alone reads half a surrogate pair.
+    return json.loads(payload.decode("utf-8", "replace"))
+
+
+def _repaired(value: Any) -> Any:
+    """Return `value` with the surrogates in its strings joined to characters, or replaced."""
+    if isinstance(value, str):
+        return (
+            value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
+    if isinstance(value, list):
+        return [_repaired(item) for item in value]
+    if isinstance(value, dict):
+        return {_repaired(key): _repaired(item) for key, item in value.items()}
+    return value
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return str(_repaired(value))
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _usage(usage: object) -> ChunkUsage | None:
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    return ChunkUsage(
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+        _count(usage.get("prompt_cache_hit_tokens")),
+        PromptCounts(_count(prompt.get("cached_tokens"))) if isinstance(prompt, dict) else None,
+        CompletionCounts(_count(completion.get("reasoning_tokens")))
+        if isinstance(completion, dict)
+        else None,
+    )
+
+
+def _count(value: object) -> Count:
+    if isinstance(value, str):
+        return _number(value)
+    return value if isinstance(value, int | float) else None

@@ -1,0 +1,148 @@
+"""Every wording of a refusal that is known, and what is made of it."""
+
+import pytest
+
+from nanobot.core.errors import (
+    ContextOverflow,
+    ModelBadAnswer,
+    ModelError,
+    ModelRateLimited,
+    ModelRefusedKey,
+    ModelRejectedRequest,
+)
+from nanobot.models.refusals import ErrorSource, error_in_answer, refusal
+from nanobot.models.wordings import WORDINGS, Meaning, Understood, Wording, understand
+from tests.upstream import refused
+
+SOURCE = ErrorSource("test:test-model", "test-model", "http://localhost/v1", "sk-test-secret")
+KINDS: dict[Meaning, type[ModelError]] = {
+    "rate_limit": ModelRateLimited,
+    "quota": ModelRefusedKey,
+    "unpaid": ModelRefusedKey,
+    "bad_key": ModelRefusedKey,
+    "bad_luck": ModelBadAnswer,
+    "overflow": ContextOverflow,
+}
+
+
+def body(message: str, code: str | None = None) -> bytes:
+    (step,) = refused(400, message, code).steps
+    assert isinstance(step, bytes)
+    return step
+
+
+@pytest.mark.parametrize("wording", WORDINGS, ids=[wording.example[:40] for wording in WORDINGS])
+def test_each_wording_means_what_its_row_says(wording: Wording) -> None:
+    assert understand(wording.example) == Understood(wording.meaning, wording.limit)
+    error = refusal(SOURCE, 400, body(wording.example), None).error
+    assert type(error) is KINDS[wording.meaning]
+    if isinstance(error, ContextOverflow):
+        assert error.limit_tokens == wording.limit
+
+
+@pytest.mark.parametrize("wording", WORDINGS, ids=[wording.example[:40] for wording in WORDINGS])
+def test_each_row_is_needed(wording: Wording) -> None:
+    """Without it, its example would mean nothing, or name no limit."""
+    others = [other for other in WORDINGS if other is not wording]
+    assert understand(wording.example, others) != Understood(wording.meaning, wording.limit)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "temperature must be below 2",
+        "Invalid value for max_tokens: 999999",
+        "messages: roles must alternate",
+        "The model `x` does not exist",
+        "Invalid token in grammar",
+    ],
+)
+def test_other_words_mean_nothing_of_it(words: str) -> None:
+    assert understand(words) is None
+    assert type(refusal(SOURCE, 400, body(words), None).error) is ModelRejectedRequest
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 429, 500, 503])
+def test_an_empty_account_is_no_rate_limit_whatever_its_status(status: int) -> None:
+    failed = refusal(SOURCE, status, body("Insufficient Balance"), None)
+    assert type(failed.error) is ModelRefusedKey
+    assert not failed.may_retry
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 500])
+def test_a_bad_key_is_not_the_askers_fault_whatever_its_status(status: int) -> None:
+    error = refusal(SOURCE, status, body("API key not valid. Please pass a valid API key."), None).error
+    assert (type(error), error.http_status) == (ModelRefusedKey, 502)
+
+
+def test_a_413_that_speaks_of_rates_is_no_overflow() -> None:
+    words = "Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 7200"
+    failed = refusal(SOURCE, 413, body(words, "rate_limit_exceeded"), 3.0)
+    assert (type(failed.error), failed.error.retry_after_s, failed.may_retry) == (
+        ModelRateLimited,
+        3.0,
+        False,
+    )
+    assert type(refusal(SOURCE, 413, b"", None).error) is ContextOverflow
+
+
+def test_what_only_the_sampler_got_wrong_may_be_tried_again() -> None:
+    failed = refusal(SOURCE, 400, body("Failed to call a function.", "tool_use_failed"), None)
+    assert failed.may_retry
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"error":{"message":"prompt is too long: 9 tokens > 8 maximum","type":"invalid_request_error"}}',
+        "prompt is too long: 9 tokens > 8 maximum",
+        {"message": "prompt is too long: 9 tokens > 8 maximum"},
+    ],
+)
+def test_what_the_provider_behind_a_router_said_counts(raw: object) -> None:
+    content = {
+        "error": {
+            "message": "Provider returned error",
+            "code": 400,
+            "metadata": {"raw": raw, "provider_name": "Anthropic"},
+        }
+    }
+    error = error_in_answer(SOURCE, content).error
+    assert isinstance(error, ContextOverflow)
+    assert error.limit_tokens == 8
+    assert "Provider returned error: prompt is too long" in error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "kind"),
+    [
+        (1008, "insufficient balance", ModelRefusedKey),
+        (1004, "login fail", ModelRefusedKey),
+        (2049, "no", ModelRefusedKey),
+        (1002, "slow down", ModelRateLimited),
+        (2013, "invalid params", ModelRejectedRequest),
+        (1013, "oops", ModelBadAnswer),
+    ],
+)
+def test_a_status_within_an_answer_is_understood(code: int, words: str, kind: type[ModelError]) -> None:
+    """As MiniMax sends it, with status 200."""
+    content = {"choices": None, "base_resp": {"status_code": code, "status_msg": words}}
+    error = error_in_answer(SOURCE, content).error
+    assert type(error) is kind
+    assert words in error.message
+
+
+def test_a_short_key_is_no_secret() -> None:
+    """Servers on this machine take any: it is a name, and names and addresses hold it."""
+    source = ErrorSource("ollama:gemma3", "gemma3", "http://localhost/v1", "ollama")
+    words = "registry.ollama.ai/library/gemma3:4b not found"
+    assert words in refusal(source, 400, body(words), None).error.message
+
+
+def test_values_that_a_server_quotes_from_the_request_are_left_out() -> None:
+    content = {
+        "detail": [{"loc": ["body", "x"], "msg": "Extra inputs are not permitted", "input": "my secret"}]
+    }
+    message = error_in_answer(SOURCE, content).error.message
+    assert "Extra inputs" in message
+    assert "my secret" not in message
