@@ -308,8 +308,15 @@ class ContextOverflow(ModelError):
 
     code, http_status, type = "context_length_exceeded", 400, "invalid_request_error"
 
-    def __init__(self, message: str, *, limit_tokens: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        limit_tokens: int | None = None,
+    ) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
         self.limit_tokens = limit_tokens
 
 
