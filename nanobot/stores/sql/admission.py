@@ -355,7 +355,8 @@ def _reconcile(
     """
     if turn.after is not None:
         return HistoryMatch("new")
-    may_repeat = load.waiting > 0 or turn.origin != "api"
+    # Only clients of chat completions ask for another answer by sending the question again.
+    may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None
     match = matching.match(db, head, earlier, new, is_whole=turn.is_whole, may_repeat=may_repeat)
     if match.note == "rewound" and load.running_n is not None and match.base == load.running_after:
         return HistoryMatch("matched")
