@@ -109,7 +109,7 @@ class Quotas:
 
     def accounts(self, caller: Caller, session_key: str) -> tuple[Account, ...]:
         """Return the accounts with a limit that a turn is counted on; on most servers there are none."""
-        accounts = [account for rule in self._rules if (account := rule.account(session_key)) is not None]
+        accounts = self._ruled(session_key)
         if caller.key_id is not None and caller.quota.limits_anything:
             accounts.append(Account(_key_name(caller.key_id), caller.quota, "this API key"))
         return tuple(accounts)
@@ -204,11 +204,15 @@ class Quotas:
 
     def _names(self, key_id: str | None, session_key: str | None) -> list[str]:
         names = [_key_name(key_id)] if key_id is not None else []
-        if session_key is not None:
-            names += [
-                account.name for rule in self._rules if (account := rule.account(session_key)) is not None
-            ]
+        if session_key is not None and self._rules:
+            names += [account.name for account in self._ruled(session_key)]
         return names
+
+    def _ruled(self, session_key: str) -> list[Account]:
+        """Return the accounts of the rules whose pattern the session key matches."""
+        if not self._rules:
+            return []
+        return [account for rule in self._rules if (account := rule.account(session_key)) is not None]
 
     def _used(self, account: Account) -> _Day:
         self._turn_page()

@@ -14,8 +14,9 @@ class AgentSettings(msgspec.Struct, frozen=True):
     `max_malformed_steps`: steps in a row all of whose calls are malformed.
 
     The others bound how often a model is asked again for one message: `max_empty` after an empty one,
-    `max_overflows` with less history, `max_repairs` after one in the wrong form, `max_lost_abilities` after
-    it turned out to lack an ability.
+    `max_broken` after one that broke off before anybody received any of it, `max_overflows` with less
+    history, `max_repairs` after one in the wrong form, `max_lost_abilities` after it turned out to lack an
+    ability.
     """
 
     max_steps: int = 50
@@ -23,7 +24,8 @@ class AgentSettings(msgspec.Struct, frozen=True):
     max_continuations: int = 2
     max_malformed_steps: int = 3
     max_empty: int = 2
-    max_overflows: int = 2
+    max_broken: int = 2
+    max_overflows: int = 3
     max_repairs: int = 1
     max_lost_abilities: int = 1
 
@@ -41,6 +43,7 @@ class Retries(msgspec.Struct):
 
     limits: AgentSettings
     empty: int = 0
+    broken: int = 0
     overflows: int = 0
     repairs: int = 0
     lost_abilities: int = 0
@@ -53,6 +56,10 @@ class Retries(msgspec.Struct):
         self.nudge, self.draft = nudge, ""
         self.shown += shown
         return self.empty <= self.limits.max_empty
+
+    def count_broken(self) -> bool:
+        self.broken += 1
+        return self.broken <= self.limits.max_broken
 
     def count_overflow(self) -> bool:
         self.overflows += 1

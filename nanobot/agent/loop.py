@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from nanobot.agent.limits import AgentSettings
-from nanobot.agent.model_call import ModelCall, Show
+from nanobot.agent.model_call import ModelCall, Show, TakeBack
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import history_budget, offered_tools, tools_size, with_added
@@ -49,6 +49,7 @@ class Agent:
         produced: tuple[Message, ...],
         emit: Emit,
         show: Show,
+        take_back: TakeBack,
     ) -> None:
         """Bring the turn to its end. `history` ends with its input, followed by the messages that it
         `produced` before a restart.
@@ -63,6 +64,7 @@ class Agent:
             turn,
             model,
             show,
+            take_back,
             tools=offered_tools(turn, self._toolset.specs),
             budget_tokens=self.budget(turn, model),
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},

@@ -7,20 +7,35 @@ import msgspec
 
 from nanobot.agent.limits import AgentSettings, Retries
 from nanobot.context import prompt
-from nanobot.context.build import build
+from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
 from nanobot.context.output import InvalidOutput, conform, format_instructions, repair_instructions
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
-from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, NanobotError
+from nanobot.core.errors import (
+    ContextOverflow,
+    ModelBadAnswer,
+    ModelLacksAbility,
+    ModelOverloaded,
+    ModelTimeout,
+    ModelUnreachable,
+    NanobotError,
+)
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
-from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
-from nanobot.core.model import Model, ModelRequest
+from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, estimate_tokens
+from nanobot.core.model import FORMAT_WITH_TOOLS, Model, ModelRequest
 from nanobot.core.observer import Observer
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Turn
 
 Show = Callable[[Delta], None]
 """Shows a delta to those who follow the turn."""
+
+TakeBack = Callable[[], bool]
+"""Forgets the deltas since the last commit, unless somebody has received some; returns whether they are
+gone.
+"""
+_BROKEN_OFF = (ModelBadAnswer, ModelOverloaded, ModelTimeout, ModelUnreachable)
+"""Failures in the middle of an answer that may not come again."""
 
 
 def _discard(delta: Delta) -> None:
@@ -39,6 +54,7 @@ class ModelCall:
         turn: Turn,
         model: Model,
         show: Show,
+        take_back: TakeBack,
         *,
         tools: tuple[ToolSpec, ...],
         budget_tokens: int,
@@ -51,8 +67,12 @@ class ModelCall:
         self._turn = turn
         self._model = model
         self._show = show
+        self._take_back = take_back
+        self._has_begun = False
         self._tools = tools
         self._budget_tokens = budget_tokens
+        self._lacking: frozenset[str] = frozenset()
+        self._window_tokens: int | None = None
         self._call_ids = call_ids
         self.usage = usage
         self._clock = clock
@@ -76,19 +96,20 @@ class ModelCall:
         while True:
             # What may have to be asked for again is shown only once it is right.
             show = _discard if self._must_call or self._says_form else self._show
+            request = self._request(history, retries, may_call=may_call)
             try:
-                request = self._request(history, retries, may_call=may_call)
                 message = self._own(await self._stream(request, show), may_call=may_call)
-            except ModelLacksAbility:
-                # The model no longer claims the form, so the next request describes it in words.
-                if not self._says_form or not retries.count_lost_ability():
+            except ModelLacksAbility as error:
+                if not self._goes_without(error, retries):
                     raise
                 continue
-            except ContextOverflow:
-                if not retries.count_overflow():
+            except ContextOverflow as error:
+                if not retries.count_overflow() or not self._shows_less(request, history, retries, error):
                     raise
-                # For the rest of the turn: the next step would overflow again.
-                self._budget_tokens //= 2
+                continue
+            except _BROKEN_OFF:
+                if not self._may_begin_again(retries, was_shown=show is not _discard):
+                    raise
                 continue
             if message.usage is not None:
                 self.usage += message.usage
@@ -102,7 +123,58 @@ class ModelCall:
         to it; the answer is then checked. Changes when a model turns out to lack the ability.
         """
         wanted = self._turn.format
-        return wanted is not None and wanted.kind not in self._model.abilities
+        if wanted is None:
+            return False
+        if wanted.kind not in self._model.abilities or wanted.kind in self._lacking:
+            return True
+        return FORMAT_WITH_TOOLS in self._lacking
+
+    def _goes_without(self, error: ModelLacksAbility, retries: Retries) -> bool:
+        """Return whether the next request can go without what the model turned out to lack.
+
+        A form is then asked for in words, and the server's own tools are not offered; the client's are what
+        the turn is about.
+        """
+        ability = error.ability
+        if ability is None:
+            return self._says_form and retries.count_lost_ability()
+        if ability in self._lacking or (ability == "tools" and self._client_tools):
+            return False
+        self._lacking |= {ability}
+        return True
+
+    def _may_begin_again(self, retries: Retries, *, was_shown: bool) -> bool:
+        """Return whether an answer that broke off is asked for again: nobody may have received any of it. One
+        that had not begun was tried again by the model already.
+        """
+        if not self._has_begun or not retries.count_broken():
+            return False
+        if was_shown and not self._take_back():
+            return False
+        if was_shown:
+            retries.shown = ()
+        return True
+
+    def _shows_less(
+        self, request: ModelRequest, history: History, retries: Retries, error: ContextOverflow
+    ) -> bool:
+        """Make the budget smaller than what `request` showed, so that the last try shows the newest message
+        alone; return whether there is less to show.
+        """
+        if len(request.messages) < 2:
+            return False
+        shown = sum(map(estimate_tokens, request.messages))
+        budget = shown // 2 if retries.overflows < self._limits.max_overflows else 0
+        if error.limit_tokens is not None:
+            # The provider's tokens may be smaller than estimated: what it refused did not fit either.
+            window = min(error.limit_tokens, shown + fixed_tokens(self._turn, request.tools))
+            self._window_tokens = window
+            own_tools = max(0, tools_size(request.tools) - tools_size(self._turn.tools))
+            budget = min(budget, history_budget(window, window, self._turn, own_tools))
+        question = next((message for message in reversed(history.messages) if message.role == "user"), None)
+        least = estimate_tokens(question) if question is not None else 0
+        self._budget_tokens = max(least, min(budget, self._budget_tokens))
+        return True
 
     def _request(self, history: History, retries: Retries, *, may_call: bool) -> ModelRequest:
         nudge = retries.nudge
@@ -113,14 +185,22 @@ class ModelCall:
         return build(
             self._turn,
             history,
-            tools=self._tools if may_call else (),
+            tools=self._offered(may_call=may_call),
             budget_tokens=self._budget_tokens,
             now=self._clock.now(),
             hint="" if may_call else prompt.LAST_STEP,
             nudge=nudge,
             draft=retries.draft,
             form=format_instructions(wanted) if wanted is not None and self._says_form else "",
+            lacking=self._lacking,
+            window_tokens=self._window_tokens,
         )
+
+    def _offered(self, *, may_call: bool) -> tuple[ToolSpec, ...]:
+        """Return the tools that are offered; the server's own to models alone that take tools."""
+        if not may_call or "tools" in self._lacking:
+            return ()
+        return self._tools if self._client_tools or "tools" in self._model.abilities else ()
 
     async def _stream(self, request: ModelRequest, show: Show) -> Message:
         """Show what the model says as it comes; return its message."""
@@ -128,6 +208,7 @@ class ModelCall:
         has_spoken = False
         problem: NanobotError | None = None
         answer: Message | None = None
+        self._has_begun = False
         observer.model_asked(turn, name)
         stream = self._model.stream(request)
         try:
@@ -138,6 +219,7 @@ class ModelCall:
                 if isinstance(item, Message):
                     answer = item
                     return item
+                self._has_begun = True
                 show(item)
             problem = ModelBadAnswer(f"{name} ended without a message")
             raise problem

@@ -43,10 +43,14 @@ def history_budget(context_tokens: int, window_tokens: int, turn: Turn, tools_to
     the answer.
     """
     window = min(context_tokens, window_tokens)
-    tools_tokens += tools_size(turn.tools)
     answer = turn.sampling.max_output_tokens or window // 4
-    fixed = len(prompt.system(turn.instructions).encode()) // 3 + tools_tokens
+    fixed = fixed_tokens(turn, turn.tools) + tools_tokens
     return max(window // 4, window - min(answer, window // 2) - fixed)
+
+
+def fixed_tokens(turn: Turn, tools: tuple[ToolSpec, ...]) -> int:
+    """Return an estimate of the tokens of a request that are no history: the prompt and the tools."""
+    return len(prompt.system(turn.instructions).encode()) // 3 + tools_size(tools)
 
 
 def build(
@@ -60,11 +64,14 @@ def build(
     nudge: str = "",
     draft: str = "",
     form: str = "",
+    lacking: frozenset[str] = frozenset(),
+    window_tokens: int | None = None,
 ) -> ModelRequest:
     """Return the request that shows the newest part of `history` and asks for the next message.
 
     `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
     about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
+    `lacking` and `window_tokens` are as in `ModelRequest`.
 
     Raises:
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
@@ -91,6 +98,8 @@ def build(
         tool_choice=turn.tool_choice if turn.tools else ANY,
         format=turn.format,
         labels=turn.labels,
+        lacking=lacking,
+        window_tokens=window_tokens,
     )
 
 

@@ -33,7 +33,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """The wish that a running turn stop soon; the engine ends it with `why` as its error."""
+    """Tells the engine to stop a running turn; it ends with `why` as its error."""
 
     turn_id: str
     why: str
@@ -77,6 +77,12 @@ class Dispatch(Protocol):
 
     def show(self, claim: Claim, delta: Delta) -> None:
         """Pass `delta` on to the turn's followers; kept in memory until its message is appended."""
+        ...
+
+    def take_back(self, claim: Claim) -> bool:
+        """Forget the deltas that were shown since the last append, unless somebody has received some of them;
+        return whether they are gone.
+        """
         ...
 
     async def release(self, claim: Claim) -> None:

@@ -295,9 +295,23 @@ class ModelRejectedRequest(ModelError):
 class ModelLacksAbility(ModelError):
     """The provider turned out to lack an ability. The model no longer claims it, and the request
     may be repeated without it.
+
+    `ability`: the name under which the next request says that it goes without (`ModelRequest.lacking`); None
+    where the model no longer claims the ability, or no request can go without.
     """
 
     code, http_status, type = "model_lacks_ability", 400, "invalid_request_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        ability: str | None = None,
+    ) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
+        self.ability = ability
 
 
 class ContextOverflow(ModelError):

@@ -19,6 +19,10 @@ class ModelRequest(msgspec.Struct, frozen=True):
     end of the last user message. `session_hint` is an opaque, stable name of the conversation, for the
     routing of caches; the session key cannot be told from it. `format` is set only where it is among the
     model's abilities.
+
+    `lacking`: abilities that the model turned out to lack when this request was first made, and that it goes
+    without. `window_tokens`: the size of its window, as a refusal of this request named it. A model that
+    answers may remember both.
     """
 
     system: str
@@ -30,10 +34,15 @@ class ModelRequest(msgspec.Struct, frozen=True):
     tool_choice: ToolChoice = ToolChoice()
     format: OutputFormat | None = None
     labels: Labels = Labels()
+    lacking: frozenset[str] = frozenset()
+    window_tokens: int | None = None
 
 
-Ability = Literal["json_object", "json_schema", "images", "audio"]
-"""What only some models can do: keep to an output format, take images, take recordings."""
+Ability = Literal["json_object", "json_schema", "images", "audio", "tools"]
+"""What only some models can do: keep to an output format, take images, take recordings, call tools."""
+
+FORMAT_WITH_TOOLS = "format_with_tools"
+"""What a model may lack that can keep to an output format and can call tools: both in one request."""
 
 
 class Model(Protocol):

@@ -163,7 +163,15 @@ class Run:
             )
         elif history is None:
             history = await self._store.history(turn.session_key, self._agent.budget(turn, model))
-        await self._agent.run(turn, model, history, produced=produced, emit=self._emit, show=self._show)
+        await self._agent.run(
+            turn,
+            model,
+            history,
+            produced=produced,
+            emit=self._emit,
+            show=self._show,
+            take_back=self._take_back,
+        )
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         noted = (self._spoken, self._open_calls.copy(), self._usage)
@@ -205,6 +213,12 @@ class Run:
     def _show(self, delta: Delta) -> None:
         self._spoken.append(delta)
         self._store.show(self._claim, delta)
+
+    def _take_back(self) -> bool:
+        is_gone = self._store.take_back(self._claim)
+        if is_gone:
+            self._spoken.clear()
+        return is_gone
 
     # Ends that are no answer ----------------------------------------------------------------------
 

@@ -26,13 +26,14 @@ class Request:
     `caller`: who sent it, once its API key is known to be valid. `route`: where it leads; None until it is
     found. `path_params`: the parts of the path that the route names, decoded. `session_key`: the conversation
     it is about, for the audit log; None where no operation has said so. `answer_headers`: what its answer
-    says besides, errors included.
+    says besides, errors included. `headers`: by their names in lower case; of one that comes several times
+    the last counts.
     """
 
     __slots__ = (
-        "_headers",
         "answer_headers",
         "caller",
+        "headers",
         "id",
         "path_params",
         "receive",
@@ -50,7 +51,8 @@ class Request:
         self.path_params: dict[str, str] = {}
         self.session_key: str | None = None
         self.answer_headers: RawHeaders = ()
-        self._headers: dict[bytes, bytes] | None = None
+        # Not a property, as each request is asked for them several times.
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
 
     @property
     def method(self) -> str:
@@ -62,13 +64,6 @@ class Request:
         """The path as it was sent, percent-encoded."""
         path: bytes = self.scope["raw_path"]
         return path.decode("latin-1")
-
-    @property
-    def headers(self) -> dict[bytes, bytes]:
-        """The headers by their names in lower case; of one that comes several times the last counts."""
-        if self._headers is None:
-            self._headers = dict(self.scope["headers"])
-        return self._headers
 
     def query(self) -> Query:
         """Return the query.

@@ -19,7 +19,7 @@ from nanobot.models.retry import Backoff
 
 _CHECK_VALID_S = 30.0
 _ERROR_BODY_S = 5.0
-_MAX_ADAPTATIONS = 3
+_MAX_ADAPTATIONS = 6
 
 
 class Exchange(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ class EchoModel:
 
     name = "echo"
     context_tokens = 128_000
-    abilities: frozenset[Ability] = frozenset()
+    abilities: frozenset[Ability] = frozenset({"tools"})
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         if request.format is not None or request.tool_choice.mode == "required":

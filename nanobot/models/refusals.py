@@ -90,6 +90,17 @@ class ErrorSource(msgspec.Struct, frozen=True):
         return f"is {self.address} its API? It has no path, and many are at /v1"
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """What a provider said: the status that its code stands for, its codes, its words, and the fields that it
+    names beside them.
+    """
+
+    status: int | None
+    code: str
+    words: str
+    fields: tuple[str, ...] = ()
+
+
 class RequestFailed(Exception):
     """One try of a request failed: `error` is what to raise in the end.
 
@@ -104,13 +115,18 @@ class RequestFailed(Exception):
 
 def refusal(source: ErrorSource, status: int, body: bytes, retry_after_s: float | None) -> RequestFailed:
     """Return what a response with `body` and a `status` other than success means."""
+    refused = read_refusal(body)
+    words = _short(refused.words, source.secret) or _phrase(status)
+    return _failure(source, status, refused, f"{source.name} answered {status}: {words}", retry_after_s)
+
+
+def read_refusal(body: bytes) -> Refused:
+    """Return what the body of a refusal says."""
     try:
         content: object = msgspec.json.decode(body)
     except (ValueError, RecursionError):
         content = body.decode("utf-8", "replace")
-    refused = _parse(content)
-    words = _short(refused.words, source.secret) or _phrase(status)
-    return _failure(source, status, refused, f"{source.name} answered {status}: {words}", retry_after_s)
+    return _parse(content)
 
 
 def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
@@ -145,16 +161,8 @@ def _number(text: str) -> float:
         return math.nan
 
 
-class _Refused(msgspec.Struct, frozen=True):
-    """What a provider said: the status that its code stands for, its codes, its words."""
-
-    status: int | None
-    code: str
-    words: str
-
-
 def _failure(
-    source: ErrorSource, status: int, refused: _Refused, message: str, pause_s: float | None
+    source: ErrorSource, status: int, refused: Refused, message: str, pause_s: float | None
 ) -> RequestFailed:
     understood = understand(f"{refused.code} {refused.words}")
     if understood is not None and (meant := _meant(source, status, understood, message, pause_s)) is not None:
@@ -211,7 +219,7 @@ def _refused_key(source: ErrorSource, message: str) -> RequestFailed:
     return RequestFailed(ModelRefusedKey(f"{message}: {remedy}"))
 
 
-def _parse(content: object) -> _Refused:
+def _parse(content: object) -> Refused:
     """Return what an error in any server's shape says."""
     if isinstance(content, list) and content:
         content = content[0]
@@ -222,24 +230,37 @@ def _parse(content: object) -> _Refused:
             status = base.get("status_code")
             words = base.get("status_msg")
             known = _BASE_RESP_STATUSES.get(status) if isinstance(status, int) else None
-            return _Refused(known, str(status), words if isinstance(words, str) else "")
+            return Refused(known, str(status), words if isinstance(words, str) else "")
         error = content.get("error") or content
     if not isinstance(error, dict):
         words = error if isinstance(error, str) else ""
         # A page for browsers, of a proxy in between, says less than the status does.
-        return _Refused(None, "", "" if words.lstrip().startswith("<") else words)
+        return Refused(None, "", "" if words.lstrip().startswith("<") else words)
     codes = [str(error[key]) for key in ("code", "type", "status") if error.get(key)]
     words = error.get("message") or error.get("detail") or ""
+    fields = _fields(error)
     if not isinstance(words, str):
         words = msgspec.json.encode(_without_input(words)).decode()
     inner = _inner(error.get("metadata"))
     if inner is not None and inner.words:
         codes.append(inner.code)
+        fields += inner.fields
         words = f"{words}: {inner.words}" if words else inner.words
-    return _Refused(_status(codes), " ".join(codes), words)
+    return Refused(_status(codes), " ".join(codes), words, fields)
 
 
-def _inner(metadata: object) -> _Refused | None:
+def _fields(error: dict[str, object]) -> tuple[str, ...]:
+    """Return the fields that an error names: in `param`, or in the `loc` of each of its details."""
+    param, detail = error.get("param"), error.get("detail")
+    fields = [param] if isinstance(param, str) else []
+    for item in detail if isinstance(detail, list) else ():
+        place = item.get("loc") if isinstance(item, dict) else None
+        if isinstance(place, list):
+            fields.append(".".join(str(name) for name in place if name != "body"))
+    return tuple(fields)
+
+
+def _inner(metadata: object) -> Refused | None:
     """Return what the provider behind a router said: OpenRouter passes it on in `metadata.raw`."""
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if isinstance(raw, str):

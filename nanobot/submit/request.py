@@ -1,5 +1,7 @@
 """What an entry point asks for, whichever it is."""
 
+from operator import attrgetter
+
 import msgspec
 
 from nanobot.core.message import Message
@@ -39,8 +41,9 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def turn(self, id: str, key_id: str | None) -> Turn:  # noqa: A002 - the field's name
         """Return the turn that the request becomes; `key_id`: the API key that pays for it."""
-        return Turn(id=id, key_id=key_id, **{name: getattr(self, name) for name in _OF_TURN})
+        return Turn(id=id, key_id=key_id, **dict(zip(_OF_TURN, _values(self), strict=True)))
 
 
 _OF_TURN = tuple(name for name in Turn.__struct_fields__ if name not in ("id", "key_id"))
 """The fields that a request and its turn share: all that the turn does not get from the server."""
+_values = attrgetter(*_OF_TURN)

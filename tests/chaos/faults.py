@@ -100,7 +100,7 @@ def _newest(messages: list[dict[str, Any]]) -> tuple[int, Token | None]:
 def _wanted(since: list[dict[str, Any]], token: Token, times: int, chance: random.Random) -> list[Step]:
     """Return the answer of a sound model: the call that the token's mark asks for, once; then the echo."""
     has_called = any(
-        made["id"].startswith("good_") for message in since for made in message.get("tool_calls") or ()
+        _is_good(made["function"]) for message in since for made in message.get("tool_calls") or ()
     )
     if token.mark == "p" or has_called:
         return [text("echo "), text(str(token)), finish()]
@@ -118,6 +118,11 @@ def _wanted(since: list[dict[str, Any]], token: Token, times: int, chance: rando
         call(0, None, None, arguments[half:]),
         finish("tool_calls"),
     ]
+
+
+def _is_good(function: dict[str, str]) -> bool:
+    """Return whether a call is one that `_wanted` makes; the ids are the server's own."""
+    return function["name"] != "no_such_tool" and "malformed" not in function["arguments"]
 
 
 def _reply(fault: str | None, wanted: list[Step], name: str, chance: random.Random) -> Reply:

@@ -240,7 +240,7 @@ def test_the_items_of_a_conversation_are_given_added_and_looked_up(client: OpenA
     seen = client.responses.create(
         model="nanobot", input="What do you see?", conversation={"id": conversation.id}
     )
-    assert seen.output_text.endswith("said My cat is Mia | My dog is Rex | What do you see?")
+    assert seen.output_text.endswith("said My cat is Mia | My dog is Rex\n\nWhat do you see?")
 
 
 def test_a_response_in_the_background_is_cancelled_or_was_quicker(client: OpenAI) -> None:

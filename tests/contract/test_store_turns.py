@@ -518,3 +518,40 @@ async def test_a_turn_that_is_cancelled_while_it_waits_or_with_its_session_is_se
     await harness.store.cancel(waiting.turn_id, "enough")
     await harness.store.delete_session("a")
     assert news == [TurnSettled((waiting.turn_id,)), TurnSettled((claim.turn.id,))]
+
+
+async def test_deltas_that_nobody_has_received_can_be_taken_back(harness: StoreHarness) -> None:
+    claim = await harness.start("a")
+    harness.store.show(claim, TextDelta("Hel"))
+    harness.store.show(claim, TextDelta("lx"))
+    assert harness.store.take_back(claim)
+    stream = harness.store.follow(claim.turn.id)
+    await speak(harness, claim)
+    events = [event async for batch in stream for _, event in batch]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "Hello, Ann"
+
+
+async def test_deltas_that_a_follower_has_received_stay(harness: StoreHarness) -> None:
+    claim = await harness.start("a")
+    stream = harness.store.follow(claim.turn.id)
+    harness.store.show(claim, TextDelta("Hel"))
+    assert list(await anext(stream)) == [(3, TextDelta("Hel"))]
+    harness.store.show(claim, TextDelta("lo"))
+    assert not harness.store.take_back(claim)
+    assert list(await anext(stream)) == [(5, TextDelta("lo"))]
+
+
+async def test_a_follower_who_has_received_what_came_before_does_not_keep_new_deltas(
+    harness: StoreHarness,
+) -> None:
+    claim = await harness.start("a")
+    stream = harness.store.follow(claim.turn.id)
+    await harness.store.append(claim, (MessageAdded(said("One.")),))
+    await anext(stream)
+    harness.store.show(claim, TextDelta("Tw"))
+    assert harness.store.take_back(claim)
+    await harness.store.append(claim, done("Two."))
+    assert [event async for batch in stream for _, event in batch] == [
+        MessageAdded(said("Two.")),
+        TurnEnded("done"),
+    ]

@@ -59,6 +59,14 @@ async def test_all_who_watch_see_all_of_a_turn_in_order(harness: StoreHarness) -
         await watcher.leave()
 
 
+async def test_deltas_that_a_watcher_has_seen_stay(harness: StoreHarness) -> None:
+    claim = await harness.start("a")
+    watcher = await Watcher(harness, "a").begin()
+    harness.store.show(claim, TextDelta("Hel"))
+    assert not harness.store.take_back(claim)
+    await watcher.leave()
+
+
 async def test_who_comes_late_sees_the_running_turn_from_its_beginning(harness: StoreHarness) -> None:
     claim = await harness.start("a", "1")
     harness.store.show(claim, TextDelta("on"))

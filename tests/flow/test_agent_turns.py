@@ -6,6 +6,7 @@ from itertools import count, pairwise
 
 import pytest
 
+from nanobot.agent.limits import AgentSettings
 from nanobot.core.errors import ModelOverloaded
 from nanobot.core.event import Delta, Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, user
@@ -226,14 +227,15 @@ async def test_a_turn_stopped_in_mid_sentence_is_remembered_as_far_as_it_came(
 
 
 async def test_a_failed_turn_does_not_stand_in_the_way_of_the_next(open_harness: OpenHarness) -> None:
-    model = ScriptedModel(Say(("It ",), error=ModelOverloaded("busy")), "Here.")
+    tries = 1 + AgentSettings().max_broken
+    model = ScriptedModel(*[Say(("It ",), error=ModelOverloaded("busy"))] * tries, "Here.")
     harness = await open_harness(model)
     failed = (await followed(harness, await ask(harness, "Where?")))[-1][1]
     assert isinstance(failed, TurnEnded)
     assert failed.outcome == "failed"
     events = [event for _, event in await followed(harness, await ask(harness, "Where, please?"))]
     assert [event.message.text for event in events if isinstance(event, MessageAdded)] == ["Here."]
-    assert "It " not in [message.text for message in model.requests[1].messages]
+    assert "It " not in [message.text for message in model.requests[tries].messages]
 
 
 async def test_a_steering_message_joins_the_turn_between_two_steps(open_harness: OpenHarness) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nanobot.agent.limits import AgentSettings
 from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
@@ -105,7 +106,7 @@ async def test_a_failed_turn_never_makes_the_next_request_fail(open_harness: Ope
         ModelOverloaded("x"),
         call("calculate", '{"expression": "6*7"}'),
         ModelRefusedKey("x"),
-        Say(("half",), error=ModelBadAnswer("it broke off")),
+        *[Say(("half",), error=ModelBadAnswer("it broke off"))] * (1 + AgentSettings().max_broken),
         "fine",
     ]
     model = ScriptedModel(*script)

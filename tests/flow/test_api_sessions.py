@@ -224,7 +224,7 @@ async def test_what_is_exported_and_imported_again_is_the_same_conversation(
     assert exported.headers["content-type"] == "application/jsonl"
     assert json.loads(exported.raw.splitlines()[0]) == {
         "format": "nanobot.session",
-        "version": 1,
+        "version": 2,
         "key": "a",
         "title": "Sums",
         "metadata": {"k": "v"},
@@ -265,7 +265,7 @@ HEAD = '{"format":"nanobot.session","version":1}\n'
         ("hello", 1),
         ('{"role":"user","content":"x"}', 1),
         ('{"format":"other","version":1}', 1),
-        ('{"format":"nanobot.session","version":2}', 1),
+        ('{"format":"nanobot.session","version":3}', 1),
         (HEAD + '{"role":"user","content":"x"}\n{"role":', 3),
         (HEAD + '{"role":"user","content":"x"}\n\n{"role":"system","content":"x"}', 4),
         (HEAD + '{"role":"user","content":7}', 2),

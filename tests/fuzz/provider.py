@@ -56,7 +56,7 @@ def _answer(chunks: Sequence[bytes]) -> Message | None:
 
     None where they are refused. Raises where a promise of `ChatAnswerReader` is broken.
     """
-    answer = ChatAnswerReader(_SOURCE, _ASKED, random.Random(1), Lessons(FakeClock()))
+    answer = ChatAnswerReader(_SOURCE, _ASKED, random.Random(1), Lessons(FakeClock()), lambda: None)
     deltas: list[Delta] = []
     try:
         for chunk in chunks:

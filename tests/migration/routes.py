@@ -69,6 +69,7 @@ SEARCHES = (
     "badger",
     '"unbalanced quote',
 )
+_EXPORT_VERSION = re.compile(rb'(nanobot\.session\\?", ?\\?"version\\?": ?)2')
 _ID = re.compile(
     r"\b((?:turn|resp|req|conv|file|fork|msg|rs|fc|fco|chatcmpl)[-_])([0-9a-hjkmnp-tv-z]{26})(?![0-9a-z]{7})"
 )
@@ -104,7 +105,8 @@ class Walk:
         raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         own = {"authorization": f"Bearer {self._tokens[who]}"} if who else {}
         answer = await self._ask(method, path, {**own, **given}, raw)
-        shown = _decoded(answer)
+        # An export is as it was but for the version of its format.
+        shown = _decoded(answer._replace(body=_EXPORT_VERSION.sub(rb"\g<1>1", answer.body)))
         noted: dict[str, Any] = {"status": answer.status}
         noted |= {name: answer.headers[name] for name in HEADERS if answer.headers.get(name, USUAL) != USUAL}
         if not path.startswith(UNSEEN) and method != "HEAD":

@@ -18,6 +18,7 @@ from nanobot.core.message import (
     Image,
     Message,
     Part,
+    ProviderState,
     StopReason,
     Text,
     Thinking,
@@ -28,7 +29,9 @@ from nanobot.core.message import (
 from nanobot.core.sessions import ImportedMessage, Row, Session
 
 FORMAT = "nanobot.session"
-VERSION = 1
+VERSION = 2
+_READ_VERSIONS = (1, 2)
+"""Version 1 had no state of providers in its parts."""
 MIME = b"application/jsonl"
 _LATEST = 100_000_000_000.0
 Time = Annotated[float, msgspec.Meta(ge=0, le=_LATEST)]
@@ -135,8 +138,9 @@ def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:
         raise _bad(number, f"it must be the header of an export, as {_example()}: {_why(error)}") from error
     if head.format != FORMAT:
         raise _bad(number, f"format is {head.format[:40]!r}: it must be {FORMAT!r}")
-    if head.version != VERSION:
-        raise _bad(number, f"version is {head.version}: this nanobot reads version {VERSION}")
+    if head.version not in _READ_VERSIONS:
+        known = " and ".join(map(str, _READ_VERSIONS))
+        raise _bad(number, f"version is {head.version}: this nanobot reads versions {known}")
     return head
 
 
@@ -165,6 +169,8 @@ def _check(number: int, role: str, parts: Sequence[Part]) -> None:
     for part in parts:
         if not isinstance(part, allowed):
             raise _bad(number, f"a message of {role} may not have a part {type(part).__name__}")
+        if isinstance(part, Text | Thinking | ToolCall) and not _is_storable(part.provider_state):
+            raise _bad(number, "provider_state is not UTF-8")
         if isinstance(part, Image):
             if not part.url[:11].lower() == "data:image/":
                 raise _bad(number, f"the image {part.url[:40]!r} is no data URL (data:image/…;base64,…)")
@@ -174,6 +180,15 @@ def _check(number: int, role: str, parts: Sequence[Part]) -> None:
                 )
     if role == "tool" and not parts:
         raise _bad(number, "a message of tool must have a result")
+
+
+def _is_storable(state: ProviderState | None) -> bool:
+    """Return whether the state, which the decoder passes as it is, is text."""
+    try:
+        bytes(state.value if state is not None else b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _bad(number: int, why: str) -> InvalidRequest:

@@ -17,7 +17,7 @@ from nanobot.models.client import Exchange, ProviderClient
 from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
 from nanobot.models.refusals import ErrorSource
 
-ABILITIES: frozenset[Ability] = frozenset({"images"})
+ABILITIES: frozenset[Ability] = frozenset({"images", "tools"})
 """What the API's models can do. A form of the answer is asked for in words, and checked: the API can hold a
 model to few of the schemas that clients send.
 """

@@ -33,7 +33,7 @@ CONTEXT_TOKENS = 8_192
 DEFAULT_ANSWER_TOKENS = 1_024
 _TEMPERATURE = 0.2
 _MAX_ROUTINGS = 2
-_ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema"})
+_ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "tools"})
 _EXTRA = {"cache_prompt": True}
 
 

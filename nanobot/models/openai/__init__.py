@@ -1,6 +1,12 @@
 """OpenAI's chat completions, on any server that speaks them.
 
-Knows: the wire format of requests and streamed answers, and how servers deviate from it.
-Does not know: HTTP, retries, what a refusal means (`models/`); turns, sessions.
-Start at `chat.py`.
+Knows: the wire format of requests and streamed answers, and how servers differ in it.
+Does not know: HTTP, retries, what an error means (`models/`); turns, sessions.
+Start at `chat.py`:
+
+* `request.py` encodes a request; `canonical.py` brings its messages into the form that all providers take.
+* `answer.py` reads an answer; `chunk.py` decodes its chunks, `calls.py` and `think.py` put calls and thinking
+  together, `state.py` what the provider wants back.
+* `negotiation.py`: what the next try of a refused request changes. `objections.py`: what a refusal names.
+  `lessons.py`: what is known of the model.
 """

@@ -7,11 +7,14 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming
 
 import logging
 import random
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
-from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.openai.calls import CallAssembly, CallPiece
 from nanobot.models.openai.chunk import (
     Chunk,
@@ -22,7 +25,16 @@ from nanobot.models.openai.chunk import (
     decode_any,
     tokens,
 )
-from nanobot.models.openai.lessons import Lessons
+from nanobot.models.openai.lessons import Lesson, Lessons
+from nanobot.models.openai.state import (
+    CONTENT,
+    ITS_TEXT,
+    REASONING_CONTENT,
+    add_details,
+    kept,
+    with_details,
+    with_state,
+)
 from nanobot.models.openai.think import ThinkTags, split_unopened
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
@@ -53,7 +65,7 @@ _STOP_REASONS: tuple[tuple[str, StopReason], ...] = (
 )
 """What a finish reason means, by the first of these words that is in it, in lower case."""
 _BROKEN_OFF = ("error", "abort", "malformed", "unexpected", "cancel")
-_UNOPENED = "thinking without its opening tag"
+_UNOPENED = Lesson("unopened_thinking")
 _CLOSING_TAG = "</think>"
 _OVERLOADED = "insufficient_system_resource"
 
@@ -64,7 +76,7 @@ class ChatAnswerReader:
     """Reads one answer; the `models.answer.AnswerReader` of this format.
 
     `asked`: the messages of the request, whose calls keep their ids to themselves. `lessons`: what is known
-    of the model.
+    of the model. `answered` is called once the message is whole.
     """
 
     def __init__(
@@ -73,6 +85,7 @@ class ChatAnswerReader:
         asked: tuple[Message, ...],
         random: random.Random,
         lessons: Lessons,
+        answered: Callable[[], None],
     ) -> None:
         self.has_content = False
         self.finished = False
@@ -81,6 +94,12 @@ class ChatAnswerReader:
         self._asked = asked
         self._random = random
         self._lessons = lessons
+        self._answered = answered
+        self._provider = source.name.partition(":")[0]
+        self._keeps_tags = "minimax" in f"{source.name} {source.model}".lower()
+        self._field: str | None = None
+        self._details: list[dict[str, Any]] = []
+        self._extra_content = msgspec.Raw()
         self._tags: ThinkTags | None = ThinkTags(unopened=_UNOPENED in lessons.known())
         self._parts: list[Part] = []
         self._kind: type[Delta] = TextDelta
@@ -125,6 +144,8 @@ class ChatAnswerReader:
                     and delta.tool_calls is None
                     and delta.reasoning_content is None
                     and delta.reasoning is None
+                    and delta.reasoning_details is None
+                    and not delta.extra_content
                     and delta.refusal is None
                     and delta.function_call is None
                 ):
@@ -160,12 +181,17 @@ class ChatAnswerReader:
         ):
             self._parts = [Thinking(split[0]), *([Text(split[1])] if split[1] else [])]
             self._lessons.confirm((_UNOPENED,))
+        if self._details:
+            self._parts = with_details(self._parts, self._provider, self._details)
+        if self._extra_content and (state := kept(self._provider, "extra_content", self._extra_content)):
+            self._parts = with_state(self._parts, state)
         stop_reason = self._stop_reason
         if self._calls and stop_reason != "length":
             stop_reason = "tool_calls"
         elif not self._calls and stop_reason == "tool_calls":
             stop_reason = "stop"
         parts = (*self._parts, *self._tool_calls()) if self._calls else tuple(self._parts)
+        self._answered()
         return Message("assistant", parts, stop_reason, _usage_of(self._usage), self._source.name)
 
     def _decode_leniently(self, payload: bytes, refused: Exception) -> Chunk:
@@ -200,11 +226,17 @@ class ChatAnswerReader:
 
     def _take_delta(self, delta: ChunkDelta, deltas: list[Delta]) -> None:
         thought = delta.reasoning_content or delta.reasoning
+        field = REASONING_CONTENT if delta.reasoning_content else "reasoning"
+        if isinstance(delta.reasoning_details, list):
+            shown = add_details(self._details, delta.reasoning_details)
+            thought = thought or shown
+        if delta.extra_content:
+            self._extra_content = delta.extra_content
         content = delta.content
         if content or thought or delta.tool_calls or delta.refusal or delta.function_call:
             self._has_said = True
         if thought and isinstance(thought, str):
-            self._add([ThinkingDelta(thought)], deltas)
+            self._add([ThinkingDelta(thought)], deltas, field)
         if content:
             if isinstance(content, str):
                 self._take_text(content, deltas)
@@ -246,18 +278,22 @@ class ChatAnswerReader:
                 if isinstance(thought, dict) and isinstance(text := thought.get("text"), str) and text:
                     self._add([ThinkingDelta(text)], deltas)
 
-    def _add(self, new: list[Delta], deltas: list[Delta]) -> None:
+    def _add(self, new: list[Delta], deltas: list[Delta], field: str | None = None) -> None:
+        """Add deltas to the message. `field`: the one that thinking came in; None where it came in tags."""
         for delta in new:
             if type(delta) is not self._kind:
                 self._close_part()
                 self._kind = type(delta)
+                self._field = field
             self._pieces.append(delta.text)
             deltas.append(delta)
 
     def _close_part(self) -> None:
         if self._pieces:
             text = "".join(self._pieces)
-            self._parts.append(Text(text) if self._kind is TextDelta else Thinking(text))
+            self._parts.append(
+                Text(text) if self._kind is TextDelta else Thinking(text, self._thought_state())
+            )
             self._pieces.clear()
 
     def _split(self, text: str) -> tuple[str, str] | None:
@@ -268,6 +304,10 @@ class ChatAnswerReader:
         """Return whether a closing tag may end the model's thinking: not where the user speaks of it."""
         question = next((message for message in reversed(self._asked) if message.role == "user"), None)
         return question is None or _CLOSING_TAG[2:] not in question.text
+
+    def _thought_state(self) -> ProviderState | None:
+        field = self._field or (CONTENT if self._keeps_tags else None)
+        return ProviderState(self._provider, field, ITS_TEXT) if field is not None else None
 
     def _finish(self, reason: str) -> None:
         """Note why the model stopped: compared without case, by the words in it, as each server has its own.
@@ -301,7 +341,8 @@ class ChatAnswerReader:
             needs_id = not call.id or call.id in taken
             call_id = f"call_{self._random.getrandbits(96):024x}" if needs_id else call.id
             taken.add(call_id)
-            calls.append(ToolCall(call_id, call.name, "".join(call.arguments)))
+            state = kept(self._provider, "extra_content", call.extra_content) if call.extra_content else None
+            calls.append(ToolCall(call_id, call.name, "".join(call.arguments), provider_state=state))
         return calls
 
 

@@ -18,18 +18,20 @@ class CallPiece(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: FunctionPiece | None = None
+    extra_content: msgspec.Raw = msgspec.Raw()
 
 
 class PartialCall:
     """A tool call while its pieces come."""
 
-    __slots__ = ("arguments", "id", "index", "name")
+    __slots__ = ("arguments", "extra_content", "id", "index", "name")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.id = ""
         self.name = ""
         self.arguments: list[str] = []
+        self.extra_content = msgspec.Raw()
 
     def is_whole(self) -> bool:
         """Return whether the arguments that have come are an object that ends."""
@@ -60,6 +62,8 @@ class CallAssembly:
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
         call = self._find(piece, name, arguments)
+        if piece.extra_content:
+            call.extra_content = piece.extra_content
         if call.id and call.id == piece.id and name and arguments and call.is_whole():
             # The whole call once more.
             return

@@ -4,20 +4,24 @@ import random
 import re
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
-from typing import Literal, get_args
+from typing import get_args
+
+import msgspec
 
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ConfigError, ModelLacksAbility
+from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
-from nanobot.core.model import Ability, ModelRequest
+from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import Exchange, ProviderClient
 from nanobot.models.http import BEARER, Address, KeyHeader, ProviderConnection, Timeouts
 from nanobot.models.openai.answer import ChatAnswerReader
-from nanobot.models.openai.lessons import Lessons
-from nanobot.models.openai.request import RESERVED_FIELDS, encode
-from nanobot.models.refusals import ErrorSource, RequestFailed
+from nanobot.models.openai.canonical import canonical
+from nanobot.models.openai.lessons import NOTHING, Lesson, Lessons, named
+from nanobot.models.openai.negotiation import Negotiation, has_new_image, lacks
+from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, encode
+from nanobot.models.refusals import ErrorSource
 
 __all__ = ["OpenAIChat", "Timeouts"]
 
@@ -67,11 +71,10 @@ class OpenAIChat:
         self._random = random
         self._extra = dict(extra_body or {})
         self._is_openai = address.host == _OPENAI_HOST
-        self._limit_field: Literal["max_tokens", "max_completion_tokens"] = (
-            "max_completion_tokens" if self._is_openai else "max_tokens"
-        )
-        self._includes_usage = True
+        self._limit_field: LimitField = "max_completion_tokens" if self._is_openai else "max_tokens"
         self._lessons = Lessons(clock)
+        self._settings = _settings(abilities)
+        self._provider = name.partition(":")[0]
         self._source = ErrorSource(name, model, address.shown, api_key or None)
         self._client = ProviderClient(
             self._source,
@@ -91,11 +94,19 @@ class OpenAIChat:
 
     @property
     def context_tokens(self) -> int:
-        return self._context_tokens
+        known = self._lessons.known()
+        if not known:
+            return self._context_tokens
+        return min((self._context_tokens, *map(int, named(known, "window"))))
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        return self._abilities
+        known = self._lessons.known()
+        return (
+            self._abilities - {*named(known, "lacks"), *named(known, "text_only")}
+            if known
+            else self._abilities
+        )
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -103,7 +114,12 @@ class OpenAIChat:
         Raises:
             ModelError: as `models.refusals` maps what the server answered.
         """
-        return self._client.stream(partial(self._exchange, request))
+        asked = request.messages
+        messages = canonical(asked)
+        if messages is not asked:
+            request = msgspec.structs.replace(request, messages=messages)
+        negotiation = Negotiation(self._source, self._lessons, request, self._settings)
+        return self._client.stream(partial(self._exchange, negotiation, request, asked))
 
     async def warm(self) -> None:
         await self._client.warm()
@@ -120,41 +136,55 @@ class OpenAIChat:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._client.close()
 
-    def _exchange(self, request: ModelRequest) -> Exchange:
-        includes_usage = self._includes_usage
+    def _exchange(
+        self, negotiation: Negotiation, request: ModelRequest, asked: tuple[Message, ...]
+    ) -> Exchange:
+        """Return the next try of `request`; `asked` are its messages as the asker has them."""
+        lessons = negotiation.lessons
+        if lessons:
+            self._check(request, lessons)
         body = encode(
             request,
             model=self._source.model,
-            limit_field=self._limit_field,
-            includes_usage=includes_usage,
+            limit_field=self._limit_field_by(lessons) if lessons else self._limit_field,
+            includes_usage=True,
             includes_openai_fields=self._is_openai,
             extra=self._extra,
             abilities=self._abilities,
+            provider=self._provider,
+            lessons=lessons,
         )
-        reader = ChatAnswerReader(self._source, request.messages, self._random, self._lessons)
-        return Exchange(body, reader, partial(self._adapts, request, includes_usage))
+        reader = ChatAnswerReader(self._source, asked, self._random, self._lessons, negotiation.answered)
+        return Exchange(body, reader, partial(negotiation.adapts, body))
 
-    def _adapts(self, request: ModelRequest, included_usage: bool, status: int, body: bytes) -> bool:
-        """Learn from a refusal what the server does not know.
-
-        Return whether it is `stream_options`, which the next requests leave out.
+    def _check(self, request: ModelRequest, lessons: frozenset[Lesson]) -> None:
+        """Check that the request needs nothing that the model is known to lack.
 
         Raises:
-            RequestFailed: it is `response_format`, of a kind that the model does not claim any more.
+            RequestFailed: `ModelLacksAbility`.
         """
-        if status not in (400, 422):
-            return False
-        if included_usage and b"stream_options" in body:
-            self._includes_usage = False
-            return True
-        if request.format is not None and self._lacks_format(request.format.kind, body):
-            self._abilities -= {request.format.kind}
-            raise RequestFailed(
-                ModelLacksAbility(f"{self._name} does not take response_format {request.format.kind}")
-            )
-        return False
+        lacking = named(lessons, "lacks")
+        if request.tools and "tools" in lacking:
+            raise lacks("tools", f"{self._name} does not take tools: send the request without them")
+        form = request.format
+        if form is not None and request.tools and FORMAT_WITH_TOOLS in lacking - request.lacking:
+            raise lacks(FORMAT_WITH_TOOLS, f"{self._name} takes no response_format beside tools")
+        if Lesson("text_only", "images") in lessons and has_new_image(request):
+            raise lacks(None, f"{self._name} does not take images: send the request without them")
 
-    def _lacks_format(self, kind: Ability, body: bytes) -> bool:
-        # OpenAI knows response_format: a refusal that names it there means the schema.
-        is_named = b"response_format" in body and b"chema for" not in body
-        return is_named and kind in self._abilities and not self._is_openai
+    def _limit_field_by(self, lessons: frozenset[Lesson]) -> LimitField:
+        """Return the field for the limit of the answer that the model is known to take."""
+        known = named(lessons, "limit_field")
+        other: LimitField = (
+            "max_tokens" if self._limit_field == "max_completion_tokens" else "max_completion_tokens"
+        )
+        return other if other in known else self._limit_field
+
+
+def _settings(abilities: frozenset[Ability]) -> frozenset[Lesson]:
+    """Return as lessons what the settings say that the model lacks."""
+    lacking = {Lesson("lacks", "tools")} if "tools" not in abilities else set()
+    return (
+        frozenset(lacking | ({Lesson("text_only", "images")} if "images" not in abilities else set()))
+        or NOTHING
+    )

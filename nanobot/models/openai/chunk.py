@@ -24,6 +24,8 @@ class ChunkDelta(msgspec.Struct, gc=False):
     refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
+    reasoning_details: Any = None
+    extra_content: msgspec.Raw = msgspec.Raw()
     tool_calls: list[CallPiece] | None = None
     function_call: FunctionPiece | None = None
 
@@ -131,6 +133,8 @@ class LenientDecoder:
             self._whole("refusal", delta.get("refusal")),
             self._whole("reasoning_content", delta.get("reasoning_content")),
             self._whole("reasoning", delta.get("reasoning")),
+            _repaired(delta.get("reasoning_details")),
+            _raw(delta.get("extra_content")),
             [self._call(call) for call in calls if isinstance(call, dict)]
             if isinstance(calls, list)
             else None,
@@ -139,7 +143,12 @@ class LenientDecoder:
 
     def _call(self, call: dict[str, Any]) -> CallPiece:
         index = _number(call.get("index"))
-        return CallPiece(index, _text(call.get("id")), self._function(call.get("function"), f"call {index}"))
+        return CallPiece(
+            index,
+            _text(call.get("id")),
+            self._function(call.get("function"), f"call {index}"),
+            _raw(call.get("extra_content")),
+        )
 
     def _function(self, function: object, place: str) -> FunctionPiece | None:
         if not isinstance(function, dict):
@@ -190,6 +199,10 @@ def _repaired(value: Any) -> Any:
     if isinstance(value, dict):
         return {_repaired(key): _repaired(item) for key, item in value.items()}
     return value
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(_repaired(value))) if value else msgspec.Raw()
 
 
 def _text(value: object) -> str | None:

@@ -8,10 +8,22 @@ from typing import Literal
 
 import msgspec
 
-from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall, ToolResult
-from nanobot.core.model import Ability, ModelRequest
+from nanobot.core.message import (
+    Audio,
+    File,
+    Image,
+    Message,
+    ProviderState,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
+from nanobot.models.openai.lessons import NOTHING, Lesson, named
+from nanobot.models.openai.state import CONTENT, ITS_TEXT, NO_SIGNATURE, REASONING_CONTENT, THOUGHT_SIGNATURE
 
 # The shapes of the format; a field that is not set is left out ------------------------------------
 
@@ -61,7 +73,7 @@ class _SentCall(msgspec.Struct, gc=False, tag_field="type", tag="function"):
 
 class _AssistantMessage(msgspec.Struct, gc=False, omit_defaults=True, tag_field="role", tag="assistant"):
     content: str | None
-    tool_calls: list[_SentCall] = []
+    tool_calls: list[_SentCall | dict[str, object]] = []
 
 
 class _ToolMessage(msgspec.Struct, gc=False, tag_field="role", tag="tool"):
@@ -69,7 +81,8 @@ class _ToolMessage(msgspec.Struct, gc=False, tag_field="role", tag="tool"):
     content: str
 
 
-_Wire = _SystemMessage | _UserMessage | _AssistantMessage | _ToolMessage
+# A dict: the message of an assistant with fields that its provider wants back.
+_Wire = _SystemMessage | _UserMessage | _AssistantMessage | _ToolMessage | dict[str, object]
 
 
 class _SentName(msgspec.Struct):
@@ -86,9 +99,14 @@ class _ToolSpec(msgspec.Struct, gc=False, tag_field="type", tag="function"):
 
 # --------------------------------------------------------------------------------------------------
 
+LimitField = Literal["max_tokens", "max_completion_tokens"]
+"""The fields that limit an answer: OpenAI's newer one, and everybody's."""
+
 RESERVED_FIELDS = frozenset({"model", "messages", "stream", "tools"})
 """Fields that are written from the request; extra fields cannot replace them."""
 
+NO_IMAGE_NOTE = "(An image came with this message; you cannot see it.)"
+"""Stands for an image where the model takes none."""
 NO_AUDIO_NOTE = "(A recording came with this message; you cannot listen to it.)"
 """Stands for a recording where the model takes no audio: another one may have heard it earlier."""
 
@@ -99,17 +117,21 @@ def encode(
     request: ModelRequest,
     *,
     model: str,
-    limit_field: Literal["max_tokens", "max_completion_tokens"],
+    limit_field: LimitField,
     includes_usage: bool,
     includes_openai_fields: bool,
     extra: Mapping[str, object],
     abilities: frozenset[Ability] = frozenset(),
+    provider: str = "",
+    lessons: frozenset[Lesson] = NOTHING,
 ) -> bytes:
     """Return the body of the request, as JSON.
 
     `includes_openai_fields`: with those that OpenAI alone knows. The messages come last, and each one's bytes
     depend on that message alone, so that the body of the next turn begins with the same bytes. The one
     exception are `request.notes`: they stand below the last user message, or in a message of their own.
+
+    `provider` gets the state back that came from it. `lessons`: what the model takes otherwise.
     """
     body: dict[str, object] = {"model": model, "stream": True}
     if includes_usage:
@@ -128,12 +150,22 @@ def encode(
             )
         if request.sampling.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.sampling.parallel_tool_calls
-    if request.format is not None and request.format.kind in abilities:
-        body["response_format"] = _response_format(request.format)
+    form = request.format
+    if form is not None and form.kind in abilities and not _is_lacking(request, form):
+        body["response_format"] = _response_format(form)
     _sample(request.sampling, limit_field, body)
     body.update(extra)
-    body["messages"] = _messages(request, audio="audio" in abilities)
+    for field in named(lessons, "omit"):
+        body.pop(field, None)
+    body["messages"] = _Messages(provider, lessons, audio="audio" in abilities).of(request)
     return _encode(body)
+
+
+def _is_lacking(request: ModelRequest, form: OutputFormat) -> bool:
+    """Return whether the request has to go without its format."""
+    if not request.lacking:
+        return False
+    return form.kind in request.lacking or (FORMAT_WITH_TOOLS in request.lacking and bool(request.tools))
 
 
 def _response_format(wanted: OutputFormat) -> dict[str, object]:
@@ -169,79 +201,138 @@ def _sample(sampling: Sampling, limit_field: str, body: dict[str, object]) -> No
     body.update({field: value for field, value in settings if value is not None})
 
 
-def _messages(request: ModelRequest, *, audio: bool) -> list[_Wire]:
-    wire: list[_Wire] = [_SystemMessage(request.system)] if request.system else []
-    last_user: int | None = None
-    for message in request.messages:
-        parts = message.parts
-        # The short way: most messages are one text.
-        if len(parts) == 1 and type(parts[0]) is Text and message.role != "tool":
-            if message.role == "user":
+class _Messages:
+    """Writes the messages of a request.
+
+    `provider` is the one that is asked; `lessons` say what of its state it does not take, or has to get.
+    """
+
+    def __init__(self, provider: str, lessons: frozenset[Lesson], *, audio: bool) -> None:
+        kinds = named(lessons, "text_only")
+        self._takes_audio = audio and "audio" not in kinds
+        self._takes_images = "images" not in kinds
+        self._provider = provider
+        self._refused = named(lessons, "no_state")
+        self._required = named(lessons, "empty_state")
+
+    def of(self, request: ModelRequest) -> list[_Wire]:
+        wire: list[_Wire] = [_SystemMessage(request.system)] if request.system else []
+        last_user: int | None = None
+        requires_state = bool(self._required)
+        for message in request.messages:
+            parts, role = message.parts, message.role
+            # The short way: most messages are one text.
+            only = parts[0] if len(parts) == 1 else None
+            text = only if type(only) is Text else None
+            if role == "user":
                 last_user = len(wire)
-                wire.append(_UserMessage(parts[0].text))
+                wire.append(_UserMessage(self._content(message) if text is None else text.text))
+            elif role == "tool":
+                wire.extend(
+                    [
+                        _ToolMessage(part.call_id, part.content)
+                        for part in parts
+                        if isinstance(part, ToolResult)
+                    ]
+                )
+            elif text is not None and text.provider_state is None and not requires_state:
+                wire.append(_AssistantMessage(text.text))
             else:
-                wire.append(_AssistantMessage(parts[0].text))
-        elif message.role == "tool":
-            wire.extend(
-                [
-                    _ToolMessage(result.call_id, result.content)
-                    for result in message.parts
-                    if isinstance(result, ToolResult)
-                ]
-            )
-        elif message.role == "user":
-            last_user = len(wire)
-            wire.append(_UserMessage(_content(message, audio=audio)))
-        else:
-            wire.append(_assistant(message))
-    if not request.notes:
+                wire.append(self._assistant(message))
+        if not request.notes:
+            return wire
+        if last_user is None:
+            return [*wire, _UserMessage(request.notes)]
+        last = wire[last_user]
+        if isinstance(last, _UserMessage):
+            wire[last_user] = _UserMessage(_noted(last.content, request.notes))
         return wire
-    if last_user is None:
-        return [*wire, _UserMessage(request.notes)]
-    last = wire[last_user]
-    if isinstance(last, _UserMessage):
-        wire[last_user] = _UserMessage(_noted(last.content, request.notes))
-    return wire
+
+    def _content(self, message: Message) -> _Content:
+        """Return a user's parts: plain text as a string, as not every server takes a list.
+
+        A note stands for what the model does not take.
+        """
+        content = [
+            self._part(part) for part in message.parts if isinstance(part, Text | Image | Audio | File)
+        ]
+        if all(isinstance(part, _TextPart) for part in content):
+            return "\n".join(part.text for part in content if isinstance(part, _TextPart))
+        return content
+
+    def _part(self, part: Text | Image | Audio | File) -> _TextPart | _ImagePart | _AudioPart:
+        if isinstance(part, Text):
+            return _TextPart(part.text)
+        if isinstance(part, Image):
+            if not self._takes_images:
+                return _TextPart(NO_IMAGE_NOTE)
+            return _ImagePart(_SentImageUrl(part.url, part.detail))
+        if isinstance(part, File):
+            return _TextPart(part.shown)
+        return (
+            _AudioPart(_SentAudio(part.data, part.format)) if self._takes_audio else _TextPart(NO_AUDIO_NOTE)
+        )
+
+    # What the assistant said ----------------------------------------------------------------------
+
+    def _assistant(self, message: Message) -> _Wire:
+        calls: list[_SentCall | dict[str, object]] = []
+        texts: list[str] = []
+        state: dict[str, object] = {}
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                calls.append(self._call(part))
+            elif isinstance(part, Text | Thinking):
+                if isinstance(part, Text):
+                    texts.append(part.text)
+                if (own := self._own(part.provider_state)) is not None:
+                    _add_state(state, own, part.text)
+        if CONTENT in state:
+            texts.insert(0, f"<think>\n{state.pop(CONTENT)}\n</think>\n\n")
+        text = "".join(texts)
+        content = text or (None if calls else "")
+        if REASONING_CONTENT in self._required:
+            state.setdefault(REASONING_CONTENT, "")
+        if not state and all(isinstance(call, _SentCall) for call in calls):
+            return _AssistantMessage(content, calls)
+        fields: dict[str, object] = {"role": "assistant", "content": content, **state}
+        if calls:
+            fields["tool_calls"] = calls
+        return fields
+
+    def _call(self, call: ToolCall) -> _SentCall | dict[str, object]:
+        # Servers parse the arguments, and refuse an empty string; an empty object means the same to all.
+        arguments = call.arguments if call.arguments.strip() else "{}"
+        function = _SentFunction(call.name, arguments)
+        own = self._own(call.provider_state)
+        fields: dict[str, object] = {} if own is None else {own.name: own.value}
+        if THOUGHT_SIGNATURE in self._required:
+            fields.setdefault("extra_content", NO_SIGNATURE)
+        if not fields:
+            return _SentCall(call.id, function)
+        return {"type": "function", "id": call.id, "function": function, **fields}
+
+    def _own(self, state: ProviderState | None) -> ProviderState | None:
+        """Return the state where it came from the provider that is asked, and it takes it."""
+        if state is None or state.provider != self._provider or state.name in self._refused:
+            return None
+        return state
+
+
+def _add_state(fields: dict[str, object], state: ProviderState, text: str) -> None:
+    """Add the state of a part to the fields of its message; two of one name are joined."""
+    known = fields.get(state.name)
+    if state.value == ITS_TEXT:
+        fields[state.name] = known + text if isinstance(known, str) else text
+        return
+    fields[state.name] = state.value
+    if isinstance(known, msgspec.Raw):
+        first, second = (msgspec.json.decode(value) for value in (known, state.value))
+        if isinstance(first, list) and isinstance(second, list):
+            fields[state.name] = first + second
 
 
 def _noted(content: _Content, notes: str) -> _Content:
     if isinstance(content, str):
         return f"{content}\n\n{notes}"
     return [*content, _TextPart(notes)]
-
-
-def _content(message: Message, *, audio: bool) -> _Content:
-    """Return a user's parts: plain text as a string, as not every server takes a list.
-
-    A note stands for a recording that the model does not take.
-    """
-    content = [
-        _part(part, audio=audio) for part in message.parts if isinstance(part, Text | Image | Audio | File)
-    ]
-    if all(isinstance(part, _TextPart) for part in content):
-        return "\n".join(part.text for part in content if isinstance(part, _TextPart))
-    return content
-
-
-def _part(part: Text | Image | Audio | File, *, audio: bool) -> _TextPart | _ImagePart | _AudioPart:
-    if isinstance(part, Text):
-        return _TextPart(part.text)
-    if isinstance(part, Image):
-        return _ImagePart(_SentImageUrl(part.url, part.detail))
-    if isinstance(part, File):
-        return _TextPart(part.shown)
-    return _AudioPart(_SentAudio(part.data, part.format)) if audio else _TextPart(NO_AUDIO_NOTE)
-
-
-def _assistant(message: Message) -> _AssistantMessage:
-    calls: list[_SentCall] = []
-    texts: list[str] = []
-    for part in message.parts:
-        if isinstance(part, Text):
-            texts.append(part.text)
-        elif isinstance(part, ToolCall):
-            # Servers parse the arguments, and refuse an empty string; an empty object means the same to all.
-            arguments = part.arguments if part.arguments.strip() else "{}"
-            calls.append(_SentCall(part.id, _SentFunction(part.name, arguments)))
-    text = "".join(texts)
-    return _AssistantMessage(text or (None if calls else ""), calls)

@@ -83,6 +83,13 @@ class Live:
             if turn.session_key in self._views:
                 self._show_newest(turn, 1)
 
+    def take_back(self, turn_id: str) -> bool:
+        """Drop the deltas since the turn's last durable event, unless a follower or a watcher has read some;
+        return whether they are gone.
+        """
+        turn = self._turns.get(turn_id)
+        return turn is None or turn.take_back()
+
     def tell(self, turn_id: str, event: TurnAdmitted | TurnStarted, by: str | None = None) -> None:
         """Tell those who watch the session of a turn what became of it, under the id `by` (None: its own)."""
         turn = self._turns.get(turn_id)

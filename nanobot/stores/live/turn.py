@@ -29,7 +29,7 @@ class LiveTurn:
     watchers see it; None for a turn that leaves no trace. `attempt` 0: it has not started.
     """
 
-    __slots__ = ("_end", "_events", "_waiters", "attempt", "ids", "input", "session_key")
+    __slots__ = ("_end", "_events", "_read", "_waiters", "attempt", "ids", "input", "session_key")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class LiveTurn:
         self.input = input
         self.attempt = attempt
         self._events: list[tuple[int, Event]] = []
+        self._read = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._end: TurnEnded | None = None
         self.put(events_of(messages))
@@ -62,6 +63,18 @@ class LiveTurn:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
+
+    def take_back(self) -> bool:
+        """Drop the deltas since the last durable event, unless some were read; return whether they are
+        gone.
+        """
+        first = len(self._events)
+        while first and isinstance(self._events[first - 1][1], TextDelta | ThinkingDelta):
+            first -= 1
+        if self._read > first:
+            return False
+        del self._events[first:]
+        return True
 
     @property
     def end(self) -> TurnEnded | None:
@@ -81,11 +94,13 @@ class LiveTurn:
 
     def so_far(self, after: int = 0) -> Batch:
         """Return the events past the cursor `after`."""
+        self._read = len(self._events)
         return past(self._events, after)
 
     def newest(self, count: int) -> Batch:
         """Return the last `count` events."""
-        return self._events[len(self._events) - count :]
+        self._read = len(self._events)
+        return self._events[self._read - count :]
 
     async def more(self) -> None:
         """Return when an event has been added."""
@@ -99,6 +114,8 @@ class LiveTurn:
         while True:
             fresh = self._events[position:]
             position += len(fresh)
+            if position > self._read:
+                self._read = position
             batch = past(fresh, after) if after else fresh
             if batch:
                 yield batch

@@ -80,7 +80,9 @@ async def test_thinking_is_told_apart_from_text(stage: Stage) -> None:
     stage.thinks("hm", "yes")
     deltas, message = await answer(stage.model)
     assert deltas == [ThinkingDelta("hm"), TextDelta("yes")]
-    assert message.parts == (Thinking("hm"), Text("yes"))
+    thinking, said = message.parts
+    assert isinstance(thinking, Thinking)
+    assert (thinking.text, said) == ("hm", Text("yes"))
     assert message.text == "yes"
 
 

@@ -2,10 +2,13 @@
 settled first.
 """
 
+import pytest
+
 from nanobot.agent.limits import AgentSettings
 from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
 from nanobot.core.dispatch import History
+from nanobot.core.errors import ModelLacksAbility
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
 from nanobot.core.tool import ToolChoice, tool_spec
@@ -30,7 +33,13 @@ async def run(model: ScriptedModel, *produced: Message) -> list[Fact]:
     turn = Turn("turn_1", "k", (user("hello"),), "api", tools=(SPEC,), tool_choice=ToolChoice())
     agent = Agent(Toolset([calculate()]), FakeClock(), AgentSettings())
     await agent.run(
-        turn, model, History((*turn.input, *produced)), produced=produced, emit=emit, show=lambda delta: None
+        turn,
+        model,
+        History((*turn.input, *produced)),
+        produced=produced,
+        emit=emit,
+        show=lambda delta: None,
+        take_back=lambda: False,
     )
     return facts
 
@@ -43,6 +52,14 @@ async def test_a_step_that_was_cut_between_the_servers_call_and_the_hand_over_go
         TurnEnded("done", Usage(10, 5)),
     ]
     assert not model.requests
+
+
+async def test_where_the_model_takes_no_tools_the_clients_are_refused_and_not_left_out() -> None:
+    model = ScriptedModel(ModelLacksAbility("no tools here", ability="tools"))
+    with pytest.raises(ModelLacksAbility, match="no tools here") as caught:
+        await run(model)
+    assert caught.value.http_status == 400
+    assert len(model.requests) == 1
 
 
 async def test_a_step_that_was_cut_right_before_the_hand_over_is_handed_over() -> None:

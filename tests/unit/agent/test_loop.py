@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -43,6 +44,7 @@ from nanobot.core.message import (
     ToolCall,
     ToolResult,
     Usage,
+    estimate_tokens,
     reply_text,
     user,
 )
@@ -89,15 +91,24 @@ class Tools:
 class Sink:
     """Where the loop's facts go.
 
-    `steer` is what users say meanwhile: it joins with the next fact for which `joins` holds.
+    `steer` is what users say meanwhile: it joins with the next fact for which `joins` holds. `is_followed`:
+    somebody receives each delta at once.
     """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.is_followed = True
         self.steering: list[tuple[Callable[[tuple[Fact, ...]], bool], tuple[Message, ...]]] = []
 
     def steer(self, *messages: Message, when: Callable[[tuple[Fact, ...]], bool]) -> None:
         self.steering.append((when, messages))
+
+    def take_back(self) -> bool:
+        if self.is_followed:
+            return False
+        while self.events and isinstance(self.events[-1], TextDelta | ThinkingDelta):
+            self.events.pop()
+        return True
 
     async def emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         joined: tuple[Message, ...] = ()
@@ -150,6 +161,7 @@ class Work:
                 produced=self.produced,
                 emit=self.sink.emit,
                 show=self.sink.events.append,
+                take_back=self.sink.take_back,
             )
         return self.sink
 
@@ -589,10 +601,131 @@ async def test_after_a_context_overflow_the_whole_turn_shows_less(work: Work) ->
 
 async def test_how_often_less_is_shown_is_bounded() -> None:
     work = Work(max_overflows=2)
+    work.earlier = talk(40)
     model = ScriptedModel(ContextOverflow("window of 4096 tokens"))
     with pytest.raises(ContextOverflow, match="window of 4096 tokens"):
         await work(model)
     assert len(model.requests) == 3
+
+
+def talk(rounds: int, chars: int = 2_000) -> tuple[Message, ...]:
+    return tuple(
+        message
+        for i in range(rounds)
+        for message in (user(f"q{i} " + "x" * chars), Message("assistant", (Text("a" * chars),), "stop"))
+    )
+
+
+async def test_less_is_shown_than_was_refused_however_large_the_window_was_said_to_be(work: Work) -> None:
+    work.earlier = talk(6, 700)
+    model = ScriptedModel(ContextOverflow("too long"))
+    with pytest.raises(ContextOverflow):
+        await work(model)
+    sizes = [sum(estimate_tokens(message) for message in request.messages) for request in model.requests]
+    assert all(later <= earlier // 2 for earlier, later in pairwise(sizes))
+    assert [message.text for message in model.requests[-1].messages] == ["Where is it?"]
+
+
+async def test_where_the_newest_message_is_shown_alone_nothing_less_is_tried(work: Work) -> None:
+    model = ScriptedModel(ContextOverflow("too long"))
+    with pytest.raises(ContextOverflow):
+        await work(model)
+    assert len(model.requests) == 1
+
+
+async def test_the_limit_that_a_refusal_names_is_kept_to_and_told_to_the_model(work: Work) -> None:
+    work.earlier = talk(40)
+    model = ScriptedModel(ContextOverflow("at most 4096", limit_tokens=4_096), "Here.")
+    assert (await work(model)).answer == "Here."
+    request = model.requests[-1]
+    assert request.window_tokens == 4_096
+    assert sum(estimate_tokens(message) for message in request.messages) < 4_096
+
+
+async def test_a_limit_above_what_was_refused_is_taken_for_the_size_of_that(work: Work) -> None:
+    """The estimate was too low: what did not fit does not fit the next time either."""
+    work.earlier = talk(6, 700)
+    model = ScriptedModel(ContextOverflow("at most 4096", limit_tokens=4_096), "Here.")
+    await work(model)
+    window = model.requests[-1].window_tokens
+    assert window is not None
+    assert window < 4_096
+
+
+async def test_a_model_that_turns_out_to_take_no_tools_is_asked_without_the_servers_own(work: Work) -> None:
+    model = ScriptedModel(ModelLacksAbility("no tools", ability="tools"), "Here.")
+    assert (await work(model)).answer == "Here."
+    offered, left_out = model.requests
+    assert offered.tools
+    assert not left_out.tools
+    assert left_out.lacking == {"tools"}
+
+
+async def test_a_model_that_claims_no_tools_is_not_offered_any(work: Work) -> None:
+    model = ScriptedModel("Here.", abilities=frozenset())
+    await work(model)
+    assert not model.requests[0].tools
+    assert not model.requests[0].lacking, "nothing was learnt"
+
+
+async def test_a_model_that_refuses_tools_for_ever_fails_the_turn(work: Work) -> None:
+    model = ScriptedModel(ModelLacksAbility("no tools", ability="tools"))
+    with pytest.raises(ModelLacksAbility, match="no tools"):
+        await work(model)
+    assert len(model.requests) == 2
+
+
+@pytest.mark.parametrize("ability", ["json_object", "format_with_tools"])
+async def test_a_form_that_a_model_turns_out_to_lack_is_asked_for_in_words(work: Work, ability: str) -> None:
+    """Also where another turn has taught it so meanwhile: what counts is what this request asked for."""
+    work.format = OutputFormat("json_object")
+    model = ScriptedModel(ModelLacksAbility("no form", ability=ability), '{"at": "shelf"}')
+    assert (await work(model)).answer == '{"at": "shelf"}'
+    assert "JSON" in model.requests[1].system
+    assert model.requests[1].lacking == {ability}
+
+
+# An answer that breaks off ------------------------------------------------------------------------
+
+BROKEN = Say(("It is", " on"), error=ModelBadAnswer("it broke off"))
+
+
+async def test_a_broken_answer_that_nobody_received_is_asked_for_again(work: Work) -> None:
+    work.sink.is_followed = False
+    model = ScriptedModel(BROKEN, "On the shelf.")
+    sink = await work(model)
+    assert sink.answer == "On the shelf."
+    assert "".join(event.text for event in sink.events if isinstance(event, TextDelta)) == "On the shelf."
+
+
+async def test_a_broken_answer_that_somebody_received_ends_the_turn(work: Work) -> None:
+    model = ScriptedModel(BROKEN, "On the shelf.")
+    with pytest.raises(ModelBadAnswer):
+        await work(model)
+    assert len(model.requests) == 1
+
+
+async def test_how_often_a_broken_answer_is_asked_for_again_is_bounded() -> None:
+    work = Work(max_broken=2)
+    work.sink.is_followed = False
+    model = ScriptedModel(BROKEN)
+    with pytest.raises(ModelBadAnswer):
+        await work(model)
+    assert len(model.requests) == 3
+
+
+async def test_an_answer_that_never_began_is_left_to_the_models_own_tries(work: Work) -> None:
+    work.sink.is_followed = False
+    model = ScriptedModel(ModelBadAnswer("nothing came"))
+    with pytest.raises(ModelBadAnswer):
+        await work(model)
+    assert len(model.requests) == 1
+
+
+async def test_a_broken_answer_that_is_shown_only_once_it_is_right_is_asked_for_again(work: Work) -> None:
+    work.format = OutputFormat("json_object")
+    model = ScriptedModel(BROKEN, '{"at": "shelf"}', abilities=frozenset())
+    assert (await work(model)).answer == '{"at": "shelf"}'
 
 
 # A form that the model turns out not to take ------------------------------------------------------

@@ -64,7 +64,7 @@ def test_export_writes_a_header_and_one_message_a_line(nanobot: Nanobot, data: s
     header, asked, called, gave, answered = map(
         json.loads, nanobot("sessions", "export", "wx:dm:bob", "--data", data).out.splitlines()
     )
-    assert header == {"format": "nanobot.session", "version": 1, "key": "wx:dm:bob"}
+    assert header == {"format": "nanobot.session", "version": 2, "key": "wx:dm:bob"}
     assert asked["content"] == [
         {"type": "text", "text": "what is this?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},

@@ -82,6 +82,9 @@ class SqlDispatch:
     def show(self, claim: Claim, delta: Delta) -> None:
         self._live.put_delta(claim.turn.id, delta)
 
+    def take_back(self, claim: Claim) -> bool:
+        return self._live.take_back(claim.turn.id)
+
     async def release(self, claim: Claim) -> None:
         await self._database.write(partial(running.release, claim=claim))
 

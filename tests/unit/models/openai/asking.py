@@ -17,9 +17,8 @@ HELLO = ModelRequest("Be brief.", (user("hi"),))
 
 
 def model_at(url: str, clock: PausedClock, **options: Any) -> OpenAIChat:
-    settings: dict[str, Any] = {"api_key": KEY, "timeouts": Timeouts(), **options}
+    settings: dict[str, Any] = {"name": "test:test-model", "api_key": KEY, "timeouts": Timeouts(), **options}
     return OpenAIChat(
-        name="test:test-model",
         model="test-model",
         base_url=url,
         context_tokens=8192,

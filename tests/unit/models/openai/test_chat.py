@@ -28,7 +28,7 @@ from nanobot.core.errors import (
     ModelUnreachable,
 )
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
-from nanobot.core.message import Message, StopReason, Text, Thinking, ToolCall, Usage, user
+from nanobot.core.message import Message, ProviderState, StopReason, Text, Thinking, ToolCall, Usage, user
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
@@ -102,7 +102,8 @@ async def test_reasoning_is_thinking_in_order_of_arrival(
         (ThinkingDelta, "x"),
         (TextDelta, "b"),
     ]
-    assert message.parts == (Thinking("hm"), Text("a"), Thinking("x"), Text("b"))
+    state = ProviderState("test", field, msgspec.Raw(b"null"))
+    assert message.parts == (Thinking("hm", state), Text("a"), Thinking("x", state), Text("b"))
 
 
 async def test_think_tags_cut_across_chunks_are_thinking(upstream: Upstream, model: OpenAIChat) -> None:
@@ -510,8 +511,9 @@ async def test_a_server_without_response_format_says_so_and_does_not_claim_it_an
     upstream.then(refused(400, "This response_format type is unavailable now"))
     assert "json_schema" in model.abilities
     assert isinstance(await failure(model, ModelRequest("", (user("hi"),), format=JSON)), ModelLacksAbility)
+    assert "json_schema" in model.abilities, "until a request without it was answered"
+    await heard(model, ModelRequest("", (user("hi"),), format=JSON, lacking=frozenset({"json_schema"})))
     assert "json_schema" not in model.abilities and "json_object" in model.abilities
-    await heard(model, ModelRequest("", (user("hi"),), format=JSON))
     assert ["response_format" in asked.json for asked in upstream.requests] == [True, False]
 
 

@@ -1,0 +1,131 @@
+"""The messages of a request in the one form that the strictest provider takes.
+
+Pure; the transcript stays as it is. The rules, as Mistral, Gemini, Anthropic, DeepSeek, Kimi and the chat
+templates of open models have them between them:
+
+* Roles alternate: neighbours of one role are one message. A user's message comes first, and never right
+  behind the results of tools; the last message is not the assistant's.
+* No message is blank.
+* Ids of calls have nine letters and digits, and no two calls share one.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from itertools import count
+
+from nanobot.core.message import Message, Part, Role, Text, Thinking, ToolCall, ToolResult, user
+
+OPENING = "(The conversation begins with the assistant.)"
+BRIDGE = "I have the results."
+GO_ON = "Go on."
+NO_OUTPUT = "(no output)"
+_SEPARATOR = "\n\n"
+_ID_CHARS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_SIZE = 9
+_ID = re.compile(r"[0-9A-Za-z]{9}")
+
+
+def canonical(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the messages in that form. `messages` have each call answered right behind the message that
+    makes it, as `context.history.repair` leaves them.
+
+    Where messages are added to a conversation, the result begins as before.
+    """
+    return messages if _is_canonical(messages) else _rebuilt(messages)
+
+
+def _is_canonical(messages: tuple[Message, ...]) -> bool:
+    """Whether each message is one text and roles alternate, as in most conversations."""
+    last: Role = "assistant"
+    for message in messages:
+        role, parts = message.role, message.parts
+        if role == last or role == "tool" or len(parts) != 1 or type(parts[0]) is not Text:
+            return False
+        if not parts[0].text or parts[0].text.isspace():
+            return False
+        last = role
+    return last == "user"
+
+
+def _rebuilt(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    whole: list[Message] = []
+    ids = _CallIds()
+    for message in messages:
+        parts = tuple(part for part in message.parts if not _is_blank(part))
+        if message.role == "tool":
+            whole.append(
+                Message("tool", tuple(ids.result(part) for part in parts if isinstance(part, ToolResult)))
+            )
+            continue
+        if message.role == "assistant":
+            parts = ids.calls(parts)
+        if not parts or all(isinstance(part, Thinking) for part in parts):
+            continue
+        last = whole[-1].role if whole else None
+        if last is None and message.role == "assistant":
+            whole.append(user(OPENING))
+        elif last == "tool" and message.role == "user":
+            whole.append(Message("assistant", (Text(BRIDGE),)))
+        if whole and whole[-1].role == message.role and not whole[-1].tool_calls:
+            whole[-1] = Message(message.role, _joined(whole[-1].parts, parts))
+        else:
+            whole.append(Message(message.role, parts))
+    if whole and whole[-1].role == "assistant":
+        whole.append(user(GO_ON))
+    return tuple(whole)
+
+
+def _is_blank(part: Part) -> bool:
+    return isinstance(part, Text) and not part.text.strip()
+
+
+def _joined(first: tuple[Part, ...], second: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the parts of two messages as those of one, with a blank line between two texts."""
+    last, following = first[-1], second[0]
+    if isinstance(last, Text) and isinstance(following, Text):
+        joined = Text(
+            last.text + _SEPARATOR + following.text, following.provider_state or last.provider_state
+        )
+        return (*first[:-1], joined, *second[1:])
+    return first + second
+
+
+class _CallIds:
+    """Gives calls their ids in the request; results get those of their calls."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._by_call: dict[str, str] = {}
+
+    def calls(self, parts: Iterable[Part]) -> tuple[Part, ...]:
+        return tuple(self._call(part) if isinstance(part, ToolCall) else part for part in parts)
+
+    def result(self, result: ToolResult) -> ToolResult:
+        content = result.content if result.content.strip() else NO_OUTPUT
+        known = self._by_call.get(result.call_id)
+        return ToolResult(known or self._new(result.call_id), content, result.is_error)
+
+    def _call(self, call: ToolCall) -> ToolCall:
+        # The id of an earlier turn may come again: its results have been seen by then.
+        own = self._by_call[call.id] = self._new(call.id)
+        return ToolCall(own, call.name, call.arguments, call.for_client, call.provider_state)
+
+    def _new(self, id_: str) -> str:
+        own = id_ if _ID.fullmatch(id_) else _short(id_)
+        if own in self._taken:
+            own = next(
+                short for number in count(2) if (short := _short(f"{id_} {number}")) not in self._taken
+            )
+        self._taken.add(own)
+        return own
+
+
+def _short(id_: str) -> str:
+    """Return nine letters and digits that are always the same for `id_`."""
+    number = int.from_bytes(hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    digits = []
+    for _ in range(_ID_SIZE):
+        number, digit = divmod(number, len(_ID_CHARS))
+        digits.append(_ID_CHARS[digit])
+    return "".join(digits)

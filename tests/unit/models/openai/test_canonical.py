@@ -1,0 +1,183 @@
+"""Any transcript, in the form that the strictest provider takes."""
+
+from itertools import pairwise
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nanobot.context.history import repair
+from nanobot.core.message import (
+    Image,
+    Message,
+    Part,
+    Role,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    user,
+)
+from nanobot.core.model import ModelRequest
+from nanobot.models.openai.canonical import BRIDGE, GO_ON, NO_OUTPUT, OPENING, canonical
+from nanobot.models.openai.request import encode
+from tests.unit.models.openai.strict import check
+
+ANSWER = Message("assistant", (Text("yes"),), "stop")
+
+
+def called(*ids: str) -> Message:
+    return Message("assistant", tuple(ToolCall(id_, "f", "{}") for id_ in ids), "tool_calls")
+
+
+def told(id_: str, content: str = "done") -> Message:
+    return Message("tool", (ToolResult(id_, content),))
+
+
+def sent(messages: tuple[Message, ...], notes: str = "") -> list[dict[str, Any]]:
+    body = encode(
+        ModelRequest("Be brief.", canonical(messages), notes=notes),
+        model="m",
+        limit_field="max_tokens",
+        includes_usage=True,
+        includes_openai_fields=False,
+        extra={},
+    )
+    wire: list[dict[str, Any]] = msgspec.json.decode(body)["messages"]
+    return wire
+
+
+texts = st.sampled_from(["", " ", "\n", "a", "words\n\nand more", "é😀"])
+parts: st.SearchStrategy[Part] = st.one_of(
+    st.builds(Text, texts),
+    st.builds(Thinking, texts),
+    st.builds(Image, st.just("data:image/png;base64,AA==")),
+    st.builds(
+        ToolCall,
+        st.sampled_from(["1", "2", "", "abcdefghi", "call_0123456789abcdef01234567", "call_1-1", "toolu_01"]),
+        st.just("look"),
+        st.sampled_from(["{}", "", "{", "[]", '{"a": 1}']),
+    ),
+    st.builds(ToolResult, st.sampled_from(["1", "2", "", "abcdefghi", "toolu_01"]), texts),
+)
+transcripts = st.lists(
+    st.builds(
+        Message,
+        st.sampled_from(get_args(Role)),
+        st.lists(parts, max_size=4).map(tuple),
+        st.sampled_from([None, *get_args(StopReason)]),
+    ),
+    max_size=12,
+).map(tuple)
+
+
+@settings(max_examples=1_000)
+@given(transcripts)
+@example((user("a"), called("1", "2"), told("1"), user("b"), called("1"), user("c")))
+def test_whatever_was_stored_the_strictest_provider_takes_it(messages: tuple[Message, ...]) -> None:
+    shown = repair(messages)
+    if not canonical(shown):
+        return
+    check(sent(shown))
+    check(sent(shown, notes="Today is Monday."))
+
+
+@given(transcripts)
+def test_bringing_it_into_the_form_twice_changes_nothing_more(messages: tuple[Message, ...]) -> None:
+    once = canonical(repair(messages))
+    assert canonical(once) == once
+
+
+@given(transcripts)
+def test_nothing_that_was_said_is_lost(messages: tuple[Message, ...]) -> None:
+    shown = repair(messages)
+    said = [
+        part.text
+        for message in shown
+        for part in message.parts
+        if isinstance(part, Text) and part.text.strip()
+    ]
+    whole = "\n".join(message.text for message in canonical(shown))
+    for text in said:
+        position = whole.find(text)
+        assert position >= 0
+        whole = whole[position:]
+
+
+@given(transcripts, st.integers(0, 12))
+def test_what_was_sent_before_is_sent_again_while_the_conversation_grows(
+    messages: tuple[Message, ...], cut: int
+) -> None:
+    """All but the last message, which may go on."""
+    shorter, longer = canonical(repair(messages)[:cut]), canonical(repair(messages))
+    if any(message.role == "tool" for message in repair(messages)[:cut][-1:]):
+        return
+    assert longer[: max(0, len(shorter) - 2)] == shorter[: max(0, len(shorter) - 2)]
+
+
+def test_a_conversation_of_texts_is_passed_as_it_is() -> None:
+    talk = (user("a"), ANSWER, user("b"))
+    assert canonical(talk) is talk
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "call_0123456789abcdef01234567",
+        "call_1-1",
+        "",
+        "functions.f:0",
+        "toolu_01A",
+        "ä",
+        "\ud800",
+        "123456789",
+    ],
+)
+def test_ids_are_nine_letters_and_digits_and_stay_the_same(id_: str) -> None:
+    talk = (user("a"), called(id_), told(id_), ANSWER, user("b"))
+    first, second = canonical(talk), canonical((*talk, ANSWER, user("c")))
+    (call,) = first[1].tool_calls
+    assert len(call.id) == 9 and call.id.isascii() and call.id.isalnum()
+    assert second[1].tool_calls == (call,)
+    assert first[2].tool_results[0].call_id == call.id
+    assert (call.id == id_) == (id_ == "123456789")
+
+
+def test_one_id_in_two_turns_is_two_ids() -> None:
+    whole = canonical((user("a"), called("0"), told("0"), ANSWER, user("b"), called("0"), told("0", "again")))
+    first, second = (call.id for message in whole for call in message.tool_calls)
+    assert first != second
+    assert [result.call_id for message in whole for result in message.tool_results] == [first, second]
+
+
+def test_ten_thousand_ids_do_not_collide() -> None:
+    ids = [f"call_{number}" for number in range(10_000)]
+    assert len({call.id for call in canonical((user("a"), called(*ids)))[1].tool_calls}) == 10_000
+
+
+def test_neighbours_of_one_role_are_one_message() -> None:
+    whole = canonical((user("a"), user("b"), ANSWER, Message("assistant", (Text("no"),)), user("c")))
+    assert [(message.role, message.text) for message in whole] == [
+        ("user", "a\n\nb"),
+        ("assistant", "yes\n\nno"),
+        ("user", "c"),
+    ]
+    assert all(one.role != other.role for one, other in pairwise(whole))
+
+
+def test_a_short_line_stands_between_a_tool_and_a_user() -> None:
+    whole = canonical((user("a"), called("1"), told("1"), user("b")))
+    assert [message.text for message in whole[3:]] == [BRIDGE, "b"]
+
+
+def test_a_conversation_that_the_assistant_begins_or_ends_has_a_user_there() -> None:
+    assert [message.text for message in canonical((ANSWER,))] == [OPENING, "yes", GO_ON]
+
+
+def test_blank_texts_and_results_are_not_sent() -> None:
+    whole = canonical((user(" "), user("a"), called("1"), told("1", "\n")))
+    assert whole[0] == user("a")
+    assert whole[-1].tool_results[0].content == NO_OUTPUT
