@@ -22,7 +22,7 @@ from nanobot.core.message import (
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
-from nanobot.models.openai.lessons import NOTHING, Lesson, named
+from nanobot.models.lessons import NOTHING, Lesson, named
 from nanobot.models.openai.state import CONTENT, ITS_TEXT, NO_SIGNATURE, REASONING_CONTENT, THOUGHT_SIGNATURE
 
 # The shapes of the format; a field that is not set is left out ------------------------------------
