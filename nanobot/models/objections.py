@@ -131,7 +131,7 @@ _UNSUPPORTED = re.compile(
     r"|not implemented|invalid (?:parameter|argument|field|key)|additional propert|\buse ['\"`]?max_",
     re.IGNORECASE,
 )
-_PLAIN_WORDS = frozenset({"user", "stop", "seed", "reasoning", "provider", "models"})
+_PLAIN_WORDS = frozenset({"user", "stop", "seed", "reasoning", "provider", "models", "include"})
 """Fields whose names stand in many messages that do not speak of the field."""
 _ECHO_CHARS = 8
 _BEGINNING_CHARS = 40
@@ -167,6 +167,10 @@ class RefusalText:
             if wording.objection == wanted
             for found in re.finditer(wording.pattern, self.words, re.IGNORECASE)
         )
+
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        """Return whether `pattern` is found in words of its own."""
+        return any(self._is_own(found.group()) for found in pattern.finditer(self.words))
 
     def names_exactly(self, field: str) -> bool:
         """Return whether it names the field where refusals name fields, beside their words."""
