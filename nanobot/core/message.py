@@ -126,7 +126,9 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a transcript.
 
     `stop_reason`, `usage` and `model` are set on messages that a model produced, `passed_over` where several
-    might have: those that should have answered before it.
+    might have: those that should have answered before it. `sources`: where parts of a client's message were
+    fetched or read, one digest for each image, file or recording as the client sent it, by which the message
+    is recognised when it is sent again.
     """
 
     role: Role
@@ -134,6 +136,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     stop_reason: StopReason | None = None
     usage: Usage | None = None
     model: str | None = None
+    sources: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] | None = None
 
     @property
