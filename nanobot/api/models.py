@@ -7,7 +7,7 @@ from nanobot.core.errors import ModelNotFound
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
-from nanobot.submit.request import AGENT
+from nanobot.submit.request import AGENT, model_id, preset_of
 
 
 def no_model(name: str) -> ModelNotFound:
@@ -16,7 +16,7 @@ def no_model(name: str) -> ModelNotFound:
 
 
 class ModelList:
-    """GET /v1/models: `nanobot` and the configured presets."""
+    """GET /v1/models: `nanobot`, and `nanobot:NAME` for each configured preset."""
 
     def __init__(self, cards: tuple[ModelCard, ...]) -> None:
         self._body = encode(Page(data=cards, first_id=cards[0].id, last_id=cards[-1].id, has_more=False))
@@ -33,7 +33,7 @@ class OneModel:
 
     async def __call__(self, request: Request, send: Send) -> None:
         name = request.path_params["model_id"]
-        card = self._cards.get(name)
+        card = self._cards.get(name) or self._cards.get(model_id(preset_of(name)))
         if card is None:
             raise no_model(name)
         await answer(send, 200, encode(card))
@@ -43,7 +43,7 @@ def operations(presets: tuple[str, ...], started: float) -> tuple[Operation, ...
     """Return the operations of this module; `started`: when the server started, shown as the creation time of
     every model.
     """
-    cards = tuple(ModelCard(id=name, created=int(started)) for name in (AGENT, *presets))
+    cards = tuple(ModelCard(id=name, created=int(started)) for name in (AGENT, *map(model_id, presets)))
     return (
         Operation(
             method="GET",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from nanobot.app.chains import Chains, fallback_names
 from nanobot.app.tools import own_tools
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
@@ -38,6 +39,9 @@ _BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[OpenAIResponses] | type[Anthropi
     "anthropic": AnthropicMessages,
 }
 """The model's class, by the provider's wire format."""
+
+_SHORT_PAUSE_S = 2.0
+"""The longest pause that a provider may ask for where another model stands in."""
 
 
 class DefaultModel(msgspec.Struct, frozen=True):
@@ -118,7 +122,16 @@ def make_models(config: Config, environment: Mapping[str, str], clock: Clock) ->
                 f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'"
             )
         presets[preset] = make_model(parse_name(table.name), table, environment, clock, config.data)
-    return Models(make_model(chosen.name, config.model, environment, clock, config.data), presets)
+    default = make_model(chosen.name, config.model, environment, clock, config.data)
+    chains = Chains(
+        presets,
+        lambda name: make_model(parse_name(name), ModelTable(), environment, clock, config.data),
+        clock,
+    )
+    return Models(
+        chains.chain(default, config.model, None),
+        {name: chains.chain(model, config.models[name], name) for name, model in presets.items()},
+    )
 
 
 def make_model(
@@ -174,6 +187,8 @@ def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, 
             connect_s=table.connect_timeout_s,
             first_chunk_s=table.first_byte_timeout_s,
             idle_s=table.idle_timeout_s,
+            # Rather than wait for long, another model is asked.
+            retry_pause_s=_SHORT_PAUSE_S if table.fallback else Timeouts().retry_pause_s,
         ),
         max_retries=table.max_retries,
         abilities=_abilities(table, provider),
@@ -217,6 +232,7 @@ def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, 
     """
     names = [choose_model(config, environment).name]
     names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
+    names.extend(map(parse_name, fallback_names(config)))
     local = tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
     if local and importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError(

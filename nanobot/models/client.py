@@ -85,7 +85,7 @@ class ProviderClient:
         Raises:
             ModelError: as `refusals` and `http` map what happened.
         """
-        retries = Backoff(self._clock, self._random, self._max_retries)
+        retries = Backoff(self._clock, self._random, self._max_retries, self._timeouts.retry_pause_s)
         while True:
             try:
                 answer = await self._ask(exchange)

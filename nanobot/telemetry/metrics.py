@@ -241,7 +241,10 @@ class Metrics(Observer):
 
     def turn_paid(self, spent: TurnCost) -> None:
         """Count what a turn cost that has ended."""
-        if spent.cost:
+        if spent.by_model:
+            for model, cost in spent.by_model.items():
+                self._cost.add(cost / 1_000_000, model)
+        elif spent.cost:
             self._cost.add(spent.cost / 1_000_000, spent.model)
 
     def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
