@@ -1,5 +1,6 @@
 """GET /v1/models: the names that a request's `model` may have."""
 
+import msgspec
 from starlette.types import Send
 
 from nanobot.api.wire.lists import ModelCard, Page, encode
@@ -26,14 +27,20 @@ class ModelList:
 
 
 class OneModel:
-    """GET /v1/models/{model_id}"""
+    """GET /v1/models/{model_id}: one that is listed, or a preset by its bare name."""
 
     def __init__(self, cards: tuple[ModelCard, ...]) -> None:
-        self._cards = {card.id: card for card in cards}
+        named = {card.id: card for card in cards}
+        bare = {
+            name: msgspec.structs.replace(card, id=name)
+            for card in cards
+            if (name := preset_of(card.id)) != card.id
+        }
+        self._cards = bare | named
 
     async def __call__(self, request: Request, send: Send) -> None:
         name = request.path_params["model_id"]
-        card = self._cards.get(name) or self._cards.get(model_id(preset_of(name)))
+        card = self._cards.get(name)
         if card is None:
             raise no_model(name)
         await answer(send, 200, encode(card))

@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Send
 
 from nanobot.access.caller import Caller, hold_to_patterns
+from nanobot.api.models import no_model
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.lists import Page, encode
@@ -32,6 +33,7 @@ from nanobot.core.errors import (
     BodyTooLarge,
     InvalidRequest,
     MessageNotFound,
+    ModelNotFound,
     SessionBusy,
     SessionExists,
     SessionNotFound,
@@ -44,6 +46,7 @@ from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
+from nanobot.submit.request import AGENT, preset_of
 
 _MOST_LISTED = 100
 _LISTED = 20
@@ -119,14 +122,14 @@ class Sessions:
         key = path_key(request)
         body = await self._body(request)
         change = decode(body, _read_change)
+        preset = _preset(change.model, self._settings)
         now = await self._store.session(key)
         title = now.title if change.title is msgspec.UNSET else change.title
         metadata = now.metadata if change.metadata is msgspec.UNSET else change.metadata or {}
-        await answer(
-            send,
-            200,
-            encode(session_object(await self._store.rename_session(key, title=title, metadata=metadata))),
-        )
+        changed = await self._store.rename_session(key, title=title, metadata=metadata)
+        if preset is not msgspec.UNSET:
+            changed = await self._store.choose_model(key, preset)
+        await answer(send, 200, encode(session_object(changed)))
 
     async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/sessions/{key}"""
@@ -200,6 +203,20 @@ def new_key(caller: Caller, text: str) -> str:
         raise BadSessionKey("the key is empty: name a key for the new session", param="key")
     hold_to_patterns(caller, key)
     return key
+
+
+def _preset(model: str | msgspec.UnsetType | None, settings: ApiSettings) -> str | msgspec.UnsetType | None:
+    """Return the preset that a session is to have; None for the default model, unset where none is named.
+
+    Raises:
+        ModelNotFound
+    """
+    if model is msgspec.UNSET or model is None or model == AGENT:
+        return None if model == AGENT else model
+    preset = preset_of(model)
+    if preset not in settings.models:
+        raise no_model(model)
+    return preset
 
 
 def _limit(query: Query) -> int:
@@ -286,10 +303,10 @@ def operations(
             method="POST",
             path=one,
             run=sessions.rename,
-            summary="Give a session a title, or metadata",
+            summary="Give a session a title, metadata, or a model",
             body=SessionChange,
             answers={200: SessionObject},
-            errors=(*missing, BodyTooLarge),
+            errors=(*missing, BodyTooLarge, ModelNotFound),
         ),
         writing(
             method="DELETE",

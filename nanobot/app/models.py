@@ -95,7 +95,11 @@ class Models:
             return self.default
         model = self._presets.get(name)
         if model is None:
-            raise ModelNotFound(f"The model `{name}` does not exist any more.", param="model")
+            raise ModelNotFound(
+                f"The model `{name}` does not exist any more: name another one. If the session has chosen it,"
+                " choose another with POST /v1/sessions/{key}.",
+                param="model",
+            )
         return model
 
     async def warm(self) -> None:

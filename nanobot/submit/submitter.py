@@ -9,7 +9,7 @@ from nanobot.access.caller import Caller
 from nanobot.access.quotas import Headers
 from nanobot.core.audit_log import AuditEntry, AuditSink
 from nanobot.core.clock import Clock
-from nanobot.core.errors import InvalidRequest
+from nanobot.core.errors import InvalidRequest, SessionNotFound
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.store import Store
@@ -100,9 +100,8 @@ class Submitter:
         if has_references(request.input) and await self._store.knows(key, request.identity):
             return request
         whole = await self._attachments.resolve(request.input, key)
-        model = request.model or AGENT
         # Only after resolving is it known which of the files are recordings.
-        if model not in self._audio_models and _has_audio(whole):
+        if _has_audio(whole) and (model := await self._model(request)) not in self._audio_models:
             raise InvalidRequest(f"the model `{model}` takes no audio: send text instead", param="messages")
         earlier = await self._resolved_earlier(request)
         return msgspec.structs.replace(request, input=whole, earlier=earlier)
@@ -116,6 +115,15 @@ class Submitter:
         earlier, key = with_sources(request.earlier), request.session_key
         shared = await self._store.shared(key, earlier, is_whole=request.is_whole)
         return (*earlier[:shared], *await self._attachments.resolve_earlier(earlier[shared:], key))
+
+    async def _model(self, request: TurnRequest) -> str:
+        """Return the name of the model that will answer: the request's, else its session's."""
+        if request.model is not None:
+            return request.model
+        try:
+            return (await self._store.session(request.session_key)).model or AGENT
+        except SessionNotFound:
+            return AGENT
 
 
 def _is_text(messages: tuple[Message, ...]) -> bool:
