@@ -20,7 +20,8 @@ from nanobot.core.accounts import (
 from nanobot.core.errors import ConfigError
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
-from nanobot.http.guard import LOOPBACK, Access
+from nanobot.http.guard import Access
+from nanobot.http.origin import LOOPBACK
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
 from nanobot.stores.audit_log import Keeping

@@ -80,7 +80,7 @@ class Attachments:
         try:
             return await self._resolve(part, session_key)
         except NanobotError as error:
-            return Text(f"({_kind(part)} stood here: {error.message})")
+            return Text(f"({_kind(part)} stood here: {error.public_message})")
 
     async def _resolve(self, part: Unresolved, session_key: str) -> Part:
         if isinstance(part, RemoteImage):

@@ -19,8 +19,9 @@ from starlette.types import Message, Scope, Send
 from nanobot.access.keyring import KeyRing
 from nanobot.app import Models, open_app
 from nanobot.core.errors import ModelBadAnswer
-from nanobot.http.guard import LOOPBACK, Access, Guard
+from nanobot.http.guard import Access, Guard
 from nanobot.http.operations import Routes
+from nanobot.http.origin import LOOPBACK
 from nanobot.http.request import Request
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.asgi import Exchange, chat_body
