@@ -34,6 +34,7 @@ from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.workers.pool import WorkerPool
 
 CLEANUP_EVERY_S = 600.0
 
@@ -69,7 +70,8 @@ class App:
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
         self.engine = _engine(config, store, models, clock, tools, observer)
-        attachments = _attachments(config, store, fetcher)
+        self.workers = WorkerPool()
+        attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
             Gate(store, self.quotas),
@@ -141,9 +143,9 @@ def _engine(
     )
 
 
-def _attachments(config: Config, store: Store, fetcher: Fetcher | None) -> Attachments:
+def _attachments(config: Config, store: Store, workers: WorkerPool, fetcher: Fetcher | None) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
-    documents = DocumentReader(settings.document_bounds(config))
+    documents = DocumentReader(workers, settings.document_bounds(config))
     return Attachments(store, documents, fetcher if config.files.fetch else None)
 
 
@@ -226,5 +228,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             # Draining needs the engine at work, so its task is stopped only afterwards.
             await app.drain()
             await app.followers.close()
+            await app.workers.close()
             engine.cancel()
             periodic.cancel()

@@ -24,6 +24,7 @@ from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
+from nanobot.workers.pool import WorkerPool
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -48,7 +49,7 @@ def offered() -> list[str]:
         return ""
 
     clock, randomness = SystemClock(), random.Random(0)
-    attachments = Attachments(store, DocumentReader(), None)
+    attachments = Attachments(store, DocumentReader(WorkerPool()), None)
     gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0)
     found = operations(
         store,
