@@ -96,6 +96,7 @@ def turn_request(
         tools=parsed.tools,
         tool_choice=parsed.tool_choice,
         format=parsed.format,
+        format_param=parsed.format_param,
         labels=parsed.labels,
         after=after,
         may_cut=parsed.may_cut,

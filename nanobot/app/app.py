@@ -21,12 +21,14 @@ from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.observer import Observer, Observers
+from nanobot.core.output import OutputSchemas
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.sqlite.store import open_store
@@ -69,13 +71,15 @@ class App:
         store.listen(self._follow_accounts)
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
-        self.engine = _engine(config, store, models, clock, tools, observer)
         self.workers = WorkerPool()
+        schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
+        self.engine = _engine(config, store, models, clock, tools, schemas, observer)
         attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
             Gate(store, self.quotas),
             attachments,
+            schemas,
             self.followers,
             self.audit,
             clock,
@@ -129,12 +133,13 @@ def _engine(
     models: Models,
     clock: Clock,
     tools: Sequence[Tool],
+    schemas: OutputSchemas,
     observer: Observer,
 ) -> LocalEngine:
     toolset = Toolset([*own_tools(clock), *tools], observer)
     return LocalEngine(
         store,
-        Agent(toolset, clock, settings.agent_settings(config), observer),
+        Agent(toolset, clock, settings.agent_settings(config), schemas, observer),
         models,
         clock,
         max_running_turns=config.engine.max_running_turns,

@@ -175,3 +175,8 @@ def store_limits(config: Config) -> Limits:
 def retention_rules(config: Config) -> tuple[RetentionRule, ...]:
     """Return after how long without use a session is deleted, by pattern of its key."""
     return tuple(RetentionRule(rule.pattern, rule.days * DAY_S) for rule in config.sessions.ttl)
+
+
+def schema_bytes(config: Config) -> int:
+    """Return how large the JSON schema of an answer may be."""
+    return config.api.max_schema_kb * 1024

@@ -17,7 +17,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `input` are the messages that are new to the agent, `earlier` those that the client sent before them; both
     may have parts that only refer to their content (`references.py`). `identity`: how the request is
-    recognised when it is sent again. Everything else is as in `Turn`.
+    recognised when it is sent again. `format_param`: the field that an error about the schema names.
+    Everything else is as in `Turn`.
     """
 
     session_key: str
@@ -38,6 +39,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     may_cut: bool = True
     record: Record | None = None
     is_whole: bool = False
+    format_param: str | None = None
 
     def turn(self, id: str, key_id: str | None) -> Turn:  # noqa: A002 - the field's name
         """Return the turn that the request becomes; `key_id`: the API key that pays for it."""

@@ -12,7 +12,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty).
     `trace`: the turn stays in the transcript. `may_cut`: the oldest messages may be left out where the
-    model's window is too small.
+    model's window is too small. `format_param`: where the body has the schema of the answer.
     """
 
     model: str
@@ -26,4 +26,5 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     format: OutputFormat | None = None
+    format_param: str | None = None
     labels: Labels = Labels()

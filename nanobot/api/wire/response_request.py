@@ -192,6 +192,7 @@ def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> Res
         tools=tools,
         tool_choice=choice,
         format=None if format_ is None else _format(format_),
+        format_param="text.format.schema",
         labels=labels(request.metadata, request.user, request.safety_identifier),
         echo=_echo(request),
     )
