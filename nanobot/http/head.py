@@ -17,7 +17,7 @@ _SINGLE = frozenset(
         b"transfer-encoding",
     }
 )
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 """A name or an address, and a port. Not the rest of RFC 3986: no host name has other characters."""
 
 
