@@ -21,6 +21,8 @@ _TOLD = frozenset({"imported", "rewound", "replaced"})
 _LONGEST_DEDUPE_KEY = 255
 _STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|\{[^{}]*\})(\s*,\s*)?')
 _MOST_LOOKS = 16
+_NOT_IN_KIND = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_KIND, _MOST_KINDS = 40, 16
 PARAMETERS = (
     SESSION_KEY,
     Parameter(
@@ -98,6 +100,7 @@ def turn_request(
         trace=parsed.trace,
         tools=parsed.tools,
         tool_choice=parsed.tool_choice,
+        declared=parsed.declared,
         format=parsed.format,
         labels=parsed.labels,
         after=after,
@@ -173,7 +176,20 @@ def _when_busy(headers: RequestHeaders) -> WhenBusy:
     return known
 
 
-def turn_headers(admission: Admission) -> Headers:
+def turn_headers(admission: Admission, parsed: ParsedRequest) -> Headers:
     """Return the headers of every answer to a request for a turn."""
-    headers = (("x-turn-id", admission.turn_id),)
-    return (*headers, ("x-history", admission.history)) if admission.history in _TOLD else headers
+    headers: Headers = (("x-turn-id", admission.turn_id),)
+    if admission.history in _TOLD:
+        headers = (*headers, ("x-history", admission.history))
+    if parsed.tools_left_out:
+        headers = (*headers, ("x-tools-left-out", _listed(parsed.tools_left_out)))
+    if parsed.items_left_out:
+        headers = (*headers, ("x-items-left-out", _listed(parsed.items_left_out)))
+    return headers
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    """Return the names, each once, fit for a header: what a client sends may be long, and have line feeds."""
+    named = list(dict.fromkeys(_NOT_IN_KIND.sub("_", kind)[:_LONGEST_KIND] for kind in kinds))
+    rest = len(named) - _MOST_KINDS
+    return ", ".join([*named[:_MOST_KINDS], *([f"and {rest} more"] if rest > 0 else [])])
