@@ -71,7 +71,7 @@ class ChatCompletions:
         key = self._keys.read(request.headers, request.caller)
         parsed, body = await self._parsed(request)
         check_request(parsed, self._settings)
-        identity = identity_of(request.headers, body)
+        identity = identity_of(request.headers, body, stream_fields=parsed.stream_fields)
         asked = turn_request(parsed, request.headers, key, identity, self._settings)
         request.session_key = key
         submission = await self._submitter.submit(asked, request.caller)

@@ -67,7 +67,9 @@ class Responses:
         decoded = decode_response(body)
         parsed = parse_response(decoded, await self._targets.referenced(decoded, caller))
         check_request(parsed, settings)
-        identity = identity_of(request.headers, _identifying(request, body))
+        identity = identity_of(
+            request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
+        )
         target = await self._targets.target(parsed, named, caller, identity)
         request.session_key = target.session_key
         SESSION.set(target.session_key)

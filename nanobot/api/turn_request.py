@@ -1,6 +1,7 @@
 """Requests for turns over HTTP: what their headers say, and what they have in common with one another."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 from nanobot.api.models import no_model
@@ -18,6 +19,8 @@ _MODES: tuple[HistoryMode, ...] = ("auto", "whole")
 _TOLD = frozenset({"imported", "rewound", "replaced"})
 """What became of the client's earlier messages, where they are not simply how the transcript ends."""
 _LONGEST_DEDUPE_KEY = 255
+_STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|\{[^{}]*\})(\s*,\s*)?')
+_MOST_LOOKS = 16
 PARAMETERS = (
     SESSION_KEY,
     Parameter(
@@ -120,8 +123,8 @@ def _history_mode(headers: RequestHeaders, session_key: str, settings: ApiSettin
     return known
 
 
-def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
-    """Return how the request is recognised when it is sent again.
+def identity_of(headers: RequestHeaders, body: bytes, *, stream_fields: int) -> Identity:
+    """Return how the request is recognised when it is sent again. `stream_fields`: as in `ParsedRequest`.
 
     Raises:
         InvalidRequest: the client's own key is too long.
@@ -135,10 +138,29 @@ def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
             param="Idempotency-Key",
         )
     return Identity(
-        digest=hashlib.blake2b(body, digest_size=32).digest(),
+        digest=hashlib.blake2b(_without_stream(body, stream_fields), digest_size=32).digest(),
         dedupe_key=key or None,
         is_retry=retries.isdigit() and retries.strip(b"0") != b"",
     )
+
+
+def _without_stream(body: bytes, fields: int) -> bytes:
+    """Return the body without its `fields` that only say whether the answer is streamed: it is the same
+    answer.
+    """
+    # Clients write them behind the messages. A text may begin with the word, but not often.
+    at = body.rfind(b'"stream') if fields else -1
+    for _ in range(_MOST_LOOKS):
+        if at < 0 or not fields:
+            break
+        field = _STREAM_FIELD.match(body, at)
+        if field is not None:
+            # One of the commas around it goes with it.
+            before = body[:at] if field[1] else body[:at].rstrip().removesuffix(b",")
+            body = before + body[field.end() :]
+            fields -= 1
+        at = body.rfind(b'"stream', 0, at)
+    return body
 
 
 def _when_busy(headers: RequestHeaders) -> WhenBusy:

@@ -215,8 +215,10 @@ async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_e
     reply = await harness.door.chat("k", [ASK], tools=[WEATHER, MAIL], stream=True)
     assert reply.said == "One moment."
     deltas = [chunk["choices"][0]["delta"] for chunk in reply.chunks]
-    (found,) = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
-    assert found == [
+    found = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
+    # One a chunk: some clients read only the first one of a chunk.
+    assert all(len(calls) == 1 for calls in found)
+    assert [call for (call,) in found] == [
         {
             "index": 0,
             "id": "a",
@@ -229,9 +231,8 @@ async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_e
         "data: [DONE]\n\n"
     )
     again = await harness.door.get(f"/v1/turns/{reply.turn_id}/stream?after=0")
-    assert [
-        chunk["choices"][0]["delta"].get("tool_calls") for chunk in again.chunks if chunk["choices"]
-    ].count(found) == 1
+    resent = [chunk["choices"][0]["delta"].get("tool_calls") for chunk in again.chunks if chunk["choices"]]
+    assert [resent.count(calls) for calls in found] == [1, 1]
 
 
 async def test_a_resent_request_gets_the_same_calls_and_asks_the_model_nothing(

@@ -63,7 +63,6 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     choices: tuple[_Choice, ...]
     usage: WireUsage
-    system_fingerprint: None = None
     service_tier: str = "default"
 
 

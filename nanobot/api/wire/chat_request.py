@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.api.wire.content import AudioFormat, Detail, file_part, image_part
+from nanobot.api.wire.content import IMAGE_URL, AudioFormat, Detail, file_part, image_part
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.parsed import ParsedRequest
 from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
@@ -31,8 +31,6 @@ from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Sampling
 from nanobot.http.schema_extra import schema_extra
 
-_URL = "^(data:image/[A-Za-z.+-]+;base64,|https?://)"
-
 
 def _kind(kind: str, field: str, **schema: object) -> dict[str, object]:
     """Return the schema of a part: one of the type `kind` has its `field`."""
@@ -53,7 +51,7 @@ _PARTS = schema_extra(
 
 
 class _ImageUrl(msgspec.Struct):
-    url: Annotated[str, schema_extra(pattern=_URL)]
+    url: Annotated[str, schema_extra(pattern=IMAGE_URL)]
     detail: Detail | None = None
 
 
@@ -85,7 +83,7 @@ class _ChatAudio(msgspec.Struct):
 class _Part(msgspec.Struct, gc=False):
     type: Literal["text", "refusal", "image_url", "file", "input_audio"]
     text: str | None = None
-    image_url: _ImageUrl | Annotated[str, schema_extra(pattern=_URL)] | None = None
+    image_url: _ImageUrl | Annotated[str, schema_extra(pattern=IMAGE_URL)] | None = None
     file: Annotated[_File, _ONE_OF_TWO] | None = None
     input_audio: _ChatAudio | None = None
     refusal: str | None = None
@@ -218,6 +216,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         instructions=instructions,
         sampling=_sampling(request),
         stream=bool(request.stream),
+        stream_fields=(request.stream is not None) + (request.stream_options is not None),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
         trace=request.store is not False,
         tools=tools,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.api.wire.content import AudioFormat, Detail, file_part, image_part
+from nanobot.api.wire.content import IMAGE_URL, AudioFormat, Detail, file_part, image_part
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Audio, Message, Part, Text, ToolCall, ToolResult
 from nanobot.http.schema_extra import schema_extra
@@ -33,7 +33,7 @@ _CONTENT = schema_extra(
         _of(
             ["input_image"],
             "image_url",
-            image_url={"type": "string", "pattern": "^(data:image/[A-Za-z.+-]+;base64,|https?://)"},
+            image_url={"type": "string", "pattern": IMAGE_URL},
         ),
         _of(["input_image"], "file_id", file_id={"type": "string"}, image_url={"type": "null"}),
         _of(

@@ -12,7 +12,8 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty).
     `trace`: the turn stays in the transcript. `may_cut`: the oldest messages may be left out where the
-    model's window is too small.
+    model's window is too small. `stream_fields`: how many fields the body has that say how the answer is
+    streamed.
     """
 
     model: str
@@ -21,6 +22,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str
     sampling: Sampling
     stream: bool
+    stream_fields: int
     trace: bool
     may_cut: bool = True
     tools: tuple[ToolSpec, ...] = ()

@@ -75,6 +75,10 @@ class _ResponseToolChoice(msgspec.Struct):
     tools: list[_Allowed] | None = None
 
 
+class _StreamOptions(msgspec.Struct):
+    include_obfuscation: bool | None = None
+
+
 class _Conversation(msgspec.Struct):
     id: Annotated[str, schema_extra(pattern=KEY_PATTERN)]
 
@@ -110,6 +114,7 @@ class ResponseBody(msgspec.Struct):
     ] = None
     instructions: str | None = None
     stream: bool | None = None
+    stream_options: _StreamOptions | None = None
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
@@ -182,6 +187,7 @@ def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> Res
         instructions="\n\n".join(filter(None, (request.instructions, *instructions))),
         sampling=_sampling(request),
         stream=bool(request.stream),
+        stream_fields=(request.stream is not None) + (request.stream_options is not None),
         background=bool(request.background),
         trace=request.store is not False,
         may_cut=request.truncation != "disabled",

@@ -89,7 +89,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"temperature": 2.5}, "temperature", "0 to 2"),
     ({"top_p": -1}, "top_p", "0 to 1"),
     ({"max_output_tokens": 0}, "max_output_tokens", "from 1"),
-    ({"reasoning": {"effort": "huge"}}, "reasoning.effort", "huge"),
+    ({"reasoning": {"effort": "huge" * 9}}, "reasoning.effort", "1 to 32 characters"),
     ({"reasoning": {"summary": "long"}}, "reasoning.summary", "long"),
     ({"text": {"format": {"type": "xml"}}}, "text.format.type", "xml"),
     ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name", "name"),
