@@ -9,7 +9,14 @@ from nanobot.api.paging import PAGING
 from nanobot.api.response_target import ResponseTarget, Targets
 from nanobot.api.settings import ApiSettings
 from nanobot.api.stored_responses import StoredResponses, end_time
-from nanobot.api.turn_request import PARAMETERS, check_request, identity_of, turn_headers, turn_request
+from nanobot.api.turn_request import (
+    PARAMETERS,
+    check_request,
+    identity_of,
+    leaves_trace,
+    turn_headers,
+    turn_request,
+)
 from nanobot.api.wire.items import WireItem
 from nanobot.api.wire.lists import Page, encode
 from nanobot.api.wire.response_answer import Echo, ResponseDeleted, ResponseObject, response_object
@@ -20,6 +27,7 @@ from nanobot.api.wire.response_request import (
     decode_response,
     parse_response,
     with_conversation,
+    without_trace,
 )
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
@@ -73,6 +81,8 @@ class Responses:
         target = await self._targets.target(parsed, named, caller, identity)
         request.session_key = target.session_key
         SESSION.set(target.session_key)
+        if parsed.trace and not leaves_trace(parsed, request.headers, target.session_key, settings):
+            parsed = without_trace(parsed)
         echo = with_conversation(parsed, target.session_key) if parsed.trace else parsed.echo
         submission = await self._submit(request, parsed, echo, identity, target)
         if parsed.stream:
@@ -97,6 +107,7 @@ class Responses:
             request.headers,
             target.session_key,
             identity,
+            request.caller,
             self._settings,
             after=target.after,
             record=Record(kept, is_detached=parsed.background),

@@ -4,10 +4,11 @@ import hashlib
 import re
 from collections.abc import Mapping
 
+from nanobot.access.caller import Caller
 from nanobot.api.models import no_model
-from nanobot.api.settings import ApiSettings, HistoryMode
+from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.parsed import ParsedRequest
-from nanobot.core.accounts import matches
+from nanobot.core.accounts import HistoryMode, matches
 from nanobot.core.errors import InvalidRequest, StreamingOff
 from nanobot.core.turn import Admission, Identity, Record, WhenBusy
 from nanobot.http.operations import Parameter
@@ -34,6 +35,12 @@ PARAMETERS = (
         "header",
         "`whole`: the messages are the whole conversation; `auto`: the transcript may have more before them",
         {"enum": list(_MODES)},
+    ),
+    Parameter(
+        "x-store",
+        "header",
+        "`false`: the turn leaves no trace; `true`: it leaves one, whatever is set for the session key",
+        {"type": "boolean"},
     ),
     Parameter(
         "idempotency-key",
@@ -75,6 +82,7 @@ def turn_request(
     headers: RequestHeaders,
     session_key: str,
     identity: Identity,
+    caller: Caller,
     settings: ApiSettings,
     *,
     after: str | None = None,
@@ -83,7 +91,8 @@ def turn_request(
     """Return what the body and the headers of a request ask for.
 
     Raises:
-        InvalidRequest: `x-when-busy` is no policy, or `x-history-mode` no mode.
+        InvalidRequest: `x-when-busy` is no policy, `x-history-mode` no mode, or `x-store` neither true nor
+            false.
     """
     return TurnRequest(
         session_key=session_key,
@@ -95,7 +104,7 @@ def turn_request(
         model=None if parsed.model == AGENT else parsed.model,
         instructions=parsed.instructions,
         sampling=parsed.sampling,
-        trace=parsed.trace,
+        trace=leaves_trace(parsed, headers, session_key, settings),
         tools=parsed.tools,
         tool_choice=parsed.tool_choice,
         format=parsed.format,
@@ -103,17 +112,45 @@ def turn_request(
         after=after,
         may_cut=parsed.may_cut,
         record=record,
-        is_whole=_history_mode(headers, session_key, settings) == "whole",
+        is_whole=_history_mode(headers, session_key, caller, settings) == "whole",
     )
 
 
-def _history_mode(headers: RequestHeaders, session_key: str, settings: ApiSettings) -> HistoryMode:
-    """Return what the request says of its messages, else what is set for the first pattern that the key
-    matches.
+def leaves_trace(
+    parsed: ParsedRequest, headers: RequestHeaders, session_key: str, settings: ApiSettings
+) -> bool:
+    """Return whether the turn stays in the transcript: not where the body or the header `x-store` says so,
+    nor, without that header, where a pattern for the session key does.
+
+    Raises:
+        InvalidRequest: `x-store` is neither true nor false.
+    """
+    sent = headers.get(b"x-store")
+    if sent is None:
+        # Most servers have no such pattern.
+        return parsed.trace and not (
+            settings.ephemeral and any(matches(session_key, pattern) for pattern in settings.ephemeral)
+        )
+    said = sent.decode("latin-1").strip().lower()
+    if said not in ("true", "false"):
+        raise InvalidRequest(f"x-store is {said[:40]!r}: it must be true or false", param="x-store")
+    return parsed.trace and said == "true"
+
+
+def _history_mode(
+    headers: RequestHeaders, session_key: str, caller: Caller, settings: ApiSettings
+) -> HistoryMode:
+    """Return what the request says of its messages, else what is set for the first pattern that the session
+    key matches, else for the API key.
     """
     sent = headers.get(b"x-history-mode")
     if sent is None:
-        return next((rule.mode for rule in settings.history if matches(session_key, rule.pattern)), "auto")
+        rules = settings.history
+        return (
+            next((rule.mode for rule in rules if matches(session_key, rule.pattern)), caller.history)
+            if rules
+            else caller.history
+        )
     mode = sent.decode("latin-1").strip().lower()
     known = next((known for known in _MODES if known == mode), None)
     if known is None:

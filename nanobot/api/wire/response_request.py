@@ -390,3 +390,9 @@ def _copy(raw: msgspec.Raw, missing: bytes) -> msgspec.Raw:
 def with_conversation(request: ResponseRequest, session_key: str) -> Echo:
     """Return what the response repeats, with the conversation that it is part of."""
     return msgspec.structs.replace(request.echo, conversation=WireConversation(session_key))
+
+
+def without_trace(request: ResponseRequest) -> ResponseRequest:
+    """Return the request as one that says `store: false`."""
+    echo = msgspec.structs.replace(request.echo, store=False)
+    return msgspec.structs.replace(request, trace=False, echo=echo)
