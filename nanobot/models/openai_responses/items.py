@@ -40,12 +40,12 @@ class OutputText(msgspec.Struct, gc=False, tag_field="type", tag="output_text"):
     text: str
 
 
-class SaidItem(msgspec.Struct, omit_defaults=True, tag_field="type", tag="message"):
+class SaidItem(msgspec.Struct, tag_field="type", tag="message"):
     """What a user or the model said. `phase`: as the provider named it."""
 
     role: str
     content: Sequence[InputText | InputImage | OutputText]
-    phase: msgspec.Raw = msgspec.Raw()
+    phase: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class CallItem(msgspec.Struct, gc=False, tag_field="type", tag="function_call"):
@@ -168,7 +168,7 @@ class _Steps:
                 if part.text.strip():
                     phase = self._taken.own(part.provider_state, PHASE)
                     said = [OutputText(part.text)]
-                    items.append(SaidItem("assistant", said, phase if phase is not None else msgspec.Raw()))
+                    items.append(SaidItem("assistant", said, msgspec.UNSET if phase is None else phase))
             elif isinstance(part, Thinking) and (thought := self._thought(part)) is not None:
                 items.append(thought)
         # Reasoning that nothing came of is refused.
