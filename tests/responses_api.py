@@ -68,7 +68,7 @@ def thought(*summary: str, id_: str = "rs_1", encrypted: str | None = "gAAA") ->
 
 def open_thought(*pieces: str, id_: str = "rs_1") -> Item:
     """Return reasoning that is shown as it is, as open models write it."""
-    start = {"id": id_, "type": "reasoning", "summary": [], "content": []}
+    start: dict[str, Any] = {"id": id_, "type": "reasoning", "summary": [], "content": []}
     deltas = (
         {"type": "response.reasoning_text.delta", "content_index": 0, "delta": piece} for piece in pieces
     )

@@ -175,7 +175,7 @@ def with_changing_ids() -> list[dict[str, Any]]:
     return events
 
 
-UNKNOWN = [
+UNKNOWN: list[dict[str, Any]] = [
     {"type": "response.web_search_call.searching", "output_index": 7, "item_id": "ws_1"},
     {
         "type": "response.output_item.added",
