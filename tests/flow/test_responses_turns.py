@@ -59,8 +59,8 @@ def model_at(
     )
 
 
-async def asks(harness: Harness, key: str, **fields: Any) -> str:
-    return (await harness.door.chat(key, "What is 6*7?", **fields)).said
+async def asks(harness: Harness, key: str, question: str = "What is 6*7?", **fields: Any) -> str:
+    return (await harness.door.chat(key, question, **fields)).said
 
 
 def kinds(upstream: Upstream) -> list[str]:
@@ -83,8 +83,8 @@ async def test_reasoning_goes_back_at_its_place_in_the_turn_and_after_a_restart(
     await harness.close()
 
     harness = await open_harness(model_at(upstream), data=tmp_path)
-    assert (await asks(harness, "k")).endswith("It is 42.")
-    assert (await asks(harness, "k")).endswith("It is 42.")
+    assert (await asks(harness, "k", "Sure?")).endswith("It is 42.")
+    assert (await asks(harness, "k", "Really?")).endswith("It is 42.")
     assert kinds(upstream)[:8] == ["user", "rs_1", *STEP, "rs_5", "assistant", "user"]
     reasoning = upstream.requests[-1].json["input"][1]
     assert reasoning["encrypted_content"] == "gAAA1+/="
@@ -117,9 +117,9 @@ async def test_a_conversation_that_another_model_began_goes_on(
         presets={"other": ScriptedModel(scripted_call("calculate", SUM, id="toolu_01A.2"), "42, I say.")},
     )
     assert (await asks(harness, "k", model="other")).endswith("42, I say.")
-    assert (await asks(harness, "k")).endswith("It is 42.")
-    assert (await asks(harness, "k", model="other")).endswith("42, I say.")
-    assert (await asks(harness, "k")).endswith("It is 42.")
+    assert (await asks(harness, "k", "Sure?")).endswith("It is 42.")
+    assert (await asks(harness, "k", "And you?", model="other")).endswith("42, I say.")
+    assert (await asks(harness, "k", "Really?")).endswith("It is 42.")
     assert len(upstream.requests) == 4, "nothing was refused"
 
 
@@ -135,7 +135,7 @@ async def test_an_export_and_a_fork_bring_the_reasoning_along(
     sent = []
     for key in ("copy", "fork"):
         upstream.requests.clear()
-        assert (await asks(harness, key)).endswith("It is 42.")
+        assert (await asks(harness, key, "Sure?")).endswith("It is 42.")
         assert kinds(upstream)[:7] == ["user", "rs_1", *STEP, "rs_5", "assistant"]
         sent.append(upstream.requests[0].json["input"][1:7])
         assert len(upstream.requests) == 2, "nothing was refused"
@@ -151,7 +151,7 @@ async def test_reasoning_of_a_key_that_is_gone_does_not_end_the_conversation(
     upstream.then(
         invalid("The encrypted content gAAA could not be verified.", None, "invalid_encrypted_content")
     )
-    assert (await asks(harness, "k")).endswith("It is 42.")
+    assert (await asks(harness, "k", "Sure?")).endswith("It is 42.")
     assert [item for item in kinds(upstream) if item.startswith("rs_")] == ["rs_6"]
     assert len(upstream.requests) == 3
 
@@ -161,7 +161,7 @@ async def test_chat_completions_of_the_same_provider_do_not_get_the_reasoning(
 ) -> None:
     harness = await open_harness(model_at(upstream), presets={"chat": model_at(upstream, OpenAIChat)})
     await asks(harness, "k")
-    assert await asks(harness, "k", model="chat") == "It is chat."
+    assert await asks(harness, "k", "Sure?", model="chat") == "It is chat."
     for message in upstream.requests[-1].json["messages"]:
         assert message.keys() <= {"role", "content", "tool_calls", "tool_call_id"}
 

@@ -34,7 +34,6 @@ _WHOLE: dict[str, Kind] = {
     "response.reasoning_text.done": "reasoning",
     "response.function_call_arguments.done": "function_call",
 }
-_INCOMPLETE: dict[object, StopReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _AGAIN_IN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
 
 
@@ -184,7 +183,7 @@ class ResponseReader:
         if status == "incomplete":
             details = response.incomplete_details
             reason = details.get("reason") if isinstance(details, dict) else None
-            self._stop_reason = _INCOMPLETE.get(reason, "length")
+            self._stop_reason = "content_filter" if reason == "content_filter" else "length"
         self._usage = _usage_of(response.usage)
         self.finished = self.done = True
 

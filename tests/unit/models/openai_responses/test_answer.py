@@ -1,13 +1,19 @@
 """What is read from the events of a streamed response."""
 
+import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from nanobot.core.event import ThinkingDelta
+from nanobot.core.event import Delta, ThinkingDelta
 from nanobot.core.message import ProviderState, Text, Thinking, ToolCall, Usage
+from nanobot.models.openai_responses.answer import ResponseReader
 from nanobot.models.openai_responses.responses import OpenAIResponses
+from nanobot.models.refusals import ErrorSource, RequestFailed
 from tests.responses_api import (
     Item,
     answered,
@@ -269,3 +275,55 @@ async def test_fields_of_another_type_cost_no_answer(
 ) -> None:
     upstream.then(spoken(b"data: " + payload + b"\n\n", event(ended())))
     assert (await heard(model))[1].text == "hi"
+
+
+ODD_VALUES: list[Any] = [
+    None,
+    0,
+    -1,
+    2**70,
+    "",
+    "x",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    True,
+    1.5,
+    [None],
+    {"type": "message"},
+]
+
+
+def spoilt(value: Any, chance: random.Random) -> Any:
+    """Return `value` with parts of it left out, or replaced by something else."""
+    if chance.random() < 0.05:
+        return chance.choice(ODD_VALUES)
+    if isinstance(value, dict):
+        return {name: spoilt(each, chance) for name, each in value.items() if chance.random() > 0.03}
+    return [spoilt(each, chance) for each in value] if isinstance(value, list) else value
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(), st.permutations(range(len(plain()))) | st.just(range(len(plain()))))
+def test_whatever_comes_is_an_answer_that_says_what_was_shown_or_an_error(
+    seed: int, order: Sequence[int]
+) -> None:
+    reader = ResponseReader(
+        ErrorSource("openai:m", "m", "http://127.0.0.1/v1"),
+        (),
+        random.Random(1),
+        adapts=lambda body: False,
+        answered=lambda: None,
+    )
+    deltas: list[Delta] = []
+    events = spoilt(plain(), random.Random(seed))
+    try:
+        for place in order:
+            if isinstance(events, list) and place < len(events) and not reader.done:
+                reader.take(msgspec.json.encode(events[place]), deltas)
+        message = reader.message()
+    except RequestFailed:
+        return
+    shown = [part.text for part in message.parts if isinstance(part, Text | Thinking)]
+    assert "".join(shown) == "".join(delta.text for delta in deltas)
