@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from nanobot.core.accounts import RIGHTS, Price, Quota, Right
+from nanobot.core.accounts import RIGHTS, HistoryMode, Price, Quota, Right
 from nanobot.core.errors import ConfigError
 
 FILE = "nanobot.toml"
@@ -112,7 +112,13 @@ class HistoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     pattern: str
-    mode: Literal["auto", "whole"]
+    mode: HistoryMode
+
+
+class EphemeralTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Turns of sessions whose key matches `pattern` leave no trace."""
+
+    pattern: str
 
 
 class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +126,7 @@ class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ttl: tuple[RetentionTable, ...] = ()
     history: tuple[HistoryTable, ...] = ()
+    ephemeral: tuple[EphemeralTable, ...] = ()
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +183,7 @@ class KeyTable(_QuotaFields, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     scopes: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files")
     sessions: tuple[str, ...] = ()
     session_key: str | None = None
+    history: HistoryMode = "auto"
     expires: datetime.datetime | None = None
 
 

@@ -89,6 +89,7 @@ def _api_key(table: KeyTable) -> ApiKey:
         rights=table.scopes,
         patterns=table.sessions,
         session_key=table.session_key,
+        history=table.history,
         quota=table.quota,
         expires_at=expires.timestamp() if expires is not None else None,
     )
@@ -151,6 +152,7 @@ def api_settings(config: Config, models: Models) -> ApiSettings:
         stream=config.api.stream,
         session_headers=config.api.session_headers,
         history=tuple(HistoryRule(rule.pattern, rule.mode) for rule in config.sessions.history),
+        ephemeral=tuple(rule.pattern for rule in config.sessions.ephemeral),
         max_body_bytes=int(config.api.max_body_mb * MIB),
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,

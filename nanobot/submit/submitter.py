@@ -120,7 +120,7 @@ class Submitter:
         if not has_references(request.earlier):
             return request.earlier
         earlier, key = with_sources(request.earlier), request.session_key
-        shared = await self._store.shared(key, earlier, is_whole=request.is_whole)
+        shared = await self._store.shared(key, earlier, is_whole=request.is_whole or not request.trace)
         return (*earlier[:shared], *await self._attachments.resolve_earlier(earlier[shared:], key))
 
 
