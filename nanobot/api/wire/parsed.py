@@ -13,8 +13,8 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     `input` is new to the agent, `earlier` came before (it ends with the last assistant message, or is empty).
     `trace`: the turn stays in the transcript. `may_cut`: the oldest messages may be left out where the
     model's window is too small. `stream_fields`: how many fields the body has that say how the answer is
-    streamed. `tools_left_out`, `items_left_out`: the types of what the model is not offered and not shown. `format_param`:
-    where the body has the schema of the answer.
+    streamed. `tools_left_out`, `items_left_out`: the types of what the model is not offered and not shown.
+    `format_param`: where the body has the schema of the answer.
     """
 
     model: str
