@@ -161,11 +161,12 @@ async def test_a_session_named_in_a_trailer_is_not_named(connection: Connection)
 async def test_a_retry_count_in_a_trailer_makes_no_message_a_resend(
     harness: Harness, connection: Connection
 ) -> None:
+    await harness.door.chat("a", "hello")
     start = head("POST", "/v1/chat/completions", "x-session-key: a", "transfer-encoding: chunked")
     for _ in range(2):
         connection.writer.write(start + chunked(chat_body("go"), b"x-stainless-retry-count: 1\r\n"))
         assert (await connection.answer())[0] == 200
-    assert (await harness.door.get("/v1/sessions/a")).json["messages"] == 4
+    assert (await harness.door.get("/v1/sessions/a")).json["messages"] == 6
 
 
 # Heads --------------------------------------------------------------------------------------------
