@@ -4,9 +4,11 @@
 may succeed later. `docs/errors.md` lists all errors.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from nanobot.core.message import PassedOver
+if TYPE_CHECKING:
+    # Not at run time: the command line's help needs errors, and should not load msgspec.
+    from nanobot.core.message import PassedOver
 
 
 class NanobotError(Exception):
