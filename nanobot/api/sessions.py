@@ -39,7 +39,7 @@ from nanobot.core.errors import (
     SessionNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
-from nanobot.core.sessions import Direction, SessionFilter, parse_key
+from nanobot.core.sessions import RESERVED_PREFIX, Direction, SessionFilter, parse_key
 from nanobot.core.store import Store
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation, Parameter
@@ -187,7 +187,11 @@ def path_key(request: Request) -> str:
         BadSessionKey: it is not a valid key.
         SessionNotFound: the caller may not see it.
     """
-    key = parse_key(request.path_params["key"])
+    name = request.path_params["key"]
+    # The server's own keys are never a session.
+    if name.startswith(RESERVED_PREFIX):
+        raise SessionNotFound(f"no session {name!r} here")
+    key = parse_key(name)
     hold_to_patterns(request.caller, key)
     return key
 

@@ -68,15 +68,24 @@ def _within_the_turn(
 ) -> tuple[Message, ...]:
     """Return the question and the newest whole steps of a running turn that alone is over the budget."""
     question = messages[asked]
-    cost = estimate_tokens(question)
-    if cost > budget_tokens:
-        raise ContextOverflow(
-            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
-        )
+    refuse_too_long(question, budget_tokens)
     # Results whose calls were cut off.
     while first < len(messages) and messages[first].role == "tool":
         first += 1
     return (question, *messages[first:])
+
+
+def refuse_too_long(message: Message, budget_tokens: int) -> None:
+    """Return where the message alone fits the budget.
+
+    Raises:
+        ContextOverflow
+    """
+    cost = estimate_tokens(message)
+    if cost > budget_tokens:
+        raise ContextOverflow(
+            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
+        )
 
 
 def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
