@@ -256,7 +256,7 @@ class ModelCall:
                     part.name in self._client_tools,
                     part.provider_state,
                 )
-            elif isinstance(part, Text) and not part.text:
+            elif isinstance(part, Text) and not part.text and part.provider_state is None:
                 continue
             parts.append(part)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
@@ -316,6 +316,8 @@ class ModelCall:
         if self._turn.format is None:
             return message
         text = conform(message.text, self._turn.format)
+        if text == message.text:
+            return message
         kept = tuple(part for part in message.parts if not isinstance(part, Text))
         return msgspec.structs.replace(message, parts=(*kept, Text(text)))
 

@@ -161,17 +161,18 @@ class RefusalText:
 
     def objection(self, wanted: Objection) -> bool:
         """Return whether it objects to `wanted` in words of its own."""
-        return any(
-            self._is_own(found.group())
-            for wording in OBJECTIONS
-            if wording.objection == wanted
-            for found in re.finditer(wording.pattern, self.words, re.IGNORECASE)
-        )
+        return any(self.says(wording.pattern) for wording in OBJECTIONS if wording.objection == wanted)
+
+    def says(self, pattern: str) -> bool:
+        """Return whether words of its own match `pattern`, in any case."""
+        found = re.finditer(pattern, self.words, re.IGNORECASE)
+        return any(self._is_own(one.group()) for one in found)
 
     def names_exactly(self, field: str) -> bool:
         """Return whether it names the field where refusals name fields, beside their words."""
         return any(
-            name == field or name.startswith((f"{field}.", f"{field}[")) for name in self._refused.fields
+            name == field or name.startswith((f"{field}.", f"{field}[")) or name.endswith(f".{field}")
+            for name in self._refused.fields
         )
 
     def names(self, field: str) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.models.lenient import decode_any
 from nanobot.models.lessons import Lesson, Lessons
 from nanobot.models.openai.calls import CallAssembly, CallPiece
 from nanobot.models.openai.chunk import (
@@ -23,7 +24,6 @@ from nanobot.models.openai.chunk import (
     ChunkUsage,
     LenientDecoder,
     decode,
-    decode_any,
     tokens,
 )
 from nanobot.models.openai.state import (

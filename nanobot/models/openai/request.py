@@ -23,7 +23,14 @@ from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 from nanobot.models.lessons import NOTHING, Lesson, named
-from nanobot.models.openai.state import CONTENT, ITS_TEXT, NO_SIGNATURE, REASONING_CONTENT, THOUGHT_SIGNATURE
+from nanobot.models.openai.state import (
+    CONTENT,
+    ITS_TEXT,
+    NO_SIGNATURE,
+    REASONING_CONTENT,
+    THOUGHT_SIGNATURE,
+    in_this_format,
+)
 
 # The shapes of the format; a field that is not set is left out ------------------------------------
 
@@ -314,9 +321,10 @@ class _Messages:
 
     def _own(self, state: ProviderState | None) -> ProviderState | None:
         """Return the state where it came from the provider that is asked, and it takes it."""
-        if state is None or state.provider != self._provider or state.name in self._refused:
+        if state is None or state.provider != self._provider:
             return None
-        return state
+        state = in_this_format(state)
+        return None if state.name in self._refused else state
 
 
 def _add_state(fields: dict[str, object], state: ProviderState, text: str) -> None:
