@@ -105,10 +105,20 @@ class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: Annotated[float, msgspec.Meta(ge=0, le=36_500)]
 
 
+class HistoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the messages of a request are where the session key matches `pattern`; `whole`: all of the
+    conversation.
+    """
+
+    pattern: str
+    mode: Literal["auto", "whole"]
+
+
 class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long sessions are kept."""
+    """How long sessions are kept, and how the history that clients send is taken."""
 
     ttl: tuple[RetentionTable, ...] = ()
+    history: tuple[HistoryTable, ...] = ()
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -350,11 +360,13 @@ def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
         if path[0].startswith("keys[")
         else QuotaTable
         if path[0].startswith("quotas[")
+        else HistoryTable
+        if path[:1] == ("sessions",) and path[1].startswith("history[")
         else _tables()[path[0]]
     )
     if path[-1].startswith("scopes["):
         return RIGHTS
-    field = next(field for field in msgspec.structs.fields(kind) if field.name == path[1])
+    field = next(field for field in msgspec.structs.fields(kind) if field.name == path[-1])
     return typing.get_args(field.type)
 
 

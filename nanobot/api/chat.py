@@ -72,7 +72,7 @@ class ChatCompletions:
         parsed, body = await self._parsed(request)
         check_request(parsed, self._settings)
         identity = identity_of(request.headers, body)
-        asked = turn_request(parsed, request.headers, key, identity)
+        asked = turn_request(parsed, request.headers, key, identity, self._settings)
         request.session_key = key
         submission = await self._submitter.submit(asked, request.caller)
         request.answer_headers += submission.headers

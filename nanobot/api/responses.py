@@ -95,6 +95,7 @@ class Responses:
             request.headers,
             target.session_key,
             identity,
+            self._settings,
             after=target.after,
             record=Record(kept, is_detached=parsed.background),
         )

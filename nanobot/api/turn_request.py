@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Mapping
 
 from nanobot.api.models import no_model
-from nanobot.api.settings import ApiSettings
+from nanobot.api.settings import ApiSettings, HistoryMode
 from nanobot.api.wire.parsed import ParsedRequest
+from nanobot.core.accounts import matches
 from nanobot.core.errors import InvalidRequest, StreamingOff
 from nanobot.core.turn import Admission, Identity, Record, WhenBusy
 from nanobot.http.operations import Parameter
@@ -13,6 +14,9 @@ from nanobot.http.session_key import SESSION_KEY
 from nanobot.submit.request import AGENT, TurnRequest
 
 _POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
+_MODES: tuple[HistoryMode, ...] = ("auto", "whole")
+_TOLD = frozenset({"imported", "rewound", "replaced"})
+"""What became of the client's earlier messages, where they are not simply how the transcript ends."""
 _LONGEST_DEDUPE_KEY = 255
 PARAMETERS = (
     SESSION_KEY,
@@ -21,6 +25,12 @@ PARAMETERS = (
         "header",
         "what to do while a turn of the session runs",
         {"enum": list(_POLICIES), "default": "queue"},
+    ),
+    Parameter(
+        "x-history-mode",
+        "header",
+        "`whole`: the messages are the whole conversation; `auto`: the transcript may have more before them",
+        {"enum": list(_MODES)},
     ),
     Parameter(
         "idempotency-key",
@@ -62,6 +72,7 @@ def turn_request(
     headers: RequestHeaders,
     session_key: str,
     identity: Identity,
+    settings: ApiSettings,
     *,
     after: str | None = None,
     record: Record | None = None,
@@ -69,7 +80,7 @@ def turn_request(
     """Return what the body and the headers of a request ask for.
 
     Raises:
-        InvalidRequest: `x-when-busy` is no policy.
+        InvalidRequest: `x-when-busy` is no policy, or `x-history-mode` no mode.
     """
     return TurnRequest(
         session_key=session_key,
@@ -89,7 +100,24 @@ def turn_request(
         after=after,
         may_cut=parsed.may_cut,
         record=record,
+        is_whole=_history_mode(headers, session_key, settings) == "whole",
     )
+
+
+def _history_mode(headers: RequestHeaders, session_key: str, settings: ApiSettings) -> HistoryMode:
+    """Return what the request says of its messages, else what is set for the first pattern that the key
+    matches.
+    """
+    sent = headers.get(b"x-history-mode")
+    if sent is None:
+        return next((rule.mode for rule in settings.history if matches(session_key, rule.pattern)), "auto")
+    mode = sent.decode("latin-1").strip().lower()
+    known = next((known for known in _MODES if known == mode), None)
+    if known is None:
+        raise InvalidRequest(
+            f"x-history-mode is {mode!r}: it must be one of {', '.join(_MODES)}", param="x-history-mode"
+        )
+    return known
 
 
 def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
@@ -126,4 +154,4 @@ def _when_busy(headers: RequestHeaders) -> WhenBusy:
 def turn_headers(admission: Admission) -> Headers:
     """Return the headers of every answer to a request for a turn."""
     headers = (("x-turn-id", admission.turn_id),)
-    return (*headers, ("x-history", "ignored")) if admission.history == "ignored" else headers
+    return (*headers, ("x-history", admission.history)) if admission.history in _TOLD else headers

@@ -20,6 +20,7 @@ from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
+from nanobot.models.openai_responses.responses import OpenAIResponses
 from nanobot.models.providers import (
     ECHO,
     LOCAL,
@@ -33,8 +34,11 @@ from nanobot.models.providers import (
 )
 from nanobot.models.weights.installed import find as find_weights
 
-_BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[AnthropicMessages] | type[GeminiContent]] = {
+_BY_WIRE: Mapping[
+    Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages] | type[GeminiContent]
+] = {
     "openai": OpenAIChat,
+    "responses": OpenAIResponses,
     "anthropic": AnthropicMessages,
     "gemini": GeminiContent,
 }

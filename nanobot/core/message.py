@@ -113,7 +113,9 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a transcript.
 
-    `stop_reason`, `usage` and `model` are set on messages that a model produced.
+    `stop_reason`, `usage` and `model` are set on messages that a model produced. `sources`: where parts of a
+    client's message were fetched or read, one digest for each image, file or recording as the client sent it,
+    by which the message is recognised when it is sent again.
     """
 
     role: Role
@@ -121,6 +123,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     stop_reason: StopReason | None = None
     usage: Usage | None = None
     model: str | None = None
+    sources: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

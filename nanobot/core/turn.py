@@ -77,7 +77,8 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     another. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
     rewound to its end where other turns came after it. `may_cut`: where the context window is too small, the
     oldest messages may be left out; otherwise the turn fails. `record`: set where it came as a response.
-    `key_id`: the API key that it is charged to.
+    `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands before the
+    messages that the client sent.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     may_cut: bool = True
     record: Record | None = None
     key_id: str | None = None
+    is_whole: bool = False
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -110,8 +112,11 @@ class Identity(msgspec.Struct, frozen=True):
     is_retry: bool = False
 
 
-HistoryNote = Literal["new", "imported", "matched", "rewound", "ignored"]
-"""What became of the earlier messages that a client sent along."""
+HistoryNote = Literal["new", "imported", "matched", "rewound", "replaced"]
+"""What became of the earlier messages that a client sent along: there were none; an empty session took them
+in; they are how the transcript ends; it went back to where they end; it went back to the last message that
+both have, and took in the others.
+"""
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -184,6 +189,12 @@ class Turns(Protocol):
 
         Raises:
             IdempotencyMismatch
+        """
+        ...
+
+    async def shared(self, session_key: str, earlier: tuple[Message, ...], *, is_whole: bool) -> int:
+        """Return how many of the `earlier` messages `admit` would find in the transcript, so that they need
+        not be taken in.
         """
         ...
 

@@ -131,7 +131,7 @@ _UNSUPPORTED = re.compile(
     r"|not implemented|invalid (?:parameter|argument|field|key)|additional propert|\buse ['\"`]?max_",
     re.IGNORECASE,
 )
-_PLAIN_WORDS = frozenset({"user", "stop", "seed", "reasoning", "provider", "models"})
+_PLAIN_WORDS = frozenset({"user", "stop", "seed", "reasoning", "provider", "models", "include"})
 """Fields whose names stand in many messages that do not speak of the field."""
 _ECHO_CHARS = 8
 _BEGINNING_CHARS = 40
@@ -161,12 +161,15 @@ class RefusalText:
 
     def objection(self, wanted: Objection) -> bool:
         """Return whether it objects to `wanted` in words of its own."""
-        return any(self.says(wording.pattern) for wording in OBJECTIONS if wording.objection == wanted)
+        return any(
+            self.says(re.compile(wording.pattern, re.IGNORECASE))
+            for wording in OBJECTIONS
+            if wording.objection == wanted
+        )
 
-    def says(self, pattern: str) -> bool:
-        """Return whether words of its own match `pattern`, in any case."""
-        found = re.finditer(pattern, self.words, re.IGNORECASE)
-        return any(self._is_own(one.group()) for one in found)
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        """Return whether `pattern` is found in words of its own."""
+        return any(self._is_own(found.group()) for found in pattern.finditer(self.words))
 
     def names_exactly(self, field: str) -> bool:
         """Return whether it names the field where refusals name fields, beside their words."""

@@ -291,29 +291,37 @@ def _sampling(request: ChatBody) -> Sampling:
 
 
 def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
-    """Return `(earlier, new, instructions)`: new is what stands after the last assistant message."""
+    """Return `(earlier, new, instructions)`: new is what stands after the last assistant message.
+
+    An assistant message without content, such as a failed try leaves behind, is none.
+    """
     instructions: list[str] = []
     conversation: list[Message] = []
     last_assistant = -1
     for index, message in enumerate(sent):
         content, role = message.content, message.role
         # Most messages of a long history: no further look is needed.
-        if type(content) is str and message.tool_calls is None and (role == "user" or role == "assistant"):
-            if role == "assistant":
-                last_assistant = len(conversation)
-                conversation.append(Message("assistant", (Text(content),), "stop"))
-            else:
+        if type(content) is str and message.tool_calls is None:
+            if role == "user":
                 conversation.append(Message("user", (Text(content),)))
-            continue
+                continue
+            if role == "assistant":
+                if content and not content.isspace():
+                    last_assistant = len(conversation)
+                    conversation.append(Message("assistant", (Text(content),), "stop"))
+                continue
         path = f"messages[{index}]"
         if message.role in ("system", "developer"):
             instructions.append(
                 "".join(part.text for part in _content(message, path) if isinstance(part, Text))
             )
             continue
-        conversation.append(_message(message, path))
+        whole = _message(message, path)
         if message.role == "assistant":
-            last_assistant = len(conversation) - 1
+            if not whole.tool_calls and not whole.text.strip():
+                continue
+            last_assistant = len(conversation)
+        conversation.append(whole)
     new = tuple(conversation[last_assistant + 1 :])
     if not new:
         raise InvalidRequest("messages must contain at least one user message", param="messages")

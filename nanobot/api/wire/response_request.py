@@ -237,6 +237,9 @@ def _input(
     if isinstance(sent, str):
         return (), (user(sent),), ()
     messages, instructions = input_messages(sent, referenced, "input")
+    messages = tuple(
+        each for each in messages if each.role != "assistant" or each.tool_calls or each.text.strip()
+    )
     last = max((index for index, message in enumerate(messages) if message.role == "assistant"), default=-1)
     new = messages[last + 1 :]
     if not new:

@@ -1,5 +1,6 @@
 """What a refusal of the Gemini API proposes to change, and what the asker has to."""
 
+import re
 from collections.abc import Iterator
 
 from nanobot.core.model import FORMAT_WITH_TOOLS, ModelRequest
@@ -16,12 +17,20 @@ _SAMPLING = {
     "frequencyPenalty": "frequency_penalty",
 }
 """Fields of `generationConfig`, and their names in refusals."""
-_UNKNOWN_NAME = r"(?:unknown name|cannot find field)[^.]{0,20}"
-_NOT_ENABLED = r"(?:is|are) not (?:enabled|supported)"
-_THINKING = r"\bthinking[ _]?(?:is|mode|budget|level|config)\b.{0,40}|\bbudget \d+ is invalid"
-_BAD_SIGNATURE = (
+_NO_SCHEMA = re.compile(r"(?:unknown name|cannot find field).{0,20}parameters_?json_?schema", re.IGNORECASE)
+_NO_ID = re.compile(r"(?:unknown name|cannot find field)[^.]{0,20}\bid\b", re.IGNORECASE)
+_NO_SYSTEM = re.compile(
+    r"(?:developer|system) instruction (?:is|are) not (?:enabled|supported)", re.IGNORECASE
+)
+_NO_PENALTY = re.compile(r"\bpenalty (?:is|are) not (?:enabled|supported)", re.IGNORECASE)
+_THINKING = re.compile(
+    r"\bthinking[ _]?(?:is|mode|budget|level|config)\b.{0,40}|\bbudget \d+ is invalid", re.IGNORECASE
+)
+_NO_SIGNATURE = re.compile(r"missing a .?thought[_ ]?signature", re.IGNORECASE)
+_BAD_SIGNATURE = re.compile(
     r"(?:invalid|corrupted|malformed) (?:encrypted )?thought[_ ]?signature"
-    r"|thought[_ ]?signature (?:is )?(?:not valid|invalid|corrupted|malformed|not supported)"
+    r"|thought[_ ]?signature (?:is )?(?:not valid|invalid|corrupted|malformed|not supported)",
+    re.IGNORECASE,
 )
 
 
@@ -34,10 +43,10 @@ def proposals(
         RequestFailed: as `models.negotiation.Proposals`.
     """
     body = text.request
-    if "tools" in body and text.says(rf"{_UNKNOWN_NAME}parameters_?json_?schema"):
+    if "tools" in body and text.says(_NO_SCHEMA):
         yield _learnt(Lesson("omit", "parametersJsonSchema"))
         return
-    if text.says(rf"{_UNKNOWN_NAME}\bid\b"):
+    if text.says(_NO_ID):
         yield _learnt(Lesson("omit", "id"))
         return
     _check_abilities(name, request, text, lessons)
@@ -45,12 +54,8 @@ def proposals(
     for kind in ("images", "audio"):
         if text.objection("images" if kind == "images" else "audio"):
             yield _learnt(Lesson("text_only", kind))
-    if "systemInstruction" in body and text.says(rf"(?:developer|system) instruction {_NOT_ENABLED}"):
+    if "systemInstruction" in body and text.says(_NO_SYSTEM):
         yield _learnt(Lesson("omit", "systemInstruction"))
-    if "toolConfig" in body and text.says(
-        rf"(?:function calling config|tool_?config|mode any).*{_NOT_ENABLED}"
-    ):
-        yield _learnt(Lesson("omit", "toolConfig"))
     yield from _config_proposals(text)
 
 
@@ -74,7 +79,7 @@ def _check_abilities(name: str, request: ModelRequest, text: RefusalText, lesson
 
 
 def _signature_proposals(text: RefusalText) -> Iterator[Proposal]:
-    if text.says(r"missing a .?thought[_ ]?signature"):
+    if text.says(_NO_SIGNATURE):
         yield _learnt(Lesson("empty_state", "thoughtSignature"))
     elif text.says(_BAD_SIGNATURE):
         # That of other conversations may be in order: signatures end with the model that made them.
@@ -90,7 +95,7 @@ def _config_proposals(text: RefusalText) -> Iterator[Proposal]:
                 # The level may be what is wrong with it.
                 yield Proposal(Lesson("omit", field), None)
         yield _learnt(Lesson("omit", "thinkingConfig"))
-    has_no_penalties = text.says(rf"\bpenalty {_NOT_ENABLED}")
+    has_no_penalties = text.says(_NO_PENALTY)
     for field, own_name in _SAMPLING.items():
         is_refused = text.names(own_name) and text.says_unsupported
         if field in config and (is_refused or (has_no_penalties and field.endswith("Penalty"))):

@@ -54,7 +54,7 @@ def encode(
     if request.tools:
         is_plain = "parametersJsonSchema" in omitted
         body["tools"] = [{"functionDeclarations": [_declaration(spec, is_plain) for spec in request.tools]}]
-        if request.tool_choice.mode == "required" and "toolConfig" not in omitted:
+        if request.tool_choice.mode == "required":
             body["toolConfig"] = {"functionCallingConfig": _calling(request.tool_choice.name)}
     if config := _generation_config(request, model, abilities, omitted):
         body["generationConfig"] = config

@@ -25,6 +25,7 @@ from nanobot.core.turn import Labels, OutputFormat, Sampling
 from nanobot.models.lessons import NOTHING, Lesson, named
 from nanobot.models.openai.state import (
     CONTENT,
+    FIELDS,
     ITS_TEXT,
     NO_SIGNATURE,
     REASONING_CONTENT,
@@ -323,8 +324,9 @@ class _Messages:
         """Return the state where it came from the provider that is asked, and it takes it."""
         if state is None or state.provider != self._provider:
             return None
+        # The provider may have given it in an answer of another format.
         state = in_this_format(state)
-        return None if state.name in self._refused else state
+        return None if state.name in self._refused or state.name not in FIELDS else state
 
 
 def _add_state(fields: dict[str, object], state: ProviderState, text: str) -> None:

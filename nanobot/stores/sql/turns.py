@@ -23,7 +23,7 @@ def encode_turn(turn: Turn) -> bytes:
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number
-    `after`; import `earlier`; then `input`.
+    `after`; take in `earlier` (without a `base`: only where the transcript is empty); then `input`.
     """
 
     input: tuple[Message, ...] = ()
@@ -50,7 +50,7 @@ def span_of(head: TranscriptHead, plan: Plan) -> Span:
 
 
 def _imports(head: TranscriptHead, plan: Plan) -> bool:
-    return bool(plan.earlier) and head.tip == 0
+    return bool(plan.earlier) and (plan.base is not None or head.tip == 0)
 
 
 def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
