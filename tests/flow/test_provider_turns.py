@@ -68,7 +68,7 @@ def deepseek(index: int, message: dict[str, Any]) -> str | None:
 
 
 def kimi(index: int, message: dict[str, Any]) -> str | None:
-    if "tool_calls" in message and "reasoning_content" not in message:
+    if "tool_calls" in message and not message.get("reasoning_content"):
         return f"reasoning_content is missing in assistant tool call message at index {index}"
     return None
 

@@ -222,6 +222,7 @@ class _Messages:
         self._provider = provider
         self._refused = named(lessons, "no_state")
         self._required = named(lessons, "empty_state")
+        self._nothing = " " if named(lessons, "blank_state") else ""
 
     def of(self, request: ModelRequest) -> list[_Wire]:
         wire: list[_Wire] = [_SystemMessage(request.system)] if request.system else []
@@ -300,7 +301,7 @@ class _Messages:
         text = "".join(texts)
         content = text or (None if calls else "")
         if REASONING_CONTENT in self._required:
-            state.setdefault(REASONING_CONTENT, "")
+            state.setdefault(REASONING_CONTENT, self._nothing)
         if not state and all(isinstance(call, _SentCall) for call in calls):
             return _AssistantMessage(content, calls)
         fields: dict[str, object] = {"role": "assistant", "content": content, **state}
