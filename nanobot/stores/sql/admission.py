@@ -213,7 +213,7 @@ def _join_known(
         given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
         match = _reconcile(db, head, earlier, given, load, turn, recent)
         note = match.note
-        plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after))
+        plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after), turn.trace)
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
         (usage.counted(added, end.usage), known.n),
@@ -265,7 +265,7 @@ def _take(
     new = match.unanswered + turn.input
     rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
     turn = msgspec.structs.replace(turn, input=new)
-    plan = Plan(new, rest, match.base, after)
+    plan = Plan(new, rest, match.base, after, turn.trace)
     claim = None
     if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
@@ -360,10 +360,13 @@ def _reconcile(
     if turn.after is not None:
         return HistoryMatch("new")
     # Only clients of chat completions ask for another answer by sending the question again.
-    may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None
-    match = matching.match(
-        db, head, earlier, new, is_whole=turn.is_whole, may_repeat=may_repeat, recent=recent
-    )
+    may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None or not turn.trace
+    # What leaves no trace sees the client's list alone, where there is one.
+    is_whole = turn.is_whole or (not turn.trace and bool(earlier))
+    match = matching.match(db, head, earlier, new, is_whole=is_whole, may_repeat=may_repeat, recent=recent)
+    if not turn.trace:
+        base = head.tip if earlier and match.base is None else match.base
+        return msgspec.structs.replace(match, note="new", base=base)
     if match.note == "rewound" and load.running_n is not None and match.base == load.running_after:
         return HistoryMatch("matched")
     return match
