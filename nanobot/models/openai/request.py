@@ -300,8 +300,8 @@ class _Messages:
             texts.insert(0, f"<think>\n{state.pop(CONTENT)}\n</think>\n\n")
         text = "".join(texts)
         content = text or (None if calls else "")
-        if REASONING_CONTENT in self._required:
-            state.setdefault(REASONING_CONTENT, self._nothing)
+        if REASONING_CONTENT in self._required or self._nothing:
+            state[REASONING_CONTENT] = state.get(REASONING_CONTENT) or self._nothing
         if not state and all(isinstance(call, _SentCall) for call in calls):
             return _AssistantMessage(content, calls)
         fields: dict[str, object] = {"role": "assistant", "content": content, **state}

@@ -125,6 +125,7 @@ def test_whatever_was_stored_the_strictest_provider_takes_it(messages: tuple[Mes
 
 
 Check = Callable[[list[dict[str, Any]]], None]
+NO_REASONING = Thinking("", attached("moonshot", "reasoning_content", b"null"))
 CHECKS: dict[str, Check] = {
     "mistral": check_mistral,
     "deepseek": check_deepseek,
@@ -138,6 +139,7 @@ CHECKS: dict[str, Check] = {
 @pytest.mark.parametrize("provider", CHECKS)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(messages=transcripts)
+@example(messages=(user("a"), Message("assistant", (NO_REASONING, ToolCall("1", "f", "{}"))), told("1")))
 def test_what_a_provider_refuses_it_takes_once_it_is_given_what_it_wants(
     provider: str, messages: tuple[Message, ...]
 ) -> None:
