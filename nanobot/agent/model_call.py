@@ -293,7 +293,7 @@ class ModelCall:
                     continue
                 has_call = True
                 part = self._own_call(part)
-            elif isinstance(part, Text) and not part.text:
+            elif isinstance(part, Text) and not part.text and part.provider_state is None:
                 continue
             parts.append(part)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
@@ -384,6 +384,8 @@ class ModelCall:
         text = conform(message.text, wanted)
         if wanted.kind == "json_schema":
             await self._schemas.validate(wanted.schema, text, self._turn.session_key)
+        if text == message.text:
+            return message
         kept = tuple(part for part in message.parts if not isinstance(part, Text))
         return msgspec.structs.replace(message, parts=(*kept, Text(text)))
 

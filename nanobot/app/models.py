@@ -17,6 +17,7 @@ from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.model import Ability, Model
 from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.echo import EchoModel
+from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
@@ -27,16 +28,20 @@ from nanobot.models.providers import (
     ModelName,
     Provider,
     Wire,
+    at_address,
     find_in_environment,
     parse_name,
     provider_of,
 )
 from nanobot.models.weights.installed import find as find_weights
 
-_BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages]] = {
+_BY_WIRE: Mapping[
+    Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages] | type[GeminiContent]
+] = {
     "openai": OpenAIChat,
     "responses": OpenAIResponses,
     "anthropic": AnthropicMessages,
+    "gemini": GeminiContent,
 }
 """The model's class, by the provider's wire format."""
 
@@ -178,6 +183,8 @@ def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, 
             f"model {name}: no key for {provider.name}; set {provider.key_variable}, "
             "or model.api_key in the config file"
         )
+    if base_url:
+        provider = at_address(provider, base_url)
     return _BY_WIRE[provider.wire](
         name=str(name),
         model=name.model,

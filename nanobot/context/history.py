@@ -170,8 +170,9 @@ def _question(message: Message) -> tuple[Message, ...]:
 
 
 def _speech(message: Message) -> Message:
-    """Return the model's message as providers accept it: no empty text, no call id twice, arguments that are
-    JSON, and no reasoning but what its provider wants back. A message of reasoning alone becomes empty.
+    """Return the model's message as providers accept it: no text that holds nothing, no call id twice,
+    arguments that are JSON, and no reasoning but what its provider wants back. A message of reasoning alone
+    becomes empty.
     """
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
@@ -179,7 +180,7 @@ def _speech(message: Message) -> Message:
     kept: list[Text | Thinking | ToolCall] = []
     seen: set[str] = set()
     for part in parts:
-        if isinstance(part, Text) and part.text:
+        if isinstance(part, Text) and (part.text or part.provider_state is not None):
             kept.append(part)
         elif isinstance(part, ToolCall) and part.id not in seen:
             seen.add(part.id)
@@ -187,7 +188,7 @@ def _speech(message: Message) -> Message:
         elif isinstance(part, Thinking) and part.provider_state is not None:
             kept.append(part)
     # Some providers refuse a message that is nothing but reasoning.
-    if all(isinstance(part, Thinking) for part in kept):
+    if not any(isinstance(part, ToolCall) or (isinstance(part, Text) and part.text) for part in kept):
         kept.clear()
     return Message(message.role, tuple(kept), message.stop_reason)
 
