@@ -7,14 +7,17 @@ from pathlib import Path
 
 import msgspec
 
+from nanobot.app.endpoints import check_body, find_access, known_providers, wire_of
 from nanobot.app.tools import own_tools
-from nanobot.config import Config, ModelTable
+from nanobot.config import Config, EndpointFields, ModelTable
 from nanobot.context import prompt
 from nanobot.core.clock import Clock
 from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.model import Ability, Model
+from nanobot.core.turn import Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.models.configured import ConfiguredModel
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
@@ -27,7 +30,6 @@ from nanobot.models.providers import (
     Wire,
     find_in_environment,
     parse_name,
-    provider_of,
 )
 from nanobot.models.weights.installed import find as find_weights
 
@@ -52,9 +54,10 @@ def choose_model(config: Config, environment: Mapping[str, str]) -> DefaultModel
     Raises:
         ConfigError: the configured name is not one of a model.
     """
+    providers = known_providers(config)
     if config.model.name is not None:
-        return DefaultModel(parse_name(config.model.name), "as configured")
-    detected = find_in_environment(environment)
+        return DefaultModel(parse_name(config.model.name, providers), "as configured")
+    detected = find_in_environment(environment, providers)
     if detected is not None:
         return DefaultModel(detected.model, f"found {detected.variable} in the environment")
     return DefaultModel(
@@ -109,20 +112,21 @@ def make_models(config: Config, environment: Mapping[str, str], clock: Clock) ->
         ConfigError: one of them cannot be made.
     """
     chosen = choose_model(config, environment)
+    providers = known_providers(config)
     presets: dict[str, Model] = {}
     for preset, table in config.models.items():
         if table.name is None:
             raise ConfigError(
                 f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'"
             )
-        presets[preset] = make_model(parse_name(table.name), table, environment, clock, config.data)
-    return Models(make_model(chosen.name, config.model, environment, clock, config.data), presets)
+        presets[preset] = make_model(parse_name(table.name, providers), table, config, environment, clock)
+    return Models(make_model(chosen.name, config.model, config, environment, clock), presets)
 
 
 def make_model(
-    name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock, data: Path
+    name: ModelName, table: ModelTable, config: Config, environment: Mapping[str, str], clock: Clock
 ) -> Model:
-    """Return the model `name` with the settings of its table; `data` is the data directory.
+    """Return the model `name` with the settings of its table, and of its provider in `config`.
 
     Raises:
         ConfigError: its key is missing, or a setting cannot be used.
@@ -131,8 +135,8 @@ def make_model(
     if name.provider == ECHO:
         return EchoModel()
     if name.provider == LOCAL:
-        return _local_model(name, table, clock, data)
-    return _remote_model(name, table, environment, clock)
+        return _local_model(name, table, clock, config.data)
+    return _remote_model(name, table, config, environment, clock)
 
 
 def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -> LocalModel:
@@ -148,24 +152,23 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -
     )
 
 
-def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock) -> Model:
-    provider = provider_of(name)
-    base_url = table.base_url or (
-        environment.get(provider.base_url_variable) if provider.base_url_variable else None
-    )
-    key = table.api_key or (environment.get(provider.key_variable) if provider.key_variable else None)
-    if provider.key_variable and not key and base_url is None:
-        raise ConfigError(
-            f"model {name}: no key for {provider.name}; set {provider.key_variable}, "
-            "or model.api_key in the config file"
-        )
-    return _BY_WIRE[provider.wire](
+def _remote_model(
+    name: ModelName, table: ModelTable, config: Config, environment: Mapping[str, str], clock: Clock
+) -> Model:
+    provider = known_providers(config)[name.provider]
+    changed = config.providers.get(name.provider)
+    fields = table if changed is None else table.over(changed)
+    check_body(name, fields.body)
+    access = find_access(name, provider, fields, environment, clock)
+    model = _BY_WIRE[wire_of(provider, fields)](
         name=str(name),
         model=name.model,
-        base_url=base_url or provider.base_url,
-        api_key=key,
-        auth=provider.auth,
-        context_tokens=table.context_tokens or provider.context_tokens,
+        base_url=access.base_url,
+        api_key=access.api_key,
+        auth=access.auth,
+        transport=access.transport,
+        extra_body=fields.body,
+        context_tokens=fields.context_tokens or provider.context_tokens,
         clock=clock,
         random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
         timeouts=Timeouts(
@@ -174,13 +177,27 @@ def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, 
             idle_s=table.idle_timeout_s,
         ),
         max_retries=table.max_retries,
-        abilities=_abilities(table, provider),
+        abilities=_abilities(fields, provider),
     )
+    return _configured(model, fields)
 
 
-def _abilities(table: ModelTable, provider: Provider) -> frozenset[Ability]:
+def _configured(model: Model, fields: EndpointFields) -> Model:
+    """Return the model within what its settings say; itself where they say nothing."""
+    sampling = Sampling(
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        max_output_tokens=fields.max_tokens,
+        reasoning_effort=fields.reasoning_effort,
+    )
+    choices: tuple[tuple[Ability, str], ...] = (("images", fields.images), ("tools", fields.tools))
+    lacks = frozenset(ability for ability, choice in choices if choice == "no")
+    return ConfiguredModel(model, sampling, lacks) if lacks or sampling != Sampling() else model
+
+
+def _abilities(fields: EndpointFields, provider: Provider) -> frozenset[Ability]:
     """Return the abilities to begin with: a model drops those that it turns out to lack."""
-    takes_audio = provider.takes_audio if table.audio == "auto" else table.audio == "yes"
+    takes_audio = provider.takes_audio if fields.audio == "auto" else fields.audio == "yes"
     return EVERYTHING if takes_audio else EVERYTHING - {"audio"}
 
 
@@ -214,7 +231,10 @@ def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, 
         ConfigError: there are some, and the engine that runs them is not installed.
     """
     names = [choose_model(config, environment).name]
-    names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
+    providers = known_providers(config)
+    names.extend(
+        parse_name(table.name, providers) for table in config.models.values() if table.name is not None
+    )
     local = tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
     if local and importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError(

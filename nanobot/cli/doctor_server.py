@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import msgspec
 
-from nanobot.app import choose_model, make_model
+from nanobot.app import choose_model, known_providers, make_model
 from nanobot.cli import doctor_local
 from nanobot.cli.check_result import CheckResult
 from nanobot.cli.listener import bind, refuse_unprotected_host
@@ -14,7 +14,7 @@ from nanobot.cli.progress import models_directory
 from nanobot.config import Config, ModelTable
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError, ModelError, ModelRefusedKey
-from nanobot.models.providers import ECHO, LOCAL, ModelName, parse_name, provider_of
+from nanobot.models.providers import ECHO, LOCAL, ModelName, parse_name
 
 _HEALTH_TIMEOUT_S = 3.0
 _CONNECT_TO = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
@@ -47,7 +47,7 @@ async def _preset(config: Config, preset: str, table: ModelTable) -> list[CheckR
         remedy = "say which model it is, as name = 'provider:model'"
         return [CheckResult(preset, "fail", f"[models.{preset}] has no name", remedy)]
     try:
-        return await _model(config, preset, parse_name(table.name), table, "")
+        return await _model(config, preset, parse_name(table.name, known_providers(config)), table, "")
     except ConfigError as error:
         return [CheckResult(preset, "fail", error.message)]
 
@@ -60,11 +60,11 @@ async def _model(
         return [CheckResult(check, "ok", f"{name}{why}, which only repeats what it is sent")]
     if name.provider == LOCAL:
         return list(doctor_local.examine(check, str(name), why, models_directory(config)))
-    model = make_model(name, table, os.environ, SystemClock(), config.data)
+    model = make_model(name, table, config, os.environ, SystemClock())
     try:
         await model.check()
     except ModelRefusedKey as error:
-        remedy = f"set another key, in {provider_of(name).key_variable} or model.api_key"
+        remedy = f"set another key, in {known_providers(config)[name.provider].key_variable} or model.api_key"
         return [CheckResult(check, "fail", f"{name}{why}: {error.message}", remedy)]
     except ModelError as error:
         remedy = "check the network and the address, or choose another with --model"

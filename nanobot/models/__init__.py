@@ -4,16 +4,18 @@ Knows: how each provider's API is asked and how it fails; the small model on thi
 Does not know: turns, sessions, and of tools only name, description and schema.
 Start at `openai/chat.py`, which uses all that is shared:
 
-* `providers.py`: the providers as data, and the names of models.
+* `providers/`: the providers as data, and the names of models.
 * `client.py`: sends a request, again where that may help, and yields its answer. `retry.py`: when, and how
   often.
 * `answer.py`: reads an answer within deadlines. `sse.py`: cuts a stream of events into payloads.
-* `http.py`: connections. `refusals.py`: from a provider's status and message to an error of the tree.
+* `http.py`: connections. `transport.py`: what goes with each request. `keys.py`: several keys, and keys that
+  expire. `proxies.py`: the environment's proxy. `configured.py`: a model within what its settings say.
+* `refusals.py`: from a provider's status and message to an error of the tree.
   `wordings.py`: what the messages of refusals mean, one row for each wording.
 
 To add a wire format, make a folder with three files, as `openai/` has them: `request.py` encodes a
 `ModelRequest`; `answer.py` has an `AnswerReader`, from payloads to deltas and the message; the third is the
 `Model`, which puts both into an `Exchange` for a `ProviderClient`. Name the format in `providers.Wire`, its
 class in `app/models.py`, and run the suite in `tests/contract/models` on it. A server that speaks a known
-format is one row in `providers.py`.
+format is one row in `providers/shipped.py`.
 """

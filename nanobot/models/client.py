@@ -14,6 +14,7 @@ from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.models.answer import AnswerReader, AnswerStream, FormatTerms
 from nanobot.models.http import ProviderConnection, ProviderResponse, Timeouts
+from nanobot.models.keys import KeySource
 from nanobot.models.refusals import ErrorSource, RequestFailed, refusal, retry_after_s
 from nanobot.models.retry import Backoff
 
@@ -39,7 +40,7 @@ class ProviderClient:
     """A provider's API: requests go to `answer_url`, `check` looks at `check_url`.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded.
+    yielded. `keys`: where not every request goes with the same key.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ProviderClient:
         clock: Clock,
         random: random.Random,
         max_retries: int,
+        keys: KeySource | None = None,
     ) -> None:
         self._source = source
         self._connection = connection
@@ -64,6 +66,7 @@ class ProviderClient:
         self._clock = clock
         self._random = random
         self._max_retries = max_retries
+        self._keys = keys
         self._reached_at: float | None = None
 
     async def warm(self) -> None:
@@ -119,18 +122,35 @@ class ProviderClient:
         if self._reached_at is not None and 0 <= now - self._reached_at < _CHECK_VALID_S:
             return
         try:
-            response = await self._connection.get(self._check_url)
-            if response.status in (401, 403) or response.status >= 500:
-                raise self._refusal(response, await response.read_error(_ERROR_BODY_S))
-            # Not every server has this route; that it answers, and does not refuse the key, is enough.
-            response.close()
+            response = await self._reach()
         except RequestFailed as failed:
             raise failed.error from None
+        # Not every server has this route; that it answers, and does not refuse the key, is enough.
+        response.close()
         self._reached_at = now
 
     async def close(self) -> None:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._connection.close()
+
+    async def _reach(self) -> ProviderResponse:
+        """Return the head of the response to a check.
+
+        Raises:
+            RequestFailed: the server cannot be reached, fails, or refuses every key.
+        """
+        while True:
+            key = await self._keys.key() if self._keys is not None else None
+            response = await self._connection.get(self._check_url, key)
+            if response.status not in (401, 403) and response.status < 500:
+                return response
+            failed = self._refusal(response, await response.read_error(_ERROR_BODY_S))
+            if not self._has_other_key(key, failed):
+                raise failed
+
+    def _has_other_key(self, key: str | None, failed: RequestFailed) -> bool:
+        """Return whether the request that failed with `key` may succeed at once with another one."""
+        return key is not None and self._keys is not None and self._keys.moves_on(key, failed.error)
 
     async def _ask(self, exchange: Callable[[], Exchange]) -> AnswerStream:
         """Send the request, again where the format adapts, and return its answer from the first byte of
@@ -139,8 +159,9 @@ class ProviderClient:
         adaptations_left = _MAX_ADAPTATIONS
         while True:
             asked = exchange()
+            key = await self._keys.key() if self._keys is not None else None
             first_by = asyncio.get_running_loop().time() + self._timeouts.first_chunk_s
-            response = await self._connection.post(self._answer_url, asked.body, first_by)
+            response = await self._connection.post(self._answer_url, asked.body, first_by, key)
             if 200 <= response.status < 300:
                 return AnswerStream(
                     response,
@@ -152,9 +173,12 @@ class ProviderClient:
                 )
             refused = await response.read_error(_ERROR_BODY_S)
             # `adapts` is asked first, as it may raise a better explanation of the refusal.
-            if not asked.adapts(response.status, refused) or not adaptations_left:
-                raise self._refusal(response, refused)
-            adaptations_left -= 1
+            if asked.adapts(response.status, refused) and adaptations_left:
+                adaptations_left -= 1
+                continue
+            failed = self._refusal(response, refused)
+            if not self._has_other_key(key, failed):
+                raise failed
 
     def _refusal(self, response: ProviderResponse, body: bytes) -> RequestFailed:
         pause_s = retry_after_s(response.headers, self._clock.now())

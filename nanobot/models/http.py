@@ -11,6 +11,7 @@ import asyncio
 import importlib
 import io
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,8 +19,10 @@ import msgspec
 
 from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelError, ModelTimeout, ModelUnreachable
 from nanobot.models.refusals import ErrorSource, RequestFailed
+from nanobot.models.transport import DIRECT, Transport
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from types import ModuleType
 
@@ -82,6 +85,21 @@ class Address:
     def url(self, path: str) -> str:
         """Return the URL of `path`, which begins with a slash; a query of the base URL stays behind it."""
         return urlunsplit(self._parts._replace(path=self._parts.path + path))
+
+
+def error_source(
+    name: str, model: str, address: Address, api_key: str | None, transport: Transport
+) -> ErrorSource:
+    """Return what error messages say of a model at `address`, and what they must not.
+
+    Raises:
+        ConfigError: a key cannot be sent.
+    """
+    keys = transport.keys
+    for key in (api_key or "", *(keys.secrets if keys is not None else ())):
+        if not (key.isprintable() and key.isascii()):
+            raise ConfigError(f"API key of {name}: a line break, or a character that is not ASCII, is in it")
+    return ErrorSource(name, model, address.shown, api_key or None, keys, tuple(transport.headers.values()))
 
 
 class ProviderResponse:
@@ -201,7 +219,8 @@ class ProviderResponse:
 class ProviderConnection:
     """The pool of connections to one provider. Belongs to the event loop of its first use.
 
-    `headers` go with each request. `socket_path`: connect to this Unix socket; URLs then only say the path.
+    `headers` go with each request, and over them those of `transport`. `socket_path`: connect to this Unix
+    socket; URLs then only say the path.
     """
 
     def __init__(
@@ -212,13 +231,18 @@ class ProviderConnection:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts,
         socket_path: str | None = None,
+        transport: Transport = DIRECT,
     ) -> None:
         self._source = source
         self._timeouts = timeouts
         self._socket_path = socket_path
+        self._transport = transport
+        self._auth = auth
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "nanobot", **(headers or {})}
         if source.secret:
             self._headers[auth.name] = auth.prefix + source.secret
+        # The user's come last: whoever sets a header means it.
+        _put(self._headers, transport.headers)
         self._module: ModuleType | None = None
         self._session: aiohttp.ClientSession | None = None
         self._open_responses: set[ProviderResponse] = set()
@@ -240,16 +264,20 @@ class ProviderConnection:
         # Importing aiohttp takes 150 ms, in which the loop would stand still; a process that asks no provider
         # never pays for it.
         module = await asyncio.to_thread(importlib.import_module, "aiohttp")
+        try:
+            trust = await asyncio.to_thread(trusted, self._transport.ca_file)
+        except ConfigError as error:
+            raise RequestFailed(ModelUnreachable(f"{self._source.name}: {error.message}")) from None
         if self._closed:
             raise self._stopped()
         if self._session is None:
             # Another caller may have been faster during the import.
             self._module = module
-            self._session = self._open_session()
+            self._session = self._open_session(trust)
 
-    async def post(self, url: str, body: bytes, deadline: float) -> ProviderResponse:
+    async def post(self, url: str, body: bytes, deadline: float, key: str | None = None) -> ProviderResponse:
         """Send `body`, which is JSON, and return the response's head by `deadline`, a time of the loop's
-        clock.
+        clock. `key`: the key of this request, where not all have the same.
 
         Raises:
             RequestFailed: `ModelUnreachable`, `ModelTimeout` or `ModelBadAnswer`.
@@ -258,30 +286,34 @@ class ProviderConnection:
         # aiohttp writes bytes in one go. A large body goes in pieces, so that other turns need not wait for
         # it.
         data = body if len(body) <= _MAX_PLAIN_BODY_BYTES else io.BytesIO(body)
+        headers = {"Content-Type": "application/json"}
+        if key is not None:
+            headers[self._auth.name] = self._auth.prefix + key
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(deadline):
                 response = await session.post(
                     url,
                     data=data,
-                    headers={"Content-Type": "application/json"},
+                    headers=headers,
                     allow_redirects=False,
                 )
         except (self.http.ClientError, OSError) as error:
             raise self._failure(error, f"no answer began within {self._timeouts.first_chunk_s:g} s") from None
         return self._received(response, loop)
 
-    async def get(self, url: str) -> ProviderResponse:
-        """Request `url` and return the response's head, within `check_s`.
+    async def get(self, url: str, key: str | None = None) -> ProviderResponse:
+        """Request `url` and return the response's head, within `check_s`. `key`: as for `post`.
 
         Raises:
             RequestFailed: as `post`.
         """
         session = await self._ready()
+        headers = {} if key is None else {self._auth.name: self._auth.prefix + key}
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.check_s):
-                response = await session.get(url, allow_redirects=False)
+                response = await session.get(url, headers=headers, allow_redirects=False)
         except (self.http.ClientError, OSError) as error:
             raise self._failure(error, f"no answer within {self._timeouts.check_s:g} s") from None
         return self._received(response, loop)
@@ -333,7 +365,7 @@ class ProviderConnection:
     def _stopped(self) -> RequestFailed:
         return RequestFailed(ModelUnreachable(f"{self._source.name} is closed: the server is stopping"))
 
-    def _open_session(self) -> aiohttp.ClientSession:
+    def _open_session(self, trust: ssl.SSLContext | None) -> aiohttp.ClientSession:
         http = self.http
         timeout = http.ClientTimeout(
             total=None, connect=self._timeouts.connect_s, sock_connect=None, sock_read=None
@@ -343,19 +375,32 @@ class ProviderConnection:
         if self._socket_path is not None:
             connector = http.UnixConnector(self._socket_path, limit=0)
         else:
-            connector = http.TCPConnector(limit=0, ttl_dns_cache=60)
+            connector = http.TCPConnector(limit=0, ttl_dns_cache=60, ssl=True if trust is None else trust)
         session: aiohttp.ClientSession = http.ClientSession(
             connector=connector,
             cookie_jar=http.DummyCookieJar(),
             headers=self._headers,
             timeout=timeout,
             trust_env=False,
+            proxy=self._transport.proxy,
         )
         return session
+
+    @property
+    def _proxy(self) -> str:
+        """The proxy's address, without the user and the password in it."""
+        parts = urlsplit(self._transport.proxy or "")
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def _failure(self, error: Exception, late: str) -> RequestFailed:
         http, name = self.http, self._source.name
         where = self._socket_path or self._source.address
+        if isinstance(error, http.ClientHttpProxyError):
+            return RequestFailed(
+                ModelUnreachable(f"{name}: the proxy {self._proxy} answered {error.status} to {where}")
+            )
+        if isinstance(error, http.ClientProxyConnectionError):
+            where = f"the proxy {self._proxy}"
         # From the special to the general: most of these classes derive from each other.
         if isinstance(error, http.ConnectionTimeoutError):
             connect_s = self._timeouts.connect_s
@@ -380,6 +425,39 @@ class ProviderConnection:
             return RequestFailed(ModelTimeout(f"{name}: {late}"))
         failure: ModelError = ModelBadAnswer(f"{name}: {where} does not speak HTTP as it should")
         return RequestFailed(failure)
+
+
+def trusted(ca_file: str | None) -> ssl.SSLContext | None:
+    """Return the context that trusts `ca_file`, a file of certificates or a directory of them, besides the
+    system's; None for none. Reads files.
+
+    Raises:
+        ConfigError: there are no certificates in it.
+    """
+    if ca_file is None:
+        return None
+    # 20 ms to import; not every server has a certificate of its own.
+    import ssl
+
+    try:
+        context = ssl.create_default_context()
+        if Path(ca_file).is_dir():
+            context.load_verify_locations(capath=ca_file)
+        else:
+            context.load_verify_locations(cafile=ca_file)
+    except OSError as error:
+        # Errors of TLS are errors of the system, too, but have no number of it.
+        reason = "it has no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError(f"certificates to trust: {ca_file} cannot be read ({reason})") from None
+    return context
+
+
+def _put(headers: dict[str, str], further: Mapping[str, str]) -> None:
+    """Add headers, in the place of those that have their names in other letters."""
+    for name, value in further.items():
+        for known in [known for known in headers if known.lower() == name.lower()]:
+            del headers[known]
+        headers[name] = value
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -59,13 +60,22 @@ class _Body(msgspec.Struct, omit_defaults=True):
     messages: list[WireMessage] = []
 
 
+RESERVED_FIELDS = frozenset({"model", "messages", "stream", "system", "tools"})
+"""Fields that are written from the request; extra fields cannot replace them."""
+
 _encode = msgspec.json.Encoder().encode
 
 
 def encode(
-    request: ModelRequest, *, model: str, provider: str, context_tokens: int, omitted: Omitted
+    request: ModelRequest,
+    *,
+    model: str,
+    provider: str,
+    context_tokens: int,
+    omitted: Omitted,
+    extra: Mapping[str, object] | None = None,
 ) -> bytes:
-    """Return the body of the request, as JSON, without what is `omitted`.
+    """Return the body of the request, as JSON, without what is `omitted`. `extra`: further fields.
 
     Marks for the prompt cache stand at the end of the tools, of the system prompt, and in the messages where
     `wire_messages` puts them. What the API has no field for is left out: seed, penalties, verbosity.
@@ -84,7 +94,14 @@ def encode(
     _set_thinking(body, request.sampling.reasoning_effort, omitted)
     if body.thinking is None and not omitted.sampling:
         _sample(body, request)
-    return _encode(body)
+    return _encode(_joined(body, extra) if extra else body)
+
+
+def _joined(body: _Body, extra: Mapping[str, object]) -> dict[str, object]:
+    """Return the body's fields, with `extra` in their place or before the messages."""
+    fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+    messages = fields.pop("messages")
+    return {**fields, **extra, "messages": messages}
 
 
 def default_output_tokens(context_tokens: int) -> int:

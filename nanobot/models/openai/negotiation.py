@@ -6,12 +6,11 @@ itself named the thing.
 
 import logging
 from collections.abc import Iterator
-from itertools import takewhile
 from typing import Any
 
 from nanobot.core.errors import ContextOverflow, ModelLacksAbility
-from nanobot.core.message import Image
 from nanobot.core.model import FORMAT_WITH_TOOLS, ModelRequest
+from nanobot.models.images import has_new_image
 from nanobot.models.openai.lessons import Lesson, Lessons, named
 from nanobot.models.openai.objections import Objection, RefusalText
 from nanobot.models.refusals import ErrorSource, RequestFailed, read_refusal, refusal
@@ -163,12 +162,6 @@ def _state_proposals(text: RefusalText) -> Iterator[tuple[Lesson, bool]]:
 def _has(message: dict[str, Any], kind: str) -> bool:
     content = message.get("content")
     return isinstance(content, list) and any(part.get("type") == kind for part in content)
-
-
-def has_new_image(request: ModelRequest) -> bool:
-    """Return whether an image is in what the user said last."""
-    newest = takewhile(lambda message: message.role != "assistant", reversed(request.messages))
-    return any(isinstance(part, Image) for message in newest for part in message.parts)
 
 
 def lacks(ability: str | None, message: str) -> RequestFailed:

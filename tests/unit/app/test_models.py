@@ -21,7 +21,7 @@ def configured(data: Path, model: str | None = None) -> Config:
     ("model", "environment", "chosen", "why"),
     [
         ("echo", {"OPENAI_API_KEY": "k"}, "echo", "as configured"),
-        (None, {"OPENAI_API_KEY": "k"}, "openai:gpt-5-mini", "found OPENAI_API_KEY in the environment"),
+        (None, {"OPENAI_API_KEY": "k"}, "openai:gpt-6-luna", "found OPENAI_API_KEY in the environment"),
         (
             None,
             {"OPENAI_BASE_URL": "http://x", "OPENAI_MODEL": "m"},
@@ -65,7 +65,8 @@ def test_a_model_takes_audio_where_its_provider_passes_it_on_or_the_settings_say
     tmp_path: Path, model: str, audio: Literal["auto", "yes", "no"], hears: bool
 ) -> None:
     environment = {"OPENAI_API_KEY": "k", "DEEPSEEK_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
-    made = make_model(parse_name(model), ModelTable(audio=audio), environment, SystemClock(), tmp_path)
+    config = configured(tmp_path)
+    made = make_model(parse_name(model), ModelTable(audio=audio), config, environment, SystemClock())
     assert ("audio" in made.abilities) == hears
 
 

@@ -17,7 +17,7 @@ from nanobot.models.providers import (
     ("text", "provider", "model"),
     [
         ("openai:gpt-5-mini", "openai", "gpt-5-mini"),
-        ("openai", "openai", "gpt-5-mini"),
+        ("openai", "openai", "gpt-6-luna"),
         ("ollama:qwen3:8b", "ollama", "qwen3:8b"),
         ("openrouter:meta/llama-3:free", "openrouter", "meta/llama-3:free"),
         ("  groq:x  ", "groq", "x"),
@@ -84,13 +84,13 @@ def test_a_key_sent_over_the_network_is_sent_over_tls() -> None:
     [
         ({}, None),
         ({"PATH": "/bin"}, None),
-        ({"OPENAI_API_KEY": "k"}, ("openai:gpt-5-mini", "OPENAI_API_KEY")),
+        ({"OPENAI_API_KEY": "k"}, ("openai:gpt-6-luna", "OPENAI_API_KEY")),
         ({"OPENAI_API_KEY": ""}, None),
-        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, ("openai:gpt-5-mini", "OPENAI_BASE_URL")),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, ("openai:gpt-6-luna", "OPENAI_BASE_URL")),
         ({"OPENAI_API_KEY": "k", "OPENAI_MODEL": "gpt-x"}, ("openai:gpt-x", "OPENAI_API_KEY")),
         ({"OPENAI_MODEL": "gpt-x"}, None),
         ({"GROQ_API_KEY": "k"}, ("groq:openai/gpt-oss-120b", "GROQ_API_KEY")),
-        ({"GROQ_API_KEY": "k", "OPENAI_API_KEY": "k"}, ("openai:gpt-5-mini", "OPENAI_API_KEY")),
+        ({"GROQ_API_KEY": "k", "OPENAI_API_KEY": "k"}, ("openai:gpt-6-luna", "OPENAI_API_KEY")),
         ({"ANTHROPIC_API_KEY": "k"}, ("anthropic:claude-haiku-5-5", "ANTHROPIC_API_KEY")),
         ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}, ("anthropic:claude-haiku-5-5", "ANTHROPIC_BASE_URL")),
         (

@@ -1,0 +1,120 @@
+"""What the environment says about providers: addresses, keys, and which one to use."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from nanobot.core.errors import ConfigError
+from nanobot.models.http import BEARER, KeyHeader
+from nanobot.models.providers.names import SHIPPED, ModelName
+from nanobot.models.providers.row import Provider
+
+_EVERY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+
+
+class FoundKey(msgspec.Struct, frozen=True):
+    """A key in the environment: the variable it is in, and how it is sent."""
+
+    value: str
+    variable: str
+    auth: KeyHeader
+
+
+class DetectedProvider(msgspec.Struct, frozen=True):
+    """A provider whose key or address is set in the environment, by `variable`."""
+
+    model: ModelName
+    variable: str
+
+
+def find_key(provider: Provider, environment: Mapping[str, str]) -> FoundKey | None:
+    """Return the provider's key; None where no variable has one. White space around it is no part of it."""
+    for variables, auth in ((provider.token_variables, BEARER), (provider.key_variables, provider.auth)):
+        for variable in variables:
+            if value := environment.get(variable, "").strip():
+                return FoundKey(value, variable, auth)
+    return None
+
+
+def address_variable(provider: Provider, environment: Mapping[str, str]) -> str | None:
+    """Return the variable that says where the provider is; None where none does."""
+    for variable in (*provider.base_url_variables, *provider.host_variables):
+        if environment.get(variable, "").strip():
+            return variable
+    return None
+
+
+def find_base_url(provider: Provider, environment: Mapping[str, str]) -> str:
+    """Return where the provider's API is.
+
+    Raises:
+        ConfigError: its address has a part that no variable gives.
+    """
+    variable = address_variable(provider, environment)
+    if variable is None:
+        return _filled(provider, environment)
+    value = environment[variable].strip()
+    return _completed(value, provider.base_url) if variable in provider.host_variables else value
+
+
+def find_in_environment(
+    environment: Mapping[str, str], providers: Mapping[str, Provider] = SHIPPED
+) -> DetectedProvider | None:
+    """Return the first provider with a default model whose key or address is set in the environment."""
+    for provider in providers.values():
+        variable = _variable_of(provider, environment)
+        if variable is not None and (model := default_model(provider, environment)):
+            return DetectedProvider(ModelName(provider.name, model), variable)
+    return None
+
+
+def default_model(provider: Provider, environment: Mapping[str, str]) -> str | None:
+    """Return the provider's model where none is named; None where there is no obvious one."""
+    named = (environment.get(variable, "").strip() for variable in provider.model_variables)
+    return next(filter(None, named), provider.default_model)
+
+
+def _variable_of(provider: Provider, environment: Mapping[str, str]) -> str | None:
+    if not provider.detected:
+        return None
+    key = find_key(provider, environment)
+    return key.variable if key is not None else address_variable(provider, environment)
+
+
+def _filled(provider: Provider, environment: Mapping[str, str]) -> str:
+    """Return the provider's address with its blanks filled in."""
+    values: dict[str, str] = {}
+    for name, blank in provider.blanks.items():
+        found = (environment.get(variable, "").strip() for variable in blank.variables)
+        value = next(filter(None, found), blank.default)
+        if value is None:
+            variables = (*provider.host_variables, *blank.variables)
+            raise ConfigError(
+                f"provider {provider.name}: its address has the {name} in it; set {' or '.join(variables)}, "
+                "or base_url in the config file"
+            )
+        values[name] = value
+    # Google's global location has no name of its own in the host.
+    return provider.base_url.format_map(values).replace("//global-", "//") if values else provider.base_url
+
+
+def _completed(value: str, base_url: str) -> str:
+    """Return the address `value`, which may be a host alone, with what it lacks from `base_url`."""
+    known = urlsplit(base_url)
+    has_scheme = "://" in value
+    try:
+        parts = urlsplit(value if has_scheme else f"{known.scheme}://{value}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return value
+    if "@" in parts.netloc:
+        return value
+    if host in _EVERY_ADDRESS:
+        # Where a server listens on every address, it can be reached on the loopback one.
+        host = "127.0.0.1"
+    if port is None and not has_scheme:
+        port = known.port
+    netloc = f"[{host}]" if ":" in host else host
+    path = parts.path.rstrip("/") or known.path
+    return urlunsplit(parts._replace(netloc=f"{netloc}:{port}" if port else netloc, path=path))
