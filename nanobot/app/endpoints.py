@@ -11,7 +11,8 @@ import msgspec
 from nanobot.config import Config, EndpointFields
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
-from nanobot.models.http import BEARER, KeyHeader, trusted
+from nanobot.models.address import BEARER, KeyHeader
+from nanobot.models.certificates import trusted
 from nanobot.models.keys import KeyCommand, KeyRotation, KeySource
 from nanobot.models.providers import ECHO, LOCAL, SHIPPED, ModelName, Provider, Wire
 from nanobot.models.providers.environment import address_variable, find_base_url, find_key
@@ -25,6 +26,7 @@ _CONNECTION_HEADERS = frozenset(
 )
 _UNKNOWN_WINDOW_TOKENS = 32_000
 """What a provider's models are taken to have of a window, where nothing says it."""
+_KEY_HEADERS: Mapping[Wire, KeyHeader] = {"openai": BEARER, "anthropic": KeyHeader("x-api-key")}
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -139,7 +141,7 @@ def find_access(
 def _find_key(
     provider: Provider, fields: EndpointFields, environment: Mapping[str, str], clock: Clock
 ) -> _Key:
-    auth = parse_auth(fields.auth) if fields.auth else provider.auth
+    auth = _auth(provider, fields)
     if fields.auth == "none":
         return _Key(auth)
     keys = tuple(dict.fromkeys(filter(None, (fields.api_key, *fields.api_keys))))
@@ -158,10 +160,20 @@ def _find_key(
         return _Key(auth, source=KeyCommand(fields.key_command, clock))
     found = find_key(provider, environment)
     if found is not None:
-        return _Key(auth if fields.auth else found.auth, found.value)
+        is_token = found.variable in provider.token_variables
+        return _Key(found.auth if is_token and not fields.auth else auth, found.value)
     if provider.key_command:
         return _Key(auth, source=KeyCommand(provider.key_command, clock))
     return _Key(auth)
+
+
+def _auth(provider: Provider, fields: EndpointFields) -> KeyHeader:
+    """Return how a key is sent: as the settings say, else as the wire format or the provider wants it."""
+    if fields.auth:
+        return parse_auth(fields.auth)
+    if fields.wire and fields.wire != provider.wire:
+        return _KEY_HEADERS[wire_of(provider, fields)]
+    return provider.auth
 
 
 def parse_auth(text: str) -> KeyHeader:
@@ -173,7 +185,8 @@ def parse_auth(text: str) -> KeyHeader:
     if text in ("bearer", "none"):
         return BEARER
     header, _, prefix = text.strip().partition(" ")
-    if not _HEADER_NAME.fullmatch(header) or header.lower() in _CONNECTION_HEADERS:
+    is_header = _HEADER_NAME.fullmatch(header) and header.lower() not in _CONNECTION_HEADERS
+    if not is_header or not (prefix.isprintable() and prefix.isascii()):
         raise ConfigError(
             f"auth is {text!r}: it is `bearer`, `none`, or the name of a header such as `x-api-key`"
         )

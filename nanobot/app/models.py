@@ -19,8 +19,10 @@ from nanobot.core.turn import Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.configured import ConfiguredModel
 from nanobot.models.echo import EchoModel
+from nanobot.models.http import ProviderConnection
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
+from nanobot.models.ollama import OllamaModel
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
 from nanobot.models.providers import (
     ECHO,
@@ -31,6 +33,8 @@ from nanobot.models.providers import (
     find_in_environment,
     parse_name,
 )
+from nanobot.models.providers.environment import find_key
+from nanobot.models.refusals import ErrorSource
 from nanobot.models.weights.installed import find as find_weights
 
 _BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[AnthropicMessages]] = {
@@ -57,12 +61,27 @@ def choose_model(config: Config, environment: Mapping[str, str]) -> DefaultModel
     providers = known_providers(config)
     if config.model.name is not None:
         return DefaultModel(parse_name(config.model.name, providers), "as configured")
+    configured = _configured_default(config, environment, providers)
+    if configured is not None:
+        return configured
     detected = find_in_environment(environment, providers)
     if detected is not None:
         return DefaultModel(detected.model, f"found {detected.variable} in the environment")
     return DefaultModel(
         ModelName(LOCAL, ""), "no model or provider key is configured: the small model on this machine"
     )
+
+
+def _configured_default(
+    config: Config, environment: Mapping[str, str], providers: Mapping[str, Provider]
+) -> DefaultModel | None:
+    """Return the default model that the settings give a provider which has what it needs to be asked."""
+    for name, table in config.providers.items():
+        provider = providers[name]
+        has_key = table.api_key or table.api_keys or table.key_command or find_key(provider, environment)
+        if table.default_model and (has_key or not provider.needs_key):
+            return DefaultModel(ModelName(name, table.default_model), f"as [providers.{name}] says")
+    return None
 
 
 class Models:
@@ -160,7 +179,7 @@ def _remote_model(
     fields = table if changed is None else table.over(changed)
     check_body(name, fields.body)
     access = find_access(name, provider, fields, environment, clock)
-    model = _BY_WIRE[wire_of(provider, fields)](
+    model: Model = _BY_WIRE[wire_of(provider, fields)](
         name=str(name),
         model=name.model,
         base_url=access.base_url,
@@ -179,6 +198,20 @@ def _remote_model(
         max_retries=table.max_retries,
         abilities=_abilities(fields, provider),
     )
+    if provider.tells_window:
+        model = OllamaModel(
+            model,
+            ProviderConnection(
+                ErrorSource(str(name), name.model, access.base_url, access.api_key),
+                auth=access.auth,
+                timeouts=Timeouts(connect_s=table.connect_timeout_s),
+                transport=access.transport,
+            ),
+            model=name.model,
+            base_url=access.base_url,
+            most_tokens=fields.context_tokens,
+            clock=clock,
+        )
     return _configured(model, fields)
 
 

@@ -8,8 +8,9 @@ Start at `openai/chat.py`, which uses all that is shared:
 * `client.py`: sends a request, again where that may help, and yields its answer. `retry.py`: when, and how
   often.
 * `answer.py`: reads an answer within deadlines. `sse.py`: cuts a stream of events into payloads.
-* `http.py`: connections. `transport.py`: what goes with each request. `keys.py`: several keys, and keys that
-  expire. `proxies.py`: the environment's proxy. `configured.py`: a model within what its settings say.
+* `http.py`: connections. `address.py`: where an API is. `transport.py`: what goes with each request, among
+  it `keys.py`: several keys, and keys that expire; `proxies.py`, `certificates.py`: the way out.
+* `configured.py`: a model within what its settings say. `ollama.py`: one whose server tells its window.
 * `refusals.py`: from a provider's status and message to an error of the tree.
   `wordings.py`: what the messages of refusals mean, one row for each wording.
 

@@ -6,20 +6,23 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
 from itertools import groupby
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
 from nanobot.core.clock import Clock
+from nanobot.core.errors import ModelError, ModelRejectedRequest
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.models.answer import AnswerReader, AnswerStream, FormatTerms
 from nanobot.models.http import ProviderConnection, ProviderResponse, Timeouts
-from nanobot.models.keys import KeySource
 from nanobot.models.refusals import ErrorSource, RequestFailed, refusal, retry_after_s
 from nanobot.models.retry import Backoff
 
 _CHECK_VALID_S = 30.0
 _ERROR_BODY_S = 5.0
+_MAX_LIST_BYTES = 4 * 1024 * 1024
+_MISSING_VALID_S = 600.0
 _MAX_ADAPTATIONS = 6
 
 
@@ -40,7 +43,7 @@ class ProviderClient:
     """A provider's API: requests go to `answer_url`, `check` looks at `check_url`.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded. `keys`: where not every request goes with the same key.
+    yielded.
     """
 
     def __init__(
@@ -55,7 +58,6 @@ class ProviderClient:
         clock: Clock,
         random: random.Random,
         max_retries: int,
-        keys: KeySource | None = None,
     ) -> None:
         self._source = source
         self._connection = connection
@@ -66,8 +68,10 @@ class ProviderClient:
         self._clock = clock
         self._random = random
         self._max_retries = max_retries
-        self._keys = keys
+        self._keys = connection.transport.keys
         self._reached_at: float | None = None
+        self._missing: str | None = None
+        self._missing_since = 0.0
 
     async def warm(self) -> None:
         """Load the HTTP library, off the event loop.
@@ -113,27 +117,50 @@ class ProviderClient:
             return
 
     async def check(self) -> None:
-        """Return when the server answers and accepts the key; a good result is valid for 30 s.
+        """Return when the server answers, accepts the key and has the model; a good result is valid for 30 s.
 
         Raises:
             ModelError: it does not.
         """
         now = self._clock.now()
+        if self._missing is not None and 0 <= now - self._missing_since < _MISSING_VALID_S:
+            raise ModelRejectedRequest(self._missing, param="model")
         if self._reached_at is not None and 0 <= now - self._reached_at < _CHECK_VALID_S:
             return
         try:
-            response = await self._reach()
+            response = await self._reach(self._check_url)
+            # Not every server has this route; that it answers, and does not refuse the key, is enough.
+            await self._find_model(response)
         except RequestFailed as failed:
             raise failed.error from None
-        # Not every server has this route; that it answers, and does not refuse the key, is enough.
-        response.close()
         self._reached_at = now
 
     async def close(self) -> None:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._connection.close()
 
-    async def _reach(self) -> ProviderResponse:
+    async def _find_model(self, response: ProviderResponse) -> None:
+        """Check that the model is in the list that has come, where lists of the provider are whole.
+
+        Raises:
+            RequestFailed: the provider has no such model.
+        """
+        if not self._connection.transport.lists_all or response.status != 200:
+            response.close()
+            return
+        listed = model_ids(await response.read_error(_ERROR_BODY_S, _MAX_LIST_BYTES))
+        model = self._source.model
+        if not listed or model in listed:
+            return
+        # Some names are not in the list: aliases, and what is on its next page.
+        parts = urlsplit(self._check_url)
+        one = await self._reach(urlunsplit(parts._replace(path=f"{parts.path}/{quote(model, safe='/:')}")))
+        one.close()
+        if one.status == 404:
+            text = f"{self._source.name}: there is no model {model!r} at {self._source.address}"
+            raise RequestFailed(ModelRejectedRequest(f"{text}: name another", param="model"))
+
+    async def _reach(self, url: str) -> ProviderResponse:
         """Return the head of the response to a check.
 
         Raises:
@@ -141,7 +168,7 @@ class ProviderClient:
         """
         while True:
             key = await self._keys.key() if self._keys is not None else None
-            response = await self._connection.get(self._check_url, key)
+            response = await self._connection.get(url, key)
             if response.status not in (401, 403) and response.status < 500:
                 return response
             failed = self._refusal(response, await response.read_error(_ERROR_BODY_S))
@@ -163,6 +190,7 @@ class ProviderClient:
             first_by = asyncio.get_running_loop().time() + self._timeouts.first_chunk_s
             response = await self._connection.post(self._answer_url, asked.body, first_by, key)
             if 200 <= response.status < 300:
+                self._missing = None
                 return AnswerStream(
                     response,
                     asked.reader,
@@ -178,11 +206,30 @@ class ProviderClient:
                 continue
             failed = self._refusal(response, refused)
             if not self._has_other_key(key, failed):
+                self._note_missing(failed.error)
                 raise failed
+
+    def _note_missing(self, error: ModelError) -> None:
+        """Remember where the provider said that it has no such model: a check says so, too."""
+        if isinstance(error, ModelRejectedRequest) and error.param == "model":
+            self._missing, self._missing_since = error.message, self._clock.now()
 
     def _refusal(self, response: ProviderResponse, body: bytes) -> RequestFailed:
         pause_s = retry_after_s(response.headers, self._clock.now())
         return refusal(self._source, response.status, body, pause_s)
+
+
+def model_ids(body: bytes) -> frozenset[str]:
+    """Return the names in a provider's list of models; none where it is no such list."""
+    try:
+        rows = msgspec.json.decode(body).get("data")
+    except (ValueError, AttributeError, RecursionError):
+        return frozenset()
+    if not isinstance(rows, list):
+        return frozenset()
+    names = [row.get("id") for row in rows if isinstance(row, dict)]
+    # Google's have the kind of thing before the name.
+    return frozenset([name.removeprefix("models/") for name in names if isinstance(name, str)])
 
 
 def _merged(deltas: list[Delta]) -> list[Delta]:

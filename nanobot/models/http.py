@@ -11,13 +11,14 @@ import asyncio
 import importlib
 import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelError, ModelTimeout, ModelUnreachable
+from nanobot.models.address import BEARER, Address, KeyHeader, error_source
+from nanobot.models.certificates import trusted
 from nanobot.models.refusals import ErrorSource, RequestFailed
 from nanobot.models.transport import DIRECT, Transport
 
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import aiohttp
+
+__all__ = [
+    "BEARER",
+    "Address",
+    "KeyHeader",
+    "ProviderConnection",
+    "ProviderResponse",
+    "Timeouts",
+    "error_source",
+]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_PLAIN_BODY_BYTES = 1024 * 1024
@@ -45,61 +56,6 @@ class Timeouts(msgspec.Struct, frozen=True):
     first_chunk_s: float = 300.0
     idle_s: float = 120.0
     check_s: float = 5.0
-
-
-class KeyHeader(msgspec.Struct, frozen=True):
-    """How an API key is sent: in the header `name`, behind `prefix`."""
-
-    name: str
-    prefix: str = ""
-
-
-BEARER = KeyHeader("Authorization", "Bearer ")
-
-
-class Address:
-    """The base URL of an API, taken apart once: `host`, and `shown` for messages, without the query."""
-
-    def __init__(self, base_url: str) -> None:
-        """Read `base_url`.
-
-        Raises:
-            ConfigError: it is no http(s) URL, or has a user or password in it.
-        """
-        example = "it looks like https://api.example.com/v1"
-        try:
-            parts = urlsplit(base_url.strip())
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise ConfigError(f"base_url of a provider: not a URL; {example}") from None
-        if parts.scheme not in ("http", "https") or not host:
-            raise ConfigError(f"base_url of a provider: not a URL of http or https; {example}")
-        if "@" in parts.netloc:
-            raise ConfigError(
-                f"base_url of the provider at {host}: user and password stand in it; set the API key instead"
-            )
-        self._parts = parts._replace(path=parts.path.rstrip("/"), fragment="")
-        self.host = host
-        self.shown = urlunsplit(self._parts._replace(query=""))
-
-    def url(self, path: str) -> str:
-        """Return the URL of `path`, which begins with a slash; a query of the base URL stays behind it."""
-        return urlunsplit(self._parts._replace(path=self._parts.path + path))
-
-
-def error_source(
-    name: str, model: str, address: Address, api_key: str | None, transport: Transport
-) -> ErrorSource:
-    """Return what error messages say of a model at `address`, and what they must not.
-
-    Raises:
-        ConfigError: a key cannot be sent.
-    """
-    keys = transport.keys
-    for key in (api_key or "", *(keys.secrets if keys is not None else ())):
-        if not (key.isprintable() and key.isascii()):
-            raise ConfigError(f"API key of {name}: a line break, or a character that is not ASCII, is in it")
-    return ErrorSource(name, model, address.shown, api_key or None, keys, tuple(transport.headers.values()))
 
 
 class ProviderResponse:
@@ -159,21 +115,21 @@ class ProviderResponse:
         finally:
             self._deadline = None
 
-    async def read_error(self, seconds: float) -> bytes:
-        """Return the beginning of the body, as far as it comes within `seconds`, and close.
+    async def read_error(self, seconds: float, max_bytes: int = _MAX_ERROR_BYTES) -> bytes:
+        """Return the first `max_bytes` of the body, as far as they come within `seconds`, and close.
 
         Raises nothing: an error is reported even where its text breaks off.
         """
         body = bytearray()
         deadline = self._loop.time() + seconds
         try:
-            while len(body) < _MAX_ERROR_BYTES and (piece := await self.read(deadline)):
+            while len(body) < max_bytes and (piece := await self.read(deadline)):
                 body += piece
         except RequestFailed:
             pass
         finally:
             self.close()
-        return bytes(body[:_MAX_ERROR_BYTES])
+        return bytes(body[:max_bytes])
 
     def finish(self) -> None:
         """Keep the connection for the next request, if the server ends the body within 1 s."""
@@ -219,8 +175,8 @@ class ProviderResponse:
 class ProviderConnection:
     """The pool of connections to one provider. Belongs to the event loop of its first use.
 
-    `headers` go with each request, and over them those of `transport`. `socket_path`: connect to this Unix
-    socket; URLs then only say the path.
+    `headers` go with each request, and over them those of `transport`, which also has the keys.
+    `socket_path`: connect to this Unix socket; URLs then only say the path.
     """
 
     def __init__(
@@ -236,7 +192,7 @@ class ProviderConnection:
         self._source = source
         self._timeouts = timeouts
         self._socket_path = socket_path
-        self._transport = transport
+        self.transport = transport
         self._auth = auth
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "nanobot", **(headers or {})}
         if source.secret:
@@ -265,7 +221,7 @@ class ProviderConnection:
         # never pays for it.
         module = await asyncio.to_thread(importlib.import_module, "aiohttp")
         try:
-            trust = await asyncio.to_thread(trusted, self._transport.ca_file)
+            trust = await asyncio.to_thread(trusted, self.transport.ca_file)
         except ConfigError as error:
             raise RequestFailed(ModelUnreachable(f"{self._source.name}: {error.message}")) from None
         if self._closed:
@@ -382,14 +338,14 @@ class ProviderConnection:
             headers=self._headers,
             timeout=timeout,
             trust_env=False,
-            proxy=self._transport.proxy,
+            proxy=self.transport.proxy,
         )
         return session
 
     @property
     def _proxy(self) -> str:
         """The proxy's address, without the user and the password in it."""
-        parts = urlsplit(self._transport.proxy or "")
+        parts = urlsplit(self.transport.proxy or "")
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def _failure(self, error: Exception, late: str) -> RequestFailed:
@@ -425,31 +381,6 @@ class ProviderConnection:
             return RequestFailed(ModelTimeout(f"{name}: {late}"))
         failure: ModelError = ModelBadAnswer(f"{name}: {where} does not speak HTTP as it should")
         return RequestFailed(failure)
-
-
-def trusted(ca_file: str | None) -> ssl.SSLContext | None:
-    """Return the context that trusts `ca_file`, a file of certificates or a directory of them, besides the
-    system's; None for none. Reads files.
-
-    Raises:
-        ConfigError: there are no certificates in it.
-    """
-    if ca_file is None:
-        return None
-    # 20 ms to import; not every server has a certificate of its own.
-    import ssl
-
-    try:
-        context = ssl.create_default_context()
-        if Path(ca_file).is_dir():
-            context.load_verify_locations(capath=ca_file)
-        else:
-            context.load_verify_locations(cafile=ca_file)
-    except OSError as error:
-        # Errors of TLS are errors of the system, too, but have no number of it.
-        reason = "it has no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"certificates to trust: {ca_file} cannot be read ({reason})") from None
-    return context
 
 
 def _put(headers: dict[str, str], further: Mapping[str, str]) -> None:

@@ -79,7 +79,6 @@ class AnthropicMessages:
             clock=clock,
             random=random,
             max_retries=max_retries,
-            keys=transport.keys,
         )
 
     @property

@@ -88,7 +88,6 @@ class OpenAIChat:
             clock=clock,
             random=random,
             max_retries=max_retries,
-            keys=transport.keys,
         )
 
     @property

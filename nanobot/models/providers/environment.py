@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from nanobot.core.errors import ConfigError
-from nanobot.models.http import BEARER, KeyHeader
+from nanobot.models.address import BEARER, KeyHeader
 from nanobot.models.providers.names import SHIPPED, ModelName
 from nanobot.models.providers.row import Provider
 
@@ -64,9 +64,45 @@ def find_in_environment(
     """Return the first provider with a default model whose key or address is set in the environment."""
     for provider in providers.values():
         variable = _variable_of(provider, environment)
-        if variable is not None and (model := default_model(provider, environment)):
+        model = default_model(provider, environment)
+        if variable is not None and model is not None and not _problem(provider, environment):
             return DetectedProvider(ModelName(provider.name, model), variable)
     return None
+
+
+def find_unusable(
+    environment: Mapping[str, str], providers: Mapping[str, Provider] = SHIPPED
+) -> tuple[str, ...]:
+    """Return a line for each key or address in the environment that chooses no model: what is missing."""
+    lines: list[str] = []
+    for provider in providers.values():
+        names = (*provider.token_variables, *provider.key_variables)
+        lines.extend(
+            f"{name} has only white space in it"
+            for name in names
+            if environment.get(name) and not environment[name].strip()
+        )
+        variable = _variable_of(provider, environment)
+        if variable is not None and (problem := _problem(provider, environment)):
+            lines.append(f"{variable}: {problem}")
+    if environment.get("AWS_ACCESS_KEY_ID") and not environment.get("AWS_BEARER_TOKEN_BEDROCK"):
+        lines.append(
+            "AWS_ACCESS_KEY_ID: Bedrock is asked with an API key of its own, AWS_BEARER_TOKEN_BEDROCK"
+        )
+    return tuple(lines)
+
+
+def _problem(provider: Provider, environment: Mapping[str, str]) -> str:
+    """Return why what the environment has of the provider chooses no model; empty where it does."""
+    if provider.retired:
+        return f"{provider.title} was shut down on {provider.retired}"
+    try:
+        find_base_url(provider, environment)
+    except ConfigError as error:
+        return error.message
+    if provider.detected and default_model(provider, environment):
+        return ""
+    return f"name a model to use it, as --model {provider.name}:MODEL"
 
 
 def default_model(provider: Provider, environment: Mapping[str, str]) -> str | None:
@@ -76,8 +112,7 @@ def default_model(provider: Provider, environment: Mapping[str, str]) -> str | N
 
 
 def _variable_of(provider: Provider, environment: Mapping[str, str]) -> str | None:
-    if not provider.detected:
-        return None
+    """Return the variable that has the provider's key, else its address."""
     key = find_key(provider, environment)
     return key.variable if key is not None else address_variable(provider, environment)
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from nanobot.models.http import BEARER, KeyHeader
+from nanobot.models.address import BEARER, KeyHeader
 
 Wire = Literal["openai", "anthropic"]
 """The wire formats: each has a folder of its name in `nanobot/models`."""

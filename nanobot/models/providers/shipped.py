@@ -3,7 +3,7 @@
 Default models are names that the provider keeps, where it has such names: a dated one dies.
 """
 
-from nanobot.models.http import KeyHeader
+from nanobot.models.address import KeyHeader
 from nanobot.models.providers.row import Blank, Provider
 
 # The environment is searched in this order.
