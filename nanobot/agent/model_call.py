@@ -21,7 +21,15 @@ from nanobot.core.errors import (
     NanobotError,
 )
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
-from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, estimate_tokens
+from nanobot.core.message import (
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+    estimate_tokens,
+    freeform_arguments,
+)
 from nanobot.core.model import FORMAT_WITH_TOOLS, Model, ModelRequest
 from nanobot.core.observer import Observer
 from nanobot.core.tool import ToolSpec
@@ -249,17 +257,24 @@ class ModelCall:
                 if not may_call or (is_alone and has_call):
                     continue
                 has_call = True
-                part = ToolCall(
-                    self._own_id(part.id),
-                    part.name,
-                    part.arguments,
-                    part.name in self._client_tools,
-                    part.provider_state,
-                )
+                part = self._own_call(part)
             elif isinstance(part, Text) and not part.text:
                 continue
             parts.append(part)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
+
+    def _own_call(self, call: ToolCall) -> ToolCall:
+        declared = self._turn.declared.get(call.name)
+        is_freeform = declared is not None and declared.is_freeform
+        return ToolCall(
+            self._own_id(call.id),
+            call.name,
+            # As it will come back from the client, which has only the text.
+            freeform_arguments(call.freeform_text) if is_freeform else call.arguments,
+            call.name in self._client_tools,
+            call.provider_state,
+            declared,
+        )
 
     def _own_id(self, id_: str) -> str:
         own = next(

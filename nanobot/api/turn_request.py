@@ -1,11 +1,14 @@
 """Requests for turns over HTTP: what their headers say, and what they have in common with one another."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 
+from nanobot.access.caller import Caller
 from nanobot.api.models import no_model
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.parsed import ParsedRequest
+from nanobot.core.accounts import HistoryMode, matches
 from nanobot.core.errors import InvalidRequest, StreamingOff
 from nanobot.core.turn import Admission, Identity, Record, WhenBusy
 from nanobot.http.operations import Parameter
@@ -13,7 +16,14 @@ from nanobot.http.session_key import SESSION_KEY
 from nanobot.submit.request import AGENT, TurnRequest
 
 _POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
+_MODES: tuple[HistoryMode, ...] = ("auto", "whole")
+_TOLD = frozenset({"imported", "rewound", "replaced"})
+"""What became of the client's earlier messages, where they are not simply how the transcript ends."""
 _LONGEST_DEDUPE_KEY = 255
+_STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|\{[^{}]*\})(\s*,\s*)?')
+_MOST_LOOKS = 16
+_NOT_IN_KIND = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_KIND, _MOST_KINDS = 40, 16
 PARAMETERS = (
     SESSION_KEY,
     Parameter(
@@ -21,6 +31,18 @@ PARAMETERS = (
         "header",
         "what to do while a turn of the session runs",
         {"enum": list(_POLICIES), "default": "queue"},
+    ),
+    Parameter(
+        "x-history-mode",
+        "header",
+        "`whole`: the messages are the whole conversation; `auto`: the transcript may have more before them",
+        {"enum": list(_MODES)},
+    ),
+    Parameter(
+        "x-store",
+        "header",
+        "`false`: the turn leaves no trace; `true`: it leaves one, whatever is set for the session key",
+        {"type": "boolean"},
     ),
     Parameter(
         "idempotency-key",
@@ -62,6 +84,8 @@ def turn_request(
     headers: RequestHeaders,
     session_key: str,
     identity: Identity,
+    caller: Caller,
+    settings: ApiSettings,
     *,
     after: str | None = None,
     record: Record | None = None,
@@ -69,7 +93,8 @@ def turn_request(
     """Return what the body and the headers of a request ask for.
 
     Raises:
-        InvalidRequest: `x-when-busy` is no policy.
+        InvalidRequest: `x-when-busy` is no policy, `x-history-mode` no mode, or `x-store` neither true nor
+            false.
     """
     return TurnRequest(
         session_key=session_key,
@@ -81,19 +106,65 @@ def turn_request(
         model=None if parsed.model == AGENT else parsed.model,
         instructions=parsed.instructions,
         sampling=parsed.sampling,
-        trace=parsed.trace,
+        trace=leaves_trace(parsed, headers, session_key, settings),
         tools=parsed.tools,
         tool_choice=parsed.tool_choice,
+        declared=parsed.declared,
         format=parsed.format,
         labels=parsed.labels,
         after=after,
         may_cut=parsed.may_cut,
         record=record,
+        is_whole=_history_mode(headers, session_key, caller, settings) == "whole",
     )
 
 
-def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
-    """Return how the request is recognised when it is sent again.
+def leaves_trace(
+    parsed: ParsedRequest, headers: RequestHeaders, session_key: str, settings: ApiSettings
+) -> bool:
+    """Return whether the turn stays in the transcript: not where the body or the header `x-store` says so,
+    nor, without that header, where a pattern for the session key does.
+
+    Raises:
+        InvalidRequest: `x-store` is neither true nor false.
+    """
+    sent = headers.get(b"x-store")
+    if sent is None:
+        # Most servers have no such pattern.
+        return parsed.trace and not (
+            settings.ephemeral and any(matches(session_key, pattern) for pattern in settings.ephemeral)
+        )
+    said = sent.decode("latin-1").strip().lower()
+    if said not in ("true", "false"):
+        raise InvalidRequest(f"x-store is {said[:40]!r}: it must be true or false", param="x-store")
+    return parsed.trace and said == "true"
+
+
+def _history_mode(
+    headers: RequestHeaders, session_key: str, caller: Caller, settings: ApiSettings
+) -> HistoryMode:
+    """Return what the request says of its messages, else what is set for the first pattern that the session
+    key matches, else for the API key.
+    """
+    sent = headers.get(b"x-history-mode")
+    if sent is None:
+        rules = settings.history
+        return (
+            next((rule.mode for rule in rules if matches(session_key, rule.pattern)), caller.history)
+            if rules
+            else caller.history
+        )
+    mode = sent.decode("latin-1").strip().lower()
+    known = next((known for known in _MODES if known == mode), None)
+    if known is None:
+        raise InvalidRequest(
+            f"x-history-mode is {mode!r}: it must be one of {', '.join(_MODES)}", param="x-history-mode"
+        )
+    return known
+
+
+def identity_of(headers: RequestHeaders, body: bytes, *, stream_fields: int) -> Identity:
+    """Return how the request is recognised when it is sent again. `stream_fields`: as in `ParsedRequest`.
 
     Raises:
         InvalidRequest: the client's own key is too long.
@@ -107,10 +178,29 @@ def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
             param="Idempotency-Key",
         )
     return Identity(
-        digest=hashlib.blake2b(body, digest_size=32).digest(),
+        digest=hashlib.blake2b(_without_stream(body, stream_fields), digest_size=32).digest(),
         dedupe_key=key or None,
         is_retry=retries.isdigit() and retries.strip(b"0") != b"",
     )
+
+
+def _without_stream(body: bytes, fields: int) -> bytes:
+    """Return the body without its `fields` that only say whether the answer is streamed: it is the same
+    answer.
+    """
+    # Clients write them behind the messages. A text may begin with the word, but not often.
+    at = body.rfind(b'"stream') if fields else -1
+    for _ in range(_MOST_LOOKS):
+        if at < 0 or not fields:
+            break
+        field = _STREAM_FIELD.match(body, at)
+        if field is not None:
+            # One of the commas around it goes with it.
+            before = body[:at] if field[1] else body[:at].rstrip().removesuffix(b",")
+            body = before + body[field.end() :]
+            fields -= 1
+        at = body.rfind(b'"stream', 0, at)
+    return body
 
 
 def _when_busy(headers: RequestHeaders) -> WhenBusy:
@@ -123,7 +213,20 @@ def _when_busy(headers: RequestHeaders) -> WhenBusy:
     return known
 
 
-def turn_headers(admission: Admission) -> Headers:
+def turn_headers(admission: Admission, parsed: ParsedRequest) -> Headers:
     """Return the headers of every answer to a request for a turn."""
-    headers = (("x-turn-id", admission.turn_id),)
-    return (*headers, ("x-history", "ignored")) if admission.history == "ignored" else headers
+    headers: Headers = (("x-turn-id", admission.turn_id),)
+    if admission.history in _TOLD:
+        headers = (*headers, ("x-history", admission.history))
+    if parsed.tools_left_out:
+        headers = (*headers, ("x-tools-left-out", _listed(parsed.tools_left_out)))
+    if parsed.items_left_out:
+        headers = (*headers, ("x-items-left-out", _listed(parsed.items_left_out)))
+    return headers
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    """Return the names, each once, fit for a header: what a client sends may be long, and have line feeds."""
+    named = list(dict.fromkeys(_NOT_IN_KIND.sub("_", kind)[:_LONGEST_KIND] for kind in kinds))
+    rest = len(named) - _MOST_KINDS
+    return ", ".join([*named[:_MOST_KINDS], *([f"and {rest} more"] if rest > 0 else [])])

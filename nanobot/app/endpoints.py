@@ -26,7 +26,12 @@ _CONNECTION_HEADERS = frozenset(
 )
 _UNKNOWN_WINDOW_TOKENS = 32_000
 """What a provider's models are taken to have of a window, where nothing says it."""
-_KEY_HEADERS: Mapping[Wire, KeyHeader] = {"openai": BEARER, "anthropic": KeyHeader("x-api-key")}
+_KEY_HEADERS: Mapping[Wire, KeyHeader] = {
+    "openai": BEARER,
+    "responses": BEARER,
+    "anthropic": KeyHeader("x-api-key"),
+}
+"""How keys are sent in each wire format, unless a provider or the settings want it otherwise."""
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 

@@ -6,7 +6,7 @@ import math
 
 from nanobot.agent.limits import AgentSettings
 from nanobot.api.files import FileSettings
-from nanobot.api.settings import ApiSettings
+from nanobot.api.settings import ApiSettings, HistoryRule
 from nanobot.app.models import Models
 from nanobot.config import Config, KeyTable
 from nanobot.core.accounts import (
@@ -90,6 +90,7 @@ def _api_key(table: KeyTable) -> ApiKey:
         rights=table.scopes,
         patterns=table.sessions,
         session_key=table.session_key,
+        history=table.history,
         quota=table.quota,
         expires_at=expires.timestamp() if expires is not None else None,
     )
@@ -168,6 +169,8 @@ def api_settings(config: Config, models: Models) -> ApiSettings:
         models=models.names,
         stream=config.api.stream,
         session_headers=config.api.session_headers,
+        history=tuple(HistoryRule(rule.pattern, rule.mode) for rule in config.sessions.history),
+        ephemeral=tuple(rule.pattern for rule in config.sessions.ephemeral),
         max_body_bytes=int(config.api.max_body_mb * MIB),
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,

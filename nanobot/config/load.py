@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nanobot.config.models import ModelTable, ProviderTable
-from nanobot.config.tables import Config, KeyTable, QuotaTable
+from nanobot.config.tables import Config, HistoryTable, KeyTable, QuotaTable
 from nanobot.core.accounts import RIGHTS
 from nanobot.core.errors import ConfigError
 
@@ -180,6 +180,8 @@ def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
         if path[0].startswith("keys[")
         else QuotaTable
         if path[0].startswith("quotas[")
+        else HistoryTable
+        if path[0] == "sessions" and path[1].startswith("history[")
         else _NAMED.get(path[0]) or _tables()[path[0]]
     )
     field = next(field for field in msgspec.structs.fields(kind) if field.name == path[-1])

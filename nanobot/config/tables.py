@@ -13,7 +13,7 @@ import msgspec
 
 from nanobot.config.bounds import LONGEST_S, AtLeast1, Positive
 from nanobot.config.models import ModelTable, ProviderTable
-from nanobot.core.accounts import Price, Quota, Right
+from nanobot.core.accounts import HistoryMode, Price, Quota, Right
 from nanobot.core.errors import ConfigError
 
 
@@ -83,10 +83,27 @@ class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: Annotated[float, msgspec.Meta(ge=0, le=36_500)]
 
 
+class HistoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the messages of a request are where the session key matches `pattern`; `whole`: all of the
+    conversation.
+    """
+
+    pattern: str
+    mode: HistoryMode
+
+
+class EphemeralTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Turns of sessions whose key matches `pattern` leave no trace."""
+
+    pattern: str
+
+
 class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long sessions are kept."""
+    """How long sessions are kept, and how the history that clients send is taken."""
 
     ttl: tuple[RetentionTable, ...] = ()
+    history: tuple[HistoryTable, ...] = ()
+    ephemeral: tuple[EphemeralTable, ...] = ()
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,6 +160,7 @@ class KeyTable(_QuotaFields, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     scopes: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files")
     sessions: tuple[str, ...] = ()
     session_key: str | None = None
+    history: HistoryMode = "auto"
     expires: datetime.datetime | None = None
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import Event, TurnEnded
-from nanobot.core.message import Message
+from nanobot.core.message import ClientTool, Message
 from nanobot.core.tool import ToolChoice, ToolSpec
 
 Origin = Literal["api", "cli"]
@@ -74,10 +74,12 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     `input` are the new messages. `model` names a configured model (None: the default). `instructions` go
     below the server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the
     turn has ended. `tools` are the client's own: a call to one ends the turn, and its result is the input of
-    another. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
-    rewound to its end where other turns came after it. `may_cut`: where the context window is too small, the
-    oldest messages may be left out; otherwise the turn fails. `record`: set where it came as a response.
-    `key_id`: the API key that it is charged to.
+    another. `declared`: how the client knows those that the model knows under another name or as another
+    kind, by the model's names. `format` is what the answer must be. `after`: the turn that this one follows;
+    the transcript is rewound to its end where other turns came after it. `may_cut`: where the context window
+    is too small, the oldest messages may be left out; otherwise the turn fails. `record`: set where it came
+    as a response. `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands
+    before the messages that the client sent.
     """
 
     id: str
@@ -91,12 +93,14 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     trace: bool = True
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
+    declared: dict[str, ClientTool] = {}
     format: OutputFormat | None = None
     labels: Labels = Labels()
     after: str | None = None
     may_cut: bool = True
     record: Record | None = None
     key_id: str | None = None
+    is_whole: bool = False
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -110,8 +114,11 @@ class Identity(msgspec.Struct, frozen=True):
     is_retry: bool = False
 
 
-HistoryNote = Literal["new", "imported", "matched", "rewound", "ignored"]
-"""What became of the earlier messages that a client sent along."""
+HistoryNote = Literal["new", "imported", "matched", "rewound", "replaced"]
+"""What became of the earlier messages that a client sent along: there were none; an empty session took them
+in; they are how the transcript ends; it went back to where they end; it went back to the last message that
+both have, and took in the others.
+"""
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -184,6 +191,12 @@ class Turns(Protocol):
 
         Raises:
             IdempotencyMismatch
+        """
+        ...
+
+    async def shared(self, session_key: str, earlier: tuple[Message, ...], *, is_whole: bool) -> int:
+        """Return how many of the `earlier` messages `admit` would find in the transcript, so that they need
+        not be taken in.
         """
         ...
 

@@ -14,6 +14,7 @@ from starlette.types import Send
 from nanobot.core.errors import MethodNotAllowed, MissingRight, NanobotError, RouteNotFound
 from nanobot.http.request import Request, Route
 
+_VERSION = "/v1"
 Handler = Callable[[Request, Send], Awaitable[None]]
 
 
@@ -127,7 +128,14 @@ class Routes:
             if parameters is not None:
                 await pattern.run(request, send, parameters)
                 return
-        raise RouteNotFound(f"there is nothing at {path}")
+        raise RouteNotFound(f"there is nothing at {path}{self._hint(path)}")
+
+    def _hint(self, path: str) -> str:
+        """Return what the client may have meant: the base URL of most begins with `/v1`."""
+        meant = path.removeprefix(_VERSION) if path.startswith(_VERSION * 2) else _VERSION + path
+        if not any(handler.match(meant) is not None for handler in self.paths.values()):
+            return ""
+        return f": did you mean {meant}? The base URL ends with {_VERSION}, once"
 
 
 def _expression(path: str) -> re.Pattern[str]:

@@ -9,7 +9,8 @@ from nanobot.core.event import Delta
 from nanobot.core.message import Image, Message, Text
 from nanobot.core.model import Ability, Model, ModelRequest
 from nanobot.core.turn import Sampling
-from nanobot.models.images import NO_IMAGE_NOTE, has_new_image
+from nanobot.models.images import NO_IMAGE_NOTE
+from nanobot.models.negotiation import has_new_image
 
 _NOT_SET: tuple[object, ...] = (None, ())
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from nanobot.core.errors import InvalidRequest, NanobotError, SessionNotFound, UnsupportedFile, UrlRefused
+from nanobot.core.errors import InvalidRequest, NanobotError, UnsupportedFile, UrlRefused
 from nanobot.core.message import Audio, File, Image, Message, Part, Text
 from nanobot.core.store import Store
 from nanobot.reading.documents import DocumentReader
@@ -22,6 +22,7 @@ from nanobot.submit.references import (
     data_url,
     decode_base64,
     file_name,
+    source_of,
 )
 
 _MOST_REFERENCES = 32
@@ -51,30 +52,23 @@ class Attachments:
                 f"{len(unresolved)} files and URLs in one request: at most {_MOST_REFERENCES} are allowed",
                 param="messages",
             )
-        return _replaced(messages, await _all([self._resolve(part, session_key) for part in unresolved]))
+        parts = await _all([self._resolve(part, session_key) for part in unresolved])
+        return _replaced(with_sources(messages), parts)
 
     async def resolve_earlier(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
-        """Return the messages that a client sent before the new ones, with the content of every part.
+        """Return the messages that a client sent before the new ones and the transcript lacks, with the
+        content of every part.
 
-        A session that has a transcript is not asked to take them in: their references become empty texts.
         Content that is gone becomes a note that says so, since it was answered long ago; so do all but the
         last 32.
         """
         unresolved = _unresolved(messages)
         if not unresolved:
             return messages
-        if await self._has_transcript(session_key):
-            return _replaced(messages, [Text("")] * len(unresolved))
         first = max(0, len(unresolved) - _MOST_REFERENCES)
         notes: list[Part] = [Text(f"({_kind(part)} stood here)") for part in unresolved[:first]]
         rest = await _all([self._resolve_or_note(part, session_key) for part in unresolved[first:]])
         return _replaced(messages, [*notes, *rest])
-
-    async def _has_transcript(self, session_key: str) -> bool:
-        try:
-            return bool(await self._store.messages(session_key, limit=1))
-        except SessionNotFound:
-            return False
 
     async def _resolve_or_note(self, part: Unresolved, session_key: str) -> Part:
         try:
@@ -156,6 +150,21 @@ class Attachments:
         except InvalidRequest as error:
             error.param = path
             raise
+
+
+def with_sources(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the messages with the sources of those that have parts without their content."""
+    return tuple(
+        msgspec.structs.replace(
+            message,
+            sources=tuple(
+                source_of(part) for part in message.parts if isinstance(part, Image | Audio | File)
+            ),
+        )
+        if any(isinstance(part, Unresolved) for part in message.parts)
+        else message
+        for message in messages
+    )
 
 
 def has_references(messages: tuple[Message, ...]) -> bool:

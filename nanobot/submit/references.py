@@ -4,10 +4,11 @@ Each is one of the core's parts without its content; `attachments.py` replaces i
 """
 
 import base64
+import hashlib
 import re
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import File, Image
+from nanobot.core.message import Audio, File, Image
 
 _MOST_QUOTED = 40
 _LONGEST_NAME = 255
@@ -41,6 +42,24 @@ class UploadedFile(File, frozen=True, tag="file"):
 
 
 Unresolved = RemoteImage | InlineFile | RemoteFile | UploadedFile
+
+
+def source_of(part: Image | Audio | File) -> str:
+    """Return a digest of the part as the client sent it: of its content, its URL or its upload's id."""
+    if isinstance(part, InlineFile):
+        sent = part.content if isinstance(part.content, bytes) else part.content.encode()
+        return _digest("inline", part.name, sent)
+    if isinstance(part, UploadedFile):
+        return _digest("upload", part.file_id or "")
+    if isinstance(part, RemoteFile | Image):
+        return _digest("url", part.url)
+    if isinstance(part, Audio):
+        return _digest("audio", part.data)
+    return _digest("file", part.name, part.text.encode())
+
+
+def _digest(kind: str, name: str, content: bytes = b"") -> str:
+    return hashlib.blake2b(f"{kind}\0{name}\0".encode() + content, digest_size=16).hexdigest()
 
 
 def is_of_web(url: str) -> bool:

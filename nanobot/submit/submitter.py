@@ -14,7 +14,7 @@ from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.store import Store
 from nanobot.core.turn import Admission, Origin, TurnState
-from nanobot.submit.attachments import Attachments, has_references
+from nanobot.submit.attachments import Attachments, has_references, with_sources
 from nanobot.submit.followers import Followers, Following
 from nanobot.submit.request import AGENT, TurnRequest
 
@@ -104,8 +104,18 @@ class Submitter:
         # Only after resolving is it known which of the files are recordings.
         if model not in self._audio_models and _has_audio(whole):
             raise InvalidRequest(f"the model `{model}` takes no audio: send text instead", param="messages")
-        earlier = await self._attachments.resolve_earlier(request.earlier, key)
+        earlier = await self._resolved_earlier(request)
         return msgspec.structs.replace(request, input=whole, earlier=earlier)
+
+    async def _resolved_earlier(self, request: TurnRequest) -> tuple[Message, ...]:
+        """Return the earlier messages with the content of those that the transcript lacks; the others are
+        recognised by where their content came from.
+        """
+        if not has_references(request.earlier):
+            return request.earlier
+        earlier, key = with_sources(request.earlier), request.session_key
+        shared = await self._store.shared(key, earlier, is_whole=request.is_whole or not request.trace)
+        return (*earlier[:shared], *await self._attachments.resolve_earlier(earlier[shared:], key))
 
 
 def _is_text(messages: tuple[Message, ...]) -> bool:

@@ -478,7 +478,7 @@ async def steps_of_a_turn(harness: StoreHarness, key: str, budget_tokens: int = 
     await harness.admit(
         key,
         "next",
-        earlier=(user("question"), said("the last answer")),
+        earlier=(user("hello"), said("the last answer")),
         dedupe_key=f"{key}{harness.clock.now()}",
     )
     claim = await harness.engine.claim()

@@ -100,16 +100,16 @@ async def test_a_partial_answer_that_was_kept_is_known_when_it_is_sent_along(har
     ).history == "matched"
 
 
-async def test_a_history_that_nobody_knows_is_ignored(harness: StoreHarness) -> None:
+async def test_a_history_that_nobody_knows_takes_the_place_of_the_transcript(harness: StoreHarness) -> None:
     await talk(harness, "a", "1", "one")
-    assert (await harness.admit("a", "2", earlier=(user("x"), said("something else")))).history == "ignored"
-    assert await harness.texts("a") == ["U:1", "A:one", "U:2"]
+    assert (await harness.admit("a", "2", earlier=(user("x"), said("something else")))).history == "replaced"
+    assert await harness.texts("a") == ["U:x", "A:something else", "U:2"]
 
 
 async def test_a_reply_of_another_session_matches_nothing_here(harness: StoreHarness) -> None:
     await talk(harness, "a", "1", "a reply")
     await talk(harness, "b", "1", "b reply")
-    assert (await harness.admit("b", "2", earlier=(user("1"), said("a reply")))).history == "ignored"
+    assert (await harness.admit("b", "2", earlier=(user("1"), said("a reply")))).history == "replaced"
 
 
 # Branches -----------------------------------------------------------------------------------------

@@ -158,8 +158,8 @@ async def test_what_a_turn_without_trace_answered_is_no_place_to_go_back_to(harn
     await harness.say("a", "hello", "hi")
     await harness.say("a", "make a title", "Greetings", trace=False)
     admission = await harness.admit("a", "next", earlier=(user("x"), said("Greetings")))
-    assert admission.history == "ignored"
-    assert await harness.texts("a") == ["U:hello", "A:hi", "U:next"]
+    assert admission.history == "replaced"
+    assert await harness.texts("a") == ["U:x", "A:Greetings", "U:next"]
 
 
 async def test_what_was_said_before_a_cancellation_stays(harness: StoreHarness) -> None:

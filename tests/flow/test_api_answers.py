@@ -97,7 +97,6 @@ async def test_the_answer_has_the_shape_that_openai_documents(open_harness: Open
                 "rejected_prediction_tokens": 0,
             },
         },
-        "system_fingerprint": None,
         "service_tier": "default",
     }
 
@@ -329,15 +328,18 @@ async def transcript(harness: Any, key: str) -> list[str]:
     return [row.message.text for row in await harness.app.store.messages(key, limit=100)]
 
 
-async def test_a_history_that_fits_nowhere_is_ignored_and_the_answer_says_so(
+async def test_a_history_that_fits_nowhere_is_taken_in_and_the_answer_says_so(
     open_harness: OpenHarness,
 ) -> None:
     harness = await open_harness(ScriptedModel("one", "two", "three"))
     await harness.door.chat("a", "1")
     for stream in (False, True):
-        reply: Exchange = await harness.door.chat("a", resent("x", "never said", "2"), stream=stream)
-        assert reply.headers["x-history"] == "ignored"
-    assert await transcript(harness, "a") == ["1", "one", "2", "two", "2", "three"]
+        reply: Exchange = await harness.door.chat(
+            "a", resent("x", f"never said {stream}", "2"), stream=stream
+        )
+        assert reply.headers["x-history"] == "replaced"
+    assert await transcript(harness, "a") == ["x", "never said True", "2", "three"]
+    assert len(await harness.app.store.branches("a")) == 3
 
 
 async def test_a_client_that_resends_everything_and_one_that_does_not_see_the_same_conversation(
@@ -359,7 +361,7 @@ async def test_an_imported_history_is_what_the_model_is_asked_about(open_harness
     model = ScriptedModel("Ann")
     harness = await open_harness(model)
     reply = await harness.door.chat("a", resent("my name is Ann", "hello Ann", "who am I?"))
-    assert "x-history" not in reply.headers
+    assert reply.headers["x-history"] == "imported"
     assert [message.text for message in model.requests[0].messages] == [
         "my name is Ann",
         "hello Ann",
@@ -373,7 +375,7 @@ async def test_an_edited_message_leaves_the_old_branch(open_harness: OpenHarness
     await harness.door.chat("a", "1")
     await harness.door.chat("a", resent("1", "one", "2"))
     reply = await harness.door.chat("a", resent("1", "one", "2, edited"))
-    assert "x-history" not in reply.headers
+    assert reply.headers["x-history"] == "rewound"
     assert [message.text for message in model.requests[-1].messages] == ["1", "one", "2, edited"]
 
 

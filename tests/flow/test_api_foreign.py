@@ -60,6 +60,7 @@ NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
 PLAIN: Mapping[str, str | None] = {
     "model_id": "nanobot",
     "x-when-busy": None,
+    "x-history-mode": None,
     "x-events": None,
     "idempotency-key": None,
     "limit": None,

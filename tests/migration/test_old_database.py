@@ -1,7 +1,8 @@
 """A database of the old format, with branches, uploads, keys and a crash in it, opened by this code.
 
 Every route answers as the old code did; also where this code is killed while it brings the database to its
-format.
+format. Only what becomes of the histories that clients send along is answered as it should be now: told in
+`x-history`, and taken in where the transcript lacks them.
 """
 
 import asyncio

@@ -21,7 +21,7 @@ from nanobot.core.errors import ConfigError
 TABLES: dict[str, Any] = {
     field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)
 }
-ONLY_IN_THE_FILE = {"sessions.ttl"}
+ONLY_IN_THE_FILE = {"sessions.ttl", "sessions.history", "sessions.ephemeral"}
 SETTINGS = [
     (table, field)
     for table, kind in TABLES.items()
@@ -409,3 +409,14 @@ def test_a_wrong_key_quota_or_price_is_told_with_its_place_and_never_shown(
         load(file, {}, {})
     assert place in str(told.value) and allowed in str(told.value)
     assert "nb-the-key" not in str(told.value)
+
+
+def test_rules_for_histories_are_read_in_order_and_a_mode_that_is_none_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[[sessions.history]]\npattern = "owui:*"\nmode = "whole"\n')
+    assert [(rule.pattern, rule.mode) for rule in load(file, {}, {}).sessions.history] == [
+        ("owui:*", "whole")
+    ]
+    file.write_text('[[sessions.history]]\npattern = "owui:*"\nmode = "all"\n')
+    with pytest.raises(ConfigError, match=r"sessions.history\[0\].mode: must be one of auto, whole"):
+        load(file, {}, {})

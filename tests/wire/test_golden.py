@@ -116,7 +116,7 @@ async def reused(harness: Harness) -> Exchange:
     return await harness.door.chat("wx:dm:user_alice", "other", {"idempotency-key": "k1"})
 
 
-async def ignored(harness: Harness) -> Exchange:
+async def replaced(harness: Harness) -> Exchange:
     await harness.door.chat("wx:dm:user_alice", "hello")
     return await ask(
         [
@@ -184,7 +184,7 @@ SCENES: dict[str, tuple[Callable[[], ScriptedModel], Scene]] = {
         ),
         ask(max_tokens=2),
     ),
-    "completion_history_ignored": (hello, ignored),
+    "completion_history_replaced": (hello, replaced),
     "stream": (hello, ask(stream=True)),
     "stream_with_usage": (hello, ask(stream=True, stream_options={"include_usage": True})),
     "stream_in_steps": (stepping, ask("6*7?", stream=True)),

@@ -48,6 +48,11 @@ def is_given(raw: msgspec.Raw) -> bool:
     return bytes(raw) not in (b"", b"null")
 
 
+def first_byte(raw: msgspec.Raw) -> bytes:
+    """Return the byte that tells what kind of value it is; none where the field is not there."""
+    return memoryview(raw)[:1].tobytes()
+
+
 def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
     """Return the tools; each comes with its path in the request.
 

@@ -7,8 +7,8 @@ import msgspec
 
 from nanobot.models.address import BEARER, KeyHeader
 
-Wire = Literal["openai", "anthropic"]
-"""The wire formats: each has a folder of its name in `nanobot/models`."""
+Wire = Literal["openai", "responses", "anthropic"]
+"""The wire formats: each has a folder of its name in `nanobot/models`, `responses` in `openai_responses`."""
 
 
 class Blank(msgspec.Struct, frozen=True):

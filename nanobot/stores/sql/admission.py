@@ -9,23 +9,27 @@ from nanobot.core.errors import (
     QueueFull,
     SessionBusy,
     TurnNotFound,
-    UnknownToolCall,
 )
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores.sql import queue, responses, transcript, turns, usage
+from nanobot.stores.sql import matching, queue, responses, transcript, turns, usage
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.matching import HistoryMatch
 from nanobot.stores.sql.queue import Capacity
+from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan, Span
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A turn that can be followed from now on: the messages that it has added already, and who joined it."""
+    """A turn that can be followed from now on: its input, the messages that it has added already, and who
+    joined it.
+    """
 
     turn_id: str
+    input: tuple[Message, ...]
     added: tuple[Message, ...] = ()
     joiners: tuple[str, ...] = ()
 
@@ -50,6 +54,7 @@ def admit(
     *,
     limits: Limits,
     capacity: Capacity,
+    recent: RecentPlaces,
     now: float,
     refusal: NanobotError | None = None,
 ) -> Admitted:
@@ -60,7 +65,7 @@ def admit(
     elif identity.dedupe_key is not None or identity.is_retry:
         known = _find_known(db, head.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, head, turn, known, earlier, load, capacity, now)
+            return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
         raise refusal
     if load.waiting and turn.when_busy == "reject":
@@ -79,7 +84,7 @@ def admit(
             " have ended",
             retry_after_s=1,
         )
-    return _take(db, turn, identity, earlier, head, load, capacity, now)
+    return _take(db, turn, identity, earlier, head, load, capacity, recent, now)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -100,6 +105,8 @@ class _Load(msgspec.Struct, frozen=True):
     running_n: int | None = None
     running_id: str = ""
     running_trace: bool = True
+    running_after: int = 0
+    """The row after which the input of the running turn stands."""
 
     def can_start(self, capacity: Capacity) -> bool:
         """Return whether a turn of this session may start now."""
@@ -107,8 +114,8 @@ class _Load(msgspec.Struct, frozen=True):
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
-    session, tip, last_seq, tokens, is_straight, waiting, running_in_all = db.execute(
-        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, NOT EXISTS (SELECT 1 FROM branch"
+    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all = db.execute(
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
         " WHERE session = s.id), (SELECT count(*) FROM dispatch"
         " WHERE session = s.id), r.n"
         " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
@@ -116,18 +123,20 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
     ).fetchone()
     if session is None:
         return None, _Load(0, running_in_all)
-    head = TranscriptHead(session, tip, last_seq, tokens, bool(is_straight))
+    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight))
     if not waiting:
         return head, _Load(0, running_in_all)
     found = db.execute(
-        "SELECT t.n, t.id, t.body FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?"
-        " AND d.owner IS NOT NULL",
+        "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"
+        " JOIN turn t ON t.n = d.turn"
+        " LEFT JOIN branch b ON b.session = d.session AND b.first_seq = t.first_seq"
+        " WHERE d.session = ? AND d.owner IS NOT NULL",
         (session,),
     ).fetchone()
     if found is None:
         return head, _Load(waiting, running_in_all)
-    n, id_, body = found
-    return head, _Load(waiting, running_in_all, n, id_, turns.decode(body).trace)
+    n, id_, body, after = found
+    return head, _Load(waiting, running_in_all, n, id_, turns.decode(body).trace, after or 0)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
@@ -185,6 +194,7 @@ def _join_known(
     earlier: tuple[Message, ...],
     load: _Load,
     capacity: Capacity,
+    recent: RecentPlaces,
     now: float,
 ) -> Admitted:
     """Join the turn that is being resent. One whose failure may pass runs again under its old id, from its
@@ -200,20 +210,21 @@ def _join_known(
     note: HistoryNote = "new"
     plan = Plan()
     if not added:
-        # It left nothing: its input comes into the transcript anew.
-        note, base = _reconcile(db, head, earlier, load)
         given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
-        plan = Plan(given, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
+        match = _reconcile(db, head, earlier, given, load, turn, recent)
+        note = match.note
+        plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after), turn.trace)
     db.execute(
         "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
         (usage.counted(added, end.usage), known.n),
     )
     claim = _run_again(db, head, known.n, plan, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
+    given = plan.input or transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
     return Admitted(
         Admission(known.asked, joined=True, answered_by=known.id, history=note),
         claim,
-        opened=Opened(known.id, added, joiners),
+        opened=Opened(known.id, given, added, joiners),
     )
 
 
@@ -244,12 +255,17 @@ def _take(
     head: TranscriptHead,
     load: _Load,
     capacity: Capacity,
+    recent: RecentPlaces,
     now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
-    note, base = _reconcile(db, head, earlier, load)
-    plan = Plan(turn.input, earlier if note == "imported" else (), base, _followed(db, head, turn.after))
-    _match_results(db, head, plan)
+    match = _reconcile(db, head, earlier, turn.input, load, turn, recent)
+    after = _followed(db, head, turn.after)
+    base = turns.end_of(db, after) if after is not None else match.base
+    new = match.unanswered + turn.input
+    rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
+    turn = msgspec.structs.replace(turn, input=new)
+    plan = Plan(new, rest, match.base, after, turn.trace)
     claim = None
     if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
@@ -263,7 +279,10 @@ def _take(
     if turn.when_busy == "interrupt" and load.running_n is not None:
         cancel = Cancel(load.running_id, "a later message of this session took its place")
     return Admitted(
-        Admission(turn.id, joined=False, answered_by=turn.id, history=note), claim, cancel, Opened(turn.id)
+        Admission(turn.id, joined=False, answered_by=turn.id, history=match.note),
+        claim,
+        cancel,
+        Opened(turn.id, new),
     )
 
 
@@ -281,31 +300,6 @@ def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
     if found is None:
         raise TurnNotFound(f"no turn {turn_id!r} here")
     return int(found[0])
-
-
-def _match_results(db: Db, head: TranscriptHead, plan: Plan) -> None:
-    """Return where each result that the client sends answers a call of the transcript which it will stand in.
-
-    Raises:
-        UnknownToolCall
-    """
-    results = [result for message in plan.input for result in message.tool_results]
-    if not results:
-        return
-    if plan.earlier:
-        waiting = {call.id for call in plan.earlier[-1].tool_calls}
-    else:
-        base = turns.end_of(db, plan.after) if plan.after is not None else plan.base
-        waiting = transcript.open_calls(db, head.session, head.tip if base is None else base)
-    for result in results:
-        if result.call_id not in waiting:
-            shown = ", ".join(sorted(waiting)) or "none"
-            raise UnknownToolCall(
-                f"tool_call_id {result.call_id!r} answers no call that waits for its result (waiting:"
-                f" {shown}): "
-                "send the result right after the answer that made the call",
-                param="tool_call_id",
-            )
 
 
 def _steer(db: Db, turn: Turn, identity: Identity, head: TranscriptHead, load: _Load, now: float) -> Admitted:
@@ -352,14 +346,27 @@ def _insert(
 
 
 def _reconcile(
-    db: Db, head: TranscriptHead, earlier: tuple[Message, ...], load: _Load
-) -> tuple[HistoryNote, int | None]:
-    """Return as `transcript.reconcile`. While a turn runs, a client cannot hold its reply yet: the newest
-    reply that it holds is no reason to rewind.
+    db: Db,
+    head: TranscriptHead,
+    earlier: tuple[Message, ...],
+    new: tuple[Message, ...],
+    load: _Load,
+    turn: Turn,
+    recent: RecentPlaces,
+) -> HistoryMatch:
+    """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends
+    where that turn began is no reason to rewind.
     """
-    note, base = transcript.reconcile(db, head, earlier)
-    if note == "imported" and load.waiting:
-        return "ignored", None
-    if base is not None and load.waiting and not transcript.reply_after(db, head, base):
-        return "matched", None
-    return note, base
+    if turn.after is not None:
+        return HistoryMatch("new")
+    # Only clients of chat completions ask for another answer by sending the question again.
+    may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None or not turn.trace
+    # What leaves no trace sees the client's list alone, where there is one.
+    is_whole = turn.is_whole or (not turn.trace and bool(earlier))
+    match = matching.match(db, head, earlier, new, is_whole=is_whole, may_repeat=may_repeat, recent=recent)
+    if not turn.trace:
+        base = head.tip if earlier and match.base is None else match.base
+        return msgspec.structs.replace(match, note="new", base=base)
+    if match.note == "rewound" and load.running_n is not None and match.base == load.running_after:
+        return HistoryMatch("matched")
+    return match

@@ -12,7 +12,7 @@ from nanobot.stores.sql import transcript
 from nanobot.stores.sql.db import Db
 
 
-def _left_no_trace(db: Db) -> str:
+def left_no_trace(db: Db) -> str:
     """Return the condition on a turn `t` that the transcript does not show it."""
     return f"({db.dialect.json_field('t.body', 'trace')} IS FALSE OR (t.status = 'failed' AND t.added = 0))"
 
@@ -22,7 +22,7 @@ def shown_tip(db: Db, session: int) -> int:
     (tip,) = db.execute(
         "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn"
         " WHERE d.session = s.id AND d.owner IS NOT NULL"
-        f" AND {_left_no_trace(db)}), s.tip) FROM session s WHERE s.id = ?",
+        f" AND {left_no_trace(db)}), s.tip) FROM session s WHERE s.id = ?",
         (session,),
     ).fetchone()
     return int(tip)
@@ -47,7 +47,7 @@ def check_message(db: Db, session: int, seq: int) -> None:
     """
     found = db.execute(
         "SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id = ?"
-        f" AND {_left_no_trace(db)} IS NOT TRUE",
+        f" AND {left_no_trace(db)} IS NOT TRUE",
         (transcript.message_id(session, seq),),
     ).fetchone()
     if found is None:
@@ -66,7 +66,7 @@ def branches(db: Db, *, key: str) -> tuple[Branch, ...]:
     for (first, parent), (beyond, _) in pairwise(starts):
         (end,) = db.execute(
             "SELECT max(m.id) FROM message m LEFT JOIN turn t ON t.n = m.turn"
-            f" WHERE m.id BETWEEN ? AND ? AND {_left_no_trace(db)} IS NOT TRUE",
+            f" WHERE m.id BETWEEN ? AND ? AND {left_no_trace(db)} IS NOT TRUE",
             transcript.message_ids(session, first, beyond - 1),
         ).fetchone()
         if end is not None:

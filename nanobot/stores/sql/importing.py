@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-from nanobot.core.message import Message, reply_text
+from nanobot.core.message import Message
 from nanobot.core.sessions import ImportedMessage
-from nanobot.stores.sql import branches, catalogue, transcript
+from nanobot.stores.sql import branches, catalogue, running, transcript
 from nanobot.stores.sql.db import Db
 
 
@@ -29,7 +29,7 @@ def import_(
         is_input = each.is_input or each.message.role == "user"
         said = [] if is_input else [*said, each.message]
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
-        reply = _reply_of(said) if said and ends_turn and each.message.role == "assistant" else None
+        reply = running.reply_of(said) if said and ends_turn and each.message.role == "assistant" else None
         transcript.append(
             db, head, (each.message,), turn=None, is_input=is_input, now=each.created_at, reply=reply
         )
@@ -38,9 +38,3 @@ def import_(
     transcript.save_head(db, head)
     catalogue.label(db, head.session, title=title, metadata=metadata)
     return head.session
-
-
-def _reply_of(said: Sequence[Message]) -> bytes | None:
-    """Return the digest of the reply that `said` are, as clients have it; None where it says nothing."""
-    text, calls = reply_text(tuple(said)), said[-1].client_calls
-    return transcript.reply_digest(text, calls) if text or calls else None

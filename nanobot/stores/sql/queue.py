@@ -71,7 +71,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     if free <= 0:
         return ()
     waiting = db.execute(
-        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens FROM dispatch d"
+        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM dispatch d"
         " JOIN session s ON s.id = d.session"
         " WHERE d.owner IS NULL AND d.position = (SELECT min(position) FROM dispatch"
         " WHERE session = d.session)"

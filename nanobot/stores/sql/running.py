@@ -11,7 +11,7 @@ from nanobot.core.accounts import PriceList, TurnCost
 from nanobot.core.dispatch import Claim
 from nanobot.core.errors import StaleAttempt, TooManyAttempts
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
-from nanobot.core.message import Message, reply_text
+from nanobot.core.message import Message, Text, reply_text
 from nanobot.stores.sql import queue, transcript, turns, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
@@ -50,10 +50,10 @@ def fenced(db: Db, turn_id: str, attempt: int) -> RunningTurn:
         StaleAttempt
     """
     found = db.execute(
-        "SELECT t.n, t.base_tip, t.first_seq, t.added, EXISTS (SELECT 1 FROM steer"
-        " WHERE target = t.n), EXISTS (SELECT 1 FROM dispatch WHERE owner IS NULL), t.counted,"
-        " s.id, s.tip, s.last_seq, s.tip_tokens FROM turn t JOIN session s ON s.id = t.session WHERE t.id = ?"
-        " AND t.attempt = ? AND t.status = 'running'",
+        "SELECT t.n, t.base_tip, t.first_seq, t.added, EXISTS (SELECT 1 FROM steer WHERE target = t.n),"
+        " EXISTS (SELECT 1 FROM dispatch WHERE owner IS NULL), t.counted,"
+        " s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM turn t JOIN session s ON s.id = t.session"
+        " WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
     ).fetchone()
     if found is None:
@@ -140,10 +140,10 @@ def _end(
     before = transcript.of_turn(db, head.session, running.n, span, inputs=False) if running.added else ()
     all_added = (*before, *messages)
     if end.outcome != "failed" and turn.trace and (messages or running.added):
-        reply = _reply_of(all_added)
+        reply = reply_of(all_added)
     transcript.append(db, head, messages, turn=running.n, is_input=False, now=now, reply=reply)
     if reply is not None and not messages:
-        transcript.mark_reply(db, head.session, head.last_seq, reply)
+        transcript.mark_reply(db, head, reply)
     last_seq = head.last_seq
     added = running.added + len(messages)
     if not turn.trace or (end.outcome == "failed" and not added):
@@ -158,7 +158,7 @@ def _end(
     if turn.tools and end.outcome != "failed":
         db.execute(
             "UPDATE turn SET body = ? WHERE n = ?",
-            (turns.encode(msgspec.structs.replace(turn, tools=())), running.n),
+            (turns.encode(msgspec.structs.replace(turn, tools=(), declared={})), running.n),
         )
     charge = usage.Charge(
         head.session, turn.session_key, turn.key_id, turn.model, all_added, end.usage, running.counted
@@ -166,10 +166,11 @@ def _end(
     return usage.count(db, charge, prices, now)
 
 
-def _reply_of(messages: tuple[Message, ...]) -> bytes:
-    """Return the digest of the reply as clients have it, of a turn that added `messages`."""
+def reply_of(messages: Sequence[Message]) -> Message:
+    """Return what clients hold of a turn that added `messages`: one message."""
     last = next((message for message in reversed(messages) if message.role == "assistant"), None)
-    return transcript.reply_digest(reply_text(messages), last.client_calls if last is not None else ())
+    calls = last.client_calls if last is not None else ()
+    return Message("assistant", (Text(reply_text(tuple(messages))), *calls))
 
 
 def charge_live(db: Db, key: str, prices: PriceList, now: float) -> dict[str, TurnCost]:

@@ -1,10 +1,9 @@
-"""The transcript: append, branch, read back from the tip, find where a client stands in it.
+"""The transcript: append, branch, read back from the tip.
 
 Rows of a session are numbered once and for ever. A branch says from which number on the transcript hangs on
 an older one, so that rewinding moves the tip and writes nothing over.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -13,7 +12,7 @@ from nanobot.core.dispatch import History
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.sessions import Direction, Row
-from nanobot.core.turn import HistoryNote
+from nanobot.core.visible import START, place_after, unpacked
 from nanobot.stores.sql.db import Db
 
 encode = msgspec.json.Encoder().encode
@@ -24,6 +23,7 @@ _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 SEQ_BITS = 32
 """A message's id is `session << SEQ_BITS | seq`: the messages of a session lie together."""
 _SEQ = (1 << SEQ_BITS) - 1
+_START = START.packed()
 
 
 def message_id(session: int, seq: int) -> int:
@@ -43,7 +43,7 @@ def seq_of(message_id: int) -> int:
 
 class TranscriptHead(msgspec.Struct):
     """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the
-    tip.
+    tip, `place` the packed place of clients that hold all of it (`core.visible`).
 
     `is_straight`: it is known to have no branch, so that none need be looked for.
     """
@@ -52,12 +52,15 @@ class TranscriptHead(msgspec.Struct):
     tip: int
     last_seq: int
     tokens: int
+    place: bytes = _START
     is_straight: bool = False
 
 
 def find_head(db: Db, key: str) -> TranscriptHead | None:
     """Return where the session stands, None where there is none."""
-    found = db.execute("SELECT id, tip, last_seq, tip_tokens FROM session WHERE key = ?", (key,)).fetchone()
+    found = db.execute(
+        "SELECT id, tip, last_seq, tip_tokens, place FROM session WHERE key = ?", (key,)
+    ).fetchone()
     return TranscriptHead(*found) if found else None
 
 
@@ -77,6 +80,7 @@ def move_tip(db: Db, head: TranscriptHead, seq: int) -> None:
     """Rewind the transcript, or take it to another branch; the caller saves the head."""
     head.tip = seq
     head.tokens = _tokens_at(db, head.session, seq)
+    head.place = place_at(db, head.session, seq)
 
 
 def open_session(db: Db, key: str, now: float) -> TranscriptHead:
@@ -99,14 +103,18 @@ def append(
     turn: int | None,
     is_input: bool,
     now: float,
-    reply: bytes | None = None,
+    reply: Message | None = None,
 ) -> None:
     """Add `messages` at the tip and move it; the caller saves the head.
 
-    `reply`: the digest of the reply as clients have it, which ends with the last of them.
+    Clients hold inputs and what users say meanwhile; of a turn's own messages they hold the `reply`, once the
+    last of them has come.
     """
     if not messages:
         return
+    calls: dict[str, ToolCall] = {}
+    if is_input and any(message.role == "tool" for message in messages):
+        calls = open_calls(db, head.session, head.tip)
     if head.tip != head.last_seq:
         db.execute(
             "INSERT INTO branch (session, first_seq, parent_seq) VALUES (?, ?, ?)",
@@ -117,27 +125,32 @@ def append(
     for message in messages:
         head.last_seq += 1
         head.tokens += estimate_tokens(message)
-        digest = reply if message is last else None
-        if digest is None and is_input and message.role == "assistant":
-            digest = _digest_if_said(message)
+        visible = message if is_input or message.role == "user" else reply if message is last else None
+        place = None
+        if visible is not None:
+            after = place_after(unpacked(head.place), visible, calls).packed()
+            if after != head.place:
+                head.place = place = after
+            if is_input and message.role == "assistant":
+                calls |= {call.id: call for call in message.tool_calls}
         id_ = message_id(head.session, head.last_seq)
-        row = (id_, head.session, turn, is_input, head.tokens, digest, now, encode(message))
+        row = (id_, head.session, turn, is_input, head.tokens, place, now, encode(message))
         db.execute(_INSERT, row)
     head.tip = head.last_seq
 
 
 def save_head(db: Db, head: TranscriptHead) -> None:
     db.execute(
-        "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ? WHERE id = ?",
-        (head.tip, head.last_seq, head.tokens, head.session),
+        "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, place = ? WHERE id = ?",
+        (head.tip, head.last_seq, head.tokens, head.place, head.session),
     )
 
 
 def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
     """Save the head of a session that is being used now."""
     db.execute(
-        "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, updated_at = ? WHERE id = ?",
-        (head.tip, head.last_seq, head.tokens, now, head.session),
+        "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, place = ?, updated_at = ? WHERE id = ?",
+        (head.tip, head.last_seq, head.tokens, head.place, now, head.session),
     )
 
 
@@ -148,29 +161,26 @@ def _tokens_at(db: Db, session: int, seq: int) -> int:
     return int(found[0])
 
 
-def reply_digest(text: str, calls: Sequence[ToolCall] = ()) -> bytes:
-    """Return 16 bytes that stand for a reply as a client holds it; white space around it does not count.
-
-    A reply that calls the client's tools is known by the ids of the calls alone: not every client keeps the
-    words beside them.
-    """
-    known_by = "\0".join(("calls", *(call.id for call in calls))) if calls else text.strip()
-    return hashlib.blake2b(known_by.encode(), digest_size=16).digest()
-
-
-def digest_of(message: Message) -> bytes:
-    """Return the digest of an assistant message as a client sent it, whose calls are all the client's."""
-    return reply_digest(message.text, message.tool_calls)
+def place_at(db: Db, session: int, seq: int) -> bytes:
+    """Return the packed place of clients that hold the transcript up to the message `seq`."""
+    for first, last in stretches(db, session, seq):
+        found = db.execute(
+            "SELECT digest FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL"
+            " ORDER BY id DESC LIMIT 1",
+            message_ids(session, first, last),
+        ).fetchone()
+        if found is not None:
+            return bytes(found[0])
+    return _START
 
 
-def _digest_if_said(message: Message) -> bytes | None:
-    """Return the digest of an assistant message that a client sent; None where it says nothing."""
-    return digest_of(message) if message.text or message.tool_calls else None
-
-
-def mark_reply(db: Db, session: int, seq: int, reply: bytes) -> None:
-    """Note that a client whose newest message is this reply stands at the message `seq`."""
-    db.execute("UPDATE message SET digest = ? WHERE id = ?", (reply, message_id(session, seq)))
+def mark_reply(db: Db, head: TranscriptHead, reply: Message) -> None:
+    """Note that clients which hold this reply stand at the last message, which is at the tip already."""
+    place = place_after(unpacked(head.place), reply).packed()
+    if place == head.place:
+        return
+    head.place = place
+    db.execute("UPDATE message SET digest = ? WHERE id = ?", (place, message_id(head.session, head.last_seq)))
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -315,52 +325,13 @@ def of_turn(
     return tuple(decode(body) for (body,) in rows)
 
 
-# Where a client stands ----------------------------------------------------------------------------
+# Calls of clients ---------------------------------------------------------------------------------
 
 
-def reconcile(db: Db, head: TranscriptHead, earlier: tuple[Message, ...]) -> tuple[HistoryNote, int | None]:
-    """Return what the messages that a client sent along mean for the transcript, and the seq to rewind it to,
-    if any.
-
-    `earlier` ends with the last assistant message that the client holds, or is empty.
+def open_calls(db: Db, session: int, tip: int) -> dict[str, ToolCall]:
+    """Return the client's calls that wait for their result in the transcript which ends at `tip`, by their
+    ids.
     """
-    if not earlier:
-        return "new", None
-    if head.tip == 0:
-        return "imported", None
-    asked = next((message.text for message in reversed(earlier) if message.role == "user"), None)
-    candidates = [
-        seq_of(id_)
-        for (id_,) in db.execute(
-            "SELECT id FROM message WHERE session = ? AND digest = ? ORDER BY id DESC LIMIT 16",
-            (head.session, digest_of(earlier[-1])),
-        )
-    ]
-    if not candidates:
-        return "ignored", None
-    if head.tip == candidates[0] and _question_before(db, head.session, head.tip) == asked:
-        return "matched", None
-    answering = [seq for seq in candidates if _question_before(db, head.session, seq) == asked] or candidates
-    if head.tip in answering:
-        return "matched", None
-    return "rewound", answering[0]
-
-
-def _question_before(db: Db, session: int, seq: int) -> str | None:
-    """Return the text of the user's message that the reply ending at `seq` answers."""
-    for first, last in stretches(db, session, seq):
-        for (body,) in db.execute(
-            "SELECT body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC",
-            message_ids(session, first, last),
-        ):
-            message = decode(body)
-            if message.role == "user":
-                return message.text
-    return None
-
-
-def open_calls(db: Db, session: int, tip: int) -> set[str]:
-    """Return the ids of the client's calls that wait for a result in the transcript that ends at `tip`."""
     answered: set[str] = set()
     for first, last in stretches(db, session, tip):
         for (body,) in db.execute(
@@ -369,15 +340,6 @@ def open_calls(db: Db, session: int, tip: int) -> set[str]:
         ):
             message = decode(body)
             if message.role == "assistant":
-                return {call.id for call in message.client_calls} - answered
+                return {call.id: call for call in message.client_calls if call.id not in answered}
             answered.update(result.call_id for result in message.tool_results)
-    return set()
-
-
-def reply_after(db: Db, head: TranscriptHead, seq: int) -> bool:
-    """Return whether a reply came after the message `seq`."""
-    found = db.execute(
-        "SELECT 1 FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL LIMIT 1",
-        message_ids(head.session, seq + 1, head.last_seq),
-    ).fetchone()
-    return found is not None
+    return {}

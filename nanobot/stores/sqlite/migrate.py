@@ -10,10 +10,11 @@ from pathlib import Path
 from nanobot.core.errors import StoreCorrupt, StoreTooNew
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.moving import move_rows
+from nanobot.stores.sqlite.placing import place_rows
 
 APPLICATION_ID = 0x6E616E6F
 _SQL = Path(__file__).parent / "migrations"
-_BEFORE: dict[int, Callable[[Connection], None]] = {7: move_rows}
+_BEFORE: dict[int, Callable[[Connection], None]] = {7: move_rows, 9: place_rows}
 """What must have been done before a migration; it is resumed where a process was killed over it."""
 
 

@@ -25,6 +25,7 @@ SAID: dict[str, Any] = {
     "after": "turn_0",
     "may_cut": False,
     "record": Record(msgspec.Raw(b"{}"), is_detached=True),
+    "is_whole": True,
 }
 
 

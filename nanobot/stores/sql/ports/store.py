@@ -72,6 +72,7 @@ class SqlStore:
     def _offer_turns(self, turns: SqlTurns) -> None:
         self.admit = turns.admit
         self.knows = turns.knows
+        self.shared = turns.shared
         self.turn = turns.turn
         self.follow = turns.follow
         self.ended = turns.ended

@@ -11,9 +11,10 @@ from nanobot.core.message import Message
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores.live.live import STOPPING
 from nanobot.stores.live.turn import Batch, LiveTurn, replay
-from nanobot.stores.sql import admission, queue, turns
+from nanobot.stores.sql import admission, matching, queue, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
+from nanobot.stores.sql.recent_places import RecentPlaces
 
 
 class SqlTurns:
@@ -28,6 +29,7 @@ class SqlTurns:
         self._limits = shared.limits
         self._observer = shared.observer
         self._shared = shared
+        self._recent = RecentPlaces()
 
     async def admit(
         self,
@@ -47,6 +49,7 @@ class SqlTurns:
                 earlier,
                 limits=self._limits,
                 capacity=self._commands.capacity,
+                recent=self._recent,
                 now=self._clock.now(),
                 refusal=refusal,
             )
@@ -67,10 +70,10 @@ class SqlTurns:
         if admitted.opened is not None:
             opened = admitted.opened
             key = turn.session_key if turn.trace else None
-            self._live.open(LiveTurn(opened.turn_id, opened.added, session_key=key, input=turn.input))
+            self._live.open(LiveTurn(opened.turn_id, opened.added, session_key=key, input=opened.input))
             for joined in opened.joiners:
                 self._live.share(opened.turn_id, joined)
-            self._live.tell(opened.turn_id, TurnAdmitted(turn.input))
+            self._live.tell(opened.turn_id, TurnAdmitted(opened.input))
         if admitted.joins is not None:
             self._live.share(admitted.joins, turn.id)
             self._live.tell(admitted.joins, TurnAdmitted(turn.input, admitted.joins), by=turn.id)
@@ -82,6 +85,11 @@ class SqlTurns:
     async def knows(self, session_key: str, identity: Identity) -> bool:
         asked = partial(admission.knows, key=session_key, identity=identity, limits=self._limits)
         return await self._database.read(lambda db: asked(db, now=self._clock.now()))
+
+    async def shared(self, session_key: str, earlier: tuple[Message, ...], *, is_whole: bool) -> int:
+        return await self._database.read(
+            partial(matching.shared, key=session_key, earlier=earlier, is_whole=is_whole)
+        )
 
     async def turn(self, turn_id: str) -> TurnState:
         return await self._database.read(partial(turns.look, turn_id=turn_id))

@@ -1,0 +1,168 @@
+"""What a client can hold of a conversation, as numbers: lists of messages are the same where their places
+are.
+
+A client holds its inputs and one reply a turn. A `Place` stands for such a list; the place of a longer one is
+computed from it (a polynomial over a prime), and so is what any stretch adds to any beginning. Compared are
+the role, the text (line ends, Unicode form, surrounding white space and `<think>` blocks aside), what is
+attached, and the name and arguments of calls and the contents of their results. Ids count for nothing, nor
+does the order in which calls of one step and their results are listed: clients differ in both.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from struct import Struct as Layout
+
+import msgspec
+
+from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall
+
+PRIME = (1 << 61) - 1
+_MOST = PRIME - 1
+_blake2b = hashlib.blake2b
+_BASE = 1_143_098_672_046_301_133
+_LAYOUT = Layout(">IQ")
+_THINK = re.compile(r"<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL)
+NO_CALLS: Mapping[str, ToolCall] = {}
+
+
+class Place(msgspec.Struct, frozen=True, gc=False, order=True):
+    """Where a list of messages leads to.
+
+    `depth` counts its steps (a call or a result belongs to the step before it), `chain` is below `PRIME`.
+    """
+
+    depth: int = 0
+    chain: int = 0
+
+    def packed(self) -> bytes:
+        """Return 12 bytes that sort by depth."""
+        return _LAYOUT.pack(self.depth, self.chain)
+
+    def then(self, stretch: "Place") -> "Place":
+        """Return where the messages that lead from the beginning to `stretch` lead to from here."""
+        chain = (self.chain * pow(_BASE, stretch.depth, PRIME) + stretch.chain) % PRIME
+        return Place(self.depth + stretch.depth, chain)
+
+
+START = Place()
+
+
+def unpacked(packed: bytes) -> Place:
+    """Return the place that was packed."""
+    return Place(*_LAYOUT.unpack(packed))
+
+
+def place_after(place: Place, message: Message, calls: Mapping[str, ToolCall] = NO_CALLS) -> Place:
+    """Return the place once `message` has come; the same where there is nothing in it.
+
+    `calls`: those that its results may answer, by their ids.
+    """
+    depth, chain = place.depth, place.chain
+    parts = message.parts
+    if len(parts) == 1 and type(parts[0]) is Text:
+        content = _normal(message.role, parts[0].text)
+    else:
+        content = _content(message)
+        for call in message.tool_calls:
+            chain += _number("call", call_key(call))
+        for result in message.tool_results:
+            answered = calls.get(result.call_id)
+            key = "" if answered is None else call_key(answered)
+            chain += _number("result", f"{key}\0{_normal('tool', result.content)}")
+    if content:
+        # The calls of a message come after its words.
+        said = (place.chain * _BASE + _number(message.role, content)) % PRIME
+        return Place(depth + 1, (said + chain - place.chain) % PRIME)
+    return place if chain == place.chain else Place(depth, chain % PRIME)
+
+
+def place_of(
+    messages: Iterable[Message], start: Place = START, calls_before: Mapping[str, ToolCall] = NO_CALLS
+) -> Place:
+    """Return the place to which the messages lead from `start`; `calls_before`: the calls made up to there
+    that their results may answer, by their ids.
+    """
+    calls = dict(calls_before)
+    depth, chain = start.depth, start.chain
+    for message in messages:
+        parts, role = message.parts, message.role
+        # Most messages of a long list: the same as below, without another call.
+        if len(parts) == 1 and type(parts[0]) is Text and parts[0].text.isascii():
+            text = parts[0].text
+            if "\r" not in text and "<think" not in text:
+                if text := text.strip():
+                    depth += 1
+                    said = f"{role}\0{text}".encode()
+                    number = int.from_bytes(_blake2b(said, digest_size=8).digest(), "big")
+                    chain = (chain * _BASE + number % _MOST + 1) % PRIME
+                continue
+        place = place_after(Place(depth, chain), message, calls)
+        depth, chain = place.depth, place.chain
+        if role == "assistant":
+            calls.update((call.id, call) for call in message.tool_calls)
+    return Place(depth, chain)
+
+
+def places(messages: Iterable[Message]) -> list[Place]:
+    """Return the places to which the messages lead from the beginning, after each of them."""
+    calls: dict[str, ToolCall] = {}
+    place, found = START, []
+    for message in messages:
+        place = place_after(place, message, calls)
+        found.append(place)
+        if message.role == "assistant":
+            calls.update((call.id, call) for call in message.tool_calls)
+    return found
+
+
+def calls_in(messages: Iterable[Message]) -> dict[str, ToolCall]:
+    """Return the calls that the messages show, by their ids."""
+    return {
+        part.id: part
+        for message in messages
+        if message.role == "assistant"
+        for part in message.parts
+        if type(part) is ToolCall
+    }
+
+
+def call_key(call: ToolCall) -> str:
+    """Return what is compared of a call: its name and its arguments, whatever the spelling of their JSON."""
+    try:
+        arguments = msgspec.json.encode(msgspec.json.decode(call.arguments or "{}"), order="sorted").decode()
+    except (msgspec.MsgspecError, RecursionError):
+        arguments = call.arguments.strip()
+    return f"{call.name}\0{arguments}"
+
+
+def _content(message: Message) -> str:
+    """Return what is compared of a message besides its calls and results."""
+    said = _normal(message.role, message.text)
+    attached = message.sources or [
+        _attached(part) for part in message.parts if isinstance(part, Image | Audio | File)
+    ]
+    return "\0".join((said, *attached)) if attached else said
+
+
+def _attached(part: Image | Audio | File) -> str:
+    if isinstance(part, Image):
+        return f"image {part.url}"
+    if isinstance(part, Audio):
+        return f"audio {part.data}"
+    return f"file {part.name}\0{part.text}"
+
+
+def _normal(role: str, text: str) -> str:
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if role == "assistant" and "<think" in text:
+        text = _THINK.sub("", text)
+    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
+
+
+def _number(role: str, content: str) -> int:
+    """Return a number below `PRIME` for a message; never 0."""
+    said = f"{role}\0{content}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(_blake2b(said, digest_size=8).digest(), "big") % _MOST + 1

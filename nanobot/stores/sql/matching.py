@@ -1,0 +1,322 @@
+"""Matching: where in a session's transcript the messages that a client sent along lead to.
+
+A row that a client can hold has in `digest` the packed place of the list that ends with it (`core.visible`),
+so that a list is found by one indexed look-up, and all its beginnings by another.
+"""
+
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+
+import msgspec
+
+from nanobot.core.errors import UnknownToolCall
+from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
+from nanobot.core.turn import HistoryNote
+from nanobot.core.visible import START, Place, call_key, calls_in, place_after, place_of, places, unpacked
+from nanobot.stores.sql import transcript
+from nanobot.stores.sql.branches import left_no_trace
+from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.recent_places import RecentPlaces
+from nanobot.stores.sql.transcript import TranscriptHead
+
+_role = attrgetter("role")
+_NOTHING: tuple[Message, ...] = ()
+_MOST_ROWS = 4096
+"""How many of a session's newest rows are looked at for a list that neither begins nor ends where the
+transcript does.
+"""
+_MOST_BOUND = 500
+_MOST_TOGETHER = 32
+"""How many results of one step are looked for in front of its calls."""
+
+
+class HistoryMatch(msgspec.Struct, frozen=True):
+    """Where the client's list leads to: rewind to the row `base` if any, take in `rest`, the end of the list,
+    and treat as new the results `unanswered`, which the list has and the transcript lacks.
+    """
+
+    note: HistoryNote
+    base: int | None = None
+    rest: tuple[Message, ...] = ()
+    unanswered: tuple[Message, ...] = ()
+
+
+def match(
+    db: Db,
+    head: TranscriptHead,
+    earlier: tuple[Message, ...],
+    new: tuple[Message, ...],
+    *,
+    is_whole: bool,
+    may_repeat: bool = False,
+    recent: RecentPlaces | None = None,
+) -> HistoryMatch:
+    """Return what the messages that a client sent before the `new` ones mean for the transcript.
+
+    `is_whole`: nothing stands before them. `may_repeat`: a message that is the only question of the session
+    so far is asked anew, not for another answer. `recent`: saves work where the client sent the list before.
+    """
+    if not earlier:
+        return _match_none(db, head, new, is_whole=is_whole, may_repeat=may_repeat)
+    if head.last_seq == 0:
+        return HistoryMatch("imported", 0, _in_order(earlier))
+    # The most frequent by far, before anything else is looked at.
+    end = place_of(earlier) if recent is None else recent.place_of(head.session, earlier)
+    tip = unpacked(head.place)
+    if end == tip:
+        return HistoryMatch("matched")
+    sent, earlier = earlier, _in_order(earlier)
+    # Results without their call stand at the beginning of a list that was trimmed between them.
+    first = next((index for index, message in enumerate(earlier) if message.role != "tool"), 0)
+    window = earlier[first:]
+    if window is not sent:
+        end = place_of(window)
+    if end == tip or (not is_whole and _ends_at(db, head.session, tip, end)):
+        return HistoryMatch("matched")
+    ends = [(end, _NOTHING)]
+    for found, results in _other_ends(db, head, window):
+        if found == tip or (not is_whole and _ends_at(db, head.session, tip, found)):
+            return HistoryMatch("matched", unanswered=results)
+        ends.append((found, results))
+    for found, results in ends:
+        if (base := _newest(db, head.session, found)) is not None:
+            return HistoryMatch("rewound", base, unanswered=results)
+    beginnings = places(window)
+    base, count = _longest(db, head.session, beginnings)
+    if not count and not is_whole:
+        base, count = _longest_anywhere(db, head.session, beginnings)
+    if count == len(window):
+        return HistoryMatch("rewound", base)
+    note: HistoryNote = "imported" if head.tip == 0 and not count else "replaced"
+    return HistoryMatch(note, base, earlier[first + count :] if count else earlier)
+
+
+def shared(db: Db, *, key: str, earlier: tuple[Message, ...], is_whole: bool) -> int:
+    """Return how many of the client's messages need not be taken in; see `core.turn.Turns.shared`."""
+    head = transcript.find_head(db, key)
+    if head is None or not earlier:
+        return 0
+    return len(earlier) - len(match(db, head, earlier, (), is_whole=is_whole).rest)
+
+
+def _match_none(
+    db: Db, head: TranscriptHead, new: tuple[Message, ...], *, is_whole: bool, may_repeat: bool
+) -> HistoryMatch:
+    if head.tip == 0 or (not is_whole and (may_repeat or len(new) != 1 or new[0].role != "user")):
+        return HistoryMatch("new")
+    if is_whole or _is_only_question(db, head, new[0]):
+        return HistoryMatch("rewound", 0)
+    return HistoryMatch("new")
+
+
+def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
+    """Return whether the transcript is that one question of a user and its answer."""
+    place = place_after(START, asked)
+    if place == START or unpacked(head.place).depth > place.depth + 1:
+        return False
+    users = [
+        (digest, transcript.decode(body))
+        for first, last in transcript.stretches(db, head.session, head.tip)
+        for digest, body in db.execute(
+            "SELECT digest, body FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL",
+            transcript.message_ids(head.session, first, last),
+        )
+    ]
+    inputs = [bytes(digest) for digest, message in users if message.role == "user"]
+    return inputs == [place.packed()] and any(message.role == "assistant" for _, message in users)
+
+
+def _other_ends(
+    db: Db, head: TranscriptHead, window: tuple[Message, ...]
+) -> Iterator[tuple[Place, tuple[Message, ...]]]:
+    """Yield where lists lead to that mean the same: with ever more results of the last step taken out, which
+    come with the place, and with the words that stand beside the calls at the end.
+
+    Of calls that were made together, and are listed one by one, all but the last result stand before a call.
+    """
+    if not window[-1].tool_calls:
+        return
+    shown = calls_in(window)
+    kept = list(window)
+    results: list[Message] = []
+    for index in range(len(window) - 1, -1, -1):
+        message = window[index]
+        if message.role == "tool" and all(result.call_id in shown for result in message.tool_results):
+            results.insert(0, kept.pop(index))
+            yield place_of(kept), tuple(results)
+            if len(results) == _MOST_TOGETHER:
+                break
+        elif not message.tool_calls:
+            break
+    if (worded := _with_words(db, head, window)) is not None:
+        yield place_of(worded), _NOTHING
+
+
+def _with_words(db: Db, head: TranscriptHead, window: tuple[Message, ...]) -> tuple[Message, ...] | None:
+    """Return the list with the words beside the calls at its end, which not every client keeps."""
+    last = window[-1]
+    if last.text or head.tip == 0:
+        return None
+    tip = transcript.row(db, head.session, head.tip).message
+    if not tip.client_calls or not tip.text:
+        return None
+    return (*window[:-1], msgspec.structs.replace(last, parts=(Text(tip.text), *last.parts)))
+
+
+def _in_order(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the messages with each result that stands before its call right behind it."""
+    if "tool" not in map(_role, messages):
+        return messages
+    to_come = {call.id for message in messages for call in message.tool_calls}
+    ordered: list[Message] = []
+    early: list[Message] = []
+    for message in messages:
+        if message.role == "tool" and any(result.call_id in to_come for result in message.tool_results):
+            early.append(message)
+            continue
+        ordered.append(message)
+        if message.tool_calls:
+            to_come.difference_update(call.id for call in message.tool_calls)
+            ordered += [
+                each for each in early if all(one.call_id not in to_come for one in each.tool_results)
+            ]
+            early = [each for each in early if any(one.call_id in to_come for one in each.tool_results)]
+    return tuple(ordered)
+
+
+# Looking up ---------------------------------------------------------------------------------------
+
+
+def _newest(db: Db, session: int, place: Place) -> int | None:
+    """Return the newest row at which clients with that list stand."""
+    found = db.execute(
+        "SELECT m.id FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ? AND m.digest = ?"
+        f" AND {left_no_trace(db)} IS NOT TRUE ORDER BY m.id DESC LIMIT 1",
+        (session, place.packed()),
+    ).fetchone()
+    return None if found is None else transcript.seq_of(found[0])
+
+
+def _ends_at(db: Db, session: int, tip: Place, window: Place) -> bool:
+    """Return whether the messages of the window are the last ones before `tip`."""
+    depth = tip.depth - window.depth
+    if depth < 0:
+        return False
+    low, high = Place(depth).packed(), Place(depth + 1).packed()
+    before = db.execute(
+        "SELECT DISTINCT digest FROM message WHERE session = ? AND digest >= ? AND digest < ?",
+        (session, low, high),
+    )
+    return any(unpacked(bytes(digest)).then(window) == tip for (digest,) in before)
+
+
+def _longest(db: Db, session: int, ends: Sequence[Place]) -> tuple[int, int]:
+    """Return the row at which the longest beginning of the list ends, and how many messages that is."""
+    wanted = [place.packed() for place in ends]
+    known: set[bytes] = set()
+    for first in range(0, len(wanted), _MOST_BOUND):
+        some = wanted[first : first + _MOST_BOUND]
+        marks = ", ".join("?" * len(some))
+        known.update(
+            bytes(digest)
+            for (digest,) in db.execute(
+                f"SELECT digest FROM message WHERE session = ? AND digest IN ({marks})", (session, *some)
+            )
+        )
+    for count in range(len(ends), 0, -1):
+        if wanted[count - 1] in known and (base := _newest(db, session, ends[count - 1])) is not None:
+            return base, count
+    return 0, 0
+
+
+def _longest_anywhere(db: Db, session: int, ends: Sequence[Place]) -> tuple[int, int]:
+    """Do as `_longest` for a list whose beginning may hang on any of the newest rows."""
+    rows = [
+        unpacked(bytes(digest))
+        for (digest,) in db.execute(
+            "SELECT digest FROM message WHERE session = ? AND digest IS NOT NULL"
+            " ORDER BY digest DESC LIMIT ?",
+            (session, _MOST_ROWS),
+        )
+    ]
+    known = set(rows)
+    best, longest = START, 0
+    for before in known:
+        if before.then(ends[0]) not in known:
+            continue
+        reached = [count for count, end in enumerate(ends, 1) if before.then(end) in known]
+        end = before.then(ends[reached[-1] - 1])
+        if (reached[-1], end.depth) > (longest, best.depth):
+            best, longest = end, reached[-1]
+    base = _newest(db, session, best) if longest else None
+    return (0, 0) if base is None else (base, longest)
+
+
+# Results ------------------------------------------------------------------------------------------
+
+
+def answer_calls(
+    db: Db,
+    head: TranscriptHead,
+    base: int | None,
+    earlier: tuple[Message, ...],
+    rest: tuple[Message, ...],
+    new: tuple[Message, ...],
+) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """Return `rest` and `new` with every result under the id of the call that it answers.
+
+    The transcript's calls have the ids that the server gave; a client may have changed them in its list,
+    where the call is known by its name and arguments.
+
+    Raises:
+        UnknownToolCall: a new result answers no call that waits for one.
+    """
+    if not any(message.role == "tool" for message in (*rest, *new)):
+        return rest, new
+    shown = calls_in(earlier)
+    waiting = transcript.open_calls(db, head.session, head.tip if base is None else base)
+    taken_in: list[Message] = []
+    for message in rest:
+        if message.role == "user" or (message.role == "assistant" and not message.tool_calls):
+            waiting = {}
+        taken_in.append(_answering(message, waiting, shown))
+        waiting.update((call.id, call) for call in message.tool_calls)
+    answered: list[Message] = []
+    for message in new:
+        for result in message.tool_results:
+            if _answered_by(result, waiting, shown) is None:
+                shown_ids = ", ".join(sorted(waiting)) or "none"
+                raise UnknownToolCall(
+                    f"tool_call_id {result.call_id!r} answers no call that waits for its result"
+                    f" (waiting: {shown_ids}): "
+                    "send the result right after the answer that made the call",
+                    param="tool_call_id",
+                )
+        answered.append(_answering(message, waiting, shown))
+    return tuple(taken_in), tuple(answered)
+
+
+def _answering(message: Message, waiting: dict[str, ToolCall], shown: dict[str, ToolCall]) -> Message:
+    """Return a message with its results under the ids of the waiting calls that they answer; those wait no
+    more.
+    """
+    if message.role != "tool":
+        return message
+    parts: list[Part] = []
+    for part in message.parts:
+        if isinstance(part, ToolResult) and (call := _answered_by(part, waiting, shown)) is not None:
+            del waiting[call.id]
+            part = msgspec.structs.replace(part, call_id=call.id)
+        parts.append(part)
+    return msgspec.structs.replace(message, parts=tuple(parts))
+
+
+def _answered_by(
+    result: ToolResult, waiting: dict[str, ToolCall], shown: dict[str, ToolCall]
+) -> ToolCall | None:
+    meant = shown.get(result.call_id)
+    by_id = waiting.get(result.call_id)
+    if meant is None or (by_id is not None and call_key(by_id) == call_key(meant)):
+        return by_id
+    key = call_key(meant)
+    return next((call for call in waiting.values() if call_key(call) == key), None)

@@ -1,0 +1,2 @@
+DROP TABLE placed;
+CREATE INDEX message_by_digest ON message (session, digest) WHERE digest IS NOT NULL;
