@@ -15,7 +15,7 @@ from nanobot.models.address import BEARER, KeyHeader
 from nanobot.models.certificates import trusted
 from nanobot.models.keys import KeyCommand, KeyRotation, KeySource
 from nanobot.models.providers import ECHO, LOCAL, SHIPPED, ModelName, Provider, Wire
-from nanobot.models.providers.environment import address_variable, find_base_url, find_key
+from nanobot.models.providers.environment import address_variable, at_address, find_base_url, find_key
 from nanobot.models.proxies import find_proxy
 from nanobot.models.transport import Transport
 
@@ -24,12 +24,15 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONNECTION_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
 )
+_REQUEST_FIELDS = frozenset({"messages", "model", "stream", "tools"})
+"""Fields that cannot be set in any wire format; each has further ones."""
 _UNKNOWN_WINDOW_TOKENS = 32_000
 """What a provider's models are taken to have of a window, where nothing says it."""
 _KEY_HEADERS: Mapping[Wire, KeyHeader] = {
     "openai": BEARER,
     "responses": BEARER,
     "anthropic": KeyHeader("x-api-key"),
+    "gemini": KeyHeader("x-goog-api-key"),
 }
 """How keys are sent in each wire format, unless a provider or the settings want it otherwise."""
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -92,9 +95,10 @@ def wire_of(provider: Provider, fields: EndpointFields) -> Wire:
 
 
 class ProviderAccess(msgspec.Struct, frozen=True):
-    """Where a model is asked, with which key, and what goes with each request."""
+    """Where a model is asked, in which format, with which key, and what goes with each request."""
 
     base_url: str
+    wire: Wire
     api_key: str | None
     auth: KeyHeader
     transport: Transport
@@ -123,6 +127,7 @@ def find_access(
             "or set base_url"
         )
     base_url = fields.base_url or find_base_url(provider, environment)
+    provider = at_address(provider, base_url)
     key = _find_key(provider, fields, environment, clock)
     is_keyless = key.one is None and key.source is None and fields.auth != "none"
     if is_keyless and provider.needs_key and not has_own_address:
@@ -137,7 +142,7 @@ def find_access(
         ca_file=_ca_file(name, base_url, fields, environment),
         lists_all=provider.lists_all and not has_own_address,
     )
-    return ProviderAccess(base_url, key.one, key.auth, transport)
+    return ProviderAccess(base_url, wire_of(provider, fields), key.one, key.auth, transport)
 
 
 # Keys ---------------------------------------------------------------------------------------------
@@ -219,11 +224,13 @@ def _headers(
 
 
 def check_body(name: ModelName, body: Mapping[str, object]) -> None:
-    """Check that further fields of requests are JSON.
+    """Check that further fields of requests are JSON, and none that every request is made of.
 
     Raises:
         ConfigError: they are not.
     """
+    if reserved := _REQUEST_FIELDS.intersection(body):
+        raise ConfigError(f"model {name}: {', '.join(sorted(reserved))} cannot be set in body")
     for field, value in body.items():
         if not _is_json(value):
             raise ConfigError(

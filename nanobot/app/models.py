@@ -7,43 +7,29 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.app.endpoints import check_body, find_access, known_providers, wire_of
+from nanobot.app.chains import Chains, fallback_names
+from nanobot.app.endpoints import known_providers
+from nanobot.app.remote import remote_model
 from nanobot.app.tools import own_tools
-from nanobot.config import Config, EndpointFields, ModelTable
+from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
 from nanobot.core.clock import Clock
 from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError, ModelNotFound
-from nanobot.core.model import Ability, Model
-from nanobot.core.turn import Sampling
-from nanobot.models.anthropic.messages import AnthropicMessages
-from nanobot.models.configured import ConfiguredModel
+from nanobot.core.model import Model
 from nanobot.models.echo import EchoModel
-from nanobot.models.http import ProviderConnection
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
-from nanobot.models.ollama import OllamaModel
-from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
-from nanobot.models.openai_responses.responses import OpenAIResponses
 from nanobot.models.providers import (
     ECHO,
     LOCAL,
     ModelName,
     Provider,
-    Wire,
     find_in_environment,
     parse_name,
 )
 from nanobot.models.providers.environment import find_key
-from nanobot.models.refusals import ErrorSource
 from nanobot.models.weights.installed import find as find_weights
-
-_BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages]] = {
-    "openai": OpenAIChat,
-    "responses": OpenAIResponses,
-    "anthropic": AnthropicMessages,
-}
-"""The model's class, by the provider's wire format."""
 
 
 class DefaultModel(msgspec.Struct, frozen=True):
@@ -113,7 +99,11 @@ class Models:
             return self.default
         model = self._presets.get(name)
         if model is None:
-            raise ModelNotFound(f"The model `{name}` does not exist any more.", param="model")
+            raise ModelNotFound(
+                f"The model `{name}` does not exist any more: name another one. If the session has chosen it,"
+                " choose another with POST /v1/sessions/{key}.",
+                param="model",
+            )
         return model
 
     async def warm(self) -> None:
@@ -141,7 +131,16 @@ def make_models(config: Config, environment: Mapping[str, str], clock: Clock) ->
                 f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'"
             )
         presets[preset] = make_model(parse_name(table.name, providers), table, config, environment, clock)
-    return Models(make_model(chosen.name, config.model, config, environment, clock), presets)
+    default = make_model(chosen.name, config.model, config, environment, clock)
+    chains = Chains(
+        presets,
+        lambda name: make_model(parse_name(name, providers), ModelTable(), config, environment, clock),
+        clock,
+    )
+    return Models(
+        chains.chain(default, config.model, None),
+        {name: chains.chain(model, config.models[name], name) for name, model in presets.items()},
+    )
 
 
 def make_model(
@@ -157,7 +156,7 @@ def make_model(
         return EchoModel()
     if name.provider == LOCAL:
         return _local_model(name, table, clock, config.data)
-    return _remote_model(name, table, config, environment, clock)
+    return remote_model(name, table, config, environment, clock)
 
 
 def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -> LocalModel:
@@ -171,69 +170,6 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -
         warm_tools=tuple(tool.spec for tool in own_tools(clock)),
         context_tokens=table.context_tokens or CONTEXT_TOKENS,
     )
-
-
-def _remote_model(
-    name: ModelName, table: ModelTable, config: Config, environment: Mapping[str, str], clock: Clock
-) -> Model:
-    provider = known_providers(config)[name.provider]
-    changed = config.providers.get(name.provider)
-    fields = table if changed is None else table.over(changed)
-    check_body(name, fields.body)
-    access = find_access(name, provider, fields, environment, clock)
-    model: Model = _BY_WIRE[wire_of(provider, fields)](
-        name=str(name),
-        model=name.model,
-        base_url=access.base_url,
-        api_key=access.api_key,
-        auth=access.auth,
-        transport=access.transport,
-        extra_body=fields.body,
-        context_tokens=fields.context_tokens or provider.context_tokens,
-        clock=clock,
-        random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
-        timeouts=Timeouts(
-            connect_s=table.connect_timeout_s,
-            first_chunk_s=table.first_byte_timeout_s,
-            idle_s=table.idle_timeout_s,
-        ),
-        max_retries=table.max_retries,
-        abilities=_abilities(fields, provider),
-    )
-    if provider.tells_window:
-        model = OllamaModel(
-            model,
-            ProviderConnection(
-                ErrorSource(str(name), name.model, access.base_url, access.api_key),
-                auth=access.auth,
-                timeouts=Timeouts(connect_s=table.connect_timeout_s),
-                transport=access.transport,
-            ),
-            model=name.model,
-            base_url=access.base_url,
-            most_tokens=fields.context_tokens,
-            clock=clock,
-        )
-    return _configured(model, fields)
-
-
-def _configured(model: Model, fields: EndpointFields) -> Model:
-    """Return the model within what its settings say; itself where they say nothing."""
-    sampling = Sampling(
-        temperature=fields.temperature,
-        top_p=fields.top_p,
-        max_output_tokens=fields.max_tokens,
-        reasoning_effort=fields.reasoning_effort,
-    )
-    choices: tuple[tuple[Ability, str], ...] = (("images", fields.images), ("tools", fields.tools))
-    lacks = frozenset(ability for ability, choice in choices if choice == "no")
-    return ConfiguredModel(model, sampling, lacks) if lacks or sampling != Sampling() else model
-
-
-def _abilities(fields: EndpointFields, provider: Provider) -> frozenset[Ability]:
-    """Return the abilities to begin with: a model drops those that it turns out to lack."""
-    takes_audio = provider.takes_audio if fields.audio == "auto" else fields.audio == "yes"
-    return EVERYTHING if takes_audio else EVERYTHING - {"audio"}
 
 
 # Models on this machine ---------------------------------------------------------------------------
@@ -267,9 +203,8 @@ def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, 
     """
     names = [choose_model(config, environment).name]
     providers = known_providers(config)
-    names.extend(
-        parse_name(table.name, providers) for table in config.models.values() if table.name is not None
-    )
+    named = [table.name for table in config.models.values() if table.name is not None]
+    names.extend(parse_name(name, providers) for name in (*named, *fallback_names(config)))
     local = tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
     if local and importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import aiohttp
 import msgspec
 
-from nanobot.app import choose_model, known_providers, make_model
+from nanobot.app import choose_model, fallback_names, known_providers, make_model
 from nanobot.cli import doctor_local
 from nanobot.cli.check_result import CheckResult
 from nanobot.cli.listener import bind, refuse_unprotected_host
@@ -77,7 +77,8 @@ async def _ask(model: Model, max_tokens: int) -> None:
 async def _models(config: Config, look: Look) -> AsyncIterator[CheckResult]:
     try:
         choice = choose_model(config, os.environ)
-        results = await _model(config, "model", choice.name, config.model, f" ({choice.why})", look)
+        why = f" ({choice.why}){_then(config.model)}"
+        results = await _model(config, "model", choice.name, config.model, why, look)
         if choice.name.provider == LOCAL and config.model.name is None:
             results.extend(_unused(config))
     except ConfigError as error:
@@ -87,6 +88,13 @@ async def _models(config: Config, look: Look) -> AsyncIterator[CheckResult]:
     for preset, table in config.models.items():
         for result in await _preset(config, preset, table, look):
             yield result
+    for name in fallback_names(config):
+        for result in await _preset(config, name, ModelTable(name=name), look):
+            yield result
+
+
+def _then(table: ModelTable) -> str:
+    return f", then {', '.join(table.fallback)}" if table.fallback else ""
 
 
 def _unused(config: Config) -> Iterator[CheckResult]:
@@ -100,7 +108,7 @@ async def _preset(config: Config, preset: str, table: ModelTable, look: Look) ->
         return [CheckResult(preset, "fail", f"[models.{preset}] has no name", remedy)]
     try:
         name = parse_name(table.name, known_providers(config))
-        return await _model(config, preset, name, table, "", look)
+        return await _model(config, preset, name, table, _then(table), look)
     except ConfigError as error:
         return [CheckResult(preset, "fail", error.message)]
 

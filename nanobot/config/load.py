@@ -54,6 +54,7 @@ _LISTS = (
     ("api", "allowed_hosts"),
     ("api", "cors_origins"),
     ("model", "api_keys"),
+    ("model", "fallback"),
     ("server", "forwarded_allow_ips"),
 )
 _OBJECTS = (("model", "headers"), ("model", "body"), ("model", "price"))

@@ -44,9 +44,12 @@ class Address:
         self.host = host
         self.shown = urlunsplit(self._parts._replace(query=""))
 
-    def url(self, path: str) -> str:
-        """Return the URL of `path`, which begins with a slash; a query of the base URL stays behind it."""
-        return urlunsplit(self._parts._replace(path=self._parts.path + path))
+    def url(self, path: str, query: str = "") -> str:
+        """Return the URL of `path`, which begins with a slash; behind it stands the query of the base URL,
+        then `query`.
+        """
+        whole = "&".join(part for part in (self._parts.query, query) if part)
+        return urlunsplit(self._parts._replace(path=self._parts.path + path, query=whole))
 
 
 def error_source(

@@ -31,12 +31,14 @@ class Exchange(msgspec.Struct, frozen=True):
 
     `adapts(status, body)` is asked when the provider refused the request: it returns whether another exchange
     for the same request leaves out what was refused, and raises `RequestFailed` where it knows better than
-    `refusals` what the refusal means.
+    `refusals` what the refusal means. `rescued(body)` is asked before: it returns the answer that a refusal
+    holds all the same, or None.
     """
 
     body: bytes
     reader: AnswerReader
     adapts: Callable[[int, bytes], bool]
+    rescued: Callable[[bytes], Message | None] | None = None
 
 
 class ProviderClient:
@@ -92,13 +94,16 @@ class ProviderClient:
         Raises:
             ModelError: as `refusals` and `http` map what happened.
         """
-        retries = Backoff(self._clock, self._random, self._max_retries)
+        retries = Backoff(self._clock, self._random, self._max_retries, self._timeouts.retry_pause_s)
         while True:
             try:
                 answer = await self._ask(exchange)
             except RequestFailed as failed:
                 await retries.pause(failed)
                 continue
+            if isinstance(answer, Message):
+                yield answer
+                return
             try:
                 while not answer.done:
                     for delta in _merged(await answer.read()):
@@ -179,9 +184,9 @@ class ProviderClient:
         """Return whether the request that failed with `key` may succeed at once with another one."""
         return key is not None and self._keys is not None and self._keys.moves_on(key, failed.error)
 
-    async def _ask(self, exchange: Callable[[], Exchange]) -> AnswerStream:
-        """Send the request, again where the format adapts, and return its answer from the first byte of
-        the body on.
+    async def _ask(self, exchange: Callable[[], Exchange]) -> AnswerStream | Message:
+        """Send the request, again where the format adapts, and return its answer: from the first byte of the
+        body on, or whole where it was rescued from a refusal.
         """
         adaptations_left = _MAX_ADAPTATIONS
         while True:
@@ -200,6 +205,8 @@ class ProviderClient:
                     timeouts=self._timeouts,
                 )
             refused = await response.read_error(_ERROR_BODY_S)
+            if asked.rescued is not None and (message := asked.rescued(refused)) is not None:
+                return message
             # `adapts` is asked first, as it may raise a better explanation of the refusal.
             if asked.adapts(response.status, refused) and adaptations_left:
                 adaptations_left -= 1
@@ -222,13 +229,14 @@ class ProviderClient:
 def model_ids(body: bytes) -> frozenset[str]:
     """Return the names in a provider's list of models; none where it is no such list."""
     try:
-        rows = msgspec.json.decode(body).get("data")
+        lists = msgspec.json.decode(body)
+        # Google's own format has other names.
+        rows = lists.get("data") or lists.get("models")
     except (ValueError, AttributeError, RecursionError):
         return frozenset()
     if not isinstance(rows, list):
         return frozenset()
-    names = [row.get("id") for row in rows if isinstance(row, dict)]
-    # Google's have the kind of thing before the name.
+    names = [row.get("id") or row.get("name") for row in rows if isinstance(row, dict)]
     return frozenset([name.removeprefix("models/") for name in names if isinstance(name, str)])
 
 

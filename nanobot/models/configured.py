@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from nanobot.core.errors import ModelLacksAbility
-from nanobot.core.event import Delta
+from nanobot.core.event import Delta, ModelChosen
 from nanobot.core.message import Image, Message, Text
 from nanobot.core.model import Ability, Model, ModelRequest
 from nanobot.core.turn import Sampling
@@ -42,7 +42,7 @@ class ConfiguredModel:
     def abilities(self) -> frozenset[Ability]:
         return self._inner.abilities - self._lacks
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | ModelChosen | Message, None]:
         """As `inner`, with what the settings say.
 
         Raises:
@@ -83,7 +83,7 @@ class ConfiguredModel:
         return msgspec.structs.replace(request, sampling=msgspec.structs.replace(asked, **missing))
 
 
-async def _refused(error: ModelLacksAbility) -> AsyncGenerator[Delta | Message, None]:
+async def _refused(error: ModelLacksAbility) -> AsyncGenerator[Delta | ModelChosen | Message, None]:
     """Raise `error` when the first item is asked for, as a model does."""
     yield _raise(error)
 

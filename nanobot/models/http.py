@@ -49,13 +49,15 @@ class Timeouts(msgspec.Struct, frozen=True):
 
     `connect_s`: until a connection is open. `first_chunk_s`: from the request to the first chunk of the
     answer; keep-alive comments do not count. `idle_s`: between two pieces of an answer that has begun.
-    `check_s`: for the whole of a check.
+    `check_s`: for the whole of a check. `retry_pause_s`: the longest pause that a provider may ask for before
+    a request is sent again; a longer one is left to the caller.
     """
 
     connect_s: float = 10.0
     first_chunk_s: float = 300.0
     idle_s: float = 120.0
     check_s: float = 5.0
+    retry_pause_s: float = 20.0
 
 
 class ProviderResponse:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from nanobot.core.clock import Clock
-from nanobot.core.event import Delta
+from nanobot.core.event import Delta, ModelChosen
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, Model, ModelRequest
 from nanobot.models.http import ProviderConnection
@@ -76,7 +76,7 @@ class OllamaModel:
     def abilities(self) -> frozenset[Ability]:
         return self._inner.abilities
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | ModelChosen | Message, None]:
         """As `inner`. The first answer ends a moment later: the window is asked for meanwhile.
 
         Raises:
@@ -103,7 +103,7 @@ class OllamaModel:
         await self._connection.close()
         await self._inner.close()
 
-    async def _first(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+    async def _first(self, request: ModelRequest) -> AsyncGenerator[Delta | ModelChosen | Message, None]:
         async with contextlib.aclosing(self._inner.stream(request)) as items:
             async for item in items:
                 if isinstance(item, Message):

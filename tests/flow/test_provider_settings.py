@@ -19,6 +19,7 @@ from nanobot.models.transport import Transport
 from nanobot.testing import FakeClock
 from tests.anthropic_api import answer as messages_answer
 from tests.certificate import certificate
+from tests.gemini_api import answer as gemini_answer
 from tests.harness import OpenHarness, configured
 from tests.proxy import Proxy
 from tests.upstream import Asked, Reply, Upstream, greet, json_reply, refused
@@ -90,13 +91,33 @@ async def test_a_request_that_sets_its_sampling_itself_has_it(
 
 
 @pytest.mark.parametrize("field", ["messages", "tools", "stream", "model"])
-@pytest.mark.parametrize("wire", ["openai", "anthropic"])
+@pytest.mark.parametrize("wire", ["openai", "responses", "anthropic", "gemini"])
 def test_what_the_request_is_made_of_cannot_be_set(
     field: str, wire: str, tmp_path: Path, clock: FakeClock
 ) -> None:
     table = {"name": "openai:m", "api_key": "k", "wire": wire, "body": {field: []}}
     with pytest.raises(Exception, match=field):
         made(configured(tmp_path, {"model": table}), clock)
+
+
+async def test_extra_fields_of_gemini_are_joined_to_its_own_objects(
+    open_harness: OpenHarness, tmp_path: Path, clock: FakeClock
+) -> None:
+    async with Upstream(gemini_answer) as upstream:
+        model = model_at(
+            upstream,
+            tmp_path,
+            clock,
+            name="gemini:gemini-flash-latest",
+            base_url=upstream.url.removesuffix("/v1"),
+            body={"generationConfig": {"topK": 5}, "safetySettings": []},
+            temperature=0.5,
+        )
+        harness = await open_harness(model)
+        assert (await harness.door.chat("k", "Hi")).status == 200
+        sent = upstream.requests[-1].json
+        assert sent["generationConfig"]["topK"] == 5 and sent["generationConfig"]["temperature"] == 0.5
+        assert sent["safetySettings"] == [] and list(sent)[-1] == "contents"
 
 
 async def test_another_wire_format_and_its_extra_fields(

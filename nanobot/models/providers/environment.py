@@ -1,5 +1,6 @@
 """What the environment says about providers: addresses, keys, and which one to use."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,6 +11,7 @@ from nanobot.models.address import BEARER, KeyHeader
 from nanobot.models.providers.names import SHIPPED, ModelName
 from nanobot.models.providers.row import Provider
 
+_OPENAI_PATH = re.compile(r"/(?:openai|v1)(?:/chat/completions)?/*\Z")
 _EVERY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 
@@ -56,6 +58,15 @@ def find_base_url(provider: Provider, environment: Mapping[str, str]) -> str:
         return _filled(provider, environment)
     value = environment[variable].strip()
     return _completed(value, provider.base_url) if variable in provider.host_variables else value
+
+
+def at_address(provider: Provider, base_url: str) -> Provider:
+    """Return the provider as it is to be asked at `base_url`: one whose own format is Gemini's also has
+    addresses that speak OpenAI's, with `/openai`, `/v1` or `/chat/completions` at the end.
+    """
+    if provider.wire != "gemini" or not _OPENAI_PATH.search(base_url.strip().partition("?")[0]):
+        return provider
+    return msgspec.structs.replace(provider, wire="openai", auth=BEARER)
 
 
 def find_in_environment(

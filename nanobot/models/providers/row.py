@@ -7,7 +7,7 @@ import msgspec
 
 from nanobot.models.address import BEARER, KeyHeader
 
-Wire = Literal["openai", "responses", "anthropic"]
+Wire = Literal["openai", "responses", "anthropic", "gemini"]
 """The wire formats: each has a folder of its name in `nanobot/models`, `responses` in `openai_responses`."""
 
 

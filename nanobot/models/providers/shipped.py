@@ -46,13 +46,15 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider(
         name="gemini",
         title="Google Gemini",
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        base_url="https://generativelanguage.googleapis.com/v1beta",
         key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"),
         default_model="gemini-flash-latest",
         context_tokens=1_000_000,
-        base_url_variables=("GEMINI_BASE_URL",),
+        base_url_variables=("GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
         takes_audio=True,
         lists_all=True,
+        wire="gemini",
+        auth=KeyHeader("x-goog-api-key"),
     ),
     Provider(
         name="deepseek",

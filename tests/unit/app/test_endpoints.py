@@ -109,8 +109,13 @@ def test_what_is_missing_is_named(name: str, environment: dict[str, str], wanted
             "t",
             KeyHeader("Authorization", "Bearer "),
         ),
-        ("gemini:m", {"GOOGLE_API_KEY": "k"}, "k", KeyHeader("Authorization", "Bearer ")),
-        ("gemini:m", {"GEMINI_API_KEY": " k\n"}, "k", KeyHeader("Authorization", "Bearer ")),
+        ("gemini:m", {"GOOGLE_API_KEY": "k"}, "k", KeyHeader("x-goog-api-key")),
+        (
+            "gemini:m",
+            {"GEMINI_API_KEY": " k\n", "GEMINI_BASE_URL": "https://x/v1beta/openai"},
+            "k",
+            KeyHeader("Authorization", "Bearer "),
+        ),
         (
             "azure:m",
             {"AZURE_API_KEY": "k", "AZURE_RESOURCE_NAME": "r"},
