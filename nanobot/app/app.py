@@ -24,7 +24,6 @@ from nanobot.core.observer import Observer, Observers
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
-from nanobot.models.providers import PRICES
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.reading.schemas import WorkerSchemas
@@ -198,7 +197,7 @@ async def open_app(
     metrics = Metrics(clock)
     # Without others, events go to the metrics directly.
     observer = Observers((metrics, *observers)) if observers else metrics
-    prices = PriceList(models.price_names, {**PRICES, **config.prices})
+    prices = PriceList(models.price_names, settings.prices(config, models))
     store = await open_store(
         config.data, clock, settings.store_limits(config), config.store.synchronous, observer, prices
     )
