@@ -48,6 +48,7 @@ class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bad_keys: Annotated[int, msgspec.Meta(ge=0)] = 10
     metrics_open: bool = False
     max_body_mb: Positive = 20.0
+    max_schema_kb: AtLeast1 = 100
     body_timeout_s: Positive = 30.0
     ping_s: Positive = 15.0
     max_queue: AtLeast1 = 16
@@ -96,6 +97,8 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_s: Positive = 120.0
     max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
     audio: Literal["auto", "yes", "no"] = "auto"
+    fallback: tuple[str, ...] = ()
+    fallback_budget_s: Positive = 600.0
 
 
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -278,6 +281,7 @@ _LISTS = (
     ("api", "allowed_hosts"),
     ("api", "cors_origins"),
     ("server", "forwarded_allow_ips"),
+    ("model", "fallback"),
 )
 _PATH = ("server", "data")
 """Paths may be any bytes; all other settings are text."""

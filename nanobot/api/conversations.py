@@ -37,7 +37,7 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.sessions import ImportedMessage, Row, parse_key
+from nanobot.core.sessions import RESERVED_PREFIX, ImportedMessage, Row, parse_key
 from nanobot.core.store import Store
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
@@ -194,14 +194,15 @@ def _key(request: Request) -> str:
     """Return the session key that the path names.
 
     Raises:
-        ConversationNotFound: it is no valid key, or the caller may not see it.
+        BadSessionKey: it is not a valid key.
+        ConversationNotFound: the caller may not see it.
     """
     name = request.path_params["conversation_id"]
+    # The server's own keys are never a conversation.
+    if name.startswith(RESERVED_PREFIX):
+        raise _missing(name)
+    key = parse_key(name)
     caller: Caller = request.caller
-    try:
-        key = parse_key(name)
-    except BadSessionKey:
-        raise _missing(name) from None
     if not caller.sees(key):
         raise _missing(key)
     SESSION.set(key)
@@ -249,7 +250,7 @@ def operations(
         tag="Conversations",
         right="chat",
         answers={200: ConversationObject},
-        errors=(ConversationNotFound,),
+        errors=(BadSessionKey, ConversationNotFound),
     )
     listed = Operation(
         method="GET",
@@ -260,7 +261,7 @@ def operations(
         right="sessions:read",
         parameters=PAGING,
         answers={200: Page[WireItem]},
-        errors=(ConversationNotFound, ItemNotFound),
+        errors=(BadSessionKey, ConversationNotFound, ItemNotFound),
     )
     return (
         create,
@@ -289,7 +290,7 @@ def operations(
             right="chat",
             parameters=(),
             body=ItemsBody,
-            errors=(ConversationNotFound, SessionBusy, UploadNotFound),
+            errors=(BadSessionKey, ConversationNotFound, SessionBusy, UploadNotFound),
         ),
         msgspec.structs.replace(
             listed,

@@ -27,6 +27,7 @@ from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.sqlite.store import open_store
@@ -34,6 +35,7 @@ from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.workers.pool import WorkerPool
 
 CLEANUP_EVERY_S = 600.0
 
@@ -68,16 +70,22 @@ class App:
         store.listen(self._follow_accounts)
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
-        self.engine = _engine(config, store, models, clock, tools, observer)
-        attachments = _attachments(config, store, fetcher)
+        self.workers = WorkerPool()
+        schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
+        toolset = Toolset([*own_tools(clock), *tools], observer)
+        agent = Agent(toolset, clock, settings.agent_settings(config), schemas, observer)
+        self.engine = _engine(config, store, models, clock, agent, observer)
+        attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
             Gate(store, self.quotas),
             attachments,
+            schemas,
             self.followers,
             self.audit,
             clock,
             randomness,
+            budget=lambda turn: agent.budget(turn, models.get(turn.model)),
             audio_models=settings.audio_models(models),
         )
         self.asgi: ASGIApp = build_api(
@@ -126,13 +134,12 @@ def _engine(
     store: Store,
     models: Models,
     clock: Clock,
-    tools: Sequence[Tool],
+    agent: Agent,
     observer: Observer,
 ) -> LocalEngine:
-    toolset = Toolset([*own_tools(clock), *tools], observer)
     return LocalEngine(
         store,
-        Agent(toolset, clock, settings.agent_settings(config), observer),
+        agent,
         models,
         clock,
         max_running_turns=config.engine.max_running_turns,
@@ -141,9 +148,9 @@ def _engine(
     )
 
 
-def _attachments(config: Config, store: Store, fetcher: Fetcher | None) -> Attachments:
+def _attachments(config: Config, store: Store, workers: WorkerPool, fetcher: Fetcher | None) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
-    documents = DocumentReader(settings.document_bounds(config))
+    documents = DocumentReader(workers, settings.document_bounds(config))
     return Attachments(store, documents, fetcher if config.files.fetch else None)
 
 
@@ -226,5 +233,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             # Draining needs the engine at work, so its task is stopped only afterwards.
             await app.drain()
             await app.followers.close()
+            await app.workers.close()
             engine.cancel()
             periodic.cancel()

@@ -72,15 +72,24 @@ def _within_the_turn(
 ) -> tuple[Message, ...]:
     """Return the question and the newest whole steps of a running turn that alone is over the budget."""
     question = messages[asked]
-    cost = estimate_tokens(question)
-    if cost > budget_tokens:
-        raise ContextOverflow(
-            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
-        )
+    refuse_too_long(question, budget_tokens)
     # Results whose calls were cut off.
     while first < len(messages) and messages[first].role == "tool":
         first += 1
     return (question, *messages[first:])
+
+
+def refuse_too_long(message: Message, budget_tokens: int) -> None:
+    """Return where the message alone fits the budget.
+
+    Raises:
+        ContextOverflow
+    """
+    cost = estimate_tokens(message)
+    if cost > budget_tokens:
+        raise ContextOverflow(
+            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
+        )
 
 
 def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -194,8 +203,9 @@ def _question(message: Message) -> tuple[Message, ...]:
 
 
 def _speech(message: Message) -> Message:
-    """Return the model's message as providers accept it: no empty text, no call id twice, arguments that are
-    JSON, and no reasoning but what its provider wants back. A message of reasoning alone becomes empty.
+    """Return the model's message as providers accept it: no text that holds nothing, no call id twice,
+    arguments that are JSON, and no reasoning but what its provider wants back. A message of reasoning alone
+    becomes empty.
     """
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
@@ -203,7 +213,7 @@ def _speech(message: Message) -> Message:
     kept: list[Text | Thinking | ToolCall] = []
     seen: set[str] = set()
     for part in parts:
-        if isinstance(part, Text) and part.text:
+        if isinstance(part, Text) and (part.text or part.provider_state is not None):
             kept.append(part)
         elif isinstance(part, ToolCall) and part.id not in seen:
             seen.add(part.id)
@@ -211,7 +221,7 @@ def _speech(message: Message) -> Message:
         elif isinstance(part, Thinking) and part.provider_state is not None:
             kept.append(part)
     # Some providers refuse a message that is nothing but reasoning.
-    if all(isinstance(part, Thinking) for part in kept):
+    if not any(isinstance(part, ToolCall) or (isinstance(part, Text) and part.text) for part in kept):
         kept.clear()
     return Message(message.role, tuple(kept), message.stop_reason)
 

@@ -1,10 +1,14 @@
-"""The error tree. Each class carries what the edges need; every message is safe to show to a client.
+"""The error tree. Each class carries what the edges need. `public_message` is what a client is shown.
 
 `code` is for programs, `http_status` and `type` are sent over HTTP, `retryable` says whether the same request
 may succeed later. `docs/errors.md` lists all errors.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    # Not at run time: the command line's help needs errors, and should not load msgspec.
+    from nanobot.core.message import PassedOver
 
 
 class NanobotError(Exception):
@@ -25,6 +29,11 @@ class NanobotError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def public_message(self) -> str:
+        """What a client may read."""
+        return self.message
 
 
 # Errors of the request ----------------------------------------------------------------------------
@@ -88,6 +97,12 @@ class InvalidHttp(NanobotError):
     """The bytes on the connection are not an HTTP request."""
 
     code, http_status, type = "invalid_http", 400, "invalid_request_error"
+
+
+class UnsupportedEncoding(NanobotError):
+    """The body is compressed."""
+
+    code, http_status, type = "unsupported_encoding", 415, "invalid_request_error"
 
 
 class MethodNotAllowed(NanobotError):
@@ -253,9 +268,19 @@ class TooManyAttempts(NanobotError):
 
 
 class ModelError(NanobotError):
-    """A provider failed. Raised by `Model.stream` and `Model.check`, which never return errors as text."""
+    """A provider failed. Raised by `Model.stream` and `Model.check`, which never return errors as text.
+
+    Set where several models may answer: `model` is the one that raised it; `passed_over` are all that have
+    failed so far, it among them; `instead_of` is what kept a better one from answering.
+    """
 
     code, http_status = "model_error", 502
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
+        self.model: str | None = None
+        self.passed_over: tuple[PassedOver, ...] = ()
+        self.instead_of: ModelError | None = None
 
 
 class ModelRefusedKey(ModelError):
@@ -356,9 +381,19 @@ class ConfigError(NanobotError):
 
 
 class StoreError(NanobotError):
-    """The store cannot be used."""
+    """The store cannot be used. Its message names files: it is for the owner of the server."""
 
     code, http_status, retryable = "store_error", 503, True
+
+    def __init__(
+        self, message: str, *, public_message: str = "the server's store failed: its log says why"
+    ) -> None:
+        super().__init__(message)
+        self._public_message = public_message
+
+    @property
+    def public_message(self) -> str:
+        return self._public_message
 
 
 class StoreLocked(StoreError):

@@ -141,12 +141,25 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         )
 
 
+class PassedOver(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A model that did not answer, so that another one did: the code of the error, and the reason in words.
+
+    `was_asked`: it was tried; otherwise it was known beforehand that it would not answer.
+    """
+
+    model: str
+    code: str
+    reason: str
+    was_asked: bool = True
+
+
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a transcript. Images and files in a message of a tool came with the result before them.
 
     `name`: who of several participants speaks. `stop_reason`, `usage` and `model` are set on messages that a
-    model produced. `sources`: where parts of a client's message were fetched or read, one digest for each
-    image, file or recording as the client sent it, by which the message is recognised when it is sent again.
+    model produced, `passed_over` where several might have: those that should have answered before it.
+    `sources`: where parts of a client's message were fetched or read, one digest for each image, file or
+    recording as the client sent it, by which the message is recognised when it is sent again.
     """
 
     role: Role
@@ -155,6 +168,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     usage: Usage | None = None
     model: str | None = None
     sources: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] | None = None
     name: str | None = None
 
     @property

@@ -56,6 +56,11 @@ class Operation(Route, frozen=True, kw_only=True):
     media_type: str | None = None
     links: Mapping[str, str] = msgspec.field(default_factory=dict)
 
+    @property
+    def only_streams(self) -> bool:
+        """Whether every answer that is no error is a stream."""
+        return self.streams and all(shape is None for shape in self.answers.values())
+
 
 class Path:
     """All operations on one path; `operations` has them by method."""
@@ -79,8 +84,11 @@ class Path:
             RouteNotFound: a parameter is not percent-encoded UTF-8.
         """
         method = request.method
-        # uvicorn leaves the body out of the answer to a HEAD.
-        operation = self.operations.get("GET" if method == "HEAD" else method)
+        operation = self.operations.get(method)
+        if operation is None and method == "HEAD":
+            # uvicorn leaves the body out of the answer. A stream would go on, with nothing to show for it.
+            got = self.operations.get("GET")
+            operation = None if got is not None and got.only_streams else got
         if operation is None:
             allow = ", ".join(self.operations)
             raise MethodNotAllowed(

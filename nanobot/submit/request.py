@@ -12,12 +12,23 @@ AGENT = "nanobot"
 """What clients call the agent on its default model, which a request names by None."""
 
 
+def model_id(preset: str) -> str:
+    """Return what clients call the agent on the model of a preset."""
+    return f"{AGENT}:{preset}"
+
+
+def preset_of(model: str) -> str:
+    """Return the preset that a client means, which may also name it alone; other names as they are."""
+    return model.removeprefix(f"{AGENT}:")
+
+
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for one turn, before anything of it is looked at.
 
     `input` are the messages that are new to the agent, `earlier` those that the client sent before them; both
     may have parts that only refer to their content (`references.py`). `identity`: how the request is
-    recognised when it is sent again. Everything else is as in `Turn`.
+    recognised when it is sent again. `format_param`: the field that an error about the schema names.
+    Everything else is as in `Turn`.
     """
 
     session_key: str
@@ -40,6 +51,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None = None
     is_whole: bool = False
     continues: bool = False
+    format_param: str | None = None
 
     def turn(self, id: str, key_id: str | None) -> Turn:  # noqa: A002 - the field's name
         """Return the turn that the request becomes; `key_id`: the API key that pays for it."""

@@ -126,9 +126,27 @@ async def test_a_page_of_another_site_is_refused(door: Door, origin: str) -> Non
     assert reply.error["code"] == "forbidden_origin"
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:8900", "http://[::1]:8900"])
-async def test_a_page_of_this_machine_comes_in(door: Door, origin: str) -> None:
-    assert (await door.chat("a", "hello", {"origin": origin})).status == 200
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:8900", "http://127.0.0.1:8900", "http://[::1]:8900", "https://LOCALHOST:8900"],
+)
+async def test_a_page_of_this_server_comes_in(door: Door, origin: str) -> None:
+    headers = {"origin": origin, "host": "localhost:8900"}
+    assert (await door.chat("a", "hello", headers)).status == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:89000", "null"]
+)
+async def test_a_page_of_another_program_of_this_machine_is_kept_out(door: Door, origin: str) -> None:
+    headers = {"origin": origin, "host": "localhost:8900"}
+    assert (await door.chat("a", "hello", headers)).status == 403
+
+
+async def test_a_page_of_another_program_comes_in_where_it_is_listed(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"cors_origins": ["http://localhost:3000"]})
+    headers = {"origin": "http://localhost:3000", "host": "localhost:8900"}
+    assert (await harness.door.chat("a", "hello", headers)).status == 200
 
 
 async def test_further_names_come_in_where_they_are_listed(open_harness: OpenHarness) -> None:
@@ -198,11 +216,11 @@ async def test_a_method_that_a_route_does_not_take_is_an_error_that_names_those_
 async def test_models_are_listed_as_openai_does(open_harness: OpenHarness) -> None:
     harness = await open_harness(presets={"fast": ScriptedModel()}, models={"fast": {"name": "echo"}})
     listed = (await harness.door.get("/v1/models")).json
-    assert [model["id"] for model in listed["data"]] == ["nanobot", "fast"]
+    assert [model["id"] for model in listed["data"]] == ["nanobot", "nanobot:fast"]
     assert (listed["object"], listed["first_id"], listed["last_id"], listed["has_more"]) == (
         "list",
         "nanobot",
-        "fast",
+        "nanobot:fast",
         False,
     )
     for model in listed["data"]:
@@ -213,6 +231,7 @@ async def test_models_are_listed_as_openai_does(open_harness: OpenHarness) -> No
             "owned_by": "nanobot",
         }
         assert (await harness.door.get(f"/v1/models/{model['id']}")).json == model
+    assert (await harness.door.get("/v1/models/fast")).json == {**listed["data"][1], "id": "fast"}
     reply = await harness.door.get("/v1/models/gpt-9")
     assert (reply.status, reply.error["code"]) == (404, "model_not_found")
 

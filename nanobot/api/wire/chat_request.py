@@ -234,6 +234,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         format=None
         if format_ is None
         else output_format(format_.type, format_.json_schema, "response_format"),
+        format_param="response_format.schema",
         labels=labels(request.metadata, request.user, request.safety_identifier),
     )
 

@@ -179,6 +179,7 @@ def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> Res
         tools_left_out=declared.left_out,
         items_left_out=left_out,
         format=None if format_ is None else _format(format_),
+        format_param="text.format.schema",
         labels=labels(request.metadata, request.user, request.safety_identifier),
         echo=_echo(request),
     )

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.context.output import check_schema
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat
@@ -132,7 +131,6 @@ def output_format(kind: FormatKind, described: JsonSchema | None, path: str) -> 
             param=f"{path}.name",
         )
     schema = msgspec.Raw(bytes(described.schema)) if is_given(described.schema) else msgspec.Raw(b"{}")
-    check_schema(schema, f"{path}.schema")
     return OutputFormat("json_schema", described.name, schema, bool(described.strict), described.description)
 
 
