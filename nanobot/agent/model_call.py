@@ -201,7 +201,14 @@ class ModelCall:
     def _request(self, history: History, retries: Retries, *, may_call: bool) -> ModelRequest:
         nudge = retries.nudge
         last = history.messages[-1] if history.messages else None
-        if not nudge and last is not None and last.role == "assistant" and last.stop_reason == "length":
+        if (
+            not nudge
+            and last is not None
+            and last.role == "assistant"
+            and last.stop_reason == "length"
+            # What the client began has no need of words: providers that take none at the end get some.
+            and not (self._turn.continues and last == self._turn.input[-1])
+        ):
             nudge = prompt.ANSWER_WAS_CUT
         wanted = self._turn.format
         return build(

@@ -116,6 +116,7 @@ def turn_request(
         after=after,
         may_cut=parsed.may_cut,
         record=record,
+        continues=parsed.input[-1].stop_reason == "length",
         is_whole=_history_mode(headers, session_key, caller, settings) == "whole",
     )
 

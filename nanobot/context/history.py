@@ -183,7 +183,7 @@ def _attached(messages: tuple[Message, ...]) -> dict[str, list[Part]]:
         for part in message.parts:
             if isinstance(part, ToolResult):
                 call_id = part.call_id
-            else:
+            elif isinstance(part, Image | Audio | File):
                 found.setdefault(call_id, []).append(part)
     return found
 

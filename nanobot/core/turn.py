@@ -78,8 +78,9 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     kind. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
     rewound to its end where other turns came after it. `may_cut`: where the context window is too small, the
     oldest messages may be left out; otherwise the turn fails. `record`: set where it came as a response.
-    `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands before the
-    messages that the client sent.
+    `key_id`: the API key that it is charged to. `continues`: its input ends with the beginning of the answer,
+    which the model goes on with. `is_whole`: nothing of the conversation stands before the messages that the
+    client sent.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     record: Record | None = None
     key_id: str | None = None
     is_whole: bool = False
+    continues: bool = False
 
 
 class Identity(msgspec.Struct, frozen=True):

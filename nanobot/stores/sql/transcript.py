@@ -125,7 +125,8 @@ def append(
     for message in messages:
         head.last_seq += 1
         head.tokens += estimate_tokens(message)
-        visible = message if is_input or message.role == "user" else reply if message is last else None
+        is_held = message.role == "user" or (is_input and not is_beginning(message))
+        visible = message if is_held else reply if message is last else None
         place = None
         if visible is not None:
             after = place_after(unpacked(head.place), visible, calls).packed()
@@ -137,6 +138,11 @@ def append(
         row = (id_, head.session, turn, is_input, head.tokens, place, now, encode(message))
         db.execute(_INSERT, row)
     head.tip = head.last_seq
+
+
+def is_beginning(message: Message) -> bool:
+    """Return whether the input ends with the beginning of an answer: clients hold it as part of the reply."""
+    return message.role == "assistant" and message.stop_reason == "length"
 
 
 def save_head(db: Db, head: TranscriptHead) -> None:
