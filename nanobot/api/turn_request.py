@@ -1,6 +1,7 @@
 """Requests for turns over HTTP: what their headers say, and what they have in common with one another."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 
 from nanobot.api.models import no_model
@@ -18,6 +19,7 @@ _MODES: tuple[HistoryMode, ...] = ("auto", "whole")
 _TOLD = frozenset({"imported", "rewound", "replaced"})
 """What became of the client's earlier messages, where they are not simply how the transcript ends."""
 _LONGEST_DEDUPE_KEY = 255
+LONGEST_S = 1_000_000_000
 PARAMETERS = (
     SESSION_KEY,
     Parameter(
@@ -31,6 +33,12 @@ PARAMETERS = (
         "header",
         "`whole`: the messages are the whole conversation; `auto`: the transcript may have more before them",
         {"enum": list(_MODES)},
+    ),
+    Parameter(
+        "x-disconnect-grace",
+        "header",
+        "for how many seconds the turn goes on when no client follows it; `-1`: to its end, `0`: not at all",
+        {"type": "number", "minimum": -1, "maximum": LONGEST_S},
     ),
     Parameter(
         "idempotency-key",
@@ -80,7 +88,7 @@ def turn_request(
     """Return what the body and the headers of a request ask for.
 
     Raises:
-        InvalidRequest: `x-when-busy` is no policy, or `x-history-mode` no mode.
+        InvalidRequest: `x-when-busy` is no policy, `x-history-mode` no mode, or `x-disconnect-grace` no time.
     """
     return TurnRequest(
         session_key=session_key,
@@ -101,6 +109,7 @@ def turn_request(
         may_cut=parsed.may_cut,
         record=record,
         is_whole=_history_mode(headers, session_key, settings) == "whole",
+        grace_s=_grace_s(headers),
     )
 
 
@@ -149,6 +158,24 @@ def _when_busy(headers: RequestHeaders) -> WhenBusy:
             f"x-when-busy is {policy!r}: it must be one of {', '.join(_POLICIES)}", param="x-when-busy"
         )
     return known
+
+
+def _grace_s(headers: RequestHeaders) -> float | None:
+    sent = headers.get(b"x-disconnect-grace")
+    if sent is None:
+        return None
+    text = sent.decode("latin-1").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    # Not a number, which compares as false, is refused too.
+    if seconds == -1 or 0 <= seconds <= LONGEST_S:
+        return seconds
+    raise InvalidRequest(
+        f"x-disconnect-grace is {text[:40]!r}: it must be a number of seconds up to {LONGEST_S}, or -1",
+        param="x-disconnect-grace",
+    )
 
 
 def turn_headers(admission: Admission) -> Headers:

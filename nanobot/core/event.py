@@ -17,7 +17,10 @@ Outcome = Literal["done", "failed", "cancelled"]
 
 
 class TurnError(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Why a turn failed or was cancelled, as it is stored and shown to its owner."""
+    """Why a turn failed or was cancelled, as it is stored and shown to its owner.
+
+    `retryable`: a resend of its request takes the turn up again, from its last stored step.
+    """
 
     code: str
     message: str

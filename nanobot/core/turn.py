@@ -78,7 +78,8 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     rewound to its end where other turns came after it. `may_cut`: where the context window is too small, the
     oldest messages may be left out; otherwise the turn fails. `record`: set where it came as a response.
     `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands before the
-    messages that the client sent.
+    messages that the client sent. `grace_s`: how long the turn goes on when no client follows it any more
+    (-1: to its end); None: as long as the server is set to.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     record: Record | None = None
     key_id: str | None = None
     is_whole: bool = False
+    grace_s: float | None = None
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -147,7 +149,7 @@ class TurnState(msgspec.Struct, frozen=True):
 
     `messages` are those that it has added so far, without its input; `end` is set once it has ended.
     `answered_by`: as in `Admission`. `is_detached`: as in `Record`. `first_seq`: the number of the first
-    message of its input in the transcript; None before it has started.
+    message of its input in the transcript; None before it has started. `grace_s`: as in `Turn`.
     """
 
     id: str
@@ -163,6 +165,7 @@ class TurnState(msgspec.Struct, frozen=True):
     answered_by: str
     is_detached: bool = False
     first_seq: int | None = None
+    grace_s: float | None = None
 
 
 class Turns(Protocol):
@@ -224,8 +227,8 @@ class Turns(Protocol):
         """
         ...
 
-    async def cancel(self, turn_id: str, why: str) -> bool:
-        """Ask the turn to stop; False where it had ended already.
+    async def cancel(self, turn_id: str, why: str, *, may_go_on: bool = False) -> bool:
+        """Ask the turn to stop; False where it had ended already. `may_go_on`: as in `Cancel`.
 
         Raises:
             TurnNotFound

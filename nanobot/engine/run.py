@@ -86,9 +86,15 @@ class Run:
         self._open_calls: set[str] = set()
         self._usage = Usage()
         self._ended: TurnEnded | None = None
+        self._may_go_on = False
 
-    def stop(self, why: str | None) -> None:
-        """Ask the turn to end, with `why` as its reason; None gives it back for the next start."""
+    def stop(self, why: str | None, *, may_go_on: bool = False) -> None:
+        """Ask the turn to end, with `why` as its reason; None gives it back for the next start.
+
+        `may_go_on`: as in `Cancel`.
+        """
+        if self._state.is_in(Phase.ANSWERING):
+            self._may_go_on = may_go_on
         self._state.stop(why)
 
     async def __call__(self) -> None:
@@ -238,11 +244,9 @@ class Run:
             await self._give_back()
             return
         said = _parts_of(self._spoken)
-        end = TurnEnded(
-            "cancelled",
-            self._usage,
-            TurnError(TurnCancelled.code, self._state.stop_reason, TurnCancelled.http_status),
-        )
+        reason = self._state.stop_reason
+        error = TurnError(TurnCancelled.code, reason, TurnCancelled.http_status, self._may_go_on)
+        end = TurnEnded("cancelled", self._usage, error)
         message = (MessageAdded(Message("assistant", said, "incomplete")),) if said else ()
         await self._end(*self._unknown_outcomes(), *message, end)
 

@@ -38,6 +38,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     may_cut: bool = True
     record: Record | None = None
     is_whole: bool = False
+    grace_s: float | None = None
 
     def turn(self, id: str, key_id: str | None) -> Turn:  # noqa: A002 - the field's name
         """Return the turn that the request becomes; `key_id`: the API key that pays for it."""

@@ -13,8 +13,16 @@ from nanobot.core.errors import (
     ShuttingDown,
     TurnNotFound,
 )
-from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
-from nanobot.core.message import user
+from nanobot.core.event import (
+    Event,
+    MessageAdded,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    TurnError,
+)
+from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.store import Limits
 from nanobot.core.turn import Identity
 from tests.contract.store_harness import StoreHarness, cancelled, done, failed, said, shown
@@ -550,6 +558,111 @@ async def test_a_cancelled_turn_is_not_taken_up_again(harness: StoreHarness) -> 
     await harness.store.append(claim, (cancelled(),))
     assert (await harness.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
     assert await harness.engine.none()
+
+
+# What nobody followed -----------------------------------------------------------------------------
+
+
+def unfollowed() -> TurnEnded:
+    return TurnEnded(
+        "cancelled", error=TurnError("turn_cancelled", "no client followed the turn", 409, retryable=True)
+    )
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_a_turn_that_nobody_followed_goes_on_from_its_last_stored_step(
+    harness: StoreHarness, reopened: bool
+) -> None:
+    """Its calls that are finished are not run again, and its broken words are said again, as a whole."""
+    await harness.admit("a", dedupe_key="m1")
+    claim = await harness.engine.claim()
+    calling = Message("assistant", (ToolCall("c1", "clock", "{}"),), "tool_calls")
+    result = Message("tool", (ToolResult("c1", "noon"),))
+    await harness.store.append(claim, (MessageAdded(calling), ToolStarted(calling.tool_calls[0])))
+    await harness.store.append(claim, (ToolFinished(result),))
+    await harness.store.append(claim, (MessageAdded(said("It is", "incomplete")), unfollowed()))
+    assert await harness.texts("a") == ["U:hello", "A:", "T:noon", "A:It is"]
+    if reopened:
+        await harness.reopen()
+    resent = await harness.admit("a", dedupe_key="m1")
+    assert (resent.turn_id, resent.joined, resent.is_over) == (claim.turn.id, True, False)
+    again = await harness.engine.claim()
+    assert (again.turn, again.attempt) == (claim.turn, 2)
+    assert (await harness.store.turn(claim.turn.id)).messages == (calling, result)
+    following = asyncio.ensure_future(harness.ended(claim.turn.id))
+    await harness.engine.settled()
+    await harness.store.append(again, done("It is noon."))
+    assert [shown(message) for message in (await following).messages] == ["A:", "T:noon", "A:It is noon."]
+    assert await harness.texts("a") == ["U:hello", "A:", "T:noon", "A:It is noon."]
+    late = await harness.admit("a", dedupe_key="m1")
+    assert (late.turn_id, late.is_over) == (claim.turn.id, True)
+    assert (await harness.ended(late.turn_id)).messages[-1].text == "It is noon."
+
+
+async def test_a_turn_that_nobody_followed_may_be_left_and_taken_up_many_times(harness: StoreHarness) -> None:
+    await harness.admit("a", dedupe_key="m1")
+    for _ in range(5):
+        claim = await harness.engine.claim()
+        await harness.store.append(claim, (MessageAdded(said("It", "incomplete")), unfollowed()))
+        await harness.admit("a", dedupe_key="m1")
+    await harness.store.append(await harness.engine.claim(), done("It is noon."))
+    assert await harness.texts("a") == ["U:hello", "A:It is noon."]
+
+
+async def test_a_turn_that_nobody_followed_and_that_said_nothing_goes_on_where_it_stood(
+    harness: StoreHarness,
+) -> None:
+    await harness.admit("a", dedupe_key="m1")
+    await harness.store.append(await harness.engine.claim(), (unfollowed(),))
+    await harness.admit("a", dedupe_key="m1")
+    await harness.store.append(await harness.engine.claim(), done("hi"))
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
+
+
+async def test_a_turn_that_nobody_followed_while_it_waited_runs_when_it_is_sent_again(
+    harness: StoreHarness,
+) -> None:
+    running = await harness.start("a", "first")
+    waiting = await harness.admit("a", "second", dedupe_key="m2")
+    await harness.store.cancel(waiting.turn_id, "no client followed it", may_go_on=True)
+    assert (await harness.ended(waiting.turn_id)).end.outcome == "cancelled"
+    again = await harness.admit("a", "second", dedupe_key="m2")
+    assert (again.turn_id, again.is_over) == (waiting.turn_id, False)
+    await harness.store.append(running, done("one"))
+    await harness.store.append(await harness.engine.claim(), done("two"))
+    assert await harness.texts("a") == ["U:first", "A:one", "U:second", "A:two"]
+
+
+async def test_a_turn_that_nobody_followed_begins_again_behind_what_was_said_since(
+    harness: StoreHarness,
+) -> None:
+    """It may not go on where it stood, and an error for ever is no answer."""
+    await harness.admit("a", "first", dedupe_key="m1")
+    claim = await harness.engine.claim()
+    await harness.store.append(claim, (MessageAdded(said("On", "incomplete")), unfollowed()))
+    await harness.say("a", "second", "two")
+    await harness.admit("a", "first", dedupe_key="m1")
+    again = await harness.engine.claim()
+    assert again.turn.input == (user("first"),)
+    await harness.store.append(again, done("one"))
+    assert [message.text for message in (await harness.store.turn(claim.turn.id)).messages] == ["one"]
+    assert await harness.texts("a") == ["U:first", "A:On", "U:second", "A:two", "U:first", "A:one"]
+    rows = await harness.store.messages("a", limit=10)
+    assert [row.turn_id for row in rows] == [None, None, *[rows[2].turn_id] * 2, *[claim.turn.id] * 2]
+
+
+async def test_a_turn_without_trace_that_nobody_followed_goes_on_too(harness: StoreHarness) -> None:
+    await harness.say("a", "hello", "hi")
+    await harness.admit("a", "make a title", trace=False, dedupe_key="m1")
+    claim = await harness.engine.claim()
+    await harness.store.append(claim, (MessageAdded(said("thinking", "tool_calls")),))
+    await harness.store.append(claim, (unfollowed(),))
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
+    await harness.admit("a", "make a title", trace=False, dedupe_key="m1")
+    await harness.store.append(await harness.engine.claim(), done("Greetings"))
+    answer = await harness.ended(claim.turn.id)
+    assert [message.text for message in answer.messages] == ["thinking", "Greetings"]
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
 
 
 async def test_limits_are_those_the_store_was_opened_with(harness: StoreHarness) -> None:

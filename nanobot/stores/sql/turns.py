@@ -74,6 +74,13 @@ def end_of(db: Db, n: int) -> int:
     return int((base_tip if has_left_nothing else last_seq) or 0)
 
 
+def may_go_on(end: TurnEnded) -> bool:
+    """Return whether a resend of the turn's request takes it up again: it failed for a passing reason, or was
+    cancelled because no client followed it.
+    """
+    return end.outcome != "done" and end.error is not None and end.error.retryable
+
+
 def input_of(db: Db, n: int, session: int, span: tuple[int | None, int | None]) -> tuple[Message, ...]:
     """Return the input of a turn, wherever it is; a turn that was cancelled while it waited has none."""
     given = transcript.of_turn(db, session, n, span, inputs=True)
@@ -135,6 +142,7 @@ def look(db: Db, turn_id: str) -> TurnState:
         answered_by=id_,
         is_detached=turn.record is not None and turn.record.is_detached,
         first_seq=first_seq,
+        grace_s=turn.grace_s,
     )
 
 

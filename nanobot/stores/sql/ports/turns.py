@@ -118,12 +118,12 @@ class SqlTurns:
             raise StoreError(f"turn {turn_id} cannot be followed though it has not ended")
         return Answer(turn_id, state.messages, state.end or STOPPING)
 
-    async def cancel(self, turn_id: str, why: str) -> bool:
+    async def cancel(self, turn_id: str, why: str, *, may_go_on: bool = False) -> bool:
         state = await self.turn(turn_id)
         live = self._live.get(turn_id)
         if live is None or live.end is not None:
             return False
-        cancel = Cancel(live.ids[0], why)
+        cancel = Cancel(live.ids[0], why, may_go_on)
         if state.status == "queued" and await self._cancel_waiting(cancel):
             return True
         self._commands.cancel(cancel)
@@ -131,9 +131,8 @@ class SqlTurns:
 
     async def _cancel_waiting(self, cancel: Cancel) -> bool:
         """Cancel a turn that waits; return False where it waits no more."""
-        end = TurnEnded(
-            "cancelled", error=TurnError(TurnCancelled.code, cancel.why, TurnCancelled.http_status)
-        )
+        reason = TurnError(TurnCancelled.code, cancel.why, TurnCancelled.http_status, cancel.may_go_on)
+        end = TurnEnded("cancelled", error=reason)
 
         def job(db: Db) -> bool:
             return queue.cancel_waiting(db, cancel.turn_id, end, self._clock.now())
