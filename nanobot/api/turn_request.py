@@ -180,5 +180,7 @@ def _grace_s(headers: RequestHeaders) -> float | None:
 
 def turn_headers(admission: Admission) -> Headers:
     """Return the headers of every answer to a request for a turn."""
-    headers = (("x-turn-id", admission.turn_id),)
+    headers: Headers = (("x-turn-id", admission.turn_id),)
+    if admission.answered_by != admission.turn_id:
+        headers += (("x-turn-joined", admission.answered_by),)
     return (*headers, ("x-history", admission.history)) if admission.history in _TOLD else headers

@@ -76,6 +76,11 @@ class TurnStarted(msgspec.Struct, frozen=True, tag="turn_started"):
     attempt: int
 
 
+def end_alone(end: TurnEnded) -> TurnEnded:
+    """Return the end of a turn that joined the one which ended so: it used nothing of its own."""
+    return TurnEnded(end.outcome, error=end.error)
+
+
 Delta = TextDelta | ThinkingDelta
 Fact = MessageAdded | ToolStarted | ToolFinished | TurnEnded
 Event = Delta | Fact

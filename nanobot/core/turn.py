@@ -13,7 +13,7 @@ from nanobot.core.tool import ToolChoice, ToolSpec
 Origin = Literal["api", "cli"]
 WhenBusy = Literal["queue", "reject", "interrupt", "steer"]
 Status = Literal["queued", "running", "done", "failed", "cancelled", "joined"]
-"""`joined`: its input went into another turn that was running (`steer`); that turn's answer is its answer."""
+"""`joined`: its input went into another turn that was running (`steer`), which answers it."""
 
 ENDED: frozenset[Status] = frozenset({"done", "failed", "cancelled"})
 
@@ -124,9 +124,9 @@ both have, and took in the others.
 class Admission(msgspec.Struct, frozen=True):
     """The answer to `admit`.
 
-    `joined`: the turn was known already, and `turn_id` is the known one's. `answered_by`: the turn whose
-    answer is this one's, which is the turn itself or the running turn that it joined (`steer`). `is_over`: it
-    had ended for good.
+    `joined`: the turn was known already, and `turn_id` is the known one's. `answered_by`: the turn that
+    answers this one, which is the turn itself or the running turn that it joined (`steer`). `is_over`: it had
+    ended for good.
     """
 
     turn_id: str
@@ -137,7 +137,11 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a turn: the messages it added (its input left out) and its end."""
+    """What became of a turn: the messages it added (its input left out) and its end.
+
+    A turn that joined another ends as that one does, but added nothing and used nothing: what was said is
+    that one's.
+    """
 
     turn_id: str
     messages: tuple[Message, ...]
@@ -202,7 +206,7 @@ class Turns(Protocol):
         ...
 
     async def turn(self, turn_id: str) -> TurnState:
-        """Return the turn; one that joined another has that one's state under its own id.
+        """Return the turn; one that joined another stands as that one does, but has no messages.
 
         Raises:
             TurnNotFound
@@ -213,7 +217,8 @@ class Turns(Protocol):
         """Yield events in batches of `(cursor, event)`, from past `after` until `TurnEnded`: live where the
         turn runs, rebuilt from its messages where it has ended.
 
-        A delta that `after` falls into is yielded from that character on; the end is always yielded.
+        A delta that `after` falls into is yielded from that character on; the end is always yielded, and of a
+        turn that joined another nothing else.
 
         Raises: TurnNotFound
         """

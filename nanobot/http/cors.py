@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 Headers = tuple[tuple[bytes, bytes], ...]
 # Browsers hide every header from a page that is not listed here, but for a few harmless ones.
-_EXPOSED = b"x-request-id, x-turn-id, x-history, retry-after, x-should-retry, " + b", ".join(
+_EXPOSED = b"x-request-id, x-turn-id, x-turn-joined, x-history, retry-after, x-should-retry, " + b", ".join(
     b"x-ratelimit-%b-%b" % (what, of)
     for of in (b"requests", b"tokens")
     for what in (b"limit", b"remaining", b"reset")

@@ -22,9 +22,9 @@ from nanobot.core.event import (
     TurnEnded,
     TurnError,
 )
-from nanobot.core.message import Message, ToolCall, ToolResult, user
+from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
 from nanobot.core.store import Limits
-from nanobot.core.turn import Identity
+from nanobot.core.turn import Answer, Identity
 from tests.contract.store_harness import StoreHarness, cancelled, done, failed, said, shown
 
 # Committed or not there ---------------------------------------------------------------------------
@@ -193,7 +193,8 @@ async def test_a_steering_turn_joins_the_running_one_in_the_transaction_of_its_n
     assert await harness.texts("a") == ["U:first", "A:let me see", "U:and in French"]
     await harness.store.append(running, done("bonjour"))
     answer = await harness.ended(steering.turn_id)
-    assert answer.turn_id == steering.turn_id
+    assert answer == Answer(steering.turn_id, (), TurnEnded("done"))
+    answer = await harness.ended(running.turn.id)
     assert [shown(message) for message in answer.messages] == ["A:let me see", "U:and in French", "A:bonjour"]
 
 
@@ -214,11 +215,8 @@ async def test_a_steering_turn_survives_a_crash_before_it_has_joined(harness: St
     again = await harness.engine.claim()
     assert await harness.store.append(again, done("one")) == (user("and this"),)
     await harness.store.append(again, done("two"))
-    assert [shown(message) for message in (await harness.ended(steering.turn_id)).messages] == [
-        "A:one",
-        "U:and this",
-        "A:two",
-    ]
+    assert await harness.ended(steering.turn_id) == Answer(steering.turn_id, (), TurnEnded("done"))
+    assert await harness.texts("a") == ["U:first", "A:one", "U:and this", "A:two"]
 
 
 async def test_several_steering_turns_join_in_order(harness: StoreHarness) -> None:
@@ -254,8 +252,7 @@ async def test_what_was_to_steer_a_turn_that_did_not_come_to_it_runs_as_a_turn_o
     assert (await harness.texts("a")).count("U:wait") == 1
 
 
-async def test_who_follows_a_turn_that_parted_hears_both_and_one_end(harness: StoreHarness) -> None:
-    """What was said before stands apart from the answer: the message that held it is told too."""
+async def test_who_follows_a_turn_that_parted_hears_its_own_answer_alone(harness: StoreHarness) -> None:
     running = await harness.start("a", "first")
     steering = await harness.admit("a", "wait", when_busy="steer")
     heard = asyncio.ensure_future(events(harness, steering.turn_id))
@@ -265,7 +262,21 @@ async def test_who_follows_a_turn_that_parted_hears_both_and_one_end(harness: St
     await harness.store.append(running, (partial, cancelled()))
     own = await harness.engine.claim()
     await harness.store.append(own, done("Bonjour"))
-    assert await heard == [TextDelta("Let me"), partial, *done("Bonjour")]
+    assert await heard == [*done("Bonjour")]
+
+
+async def test_who_follows_a_turn_that_joined_another_hears_its_end_alone(harness: StoreHarness) -> None:
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "wait", when_busy="steer")
+    heard = asyncio.ensure_future(events(harness, steering.turn_id))
+    await harness.engine.settled()
+    harness.store.show(running, TextDelta("Let me"))
+    await harness.store.append(running, done("Let me"))
+    end = TurnEnded("done", Usage(10, 5))
+    await harness.store.append(running, (MessageAdded(said("Bonjour")), end))
+    assert await heard == [TurnEnded("done")]
+    assert await events(harness, steering.turn_id) == [TurnEnded("done")]
+    assert (await harness.ended(running.turn.id)).end == end
 
 
 async def events(harness: StoreHarness, turn_id: str) -> list[Event]:
@@ -298,8 +309,9 @@ async def test_a_resend_of_what_steered_a_turn_that_failed_takes_that_turn_up_ag
     following = [asyncio.ensure_future(harness.ended(turn)) for turn in (running.turn.id, steering.turn_id)]
     await harness.engine.settled()
     await harness.store.append(again, done("two"))
-    for answer in await asyncio.gather(*following):
-        assert [shown(message) for message in answer.messages] == ["A:one", "U:wait", "A:two"]
+    answer, own = await asyncio.gather(*following)
+    assert [shown(message) for message in answer.messages] == ["A:one", "U:wait", "A:two"]
+    assert own == Answer(steering.turn_id, (), TurnEnded("done"))
 
 
 async def test_a_resend_of_what_steered_a_turn_that_is_over_is_told_so(harness: StoreHarness) -> None:
@@ -424,11 +436,8 @@ async def test_a_retry_of_a_steering_turn_follows_the_turn_that_it_joined(harnes
     assert (again.turn_id, again.joined) == (steering.turn_id, True)
     assert await harness.store.append(running, done("one")) == (user("wait"),)
     await harness.store.append(running, done("two"))
-    assert [shown(message) for message in (await harness.ended(again.turn_id)).messages] == [
-        "A:one",
-        "U:wait",
-        "A:two",
-    ]
+    assert (await harness.ended(again.turn_id)).messages == ()
+    assert await harness.texts("a") == ["U:first", "A:one", "U:wait", "A:two"]
 
 
 async def test_fifty_retries_at_once_start_one_turn(harness: StoreHarness) -> None:

@@ -205,19 +205,21 @@ async def test_a_turn_goes_on_as_long_as_one_of_its_followers_stays(open_harness
 async def test_a_steered_turn_goes_on_as_long_as_one_of_those_who_asked_stays(
     open_harness: OpenHarness, leaver: int
 ) -> None:
-    """Who began it and who steered it wait for the same answer, under two ids."""
     model = PausedModel("Let me", " see", "Bonjour")
     harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     first = harness.door.chatting("a", "say hello", stream=True)
     await first.until("Let me")
     second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
-    await second.until("Let me")
+    await settled(harness)
     both = [first, second]
     both[leaver].disconnect()
     await both[leaver].done()
     await settled(harness)
     model.gate.set()
-    assert (await both[1 - leaver].done()).said == "Let me see\n\nBonjour"
+    assert (await both[1 - leaver].done()).said == ("Let me see\n\nBonjour" if leaver else "")
+    assert (await until_status(harness, first.turn_id, "done"))["answer"]["content"] == (
+        "Let me see\n\nBonjour"
+    )
 
 
 async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_harness: OpenHarness) -> None:
@@ -226,7 +228,7 @@ async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_harn
     first = harness.door.chatting("a", "say hello", stream=True)
     await first.until("Let me")
     second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
-    await second.until("Let me")
+    await settled(harness)
     for exchange in (first, second):
         exchange.disconnect()
         await exchange.done()

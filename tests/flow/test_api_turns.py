@@ -226,17 +226,35 @@ async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not
     )
 
 
-async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_harness: OpenHarness) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_steers_joins_the_running_turn_whose_answer_goes_to_its_followers_alone(
+    open_harness: OpenHarness, stream: bool
+) -> None:
+    """A bot that posts every answer posts each text once."""
     model = PausedModel("Let me", " see", "Bonjour")
     harness = await open_harness(model)
-    first = harness.door.chatting("a", "say hello")
+    first = harness.door.chatting("a", "say hello", stream=stream)
     await until_asked(model)
-    second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"})
+    headers = {"x-when-busy": "steer", "idempotency-key": "m2"}
+    second = harness.door.chatting("a", "in French", headers, stream=stream)
     await settled(harness)
     model.gate.set()
     one, other = await harness.door.each([first, second])
-    assert one.said == other.said == "Let me see\n\nBonjour"
-    assert one.turn_id != other.turn_id
+    again = await harness.door.chat("a", "in French", headers, stream=stream)
+    assert one.said == "Let me see\n\nBonjour"
+    assert "x-turn-joined" not in one.headers
+    for joined in (other, again):
+        assert (joined.status, joined.said, joined.turn_id) == (200, "", other.turn_id)
+        assert joined.headers["x-turn-joined"] == one.turn_id != joined.turn_id
+    if stream:
+        assert other.chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+        assert other.chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    else:
+        assert other.json["choices"][0]["finish_reason"] == "stop"
+        assert other.json["usage"]["total_tokens"] == 0
+    shown = (await harness.door.get(f"/v1/turns/{other.turn_id}")).json
+    assert (shown["status"], shown["joins"], shown["answer"]) == ("done", one.turn_id, None)
+    assert (await harness.door.get(f"/v1/turns/{one.turn_id}")).json["joins"] is None
     assert [message.text for message in model.requests[-1].messages] == [
         "say hello",
         "Let me see",
@@ -261,6 +279,7 @@ async def test_a_turn_shows_its_state_and_its_answer(open_harness: OpenHarness) 
         "object": "turn",
         "session_key": "用户",
         "status": "done",
+        "joins": None,
         "attempt": 1,
         "model": "nanobot",
         "created_at": now,

@@ -80,6 +80,10 @@ class LiveTurn:
     def end(self) -> TurnEnded | None:
         return self._end
 
+    def is_joined_by(self, turn_id: str) -> bool:
+        """Return whether these are the events of another turn, which that one joined."""
+        return turn_id != self.ids[0] and turn_id in self.ids
+
     @property
     def cursor(self) -> int:
         """The cursor of the newest event, 0 before the first."""

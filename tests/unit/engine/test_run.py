@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from nanobot.core.errors import ModelOverloaded
-from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.errors import ModelOverloaded, StaleAttempt, StoreCorrupt, StoreError
+from nanobot.core.event import Delta, TextDelta, ThinkingDelta, TurnEnded
 from nanobot.core.message import Message, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.model import ModelRequest
 from nanobot.engine.run import Run
@@ -273,18 +273,82 @@ async def test_a_bug_ends_the_turn_and_tells_nothing_of_the_inside(
 
 async def test_an_end_that_cannot_be_stored_is_tried_again_until_it_can(stage: Stage) -> None:
     claim = await stage.claimed()
-    stage.store.fail(9)
-    task = started(stage.run(claim, ScriptedModel("Here.")))
+    stage.store.fail(8)
+    task = started(stage.run(claim, ScriptedModel(ModelOverloaded("the provider is busy"))))
+    await slept_through(stage, task)
+    answer = await stage.ended(claim.turn.id)
+    assert answer.end.error is not None
+    assert (answer.end.outcome, answer.end.error.code) == ("failed", "model_overloaded")
+    assert stage.clock.slept == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+async def slept_through(stage: Stage, task: "asyncio.Task[None]") -> None:
+    """Return when the task is done; let the time pass that it sleeps."""
     async with asyncio.timeout(BOUND_S):
         while not task.done():
             if stage.clock.sleepers:
                 stage.clock.advance(30)
             await asyncio.sleep(0)
     await task
+
+
+async def test_an_answer_that_cannot_be_stored_is_kept_until_it_can(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was shown whole: it is neither thrown away nor asked for again."""
+    claim = await stage.claimed()
+    stage.store.fail(8)
+    model = ScriptedModel("Here.")
+    with caplog.at_level(logging.ERROR):
+        await slept_through(stage, started(stage.run(claim, model)))
     answer = await stage.ended(claim.turn.id)
-    assert answer.end.error is not None
-    assert (answer.end.outcome, answer.end.error.code) == ("failed", "store_error")
+    assert [message.text for message in answer.messages] == ["Here."]
+    assert answer.end == TurnEnded("done", Usage(10, 5))
     assert stage.clock.slept == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert len(model.requests) == 1
+    assert "the disk is full" in caplog.text
+
+
+async def test_a_step_that_cannot_be_stored_is_kept_until_it_can(stage: Stage) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(2, is_step)
+    model = ScriptedModel(call("look", '{"at": "home"}'), "Here.")
+    await slept_through(stage, started(stage.run(claim, model)))
+    assert (await stage.ended(claim.turn.id)).end == TurnEnded("done", Usage(20, 10))
+    assert stage.looked == 1
+    assert stage.clock.slept == [0.5, 1]
+
+
+async def test_a_stop_does_not_wait_for_an_answer_that_cannot_be_stored(stage: Stage) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(1)
+    run = stage.run(claim, ScriptedModel(Say(("Here.",))))
+    task = started(run)
+    async with asyncio.timeout(BOUND_S):
+        while not stage.clock.sleepers:
+            await asyncio.sleep(0)
+    run.stop("enough")
+    await within_bounds(task)
+    answer = await stage.ended(claim.turn.id)
+    assert [(message.text, message.stop_reason) for message in answer.messages] == [("Here.", "incomplete")]
+    assert answer.end.outcome == "cancelled"
+
+
+async def test_the_time_limit_of_the_turn_bounds_the_tries_to_store_an_answer(stage: Stage) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(1)
+    await within_bounds(started(stage.run(claim, ScriptedModel("Here."), timeout_s=0.01)))
+    error = (await stage.ended(claim.turn.id)).end.error
+    assert error is not None
+    assert error.code == "turn_timed_out"
+
+
+@pytest.mark.parametrize("problem", [StoreCorrupt("damaged"), StaleAttempt("over")])
+async def test_a_commit_that_can_never_succeed_is_not_tried_again(stage: Stage, problem: StoreError) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(1, problem=problem)
+    await within_bounds(started(stage.run(claim, ScriptedModel("Here."))))
+    assert stage.clock.slept == []
 
 
 async def test_an_end_that_cannot_be_stored_does_not_hold_up_the_end_of_the_server(stage: Stage) -> None:

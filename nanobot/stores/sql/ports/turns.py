@@ -6,7 +6,7 @@ from functools import partial
 from nanobot.core.accounts import TurnSettled, UnendedTurn
 from nanobot.core.dispatch import Cancel
 from nanobot.core.errors import NanobotError, ShuttingDown, StoreError, TurnCancelled
-from nanobot.core.event import TurnAdmitted, TurnEnded, TurnError
+from nanobot.core.event import TurnAdmitted, TurnEnded, TurnError, end_alone
 from nanobot.core.message import Message
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores.live.live import STOPPING
@@ -92,27 +92,37 @@ class SqlTurns:
         return await self._database.read(partial(turns.look, turn_id=turn_id))
 
     async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Batch]:
-        while (live := self._live.get(turn_id)) is not None:
+        live = await self._live_events(turn_id)
+        if live is not None and not live.is_joined_by(turn_id):
             async for batch in live.follow(after):
-                # The end of a turn that this one had joined is not its own end, where they have parted.
-                has_parted = isinstance(batch[-1][1], TurnEnded) and turn_id not in live.ids
-                if shown := batch[:-1] if has_parted else batch:
-                    yield shown
-                if has_parted:
-                    break
-            else:
-                return
-            after = 0
-        answer = await self.ended(turn_id)
+                yield batch
+            return
+        answer = await self._answer(turn_id, live)
         if batch := replay(answer.messages, answer.end, after):
             yield batch
 
     async def ended(self, turn_id: str) -> Answer:
-        while (live := self._live.get(turn_id)) is not None:
+        return await self._answer(turn_id, await self._live_events(turn_id))
+
+    async def _live_events(self, turn_id: str) -> LiveTurn | None:
+        """Return the events of the turn where it has not ended; of one that joined another only once that one
+        has ended: they may have parted, and then it has events of its own.
+        """
+        while (live := self._live.get(turn_id)) is not None and live.is_joined_by(turn_id):
             while live.end is None:
                 await live.more()
-            if turn_id in live.ids:
-                return Answer(turn_id, live.messages, live.end)
+            if live.is_joined_by(turn_id):
+                break
+        return live
+
+    async def _answer(self, turn_id: str, live: LiveTurn | None) -> Answer:
+        """Return what became of the turn; `live`: its events, None where it had ended already."""
+        if live is not None:
+            while live.end is None:
+                await live.more()
+            if live.is_joined_by(turn_id):
+                return Answer(turn_id, (), end_alone(live.end))
+            return Answer(turn_id, live.messages, live.end)
         state = await self.turn(turn_id)
         if state.end is None and not self._live.is_ended:
             raise StoreError(f"turn {turn_id} cannot be followed though it has not ended")
