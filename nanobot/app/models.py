@@ -19,6 +19,7 @@ from nanobot.models.echo import EchoModel
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
+from nanobot.models.openai_responses.responses import OpenAIResponses
 from nanobot.models.providers import (
     ECHO,
     LOCAL,
@@ -31,8 +32,9 @@ from nanobot.models.providers import (
 )
 from nanobot.models.weights.installed import find as find_weights
 
-_BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[AnthropicMessages]] = {
+_BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages]] = {
     "openai": OpenAIChat,
+    "responses": OpenAIResponses,
     "anthropic": AnthropicMessages,
 }
 """The model's class, by the provider's wire format."""

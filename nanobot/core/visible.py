@@ -78,10 +78,14 @@ def place_after(place: Place, message: Message, calls: Mapping[str, ToolCall] = 
     return place if chain == place.chain else Place(depth, chain % PRIME)
 
 
-def place_of(messages: Iterable[Message]) -> Place:
-    """Return the place to which the messages lead from the beginning."""
-    calls: dict[str, ToolCall] = {}
-    depth = chain = 0
+def place_of(
+    messages: Iterable[Message], start: Place = START, calls_before: Mapping[str, ToolCall] = NO_CALLS
+) -> Place:
+    """Return the place to which the messages lead from `start`; `calls_before`: the calls made up to there
+    that their results may answer, by their ids.
+    """
+    calls = dict(calls_before)
+    depth, chain = start.depth, start.chain
     for message in messages:
         parts, role = message.parts, message.role
         # Most messages of a long list: the same as below, without another call.
@@ -111,6 +115,17 @@ def places(messages: Iterable[Message]) -> list[Place]:
         if message.role == "assistant":
             calls.update((call.id, call) for call in message.tool_calls)
     return found
+
+
+def calls_in(messages: Iterable[Message]) -> dict[str, ToolCall]:
+    """Return the calls that the messages show, by their ids."""
+    return {
+        part.id: part
+        for message in messages
+        if message.role == "assistant"
+        for part in message.parts
+        if type(part) is ToolCall
+    }
 
 
 def call_key(call: ToolCall) -> str:

@@ -9,8 +9,8 @@ from nanobot.core.accounts import Price
 from nanobot.core.errors import ConfigError
 from nanobot.models.http import BEARER, KeyHeader
 
-Wire = Literal["openai", "anthropic"]
-"""The wire formats: each has a folder of its name beside this file."""
+Wire = Literal["openai", "responses", "anthropic"]
+"""The wire formats: each has a folder of its name beside this file, `responses` in `openai_responses`."""
 
 
 class Provider(msgspec.Struct, frozen=True):

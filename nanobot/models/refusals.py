@@ -62,6 +62,12 @@ _STATUS_OF = {
     "exceed_context_size_error": 400,
     "invalid_argument": 400,
     "invalid_request_error": 400,
+    "invalid_prompt": 400,
+    "invalid_encrypted_content": 400,
+    "server_error": 500,
+    "server_is_overloaded": 503,
+    "slow_down": 503,
+    "vector_store_timeout": 504,
     "timeout": 504,
     "timeout_error": 504,
     "deadline_exceeded": 504,
@@ -289,6 +295,9 @@ def _status(codes: list[str]) -> int | None:
             return int(code)
         if code.lower() in _STATUS_OF:
             return _STATUS_OF[code.lower()]
+        # Of the Responses API, which has fifteen: `image_too_large`, `failed_to_download_image`, …
+        if "image" in code:
+            return 400
     return None
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Text, Thinking, ToolCall
+from nanobot.models.lessons import Lessons
 from nanobot.models.openai.answer import ChatAnswerReader
-from nanobot.models.openai.lessons import Lessons
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer, refusal, retry_after_s
 from nanobot.testing import FakeClock
 from tests.fuzz.target import Target, drawn

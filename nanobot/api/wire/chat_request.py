@@ -301,15 +301,15 @@ def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message,
     for index, message in enumerate(sent):
         content, role = message.content, message.role
         # Most messages of a long history: no further look is needed.
-        if type(content) is str and message.tool_calls is None and (role == "user" or role == "assistant"):
-            if role == "assistant":
-                if not content or content.isspace():
-                    continue
-                last_assistant = len(conversation)
-                conversation.append(Message("assistant", (Text(content),), "stop"))
-            else:
+        if type(content) is str and message.tool_calls is None:
+            if role == "user":
                 conversation.append(Message("user", (Text(content),)))
-            continue
+                continue
+            if role == "assistant":
+                if content and not content.isspace():
+                    last_assistant = len(conversation)
+                    conversation.append(Message("assistant", (Text(content),), "stop"))
+                continue
         path = f"messages[{index}]"
         if message.role in ("system", "developer"):
             instructions.append(

@@ -112,7 +112,7 @@ class _OpenBlock:
 class MessagesAnswerReader:
     """Reads one answer; the `models.answer.AnswerReader` of this format.
 
-    `accepted` is called when the answer begins.
+    `answered` is called once the message is whole.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class MessagesAnswerReader:
         source: ErrorSource,
         provider: str,
         random: random.Random,
-        accepted: Callable[[], None] | None = None,
+        answered: Callable[[], None],
     ) -> None:
         self.has_content = False
         self.finished = False
@@ -128,7 +128,7 @@ class MessagesAnswerReader:
         self._source = source
         self._provider = provider
         self._random = random
-        self._accepted = accepted
+        self._answered = answered
         self._blocks: list[_OpenBlock] = []
         self._by_index: dict[Any, _OpenBlock] = {}
         self._usages: list[_MessageUsage] = []
@@ -185,14 +185,12 @@ class MessagesAnswerReader:
         elif not has_calls and stop_reason == "tool_calls":
             stop_reason = "stop"
         usage = _usage_of(self._usages) if self._usages else None
+        self._answered()
         return Message("assistant", tuple(parts), stop_reason, usage, self._source.name)
 
     def _begin(self, usage: _MessageUsage | None) -> None:
         self.has_content = True
         self._note_usage(usage)
-        if self._accepted is not None:
-            self._accepted()
-            self._accepted = None
 
     def _note_usage(self, usage: _MessageUsage | None) -> None:
         if usage is not None:

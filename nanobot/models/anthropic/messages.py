@@ -11,10 +11,12 @@ from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
-from nanobot.models.anthropic.omissions import Omissions, RequestAttempt
+from nanobot.models.anthropic.proposals import proposals
 from nanobot.models.anthropic.request import encode
 from nanobot.models.client import Exchange, ProviderClient
 from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.lessons import Lessons
+from nanobot.models.negotiation import Negotiation
 from nanobot.models.refusals import ErrorSource
 
 ABILITIES: frozenset[Ability] = frozenset({"images", "tools"})
@@ -61,7 +63,7 @@ class AnthropicMessages:
         self._context_tokens = context_tokens
         self._abilities = abilities & ABILITIES
         self._random = random
-        self._omissions = Omissions(clock)
+        self._lessons = Lessons(clock)
         self._source = ErrorSource(name, model, address.shown, api_key or None)
         self._client = ProviderClient(
             self._source,
@@ -81,11 +83,11 @@ class AnthropicMessages:
 
     @property
     def context_tokens(self) -> int:
-        return self._context_tokens
+        return self._lessons.window(self._context_tokens)
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        return self._abilities
+        return self._lessons.abilities(self._abilities)
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -93,7 +95,8 @@ class AnthropicMessages:
         Raises:
             ModelError: as `models.refusals` maps what the server answered.
         """
-        return self._client.stream(partial(self._exchange, request, RequestAttempt(self._omissions)))
+        negotiation = Negotiation(self._source, self._lessons, request, proposals)
+        return self._client.stream(partial(self._exchange, request, negotiation))
 
     async def warm(self) -> None:
         await self._client.warm()
@@ -110,16 +113,16 @@ class AnthropicMessages:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._client.close()
 
-    def _exchange(self, request: ModelRequest, attempt: RequestAttempt) -> Exchange:
+    def _exchange(self, request: ModelRequest, negotiation: Negotiation) -> Exchange:
         body = encode(
             request,
             model=self._source.model,
             provider=self._provider,
             context_tokens=self._context_tokens,
-            omitted=attempt.omitted,
+            lessons=negotiation.lessons,
         )
-        reader = MessagesAnswerReader(self._source, self._provider, self._random, attempt.accepted)
-        return Exchange(body, reader, attempt.adapts)
+        reader = MessagesAnswerReader(self._source, self._provider, self._random, negotiation.answered)
+        return Exchange(body, reader, partial(negotiation.adapts, body))
 
 
 def _root(base_url: str) -> str:

@@ -20,7 +20,7 @@ from nanobot.models.anthropic.conversation import (
     tool_names,
     wire_messages,
 )
-from nanobot.models.anthropic.omissions import Omitted
+from nanobot.models.lessons import NOTHING, Lesson, named
 
 MAX_DEFAULT_OUTPUT_TOKENS = 32_000
 """The most that is asked for where the request sets no limit; all current models can write that much."""
@@ -63,18 +63,25 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode(
-    request: ModelRequest, *, model: str, provider: str, context_tokens: int, omitted: Omitted
+    request: ModelRequest,
+    *,
+    model: str,
+    provider: str,
+    context_tokens: int,
+    lessons: frozenset[Lesson] = NOTHING,
 ) -> bytes:
-    """Return the body of the request, as JSON, without what is `omitted`.
+    """Return the body of the request, as JSON, without what the `lessons` say that the model does not take.
 
     Marks for the prompt cache stand at the end of the tools, of the system prompt, and in the messages where
     `wire_messages` puts them. What the API has no field for is left out: seed, penalties, verbosity.
     """
     wire = wire_messages(
-        request.messages, notes=request.notes, provider=provider, replay=_replay(request, omitted)
+        request.messages, notes=request.notes, provider=provider, replay=_replay(request, lessons)
     )
+    omitted = named(lessons, "omit")
     limit = request.sampling.max_output_tokens or default_output_tokens(context_tokens)
-    body = _Body(model, min(limit, omitted.output_limit or limit), stream=True, messages=wire)
+    limit = min((limit, *map(int, named(lessons, "output_limit"))))
+    body = _Body(model, limit, stream=True, messages=wire)
     if request.labels.safety_identifier:
         body.metadata = {"user_id": request.labels.safety_identifier}
     body.stop_sequences = [stop for stop in request.sampling.stop if stop.strip()] or None
@@ -82,7 +89,7 @@ def encode(
         body.system = [TextBlock(request.system, MARK)]
     _offer_tools(body, request, omitted)
     _set_thinking(body, request.sampling.reasoning_effort, omitted)
-    if body.thinking is None and not omitted.sampling:
+    if body.thinking is None and "sampling" not in omitted:
         _sample(body, request)
     return _encode(body)
 
@@ -92,18 +99,21 @@ def default_output_tokens(context_tokens: int) -> int:
     return max(1, min(context_tokens // 4, MAX_DEFAULT_OUTPUT_TOKENS))
 
 
-def _replay(request: ModelRequest, omitted: Omitted) -> Replay:
+def _replay(request: ModelRequest, lessons: frozenset[Lesson]) -> Replay:
     # Newer models check that nothing before their thinking has changed, the tools included; without tools the
     # request is another one than those before it.
     has_other_tools = not request.tools and any(message.tool_calls for message in request.messages)
-    return "none" if has_other_tools else omitted.replay
+    refused = named(lessons, "replay")
+    if has_other_tools or "none" in refused:
+        return "none"
+    return "turn" if refused else "all"
 
 
-def _offer_tools(body: _Body, request: ModelRequest, omitted: Omitted) -> None:
+def _offer_tools(body: _Body, request: ModelRequest, omitted: frozenset[str]) -> None:
     choice: dict[str, object] | None = None
     if request.tools:
         body.tools = [_tool(spec) for spec in request.tools]
-        if request.tool_choice.mode == "required" and not omitted.forcing:
+        if request.tool_choice.mode == "required" and "tool_choice" not in omitted:
             name = request.tool_choice.name
             choice = {"type": "tool", "name": name} if name else {"type": "any"}
         if request.sampling.parallel_tool_calls is False:
@@ -134,9 +144,9 @@ def _input_schema(parameters: bytes) -> msgspec.Raw:
     return msgspec.Raw(_encode({**(schema if isinstance(schema, dict) else {}), "type": "object"}))
 
 
-def _set_thinking(body: _Body, effort: str | None, omitted: Omitted) -> None:
+def _set_thinking(body: _Body, effort: str | None, omitted: frozenset[str]) -> None:
     """Ask for as much thinking as `effort` names, in the way that the model takes."""
-    if effort is None or omitted.thinking or _NEVER_THINK.search(body.model):
+    if effort is None or "thinking" in omitted or _NEVER_THINK.search(body.model):
         return
     is_forced = body.tool_choice is not None and body.tool_choice["type"] in ("any", "tool")
     if _THINK_WITH_BUDGET.search(body.model):

@@ -15,6 +15,7 @@ import msgspec
 from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.models.lessons import Lesson, Lessons
 from nanobot.models.openai.calls import CallAssembly, CallPiece
 from nanobot.models.openai.chunk import (
     Chunk,
@@ -25,7 +26,6 @@ from nanobot.models.openai.chunk import (
     decode_any,
     tokens,
 )
-from nanobot.models.openai.lessons import Lesson, Lessons
 from nanobot.models.openai.state import (
     CONTENT,
     ITS_TEXT,

@@ -16,10 +16,11 @@ from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import Exchange, ProviderClient
 from nanobot.models.http import BEARER, Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.lessons import NOTHING, Lesson, Lessons, named
+from nanobot.models.negotiation import Negotiation, has_new_image, lacks
 from nanobot.models.openai.answer import ChatAnswerReader
 from nanobot.models.openai.canonical import canonical
-from nanobot.models.openai.lessons import NOTHING, Lesson, Lessons, named
-from nanobot.models.openai.negotiation import Negotiation, has_new_image, lacks
+from nanobot.models.openai.proposals import proposals
 from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, encode
 from nanobot.models.refusals import ErrorSource
 
@@ -74,6 +75,7 @@ class OpenAIChat:
         self._limit_field: LimitField = "max_completion_tokens" if self._is_openai else "max_tokens"
         self._lessons = Lessons(clock)
         self._settings = _settings(abilities)
+        self._proposals = partial(proposals, name)
         self._provider = name.partition(":")[0]
         self._source = ErrorSource(name, model, address.shown, api_key or None)
         self._client = ProviderClient(
@@ -94,19 +96,11 @@ class OpenAIChat:
 
     @property
     def context_tokens(self) -> int:
-        known = self._lessons.known()
-        if not known:
-            return self._context_tokens
-        return min((self._context_tokens, *map(int, named(known, "window"))))
+        return self._lessons.window(self._context_tokens)
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        known = self._lessons.known()
-        return (
-            self._abilities - {*named(known, "lacks"), *named(known, "text_only")}
-            if known
-            else self._abilities
-        )
+        return self._lessons.abilities(self._abilities)
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -118,7 +112,9 @@ class OpenAIChat:
         messages = canonical(asked)
         if messages is not asked:
             request = msgspec.structs.replace(request, messages=messages)
-        negotiation = Negotiation(self._source, self._lessons, request, self._settings)
+        negotiation = Negotiation(
+            self._source, self._lessons, request, self._proposals, settings=self._settings
+        )
         return self._client.stream(partial(self._exchange, negotiation, request, asked))
 
     async def warm(self) -> None:

@@ -22,8 +22,15 @@ from nanobot.core.message import (
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
-from nanobot.models.openai.lessons import NOTHING, Lesson, named
-from nanobot.models.openai.state import CONTENT, ITS_TEXT, NO_SIGNATURE, REASONING_CONTENT, THOUGHT_SIGNATURE
+from nanobot.models.lessons import NOTHING, Lesson, named
+from nanobot.models.openai.state import (
+    CONTENT,
+    FIELDS,
+    ITS_TEXT,
+    NO_SIGNATURE,
+    REASONING_CONTENT,
+    THOUGHT_SIGNATURE,
+)
 
 # The shapes of the format; a field that is not set is left out ------------------------------------
 
@@ -315,6 +322,9 @@ class _Messages:
     def _own(self, state: ProviderState | None) -> ProviderState | None:
         """Return the state where it came from the provider that is asked, and it takes it."""
         if state is None or state.provider != self._provider or state.name in self._refused:
+            return None
+        # The provider may have given it in an answer of another format.
+        if state.name not in FIELDS:
             return None
         return state
 

@@ -20,6 +20,8 @@ NO_SIGNATURE = {"google": {THOUGHT_SIGNATURE: "skip_thought_signature_validator"
 
 Source: https://ai.google.dev/gemini-api/docs/thought-signatures
 """
+FIELDS = frozenset({CONTENT, REASONING_CONTENT, "reasoning", REASONING_DETAILS, "extra_content"})
+"""The names of all state that comes in chat completions."""
 ITS_TEXT = msgspec.Raw(b"null")
 """The value of a state that is the text of its part."""
 _JOINED_FIELDS = ("text", "summary", "signature")

@@ -16,6 +16,7 @@ from nanobot.stores.sql import matching, queue, resends, responses, transcript, 
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.matching import HistoryMatch
 from nanobot.stores.sql.queue import Capacity
+from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.resends import Known, find_known
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan, Span
@@ -52,18 +53,18 @@ def admit(
     *,
     limits: Limits,
     capacity: Capacity,
+    recent: RecentPlaces,
     now: float,
     refusal: NanobotError | None = None,
 ) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
-    earlier = matching.in_order(earlier)
     head, load = _read_load(db, turn.session_key, capacity.owner)
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
     elif identity.dedupe_key is not None or identity.is_retry:
         known = find_known(db, head.session, identity, now - limits.retry_window_s)
         if known is not None:
-            return _join_known(db, head, turn, known, earlier, load, capacity, now)
+            return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
         raise refusal
     if load.waiting and turn.when_busy == "reject":
@@ -82,7 +83,7 @@ def admit(
             " have ended",
             retry_after_s=1,
         )
-    return _take(db, turn, identity, earlier, head, load, capacity, now)
+    return _take(db, turn, identity, earlier, head, load, capacity, recent, now)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -149,6 +150,7 @@ def _join_known(
     earlier: tuple[Message, ...],
     load: _Load,
     capacity: Capacity,
+    recent: RecentPlaces,
     now: float,
 ) -> Admitted:
     """Join the turn that is being resent. One that has no answer runs again under its old id, from its last
@@ -157,7 +159,7 @@ def _join_known(
     note: HistoryNote = "new"
     added: tuple[Message, ...] = ()
     if known.never_started:
-        plan, note = _plan(db, turn, earlier, head, load)
+        plan, note = _plan(db, turn, earlier, head, load, recent)
         given = plan.input
         resends.begin(db, known)
     else:
@@ -167,7 +169,7 @@ def _join_known(
             return Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=is_over))
         given, added, plan = resumption.input, resumption.added, Plan()
         if not resumption.is_in_place:
-            match = _reconcile(db, head, earlier, given, load, turn)
+            match = _reconcile(db, head, earlier, given, load, turn, recent)
             note = match.note
             plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after))
     claim = _run_again(db, head, known.n, plan, load, capacity, now)
@@ -202,10 +204,11 @@ def _take(
     head: TranscriptHead,
     load: _Load,
     capacity: Capacity,
+    recent: RecentPlaces,
     now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
-    plan, note = _plan(db, turn, earlier, head, load)
+    plan, note = _plan(db, turn, earlier, head, load, recent)
     turn = msgspec.structs.replace(turn, input=plan.input)
     claim = None
     if load.can_start(capacity):
@@ -228,10 +231,15 @@ def _take(
 
 
 def _plan(
-    db: Db, turn: Turn, earlier: tuple[Message, ...], head: TranscriptHead, load: _Load
+    db: Db,
+    turn: Turn,
+    earlier: tuple[Message, ...],
+    head: TranscriptHead,
+    load: _Load,
+    recent: RecentPlaces,
 ) -> tuple[Plan, HistoryNote]:
     """Return what a new turn puts into the transcript, and what became of the client's earlier messages."""
-    match = _reconcile(db, head, earlier, turn.input, load, turn)
+    match = _reconcile(db, head, earlier, turn.input, load, turn, recent)
     after = _followed(db, head, turn.after)
     base = turns.end_of(db, after) if after is not None else match.base
     new = match.unanswered + turn.input
@@ -305,6 +313,7 @@ def _reconcile(
     new: tuple[Message, ...],
     load: _Load,
     turn: Turn,
+    recent: RecentPlaces,
 ) -> HistoryMatch:
     """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends
     where that turn began is no reason to rewind.
@@ -313,7 +322,9 @@ def _reconcile(
         return HistoryMatch("new")
     # Only clients of chat completions ask for another answer by sending the question again.
     may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None
-    match = matching.match(db, head, earlier, new, is_whole=turn.is_whole, may_repeat=may_repeat)
+    match = matching.match(
+        db, head, earlier, new, is_whole=turn.is_whole, may_repeat=may_repeat, recent=recent
+    )
     if match.note == "rewound" and load.running_n is not None and match.base == load.running_after:
         return HistoryMatch("matched")
     return match

@@ -4,24 +4,30 @@ A row that a client can hold has in `digest` the packed place of the list that e
 so that a list is found by one indexed look-up, and all its beginnings by another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 import msgspec
 
 from nanobot.core.errors import UnknownToolCall
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.turn import HistoryNote
-from nanobot.core.visible import START, Place, call_key, place_after, place_of, places, unpacked
+from nanobot.core.visible import START, Place, call_key, calls_in, place_after, place_of, places, unpacked
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.branches import left_no_trace
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.transcript import TranscriptHead
 
+_role = attrgetter("role")
+_NOTHING: tuple[Message, ...] = ()
 _MOST_ROWS = 4096
 """How many of a session's newest rows are looked at for a list that neither begins nor ends where the
 transcript does.
 """
 _MOST_BOUND = 500
+_MOST_TOGETHER = 32
+"""How many results of one step are looked for in front of its calls."""
 
 
 class HistoryMatch(msgspec.Struct, frozen=True):
@@ -43,28 +49,36 @@ def match(
     *,
     is_whole: bool,
     may_repeat: bool = False,
+    recent: RecentPlaces | None = None,
 ) -> HistoryMatch:
     """Return what the messages that a client sent before the `new` ones mean for the transcript.
 
-    `is_whole`: nothing stands before them. `may_repeat`: a message that is the only
-    question of the session so far is asked anew, not for another answer.
+    `is_whole`: nothing stands before them. `may_repeat`: a message that is the only question of the session
+    so far is asked anew, not for another answer. `recent`: saves work where the client sent the list before.
     """
     if not earlier:
         return _match_none(db, head, new, is_whole=is_whole, may_repeat=may_repeat)
     if head.last_seq == 0:
-        return HistoryMatch("imported", 0, earlier)
+        return HistoryMatch("imported", 0, _in_order(earlier))
+    # The most frequent by far, before anything else is looked at.
+    end = place_of(earlier) if recent is None else recent.place_of(head.session, earlier)
+    tip = unpacked(head.place)
+    if end == tip:
+        return HistoryMatch("matched")
+    sent, earlier = earlier, _in_order(earlier)
     # Results without their call stand at the beginning of a list that was trimmed between them.
     first = next((index for index, message in enumerate(earlier) if message.role != "tool"), 0)
     window = earlier[first:]
-    variants = _variants(window)
-    if (worded := _with_words(db, head, window)) is not None:
-        variants.append((worded, ()))
-    ends = [place_of(kept) for kept, _ in variants]
-    tip = unpacked(head.place)
-    for (_, results), found in zip(variants, ends, strict=True):
+    if window is not sent:
+        end = place_of(window)
+    if end == tip or (not is_whole and _ends_at(db, head.session, tip, end)):
+        return HistoryMatch("matched")
+    ends = [(end, _NOTHING)]
+    for found, results in _other_ends(db, head, window):
         if found == tip or (not is_whole and _ends_at(db, head.session, tip, found)):
             return HistoryMatch("matched", unanswered=results)
-    for (_, results), found in zip(variants, ends, strict=True):
+        ends.append((found, results))
+    for found, results in ends:
         if (base := _newest(db, head.session, found)) is not None:
             return HistoryMatch("rewound", base, unanswered=results)
     beginnings = places(window)
@@ -112,33 +126,36 @@ def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
     return inputs == [place.packed()] and any(message.role == "assistant" for _, message in users)
 
 
-def _variants(
-    window: tuple[Message, ...],
-) -> list[tuple[tuple[Message, ...], tuple[Message, ...]]]:
-    """Return the list as it is, then with ever more results of its last step taken out of it, and these.
+def _other_ends(
+    db: Db, head: TranscriptHead, window: tuple[Message, ...]
+) -> Iterator[tuple[Place, tuple[Message, ...]]]:
+    """Yield where lists lead to that mean the same: with ever more results of the last step taken out, which
+    come with the place, and with the words that stand beside the calls at the end.
 
     Of calls that were made together, and are listed one by one, all but the last result stand before a call.
     """
-    variants: list[tuple[tuple[Message, ...], tuple[Message, ...]]] = [(window, ())]
     if not window[-1].tool_calls:
-        return variants
-    shown = {call.id for message in window for call in message.tool_calls}
+        return
+    shown = calls_in(window)
     kept = list(window)
     results: list[Message] = []
     for index in range(len(window) - 1, -1, -1):
         message = window[index]
         if message.role == "tool" and all(result.call_id in shown for result in message.tool_results):
             results.insert(0, kept.pop(index))
-            variants.append((tuple(kept), tuple(results)))
+            yield place_of(kept), tuple(results)
+            if len(results) == _MOST_TOGETHER:
+                break
         elif not message.tool_calls:
             break
-    return variants
+    if (worded := _with_words(db, head, window)) is not None:
+        yield place_of(worded), _NOTHING
 
 
 def _with_words(db: Db, head: TranscriptHead, window: tuple[Message, ...]) -> tuple[Message, ...] | None:
     """Return the list with the words beside the calls at its end, which not every client keeps."""
-    last = window[-1] if window else None
-    if last is None or not last.tool_calls or last.text or head.tip == 0:
+    last = window[-1]
+    if last.text or head.tip == 0:
         return None
     tip = transcript.row(db, head.session, head.tip).message
     if not tip.client_calls or not tip.text:
@@ -146,9 +163,9 @@ def _with_words(db: Db, head: TranscriptHead, window: tuple[Message, ...]) -> tu
     return (*window[:-1], msgspec.structs.replace(last, parts=(Text(tip.text), *last.parts)))
 
 
-def in_order(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def _in_order(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the messages with each result that stands before its call right behind it."""
-    if not any(message.role == "tool" for message in messages):
+    if "tool" not in map(_role, messages):
         return messages
     to_come = {call.id for message in messages for call in message.tool_calls}
     ordered: list[Message] = []
@@ -256,7 +273,7 @@ def answer_calls(
     """
     if not any(message.role == "tool" for message in (*rest, *new)):
         return rest, new
-    shown = {call.id: call for message in earlier for call in message.tool_calls}
+    shown = calls_in(earlier)
     waiting = transcript.open_calls(db, head.session, head.tip if base is None else base)
     taken_in: list[Message] = []
     for message in rest:

@@ -27,8 +27,9 @@ from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.echo import EchoModel
 from nanobot.models.local.model import LocalModel
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from nanobot.models.openai_responses.responses import OpenAIResponses
 from nanobot.testing import Say, ScriptedModel, call
-from tests import anthropic_api, upstream
+from tests import anthropic_api, responses_api, upstream
 from tests.clock import PausedClock
 from tests.upstream import CUT, HANG, Asked, Gate, Reply, Upstream, refused, spoken, streamed
 from tests.weights import TINY, tiny_weights
@@ -271,6 +272,96 @@ def anthropic_reply_of(fault: Fault) -> Reply:
     }[fault]
 
 
+class ResponsesStage:
+    """`OpenAIResponses` in front of a scripted server that holds requests to the API's rules."""
+
+    lacks: Mapping[Ability | Fault, str] = {}
+
+    async def open(self, folder: Path) -> None:
+        self._upstream = await Upstream(responses_api.answer).__aenter__()
+        self._hasty: list[OpenAIResponses] = []
+        self._patient = self._model()
+        self.model: Model = self._patient
+
+    async def close(self) -> None:
+        await self.reset()
+        await self._patient.close()
+        await self._upstream.__aexit__(None, None, None)
+
+    async def reset(self) -> None:
+        self._upstream.answer = responses_api.answer
+        self.model = self._patient
+        while self._hasty:
+            await self._hasty.pop().close()
+
+    def says(self, *pieces: str) -> str | None:
+        self._answer(responses_api.answered(responses_api.said(*pieces)))
+        return "".join(pieces)
+
+    def pauses(self, first: str, second: str) -> Callable[[], None]:
+        gate = Gate()
+        said = responses_api.said(first, second)
+        steps = responses_api.numbered(
+            [*responses_api.begun(), *responses_api.payloads(said), responses_api.ended(said)]
+        )
+        at = next(at for at, step in enumerate(steps) if f'"delta":"{second}"'.encode() in step)
+        self._answer(spoken(*steps[:at], gate, *steps[at:]))
+        return gate.open
+
+    def thinks(self, thought: str, text: str) -> None:
+        self._answer(responses_api.answered(responses_api.thought(thought), responses_api.said(text)))
+
+    def calls(self, name: str, arguments: str) -> None:
+        self._answer(
+            responses_api.answered(responses_api.called("call_7", name, arguments[:3], arguments[3:]))
+        )
+
+    def fails(self, fault: Fault) -> None:
+        if FAULTS[fault] is ModelTimeout:
+            limits = Timeouts(first_chunk_s=0.2) if fault == "no first byte" else Timeouts(idle_s=0.2)
+            self._hasty.append(self._model(timeouts=limits))
+            self.model = self._hasty[-1]
+        self._answer(responses_reply_of(fault))
+
+    async def abandoned(self) -> None:
+        await self._upstream.idle()
+
+    def _answer(self, reply: Reply) -> None:
+        self._upstream.answer = lambda asked: reply
+
+    def _model(self, **options: Any) -> OpenAIResponses:
+        return OpenAIResponses(
+            name="openai:m",
+            model="m",
+            base_url=self._upstream.url,
+            api_key="sk-test",
+            context_tokens=8_192,
+            clock=PausedClock(),
+            random=random.Random(1),
+            **options,
+        )
+
+
+def responses_reply_of(fault: Fault) -> Reply:
+    """Return how OpenAI's Responses API fails."""
+    failed, invalid = responses_api.failed, responses_api.invalid
+    begun = [*responses_api.begun(), *responses_api.payloads(responses_api.said(BEGINNING))[:3]]
+    slow_down = {"Retry-After": f"{RETRY_AFTER_S:g}"}
+    too_long = "Your input exceeds the context window of this model."
+    return {
+        "bad key": failed(401, "invalid_api_key", "Incorrect API key provided"),
+        "rate limit": failed(429, "rate_limit_exceeded", "Rate limit reached", slow_down),
+        "overload": failed(503, None, "The engine is currently overloaded, please try again later"),
+        "unreachable": upstream.dropped(),
+        "rejected request": invalid("No tool output found for function call call_1.", "input"),
+        "overflow": invalid(too_long, "input", "context_length_exceeded"),
+        "malformed answer": spoken(upstream.event("{nope")),
+        "cut answer": responses_api.streamed(begun, CUT),
+        "no first byte": upstream.silent(),
+        "stalled answer": responses_api.streamed(begun, HANG),
+    }[fault]
+
+
 class LocalStage:
     """`LocalModel` with its process, in which a stand-in for the engine forwards to a scripted server."""
 
@@ -470,6 +561,7 @@ class ScriptedStage:
 
 STAGES: Mapping[str, Callable[[], Stage]] = {
     "openai": OpenAIStage,
+    "responses": ResponsesStage,
     "anthropic": AnthropicStage,
     "local": LocalStage,
     "engine": EngineStage,

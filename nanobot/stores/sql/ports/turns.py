@@ -14,6 +14,7 @@ from nanobot.stores.live.turn import Batch, LiveTurn, replay
 from nanobot.stores.sql import admission, matching, queue, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
+from nanobot.stores.sql.recent_places import RecentPlaces
 
 
 class SqlTurns:
@@ -28,6 +29,7 @@ class SqlTurns:
         self._limits = shared.limits
         self._observer = shared.observer
         self._shared = shared
+        self._recent = RecentPlaces()
 
     async def admit(
         self,
@@ -47,6 +49,7 @@ class SqlTurns:
                 earlier,
                 limits=self._limits,
                 capacity=self._commands.capacity,
+                recent=self._recent,
                 now=self._clock.now(),
                 refusal=refusal,
             )

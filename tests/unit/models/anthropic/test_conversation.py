@@ -23,7 +23,6 @@ from nanobot.core.model import ModelRequest
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Sampling
 from nanobot.models.anthropic.conversation import Replay, wire_messages
-from nanobot.models.anthropic.omissions import Omitted
 from nanobot.models.anthropic.request import encode
 from tests.anthropic_api import body_faults, message_faults
 
@@ -140,7 +139,7 @@ def test_any_request_keeps_the_rules_of_the_api(
         sampling=Sampling(temperature=1.5, top_p=0.5, reasoning_effort=effort, max_output_tokens=limit),
         tool_choice=ToolChoice("required"),
     )
-    body = encode(request, model=model, provider="anthropic", context_tokens=200_000, omitted=Omitted())
+    body = encode(request, model=model, provider="anthropic", context_tokens=200_000)
     assert body_faults(msgspec.json.decode(body)) == []
 
 

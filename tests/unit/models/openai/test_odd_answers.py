@@ -9,8 +9,8 @@ import pytest
 
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, StopReason, Text, Thinking, ToolCall, Usage, user
+from nanobot.models.lessons import REMEMBERED_S, Lessons
 from nanobot.models.openai.answer import ChatAnswerReader
-from nanobot.models.openai.lessons import REMEMBERED_S, Lessons
 from nanobot.models.refusals import ErrorSource, RequestFailed
 from nanobot.testing import FakeClock
 from tests.upstream import call, chunk, counted, event, finish, text

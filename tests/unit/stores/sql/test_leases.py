@@ -16,6 +16,7 @@ from nanobot.core.turn import Identity, Turn
 from nanobot.stores.sql import admission, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
+from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.testing import MemoryData
 
 DONE = (MessageAdded(Message("assistant", (Text("ok"),), "stop")), TurnEnded("done"))
@@ -36,7 +37,9 @@ def admit(db: Db, key: str, capacity: Capacity, now: float = 0.0) -> Claim | Non
     number = next(_numbers)
     turn = Turn(f"turn_{number}", key, (user("hello"),), "api")
     identity = Identity(number.to_bytes(32, "big"))
-    return admission.admit(db, turn, identity, (), limits=Limits(), capacity=capacity, now=now).claim
+    return admission.admit(
+        db, turn, identity, (), limits=Limits(), capacity=capacity, recent=RecentPlaces(), now=now
+    ).claim
 
 
 def started(db: Db, key: str, capacity: Capacity, now: float = 0.0) -> Claim:

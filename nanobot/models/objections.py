@@ -131,18 +131,21 @@ _UNSUPPORTED = re.compile(
     r"|not implemented|invalid (?:parameter|argument|field|key)|additional propert|\buse ['\"`]?max_",
     re.IGNORECASE,
 )
-_PLAIN_WORDS = frozenset({"user", "stop", "seed", "reasoning", "provider", "models"})
+_PLAIN_WORDS = frozenset({"user", "stop", "seed", "reasoning", "provider", "models", "include"})
 """Fields whose names stand in many messages that do not speak of the field."""
 _ECHO_CHARS = 8
+_BEGINNING_CHARS = 40
 _NOISE = str.maketrans("", "", " \t\r\n\"'`\\")
 
 
 class RefusalText:
-    """A refusal beside the request that it refuses."""
+    """A refusal beside the request that it refuses, whose field `talk` holds the conversation."""
 
-    def __init__(self, refused: Refused, sent: bytes) -> None:
+    def __init__(self, refused: Refused, sent: bytes, talk: str = "messages") -> None:
         self._refused = refused
         self._sent = sent
+        self._talk = talk
+        self.message = refused.words.strip()
         self.words = f"{refused.code} {refused.words}"
 
     @cached_property
@@ -164,6 +167,10 @@ class RefusalText:
             if wording.objection == wanted
             for found in re.finditer(wording.pattern, self.words, re.IGNORECASE)
         )
+
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        """Return whether `pattern` is found in words of its own."""
+        return any(self._is_own(found.group()) for found in pattern.finditer(self.words))
 
     def names_exactly(self, field: str) -> bool:
         """Return whether it names the field where refusals name fields, beside their words."""
@@ -190,9 +197,14 @@ class RefusalText:
         """Return whether the messages of the request hold `text`."""
         return _bare(text) in self._said
 
+    @property
+    def begins_with_a_quotation(self) -> bool:
+        """Whether its beginning is found in the messages of the request."""
+        return self.is_quoted(self.message[:_BEGINNING_CHARS])
+
     @cached_property
     def _said(self) -> str:
-        return "\0".join(_bare(text) for message in self.request["messages"] for text in _strings(message))
+        return "\0".join(_bare(text) for message in self.request[self._talk] for text in _strings(message))
 
     @cached_property
     def _bare_sent(self) -> str:

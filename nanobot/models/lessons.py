@@ -4,11 +4,21 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from nanobot.core.clock import Clock
+from nanobot.core.model import Ability
 
 REMEMBERED_S = 3600.0
 
 Topic = Literal[
-    "omit", "limit_field", "no_state", "empty_state", "text_only", "lacks", "window", "unopened_thinking"
+    "omit",
+    "limit_field",
+    "output_limit",
+    "no_state",
+    "empty_state",
+    "replay",
+    "text_only",
+    "lacks",
+    "window",
+    "unopened_thinking",
 ]
 
 
@@ -16,9 +26,11 @@ class Lesson(NamedTuple):
     """A fact about one model.
 
     By topic, `name` is: `omit`, a field of the request that is left out; `limit_field`, the field for the
-    limit of the answer; `no_state`, a field of provider state that is not sent back; `empty_state`, one that
-    must be there, if only empty; `text_only`, a kind of part that a marker stands for; `lacks`, an ability;
-    `window`, the size of the window in tokens. `unopened_thinking`: thinking lacks its opening tag.
+    limit of the answer; `output_limit`, the most tokens that an answer may have; `no_state`, a field of
+    provider state that is not sent back; `empty_state`, one that must be there, if only empty; `replay`, how
+    much earlier thinking is sent back, `turn` or `none`; `text_only`, a kind of part that a marker stands
+    for; `lacks`, an ability; `window`, the size of the window in tokens. `unopened_thinking`: thinking lacks
+    its opening tag.
     """
 
     topic: Topic
@@ -49,6 +61,16 @@ class Lessons:
         until = self._clock.now() + REMEMBERED_S
         self._until.update(dict.fromkeys(lessons, until))
         self._forget()
+
+    def window(self, context_tokens: int) -> int:
+        """Return the size of the window in tokens, which is `context_tokens` unless it turned out smaller."""
+        known = self.known()
+        return min((context_tokens, *map(int, named(known, "window")))) if known else context_tokens
+
+    def abilities(self, claimed: frozenset[Ability]) -> frozenset[Ability]:
+        """Return those of the abilities `claimed` that the model did not turn out to lack."""
+        known = self.known()
+        return claimed - {*named(known, "lacks"), *named(known, "text_only")} if known else claimed
 
     def _forget(self) -> None:
         now = self._clock.now()

@@ -182,3 +182,13 @@ async def test_a_step_without_its_thinking_is_gone_on_with_without_a_budget(
     )
     assert "thinking" not in unsigned
     await model.close()
+
+
+async def test_words_of_the_user_at_the_beginning_of_a_refusal_teach_nothing(
+    upstream: Upstream, model: AnthropicMessages
+) -> None:
+    words = "`temperature` is deprecated for this model. Is it?"
+    upstream.then(invalid(words))
+    request = ModelRequest("", (user(words),), sampling=Sampling(temperature=0.2))
+    assert type(await failure(model, request)) is ModelRejectedRequest
+    assert len(upstream.requests) == 1

@@ -1,0 +1,194 @@
+"""A model behind OpenAI's Responses API, on any server that speaks it."""
+
+import logging
+import random
+import re
+from collections.abc import AsyncGenerator, Mapping
+from functools import partial
+from typing import get_args
+
+from nanobot.core.clock import Clock
+from nanobot.core.errors import ConfigError
+from nanobot.core.event import Delta
+from nanobot.core.message import Message
+from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
+from nanobot.models.answer import FormatTerms
+from nanobot.models.client import Exchange, ProviderClient
+from nanobot.models.http import BEARER, Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.lessons import NOTHING, Lesson, Lessons, named
+from nanobot.models.negotiation import Negotiation, has_new_image, lacks
+from nanobot.models.openai_responses.answer import ResponseReader
+from nanobot.models.openai_responses.items import REASONING, Taken, fingerprints
+from nanobot.models.openai_responses.proposals import NO_REPLAY, proposals
+from nanobot.models.openai_responses.refused import RefusedReasoning
+from nanobot.models.openai_responses.request import RESERVED_FIELDS, encode
+from nanobot.models.refusals import ErrorSource
+
+_log = logging.getLogger(__name__)
+
+ABILITIES: frozenset[Ability] = frozenset(get_args(Ability)) - {"audio"}
+"""What the format has fields for."""
+
+_PATH = re.compile(r"/(?:chat/completions|responses)/*(?=[?#]|\Z)")
+_OPENAI_HOST = "api.openai.com"
+_TERMS = FormatTerms(answer="response", content="output", ending="response.completed")
+
+
+class OpenAIResponses:
+    """A model behind an API that speaks OpenAI's Responses.
+
+    A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
+    yielded. `base_url` may end with the path of the responses, or of the chat completions. `auth`: how the
+    key is sent. `extra_body`: further fields of each request. `abilities`: those of them that the format has
+    are claimed.
+
+    Raises:
+        ConfigError: the base URL, the key or the extra fields cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: str,
+        base_url: str,
+        api_key: str | None,
+        context_tokens: int,
+        clock: Clock,
+        random: random.Random,
+        auth: KeyHeader = BEARER,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        max_retries: int = 2,
+        extra_body: Mapping[str, object] | None = None,
+        abilities: frozenset[Ability] = ABILITIES,
+    ) -> None:
+        address = Address(_PATH.sub("", base_url.strip()))
+        if api_key and not api_key.isprintable():
+            raise ConfigError(f"API key of {name}: a line break or another control character is in it")
+        if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
+            raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
+        self._name = name
+        self._context_tokens = context_tokens
+        self._abilities = abilities & ABILITIES
+        self._random = random
+        self._extra = dict(extra_body or {})
+        self._is_openai = address.host == _OPENAI_HOST
+        self._lessons = Lessons(clock)
+        self._refused = RefusedReasoning(clock)
+        self._settings = _settings(abilities)
+        self._proposals = partial(proposals, name)
+        self._provider = name.partition(":")[0]
+        self._everything = Taken(self._provider)
+        self._source = ErrorSource(name, model, address.shown, api_key or None)
+        self._client = ProviderClient(
+            self._source,
+            ProviderConnection(self._source, auth=auth, timeouts=timeouts),
+            answer_url=address.url("/responses"),
+            check_url=address.url("/models"),
+            terms=_TERMS,
+            timeouts=timeouts,
+            clock=clock,
+            random=random,
+            max_retries=max_retries,
+        )
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def context_tokens(self) -> int:
+        return self._lessons.window(self._context_tokens)
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return self._lessons.abilities(self._abilities)
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        """Yield deltas as they come, then the message; closing the generator cuts the connection.
+
+        Raises:
+            ModelError: as `models.refusals` maps what the server answered.
+        """
+        negotiation = Negotiation(
+            self._source, self._lessons, request, self._proposals, talk="input", settings=self._settings
+        )
+        return self._client.stream(partial(self._exchange, negotiation, request))
+
+    async def warm(self) -> None:
+        await self._client.warm()
+
+    async def check(self) -> None:
+        """Return when the server answers and accepts the key; a good result is valid for 30 s.
+
+        Raises:
+            ModelError: it does not.
+        """
+        await self._client.check()
+
+    async def close(self) -> None:
+        """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
+        await self._client.close()
+
+    def _exchange(self, negotiation: Negotiation, request: ModelRequest) -> Exchange:
+        """Return the next try of `request`."""
+        lessons = negotiation.lessons
+        if lessons:
+            self._check(request, lessons)
+        body = encode(
+            request,
+            model=self._source.model,
+            includes_openai_fields=self._is_openai,
+            extra=self._extra,
+            abilities=self._abilities,
+            taken=self._taken(lessons),
+            lessons=lessons,
+        )
+        reader = ResponseReader(
+            self._source,
+            request.messages,
+            self._random,
+            # A response that fails as a request is refused says so with a status of success.
+            adapts=partial(negotiation.adapts, body, 400),
+            answered=partial(self._answered, negotiation, request),
+        )
+        return Exchange(body, reader, partial(negotiation.adapts, body))
+
+    def _taken(self, lessons: frozenset[Lesson]) -> Taken:
+        refused = self._refused.known()
+        if not lessons and not refused:
+            return self._everything
+        no_state = named(lessons, "no_state") | ({REASONING} if NO_REPLAY in lessons else set())
+        has_images = Lesson("text_only", "images") not in lessons
+        return Taken(self._provider, refused=refused, no_state=no_state, images=has_images)
+
+    def _answered(self, negotiation: Negotiation, request: ModelRequest) -> None:
+        """Remember what the request went without, now that it has been answered."""
+        negotiation.answered()
+        if NO_REPLAY in negotiation.lessons:
+            _log.warning("%s refused reasoning that came from it; it is left out for an hour", self._name)
+            self._refused.confirm(fingerprints(request.messages, self._provider))
+
+    def _check(self, request: ModelRequest, lessons: frozenset[Lesson]) -> None:
+        """Check that the request needs nothing that the model is known to lack.
+
+        Raises:
+            RequestFailed: `ModelLacksAbility`.
+        """
+        lacking = named(lessons, "lacks")
+        if request.tools and "tools" in lacking:
+            raise lacks("tools", f"{self._name} does not take tools: send the request without them")
+        form = request.format
+        if form is not None and request.tools and FORMAT_WITH_TOOLS in lacking - request.lacking:
+            raise lacks(FORMAT_WITH_TOOLS, f"{self._name} takes no form of the answer beside tools")
+        if Lesson("text_only", "images") in lessons and has_new_image(request):
+            raise lacks(None, f"{self._name} does not take images: send the request without them")
+
+
+def _settings(abilities: frozenset[Ability]) -> frozenset[Lesson]:
+    """Return as lessons what the settings say that the model lacks."""
+    lacking = {Lesson("lacks", "tools")} if "tools" not in abilities else set()
+    return (
+        frozenset(lacking | ({Lesson("text_only", "images")} if "images" not in abilities else set()))
+        or NOTHING
+    )
