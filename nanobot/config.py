@@ -74,7 +74,7 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_running_turns: AtLeast1 = 64
     max_attempts: AtLeast1 = 3
-    turn_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0.0
+    turn_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 3600.0
 
 
 class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +82,7 @@ class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_steps: AtLeast1 = 50
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
+    max_calls_per_step: AtLeast1 = 64
 
 
 class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +96,7 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_byte_timeout_s: Positive = 300.0
     idle_timeout_s: Positive = 120.0
     max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
+    max_answer_chars: AtLeast1 = 1_000_000
     audio: Literal["auto", "yes", "no"] = "auto"
 
 

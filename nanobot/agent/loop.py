@@ -1,6 +1,6 @@
 """The agent loop: ask the model, run the tool calls of the step, repeat; every fact goes to one sink."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nanobot.agent.limits import AgentSettings
 from nanobot.agent.model_call import ModelCall, Show, TakeBack
@@ -90,11 +90,12 @@ class _TurnRun:
         limits: AgentSettings,
     ) -> None:
         self._turn = turn
-        self._history = history
+        self._known = history
+        self._added: list[Message] = []
         self._produced = produced
         self._emit = emit
         self._model_call = model_call
-        self._tool_calls = ToolCalls(toolset, turn)
+        self._tool_calls = ToolCalls(toolset, turn, limits.max_calls_per_step)
         self._limits = limits
         self._steps = sum(1 for message in produced if message.role == "assistant")
         self._continuations = 0
@@ -102,25 +103,31 @@ class _TurnRun:
     async def run(self) -> None:
         if self._produced:
             # Before the model is asked: it must read what became of the calls that the restart cut off.
-            await self._tool_calls.settle(self._produced, self._add_result)
+            await self._tool_calls.settle(self._produced, self._add_results)
             if self._waits_for_client():
                 await self._emit((self._end(),))
                 return
         while True:
-            message = await self._model_call.ask(self._history, may_call=self._may_call())
+            message = await self._model_call.ask(self._history(), may_call=self._may_call())
             self._steps += 1
             if message.client_calls:
                 await self._hand_over(message)
                 return
-            if calls := message.tool_calls:
-                await self._add(message, *(ToolStarted(call) for call in calls))
-                await self._tool_calls.run(calls, self._add_result)
+            if message.tool_calls:
+                await self._run_calls(message)
             elif self._goes_on(message):
                 self._continuations += 1
                 await self._add(message)
             elif not await self._add(message, self._end()):
                 # Otherwise users' messages joined: the store has dropped the end, and the turn goes on.
                 return
+
+    def _history(self) -> History:
+        """Return the transcript so far; what was added since the last time is joined to it at once."""
+        if self._added:
+            self._known = with_added(self._known, tuple(self._added))
+            self._added.clear()
+        return self._known
 
     def _end(self) -> TurnEnded:
         return TurnEnded("done", self._model_call.usage)
@@ -141,6 +148,7 @@ class _TurnRun:
         """Whether the message was cut off by a limit that the asker did not set, and is to be continued."""
         return (
             message.stop_reason == "length"
+            and not self._model_call.was_stopped
             and self._turn.sampling.max_output_tokens is None
             and self._continuations < self._limits.max_continuations
         )
@@ -150,22 +158,27 @@ class _TurnRun:
         have their results.
         """
         end = self._end()
-        own = tuple(call for call in message.tool_calls if not call.for_client)
-        if not own:
+        if all(call.for_client for call in message.tool_calls):
             await self._emit((MessageAdded(message), end))
             return
-        await self._add(message, *(ToolStarted(call) for call in own))
-        await self._tool_calls.run(own, self._add_result)
+        await self._run_calls(message)
         # Nothing joins here: while a client's call is open, no steered input does.
         await self._emit((end,))
+
+    async def _run_calls(self, message: Message) -> None:
+        """Commit a message of the model, and run the server's calls in it."""
+        calls, too_many = self._tool_calls.split(message)
+        await self._add(message, *(ToolStarted(call) for call in calls))
+        await self._tool_calls.refuse(too_many, self._add_results)
+        await self._tool_calls.run(calls, self._add_results)
 
     async def _add(self, message: Message, *facts: Fact) -> bool:
         """Commit a message of the model and what comes with it; return whether users' messages joined it."""
         joined = await self._emit((MessageAdded(message), *facts))
-        self._history = with_added(self._history, (message, *joined))
+        self._added += (message, *joined)
         return bool(joined)
 
-    async def _add_result(self, result: ToolResult) -> None:
-        message = Message("tool", (result,))
-        joined = await self._emit((ToolFinished(message),))
-        self._history = with_added(self._history, (message, *joined))
+    async def _add_results(self, results: Sequence[ToolResult]) -> None:
+        messages = [Message("tool", (result,)) for result in results]
+        joined = await self._emit(tuple(ToolFinished(message) for message in messages))
+        self._added += (*messages, *joined)

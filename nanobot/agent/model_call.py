@@ -1,7 +1,7 @@
 """Asking the model: one message of a turn, asked for again while what came cannot be used."""
 
+import logging
 from collections.abc import Callable
-from itertools import count
 
 import msgspec
 
@@ -22,7 +22,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, estimate_tokens
-from nanobot.core.model import FORMAT_WITH_TOOLS, Model, ModelRequest
+from nanobot.core.model import FORMAT_WITH_TOOLS, AnswerTooLong, Model, ModelRequest
 from nanobot.core.observer import Observer
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Turn
@@ -34,6 +34,7 @@ TakeBack = Callable[[], bool]
 """Forgets the deltas since the last commit, unless somebody has received some; returns whether they are
 gone.
 """
+_log = logging.getLogger(__name__)
 _BROKEN_OFF = (ModelBadAnswer, ModelOverloaded, ModelTimeout, ModelUnreachable)
 """Failures in the middle of an answer that may not come again."""
 
@@ -46,7 +47,7 @@ class ModelCall:
     """Asks the model of one turn for its messages.
 
     `usage` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls
-    that are taken.
+    that are taken. `was_stopped`: the last answer was longer than the model may write.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class ModelCall:
         self._show = show
         self._take_back = take_back
         self._has_begun = False
+        self.was_stopped = False
         self._tools = tools
         self._budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
         self._call_ids = call_ids
+        self._numbers: dict[str, int] = {}
         self.usage = usage
         self._clock = clock
         self._limits = limits
@@ -208,7 +211,7 @@ class ModelCall:
         has_spoken = False
         problem: NanobotError | None = None
         answer: Message | None = None
-        self._has_begun = False
+        self._has_begun = self.was_stopped = False
         observer.model_asked(turn, name)
         stream = self._model.stream(request)
         try:
@@ -223,6 +226,14 @@ class ModelCall:
                 show(item)
             problem = ModelBadAnswer(f"{name} ended without a message")
             raise problem
+        except AnswerTooLong as error:
+            if not error.answer.parts:
+                problem = error
+                raise
+            _log.warning("turn %s: %s", turn.id, error.message)
+            self.was_stopped = True
+            answer = error.answer
+            return answer
         except NanobotError as error:
             problem = error
             raise
@@ -262,9 +273,11 @@ class ModelCall:
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
 
     def _own_id(self, id_: str) -> str:
-        own = next(
-            own for number in count() if (own := f"{id_}-{number}" if number else id_) not in self._call_ids
-        )
+        # Some providers give all calls one id: numbers that are taken are not tried again.
+        number = self._numbers.get(id_, 0)
+        while (own := f"{id_}-{number}" if number else id_) in self._call_ids:
+            number += 1
+        self._numbers[id_] = number + 1
         self._call_ids.add(own)
         return own
 

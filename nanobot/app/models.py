@@ -176,6 +176,7 @@ def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, 
             idle_s=table.idle_timeout_s,
         ),
         max_retries=table.max_retries,
+        max_answer_chars=table.max_answer_chars,
         abilities=_abilities(table, provider),
     )
 

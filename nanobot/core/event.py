@@ -7,6 +7,8 @@ cursor is the number of units up to its end. `events_of` rebuilds the events fro
 cursor from a live stream still fits when the deltas are long gone.
 """
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Literal
 
 import msgspec
@@ -106,6 +108,12 @@ def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:
         # The client's calls are never started here.
         events.extend(ToolStarted(call) for call in message.tool_calls if not call.for_client)
     return tuple(events)
+
+
+def parts_of(deltas: Iterable[Delta]) -> tuple[Text | Thinking, ...]:
+    """Return the parts of a message of which only `deltas` came."""
+    kinds = ((Text if kind is TextDelta else Thinking, run) for kind, run in groupby(deltas, type))
+    return tuple(part("".join(delta.text for delta in run)) for part, run in kinds)
 
 
 def _deltas(message: Message) -> list[Delta]:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from itertools import groupby
 from typing import Protocol
 
 from nanobot.agent.loop import Agent
@@ -27,14 +26,14 @@ from nanobot.core.event import (
     Event,
     Fact,
     MessageAdded,
-    TextDelta,
     ToolFinished,
     ToolStarted,
     TurnEnded,
     TurnError,
     events_of,
+    parts_of,
 )
-from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
+from nanobot.core.message import Message, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
 from nanobot.core.store import Store
@@ -277,7 +276,7 @@ class Run:
         if self._state.stop_reason is None:
             await self._give_back()
             return
-        said = _parts_of(self._spoken)
+        said = parts_of(self._spoken)
         reason = self._state.stop_reason
         error = TurnError(TurnCancelled.code, reason, TurnCancelled.http_status, self._may_go_on)
         end = TurnEnded("cancelled", self._usage, error)
@@ -340,9 +339,3 @@ def _waits_s() -> Iterator[float]:
     while True:
         yield wait_s
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-
-
-def _parts_of(deltas: list[Delta]) -> tuple[Part, ...]:
-    """Return the parts of a message of which only `deltas` came."""
-    kinds = ((Text if kind is TextDelta else Thinking, run) for kind, run in groupby(deltas, type))
-    return tuple(part("".join(delta.text for delta in run)) for part, run in kinds)

@@ -13,7 +13,7 @@ from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
 from nanobot.models.anthropic.proposals import proposals
 from nanobot.models.anthropic.request import encode
-from nanobot.models.client import Exchange, ProviderClient
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
 from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
 from nanobot.models.lessons import Lessons
 from nanobot.models.negotiation import Negotiation
@@ -53,6 +53,7 @@ class AnthropicMessages:
         auth: KeyHeader = API_KEY,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         max_retries: int = 2,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_root(base_url) + "/v1")
@@ -75,6 +76,7 @@ class AnthropicMessages:
             clock=clock,
             random=random,
             max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
         )
 
     @property

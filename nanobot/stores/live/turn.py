@@ -20,6 +20,8 @@ from nanobot.core.event import (
 from nanobot.core.message import Message
 
 Batch = Sequence[tuple[int, Event]]
+_MOST_A_BATCH = 1_024
+"""Events that a follower gets at once: what is made of them for its client stays small."""
 
 
 class LiveTurn:
@@ -116,7 +118,7 @@ class LiveTurn:
         """Yield the events past the cursor `after` in batches as they come, until the end."""
         position = 0
         while True:
-            fresh = self._events[position:]
+            fresh = self._events[position : position + _MOST_A_BATCH]
             position += len(fresh)
             if position > self._read:
                 self._read = position

@@ -1,13 +1,18 @@
 """One turn from claim to end, whatever happens in between."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncGenerator
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from types import FrameType
 
 import pytest
 
+from nanobot.context.build import with_added
+from nanobot.core.dispatch import History
 from nanobot.core.errors import ModelOverloaded, StaleAttempt, StoreCorrupt, StoreError
-from nanobot.core.event import Delta, TextDelta, ThinkingDelta, TurnEnded
+from nanobot.core.event import Delta, MessageAdded, TextDelta, ThinkingDelta, ToolStarted, TurnEnded
 from nanobot.core.message import Message, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.model import ModelRequest
 from nanobot.engine.run import Run
@@ -385,6 +390,67 @@ async def test_a_writer_whose_attempt_is_over_falls_silent(
     assert (await stage.state(claim.turn.id)).status == "running"
     await stage.run(newer, ScriptedModel("New"))()
     assert await stage.transcript() == [("user", "Where?"), ("assistant", "New")]
+
+
+# Steps with many calls ----------------------------------------------------------------------------
+
+MANY = 4_000
+
+
+def many_calls() -> Say:
+    """Return a step with calls that all have one id, as some providers send them."""
+    calls = tuple(ToolCall("c", "look", '{"at": "shelf"}') for _ in range(MANY))
+    return Say((), Message("assistant", calls, "tool_calls", Usage(1, 1)))
+
+
+async def test_the_work_for_calls_without_number_is_bounded(stage: Stage) -> None:
+    claim = await stage.claimed()
+    model = ScriptedModel(many_calls(), "There.")
+    with copies_counted() as copied:
+        await stage.run(claim, model)()
+    answer = await stage.ended(claim.turn.id)
+    assert answer.messages[-1].text == "There."
+    assert stage.looked == stage.settings.max_calls_per_step == 64
+    assert {result.call_id for message in answer.messages for result in message.tool_results} == {
+        call.id for call in answer.messages[0].tool_calls
+    }
+    assert len(answer.messages) == MANY + 2
+    # The step, a commit for each call that is run, the others in pieces, the end.
+    assert stage.store.appends <= 2 + 64 + MANY // 64 + 1
+    # The transcript is put together once for each request, not for each result.
+    assert copied() <= 3 * MANY
+
+
+@contextlib.contextmanager
+def copies_counted() -> Iterator[Callable[[], int]]:
+    """Count how many messages are put into histories meanwhile."""
+    sizes: list[int] = []
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "return" and frame.f_code is with_added.__code__ and isinstance(argument, History):
+            sizes.append(len(argument.messages))
+
+    sys.setprofile(note)
+    try:
+        yield lambda: sum(sizes)
+    finally:
+        sys.setprofile(None)
+
+
+async def test_calls_that_were_too_many_are_not_run_after_a_crash_either(stage: Stage) -> None:
+    """The tool may be repeated: those that had been started run again."""
+    lost = await stage.claimed()
+    calls = tuple(ToolCall(f"c{number}", "look", "{}") for number in range(MANY))
+    step = Message("assistant", calls, "tool_calls")
+    await stage.store.append(lost, (MessageAdded(step), *(ToolStarted(call) for call in calls[:64])))
+    await stage.reopen()
+    await stage.run(await stage.claim(), ScriptedModel("There."))()
+    assert stage.looked == 64
+    results = [
+        result for message in (await stage.ended(lost.turn.id)).messages for result in message.tool_results
+    ]
+    assert len(results) == MANY
+    assert sum("too many calls" in result.content for result in results) == MANY - 64
 
 
 # Going on after a crash ---------------------------------------------------------------------------
