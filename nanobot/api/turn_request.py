@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 
 from nanobot.api.models import no_model
@@ -48,6 +49,12 @@ PARAMETERS = (
     ),
 )
 """What a request for a turn may carry besides its body."""
+
+_STREAM = b'"stream'
+_STREAM_FIELD = re.compile(
+    rb'"stream(?:"\s*:\s*(?:true|false|null)|_options"\s*:\s*(?:null|\{[^{}]*\}))(?=\s*[,}])'
+)
+_COMMA = re.compile(rb"\s*,\s*")
 
 RequestHeaders = Mapping[bytes, bytes]
 Headers = tuple[tuple[str, str], ...]
@@ -144,10 +151,37 @@ def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
             param="Idempotency-Key",
         )
     return Identity(
-        digest=hashlib.blake2b(body, digest_size=32).digest(),
+        digest=hashlib.blake2b(without_streaming(body), digest_size=32).digest(),
         dedupe_key=key or None,
         is_retry=retries.isdigit() and retries.strip(b"0") != b"",
     )
+
+
+def without_streaming(body: bytes) -> bytes:
+    """Return the body without the fields that only say how its answer is sent.
+
+    They are found by their names: within a text, the quotation marks around them are escaped.
+    """
+    at = body.find(_STREAM)
+    if at < 0:
+        return body
+    pieces: list[bytes] = []
+    begin = 0
+    while at >= 0:
+        field = _STREAM_FIELD.match(body, at)
+        end = at + 1
+        if field is not None:
+            before = body[begin:at].rstrip()
+            end = field.end()
+            if before.endswith(b","):
+                before = before[:-1]
+            elif comma := _COMMA.match(body, end):
+                end = comma.end()
+            pieces.append(before)
+            begin = end
+        at = body.find(_STREAM, end)
+    pieces.append(body[begin:])
+    return b"".join(pieces)
 
 
 def _when_busy(headers: RequestHeaders) -> WhenBusy:

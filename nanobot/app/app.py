@@ -31,6 +31,7 @@ from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.sqlite.store import open_store
 from nanobot.submit.attachments import Attachments
+from nanobot.submit.deliveries import FLUSH_EVERY_S, Deliveries
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
@@ -67,7 +68,8 @@ class App:
         # Before the engine starts: no turn may begin or end without being counted.
         store.listen(self._follow_accounts)
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
-        self.followers = Followers(store, clock, config.api.disconnect_grace_s)
+        self.deliveries = Deliveries(store)
+        self.followers = Followers(store, clock, config.api.disconnect_grace_s, self.deliveries)
         self.engine = _engine(config, store, models, clock, tools, observer)
         attachments = _attachments(config, store, fetcher)
         self.submitter = Submitter(
@@ -157,6 +159,9 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             first_after_s=REFRESH_S,
         ),
         PeriodicJob(
+            name="note which answers were delivered", run=app.deliveries.flush, every_s=FLUSH_EVERY_S
+        ),
+        PeriodicJob(
             name="delete expired uploads",
             run=store.delete_expired_uploads,
             every_s=CLEANUP_EVERY_S,
@@ -226,5 +231,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             # Draining needs the engine at work, so its task is stopped only afterwards.
             await app.drain()
             await app.followers.close()
+            await app.deliveries.close()
             engine.cancel()
             periodic.cancel()

@@ -106,6 +106,9 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
 class Identity(msgspec.Struct, frozen=True):
     """What identifies a resent turn: the client's own key, or `is_retry` with the same digest.
 
+    The latter is a guess. It is a turn that has not ended, or the newest of its session, unless its answer
+    was delivered whole.
+
     Shapes: `digest` 32 bytes over everything that the client sent; `dedupe_key` as sent, or None.
     """
 
@@ -229,6 +232,12 @@ class Turns(Protocol):
 
         Raises:
             TurnNotFound
+        """
+        ...
+
+    async def delivered(self, turn_ids: tuple[str, ...]) -> None:
+        """Note that clients have received the answers of these turns whole: what comes again under the same
+        count and body is another message. Turns that are gone are passed over.
         """
         ...
 

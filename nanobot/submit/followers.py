@@ -10,6 +10,7 @@ from nanobot.core.errors import NanobotError
 from nanobot.core.event import Event
 from nanobot.core.store import Store
 from nanobot.core.turn import Answer
+from nanobot.submit.deliveries import Deliveries
 
 
 class Following:
@@ -39,6 +40,10 @@ class Following:
         """Yield what happens in the turn from past the cursor `after` on, as `Turns.follow` does."""
         return self._followers.store.follow(self._turn_id, after)
 
+    def delivered(self) -> None:
+        """Note that the client has received the answer whole."""
+        self._followers.deliveries.note(self._turn_id)
+
     async def end(self) -> Answer:
         """Return what became of the turn, once it has ended."""
         answer = await self._followers.store.ended(self._turn_id)
@@ -53,8 +58,9 @@ class Followers:
     A resend of its request takes it up again.
     """
 
-    def __init__(self, store: Store, clock: Clock, grace_s: float) -> None:
+    def __init__(self, store: Store, clock: Clock, grace_s: float, deliveries: Deliveries) -> None:
         self.store = store
+        self.deliveries = deliveries
         self._clock = clock
         self._grace_s = grace_s
         self._counts: Counter[str] = Counter()

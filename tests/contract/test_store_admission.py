@@ -24,7 +24,7 @@ from nanobot.core.event import (
 )
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
 from nanobot.core.store import Limits
-from nanobot.core.turn import Answer, Identity
+from nanobot.core.turn import Answer, Identity, WhenBusy
 from tests.contract.store_harness import StoreHarness, cancelled, done, failed, said, shown
 
 # Committed or not there ---------------------------------------------------------------------------
@@ -429,6 +429,54 @@ async def test_a_retry_joins_the_newest_of_several_turns_with_its_body(harness: 
     assert (await harness.admit("a", is_retry=True)).turn_id == second.turn.id
 
 
+async def test_a_retry_of_what_was_delivered_whole_is_a_turn_of_its_own(harness: StoreHarness) -> None:
+    first = await harness.say("a", "go", "gone")
+    await harness.say("b", "go", "gone")
+    await harness.store.delivered((first.turn.id, "turn_x"))
+    await harness.reopen()
+    assert not (await harness.admit("a", "go", is_retry=True)).joined
+    assert (await harness.admit("b", "go", is_retry=True)).joined
+    # What is known of an older turn says nothing of a newer one.
+    second = await harness.engine.claim()
+    await harness.store.append(second, done("gone again"))
+    assert (await harness.admit("a", "go", is_retry=True)).turn_id == second.turn.id
+    for turn_id in (second.turn.id, first.turn.id):
+        await harness.store.delivered((turn_id,))
+        assert not await harness.store.knows(
+            "a", Identity(hashlib.blake2b(b"go", digest_size=32).digest(), is_retry=True)
+        )
+
+
+async def test_a_key_joins_what_was_delivered_whole(harness: StoreHarness) -> None:
+    await harness.admit("a", "go", dedupe_key="k")
+    claim = await harness.engine.claim()
+    await harness.store.append(claim, done("gone"))
+    await harness.store.delivered((claim.turn.id,))
+    assert (await harness.admit("a", "go", dedupe_key="k")).turn_id == claim.turn.id
+
+
+@pytest.mark.parametrize("policy", ["queue", "steer"])
+async def test_a_retry_joins_an_ended_turn_only_where_nothing_came_after_it(
+    harness: StoreHarness, policy: WhenBusy
+) -> None:
+    first = await harness.start("a", "go")
+    await harness.admit("a", "and this", when_busy=policy)
+    # It has not ended: nobody can have heard its answer.
+    assert (await harness.admit("a", "go", is_retry=True)).turn_id == first.turn.id
+    await harness.store.append(first, done("gone"))
+    if policy == "steer":
+        await harness.store.append(first, done("done"))
+    assert not (await harness.admit("a", "go", is_retry=True)).joined
+
+
+async def test_what_was_delivered_is_deleted_with_its_session(harness: StoreHarness) -> None:
+    claim = await harness.say("a", "go", "gone")
+    await harness.store.delivered((claim.turn.id,))
+    await harness.store.delete_session("a")
+    await harness.say("a", "go", "gone")
+    assert (await harness.admit("a", "go", is_retry=True)).joined
+
+
 async def test_a_retry_of_a_steering_turn_follows_the_turn_that_it_joined(harness: StoreHarness) -> None:
     running = await harness.start("a", "first")
     steering = await harness.admit("a", "wait", when_busy="steer")
@@ -551,11 +599,12 @@ async def test_a_turn_that_had_made_something_goes_on_from_its_last_stored_step(
 async def test_a_turn_that_had_made_something_is_not_taken_up_again_when_others_have_spoken_since(
     harness: StoreHarness,
 ) -> None:
-    claim = await harness.start("a", "hello")
+    await harness.admit("a", "hello", dedupe_key="k")
+    claim = await harness.engine.claim()
     await harness.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
     await harness.store.append(claim, (failed(retryable=True),))
     await harness.say("a", "and this?", "yes")
-    resent = await harness.admit("a", "hello", is_retry=True)
+    resent = await harness.admit("a", "hello", dedupe_key="k")
     assert (resent.turn_id, resent.is_over) == (claim.turn.id, True)
     assert await harness.engine.none()
     assert (await harness.ended(claim.turn.id)).end.outcome == "failed"

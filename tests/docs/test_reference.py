@@ -22,6 +22,7 @@ from nanobot.reading.documents import DocumentReader
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
+from nanobot.submit.deliveries import Deliveries
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 
@@ -49,7 +50,7 @@ def offered() -> list[str]:
 
     clock, randomness = SystemClock(), random.Random(0)
     attachments = Attachments(store, DocumentReader(), None)
-    gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0)
+    gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0, Deliveries(store))
     found = operations(
         store,
         Submitter(store, gate, attachments, followers, None, clock, randomness),

@@ -8,7 +8,8 @@ import pytest
 from nanobot.core.errors import ModelOverloaded, ModelRefusedKey
 from nanobot.core.message import Message, Text, Usage
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
-from tests.flow.paused import RETRY, PausedModel, settled, transcript, until_asked
+from tests.asgi import Exchange
+from tests.flow.paused import RETRY, PausedModel, settled, transcript, until_asked, until_status
 from tests.harness import Harness, OpenHarness
 
 # Sent again ---------------------------------------------------------------------------------------
@@ -29,24 +30,88 @@ async def test_a_retry_joins_the_running_turn(open_harness: OpenHarness, stream:
     assert await transcript(harness, "a") == ["hello", "Hello there"]
 
 
+async def unheard(
+    harness: Harness, model: PausedModel, *, stream: bool = False, **fields: object
+) -> Exchange:
+    """Say hello and go away before the answer is whole, which is then stored; return the exchange."""
+    exchange = harness.door.chatting("a", "hello", stream=stream, **fields)
+    await until_asked(model)
+    if stream:
+        await exchange.until("Hello")
+    await settled(harness)
+    (row, *_) = await harness.app.store.messages("a", limit=1)
+    exchange.disconnect()
+    await exchange.done()
+    model.gate.set()
+    assert row.turn_id is not None
+    await until_status(harness, row.turn_id, "done")
+    return exchange
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_retry_replays_the_stored_answer_even_after_a_restart(
     open_harness: OpenHarness, tmp_path: Path, stream: bool
 ) -> None:
-    harness = await open_harness(ScriptedModel("Hello there"), data=tmp_path / "data")
-    first = await harness.door.chat("a", "hello", stream=stream, stream_options={"include_usage": True})
-    await harness.close()
-    model = ScriptedModel("never said")
+    model = PausedModel()
     harness = await open_harness(model, data=tmp_path / "data")
-    again = await harness.door.chat(
-        "a", "hello", RETRY, stream=stream, stream_options={"include_usage": True}
-    )
-    assert (again.status, again.said, again.turn_id) == (200, "Hello there", first.turn_id)
+    options = {"include_usage": True}
+    await unheard(harness, model, stream=stream, stream_options=options)
+    (row, *_) = await harness.app.store.messages("a", limit=1)
+    await harness.close()
+    model = PausedModel("never said")
+    harness = await open_harness(model, data=tmp_path / "data")
+    again = await harness.door.chat("a", "hello", RETRY, stream=stream, stream_options=options)
+    assert (again.status, again.said, again.turn_id) == (200, "Hello there", row.turn_id)
     assert model.requests == []
-    if stream:
-        assert again.chunks[-1]["usage"] == first.chunks[-1]["usage"]
-    else:
-        assert {**again.json, "created": 0} == {**first.json, "created": 0}
+    usage = again.chunks[-1]["usage"] if stream else again.json["usage"]
+    assert usage["prompt_tokens"] > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_retry_of_what_was_answered_whole_is_another_message(
+    open_harness: OpenHarness, tmp_path: Path, stream: bool, restarted: bool
+) -> None:
+    """People say the same thing twice, and the first try of the second may have been lost on its way."""
+    harness = await open_harness(ScriptedModel("hello", "one", "two"), data=tmp_path / "data")
+    await harness.door.chat("a", "hi")
+    first = await harness.door.chat("a", "go", stream=stream)
+    if restarted:
+        await harness.close()
+        harness = await open_harness(ScriptedModel("two"), data=tmp_path / "data")
+    second = await harness.door.chat("a", "go", RETRY, stream=stream)
+    assert (second.status, second.said) == (200, "two")
+    assert second.turn_id != first.turn_id
+    assert await transcript(harness, "a") == ["hi", "hello", "go", "one", "go", "two"]
+
+
+@pytest.mark.parametrize("policy", ["reject", "queue"])
+async def test_a_retry_of_what_was_refused_is_another_message(open_harness: OpenHarness, policy: str) -> None:
+    """Though the same words are being answered, or were and nobody heard it."""
+    model = PausedModel("Hello", " there", "and again", "and again")
+    harness = await open_harness(model, api={"max_queue": 1})
+    running = harness.door.chatting("a", "go")
+    await until_asked(model)
+    waiting = harness.door.chatting("a", "wait")
+    await settled(harness)
+    refused = await harness.door.chat("a", "go", {"x-when-busy": policy})
+    assert refused.status == (409 if policy == "reject" else 429)
+    again = await harness.door.chat("a", "go", {"x-when-busy": policy, **RETRY})
+    assert again.status == refused.status
+    model.gate.set()
+    await harness.door.each([running, waiting])
+    taken = await harness.door.chat("a", "go", {"x-when-busy": policy, "x-stainless-retry-count": "2"})
+    assert (taken.status, taken.said) == (200, "and again")
+    assert await transcript(harness, "a") == ["go", "Hello there", "wait", "and again", "go", "and again"]
+
+
+async def test_a_retry_whose_turn_was_not_the_newest_is_another_message(open_harness: OpenHarness) -> None:
+    model = PausedModel("Hello", " there", "yes", "hello again")
+    harness = await open_harness(model)
+    await unheard(harness, model)
+    await harness.door.chat("a", "and you?")
+    again = await harness.door.chat("a", "hello", RETRY)
+    assert again.said == "hello again"
 
 
 @pytest.mark.parametrize("count", ["0", "00", "", "x", "-1"])
@@ -58,10 +123,13 @@ async def test_a_first_try_is_a_turn_of_its_own(open_harness: OpenHarness, count
     assert len(model.requests) == 2
 
 
-async def test_a_try_may_be_counted_with_more_digits_than_python_reads(harness: Harness) -> None:
-    first = await harness.door.chat("a", "hello")
+async def test_a_try_may_be_counted_with_more_digits_than_python_reads(open_harness: OpenHarness) -> None:
+    model = PausedModel()
+    harness = await open_harness(model)
+    await unheard(harness, model)
     again = await harness.door.chat("a", "hello", {"x-stainless-retry-count": "9" * 5_000})
-    assert (again.status, again.turn_id) == (200, first.turn_id)
+    assert (again.status, again.said) == (200, "Hello there")
+    assert len(model.requests) == 1
 
 
 async def test_a_retry_with_another_body_is_a_turn_of_its_own(open_harness: OpenHarness) -> None:
@@ -73,16 +141,33 @@ async def test_a_retry_with_another_body_is_a_turn_of_its_own(open_harness: Open
     assert len(model.requests) == 3
 
 
-async def test_a_retry_after_the_window_is_a_turn_of_its_own(open_harness: OpenHarness) -> None:
-    clock, model = FakeClock(), ScriptedModel()
+@pytest.mark.parametrize(("seconds", "turns"), [(59, 1), (61, 2)])
+async def test_a_retry_after_the_window_is_a_turn_of_its_own(
+    open_harness: OpenHarness, seconds: float, turns: int
+) -> None:
+    clock, model = FakeClock(), PausedModel()
     harness = await open_harness(model, clock=clock, api={"retry_window_s": 60.0})
-    await harness.door.chat("a", "hello")
-    clock.advance(59)
+    await unheard(harness, model)
+    clock.advance(seconds)
     await harness.door.chat("a", "hello", RETRY)
+    assert len(model.requests) == turns
+
+
+async def test_how_the_answer_is_sent_is_no_part_of_what_is_sent_again(open_harness: OpenHarness) -> None:
+    model = ScriptedModel("one")
+    harness = await open_harness(model)
+    key = {"idempotency-key": "order-17"}
+    usage = {"include_usage": True}
+    answers = [
+        await harness.door.chat("a", "hello", key),
+        await harness.door.chat("a", "hello", key, stream=False),
+        await harness.door.chat("a", "hello", key, stream=True),
+        await harness.door.chat("a", "hello", key, stream=True, stream_options=usage),
+        await harness.door.chat("a", "hello", key),
+    ]
+    assert {answer.said for answer in answers} == {"one"}
     assert len(model.requests) == 1
-    clock.advance(2)
-    await harness.door.chat("a", "hello", RETRY)
-    assert len(model.requests) == 2
+    assert (await harness.door.chat("a", "hello", key, stream=True, temperature=1)).status == 422
 
 
 async def test_an_idempotency_key_joins_replays_and_refuses_another_body(open_harness: OpenHarness) -> None:

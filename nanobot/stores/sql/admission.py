@@ -62,7 +62,7 @@ def admit(
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
     elif identity.dedupe_key is not None or identity.is_retry:
-        known = find_known(db, head.session, identity, now - limits.retry_window_s)
+        known = find_known(db, head, identity, now - limits.retry_window_s)
         if known is not None:
             return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
@@ -93,7 +93,7 @@ def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -
     head = transcript.find_head(db, key)
     if head is None:
         return False
-    known = find_known(db, head.session, identity, now - limits.retry_window_s)
+    known = find_known(db, head, identity, now - limits.retry_window_s)
     return known is not None and not known.never_started
 
 

@@ -33,16 +33,16 @@ class Known(msgspec.Struct, frozen=True):
         return self.first_seq is None and self.end is not None and turns.may_go_on(self.end)
 
 
-def find_known(db: Db, session: int, identity: Identity, since: float) -> Known | None:
+def find_known(db: Db, head: TranscriptHead, identity: Identity, since: float) -> Known | None:
     """Return the turn that the request resends, None where it is a new one.
 
     Raises:
         IdempotencyMismatch: its key came with another body before.
     """
     if identity.dedupe_key is not None:
-        n = _by_key(db, session, identity.dedupe_key, identity.digest)
+        n = _by_key(db, head.session, identity.dedupe_key, identity.digest)
     elif identity.is_retry:
-        n = _by_count(db, session, identity.digest, since)
+        n = _by_count(db, head, identity.digest, since)
     else:
         n = None
     if n is None:
@@ -69,13 +69,47 @@ def _by_key(db: Db, session: int, key: str, digest: bytes) -> int | None:
     return int(found[0])
 
 
-def _by_count(db: Db, session: int, digest: bytes, since: float) -> int | None:
+def _by_count(db: Db, head: TranscriptHead, digest: bytes, since: float) -> int | None:
+    """Return the turn that a request resends which says only that it was sent before."""
     found = db.execute(
-        "SELECT n FROM turn WHERE session = ? AND digest = ?"
-        " AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
-        (session, digest, since),
+        "SELECT t.n, u.n, u.ended_at, u.last_seq, (SELECT turn FROM delivered WHERE session = t.session)"
+        " FROM turn t JOIN turn u ON u.n = coalesce(t.joined_to, t.n)"
+        " WHERE t.session = ? AND t.digest = ? ORDER BY t.n DESC LIMIT 1",
+        (head.session, digest),
     ).fetchone()
-    return None if found is None else int(found[0])
+    if found is None:
+        return None
+    n, answering, ended_at, last_seq, delivered = found
+    if ended_at is None:
+        return int(n)
+    is_delivered = delivered is not None and delivered >= n
+    if is_delivered or ended_at < since or not _is_newest(db, head, n, answering, last_seq):
+        return None
+    return int(n)
+
+
+def _is_newest(db: Db, head: TranscriptHead, n: int, answering: int, last_seq: int | None) -> bool:
+    """Return whether nothing came to the session after a turn that has ended: nothing in its transcript or
+    its queue, and nothing that joined the turn which answered.
+    """
+    if last_seq is not None and last_seq != head.last_seq:
+        return False
+    later = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM dispatch WHERE session = ? AND turn > ?)"
+        " OR EXISTS (SELECT 1 FROM turn WHERE joined_to = ? AND n > ?)",
+        (head.session, n, answering, n),
+    ).fetchone()
+    return not later[0]
+
+
+def note_delivered(db: Db, turn_ids: tuple[str, ...]) -> None:
+    """Note whose answers were delivered whole; see `core.turn.Turns.delivered`."""
+    for id_ in turn_ids:
+        db.execute(
+            "INSERT INTO delivered (session, turn) SELECT session, n FROM turn WHERE id = ?"
+            " ON CONFLICT (session) DO UPDATE SET turn = max(turn, excluded.turn)",
+            (id_,),
+        )
 
 
 class Resumption(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from nanobot.core.message import Message
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores.live.live import STOPPING
 from nanobot.stores.live.turn import Batch, LiveTurn, replay
-from nanobot.stores.sql import admission, matching, queue, turns
+from nanobot.stores.sql import admission, matching, queue, resends, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.recent_places import RecentPlaces
@@ -85,6 +85,9 @@ class SqlTurns:
     async def knows(self, session_key: str, identity: Identity) -> bool:
         asked = partial(admission.knows, key=session_key, identity=identity, limits=self._limits)
         return await self._database.read(lambda db: asked(db, now=self._clock.now()))
+
+    async def delivered(self, turn_ids: tuple[str, ...]) -> None:
+        await self._database.write(partial(resends.note_delivered, turn_ids=turn_ids))
 
     async def shared(self, session_key: str, earlier: tuple[Message, ...], *, is_whole: bool) -> int:
         return await self._database.read(
