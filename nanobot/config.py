@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from nanobot.core.accounts import RIGHTS, Price, Quota, Right
+from nanobot.core.accounts import RIGHTS, HistoryMode, Price, Quota, Right
 from nanobot.core.errors import ConfigError
 
 FILE = "nanobot.toml"
@@ -48,6 +48,7 @@ class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bad_keys: Annotated[int, msgspec.Meta(ge=0)] = 10
     metrics_open: bool = False
     max_body_mb: Positive = 20.0
+    max_schema_kb: AtLeast1 = 100
     body_timeout_s: Positive = 30.0
     ping_s: Positive = 15.0
     max_queue: AtLeast1 = 16
@@ -113,7 +114,13 @@ class HistoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     pattern: str
-    mode: Literal["auto", "whole"]
+    mode: HistoryMode
+
+
+class EphemeralTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Turns of sessions whose key matches `pattern` leave no trace."""
+
+    pattern: str
 
 
 class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +128,7 @@ class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ttl: tuple[RetentionTable, ...] = ()
     history: tuple[HistoryTable, ...] = ()
+    ephemeral: tuple[EphemeralTable, ...] = ()
 
 
 class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,6 +185,7 @@ class KeyTable(_QuotaFields, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     scopes: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files")
     sessions: tuple[str, ...] = ()
     session_key: str | None = None
+    history: HistoryMode = "auto"
     expires: datetime.datetime | None = None
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nanobot.core.accounts import RIGHTS, Quota, Right, matches
+from nanobot.core.accounts import RIGHTS, HistoryMode, Quota, Right, matches
 from nanobot.core.errors import SessionNotFound
 
 __all__ = ["EVERYBODY", "RIGHTS", "Caller", "Right", "hold_to_patterns", "no_session"]
@@ -12,13 +12,15 @@ class Caller(msgspec.Struct, frozen=True):
     """Who sends a request: what its API key allows. `key_id` None: it needed no key.
 
     `patterns`: which session keys it may see, `*` for any run of characters; empty: all of them.
-    `session_key`: the conversation of a client that names none. `quota`: how much of everything it may use.
+    `session_key`: the conversation of a client that names none. `history`: what its requests send where
+    nothing else says so. `quota`: how much of everything it may use.
     """
 
     key_id: str | None = None
     rights: frozenset[Right] = frozenset(RIGHTS)
     patterns: tuple[str, ...] = ()
     session_key: str | None = None
+    history: HistoryMode = "auto"
     quota: Quota = Quota()
 
     def sees(self, session_key: str) -> bool:

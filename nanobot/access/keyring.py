@@ -71,4 +71,4 @@ class KeyRing:
 
 def _caller(key: ApiKey) -> Caller:
     rights = RIGHTS if "admin" in key.rights else key.rights
-    return Caller(key.id, frozenset(rights), key.patterns, key.session_key, key.quota)
+    return Caller(key.id, frozenset(rights), key.patterns, key.session_key, key.history, key.quota)

@@ -8,7 +8,7 @@ import msgspec
 from nanobot.agent.limits import AgentSettings, Retries
 from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
-from nanobot.context.output import InvalidOutput, conform, format_instructions, repair_instructions
+from nanobot.context.output import conform, format_instructions, repair_instructions
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
 from nanobot.core.errors import (
@@ -21,9 +21,18 @@ from nanobot.core.errors import (
     NanobotError,
 )
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
-from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, estimate_tokens
+from nanobot.core.message import (
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+    estimate_tokens,
+    freeform_arguments,
+)
 from nanobot.core.model import FORMAT_WITH_TOOLS, AnswerTooLong, Model, ModelRequest
 from nanobot.core.observer import Observer
+from nanobot.core.output import InvalidOutput, OutputSchemas
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Turn
 
@@ -63,6 +72,7 @@ class ModelCall:
         usage: Usage,
         clock: Clock,
         limits: AgentSettings,
+        schemas: OutputSchemas,
         observer: Observer,
     ) -> None:
         self._turn = turn
@@ -80,6 +90,7 @@ class ModelCall:
         self.usage = usage
         self._clock = clock
         self._limits = limits
+        self._schemas = schemas
         self._observer = observer
         self._must_call = turn.tool_choice.mode == "required" and bool(turn.tools)
         self._client_tools = (
@@ -116,7 +127,7 @@ class ModelCall:
                 continue
             if message.usage is not None:
                 self.usage += message.usage
-            accepted = self._accept(message, retries, was_shown=show is not _discard)
+            accepted = await self._accept(message, retries, was_shown=show is not _discard)
             if accepted is not None:
                 return accepted
 
@@ -260,17 +271,24 @@ class ModelCall:
                 if not may_call or (is_alone and has_call):
                     continue
                 has_call = True
-                part = ToolCall(
-                    self._own_id(part.id),
-                    part.name,
-                    part.arguments,
-                    part.name in self._client_tools,
-                    part.provider_state,
-                )
+                part = self._own_call(part)
             elif isinstance(part, Text) and not part.text:
                 continue
             parts.append(part)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
+
+    def _own_call(self, call: ToolCall) -> ToolCall:
+        declared = self._turn.declared.get(call.name)
+        is_freeform = declared is not None and declared.is_freeform
+        return ToolCall(
+            self._own_id(call.id),
+            call.name,
+            # As it will come back from the client, which has only the text.
+            freeform_arguments(call.freeform_text) if is_freeform else call.arguments,
+            call.name in self._client_tools,
+            call.provider_state,
+            declared,
+        )
 
     def _own_id(self, id_: str) -> str:
         # Some providers give all calls one id: numbers that are taken are not tried again.
@@ -281,7 +299,7 @@ class ModelCall:
         self._call_ids.add(own)
         return own
 
-    def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:
+    async def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:
         """Return the message as it becomes part of the turn; None where the model is to be asked again.
 
         Raises:
@@ -293,7 +311,7 @@ class ModelCall:
             raise ModelBadAnswer(f"{self._model.name} answered nothing, {retries.empty} times")
         if not was_shown:
             try:
-                message = self._in_form(message)
+                message = await self._in_form(message)
             except InvalidOutput as problem:
                 nudge = prompt.NO_CALL if self._must_call else repair_instructions(problem)
                 if retries.count_repair(nudge, message.text):
@@ -316,7 +334,7 @@ class ModelCall:
             return self._turn.sampling.max_output_tokens is None
         return message.stop_reason != "content_filter"
 
-    def _in_form(self, message: Message) -> Message:
+    async def _in_form(self, message: Message) -> Message:
         """Return the message with nothing but the form that it must have.
 
         Raises:
@@ -328,7 +346,10 @@ class ModelCall:
             raise InvalidOutput("it calls no tool")
         if self._turn.format is None:
             return message
-        text = conform(message.text, self._turn.format)
+        wanted = self._turn.format
+        text = conform(message.text, wanted)
+        if wanted.kind == "json_schema":
+            await self._schemas.validate(wanted.schema, text, self._turn.session_key)
         kept = tuple(part for part in message.parts if not isinstance(part, Text))
         return msgspec.structs.replace(message, parts=(*kept, Text(text)))
 

@@ -9,7 +9,14 @@ from nanobot.api.paging import PAGING
 from nanobot.api.response_target import ResponseTarget, Targets
 from nanobot.api.settings import ApiSettings
 from nanobot.api.stored_responses import StoredResponses, end_time
-from nanobot.api.turn_request import PARAMETERS, check_request, identity_of, turn_headers, turn_request
+from nanobot.api.turn_request import (
+    PARAMETERS,
+    check_request,
+    identity_of,
+    leaves_trace,
+    turn_headers,
+    turn_request,
+)
 from nanobot.api.wire.items import WireItem
 from nanobot.api.wire.lists import Page, encode
 from nanobot.api.wire.response_answer import Echo, ResponseDeleted, ResponseObject, response_object
@@ -20,6 +27,7 @@ from nanobot.api.wire.response_request import (
     decode_response,
     parse_response,
     with_conversation,
+    without_trace,
 )
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
@@ -67,12 +75,16 @@ class Responses:
         decoded = decode_response(body)
         parsed = parse_response(decoded, await self._targets.referenced(decoded, caller))
         check_request(parsed, settings)
-        identity = identity_of(request.headers, _identifying(request, body))
+        identity = identity_of(
+            request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
+        )
         if identity.is_retry:
             identity = await self._submitter.recognised("", identity)
         target = await self._targets.target(parsed, named, caller, identity)
         request.session_key = target.session_key
         SESSION.set(target.session_key)
+        if parsed.trace and not leaves_trace(parsed, request.headers, target.session_key, settings):
+            parsed = without_trace(parsed)
         echo = with_conversation(parsed, target.session_key) if parsed.trace else parsed.echo
         submission = await self._submit(request, parsed, echo, identity, target)
         if parsed.stream:
@@ -97,6 +109,7 @@ class Responses:
             request.headers,
             target.session_key,
             identity,
+            request.caller,
             self._settings,
             after=target.after,
             record=Record(kept, is_detached=parsed.background),
@@ -116,14 +129,14 @@ class Responses:
             ended_at=end_time(self._store, admission.turn_id),
             begins_at_once=parsed.background,
         )
-        stream = Stream(request, events, send, turn_headers(admission), ping_s=self._settings.ping_s)
+        stream = Stream(request, events, send, turn_headers(admission, parsed), ping_s=self._settings.ping_s)
         await stream.run(self._submitter.follow(admission), is_over=admission.is_over)
 
     async def _answer(
         self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, submission: Submission
     ) -> None:
         admission = submission.admission
-        headers = turn_headers(admission)
+        headers = turn_headers(admission, parsed)
         follower = self._submitter.follow(admission)
         if not parsed.background:
             result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)

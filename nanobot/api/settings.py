@@ -1,29 +1,27 @@
 """Settings that the routes share."""
 
-from typing import Literal
-
 import msgspec
 
-HistoryMode = Literal["auto", "whole"]
+from nanobot.core.accounts import HistoryMode
 
 
 class HistoryRule(msgspec.Struct, frozen=True):
-    """What the messages of a request are where the session key matches `pattern`.
-
-    `whole`: all of the conversation; `auto`: its end, before which the transcript may have more.
-    """
+    """What the messages of a request are where the session key matches `pattern`."""
 
     pattern: str
     mode: HistoryMode
 
 
 class ApiSettings(msgspec.Struct, frozen=True):
-    """How the routes behave. `models`: the names that a request may use besides `nanobot`."""
+    """How the routes behave. `models`: the names that a request may use besides `nanobot`. `ephemeral`:
+    patterns of the session keys whose turns leave no trace.
+    """
 
     models: tuple[str, ...] = ()
     stream: bool = True
     session_headers: tuple[str, ...] = ()
     history: tuple[HistoryRule, ...] = ()
+    ephemeral: tuple[str, ...] = ()
     max_body_bytes: int = 20 * 1024 * 1024
     body_timeout_s: float = 30.0
     ping_s: float = 15.0

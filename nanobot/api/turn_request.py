@@ -5,10 +5,11 @@ import math
 import re
 from collections.abc import Mapping
 
+from nanobot.access.caller import Caller
 from nanobot.api.models import no_model
-from nanobot.api.settings import ApiSettings, HistoryMode
+from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.parsed import ParsedRequest
-from nanobot.core.accounts import matches
+from nanobot.core.accounts import HistoryMode, matches
 from nanobot.core.errors import InvalidRequest, StreamingOff
 from nanobot.core.turn import Admission, Identity, Record, WhenBusy
 from nanobot.http.operations import Parameter
@@ -21,6 +22,10 @@ _TOLD = frozenset({"imported", "rewound", "replaced"})
 """What became of the client's earlier messages, where they are not simply how the transcript ends."""
 _LONGEST_DEDUPE_KEY = 255
 LONGEST_S = 1_000_000_000
+_STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|\{[^{}]*\})(\s*,\s*)?')
+_MOST_LOOKS = 16
+_NOT_IN_KIND = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_KIND, _MOST_KINDS = 40, 16
 PARAMETERS = (
     SESSION_KEY,
     Parameter(
@@ -42,6 +47,12 @@ PARAMETERS = (
         {"type": "number", "minimum": -1, "maximum": LONGEST_S},
     ),
     Parameter(
+        "x-store",
+        "header",
+        "`false`: the turn leaves no trace; `true`: it leaves one, whatever is set for the session key",
+        {"type": "boolean"},
+    ),
+    Parameter(
         "idempotency-key",
         "header",
         "recognises a request that is sent again",
@@ -49,12 +60,6 @@ PARAMETERS = (
     ),
 )
 """What a request for a turn may carry besides its body."""
-
-_STREAM = b'"stream'
-_STREAM_FIELD = re.compile(
-    rb'"stream(?:"\s*:\s*(?:true|false|null)|_options"\s*:\s*(?:null|\{[^{}]*\}))(?=\s*[,}])'
-)
-_COMMA = re.compile(rb"\s*,\s*")
 
 RequestHeaders = Mapping[bytes, bytes]
 Headers = tuple[tuple[str, str], ...]
@@ -87,6 +92,7 @@ def turn_request(
     headers: RequestHeaders,
     session_key: str,
     identity: Identity,
+    caller: Caller,
     settings: ApiSettings,
     *,
     after: str | None = None,
@@ -95,7 +101,8 @@ def turn_request(
     """Return what the body and the headers of a request ask for.
 
     Raises:
-        InvalidRequest: `x-when-busy` is no policy, `x-history-mode` no mode, or `x-disconnect-grace` no time.
+        InvalidRequest: `x-when-busy` is no policy, `x-history-mode` no mode, `x-store` neither true nor
+            false, or `x-disconnect-grace` no time.
     """
     return TurnRequest(
         session_key=session_key,
@@ -107,26 +114,56 @@ def turn_request(
         model=None if parsed.model == AGENT else parsed.model,
         instructions=parsed.instructions,
         sampling=parsed.sampling,
-        trace=parsed.trace,
+        trace=leaves_trace(parsed, headers, session_key, settings),
         tools=parsed.tools,
         tool_choice=parsed.tool_choice,
+        declared=parsed.declared,
         format=parsed.format,
+        format_param=parsed.format_param,
         labels=parsed.labels,
         after=after,
         may_cut=parsed.may_cut,
         record=record,
-        is_whole=_history_mode(headers, session_key, settings) == "whole",
+        is_whole=_history_mode(headers, session_key, caller, settings) == "whole",
         grace_s=_grace_s(headers),
     )
 
 
-def _history_mode(headers: RequestHeaders, session_key: str, settings: ApiSettings) -> HistoryMode:
-    """Return what the request says of its messages, else what is set for the first pattern that the key
-    matches.
+def leaves_trace(
+    parsed: ParsedRequest, headers: RequestHeaders, session_key: str, settings: ApiSettings
+) -> bool:
+    """Return whether the turn stays in the transcript: not where the body or the header `x-store` says so,
+    nor, without that header, where a pattern for the session key does.
+
+    Raises:
+        InvalidRequest: `x-store` is neither true nor false.
+    """
+    sent = headers.get(b"x-store")
+    if sent is None:
+        # Most servers have no such pattern.
+        return parsed.trace and not (
+            settings.ephemeral and any(matches(session_key, pattern) for pattern in settings.ephemeral)
+        )
+    said = sent.decode("latin-1").strip().lower()
+    if said not in ("true", "false"):
+        raise InvalidRequest(f"x-store is {said[:40]!r}: it must be true or false", param="x-store")
+    return parsed.trace and said == "true"
+
+
+def _history_mode(
+    headers: RequestHeaders, session_key: str, caller: Caller, settings: ApiSettings
+) -> HistoryMode:
+    """Return what the request says of its messages, else what is set for the first pattern that the session
+    key matches, else for the API key.
     """
     sent = headers.get(b"x-history-mode")
     if sent is None:
-        return next((rule.mode for rule in settings.history if matches(session_key, rule.pattern)), "auto")
+        rules = settings.history
+        return (
+            next((rule.mode for rule in rules if matches(session_key, rule.pattern)), caller.history)
+            if rules
+            else caller.history
+        )
     mode = sent.decode("latin-1").strip().lower()
     known = next((known for known in _MODES if known == mode), None)
     if known is None:
@@ -136,8 +173,8 @@ def _history_mode(headers: RequestHeaders, session_key: str, settings: ApiSettin
     return known
 
 
-def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
-    """Return how the request is recognised when it is sent again.
+def identity_of(headers: RequestHeaders, body: bytes, *, stream_fields: int) -> Identity:
+    """Return how the request is recognised when it is sent again. `stream_fields`: as in `ParsedRequest`.
 
     Raises:
         InvalidRequest: the client's own key is too long.
@@ -151,37 +188,29 @@ def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
             param="Idempotency-Key",
         )
     return Identity(
-        digest=hashlib.blake2b(without_streaming(body), digest_size=32).digest(),
+        digest=hashlib.blake2b(_without_stream(body, stream_fields), digest_size=32).digest(),
         dedupe_key=key or None,
         is_retry=retries.isdigit() and retries.strip(b"0") != b"",
     )
 
 
-def without_streaming(body: bytes) -> bytes:
-    """Return the body without the fields that only say how its answer is sent.
-
-    They are found by their names: within a text, the quotation marks around them are escaped.
+def _without_stream(body: bytes, fields: int) -> bytes:
+    """Return the body without its `fields` that only say whether the answer is streamed: it is the same
+    answer.
     """
-    at = body.find(_STREAM)
-    if at < 0:
-        return body
-    pieces: list[bytes] = []
-    begin = 0
-    while at >= 0:
+    # Clients write them behind the messages. A text may begin with the word, but not often.
+    at = body.rfind(b'"stream') if fields else -1
+    for _ in range(_MOST_LOOKS):
+        if at < 0 or not fields:
+            break
         field = _STREAM_FIELD.match(body, at)
-        end = at + 1
         if field is not None:
-            before = body[begin:at].rstrip()
-            end = field.end()
-            if before.endswith(b","):
-                before = before[:-1]
-            elif comma := _COMMA.match(body, end):
-                end = comma.end()
-            pieces.append(before)
-            begin = end
-        at = body.find(_STREAM, end)
-    pieces.append(body[begin:])
-    return b"".join(pieces)
+            # One of the commas around it goes with it.
+            before = body[:at] if field[1] else body[:at].rstrip().removesuffix(b",")
+            body = before + body[field.end() :]
+            fields -= 1
+        at = body.rfind(b'"stream', 0, at)
+    return body
 
 
 def _when_busy(headers: RequestHeaders) -> WhenBusy:
@@ -212,9 +241,22 @@ def _grace_s(headers: RequestHeaders) -> float | None:
     )
 
 
-def turn_headers(admission: Admission) -> Headers:
+def turn_headers(admission: Admission, parsed: ParsedRequest) -> Headers:
     """Return the headers of every answer to a request for a turn."""
     headers: Headers = (("x-turn-id", admission.turn_id),)
     if admission.answered_by != admission.turn_id:
         headers += (("x-turn-joined", admission.answered_by),)
-    return (*headers, ("x-history", admission.history)) if admission.history in _TOLD else headers
+    if admission.history in _TOLD:
+        headers = (*headers, ("x-history", admission.history))
+    if parsed.tools_left_out:
+        headers = (*headers, ("x-tools-left-out", _listed(parsed.tools_left_out)))
+    if parsed.items_left_out:
+        headers = (*headers, ("x-items-left-out", _listed(parsed.items_left_out)))
+    return headers
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    """Return the names, each once, fit for a header: what a client sends may be long, and have line feeds."""
+    named = list(dict.fromkeys(_NOT_IN_KIND.sub("_", kind)[:_LONGEST_KIND] for kind in kinds))
+    rest = len(named) - _MOST_KINDS
+    return ", ".join([*named[:_MOST_KINDS], *([f"and {rest} more"] if rest > 0 else [])])

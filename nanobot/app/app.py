@@ -21,12 +21,14 @@ from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.observer import Observer, Observers
+from nanobot.core.output import OutputSchemas
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.sqlite.store import open_store
@@ -35,6 +37,7 @@ from nanobot.submit.deliveries import FLUSH_EVERY_S, Deliveries
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.workers.pool import WorkerPool
 
 CLEANUP_EVERY_S = 600.0
 
@@ -70,12 +73,15 @@ class App:
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.deliveries = Deliveries(store)
         self.followers = Followers(store, clock, config.api.disconnect_grace_s, self.deliveries)
-        self.engine = _engine(config, store, models, clock, tools, observer)
-        attachments = _attachments(config, store, fetcher)
+        self.workers = WorkerPool()
+        schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
+        self.engine = _engine(config, store, models, clock, tools, schemas, observer)
+        attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
             Gate(store, self.quotas),
             attachments,
+            schemas,
             self.followers,
             self.audit,
             clock,
@@ -129,12 +135,13 @@ def _engine(
     models: Models,
     clock: Clock,
     tools: Sequence[Tool],
+    schemas: OutputSchemas,
     observer: Observer,
 ) -> LocalEngine:
     toolset = Toolset([*own_tools(clock), *tools], observer)
     return LocalEngine(
         store,
-        Agent(toolset, clock, settings.agent_settings(config), observer),
+        Agent(toolset, clock, settings.agent_settings(config), schemas, observer),
         models,
         clock,
         max_running_turns=config.engine.max_running_turns,
@@ -143,9 +150,9 @@ def _engine(
     )
 
 
-def _attachments(config: Config, store: Store, fetcher: Fetcher | None) -> Attachments:
+def _attachments(config: Config, store: Store, workers: WorkerPool, fetcher: Fetcher | None) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
-    documents = DocumentReader(settings.document_bounds(config))
+    documents = DocumentReader(workers, settings.document_bounds(config))
     return Attachments(store, documents, fetcher if config.files.fetch else None)
 
 
@@ -232,5 +239,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             await app.drain()
             await app.followers.close()
             await app.deliveries.close()
+            await app.workers.close()
             engine.cancel()
             periodic.cancel()

@@ -20,7 +20,8 @@ from nanobot.core.accounts import (
 from nanobot.core.errors import ConfigError
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
-from nanobot.http.guard import LOOPBACK, Access
+from nanobot.http.guard import Access
+from nanobot.http.origin import LOOPBACK
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
 from nanobot.stores.audit_log import Keeping
@@ -88,6 +89,7 @@ def _api_key(table: KeyTable) -> ApiKey:
         rights=table.scopes,
         patterns=table.sessions,
         session_key=table.session_key,
+        history=table.history,
         quota=table.quota,
         expires_at=expires.timestamp() if expires is not None else None,
     )
@@ -150,6 +152,7 @@ def api_settings(config: Config, models: Models) -> ApiSettings:
         stream=config.api.stream,
         session_headers=config.api.session_headers,
         history=tuple(HistoryRule(rule.pattern, rule.mode) for rule in config.sessions.history),
+        ephemeral=tuple(rule.pattern for rule in config.sessions.ephemeral),
         max_body_bytes=int(config.api.max_body_mb * MIB),
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,
@@ -179,3 +182,8 @@ def store_limits(config: Config) -> Limits:
 def retention_rules(config: Config) -> tuple[RetentionRule, ...]:
     """Return after how long without use a session is deleted, by pattern of its key."""
     return tuple(RetentionRule(rule.pattern, rule.days * DAY_S) for rule in config.sessions.ttl)
+
+
+def schema_bytes(config: Config) -> int:
+    """Return how large the JSON schema of an answer may be."""
+    return config.api.max_schema_kb * 1024

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from nanobot.cli import audit_log
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.store import offline_store
 from nanobot.cli.terminal import neutral
-from nanobot.core.accounts import RIGHTS, ApiKey, Quota, Right, check_key, digest_of, new_token
+from nanobot.core.accounts import RIGHTS, ApiKey, HistoryMode, Quota, Right, check_key, digest_of, new_token
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import SystemRandomness, new_id
@@ -44,6 +45,12 @@ def command() -> None:
     help="What it may do; repeatable [all but admin].",
 )
 @click.option("--session-key", metavar="KEY", help="The conversation of requests that name none.")
+@click.option(
+    "--history",
+    type=click.Choice(typing.get_args(HistoryMode)),
+    default="auto",
+    help="What its requests send: the whole conversation, or its end [auto].",
+)
 @click.option(
     "--expires",
     metavar="WHEN",
@@ -78,6 +85,7 @@ def create(
     patterns: tuple[str, ...],
     scopes: tuple[str, ...],
     session_key: str | None,
+    history: HistoryMode,
     expires: str | None,
     for_config: bool,
     config_file: Path | None,
@@ -96,6 +104,7 @@ def create(
             rights=tuple(right for right in RIGHTS if right in (scopes or _DEFAULT_SCOPES)),
             patterns=patterns,
             session_key=session_key,
+            history=history,
             quota=Quota(**quota),
             created_at=now,
             expires_at=None if expires is None else parse_expiry(expires, now),
@@ -194,6 +203,8 @@ def as_table(key: ApiKey) -> str:
         lines.append(f"sessions = {_toml(key.patterns)}")
     if key.session_key is not None:
         lines.append(f"session_key = {_toml(key.session_key)}")
+    if key.history != "auto":
+        lines.append(f"history = {_toml(key.history)}")
     if key.expires_at is not None:
         lines.append(f"expires = {_time(key.expires_at)}")
     quota: dict[str, object] = msgspec.to_builtins(key.quota)
@@ -222,6 +233,8 @@ def _described(key: ApiKey) -> str:
     parts = [", ".join(key.rights), f"sessions {neutral(', '.join(key.patterns)) or 'all'}"]
     if key.session_key is not None:
         parts.append(f"by default {neutral(key.session_key)}")
+    if key.history != "auto":
+        parts.append("sends the whole conversation")
     if key.expires_at is not None:
         parts.append(f"until {_time(key.expires_at)}")
     parts.extend(f"{value} {name.replace('_', ' ')}" for name, value in quota.items())
@@ -237,6 +250,7 @@ class _ListedKey(msgspec.Struct, frozen=True):
     scopes: tuple[Right, ...]
     sessions: tuple[str, ...]
     session_key: str | None
+    history: HistoryMode
     quota: Quota
     created_at: float
     expires_at: float | None
@@ -251,6 +265,7 @@ def _listed(key: ApiKey, now: float) -> _ListedKey:
         key.rights,
         key.patterns,
         key.session_key,
+        key.history,
         key.quota,
         key.created_at,
         key.expires_at,

@@ -33,6 +33,12 @@ def name_of_day(day: int) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(day * DAY_S))
 
 
+HistoryMode = Literal["auto", "whole"]
+"""What the messages of a request are: `whole`: all of the conversation; `auto`: its end, before which the
+transcript may have more.
+"""
+
+
 class Quota(msgspec.Struct, frozen=True, omit_defaults=True):
     """The most of each in its time; None: no limit. Money is US dollars; days are days of UTC."""
 
@@ -60,8 +66,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """An API key as it is kept: `digest` is all that is left of the key itself.
 
     `patterns`: the session keys that it may see; empty: all. `session_key`: the conversation of requests that
-    name none. Times are seconds since the epoch. `is_strong`: the key is long random text, nothing that could
-    be guessed.
+    name none. `history`: what its requests send where nothing else says so. Times are seconds since the
+    epoch. `is_strong`: the key is long random text, nothing that could be guessed.
     """
 
     id: str
@@ -70,6 +76,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     rights: tuple[Right, ...]
     patterns: tuple[str, ...] = ()
     session_key: str | None = None
+    history: HistoryMode = "auto"
     quota: Quota = Quota()
     created_at: float = 0.0
     expires_at: float | None = None

@@ -125,6 +125,23 @@ async def test_a_right_that_a_key_lacks_is_a_403_and_admin_includes_the_others(
     assert (await harness.door.get("/v1/sessions/a/usage", reader)).status == 200
 
 
+async def test_a_key_says_whether_its_requests_are_the_whole_conversation(open_harness: OpenHarness) -> None:
+    table = {"name": "ci", "hash": f"sha256:{digest_of(b'nb-ci').hex()}", "history": "whole"}
+    rules = {"history": [{"pattern": "part:*", "mode": "auto"}]}
+    harness = await open_harness(keys=[table], sessions=rules)
+    stored = await give_key(harness, "ann", history="whole")
+    for who in (bearer("nb-ci"), stored):
+        for key, headers, kept in (
+            ("a", {}, 2),
+            ("b", {"x-history-mode": "auto"}, 4),
+            ("part:1", {}, 4),
+        ):
+            name = f"{key} of {len(who['authorization'])}"
+            await harness.door.chat(name, "Zed", who)
+            await harness.door.chat(name, "Yan", who | headers)
+            assert len(await harness.app.store.messages(name, limit=10)) == kept
+
+
 async def test_a_key_may_bring_the_conversation_of_those_who_name_none(open_harness: OpenHarness) -> None:
     harness = await open_harness()
     ann = await give_key(harness, "ann", "wx:dm:ann*", session_key="wx:dm:ann")

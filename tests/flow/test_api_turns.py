@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,9 +31,7 @@ async def test_a_retry_joins_the_running_turn(open_harness: OpenHarness, stream:
     assert await transcript(harness, "a") == ["hello", "Hello there"]
 
 
-async def unheard(
-    harness: Harness, model: PausedModel, *, stream: bool = False, **fields: object
-) -> Exchange:
+async def unheard(harness: Harness, model: PausedModel, *, stream: bool = False, **fields: Any) -> Exchange:
     """Say hello and go away before the answer is whole, which is then stored; return the exchange."""
     exchange = harness.door.chatting("a", "hello", stream=stream, **fields)
     await until_asked(model)

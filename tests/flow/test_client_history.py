@@ -3,6 +3,8 @@
 import base64
 from typing import Any
 
+import pytest
+
 from nanobot.core.errors import ModelOverloaded
 from nanobot.core.message import File
 from nanobot.testing import ScriptedModel
@@ -20,6 +22,10 @@ def a_call(id_: str, city: str) -> dict[str, Any]:
 
 def says(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
 
 
 async def test_parallel_calls_that_the_client_lists_one_by_one_have_all_their_results(
@@ -73,7 +79,7 @@ async def test_after_a_failed_turn_the_question_is_kept_by_a_client_that_holds_i
     model = ScriptedModel("a1", ModelOverloaded("overloaded"), "a3")
     harness = await open_harness(model)
     await harness.door.chat("k", "q1")
-    talk = [says("q1"), {"role": "assistant", "content": "a1"}, says("q2")]
+    talk = [says("q1"), assistant("a1"), says("q2")]
     assert (await harness.door.chat("k", talk)).status == 503
     empty = {"role": "assistant", "content": ""}
     assert (await harness.door.chat("k", [*talk, empty, says("try again")])).said == "a3"
@@ -92,7 +98,7 @@ async def test_another_document_in_an_old_message_is_seen(open_harness: OpenHarn
         }
 
     await harness.door.chat("k", [document("version 1")])
-    talk = [document("version 2"), {"role": "assistant", "content": "a1"}, says("and now?")]
+    talk = [document("version 2"), assistant("a1"), says("and now?")]
     assert (await harness.door.chat("k", talk)).headers["x-history"] == "replaced"
     (file,) = model.requests[-1].messages[0].parts
     assert isinstance(file, File) and file.text == "version 2"
@@ -121,8 +127,52 @@ async def test_a_result_that_is_listed_before_its_call_is_seen_behind_it(open_ha
         ASK,
         result("c1", "rain"),
         a_call("c1", "Oslo"),
-        {"role": "assistant", "content": "It rains."},
+        assistant("It rains."),
         says("Sure?"),
     ]
     assert (await harness.door.chat("k", listed)).headers["x-history"] == "imported"
     assert [text for _, text in shown(model.requests[0])][2:] == ["rain", "It rains.", "Sure?"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_tool_loop_that_leaves_no_trace_works_on_a_session_in_use(
+    open_harness: OpenHarness, whole: bool
+) -> None:
+    model = ScriptedModel("a1", ONE, "It rains.", ONE, "a2")
+    harness = await open_harness(model)
+    await harness.door.chat("k", "q1")
+    before = [says("q1"), assistant("a1")] if whole else []
+    called = message(await harness.door.chat("k", [*before, ASK], tools=[WEATHER], store=False))
+    called["tool_calls"][0]["id"] = "of my own"
+    listed = [*before, ASK, called, result("of my own", "rain")]
+    reply = await harness.door.chat("k", listed, tools=[WEATHER], store=False)
+    assert reply.said == "It rains." and "x-history" not in reply.headers
+    roles = [role for role, _ in shown(model.requests[-1])]
+    assert roles == [each["role"] for each in listed] and shown(model.requests[-1])[-1] == ("tool", "rain")
+    again = [*listed, message(reply), says("and now?")]
+    assert (await harness.door.chat("k", again, tools=[WEATHER], store=False)).status == 200
+    assert len(await harness.app.store.branches("k")) == 1
+    rows = await harness.app.store.messages("k", limit=10)
+    assert [row.message.text for row in rows] == ["q1", "a1"]
+    assert not await harness.app.store.search("rain", limit=10)
+
+
+async def test_a_header_or_a_pattern_of_session_keys_says_that_a_turn_leaves_no_trace(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(ScriptedModel(*["a"] * 8), sessions={"ephemeral": [{"pattern": "task:*"}]})
+    for key, headers, kept in (
+        ("k", {"x-store": "false"}, 0),
+        ("k", {"x-store": "true"}, 2),
+        ("task:1", {}, 0),
+        ("task:1", {"x-store": " True"}, 2),
+    ):
+        assert (await harness.door.chat(key, "name this chat", headers)).said == "a"
+        assert len(await harness.app.store.messages(key, limit=10)) == kept
+        body = b'{"model": "nanobot", "input": "name this chat"}'
+        named = {"x-session-key": key, **headers}
+        made = await harness.door.call("POST", "/v1/responses", body=body, headers=named)
+        assert made.json["store"] is bool(kept)
+        assert len(await harness.app.store.messages(key, limit=10)) == 2 * kept
+    reply = await harness.door.chat("k", "x", {"x-store": "perhaps"})
+    assert (reply.status, reply.error["param"]) == (400, "x-store")

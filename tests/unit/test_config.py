@@ -20,7 +20,7 @@ from nanobot.core.errors import ConfigError
 TABLES: dict[str, Any] = {
     field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)
 }
-ONLY_IN_THE_FILE = {"sessions.ttl", "sessions.history"}
+ONLY_IN_THE_FILE = {"sessions.ttl", "sessions.history", "sessions.ephemeral"}
 SETTINGS = [
     (table, field)
     for table, kind in TABLES.items()

@@ -171,7 +171,7 @@ def _join_known(
         if not resumption.is_in_place:
             match = _reconcile(db, head, earlier, given, load, turn, recent)
             note = match.note
-            plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after))
+            plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after), turn.trace)
     claim = _run_again(db, head, known.n, plan, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     return Admitted(
@@ -244,7 +244,7 @@ def _plan(
     base = turns.end_of(db, after) if after is not None else match.base
     new = match.unanswered + turn.input
     rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
-    return Plan(new, rest, match.base, after), match.note
+    return Plan(new, rest, match.base, after, turn.trace), match.note
 
 
 def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
@@ -321,10 +321,13 @@ def _reconcile(
     if turn.after is not None:
         return HistoryMatch("new")
     # Only clients of chat completions ask for another answer by sending the question again.
-    may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None
-    match = matching.match(
-        db, head, earlier, new, is_whole=turn.is_whole, may_repeat=may_repeat, recent=recent
-    )
+    may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None or not turn.trace
+    # What leaves no trace sees the client's list alone, where there is one.
+    is_whole = turn.is_whole or (not turn.trace and bool(earlier))
+    match = matching.match(db, head, earlier, new, is_whole=is_whole, may_repeat=may_repeat, recent=recent)
+    if not turn.trace:
+        base = head.tip if earlier and match.base is None else match.base
+        return msgspec.structs.replace(match, note="new", base=base)
     if match.note == "rewound" and load.running_n is not None and match.base == load.running_after:
         return HistoryMatch("matched")
     return match

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nanobot.core.accounts import ApiKey, Quota, Right
+from nanobot.core.accounts import ApiKey, HistoryMode, Quota, Right
 from nanobot.core.errors import ConfigError
 from nanobot.stores.sql.db import Db
 
@@ -15,8 +15,8 @@ _decode_quota = msgspec.json.Decoder(Quota).decode
 def all_keys(db: Db) -> tuple[ApiKey, ...]:
     """Return all keys, oldest first."""
     found = db.execute(
-        "SELECT id, name, digest, rights, patterns, session_key, quota, created_at, expires_at, revoked_at"
-        " FROM api_key ORDER BY n"
+        "SELECT id, name, digest, rights, patterns, session_key, history, quota, created_at, expires_at,"
+        " revoked_at FROM api_key ORDER BY n"
     )
     return tuple(_key(*row) for row in found)
 
@@ -28,6 +28,7 @@ def _key(
     rights: str,
     patterns: str,
     session_key: str | None,
+    history: HistoryMode,
     quota: str,
     created_at: float,
     expires_at: float | None,
@@ -40,6 +41,7 @@ def _key(
         rights=_decode_rights(rights),
         patterns=_decode_patterns(patterns),
         session_key=session_key,
+        history=history,
         quota=_decode_quota(quota),
         created_at=created_at,
         expires_at=expires_at,
@@ -66,8 +68,8 @@ def insert(db: Db, key: ApiKey) -> None:
             f"there is an API key named {key.name!r} already: choose another name, or revoke that one first"
         )
     db.execute(
-        "INSERT INTO api_key (id, name, digest, rights, patterns, session_key, quota, created_at, expires_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO api_key (id, name, digest, rights, patterns, session_key, history, quota, created_at,"
+        " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             key.id,
             key.name,
@@ -75,6 +77,7 @@ def insert(db: Db, key: ApiKey) -> None:
             _encode(key.rights).decode(),
             _encode(key.patterns).decode(),
             key.session_key,
+            key.history,
             _encode(key.quota).decode(),
             key.created_at,
             key.expires_at,

@@ -23,13 +23,15 @@ def encode_turn(turn: Turn) -> bytes:
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number
-    `after`; take in `earlier` (without a `base`: only where the transcript is empty); then `input`.
+    `after`; take in `earlier` (without a `base`: only where the transcript is empty); then `input`. `trace`:
+    as in `Turn`.
     """
 
     input: tuple[Message, ...] = ()
     earlier: tuple[Message, ...] = ()
     base: int | None = None
     after: int | None = None
+    trace: bool = True
 
 
 decode_plan = msgspec.json.Decoder(Plan).decode
@@ -59,7 +61,9 @@ def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> N
     if base is not None and base != head.tip:
         transcript.move_tip(db, head, base)
     if _imports(head, plan):
-        transcript.append(db, head, plan.earlier, turn=None, is_input=True, now=now)
+        # Nothing that belongs to a turn without a trace is ever shown.
+        owner = None if plan.trace else n
+        transcript.append(db, head, plan.earlier, turn=owner, is_input=True, now=now)
     transcript.append(db, head, plan.input, turn=n, is_input=True, now=now)
     transcript.touch_head(db, head, now)
 

@@ -132,6 +132,8 @@ def test_a_key_for_the_config_file_is_printed_and_not_kept(
         "1.5",
         "--scope",
         "admin",
+        "--history",
+        "whole",
     )
     table, _, token = (
         nanobot("keys", "create", "ci", "--for-config", *options, "--data", data).out.strip().rpartition("\n")
@@ -148,6 +150,7 @@ def test_a_key_for_the_config_file_is_printed_and_not_kept(
         ("admin",),
         1.5,
     )
+    assert key.history == "whole"
     assert str(tomllib.loads(table)["keys"][0]["expires"]) == "2099-02-01 00:00:00+00:00"
 
 
