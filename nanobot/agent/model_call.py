@@ -196,19 +196,30 @@ class ModelCall:
         if not nudge and last is not None and last.role == "assistant" and last.stop_reason == "length":
             nudge = prompt.ANSWER_WAS_CUT
         wanted = self._turn.format
-        return build(
-            self._turn,
-            history,
-            tools=self._offered(may_call=may_call),
-            budget_tokens=self._budget_tokens,
-            now=self._clock.now(),
-            hint="" if may_call else prompt.LAST_STEP,
-            nudge=nudge,
-            draft=retries.draft,
-            form=format_instructions(wanted) if wanted is not None and self._says_form else "",
-            lacking=self._lacking,
-            window_tokens=self._window_tokens,
-        )
+        try:
+            return build(
+                self._turn,
+                history,
+                tools=self._offered(may_call=may_call),
+                budget_tokens=self._budget_tokens,
+                now=self._clock.now(),
+                hint="" if may_call else prompt.LAST_STEP,
+                nudge=nudge,
+                draft=retries.draft,
+                form=format_instructions(wanted) if wanted is not None and self._says_form else "",
+                lacking=self._lacking,
+                window_tokens=self._window_tokens,
+            )
+        except ContextOverflow as error:
+            raise ContextOverflow(f"{error.message} ({self._window})") from None
+
+    @property
+    def _window(self) -> str:
+        """The size of the window, and who has set it."""
+        own, model = self._limits.window_tokens, self._model.context_tokens
+        if own <= model:
+            return f"the window has {own} tokens: agent.window_tokens"
+        return f"the window of {self._model.name} has {model} tokens: model.context_tokens"
 
     def _offered(self, *, may_call: bool) -> tuple[ToolSpec, ...]:
         """Return the tools that are offered; the server's own to models alone that take tools."""

@@ -71,7 +71,8 @@ def _within_the_turn(
     cost = estimate_tokens(question)
     if cost > budget_tokens:
         raise ContextOverflow(
-            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
+            f"the message has about {cost} tokens, more than the window leaves for it beside the prompt, the"
+            " tools and the answer: shorten it, or choose a larger model"
         )
     # Results whose calls were cut off.
     while first < len(messages) and messages[first].role == "tool":
