@@ -99,6 +99,8 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
     max_answer_chars: AtLeast1 = 1_000_000
     audio: Literal["auto", "yes", "no"] = "auto"
+    fallback: tuple[str, ...] = ()
+    fallback_budget_s: Positive = 600.0
 
 
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -281,6 +283,7 @@ _LISTS = (
     ("api", "allowed_hosts"),
     ("api", "cors_origins"),
     ("server", "forwarded_allow_ips"),
+    ("model", "fallback"),
 )
 _PATH = ("server", "data")
 """Paths may be any bytes; all other settings are text."""

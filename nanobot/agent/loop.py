@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from nanobot.agent.limits import AgentSettings
-from nanobot.agent.model_call import ModelCall, Show, TakeBack
+from nanobot.agent.limits import AgentSettings, Show
+from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import history_budget, offered_tools, tools_size, with_added
+from nanobot.context.history import refuse_too_long
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
+from nanobot.core.errors import ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model
@@ -16,6 +18,7 @@ from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
 from nanobot.core.turn import Turn
 
+_FITS_ANY_WINDOW = 200
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
 """Commits facts; returns the users' messages that joined the turn meanwhile, as `Dispatch.append` does."""
 
@@ -46,6 +49,21 @@ class Agent:
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
         return history_budget(model.context_tokens, self._settings.window_tokens, turn, self._tools_tokens)
+
+    def check_length(self, turn: Turn, model: Model) -> None:
+        """Return where the newest message of the turn fits the window.
+
+        Raises:
+            ContextOverflow
+        """
+        newest = turn.input[-1]
+        # Short ones fit any window.
+        if len(newest.parts) == 1 and len(newest.text) <= _FITS_ANY_WINDOW:
+            return
+        try:
+            refuse_too_long(newest, self.budget(turn, model))
+        except ContextOverflow as error:
+            raise ContextOverflow(f"{error.message} ({window_set(model, self._settings)})") from None
 
     async def run(
         self,

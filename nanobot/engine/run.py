@@ -22,10 +22,13 @@ from nanobot.core.errors import (
     TurnTimedOut,
 )
 from nanobot.core.event import (
-    Delta,
     Event,
     Fact,
     MessageAdded,
+    ModelChosen,
+    Passing,
+    TextDelta,
+    ThinkingDelta,
     ToolFinished,
     ToolStarted,
     TurnEnded,
@@ -82,7 +85,7 @@ class Run:
         self._clock = clock
         self._timeout_s = timeout_s
         self._state = RunState()
-        self._spoken: list[Delta] = []
+        self._spoken: list[Passing] = []
         self._open_calls: set[str] = set()
         self._usage = Usage()
         self._ended: TurnEnded | None = None
@@ -218,7 +221,7 @@ class Run:
         finally:
             self._state.commits -= 1
 
-    def _take(self, facts: tuple[Fact, ...]) -> tuple[list[Delta], Usage]:
+    def _take(self, facts: tuple[Fact, ...]) -> tuple[list[Passing], Usage]:
         """Count facts as stored, before they are: what was handed to the store will be written, even if the
         wait for it is broken off. Return what `_untake` needs.
         """
@@ -228,7 +231,7 @@ class Run:
         self._note(facts)
         return taken
 
-    def _untake(self, facts: tuple[Fact, ...], taken: tuple[list[Delta], Usage]) -> None:
+    def _untake(self, facts: tuple[Fact, ...], taken: tuple[list[Passing], Usage]) -> None:
         """Count facts as not stored; results of other calls may have been stored meanwhile."""
         spoken, usage = taken
         self._spoken = spoken + self._spoken
@@ -249,9 +252,9 @@ class Run:
             elif isinstance(event, ToolFinished):
                 self._open_calls.difference_update(result.call_id for result in event.message.tool_results)
 
-    def _show(self, delta: Delta) -> None:
-        self._spoken.append(delta)
-        self._store.show(self._claim, delta)
+    def _show(self, event: Passing) -> None:
+        self._spoken.append(event)
+        self._store.show(self._claim, event)
 
     def _take_back(self) -> bool:
         is_gone = self._store.take_back(self._claim)
@@ -278,11 +281,11 @@ class Run:
         if self._state.stop_reason is None:
             await self._give_back()
             return
-        said = parts_of(self._spoken)
+        said = _broken_off(self._spoken)
         reason = self._state.stop_reason
         error = TurnError(TurnCancelled.code, reason, TurnCancelled.http_status, self._may_go_on)
         end = TurnEnded("cancelled", self._usage, error)
-        message = (MessageAdded(Message("assistant", said, "incomplete")),) if said else ()
+        message = (MessageAdded(said),) if said is not None else ()
         await self._end(*self._unknown_outcomes(), *message, end)
 
     def _unknown_outcomes(self) -> tuple[Fact, ...]:
@@ -341,3 +344,15 @@ def _waits_s() -> Iterator[float]:
     while True:
         yield wait_s
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def _broken_off(shown: list[Passing]) -> Message | None:
+    """Return the message of which nothing came but what was shown; None where that is nothing."""
+    deltas = [event for event in shown if isinstance(event, TextDelta | ThinkingDelta)]
+    parts = parts_of(deltas)
+    if not parts:
+        return None
+    chosen = next((event for event in shown if isinstance(event, ModelChosen)), None)
+    if chosen is None:
+        return Message("assistant", parts, "incomplete")
+    return Message("assistant", parts, "incomplete", model=chosen.model, passed_over=chosen.passed_over)

@@ -1,6 +1,6 @@
 """The one way for every entry point to ask the agent for something: request in, admitted turn out."""
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 import msgspec
 
@@ -9,7 +9,7 @@ from nanobot.access.caller import Caller
 from nanobot.access.quotas import Headers
 from nanobot.core.audit_log import AuditEntry, AuditSink
 from nanobot.core.clock import Clock
-from nanobot.core.errors import InvalidRequest, NanobotError
+from nanobot.core.errors import InvalidRequest, NanobotError, SessionNotFound
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.output import OutputSchemas
@@ -43,7 +43,8 @@ class Submission(msgspec.Struct, frozen=True):
 class Submitter:
     """Takes requests for turns: resolves what their messages refer to, holds them to the quotas, admits them.
 
-    `audio_models`: the models that take audio, `AGENT` among them where the default model does.
+    `check_length` raises `ContextOverflow` where the newest message of a turn does not fit its model's
+    window. `audio_models`: the models that take audio, `AGENT` among them where the default model does.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Submitter:
         clock: Clock,
         randomness: Randomness,
         *,
+        check_length: Callable[[Turn], None],
         audio_models: Set[str] = frozenset(),
     ) -> None:
         self._store = store
@@ -67,6 +69,7 @@ class Submitter:
         self._audit = audit
         self._clock = clock
         self._randomness = randomness
+        self._check_length = check_length
         self._audio_models = audio_models
         self._refused = RefusedRequests(clock)
 
@@ -76,6 +79,7 @@ class Submitter:
         Raises:
             InvalidRequest: a part of a message cannot be had or read, or the model cannot take it;
                 `param` names it.
+            ContextOverflow: the newest message alone does not fit the model's window.
             UploadNotFound: a part refers to an upload that the session does not have.
             RateLimited, QuotaExceeded, SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """
@@ -90,6 +94,8 @@ class Submitter:
             await self._schemas.check(wanted.schema, request.format_param or "format", request.session_key)
         now = self._clock.now()
         turn = request.turn(new_id("turn", now, self._randomness), caller.key_id)
+        # Refused before it is stored: it could never be answered.
+        self._check_length(turn)
         admission, headers = await self._admitted(request, turn, caller)
         if self._audit is not None and request.origin not in _IN_THE_LOG_ALREADY:
             operation = f"submit ({request.origin})"
@@ -142,9 +148,8 @@ class Submitter:
         if has_references(request.input) and await self._store.knows(key, request.identity):
             return request
         whole = await self._attachments.resolve(request.input, key)
-        model = request.model or AGENT
         # Only after resolving is it known which of the files are recordings.
-        if model not in self._audio_models and _has_audio(whole):
+        if _has_audio(whole) and (model := await self._model(request)) not in self._audio_models:
             raise InvalidRequest(f"the model `{model}` takes no audio: send text instead", param="messages")
         earlier = await self._resolved_earlier(request)
         return msgspec.structs.replace(request, input=whole, earlier=earlier)
@@ -158,6 +163,15 @@ class Submitter:
         earlier, key = with_sources(request.earlier), request.session_key
         shared = await self._store.shared(key, earlier, is_whole=request.is_whole or not request.trace)
         return (*earlier[:shared], *await self._attachments.resolve_earlier(earlier[shared:], key))
+
+    async def _model(self, request: TurnRequest) -> str:
+        """Return the name of the model that will answer: the request's, else its session's."""
+        if request.model is not None:
+            return request.model
+        try:
+            return (await self._store.session(request.session_key)).model or AGENT
+        except SessionNotFound:
+            return AGENT
 
 
 def _is_text(messages: tuple[Message, ...]) -> bool:
