@@ -145,7 +145,7 @@ def audio_models(models: Models) -> frozenset[str]:
     return frozenset(name for name, model in named.items() if "audio" in model.abilities)
 
 
-def api_settings(config: Config, models: Models) -> ApiSettings:
+def api_settings(config: Config, models: Models, *, tools_tokens: int) -> ApiSettings:
     """Return the settings that the routes share."""
     return ApiSettings(
         models=models.names,
@@ -157,6 +157,7 @@ def api_settings(config: Config, models: Models) -> ApiSettings:
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,
         metrics_open=config.api.metrics_open,
+        tools_tokens=tools_tokens,
     )
 
 
