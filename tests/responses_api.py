@@ -294,7 +294,9 @@ def _reasoning_faults(items: list[dict[str, Any]]) -> list[str]:
         if following is None or not (
             following["type"] == "function_call" or following.get("role") == "assistant"
         ):
-            faults.append(f"Item '{item.get('id')}' of type 'reasoning' is without its required following item.")
+            faults.append(
+                f"Item '{item.get('id')}' of type 'reasoning' is without its required following item."
+            )
         if not item.get("encrypted_content") and not item.get("content"):
             faults.append(
                 f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to "

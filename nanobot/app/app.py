@@ -72,7 +72,7 @@ class App:
         attachments = _attachments(config, store, fetcher)
         self.submitter = Submitter(
             store,
-            Gate(store, self.quotas),
+            Gate(store, self.quotas, self.followers.left),
             attachments,
             self.followers,
             self.audit,

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from types import TracebackType
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import Event
 from nanobot.core.store import Store
-from nanobot.core.turn import Answer
+from nanobot.core.turn import GIVES_WAY, Answer
 
 
 class Following:
@@ -48,7 +48,7 @@ class Following:
 
 class Followers:
     """Counts who follows each turn; one that has had no follower for `grace_s` is cancelled (-1: never, 0: at
-    once), unless it is detached.
+    once), unless it is detached. One that a later turn of its session waits for is cancelled at once.
     """
 
     def __init__(self, store: Store, clock: Clock, grace_s: float) -> None:
@@ -57,6 +57,13 @@ class Followers:
         self._grace_s = grace_s
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def left(self) -> Container[str]:
+        """The ids of the turns whose last follower has left, until they are cancelled or followed again, as
+        they are at any time.
+        """
+        return self._waiting.keys()
 
     def follow(self, turn_id: str, answered_by: str) -> Following:
         """Return a follower of the turn; it counts while its `with` block lasts, on the turn that answers for
@@ -81,18 +88,23 @@ class Followers:
 
     async def _cancel_later(self, turn_id: str) -> None:
         try:
-            if self._grace_s:
-                await self._clock.sleep(self._grace_s)
-            self._waiting.pop(turn_id, None)
             # Looked up only now, so that turns that are followed to their end cost no read for it.
-            if (await self.store.turn(turn_id)).is_detached:
+            state = await self.store.turn(turn_id)
+            if state.is_detached:
                 return
-            await self.store.cancel(
-                turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)"
-            )
+            why = f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)"
+            if state.is_waited_for:
+                why = GIVES_WAY
+            elif self._grace_s:
+                await self._clock.sleep(self._grace_s)
+            await self.store.cancel(turn_id, why)
         except NanobotError:
             # The turn has ended, or was deleted with its session, in the meantime.
             return
+        finally:
+            # Another may have begun to wait by now.
+            if self._waiting.get(turn_id) is asyncio.current_task():
+                del self._waiting[turn_id]
 
     async def close(self) -> None:
         """Cancel no more turns."""
