@@ -21,6 +21,7 @@ from nanobot.core.errors import (
     NanobotError,
 )
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.ids import call_id
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, estimate_tokens
 from nanobot.core.model import FORMAT_WITH_TOOLS, Model, ModelRequest
 from nanobot.core.observer import Observer
@@ -237,8 +238,8 @@ class ModelCall:
     # What came ------------------------------------------------------------------------------------
 
     def _own(self, message: Message, *, may_call: bool) -> Message:
-        """Return the message with call ids that are unique in this turn (some providers count from 0 in each
-        message), without empty texts and without calls that were not asked for.
+        """Return the message with call ids that are unique in this turn, without empty texts, and without
+        calls that were not asked for.
         """
         parts = []
         is_alone = self._turn.sampling.parallel_tool_calls is False
@@ -249,22 +250,26 @@ class ModelCall:
                 if not may_call or (is_alone and has_call):
                     continue
                 has_call = True
-                part = ToolCall(
-                    self._own_id(part.id),
-                    part.name,
-                    part.arguments,
-                    part.name in self._client_tools,
-                    part.provider_state,
-                )
+                for_client = part.name in self._client_tools
+                own_id = self._own_id(part.id, for_client)
+                part = ToolCall(own_id, part.name, part.arguments, for_client, part.provider_state)
             elif isinstance(part, Text) and not part.text:
                 continue
             parts.append(part)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
 
-    def _own_id(self, id_: str) -> str:
-        own = next(
-            own for number in count() if (own := f"{id_}-{number}" if number else id_) not in self._call_ids
-        )
+    def _own_id(self, id_: str, for_client: bool) -> str:
+        """Return an id for a call that is unique in this turn: some providers count from 0 in each message.
+
+        Clients are given ids that none of them rewrites, and that are others in each turn.
+        """
+        own = call_id(id_) if for_client else id_
+        if own in self._call_ids or own != id_:
+            tries = (
+                call_id(f"{self._turn.id} {id_} {number}") if for_client else f"{id_}-{number}"
+                for number in count(1)
+            )
+            own = next(own for own in tries if own not in self._call_ids)
         self._call_ids.add(own)
         return own
 

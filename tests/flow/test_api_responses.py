@@ -17,7 +17,7 @@ from nanobot.http.authentication import Authentication
 from nanobot.http.guard import Guard
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.asgi import Exchange
-from tests.flow.paused import RETRY, PausedModel, settled, until_asked, until_sleeping, until_status
+from tests.flow.paused import RETRY, PausedModel, settled, until_asked, until_status
 from tests.harness import Harness, OpenHarness
 
 
@@ -121,7 +121,7 @@ async def test_a_response_in_the_background_goes_on_though_nobody_follows_it(
         await exchange.until("Hello")
         exchange.disconnect()
         await exchange.done()
-        await until_sleeping(clock, 30)
+        await settled(harness)
         clock.advance(31)
         await settled(harness)
     model.gate.set()

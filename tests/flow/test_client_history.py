@@ -61,11 +61,24 @@ async def test_results_in_any_order_under_ids_that_the_client_rewrote_answer_the
     assert shown(model.requests[1])[2:] == [("tool", "rain"), ("tool", "sun")]
 
 
+async def test_the_ids_of_calls_are_such_as_no_client_rewrites_and_others_in_each_turn(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(ScriptedModel(calls(*TWO), "Rain and sun.", calls(*TWO)))
+    ids: list[str] = []
+    for sent in ([ASK], [says("again")], [says("and again")]):
+        said = message(await harness.door.chat("k", sent, tools=[WEATHER]))
+        ids += [call["id"] for call in said.get("tool_calls", ())]
+    assert len(set(ids)) == 4 and all(len(id_) == 9 and id_.isalnum() and id_.isascii() for id_ in ids)
+
+
 async def test_an_edited_result_branches_off_behind_its_call(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ONE, "It rains.", "It snows.")
     harness = await open_harness(model)
     called = message(await harness.door.chat("k", [ASK], tools=[WEATHER]))
-    answer = message(await harness.door.chat("k", [ASK, called, result("call_1", "rain")], tools=[WEATHER]))
+    answer = message(
+        await harness.door.chat("k", [ASK, called, result("call00001", "rain")], tools=[WEATHER])
+    )
     called["tool_calls"][0]["id"] = "call1"
     edited = [ASK, called, result("call1", "snow"), answer, says("Sure?")]
     reply = await harness.door.chat("k", edited, tools=[WEATHER])

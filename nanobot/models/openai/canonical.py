@@ -9,11 +9,10 @@ templates of open models have them between them:
 * Ids of calls have nine letters and digits, and no two calls share one.
 """
 
-import hashlib
-import re
 from collections.abc import Iterable
 from itertools import count
 
+from nanobot.core.ids import call_id
 from nanobot.core.message import Message, Part, Role, Text, Thinking, ToolCall, ToolResult, user
 
 OPENING = "(The conversation begins with the assistant.)"
@@ -21,9 +20,6 @@ BRIDGE = "I have the results."
 GO_ON = "Go on."
 NO_OUTPUT = "(no output)"
 _SEPARATOR = "\n\n"
-_ID_CHARS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_ID_SIZE = 9
-_ID = re.compile(r"[0-9A-Za-z]{9}")
 
 
 def canonical(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -112,20 +108,10 @@ class _CallIds:
         return ToolCall(own, call.name, call.arguments, call.for_client, call.provider_state)
 
     def _new(self, id_: str) -> str:
-        own = id_ if _ID.fullmatch(id_) else _short(id_)
+        own = call_id(id_)
         if own in self._taken:
             own = next(
-                short for number in count(2) if (short := _short(f"{id_} {number}")) not in self._taken
+                short for number in count(2) if (short := call_id(f"{id_} {number}")) not in self._taken
             )
         self._taken.add(own)
         return own
-
-
-def _short(id_: str) -> str:
-    """Return nine letters and digits that are always the same for `id_`."""
-    number = int.from_bytes(hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest())
-    digits = []
-    for _ in range(_ID_SIZE):
-        number, digit = divmod(number, len(_ID_CHARS))
-        digits.append(_ID_CHARS[digit])
-    return "".join(digits)
