@@ -48,6 +48,7 @@ class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bad_keys: Annotated[int, msgspec.Meta(ge=0)] = 10
     metrics_open: bool = False
     max_body_mb: Positive = 20.0
+    max_schema_kb: AtLeast1 = 100
     body_timeout_s: Positive = 30.0
     ping_s: Positive = 15.0
     max_queue: AtLeast1 = 16

@@ -33,7 +33,13 @@ class Item(msgspec.Struct, frozen=True):
 
 
 def said(*pieces: str, id_: str = "msg_1", phase: str | None = None) -> Item:
-    start = {"id": id_, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+    start: dict[str, Any] = {
+        "id": id_,
+        "type": "message",
+        "status": "in_progress",
+        "role": "assistant",
+        "content": [],
+    }
     part = {"type": "output_text", "text": "".join(pieces), "annotations": []}
     extra = {} if phase is None else {"phase": phase}
     deltas = tuple(
@@ -49,7 +55,13 @@ def said(*pieces: str, id_: str = "msg_1", phase: str | None = None) -> Item:
 
 
 def refused_to(*pieces: str) -> Item:
-    start = {"id": "msg_1", "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+    start: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "status": "in_progress",
+        "role": "assistant",
+        "content": [],
+    }
     deltas = ({"type": "response.refusal.delta", "content_index": 0, "delta": piece} for piece in pieces)
     part = {"type": "refusal", "refusal": "".join(pieces)}
     return Item(start, tuple(deltas), {**start, "status": "completed", "content": [part]})
@@ -57,7 +69,7 @@ def refused_to(*pieces: str) -> Item:
 
 def thought(*summary: str, id_: str = "rs_1", encrypted: str | None = "gAAA") -> Item:
     """Return reasoning with a part of its summary for each of the strings."""
-    start = {"id": id_, "type": "reasoning", "summary": [], "encrypted_content": None}
+    start: dict[str, Any] = {"id": id_, "type": "reasoning", "summary": [], "encrypted_content": None}
     deltas = (
         {"type": "response.reasoning_summary_text.delta", "summary_index": index, "delta": text}
         for index, text in enumerate(summary)
@@ -68,7 +80,7 @@ def thought(*summary: str, id_: str = "rs_1", encrypted: str | None = "gAAA") ->
 
 def open_thought(*pieces: str, id_: str = "rs_1") -> Item:
     """Return reasoning that is shown as it is, as open models write it."""
-    start = {"id": id_, "type": "reasoning", "summary": [], "content": []}
+    start: dict[str, Any] = {"id": id_, "type": "reasoning", "summary": [], "content": []}
     deltas = (
         {"type": "response.reasoning_text.delta", "content_index": 0, "delta": piece} for piece in pieces
     )

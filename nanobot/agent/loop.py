@@ -13,6 +13,7 @@ from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, Tu
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.output import OutputSchemas
 from nanobot.core.turn import Turn
 
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
@@ -23,8 +24,14 @@ class Agent:
     """Answers turns with a model and a set of tools."""
 
     def __init__(
-        self, toolset: Toolset, clock: Clock, settings: AgentSettings, observer: Observer = NULL_OBSERVER
+        self,
+        toolset: Toolset,
+        clock: Clock,
+        settings: AgentSettings,
+        schemas: OutputSchemas,
+        observer: Observer = NULL_OBSERVER,
     ) -> None:
+        self._schemas = schemas
         self._observer = observer
         self._toolset = toolset
         self._clock = clock
@@ -71,6 +78,7 @@ class Agent:
             usage=sum((message.usage or Usage() for message in produced), Usage()),
             clock=self._clock,
             limits=self._settings,
+            schemas=self._schemas,
             observer=self._observer,
         )
         await _TurnRun(turn, history, produced, emit, model_call, self._toolset, self._settings).run()

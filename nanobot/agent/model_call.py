@@ -8,7 +8,7 @@ import msgspec
 from nanobot.agent.limits import AgentSettings, Retries
 from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
-from nanobot.context.output import InvalidOutput, conform, format_instructions, repair_instructions
+from nanobot.context.output import conform, format_instructions, repair_instructions
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
 from nanobot.core.errors import (
@@ -22,9 +22,18 @@ from nanobot.core.errors import (
 )
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.ids import call_id
-from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage, estimate_tokens
+from nanobot.core.message import (
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+    estimate_tokens,
+    freeform_arguments,
+)
 from nanobot.core.model import FORMAT_WITH_TOOLS, Model, ModelRequest
 from nanobot.core.observer import Observer
+from nanobot.core.output import InvalidOutput, OutputSchemas
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Turn
 
@@ -63,6 +72,7 @@ class ModelCall:
         usage: Usage,
         clock: Clock,
         limits: AgentSettings,
+        schemas: OutputSchemas,
         observer: Observer,
     ) -> None:
         self._turn = turn
@@ -78,6 +88,7 @@ class ModelCall:
         self.usage = usage
         self._clock = clock
         self._limits = limits
+        self._schemas = schemas
         self._observer = observer
         self._must_call = turn.tool_choice.mode == "required" and bool(turn.tools)
         self._client_tools = (
@@ -114,7 +125,7 @@ class ModelCall:
                 continue
             if message.usage is not None:
                 self.usage += message.usage
-            accepted = self._accept(message, retries, was_shown=show is not _discard)
+            accepted = await self._accept(message, retries, was_shown=show is not _discard)
             if accepted is not None:
                 return accepted
 
@@ -250,15 +261,27 @@ class ModelCall:
                 if not may_call or (is_alone and has_call):
                     continue
                 has_call = True
-                for_client = part.name in self._client_tools
-                own_id = self._own_id(part.id, for_client)
-                part = ToolCall(own_id, part.name, part.arguments, for_client, part.provider_state)
+                part = self._own_call(part)
             elif isinstance(part, Text) and not part.text:
                 continue
             parts.append(part)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
 
-    def _own_id(self, id_: str, for_client: bool) -> str:
+    def _own_call(self, call: ToolCall) -> ToolCall:
+        declared = self._turn.declared.get(call.name)
+        is_freeform = declared is not None and declared.is_freeform
+        for_client = call.name in self._client_tools
+        return ToolCall(
+            self._own_id(call.id, for_client=for_client),
+            call.name,
+            # As it will come back from the client, which has only the text.
+            freeform_arguments(call.freeform_text) if is_freeform else call.arguments,
+            for_client,
+            call.provider_state,
+            declared,
+        )
+
+    def _own_id(self, id_: str, *, for_client: bool) -> str:
         """Return an id for a call that is unique in this turn: some providers count from 0 in each message.
 
         Clients are given ids that none of them rewrites, and that are others in each turn.
@@ -273,7 +296,7 @@ class ModelCall:
         self._call_ids.add(own)
         return own
 
-    def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:
+    async def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:
         """Return the message as it becomes part of the turn; None where the model is to be asked again.
 
         Raises:
@@ -285,7 +308,7 @@ class ModelCall:
             raise ModelBadAnswer(f"{self._model.name} answered nothing, {retries.empty} times")
         if not was_shown:
             try:
-                message = self._in_form(message)
+                message = await self._in_form(message)
             except InvalidOutput as problem:
                 nudge = prompt.NO_CALL if self._must_call else repair_instructions(problem)
                 if retries.count_repair(nudge, message.text):
@@ -308,7 +331,7 @@ class ModelCall:
             return self._turn.sampling.max_output_tokens is None
         return message.stop_reason != "content_filter"
 
-    def _in_form(self, message: Message) -> Message:
+    async def _in_form(self, message: Message) -> Message:
         """Return the message with nothing but the form that it must have.
 
         Raises:
@@ -320,7 +343,10 @@ class ModelCall:
             raise InvalidOutput("it calls no tool")
         if self._turn.format is None:
             return message
-        text = conform(message.text, self._turn.format)
+        wanted = self._turn.format
+        text = conform(message.text, wanted)
+        if wanted.kind == "json_schema":
+            await self._schemas.validate(wanted.schema, text, self._turn.session_key)
         kept = tuple(part for part in message.parts if not isinstance(part, Text))
         return msgspec.structs.replace(message, parts=(*kept, Text(text)))
 

@@ -71,7 +71,7 @@ class ChatCompletions:
         key = self._keys.read(request.headers, request.caller)
         parsed, body = await self._parsed(request)
         check_request(parsed, self._settings)
-        identity = identity_of(request.headers, body)
+        identity = identity_of(request.headers, body, stream_fields=parsed.stream_fields)
         asked = turn_request(parsed, request.headers, key, identity, request.caller, self._settings)
         request.session_key = key
         submission = await self._submitter.submit(asked, request.caller)
@@ -94,7 +94,7 @@ class ChatCompletions:
         self, request: Request, send: Send, parsed: ChatRequest, submission: Submission
     ) -> None:
         admission = submission.admission
-        headers = turn_headers(admission)
+        headers = turn_headers(admission, parsed)
         follower = self._submitter.follow(admission)
         result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
         if result is not None:
@@ -112,5 +112,5 @@ class ChatCompletions:
             include_usage=parsed.include_usage,
             tool_events=wants_tools(request.headers),
         )
-        stream = Stream(request, chunks, send, turn_headers(admission), ping_s=self._settings.ping_s)
+        stream = Stream(request, chunks, send, turn_headers(admission, parsed), ping_s=self._settings.ping_s)
         await stream.run(self._submitter.follow(admission), is_over=admission.is_over)

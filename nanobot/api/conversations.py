@@ -194,14 +194,11 @@ def _key(request: Request) -> str:
     """Return the session key that the path names.
 
     Raises:
-        ConversationNotFound: it is no valid key, or the caller may not see it.
+        BadSessionKey: it is not a valid key.
+        ConversationNotFound: the caller may not see it.
     """
-    name = request.path_params["conversation_id"]
+    key = parse_key(request.path_params["conversation_id"])
     caller: Caller = request.caller
-    try:
-        key = parse_key(name)
-    except BadSessionKey:
-        raise _missing(name) from None
     if not caller.sees(key):
         raise _missing(key)
     SESSION.set(key)
@@ -249,7 +246,7 @@ def operations(
         tag="Conversations",
         right="chat",
         answers={200: ConversationObject},
-        errors=(ConversationNotFound,),
+        errors=(BadSessionKey, ConversationNotFound),
     )
     listed = Operation(
         method="GET",
@@ -260,7 +257,7 @@ def operations(
         right="sessions:read",
         parameters=PAGING,
         answers={200: Page[WireItem]},
-        errors=(ConversationNotFound, ItemNotFound),
+        errors=(BadSessionKey, ConversationNotFound, ItemNotFound),
     )
     return (
         create,
@@ -289,7 +286,7 @@ def operations(
             right="chat",
             parameters=(),
             body=ItemsBody,
-            errors=(ConversationNotFound, SessionBusy, UploadNotFound),
+            errors=(BadSessionKey, ConversationNotFound, SessionBusy, UploadNotFound),
         ),
         msgspec.structs.replace(
             listed,

@@ -1,5 +1,6 @@
 """GET /health and /ready: whether the process lives, and whether it could answer."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -11,6 +12,8 @@ from nanobot.core.store import Store
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
+
+_log = logging.getLogger(__name__)
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -45,7 +48,9 @@ class ReadyRoute:
             try:
                 await check()
             except NanobotError as error:
-                problems[name] = error.message
+                problems[name] = error.public_message
+                if error.public_message != error.message:
+                    _log.error("not ready: %s", error.message)
         readiness = Readiness(
             "unavailable" if problems else "ok", problems.get("store", "ok"), problems.get("model", "ok")
         )

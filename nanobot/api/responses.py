@@ -75,7 +75,9 @@ class Responses:
         decoded = decode_response(body)
         parsed = parse_response(decoded, await self._targets.referenced(decoded, caller))
         check_request(parsed, settings)
-        identity = identity_of(request.headers, _identifying(request, body))
+        identity = identity_of(
+            request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
+        )
         target = await self._targets.target(parsed, named, caller, identity)
         request.session_key = target.session_key
         SESSION.set(target.session_key)
@@ -125,14 +127,14 @@ class Responses:
             ended_at=end_time(self._store, admission.turn_id),
             begins_at_once=parsed.background,
         )
-        stream = Stream(request, events, send, turn_headers(admission), ping_s=self._settings.ping_s)
+        stream = Stream(request, events, send, turn_headers(admission, parsed), ping_s=self._settings.ping_s)
         await stream.run(self._submitter.follow(admission), is_over=admission.is_over)
 
     async def _answer(
         self, request: Request, send: Send, parsed: ResponseRequest, echo: Echo, submission: Submission
     ) -> None:
         admission = submission.admission
-        headers = turn_headers(admission)
+        headers = turn_headers(admission, parsed)
         if not parsed.background:
             follower = self._submitter.follow(admission)
             result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)

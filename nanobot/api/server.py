@@ -63,8 +63,17 @@ def build_api(
         render_metrics=render_metrics,
     )
     open_paths = frozenset(operation.path for operation in offered if operation.right is None)
+    named = {each.name for operation in offered for each in operation.parameters if each.where == "header"}
     return Guard(
-        Routes(offered), access, keys, audit, clock, randomness, open_paths=open_paths, observer=observer
+        Routes(offered),
+        access,
+        keys,
+        audit,
+        clock,
+        randomness,
+        open_paths=open_paths,
+        single_headers=named.union(settings.session_headers),
+        observer=observer,
     )
 
 

@@ -7,9 +7,9 @@ import re
 
 from starlette.types import Send
 
-from nanobot.access.caller import hold_to_patterns
+from nanobot.api.sessions import path_key
 from nanobot.api.wire.session_events import render
-from nanobot.core.errors import InvalidRequest, SessionNotFound, TurnNotFound
+from nanobot.core.errors import BadSessionKey, InvalidRequest, SessionNotFound, TurnNotFound
 from nanobot.core.store import Store
 from nanobot.http.connected import Connected
 from nanobot.http.operations import Operation, Parameter
@@ -27,8 +27,7 @@ class SessionEvents:
         self._ping_s = ping_s
 
     async def watch(self, request: Request, send: Send) -> None:
-        key: str = request.path_params["key"]
-        hold_to_patterns(request.caller, key)
+        key = path_key(request)
 
         async def write(content: bytes, *, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": content, "more_body": more})
@@ -40,10 +39,6 @@ class SessionEvents:
             # Before the head goes out, so that an unknown session is still answered with its status.
             first = await anext(batches, None)
             await send({"type": "http.response.start", "status": 200, "headers": list(HEAD)})
-            # A request for the head alone must not wait for an end that never comes.
-            if request.method == "HEAD":
-                await write(b"", more=False)
-                return
             async with Connected(request.receive, ping, self._ping_s):
                 await write(render(first or ()) or PING)
                 async for batch in batches:
@@ -82,5 +77,5 @@ def operation(store: Store, *, ping_s: float) -> Operation:
             Parameter("last-event-id", "header", "the id of the last event that was received"),
         ),
         streams=True,
-        errors=(SessionNotFound, TurnNotFound),
+        errors=(BadSessionKey, SessionNotFound, TurnNotFound),
     )

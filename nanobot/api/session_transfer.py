@@ -89,7 +89,7 @@ def operations(store: Store, clock: Clock, settings: ApiSettings) -> tuple[Opera
             right="sessions:read",
             parameters=(BRANCH,),
             answers={200: bytes},
-            errors=(SessionNotFound, MessageNotFound),
+            errors=(BadSessionKey, SessionNotFound, MessageNotFound),
             media_type=session_export.MIME.decode(),
         ),
         Operation(

@@ -181,9 +181,10 @@ def path_key(request: Request) -> str:
     """Return the session key in the path.
 
     Raises:
+        BadSessionKey: it is not a valid key.
         SessionNotFound: the caller may not see it.
     """
-    key: str = request.path_params["key"]
+    key = parse_key(request.path_params["key"])
     hold_to_patterns(request.caller, key)
     return key
 
@@ -262,7 +263,8 @@ def operations(
     reading = partial(Operation, tag="Sessions", right="sessions:read")
     writing = partial(Operation, tag="Sessions", right="sessions:write")
     one = "/v1/sessions/{key}"
-    missing, lost = (SessionNotFound,), (SessionNotFound, MessageNotFound)
+    missing = (BadSessionKey, SessionNotFound)
+    lost = (*missing, MessageNotFound)
     return (
         reading(
             method="GET",
@@ -271,7 +273,7 @@ def operations(
             summary="List the sessions, or search them",
             parameters=_FINDING,
             answers={200: Page[SessionObject]},
-            errors=missing,
+            errors=(SessionNotFound,),
             links={"key": "$response.body#/last_id"},
         ),
         reading(
@@ -324,7 +326,7 @@ def operations(
             summary="Make a session of part of another",
             body=ForkBody,
             answers={200: SessionObject},
-            errors=(*lost, SessionExists, BodyTooLarge, BadSessionKey),
+            errors=(*lost, SessionExists, BodyTooLarge),
             links={"key": "$response.body#/key"},
         ),
         writing(

@@ -1,6 +1,7 @@
 """Requests for turns over HTTP: what their headers say, and what they have in common with one another."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 from nanobot.access.caller import Caller
@@ -19,6 +20,10 @@ _MODES: tuple[HistoryMode, ...] = ("auto", "whole")
 _TOLD = frozenset({"imported", "rewound", "replaced"})
 """What became of the client's earlier messages, where they are not simply how the transcript ends."""
 _LONGEST_DEDUPE_KEY = 255
+_STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|\{[^{}]*\})(\s*,\s*)?')
+_MOST_LOOKS = 16
+_NOT_IN_KIND = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_KIND, _MOST_KINDS = 40, 16
 PARAMETERS = (
     SESSION_KEY,
     Parameter(
@@ -104,7 +109,9 @@ def turn_request(
         trace=leaves_trace(parsed, headers, session_key, settings),
         tools=parsed.tools,
         tool_choice=parsed.tool_choice,
+        declared=parsed.declared,
         format=parsed.format,
+        format_param=parsed.format_param,
         labels=parsed.labels,
         after=after,
         may_cut=parsed.may_cut,
@@ -157,8 +164,8 @@ def _history_mode(
     return known
 
 
-def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
-    """Return how the request is recognised when it is sent again.
+def identity_of(headers: RequestHeaders, body: bytes, *, stream_fields: int) -> Identity:
+    """Return how the request is recognised when it is sent again. `stream_fields`: as in `ParsedRequest`.
 
     Raises:
         InvalidRequest: the client's own key is too long.
@@ -172,10 +179,29 @@ def identity_of(headers: RequestHeaders, body: bytes) -> Identity:
             param="Idempotency-Key",
         )
     return Identity(
-        digest=hashlib.blake2b(body, digest_size=32).digest(),
+        digest=hashlib.blake2b(_without_stream(body, stream_fields), digest_size=32).digest(),
         dedupe_key=key or None,
         is_retry=retries.isdigit() and retries.strip(b"0") != b"",
     )
+
+
+def _without_stream(body: bytes, fields: int) -> bytes:
+    """Return the body without its `fields` that only say whether the answer is streamed: it is the same
+    answer.
+    """
+    # Clients write them behind the messages. A text may begin with the word, but not often.
+    at = body.rfind(b'"stream') if fields else -1
+    for _ in range(_MOST_LOOKS):
+        if at < 0 or not fields:
+            break
+        field = _STREAM_FIELD.match(body, at)
+        if field is not None:
+            # One of the commas around it goes with it.
+            before = body[:at] if field[1] else body[:at].rstrip().removesuffix(b",")
+            body = before + body[field.end() :]
+            fields -= 1
+        at = body.rfind(b'"stream', 0, at)
+    return body
 
 
 def _when_busy(headers: RequestHeaders) -> WhenBusy:
@@ -188,7 +214,20 @@ def _when_busy(headers: RequestHeaders) -> WhenBusy:
     return known
 
 
-def turn_headers(admission: Admission) -> Headers:
+def turn_headers(admission: Admission, parsed: ParsedRequest) -> Headers:
     """Return the headers of every answer to a request for a turn."""
-    headers = (("x-turn-id", admission.turn_id),)
-    return (*headers, ("x-history", admission.history)) if admission.history in _TOLD else headers
+    headers: Headers = (("x-turn-id", admission.turn_id),)
+    if admission.history in _TOLD:
+        headers = (*headers, ("x-history", admission.history))
+    if parsed.tools_left_out:
+        headers = (*headers, ("x-tools-left-out", _listed(parsed.tools_left_out)))
+    if parsed.items_left_out:
+        headers = (*headers, ("x-items-left-out", _listed(parsed.items_left_out)))
+    return headers
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    """Return the names, each once, fit for a header: what a client sends may be long, and have line feeds."""
+    named = list(dict.fromkeys(_NOT_IN_KIND.sub("_", kind)[:_LONGEST_KIND] for kind in kinds))
+    rest = len(named) - _MOST_KINDS
+    return ", ".join([*named[:_MOST_KINDS], *([f"and {rest} more"] if rest > 0 else [])])

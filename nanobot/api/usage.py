@@ -11,7 +11,7 @@ from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.api.wire.lists import encode
 from nanobot.core.accounts import Accounts, Grouping, UsageRow
 from nanobot.core.clock import Clock
-from nanobot.core.errors import InvalidRequest, SessionNotFound
+from nanobot.core.errors import BadSessionKey, InvalidRequest, SessionNotFound
 from nanobot.core.message import Usage as TokenUsage
 from nanobot.core.sessions import parse_key
 from nanobot.http.operations import Operation, Parameter
@@ -218,6 +218,6 @@ def operations(ledger: Accounts, clock: Clock) -> tuple[Operation, ...]:
             right="sessions:read",
             parameters=_parameters(("day", "model")),
             answers={200: UsageReport},
-            errors=(InvalidRequest, SessionNotFound),
+            errors=(BadSessionKey, InvalidRequest, SessionNotFound),
         ),
     )

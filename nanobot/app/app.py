@@ -21,12 +21,14 @@ from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.observer import Observer, Observers
+from nanobot.core.output import OutputSchemas
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
 from nanobot.models.providers import PRICES
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.sqlite.store import open_store
@@ -34,6 +36,7 @@ from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.workers.pool import WorkerPool
 
 CLEANUP_EVERY_S = 600.0
 
@@ -68,12 +71,15 @@ class App:
         store.listen(self._follow_accounts)
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
-        self.engine = _engine(config, store, models, clock, tools, observer)
-        attachments = _attachments(config, store, fetcher)
+        self.workers = WorkerPool()
+        schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
+        self.engine = _engine(config, store, models, clock, tools, schemas, observer)
+        attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
             Gate(store, self.quotas, self.followers.left),
             attachments,
+            schemas,
             self.followers,
             self.audit,
             clock,
@@ -127,12 +133,13 @@ def _engine(
     models: Models,
     clock: Clock,
     tools: Sequence[Tool],
+    schemas: OutputSchemas,
     observer: Observer,
 ) -> LocalEngine:
     toolset = Toolset([*own_tools(clock), *tools], observer)
     return LocalEngine(
         store,
-        Agent(toolset, clock, settings.agent_settings(config), observer),
+        Agent(toolset, clock, settings.agent_settings(config), schemas, observer),
         models,
         clock,
         max_running_turns=config.engine.max_running_turns,
@@ -141,9 +148,9 @@ def _engine(
     )
 
 
-def _attachments(config: Config, store: Store, fetcher: Fetcher | None) -> Attachments:
+def _attachments(config: Config, store: Store, workers: WorkerPool, fetcher: Fetcher | None) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
-    documents = DocumentReader(settings.document_bounds(config))
+    documents = DocumentReader(workers, settings.document_bounds(config))
     return Attachments(store, documents, fetcher if config.files.fetch else None)
 
 
@@ -226,5 +233,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             # Draining needs the engine at work, so its task is stopped only afterwards.
             await app.drain()
             await app.followers.close()
+            await app.workers.close()
             engine.cancel()
             periodic.cancel()

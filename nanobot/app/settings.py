@@ -20,7 +20,8 @@ from nanobot.core.accounts import (
 from nanobot.core.errors import ConfigError
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
-from nanobot.http.guard import LOOPBACK, Access
+from nanobot.http.guard import Access
+from nanobot.http.origin import LOOPBACK
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
 from nanobot.stores.audit_log import Keeping
@@ -176,3 +177,8 @@ def store_limits(config: Config) -> Limits:
 def retention_rules(config: Config) -> tuple[RetentionRule, ...]:
     """Return after how long without use a session is deleted, by pattern of its key."""
     return tuple(RetentionRule(rule.pattern, rule.days * DAY_S) for rule in config.sessions.ttl)
+
+
+def schema_bytes(config: Config) -> int:
+    """Return how large the JSON schema of an answer may be."""
+    return config.api.max_schema_kb * 1024

@@ -1,4 +1,4 @@
-"""The error tree. Each class carries what the edges need; every message is safe to show to a client.
+"""The error tree. Each class carries what the edges need. `public_message` is what a client is shown.
 
 `code` is for programs, `http_status` and `type` are sent over HTTP, `retryable` says whether the same request
 may succeed later. `docs/errors.md` lists all errors.
@@ -25,6 +25,11 @@ class NanobotError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def public_message(self) -> str:
+        """What a client may read."""
+        return self.message
 
 
 # Errors of the request ----------------------------------------------------------------------------
@@ -88,6 +93,12 @@ class InvalidHttp(NanobotError):
     """The bytes on the connection are not an HTTP request."""
 
     code, http_status, type = "invalid_http", 400, "invalid_request_error"
+
+
+class UnsupportedEncoding(NanobotError):
+    """The body is compressed."""
+
+    code, http_status, type = "unsupported_encoding", 415, "invalid_request_error"
 
 
 class MethodNotAllowed(NanobotError):
@@ -356,9 +367,19 @@ class ConfigError(NanobotError):
 
 
 class StoreError(NanobotError):
-    """The store cannot be used."""
+    """The store cannot be used. Its message names files: it is for the owner of the server."""
 
     code, http_status, retryable = "store_error", 503, True
+
+    def __init__(
+        self, message: str, *, public_message: str = "the server's store failed: its log says why"
+    ) -> None:
+        super().__init__(message)
+        self._public_message = public_message
+
+    @property
+    def public_message(self) -> str:
+        return self._public_message
 
 
 class StoreLocked(StoreError):

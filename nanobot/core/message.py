@@ -62,12 +62,23 @@ class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking", omit_defau
     provider_state: ProviderState | None = None
 
 
+class ClientTool(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """How a client knows a tool that the model knows as a function of another name or kind.
+
+    `is_freeform`: it takes a text instead of arguments, which is the argument `input` of the function.
+    """
+
+    name: str
+    namespace: str | None = None
+    is_freeform: bool = False
+
+
 class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defaults=True):
     """A model's request to run a tool. `arguments` is JSON text exactly as the model wrote it, and may be
     malformed.
 
     `for_client`: the tool is one of the client's own; the client runs the call and sends the result with its
-    next request.
+    next request. `declared`: how it knows the tool, where that is not by `name`.
     """
 
     id: str
@@ -75,6 +86,24 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defa
     arguments: str
     for_client: bool = False
     provider_state: ProviderState | None = None
+    declared: ClientTool | None = None
+
+    @property
+    def freeform_text(self) -> str:
+        """What a tool that takes a text is called with: the argument `input`, else what the model wrote."""
+        try:
+            return msgspec.json.decode(self.arguments, type=_Freeform).input
+        except (msgspec.MsgspecError, RecursionError):
+            return self.arguments
+
+
+class _Freeform(msgspec.Struct):
+    input: str
+
+
+def freeform_arguments(text: str) -> str:
+    """Return the arguments of a function that stands for a tool which takes `text`."""
+    return msgspec.json.encode(_Freeform(text)).decode()
 
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):

@@ -45,9 +45,10 @@ def parse_key(raw: str) -> str:
     key = raw.strip()
     if len(key) > MAX_KEY_CHARS:
         raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
-    if not key.isprintable():
-        # `isprintable` also refuses some that keys may have, such as a no-break space.
-        _check_characters(key)
+    if not raw.isprintable():
+        # `isprintable` also refuses some that keys may have, such as a no-break space. Not `key`: `strip`
+        # takes line ends and other control characters for white space, and two keys would become one.
+        _check_characters(raw.strip(" \t"))
     if key.startswith(RESERVED_PREFIX):
         raise BadSessionKey(
             f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose"

@@ -230,7 +230,9 @@ class Run:
             _log.error("turn %s failed: %s", self._claim.turn.id, error.message, exc_info=error)
         else:
             _log.warning("turn %s failed: %s (%s)", self._claim.turn.id, error.message, error.code)
-        reason = TurnError(error.code, error.message, error.http_status, error.retryable, error.retry_after_s)
+        reason = TurnError(
+            error.code, error.public_message, error.http_status, error.retryable, error.retry_after_s
+        )
         await self._end(*self._unknown_outcomes(), TurnEnded("failed", self._usage, reason))
 
     async def _end_stopped(self) -> None:

@@ -1,4 +1,6 @@
-"""Connections: how large a head may be, how long a client may take to send it, or not read an answer."""
+"""Connections: how much a client may send around and beyond a request, how long it may take to do so, and how
+long it may leave an answer unread.
+"""
 
 import asyncio
 
@@ -10,6 +12,16 @@ from nanobot.http.guard import MAX_HEAD_BYTES
 
 HEAD_TIMEOUT_S = 20.0
 STALLED_TIMEOUT_S = 60.0
+REST_TIMEOUT_S = 5.0
+MAX_REST_BYTES = 1024 * 1024
+"""How long, and how much, a client may go on sending a body after the answer: closing at once would make its
+system throw the answer away unread.
+"""
+MAX_UNREAD_BYTES = 64 * 1024
+"""How large a body may be that comes with a method for which no operation reads one."""
+FRAMING_BYTES = 8
+"""How many bytes of chunked framing each byte of a body may have; chunks of one byte have five."""
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: send shorter headers"))
 _NO_HTTP = failure(InvalidHttp("this is no HTTP request that can be understood"))
@@ -24,13 +36,23 @@ def _final_answer(problem: Failure, reason: bytes) -> bytes:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection with three more bounds: on the size of a request's head, on the time it may take
-    to arrive, and on how long a client may leave its answer unread.
+    """uvicorn's connection with bounds: on the size of a head and the time it may take, on what comes after a
+    head besides the body, on a body that is not read, and on how long an answer may stay unread.
+
+    Trailers are ignored (RFC 9110, 6.5.1): they must not change what the head has said.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
+    _rest_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    # Of the current request, after its head: all bytes, those of its body, and how many came since the last
+    # of these. And how many had come when its answer began; None before.
+    _received = 0
+    _body_bytes = 0
+    _since_body = 0
+    _before_answer: int | None = None
+    _is_in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -38,21 +60,46 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
+        self._rest_arrived()
         self.resume_stalled()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        body_bytes = self._body_bytes
         if self._head_timer is not None:
             self._head_bytes += len(data)
+        elif self._is_in_body:
+            self._received += len(data)
+            self._since_body += len(data)
         # Only now is it known whether the head ended in these bytes; the timer is gone then.
         super().data_received(data)
         if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
             self.transport.write(_final_answer(_TOO_LARGE, b"Request Header Fields Too Large"))
             self.transport.close()
+        elif self._is_in_body:
+            if self._body_bytes != body_bytes:
+                self._since_body = 0
+            if self._is_too_much():
+                # No answer: one is under way, or the client is not going to read any.
+                self.transport.abort()
+
+    def _is_too_much(self) -> bool:
+        """Return whether more came after the head than a body needs, or than anything reads."""
+        if self._since_body > MAX_HEAD_BYTES:
+            return True
+        if self._received > MAX_HEAD_BYTES + (1 + FRAMING_BYTES) * self._body_bytes:
+            return True
+        if not self.cycle.response_started:
+            return self._body_bytes > MAX_UNREAD_BYTES and self.scope["method"] in _BODILESS
+        if self._before_answer is None:
+            self._before_answer = self._received
+        return self._received - self._before_answer > MAX_REST_BYTES
 
     # uvicorn would answer in plain text; errors are JSON on every route.
     def send_400_response(self, msg: str) -> None:
-        self.transport.write(_final_answer(_NO_HTTP, b"Bad Request"))
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(_final_answer(_NO_HTTP, b"Bad Request"))
         self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -62,9 +109,31 @@ class BoundedConnection(HttpToolsProtocol):
             self._await_head()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_in_body:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._head_arrived()
+        self._is_in_body = True
+        self._received = self._body_bytes = self._since_body = 0
+        self._before_answer = None
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_in_body = False
+        self._rest_arrived()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # An earlier request may end while the body of a pipelined one comes.
+        if self._is_in_body and self.cycle.response_complete and not self.transport.is_closing():
+            self._rest_timer = self.loop.call_later(REST_TIMEOUT_S, self.transport.abort)
 
     def _await_head(self) -> None:
         self._head_bytes = 0
@@ -74,6 +143,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _rest_arrived(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
 
     def _give_up(self) -> None:
         self._head_timer = None

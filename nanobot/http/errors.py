@@ -42,7 +42,9 @@ class Failure(msgspec.Struct, frozen=True):
 
 def failure(error: NanobotError) -> Failure:
     """Return how `error`, raised before a turn was admitted, is answered."""
-    body = msgspec.json.encode(ErrorBody(ErrorShown(error.message, error.type, error.param, error.code)))
+    body = msgspec.json.encode(
+        ErrorBody(ErrorShown(error.public_message, error.type, error.param, error.code))
+    )
     headers = _retry_after(error.retry_after_s)
     if error.http_status == HTTPStatus.CONFLICT or isinstance(error, QuotaExceeded):
         # OpenAI's SDKs repeat any 409 and 429 unless this header says otherwise; here that would be in vain.

@@ -4,6 +4,7 @@ request id, errors as JSON, a line in the log and in the audit log.
 
 import logging
 import time
+from collections.abc import Iterable
 
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
@@ -18,14 +19,14 @@ from nanobot.http.audit_entry import audit_entry
 from nanobot.http.authentication import Authentication
 from nanobot.http.body import ClientGone
 from nanobot.http.cors import Cors, is_preflight
+from nanobot.http.head import HeadCheck
 from nanobot.http.operations import Routes
-from nanobot.http.origin import OriginCheck
+from nanobot.http.origin import LOOPBACK, OriginCheck
 from nanobot.http.request import Request
 from nanobot.http.respond import answer_error
 
 _log = logging.getLogger(__name__)
 MAX_HEAD_BYTES = 64 * 1024
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ class _Answer:
 class Guard:
     """The HTTP API as an ASGI app: everything that happens behind it leaves the server as an answer.
 
-    `open_paths`: the routes that need no key.
+    `open_paths`: the routes that need no key. `single_headers`: those that may come once a request.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Guard:
         randomness: Randomness,
         *,
         open_paths: frozenset[str],
+        single_headers: Iterable[str] = (),
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._routes = routes
@@ -89,6 +91,7 @@ class Guard:
         self._observer = observer
         self._audit = audit
         self._cors = Cors(access.origins) if access.origins else None
+        self._head = HeadCheck(single_headers)
         self._origins = OriginCheck(access.hosts, self._cors)
         self.authentication = Authentication(
             keys, always_required=access.always_asks, max_bad_keys=access.max_bad_keys
@@ -143,25 +146,26 @@ class Guard:
 
         Raises:
             BadApiKey, TooManyBadKeys, ForbiddenOrigin, HeadTooLarge
+            InvalidHttp, InvalidRequest, UnsupportedEncoding: as `HeadCheck.check`.
         """
-        host = origin = authorization = b""
+        scope, headers = request.scope, request.headers
         size = 0
-        for name, value in request.scope["headers"]:
+        for name, value in scope["headers"]:
             size += len(name) + len(value)
-            if name == b"host":
-                host = value
-            elif name == b"origin":
-                origin = value
-            elif name == b"authorization":
-                authorization = value
         # `BoundedConnection` does not see the size of a head that arrives complete in one read.
         if size > MAX_HEAD_BYTES:
             raise HeadTooLarge(f"headers of {size} bytes: at most {MAX_HEAD_BYTES} are allowed")
-        is_foreign = self._origins.check(host, origin, is_keyless=not self.authentication.is_required)
+        is_foreign = self._origins.check(
+            headers.get(b"host", b""),
+            headers.get(b"origin", b""),
+            is_keyless=not self.authentication.is_required,
+        )
+        self._head.check(headers, scope["headers"], scope["http_version"])
         # Before the key is checked: browsers send none with a preflight.
-        if is_foreign and is_preflight(request.scope):
+        if is_foreign and is_preflight(scope):
             return False
         if request.path not in self._open_paths:
+            authorization = headers.get(b"authorization", b"")
             request.caller = self.authentication.caller(authorization, request.address, now)
         return True
 

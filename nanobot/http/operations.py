@@ -14,6 +14,7 @@ from starlette.types import Send
 from nanobot.core.errors import MethodNotAllowed, MissingRight, NanobotError, RouteNotFound
 from nanobot.http.request import Request, Route
 
+_VERSION = "/v1"
 Handler = Callable[[Request, Send], Awaitable[None]]
 
 
@@ -55,6 +56,11 @@ class Operation(Route, frozen=True, kw_only=True):
     media_type: str | None = None
     links: Mapping[str, str] = msgspec.field(default_factory=dict)
 
+    @property
+    def only_streams(self) -> bool:
+        """Whether every answer that is no error is a stream."""
+        return self.streams and all(shape is None for shape in self.answers.values())
+
 
 class Path:
     """All operations on one path; `operations` has them by method."""
@@ -78,8 +84,11 @@ class Path:
             RouteNotFound: a parameter is not percent-encoded UTF-8.
         """
         method = request.method
-        # uvicorn leaves the body out of the answer to a HEAD.
-        operation = self.operations.get("GET" if method == "HEAD" else method)
+        operation = self.operations.get(method)
+        if operation is None and method == "HEAD":
+            # uvicorn leaves the body out of the answer. A stream would go on, with nothing to show for it.
+            got = self.operations.get("GET")
+            operation = None if got is not None and got.only_streams else got
         if operation is None:
             allow = ", ".join(self.operations)
             raise MethodNotAllowed(
@@ -127,7 +136,14 @@ class Routes:
             if parameters is not None:
                 await pattern.run(request, send, parameters)
                 return
-        raise RouteNotFound(f"there is nothing at {path}")
+        raise RouteNotFound(f"there is nothing at {path}{self._hint(path)}")
+
+    def _hint(self, path: str) -> str:
+        """Return what the client may have meant: the base URL of most begins with `/v1`."""
+        meant = path.removeprefix(_VERSION) if path.startswith(_VERSION * 2) else _VERSION + path
+        if not any(handler.match(meant) is not None for handler in self.paths.values()):
+            return ""
+        return f": did you mean {meant}? The base URL ends with {_VERSION}, once"
 
 
 def _expression(path: str) -> re.Pattern[str]:

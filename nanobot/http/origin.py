@@ -5,10 +5,16 @@ from urllib.parse import urlsplit
 from nanobot.core.errors import ForbiddenOrigin
 from nanobot.http.cors import Cors
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
 
 class OriginCheck:
     """Refuses requests to names that are not the server's, and those that a page of another site makes a
     browser send. `hosts`: the server's names; empty: any. `cors`: the pages of other sites that may use it.
+
+    A page is of this server where its origin is the address that was called (under whichever name of this
+    machine), or its host is one of `hosts` that is no name of this machine: under those, any program of the
+    machine could serve pages, on a port of its own.
     """
 
     def __init__(self, hosts: frozenset[str], cors: Cors | None) -> None:
@@ -32,12 +38,28 @@ class OriginCheck:
             )
         if origin and self._cors is not None and self._cors.lets(origin, is_keyless=is_keyless):
             return True
-        if hosts and origin and _host_name(origin.decode("latin-1")) not in hosts:
+        if hosts and origin and not self._is_own(origin, host):
             raise ForbiddenOrigin(
                 f"a page of {origin.decode('latin-1')!r} may not use this server: list it in "
                 "api.cors_origins, or its host in api.allowed_hosts, to let it"
             )
         return False
+
+    def _is_own(self, origin: bytes, host: bytes) -> bool:
+        _, _, address = origin.partition(b"://")
+        if address.lower() == host.lower():
+            return True
+        name = _host_name(origin.decode("latin-1"))
+        if name in LOOPBACK:
+            called = _host_name("//" + host.decode("latin-1"))
+            return called in LOOPBACK and _port(address) == _port(host)
+        return name in self._hosts
+
+
+def _port(address: bytes) -> bytes:
+    """Return the port at the end of an address; nothing where it has none."""
+    _, colon, port = address.rpartition(b":")
+    return port if colon and port.isdigit() else b""
 
 
 def _host_name(url: str) -> str:

@@ -1,20 +1,27 @@
 """The text of files: PDF, DOCX, XLSX, PPTX, HTML, CSV, plain text, code.
 
-Formats that need a library are read in a child process with bounded time and memory; text is decoded in a
-thread. Nothing is unpacked to disk, rendered or executed.
+Formats that need a library are read by a worker, with bounded time and memory; text is decoded in a thread.
+Nothing is unpacked to disk, rendered or executed.
 """
 
 import asyncio
+import logging
+
+import msgspec
 
 from nanobot.core.distribution import install_hint
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.kinds import Kind, extension, kind_of
-from nanobot.reading.messages import ExtractedText, ExtractionFailure, ExtractionRequest
+from nanobot.reading.messages import ExtractedText, Extraction, ExtractionFailure, ExtractionRequest
 from nanobot.reading.plain import decode
-from nanobot.reading.process import extract_in_process
+from nanobot.workers.pool import WorkerPool
+from nanobot.workers.task import Outcome, Task, WorkerLimits
 
-_MAX_PROCESSES = 2
+_log = logging.getLogger(__name__)
+_JSON_BYTES_PER_CHARACTER = 6
+"""The most that JSON takes for one character."""
+_OVERHEAD_BYTES = 4_096
 _MAX_NAME_CHARS = 80
 _KIND_OF_EXTENSION: dict[str, Kind] = {"pdf": "pdf", "docx": "office", "xlsx": "office", "pptx": "office"}
 _ADVICE = {
@@ -25,19 +32,22 @@ _ADVICE = {
 
 
 class DocumentReader:
-    """Reads files. At most two child processes run at once; other calls wait.
+    """Reads files with `workers`."""
 
-    Belongs to the event loop of its first use.
-    """
-
-    def __init__(self, bounds: DocumentBounds | None = None) -> None:
+    def __init__(self, workers: WorkerPool, bounds: DocumentBounds | None = None) -> None:
+        self._workers = workers
         self._bounds = bounds or DocumentBounds()
-        self._processes = asyncio.Semaphore(_MAX_PROCESSES)
 
     async def read(
-        self, content: bytes, *, name: str = "", mime: str = "", charset: str | None = None
+        self,
+        content: bytes,
+        *,
+        name: str = "",
+        mime: str = "",
+        charset: str | None = None,
+        owner: str = "",
     ) -> ExtractedText:
-        """Return the text of a file.
+        """Return the text of a file. Owners, such as sessions, take turns where many files are to be read.
 
         `name`, `mime` and `charset` are what a client declares; the bytes of the file take precedence.
 
@@ -55,8 +65,9 @@ class DocumentReader:
         _refuse_kind(kind, content, name, shown)
         if kind == "text":
             return await asyncio.to_thread(_decoded, content, charset, bounds.max_characters)
-        async with self._processes:
-            extraction = await extract_in_process(ExtractionRequest(kind, bounds, charset), content)
+        request = ExtractionRequest(kind, bounds, charset)
+        outcome = await self._workers.run(_task(request, content), owner)
+        extraction = _extraction(outcome, request)
         if isinstance(extraction, ExtractionFailure):
             raise _error(extraction, shown)
         return extraction
@@ -87,6 +98,36 @@ def _error(failure: ExtractionFailure, shown: str) -> InvalidRequest:
     if failure.reason == "unsupported":
         return UnsupportedFile(f"{shown} is not read: {failure.why}")
     return UnreadableFile(f"{shown} cannot be read: {failure.why}")
+
+
+def _task(request: ExtractionRequest, content: bytes) -> Task:
+    bounds = request.bounds
+    most = bounds.max_characters * _JSON_BYTES_PER_CHARACTER + _OVERHEAD_BYTES
+    limits = WorkerLimits(bounds.wall_s, bounds.cpu_s, bounds.memory_bytes, most)
+    return Task(
+        "nanobot.reading.extraction",
+        limits,
+        msgspec.json.encode(request),
+        content,
+        (f"nanobot.reading.{request.kind}",),
+    )
+
+
+def _extraction(outcome: Outcome, request: ExtractionRequest) -> Extraction:
+    """Return what the worker wrote; if that is nothing usable, the failure that its end means."""
+    bounds = request.bounds
+    if outcome.ending == "done":
+        try:
+            return msgspec.json.decode(outcome.output, type=ExtractedText | ExtractionFailure)
+        except msgspec.DecodeError:
+            pass
+    _log.info("a file of kind %s was not read: %s", request.kind, outcome.ending)
+    if outcome.ending == "timeout":
+        return ExtractionFailure("unreadable", f"it takes longer than {bounds.wall_s:g} s to read")
+    if outcome.ending == "limit":
+        why = f"it takes longer than {bounds.cpu_s} s of computing, or too much memory, to read"
+        return ExtractionFailure("unreadable", why)
+    return ExtractionFailure("unreadable", "it is broken, or not what it says it is")
 
 
 def _decoded(content: bytes, charset: str | None, max_characters: int) -> ExtractedText:

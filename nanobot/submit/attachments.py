@@ -74,27 +74,28 @@ class Attachments:
         try:
             return await self._resolve(part, session_key)
         except NanobotError as error:
-            return Text(f"({_kind(part)} stood here: {error.message})")
+            return Text(f"({_kind(part)} stood here: {error.public_message})")
 
     async def _resolve(self, part: Unresolved, session_key: str) -> Part:
         if isinstance(part, RemoteImage):
             return await self._remote_image(part)
         if isinstance(part, RemoteFile):
-            return await self._remote_file(part)
+            return await self._remote_file(part, session_key)
         if isinstance(part, InlineFile):
             content = part.content
             if isinstance(content, str):
                 # Here and below: megabytes of base64 would hold up the event loop.
                 content = await asyncio.to_thread(decode_base64, content, f"{part.path}.file_data")
-            return await self._read(part.name, content, part.path, mime=part.mime)
+            return await self._read(part.name, content, part.path, session_key, mime=part.mime)
         upload, content = await self._store.open_upload(part.file_id or "", session_key)
-        return await self._read(part.name or upload.name, content, part.path, file_id=upload.id)
+        return await self._read(part.name or upload.name, content, part.path, session_key, file_id=upload.id)
 
     async def _read(
         self,
         name: str,
         content: bytes,
         path: str,
+        session_key: str,
         *,
         mime: str = "",
         charset: str | None = None,
@@ -114,7 +115,9 @@ class Attachments:
             # Only the base64 after the comma is kept, so any media type will do.
             return Audio((await asyncio.to_thread(data_url, "audio/x", content)).partition(",")[2], format_)
         try:
-            document = await self._documents.read(content, name=name, mime=mime, charset=charset)
+            document = await self._documents.read(
+                content, name=name, mime=mime, charset=charset, owner=session_key
+            )
         except InvalidRequest as error:
             error.param = error.param or path
             raise
@@ -133,11 +136,16 @@ class Attachments:
             )
         return Image(await asyncio.to_thread(data_url, kind, fetched.content), part.detail)
 
-    async def _remote_file(self, part: RemoteFile) -> Part:
+    async def _remote_file(self, part: RemoteFile, session_key: str) -> Part:
         fetched = await self._fetch(part.url, f"{part.path}.file_data")
         name = part.name or file_name(unquote(urlsplit(fetched.url).path))
         return await self._read(
-            name, fetched.content, part.path, mime=fetched.content_type, charset=fetched.charset
+            name,
+            fetched.content,
+            part.path,
+            session_key,
+            mime=fetched.content_type,
+            charset=fetched.charset,
         )
 
     async def _fetch(self, url: str, path: str, *, accept: str = "*/*") -> Fetched:

@@ -4,7 +4,7 @@ from operator import attrgetter
 
 import msgspec
 
-from nanobot.core.message import Message
+from nanobot.core.message import ClientTool, Message
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Identity, Labels, Origin, OutputFormat, Record, Sampling, Turn, WhenBusy
 
@@ -17,7 +17,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `input` are the messages that are new to the agent, `earlier` those that the client sent before them; both
     may have parts that only refer to their content (`references.py`). `identity`: how the request is
-    recognised when it is sent again. Everything else is as in `Turn`.
+    recognised when it is sent again. `format_param`: the field that an error about the schema names.
+    Everything else is as in `Turn`.
     """
 
     session_key: str
@@ -32,12 +33,14 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     trace: bool = True
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
+    declared: dict[str, ClientTool] = {}
     format: OutputFormat | None = None
     labels: Labels = Labels()
     after: str | None = None
     may_cut: bool = True
     record: Record | None = None
     is_whole: bool = False
+    format_param: str | None = None
 
     def turn(self, id: str, key_id: str | None) -> Turn:  # noqa: A002 - the field's name
         """Return the turn that the request becomes; `key_id`: the API key that pays for it."""

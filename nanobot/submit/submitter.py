@@ -12,6 +12,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
+from nanobot.core.output import OutputSchemas
 from nanobot.core.store import Store
 from nanobot.core.turn import Admission, Origin, TurnState
 from nanobot.submit.attachments import Attachments, has_references, with_sources
@@ -49,6 +50,7 @@ class Submitter:
         store: Store,
         gate: Gate,
         attachments: Attachments,
+        schemas: OutputSchemas,
         followers: Followers,
         audit: AuditSink | None,
         clock: Clock,
@@ -59,6 +61,7 @@ class Submitter:
         self._store = store
         self._gate = gate
         self._attachments = attachments
+        self._schemas = schemas
         self._followers = followers
         self._audit = audit
         self._clock = clock
@@ -76,6 +79,9 @@ class Submitter:
         """
         if not (_is_text(request.input) and _is_text(request.earlier)):
             request = await self._resolved(request)
+        wanted = request.format
+        if wanted is not None and wanted.kind == "json_schema":
+            await self._schemas.check(wanted.schema, request.format_param or "format", request.session_key)
         now = self._clock.now()
         turn = request.turn(new_id("turn", now, self._randomness), caller.key_id)
         admission, headers = await self._gate.admit(caller, turn, request.identity, request.earlier)

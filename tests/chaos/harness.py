@@ -19,7 +19,9 @@ from nanobot.core.store import Limits, Store
 from nanobot.core.tool import Tool
 from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
 from nanobot.engine.local import LocalEngine
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.sqlite.store import open_store
+from nanobot.workers.pool import WorkerPool
 
 MAX_ATTEMPTS = 3
 
@@ -84,7 +86,7 @@ async def open_harness(
     seen: Store = store_as(store) if store_as is not None else store  # type: ignore[assignment]
     engine = LocalEngine(
         seen,
-        Agent(Toolset(tools), clock, AgentSettings()),
+        Agent(Toolset(tools), clock, AgentSettings(), WorkerSchemas(WorkerPool(), 100_000)),
         OneModel(model),
         clock,
         max_running_turns=8,

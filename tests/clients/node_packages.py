@@ -1,4 +1,4 @@
-"""The packages for Node that the tests need, fetched once as the lock file has them."""
+"""The packages for Node that the tests need, fetched once as the lock files have them."""
 
 import shutil
 import subprocess
@@ -8,35 +8,50 @@ from pathlib import Path
 import pytest
 
 NODE = Path(__file__).parent / "node"
-_LOCK = NODE / "package-lock.json"
-_PLACE = NODE / "node_modules"
+"""The packages that scripts of ours import."""
+AGENTS = Path(__file__).parent / "agents"
+"""Programs that come as packages."""
 _BOUND_S = 300
 _UNREACHABLE = ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH")
 
 
 def node() -> str:
-    """Return the path of node, with the packages in place; skip the test where there is no node, no npm or no
-    registry.
+    """Return the path of node, with the packages of `NODE` in place; skip the test where there is no node, no npm
+    or no registry.
     """
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if found is None or npm is None:
-        pytest.skip("node and npm are not on this machine")
-    if not _is_installed():
-        _install(npm)
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("node is not on this machine")
+    _prepare(NODE)
     return found
 
 
-def _is_installed() -> bool:
-    mark = _PLACE / ".of-lock-file"
-    return mark.exists() and mark.read_bytes() == _LOCK.read_bytes()
+def agent(name: str) -> str:
+    """Return the path of the program NAME of `AGENTS`; skip the test as `node` does."""
+    node()
+    _prepare(AGENTS)
+    return str(AGENTS / "node_modules" / ".bin" / name)
 
 
-def _install(npm: str) -> None:
-    """Run `npm ci` beside the place and move the result there, as another process may be about the same."""
-    with tempfile.TemporaryDirectory(dir=NODE, prefix="node_modules.") as beside:
+def _prepare(place: Path) -> None:
+    lock, mark = place / "package-lock.json", place / "node_modules" / ".of-lock-file"
+    if mark.exists() and mark.read_bytes() == lock.read_bytes():
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not on this machine")
+    _install(npm, place)
+
+
+def _install(npm: str, place: Path) -> None:
+    """Run npm beside the place and move the result there, as another process may be about the same.
+
+    `npm ci` would want each package of every platform in the lock file; `npm install` takes what the file has.
+    """
+    with tempfile.TemporaryDirectory(dir=place, prefix="node_modules.") as beside:
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(NODE / name, beside)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            shutil.copy(place / name, beside)
+        command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
             command, cwd=beside, capture_output=True, text=True, timeout=_BOUND_S, check=False
         )
@@ -44,6 +59,6 @@ def _install(npm: str) -> None:
             pytest.skip(f"npm cannot reach its registry: {done.stderr.strip()[-300:]}")
         assert done.returncode == 0, done.stderr
         made = Path(beside) / "node_modules"
-        shutil.copy(_LOCK, made / ".of-lock-file")
-        shutil.rmtree(_PLACE, ignore_errors=True)
-        made.rename(_PLACE)
+        shutil.copy(place / "package-lock.json", made / ".of-lock-file")
+        shutil.rmtree(place / "node_modules", ignore_errors=True)
+        made.rename(place / "node_modules")

@@ -3,11 +3,14 @@
 * A tool is called when a word of its name stands in the last user message ("weather" calls `get_weather`),
   once per name in the message ("Paris and Tokyo": two calls), or once where `parallel_tool_calls` is false.
   `tool_choice` is obeyed.
+* Lines `call NAME {…}` in the last user message are calls too, one a step, in their order; what stands
+  after `answer with:`, to the end or to a line `end of answer`, is then the answer, word for word.
 * After results it says `The tools said: …`. Where a schema is asked for, it answers with an object of that
   schema.
 * Names (words with a capital, but for the first of a sentence) fill the strings of arguments and objects,
   numbers its numbers.
 * `What do you see?` is answered with the contents of the request, all else with `You said: …`.
+* `Count slowly` is answered, in a stream, with the first words and then nothing: the client has to hang up.
 * `status 429` (any status) is answered with that failure.
 """
 
@@ -17,10 +20,25 @@ from typing import Any, Final
 
 import msgspec
 
-from tests.upstream import Asked, Reply, call, json_reply, refused, streamed, text, whole
+from tests.upstream import (
+    HANG,
+    Asked,
+    Reply,
+    call,
+    chunk,
+    json_reply,
+    refused,
+    spoken,
+    streamed,
+    text,
+    whole,
+)
 
+SLOWLY: Final = "Count slowly"
 SEE: Final = "What do you see?"
 _NOTES = "\n\nToday is "
+_WRITTEN_CALL = re.compile(r"^call (\S+) (\{.*\})$", re.MULTILINE)
+_WRITTEN_ANSWER = re.compile(r"^answer with: ?(.*?)(?:\nend of answer\b.*)?\Z", re.MULTILINE | re.DOTALL)
 
 
 def respond(asked: Asked) -> Reply:
@@ -42,6 +60,8 @@ def respond(asked: Asked) -> Reply:
             else _whole_calls(calls)
         )
     words = _words(request, said)
+    if request.get("stream") and SLOWLY in said:
+        return spoken(chunk({"role": "assistant", "content": ""}), text("One "), text("two "), HANG)
     if request.get("stream"):
         return streamed(*(text(piece) for piece in re.findall(r"\S+\s*|\s+", words)), count=count)
     return whole({"content": words})
@@ -74,6 +94,10 @@ def _results(messages: list[dict[str, Any]]) -> list[str]:
 
 def _calls(request: dict[str, Any], said: str) -> list[tuple[str, str]]:
     choice = request.get("tool_choice", "auto")
+    written = _WRITTEN_CALL.findall(said)
+    if written or _WRITTEN_ANSWER.search(said):
+        done = len(_results(request["messages"]))
+        return written[done : done + 1] if choice != "none" else []
     if choice == "none" or _results(request["messages"]):
         return []
     tools = [tool["function"] for tool in request.get("tools", ())]
@@ -128,6 +152,8 @@ def _words(request: dict[str, Any], said: str) -> str:
         return msgspec.json.encode({"said": said}).decode()
     if SEE in said:
         return _seen(request)
+    if written := _WRITTEN_ANSWER.search(said):
+        return written[1]
     if results := _results(request["messages"]):
         return "The tools said: " + "; ".join(results)
     return f"You said: {said}"

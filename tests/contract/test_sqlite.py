@@ -4,6 +4,7 @@ turn reads.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sqlite3
 import sys
@@ -607,3 +608,63 @@ async def test_done_is_told_only_after_the_commit(data: Path) -> None:
         assert other.execute("SELECT count(*) FROM message").fetchone() == (2 * number + 2,)
     other.close()
     await harness.close()
+
+
+# While the server runs ----------------------------------------------------------------------------
+
+
+async def checkpointed(data: Path) -> Store:
+    """Return a store all of whose rows are in the database file, none in the write-ahead log alone."""
+    await fill(data)
+    return await open_store(data, CLOCK)
+
+
+async def test_a_store_whose_files_are_there_is_in_order(data: Path) -> None:
+    store = await checkpointed(data)
+    try:
+        await store.check()
+    finally:
+        await store.close()
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def replaced(path: Path) -> None:
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+
+
+def overwritten_in_place(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\x5a" * (size - 4096))
+
+
+def zeroed(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(bytes(size))
+
+
+def shortened(path: Path) -> None:
+    os.truncate(path, 8192)
+
+
+@pytest.mark.parametrize("harm", [deleted, replaced, overwritten_in_place, zeroed, shortened])
+async def test_a_file_that_comes_to_harm_under_the_server_is_noticed(
+    data: Path, harm: Callable[[Path], None]
+) -> None:
+    store = await checkpointed(data)
+    try:
+        harm(data / DATABASE)
+        with pytest.raises(StoreError) as caught:
+            await store.check()
+        assert str(data) in caught.value.message
+        assert str(data) not in caught.value.public_message
+    finally:
+        with contextlib.suppress(StoreError, sqlite3.Error):
+            await store.close()

@@ -19,11 +19,13 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
 from nanobot.models.providers import PROVIDERS
 from nanobot.reading.documents import DocumentReader
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
+from nanobot.workers.pool import WorkerPool
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -48,11 +50,13 @@ def offered() -> list[str]:
         return ""
 
     clock, randomness = SystemClock(), random.Random(0)
-    attachments = Attachments(store, DocumentReader(), None)
+    workers = WorkerPool()
+    attachments = Attachments(store, DocumentReader(workers), None)
+    schemas = WorkerSchemas(workers, 1)
     gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0)
     found = operations(
         store,
-        Submitter(store, gate, attachments, followers, None, clock, randomness),
+        Submitter(store, gate, attachments, schemas, followers, None, clock, randomness),
         attachments,
         clock,
         randomness,

@@ -20,30 +20,19 @@ import pytest
 from nanobot.config import load
 from tests.clients.browser import browser, opened, origin
 from tests.clients.node_packages import NODE, node
+from tests.clients.python_packages import programs
+from tests.clients.recipes import ADDRESS, USE, blocks
 from tests.clients.serving import ROOT, rule_based_server
 
-USE = ROOT / "docs" / "use"
 PAGES = sorted(path for path in USE.glob("*.md") if path.name != "README.md")
 UNTESTED = "Not tested here. "
 RUN = ("sh", "python", "js")
-ADDRESS = "http://localhost:8900"
+PROGRAMS = ("aider", "codex", "llm", "open-webui", "opencode")
+"""Pages whose recipes are run by a test of their own, tests/clients/test_NAME.py."""
+LIBRARIES = ("instructor", "litellm")
+"""Pages whose code needs an environment of its own."""
 BOUND_S = 90
 TELL = 'await fetch("/", { method: "POST", body: answer.textContent });</script>'
-
-
-class Block(msgspec.Struct, frozen=True):
-    """A block of code, and what it prints where the page says so."""
-
-    kind: str
-    text: str
-    output: str | None
-
-
-def blocks(page: Path) -> list[Block]:
-    found = re.findall(
-        r"```(\w+)\n(.*?)```(?:\n```text\n(.*?)```)?", page.read_text(encoding="utf-8"), re.DOTALL
-    )
-    return [Block(kind, text, output or None) for kind, text, output in found]
 
 
 def is_tested(page: Path) -> bool:
@@ -54,7 +43,7 @@ def runs() -> list[tuple[str, int]]:
     return [
         (page.stem, number)
         for page in PAGES
-        if is_tested(page)
+        if is_tested(page) and page.stem not in PROGRAMS
         for number, block in enumerate(blocks(page))
         if block.kind in RUN
     ]
@@ -76,19 +65,25 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_says(
     page: str, number: int, address: str, tmp_path: Path
 ) -> None:
     block = blocks(USE / f"{page}.md")[number]
-    said = run(block.kind, block.text.replace(ADDRESS, address), tmp_path)
+    python = str(programs("libraries") / "python") if page in LIBRARIES else sys.executable
+    said = run(block.kind, block.text.replace(ADDRESS, address), tmp_path, python=python)
     assert said.strip()
     assert '"error"' not in said
     if block.output is not None:
         assert matches(said, block.output), f"printed:\n{said}\nthe page says:\n{block.output}"
 
 
-def run(kind: str, code: str, directory: Path) -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "OPENAI_AGENTS_DISABLE_TRACING": "1"}
+def run(kind: str, code: str, directory: Path, *, python: str) -> str:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(directory),
+        "OPENAI_AGENTS_DISABLE_TRACING": "1",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
     if kind == "sh":
         return output(["bash", "-euo", "pipefail", "-c", code], directory, environment)
     if kind == "python":
-        return output([sys.executable, "-c", code], directory, environment)
+        return output([python, "-c", code], directory, environment)
     executable = node()
     with tempfile.TemporaryDirectory(dir=NODE, prefix="node_modules.") as beside_the_packages:
         script = Path(beside_the_packages) / "page.mjs"
@@ -124,7 +119,10 @@ def test_a_page_is_run_or_says_that_it_is_not(page: Path) -> None:
     index = (USE / "README.md").read_text(encoding="utf-8")
     (row,) = re.findall(rf"^\| .* \| \[{page.name}\]\({page.name}\) \| (.*) \|$", index, re.MULTILINE)
     assert (row == "not tested here") == (not is_tested(page))
-    if is_tested(page):
+    if page.stem in PROGRAMS:
+        own = ROOT / "tests" / "clients" / f"test_{page.stem.replace('-', '_')}.py"
+        assert f'recipe("{page.stem}"' in own.read_text(encoding="utf-8")
+    elif is_tested(page):
         assert page.stem in ("browser", "http-file") or any(name == page.stem for name, _ in runs())
 
 
@@ -145,6 +143,8 @@ TESTED = {
     "`openai` for Node": tuple(f"node/{part}.mjs" for part in ("chat", "tools", "files", "responses")),
     "`langchain-openai`": ("test_langchain.py",),
     "`openai-agents`": ("test_openai_agents.py",),
+    "`litellm`": ("python/litellm_scenarios.py",),
+    "`instructor`": ("python/instructor_scenarios.py",),
     "`fetch`": ("node/fetch.mjs",),
 }
 SIGNS = {

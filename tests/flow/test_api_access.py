@@ -126,9 +126,27 @@ async def test_a_page_of_another_site_is_refused(door: Door, origin: str) -> Non
     assert reply.error["code"] == "forbidden_origin"
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:8900", "http://[::1]:8900"])
-async def test_a_page_of_this_machine_comes_in(door: Door, origin: str) -> None:
-    assert (await door.chat("a", "hello", {"origin": origin})).status == 200
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:8900", "http://127.0.0.1:8900", "http://[::1]:8900", "https://LOCALHOST:8900"],
+)
+async def test_a_page_of_this_server_comes_in(door: Door, origin: str) -> None:
+    headers = {"origin": origin, "host": "localhost:8900"}
+    assert (await door.chat("a", "hello", headers)).status == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:89000", "null"]
+)
+async def test_a_page_of_another_program_of_this_machine_is_kept_out(door: Door, origin: str) -> None:
+    headers = {"origin": origin, "host": "localhost:8900"}
+    assert (await door.chat("a", "hello", headers)).status == 403
+
+
+async def test_a_page_of_another_program_comes_in_where_it_is_listed(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"cors_origins": ["http://localhost:3000"]})
+    headers = {"origin": "http://localhost:3000", "host": "localhost:8900"}
+    assert (await harness.door.chat("a", "hello", headers)).status == 200
 
 
 async def test_further_names_come_in_where_they_are_listed(open_harness: OpenHarness) -> None:

@@ -97,7 +97,6 @@ async def test_the_answer_has_the_shape_that_openai_documents(open_harness: Open
                 "rejected_prediction_tokens": 0,
             },
         },
-        "system_fingerprint": None,
         "service_tier": "default",
     }
 

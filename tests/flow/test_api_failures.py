@@ -21,6 +21,7 @@ from nanobot.core.errors import (
     NanobotError,
 )
 from nanobot.core.model import ModelRequest
+from nanobot.stores.sqlite.opening import DATABASE
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import BOUND_S
 from tests.harness import OpenHarness
@@ -212,6 +213,18 @@ async def test_a_request_that_the_store_cannot_take_is_a_503(open_harness: OpenH
     await harness.app.store.close()
     reply = await harness.door.chat("a", "hello")
     assert (reply.status, reply.error["type"]) == (503, "server_error")
+
+
+async def test_what_the_store_says_of_its_files_is_for_the_log_alone(
+    open_harness: OpenHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients get a code and the request's id; the way to the database is none of their business."""
+    harness = await open_harness()
+    (harness.data / DATABASE).unlink()
+    reply = await harness.door.get("/ready")
+    assert reply.status == 503
+    assert str(harness.data) not in reply.text
+    assert str(harness.data) in caplog.text
 
 
 # Stopping -----------------------------------------------------------------------------------------

@@ -345,11 +345,11 @@ async def test_everything_that_happens_in_a_session_is_seen_live(open_harness: O
         assert exchange.is_complete
 
 
-async def test_who_asks_for_the_head_of_a_stream_is_not_kept_waiting(open_harness: OpenHarness) -> None:
+async def test_a_stream_has_no_head_of_its_own_to_ask_for(open_harness: OpenHarness) -> None:
     harness = await open_harness()
     await harness.door.chat("a", "hello")
     reply = await harness.door.call("HEAD", at("a", "/events"))
-    assert (reply.status, reply.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert (reply.status, reply.headers["allow"]) == (405, "GET")
 
 
 async def test_a_quiet_stream_says_that_it_lives(open_harness: OpenHarness) -> None:

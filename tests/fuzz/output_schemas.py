@@ -7,9 +7,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.context.output import InvalidOutput, check_schema, conform, format_instructions
-from nanobot.core.errors import InvalidRequest
+from nanobot.context.output import conform, format_instructions
+from nanobot.core.output import InvalidOutput
 from nanobot.core.turn import OutputFormat
+from nanobot.reading.schema_check import SchemaRequest, run
 from tests.fuzz.target import Target, drawn
 
 _SCHEMAS: tuple[dict[str, Any], ...] = (
@@ -62,17 +63,28 @@ def check_form(content: bytes) -> bool:
     return True
 
 
+def _problem(schema: msgspec.Raw, text: str | None) -> str:
+    """Return what the task of a worker says is wrong."""
+    head = msgspec.json.encode(SchemaRequest(bytes(schema).decode(), text))
+    problem = msgspec.json.decode(run(head, b""), type=str)
+    assert len(problem) < 1_000
+    return problem
+
+
+def _fitting(text: str, wanted: OutputFormat) -> str:
+    found = conform(text, wanted)
+    if wanted.kind == "json_schema" and (problem := _problem(wanted.schema, found)):
+        raise InvalidOutput(problem)
+    return found
+
+
 def _check(schema: msgspec.Raw, text: str) -> None:
-    try:
-        check_schema(schema, "schema")
-    except InvalidRequest as error:
-        assert error.message.isprintable() or error.message
-        msgspec.json.encode(error.message)
+    if _problem(schema, None):
         return
     for wanted in (OutputFormat("json_schema", "it", schema), OutputFormat("json_object")):
         assert format_instructions(wanted)
         try:
-            found = conform(text, wanted)
+            found = _fitting(text, wanted)
         except InvalidOutput as problem:
             assert str(problem)
             assert len(str(problem)) < 1_000
@@ -81,7 +93,7 @@ def _check(schema: msgspec.Raw, text: str) -> None:
         assert found in text, "an answer that the model did not write"
         value = json.loads(found)
         assert wanted.kind == "json_schema" or isinstance(value, dict)
-        assert conform(found, wanted) == found, "what fits does not fit a second time"
+        assert _fitting(found, wanted) == found, "what fits does not fit a second time"
 
 
 # Schemas and answers that have to do with each other ----------------------------------------------

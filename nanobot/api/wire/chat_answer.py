@@ -32,12 +32,18 @@ class WireFunction(msgspec.Struct, frozen=True):
     arguments: str
 
 
+class WireCustom(msgspec.Struct, frozen=True):
+    name: str
+    input: str
+
+
 class WireCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that the client is to run."""
+    """A call that the client is to run: of a function, or of a `custom` tool."""
 
     id: str
     type: str = "function"
-    function: WireFunction
+    function: WireFunction | msgspec.UnsetType = msgspec.UNSET
+    custom: WireCustom | msgspec.UnsetType = msgspec.UNSET
 
 
 class _ReplyMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +69,6 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     choices: tuple[_Choice, ...]
     usage: WireUsage
-    system_fingerprint: None = None
     service_tier: str = "default"
 
 
@@ -95,6 +100,8 @@ def client_calls(messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
 
 def wire_call(call: ToolCall) -> WireCall:
     """Return the call as the client is to see it; no arguments are an empty object."""
+    if call.declared is not None and call.declared.is_freeform:
+        return WireCall(id=call.id, type="custom", custom=WireCustom(call.declared.name, call.freeform_text))
     return WireCall(
         id=call.id, function=WireFunction(call.name, call.arguments if call.arguments.strip() else "{}")
     )

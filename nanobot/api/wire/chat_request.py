@@ -8,30 +8,35 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.api.wire.content import AudioFormat, Detail, file_part, image_part
+from nanobot.api.wire.chat_tools import ChatTool, ChatToolChoice, chat_tool_choice, chat_tools
+from nanobot.api.wire.client_tools import NOTHING
+from nanobot.api.wire.content import IMAGE_URL, AudioFormat, Detail, file_part, image_part
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.parsed import ParsedRequest
 from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
 from nanobot.api.wire.tools import (
     MOST_TOOLS,
     FormatKind,
-    FunctionTool,
     JsonSchema,
     Metadata,
     ToolMode,
     is_given,
     labels,
     output_format,
-    tool_choice,
-    tool_specs,
 )
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Audio, Message, Part, Text, ToolCall, ToolResult
-from nanobot.core.tool import ToolChoice, ToolSpec
+from nanobot.core.message import (
+    Audio,
+    ClientTool,
+    Message,
+    Part,
+    Text,
+    ToolCall,
+    ToolResult,
+    freeform_arguments,
+)
 from nanobot.core.turn import Sampling
 from nanobot.http.schema_extra import schema_extra
-
-_URL = "^(data:image/[A-Za-z.+-]+;base64,|https?://)"
 
 
 def _kind(kind: str, field: str, **schema: object) -> dict[str, object]:
@@ -53,7 +58,7 @@ _PARTS = schema_extra(
 
 
 class _ImageUrl(msgspec.Struct):
-    url: Annotated[str, schema_extra(pattern=_URL)]
+    url: Annotated[str, schema_extra(pattern=IMAGE_URL)]
     detail: Detail | None = None
 
 
@@ -85,7 +90,7 @@ class _ChatAudio(msgspec.Struct):
 class _Part(msgspec.Struct, gc=False):
     type: Literal["text", "refusal", "image_url", "file", "input_audio"]
     text: str | None = None
-    image_url: _ImageUrl | Annotated[str, schema_extra(pattern=_URL)] | None = None
+    image_url: _ImageUrl | Annotated[str, schema_extra(pattern=IMAGE_URL)] | None = None
     file: Annotated[_File, _ONE_OF_TWO] | None = None
     input_audio: _ChatAudio | None = None
     refusal: str | None = None
@@ -96,9 +101,15 @@ class _Function(msgspec.Struct, gc=False):
     arguments: str = ""
 
 
+class _CustomCall(msgspec.Struct, gc=False):
+    name: str
+    input: str = ""
+
+
 class _ToolCall(msgspec.Struct, gc=False):
     id: str
-    function: _Function
+    function: _Function | None = None
+    custom: _CustomCall | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -110,20 +121,6 @@ class _Message(msgspec.Struct, gc=False):
 
 class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
-
-
-class _ChatTool(msgspec.Struct):
-    type: Annotated[str, schema_extra(const="function")]
-    function: Annotated[FunctionTool | None, schema_extra(type="object", required=True)] = None
-
-
-class _Named(msgspec.Struct):
-    name: str
-
-
-class _ChatToolChoice(msgspec.Struct):
-    type: Annotated[str, schema_extra(const="function")]
-    function: Annotated[_Named | None, schema_extra(type="object", required=True)] = None
 
 
 class _ResponseFormat(msgspec.Struct):
@@ -174,8 +171,8 @@ class ChatBody(msgspec.Struct, kw_only=True):
     top_logprobs: Annotated[int, schema_extra(const=0)] | None = None
     modalities: Annotated[list[str], schema_extra(enum=[[], ["text"]])] | None = None
     audio: Annotated[msgspec.Raw, schema_extra(type="null")] = msgspec.field(default_factory=msgspec.Raw)
-    tools: Annotated[list[_ChatTool], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
-    tool_choice: ToolMode | _ChatToolChoice | None = None
+    tools: Annotated[list[ChatTool], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
+    tool_choice: ToolMode | ChatToolChoice | None = None
     parallel_tool_calls: bool | None = None
     functions: Annotated[list[msgspec.Raw], schema_extra(maxItems=0)] | None = None
     response_format: _ResponseFormat | None = None
@@ -209,7 +206,8 @@ def parse_chat(body: bytes) -> ChatRequest:
         raise InvalidRequest("messages is empty: at least one message is needed", param="messages")
     _refuse_unsupported(request)
     earlier, new, instructions = _messages(request.messages)
-    tools = _tools(request.tools or [])
+    declared = chat_tools(request.tools) if request.tools else NOTHING
+    tools, choice = chat_tool_choice(request.tool_choice, declared.specs)
     format_ = request.response_format
     return ChatRequest(
         model=request.model,
@@ -218,41 +216,19 @@ def parse_chat(body: bytes) -> ChatRequest:
         instructions=instructions,
         sampling=_sampling(request),
         stream=bool(request.stream),
+        stream_fields=(request.stream is not None) + (request.stream_options is not None),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
         trace=request.store is not False,
         tools=tools,
-        tool_choice=_tool_choice(request.tool_choice, tools),
+        tool_choice=choice,
+        declared=declared.forms,
+        tools_left_out=declared.left_out,
         format=None
         if format_ is None
         else output_format(format_.type, format_.json_schema, "response_format"),
+        format_param="response_format.schema",
         labels=labels(request.metadata, request.user, request.safety_identifier),
     )
-
-
-def _tools(offered: list[_ChatTool]) -> tuple[ToolSpec, ...]:
-    functions: list[tuple[str, FunctionTool]] = []
-    for index, tool in enumerate(offered):
-        path = f"tools[{index}]"
-        if tool.type != "function":
-            raise InvalidRequest(
-                f"{path}.type is {tool.type!r}: only function is supported", param=f"{path}.type"
-            )
-        if tool.function is None:
-            raise InvalidRequest(f"Missing required parameter: '{path}.function'.", param=f"{path}.function")
-        functions.append((f"{path}.function", tool.function))
-    return tool_specs(functions)
-
-
-def _tool_choice(choice: ToolMode | _ChatToolChoice | None, tools: tuple[ToolSpec, ...]) -> ToolChoice:
-    if not isinstance(choice, _ChatToolChoice):
-        return tool_choice(choice, None, tools, "tool_choice")
-    if choice.type != "function" or choice.function is None:
-        raise InvalidRequest(
-            f"tool_choice.type is {choice.type!r}: only a function can be named, as "
-            f"{{'type': 'function', 'function': {{'name': …}}}}",
-            param="tool_choice.type",
-        )
-    return tool_choice(None, choice.function.name, tools, "tool_choice.function.name")
 
 
 def _refuse_unsupported(request: ChatBody) -> None:
@@ -338,8 +314,7 @@ def _message(message: _Message, path: str) -> Message:
         return Message("user", parts)
     if message.role == "assistant":
         calls = tuple(
-            ToolCall(call.id, call.function.name, call.function.arguments, True)
-            for call in message.tool_calls or ()
+            _call(call, f"{path}.tool_calls[{index}]") for index, call in enumerate(message.tool_calls or ())
         )
         return Message("assistant", _content(message, path) + calls, "tool_calls" if calls else "stop")
     if message.tool_call_id is None:
@@ -348,6 +323,15 @@ def _message(message: _Message, path: str) -> Message:
         )
     text = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
     return Message("tool", (ToolResult(message.tool_call_id, text),))
+
+
+def _call(call: _ToolCall, path: str) -> ToolCall:
+    if call.function is not None:
+        return ToolCall(call.id, call.function.name, call.function.arguments, True)
+    if call.custom is None:
+        raise InvalidRequest(f"Missing required parameter: '{path}.function'.", param=f"{path}.function")
+    declared = ClientTool(call.custom.name, is_freeform=True)
+    return ToolCall(call.id, call.custom.name, freeform_arguments(call.custom.input), True, declared=declared)
 
 
 def _content(message: _Message, path: str) -> tuple[Part, ...]:

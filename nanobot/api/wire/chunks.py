@@ -72,7 +72,7 @@ class Chunks:
             "model": model,
         }
         # Everything that all chunks share is encoded once: a delta then costs no more than its own text.
-        self._head = encode(head)[:-1] + b',"system_fingerprint":null,"choices":['
+        self._head = encode(head)[:-1] + b',"choices":['
         self._text_head = b"data: " + self._head + b'{"index":0,"delta":{"content":'
         self._thought_head = b"data: " + self._head + b'{"index":0,"delta":{"reasoning_content":'
         self._turn_id = turn_id.encode()
@@ -132,11 +132,16 @@ class Chunks:
         """The last chunk needs nothing but its event."""
 
     def _calls(self, cursor: int, message: Message) -> bytes:
+        """Return a chunk for each call: some clients read only the first one of a chunk.
+
+        Only the last has an id, so that a stream which breaks between them is resumed before the first.
+        """
         calls = [
-            {"index": index, **msgspec.to_builtins(wire_call(call))}
+            encode({"index": index, **msgspec.to_builtins(wire_call(call))})
             for index, call in enumerate(message.client_calls)
         ]
-        return self._chunk(b'{"tool_calls":%b}' % encode(calls), cursor=cursor)
+        first = [self._chunk(b'{"tool_calls":[%b]}' % call) for call in calls[:-1]]
+        return b"".join((*first, self._chunk(b'{"tool_calls":[%b]}' % calls[-1], cursor=cursor)))
 
     def _note(self, message: Message) -> None:
         """Remember the message that ended a step: the text of the next one is set off from it."""

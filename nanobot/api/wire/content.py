@@ -18,8 +18,11 @@ from nanobot.submit.references import (
     quoted,
 )
 
-_IMAGE = re.compile(r"data:image/[a-z.+-]+;base64,", re.IGNORECASE)
+IMAGE_URL = r"^(data:image/[A-Za-z0-9.+-]+(;[A-Za-z0-9_.+-]+=[^;,]*)*;base64,|https?://)"
+"""What the URL of an image looks like, as a JSON schema has it."""
+_IMAGE = re.compile(r"(data:image/[a-z0-9.+-]+)((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
+_LONGEST_HEAD = 256
 AudioFormat = Literal["wav", "mp3"]
 Detail = Literal["auto", "low", "high"]
 
@@ -31,8 +34,9 @@ def image_part(url: str, detail: Detail | None, path: str) -> Image:
         InvalidRequest: its URL is neither a data URL of an image nor one of the web.
     """
     # The rest may be megabytes.
-    if _IMAGE.match(url[:64]):
-        return Image(url, detail)
+    if (head := _IMAGE.match(url[:_LONGEST_HEAD])) is not None:
+        # Providers take no parameters, such as a charset.
+        return Image(f"{head[1]};base64,{url[head.end() :]}" if head[2] else url, detail)
     if is_of_web(url):
         return RemoteImage(url, detail, path)
     raise InvalidRequest(
@@ -56,6 +60,6 @@ def file_part(content: str | None, name: str | None, file_id: str | None, path: 
     assert content is not None  # noqa: S101 - one of the two is there
     if is_of_web(content):
         return RemoteFile(file_name(name), "", None, content, path)
-    announced = _DATA_URL.match(content[:256])
+    announced = _DATA_URL.match(content[:_LONGEST_HEAD])
     encoded = content[announced.end() :] if announced else content
     return InlineFile(file_name(name), "", None, encoded, (announced[1] or "") if announced else "", path)

@@ -5,7 +5,8 @@ from typing import Annotated
 import msgspec
 
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.input_items import ITEM, InputItem, input_messages
+from nanobot.api.wire.input_items import input_messages
+from nanobot.api.wire.input_shapes import ITEM, InputItem
 from nanobot.api.wire.tools import Metadata, labels
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message
@@ -90,11 +91,16 @@ def parse_items(body: bytes) -> tuple[Message, ...]:
 
 
 def _messages(sent: list[InputItem]) -> tuple[Message, ...]:
-    messages, instructions = input_messages(sent, {}, "items")
-    if instructions:
+    said = input_messages(sent, {}, "items")
+    if said.left_out:
+        raise InvalidRequest(
+            f"items has a {said.left_out[0][:60]!r}, which this server cannot keep: leave such items out",
+            param="items",
+        )
+    if said.instructions:
         raise InvalidRequest(
             "items may not have the role system or developer: instructions belong to a response, send them "
             "with each",
             param="items",
         )
-    return messages
+    return said.messages

@@ -10,6 +10,13 @@ from nanobot.api.wire.bounds import allowed
 from nanobot.core.errors import InvalidJson, InvalidRequest
 
 T = TypeVar("T")
+_ESCAPED_SURROGATE = re.compile(
+    # As many backslashes as stand for themselves, then a pair, or half of one.
+    rb"(?<!\\)((?:\\\\)*+)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_MOST_SURROGATES = 100_000
+_WHOLE_AS_FLOAT = re.compile(r"Expected `int(?: \| \w+)*`, got `float`")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 _OUT_OF_BOUNDS = re.compile(r"Invalid enum value|Expected `\w+` (?:[<>]=|of length)")
@@ -17,7 +24,7 @@ _MOST_SHOWN = 40
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Return what the body says.
+    """Return what the body says. Half of a surrogate pair is read as U+FFFD, `100.0` as a whole number.
 
     Raises:
         InvalidJson: not JSON, or not an object.
@@ -28,17 +35,49 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
             # msgspec checks only the strings that it keeps; a body must be UTF-8 as a whole.
             body.decode()
         return decoder.decode(body)
+    except msgspec.ValidationError:
+        return _read_again(body, decoder.type)
+    except msgspec.DecodeError:
+        return _read_again(without_half_pairs(body), decoder.type)
+    except UnicodeDecodeError as error:
+        raise InvalidJson("Invalid JSON body") from error
+    except RecursionError as error:
+        raise InvalidJson("Invalid JSON body: nested too deeply") from error
+
+
+def _read_again(body: bytes, kind: type[T]) -> T:
+    """Return what a body says that is nearly what it should be; raise as `decode` what is wrong with it."""
+    try:
+        return _decode_leniently(body, kind)
     except msgspec.ValidationError as error:
         path = _path(str(error))
         if not path:
             raise InvalidJson("Invalid JSON body") from error
         if _MISSING.match(str(error)):
             raise InvalidRequest(f"Missing required parameter: '{path}'.", param=path) from error
-        raise InvalidRequest(_explained(body, path, str(error), decoder.type), param=path) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(_explained(body, path, str(error), kind), param=path) from error
+    except msgspec.DecodeError as error:
         raise InvalidJson("Invalid JSON body") from error
     except RecursionError as error:
         raise InvalidJson("Invalid JSON body: nested too deeply") from error
+
+
+def _decode_leniently(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        if _WHOLE_AS_FLOAT.match(str(error)) is None:
+            raise
+        return msgspec.json.decode(body, type=kind, strict=False)
+
+
+def without_half_pairs(body: bytes) -> bytes:
+    """Return the body with U+FFFD for each escape that is half of a surrogate pair, such as JavaScript writes
+    of an emoji that was cut in two.
+    """
+    return _ESCAPED_SURROGATE.sub(
+        lambda found: found[0] if found[2] else found[1] + rb"\ufffd", body, count=_MOST_SURROGATES
+    )
 
 
 def _path(text: str) -> str:

@@ -1,121 +1,39 @@
 """Items that a client sends, to a response or into a conversation, and the messages that they are."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.api.wire.content import AudioFormat, Detail, file_part, image_part
+from nanobot.api.wire.client_tools import name_in
+from nanobot.api.wire.content import file_part, image_part
+from nanobot.api.wire.foreign_items import ForeignItems
+from nanobot.api.wire.input_shapes import CONTENT_TYPES, TEXTS, InputItem, ItemPart
+from nanobot.api.wire.tools import first_byte, is_given
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import Audio, Message, Part, Text, ToolCall, ToolResult
-from nanobot.http.schema_extra import schema_extra
+from nanobot.core.message import (
+    Audio,
+    ClientTool,
+    Message,
+    Part,
+    Text,
+    ToolCall,
+    ToolResult,
+    freeform_arguments,
+)
 
 ReferencedMessages = Mapping[str, Message]
 """The messages that items only refer to, by the ids of the items."""
+_decode_contents = msgspec.json.Decoder(list[ItemPart]).decode
+_MOST_SHOWN = 40
+_decode_text = msgspec.json.Decoder(str).decode
 
 
-_TEXTS = ("input_text", "output_text", "text")
+class InputMessages(msgspec.Struct, frozen=True):
+    """What the items of a request say. `left_out`: the types of those that the model is not shown."""
 
-
-def _of(kinds: Sequence[str], *required: str, **properties: object) -> dict[str, object]:
-    """Return the schema of what has one of these types and the fields that belong to it."""
-    return {"properties": {"type": {"enum": list(kinds)}, **properties}, "required": ["type", *required]}
-
-
-def _of_text() -> msgspec.Meta:
-    return schema_extra(anyOf=[_of(_TEXTS, "text", text={"type": "string"})])
-
-
-_CONTENT = schema_extra(
-    anyOf=[
-        _of(_TEXTS, "text", text={"type": "string"}),
-        _of(["refusal"], "refusal", refusal={"type": "string"}),
-        _of(
-            ["input_image"],
-            "image_url",
-            image_url={"type": "string", "pattern": "^(data:image/[A-Za-z.+-]+;base64,|https?://)"},
-        ),
-        _of(["input_image"], "file_id", file_id={"type": "string"}, image_url={"type": "null"}),
-        _of(
-            ["input_file"],
-            "file_data",
-            file_data={"type": "string"},
-            file_url={"type": "null"},
-            file_id={"type": "null"},
-        ),
-        _of(
-            ["input_file"],
-            "file_url",
-            file_data={"type": "null"},
-            file_url={"type": "string"},
-            file_id={"type": "null"},
-        ),
-        _of(
-            ["input_file"],
-            "file_id",
-            file_data={"type": "null"},
-            file_url={"type": "null"},
-            file_id={"type": "string"},
-        ),
-        _of(["input_audio"], "input_audio", input_audio={"type": "object"}),
-    ]
-)
-_ROLES = ("user", "assistant", "system", "developer")
-_SAID = {"type": ["string", "array"], "minItems": 1}
-_MESSAGE = {"type": {"enum": ["message", None]}}
-ITEM = schema_extra(
-    anyOf=[
-        {
-            "properties": {**_MESSAGE, "role": {"const": "user"}, "content": _SAID},
-            "required": ["role", "content"],
-        },
-        {"properties": {**_MESSAGE, "role": {"enum": list(_ROLES[1:])}}, "required": ["role"]},
-        _of(["function_call"], "call_id", "name", call_id={"type": "string"}, name={"type": "string"}),
-        _of(
-            ["function_call_output"],
-            "call_id",
-            "output",
-            call_id={"type": "string"},
-            output={"type": ["string", "array"]},
-        ),
-        _of(["item_reference"], "id", id={"type": "string"}),
-        _of(["reasoning"]),
-    ]
-)
-"""What the document says of an item: the fields of each type."""
-
-
-class _ItemAudio(msgspec.Struct):
-    data: Annotated[str, msgspec.Meta(min_length=1), schema_extra(contentEncoding="base64")]
-    format: AudioFormat
-
-
-class _Content(msgspec.Struct):
-    type: Literal["input_text", "output_text", "text", "refusal", "input_image", "input_file", "input_audio"]
-    text: str | None = None
-    refusal: str | None = None
-    image_url: str | None = None
-    detail: Detail | None = None
-    file_id: str | None = None
-    file_data: str | None = None
-    file_url: str | None = None
-    filename: str | None = None
-    input_audio: _ItemAudio | None = None
-
-
-class InputItem(msgspec.Struct):
-    """A message (`role`, `content`), a `function_call`, a `function_call_output`, an `item_reference`, or a
-    `reasoning` item, which is ignored.
-    """
-
-    type: str | None = None
-    role: str | None = None
-    content: str | list[Annotated[_Content, _CONTENT]] | None = None
-    id: str | None = None
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-    output: str | list[Annotated[_Content, _of_text()]] | None = None
+    messages: tuple[Message, ...]
+    instructions: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
@@ -128,17 +46,15 @@ def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def input_messages(
-    items: Sequence[InputItem], referenced: ReferencedMessages, where: str
-) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """Return `(messages, instructions)`. The items of one answer (its texts, then its calls) become one
-    message.
+def input_messages(items: Sequence[InputItem], referenced: ReferencedMessages, where: str) -> InputMessages:
+    """Return what the items say. Those of one answer (its texts, then its calls) become one message.
 
     Raises:
         InvalidRequest: an item is not valid, or not supported; `param` names it.
     """
     messages: list[Message] = []
     instructions: list[str] = []
+    foreign = ForeignItems(items)
     for index, item in enumerate(items):
         path = f"{where}[{index}]"
         if item.type in (None, "message") and item.role in ("system", "developer"):
@@ -150,19 +66,26 @@ def input_messages(
             continue
         if item.type == "reasoning":
             continue
-        message = _message(item, referenced, path)
-        if not message.parts and message.role == "assistant":
-            continue
-        if (
-            message.role == "assistant"
-            and messages
-            and messages[-1].role == "assistant"
-            and _continues(messages[-1], message)
-        ):
-            messages[-1] = _joined(messages[-1], message)
-        else:
-            messages.append(message)
-    return tuple(messages), tuple(instructions)
+        said = foreign.messages(item) if item.type in foreign.kinds else (_message(item, referenced, path),)
+        for message in said:
+            _add(messages, message)
+    return InputMessages(tuple(messages), tuple(instructions), tuple(foreign.left_out))
+
+
+def _add(messages: list[Message], message: Message) -> None:
+    """Add a message, to the last one where both are of one answer."""
+    if not message.parts and message.role == "assistant":
+        return
+    before = messages[-1] if messages else None
+    if (
+        message.role == "assistant"
+        and before is not None
+        and before.role == "assistant"
+        and _continues(before, message)
+    ):
+        messages[-1] = _joined(before, message)
+    else:
+        messages.append(message)
 
 
 def _continues(before: Message, message: Message) -> bool:
@@ -182,29 +105,35 @@ def _message(item: InputItem, referenced: ReferencedMessages, path: str) -> Mess
     kind = item.type or ("message" if item.role is not None else "item_reference")
     if kind == "message":
         return _spoken(item, path)
-    if kind == "function_call":
-        return Message(
-            "assistant",
-            (
-                ToolCall(
-                    _required(item.call_id, f"{path}.call_id"),
-                    _required(item.name, f"{path}.name"),
-                    item.arguments or "",
-                    True,
-                ),
-            ),
-            "tool_calls",
-        )
-    if kind == "function_call_output":
-        return Message(
-            "tool", (ToolResult(_required(item.call_id, f"{path}.call_id"), _output(item, f"{path}.output")),)
-        )
+    if kind in ("function_call", "custom_tool_call"):
+        return Message("assistant", (_call(item, path),), "tool_calls")
+    if kind in ("function_call_output", "custom_tool_call_output"):
+        call_id = _required(item.call_id, f"{path}.call_id")
+        return Message("tool", _output(call_id, item.output, f"{path}.output"))
     if kind == "item_reference" and item.id is not None and item.id in referenced:
         return referenced[item.id]
     raise InvalidRequest(
-        f"{path}.type is {kind[:60]!r}: message, function_call, function_call_output, item_reference and "
-        "reasoning are supported",
+        f"{path}.type is {kind[:60]!r}: message, function_call, function_call_output, custom_tool_call, "
+        "custom_tool_call_output, item_reference and reasoning are supported",
         param=f"{path}.type",
+    )
+
+
+def _call(item: InputItem, path: str) -> ToolCall:
+    call_id = _required(item.call_id, f"{path}.call_id")
+    known = _required(item.name, f"{path}.name")
+    name = known if item.namespace is None else name_in(item.namespace, known)
+    if item.type == "custom_tool_call":
+        declared = ClientTool(known, item.namespace, is_freeform=True)
+        return ToolCall(
+            call_id, name, freeform_arguments(_text(item.input, f"{path}.input")), True, declared=declared
+        )
+    return ToolCall(
+        call_id,
+        name,
+        _text(item.arguments, f"{path}.arguments"),
+        True,
+        declared=None if item.namespace is None else ClientTool(known, item.namespace),
     )
 
 
@@ -224,21 +153,36 @@ def _spoken(item: InputItem, path: str) -> Message:
     )
 
 
-def _output(item: InputItem, path: str) -> str:
-    if item.output is None:
+def _text(raw: msgspec.Raw, path: str) -> str:
+    """Return the text of a field that was decoded as it came; nothing where it is not there."""
+    if not is_given(raw):
+        return ""
+    try:
+        return _decode_text(raw)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{path} is {_shown(raw)}: it must be a string", param=path) from error
+
+
+def _shown(raw: msgspec.Raw) -> str:
+    return bytes(raw)[:_MOST_SHOWN].decode("utf-8", "replace")
+
+
+def _output(call_id: str, raw: msgspec.Raw, path: str) -> tuple[Part, ...]:
+    """Return the result of a call, and behind it the images and files that came with it."""
+    if not is_given(raw):
         raise InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
-    if isinstance(item.output, str):
-        return item.output
-    parts = _content(item.output, path)
-    for index, part in enumerate(parts):
-        if not isinstance(part, Text):
-            raise InvalidRequest(
-                f"{path}[{index}].type: the output of a call may only be text", param=f"{path}[{index}].type"
-            )
-    return "".join(part.text for part in parts if isinstance(part, Text))
+    if first_byte(raw) != b"[":
+        return (ToolResult(call_id, _text(raw, path)),)
+    try:
+        contents = _decode_contents(raw)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{path}: {error}", param=path) from error
+    parts = _content(contents, path)
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    return (ToolResult(call_id, text), *(part for part in parts if not isinstance(part, Text)))
 
 
-def _content(content: str | list[_Content] | None, path: str) -> tuple[Part, ...]:
+def _content(content: str | list[ItemPart] | None, path: str) -> tuple[Part, ...]:
     if content is None:
         return ()
     if isinstance(content, str):
@@ -246,8 +190,8 @@ def _content(content: str | list[_Content] | None, path: str) -> tuple[Part, ...
     return tuple(_part(part, f"{path}[{index}]") for index, part in enumerate(content))
 
 
-def _part(part: _Content, path: str) -> Part:
-    if part.type in _TEXTS:
+def _part(part: ItemPart, path: str) -> Part:
+    if part.type in TEXTS:
         return Text(_required(part.text, f"{path}.text"))
     if part.type == "refusal":
         return Text(_required(part.refusal, f"{path}.refusal"))
@@ -257,6 +201,11 @@ def _part(part: _Content, path: str) -> Part:
         return file_part(None, None, _required(part.file_id, f"{path}.image_url"), path)
     if part.type == "input_file":
         return file_part(part.file_data or part.file_url, part.filename, part.file_id, path)
+    if part.type != "input_audio":
+        raise InvalidRequest(
+            f"{path}.type is {part.type[:_MOST_SHOWN]!r}: it must be one of {', '.join(CONTENT_TYPES)}",
+            param=f"{path}.type",
+        )
     if part.input_audio is None:
         raise InvalidRequest(
             f"Missing required parameter: '{path}.input_audio'.", param=f"{path}.input_audio"

@@ -64,6 +64,18 @@ class CallItem(msgspec.Struct, frozen=True, kw_only=True, tag="function_call"):
     call_id: str
     name: str
     arguments: str
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CustomCallItem(msgspec.Struct, frozen=True, kw_only=True, tag="custom_tool_call"):
+    """A call of a tool that takes a text."""
+
+    id: str
+    status: str
+    call_id: str
+    name: str
+    input: str
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class CallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag="function_call_output"):
@@ -73,12 +85,12 @@ class CallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag="function_ca
     output: str
 
 
-WireItem = MessageItem | ReasoningItem | CallItem | CallOutputItem
+WireItem = MessageItem | ReasoningItem | CallItem | CustomCallItem | CallOutputItem
 
 # Ids ----------------------------------------------------------------------------------------------
 
 _SUFFIX = 26
-_ITEM_ID = re.compile(r"(?:msg|rs|fc|fco)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
+_ITEM_ID = re.compile(r"(?:msg|rs|fc|fco|ctc)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
 
 
 class ItemRef(msgspec.Struct, frozen=True):
@@ -149,8 +161,9 @@ def answered(id_: str, message: Message, ref: ItemRef) -> Message | None:
             tuple(Text(part.text) for part in item.content if isinstance(part, OutputText)),
             "stop",
         )
-    if isinstance(item, CallItem):
-        return Message("assistant", (ToolCall(item.call_id, item.name, item.arguments, True),), "tool_calls")
+    if isinstance(item, CallItem | CustomCallItem):
+        call = next(call for call in message.client_calls if call.id == item.call_id)
+        return Message("assistant", (call,), "tool_calls")
     if isinstance(item, ReasoningItem):
         return Message("assistant", ())
     return message if item is not None else None
@@ -189,7 +202,7 @@ def _said(message: Message, ref: ItemRef, *, as_summary: bool) -> tuple[WireItem
             else text_message(item_id("msg", ref, place), text, status)
         )
     for place, call in enumerate(message.client_calls, len(stretches)):
-        parts.append(call_item(item_id("fc", ref, place), call))
+        parts.append(call_item(item_id(call_prefix(call), ref, place), call))
     return tuple(parts)
 
 
@@ -208,12 +221,32 @@ def reasoning(id_: str, text: str, status: str, *, as_summary: bool) -> Reasonin
     return ReasoningItem(id=id_, status=status, content=(ReasoningText(text=text),))
 
 
-def call_item(id_: str, call: ToolCall) -> CallItem:
-    """Return the call as the client is to see it; no arguments are an empty object."""
+def call_prefix(call: ToolCall) -> str:
+    """Return how the id of the call's item begins."""
+    return "ctc" if call.declared is not None and call.declared.is_freeform else "fc"
+
+
+def call_item(id_: str, call: ToolCall) -> CallItem | CustomCallItem:
+    """Return the call as the client is to see it, of the tool as it declared it; no arguments are an empty
+    object.
+    """
+    declared = call.declared
+    name = call.name if declared is None else declared.name
+    namespace = msgspec.UNSET if declared is None or declared.namespace is None else declared.namespace
+    if declared is not None and declared.is_freeform:
+        return CustomCallItem(
+            id=id_,
+            status="completed",
+            call_id=call.id,
+            name=name,
+            input=call.freeform_text,
+            namespace=namespace,
+        )
     return CallItem(
         id=id_,
         status="completed",
         call_id=call.id,
-        name=call.name,
+        name=name,
         arguments=call.arguments if call.arguments.strip() else "{}",
+        namespace=namespace,
     )

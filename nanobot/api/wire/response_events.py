@@ -12,7 +12,18 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from nanobot.api.wire.chunks import DONE
-from nanobot.api.wire.items import ItemRef, WireItem, call_item, item_id, reasoning, status_of, text_message
+from nanobot.api.wire.items import (
+    CallItem,
+    CustomCallItem,
+    ItemRef,
+    WireItem,
+    call_item,
+    call_prefix,
+    item_id,
+    reasoning,
+    status_of,
+    text_message,
+)
 from nanobot.api.wire.response_answer import Echo, ResponseObject, response_object
 from nanobot.core.errors import ShuttingDown
 from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded
@@ -238,22 +249,27 @@ class ResponseEvents:
         if message.role == "assistant":
             self._close(status_of(message))
             for call in message.client_calls:
-                item = call_item(self._item_id("fc"), call)
-                fields = {"item_id": item.id, "output_index": self._items}
-                begun = msgspec.structs.replace(item, status="in_progress", arguments="")
-                self._emit("response.output_item.added", output_index=self._items, item=begun)
-                self._emit("response.function_call_arguments.delta", **fields, delta=item.arguments)
-                self._emit(
-                    "response.function_call_arguments.done",
-                    **fields,
-                    name=item.name,
-                    arguments=item.arguments,
-                )
-                self._emit("response.output_item.done", output_index=self._items, item=item)
-                self._items += 1
-                self._position += 1
+                self._call(call_item(self._item_id(call_prefix(call)), call))
         self._messages.append(message)
         self._position = 0
+
+    def _call(self, item: CallItem | CustomCallItem) -> None:
+        fields = {"item_id": item.id, "output_index": self._items}
+        if isinstance(item, CustomCallItem):
+            begun: WireItem = msgspec.structs.replace(item, status="in_progress", input="")
+            kind, whole = "response.custom_tool_call_input", {"input": item.input}
+            delta = item.input
+        else:
+            begun = msgspec.structs.replace(item, status="in_progress", arguments="")
+            kind = "response.function_call_arguments"
+            whole = {"name": item.name, "arguments": item.arguments}
+            delta = item.arguments
+        self._emit("response.output_item.added", output_index=self._items, item=begun)
+        self._emit(f"{kind}.delta", **fields, delta=delta)
+        self._emit(f"{kind}.done", **fields, **whole)
+        self._emit("response.output_item.done", output_index=self._items, item=item)
+        self._items += 1
+        self._position += 1
 
     def _end(self, end: TurnEnded) -> None:
         """Send the last event even where the client has a higher number than there are events: a turn that

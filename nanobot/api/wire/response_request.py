@@ -8,36 +8,36 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from nanobot.api.wire.client_tools import NOTHING
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.input_items import ITEM, InputItem, ReferencedMessages, input_messages
+from nanobot.api.wire.input_items import ReferencedMessages, input_messages
+from nanobot.api.wire.input_shapes import ITEM, InputItem
 from nanobot.api.wire.parsed import ParsedRequest
-from nanobot.api.wire.response_answer import (
-    Echo,
-    WireConversation,
-    WireFormat,
-    WireReasoning,
-    WireText,
-    WireTool,
+from nanobot.api.wire.response_answer import Echo, WireConversation, WireFormat, WireReasoning, WireText
+from nanobot.api.wire.response_tools import (
+    ResponseTool,
+    ResponseToolChoice,
+    echoed_choice,
+    echoed_tools,
+    raw_copy,
+    response_tool_choice,
+    response_tools,
 )
 from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
 from nanobot.api.wire.tools import (
     MOST_TOOLS,
     NAME_PATTERN,
     FormatKind,
-    FunctionTool,
     JsonSchema,
     Metadata,
     ToolMode,
     is_given,
     labels,
     output_format,
-    tool_choice,
-    tool_specs,
 )
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, user
 from nanobot.core.sessions import KEY_PATTERN
-from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.http.schema_extra import schema_extra
 
@@ -53,26 +53,8 @@ _INCLUDE = (
 """What may be asked for besides; the answer is the same: what this server has of it is always shown."""
 
 
-class _ResponseTool(msgspec.Struct):
-    type: Annotated[str, schema_extra(const="function")]
-    name: Annotated[str | None, schema_extra(type="string", pattern=NAME_PATTERN, required=True)] = None
-    description: str | None = None
-    parameters: Annotated[msgspec.Raw, schema_extra(type=["object", "null"])] = msgspec.field(
-        default_factory=msgspec.Raw
-    )
-    strict: bool | None = None
-
-
-class _Allowed(msgspec.Struct):
-    type: str
-    name: str | None = None
-
-
-class _ResponseToolChoice(msgspec.Struct):
-    type: Annotated[str, schema_extra(enum=["function", "allowed_tools"])]
-    name: str | None = None
-    mode: Literal["auto", "required"] | None = None
-    tools: list[_Allowed] | None = None
+class _ResponseStreamOptions(msgspec.Struct):
+    include_obfuscation: bool | None = None
 
 
 class _Conversation(msgspec.Struct):
@@ -110,12 +92,13 @@ class ResponseBody(msgspec.Struct):
     ] = None
     instructions: str | None = None
     stream: bool | None = None
+    stream_options: _ResponseStreamOptions | None = None
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
     conversation: Annotated[str, schema_extra(pattern=KEY_PATTERN)] | _Conversation | None = None
-    tools: Annotated[list[_ResponseTool], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
-    tool_choice: ToolMode | _ResponseToolChoice | None = None
+    tools: Annotated[list[ResponseTool], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
+    tool_choice: ToolMode | ResponseToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_output_tokens: MaxTokens | None = None
     max_tool_calls: Annotated[int | None, schema_extra(type="null")] = None
@@ -169,11 +152,11 @@ def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> Res
     if request.input is None:
         raise InvalidRequest("Missing required parameter: 'input'.", param="input")
     _refuse_unsupported(request)
-    earlier, new, instructions = _input(
+    earlier, new, instructions, left_out = _input(
         request.input, referenced, follows=request.previous_response_id is not None
     )
-    offered = _tools(request.tools or [])
-    tools, choice = _tool_choice(request.tool_choice, offered)
+    declared = response_tools(request.tools) if request.tools else NOTHING
+    tools, choice = response_tool_choice(request.tool_choice, declared.specs)
     format_ = request.text.format if request.text is not None else None
     return ResponseRequest(
         model=request.model,
@@ -182,6 +165,7 @@ def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> Res
         instructions="\n\n".join(filter(None, (request.instructions, *instructions))),
         sampling=_sampling(request),
         stream=bool(request.stream),
+        stream_fields=(request.stream is not None) + (request.stream_options is not None),
         background=bool(request.background),
         trace=request.store is not False,
         may_cut=request.truncation != "disabled",
@@ -191,7 +175,11 @@ def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> Res
         previous=request.previous_response_id,
         tools=tools,
         tool_choice=choice,
+        declared=declared.forms,
+        tools_left_out=declared.left_out,
+        items_left_out=left_out,
         format=None if format_ is None else _format(format_),
+        format_param="text.format.schema",
         labels=labels(request.metadata, request.user, request.safety_identifier),
         echo=_echo(request),
     )
@@ -230,15 +218,16 @@ def _refuse_unsupported(request: ResponseBody) -> None:
 
 def _input(
     sent: str | list[InputItem], referenced: ReferencedMessages, *, follows: bool
-) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...]]:
-    """Return `(earlier, new, instructions)`; new is what stands after the last answer, or all where it
-    follows another response.
+) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return `(earlier, new, instructions, left_out)`; new is what stands after the last answer, or all where
+    it follows another response.
     """
     if isinstance(sent, str):
-        return (), (user(sent),), ()
-    messages, instructions = input_messages(sent, referenced, "input")
+        return (), (user(sent),), (), ()
+    said = input_messages(sent, referenced, "input")
+    instructions, left_out = said.instructions, said.left_out
     messages = tuple(
-        each for each in messages if each.role != "assistant" or each.tool_calls or each.text.strip()
+        each for each in said.messages if each.role != "assistant" or each.tool_calls or each.text.strip()
     )
     last = max((index for index, message in enumerate(messages) if message.role == "assistant"), default=-1)
     new = messages[last + 1 :]
@@ -246,48 +235,9 @@ def _input(
         raise InvalidRequest(
             "input must contain at least one message of the user, or the output of a call", param="input"
         )
-    return ((), messages, instructions) if follows else (messages[: last + 1], new, instructions)
-
-
-# Tools --------------------------------------------------------------------------------------------
-
-
-def _tools(offered: list[_ResponseTool]) -> tuple[ToolSpec, ...]:
-    functions: list[tuple[str, FunctionTool]] = []
-    for index, tool in enumerate(offered):
-        path = f"tools[{index}]"
-        if tool.type != "function":
-            raise InvalidRequest(
-                f"{path}.type is {tool.type[:60]!r}: this server has no such tool to offer; function is "
-                "supported, and the agent's own tools need "
-                "not be asked for",
-                param=f"{path}.type",
-            )
-        if tool.name is None:
-            raise InvalidRequest(f"Missing required parameter: '{path}.name'.", param=f"{path}.name")
-        functions.append((path, FunctionTool(tool.name, tool.description, tool.parameters, tool.strict)))
-    return tool_specs(functions)
-
-
-def _tool_choice(
-    choice: ToolMode | _ResponseToolChoice | None, tools: tuple[ToolSpec, ...]
-) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
-    """Return which tools are offered, and which of them must be called."""
-    if not isinstance(choice, _ResponseToolChoice):
-        return tools, tool_choice(choice, None, tools, "tool_choice")
-    if choice.type == "function" and choice.name is not None:
-        return tools, tool_choice(None, choice.name, tools, "tool_choice.name")
-    if choice.type == "allowed_tools":
-        allowed = {tool.name for tool in choice.tools or ()}
-        for name in allowed:
-            tool_choice(None, name or "", tools, "tool_choice.tools")
-        kept = tuple(tool for tool in tools if tool.name in allowed)
-        return kept, tool_choice(choice.mode, None, kept, "tool_choice.mode")
-    raise InvalidRequest(
-        f"tool_choice.type is {choice.type[:60]!r}: a function can be named, as "
-        f"{{'type': 'function', 'name': …}}, or allowed_tools listed",
-        param="tool_choice.type",
-    )
+    if follows:
+        return (), messages, instructions, left_out
+    return messages[: last + 1], new, instructions, left_out
 
 
 # Sampling and form --------------------------------------------------------------------------------
@@ -338,16 +288,8 @@ def _echo(request: ResponseBody) -> Echo:
         store=request.store is not False,
         temperature=1.0 if request.temperature is None else request.temperature,
         text=WireText(_echoed_format(text.format), text.verbosity or "medium"),
-        tool_choice=msgspec.Raw(_echoed_choice(request.tool_choice)),
-        tools=tuple(
-            WireTool(
-                name=tool.name or "",
-                description=tool.description,
-                parameters=_copy(tool.parameters, b"null"),
-                strict=tool.strict,
-            )
-            for tool in request.tools or ()
-        ),
+        tool_choice=msgspec.Raw(echoed_choice(request.tool_choice)),
+        tools=echoed_tools(request.tools or ()),
         top_p=1.0 if request.top_p is None else request.top_p,
         truncation=request.truncation or "auto",
         user=request.user,
@@ -361,24 +303,9 @@ def _echoed_format(format_: _Format | None) -> WireFormat:
         type="json_schema",
         name=format_.name,
         description=format_.description,
-        schema=_copy(format_.schema, b"{}"),
+        schema=raw_copy(format_.schema, b"{}"),
         strict=bool(format_.strict),
     )
-
-
-def _echoed_choice(choice: ToolMode | _ResponseToolChoice | None) -> bytes:
-    if not isinstance(choice, _ResponseToolChoice):
-        return msgspec.json.encode(choice or "auto")
-    if choice.type == "function":
-        return msgspec.json.encode({"type": "function", "name": choice.name})
-    return msgspec.json.encode(
-        {"type": choice.type, "mode": choice.mode or "auto", "tools": choice.tools or []}
-    )
-
-
-def _copy(raw: msgspec.Raw, missing: bytes) -> msgspec.Raw:
-    """Return the JSON text by itself, not as a view of the whole body; `missing` where there is none."""
-    return msgspec.Raw(bytes(raw) if is_given(raw) else missing)
 
 
 def with_conversation(request: ResponseRequest, session_key: str) -> Echo:

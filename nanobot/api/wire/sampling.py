@@ -7,9 +7,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from nanobot.http.schema_extra import schema_extra
+
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 MaxTokens = Annotated[int, Meta(ge=1, le=2**31)]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+# Providers invent new ones: what a model does not know is left out when it says so.
+Effort = Annotated[
+    str,
+    Meta(min_length=1, max_length=32),
+    schema_extra(examples=["none", "minimal", "low", "medium", "high", "xhigh", "max"]),
+]
 Verbosity = Literal["low", "medium", "high"]

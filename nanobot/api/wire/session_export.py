@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nanobot.api.wire.decoding import without_half_pairs
 from nanobot.api.wire.session_message import ChatMessage, SessionMessage, parts_of, session_message
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import (
@@ -146,13 +147,20 @@ def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:
 
 def _given(number: int, line: bytes, now: float) -> ImportedMessage:
     try:
-        said = _read_line(line)
+        said = _decoded(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(number, _why(error)) from error
     parts = said.parts if said.parts is not None else parts_of(said)
     _check(number, said.role, parts)
     message = Message(said.role, parts, said.stop_reason, said.usage, said.model)  # type: ignore[arg-type]
     return ImportedMessage(message, now if said.created_at is None else said.created_at, said.turn_id)
+
+
+def _decoded(line: bytes) -> _Read:
+    try:
+        return _read_line(line)
+    except msgspec.DecodeError:
+        return _read_line(without_half_pairs(line))
 
 
 _ALLOWED: dict[str, tuple[type[Part], ...]] = {

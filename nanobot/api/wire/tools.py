@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.context.output import check_schema
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat
@@ -46,6 +45,11 @@ class JsonSchema(msgspec.Struct):
 def is_given(raw: msgspec.Raw) -> bool:
     """Return whether the field is there, and not null."""
     return bytes(raw) not in (b"", b"null")
+
+
+def first_byte(raw: msgspec.Raw) -> bytes:
+    """Return the byte that tells what kind of value it is; none where the field is not there."""
+    return memoryview(raw)[:1].tobytes()
 
 
 def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
@@ -127,7 +131,6 @@ def output_format(kind: FormatKind, described: JsonSchema | None, path: str) -> 
             param=f"{path}.name",
         )
     schema = msgspec.Raw(bytes(described.schema)) if is_given(described.schema) else msgspec.Raw(b"{}")
-    check_schema(schema, f"{path}.schema")
     return OutputFormat("json_schema", described.name, schema, bool(described.strict), described.description)
 
 

@@ -16,7 +16,7 @@ from nanobot.core.event import Delta
 from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.openai.chunk import decode_any, tokens
 from nanobot.models.openai_responses.output import SEPARATOR, Kind, OutputAssembly, OutputItem
-from nanobot.models.openai_responses.stream_event import LenientReading, ResponseBody, StreamEvent, decode
+from nanobot.models.openai_responses.stream_event import LenientReading, ResponseEnd, StreamEvent, decode
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
 _TEXT = "response.output_text.delta"
@@ -34,7 +34,6 @@ _WHOLE: dict[str, Kind] = {
     "response.reasoning_text.done": "reasoning",
     "response.function_call_arguments.done": "function_call",
 }
-_INCOMPLETE: dict[object, StopReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _AGAIN_IN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
 
 
@@ -130,7 +129,7 @@ class ResponseReader:
             case "response.output_item.done":
                 self._output.settle(event.output_index, event.item, deltas)
             case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
-                self._take_response(event.response or ResponseBody(), payload, deltas, event.type)
+                self._take_response(event.response or ResponseEnd(), payload, deltas, event.type)
             case "error":
                 raise self._error(payload)
             case known if (kind := _WHOLE.get(known)) is not None:
@@ -163,7 +162,7 @@ class ResponseReader:
             item.channel = ""
 
     def _take_response(
-        self, response: ResponseBody, payload: bytes, deltas: list[Delta], type_: str = ""
+        self, response: ResponseEnd, payload: bytes, deltas: list[Delta], type_: str = ""
     ) -> None:
         """Read the response as it is at its end.
 
@@ -184,7 +183,7 @@ class ResponseReader:
         if status == "incomplete":
             details = response.incomplete_details
             reason = details.get("reason") if isinstance(details, dict) else None
-            self._stop_reason = _INCOMPLETE.get(reason, "length")
+            self._stop_reason = "content_filter" if reason == "content_filter" else "length"
         self._usage = _usage_of(response.usage)
         self.finished = self.done = True
 

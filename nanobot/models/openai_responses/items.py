@@ -27,28 +27,28 @@ from nanobot.core.message import (
 # The shapes of the format; a field that is not set is left out ------------------------------------
 
 
-class InputText(msgspec.Struct, gc=False, tag_field="type", tag="input_text"):
+class ShownText(msgspec.Struct, gc=False, tag_field="type", tag="input_text"):
     text: str
 
 
-class InputImage(msgspec.Struct, gc=False, tag_field="type", tag="input_image"):
+class ShownImage(msgspec.Struct, gc=False, tag_field="type", tag="input_image"):
     image_url: str
     detail: str
 
 
-class OutputText(msgspec.Struct, gc=False, tag_field="type", tag="output_text"):
+class SpokenText(msgspec.Struct, gc=False, tag_field="type", tag="output_text"):
     text: str
 
 
-class SaidItem(msgspec.Struct, omit_defaults=True, tag_field="type", tag="message"):
+class SaidItem(msgspec.Struct, tag_field="type", tag="message"):
     """What a user or the model said. `phase`: as the provider named it."""
 
     role: str
-    content: Sequence[InputText | InputImage | OutputText]
-    phase: msgspec.Raw = msgspec.Raw()
+    content: Sequence[ShownText | ShownImage | SpokenText]
+    phase: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class CallItem(msgspec.Struct, gc=False, tag_field="type", tag="function_call"):
+class CalledItem(msgspec.Struct, gc=False, tag_field="type", tag="function_call"):
     call_id: str
     name: str
     arguments: str
@@ -60,7 +60,7 @@ class ResultItem(msgspec.Struct, gc=False, tag_field="type", tag="function_call_
 
 
 # Raw: reasoning, as the provider wrote it.
-InputItem = SaidItem | CallItem | ResultItem | msgspec.Raw
+InputItem = SaidItem | CalledItem | ResultItem | msgspec.Raw
 
 # --------------------------------------------------------------------------------------------------
 
@@ -139,11 +139,11 @@ def input_items(
         elif message.role == "user":
             content = _content(message, taken)
             if position == last_user and notes.strip():
-                content.append(InputText(notes))
+                content.append(ShownText(notes))
             items.append(SaidItem("user", content))
     last = items[-1] if items else None
     if last is None or (isinstance(last, SaidItem) and last.role == "assistant"):
-        items.append(SaidItem("user", [InputText(notes if last_user < 0 and notes.strip() else _GO_ON)]))
+        items.append(SaidItem("user", [ShownText(notes if last_user < 0 and notes.strip() else _GO_ON)]))
     return items
 
 
@@ -162,13 +162,13 @@ class _Steps:
         for part in message.parts:
             if isinstance(part, ToolCall):
                 id_ = self._id(part.id)
-                items.append(CallItem(id_, _name(part.name), _arguments(part.arguments)))
+                items.append(CalledItem(id_, _name(part.name), _arguments(part.arguments)))
                 answers.append(ResultItem(id_, _output(results.get(part.id))))
             elif isinstance(part, Text):
                 if part.text.strip():
                     phase = self._taken.own(part.provider_state, PHASE)
-                    said = [OutputText(part.text)]
-                    items.append(SaidItem("assistant", said, phase if phase is not None else msgspec.Raw()))
+                    said = [SpokenText(part.text)]
+                    items.append(SaidItem("assistant", said, msgspec.UNSET if phase is None else phase))
             elif isinstance(part, Thinking) and (thought := self._thought(part)) is not None:
                 items.append(thought)
         # Reasoning that nothing came of is refused.
@@ -207,20 +207,20 @@ def _results_after(messages: tuple[Message, ...], position: int) -> dict[str, To
     return results
 
 
-def _content(message: Message, taken: Taken) -> list[InputText | InputImage]:
-    content: list[InputText | InputImage] = []
+def _content(message: Message, taken: Taken) -> list[ShownText | ShownImage]:
+    content: list[ShownText | ShownImage] = []
     for part in message.parts:
         if isinstance(part, Text):
             if part.text.strip():
-                content.append(InputText(part.text))
+                content.append(ShownText(part.text))
         elif isinstance(part, Image):
             is_shown = taken.images and _IMAGE.match(part.url) is not None
-            content.append(InputImage(part.url, part.detail or "auto") if is_shown else InputText(_NO_IMAGE))
+            content.append(ShownImage(part.url, part.detail or "auto") if is_shown else ShownText(_NO_IMAGE))
         elif isinstance(part, File):
-            content.append(InputText(part.shown))
+            content.append(ShownText(part.shown))
         elif isinstance(part, Audio):
-            content.append(InputText(_NO_AUDIO))
-    return content or [InputText(_EMPTY)]
+            content.append(ShownText(_NO_AUDIO))
+    return content or [ShownText(_EMPTY)]
 
 
 def _output(result: ToolResult | None) -> str:

@@ -16,7 +16,7 @@ from nanobot.models.openai_responses.stream_event import StreamEvent
 Kind = Literal["message", "reasoning", "function_call"]
 SEPARATOR = "\n\n"
 """Stands between the parts of a summary."""
-_KINDS: dict[object, Kind] = {
+_KINDS: dict[str, Kind] = {
     "message": "message",
     "reasoning": "reasoning",
     "function_call": "function_call",
@@ -91,7 +91,8 @@ class OutputAssembly:
     def find(self, kind: Kind, event: StreamEvent) -> OutputItem:
         """Return the item that an event adds to: a new one where it belongs to none."""
         known = self._known(event.output_index, event.item_id)
-        if known is None or known.kind != kind:
+        # Parts stand in the order in which they are shown: behind what was shown, text is a part of its own.
+        if known is None or known.kind != kind or (kind != "function_call" and not self._is_last(known)):
             return self._open(kind, event.output_index, {"id": event.item_id})
         return known
 
@@ -177,11 +178,13 @@ class OutputAssembly:
 
     def _is_last(self, item: OutputItem) -> bool:
         """Return whether nothing behind the item was shown."""
-        return self._shown is None or self.items.index(item) >= self.items.index(self._shown)
+        shown = self._shown
+        return shown is None or shown is item or self.items.index(item) > self.items.index(shown)
 
 
 def _kind(content: object) -> Kind | None:
-    return _KINDS.get(content.get("type")) if isinstance(content, dict) else None
+    type_ = content.get("type") if isinstance(content, dict) else None
+    return _KINDS.get(type_) if isinstance(type_, str) else None
 
 
 def _text(kind: Kind, content: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from nanobot.models.openai.chunk import decode_any
 
 
-class ResponseBody(msgspec.Struct, gc=False):
+class ResponseEnd(msgspec.Struct, gc=False):
     """A response, as the events that begin and end it hold it."""
 
     # Any: usage is a courtesy, and no reason to lose an answer.
@@ -24,7 +24,7 @@ class ResponseBody(msgspec.Struct, gc=False):
     incomplete_details: Any = None
 
 
-class StreamEvent(ResponseBody, gc=False):
+class StreamEvent(ResponseEnd, gc=False):
     """An event, or a whole response where the server does not stream.
 
     `delta`: what is added; `text`, `refusal`, `arguments`: the whole of it.
@@ -42,7 +42,7 @@ class StreamEvent(ResponseBody, gc=False):
     refusal: str | None = None
     arguments: str | None = None
     item: Any = None
-    response: ResponseBody | None = None
+    response: ResponseEnd | None = None
 
 
 decode = msgspec.json.Decoder(StreamEvent).decode
@@ -85,11 +85,11 @@ class LenientReading:
 def _event(content: Any) -> StreamEvent:
     event = StreamEvent(**_fields(content, StreamEvent))
     response = content.get("response")
-    event.response = ResponseBody(**_fields(response, ResponseBody)) if isinstance(response, dict) else None
+    event.response = ResponseEnd(**_fields(response, ResponseEnd)) if isinstance(response, dict) else None
     return event
 
 
-def _fields(content: dict[str, Any], shape: type[ResponseBody]) -> dict[str, Any]:
+def _fields(content: dict[str, Any], shape: type[ResponseEnd]) -> dict[str, Any]:
     """Return the fields of a shape that `content` has with a value of their type."""
     fields: dict[str, Any] = {}
     for field in msgspec.structs.fields(shape):

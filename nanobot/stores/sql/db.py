@@ -99,6 +99,14 @@ class Database(Protocol):
         """Do as `read` for a query that may take long: other queries do not wait behind it."""
         ...
 
+    async def check(self) -> None:
+        """Commit something that changes nothing, and look at what is on the disk.
+
+        Raises:
+            StoreError: the disk takes no commit, or the database is gone from it, or damaged.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish the jobs that were submitted, then close the database."""
         ...

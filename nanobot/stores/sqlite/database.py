@@ -10,6 +10,7 @@ from nanobot.core.errors import NanobotError, StoreError
 from nanobot.core.observer import Observer
 from nanobot.stores.sql.db import Db, Job
 from nanobot.stores.sqlite.connection import Connection
+from nanobot.stores.sqlite.file import DatabaseFile
 from nanobot.stores.sqlite.opening import DATABASE, DirectoryLock, explain, open_reader
 from nanobot.stores.sqlite.reader import Reader
 from nanobot.stores.sqlite.upkeep import Upkeep
@@ -18,7 +19,7 @@ from nanobot.stores.sqlite.writer import StoreBug, Writer, notify
 T = TypeVar("T")
 
 
-def probe(db: Db) -> None:
+def _commit(db: Db) -> None:
     """Write the header as it is: a commit that the disk has to take, and that changes nothing."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     db.execute(f"PRAGMA user_version = {version}")
@@ -40,6 +41,7 @@ class ThreadedDatabase:
     ) -> None:
         path = directory / DATABASE
         self._directory = directory
+        self._file = DatabaseFile(directory)
         self._lock = lock
         self.connections = [writer, reader]
         self._writer = Writer(writer, path, observer, Upkeep(path))
@@ -54,6 +56,11 @@ class ThreadedDatabase:
             self.connections.append(db)
             self._scanner = Reader(db, self._directory / DATABASE)
         return await self._scanner.ask(query)
+
+    async def check(self) -> None:
+        # First, as what is committed stands in the write-ahead log, which is read before the file.
+        await self.read(lambda _: self._file.check())
+        await self.write(_commit)
 
     async def close(self) -> None:
         await self._writer.close()
@@ -88,9 +95,12 @@ class DirectDatabase:
     async def scan(self, query: Job[T], /) -> T:
         return self._run(query)
 
+    async def check(self) -> None:
+        self._run(_commit)
+
     def _run(self, job: Job[T]) -> T:
         if self._is_closed:
-            raise StoreError("the store is closed")
+            raise StoreError("the store is closed", public_message="the store is closed")
         try:
             with self._db.transaction():
                 return job(self._db)

@@ -13,7 +13,7 @@ from nanobot.stores.sql import running, turns
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
-from nanobot.stores.sqlite.database import DirectDatabase, probe
+from nanobot.stores.sqlite.database import DirectDatabase
 from nanobot.stores.sqlite.migrate import migrate
 
 _PATH = Path(":memory:")
@@ -77,7 +77,6 @@ async def open_memory_store(
         blobs=data.blobs,
         owner=_OWNER,
         unended=turns.unended(data.db),
-        probe=probe,
         clock=clock,
         limits=limits,
         prices=prices,

@@ -190,7 +190,10 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
             f"or move it away to start afresh (`sqlite3 {path.name} .recover` can save what is readable)"
         )
     if name.startswith("SQLITE_FULL"):
-        return StoreError(f"the disk that holds {path} is full: free some space; nothing was written")
+        return StoreError(
+            f"the disk that holds {path} is full: free some space; nothing was written",
+            public_message="the server's disk is full: nothing was stored; its owner has to free some space",
+        )
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
         return StoreError(f"{path} cannot be written ({error}): check its permissions")
     if "no such module: fts5" in str(error):

@@ -32,7 +32,7 @@ class Reader:
     async def ask(self, query: Job[T], /) -> T:
         """Do as `stores.sql.db.Database.read`."""
         if self._closed:
-            raise StoreError("the store is closed")
+            raise StoreError("the store is closed", public_message="the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._tickets.put((query, future))
         return await future

@@ -14,7 +14,7 @@ from nanobot.stores.sql import running, turns, uploads
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
-from nanobot.stores.sqlite.database import ThreadedDatabase, probe
+from nanobot.stores.sqlite.database import ThreadedDatabase
 from nanobot.stores.sqlite.opening import (
     DATABASE,
     DirectoryLock,
@@ -58,7 +58,6 @@ async def open_store(
         blobs=blobs,
         owner=OWNER,
         unended=unended,
-        probe=probe,
         clock=clock,
         limits=limits,
         prices=prices,

@@ -99,7 +99,7 @@ class Writer:
     async def do(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
         """Do as `stores.sql.db.Database.write`."""
         if self._closed:
-            raise StoreError("the store is closed")
+            raise StoreError("the store is closed", public_message="the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._tickets.put(_Ticket(job, then, future))
         return await future

@@ -13,8 +13,10 @@ from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, Tu
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Turn
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from nanobot.tools.facts import calculate
+from nanobot.workers.pool import WorkerPool
 
 SPEC = tool_spec("lookup", "Look it up.", {"type": "object", "properties": {}})
 OWN = ToolCall("own", "calculate", '{"expression":"6*7"}')
@@ -31,7 +33,7 @@ async def run(model: ScriptedModel, *produced: Message) -> list[Fact]:
         return ()
 
     turn = Turn("turn_1", "k", (user("hello"),), "api", tools=(SPEC,), tool_choice=ToolChoice())
-    agent = Agent(Toolset([calculate()]), FakeClock(), AgentSettings())
+    agent = Agent(Toolset([calculate()]), FakeClock(), AgentSettings(), WorkerSchemas(WorkerPool(), 100_000))
     await agent.run(
         turn,
         model,

@@ -52,7 +52,9 @@ from nanobot.core.model import Model, ModelRequest
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import OutputFormat, Sampling, Turn
 from nanobot.models.openai.request import encode
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
+from nanobot.workers.pool import WorkerPool
 
 BOUND_S = 10.0
 
@@ -152,7 +154,7 @@ class Work:
     async def __call__(self, model: Model) -> Sink:
         turn = Turn("turn_1", "k", (user("Where is it?"),), "api", sampling=self.sampling, format=self.format)
         history = History((*self.earlier, *turn.input, *self.produced))
-        agent = Agent(self.tools.set, FakeClock(), self.settings)
+        agent = Agent(self.tools.set, FakeClock(), self.settings, WorkerSchemas(WorkerPool(), 100_000))
         async with asyncio.timeout(BOUND_S):
             await agent.run(
                 turn,

@@ -23,7 +23,9 @@ from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.turn import Answer, Identity, Turn, TurnState, WhenBusy
 from nanobot.engine.local import LocalEngine
 from nanobot.engine.run import Run
+from nanobot.reading.schemas import WorkerSchemas
 from nanobot.testing import FakeClock, MemoryData, open_memory_store
+from nanobot.workers.pool import WorkerPool
 from tests.asgi import BOUND_S
 
 _numbers = count(1)
@@ -141,7 +143,10 @@ class Stage:
 
     def agent(self) -> Agent:
         return Agent(
-            Toolset([Tool("look", "Look.", Place, self.look, repeatable=True)]), self.clock, self.settings
+            Toolset([Tool("look", "Look.", Place, self.look, repeatable=True)]),
+            self.clock,
+            self.settings,
+            WorkerSchemas(WorkerPool(), 100_000),
         )
 
     async def ask(

@@ -16,10 +16,10 @@ import pytest
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
 from nanobot.reading.archives import open_archive, refuse_declarations
 from nanobot.reading.bounds import DocumentBounds
-from nanobot.reading.child import extract
 from nanobot.reading.documents import DocumentReader
+from nanobot.reading.extraction import extract
 from nanobot.reading.messages import ExtractedText, ExtractionFailure, ExtractionRequest, Unreadable
-from nanobot.reading.process import extract_in_process
+from nanobot.workers.pool import WorkerPool
 from tests import files
 
 
@@ -28,7 +28,11 @@ async def text_of(content: bytes, name: str = "", **bounds: float) -> str:
 
 
 async def document_of(content: bytes, name: str = "", **bounds: float) -> ExtractedText:
-    return await DocumentReader(msgspec.convert(bounds, DocumentBounds)).read(content, name=name)
+    workers = WorkerPool()
+    try:
+        return await DocumentReader(workers, msgspec.convert(bounds, DocumentBounds)).read(content, name=name)
+    finally:
+        await workers.close()
 
 
 # What is read -------------------------------------------------------------------------------------
@@ -326,26 +330,11 @@ async def test_deep_nesting_is_no_danger() -> None:
 
 
 async def test_many_files_at_once_are_all_read() -> None:
-    documents = DocumentReader()
+    workers = WorkerPool()
+    documents = DocumentReader(workers)
     found = await asyncio.gather(*(documents.read(files.pdf(f"number {number}")) for number in range(5)))
+    await workers.close()
     assert [document.text for document in found] == [f"[page 1]\nnumber {number}" for number in range(5)]
-
-
-async def test_a_cancelled_reading_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client went away: nobody waits for the text."""
-    started: list[asyncio.subprocess.Process] = []
-    spawn = asyncio.create_subprocess_exec
-
-    async def noted(*arguments: str, **options: object) -> asyncio.subprocess.Process:
-        started.append(await spawn(*arguments, **options))  # type: ignore[arg-type]
-        reading.cancel()
-        return started[-1]
-
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
-    reading = asyncio.ensure_future(document_of(files.pdf()))
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    assert started[0].returncode is not None
 
 
 async def test_without_the_extra_the_error_says_how_to_install_it(
@@ -355,18 +344,6 @@ async def test_without_the_extra_the_error_says_how_to_install_it(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     words = await refused(UnsupportedFile, files.pdf(), "a.pdf")
     assert words.endswith('(pip install "nanobot-server[documents]")')
-
-
-async def test_the_process_that_reads_has_no_secrets_of_the_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = tmp_path / "pypdf.py"
-    told.write_text("import os\nraise ModuleNotFoundError(name=' '.join(os.environ))")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    outcome = await extract_in_process(ExtractionRequest("pdf", DocumentBounds()), files.pdf())
-    assert isinstance(outcome, ExtractionFailure) and outcome.reason == "missing"
-    assert "PYTHONPATH" in outcome.why and "OPENAI_API_KEY" not in outcome.why
 
 
 def test_what_reads_a_format_and_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """`core.store.Store`: the sum of the ports over one database."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from nanobot.core.accounts import PriceList
 from nanobot.core.clock import Clock
@@ -8,7 +8,7 @@ from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Limits
 from nanobot.stores.live.live import Live
 from nanobot.stores.live.turn import LiveTurn
-from nanobot.stores.sql.db import Database, Db, SearchIndex
+from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.ports.accounts import SqlAccounts
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
 from nanobot.stores.sql.ports.responses import SqlResponses
@@ -34,7 +34,6 @@ class SqlStore:
         blobs: Blobs,
         owner: str,
         unended: Iterable[Unended],
-        probe: Callable[[Db], None],
         clock: Clock,
         limits: Limits | None = None,
         prices: PriceList | None = None,
@@ -58,7 +57,6 @@ class SqlStore:
             for joined in turn.joined:
                 live.share(turn.id, joined)
         self.database = database
-        self._probe = probe
         self._is_closed = False
         self.hang_up = live.end
 
@@ -127,7 +125,7 @@ class SqlStore:
         self.listen = accounts.listen
 
     async def check(self) -> None:
-        await self.database.write(self._probe)
+        await self.database.check()
 
     async def close(self) -> None:
         if not self._is_closed:

@@ -1,44 +1,23 @@
-"""The process that reads one file: `python -m nanobot.reading.child`.
+"""Extracting the text of one file: a task of `workers`, done in a process of its own.
 
-Its standard input is an `ExtractionRequest` as one line of JSON, then the file; its standard output is an
-`Extraction` as JSON. It limits itself before it reads the file: whatever a file does to a library, it does to
-this process only, and not for long. Libraries may fail on broken files with any exception; the process then
-ends without output, which the parent takes for an unreadable file.
+Libraries may fail on broken files with any exception; the process then ends without output, which
+`documents.py` takes for an unreadable file.
 """
 
 import importlib
-import sys
 import zipfile
 from typing import Any
 
 import msgspec
 
 from nanobot.reading.archives import open_archive, refuse_declarations
-from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.messages import Extraction, ExtractionFailure, ExtractionRequest, Unreadable
 from nanobot.reading.text_buffer import TextBuffer
 
 
-def limit(bounds: DocumentBounds) -> None:
-    """Limit this process. Windows has no such limits: there only the parent's timeout holds."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    for kind, most in (
-        (resource.RLIMIT_AS, bounds.memory_bytes),
-        (resource.RLIMIT_CPU, bounds.cpu_s),
-        # Nothing may be written to any file.
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        try:
-            resource.setrlimit(kind, (most, most))
-        except (OSError, ValueError):
-            # macOS cannot limit the address space.
-            continue
+def run(head: bytes, content: bytes) -> bytes:
+    """Return the `Extraction` of the file `content`, as JSON; `head` is an `ExtractionRequest` as JSON."""
+    return msgspec.json.encode(extract(msgspec.json.decode(head, type=ExtractionRequest), content))
 
 
 def extract(request: ExtractionRequest, content: bytes) -> Extraction:
@@ -73,14 +52,3 @@ def _read(request: ExtractionRequest, content: bytes, buffer: TextBuffer) -> Non
 def _reader(name: str) -> Any:
     """Return the module that reads a format; its libraries are slow to load, and may not be installed."""
     return importlib.import_module(f"nanobot.reading.{name}")
-
-
-def main() -> None:
-    head, _, content = sys.stdin.buffer.read().partition(b"\n")
-    request = msgspec.json.decode(head, type=ExtractionRequest)
-    limit(request.bounds)
-    sys.stdout.buffer.write(msgspec.json.encode(extract(request, content)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,44 @@
+"""The pool: runs tasks, the quick ones first, fairly between those for whom they are done."""
+
+import os
+
+from nanobot.workers.forked import ForkLauncher
+from nanobot.workers.launcher import Launcher
+from nanobot.workers.slots import FairSlots
+from nanobot.workers.spawned import SpawnLauncher
+from nanobot.workers.task import Outcome, Task
+
+QUICK_S = 1.0
+"""How long a task may take before it is one of those that take long."""
+_QUICK_SLOTS = 2
+_LONG_SLOTS = 2
+
+
+class WorkerPool:
+    """Runs tasks in processes that end with them.
+
+    Every task is tried for a second first. One that takes longer is ended, and starts again among those that
+    take long: so a short task waits for other short ones only. Belongs to the event loop of its first use.
+    """
+
+    def __init__(self, launcher: Launcher | None = None) -> None:
+        self._launcher = launcher or (ForkLauncher() if hasattr(os, "fork") else SpawnLauncher())
+        self._quick = FairSlots(_QUICK_SLOTS, most_each=_QUICK_SLOTS)
+        self._long = FairSlots(_LONG_SLOTS, most_each=_LONG_SLOTS - 1)
+
+    async def run(self, task: Task, owner: str) -> Outcome:
+        """Return how the task ended; its process is gone then, and also when this is cancelled.
+
+        `owner`: for whom it is done, such as a session key; owners take turns.
+        """
+        limit_s = task.limits.wall_s
+        async with self._quick.slot(owner):
+            outcome = await self._launcher.run(task, min(limit_s, QUICK_S))
+        if outcome.ending != "timeout" or limit_s <= QUICK_S:
+            return outcome
+        async with self._long.slot(owner):
+            return await self._launcher.run(task, limit_s)
+
+    async def close(self) -> None:
+        """End what runs."""
+        await self._launcher.close()

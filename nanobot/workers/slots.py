@@ -1,0 +1,75 @@
+"""Slots that owners share fairly."""
+
+import asyncio
+import contextlib
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator
+
+
+class FairSlots:
+    """A number of slots. Who waits for one gets it in turn with the other owners, however many requests of
+    one owner came first; each owner has at most `most_each` at once.
+
+    Belongs to the event loop of its first use.
+    """
+
+    def __init__(self, slots: int, most_each: int) -> None:
+        self._free = slots
+        self._most_each = most_each
+        self._taken: Counter[str] = Counter()
+        # By owner, the one whose turn is next first. Owners stay only while they wait.
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @contextlib.asynccontextmanager
+    async def slot(self, owner: str) -> AsyncIterator[None]:
+        """Hold a slot for `owner`, once there is one."""
+        await self._take(owner)
+        try:
+            yield
+        finally:
+            self._give_back(owner)
+
+    async def _take(self, owner: str) -> None:
+        if self._free and self._taken[owner] < self._most_each and owner not in self._waiting:
+            self._free -= 1
+            self._taken[owner] += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(owner)
+            else:
+                self._forget(owner, turn)
+            raise
+
+    def _give_back(self, owner: str) -> None:
+        self._free += 1
+        self._taken[owner] -= 1
+        if not self._taken[owner]:
+            del self._taken[owner]
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        for owner in list(self._waiting):
+            if not self._free:
+                return
+            if self._taken[owner] >= self._most_each:
+                continue
+            turn = self._waiting[owner].popleft()
+            self._forget(owner, None)
+            self._free -= 1
+            self._taken[owner] += 1
+            turn.set_result(None)
+
+    def _forget(self, owner: str, turn: asyncio.Future[None] | None) -> None:
+        """Take `turn` out of those that wait, and put the owner behind the others."""
+        turns = self._waiting[owner]
+        if turn is not None:
+            turns.remove(turn)
+        if not turns:
+            del self._waiting[owner]
+        elif turn is None:
+            self._waiting.move_to_end(owner)

@@ -1,0 +1,265 @@
+"""What a client may send around a request: framing, trailers, headers that come twice, bodies without end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from nanobot.http import connections
+from nanobot.testing import ScriptedModel
+from tests.asgi import BOUND_S, chat_body
+from tests.harness import Harness, Listener, OpenHarness, listening
+
+
+@pytest.fixture
+async def harness(open_harness: OpenHarness) -> Harness:
+    return await open_harness(ScriptedModel("one", "two", "three"))
+
+
+@pytest.fixture
+async def server(harness: Harness) -> AsyncIterator[Listener]:
+    async with listening(harness.app.asgi) as server:
+        yield server
+
+
+class Connection:
+    """A connection that sends what a test says, byte for byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send_until_hung_up_on(self, piece: bytes, *, at_most: int) -> int:
+        """Send `piece` again and again; return how many bytes the server has let in before it hung up."""
+        sent = 0
+        try:
+            async with asyncio.timeout(BOUND_S):
+                while sent < at_most:
+                    self.writer.write(piece)
+                    await self.writer.drain()
+                    sent += len(piece)
+        except ConnectionError:
+            pass
+        return sent
+
+    async def answers(self) -> bytes:
+        """Return all that comes until the server closes the connection."""
+        async with asyncio.timeout(BOUND_S):
+            return await self.reader.read()
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Return status and body of one answer with a length."""
+        async with asyncio.timeout(BOUND_S):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            length = next(
+                int(line.partition(b":")[2])
+                for line in head.lower().split(b"\r\n")
+                if line.startswith(b"content-length:")
+            )
+            return int(head.split(b" ")[1]), await self.reader.readexactly(length)
+
+
+@pytest.fixture
+async def connection(server: Listener) -> AsyncIterator[Connection]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    yield Connection(reader, writer)
+    writer.close()
+
+
+def head(method: str, path: str, *headers: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "host: localhost", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def chunked(body: bytes, trailers: bytes = b"") -> bytes:
+    return b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailers)
+
+
+# Endless requests ---------------------------------------------------------------------------------
+
+ENDLESS = {
+    "trailers": (b"0\r\n", b"x-trailer: " + b"x" * 10_000 + b"\r\n"),
+    "one trailer": (b"0\r\nx-trailer: ", b"x" * 10_000),
+    "the extension of a chunk": (b"1;name=", b"x" * 10_000),
+    "chunks": (b"", b"2710\r\n" + b"x" * 10_000 + b"\r\n"),
+    "extensions of many chunks": (b"", b"1;" + b"x" * 10_000 + b"\r\nx\r\n"),
+}
+SOCKET_BUFFERS = 16 * 1024 * 1024
+"""Far more than the buffers of a connection's two ends hold."""
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/nowhere", "/v1/sessions/a/events"])
+@pytest.mark.parametrize("endless", ENDLESS)
+async def test_a_request_that_does_not_end_is_hung_up_on(
+    harness: Harness, connection: Connection, path: str, endless: str
+) -> None:
+    """Whether its route answers at once, never, or is none: no body is read there."""
+    await harness.door.chat("a", "hello")
+    first, piece = ENDLESS[endless]
+    connection.writer.write(head("GET", path, "transfer-encoding: chunked") + first)
+    sent = await connection.send_until_hung_up_on(piece, at_most=SOCKET_BUFFERS)
+    assert sent < SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("endless", ["trailers", "one trailer", "the extension of a chunk"])
+async def test_a_body_that_is_read_has_no_endless_framing_either(
+    connection: Connection, endless: str
+) -> None:
+    first, piece = ENDLESS[endless]
+    start = head("POST", "/v1/chat/completions", "x-session-key: a", "transfer-encoding: chunked")
+    connection.writer.write(start + first)
+    sent = await connection.send_until_hung_up_on(piece, at_most=SOCKET_BUFFERS)
+    assert sent < SOCKET_BUFFERS
+
+
+async def test_a_body_that_goes_on_after_the_answer_is_given_a_moment_only(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REST_TIMEOUT_S", 0.05)
+    connection.writer.write(head("GET", "/health", "content-length: 1000") + b"x")
+    answers = await connection.answers()
+    assert answers.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_small_body_that_nothing_reads_does_no_harm(connection: Connection) -> None:
+    for _ in range(2):
+        connection.writer.write(head("GET", "/health", "content-length: 1000") + b"x" * 1000)
+        assert await connection.answer() == (200, b'{"status":"ok"}')
+
+
+async def test_a_body_in_chunks_of_one_byte_is_read(harness: Harness, connection: Connection) -> None:
+    body = chat_body("hello")
+    pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    start = head("POST", "/v1/chat/completions", "x-session-key: a", "transfer-encoding: chunked")
+    connection.writer.write(start + pieces + b"0\r\n\r\n")
+    status, _ = await connection.answer()
+    assert status == 200
+
+
+# Trailers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["x-session-key: b", "authorization: Bearer no", "host: evil.example"])
+async def test_a_trailer_changes_nothing_that_the_head_has_said(
+    harness: Harness, connection: Connection, header: str
+) -> None:
+    start = head("POST", "/v1/chat/completions", "x-session-key: a", "transfer-encoding: chunked")
+    connection.writer.write(start + chunked(chat_body("hello"), header.encode() + b"\r\n"))
+    status, _ = await connection.answer()
+    assert status == 200
+    assert (await harness.door.get("/v1/sessions/b")).status == 404
+    assert (await harness.door.get("/v1/sessions/a")).json["messages"] == 2
+
+
+async def test_a_session_named_in_a_trailer_is_not_named(connection: Connection) -> None:
+    start = head("POST", "/v1/chat/completions", "transfer-encoding: chunked")
+    connection.writer.write(start + chunked(chat_body("hello"), b"x-session-key: b\r\n"))
+    status, body = await connection.answer()
+    assert (status, b"missing_session_key" in body) == (400, True)
+
+
+async def test_a_retry_count_in_a_trailer_makes_no_message_a_resend(
+    harness: Harness, connection: Connection
+) -> None:
+    await harness.door.chat("a", "hello")
+    start = head("POST", "/v1/chat/completions", "x-session-key: a", "transfer-encoding: chunked")
+    for _ in range(2):
+        connection.writer.write(start + chunked(chat_body("go"), b"x-stainless-retry-count: 1\r\n"))
+        assert (await connection.answer())[0] == 200
+    assert (await harness.door.get("/v1/sessions/a")).json["messages"] == 6
+
+
+# Heads --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["x-session-key", "authorization", "idempotency-key", "x-when-busy", "host", "origin", "content-type"],
+)
+async def test_a_header_that_may_come_once_is_refused_twice(connection: Connection, header: str) -> None:
+    """A proxy might read the first and the server the last."""
+    value = "localhost" if header == "host" else "http://localhost" if header == "origin" else "a"
+    lines = [f"{header}: {value}"] * (1 if header == "host" else 2)
+    connection.writer.write(head("POST", "/v1/chat/completions", *lines, "content-length: 2") + b"{}")
+    status, body = await connection.answer()
+    assert (status, b"came more than once" in body) == (400, True)
+
+
+async def test_a_header_with_a_list_may_come_in_pieces(connection: Connection) -> None:
+    connection.writer.write(head("GET", "/health", "accept: a/b", "accept: c/d", "via: x", "via: y"))
+    assert (await connection.answer())[0] == 200
+
+
+async def test_one_of_several_session_headers_that_comes_twice_is_refused(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"session_headers": ["X-Chat-Id"]})
+    async with listening(harness.app.asgi) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        lines = ("x-chat-id: a", "X-Chat-ID: b", "content-length: 2")
+        writer.write(head("POST", "/v1/chat/completions", *lines) + b"{}")
+        status, body = await Connection(reader, writer).answer()
+        writer.close()
+    assert (status, b"x-chat-id" in body) == (400, True)
+
+
+@pytest.mark.parametrize("host", ["localhost/evil", "localhost:89x", "localhost:8900/", "localhost#a"])
+async def test_a_host_that_is_none_is_refused(harness: Harness, host: str) -> None:
+    reply = await harness.door.get("/v1/models", {"host": host})
+    assert (reply.status, reply.error["code"]) == (400, "invalid_http")
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "identity, chunked", "xchunked, chunked"])
+async def test_a_transfer_coding_that_is_not_undone_is_refused(connection: Connection, coding: str) -> None:
+    start = head("POST", "/v1/chat/completions", "x-session-key: a", f"transfer-encoding: {coding}")
+    connection.writer.write(start + chunked(chat_body("hello")))
+    status, body = await connection.answer()
+    assert (status, b"invalid_http" in body) == (400, True)
+
+
+async def test_chunks_in_http_1_0_are_refused(connection: Connection) -> None:
+    start = head("POST", "/v1/chat/completions", "x-session-key: a", "transfer-encoding: chunked")
+    connection.writer.write(start.replace(b"HTTP/1.1", b"HTTP/1.0") + chunked(chat_body("hello")))
+    status, body = await connection.answer()
+    assert (status, b"invalid_http" in body) == (400, True)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity"])
+async def test_a_compressed_body_is_refused_as_such(harness: Harness, encoding: str) -> None:
+    headers = {"x-session-key": "a", "content-encoding": encoding}
+    reply = await harness.door.call("POST", "/v1/chat/completions", body=b"\x1f\x8b", headers=headers)
+    assert (reply.status, reply.error["code"]) == (415, "unsupported_encoding")
+
+
+# Session keys -------------------------------------------------------------------------------------
+
+TAKING_KEYS = {
+    "a path": ("GET", "/v1/sessions/a%C2%85", None),
+    "a path's messages": ("GET", "/v1/sessions/%0Aa/messages", None),
+    "usage": ("GET", "/v1/sessions/a%C2%85/usage", None),
+    "events": ("GET", "/v1/sessions/a%C2%85/events", None),
+    "export": ("GET", "/v1/sessions/a%C2%85/export", None),
+    "an import": ("POST", "/v1/sessions/a%C2%85/import", b""),
+    "the target of a fork": ("POST", "/v1/sessions/a/fork", b'{"key": "b\\u0085"}'),
+    "a conversation": ("GET", "/v1/conversations/a%1C", None),
+    "items of a conversation": ("GET", "/v1/conversations/a%0D/items", None),
+    "the conversation of a response": (
+        "POST",
+        "/v1/responses",
+        b'{"model": "nanobot", "input": "x", "conversation": "a\\n"}',
+    ),
+}
+
+
+@pytest.mark.parametrize("taking", TAKING_KEYS)
+async def test_a_control_character_at_the_end_of_a_key_is_refused_everywhere(
+    harness: Harness, taking: str
+) -> None:
+    """Stripped, it would lead to the conversation of another key."""
+    await harness.door.chat("a", "hello")
+    method, path, body = TAKING_KEYS[taking]
+    reply = await harness.door.call(method, path, body=body or b"")
+    assert (reply.status, reply.error["code"]) == (400, "invalid_session_key")
+
+
+async def test_a_control_character_at_the_end_of_the_header_is_refused(harness: Harness) -> None:
+    reply = await harness.door.chat("a\u0085", "hello")
+    assert (reply.status, reply.error["code"]) == (400, "invalid_session_key")
