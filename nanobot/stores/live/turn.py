@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from nanobot.core.event import (
     Event,
     MessageAdded,
+    Passing,
     TextDelta,
     ThinkingDelta,
     ToolFinished,
@@ -65,11 +66,11 @@ class LiveTurn:
         self._waiters.clear()
 
     def take_back(self) -> bool:
-        """Drop the deltas since the last durable event, unless some were read; return whether they are
+        """Drop the passing events since the last durable one, unless some were read; return whether they are
         gone.
         """
         first = len(self._events)
-        while first and isinstance(self._events[first - 1][1], TextDelta | ThinkingDelta):
+        while first and isinstance(self._events[first - 1][1], Passing):
             first -= 1
         if self._read > first:
             return False

@@ -71,6 +71,8 @@ def admit(
             return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
         raise refusal
+    if load.model is not None and turn.model is None:
+        turn = msgspec.structs.replace(turn, model=load.model)
     if load.running_id in left and load.may_give_way_to(turn):
         load = msgspec.structs.replace(load, gives_way=True)
     if load.waiting - load.gives_way and turn.when_busy == "reject":
@@ -116,6 +118,8 @@ class _Load(msgspec.Struct, frozen=True):
     """The row after which the input of the running turn stands."""
     gives_way: bool = False
     """The running turn is cancelled in favour of the new one: its client has hung up."""
+    model: str | None = None
+    """The preset that the session has chosen."""
 
     def can_start(self, capacity: Capacity) -> bool:
         """Return whether a turn of this session may start now."""
@@ -129,10 +133,10 @@ class _Load(msgspec.Struct, frozen=True):
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
-    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all = db.execute(
+    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all, model = db.execute(
         "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
         " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-        " WHERE session = s.id), r.n"
+        " WHERE session = s.id), r.n, s.model"
         " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
         (owner, key),
     ).fetchone()
@@ -140,7 +144,7 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
         return None, _Load(0, running_in_all)
     head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight))
     if not waiting:
-        return head, _Load(0, running_in_all)
+        return head, _Load(0, running_in_all, model=model)
     found = db.execute(
         "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"
         " JOIN turn t ON t.n = d.turn"
@@ -149,11 +153,11 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
         (session,),
     ).fetchone()
     if found is None:
-        return head, _Load(waiting, running_in_all)
+        return head, _Load(waiting, running_in_all, model=model)
     n, id_, body, after = found
     running = turns.decode(body)
     is_detached = running.record is not None and running.record.is_detached
-    return head, _Load(waiting, running_in_all, n, id_, running.trace, is_detached, after or 0)
+    return head, _Load(waiting, running_in_all, n, id_, running.trace, is_detached, after or 0, model=model)
 
 
 # A turn that was sent before ----------------------------------------------------------------------

@@ -7,7 +7,7 @@ from functools import partial
 from nanobot.core.accounts import TurnSettled
 from nanobot.core.dispatch import Claim, Command, History
 from nanobot.core.errors import StoreError
-from nanobot.core.event import Delta, Fact
+from nanobot.core.event import Fact, Passing
 from nanobot.core.message import Message
 from nanobot.stores.sql import queue, running, transcript
 from nanobot.stores.sql.db import Db
@@ -79,8 +79,8 @@ class SqlDispatch:
         self._live.put(turn_id, applied.facts)
         self._commands.hand_out(applied.claims)
 
-    def show(self, claim: Claim, delta: Delta) -> None:
-        self._live.put_delta(claim.turn.id, delta)
+    def show(self, claim: Claim, event: Passing) -> None:
+        self._live.put_delta(claim.turn.id, event)
 
     def take_back(self, claim: Claim) -> bool:
         return self._live.take_back(claim.turn.id)
