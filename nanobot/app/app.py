@@ -80,7 +80,7 @@ class App:
         attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
-            Gate(store, self.quotas),
+            Gate(store, self.quotas, self.followers.left),
             attachments,
             schemas,
             self.followers,
