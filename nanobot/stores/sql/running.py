@@ -155,8 +155,8 @@ def _end(
         (end.outcome, turns.encode(end), last_seq, added, now, running.n),
     )
     db.execute("DELETE FROM dispatch WHERE turn = ?", (running.n,))
-    # Only a turn that failed may be taken up again, and need its tools.
-    if turn.tools and end.outcome != "failed":
+    # A turn that may be taken up again needs its tools.
+    if turn.tools and end.outcome != "failed" and not turns.may_go_on(end):
         db.execute(
             "UPDATE turn SET body = ? WHERE n = ?",
             (turns.encode(msgspec.structs.replace(turn, tools=(), declared=())), running.n),

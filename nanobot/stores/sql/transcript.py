@@ -331,6 +331,23 @@ def of_turn(
     return tuple(decode(body) for (body,) in rows)
 
 
+def last_of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | None]) -> int:
+    """Return the seq of the turn's last message, its input included."""
+    (last,) = db.execute(
+        "SELECT max(id) FROM message WHERE id BETWEEN ? AND ? AND turn = ?",
+        (*message_ids(session, span[0] or 0, span[1] or 0), turn),
+    ).fetchone()
+    return seq_of(last)
+
+
+def disown(db: Db, session: int, turn: int, span: tuple[int | None, int | None]) -> None:
+    """Leave the messages of a stretch where they are, but take them from the turn: it begins again."""
+    db.execute(
+        "UPDATE message SET turn = NULL WHERE id BETWEEN ? AND ? AND turn = ?",
+        (*message_ids(session, span[0] or 0, span[1] or 0), turn),
+    )
+
+
 # Calls of clients ---------------------------------------------------------------------------------
 
 
