@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Proxy:
-    """The proxy. `requests`: the first line of each request, and its `Proxy-Authorization`; `heads`: all that it
+    """The proxy. `requests`: the first line of each request, its `Proxy-Authorization`; `heads`: all that it
     was told.
     """
 
