@@ -65,6 +65,7 @@ def remote_model(
         random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
         timeouts=timeouts,
         max_retries=table.max_retries,
+        max_answer_chars=table.max_answer_chars,
         abilities=_abilities(fields, provider),
     )
     if provider.tells_window:

@@ -181,7 +181,12 @@ def api_settings(config: Config, models: Models) -> ApiSettings:
 
 def agent_settings(config: Config) -> AgentSettings:
     """Return the bounds of a turn."""
-    return AgentSettings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens)
+    table = config.agent
+    return AgentSettings(
+        max_steps=table.max_steps,
+        window_tokens=table.window_tokens,
+        max_calls_per_step=table.max_calls_per_step,
+    )
 
 
 def store_limits(config: Config) -> Limits:

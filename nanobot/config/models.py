@@ -64,6 +64,7 @@ class ModelTable(EndpointFields, frozen=True, forbid_unknown_fields=True, kw_onl
     first_byte_timeout_s: Positive = 300.0
     idle_timeout_s: Positive = 120.0
     max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
+    max_answer_chars: AtLeast1 = 1_000_000
     fallback: tuple[str, ...] = ()
     fallback_budget_s: Positive = 600.0
 

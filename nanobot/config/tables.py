@@ -67,7 +67,7 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_running_turns: AtLeast1 = 64
     max_attempts: AtLeast1 = 3
-    turn_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0.0
+    turn_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 3600.0
 
 
 class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +75,7 @@ class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_steps: AtLeast1 = 50
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
+    max_calls_per_step: AtLeast1 = 64
 
 
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,8 +12,9 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelError, ModelRejectedRequest
-from nanobot.core.event import Delta
+from nanobot.core.event import Delta, parts_of
 from nanobot.core.message import Message
+from nanobot.core.model import AnswerTooLong
 from nanobot.models.answer import AnswerReader, AnswerStream, FormatTerms
 from nanobot.models.http import ProviderConnection, ProviderResponse, Timeouts
 from nanobot.models.refusals import ErrorSource, RequestFailed, refusal, retry_after_s
@@ -24,6 +25,7 @@ _ERROR_BODY_S = 5.0
 _MAX_LIST_BYTES = 4 * 1024 * 1024
 _MISSING_VALID_S = 600.0
 _MAX_ADAPTATIONS = 6
+MAX_ANSWER_CHARS = 1_000_000
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -45,7 +47,7 @@ class ProviderClient:
     """A provider's API: requests go to `answer_url`, `check` looks at `check_url`.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded.
+    yielded. An answer may have `max_answer_chars`: text, thinking and the arguments of calls together.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class ProviderClient:
         clock: Clock,
         random: random.Random,
         max_retries: int,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
     ) -> None:
         self._source = source
         self._connection = connection
@@ -71,6 +74,7 @@ class ProviderClient:
         self._random = random
         self._max_retries = max_retries
         self._keys = connection.transport.keys
+        self._max_answer_chars = max_answer_chars
         self._reached_at: float | None = None
         self._missing: str | None = None
         self._missing_since = 0.0
@@ -92,6 +96,7 @@ class ProviderClient:
         `exchange` is called for each try: what a refusal has taught the format is then in the request.
 
         Raises:
+            AnswerTooLong: the answer has more than `max_answer_chars`; so many of them were yielded.
             ModelError: as `refusals` and `http` map what happened.
         """
         retries = Backoff(self._clock, self._random, self._max_retries, self._timeouts.retry_pause_s)
@@ -105,11 +110,23 @@ class ProviderClient:
                 yield answer
                 return
             try:
+                shown: list[Delta] = []
+                left = self._max_answer_chars
                 while not answer.done:
                     for delta in _merged(await answer.read()):
                         # What was passed on cannot be taken back.
                         retries.left = 0
+                        left -= len(delta.text)
+                        if left < 0:
+                            delta = type(delta)(delta.text[:left])
+                            if not delta.text:
+                                break
+                        shown.append(delta)
                         yield delta
+                        if left < 0:
+                            break
+                    if left < answer.hidden_chars:
+                        raise self._too_long(shown)
                 message = answer.message()
             except RequestFailed as failed:
                 # Already here: the connection must not be held during the pause.
@@ -120,6 +137,13 @@ class ProviderClient:
                 answer.close()
             yield message
             return
+
+    def _too_long(self, shown: list[Delta]) -> AnswerTooLong:
+        return AnswerTooLong(
+            f"{self._source.name} wrote more than {self._max_answer_chars} characters"
+            " (model.max_answer_chars): it was stopped",
+            Message("assistant", parts_of(shown), "length", model=self._source.name),
+        )
 
     async def check(self) -> None:
         """Return when the server answers, accepts the key and has the model; a good result is valid for 30 s.

@@ -22,6 +22,7 @@ from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
+from nanobot.submit.deliveries import Deliveries
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 from nanobot.workers.pool import WorkerPool
@@ -53,10 +54,12 @@ def offered() -> list[str]:
     workers = WorkerPool()
     attachments = Attachments(store, DocumentReader(workers), None)
     schemas = WorkerSchemas(workers, 1)
-    gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0)
+    gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0, Deliveries(store))
     found = operations(
         store,
-        Submitter(store, gate, attachments, schemas, followers, None, clock, randomness, budget=lambda _: 0),
+        Submitter(
+            store, gate, attachments, schemas, followers, None, clock, randomness, check_length=lambda _: None
+        ),
         attachments,
         clock,
         randomness,

@@ -14,7 +14,7 @@ from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
 from nanobot.models.anthropic.proposals import proposals
 from nanobot.models.anthropic.request import RESERVED_FIELDS, encode
-from nanobot.models.client import Exchange, ProviderClient
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
 from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.lessons import Lessons
 from nanobot.models.negotiation import Negotiation
@@ -57,6 +57,7 @@ class AnthropicMessages:
         max_retries: int = 2,
         transport: Transport = DIRECT,
         extra_body: Mapping[str, object] | None = None,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_root(base_url) + "/v1")
@@ -82,6 +83,7 @@ class AnthropicMessages:
             clock=clock,
             random=random,
             max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
         )
 
     @property

@@ -12,7 +12,7 @@ from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.models.address import Address, KeyHeader, error_source
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import Exchange, ProviderClient
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
 from nanobot.models.gemini.answer import ContentReader
 from nanobot.models.gemini.conversation import wire_name
 from nanobot.models.gemini.proposals import proposals
@@ -55,6 +55,7 @@ class GeminiContent:
         max_retries: int = 2,
         transport: Transport = DIRECT,
         extra_body: Mapping[str, object] | None = None,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_root(base_url))
@@ -80,6 +81,7 @@ class GeminiContent:
             clock=clock,
             random=random,
             max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
         )
 
     @property

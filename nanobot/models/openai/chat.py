@@ -15,7 +15,7 @@ from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.models.address import BEARER, Address, KeyHeader, error_source
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import Exchange, ProviderClient
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
 from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.lessons import NOTHING, Lesson, Lessons, named
 from nanobot.models.negotiation import Negotiation, has_new_image, lacks
@@ -58,6 +58,7 @@ class OpenAIChat:
         auth: KeyHeader = BEARER,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         max_retries: int = 2,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
         socket_path: str | None = None,
         transport: Transport = DIRECT,
         extra_body: Mapping[str, object] | None = None,
@@ -90,6 +91,7 @@ class OpenAIChat:
             clock=clock,
             random=random,
             max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
         )
 
     @property
