@@ -268,7 +268,7 @@ class ModelCall:
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
 
     def _own_call(self, call: ToolCall) -> ToolCall:
-        declared = self._turn.declared.get(call.name)
+        declared = next((tool for tool in self._turn.declared if tool.function == call.name), None)
         is_freeform = declared is not None and declared.is_freeform
         for_client = call.name in self._client_tools
         return ToolCall(

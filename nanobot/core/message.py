@@ -65,9 +65,11 @@ class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking", omit_defau
 class ClientTool(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How a client knows a tool that the model knows as a function of another name or kind.
 
-    `is_freeform`: it takes a text instead of arguments, which is the argument `input` of the function.
+    `function` is the model's name for it. `is_freeform`: it takes a text instead of arguments, which is the
+    argument `input` of the function.
     """
 
+    function: str
     name: str
     namespace: str | None = None
     is_freeform: bool = False
@@ -140,11 +142,11 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One message of a transcript.
+    """One message of a transcript. Images and files in a message of a tool came with the result before them.
 
-    `stop_reason`, `usage` and `model` are set on messages that a model produced. `sources`: where parts of a
-    client's message were fetched or read, one digest for each image, file or recording as the client sent it,
-    by which the message is recognised when it is sent again.
+    `name`: who of several participants speaks. `stop_reason`, `usage` and `model` are set on messages that a
+    model produced. `sources`: where parts of a client's message were fetched or read, one digest for each
+    image, file or recording as the client sent it, by which the message is recognised when it is sent again.
     """
 
     role: Role
@@ -153,6 +155,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     usage: Usage | None = None
     model: str | None = None
     sources: tuple[str, ...] = ()
+    name: str | None = None
 
     @property
     def text(self) -> str:

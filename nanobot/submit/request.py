@@ -33,7 +33,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     trace: bool = True
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
-    declared: dict[str, ClientTool] = {}
+    declared: tuple[ClientTool, ...] = ()
     format: OutputFormat | None = None
     labels: Labels = Labels()
     after: str | None = None
