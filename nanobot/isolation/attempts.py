@@ -134,8 +134,21 @@ def _respond(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attemp
     yield from _respond_with_ids(route, aside, victim)
 
 
-def _respond_with_ids(route: str, aside: dict[str, str], victim: Resources) -> Iterable[Attempt]:
-    target, body = "/v1/responses", _response_body
+def _respond_only(target: str) -> AttemptBuilder:
+    """Attempt what takes a request for a response and begins no turn."""
+
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        body = _response_body(conversation=victim.session_key)
+        yield Attempt(route=route, target=target, body=body, refers_by="key")
+        yield from _respond_with_ids(route, {"x-session-key": own.aside}, victim, target)
+
+    return build
+
+
+def _respond_with_ids(
+    route: str, aside: dict[str, str], victim: Resources, target: str = "/v1/responses"
+) -> Iterable[Attempt]:
+    body = _response_body
     for response in victim.responses:
         continued, in_background = (
             body(previous_response_id=response),
@@ -339,6 +352,8 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     "GET /v1/turns/{turn_id}/stream": _turn,
     "POST /v1/turns/{turn_id}/cancel": _turn,
     "POST /v1/responses": _respond,
+    "POST /v1/responses/input_tokens": _respond_only("/v1/responses/input_tokens"),
+    "POST /v1/responses/compact": _respond_only("/v1/responses/compact"),
     "GET /v1/responses/{response_id}": _response("?stream=true", "?stream=true&starting_after=1"),
     "DELETE /v1/responses/{response_id}": _response(),
     "POST /v1/responses/{response_id}/cancel": _response(),

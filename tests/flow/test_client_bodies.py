@@ -8,7 +8,7 @@ import pytest
 from nanobot.core.message import Image
 from nanobot.testing import ScriptedModel
 from tests.asgi import CHAT, Door
-from tests.flow.paused import RETRY
+from tests.flow.paused import RETRY, PausedModel, until_asked
 from tests.harness import OpenHarness
 
 HELLO = {"model": "nanobot", "messages": [{"role": "user", "content": "hello"}]}
@@ -24,7 +24,6 @@ def written(text: str) -> bytes:
 # Streaming is no part of what is asked ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("headers", [KEY, RETRY])
 @pytest.mark.parametrize(
     ("first", "again"),
     [
@@ -35,12 +34,12 @@ def written(text: str) -> bytes:
     ],
 )
 async def test_a_request_is_known_again_when_only_its_streaming_differs(
-    open_harness: OpenHarness, headers: dict[str, str], first: dict[str, Any], again: dict[str, Any]
+    open_harness: OpenHarness, first: dict[str, Any], again: dict[str, Any]
 ) -> None:
     model = ScriptedModel("Hello there")
     door = (await open_harness(model)).door
-    one = await door.chat("a", "stream", headers=headers, **first)
-    other = await door.chat("a", "stream", headers=headers, **again)
+    one = await door.chat("a", "stream", headers=KEY, **first)
+    other = await door.chat("a", "stream", headers=KEY, **again)
     assert (other.status, other.said) == (200, one.said)
     assert other.turn_id == one.turn_id
     assert len(model.requests) == 1
@@ -76,16 +75,27 @@ async def test_words_about_streaming_in_a_message_count(open_harness: OpenHarnes
     assert (await door.chat("a", "stream off", headers=KEY, stream=False)).status == 422
 
 
-@pytest.mark.parametrize("headers", [KEY, RETRY])
+async def test_a_retry_is_known_again_when_only_its_streaming_differs(open_harness: OpenHarness) -> None:
+    model = PausedModel()
+    door = (await open_harness(model)).door
+    first = door.chatting("a", "hello", stream=True)
+    await until_asked(model)
+    again = door.chatting("a", "hello", RETRY)
+    model.gate.set()
+    one, other = await door.each([first, again])
+    assert one.said == other.said == "Hello there"
+    assert len(model.requests) == 1
+
+
 async def test_a_response_is_known_again_when_only_its_streaming_differs(
-    open_harness: OpenHarness, headers: dict[str, str]
+    open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel("Hello there")
     door = (await open_harness(model)).door
     body = {"model": "nanobot", "input": "hello", "conversation": "a"}
-    one = await responded(door, body, headers)
+    one = await responded(door, body, KEY)
     options = {"stream": True, "stream_options": {"include_obfuscation": False}}
-    again = await responded(door, {**body, **options}, headers)
+    again = await responded(door, {**body, **options}, KEY)
     assert (one.status, again.status) == (200, 200)
     assert again.turn_id == one.turn_id
     assert len(model.requests) == 1

@@ -20,7 +20,7 @@ SAID: dict[str, Any] = {
     "trace": False,
     "tools": (ToolSpec("look", "Look it up.", msgspec.Raw(b"{}")),),
     "tool_choice": ToolChoice("required", "look"),
-    "declared": {"look": ClientTool("look", "peek", is_freeform=True)},
+    "declared": (ClientTool("look", "peek", is_freeform=True),),
     "format": OutputFormat("json_object"),
     "labels": Labels({"a": "b"}),
     "after": "turn_0",
