@@ -19,7 +19,7 @@ from nanobot.core.message import Message, Part, Role, Text, Thinking, ToolCall, 
 
 OPENING = "(The conversation begins with the assistant.)"
 BRIDGE = "I have the results."
-GO_ON = "Go on."
+GO_ON = "Go on exactly where you stopped; repeat nothing."
 NO_OUTPUT = "(no output)"
 _SEPARATOR = "\n\n"
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
