@@ -343,23 +343,21 @@ class ModelCall:
         )
 
     def _own_id(self, id_: str, *, for_client: bool) -> str:
-        # Some providers give all calls one id: numbers that are taken are not tried again.
-        number = self._numbers.get(id_, 0)
-        while (own := self._numbered(id_, number, for_client=for_client)) in self._call_ids:
-            number += 1
-        self._numbers[id_] = number + 1
+        """Return an id for a call that is unique in this turn: some providers count from 0 in each message,
+        or give all calls one id.
+
+        Clients are given ids that none of them rewrites, and that are others in each turn.
+        """
+        own = call_id(id_) if for_client else id_
+        if own in self._call_ids or own != id_:
+            # Numbers that are taken are not tried again.
+            number = self._numbers.get(id_, 0)
+            while own in self._call_ids or number == self._numbers.get(id_, 0):
+                number += 1
+                own = call_id(f"{self._turn.id} {id_} {number}") if for_client else f"{id_}-{number}"
+            self._numbers[id_] = number
         self._call_ids.add(own)
         return own
-
-    def _numbered(self, id_: str, number: int, *, for_client: bool) -> str:
-        """Return an id for a call that the provider gave `id_`. Clients are given ids that none of them
-        rewrites, and that are others in each turn.
-        """
-        if not for_client:
-            return f"{id_}-{number}" if number else id_
-        if number == 0 and call_id(id_) == id_:
-            return id_
-        return call_id(f"{self._turn.id} {id_} {number}")
 
     async def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:
         """Return the message as it becomes part of the turn; None where the model is to be asked again.

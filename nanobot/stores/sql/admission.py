@@ -113,8 +113,7 @@ class _Load(msgspec.Struct, frozen=True):
     running_n: int | None = None
     running_id: str = ""
     running_trace: bool = True
-    running_stays: bool = False
-    """It is to run to its end, whether a client follows it or not."""
+    running_is_detached: bool = False
     running_after: int = 0
     """The row after which the input of the running turn stands."""
     gives_way: bool = False
@@ -128,9 +127,9 @@ class _Load(msgspec.Struct, frozen=True):
 
     def may_give_way_to(self, turn: Turn) -> bool:
         """Return whether the running turn may be cancelled in favour of this one, where no client follows it:
-        not if it is to run to its end, nor for a turn that leaves no trace while it does.
+        not if it was to run by itself, nor for a turn that leaves no trace while it does.
         """
-        return not self.running_stays and (turn.trace or not self.running_trace)
+        return not self.running_is_detached and (turn.trace or not self.running_trace)
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
@@ -157,8 +156,9 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
         return head, _Load(waiting, running_in_all, model=model)
     n, id_, body, after = found
     running = turns.decode(body)
-    stays = running.grace_s == -1 or (running.record is not None and running.record.is_detached)
-    return head, _Load(waiting, running_in_all, n, id_, running.trace, stays, after or 0, model=model)
+    is_detached = running.record is not None and running.record.is_detached
+    is_detached |= running.grace_s is not None and running.grace_s < 0
+    return head, _Load(waiting, running_in_all, n, id_, running.trace, is_detached, after or 0, model=model)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
@@ -247,6 +247,7 @@ def _take(
     if turn.when_busy == "interrupt" and load.running_n is not None:
         cancel = Cancel(load.running_id, "a later message of this session took its place")
     elif load.gives_way:
+        # Its request may still be sent again: what was asked is not answered yet.
         cancel = Cancel(load.running_id, GIVES_WAY, may_go_on=True)
     return Admitted(
         Admission(turn.id, joined=False, answered_by=turn.id, history=note),
