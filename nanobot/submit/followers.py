@@ -95,6 +95,9 @@ class Followers:
             return
         del self._counts[turn_id]
         if not has_ended:
+            # Already now: a turn that is admitted during the look-up is not among those that wait then.
+            if self._grace_s >= 0:
+                self._left.add(turn_id)
             self._waiting[turn_id] = asyncio.get_running_loop().create_task(self._cancel_later(turn_id))
 
     async def _cancel_later(self, turn_id: str) -> None:

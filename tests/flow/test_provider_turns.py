@@ -147,7 +147,7 @@ def gemini_native(asked: Asked) -> Reply:
     return gemini_api.answered(thought, gemini_api.chunk(GEMINI_CALL))
 
 
-GEMINI_CALL = gemini_api.call_part("calculate", {"expression": "6*7"}, id_="f1", signature="Y2FsbA==")
+GEMINI_CALL = gemini_api.call_part("calculate", {"expression": "6*7"}, id_="f1Gemini1", signature="Y2FsbA==")
 ANTHROPIC_THOUGHT = {"type": "thinking", "thinking": THOUGHT, "signature": "sig+/="}
 DETAILS = {"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": THOUGHT}]}
 PROVIDERS = (
