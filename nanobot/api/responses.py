@@ -51,7 +51,7 @@ from nanobot.core.turn import NO_ECHO, Identity, Record
 from nanobot.http.json_body import apart
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
-from nanobot.http.respond import answer, answer_headers, wait_for_answer
+from nanobot.http.respond import answer, answer_headers, deliver, wait_for_answer
 from nanobot.http.session_key import KeyReader
 from nanobot.http.stream import Stream
 from nanobot.submit.submitter import Submission, Submitter
@@ -79,6 +79,8 @@ class Responses:
         identity = identity_of(
             request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
         )
+        if identity.is_retry:
+            identity = await self._submitter.recognised("", identity)
         target = await self._targets.target(parsed, named, caller, identity)
         request.session_key = target.session_key
         SESSION.set(target.session_key)
@@ -136,14 +138,18 @@ class Responses:
     ) -> None:
         admission = submission.admission
         headers = turn_headers(admission, parsed)
+        follower = self._submitter.follow(admission)
         if not parsed.background:
-            follower = self._submitter.follow(admission)
             result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
             if result is None:
                 return
             headers += answer_headers(result)
         state = await self._store.turn(admission.turn_id)
-        await answer(send, 200, encode(response_object(state, echo, inputs=len(parsed.input))), headers)
+        body = encode(response_object(state, echo, inputs=len(parsed.input)))
+        if parsed.background:
+            await answer(send, 200, body, headers)
+        else:
+            await deliver(request, send, follower, body, headers)
 
     async def _forget(self, session_key: str, turn_id: str) -> None:
         """Delete the conversation of a response that is to leave no trace, once it has ended."""

@@ -17,13 +17,27 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelError, ModelTimeout, ModelUnreachable
+from nanobot.models.address import BEARER, Address, KeyHeader, error_source
+from nanobot.models.certificates import trusted
 from nanobot.models.refusals import ErrorSource, RequestFailed
+from nanobot.models.transport import DIRECT, Transport
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from types import ModuleType
 
     import aiohttp
+
+__all__ = [
+    "BEARER",
+    "Address",
+    "KeyHeader",
+    "ProviderConnection",
+    "ProviderResponse",
+    "Timeouts",
+    "error_source",
+]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_PLAIN_BODY_BYTES = 1024 * 1024
@@ -44,49 +58,6 @@ class Timeouts(msgspec.Struct, frozen=True):
     idle_s: float = 120.0
     check_s: float = 5.0
     retry_pause_s: float = 20.0
-
-
-class KeyHeader(msgspec.Struct, frozen=True):
-    """How an API key is sent: in the header `name`, behind `prefix`."""
-
-    name: str
-    prefix: str = ""
-
-
-BEARER = KeyHeader("Authorization", "Bearer ")
-
-
-class Address:
-    """The base URL of an API, taken apart once: `host`, and `shown` for messages, without the query."""
-
-    def __init__(self, base_url: str) -> None:
-        """Read `base_url`.
-
-        Raises:
-            ConfigError: it is no http(s) URL, or has a user or password in it.
-        """
-        example = "it looks like https://api.example.com/v1"
-        try:
-            parts = urlsplit(base_url.strip())
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise ConfigError(f"base_url of a provider: not a URL; {example}") from None
-        if parts.scheme not in ("http", "https") or not host:
-            raise ConfigError(f"base_url of a provider: not a URL of http or https; {example}")
-        if "@" in parts.netloc:
-            raise ConfigError(
-                f"base_url of the provider at {host}: user and password stand in it; set the API key instead"
-            )
-        self._parts = parts._replace(path=parts.path.rstrip("/"), fragment="")
-        self.host = host
-        self.shown = urlunsplit(self._parts._replace(query=""))
-
-    def url(self, path: str, query: str = "") -> str:
-        """Return the URL of `path`, which begins with a slash; behind it stands the query of the base URL,
-        then `query`.
-        """
-        whole = "&".join(part for part in (self._parts.query, query) if part)
-        return urlunsplit(self._parts._replace(path=self._parts.path + path, query=whole))
 
 
 class ProviderResponse:
@@ -146,21 +117,21 @@ class ProviderResponse:
         finally:
             self._deadline = None
 
-    async def read_error(self, seconds: float) -> bytes:
-        """Return the beginning of the body, as far as it comes within `seconds`, and close.
+    async def read_error(self, seconds: float, max_bytes: int = _MAX_ERROR_BYTES) -> bytes:
+        """Return the first `max_bytes` of the body, as far as they come within `seconds`, and close.
 
         Raises nothing: an error is reported even where its text breaks off.
         """
         body = bytearray()
         deadline = self._loop.time() + seconds
         try:
-            while len(body) < _MAX_ERROR_BYTES and (piece := await self.read(deadline)):
+            while len(body) < max_bytes and (piece := await self.read(deadline)):
                 body += piece
         except RequestFailed:
             pass
         finally:
             self.close()
-        return bytes(body[:_MAX_ERROR_BYTES])
+        return bytes(body[:max_bytes])
 
     def finish(self) -> None:
         """Keep the connection for the next request, if the server ends the body within 1 s."""
@@ -206,7 +177,8 @@ class ProviderResponse:
 class ProviderConnection:
     """The pool of connections to one provider. Belongs to the event loop of its first use.
 
-    `headers` go with each request. `socket_path`: connect to this Unix socket; URLs then only say the path.
+    `headers` go with each request, and over them those of `transport`, which also has the keys.
+    `socket_path`: connect to this Unix socket; URLs then only say the path.
     """
 
     def __init__(
@@ -217,13 +189,18 @@ class ProviderConnection:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts,
         socket_path: str | None = None,
+        transport: Transport = DIRECT,
     ) -> None:
         self._source = source
         self._timeouts = timeouts
         self._socket_path = socket_path
+        self.transport = transport
+        self._auth = auth
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "nanobot", **(headers or {})}
         if source.secret:
             self._headers[auth.name] = auth.prefix + source.secret
+        # The user's come last: whoever sets a header means it.
+        _put(self._headers, transport.headers)
         self._module: ModuleType | None = None
         self._session: aiohttp.ClientSession | None = None
         self._open_responses: set[ProviderResponse] = set()
@@ -245,16 +222,20 @@ class ProviderConnection:
         # Importing aiohttp takes 150 ms, in which the loop would stand still; a process that asks no provider
         # never pays for it.
         module = await asyncio.to_thread(importlib.import_module, "aiohttp")
+        try:
+            trust = await asyncio.to_thread(trusted, self.transport.ca_file)
+        except ConfigError as error:
+            raise RequestFailed(ModelUnreachable(f"{self._source.name}: {error.message}")) from None
         if self._closed:
             raise self._stopped()
         if self._session is None:
             # Another caller may have been faster during the import.
             self._module = module
-            self._session = self._open_session()
+            self._session = self._open_session(trust)
 
-    async def post(self, url: str, body: bytes, deadline: float) -> ProviderResponse:
+    async def post(self, url: str, body: bytes, deadline: float, key: str | None = None) -> ProviderResponse:
         """Send `body`, which is JSON, and return the response's head by `deadline`, a time of the loop's
-        clock.
+        clock. `key`: the key of this request, where not all have the same.
 
         Raises:
             RequestFailed: `ModelUnreachable`, `ModelTimeout` or `ModelBadAnswer`.
@@ -263,30 +244,34 @@ class ProviderConnection:
         # aiohttp writes bytes in one go. A large body goes in pieces, so that other turns need not wait for
         # it.
         data = body if len(body) <= _MAX_PLAIN_BODY_BYTES else io.BytesIO(body)
+        headers = {"Content-Type": "application/json"}
+        if key is not None:
+            headers[self._auth.name] = self._auth.prefix + key
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(deadline):
                 response = await session.post(
                     url,
                     data=data,
-                    headers={"Content-Type": "application/json"},
+                    headers=headers,
                     allow_redirects=False,
                 )
         except (self.http.ClientError, OSError) as error:
             raise self._failure(error, f"no answer began within {self._timeouts.first_chunk_s:g} s") from None
         return self._received(response, loop)
 
-    async def get(self, url: str) -> ProviderResponse:
-        """Request `url` and return the response's head, within `check_s`.
+    async def get(self, url: str, key: str | None = None) -> ProviderResponse:
+        """Request `url` and return the response's head, within `check_s`. `key`: as for `post`.
 
         Raises:
             RequestFailed: as `post`.
         """
         session = await self._ready()
+        headers = {} if key is None else {self._auth.name: self._auth.prefix + key}
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.check_s):
-                response = await session.get(url, allow_redirects=False)
+                response = await session.get(url, headers=headers, allow_redirects=False)
         except (self.http.ClientError, OSError) as error:
             raise self._failure(error, f"no answer within {self._timeouts.check_s:g} s") from None
         return self._received(response, loop)
@@ -338,7 +323,7 @@ class ProviderConnection:
     def _stopped(self) -> RequestFailed:
         return RequestFailed(ModelUnreachable(f"{self._source.name} is closed: the server is stopping"))
 
-    def _open_session(self) -> aiohttp.ClientSession:
+    def _open_session(self, trust: ssl.SSLContext | None) -> aiohttp.ClientSession:
         http = self.http
         timeout = http.ClientTimeout(
             total=None, connect=self._timeouts.connect_s, sock_connect=None, sock_read=None
@@ -348,19 +333,32 @@ class ProviderConnection:
         if self._socket_path is not None:
             connector = http.UnixConnector(self._socket_path, limit=0)
         else:
-            connector = http.TCPConnector(limit=0, ttl_dns_cache=60)
+            connector = http.TCPConnector(limit=0, ttl_dns_cache=60, ssl=True if trust is None else trust)
         session: aiohttp.ClientSession = http.ClientSession(
             connector=connector,
             cookie_jar=http.DummyCookieJar(),
             headers=self._headers,
             timeout=timeout,
             trust_env=False,
+            proxy=self.transport.proxy,
         )
         return session
+
+    @property
+    def _proxy(self) -> str:
+        """The proxy's address, without the user and the password in it."""
+        parts = urlsplit(self.transport.proxy or "")
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def _failure(self, error: Exception, late: str) -> RequestFailed:
         http, name = self.http, self._source.name
         where = self._socket_path or self._source.address
+        if isinstance(error, http.ClientHttpProxyError):
+            return RequestFailed(
+                ModelUnreachable(f"{name}: the proxy {self._proxy} answered {error.status} to {where}")
+            )
+        if isinstance(error, http.ClientProxyConnectionError):
+            where = f"the proxy {self._proxy}"
         # From the special to the general: most of these classes derive from each other.
         if isinstance(error, http.ConnectionTimeoutError):
             connect_s = self._timeouts.connect_s
@@ -385,6 +383,14 @@ class ProviderConnection:
             return RequestFailed(ModelTimeout(f"{name}: {late}"))
         failure: ModelError = ModelBadAnswer(f"{name}: {where} does not speak HTTP as it should")
         return RequestFailed(failure)
+
+
+def _put(headers: dict[str, str], further: Mapping[str, str]) -> None:
+    """Add headers, in the place of those that have their names in other letters."""
+    for name, value in further.items():
+        for known in [known for known in headers if known.lower() == name.lower()]:
+            del headers[known]
+        headers[name] = value
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from nanobot.core.errors import NanobotError
 from nanobot.core.event import Event
 from nanobot.core.store import Store
 from nanobot.core.turn import Answer
+from nanobot.submit.deliveries import Deliveries
 
 
 class Following:
@@ -39,6 +40,10 @@ class Following:
         """Yield what happens in the turn from past the cursor `after` on, as `Turns.follow` does."""
         return self._followers.store.follow(self._turn_id, after)
 
+    def delivered(self) -> None:
+        """Note that the client has received the answer whole."""
+        self._followers.deliveries.note(self._turn_id)
+
     async def end(self) -> Answer:
         """Return what became of the turn, once it has ended."""
         answer = await self._followers.store.ended(self._turn_id)
@@ -47,12 +52,15 @@ class Following:
 
 
 class Followers:
-    """Counts who follows each turn; one that has had no follower for `grace_s` is cancelled (-1: never, 0: at
-    once), unless it is detached.
+    """Counts who follows each turn; one that has had no follower for `grace_s`, or for as long as it says
+    itself, is cancelled (-1: never, 0: at once), unless it is detached.
+
+    A resend of its request takes it up again.
     """
 
-    def __init__(self, store: Store, clock: Clock, grace_s: float) -> None:
+    def __init__(self, store: Store, clock: Clock, grace_s: float, deliveries: Deliveries) -> None:
         self.store = store
+        self.deliveries = deliveries
         self._clock = clock
         self._grace_s = grace_s
         self._counts: Counter[str] = Counter()
@@ -76,23 +84,27 @@ class Followers:
         if self._counts[turn_id] > 0:
             return
         del self._counts[turn_id]
-        if not has_ended and self._grace_s >= 0:
+        if not has_ended:
             self._waiting[turn_id] = asyncio.get_running_loop().create_task(self._cancel_later(turn_id))
 
     async def _cancel_later(self, turn_id: str) -> None:
         try:
-            if self._grace_s:
-                await self._clock.sleep(self._grace_s)
-            self._waiting.pop(turn_id, None)
             # Looked up only now, so that turns that are followed to their end cost no read for it.
-            if (await self.store.turn(turn_id)).is_detached:
-                return
-            await self.store.cancel(
-                turn_id, f"nobody followed the turn for {self._grace_s:g} s (api.disconnect_grace_s)"
-            )
+            state = await self.store.turn(turn_id)
+            grace_s = self._grace_s if state.grace_s is None else state.grace_s
+            if not state.is_detached and grace_s >= 0:
+                if grace_s:
+                    await self._clock.sleep(grace_s)
+                setting = "api.disconnect_grace_s" if state.grace_s is None else "x-disconnect-grace"
+                why = f"no client followed the turn for {grace_s:g} s ({setting})"
+                await self.store.cancel(turn_id, why, may_go_on=True)
         except NanobotError:
             # The turn has ended, or was deleted with its session, in the meantime.
             return
+        finally:
+            # Another may have begun to wait by now.
+            if self._waiting.get(turn_id) is asyncio.current_task():
+                del self._waiting[turn_id]
 
     async def close(self) -> None:
         """Cancel no more turns."""

@@ -19,7 +19,7 @@ from nanobot.core.message import Message, Part, Role, Text, Thinking, ToolCall, 
 
 OPENING = "(The conversation begins with the assistant.)"
 BRIDGE = "I have the results."
-GO_ON = "Go on."
+GO_ON = "Go on exactly where you stopped; repeat nothing."
 NO_OUTPUT = "(no output)"
 _SEPARATOR = "\n\n"
 _ID_CHARS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -3,7 +3,7 @@
 import msgspec
 
 from nanobot.core.errors import TurnNotFound
-from nanobot.core.event import TurnEnded
+from nanobot.core.event import TurnEnded, end_alone
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn, TurnState
 from nanobot.stores.sql import transcript
@@ -78,6 +78,13 @@ def end_of(db: Db, n: int) -> int:
     return int((base_tip if has_left_nothing else last_seq) or 0)
 
 
+def may_go_on(end: TurnEnded) -> bool:
+    """Return whether a resend of the turn's request takes it up again: it failed for a passing reason, or was
+    cancelled because no client followed it.
+    """
+    return end.outcome != "done" and end.error is not None and end.error.retryable
+
+
 def input_of(db: Db, n: int, session: int, span: tuple[int | None, int | None]) -> tuple[Message, ...]:
     """Return the input of a turn, wherever it is; a turn that was cancelled while it waited has none."""
     given = transcript.of_turn(db, session, n, span, inputs=True)
@@ -94,7 +101,7 @@ def input_of(db: Db, n: int, session: int, span: tuple[int | None, int | None]) 
 
 
 def look(db: Db, turn_id: str) -> TurnState:
-    """Return how the turn stands; one that joined another stands as that one does.
+    """Return how the turn stands; one that joined another stands as that one does, without its messages.
 
     Raises:
         TurnNotFound
@@ -125,6 +132,8 @@ def look(db: Db, turn_id: str) -> TurnState:
         body,
     ) = found
     turn = decode(body)
+    end = decode_end(outcome) if outcome else None
+    has_joined = id_ != turn_id
     return TurnState(
         id=turn_id,
         session_key=key,
@@ -134,11 +143,14 @@ def look(db: Db, turn_id: str) -> TurnState:
         created_at=created_at,
         started_at=started_at,
         ended_at=ended_at,
-        messages=transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False),
-        end=decode_end(outcome) if outcome else None,
+        messages=()
+        if has_joined
+        else transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False),
+        end=end_alone(end) if has_joined and end is not None else end,
         answered_by=id_,
         is_detached=turn.record is not None and turn.record.is_detached,
         first_seq=first_seq,
+        grace_s=turn.grace_s,
     )
 
 

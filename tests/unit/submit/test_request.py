@@ -26,6 +26,7 @@ SAID: dict[str, Any] = {
     "may_cut": False,
     "record": Record(msgspec.Raw(b"{}"), is_detached=True),
     "is_whole": True,
+    "grace_s": -1.0,
 }
 
 
