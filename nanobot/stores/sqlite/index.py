@@ -74,7 +74,7 @@ def index_some(db: Db) -> bool:
         seq = indexed_seq
         for id_, body in db.execute(
             "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-            (*message_ids(session, indexed_seq + 1), left_messages),
+            (*message_ids(session, indexed_seq + 1, last_seq), left_messages),
         ).fetchall():
             seq = seq_of(id_)
             text = searchable(_decode(body))
@@ -93,14 +93,15 @@ def index_some(db: Db) -> bool:
     return bool(waiting)
 
 
-def forget(db: Db, session: int) -> None:
-    """Take the session out of the index; its rows must still be there.
+def forget(db: Db, session: int, last_seq: int) -> None:
+    """Take the session's messages up to `last_seq` out of the index; their rows must still be there.
 
     What the file holds of it goes with `clean_some`.
     """
     (indexed_seq,) = db.execute("SELECT indexed_seq FROM session WHERE id = ?", (session,)).fetchone()
     rows = db.execute(
-        "SELECT id, body FROM message WHERE id BETWEEN ? AND ?", message_ids(session, 0, indexed_seq)
+        "SELECT id, body FROM message WHERE id BETWEEN ? AND ?",
+        message_ids(session, 0, min(indexed_seq, last_seq)),
     )
     for id_, body in rows:
         if text := searchable(_decode(body)):
