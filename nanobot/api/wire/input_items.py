@@ -59,7 +59,7 @@ def input_messages(
         InvalidRequest: an item is not valid, or not supported, or there are too many parts; `param` names
             it.
     """
-    conversation = _Conversation()
+    conversation = _SaidMessages()
     parts = 0
     instructions: list[str] = []
     foreign = ForeignItems(items)
@@ -82,7 +82,7 @@ def input_messages(
     return InputMessages(conversation.messages(), tuple(instructions), tuple(foreign.left_out))
 
 
-class _Conversation:
+class _SaidMessages:
     """Puts messages in a row; those of one answer become one message."""
 
     def __init__(self) -> None:
