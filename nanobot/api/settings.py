@@ -16,8 +16,8 @@ class HistoryRule(msgspec.Struct, frozen=True):
 
 class ApiSettings(msgspec.Struct, frozen=True):
     """How the routes behave. `models`: the names that a request may use besides `nanobot`. `ephemeral`:
-    patterns of the session keys whose turns leave no trace. `max_json_entries`: how many members and elements
-    a JSON body may have.
+    patterns of the session keys whose turns leave no trace. `tools_tokens`: what it costs to offer the
+    server's own tools. `max_json_entries`: how many members and elements a JSON body may have.
     """
 
     models: tuple[str, ...] = ()
@@ -31,6 +31,7 @@ class ApiSettings(msgspec.Struct, frozen=True):
     body_timeout_s: float = 30.0
     ping_s: float = 15.0
     metrics_open: bool = False
+    tools_tokens: int = 0
 
     def json_bodies(self) -> JsonBodies:
         """Return the reader of bodies that these settings describe."""

@@ -17,6 +17,14 @@ def left_no_trace(db: Db) -> str:
     return f"({db.dialect.json_field('t.body', 'trace')} IS FALSE OR (t.status = 'failed' AND t.added = 0))"
 
 
+def unseen(message: str) -> str:
+    """Return the condition that the message with that id, a column, is in a stretch that no reader sees."""
+    return (
+        f"EXISTS (SELECT 1 FROM unseen u WHERE u.session = {message} >> {transcript.SEQ_BITS}"
+        f" AND {message} & {transcript.SEQ_MASK} BETWEEN u.first_seq AND u.last_seq)"
+    )
+
+
 def shown_tip(db: Db, session: int) -> int:
     """Return where the transcript ends for a reader: before a running turn that is to leave no trace."""
     (tip,) = db.execute(
@@ -47,7 +55,7 @@ def check_message(db: Db, session: int, seq: int) -> None:
     """
     found = db.execute(
         "SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id = ?"
-        f" AND {left_no_trace(db)} IS NOT TRUE",
+        f" AND {left_no_trace(db)} IS NOT TRUE AND NOT {unseen('m.id')}",
         (transcript.message_id(session, seq),),
     ).fetchone()
     if found is None:
@@ -66,7 +74,7 @@ def branches(db: Db, *, key: str) -> tuple[Branch, ...]:
     for (first, parent), (beyond, _) in pairwise(starts):
         (end,) = db.execute(
             "SELECT max(m.id) FROM message m LEFT JOIN turn t ON t.n = m.turn"
-            f" WHERE m.id BETWEEN ? AND ? AND {left_no_trace(db)} IS NOT TRUE",
+            f" WHERE m.id BETWEEN ? AND ? AND {left_no_trace(db)} IS NOT TRUE AND NOT {unseen('m.id')}",
             transcript.message_ids(session, first, beyond - 1),
         ).fetchone()
         if end is not None:

@@ -167,7 +167,7 @@ def delete(db: Db, *, key: str) -> Deleted:
         "UPDATE turn SET status = 'cancelled' WHERE n IN (SELECT turn FROM dispatch WHERE session = ?)",
         (head.session,),
     )
-    for table in ("dispatch", "session_usage", "delivered"):
+    for table in ("dispatch", "session_usage", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
     hidden.hide(db, head.session)
     return Deleted(key, head.session, removed, tuple(live), uploads)

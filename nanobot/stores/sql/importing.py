@@ -4,14 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from nanobot.core.message import Message, estimate_tokens
+from nanobot.core.message import Message
 from nanobot.core.sessions import ImportedMessage
 from nanobot.stores.sql import branches, catalogue, hidden, running, transcript
 from nanobot.stores.sql.db import Db
-from nanobot.stores.sql.pieces import MOST_BYTES, MOST_ROWS
+from nanobot.stores.sql.pieces import MOST_BYTES, MOST_ROWS, size_of
 from nanobot.stores.sql.transcript import TranscriptHead
-
-_BYTES_A_TOKEN = 4
 
 
 class TakenMessage(msgspec.Struct, frozen=True):
@@ -29,7 +27,7 @@ def pieces(messages: Iterable[ImportedMessage]) -> Iterator[Sequence[TakenMessag
     size_bytes = 0
     for taken in _taken(messages):
         piece.append(taken)
-        size_bytes += _BYTES_A_TOKEN * estimate_tokens(taken.message)
+        size_bytes += size_of(taken.message)
         if len(piece) == MOST_ROWS or size_bytes > MOST_BYTES:
             yield piece
             piece, size_bytes = [], 0

@@ -1,7 +1,9 @@
 """How much of a long job is done in one transaction: the turns of other sessions wait for no more."""
 
+from nanobot.core.message import Message, estimate_tokens
 from nanobot.stores.sql.db import Db
 
+_BYTES_A_TOKEN = 4
 MOST_ROWS = 256
 MOST_BYTES = 256 * 1024
 """So many rows are written or deleted, or the first that go past so many bytes."""
@@ -22,3 +24,8 @@ def message_piece(db: Db, first_id: int, last_id: int) -> tuple[int, int, int] |
         if size_bytes > MOST_BYTES:
             break
     return (rows[count - 1][0], count, size_bytes) if rows else None
+
+
+def size_of(message: Message) -> int:
+    """Return about how many bytes the message takes."""
+    return _BYTES_A_TOKEN * estimate_tokens(message)

@@ -33,7 +33,7 @@ def _purge_messages(db: Db, index: SearchIndex, session: int) -> Purged | None:
     if found is None:
         return None
     last, count, size_bytes = found
-    index.forget(db, session, transcript.seq_of(last))
+    index.forget(db, session, 0, transcript.seq_of(last))
     db.execute("DELETE FROM message WHERE id BETWEEN ? AND ?", (first, last))
     return Purged(count, bytes_=size_bytes)
 
@@ -60,7 +60,7 @@ def _purge_branches(db: Db, session: int) -> Purged | None:
 
 
 def _purge_last(db: Db, session: int) -> Purged:
-    for table in ("dispatch", "session_usage", "delivered"):
+    for table in ("dispatch", "session_usage", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
     db.execute("DELETE FROM session WHERE id = ?", (session,))
     return Purged()

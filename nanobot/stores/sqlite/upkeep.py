@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from nanobot.stores.sql import hidden, purging
+from nanobot.stores.sql import hidden, purging, taking_in
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
@@ -60,7 +60,7 @@ def _piece(db: Connection) -> bool:
         if doomed is not None:
             purging.purge_some(db, index, doomed)
             return True
-        return index.index_some(db) or index.clean_some(db)
+        return taking_in.purge_left(db, index) or index.index_some(db) or index.clean_some(db)
 
 
 def _is_left(db: Connection, name: str) -> bool:
