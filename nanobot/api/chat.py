@@ -1,5 +1,7 @@
 """POST /v1/chat/completions: a body becomes a turn, the turn's events or its answer become the response."""
 
+from functools import partial
+
 from starlette.types import Send
 
 from nanobot.api.settings import ApiSettings
@@ -19,7 +21,6 @@ from nanobot.core.errors import (
     ShuttingDown,
     UploadNotFound,
 )
-from nanobot.http.body import read_body
 from nanobot.http.form import is_form, read_form
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
@@ -40,6 +41,8 @@ class ChatCompletions:
         self._submitter = submitter
         self._settings = settings
         self._keys = KeyReader(settings.session_headers)
+        self._bodies = settings.json_bodies()
+        self._parse = partial(parse_chat, bounds=settings.bounds)
 
     def operation(self) -> Operation:
         return Operation(
@@ -86,11 +89,12 @@ class ChatCompletions:
     async def _parsed(self, request: Request) -> tuple[ChatRequest, bytes]:
         """Return what the body asks, and the bytes that recognise it when it is sent again."""
         settings = self._settings
-        max_bytes, timeout_s = settings.max_body_bytes, settings.body_timeout_s
         if is_form(request):
-            return parse_form(await read_form(request, max_bytes=max_bytes, timeout_s=timeout_s))
-        body = await read_body(request, max_bytes=max_bytes, timeout_s=timeout_s)
-        return parse_chat(body), body
+            form = await read_form(
+                request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
+            )
+            return parse_form(form)
+        return await self._bodies.read(request, self._parse)
 
     async def _answer(
         self, request: Request, send: Send, parsed: ChatRequest, submission: Submission

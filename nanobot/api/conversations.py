@@ -39,7 +39,6 @@ from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
 from nanobot.core.sessions import RESERVED_PREFIX, ImportedMessage, Row, Session, parse_key
 from nanobot.core.store import Store
-from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
@@ -63,7 +62,7 @@ class Conversations:
         self._store = store
         self._clock = clock
         self._randomness = randomness
-        self._settings = settings
+        self._bodies = settings.json_bodies()
         self._attachments = attachments
         self._keys = KeyReader(settings.session_headers)
 
@@ -77,8 +76,7 @@ class Conversations:
                 "another: name it with the header x-session-key",
                 param="x-session-key",
             )
-        body = await self._body(request)
-        messages, metadata = parse_create(body)
+        (messages, metadata), _ = await self._bodies.read(request, parse_create)
         now = self._clock.now()
         imported = [
             ImportedMessage(message, now, is_input=True) for message in await self._resolved(messages, key)
@@ -118,7 +116,7 @@ class Conversations:
     async def note(self, request: Request, send: Send) -> None:
         """POST /v1/conversations/{conversation_id}: replace its metadata."""
         key = _key(request)
-        metadata = parse_metadata(await self._body(request))
+        metadata, _ = await self._bodies.read(request, parse_metadata)
         with _as_conversation(key):
             session = await self._store.rename_session(key, metadata=metadata)
         await answer(send, 200, encode(conversation_object(session)))
@@ -163,8 +161,8 @@ class Conversations:
     async def add(self, request: Request, send: Send) -> None:
         """POST /v1/conversations/{conversation_id}/items"""
         key = _key(request)
-        body = await self._body(request)
-        messages = await self._resolved(parse_items(body), key)
+        sent, _ = await self._bodies.read(request, parse_items)
+        messages = await self._resolved(sent, key)
         with _as_conversation(key):
             added = await self._store.add_messages(key, messages)
         await answer(send, 200, encode(page([item for row in added for item in _shown(row)], has_more=False)))
@@ -185,10 +183,6 @@ class Conversations:
         if row is None or all(item.id != id_ for item in _shown(row)):
             raise no_item(id_, param)
         return row
-
-    async def _body(self, request: Request) -> bytes:
-        settings = self._settings
-        return await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
 
     async def _resolved(self, messages: tuple[Message, ...], key: str) -> tuple[Message, ...]:
         return await self._attachments.resolve(messages, key)

@@ -49,7 +49,7 @@ from nanobot.core.ids import Randomness
 from nanobot.core.observer import SESSION
 from nanobot.core.store import Store
 from nanobot.core.turn import NO_ECHO, Identity, Record
-from nanobot.http.body import read_body
+from nanobot.http.json_body import apart
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
 from nanobot.http.respond import answer, answer_headers, deliver, wait_for_answer
@@ -68,14 +68,15 @@ class Responses:
         self._targets = targets
         self._settings = settings
         self._keys = KeyReader(settings.session_headers)
+        self._bodies = settings.json_bodies()
 
     async def create(self, request: Request, send: Send) -> None:
         """POST /v1/responses"""
         caller, settings = request.caller, self._settings
         named = self._keys.named(request.headers, caller)
-        body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
-        decoded = decode_response(body)
-        parsed = parse_response(decoded, await self._targets.referenced(decoded, caller))
+        decoded, body = await self._bodies.read(request, decode_response)
+        referenced = await self._targets.referenced(decoded, caller)
+        parsed = await apart(body, lambda: parse_response(decoded, referenced, settings.bounds))
         check_request(parsed, settings)
         identity = identity_of(
             request.headers, _identifying(request, body), stream_fields=parsed.stream_fields

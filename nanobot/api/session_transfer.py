@@ -1,6 +1,6 @@
 """/v1/sessions/{key}/export and /import: a session as JSON lines."""
 
-import asyncio
+from collections.abc import Iterator
 
 from starlette.types import Send
 
@@ -67,12 +67,20 @@ class SessionTransfer:
         key = new_key(request.caller, request.path_params["key"])
         settings = self._settings
         body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
-        # Megabytes of lines would hold up the event loop.
-        imported = await asyncio.to_thread(session_export.read, body.split(b"\n"), self._clock.now())
+        imported = session_export.read(_lines(body), self._clock.now())
         session = await self._store.import_session(
             key, imported.messages, title=imported.title, metadata=imported.metadata
         )
         await answer(send, 200, encode(session_object(session)))
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    """Yield the lines one by one: all of them together would take much more memory than the body."""
+    start = 0
+    while (end := body.find(b"\n", start)) >= 0:
+        yield body[start:end]
+        start = end + 1
+    yield body[start:]
 
 
 def operations(store: Store, clock: Clock, settings: ApiSettings) -> tuple[Operation, ...]:

@@ -41,7 +41,6 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.sessions import RESERVED_PREFIX, Direction, SessionFilter, parse_key
 from nanobot.core.store import Store
-from nanobot.http.body import read_body
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query
 from nanobot.http.request import Request
@@ -63,6 +62,7 @@ class Sessions:
         self._clock = clock
         self._randomness = randomness
         self._settings = settings
+        self._bodies = settings.json_bodies()
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -120,8 +120,7 @@ class Sessions:
     async def rename(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}"""
         key = path_key(request)
-        body = await self._body(request)
-        change = decode(body, _read_change)
+        change, _ = await self._bodies.read(request, lambda body: decode(body, _read_change))
         preset = _preset(change.model, self._settings)
         now = await self._store.session(key)
         title = now.title if change.title is msgspec.UNSET else change.title
@@ -139,8 +138,7 @@ class Sessions:
     async def fork(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}/fork"""
         key = path_key(request)
-        body = await self._body(request)
-        fork = decode(body, _read_fork)
+        fork, _ = await self._bodies.read(request, lambda body: decode(body, _read_fork))
         if fork.key is None:
             fork_key = self._generated_key(request.caller, key)
         else:
@@ -152,13 +150,9 @@ class Sessions:
     async def rewind(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}/rewind"""
         key = path_key(request)
-        body = await self._body(request)
-        to = parse_message_id(decode(body, _read_rewind).message_id)
+        rewind, _ = await self._bodies.read(request, lambda body: decode(body, _read_rewind))
+        to = parse_message_id(rewind.message_id)
         await answer(send, 200, encode(session_object(await self._store.rewind_session(key, to))))
-
-    async def _body(self, request: Request) -> bytes:
-        settings = self._settings
-        return await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
 
     def _generated_key(self, caller: Caller, key: str) -> str:
         """Return a key for a fork of `key`.

@@ -2,7 +2,9 @@
 
 import msgspec
 
+from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from nanobot.core.accounts import HistoryMode
+from nanobot.http.json_body import JsonBodies
 
 
 class HistoryRule(msgspec.Struct, frozen=True):
@@ -15,7 +17,7 @@ class HistoryRule(msgspec.Struct, frozen=True):
 class ApiSettings(msgspec.Struct, frozen=True):
     """How the routes behave. `models`: the names that a request may use besides `nanobot`. `ephemeral`:
     patterns of the session keys whose turns leave no trace. `tools_tokens`: what it costs to offer the
-    server's own tools.
+    server's own tools. `max_json_entries`: how many members and elements a JSON body may have.
     """
 
     models: tuple[str, ...] = ()
@@ -24,7 +26,13 @@ class ApiSettings(msgspec.Struct, frozen=True):
     history: tuple[HistoryRule, ...] = ()
     ephemeral: tuple[str, ...] = ()
     max_body_bytes: int = 20 * 1024 * 1024
+    max_json_entries: int = 100_000
+    bounds: RequestBounds = DEFAULT_BOUNDS
     body_timeout_s: float = 30.0
     ping_s: float = 15.0
     metrics_open: bool = False
     tools_tokens: int = 0
+
+    def json_bodies(self) -> JsonBodies:
+        """Return the reader of bodies that these settings describe."""
+        return JsonBodies(self.max_body_bytes, self.body_timeout_s, self.max_json_entries)

@@ -7,6 +7,7 @@ import math
 from nanobot.agent.limits import AgentSettings
 from nanobot.api.files import FileSettings
 from nanobot.api.settings import ApiSettings, HistoryRule
+from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.app.models import Models
 from nanobot.config import Config, KeyTable
 from nanobot.core.accounts import (
@@ -147,6 +148,18 @@ def audio_models(models: Models) -> frozenset[str]:
     return frozenset(name for name, model in named.items() if "audio" in model.abilities)
 
 
+def request_bounds(config: Config) -> RequestBounds:
+    """Return how much one request may bring."""
+    table = config.api
+    return RequestBounds(
+        max_messages=table.max_messages,
+        max_parts=table.max_parts,
+        max_tools=table.max_tools,
+        max_tools_bytes=table.max_tools_kb * 1024,
+        max_schema_depth=table.max_schema_depth,
+    )
+
+
 def prices(config: Config, models: Models) -> dict[str, Price]:
     """Return what models cost, by their names: list prices, then what the settings say, of a provider, in
     `[prices]`, of a preset, of the model that answers by default.
@@ -173,6 +186,8 @@ def api_settings(config: Config, models: Models, *, tools_tokens: int) -> ApiSet
         history=tuple(HistoryRule(rule.pattern, rule.mode) for rule in config.sessions.history),
         ephemeral=tuple(rule.pattern for rule in config.sessions.ephemeral),
         max_body_bytes=int(config.api.max_body_mb * MIB),
+        max_json_entries=config.api.max_json_entries,
+        bounds=request_bounds(config),
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,
         metrics_open=config.api.metrics_open,

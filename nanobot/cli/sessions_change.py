@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from nanobot.cli.terminal import neutral
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import StoreError
+from nanobot.core.sessions import ImportedMessage
 
 _MAX_TITLE_CHARS = 256
 
@@ -73,19 +75,20 @@ def import_(key: str, file: Path, config_file: Path | None, data: str | None) ->
     try:
         with contextlib.nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as stream:
             imported = session_export.read(stream, SystemClock().now())
+            messages = tuple(imported.messages)
     except OSError as error:
         raise StoreError(f"cannot read {file} ({error.strerror}): nothing was imported") from error
     config = settings(config_file, server={"data": data})
-    count = asyncio.run(_import(config, key, imported))
+    count = asyncio.run(_import(config, key, imported, messages))
     audit_log.record(config, "nanobot sessions import", session_key=key)
     click.echo(f"{count} messages imported")
 
 
-async def _import(config: Config, key: str, imported: session_export.Imported) -> int:
+async def _import(
+    config: Config, key: str, imported: session_export.Imported, messages: Sequence[ImportedMessage]
+) -> int:
     async with store_to_change(config, "import the conversation") as store:
-        session = await store.import_session(
-            key, imported.messages, title=imported.title, metadata=imported.metadata
-        )
+        session = await store.import_session(key, messages, title=imported.title, metadata=imported.metadata)
         return session.messages
 
 

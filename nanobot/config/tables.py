@@ -40,7 +40,13 @@ class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bad_keys: Annotated[int, msgspec.Meta(ge=0)] = 10
     metrics_open: bool = False
     max_body_mb: Positive = 20.0
+    max_json_entries: AtLeast1 = 100_000
+    max_messages: AtLeast1 = 10_000
+    max_parts: AtLeast1 = 20_000
+    max_tools: AtLeast1 = 128
+    max_tools_kb: AtLeast1 = 1_000
     max_schema_kb: AtLeast1 = 100
+    max_schema_depth: AtLeast1 = 100
     body_timeout_s: Positive = 30.0
     ping_s: Positive = 15.0
     max_queue: AtLeast1 = 16

@@ -1,6 +1,6 @@
 """Sessions: conversations that last. The history of one is rows in the store."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -290,12 +290,12 @@ class Sessions(Protocol):
     async def import_session(
         self,
         session_key: str,
-        messages: Sequence[ImportedMessage],
+        messages: Iterable[ImportedMessage],
         *,
         title: str | None,
         metadata: Mapping[str, str],
     ) -> Session:
-        """Make a session of the messages, all or nothing.
+        """Make a session of the messages, all or nothing; what taking the next of them raises is raised.
 
         Raises:
             SessionExists

@@ -67,7 +67,7 @@ def test_what_was_written_is_what_is_read(
 @given(raw=st.binary(max_size=200))
 def test_whatever_is_no_export_is_refused_with_its_line(raw: bytes) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        session_export.read([b'{"format":"nanobot.session","version":1}', b"\x00" + raw], 0)
+        list(session_export.read([b'{"format":"nanobot.session","version":1}', b"\x00" + raw], 0).messages)
     assert caught.value.message.startswith("line 2: ")
 
 

@@ -21,9 +21,9 @@ from nanobot.api.wire.content import (
 )
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.parsed import ParsedRequest, divided
+from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
 from nanobot.api.wire.tools import (
-    MOST_TOOLS,
     FormatKind,
     JsonSchema,
     Metadata,
@@ -179,10 +179,12 @@ class ChatBody(msgspec.Struct, kw_only=True):
     top_logprobs: Annotated[int, schema_extra(const=0)] | None = None
     modalities: Annotated[list[str], schema_extra(enum=[[], ["text"]])] | None = None
     audio: Annotated[msgspec.Raw, schema_extra(type="null")] = msgspec.field(default_factory=msgspec.Raw)
-    tools: Annotated[list[ChatTool], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
+    tools: list[ChatTool] | None = None
     tool_choice: ToolMode | ChatToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    functions: Annotated[list[msgspec.Raw], schema_extra(maxItems=0)] | None = None
+    functions: Annotated[msgspec.Raw, schema_extra(type=["array", "null"], maxItems=0)] = msgspec.field(
+        default_factory=msgspec.Raw
+    )
     response_format: _ResponseFormat | None = None
     verbosity: Verbosity | None = None
     metadata: Metadata | None = None
@@ -199,22 +201,23 @@ class ChatRequest(ParsedRequest, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(ChatBody)
 
 
-def parse_chat(body: bytes) -> ChatRequest:
+def parse_chat(body: bytes, bounds: RequestBounds = DEFAULT_BOUNDS) -> ChatRequest:
     """Return what the body asks.
 
     Raises:
         InvalidJson: not JSON, or not an object.
-        InvalidRequest: a field is missing, of the wrong type, out of range or not supported; `param` names
-            it.
+        InvalidRequest: a field is missing, of the wrong type, out of range or bounds, or not supported;
+            `param` names it.
     """
     request = decode(body, _decoder)
     if not request.model:
         raise InvalidRequest("you must provide a model parameter", param="model")
     if not request.messages:
         raise InvalidRequest("messages is empty: at least one message is needed", param="messages")
+    bounds.check_messages(request.messages, "messages")
     _refuse_unsupported(request)
-    earlier, new, instructions = _messages(request.messages)
-    declared = chat_tools(request.tools) if request.tools else NOTHING
+    earlier, new, instructions = _messages(request.messages, bounds)
+    declared = chat_tools(request.tools, bounds) if request.tools else NOTHING
     tools, choice = chat_tool_choice(request.tool_choice, declared.specs)
     format_ = request.response_format
     return ChatRequest(
@@ -233,7 +236,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         tools_left_out=declared.left_out,
         format=None
         if format_ is None
-        else output_format(format_.type, format_.json_schema, "response_format"),
+        else output_format(format_.type, format_.json_schema, "response_format", bounds),
         format_param="response_format.schema",
         labels=labels(request.metadata, request.user, request.safety_identifier),
     )
@@ -248,7 +251,7 @@ def _refuse_unsupported(request: ChatBody) -> None:
         raise InvalidRequest(
             "audio output is not supported: modalities may only be ['text']", param="modalities"
         )
-    if request.functions:
+    if is_given(request.functions) and bytes(request.functions).strip(b"[] \t\r\n"):
         raise InvalidRequest(
             "functions are not supported: describe them as tools, of the type function", param="functions"
         )
@@ -274,13 +277,16 @@ def _sampling(request: ChatBody) -> Sampling:
 # Messages -----------------------------------------------------------------------------------------
 
 
-def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
+def _messages(
+    sent: list[_Message], bounds: RequestBounds
+) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
     """Return `(earlier, new, instructions)`; see `divided`.
 
     An assistant message without content, such as a failed try leaves behind, is none.
     """
     instructions: list[str] = []
     conversation: list[Message] = []
+    parts = 0
     for index, message in enumerate(sent):
         content, role = message.content, message.role
         # Most messages of a long history: no further look is needed.
@@ -293,6 +299,9 @@ def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message,
                     conversation.append(Message("assistant", (Text(content),), "stop"))
                 continue
         path = f"messages[{index}]"
+        parts += len(content) if isinstance(content, list) else 0
+        parts += len(message.tool_calls or ())
+        bounds.check_parts(parts, "messages")
         if message.role in ("system", "developer"):
             said = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
             instructions.append(f"{message.name}: {said}" if message.name and said else said)

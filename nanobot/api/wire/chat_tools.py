@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from nanobot.api.wire.client_tools import Declarations, Declared, TextFormat, only
+from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.api.wire.tools import NAME_PATTERN, FunctionTool, ToolMode, tool_choice
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
@@ -51,12 +52,13 @@ class ChatToolChoice(msgspec.Struct):
     tools: list[_ChatAllowed] | None = None
 
 
-def chat_tools(offered: list[ChatTool]) -> Declared:
+def chat_tools(offered: list[ChatTool], bounds: RequestBounds) -> Declared:
     """Return what the request's tools are.
 
     Raises:
         InvalidRequest
     """
+    bounds.check_tools(len(offered))
     declarations = Declarations()
     for index, tool in enumerate(offered):
         path = f"tools[{index}]"
@@ -73,7 +75,7 @@ def chat_tools(offered: list[ChatTool]) -> Declared:
             declarations.freeform(f"{path}.custom", custom.name, custom.description, custom.format)
         else:
             declarations.leave_out(tool.type)
-    return declarations.declared()
+    return declarations.declared(bounds)
 
 
 def chat_tool_choice(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.api.wire.tools import FunctionTool, ToolMode, tool_choice, tool_specs
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import ClientTool
@@ -79,13 +80,13 @@ class Declarations:
     def leave_out(self, kind: str) -> None:
         self._left_out.append(kind)
 
-    def declared(self) -> Declared:
+    def declared(self, bounds: RequestBounds) -> Declared:
         """Return what was collected.
 
         Raises:
             InvalidRequest
         """
-        return Declared(tool_specs(self._functions), tuple(self._forms), tuple(self._left_out))
+        return Declared(tool_specs(self._functions, bounds), tuple(self._forms), tuple(self._left_out))
 
 
 def name_in(namespace: str, name: str) -> str:

@@ -10,11 +10,10 @@ from nanobot.api.wire.bounds import allowed
 from nanobot.core.errors import InvalidJson, InvalidRequest
 
 T = TypeVar("T")
-_ESCAPED_SURROGATE = re.compile(
-    # As many backslashes as stand for themselves, then a pair, or half of one.
-    rb"(?<!\\)((?:\\\\)*+)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_LOW_SURROGATE = re.compile(rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_HIGH = b"89abAB"
+_BACKSLASH = 0x5C
 _MOST_SURROGATES = 100_000
 _WHOLE_AS_FLOAT = re.compile(r"Expected `int(?: \| \w+)*`, got `float`")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
@@ -75,9 +74,30 @@ def without_half_pairs(body: bytes) -> bytes:
     """Return the body with U+FFFD for each escape that is half of a surrogate pair, such as JavaScript writes
     of an emoji that was cut in two.
     """
-    return _ESCAPED_SURROGATE.sub(
-        lambda found: found[0] if found[2] else found[1] + rb"\ufffd", body, count=_MOST_SURROGATES
-    )
+    pieces: list[bytes] = []
+    copied = at = 0
+    # Not one substitution: over megabytes it would let no other thread run meanwhile.
+    for _ in range(_MOST_SURROGATES):
+        found = _SURROGATE.search(body, at)
+        if found is None:
+            break
+        start, at = found.span()
+        if _is_escaped(body, start):
+            continue
+        if found[0][3:4] in _HIGH and (low := _LOW_SURROGATE.match(body, at)) is not None:
+            at = low.end()
+            continue
+        pieces += (body[copied:start], rb"\ufffd")
+        copied = at
+    return b"".join((*pieces, body[copied:])) if pieces else body
+
+
+def _is_escaped(body: bytes, at: int) -> bool:
+    """Return whether the backslash at `at` belongs to the one before it."""
+    first = at
+    while first and body[first - 1] == _BACKSLASH:
+        first -= 1
+    return (at - first) % 2 == 1
 
 
 def _path(text: str) -> str:

@@ -8,6 +8,7 @@ from nanobot.api.wire.client_tools import name_in
 from nanobot.api.wire.content import file_part, image_part, tool_result
 from nanobot.api.wire.foreign_items import ForeignItems
 from nanobot.api.wire.input_shapes import CONTENT_TYPES, TEXTS, InputItem, ItemPart
+from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from nanobot.api.wire.tools import first_byte, is_given
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import (
@@ -46,13 +47,20 @@ def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def input_messages(items: Sequence[InputItem], referenced: ReferencedMessages, where: str) -> InputMessages:
+def input_messages(
+    items: Sequence[InputItem],
+    referenced: ReferencedMessages,
+    where: str,
+    bounds: RequestBounds = DEFAULT_BOUNDS,
+) -> InputMessages:
     """Return what the items say. Those of one answer (its texts, then its calls) become one message.
 
     Raises:
-        InvalidRequest: an item is not valid, or not supported; `param` names it.
+        InvalidRequest: an item is not valid, or not supported, or there are too many parts; `param` names
+            it.
     """
-    messages: list[Message] = []
+    conversation = _SaidMessages()
+    parts = 0
     instructions: list[str] = []
     foreign = ForeignItems(items)
     for index, item in enumerate(items):
@@ -68,37 +76,47 @@ def input_messages(items: Sequence[InputItem], referenced: ReferencedMessages, w
             continue
         said = foreign.messages(item) if item.type in foreign.kinds else (_message(item, referenced, path),)
         for message in said:
-            _add(messages, message)
-    return InputMessages(tuple(messages), tuple(instructions), tuple(foreign.left_out))
+            conversation.add(message)
+            parts += len(message.parts)
+        bounds.check_parts(parts, where)
+    return InputMessages(conversation.messages(), tuple(instructions), tuple(foreign.left_out))
 
 
-def _add(messages: list[Message], message: Message) -> None:
-    """Add a message, to the last one where both are of one answer."""
-    if not message.parts and message.role == "assistant":
-        return
-    before = messages[-1] if messages else None
-    if (
-        message.role == "assistant"
-        and before is not None
-        and before.role == "assistant"
-        and _continues(before, message)
-    ):
-        messages[-1] = _joined(before, message)
-    else:
-        messages.append(message)
+class _SaidMessages:
+    """Puts messages in a row; those of one answer become one message."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        # Joined only once it is whole: there may be thousands of pieces.
+        self._answer: list[Message] = []
+
+    def add(self, message: Message) -> None:
+        if message.role != "assistant":
+            self._end_answer()
+            self._messages.append(message)
+            return
+        if not message.parts:
+            return
+        # Texts come before calls.
+        if self._answer and self._answer[-1].tool_calls and not message.tool_calls:
+            self._end_answer()
+        self._answer.append(message)
+
+    def messages(self) -> tuple[Message, ...]:
+        self._end_answer()
+        return tuple(self._messages)
+
+    def _end_answer(self) -> None:
+        if self._answer:
+            self._messages.append(self._answer[0] if len(self._answer) == 1 else _joined(self._answer))
+            self._answer = []
 
 
-def _continues(before: Message, message: Message) -> bool:
-    """Return whether both are of one answer: texts come before calls."""
-    return not before.tool_calls or bool(message.tool_calls)
-
-
-def _joined(before: Message, message: Message) -> Message:
-    texts = [text for text in (before.text, message.text) if text]
-    parts: tuple[Part, ...] = (
-        ((Text("\n\n".join(texts)),) if texts else ()) + before.tool_calls + message.tool_calls
-    )
-    return Message("assistant", parts, message.stop_reason)
+def _joined(answer: Sequence[Message]) -> Message:
+    texts = [text for message in answer if (text := message.text)]
+    calls: list[Part] = [call for message in answer for call in message.tool_calls]
+    said: list[Part] = [Text("\n\n".join(texts))] if texts else []
+    return Message("assistant", (*said, *calls), answer[-1].stop_reason)
 
 
 def _message(item: InputItem, referenced: ReferencedMessages, path: str) -> Message:

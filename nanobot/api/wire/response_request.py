@@ -13,6 +13,7 @@ from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.input_items import ReferencedMessages, input_messages
 from nanobot.api.wire.input_shapes import ITEM, InputItem
 from nanobot.api.wire.parsed import ParsedRequest, divided
+from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from nanobot.api.wire.response_answer import Echo, WireConversation, WireFormat, WireReasoning, WireText
 from nanobot.api.wire.response_tools import (
     ResponseTool,
@@ -25,7 +26,6 @@ from nanobot.api.wire.response_tools import (
 )
 from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
 from nanobot.api.wire.tools import (
-    MOST_TOOLS,
     NAME_PATTERN,
     FormatKind,
     JsonSchema,
@@ -97,7 +97,7 @@ class ResponseBody(msgspec.Struct):
     store: bool | None = None
     previous_response_id: str | None = None
     conversation: Annotated[str, schema_extra(pattern=KEY_PATTERN)] | _Conversation | None = None
-    tools: Annotated[list[ResponseTool], msgspec.Meta(max_length=MOST_TOOLS)] | None = None
+    tools: list[ResponseTool] | None = None
     tool_choice: ToolMode | ResponseToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_output_tokens: MaxTokens | None = None
@@ -141,21 +141,25 @@ def decode_response(body: bytes) -> ResponseBody:
     return decode(body, _decoder)
 
 
-def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> ResponseRequest:
+def parse_response(
+    request: ResponseBody, referenced: ReferencedMessages, bounds: RequestBounds = DEFAULT_BOUNDS
+) -> ResponseRequest:
     """Return what the body asks. `referenced`: the messages that its input only refers to.
 
     Raises:
-        InvalidRequest: a field is missing, out of range or not supported; `param` names it.
+        InvalidRequest: a field is missing, out of range or bounds, or not supported; `param` names it.
     """
     if not request.model:
         raise InvalidRequest("you must provide a model parameter", param="model")
     if request.input is None:
         raise InvalidRequest("Missing required parameter: 'input'.", param="input")
+    if isinstance(request.input, list):
+        bounds.check_messages(request.input, "input")
     _refuse_unsupported(request)
     earlier, new, instructions, left_out = _input(
-        request.input, referenced, follows=request.previous_response_id is not None
+        request.input, referenced, bounds, follows=request.previous_response_id is not None
     )
-    declared = response_tools(request.tools) if request.tools else NOTHING
+    declared = response_tools(request.tools, bounds) if request.tools else NOTHING
     tools, choice = response_tool_choice(request.tool_choice, declared.specs)
     format_ = request.text.format if request.text is not None else None
     return ResponseRequest(
@@ -178,7 +182,7 @@ def parse_response(request: ResponseBody, referenced: ReferencedMessages) -> Res
         declared=declared.forms,
         tools_left_out=declared.left_out,
         items_left_out=left_out,
-        format=None if format_ is None else _format(format_),
+        format=None if format_ is None else _format(format_, bounds),
         format_param="text.format.schema",
         labels=labels(request.metadata, request.user, request.safety_identifier),
         echo=_echo(request),
@@ -217,14 +221,14 @@ def _refuse_unsupported(request: ResponseBody) -> None:
 
 
 def _input(
-    sent: str | list[InputItem], referenced: ReferencedMessages, *, follows: bool
+    sent: str | list[InputItem], referenced: ReferencedMessages, bounds: RequestBounds, *, follows: bool
 ) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...], tuple[str, ...]]:
     """Return `(earlier, new, instructions, left_out)`; new is what stands after the last answer, or all where
     it follows another response.
     """
     if isinstance(sent, str):
         return (), (user(sent),), (), ()
-    said = input_messages(sent, referenced, "input")
+    said = input_messages(sent, referenced, "input", bounds)
     instructions, left_out = said.instructions, said.left_out
     messages = tuple(
         each for each in said.messages if each.role != "assistant" or each.tool_calls or each.text.strip()
@@ -255,13 +259,14 @@ def _sampling(request: ResponseBody) -> Sampling:
     )
 
 
-def _format(format_: _Format) -> OutputFormat | None:
+def _format(format_: _Format, bounds: RequestBounds) -> OutputFormat | None:
     if format_.type == "json_schema" and format_.name is None:
         raise InvalidRequest("Missing required parameter: 'text.format.name'.", param="text.format.name")
     return output_format(
         format_.type,
         JsonSchema(format_.name or "", format_.description, format_.schema, format_.strict),
         "text.format",
+        bounds,
     )
 
 

@@ -2,12 +2,13 @@
 repeats of both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 
 from nanobot.api.wire.client_tools import Declarations, Declared, TextFormat, name_in, only
+from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.api.wire.response_answer import WireTool
 from nanobot.api.wire.tools import FunctionTool, ToolMode, is_given, tool_choice
 from nanobot.core.errors import InvalidRequest
@@ -48,12 +49,13 @@ class ResponseToolChoice(msgspec.Struct):
     tools: list[_AllowedTool] | None = None
 
 
-def response_tools(offered: Iterable[ResponseTool]) -> Declared:
+def response_tools(offered: Sequence[ResponseTool], bounds: RequestBounds) -> Declared:
     """Return what the request's tools are.
 
     Raises:
         InvalidRequest
     """
+    bounds.check_tools(len(offered))
     declarations = Declarations()
     for index, tool in enumerate(offered):
         path = f"tools[{index}]"
@@ -63,7 +65,7 @@ def response_tools(offered: Iterable[ResponseTool]) -> Declared:
         namespace = _name(tool, path)
         for inner, member in enumerate(tool.tools or ()):
             _declare(declarations, member, f"{path}.tools[{inner}]", namespace)
-    return declarations.declared()
+    return declarations.declared(bounds)
 
 
 def _declare(declarations: Declarations, tool: NamespaceTool, path: str, namespace: str | None) -> None:

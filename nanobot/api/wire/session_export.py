@@ -75,11 +75,11 @@ class _Read(ChatMessage, frozen=True, kw_only=True):
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What an export says."""
+    """What an export says. The messages are read as they are taken, once."""
 
     title: str | None
     metadata: Mapping[str, str]
-    messages: Sequence[ImportedMessage]
+    messages: Iterator[ImportedMessage]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -124,11 +124,12 @@ def read(raw: Iterable[bytes], now: float) -> Imported:
     """Return what the lines of an export say; messages without a time have the time `now`.
 
     Raises:
-        InvalidRequest: a line is not one of an export; the message says which and why.
+        InvalidRequest: a line is not one of an export; the message says which and why. Where it is not the
+            first, taking its message raises this.
     """
     numbered = ((number, line) for number, line in enumerate(raw, 1) if line.strip())
     head = _read_head(numbered)
-    return Imported(head.title, head.metadata, tuple(_given(number, line, now) for number, line in numbered))
+    return Imported(head.title, head.metadata, (_given(number, line, now) for number, line in numbered))
 
 
 def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:

@@ -7,15 +7,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat
 from nanobot.http.schema_extra import schema_extra
 
-MOST_TOOLS = 128
 ToolMode = Literal["auto", "none", "required"]
 FormatKind = Literal["text", "json_object", "json_schema"]
-LARGEST_TOOLS_BYTES = 1_000_000
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 NAME_PATTERN = f"^{_NAME.pattern}$"
 _NAMED = schema_extra(pattern=NAME_PATTERN)
@@ -52,12 +51,13 @@ def first_byte(raw: msgspec.Raw) -> bytes:
     return memoryview(raw)[:1].tobytes()
 
 
-def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
+def tool_specs(tools: list[tuple[str, FunctionTool]], bounds: RequestBounds) -> tuple[ToolSpec, ...]:
     """Return the tools; each comes with its path in the request.
 
     Raises:
         InvalidRequest
     """
+    bounds.check_tools(len(tools))
     specs: dict[str, ToolSpec] = {}
     size_bytes = 0
     for path, tool in tools:
@@ -79,12 +79,10 @@ def tool_specs(tools: list[tuple[str, FunctionTool]]) -> tuple[ToolSpec, ...]:
                 f"{path}.parameters is {text.decode()[:40]}: it must be an object, a JSON schema",
                 param=f"{path}.parameters",
             )
+        bounds.check_depth(text, f"{path}.parameters")
         size_bytes += len(text) + len(tool.description or "")
         specs[tool.name] = ToolSpec(tool.name, tool.description or "", msgspec.Raw(text))
-    if size_bytes > LARGEST_TOOLS_BYTES:
-        raise InvalidRequest(
-            f"tools has {size_bytes} bytes: at most {LARGEST_TOOLS_BYTES} are allowed", param="tools"
-        )
+    bounds.check_tools_size(size_bytes)
     return tuple(specs.values())
 
 
@@ -111,7 +109,9 @@ def tool_choice(
     return ToolChoice("required")
 
 
-def output_format(kind: FormatKind, described: JsonSchema | None, path: str) -> OutputFormat | None:
+def output_format(
+    kind: FormatKind, described: JsonSchema | None, path: str, bounds: RequestBounds
+) -> OutputFormat | None:
     """Return what the answer must be; None where it may be any text.
 
     Raises:
@@ -130,8 +130,10 @@ def output_format(kind: FormatKind, described: JsonSchema | None, path: str) -> 
             f"{path}.name is {described.name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}",
             param=f"{path}.name",
         )
-    schema = msgspec.Raw(bytes(described.schema)) if is_given(described.schema) else msgspec.Raw(b"{}")
-    return OutputFormat("json_schema", described.name, schema, bool(described.strict), described.description)
+    schema = bytes(described.schema) if is_given(described.schema) else b"{}"
+    bounds.check_depth(schema, f"{path}.schema")
+    raw = msgspec.Raw(schema)
+    return OutputFormat("json_schema", described.name, raw, bool(described.strict), described.description)
 
 
 Metadata = Annotated[dict[str, str], msgspec.Meta(max_length=16)]

@@ -14,12 +14,13 @@ from nanobot.core.errors import (
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import GIVES_WAY, Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores.sql import matching, queue, resends, responses, transcript, turns
+from nanobot.stores.sql import matching, queue, resends, responses, taking_in, transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.matching import HistoryMatch
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.resends import Known, find_known
+from nanobot.stores.sql.taking_in import Coming
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan, Span
 
@@ -59,9 +60,15 @@ def admit(
     now: float,
     refusal: NanobotError | None = None,
     left: Container[str] = (),
-) -> Admitted:
-    """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
+    taken_in: Coming | None = None,
+) -> Admitted | Coming:
+    """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`.
+
+    Where the client's list brings more than goes into one transaction, that is only begun: add its pieces,
+    and admit the turn again with it as `taken_in`.
+    """
     head, load = _read_load(db, turn.session_key, capacity.owner)
+    is_made = head is None
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
     elif identity.dedupe_key is not None or identity.is_retry:
@@ -91,7 +98,18 @@ def admit(
             " have ended",
             retry_after_s=1,
         )
-    return _take(db, turn, identity, earlier, head, load, capacity, recent, now)
+    if taken_in is not None:
+        plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note
+    else:
+        plan, note = _plan(db, turn, earlier, head, load, recent)
+        if taking_in.is_long(plan.earlier):
+            if load.waiting:
+                raise SessionBusy(
+                    f"a turn of this session runs or waits, and {len(plan.earlier)} messages of the request"
+                    " are not in its transcript: send so many once it has ended"
+                )
+            return taking_in.begin(db, head, plan, note, is_made=is_made)
+    return _take(db, turn, identity, plan, note, head, load, capacity, now)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -224,15 +242,14 @@ def _take(
     db: Db,
     turn: Turn,
     identity: Identity,
-    earlier: tuple[Message, ...],
+    plan: Plan,
+    note: HistoryNote,
     head: TranscriptHead,
     load: _Load,
     capacity: Capacity,
-    recent: RecentPlaces,
     now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
-    plan, note = _plan(db, turn, earlier, head, load, recent)
     turn = msgspec.structs.replace(turn, input=plan.input)
     claim = None
     if load.can_start(capacity):

@@ -17,6 +17,14 @@ def left_no_trace(db: Db) -> str:
     return f"({db.dialect.json_field('t.body', 'trace')} IS FALSE OR (t.status = 'failed' AND t.added = 0))"
 
 
+def unseen(message: str) -> str:
+    """Return the condition that the message with that id, a column, is in a stretch that no reader sees."""
+    return (
+        f"EXISTS (SELECT 1 FROM unseen u WHERE u.session = {message} >> {transcript.SEQ_BITS}"
+        f" AND {message} & {transcript.SEQ_MASK} BETWEEN u.first_seq AND u.last_seq)"
+    )
+
+
 def shown_tip(db: Db, session: int) -> int:
     """Return where the transcript ends for a reader: before a running turn that is to leave no trace."""
     (tip,) = db.execute(
@@ -28,7 +36,7 @@ def shown_tip(db: Db, session: int) -> int:
     return int(tip)
 
 
-def _settled_tip(db: Db, session: int) -> int:
+def settled_tip(db: Db, session: int) -> int:
     """Return where the transcript ended before the turn that runs now, if one does."""
     (tip,) = db.execute(
         "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn"
@@ -47,7 +55,7 @@ def check_message(db: Db, session: int, seq: int) -> None:
     """
     found = db.execute(
         "SELECT 1 FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id = ?"
-        f" AND {left_no_trace(db)} IS NOT TRUE",
+        f" AND {left_no_trace(db)} IS NOT TRUE AND NOT {unseen('m.id')}",
         (transcript.message_id(session, seq),),
     ).fetchone()
     if found is None:
@@ -66,7 +74,7 @@ def branches(db: Db, *, key: str) -> tuple[Branch, ...]:
     for (first, parent), (beyond, _) in pairwise(starts):
         (end,) = db.execute(
             "SELECT max(m.id) FROM message m LEFT JOIN turn t ON t.n = m.turn"
-            f" WHERE m.id BETWEEN ? AND ? AND {left_no_trace(db)} IS NOT TRUE",
+            f" WHERE m.id BETWEEN ? AND ? AND {left_no_trace(db)} IS NOT TRUE AND NOT {unseen('m.id')}",
             transcript.message_ids(session, first, beyond - 1),
         ).fetchone()
         if end is not None:
@@ -103,39 +111,6 @@ def rewind(db: Db, *, key: str, to: int, now: float) -> int:
     transcript.move_tip(db, head, to)
     transcript.touch_head(db, head, now)
     return head.session
-
-
-def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
-    """Copy the messages up to `at` into a new session; return its number.
-
-    They belong to no turn there: turns stay with their session.
-    """
-    head = transcript.head_of(db, key)
-    tip = at if at is not None else _settled_tip(db, head.session)
-    if at is not None:
-        check_message(db, head.session, at)
-    refuse_existing(db, new_key)
-    new = transcript.open_session(db, new_key, now)
-    for first, last in reversed(list(transcript.stretches(db, head.session, tip))):
-        db.execute(
-            "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body)"
-            " SELECT id + ?, ?, NULL, is_input, tokens, digest, created_at, body FROM message"
-            " WHERE id BETWEEN ? AND ?",
-            (
-                transcript.message_id(new.session, new.tip + 1) - transcript.message_id(head.session, first),
-                new.session,
-                *transcript.message_ids(head.session, first, last),
-            ),
-        )
-        new.tip += last - first + 1
-    new.last_seq = new.tip
-    transcript.move_tip(db, new, new.tip)
-    transcript.save_head(db, new)
-    db.execute(
-        "UPDATE session SET (title, model) = (SELECT title, model FROM session WHERE id = ?) WHERE id = ?",
-        (head.session, new.session),
-    )
-    return new.session
 
 
 def refuse_existing(db: Db, key: str) -> None:

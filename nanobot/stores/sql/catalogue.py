@@ -8,20 +8,21 @@ from nanobot.core.accounts import TurnCost
 from nanobot.core.errors import SessionBusy, SessionNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import ALL, Deletion, Direction, Row, Session, SessionFilter
-from nanobot.stores.sql import branches, responses, transcript
+from nanobot.stores.sql import branches, hidden, transcript
 from nanobot.stores.sql import uploads as files
-from nanobot.stores.sql.db import Db, SearchIndex
+from nanobot.stores.sql.db import Db
 
 _COLUMNS = "id, key, tip, created_at, updated_at, title, metadata, model"
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What went with a session: how many messages, which turns had not ended, which uploads (whose content is
-    still to go), and what was spent on those turns.
+    """What went with a session: its number (None: there were only uploads), which turns had not ended, which
+    uploads (whose content is still to go), and what was spent on those turns.
     """
 
     key: str
+    session: int | None
     removed: Deletion
     live: tuple[str, ...]
     files: tuple[str, ...]
@@ -49,7 +50,7 @@ def condition(
     Raises:
         SessionNotFound: there is no session `after` among them.
     """
-    where, values = ["1"], list[str | float]()
+    where, values = [hidden.shown("key")], list[str | float]()
     if matching.prefix:
         where.append("substr(key, 1, ?) = ?")
         values += [len(matching.prefix), matching.prefix]
@@ -144,31 +145,29 @@ def add_messages(db: Db, *, key: str, messages: Sequence[Message], now: float) -
     return tuple(transcript.row(db, head.session, seq) for seq in range(first, head.last_seq + 1))
 
 
-def delete(db: Db, index: SearchIndex, *, key: str) -> Deleted:
-    """Delete every row that belongs to the session; uploads may be there before the session is."""
+def delete(db: Db, *, key: str) -> Deleted:
+    """Let the session be seen no more, and end its turns; uploads may be there before the session is.
+
+    Its messages and turns are still to go, with `purging.purge_some`: `removed` counts the uploads only.
+    """
     uploads_bytes = files.size_of(db, key)
     uploads = files.delete_of(db, key)
+    removed = Deletion(0, 0, len(uploads), uploads_bytes)
     head = transcript.find_head(db, key) if uploads else transcript.head_of(db, key)
     if head is None:
-        return Deleted(key, Deletion(0, 0, len(uploads), uploads_bytes), (), uploads)
+        return Deleted(key, None, removed, (), uploads)
     live = [
         id_
         for (id_,) in db.execute(
             "SELECT t.id FROM dispatch d JOIN turn t ON t.n = d.turn WHERE d.session = ?", (head.session,)
         )
     ]
-    index.forget(db, head.session)
-    mine = "(SELECT n FROM turn WHERE session = ?)"
-    db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (head.session,))
-    db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (head.session,))
-    responses.delete_of(db, head.session)
-    for table in ("dispatch", "branch", "session_usage", "delivered"):
+    # What still runs them finds that they are over.
+    db.execute(
+        "UPDATE turn SET status = 'cancelled' WHERE n IN (SELECT turn FROM dispatch WHERE session = ?)",
+        (head.session,),
+    )
+    for table in ("dispatch", "session_usage", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
-    turns = db.execute("DELETE FROM turn WHERE session = ?", (head.session,)).rowcount
-    every = transcript.message_ids(head.session, 0)
-    (size_bytes,) = db.execute(
-        "SELECT coalesce(sum(length(body)), 0) FROM message WHERE id BETWEEN ? AND ?", every
-    ).fetchone()
-    gone = db.execute("DELETE FROM message WHERE id BETWEEN ? AND ?", every).rowcount
-    db.execute("DELETE FROM session WHERE id = ?", (head.session,))
-    return Deleted(key, Deletion(gone, turns, len(uploads), size_bytes + uploads_bytes), tuple(live), uploads)
+    hidden.hide(db, head.session)
+    return Deleted(key, head.session, removed, tuple(live), uploads)

@@ -127,8 +127,8 @@ class SearchIndex(Protocol):
         """Go on writing over what was taken out of the index; return whether there may be more to do."""
         ...
 
-    def forget(self, db: Db, session: int) -> None:
-        """Take a session out of the index; its rows are still there."""
+    def forget(self, db: Db, session: int, first_seq: int, last_seq: int) -> None:
+        """Take some of a session's messages out of the index; their rows are still there."""
         ...
 
     def sessions(self) -> str:

@@ -14,7 +14,7 @@ from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.turn import HistoryNote
 from nanobot.core.visible import START, Place, call_key, calls_in, place_after, place_of, places, unpacked
 from nanobot.stores.sql import transcript
-from nanobot.stores.sql.branches import left_no_trace
+from nanobot.stores.sql.branches import left_no_trace, unseen
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -205,7 +205,7 @@ def _newest(db: Db, session: int, place: Place) -> int | None:
     """Return the newest row at which clients with that list stand."""
     found = db.execute(
         "SELECT m.id FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.session = ? AND m.digest = ?"
-        f" AND {left_no_trace(db)} IS NOT TRUE ORDER BY m.id DESC LIMIT 1",
+        f" AND {left_no_trace(db)} IS NOT TRUE AND NOT {unseen('m.id')} ORDER BY m.id DESC LIMIT 1",
         (session, place.packed()),
     ).fetchone()
     return None if found is None else transcript.seq_of(found[0])

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from nanobot.core.errors import ResponseNotFound
+from nanobot.core.errors import ResponseNotFound, TurnNotFound
 from nanobot.core.responses import Response
 from nanobot.core.turn import NO_ECHO
-from nanobot.stores.sql import turns
+from nanobot.stores.sql import hidden, turns
 from nanobot.stores.sql.db import Db
 
 
@@ -27,8 +27,12 @@ def find(db: Db, turn_id: str) -> Response:
     if record is None or record.echo == NO_ECHO:
         raise ResponseNotFound(f"no response of the turn {turn_id!r} here")
     n, session, first_seq, last_seq, _ = found
+    try:
+        state = turns.look(db, turn_id)
+    except TurnNotFound:
+        raise ResponseNotFound(f"no response of the turn {turn_id!r} here") from None
     given = turns.input_of(db, n, session, (first_seq, last_seq))
-    return Response(turns.look(db, turn_id), given, record.echo)
+    return Response(state, given, record.echo)
 
 
 def forget(db: Db, turn_id: str) -> None:
@@ -47,7 +51,7 @@ def conversation_of(db: Db, digest: bytes, since: float) -> str | None:
     """
     found = db.execute(
         "SELECT s.key FROM response r JOIN turn t ON t.n = r.turn JOIN session s ON s.id = t.session"
-        " WHERE r.digest = ? AND coalesce(t.ended_at, t.created_at + 1e9) >= ?"
+        f" WHERE r.digest = ? AND {hidden.shown('s.key')} AND coalesce(t.ended_at, t.created_at + 1e9) >= ?"
         " AND NOT EXISTS (SELECT 1 FROM delivered d WHERE d.session = t.session AND d.turn >= t.n)"
         " ORDER BY r.turn DESC LIMIT 1",
         (digest, since),
@@ -55,6 +59,6 @@ def conversation_of(db: Db, digest: bytes, since: float) -> str | None:
     return None if found is None else str(found[0])
 
 
-def delete_of(db: Db, session: int) -> None:
-    """Delete what is kept here of a session whose turns are still there."""
-    db.execute("DELETE FROM response WHERE turn IN (SELECT n FROM turn WHERE session = ?)", (session,))
+def delete(db: Db, n: int) -> None:
+    """Delete what is kept here of the turn number `n`."""
+    db.execute("DELETE FROM response WHERE turn = ?", (n,))

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 from nanobot.core.sessions import RetentionRule
-from nanobot.stores.sql import catalogue
-from nanobot.stores.sql.db import Db, SearchIndex
+from nanobot.stores.sql import catalogue, hidden
+from nanobot.stores.sql.db import Db
 
 _MOST_AT_ONCE = 8
 
 
-def delete_some(
-    db: Db, index: SearchIndex, *, rules: Sequence[RetentionRule], now: float
-) -> tuple[catalogue.Deleted, ...]:
+def delete_some(db: Db, *, rules: Sequence[RetentionRule], now: float) -> tuple[catalogue.Deleted, ...]:
     """Delete a few sessions that are due, those first that have been due longest; the first rule that fits a
     key decides. None has a turn that waits or runs.
     """
@@ -23,9 +21,10 @@ def delete_some(
     case = f"WHEN {db.dialect.matches('key')} THEN ?"
     due = f"CASE {' '.join([case] * len(rules))} ELSE -1 END"
     found = db.execute(
-        f"SELECT key FROM session s WHERE updated_at < {due} AND NOT EXISTS (SELECT 1 FROM dispatch d"
+        f"SELECT key FROM session s WHERE updated_at < {due} AND {hidden.shown('key')}"
+        " AND NOT EXISTS (SELECT 1 FROM dispatch d"
         " WHERE d.session = s.id)"
         " ORDER BY updated_at LIMIT ?",
         (*values, _MOST_AT_ONCE),
     ).fetchall()
-    return tuple(catalogue.delete(db, index, key=key) for (key,) in found)
+    return tuple(catalogue.delete(db, key=key) for (key,) in found)

@@ -12,7 +12,7 @@ from nanobot.core.dispatch import Claim
 from nanobot.core.errors import StaleAttempt, TooManyAttempts
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, Text, reply_text
-from nanobot.stores.sql import queue, transcript, turns, usage
+from nanobot.stores.sql import hidden, queue, taking_in, transcript, turns, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -204,6 +204,8 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
     """Put back into the queue what `owner` ran before it stopped, and what other owners' leases have run out
     on; charge the lost attempts, and end the turns that were lost too often.
     """
+    hidden.hide_unfinished(db)
+    taking_in.leave_all(db)
     lost = db.execute(
         "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn"
         " WHERE d.owner = ? OR d.lease_until < ?"

@@ -22,7 +22,7 @@ _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 SEQ_BITS = 32
 """A message's id is `session << SEQ_BITS | seq`: the messages of a session lie together."""
-_SEQ = (1 << SEQ_BITS) - 1
+SEQ_MASK = (1 << SEQ_BITS) - 1
 _START = START.packed()
 
 
@@ -31,14 +31,14 @@ def message_id(session: int, seq: int) -> int:
     return session << SEQ_BITS | seq
 
 
-def message_ids(session: int, first: int, last: int = _SEQ) -> tuple[int, int]:
+def message_ids(session: int, first: int, last: int = SEQ_MASK) -> tuple[int, int]:
     """Return the ids of the first and the last message of a stretch."""
     return session << SEQ_BITS | first, session << SEQ_BITS | last
 
 
 def seq_of(message_id: int) -> int:
     """Return the message's number in its session."""
-    return message_id & _SEQ
+    return message_id & SEQ_MASK
 
 
 class TranscriptHead(msgspec.Struct):

@@ -5,6 +5,7 @@ import msgspec
 from nanobot.core.errors import TurnNotFound
 from nanobot.core.event import TurnEnded, end_alone
 from nanobot.core.message import Message
+from nanobot.core.sessions import RESERVED_PREFIX
 from nanobot.core.turn import Turn, TurnState
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.db import Db
@@ -128,7 +129,7 @@ def look(db: Db, turn_id: str) -> TurnState:
         " WHERE t.id = ?",
         (turn_id,),
     ).fetchone()
-    if found is None:
+    if found is None or found[3].startswith(RESERVED_PREFIX):
         raise TurnNotFound(f"no turn {turn_id!r} here")
     (
         n,

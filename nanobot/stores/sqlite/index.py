@@ -67,14 +67,16 @@ def matches(db: Db, session: int, query: str) -> Iterator[int]:
 def index_some(db: Db) -> bool:
     """Take some of what is committed into the index; return whether there is more."""
     waiting = db.execute(
-        "SELECT id, indexed_seq, last_seq FROM session WHERE last_seq > indexed_seq LIMIT 16"
+        # Not where a list is being taken in: some of its messages are still to come.
+        "SELECT id, indexed_seq, last_seq FROM session WHERE last_seq > indexed_seq"
+        " AND id NOT IN (SELECT session FROM unseen WHERE state = 'coming') LIMIT 16"
     ).fetchall()
     left_messages, left_characters = _MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP
     for session, indexed_seq, last_seq in waiting:
         seq = indexed_seq
         for id_, body in db.execute(
             "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-            (*message_ids(session, indexed_seq + 1), left_messages),
+            (*message_ids(session, indexed_seq + 1, last_seq), left_messages),
         ).fetchall():
             seq = seq_of(id_)
             text = searchable(_decode(body))
@@ -93,14 +95,15 @@ def index_some(db: Db) -> bool:
     return bool(waiting)
 
 
-def forget(db: Db, session: int) -> None:
-    """Take the session out of the index; its rows must still be there.
+def forget(db: Db, session: int, first_seq: int, last_seq: int) -> None:
+    """Take some of the session's messages out of the index; their rows must still be there.
 
     What the file holds of it goes with `clean_some`.
     """
     (indexed_seq,) = db.execute("SELECT indexed_seq FROM session WHERE id = ?", (session,)).fetchone()
     rows = db.execute(
-        "SELECT id, body FROM message WHERE id BETWEEN ? AND ?", message_ids(session, 0, indexed_seq)
+        "SELECT id, body FROM message WHERE id BETWEEN ? AND ?",
+        message_ids(session, first_seq, min(indexed_seq, last_seq)),
     )
     for id_, body in rows:
         if text := searchable(_decode(body)):

@@ -9,7 +9,7 @@ from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
 from nanobot.core.offline import DatabaseLibrary, DatabaseReport
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
-from nanobot.stores.sql import catalogue, keys, search
+from nanobot.stores.sql import catalogue, hidden, keys, search
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.backup import backup
 from nanobot.stores.sqlite.connection import Connection
@@ -143,7 +143,7 @@ class SqliteOffline:
         problems = [problem for (problem,) in db.execute("PRAGMA quick_check(3)") if problem != "ok"]
         if problems:
             return DatabaseReport(self._path, size_bytes, is_ours, format_, newest, damage=problems[0])
-        (sessions,) = db.execute("SELECT count(*) FROM session").fetchone()
+        (sessions,) = db.execute(f"SELECT count(*) FROM session WHERE {hidden.shown('key')}").fetchone()
         return DatabaseReport(self._path, size_bytes, is_ours, format_, newest, sessions=sessions)
 
     @contextlib.contextmanager

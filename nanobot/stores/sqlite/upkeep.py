@@ -1,11 +1,12 @@
-"""What the writer does when nothing else is to be done, a small piece at a time: index what was said, and
-write over what was deleted.
+"""What the writer does when nothing else is to be done, a small piece at a time: delete what nobody sees any
+more, index what was said, write over what was deleted.
 """
 
 import logging
 import sqlite3
 from pathlib import Path
 
+from nanobot.stores.sql import hidden, purging, taking_in
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
@@ -26,7 +27,8 @@ class Upkeep:
             return 0.0 if _piece(db) else self._truncate(db)
         except sqlite3.Error as error:
             _log.error(
-                "what was said is not in the search yet, next try in %g s: %s",
+                "what was deleted lately is not cleared away, or what was said not in the search; next try in"
+                " %g s: %s",
                 _AGAIN_S,
                 explain(error, self._path).message,
             )
@@ -54,7 +56,11 @@ class Upkeep:
 def _piece(db: Connection) -> bool:
     """Do a piece of what changes the database; return whether there was something to do."""
     with db.transaction():
-        return index.index_some(db) or index.clean_some(db)
+        doomed = hidden.next_to_purge(db)
+        if doomed is not None:
+            purging.purge_some(db, index, doomed)
+            return True
+        return taking_in.purge_left(db, index) or index.index_some(db) or index.clean_some(db)
 
 
 def _is_left(db: Connection, name: str) -> bool:

@@ -1,14 +1,16 @@
 """`core.sessions.Sessions`: conversations are listed, searched, read, changed, watched and deleted."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import count
 
 import msgspec
 
 from nanobot.core.accounts import TurnSettled
 from nanobot.core.dispatch import Cancel, Claim
-from nanobot.core.errors import SessionNotFound, TurnNotFound
+from nanobot.core.errors import SessionNotFound, StoreError, TurnNotFound
 from nanobot.core.event import TurnEnded, TurnError
 from nanobot.core.message import Message
 from nanobot.core.sessions import (
@@ -25,7 +27,19 @@ from nanobot.core.sessions import (
     SessionFilter,
 )
 from nanobot.stores.live.turn import replay
-from nanobot.stores.sql import branches, catalogue, importing, queue, retention, running, search, turns
+from nanobot.stores.sql import (
+    branches,
+    catalogue,
+    forking,
+    hidden,
+    importing,
+    purging,
+    queue,
+    retention,
+    running,
+    search,
+    turns,
+)
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -44,6 +58,7 @@ class SqlSessions:
         self._prices = shared.prices
         self._observer = shared.observer
         self._shared = shared
+        self._numbers = count(1)
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -147,11 +162,20 @@ class SqlSessions:
         return await self._database.write(job)
 
     async def fork_session(self, session_key: str, new_key: str, *, at: int | None = None) -> Session:
-        def job(db: Db) -> Session:
-            number = branches.fork(db, key=session_key, new_key=new_key, at=at, now=self._clock.now())
-            return catalogue.session_of(db, number)
+        write, making = self._database.write, self._key_for_making()
+        now = self._clock.now()
+        fork = await write(
+            lambda db: forking.begin(db, key=session_key, new_key=new_key, making=making, at=at, now=now)
+        )
+        async with self._whole_or_gone(fork.session):
+            while fork.rest:
+                fork = await write(partial(forking.copy_some, fork=fork))
 
-        return await self._database.write(job)
+            def finish(db: Db) -> Session:
+                forking.finish(db, fork, key=session_key, new_key=new_key)
+                return catalogue.session_of(db, fork.session)
+
+            return await write(finish)
 
     async def rewind_session(self, session_key: str, to: int) -> Session:
         def job(db: Db) -> Session:
@@ -164,19 +188,40 @@ class SqlSessions:
     async def import_session(
         self,
         session_key: str,
-        messages: Sequence[ImportedMessage],
+        messages: Iterable[ImportedMessage],
         *,
         title: str | None,
         metadata: Mapping[str, str],
     ) -> Session:
-        def job(db: Db) -> Session:
-            now = self._clock.now()
-            number = importing.import_(
-                db, key=session_key, messages=messages, title=title, metadata=metadata, now=now
-            )
-            return catalogue.session_of(db, number)
+        write, making = self._database.write, self._key_for_making()
+        now = self._clock.now()
+        head = await write(lambda db: importing.begin(db, key=session_key, making=making, now=now))
+        pieces = importing.pieces(messages)
+        async with self._whole_or_gone(head.session):
+            # In a thread: megabytes of lines may be read only now.
+            while piece := await asyncio.to_thread(next, pieces, None):
+                head = await write(partial(importing.add, head=head, piece=piece))
 
-        return await self._database.write(job)
+            def finish(db: Db) -> Session:
+                importing.finish(db, head, key=session_key, title=title, metadata=metadata)
+                return catalogue.session_of(db, head.session)
+
+            return await write(finish)
+
+    def _key_for_making(self) -> str:
+        return hidden.making(next(self._numbers))
+
+    @contextlib.asynccontextmanager
+    async def _whole_or_gone(self, session: int) -> AsyncIterator[None]:
+        """Delete the session that is being made where it cannot be finished."""
+        try:
+            yield
+        except BaseException:
+            # What fails now is deleted after the next start.
+            with contextlib.suppress(StoreError):
+                await self._database.write(partial(hidden.hide, session=session))
+                await self._purge(session)
+            raise
 
     # Deleting -------------------------------------------------------------------------------------
 
@@ -184,13 +229,34 @@ class SqlSessions:
         def job(db: Db) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
             now = self._clock.now()
             spent = running.charge_live(db, session_key, self._prices, now)
-            deleted = catalogue.delete(db, self._index, key=session_key)
+            deleted = catalogue.delete(db, key=session_key)
             claims = queue.start_next(db, self._commands.capacity, now)
             return msgspec.structs.replace(deleted, spent=spent), claims
 
         deleted, _ = await self._database.write(job, self._deleted)
         await asyncio.to_thread(self._blobs.delete, deleted.files)
-        return deleted.removed
+        return await self._purged(deleted)
+
+    async def _purged(self, deleted: catalogue.Deleted) -> Deletion:
+        """Delete what is left of the session; return what has gone with it in all."""
+        removed = deleted.removed
+        if deleted.session is None:
+            return removed
+        gone = await self._purge(deleted.session)
+        return msgspec.structs.replace(
+            removed, messages=gone.messages, turns=gone.turns, bytes_=removed.bytes_ + gone.bytes_
+        )
+
+    async def _purge(self, session: int) -> purging.Purged:
+        """Delete the rows of a hidden session; others write between the pieces."""
+
+        def some(db: Db) -> purging.Purged | None:
+            return purging.purge_some(db, self._index, session)
+
+        total = purging.Purged()
+        while (gone := await self._database.write(some)) is not None:
+            total = total.plus(gone)
+        return total
 
     def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
         deleted, claims = result
@@ -207,10 +273,12 @@ class SqlSessions:
 
     async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
         def job(db: Db) -> tuple[catalogue.Deleted, ...]:
-            return retention.delete_some(db, self._index, rules=rules, now=self._clock.now())
+            return retention.delete_some(db, rules=rules, now=self._clock.now())
 
         deleted = await self._database.write(job, self._end_watching)
         await asyncio.to_thread(self._blobs.delete, [id_ for each in deleted for id_ in each.files])
+        for each in deleted:
+            await self._purged(each)
         return len(deleted)
 
     def _end_watching(self, deleted: tuple[catalogue.Deleted, ...]) -> None:

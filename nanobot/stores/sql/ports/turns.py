@@ -1,6 +1,7 @@
 """`core.turn.Turns`: turns are admitted, followed and cancelled."""
 
-from collections.abc import AsyncIterator, Container
+import contextlib
+from collections.abc import AsyncIterator, Callable, Container
 from functools import partial
 
 from nanobot.core.accounts import TurnSettled, UnendedTurn
@@ -11,10 +12,11 @@ from nanobot.core.message import Message
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores.live.live import STOPPING
 from nanobot.stores.live.turn import Batch, LiveTurn, replay
-from nanobot.stores.sql import admission, matching, queue, resends, turns
+from nanobot.stores.sql import admission, matching, queue, resends, taking_in, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.recent_places import RecentPlaces
+from nanobot.stores.sql.taking_in import Coming
 
 
 class SqlTurns:
@@ -43,7 +45,7 @@ class SqlTurns:
         if self._live.is_ended:
             raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
 
-        def job(db: Db) -> admission.Admitted:
+        def job(db: Db, taken_in: Coming | None = None) -> admission.Admitted | Coming:
             return admission.admit(
                 db,
                 turn,
@@ -55,19 +57,45 @@ class SqlTurns:
                 now=self._clock.now(),
                 refusal=refusal,
                 left=left,
+                taken_in=taken_in,
             )
 
         self._observer.turn_offered(turn)
         is_new = False
         try:
-            admitted: admission.Admitted = await self._database.write(job, partial(self._admitted, turn))
+            admitted = await self._database.write(job, partial(self._admitted, turn))
+            if isinstance(admitted, Coming):
+                admitted = await self._take_in(turn, admitted, job)
             is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
         finally:
             if not is_new:
                 self._observer.turn_dropped(turn)
         return admitted.admission
 
-    def _admitted(self, turn: Turn, admitted: admission.Admitted) -> None:
+    async def _take_in(
+        self,
+        turn: Turn,
+        coming: Coming,
+        admit: Callable[[Db, Coming | None], admission.Admitted | Coming],
+    ) -> admission.Admitted:
+        """Take in a client's long list, a piece in a transaction, then admit the turn."""
+        write, now = self._database.write, self._clock.now()
+        try:
+            for piece in taking_in.pieces(coming.plan.earlier):
+                coming = await write(partial(taking_in.add, coming=coming, piece=piece, now=now))
+            whole = coming
+            admitted = await write(lambda db: admit(db, whole), partial(self._admitted, turn))
+            assert isinstance(admitted, admission.Admitted)  # noqa: S101 - what is whole is not begun again
+        except BaseException:
+            # What is still there where this fails, too, goes after the next start.
+            with contextlib.suppress(StoreError):
+                await write(partial(taking_in.leave, coming=coming))
+            raise
+        return admitted
+
+    def _admitted(self, turn: Turn, admitted: admission.Admitted | Coming) -> None:
+        if isinstance(admitted, Coming):
+            return
         if not admitted.admission.joined:
             self._news.tell(UnendedTurn(turn.id, turn.key_id, turn.session_key))
         if admitted.opened is not None:

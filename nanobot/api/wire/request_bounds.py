@@ -1,0 +1,100 @@
+"""How much one request may bring: messages, parts, tools, and how deeply their schemas are nested."""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from nanobot.core.errors import InvalidRequest
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[{]|[\]}]")
+
+
+class RequestBounds(msgspec.Struct, frozen=True):
+    """The bounds of one request, each a setting of the table `[api]`.
+
+    `max_parts`: parts of content and calls, in all messages whose content is not one string.
+    `max_tools_bytes`: the descriptions and schemas of all tools. `max_schema_depth`: how deeply objects and
+    arrays may be nested in the schema of a tool or of the answer.
+    """
+
+    max_messages: int = 10_000
+    max_parts: int = 20_000
+    max_tools: int = 128
+    max_tools_bytes: int = 1_000 * 1024
+    max_schema_depth: int = 100
+
+    def check_messages(self, sent: Sequence[object], param: str) -> None:
+        """Return where the list in the field `param` is not too long.
+
+        Raises:
+            InvalidRequest
+        """
+        if len(sent) > self.max_messages:
+            raise InvalidRequest(
+                f"{param} has {len(sent)} entries: at most {self.max_messages} are allowed"
+                " (api.max_messages); leave out the oldest",
+                param=param,
+            )
+
+    def check_parts(self, count: int, param: str) -> None:
+        """Return where so many parts are not too many.
+
+        Raises:
+            InvalidRequest
+        """
+        if count > self.max_parts:
+            raise InvalidRequest(
+                f"{param} has more than {self.max_parts} parts of content: no more are allowed"
+                " (api.max_parts); leave out the oldest messages",
+                param=param,
+            )
+
+    def check_tools(self, count: int, param: str = "tools") -> None:
+        """Return where so many tools are not too many.
+
+        Raises:
+            InvalidRequest
+        """
+        if count > self.max_tools:
+            raise InvalidRequest(
+                f"{param} has {count} entries: at most {self.max_tools} are allowed (api.max_tools)",
+                param=param,
+            )
+
+    def check_tools_size(self, size_bytes: int) -> None:
+        """Return where so many bytes of tools are not too many.
+
+        Raises:
+            InvalidRequest
+        """
+        if size_bytes > self.max_tools_bytes:
+            raise InvalidRequest(
+                f"tools has {size_bytes} bytes: at most {self.max_tools_bytes} are allowed"
+                " (api.max_tools_kb)",
+                param="tools",
+            )
+
+    def check_depth(self, schema: bytes, param: str) -> None:
+        """Return where the JSON text of a schema is not nested too deeply.
+
+        Raises:
+            InvalidRequest
+        """
+        # No schema is deeper than it has brackets, and most have few.
+        if schema.count(b"{") + schema.count(b"[") <= self.max_schema_depth:
+            return
+        depth = deepest = 0
+        for bracket in _BRACKET.finditer(_STRING.sub(b"", schema)):
+            depth += 1 if bracket[0] in b"[{" else -1
+            deepest = max(deepest, depth)
+        if deepest > self.max_schema_depth:
+            raise InvalidRequest(
+                f"{param} is nested {deepest} levels deep: at most {self.max_schema_depth} are allowed"
+                " (api.max_schema_depth)",
+                param=param,
+            )
+
+
+DEFAULT_BOUNDS = RequestBounds()

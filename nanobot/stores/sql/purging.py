@@ -1,0 +1,66 @@
+"""Deleting the rows of sessions that are hidden for good, a piece in a transaction."""
+
+import msgspec
+
+from nanobot.stores.sql import responses, transcript
+from nanobot.stores.sql.db import Db, SearchIndex
+from nanobot.stores.sql.pieces import MOST_ROWS, message_piece
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """What a piece of a deletion took away."""
+
+    messages: int = 0
+    turns: int = 0
+    bytes_: int = 0
+
+    def plus(self, other: "Purged") -> "Purged":
+        return Purged(self.messages + other.messages, self.turns + other.turns, self.bytes_ + other.bytes_)
+
+
+def purge_some(db: Db, index: SearchIndex, session: int) -> Purged | None:
+    """Delete some rows of a hidden session, at last its own; None: nothing is left of it."""
+    if db.execute("SELECT 1 FROM session WHERE id = ?", (session,)).fetchone() is None:
+        return None
+    return (
+        _purge_messages(db, index, session) or _purge_turns(db, session) or _purge_branches(db, session)
+    ) or _purge_last(db, session)
+
+
+def _purge_messages(db: Db, index: SearchIndex, session: int) -> Purged | None:
+    first, last = transcript.message_ids(session, 0)
+    found = message_piece(db, first, last)
+    if found is None:
+        return None
+    last, count, size_bytes = found
+    index.forget(db, session, 0, transcript.seq_of(last))
+    db.execute("DELETE FROM message WHERE id BETWEEN ? AND ?", (first, last))
+    return Purged(count, bytes_=size_bytes)
+
+
+def _purge_turns(db: Db, session: int) -> Purged | None:
+    turns = [n for (n,) in db.execute("SELECT n FROM turn WHERE session = ? LIMIT ?", (session, MOST_ROWS))]
+    if not turns:
+        return None
+    for n in turns:
+        db.execute("DELETE FROM started_call WHERE turn = ?", (n,))
+        db.execute("DELETE FROM steer WHERE turn = ?", (n,))
+        responses.delete(db, n)
+        db.execute("DELETE FROM turn WHERE n = ?", (n,))
+    return Purged(turns=len(turns))
+
+
+def _purge_branches(db: Db, session: int) -> Purged | None:
+    gone = db.execute(
+        "DELETE FROM branch WHERE session = ? AND first_seq IN"
+        " (SELECT first_seq FROM branch WHERE session = ? ORDER BY first_seq LIMIT ?)",
+        (session, session, MOST_ROWS),
+    ).rowcount
+    return Purged() if gone else None
+
+
+def _purge_last(db: Db, session: int) -> Purged:
+    for table in ("dispatch", "session_usage", "delivered", "unseen"):
+        db.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
+    db.execute("DELETE FROM session WHERE id = ?", (session,))
+    return Purged()

@@ -1,0 +1,69 @@
+"""Bodies of JSON: what they may have is counted before anything is decoded."""
+
+import asyncio
+import json
+
+import pytest
+
+from nanobot.core.errors import InvalidRequest
+from nanobot.http.json_body import JsonBodies, apart, has_more_entries
+from nanobot.http.request import Request
+
+
+def request_with(body: bytes) -> Request:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request({"type": "http", "headers": []}, receive)
+
+
+def never(body: bytes) -> None:
+    raise AssertionError(f"{len(body)} bytes were decoded")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [0] * 1_000,
+        [[]] * 1_000,
+        [{"a": 0, "b": ""}] * 500,
+        {str(number): "," for number in range(1_000)},
+        ['\\", \\\\'] * 1_000,
+    ],
+)
+def test_members_and_elements_are_counted(value: object) -> None:
+    body = json.dumps(value).encode()
+    assert has_more_entries(body, 999)
+    assert not has_more_entries(body, 1_001)
+
+
+@pytest.mark.parametrize("text", [",", '"', "\\", '\\"', '",', "[,]", "é,"])
+def test_what_stands_in_a_text_is_not_counted(text: str) -> None:
+    assert not has_more_entries(json.dumps([text * 5_000, text], ensure_ascii=False).encode(), 10)
+
+
+async def test_a_body_with_too_many_entries_is_not_decoded() -> None:
+    bodies = JsonBodies(max_bytes=1_000_000, timeout_s=5, max_entries=1_000)
+    with pytest.raises(InvalidRequest, match=r"more than 1000 entries.*api\.max_json_entries"):
+        await bodies.read(request_with(b"[" + b"0," * 100_000 + b"0]"), never)
+
+
+async def test_a_large_body_is_decoded_beside_the_event_loop() -> None:
+    bodies = JsonBodies(max_bytes=1_000_000, timeout_s=5, max_entries=1_000)
+    body = b'"' + b"x" * 500_000 + b'"'
+    in_loop = asyncio.get_running_loop()
+
+    def parse(raw: bytes) -> bool:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return raw == body
+
+    assert await bodies.read(request_with(body), parse) == (True, body)
+    assert asyncio.get_running_loop() is in_loop
+
+
+async def test_a_small_body_is_decoded_at_once() -> None:
+    bodies = JsonBodies(max_bytes=1_000_000, timeout_s=5, max_entries=1)
+    in_loop, _ = await bodies.read(request_with(b"[0,0,0]"), lambda _: asyncio.get_running_loop())
+    assert in_loop is asyncio.get_running_loop()
+    assert await apart(b"[]", asyncio.get_running_loop) is in_loop
