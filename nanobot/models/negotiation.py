@@ -6,6 +6,7 @@ request that followed it was answered, and only where the refusal itself named t
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from nanobot.core.message import Image
 from nanobot.core.model import ModelRequest
 from nanobot.models.lessons import NOTHING, Lesson, Lessons
 from nanobot.models.objections import RefusalText
-from nanobot.models.refusals import ErrorSource, RequestFailed, read_refusal, refusal
+from nanobot.models.refusals import ErrorSource, RequestFailed, Understand, read_refusal, refusal
 from nanobot.models.wordings import understand
 
 _log = logging.getLogger(__name__)
@@ -74,10 +75,11 @@ class Negotiation:
         if status not in _STATUSES:
             return False
         text = RefusalText(read_refusal(body), sent, self._talk)
-        understood = understand(text.words)
+        own = partial(understand, is_quoted=text.quotes)
+        understood = own(text.words)
         if understood is not None:
             if understood.limit is not None and text.is_quoted(str(understood.limit)):
-                raise self._without_limit(status, body)
+                raise self._without_limit(status, body, own)
             return False
         for lesson, learnt in self._proposals(self._request, text, self.lessons):
             if lesson not in self.lessons:
@@ -85,6 +87,9 @@ class Negotiation:
                     self._tried.append(learnt)
                 self.lessons |= {lesson}
                 return True
+        if understand(text.words) is not None:
+            # What it merely quotes must not be taken for its reason.
+            raise refusal(self._source, status, body, None, own)
         return False
 
     def answered(self) -> None:
@@ -101,9 +106,9 @@ class Negotiation:
                 _log.warning("%s, for the next hour: %s %s", self._source.name, lesson.topic, lesson.name)
         self._known.confirm(lessons)
 
-    def _without_limit(self, status: int, body: bytes) -> RequestFailed:
+    def _without_limit(self, status: int, body: bytes, own: Understand) -> RequestFailed:
         """Return the refusal without the limit, which may be a number of the user's."""
-        failed = refusal(self._source, status, body, None)
+        failed = refusal(self._source, status, body, None, own)
         if isinstance(failed.error, ContextOverflow):
             failed.error.limit_tokens = None
         return failed

@@ -135,6 +135,7 @@ _PLAIN_WORDS = frozenset({"user", "stop", "seed", "reasoning", "provider", "mode
 """Fields whose names stand in many messages that do not speak of the field."""
 _ECHO_CHARS = 8
 _BEGINNING_CHARS = 40
+_PASSAGE_CHARS = 40
 _NOISE = str.maketrans("", "", " \t\r\n\"'`\\")
 
 
@@ -146,7 +147,7 @@ class RefusalText:
         self._sent = sent
         self._talk = talk
         self.message = refused.words.strip()
-        self.words = f"{refused.code} {refused.words}"
+        self.words = refused.said
 
     @cached_property
     def request(self) -> dict[str, Any]:
@@ -202,9 +203,33 @@ class RefusalText:
         """Whether its beginning is found in the messages of the request."""
         return self.is_quoted(self.message[:_BEGINNING_CHARS])
 
+    def quotes(self, start: int, end: int) -> bool:
+        """Return whether its words from `start` to `end` are in a passage that it quotes from the messages:
+        one of many characters, or a short message that stands as a whole behind a quotation mark or a colon.
+
+        Not where it begins with what a message holds: then somebody has told the model of an earlier refusal.
+        """
+        name = _bare(self.words[start:end])
+        if name not in self._said or self.begins_with_a_quotation:
+            return False
+        before, after = _bare(self.words[:start]), _bare(self.words[end:])
+        if sum(_shared(before, name, after, self._said)) + len(name) >= _PASSAGE_CHARS:
+            return True
+        short = (text.strip() for text in self._texts if len(text) < 2 * _PASSAGE_CHARS)
+        quoted = (rf"[\"'`:“‘(\[{{>]\s*{re.escape(text)}" for text in short if name in _bare(text))
+        return any(
+            found.start() <= start and end <= found.end()
+            for pattern in quoted
+            for found in re.finditer(pattern, self.words, re.IGNORECASE)
+        )
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [text for message in self.request[self._talk] for text in _strings(message)]
+
     @cached_property
     def _said(self) -> str:
-        return "\0".join(_bare(text) for message in self.request[self._talk] for text in _strings(message))
+        return "\0".join(map(_bare, self._texts))
 
     @cached_property
     def _bare_sent(self) -> str:
@@ -215,16 +240,26 @@ class RefusalText:
 
     def _names_itself(self, start: int, end: int) -> bool:
         """Return whether the words around a name are not the request's around the same name."""
-        before, after = _bare(self.words[:start])[-32:], _bare(self.words[end:])[:32]
+        before, after = _bare(self.words[:start]), _bare(self.words[end:])
         name = _bare(self.words[start:end])
-        shared = 0
-        while shared < len(before) and f"{before[len(before) - shared - 1 :]}{name}" in self._bare_sent:
-            shared += 1
-        name = before[len(before) - shared :] + name
-        extended = 0
-        while extended < len(after) and f"{name}{after[: extended + 1]}" in self._bare_sent:
-            extended += 1
-        return name not in self._bare_sent or shared + extended < _ECHO_CHARS
+        if name not in self._bare_sent:
+            return True
+        return sum(_shared(before, name, after, self._bare_sent)) < _ECHO_CHARS
+
+
+def _shared(before: str, name: str, after: str, sent: str) -> tuple[int, int]:
+    """Return how many characters before and after `name` are the same where it stands in `sent`, up to
+    `_PASSAGE_CHARS` each.
+    """
+    before, after = before[-_PASSAGE_CHARS:], after[:_PASSAGE_CHARS]
+    shared = 0
+    while shared < len(before) and before[len(before) - shared - 1 :] + name in sent:
+        shared += 1
+    name = before[len(before) - shared :] + name
+    extended = 0
+    while extended < len(after) and name + after[: extended + 1] in sent:
+        extended += 1
+    return shared, extended
 
 
 def _bare(text: str) -> str:

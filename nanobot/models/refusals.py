@@ -5,7 +5,7 @@ not contradict each other.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -124,6 +124,14 @@ class Refused(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
     pause_s: float | None = None
 
+    @property
+    def said(self) -> str:
+        """Its codes and its words, in one text."""
+        return f"{self.code} {self.words}"
+
+
+Understand = Callable[[str], Understood | None]
+
 
 class RequestFailed(Exception):
     """One try of a request failed: `error` is what to raise in the end.
@@ -137,12 +145,22 @@ class RequestFailed(Exception):
         self.may_retry = may_retry
 
 
-def refusal(source: ErrorSource, status: int, body: bytes, retry_after_s: float | None) -> RequestFailed:
-    """Return what a response with `body` and a `status` other than success means."""
+def refusal(
+    source: ErrorSource,
+    status: int,
+    body: bytes,
+    retry_after_s: float | None,
+    understand: Understand = understand,
+) -> RequestFailed:
+    """Return what a response with `body` and a `status` other than success means.
+
+    `understand` returns the meaning of its words, as `wordings.understand`.
+    """
     refused = read_refusal(body)
     words = _short(refused.words, source.secrets) or _phrase(status)
     pause_s = refused.pause_s if retry_after_s is None else retry_after_s
-    return _failure(source, status, refused, f"{source.name} answered {status}: {words}", pause_s)
+    message = f"{source.name} answered {status}: {words}"
+    return _failure(source, status, refused, understand(refused.said), message, pause_s)
 
 
 def read_refusal(body: bytes) -> Refused:
@@ -159,7 +177,8 @@ def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
     refused = _parse(content)
     words = _short(refused.words, source.secrets) or "no reason given"
     message = f"{source.name} failed while it answered: {words}"
-    return _failure(source, refused.status or 500, refused, message, refused.pause_s)
+    understood = understand(refused.said)
+    return _failure(source, refused.status or 500, refused, understood, message, refused.pause_s)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -187,9 +206,13 @@ def _number(text: str) -> float:
 
 
 def _failure(
-    source: ErrorSource, status: int, refused: Refused, message: str, pause_s: float | None
+    source: ErrorSource,
+    status: int,
+    refused: Refused,
+    understood: Understood | None,
+    message: str,
+    pause_s: float | None,
 ) -> RequestFailed:
-    understood = understand(f"{refused.code} {refused.words}")
     if understood is not None and (meant := _meant(source, status, understood, message, pause_s)) is not None:
         return meant
     if status == 413:
@@ -197,10 +220,7 @@ def _failure(
     if status in (401, 402, 403):
         return _refused_key(source, message)
     if status == 404:
-        question = f"is there a model {source.model!r} at {source.address}?"
-        if not urlsplit(source.address).path.strip("/"):
-            question += " The address has no path, and many APIs are at /v1"
-        return RequestFailed(ModelRejectedRequest(f"{message}: {question}", param="model"))
+        return _no_model(source, message)
     if status == 429:
         return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=True)
     if status in (408, 504, 522, 524):
@@ -229,6 +249,10 @@ def _meant(
             return _refused_key(source, message)
         case "bad_key" if status in (400, 404, 422, 500):
             return _refused_key(source, message)
+        case "no_model" if status in (400, 404, 410, 422, 500):
+            return _no_model(source, message)
+        case "answer_limit" if status in (400, 422):
+            return RequestFailed(ModelRejectedRequest(message, param="max_tokens"))
         case "bad_luck" if status in (400, 422, 500):
             return RequestFailed(ModelBadAnswer(message, retry_after_s=pause_s), may_retry=True)
     return None
@@ -237,6 +261,13 @@ def _meant(
 def _overflow(message: str, limit_tokens: int | None) -> RequestFailed:
     remedy = "shorten the input, or choose a model with a larger window"
     return RequestFailed(ContextOverflow(f"{message}: {remedy}", limit_tokens=limit_tokens))
+
+
+def _no_model(source: ErrorSource, message: str) -> RequestFailed:
+    question = f"is there a model {source.model!r} at {source.address}?"
+    if not urlsplit(source.address).path.strip("/"):
+        question += " The address has no path, and many APIs are at /v1"
+    return RequestFailed(ModelRejectedRequest(f"{message}: {question}", param="model"))
 
 
 def _refused_key(source: ErrorSource, message: str) -> RequestFailed:

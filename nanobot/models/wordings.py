@@ -5,28 +5,12 @@ as 400, 413 or 500, and each server has its own words. A row is added with the w
 """
 
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-Meaning = Literal["rate_limit", "quota", "unpaid", "bad_key", "bad_luck", "overflow"]
-"""`bad_luck`: the model's sampling went wrong, and the same request may succeed. `unpaid`: the account is
-empty, `quota`: its plan is used up; no pause mends either.
-"""
-
-
-class Wording(msgspec.Struct, frozen=True):
-    """Words of a refusal.
-
-    `pattern` is searched without case; its group `limit` is the size in tokens that the prompt was over.
-    `example` are the words as a provider wrote them, `limit` the one that is named there.
-    """
-
-    meaning: Meaning
-    pattern: str
-    example: str
-    limit: int | None = None
+from nanobot.models.overflows import OVERFLOWS
+from nanobot.models.wording import Meaning, Wording
 
 
 class Understood(msgspec.Struct, frozen=True):
@@ -35,8 +19,6 @@ class Understood(msgspec.Struct, frozen=True):
     meaning: Meaning
     limit: int | None = None
 
-
-_N = r"\D{0,40}?(?P<limit>\d[\d,]*)"
 
 WORDINGS: tuple[Wording, ...] = (
     Wording(
@@ -48,7 +30,35 @@ WORDINGS: tuple[Wording, ...] = (
     Wording("unpaid", r"insufficient[ _](?:account )?balance", "Insufficient Balance"),
     Wording("unpaid", r"insufficient (?:credits|funds)", "Insufficient credits. Add more using the link"),
     Wording("unpaid", r"credit balance", "Your credit balance is too low to access the Anthropic API."),
+    Wording("unpaid", r"balance is insufficient", "Sorry, your account balance is insufficient"),
+    Wording(
+        "unpaid",
+        r"billing_not_active|account is not active",
+        "Your account is not active, please check your billing details on our website.",
+    ),
+    Wording("unpaid", r"billing[ _](?:hard[ _])?limit", "Billing hard limit has been reached"),
+    Wording(
+        "unpaid",
+        r"account .{0,80}suspended",
+        "Account x is suspended, possibly due to reaching the monthly spending limit",
+    ),
+    Wording("unpaid", r"credit limit exceeded", "Credit limit exceeded, please navigate to billing"),
+    Wording("unpaid", r"payment[ _]required", "Payment Required"),
+    Wording("unpaid", r"(?:run|ran|is) out of (?:credits?|balance|funds)", "You have run out of credits"),
+    Wording("unpaid", r"欠费", "您的账户已欠费"),
+    Wording(
+        "unpaid",
+        r"free allocated quota|AllocationQuota\.FreeTierOnly",
+        "Free allocated quota exceeded.",
+    ),
     Wording("quota", r"insufficient_quota", "insufficient_quota"),
+    Wording("quota", r"usage[ _](?:limit|quota)[ _](?:reached|exceeded)", "Usage limit reached for 5 hour."),
+    Wording("quota", r"exceeded the .{1,20} usage quota", "You have exceeded the 5-hour usage quota."),
+    Wording(
+        "quota",
+        r"SetLimitExceeded|reached the set inference limit",
+        "Your account 1 has reached the set inference limit for the [m] model",
+    ),
     Wording("unpaid", r"specified API usage limits", "You have reached your specified API usage limits."),
     Wording("quota", r"exceeded_current_quota_error", "exceeded_current_quota_error"),
     Wording(
@@ -74,12 +84,13 @@ WORDINGS: tuple[Wording, ...] = (
     Wording("bad_key", r"API_KEY_INVALID", "API_KEY_INVALID"),
     Wording(
         "bad_key",
-        r"(?:incorrect|invalid|wrong|missing|expired) api[ _-]?key",
+        r"(?:incorrect|invalid|wrong|missing|expired) api[ _-]?(?:key|token)",
         "Incorrect API key provided: xa***key. You can obtain an API key from the console.",
     ),
     Wording(
         "bad_key",
-        r"api[ _-]?key (?:is )?(?:not valid|invalid|incorrect|expired|missing|not found|malformed)",
+        r"api[ _-]?key (?:is |was |has |been |reported as ){0,3}(?:not valid|invalid|incorrect|expired"
+        r"|missing|not found|malformed|revoked|disabled|deleted|blocked|suspended|leaked)",
         "API key not valid. Please pass a valid API key.",
     ),
     Wording(
@@ -95,6 +106,84 @@ WORDINGS: tuple[Wording, ...] = (
     Wording(
         "bad_key", r"login fail", "login fail: Please carry the API secret key in the 'Authorization' field"
     ),
+    Wording(
+        "bad_key",
+        r"(?:\bno|(?:didn['’]t|did not) provide an) api[ _-]?key\b",
+        "You didn't provide an API key. You need to provide your API key in an Authorization header.",
+    ),
+    Wording(
+        "bad_key",
+        r"security token included in the request|ExpiredToken",
+        "The security token included in the request is invalid.",
+    ),
+    Wording("bad_key", r"unauthorized(?:[.:]| access|\Z)", "Unauthorized"),
+    Wording(
+        "bad_key",
+        r"organization (?:has been|is) (?:disabled|restricted|suspended)|organization_restricted",
+        "This organization has been disabled.",
+    ),
+    Wording(
+        "bad_key",
+        r"only authorized for use with",
+        "This credential is only authorized for use with Claude Code.",
+    ),
+    Wording(
+        "bad_key",
+        r"location is not supported",
+        "User location is not supported for the API use.",
+    ),
+    Wording(
+        "bad_key",
+        r"not available in your (?:country|region|location)",
+        "Gemini API free tier is not available in your country. Please enable billing on your project.",
+    ),
+    Wording("bad_key", r"身份验证失败", "身份验证失败。"),
+    # A model that the provider does not have (any more) -----------------------------------------
+    Wording(
+        "no_model",
+        r"\b(?:model[_ ]?not[_ ]?(?:found|supported|exist)|unknown_model|model_decommissioned"
+        r"|DeploymentNotFound)\b",
+        "Model Not Exist",
+    ),
+    Wording(
+        "no_model",
+        r"model:? (?:id |name )?\S{0,120} ?(?:does not exist|doesn['’]t exist"
+        r"|(?:was |is |could )?not (?:be )?found)",
+        "The model `x` does not exist or you do not have access to it.",
+    ),
+    Wording("no_model", r"is not a valid model", "x/y is not a valid model ID"),
+    Wording(
+        "no_model",
+        r"(?:invalid|unknown) model(?:\Z|[:,.]| ['\"`]| name\b| id\b| code\b| identifier\b)",
+        "Invalid model: x",
+    ),
+    Wording("no_model", r"model identifier is invalid", "The provided model identifier is invalid."),
+    Wording(
+        "no_model",
+        r"model .{0,120}(?:has been (?:decommissioned|deprecated|retired|removed|discontinued|shut down)"
+        r"|reached (?:its )?end[ -]of[ -]life)",
+        "The model `x` has been decommissioned and is no longer supported.",
+    ),
+    Wording(
+        "no_model",
+        r"model \S{1,120} is not (?:available|accessible)",
+        "The model x is not available in this plan",
+    ),
+    Wording(
+        "no_model",
+        r"not supported by any provider",
+        "The requested model 'x' is not supported by any provider you have enabled.",
+    ),
+    Wording("no_model", r"no endpoints found for \S+", "No endpoints found for x/y."),
+    Wording(
+        "no_model", r"unable to access model", "Unable to access model x. Please visit our documentation"
+    ),
+    Wording(
+        "no_model",
+        r"on-demand throughput isn['’]t supported",
+        "Invocation of model ID x with on-demand throughput isn’t supported.",
+    ),
+    Wording("no_model", r"模型不存在", "模型不存在，请检查模型代码。"),
     # The sampler's bad luck ----------------------------------------------------------------------
     Wording("bad_luck", r"tool_use_failed", "tool_use_failed"),
     Wording(
@@ -109,138 +198,39 @@ WORDINGS: tuple[Wording, ...] = (
         "Parsing failed. The model generated output that could not be parsed.",
     ),
     Wording("bad_luck", r"malformed_function_call", "MALFORMED_FUNCTION_CALL"),
-    # A prompt that is too long -------------------------------------------------------------------
+    # A rate in other words: after the words for what no pause mends -------------------------------
     Wording(
-        "overflow",
-        rf"maximum context length{_N}",
-        "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens.",
-        8192,
+        "rate_limit",
+        r"rate[ _]limit (?:is )?(?:reached|exceeded)|too many requests|ThrottlingException",
+        "Too many requests, please wait before trying again.",
     ),
+    # An answer that may not be so long; some name the window beside it ----------------------------
     Wording(
-        "overflow",
-        rf"maximum prompt length{_N}",
-        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
-        131072,
+        "answer_limit",
+        r"max_(?:completion_|output_)?tokens`? must be (?:less|at most|between|in)",
+        "max_tokens must be less than or equal to `8192`, which is less than the `context_window`",
     ),
-    Wording(
-        "overflow",
-        r"exceed context limit: \d+ \+ \d+ > (?P<limit>\d+)",
-        "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length",
-        200000,
-    ),
-    Wording(
-        "overflow",
-        r"too long: \d+ tokens > (?P<limit>\d+)",
-        "prompt is too long: 210000 tokens > 200000 maximum",
-        200000,
-    ),
-    Wording(
-        "overflow",
-        r"input tokens exceeded",
-        "Input Tokens Exceeded: the number of input tokens exceeds the limit",
-    ),
-    Wording(
-        "overflow",
-        r"tokens in request more than max tokens allowed",
-        "tokens in request more than max tokens allowed",
-    ),
-    Wording(
-        "overflow",
-        r"range of input length should be \[\d+, ?(?P<limit>\d+)\]",
-        "Range of input length should be [1, 129024]",
-        129024,
-    ),
-    Wording(
-        "overflow",
-        rf"exceeded model token limit(?:{_N})?",
-        "Invalid request: Your request exceeded model token limit: 8192",
-        8192,
-    ),
-    Wording(
-        "overflow",
-        rf"maximum (?:model length|number of tokens allowed){_N}",
-        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
-        1048576,
-    ),
-    Wording("overflow", r"input token count", "The input token count exceeds what the model takes"),
-    Wording(
-        "overflow",
-        r"tokens must (?:be|have) (?:<=|less than) (?P<limit>\d+)|must have less than (?P<other>\d+) tokens",
-        "Input validation error: `inputs` tokens must be <= 4096. Given: 5000",
-        4096,
-    ),
-    Wording(
-        "overflow",
-        r"`?inputs`? tokens \+ `?max_new_tokens`? must be <= (?P<limit>\d+)",
-        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. Given: 9000",
-        8193,
-    ),
-    Wording(
-        "overflow",
-        r"max_seq_len \((?P<limit>\d+)\)",
-        "length of prompt_tokens (40000) must be less than max_seq_len (32768).",
-        32768,
-    ),
-    Wording(
-        "overflow",
-        r"current length is \d+ while limit is (?P<limit>\d+)",
-        "Please reduce the length of the messages or completion. Current length is 9000 while limit is 8192",
-        8192,
-    ),
-    Wording(
-        "overflow",
-        r"max size: (?P<limit>\d+) tokens",
-        "Request body too large for gpt-4o model. Max size: 8000 tokens.",
-        8000,
-    ),
-    Wording(
-        "overflow",
-        r"context size \((?P<limit>\d+) tokens\)",
-        "request (9000 tokens) exceeds the available context size (8192 tokens), try increasing it",
-        8192,
-    ),
-    Wording(
-        "overflow",
-        r"context length of only (?P<limit>\d+) tokens",
-        "However, the model is loaded with context length of only 4096 tokens, which is not enough.",
-        4096,
-    ),
-    Wording(
-        "overflow",
-        r"too large for model with (?P<limit>\d+)",
-        "Prompt contains 40000 tokens, too large for model with 32768 maximum context length",
-        32768,
-    ),
-    Wording(
-        "overflow",
-        r"cannot exceed (?P<limit>\d+) tokens",
-        "total number of tokens in the prompt cannot exceed 4081 tokens",
-        4081,
-    ),
-    Wording(
-        "overflow",
-        r"context[ _](?:length|window|size|limit)",
-        "Your input exceeds the context window of this model.",
-    ),
-    Wording("overflow", r"maximum context", "over the maximum context of this model"),
-    Wording("overflow", r"(?:prompt|input|request)(?: is)? too (?:long|large)", "Prompt is too long"),
-    Wording("overflow", r"too many (?:input |prompt )?tokens", "too many tokens in the prompt"),
-    Wording("overflow", r"reduce the length", "Please reduce the length of the messages."),
-    Wording(
-        "overflow",
-        r"exceeds? (?:the )?max(?:imum)? (?:input|message|prompt) (?:length|tokens)",
-        "Total tokens of image and text exceed max message tokens",
-    ),
-    Wording("overflow", r"prompt tokens too long", "prompt tokens too long"),
+    # A prompt that is too long ----------------------------------------------------------------------
+    *OVERFLOWS,
 )
 """The rows, in the order in which they are searched: the first that is found counts."""
 
 
-def understand(text: str, wordings: Sequence[Wording] = WORDINGS) -> Understood | None:
-    """Return what the first row means that is found in `text`; None where none is."""
+def understand(
+    text: str,
+    wordings: Sequence[Wording] = WORDINGS,
+    is_quoted: Callable[[int, int], bool] = lambda start, end: False,
+) -> Understood | None:
+    """Return what the first row means that is found in `text`; None where none is.
+
+    What stands in `text` from `start` to `end` does not count where it `is_quoted` from somebody else,
+    unless it means an overflow.
+    """
     for wording in wordings:
-        found = re.search(wording.pattern, text, re.IGNORECASE)
-        if found is not None:
+        for found in re.finditer(wording.pattern, text, re.IGNORECASE):
+            # An overflow that is missed ends a session; one too many only shortens what is shown.
+            if wording.meaning != "overflow" and is_quoted(*found.span()):
+                continue
             digits = next((value for value in found.groupdict().values() if value), "")
             return Understood(wording.meaning, int(digits.replace(",", "")) if digits else None)
     return None

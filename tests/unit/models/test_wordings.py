@@ -11,7 +11,8 @@ from nanobot.core.errors import (
     ModelRejectedRequest,
 )
 from nanobot.models.refusals import ErrorSource, error_in_answer, refusal
-from nanobot.models.wordings import WORDINGS, Meaning, Understood, Wording, understand
+from nanobot.models.wording import Meaning, Wording
+from nanobot.models.wordings import WORDINGS, Understood, understand
 from tests.upstream import refused
 
 SOURCE = ErrorSource("test:test-model", "test-model", "http://localhost/v1", "sk-test-secret")
@@ -20,7 +21,9 @@ KINDS: dict[Meaning, type[ModelError]] = {
     "quota": ModelRefusedKey,
     "unpaid": ModelRefusedKey,
     "bad_key": ModelRefusedKey,
+    "no_model": ModelRejectedRequest,
     "bad_luck": ModelBadAnswer,
+    "answer_limit": ModelRejectedRequest,
     "overflow": ContextOverflow,
 }
 
@@ -53,13 +56,29 @@ def test_each_row_is_needed(wording: Wording) -> None:
         "temperature must be below 2",
         "Invalid value for max_tokens: 999999",
         "messages: roles must alternate",
-        "The model `x` does not exist",
+        "The model `x` does not support images",
+        "Invalid 'messages[0].name': string too long. Expected a string with maximum length 64",
+        "max_tokens is too large: 100000. This model supports at most 16384 completion tokens",
+        "Invalid model output",
+        "The image is too large: maximum 20 MB",
         "Invalid token in grammar",
     ],
 )
 def test_other_words_mean_nothing_of_it(words: str) -> None:
     assert understand(words) is None
     assert type(refusal(SOURCE, 400, body(words), None).error) is ModelRejectedRequest
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422, 500])
+def test_a_model_that_is_not_there_is_one_whatever_the_status(status: int) -> None:
+    error = refusal(SOURCE, status, body("foo/bar is not a valid model ID"), None).error
+    assert isinstance(error, ModelRejectedRequest)
+    assert error.param == "model"
+    assert "is there a model 'test-model'" in error.message
+
+
+def test_a_size_in_thousands_is_no_limit_in_tokens() -> None:
+    assert understand("This model's maximum context length is 128k tokens") == Understood("overflow")
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 429, 500, 503])

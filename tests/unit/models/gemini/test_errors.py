@@ -49,7 +49,11 @@ SPENT = "You exceeded your current quota, please check your plan and billing det
         (invalid(TOO_LONG), ContextOverflow),
         (invalid(BAD_KEY), ModelRefusedKey),
         (failed(400, "INVALID_ARGUMENT", "no", INVALID_KEY), ModelRefusedKey),
-        (failed(400, "FAILED_PRECONDITION", "User location is not supported"), ModelRejectedRequest),
+        (
+            failed(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
+            ModelRefusedKey,
+        ),
+        (failed(400, "FAILED_PRECONDITION", "The model is not ready"), ModelRejectedRequest),
         (failed(401, "UNAUTHENTICATED", "Request had invalid credentials"), ModelRefusedKey),
         (failed(403, "PERMISSION_DENIED", "Method doesn't allow unregistered callers"), ModelRefusedKey),
         (failed(404, "NOT_FOUND", "models/gemini-x is not found"), ModelRejectedRequest),

@@ -7,7 +7,13 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelLacksAbility, ModelRejectedRequest
+from nanobot.core.errors import (
+    ContextOverflow,
+    ModelBadAnswer,
+    ModelLacksAbility,
+    ModelRefusedKey,
+    ModelRejectedRequest,
+)
 from nanobot.core.message import Audio, Image, Message, Text, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import tool_spec
@@ -337,6 +343,45 @@ async def test_a_limit_that_may_be_the_users_words_is_none(upstream: Upstream, m
     error = await failure(model, ask(messages=(user(OVERFLOW),)))
     assert isinstance(error, ContextOverflow)
     assert error.limit_tokens is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "insufficient balance",
+        "My provider wrote: API key not valid. Please pass a valid API key. What now?",
+        "It says that the model `x` does not exist or you do not have access to it",
+        "MALFORMED_FUNCTION_CALL",
+        "usage limit reached",
+    ],
+)
+async def test_words_of_the_user_that_a_refusal_quotes_are_not_its_reason(
+    upstream: Upstream, model: OpenAIChat, said: str
+) -> None:
+    upstream.then(refused(400, f"The prompt was flagged: '{said}'"))
+    error = await failure(model, ask(messages=(user(said),)))
+    assert isinstance(error, ModelRejectedRequest)
+    assert error.param is None
+    assert len(upstream.requests) == 1
+    await model.check()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "insufficient balance",
+        "What does 'API key not valid. Please pass a valid API key.' mean?",
+        "What is an insufficient balance, please?",
+    ],
+)
+@pytest.mark.parametrize(
+    "words", ["API key not valid. Please pass a valid API key.", "Sorry, insufficient balance in x"]
+)
+async def test_a_refusal_counts_although_the_user_has_spoken_of_such(
+    upstream: Upstream, model: OpenAIChat, told: str, words: str
+) -> None:
+    upstream.then(refused(400, words))
+    assert isinstance(await failure(model, ask(messages=(user(told),))), ModelRefusedKey)
 
 
 async def test_a_call_that_the_sampler_got_wrong_is_asked_for_again(
