@@ -14,6 +14,7 @@ from nanobot.core.message import Message, Text, user
 from nanobot.core.store import Limits
 from nanobot.core.turn import Identity, Turn
 from nanobot.stores.sql import admission, queue, running
+from nanobot.stores.sql.admission import Admitted
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
@@ -37,9 +38,11 @@ def admit(db: Db, key: str, capacity: Capacity, now: float = 0.0) -> Claim | Non
     number = next(_numbers)
     turn = Turn(f"turn_{number}", key, (user("hello"),), "api")
     identity = Identity(number.to_bytes(32, "big"))
-    return admission.admit(
+    admitted = admission.admit(
         db, turn, identity, (), limits=Limits(), capacity=capacity, recent=RecentPlaces(), now=now
-    ).claim
+    )
+    assert isinstance(admitted, Admitted)
+    return admitted.claim
 
 
 def started(db: Db, key: str, capacity: Capacity, now: float = 0.0) -> Claim:
