@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from nanobot.core.audience import Audience
 from nanobot.core.event import Delta, Fact
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
@@ -77,6 +78,12 @@ class Dispatch(Protocol):
 
     def show(self, claim: Claim, delta: Delta) -> None:
         """Pass `delta` on to the turn's followers; kept in memory until its message is appended."""
+        ...
+
+    def audience(self, claim: Claim) -> Audience:
+        """Return who reads what is shown of the turn as it comes: its followers, and who watches its
+        session.
+        """
         ...
 
     def take_back(self, claim: Claim) -> bool:

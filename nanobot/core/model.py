@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from nanobot.core.audience import Audience
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.tool import ToolChoice, ToolSpec
@@ -23,6 +24,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     `lacking`: abilities that the model turned out to lack when this request was first made, and that it goes
     without. `window_tokens`: the size of its window, as a refusal of this request named it. A model that
     answers may remember both.
+
+    `audience`: while nobody in it listens, deltas may come late and in larger pieces; None: they may not.
     """
 
     system: str
@@ -36,6 +39,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     labels: Labels = Labels()
     lacking: frozenset[str] = frozenset()
     window_tokens: int | None = None
+    audience: Audience | None = None
 
 
 Ability = Literal["json_object", "json_schema", "images", "audio", "tools"]

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import msgspec
 
+from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
@@ -77,8 +78,11 @@ class ProviderClient:
         except RequestFailed as failed:
             raise failed.error from None
 
-    async def stream(self, exchange: Callable[[], Exchange]) -> AsyncGenerator[Delta | Message, None]:
-        """Yield deltas as they come, then the message; closing the generator cuts the connection.
+    async def stream(
+        self, exchange: Callable[[], Exchange], audience: Audience | None = None
+    ) -> AsyncGenerator[Delta | Message, None]:
+        """Yield deltas as they come, or in larger pieces while an `audience` is given and nobody in it
+        listens; then the message. Closing the generator cuts the connection.
 
         `exchange` is called for each try: what a refusal has taught the format is then in the request.
 
@@ -88,7 +92,7 @@ class ProviderClient:
         retries = Backoff(self._clock, self._random, self._max_retries)
         while True:
             try:
-                answer = await self._ask(exchange)
+                answer = await self._ask(exchange, audience)
             except RequestFailed as failed:
                 await retries.pause(failed)
                 continue
@@ -132,7 +136,7 @@ class ProviderClient:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._connection.close()
 
-    async def _ask(self, exchange: Callable[[], Exchange]) -> AnswerStream:
+    async def _ask(self, exchange: Callable[[], Exchange], audience: Audience | None) -> AnswerStream:
         """Send the request, again where the format adapts, and return its answer from the first byte of
         the body on.
         """
@@ -149,6 +153,7 @@ class ProviderClient:
                     terms=self._terms,
                     first_by=first_by,
                     timeouts=self._timeouts,
+                    audience=audience,
                 )
             refused = await response.read_error(_ERROR_BODY_S)
             # `adapts` is asked first, as it may raise a better explanation of the refusal.

@@ -112,10 +112,9 @@ class SqlTurns:
 
     async def ended(self, turn_id: str) -> Answer:
         while (live := self._live.get(turn_id)) is not None:
-            while live.end is None:
-                await live.more()
+            end = await live.ended()
             if turn_id in live.ids:
-                return Answer(turn_id, live.messages, live.end)
+                return Answer(turn_id, live.messages, end)
         state = await self.turn(turn_id)
         if state.end is None and not self._live.is_ended:
             raise StoreError(f"turn {turn_id} cannot be followed though it has not ended")
