@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test check bench compare chaos fuzz fuzz-api docs lock clean
+.PHONY: serve test check bench compare hostile chaos fuzz fuzz-api docs lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -32,6 +32,9 @@ bench: $(VENV)/.dev             ## measure, in ratios to a floor of the same run
 
 compare: $(VENV)/.dev           ## measure this checkout beside another one: make compare WITH=../old
 	$(BIN)/python -m bench.compare $(WITH) $(ARGS)
+
+hostile: $(VENV)/.dev           ## attack a server, and see what others notice of it (Linux)
+	$(BIN)/python -m bench.hostile $(ARGS)
 
 chaos: $(VENV)/.dev             ## kill, pause and break things for ten minutes
 	$(BIN)/python -m tests.chaos --minutes 10 $(ARGS)

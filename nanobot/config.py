@@ -97,6 +97,8 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_s: Positive = 120.0
     max_retries: Annotated[int, msgspec.Meta(ge=0)] = 2
     audio: Literal["auto", "yes", "no"] = "auto"
+    fallback: tuple[str, ...] = ()
+    fallback_budget_s: Positive = 600.0
 
 
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -279,6 +281,7 @@ _LISTS = (
     ("api", "allowed_hosts"),
     ("api", "cors_origins"),
     ("server", "forwarded_allow_ips"),
+    ("model", "fallback"),
 )
 _PATH = ("server", "data")
 """Paths may be any bytes; all other settings are text."""

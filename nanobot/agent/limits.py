@@ -1,8 +1,14 @@
 """The bounds of a turn, and the counts that are held against them."""
 
+from collections.abc import Callable
+
 import msgspec
 
-from nanobot.core.message import Part
+from nanobot.core.event import ModelChosen, Passing
+from nanobot.core.message import Part, PassedOver
+
+Show = Callable[[Passing], None]
+"""Shows a delta, or the choice of a model, to those who follow the turn."""
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -38,7 +44,8 @@ class Retries(msgspec.Struct):
 
     `nudge` and `draft` are as `context.build.build` takes them. `shown`: parts of unusable answers that
     followers have seen already; they belong in front of the answer, or the stored turn would not match the
-    streamed one.
+    streamed one. `chosen`: the choice of a model that they have seen. `passed_over`: models that are not
+    to be asked again while there are others.
     """
 
     limits: AgentSettings
@@ -50,12 +57,20 @@ class Retries(msgspec.Struct):
     nudge: str = ""
     draft: str = ""
     shown: tuple[Part, ...] = ()
+    chosen: ModelChosen | None = None
+    passed_over: tuple[PassedOver, ...] = ()
 
     def count_empty(self, nudge: str, shown: tuple[Part, ...]) -> bool:
         self.empty += 1
         self.nudge, self.draft = nudge, ""
         self.shown += shown
         return self.empty <= self.limits.max_empty
+
+    def tell(self, chosen: ModelChosen, show: Show) -> None:
+        """Show which model answers, once for the message."""
+        if self.chosen is None:
+            self.chosen = chosen
+            show(chosen)
 
     def count_broken(self) -> bool:
         self.broken += 1

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from nanobot.agent.limits import AgentSettings
-from nanobot.agent.model_call import ModelCall, Show, TakeBack
+from nanobot.agent.limits import AgentSettings, Show
+from nanobot.agent.model_call import ModelCall, TakeBack
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import history_budget, offered_tools, tools_size, with_added

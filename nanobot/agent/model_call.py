@@ -5,7 +5,7 @@ from itertools import count
 
 import msgspec
 
-from nanobot.agent.limits import AgentSettings, Retries
+from nanobot.agent.limits import AgentSettings, Retries, Show
 from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
 from nanobot.context.output import conform, format_instructions, repair_instructions
@@ -15,15 +15,17 @@ from nanobot.core.dispatch import History
 from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
+    ModelError,
     ModelLacksAbility,
     ModelOverloaded,
     ModelTimeout,
     ModelUnreachable,
     NanobotError,
 )
-from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.event import ModelChosen, Passing, TextDelta, ThinkingDelta
 from nanobot.core.message import (
     Message,
+    PassedOver,
     Text,
     Thinking,
     ToolCall,
@@ -37,9 +39,6 @@ from nanobot.core.output import InvalidOutput, OutputSchemas
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Turn
 
-Show = Callable[[Delta], None]
-"""Shows a delta to those who follow the turn."""
-
 TakeBack = Callable[[], bool]
 """Forgets the deltas since the last commit, unless somebody has received some; returns whether they are
 gone.
@@ -48,7 +47,7 @@ _BROKEN_OFF = (ModelBadAnswer, ModelOverloaded, ModelTimeout, ModelUnreachable)
 """Failures in the middle of an answer that may not come again."""
 
 
-def _discard(delta: Delta) -> None:
+def _discard(event: Passing) -> None:
     """Show nothing."""
 
 
@@ -86,6 +85,7 @@ class ModelCall:
         self._budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
+        self._refused_by: str | None = None
         self._call_ids = call_ids
         self.usage = usage
         self._clock = clock
@@ -113,18 +113,11 @@ class ModelCall:
             audience = EMPTY if show is _discard else self._audience
             request = self._request(history, retries, audience, may_call=may_call)
             try:
-                message = self._own(await self._stream(request, show), may_call=may_call)
-            except ModelLacksAbility as error:
-                if not self._goes_without(error, retries):
-                    raise
-                continue
-            except ContextOverflow as error:
-                if not retries.count_overflow() or not self._shows_less(request, history, retries, error):
-                    raise
-                continue
-            except _BROKEN_OFF:
-                if not self._may_begin_again(retries, was_shown=show is not _discard):
-                    raise
+                message = self._own(await self._stream(request, show, retries), may_call=may_call)
+            except ModelError as error:
+                if not self._asks_again(error, request, history, retries, was_shown=show is not _discard):
+                    raise (error.instead_of or error) from error.__cause__
+                retries.passed_over = error.passed_over
                 continue
             if message.usage is not None:
                 self.usage += message.usage
@@ -143,6 +136,24 @@ class ModelCall:
         if wanted.kind not in self._model.abilities or wanted.kind in self._lacking:
             return True
         return FORMAT_WITH_TOOLS in self._lacking
+
+    def _asks_again(
+        self,
+        error: ModelError,
+        request: ModelRequest,
+        history: History,
+        retries: Retries,
+        *,
+        was_shown: bool,
+    ) -> bool:
+        """Return whether the model is asked once more after the error, and what is to be different then."""
+        if isinstance(error, ModelLacksAbility):
+            self._refused_by = error.model
+            return self._goes_without(error, retries)
+        if isinstance(error, ContextOverflow):
+            self._refused_by = error.model
+            return retries.count_overflow() and self._shows_less(request, history, retries, error)
+        return isinstance(error, _BROKEN_OFF) and self._may_begin_again(retries, was_shown=was_shown)
 
     def _goes_without(self, error: ModelLacksAbility, retries: Retries) -> bool:
         """Return whether the next request can go without what the model turned out to lack.
@@ -167,7 +178,7 @@ class ModelCall:
         if was_shown and not self._take_back():
             return False
         if was_shown:
-            retries.shown = ()
+            retries.shown, retries.chosen = (), None
         return True
 
     def _shows_less(
@@ -212,6 +223,8 @@ class ModelCall:
             lacking=self._lacking,
             window_tokens=self._window_tokens,
             audience=audience,
+            refused_by=self._refused_by,
+            passed_over=retries.passed_over,
         )
 
     def _offered(self, *, may_call: bool) -> tuple[ToolSpec, ...]:
@@ -220,20 +233,29 @@ class ModelCall:
             return ()
         return self._tools if self._client_tools or "tools" in self._model.abilities else ()
 
-    async def _stream(self, request: ModelRequest, show: Show) -> Message:
+    async def _stream(self, request: ModelRequest, show: Show, retries: Retries) -> Message:
         """Show what the model says as it comes; return its message."""
         observer, turn, name = self._observer, self._turn, self._model.name
         has_spoken = False
         problem: NanobotError | None = None
         answer: Message | None = None
+        chosen: ModelChosen | None = None
         self._has_begun = False
         observer.model_asked(turn, name)
         stream = self._model.stream(request)
         try:
             async for item in stream:
                 if not has_spoken:
+                    if isinstance(item, ModelChosen):
+                        known = chosen.passed_over if chosen is not None else request.passed_over
+                        self._note_choice(item, name, known)
+                        chosen, name = item, item.model
+                        continue
                     has_spoken = True
                     observer.model_spoke(turn, name)
+                    # Together with the first words: it alone must not keep them from being taken back.
+                    if chosen is not None and not isinstance(item, Message) and show is not _discard:
+                        retries.tell(chosen, show)
                 if isinstance(item, Message):
                     answer = item
                     return item
@@ -252,6 +274,16 @@ class ModelCall:
             # A generator that is left early closes only when it is collected; the connection must go now.
             await stream.aclose()
 
+    def _note_choice(self, choice: ModelChosen, asked: str, known: tuple[PassedOver, ...]) -> None:
+        """Tell the observer that another model is asked than the one `asked`; of those that were passed over,
+        it has heard of the `known` ones.
+        """
+        for each in choice.passed_over:
+            if each.was_asked and each not in known:
+                self._observer.model_passed_over(self._turn, each.model, each.code)
+        if choice.model != asked:
+            self._observer.model_asked(self._turn, choice.model)
+
     # What came ------------------------------------------------------------------------------------
 
     def _own(self, message: Message, *, may_call: bool) -> Message:
@@ -268,13 +300,13 @@ class ModelCall:
                     continue
                 has_call = True
                 part = self._own_call(part)
-            elif isinstance(part, Text) and not part.text:
+            elif isinstance(part, Text) and not part.text and part.provider_state is None:
                 continue
             parts.append(part)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
 
     def _own_call(self, call: ToolCall) -> ToolCall:
-        declared = self._turn.declared.get(call.name)
+        declared = next((tool for tool in self._turn.declared if tool.function == call.name), None)
         is_freeform = declared is not None and declared.is_freeform
         return ToolCall(
             self._own_id(call.id),
@@ -301,6 +333,8 @@ class ModelCall:
         """
         if self._is_unanswered(message):
             if retries.count_empty(prompt.ANSWER_WAS_EMPTY, message.parts if was_shown else ()):
+                if retries.empty == self._limits.max_empty:
+                    retries.passed_over += (_silent(message),)
                 return None
             raise ModelBadAnswer(f"{self._model.name} answered nothing, {retries.empty} times")
         if not was_shown:
@@ -313,10 +347,23 @@ class ModelCall:
                 raise ModelBadAnswer(
                     f"{self._model.name} did not answer as it was asked, {retries.repairs} times: {problem}"
                 ) from problem
+        if message.passed_over is not None or retries.chosen is not None:
+            message = self._tell_choice(message, retries)
+        if not was_shown:
             self._show_all(message)
         if not retries.shown:
             return message
         return msgspec.structs.replace(message, parts=retries.shown + message.parts)
+
+    def _tell_choice(self, message: Message, retries: Retries) -> Message:
+        """Show which model answers, unless that was shown with its first words; return the message with what
+        followers were shown.
+        """
+        if message.passed_over is not None:
+            retries.tell(ModelChosen(message.model or self._model.name, message.passed_over), self._show)
+            return message
+        told = retries.chosen
+        return msgspec.structs.replace(message, passed_over=told.passed_over) if told is not None else message
 
     def _is_unanswered(self, message: Message) -> bool:
         """Whether the message says nothing, and asking again could help. It could not where the provider
@@ -344,6 +391,8 @@ class ModelCall:
         text = conform(message.text, wanted)
         if wanted.kind == "json_schema":
             await self._schemas.validate(wanted.schema, text, self._turn.session_key)
+        if text == message.text:
+            return message
         kept = tuple(part for part in message.parts if not isinstance(part, Text))
         return msgspec.structs.replace(message, parts=(*kept, Text(text)))
 
@@ -353,3 +402,7 @@ class ModelCall:
                 self._show(TextDelta(part.text))
             elif isinstance(part, Thinking):
                 self._show(ThinkingDelta(part.text))
+
+
+def _silent(message: Message) -> PassedOver:
+    return PassedOver(message.model or "", ModelBadAnswer.code, f"{message.model} answered nothing")

@@ -23,12 +23,14 @@ from nanobot.http.body import read_body
 from nanobot.http.form import is_form, read_form
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
-from nanobot.http.respond import answer, wait_for_answer
+from nanobot.http.respond import answer, answer_headers, wait_for_answer
 from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
-from nanobot.http.stream import Stream, wants_tools
+from nanobot.http.stream import Stream, wanted_events
 from nanobot.submit.submitter import Submission, Submitter
 
-TOOL_EVENTS = Parameter("x-events", "header", "`tools`: tell the progress of tools as named events")
+TOOL_EVENTS = Parameter(
+    "x-events", "header", "named events to send: `tools` (their progress), `models` (which one answers)"
+)
 
 
 class ChatCompletions:
@@ -99,7 +101,7 @@ class ChatCompletions:
         result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
         if result is not None:
             body = completion(result, model=parsed.model, created=submission.at)
-            await answer(send, 200, body, headers)
+            await answer(send, 200, body, headers + answer_headers(result))
 
     async def _stream(
         self, request: Request, send: Send, parsed: ChatRequest, submission: Submission
@@ -110,7 +112,7 @@ class ChatCompletions:
             model=parsed.model,
             created=submission.at,
             include_usage=parsed.include_usage,
-            tool_events=wants_tools(request.headers),
+            events=wanted_events(request.headers),
         )
         stream = Stream(request, chunks, send, turn_headers(admission, parsed), ping_s=self._settings.ping_s)
         await stream.run(self._submitter.follow(admission), is_over=admission.is_over)

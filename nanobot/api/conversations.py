@@ -37,7 +37,7 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.sessions import ImportedMessage, Row, parse_key
+from nanobot.core.sessions import RESERVED_PREFIX, ImportedMessage, Row, parse_key
 from nanobot.core.store import Store
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
@@ -197,7 +197,11 @@ def _key(request: Request) -> str:
         BadSessionKey: it is not a valid key.
         ConversationNotFound: the caller may not see it.
     """
-    key = parse_key(request.path_params["conversation_id"])
+    name = request.path_params["conversation_id"]
+    # The server's own keys are never a conversation.
+    if name.startswith(RESERVED_PREFIX):
+        raise _missing(name)
+    key = parse_key(name)
     caller: Caller = request.caller
     if not caller.sees(key):
         raise _missing(key)

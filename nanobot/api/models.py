@@ -1,5 +1,6 @@
 """GET /v1/models: the names that a request's `model` may have."""
 
+import msgspec
 from starlette.types import Send
 
 from nanobot.api.wire.lists import ModelCard, Page, encode
@@ -7,7 +8,7 @@ from nanobot.core.errors import ModelNotFound
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
-from nanobot.submit.request import AGENT
+from nanobot.submit.request import AGENT, model_id, preset_of
 
 
 def no_model(name: str) -> ModelNotFound:
@@ -16,7 +17,7 @@ def no_model(name: str) -> ModelNotFound:
 
 
 class ModelList:
-    """GET /v1/models: `nanobot` and the configured presets."""
+    """GET /v1/models: `nanobot`, and `nanobot:NAME` for each configured preset."""
 
     def __init__(self, cards: tuple[ModelCard, ...]) -> None:
         self._body = encode(Page(data=cards, first_id=cards[0].id, last_id=cards[-1].id, has_more=False))
@@ -26,10 +27,16 @@ class ModelList:
 
 
 class OneModel:
-    """GET /v1/models/{model_id}"""
+    """GET /v1/models/{model_id}: one that is listed, or a preset by its bare name."""
 
     def __init__(self, cards: tuple[ModelCard, ...]) -> None:
-        self._cards = {card.id: card for card in cards}
+        named = {card.id: card for card in cards}
+        bare = {
+            name: msgspec.structs.replace(card, id=name)
+            for card in cards
+            if (name := preset_of(card.id)) != card.id
+        }
+        self._cards = bare | named
 
     async def __call__(self, request: Request, send: Send) -> None:
         name = request.path_params["model_id"]
@@ -43,7 +50,7 @@ def operations(presets: tuple[str, ...], started: float) -> tuple[Operation, ...
     """Return the operations of this module; `started`: when the server started, shown as the creation time of
     every model.
     """
-    cards = tuple(ModelCard(id=name, created=int(started)) for name in (AGENT, *presets))
+    cards = tuple(ModelCard(id=name, created=int(started)) for name in (AGENT, *map(model_id, presets)))
     return (
         Operation(
             method="GET",

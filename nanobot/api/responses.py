@@ -51,7 +51,7 @@ from nanobot.core.turn import NO_ECHO, Identity, Record
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
-from nanobot.http.respond import answer, wait_for_answer
+from nanobot.http.respond import answer, answer_headers, wait_for_answer
 from nanobot.http.session_key import KeyReader
 from nanobot.http.stream import Stream
 from nanobot.submit.submitter import Submission, Submitter
@@ -140,6 +140,7 @@ class Responses:
             result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
             if result is None:
                 return
+            headers += answer_headers(result)
         state = await self._store.turn(admission.turn_id)
         await answer(send, 200, encode(response_object(state, echo, inputs=len(parsed.input))), headers)
 

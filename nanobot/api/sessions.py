@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Send
 
 from nanobot.access.caller import Caller, hold_to_patterns
+from nanobot.api.models import no_model
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.lists import Page, encode
@@ -32,18 +33,20 @@ from nanobot.core.errors import (
     BodyTooLarge,
     InvalidRequest,
     MessageNotFound,
+    ModelNotFound,
     SessionBusy,
     SessionExists,
     SessionNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
-from nanobot.core.sessions import Direction, SessionFilter, parse_key
+from nanobot.core.sessions import RESERVED_PREFIX, Direction, SessionFilter, parse_key
 from nanobot.core.store import Store
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
+from nanobot.submit.request import AGENT, preset_of
 
 _MOST_LISTED = 100
 _LISTED = 20
@@ -119,14 +122,14 @@ class Sessions:
         key = path_key(request)
         body = await self._body(request)
         change = decode(body, _read_change)
+        preset = _preset(change.model, self._settings)
         now = await self._store.session(key)
         title = now.title if change.title is msgspec.UNSET else change.title
         metadata = now.metadata if change.metadata is msgspec.UNSET else change.metadata or {}
-        await answer(
-            send,
-            200,
-            encode(session_object(await self._store.rename_session(key, title=title, metadata=metadata))),
-        )
+        changed = await self._store.rename_session(key, title=title, metadata=metadata)
+        if preset is not msgspec.UNSET:
+            changed = await self._store.choose_model(key, preset)
+        await answer(send, 200, encode(session_object(changed)))
 
     async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/sessions/{key}"""
@@ -184,7 +187,11 @@ def path_key(request: Request) -> str:
         BadSessionKey: it is not a valid key.
         SessionNotFound: the caller may not see it.
     """
-    key = parse_key(request.path_params["key"])
+    name = request.path_params["key"]
+    # The server's own keys are never a session.
+    if name.startswith(RESERVED_PREFIX):
+        raise SessionNotFound(f"no session {name!r} here")
+    key = parse_key(name)
     hold_to_patterns(request.caller, key)
     return key
 
@@ -201,6 +208,20 @@ def new_key(caller: Caller, text: str) -> str:
         raise BadSessionKey("the key is empty: name a key for the new session", param="key")
     hold_to_patterns(caller, key)
     return key
+
+
+def _preset(model: str | msgspec.UnsetType | None, settings: ApiSettings) -> str | msgspec.UnsetType | None:
+    """Return the preset that a session is to have; None for the default model, unset where none is named.
+
+    Raises:
+        ModelNotFound
+    """
+    if model is msgspec.UNSET or model is None or model == AGENT:
+        return None if model == AGENT else model
+    preset = preset_of(model)
+    if preset not in settings.models:
+        raise no_model(model)
+    return preset
 
 
 def _limit(query: Query) -> int:
@@ -288,10 +309,10 @@ def operations(
             method="POST",
             path=one,
             run=sessions.rename,
-            summary="Give a session a title, or metadata",
+            summary="Give a session a title, metadata, or a model",
             body=SessionChange,
             answers={200: SessionObject},
-            errors=(*missing, BodyTooLarge),
+            errors=(*missing, BodyTooLarge, ModelNotFound),
         ),
         writing(
             method="DELETE",

@@ -13,7 +13,7 @@ from nanobot.core.errors import InvalidRequest, StreamingOff
 from nanobot.core.turn import Admission, Identity, Record, WhenBusy
 from nanobot.http.operations import Parameter
 from nanobot.http.session_key import SESSION_KEY
-from nanobot.submit.request import AGENT, TurnRequest
+from nanobot.submit.request import AGENT, TurnRequest, preset_of
 
 _POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
 _MODES: tuple[HistoryMode, ...] = ("auto", "whole")
@@ -65,7 +65,7 @@ def check_request(parsed: ParsedRequest, settings: ApiSettings) -> None:
     """
     if parsed.stream:
         check_streaming(settings)
-    if parsed.model != AGENT and parsed.model not in settings.models:
+    if parsed.model != AGENT and preset_of(parsed.model) not in settings.models:
         raise no_model(parsed.model)
 
 
@@ -103,7 +103,7 @@ def turn_request(
         origin="api",
         identity=identity,
         when_busy=_when_busy(headers),
-        model=None if parsed.model == AGENT else parsed.model,
+        model=None if parsed.model == AGENT else preset_of(parsed.model),
         instructions=parsed.instructions,
         sampling=parsed.sampling,
         trace=leaves_trace(parsed, headers, session_key, settings),

@@ -15,7 +15,7 @@ from nanobot.http.errors import error_body
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
-from nanobot.http.stream import Stream, wants_tools
+from nanobot.http.stream import Stream, wanted_events
 from nanobot.submit.request import AGENT
 from nanobot.submit.submitter import Submitter
 
@@ -126,7 +126,7 @@ class TurnStream:
             model=state.model or AGENT,
             created=state.created_at,
             include_usage=True,
-            tool_events=wants_tools(headers),
+            events=wanted_events(headers),
             behind=said_before(state.messages, after) if after else None,
         )
         stream = Stream(request, chunks, send, (("x-turn-id", turn_id),), ping_s=self._ping_s)
@@ -189,7 +189,11 @@ def operations(store: Store, submitter: Submitter, *, ping_s: float) -> tuple[Op
                     {"type": "integer", "minimum": 0},
                 ),
                 Parameter("last-event-id", "header", "the id of the last event that was received"),
-                Parameter("x-events", "header", "`tools`: tell the progress of tools as named events"),
+                Parameter(
+                    "x-events",
+                    "header",
+                    "named events to send: `tools` (their progress), `models` (which one answers)",
+                ),
             ),
             streams=True,
             errors=(TurnNotFound,),

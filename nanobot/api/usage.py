@@ -76,6 +76,9 @@ def report(period: _Period, rows: Sequence[UsageRow]) -> UsageReport:
 def _totals(rows: Sequence[UsageRow]) -> UsageTotals:
     turns, unpriced = sum(row.turns for row in rows), sum(row.unpriced for row in rows)
     used = sum((row.usage for row in rows), TokenUsage())
+    cost = sum(row.cost for row in rows)
+    # A model that answered only some steps of a turn has a cost, and the turn is counted with another one.
+    is_priced = not rows or unpriced < turns or cost > 0
     return UsageTotals(
         turns=turns,
         steps=sum(row.steps for row in rows),
@@ -84,7 +87,7 @@ def _totals(rows: Sequence[UsageRow]) -> UsageTotals:
         total_tokens=used.prompt_tokens + used.completion_tokens,
         cached_tokens=used.cached_tokens,
         reasoning_tokens=used.reasoning_tokens,
-        cost_usd=sum(row.cost for row in rows) / _MICRO if not rows or unpriced < turns else None,
+        cost_usd=cost / _MICRO if is_priced else None,
         unpriced_turns=unpriced,
     )
 

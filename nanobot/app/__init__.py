@@ -6,6 +6,7 @@ Knows: every other package, and the order in which their parts start and stop. D
 """
 
 from nanobot.app.app import App, open_app
+from nanobot.app.chains import fallback_names
 from nanobot.app.models import (
     DefaultModel,
     Models,
@@ -25,6 +26,7 @@ __all__ = [
     "audit_keeping",
     "choose_model",
     "configured_keys",
+    "fallback_names",
     "is_loopback",
     "lacks_openmp",
     "make_model",

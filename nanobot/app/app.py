@@ -21,7 +21,6 @@ from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.observer import Observer, Observers
-from nanobot.core.output import OutputSchemas
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
@@ -73,7 +72,9 @@ class App:
         self.followers = Followers(store, clock, config.api.disconnect_grace_s)
         self.workers = WorkerPool()
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
-        self.engine = _engine(config, store, models, clock, tools, schemas, observer)
+        toolset = Toolset([*own_tools(clock), *tools], observer)
+        agent = Agent(toolset, clock, settings.agent_settings(config), schemas, observer)
+        self.engine = _engine(config, store, models, clock, agent, observer)
         attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
@@ -84,6 +85,7 @@ class App:
             self.audit,
             clock,
             randomness,
+            budget=lambda turn: agent.budget(turn, models.get(turn.model)),
             audio_models=settings.audio_models(models),
         )
         self.asgi: ASGIApp = build_api(
@@ -132,14 +134,12 @@ def _engine(
     store: Store,
     models: Models,
     clock: Clock,
-    tools: Sequence[Tool],
-    schemas: OutputSchemas,
+    agent: Agent,
     observer: Observer,
 ) -> LocalEngine:
-    toolset = Toolset([*own_tools(clock), *tools], observer)
     return LocalEngine(
         store,
-        Agent(toolset, clock, settings.agent_settings(config), schemas, observer),
+        agent,
         models,
         clock,
         max_running_turns=config.engine.max_running_turns,

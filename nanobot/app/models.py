@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from nanobot.app.chains import Chains, fallback_names
 from nanobot.app.tools import own_tools
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
@@ -16,6 +17,7 @@ from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.model import Ability, Model
 from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.echo import EchoModel
+from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
@@ -26,18 +28,25 @@ from nanobot.models.providers import (
     ModelName,
     Provider,
     Wire,
+    at_address,
     find_in_environment,
     parse_name,
     provider_of,
 )
 from nanobot.models.weights.installed import find as find_weights
 
-_BY_WIRE: Mapping[Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages]] = {
+_BY_WIRE: Mapping[
+    Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages] | type[GeminiContent]
+] = {
     "openai": OpenAIChat,
     "responses": OpenAIResponses,
     "anthropic": AnthropicMessages,
+    "gemini": GeminiContent,
 }
 """The model's class, by the provider's wire format."""
+
+_SHORT_PAUSE_S = 2.0
+"""The longest pause that a provider may ask for where another model stands in."""
 
 
 class DefaultModel(msgspec.Struct, frozen=True):
@@ -91,7 +100,11 @@ class Models:
             return self.default
         model = self._presets.get(name)
         if model is None:
-            raise ModelNotFound(f"The model `{name}` does not exist any more.", param="model")
+            raise ModelNotFound(
+                f"The model `{name}` does not exist any more: name another one. If the session has chosen it,"
+                " choose another with POST /v1/sessions/{key}.",
+                param="model",
+            )
         return model
 
     async def warm(self) -> None:
@@ -118,7 +131,16 @@ def make_models(config: Config, environment: Mapping[str, str], clock: Clock) ->
                 f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'"
             )
         presets[preset] = make_model(parse_name(table.name), table, environment, clock, config.data)
-    return Models(make_model(chosen.name, config.model, environment, clock, config.data), presets)
+    default = make_model(chosen.name, config.model, environment, clock, config.data)
+    chains = Chains(
+        presets,
+        lambda name: make_model(parse_name(name), ModelTable(), environment, clock, config.data),
+        clock,
+    )
+    return Models(
+        chains.chain(default, config.model, None),
+        {name: chains.chain(model, config.models[name], name) for name, model in presets.items()},
+    )
 
 
 def make_model(
@@ -161,6 +183,8 @@ def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, 
             f"model {name}: no key for {provider.name}; set {provider.key_variable}, "
             "or model.api_key in the config file"
         )
+    if base_url:
+        provider = at_address(provider, base_url)
     return _BY_WIRE[provider.wire](
         name=str(name),
         model=name.model,
@@ -174,6 +198,8 @@ def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, 
             connect_s=table.connect_timeout_s,
             first_chunk_s=table.first_byte_timeout_s,
             idle_s=table.idle_timeout_s,
+            # Rather than wait for long, another model is asked.
+            retry_pause_s=_SHORT_PAUSE_S if table.fallback else Timeouts().retry_pause_s,
         ),
         max_retries=table.max_retries,
         abilities=_abilities(table, provider),
@@ -217,6 +243,7 @@ def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, 
     """
     names = [choose_model(config, environment).name]
     names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
+    names.extend(map(parse_name, fallback_names(config)))
     local = tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
     if local and importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import msgspec
 
-from nanobot.app import choose_model, make_model
+from nanobot.app import choose_model, fallback_names, make_model
 from nanobot.cli import doctor_local
 from nanobot.cli.check_result import CheckResult
 from nanobot.cli.listener import bind, refuse_unprotected_host
@@ -32,7 +32,8 @@ async def examine(config: Config) -> tuple[CheckResult, ...]:
 async def _models(config: Config) -> AsyncIterator[CheckResult]:
     try:
         choice = choose_model(config, os.environ)
-        results = await _model(config, "model", choice.name, config.model, f" ({choice.why})")
+        why = f" ({choice.why}){_then(config.model)}"
+        results = await _model(config, "model", choice.name, config.model, why)
     except ConfigError as error:
         results = [CheckResult("model", "fail", error.message)]
     for result in results:
@@ -40,6 +41,13 @@ async def _models(config: Config) -> AsyncIterator[CheckResult]:
     for preset, table in config.models.items():
         for result in await _preset(config, preset, table):
             yield result
+    for name in fallback_names(config):
+        for result in await _preset(config, name, ModelTable(name=name)):
+            yield result
+
+
+def _then(table: ModelTable) -> str:
+    return f", then {', '.join(table.fallback)}" if table.fallback else ""
 
 
 async def _preset(config: Config, preset: str, table: ModelTable) -> list[CheckResult]:
@@ -47,7 +55,7 @@ async def _preset(config: Config, preset: str, table: ModelTable) -> list[CheckR
         remedy = "say which model it is, as name = 'provider:model'"
         return [CheckResult(preset, "fail", f"[models.{preset}] has no name", remedy)]
     try:
-        return await _model(config, preset, parse_name(table.name), table, "")
+        return await _model(config, preset, parse_name(table.name), table, _then(table))
     except ConfigError as error:
         return [CheckResult(preset, "fail", error.message)]
 

@@ -7,7 +7,7 @@ from nanobot.context.history import ends_of, fit, repair
 from nanobot.core.audience import Audience
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
-from nanobot.core.message import Message, Text, user
+from nanobot.core.message import Message, PassedOver, Text, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Turn
@@ -68,12 +68,14 @@ def build(
     lacking: frozenset[str] = frozenset(),
     window_tokens: int | None = None,
     audience: Audience | None = None,
+    refused_by: str | None = None,
+    passed_over: tuple[PassedOver, ...] = (),
 ) -> ModelRequest:
     """Return the request that shows the newest part of `history` and asks for the next message.
 
     `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
     about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
-    `lacking`, `window_tokens` and `audience` are as in `ModelRequest`.
+    `lacking`, `window_tokens`, `audience`, `refused_by` and `passed_over` are as in `ModelRequest`.
 
     Raises:
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
@@ -103,6 +105,8 @@ def build(
         lacking=lacking,
         window_tokens=window_tokens,
         audience=audience,
+        refused_by=refused_by,
+        passed_over=passed_over,
     )
 
 

@@ -5,12 +5,14 @@ from itertools import accumulate
 
 import msgspec
 
+from nanobot.context.participants import named
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
     Audio,
     File,
     Image,
     Message,
+    Part,
     Text,
     Thinking,
     ToolCall,
@@ -19,6 +21,8 @@ from nanobot.core.message import (
 )
 
 NO_RESULT = "No result was provided for this call."
+SHOWN_BELOW = "(What came of this call is shown below.)"
+CAME_WITH = "(This came with the result of {}:)"
 _STEPS_A_WINDOW = 4
 
 
@@ -68,15 +72,24 @@ def _within_the_turn(
 ) -> tuple[Message, ...]:
     """Return the question and the newest whole steps of a running turn that alone is over the budget."""
     question = messages[asked]
-    cost = estimate_tokens(question)
-    if cost > budget_tokens:
-        raise ContextOverflow(
-            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
-        )
+    refuse_too_long(question, budget_tokens)
     # Results whose calls were cut off.
     while first < len(messages) and messages[first].role == "tool":
         first += 1
     return (question, *messages[first:])
+
+
+def refuse_too_long(message: Message, budget_tokens: int) -> None:
+    """Return where the message alone fits the budget.
+
+    Raises:
+        ContextOverflow
+    """
+    cost = estimate_tokens(message)
+    if cost > budget_tokens:
+        raise ContextOverflow(
+            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
+        )
 
 
 def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -84,10 +97,12 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
     Each call is answered exactly once, right after the message that makes it. Results without a call,
     messages without content, and reasoning that its provider does not want back are left out. An answer that
-    was cut off and continued becomes one message.
+    was cut off and continued becomes one message. Names of participants stand before what they say, and what
+    came with results follows them as a message of the user.
     """
     if _is_plain(messages):
         return messages
+    messages = named(messages)
     whole: list[Message] = []
     position = 0
     while position < len(messages):
@@ -116,6 +131,7 @@ def _is_plain(messages: tuple[Message, ...]) -> bool:
             or type(parts[0]) is not Text
             or not parts[0].text
             or message.role == "tool"
+            or message.name is not None
             or message.stop_reason == "length"
         ):
             return False
@@ -137,13 +153,39 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
         else:
             whole.append(said)
     results = {result.call_id: result for other in following for result in other.tool_results}
-    whole.extend(
-        Message("tool", (results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True),))
-        for call in said.tool_calls
-    )
+    attached = _attached(following) if any(_has_more(other) for other in following) else {}
+    came_along: list[Part] = []
+    for call in said.tool_calls:
+        result = results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True)
+        if parts := attached.get(call.id):
+            came_along += (Text(CAME_WITH.format(call.name)), *parts)
+            if not result.content.strip():
+                result = ToolResult(call.id, SHOWN_BELOW, result.is_error)
+        whole.append(Message("tool", (result,)))
+    if came_along:
+        whole.append(Message("user", tuple(came_along)))
     for other in following:
         if other.role == "user":
             whole.extend(_question(other))
+
+
+def _has_more(message: Message) -> bool:
+    return message.role == "tool" and len(message.parts) > len(message.tool_results)
+
+
+def _attached(messages: tuple[Message, ...]) -> dict[str, list[Part]]:
+    """Return the images and files that came with results, by the ids of their calls."""
+    found: dict[str, list[Part]] = {}
+    for message in messages:
+        if message.role != "tool":
+            continue
+        call_id = ""
+        for part in message.parts:
+            if isinstance(part, ToolResult):
+                call_id = part.call_id
+            else:
+                found.setdefault(call_id, []).append(part)
+    return found
 
 
 def _question(message: Message) -> tuple[Message, ...]:
@@ -161,8 +203,9 @@ def _question(message: Message) -> tuple[Message, ...]:
 
 
 def _speech(message: Message) -> Message:
-    """Return the model's message as providers accept it: no empty text, no call id twice, arguments that are
-    JSON, and no reasoning but what its provider wants back. A message of reasoning alone becomes empty.
+    """Return the model's message as providers accept it: no text that holds nothing, no call id twice,
+    arguments that are JSON, and no reasoning but what its provider wants back. A message of reasoning alone
+    becomes empty.
     """
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].text:
@@ -170,7 +213,7 @@ def _speech(message: Message) -> Message:
     kept: list[Text | Thinking | ToolCall] = []
     seen: set[str] = set()
     for part in parts:
-        if isinstance(part, Text) and part.text:
+        if isinstance(part, Text) and (part.text or part.provider_state is not None):
             kept.append(part)
         elif isinstance(part, ToolCall) and part.id not in seen:
             seen.add(part.id)
@@ -178,7 +221,7 @@ def _speech(message: Message) -> Message:
         elif isinstance(part, Thinking) and part.provider_state is not None:
             kept.append(part)
     # Some providers refuse a message that is nothing but reasoning.
-    if all(isinstance(part, Thinking) for part in kept):
+    if not any(isinstance(part, ToolCall) or (isinstance(part, Text) and part.text) for part in kept):
         kept.clear()
     return Message(message.role, tuple(kept), message.stop_reason)
 

@@ -193,13 +193,18 @@ class PriceList(msgspec.Struct, frozen=True):
 
 
 class TurnCost(msgspec.Struct, frozen=True):
-    """What a turn used. `cost`: micro-dollars, None where the price is not known."""
+    """What a turn used. `cost`: micro-dollars, None where the price is not known.
+
+    `model`: the one that answered; `by_model`: the cost of each whose price is known, where several had a
+    part in it.
+    """
 
     key_id: str | None
     session_key: str
     model: str
     tokens: int
     cost: int | None
+    by_model: Mapping[str, int] = {}
 
 
 class SpendingOf(msgspec.Struct, frozen=True):

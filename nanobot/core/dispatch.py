@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from nanobot.core.audience import Audience
-from nanobot.core.event import Delta, Fact
+from nanobot.core.event import Fact, Passing
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
 
@@ -76,8 +76,8 @@ class Dispatch(Protocol):
         """
         ...
 
-    def show(self, claim: Claim, delta: Delta) -> None:
-        """Pass `delta` on to the turn's followers; kept in memory until its message is appended."""
+    def show(self, claim: Claim, event: Passing) -> None:
+        """Pass `event` on to the turn's followers; kept in memory until its message is appended."""
         ...
 
     def audience(self, claim: Claim) -> Audience:
@@ -87,7 +87,7 @@ class Dispatch(Protocol):
         ...
 
     def take_back(self, claim: Claim) -> bool:
-        """Forget the deltas that were shown since the last append, unless somebody has received some of them;
+        """Forget what was shown since the last append, unless somebody has received some of it;
         return whether they are gone.
         """
         ...

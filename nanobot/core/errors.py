@@ -4,7 +4,11 @@
 may succeed later. `docs/errors.md` lists all errors.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    # Not at run time: the command line's help needs errors, and should not load msgspec.
+    from nanobot.core.message import PassedOver
 
 
 class NanobotError(Exception):
@@ -264,9 +268,19 @@ class TooManyAttempts(NanobotError):
 
 
 class ModelError(NanobotError):
-    """A provider failed. Raised by `Model.stream` and `Model.check`, which never return errors as text."""
+    """A provider failed. Raised by `Model.stream` and `Model.check`, which never return errors as text.
+
+    Set where several models may answer: `model` is the one that raised it; `passed_over` are all that have
+    failed so far, it among them; `instead_of` is what kept a better one from answering.
+    """
 
     code, http_status = "model_error", 502
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
+        self.model: str | None = None
+        self.passed_over: tuple[PassedOver, ...] = ()
+        self.instead_of: ModelError | None = None
 
 
 class ModelRefusedKey(ModelError):

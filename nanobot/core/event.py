@@ -1,6 +1,7 @@
 """Events: what happens in a turn, in order.
 
-Deltas are passing: followers see them, the store does not. Everything else is durable.
+Deltas and the choice of a model are passing: followers see them, the store does not. Everything else is
+durable.
 
 The events of a turn are counted in units: a delta has one per character, any other event one. An event's
 cursor is the number of units up to its end. `events_of` rebuilds the events from the stored messages, so a
@@ -11,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
+from nanobot.core.message import Message, PassedOver, Text, Thinking, ToolCall, Usage
 
 Outcome = Literal["done", "failed", "cancelled"]
 
@@ -32,6 +33,15 @@ class TextDelta(msgspec.Struct, frozen=True, gc=False, tag="text_delta"):
 
 class ThinkingDelta(msgspec.Struct, frozen=True, gc=False, tag="thinking_delta"):
     text: str
+
+
+class ModelChosen(msgspec.Struct, frozen=True, gc=False, tag="model_chosen"):
+    """Of several models that may answer, `model` does, because those that were `passed_over` did not. Comes
+    before the first delta.
+    """
+
+    model: str
+    passed_over: tuple[PassedOver, ...]
 
 
 class MessageAdded(msgspec.Struct, frozen=True, gc=False, tag="message_added"):
@@ -74,8 +84,9 @@ class TurnStarted(msgspec.Struct, frozen=True, tag="turn_started"):
 
 
 Delta = TextDelta | ThinkingDelta
+Passing = Delta | ModelChosen
 Fact = MessageAdded | ToolStarted | ToolFinished | TurnEnded
-Event = Delta | Fact
+Event = Passing | Fact
 
 
 def units(event: Event) -> int:
@@ -100,8 +111,10 @@ def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def _deltas(message: Message) -> list[Delta]:
-    deltas: list[Delta] = []
+def _deltas(message: Message) -> list[Passing]:
+    deltas: list[Passing] = []
+    if message.passed_over is not None:
+        deltas.append(ModelChosen(message.model or "", message.passed_over))
     for part in message.parts:
         if isinstance(part, Text) and part.text:
             deltas.append(TextDelta(part.text))

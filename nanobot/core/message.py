@@ -65,9 +65,11 @@ class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking", omit_defau
 class ClientTool(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How a client knows a tool that the model knows as a function of another name or kind.
 
-    `is_freeform`: it takes a text instead of arguments, which is the argument `input` of the function.
+    `function` is the model's name for it. `is_freeform`: it takes a text instead of arguments, which is the
+    argument `input` of the function.
     """
 
+    function: str
     name: str
     namespace: str | None = None
     is_freeform: bool = False
@@ -139,12 +141,25 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         )
 
 
-class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One message of a transcript.
+class PassedOver(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A model that did not answer, so that another one did: the code of the error, and the reason in words.
 
-    `stop_reason`, `usage` and `model` are set on messages that a model produced. `sources`: where parts of a
-    client's message were fetched or read, one digest for each image, file or recording as the client sent it,
-    by which the message is recognised when it is sent again.
+    `was_asked`: it was tried; otherwise it was known beforehand that it would not answer.
+    """
+
+    model: str
+    code: str
+    reason: str
+    was_asked: bool = True
+
+
+class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One message of a transcript. Images and files in a message of a tool came with the result before them.
+
+    `name`: who of several participants speaks. `stop_reason`, `usage` and `model` are set on messages that a
+    model produced, `passed_over` where several might have: those that should have answered before it.
+    `sources`: where parts of a client's message were fetched or read, one digest for each image, file or
+    recording as the client sent it, by which the message is recognised when it is sent again.
     """
 
     role: Role
@@ -153,6 +168,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     usage: Usage | None = None
     model: str | None = None
     sources: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] | None = None
+    name: str | None = None
 
     @property
     def text(self) -> str:

@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from nanobot.core.audience import Audience
-from nanobot.core.event import Delta
-from nanobot.core.message import Message
+from nanobot.core.event import Delta, ModelChosen
+from nanobot.core.message import Message, PassedOver
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 
@@ -26,6 +26,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     answers may remember both.
 
     `audience`: while nobody in it listens, deltas may come late and in larger pieces; None: they may not.
+    Only models that pass a request on to others look at the rest. `refused_by`: the model of which `lacking`
+    and `window_tokens` are true. `passed_over`: those that have failed this request already.
     """
 
     system: str
@@ -40,6 +42,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     lacking: frozenset[str] = frozenset()
     window_tokens: int | None = None
     audience: Audience | None = None
+    refused_by: str | None = None
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 Ability = Literal["json_object", "json_schema", "images", "audio", "tools"]
@@ -68,12 +72,15 @@ class Model(Protocol):
     @property
     def abilities(self) -> frozenset[Ability]: ...
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelChosen | Delta | Message, None]:
         """Yield zero or more deltas, then exactly one `Message` (role `assistant`, with `stop_reason` and,
         where known, `usage`).
 
         The deltas' texts joined are the message's Text and Thinking parts joined, in order. Closing the
         generator stops the request.
+
+        Where several models may answer, a `ModelChosen` comes before each one is asked, and none after the
+        first delta.
 
         Raises:
             ModelError: the provider failed; the class says how. A failure is never passed off as text.

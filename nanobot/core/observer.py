@@ -59,6 +59,9 @@ class Observer:
     def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
         """The model will not answer. `error` is None where the turn was cancelled meanwhile."""
 
+    def model_passed_over(self, turn: Turn, model: str, code: str) -> None:
+        """The model failed with the error of that code, and another one is asked in its place."""
+
     def tool_started(self, turn_id: str, call: ToolCall) -> None: ...
 
     def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
@@ -122,6 +125,10 @@ class Observers(Observer):
     def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
         for each in self._observers:
             each.model_failed(turn, model, error)
+
+    def model_passed_over(self, turn: Turn, model: str, code: str) -> None:
+        for each in self._observers:
+            each.model_passed_over(turn, model, code)
 
     def tool_started(self, turn_id: str, call: ToolCall) -> None:
         for each in self._observers:

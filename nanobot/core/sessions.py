@@ -23,7 +23,8 @@ class Session(msgspec.Struct, frozen=True):
     """A conversation as it is listed. Times are seconds since the epoch; `messages` counts what is in its
     transcript.
 
-    `title` and `metadata` are the user's; the model sees neither.
+    `title` and `metadata` are the user's; the model sees neither. `model`: the preset that answers where a
+    request names none.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Session(msgspec.Struct, frozen=True):
     updated_at: float
     title: str | None = None
     metadata: dict[str, str] = {}
+    model: str | None = None
 
 
 def parse_key(raw: str) -> str:
@@ -224,6 +226,14 @@ class Sessions(Protocol):
         metadata: Mapping[str, str],
     ) -> Session:
         """Replace the session's title (unset: leave it) and its metadata.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
+    async def choose_model(self, session_key: str, preset: str | None) -> Session:
+        """Let the model of `preset` answer from now on where a request names none; None: the default one.
 
         Raises:
             SessionNotFound

@@ -75,11 +75,11 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     below the server's own prompt, for this turn only. `trace=False` leaves the transcript as it was once the
     turn has ended. `tools` are the client's own: a call to one ends the turn, and its result is the input of
     another. `declared`: how the client knows those that the model knows under another name or as another
-    kind, by the model's names. `format` is what the answer must be. `after`: the turn that this one follows;
-    the transcript is rewound to its end where other turns came after it. `may_cut`: where the context window
-    is too small, the oldest messages may be left out; otherwise the turn fails. `record`: set where it came
-    as a response. `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands
-    before the messages that the client sent.
+    kind. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
+    rewound to its end where other turns came after it. `may_cut`: where the context window is too small, the
+    oldest messages may be left out; otherwise the turn fails. `record`: set where it came as a response.
+    `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands before the
+    messages that the client sent.
     """
 
     id: str
@@ -93,7 +93,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     trace: bool = True
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
-    declared: dict[str, ClientTool] = {}
+    declared: tuple[ClientTool, ...] = ()
     format: OutputFormat | None = None
     labels: Labels = Labels()
     after: str | None = None

@@ -3,9 +3,9 @@ are.
 
 A client holds its inputs and one reply a turn. A `Place` stands for such a list; the place of a longer one is
 computed from it (a polynomial over a prime), and so is what any stretch adds to any beginning. Compared are
-the role, the text (line ends, Unicode form, surrounding white space and `<think>` blocks aside), what is
-attached, and the name and arguments of calls and the contents of their results. Ids count for nothing, nor
-does the order in which calls of one step and their results are listed: clients differ in both.
+the role, the name of a user, the text (line ends, Unicode form, surrounding white space and `<think>` blocks
+aside), what is attached, and the name and arguments of calls and the contents of their results. Ids count for
+nothing, nor does the order in which calls of one step and their results are listed: clients differ in both.
 """
 
 import hashlib
@@ -62,9 +62,9 @@ def place_after(place: Place, message: Message, calls: Mapping[str, ToolCall] = 
     depth, chain = place.depth, place.chain
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text:
-        content = _normal(message.role, parts[0].text)
+        content = _named(message, _normal(message.role, parts[0].text))
     else:
-        content = _content(message)
+        content = _named(message, _content(message))
         for call in message.tool_calls:
             chain += _number("call", call_key(call))
         for result in message.tool_results:
@@ -89,7 +89,12 @@ def place_of(
     for message in messages:
         parts, role = message.parts, message.role
         # Most messages of a long list: the same as below, without another call.
-        if len(parts) == 1 and type(parts[0]) is Text and parts[0].text.isascii():
+        if (
+            len(parts) == 1
+            and type(parts[0]) is Text
+            and parts[0].text.isascii()
+            and (message.name is None or role == "assistant")
+        ):
             text = parts[0].text
             if "\r" not in text and "<think" not in text:
                 if text := text.strip():
@@ -135,6 +140,13 @@ def call_key(call: ToolCall) -> str:
     except (msgspec.MsgspecError, RecursionError):
         arguments = call.arguments.strip()
     return f"{call.name}\0{arguments}"
+
+
+def _named(message: Message, content: str) -> str:
+    """Return the content with who said it; answers are the agent's, whatever a client calls it."""
+    if message.name is None or message.role == "assistant" or not content:
+        return content
+    return f"{content}\0by {message.name}"
 
 
 def _content(message: Message) -> str:

@@ -23,11 +23,13 @@ from nanobot.core.errors import (
     TurnTimedOut,
 )
 from nanobot.core.event import (
-    Delta,
     Event,
     Fact,
     MessageAdded,
+    ModelChosen,
+    Passing,
     TextDelta,
+    ThinkingDelta,
     ToolFinished,
     ToolStarted,
     TurnEnded,
@@ -82,7 +84,7 @@ class Run:
         self._clock = clock
         self._timeout_s = timeout_s
         self._state = RunState()
-        self._spoken: list[Delta] = []
+        self._spoken: list[Passing] = []
         self._open_calls: set[str] = set()
         self._usage = Usage()
         self._ended: TurnEnded | None = None
@@ -211,9 +213,9 @@ class Run:
             elif isinstance(event, ToolFinished):
                 self._open_calls.difference_update(result.call_id for result in event.message.tool_results)
 
-    def _show(self, delta: Delta) -> None:
-        self._spoken.append(delta)
-        self._store.show(self._claim, delta)
+    def _show(self, event: Passing) -> None:
+        self._spoken.append(event)
+        self._store.show(self._claim, event)
 
     def _take_back(self) -> bool:
         is_gone = self._store.take_back(self._claim)
@@ -240,13 +242,13 @@ class Run:
         if self._state.stop_reason is None:
             await self._give_back()
             return
-        said = _parts_of(self._spoken)
+        said = _broken_off(self._spoken)
         end = TurnEnded(
             "cancelled",
             self._usage,
             TurnError(TurnCancelled.code, self._state.stop_reason, TurnCancelled.http_status),
         )
-        message = (MessageAdded(Message("assistant", said, "incomplete")),) if said else ()
+        message = (MessageAdded(said),) if said is not None else ()
         await self._end(*self._unknown_outcomes(), *message, end)
 
     def _unknown_outcomes(self) -> tuple[Fact, ...]:
@@ -301,7 +303,14 @@ class Run:
         return True
 
 
-def _parts_of(deltas: list[Delta]) -> tuple[Part, ...]:
-    """Return the parts of a message of which only `deltas` came."""
+def _broken_off(shown: list[Passing]) -> Message | None:
+    """Return the message of which nothing came but what was shown; None where that is nothing."""
+    deltas = [event for event in shown if isinstance(event, TextDelta | ThinkingDelta)]
     kinds = ((Text if kind is TextDelta else Thinking, run) for kind, run in groupby(deltas, type))
-    return tuple(part("".join(delta.text for delta in run)) for part, run in kinds)
+    parts: tuple[Part, ...] = tuple(part("".join(delta.text for delta in run)) for part, run in kinds)
+    if not parts:
+        return None
+    chosen = next((event for event in shown if isinstance(event, ModelChosen)), None)
+    if chosen is None:
+        return Message("assistant", parts, "incomplete")
+    return Message("assistant", parts, "incomplete", model=chosen.model, passed_over=chosen.passed_over)

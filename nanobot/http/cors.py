@@ -6,10 +6,13 @@ from starlette.types import Scope
 
 Headers = tuple[tuple[bytes, bytes], ...]
 # Browsers hide every header from a page that is not listed here, but for a few harmless ones.
-_EXPOSED = b"x-request-id, x-turn-id, x-history, retry-after, x-should-retry, " + b", ".join(
-    b"x-ratelimit-%b-%b" % (what, of)
-    for of in (b"requests", b"tokens")
-    for what in (b"limit", b"remaining", b"reset")
+_EXPOSED = (
+    b"x-request-id, x-turn-id, x-history, x-model, x-model-passed-over, retry-after, x-should-retry, "
+    + b", ".join(
+        b"x-ratelimit-%b-%b" % (what, of)
+        for of in (b"requests", b"tokens")
+        for what in (b"limit", b"remaining", b"reset")
+    )
 )
 _METHODS = b"GET, POST, PUT, PATCH, DELETE"
 _KEPT_S = b"600"

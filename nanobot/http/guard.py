@@ -133,6 +133,7 @@ class Guard:
             if error.http_status >= 500:
                 cause = error if error.__cause__ else None
                 _log.error("request %s: %s", request.id, error.message, exc_info=cause)
+            _forget_frames(error)
         except Exception:  # noqa: BLE001 - a bug is a 500, its details go to the log only
             _log.exception("request %s failed", request.id)
             problem = NanobotError(f"Internal server error (request {request.id})")
@@ -194,3 +195,14 @@ class Guard:
                     "turn_id": answer.turn_id,
                 },
             )
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Let go of the frames that the error passed through. They hold the body of the request, and mostly the
+    error itself, so that only the garbage collector would free it: a client that sends large bodies which are
+    refused would fill the memory.
+    """
+    passed: BaseException | None = error
+    while passed is not None:
+        passed.__traceback__ = None
+        passed = passed.__cause__ or passed.__context__

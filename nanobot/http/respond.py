@@ -1,8 +1,11 @@
 """Answering a request as a whole."""
 
+from collections.abc import Sequence
+
 from starlette.types import Send
 
 from nanobot.core.errors import NanobotError
+from nanobot.core.message import PassedOver
 from nanobot.core.turn import Answer
 from nanobot.http.connected import Connected
 from nanobot.http.errors import failure, turn_failure
@@ -10,6 +13,24 @@ from nanobot.http.request import Request
 from nanobot.submit.followers import Following
 
 Headers = tuple[tuple[str, str], ...]
+
+
+def model_headers(model: str | None, passed_over: Sequence[PassedOver] | None) -> Headers:
+    """Return the headers that say which of several models answered, and why those before it did not; none
+    where there was only one.
+    """
+    if passed_over is None or model is None:
+        return ()
+    if not passed_over:
+        return (("x-model", model),)
+    others = ", ".join(f"{each.model} ({each.code})" for each in passed_over)
+    return (("x-model", model), ("x-model-passed-over", others))
+
+
+def answer_headers(result: Answer) -> Headers:
+    """Return what `model_headers` says of the last message of an answer."""
+    last = result.messages[-1] if result.messages else None
+    return model_headers(last.model, last.passed_over) if last is not None else ()
 
 
 async def answer(

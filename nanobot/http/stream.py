@@ -5,11 +5,11 @@ from typing import Protocol
 
 from starlette.types import Send
 
-from nanobot.core.event import Event, TurnEnded
+from nanobot.core.event import Event, ModelChosen, TurnEnded
 from nanobot.http.connected import Connected
 from nanobot.http.errors import turn_failure
 from nanobot.http.request import Request
-from nanobot.http.respond import Headers, answer
+from nanobot.http.respond import Headers, answer, model_headers
 from nanobot.submit.followers import Following
 
 HEAD = (
@@ -18,15 +18,20 @@ HEAD = (
     # nginx would collect the stream in a buffer.
     (b"x-accel-buffering", b"no"),
 )
+_EVENTS = frozenset({"tools", "models"})
+_NO_EVENTS: frozenset[str] = frozenset()
 PING = b": ping\n"
 """A comment that keeps a connection awake. No blank line follows it: where an earlier event had an id,
 clients such as openai-python take a blank line for the end of another event, an empty one.
 """
 
 
-def wants_tools(headers: dict[bytes, bytes]) -> bool:
-    """Return whether the client asked for the progress of tools (`x-events: tools`)."""
-    return b"tools" in headers.get(b"x-events", b"").lower().replace(b" ", b"").split(b",")
+def wanted_events(headers: dict[bytes, bytes]) -> frozenset[str]:
+    """Return which named events the client asked for: `tools` and `models` (`x-events: tools, models`)."""
+    named = headers.get(b"x-events")
+    if named is None:
+        return _NO_EVENTS
+    return _EVENTS.intersection(named.decode("latin-1").lower().replace(" ", "").split(","))
 
 
 class Rendering(Protocol):
@@ -76,7 +81,9 @@ class Stream:
                 if rendering.begins_at_once:
                     await self._write(rendering.begin())
                 async for batch in follower.events(after):
-                    end = batch[-1][1]
+                    begin, end = batch[0][1], batch[-1][1]
+                    if not self._has_begun and isinstance(begin, ModelChosen):
+                        self._headers += model_headers(begin.model, begin.passed_over)
                     if isinstance(end, TurnEnded):
                         follower.has_ended = True
                         if end.error is not None and not self._has_begun:

@@ -10,6 +10,8 @@ Start at `openai/chat.py`, which uses all that is shared:
 * `answer.py`: reads an answer within deadlines. `sse.py`: cuts a stream of events into payloads.
 * `http.py`: connections. `refusals.py`: from a provider's status and message to an error of the tree.
   `wordings.py`: what the messages of refusals mean, one row for each wording.
+* `fallback.py`: several models as one. `needs.py`: what a request needs of a model. `breaker.py`: when one
+  that failed is asked again.
 
 To add a wire format, make a folder with three files, as `openai/` has them: `request.py` encodes a
 `ModelRequest`; `answer.py` has an `AnswerReader`, from payloads to deltas and the message; the third is the

@@ -18,7 +18,8 @@ from nanobot.models.sse import BOM, MAX_EVENT_BYTES, EventSplitter, EventTooLarg
 
 _AFTER_FINISH_S = 5.0
 _BLANK = b" \t\r\n"
-_BRACE = ord("{")
+_WHOLE = b"{["
+"""What a body of JSON begins with, and no event does."""
 
 
 class FormatTerms(msgspec.Struct, frozen=True):
@@ -259,4 +260,4 @@ def _splitter_of(head: bytes) -> EventSplitter | _WholeBody | None:
     start = head.removeprefix(BOM).lstrip(_BLANK)
     if not start or BOM.startswith(head):
         return None
-    return _WholeBody() if start[0] == _BRACE else EventSplitter()
+    return _WholeBody() if start[0] in _WHOLE else EventSplitter()

@@ -28,12 +28,14 @@ class Exchange(msgspec.Struct, frozen=True):
 
     `adapts(status, body)` is asked when the provider refused the request: it returns whether another exchange
     for the same request leaves out what was refused, and raises `RequestFailed` where it knows better than
-    `refusals` what the refusal means.
+    `refusals` what the refusal means. `rescued(body)` is asked before: it returns the answer that a refusal
+    holds all the same, or None.
     """
 
     body: bytes
     reader: AnswerReader
     adapts: Callable[[int, bytes], bool]
+    rescued: Callable[[bytes], Message | None] | None = None
 
 
 class ProviderClient:
@@ -89,13 +91,16 @@ class ProviderClient:
         Raises:
             ModelError: as `refusals` and `http` map what happened.
         """
-        retries = Backoff(self._clock, self._random, self._max_retries)
+        retries = Backoff(self._clock, self._random, self._max_retries, self._timeouts.retry_pause_s)
         while True:
             try:
                 answer = await self._ask(exchange, audience)
             except RequestFailed as failed:
                 await retries.pause(failed)
                 continue
+            if isinstance(answer, Message):
+                yield answer
+                return
             try:
                 while not answer.done:
                     for delta in _merged(await answer.read()):
@@ -136,9 +141,11 @@ class ProviderClient:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._connection.close()
 
-    async def _ask(self, exchange: Callable[[], Exchange], audience: Audience | None) -> AnswerStream:
-        """Send the request, again where the format adapts, and return its answer from the first byte of
-        the body on.
+    async def _ask(
+        self, exchange: Callable[[], Exchange], audience: Audience | None
+    ) -> AnswerStream | Message:
+        """Send the request, again where the format adapts, and return its answer: from the first byte of the
+        body on, or whole where it was rescued from a refusal.
         """
         adaptations_left = _MAX_ADAPTATIONS
         while True:
@@ -156,6 +163,8 @@ class ProviderClient:
                     audience=audience,
                 )
             refused = await response.read_error(_ERROR_BODY_S)
+            if asked.rescued is not None and (message := asked.rescued(refused)) is not None:
+                return message
             # `adapts` is asked first, as it may raise a better explanation of the refusal.
             if not asked.adapts(response.status, refused) or not adaptations_left:
                 raise self._refusal(response, refused)

@@ -31,13 +31,15 @@ class Timeouts(msgspec.Struct, frozen=True):
 
     `connect_s`: until a connection is open. `first_chunk_s`: from the request to the first chunk of the
     answer; keep-alive comments do not count. `idle_s`: between two pieces of an answer that has begun.
-    `check_s`: for the whole of a check.
+    `check_s`: for the whole of a check. `retry_pause_s`: the longest pause that a provider may ask for before
+    a request is sent again; a longer one is left to the caller.
     """
 
     connect_s: float = 10.0
     first_chunk_s: float = 300.0
     idle_s: float = 120.0
     check_s: float = 5.0
+    retry_pause_s: float = 20.0
 
 
 class KeyHeader(msgspec.Struct, frozen=True):
@@ -75,9 +77,12 @@ class Address:
         self.host = host
         self.shown = urlunsplit(self._parts._replace(query=""))
 
-    def url(self, path: str) -> str:
-        """Return the URL of `path`, which begins with a slash; a query of the base URL stays behind it."""
-        return urlunsplit(self._parts._replace(path=self._parts.path + path))
+    def url(self, path: str, query: str = "") -> str:
+        """Return the URL of `path`, which begins with a slash; behind it stands the query of the base URL,
+        then `query`.
+        """
+        whole = "&".join(part for part in (self._parts.query, query) if part)
+        return urlunsplit(self._parts._replace(path=self._parts.path + path, query=whole))
 
 
 class ProviderResponse:

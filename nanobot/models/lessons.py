@@ -14,6 +14,7 @@ Topic = Literal[
     "output_limit",
     "no_state",
     "empty_state",
+    "blank_state",
     "replay",
     "text_only",
     "lacks",
@@ -27,10 +28,10 @@ class Lesson(NamedTuple):
 
     By topic, `name` is: `omit`, a field of the request that is left out; `limit_field`, the field for the
     limit of the answer; `output_limit`, the most tokens that an answer may have; `no_state`, a field of
-    provider state that is not sent back; `empty_state`, one that must be there, if only empty; `replay`, how
-    much earlier thinking is sent back, `turn` or `none`; `text_only`, a kind of part that a marker stands
-    for; `lacks`, an ability; `window`, the size of the window in tokens. `unopened_thinking`: thinking lacks
-    its opening tag.
+    provider state that is not sent back; `empty_state`, one that must be there, if only empty; `blank_state`,
+    one that counts as missing while it is empty; `replay`, how much earlier thinking is sent back, `turn` or
+    `none`; `text_only`, a kind of part that a marker stands for; `lacks`, an ability; `window`, the size of
+    the window in tokens. `unopened_thinking`: thinking lacks its opening tag.
     """
 
     topic: Topic

@@ -162,10 +162,9 @@ class RefusalText:
     def objection(self, wanted: Objection) -> bool:
         """Return whether it objects to `wanted` in words of its own."""
         return any(
-            self._is_own(found.group())
+            self.says(re.compile(wording.pattern, re.IGNORECASE))
             for wording in OBJECTIONS
             if wording.objection == wanted
-            for found in re.finditer(wording.pattern, self.words, re.IGNORECASE)
         )
 
     def says(self, pattern: re.Pattern[str]) -> bool:
@@ -175,7 +174,8 @@ class RefusalText:
     def names_exactly(self, field: str) -> bool:
         """Return whether it names the field where refusals name fields, beside their words."""
         return any(
-            name == field or name.startswith((f"{field}.", f"{field}[")) for name in self._refused.fields
+            name == field or name.startswith((f"{field}.", f"{field}[")) or name.endswith(f".{field}")
+            for name in self._refused.fields
         )
 
     def names(self, field: str) -> bool:

@@ -1,5 +1,6 @@
 """The providers, as data: address, wire format, key, default model. And the names of models."""
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -9,7 +10,7 @@ from nanobot.core.accounts import Price
 from nanobot.core.errors import ConfigError
 from nanobot.models.http import BEARER, KeyHeader
 
-Wire = Literal["openai", "responses", "anthropic"]
+Wire = Literal["openai", "responses", "anthropic", "gemini"]
 """The wire formats: each has a folder of its name beside this file, `responses` in `openai_responses`."""
 
 
@@ -67,11 +68,13 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         "gemini",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
+        "https://generativelanguage.googleapis.com/v1beta",
         "GEMINI_API_KEY",
         "gemini-2.5-flash",
         1_000_000,
         takes_audio=True,
+        wire="gemini",
+        auth=KeyHeader("x-goog-api-key"),
     ),
     Provider("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "deepseek-chat", 64_000),
     Provider("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral-small-latest"),
@@ -150,6 +153,18 @@ def parse_name(text: str) -> ModelName:
 def provider_of(name: ModelName) -> Provider:
     """Return the provider of a name that `parse_name` returned; not for `local` and `echo`."""
     return _BY_NAME[name.provider]
+
+
+_OPENAI_PATH = re.compile(r"/(?:openai|v1)(?:/chat/completions)?/*\Z")
+
+
+def at_address(provider: Provider, base_url: str) -> Provider:
+    """Return the provider as it is to be asked at `base_url`: one whose own format is Gemini's also has
+    addresses that speak OpenAI's, with `/openai`, `/v1` or `/chat/completions` at the end.
+    """
+    if provider.wire != "gemini" or not _OPENAI_PATH.search(base_url.strip().partition("?")[0]):
+        return provider
+    return msgspec.structs.replace(provider, wire="openai", auth=BEARER)
 
 
 class DetectedProvider(msgspec.Struct, frozen=True):

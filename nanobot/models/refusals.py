@@ -48,6 +48,7 @@ _STATUS_OF = {
     "authentication_error": 401,
     "permission_error": 403,
     "permission_denied": 403,
+    "unauthenticated": 401,
     "billing_error": 402,
     "request_too_large": 413,
     "insufficient_quota": 429,
@@ -56,11 +57,15 @@ _STATUS_OF = {
     "resource_exhausted": 429,
     "model_not_found": 404,
     "not_found_error": 404,
+    "not_found": 404,
     "bad_request": 400,
     "badrequesterror": 400,
     "context_length_exceeded": 400,
     "exceed_context_size_error": 400,
     "invalid_argument": 400,
+    "failed_precondition": 400,
+    "out_of_range": 400,
+    "internal": 500,
     "invalid_request_error": 400,
     "invalid_prompt": 400,
     "invalid_encrypted_content": 400,
@@ -97,14 +102,15 @@ class ErrorSource(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """What a provider said: the status that its code stands for, its codes, its words, and the fields that it
-    names beside them.
+    """What a provider said: the status that its code stands for, its codes, its words, the fields that it
+    names beside them, and the pause in seconds that it asks for.
     """
 
     status: int | None
     code: str
     words: str
     fields: tuple[str, ...] = ()
+    pause_s: float | None = None
 
 
 class RequestFailed(Exception):
@@ -123,7 +129,8 @@ def refusal(source: ErrorSource, status: int, body: bytes, retry_after_s: float 
     """Return what a response with `body` and a `status` other than success means."""
     refused = read_refusal(body)
     words = _short(refused.words, source.secret) or _phrase(status)
-    return _failure(source, status, refused, f"{source.name} answered {status}: {words}", retry_after_s)
+    pause_s = refused.pause_s if retry_after_s is None else retry_after_s
+    return _failure(source, status, refused, f"{source.name} answered {status}: {words}", pause_s)
 
 
 def read_refusal(body: bytes) -> Refused:
@@ -140,7 +147,7 @@ def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
     refused = _parse(content)
     words = _short(refused.words, source.secret) or "no reason given"
     message = f"{source.name} failed while it answered: {words}"
-    return _failure(source, refused.status or 500, refused, message, None)
+    return _failure(source, refused.status or 500, refused, message, refused.pause_s)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -243,8 +250,10 @@ def _parse(content: object) -> Refused:
         # A page for browsers, of a proxy in between, says less than the status does.
         return Refused(None, "", "" if words.lstrip().startswith("<") else words)
     codes = [str(error[key]) for key in ("code", "type", "status") if error.get(key)]
+    details = _google_details(error.get("details"))
+    codes += details.codes
     words = error.get("message") or error.get("detail") or ""
-    fields = _fields(error)
+    fields = _fields(error) + details.fields
     if not isinstance(words, str):
         words = msgspec.json.encode(_without_input(words)).decode()
     inner = _inner(error.get("metadata"))
@@ -252,7 +261,7 @@ def _parse(content: object) -> Refused:
         codes.append(inner.code)
         fields += inner.fields
         words = f"{words}: {inner.words}" if words else inner.words
-    return Refused(_status(codes), " ".join(codes), words, fields)
+    return Refused(_status(codes), " ".join(codes), words, fields, details.pause_s)
 
 
 def _fields(error: dict[str, object]) -> tuple[str, ...]:
@@ -264,6 +273,36 @@ def _fields(error: dict[str, object]) -> tuple[str, ...]:
         if isinstance(place, list):
             fields.append(".".join(str(name) for name in place if name != "body"))
     return tuple(fields)
+
+
+class _GoogleDetails(msgspec.Struct):
+    """What the `details` of a `google.rpc.Status` say."""
+
+    codes: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    pause_s: float | None = None
+
+
+def _google_details(details: object) -> _GoogleDetails:
+    """Return the reasons and quotas, the fields and the pause that the details name.
+
+    Source: https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
+    """
+    found = _GoogleDetails()
+    for detail in details if isinstance(details, list) else ():
+        if not isinstance(detail, dict):
+            continue
+        delay, violations = detail.get("retryDelay"), []
+        for key in ("violations", "fieldViolations"):
+            if isinstance(listed := detail.get(key), list):
+                violations += [violation for violation in listed if isinstance(violation, dict)]
+        named = [detail.get("reason"), *(violation.get("quotaId") for violation in violations)]
+        found.codes += tuple(code for code in named if isinstance(code, str))
+        places = [violation.get("field") for violation in violations]
+        found.fields += tuple(place for place in places if isinstance(place, str))
+        if isinstance(delay, str) and 0 <= (seconds := _number(delay.removesuffix("s"))) < math.inf:
+            found.pause_s = seconds
+    return found
 
 
 def _inner(metadata: object) -> Refused | None:

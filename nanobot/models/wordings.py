@@ -61,6 +61,7 @@ WORDINGS: tuple[Wording, ...] = (
     Wording(
         "unpaid", r"account balance is (?:too low|not enough|negative)", "Your account balance is too low"
     ),
+    Wording("quota", r"PerDay", "RESOURCE_EXHAUSTED GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
     Wording(
         "unpaid",
         r"used all available credits|reached its monthly spending",

@@ -12,6 +12,16 @@ AGENT = "nanobot"
 """What clients call the agent on its default model, which a request names by None."""
 
 
+def model_id(preset: str) -> str:
+    """Return what clients call the agent on the model of a preset."""
+    return f"{AGENT}:{preset}"
+
+
+def preset_of(model: str) -> str:
+    """Return the preset that a client means, which may also name it alone; other names as they are."""
+    return model.removeprefix(f"{AGENT}:")
+
+
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for one turn, before anything of it is looked at.
 
@@ -33,7 +43,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     trace: bool = True
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
-    declared: dict[str, ClientTool] = {}
+    declared: tuple[ClientTool, ...] = ()
     format: OutputFormat | None = None
     labels: Labels = Labels()
     after: str | None = None

@@ -1,26 +1,29 @@
 """The one way for every entry point to ask the agent for something: request in, admitted turn out."""
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 import msgspec
 
 from nanobot.access.admission import Gate
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Headers
+from nanobot.context.history import refuse_too_long
 from nanobot.core.audit_log import AuditEntry, AuditSink
 from nanobot.core.clock import Clock
-from nanobot.core.errors import InvalidRequest
+from nanobot.core.errors import InvalidRequest, SessionNotFound
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.output import OutputSchemas
 from nanobot.core.store import Store
-from nanobot.core.turn import Admission, Origin, TurnState
+from nanobot.core.turn import Admission, Origin, Turn, TurnState
 from nanobot.submit.attachments import Attachments, has_references, with_sources
 from nanobot.submit.followers import Followers, Following
 from nanobot.submit.request import AGENT, TurnRequest
 
 _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 """Where requests come from that are written down as a whole when they are answered."""
+_FITS_ANY_WINDOW = 200
+"""Characters. The smallest window leaves 256 tokens for history, of four bytes; a character may have four."""
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -42,7 +45,8 @@ class Submission(msgspec.Struct, frozen=True):
 class Submitter:
     """Takes requests for turns: resolves what their messages refer to, holds them to the quotas, admits them.
 
-    `audio_models`: the models that take audio, `AGENT` among them where the default model does.
+    `budget`: how many tokens of history a turn may show to its model. `audio_models`: the models that take
+    audio, `AGENT` among them where the default model does.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Submitter:
         clock: Clock,
         randomness: Randomness,
         *,
+        budget: Callable[[Turn], int],
         audio_models: Set[str] = frozenset(),
     ) -> None:
         self._store = store
@@ -66,6 +71,7 @@ class Submitter:
         self._audit = audit
         self._clock = clock
         self._randomness = randomness
+        self._budget = budget
         self._audio_models = audio_models
 
     async def submit(self, request: TurnRequest, caller: Caller) -> Submission:
@@ -74,6 +80,7 @@ class Submitter:
         Raises:
             InvalidRequest: a part of a message cannot be had or read, or the model cannot take it;
                 `param` names it.
+            ContextOverflow: the newest message alone does not fit the model's window.
             UploadNotFound: a part refers to an upload that the session does not have.
             RateLimited, QuotaExceeded, SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """
@@ -84,6 +91,10 @@ class Submitter:
             await self._schemas.check(wanted.schema, request.format_param or "format", request.session_key)
         now = self._clock.now()
         turn = request.turn(new_id("turn", now, self._randomness), caller.key_id)
+        newest = turn.input[-1]
+        # Refused before it is stored: it could never be answered. Short ones fit any window.
+        if len(newest.parts) != 1 or len(newest.text) > _FITS_ANY_WINDOW:
+            refuse_too_long(newest, self._budget(turn))
         admission, headers = await self._gate.admit(caller, turn, request.identity, request.earlier)
         if self._audit is not None and request.origin not in _IN_THE_LOG_ALREADY:
             operation = f"submit ({request.origin})"
@@ -106,9 +117,8 @@ class Submitter:
         if has_references(request.input) and await self._store.knows(key, request.identity):
             return request
         whole = await self._attachments.resolve(request.input, key)
-        model = request.model or AGENT
         # Only after resolving is it known which of the files are recordings.
-        if model not in self._audio_models and _has_audio(whole):
+        if _has_audio(whole) and (model := await self._model(request)) not in self._audio_models:
             raise InvalidRequest(f"the model `{model}` takes no audio: send text instead", param="messages")
         earlier = await self._resolved_earlier(request)
         return msgspec.structs.replace(request, input=whole, earlier=earlier)
@@ -122,6 +132,15 @@ class Submitter:
         earlier, key = with_sources(request.earlier), request.session_key
         shared = await self._store.shared(key, earlier, is_whole=request.is_whole or not request.trace)
         return (*earlier[:shared], *await self._attachments.resolve_earlier(earlier[shared:], key))
+
+    async def _model(self, request: TurnRequest) -> str:
+        """Return the name of the model that will answer: the request's, else its session's."""
+        if request.model is not None:
+            return request.model
+        try:
+            return (await self._store.session(request.session_key)).model or AGENT
+        except SessionNotFound:
+            return AGENT
 
 
 def _is_text(messages: tuple[Message, ...]) -> bool:

@@ -241,12 +241,18 @@ class Metrics(Observer):
 
     def turn_paid(self, spent: TurnCost) -> None:
         """Count what a turn cost that has ended."""
-        if spent.cost:
+        if spent.by_model:
+            for model, cost in spent.by_model.items():
+                self._cost.add(cost / 1_000_000, model)
+        elif spent.cost:
             self._cost.add(spent.cost / 1_000_000, spent.model)
 
     def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
         if error is not None:
             self._model_failures.add(1, model, error.code)
+
+    def model_passed_over(self, turn: Turn, model: str, code: str) -> None:
+        self._model_failures.add(1, model, code)
 
     def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
         outcome = "broken_off" if result is None else "failed" if result.is_error else "done"

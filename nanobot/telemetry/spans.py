@@ -128,6 +128,10 @@ class Spans(Observer):
             "gen_ai.request.model": name or provider,
         }
         attributes |= _sampling(turn)
+        if spans.model is not None:
+            # Another one is asked at once in its place.
+            _fail(spans.model, "not_asked")
+            spans.model.end()
         spans.model = self._tracer.start_span(
             f"chat {name or provider}", spans.context, SpanKind.CLIENT, attributes
         )
@@ -158,6 +162,12 @@ class Spans(Observer):
         span = self._take_model(turn)
         if span is not None:
             _fail(span, "cancelled" if error is None else error.code)
+            span.end()
+
+    def model_passed_over(self, turn: Turn, model: str, code: str) -> None:
+        span = self._take_model(turn)
+        if span is not None:
+            _fail(span, code)
             span.end()
 
     def _take_model(self, turn: Turn) -> Span | None:

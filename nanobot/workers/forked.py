@@ -26,7 +26,7 @@ class ForkLauncher:
     """
 
     def __init__(self) -> None:
-        self._server: _Server | None = None
+        self._server: _RunningForkServer | None = None
         self._starting = asyncio.Lock()
         self._running = 0
         self._idle: asyncio.TimerHandle | None = None
@@ -43,7 +43,7 @@ class ForkLauncher:
                     await self._server.close()
                     self._server = None
                 if self._server is None:
-                    self._server = await _Server.start()
+                    self._server = await _RunningForkServer.start()
             return await self._server.run(task, timeout_s)
         finally:
             self._running -= 1
@@ -67,7 +67,7 @@ class ForkLauncher:
             await closing
 
 
-class _Server:
+class _RunningForkServer:
     """A fork server that runs."""
 
     def __init__(self, process: Process, commands: socket.socket) -> None:
@@ -80,7 +80,7 @@ class _Server:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls) -> "_Server":
+    async def start(cls) -> "_RunningForkServer":
         # Datagrams: what comes with a message must not be taken for another's.
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         ours.setblocking(False)

@@ -177,6 +177,7 @@ async def test_nothing_can_be_done_with_a_session_that_is_not_there(harness: Sto
         store.fork_session("x", "y"),
         store.rewind_session("x", 1),
         store.rename_session("x", title="t", metadata={}),
+        store.choose_model("x", "fast"),
     ):
         with pytest.raises(SessionNotFound):
             await asked

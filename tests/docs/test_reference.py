@@ -56,7 +56,7 @@ def offered() -> list[str]:
     gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0)
     found = operations(
         store,
-        Submitter(store, gate, attachments, schemas, followers, None, clock, randomness),
+        Submitter(store, gate, attachments, schemas, followers, None, clock, randomness, budget=lambda _: 0),
         attachments,
         clock,
         randomness,

@@ -216,11 +216,11 @@ async def test_a_method_that_a_route_does_not_take_is_an_error_that_names_those_
 async def test_models_are_listed_as_openai_does(open_harness: OpenHarness) -> None:
     harness = await open_harness(presets={"fast": ScriptedModel()}, models={"fast": {"name": "echo"}})
     listed = (await harness.door.get("/v1/models")).json
-    assert [model["id"] for model in listed["data"]] == ["nanobot", "fast"]
+    assert [model["id"] for model in listed["data"]] == ["nanobot", "nanobot:fast"]
     assert (listed["object"], listed["first_id"], listed["last_id"], listed["has_more"]) == (
         "list",
         "nanobot",
-        "fast",
+        "nanobot:fast",
         False,
     )
     for model in listed["data"]:
@@ -231,6 +231,7 @@ async def test_models_are_listed_as_openai_does(open_harness: OpenHarness) -> No
             "owned_by": "nanobot",
         }
         assert (await harness.door.get(f"/v1/models/{model['id']}")).json == model
+    assert (await harness.door.get("/v1/models/fast")).json == {**listed["data"][1], "id": "fast"}
     reply = await harness.door.get("/v1/models/gpt-9")
     assert (reply.status, reply.error["code"]) == (404, "model_not_found")
 

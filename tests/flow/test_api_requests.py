@@ -207,6 +207,8 @@ async def test_a_preset_is_a_model_of_its_own(open_harness: OpenHarness) -> None
     harness = await open_harness(presets={"fast": fast}, models={"fast": {"name": "echo"}})
     reply = await harness.door.chat("a", "hello", model="fast")
     assert (reply.said, reply.json["model"]) == ("I am fast", "fast")
+    reply = await harness.door.chat("a", "hello", model="nanobot:fast")
+    assert (reply.said, reply.json["model"]) == ("I am fast", "nanobot:fast")
     assert (await harness.door.chat("a", "hello")).said == "ok"
 
 

@@ -3,6 +3,7 @@ is not the caller's does not exist.
 """
 
 import asyncio
+import base64
 import json
 from itertools import groupby
 from typing import Any
@@ -11,7 +12,9 @@ from urllib.parse import quote
 import pytest
 
 from nanobot.access.caller import RIGHTS, Caller
+from nanobot.core.model import Ability
 from nanobot.testing import FakeClock, ScriptedModel, call
+from tests import files
 from tests.asgi import Exchange
 from tests.flow.paused import PausedModel, transcript, until_asked
 from tests.harness import Harness, OpenHarness
@@ -140,6 +143,40 @@ async def test_a_session_is_renamed_and_what_is_not_named_stays(open_harness: Op
     assert (reply.json["title"], reply.json["metadata"]) == ("Greetings", {"topic": "manners"})
     assert (await post(harness, at("a"), {"metadata": {}})).json["title"] == "Greetings"
     assert (await post(harness, at("a"), {"title": None})).json["title"] is None
+
+
+async def test_a_session_has_a_model_of_its_own(open_harness: OpenHarness) -> None:
+    presets = {"fast": ScriptedModel("quick"), "slow": ScriptedModel("thorough")}
+    harness = await open_harness(ScriptedModel("default"), presets=presets)
+    await harness.door.chat("a", "hello")
+    assert "model" not in (await harness.door.get(at("a"))).json
+    reply = await post(harness, at("a"), {"model": "nanobot:fast", "title": "Quick"})
+    assert (reply.json["model"], reply.json["title"]) == ("nanobot:fast", "Quick")
+    assert (await harness.door.chat("a", "hello")).said == "quick"
+    assert (await harness.door.chat("a", "hello", model="nanobot:slow")).said == "thorough"
+    assert (await harness.door.chat("b", "hello")).said == "default"
+    assert (await post(harness, at("a", "/fork"), {"key": "c"})).json["model"] == "nanobot:fast"
+    for none in (None, "nanobot"):
+        assert (await post(harness, at("a"), {"model": "fast"})).json["model"] == "nanobot:fast"
+        assert (await post(harness, at("a"), {"metadata": {}})).json["model"] == "nanobot:fast"
+        assert "model" not in (await post(harness, at("a"), {"model": none})).json
+        assert (await harness.door.chat("a", "hello")).said == "default"
+    reply = await post(harness, at("a"), {"model": "nanobot:gone"})
+    assert (reply.status, reply.error["code"]) == (404, "model_not_found")
+
+
+async def test_what_a_session_takes_is_what_its_own_model_takes(open_harness: OpenHarness) -> None:
+    deaf: frozenset[Ability] = frozenset({"images"})
+    harness = await open_harness(ScriptedModel(abilities=deaf), presets={"listener": ScriptedModel("heard")})
+    recording = {
+        "type": "input_audio",
+        "input_audio": {"data": base64.b64encode(files.WAV).decode(), "format": "wav"},
+    }
+    said = [{"role": "user", "content": [recording]}]
+    assert (await harness.door.chat("a", said)).status == 400
+    await harness.door.chat("a", "hello")
+    await post(harness, at("a"), {"model": "listener"})
+    assert (await harness.door.chat("a", said)).said == "heard"
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,14 @@ async def test_a_turn_is_paid_by_the_key_of_its_caller(open_harness: OpenHarness
         first_day="2000-01-01", last_day="2100-01-01", group=("key",), key_id="key_ann", only_key=True
     )
     assert [(row.key_id, row.turns) for row in rows] == [("key_ann", 1)]
+
+
+async def test_a_message_that_could_never_be_answered_leaves_nothing(open_harness: OpenHarness) -> None:
+    harness = await open_harness()
+    size = sum(path.stat().st_size for path in harness.data.iterdir() if path.is_file())
+    for _ in range(3):
+        reply = await harness.door.chat("a", "x" * 3_000_000)
+        assert (reply.status, reply.error["code"]) == (400, "context_length_exceeded")
+        assert "of about 750004 tokens" in reply.error["message"]
+    assert (await harness.door.get("/v1/sessions/a")).status == 404
+    assert sum(path.stat().st_size for path in harness.data.iterdir() if path.is_file()) < size + 100_000

@@ -119,7 +119,12 @@ def _live(messages: tuple[Message, ...], data: st.DataObject) -> list[tuple[int,
 def _chunks(usage: bool, tools: bool, messages: tuple[Message, ...] = (), after: int = 0) -> Chunks:
     behind = said_before(messages, after) if after else None
     return Chunks(
-        _TURN, model='a"\n\u2028b', created=1.5, include_usage=usage, tool_events=tools, behind=behind
+        _TURN,
+        model='a"\n\u2028b',
+        created=1.5,
+        include_usage=usage,
+        events=frozenset({"tools"} if tools else ()),
+        behind=behind,
     )
 
 

@@ -2,7 +2,7 @@
 
 Every route answers as the old code did; also where this code is killed while it brings the database to its
 format. Only what becomes of the histories that clients send along is answered as it should be now: told in
-`x-history`, and taken in where the transcript lacks them.
+`x-history`, and taken in where the transcript lacks them; and what `CHANGED` names.
 """
 
 import asyncio
@@ -22,6 +22,12 @@ from tests.migration.reopened import DATABASE, answered_before, opened, restore,
 from tests.migration.routes import Answers
 
 _MOST_SHOWN = 12
+CHANGED = (
+    # Presets are listed as `nanobot:NAME`.
+    "GET /v1/models (as",
+    # A cost that is known is shown, also of a turn that was counted before.
+    "GET /v1/sessions/fails/usage",
+)
 
 
 def differences(now: Answers, before: Answers) -> str:
@@ -33,6 +39,8 @@ def differences(now: Answers, before: Answers) -> str:
     shown += [f"not asked before: {name}" for name in now if name not in before]
     for name, was in before.items():
         if name not in now or now[name] == was or (was["status"] == 500 and now[name]["status"] == 200):
+            continue
+        if any(changed in name for changed in CHANGED):
             continue
         lines = difflib.unified_diff(
             _lines(was), _lines(now[name]), "the old code", "this code", lineterm="", n=2

@@ -10,7 +10,15 @@ import msgspec
 
 from nanobot.api.wire.chat_tools import ChatTool, ChatToolChoice, chat_tool_choice, chat_tools
 from nanobot.api.wire.client_tools import NOTHING
-from nanobot.api.wire.content import IMAGE_URL, AudioFormat, Detail, file_part, image_part
+from nanobot.api.wire.content import (
+    IMAGE_URL,
+    AudioFormat,
+    Detail,
+    ParticipantName,
+    file_part,
+    image_part,
+    tool_result,
+)
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.parsed import ParsedRequest
 from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
@@ -32,7 +40,6 @@ from nanobot.core.message import (
     Part,
     Text,
     ToolCall,
-    ToolResult,
     freeform_arguments,
 )
 from nanobot.core.turn import Sampling
@@ -117,6 +124,7 @@ class _Message(msgspec.Struct, gc=False):
     content: str | list[Annotated[_Part, _PARTS]] | None = None
     tool_calls: list[_ToolCall] | None = None
     tool_call_id: str | None = None
+    name: ParticipantName | None = None
 
 
 class _StreamOptions(msgspec.Struct):
@@ -277,7 +285,7 @@ def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message,
     for index, message in enumerate(sent):
         content, role = message.content, message.role
         # Most messages of a long history: no further look is needed.
-        if type(content) is str and message.tool_calls is None:
+        if type(content) is str and message.tool_calls is None and message.name is None:
             if role == "user":
                 conversation.append(Message("user", (Text(content),)))
                 continue
@@ -288,9 +296,8 @@ def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message,
                 continue
         path = f"messages[{index}]"
         if message.role in ("system", "developer"):
-            instructions.append(
-                "".join(part.text for part in _content(message, path) if isinstance(part, Text))
-            )
+            said = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
+            instructions.append(f"{message.name}: {said}" if message.name and said else said)
             continue
         whole = _message(message, path)
         if message.role == "assistant":
@@ -311,18 +318,22 @@ def _message(message: _Message, path: str) -> Message:
             raise InvalidRequest(
                 f"{path}.content is missing: a string or a list of parts is needed", param=f"{path}.content"
             )
-        return Message("user", parts)
+        return Message("user", parts, name=message.name or None)
     if message.role == "assistant":
         calls = tuple(
             _call(call, f"{path}.tool_calls[{index}]") for index, call in enumerate(message.tool_calls or ())
         )
-        return Message("assistant", _content(message, path) + calls, "tool_calls" if calls else "stop")
+        return Message(
+            "assistant",
+            _content(message, path) + calls,
+            "tool_calls" if calls else "stop",
+            name=message.name or None,
+        )
     if message.tool_call_id is None:
         raise InvalidRequest(
             f"Missing required parameter: '{path}.tool_call_id'.", param=f"{path}.tool_call_id"
         )
-    text = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
-    return Message("tool", (ToolResult(message.tool_call_id, text),))
+    return Message("tool", tool_result(message.tool_call_id, _content(message, path)))
 
 
 def _call(call: _ToolCall, path: str) -> ToolCall:
@@ -330,7 +341,7 @@ def _call(call: _ToolCall, path: str) -> ToolCall:
         return ToolCall(call.id, call.function.name, call.function.arguments, True)
     if call.custom is None:
         raise InvalidRequest(f"Missing required parameter: '{path}.function'.", param=f"{path}.function")
-    declared = ClientTool(call.custom.name, is_freeform=True)
+    declared = ClientTool(call.custom.name, call.custom.name, is_freeform=True)
     return ToolCall(call.id, call.custom.name, freeform_arguments(call.custom.input), True, declared=declared)
 
 

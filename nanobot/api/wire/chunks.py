@@ -6,9 +6,11 @@ import msgspec
 
 from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_call, wire_usage
 from nanobot.api.wire.lists import encode
+from nanobot.api.wire.model_choice import choice_fields
 from nanobot.core.event import (
     Event,
     MessageAdded,
+    ModelChosen,
     TextDelta,
     ThinkingDelta,
     ToolFinished,
@@ -20,6 +22,7 @@ from nanobot.core.event import (
 from nanobot.core.message import Message, joint
 from nanobot.http.errors import error_body
 
+NO_EVENTS: frozenset[str] = frozenset()
 DONE = b"data: [DONE]\n\n"
 
 
@@ -51,8 +54,8 @@ class Chunks:
     """Turns the events of one turn into bytes for one client.
 
     Each carries `id: turn:cursor`, from which the stream can be resumed; the id comes after the data, because
-    some clients only look at how an event begins. `tool_events` adds named events on tools, which stock SDKs
-    do not see.
+    some clients only look at how an event begins. `events` adds named ones on `tools` and `models`, which
+    stock SDKs do not see.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Chunks:
         model: str,
         created: float,
         include_usage: bool,
-        tool_events: bool,
+        events: frozenset[str] = NO_EVENTS,
         behind: "SentSoFar | None" = None,
     ) -> None:
         head = {
@@ -82,7 +85,8 @@ class Chunks:
             + b"}\nid: %b:" % self._turn_id
         )
         self._include_usage = include_usage
-        self.tells_tools = tool_events
+        self.tells_tools = "tools" in events
+        self._tells_models = "models" in events
         self._has_begun = behind is not None
         self._last: Message | None = None
         self._joint = b""
@@ -124,6 +128,9 @@ class Chunks:
                     out.append(self._calls(cursor, event.message))
             elif isinstance(event, TurnEnded):
                 out.append(self._end(cursor, event))
+            elif isinstance(event, ModelChosen):
+                if self._tells_models:
+                    out.append(self._named(b"model_chosen", choice_fields(event), cursor))
             elif self.tells_tools:
                 out.append(self._tool_event(cursor, event))
         return b"".join(out)
@@ -172,18 +179,15 @@ class Chunks:
 
     def _tool_event(self, cursor: int, event: Event) -> bytes:
         if isinstance(event, ToolStarted):
-            name, content = (
-                b"tool_started",
-                msgspec.json.encode(
-                    {"id": event.call.id, "name": event.call.name, "arguments": event.call.arguments}
-                ),
-            )
-        elif isinstance(event, ToolFinished):
+            call = event.call
+            fields: dict[str, object] = {"id": call.id, "name": call.name, "arguments": call.arguments}
+            return self._named(b"tool_started", fields, cursor)
+        if isinstance(event, ToolFinished):
             result = event.message.tool_results[0]
-            name = b"tool_finished"
-            content = msgspec.json.encode(
-                {"id": result.call_id, "is_error": result.is_error, "content": result.content}
-            )
-        else:
-            return b""
+            fields = {"id": result.call_id, "is_error": result.is_error, "content": result.content}
+            return self._named(b"tool_finished", fields, cursor)
+        return b""
+
+    def _named(self, name: bytes, fields: dict[str, object], cursor: int) -> bytes:
+        content = msgspec.json.encode(fields)
         return b"event: %b\ndata: %b\nid: %b:%d\n\n" % (name, content, self._turn_id, cursor)

@@ -36,12 +36,12 @@ class TextFormat(msgspec.Struct):
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """The tools of a request. `forms`: how the client knows those that are offered as something else, by the
-    names that the model knows; `left_out`: the types of the others.
+    """The tools of a request. `forms`: how the client knows those that are offered as something else;
+    `left_out`: the types of those that are not offered.
     """
 
     specs: tuple[ToolSpec, ...] = ()
-    forms: dict[str, ClientTool] = {}
+    forms: tuple[ClientTool, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
@@ -53,14 +53,14 @@ class Declarations:
 
     def __init__(self) -> None:
         self._functions: list[tuple[str, FunctionTool]] = []
-        self._forms: dict[str, ClientTool] = {}
+        self._forms: list[ClientTool] = []
         self._left_out: list[str] = []
 
     def function(self, path: str, tool: FunctionTool, namespace: str | None = None) -> None:
         if namespace is not None:
-            known = ClientTool(tool.name, namespace)
-            tool = msgspec.structs.replace(tool, name=name_in(namespace, tool.name))
-            self._forms[tool.name] = known
+            own = name_in(namespace, tool.name)
+            self._forms.append(ClientTool(own, tool.name, namespace))
+            tool = msgspec.structs.replace(tool, name=own)
         self._functions.append((path, tool))
 
     def freeform(
@@ -74,7 +74,7 @@ class Declarations:
         own = name if namespace is None else name_in(namespace, name)
         described = "\n\n".join(filter(None, (description, _format_described(format_))))
         self._functions.append((path, FunctionTool(own, described, _FREEFORM)))
-        self._forms[own] = ClientTool(name, namespace, is_freeform=True)
+        self._forms.append(ClientTool(own, name, namespace, is_freeform=True))
 
     def leave_out(self, kind: str) -> None:
         self._left_out.append(kind)
@@ -85,7 +85,7 @@ class Declarations:
         Raises:
             InvalidRequest
         """
-        return Declared(tool_specs(self._functions), self._forms, tuple(self._left_out))
+        return Declared(tool_specs(self._functions), tuple(self._forms), tuple(self._left_out))
 
 
 def name_in(namespace: str, name: str) -> str:

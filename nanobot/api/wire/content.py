@@ -4,10 +4,12 @@ A part that only refers to its content becomes one of `submit/references.py`, wh
 """
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.core.message import File, Image
+from nanobot.core.message import File, Image, Part, Text, ToolResult
 from nanobot.submit.references import (
     InlineFile,
     RemoteFile,
@@ -23,6 +25,7 @@ IMAGE_URL = r"^(data:image/[A-Za-z0-9.+-]+(;[A-Za-z0-9_.+-]+=[^;,]*)*;base64,|ht
 _IMAGE = re.compile(r"(data:image/[a-z0-9.+-]+)((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
 _LONGEST_HEAD = 256
+ParticipantName = Annotated[str, msgspec.Meta(max_length=256)]
 AudioFormat = Literal["wav", "mp3"]
 Detail = Literal["auto", "low", "high"]
 
@@ -63,3 +66,9 @@ def file_part(content: str | None, name: str | None, file_id: str | None, path: 
     announced = _DATA_URL.match(content[:_LONGEST_HEAD])
     encoded = content[announced.end() :] if announced else content
     return InlineFile(file_name(name), "", None, encoded, (announced[1] or "") if announced else "", path)
+
+
+def tool_result(call_id: str, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the result of a call, and behind it the images and files that came with its text."""
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    return (ToolResult(call_id, text), *(part for part in parts if not isinstance(part, Text)))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from nanobot.api.wire.client_tools import name_in
-from nanobot.api.wire.content import file_part, image_part
+from nanobot.api.wire.content import file_part, image_part, tool_result
 from nanobot.api.wire.foreign_items import ForeignItems
 from nanobot.api.wire.input_shapes import CONTENT_TYPES, TEXTS, InputItem, ItemPart
 from nanobot.api.wire.tools import first_byte, is_given
@@ -124,7 +124,7 @@ def _call(item: InputItem, path: str) -> ToolCall:
     known = _required(item.name, f"{path}.name")
     name = known if item.namespace is None else name_in(item.namespace, known)
     if item.type == "custom_tool_call":
-        declared = ClientTool(known, item.namespace, is_freeform=True)
+        declared = ClientTool(name, known, item.namespace, is_freeform=True)
         return ToolCall(
             call_id, name, freeform_arguments(_text(item.input, f"{path}.input")), True, declared=declared
         )
@@ -133,7 +133,7 @@ def _call(item: InputItem, path: str) -> ToolCall:
         name,
         _text(item.arguments, f"{path}.arguments"),
         True,
-        declared=None if item.namespace is None else ClientTool(known, item.namespace),
+        declared=None if item.namespace is None else ClientTool(name, known, item.namespace),
     )
 
 
@@ -144,7 +144,7 @@ def _spoken(item: InputItem, path: str) -> Message:
             raise InvalidRequest(
                 f"{path}.content is missing: a string or a list of parts is needed", param=f"{path}.content"
             )
-        return Message("user", parts)
+        return Message("user", parts, name=item.name or None)
     if item.role == "assistant":
         return Message("assistant", parts, "stop")
     raise InvalidRequest(
@@ -177,9 +177,7 @@ def _output(call_id: str, raw: msgspec.Raw, path: str) -> tuple[Part, ...]:
         contents = _decode_contents(raw)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"{path}: {error}", param=path) from error
-    parts = _content(contents, path)
-    text = "".join(part.text for part in parts if isinstance(part, Text))
-    return (ToolResult(call_id, text), *(part for part in parts if not isinstance(part, Text)))
+    return tool_result(call_id, _content(contents, path))
 
 
 def _content(content: str | list[ItemPart] | None, path: str) -> tuple[Part, ...]:

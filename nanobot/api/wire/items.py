@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall
+from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall, ToolResult
 
 
 class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag="output_text"):
@@ -82,7 +82,7 @@ class CallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag="function_ca
     id: str
     status: str
     call_id: str
-    output: str
+    output: str | tuple[InputText | InputImage | InputFile, ...]
 
 
 WireItem = MessageItem | ReasoningItem | CallItem | CustomCallItem | CallOutputItem
@@ -143,7 +143,7 @@ def items(message: Message, ref: ItemRef, *, as_summary: bool = False) -> tuple[
                 id=item_id("fco", ref, place),
                 status="completed",
                 call_id=result.call_id,
-                output=result.content,
+                output=_output(message, result),
             )
             for place, result in enumerate(message.tool_results)
         )
@@ -171,7 +171,17 @@ def answered(id_: str, message: Message, ref: ItemRef) -> Message | None:
 
 def input_message(message: Message, ref: ItemRef) -> MessageItem:
     """Return what a client said."""
-    content: list[OutputText | InputText | InputImage | InputFile] = []
+    return MessageItem(id=item_id("msg", ref, 0), status="completed", role="user", content=_shown(message))
+
+
+def _output(message: Message, result: ToolResult) -> str | tuple[InputText | InputImage | InputFile, ...]:
+    """Return the result as text; with what came along, as parts."""
+    came_along = _shown(message)
+    return (InputText(text=result.content), *came_along) if came_along else result.content
+
+
+def _shown(message: Message) -> tuple[InputText | InputImage | InputFile, ...]:
+    content: list[InputText | InputImage | InputFile] = []
     for part in message.parts:
         if isinstance(part, Text):
             content.append(InputText(text=part.text))
@@ -181,7 +191,7 @@ def input_message(message: Message, ref: ItemRef) -> MessageItem:
             content.append(InputFile(filename=part.name, file_id=part.file_id))
         elif isinstance(part, Audio):
             content.append(InputFile(filename=f"audio.{part.format}", file_id=None))
-    return MessageItem(id=item_id("msg", ref, 0), status="completed", role="user", content=tuple(content))
+    return tuple(content)
 
 
 def _said(message: Message, ref: ItemRef, *, as_summary: bool) -> tuple[WireItem, ...]:

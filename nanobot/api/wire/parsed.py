@@ -28,7 +28,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     may_cut: bool = True
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
-    declared: dict[str, ClientTool] = {}
+    declared: tuple[ClientTool, ...] = ()
     tools_left_out: tuple[str, ...] = ()
     items_left_out: tuple[str, ...] = ()
     format: OutputFormat | None = None

@@ -9,9 +9,11 @@ import msgspec
 
 from nanobot.api.wire.chat_answer import wire_usage
 from nanobot.api.wire.lists import encode
+from nanobot.api.wire.model_choice import choice_fields
 from nanobot.api.wire.session_message import chat_message
 from nanobot.core.event import (
     MessageAdded,
+    ModelChosen,
     TextDelta,
     ThinkingDelta,
     ToolFinished,
@@ -46,6 +48,8 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
             return b"text_delta", {"delta": text}
         case ThinkingDelta(text):
             return b"thinking_delta", {"delta": text}
+        case ModelChosen():
+            return b"model_chosen", choice_fields(event)
         case MessageAdded(message) | ToolFinished(message) if not message.tool_results:
             return b"message_added", {"message": chat_message(message)}
         case ToolStarted(call):

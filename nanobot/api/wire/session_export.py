@@ -152,7 +152,8 @@ def _given(number: int, line: bytes, now: float) -> ImportedMessage:
         raise _bad(number, _why(error)) from error
     parts = said.parts if said.parts is not None else parts_of(said)
     _check(number, said.role, parts)
-    message = Message(said.role, parts, said.stop_reason, said.usage, said.model)  # type: ignore[arg-type]
+    name = said.name or None if isinstance(said.name, str) else None
+    message = Message(said.role, parts, said.stop_reason, said.usage, said.model, name=name)  # type: ignore[arg-type]
     return ImportedMessage(message, now if said.created_at is None else said.created_at, said.turn_id)
 
 
@@ -166,7 +167,7 @@ def _decoded(line: bytes) -> _Read:
 _ALLOWED: dict[str, tuple[type[Part], ...]] = {
     "user": (Text, Image, Audio, File),
     "assistant": (Text, Thinking, Image, Audio, File, ToolCall),
-    "tool": (ToolResult,),
+    "tool": (ToolResult, Image, Audio, File),
 }
 
 

@@ -9,6 +9,7 @@ from nanobot.api.wire.session_export import Metadata, Title
 from nanobot.api.wire.session_message import message_id
 from nanobot.core.message import File, Message, Text
 from nanobot.core.sessions import Branch, Deletion, SearchHit, Session
+from nanobot.submit.request import model_id
 
 _MOST_AROUND = 80
 
@@ -26,7 +27,9 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A session. `messages` counts its transcript; `match` is there where a search asked for it."""
+    """A session. `messages` counts its transcript; `model` is there where it has one of its own, `match`
+    where a search asked for it.
+    """
 
     id: str
     object: str = "session"
@@ -36,6 +39,7 @@ class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
     messages: int
     created_at: float
     updated_at: float
+    model: str | UnsetType = UNSET
     match: Match | UnsetType = UNSET
 
 
@@ -76,10 +80,11 @@ class SessionDeleted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionChange(msgspec.Struct, frozen=True):
-    """What a session is called; a field that is absent stays as it is."""
+    """What a session is called, and which model answers in it; a field that is absent stays as it is."""
 
     title: Title | UnsetType | None = UNSET
     metadata: Metadata | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
 
 
 class ForkBody(msgspec.Struct, frozen=True):
@@ -105,6 +110,7 @@ def session_object(session: Session, match: Match | UnsetType = UNSET) -> Sessio
         messages=session.messages,
         created_at=session.created_at,
         updated_at=session.updated_at,
+        model=model_id(session.model) if session.model is not None else UNSET,
         match=match,
     )
 

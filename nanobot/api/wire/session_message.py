@@ -91,6 +91,7 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_content: str | UnsetType = UNSET
     tool_calls: tuple[Call, ...] | UnsetType = UNSET
     tool_call_id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
 
 
 class SessionMessage(ChatMessage, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ def chat_message(message: Message) -> ChatMessage:
         reasoning_content=thoughts or UNSET,
         tool_calls=calls or UNSET,
         tool_call_id=message.tool_results[0].call_id if message.tool_results else UNSET,
+        name=message.name or UNSET,
     )
 
 
@@ -128,7 +130,9 @@ def session_message(row: Row) -> SessionMessage:
 
 def _content(message: Message) -> str | tuple[ContentPart, ...] | None:
     if message.tool_results:
-        return "".join(result.content for result in message.tool_results)
+        text = "".join(result.content for result in message.tool_results)
+        came_along = [shaped for part in message.parts if (shaped := _part(part)) is not None]
+        return (TextPart(text), *came_along) if came_along else text
     if any(isinstance(part, Image | Audio | File) for part in message.parts):
         return tuple(shaped for part in message.parts if (shaped := _part(part)) is not None)
     return message.text or (None if message.tool_calls else "")
@@ -154,7 +158,12 @@ def parts_of(said: ChatMessage) -> tuple[Part, ...]:
     """Return the parts that `said` shows, as far as it has their content."""
     if said.role == "tool":
         call_id = said.tool_call_id if isinstance(said.tool_call_id, str) else ""
-        return (ToolResult(call_id, said.content if isinstance(said.content, str) else ""),)
+        content = said.content or ""
+        if isinstance(content, str):
+            return (ToolResult(call_id, content),)
+        shown = tuple(_core_part(part) for part in content)
+        text = "".join(part.text for part in shown if isinstance(part, Text))
+        return (ToolResult(call_id, text), *(part for part in shown if not isinstance(part, Text)))
     parts: list[Part] = [Thinking(said.reasoning_content)] if isinstance(said.reasoning_content, str) else []
     if isinstance(said.content, str):
         parts.extend([Text(said.content)] if said.content else [])

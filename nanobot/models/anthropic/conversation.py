@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall, ToolResult
+from nanobot.models.transcript import NO_RESULT, arguments_object, data_url, results_after
 
 # The shapes of the format; a field that is not set is left out ------------------------------------
 
@@ -86,7 +87,6 @@ Replay = Literal["all", "turn", "none"]
 SIGNATURE, REDACTED = "signature", "redacted_thinking"
 """The names under which a part's `provider_state` holds what belongs to its thinking."""
 
-_NO_RESULT = "No result was provided for this call."
 _NO_OUTPUT = "(no output)"
 _EMPTY = "(empty message)"
 _EARLIER = "(The beginning of this conversation is not shown.)"
@@ -94,12 +94,9 @@ _GO_ON = "Continue."
 _NO_AUDIO = "(A recording came with this message; you cannot listen to it.)"
 _NO_IMAGE = "(An image of a type that you cannot see came with this message.)"
 _IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_DATA_URL = re.compile(r"data:([^;,]+)(?:;[^;,]+)*;base64,", re.IGNORECASE)
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_NAME_CHARS = 128
-
-_read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def wire_messages(
@@ -118,7 +115,7 @@ def wire_messages(
     noted: Block | None = None
     for position, message in enumerate(messages):
         if message.role == "assistant":
-            results = _results_after(messages, position)
+            results = results_after(messages, position)
             thinks_for = provider if position >= replay_from else None
             _add_step(wire, message, results, taken, thinks_for)
         elif message.role == "user":
@@ -189,7 +186,7 @@ def _add_step(
         if isinstance(part, ToolCall):
             id_ = _wire_id(part.id, taken)
             # What follows the first call goes before it: the results must come right after the calls.
-            calls.append(CallBlock(id_, _name(part.name), _input(part.arguments)))
+            calls.append(CallBlock(id_, _name(part.name), arguments_object(part.arguments)))
             answers.append(_answer(id_, results.get(part.id)))
         elif isinstance(part, Text):
             if part.text:
@@ -206,21 +203,9 @@ def _add_step(
         _add(wire, "user", answers)
 
 
-def _results_after(messages: tuple[Message, ...], position: int) -> dict[str, ToolResult]:
-    """Return the results that follow a message of the model before its next one, by their calls' ids."""
-    results: dict[str, ToolResult] = {}
-    for following in messages[position + 1 :]:
-        if following.role == "assistant":
-            break
-        if following.role == "tool":
-            for result in following.tool_results:
-                results.setdefault(result.call_id, result)
-    return results
-
-
 def _answer(id_: str, result: ToolResult | None) -> ResultBlock:
     if result is None:
-        return ResultBlock(id_, _NO_RESULT, is_error=True)
+        return ResultBlock(id_, NO_RESULT, is_error=True)
     return ResultBlock(id_, result.content if result.content.strip() else _NO_OUTPUT, result.is_error)
 
 
@@ -251,11 +236,10 @@ def _user_blocks(message: Message) -> list[Block]:
 def _image(url: str) -> ImageBlock | TextBlock:
     if url.startswith(("https://", "http://")):
         return ImageBlock(UrlSource(url))
-    head = _DATA_URL.match(url)
-    media_type = head[1].lower().replace("image/jpg", "image/jpeg") if head is not None else ""
-    if head is None or media_type not in _IMAGE_TYPES:
+    media_type, content = data_url(url)
+    if media_type not in _IMAGE_TYPES:
         return TextBlock(_NO_IMAGE)
-    return ImageBlock(Base64Source(media_type, url[head.end() :]))
+    return ImageBlock(Base64Source(media_type, content))
 
 
 def _wire_id(id_: str, taken: set[str]) -> str:
@@ -269,15 +253,3 @@ def _wire_id(id_: str, taken: set[str]) -> str:
 
 def _name(name: str) -> str:
     return _NOT_IN_NAME.sub("_", name)[:_MAX_NAME_CHARS] or "tool"
-
-
-def _input(arguments: str) -> msgspec.Raw:
-    """Return the arguments as the JSON object that they must be; what is none is wrapped in one."""
-    if not arguments.strip():
-        return msgspec.Raw(b"{}")
-    encoded = arguments.encode("utf-8", "replace")
-    try:
-        _read_object(encoded)
-    except (msgspec.MsgspecError, RecursionError):
-        return msgspec.Raw(msgspec.json.encode({"malformed": encoded.decode()}))
-    return msgspec.Raw(encoded)

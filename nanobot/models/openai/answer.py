@@ -15,17 +15,19 @@ import msgspec
 from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.core.tool import ToolSpec
+from nanobot.models.lenient import decode_any
 from nanobot.models.lessons import Lesson, Lessons
-from nanobot.models.openai.calls import CallAssembly, CallPiece
+from nanobot.models.openai.calls import CallAssembly, CallPiece, FunctionPiece
 from nanobot.models.openai.chunk import (
     Chunk,
     ChunkDelta,
     ChunkUsage,
     LenientDecoder,
     decode,
-    decode_any,
     tokens,
 )
+from nanobot.models.openai.failed_calls import calls_in
 from nanobot.models.openai.state import (
     CONTENT,
     ITS_TEXT,
@@ -76,7 +78,7 @@ class ChatAnswerReader:
     """Reads one answer; the `models.answer.AnswerReader` of this format.
 
     `asked`: the messages of the request, whose calls keep their ids to themselves. `lessons`: what is known
-    of the model. `answered` is called once the message is whole.
+    of the model. `answered` is called once the message is whole. `tools`: those of the request.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class ChatAnswerReader:
         random: random.Random,
         lessons: Lessons,
         answered: Callable[[], None],
+        tools: tuple[ToolSpec, ...] = (),
     ) -> None:
         self.has_content = False
         self.finished = False
@@ -95,6 +98,7 @@ class ChatAnswerReader:
         self._random = random
         self._lessons = lessons
         self._answered = answered
+        self._tools = tools
         self._provider = source.name.partition(":")[0]
         self._keeps_tags = "minimax" in f"{source.name} {source.model}".lower()
         self._field: str | None = None
@@ -124,6 +128,8 @@ class ChatAnswerReader:
         except (ValueError, RecursionError) as error:
             chunk = self._decode_leniently(payload, error)
         if chunk.error or chunk.object == "error" or (chunk.base_resp and chunk.base_resp.status_code):
+            if self._take_failed_calls(payload):
+                return
             raise self._error(payload)
         if chunk.usage is not None:
             self._usage = chunk.usage
@@ -160,6 +166,13 @@ class ChatAnswerReader:
                 self._usage = choice.usage
             if choice.finish_reason:
                 self._finish(choice.finish_reason)
+
+    def rescued(self, body: bytes) -> Message | None:
+        """Return the message that a refusal holds: calls that the server could not read, and nothing else.
+
+        None where it holds none, or not plainly.
+        """
+        return self.message() if self._take_failed_calls(body) else None
 
     def end(self, deltas: list[Delta]) -> None:
         """Append what was held back to `deltas`; nothing more comes."""
@@ -207,6 +220,25 @@ class ChatAnswerReader:
         return RequestFailed(
             ModelBadAnswer(f"{self._source.name} sent a chunk that is not one of a chat completion: {error}")
         )
+
+    def _take_failed_calls(self, body: bytes) -> bool:
+        """Read the calls in an error that holds what the model wrote; return whether there were some."""
+        if not self._tools or b'"failed_generation"' not in body or self._calls:
+            return False
+        try:
+            content = decode_any(body)
+        except (ValueError, RecursionError):
+            return False
+        error = content.get("error") if isinstance(content, dict) else None
+        generation = error.get("failed_generation") if isinstance(error, dict) else None
+        if not isinstance(generation, str):
+            return False
+        calls = calls_in(generation, {tool.name for tool in self._tools})
+        for index, call in enumerate(calls):
+            self._calls.add(CallPiece(index, None, FunctionPiece(call.name, call.arguments)))
+        if calls:
+            self.has_content = self.finished = self.done = True
+        return bool(calls)
 
     def _error(self, payload: bytes) -> RequestFailed:
         try:

@@ -6,7 +6,8 @@ templates of open models have them between them:
 * Roles alternate: neighbours of one role are one message. A user's message comes first, and never right
   behind the results of tools; the last message is not the assistant's.
 * No message is blank.
-* Ids of calls have nine letters and digits, and no two calls share one.
+* Ids of calls have nine letters and digits, and no two calls share one; names have letters, digits, `_` and
+  `-`, at most 64: models call tools that they make up, and other APIs take other names.
 """
 
 import hashlib
@@ -24,6 +25,8 @@ _SEPARATOR = "\n\n"
 _ID_CHARS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_SIZE = 9
 _ID = re.compile(r"[0-9A-Za-z]{9}")
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_NAME_CHARS = 64
 
 
 def canonical(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -109,7 +112,8 @@ class _CallIds:
     def _call(self, call: ToolCall) -> ToolCall:
         # The id of an earlier turn may come again: its results have been seen by then.
         own = self._by_call[call.id] = self._new(call.id)
-        return ToolCall(own, call.name, call.arguments, call.for_client, call.provider_state)
+        name = _NOT_IN_NAME.sub("_", call.name)[:_MAX_NAME_CHARS] or "_"
+        return ToolCall(own, name, call.arguments, call.for_client, call.provider_state)
 
     def _new(self, id_: str) -> str:
         own = id_ if _ID.fullmatch(id_) else _short(id_)

@@ -150,8 +150,10 @@ class OpenAIChat:
             provider=self._provider,
             lessons=lessons,
         )
-        reader = ChatAnswerReader(self._source, asked, self._random, self._lessons, negotiation.answered)
-        return Exchange(body, reader, partial(negotiation.adapts, body))
+        reader = ChatAnswerReader(
+            self._source, asked, self._random, self._lessons, negotiation.answered, request.tools
+        )
+        return Exchange(body, reader, partial(negotiation.adapts, body), reader.rescued)
 
     def _check(self, request: ModelRequest, lessons: frozenset[Lesson]) -> None:
         """Check that the request needs nothing that the model is known to lack.

@@ -5,11 +5,11 @@ leniently, before it counts as broken.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
-import json
 from typing import Any
 
 import msgspec
 
+from nanobot.models.lenient import loads, repaired
 from nanobot.models.openai.calls import CallPiece, FunctionPiece
 
 _MAX_COUNT = 10**9
@@ -97,7 +97,7 @@ class LenientDecoder:
         Raises:
             ValueError, RecursionError: the payload is no chunk.
         """
-        content = _loads(payload)
+        content = loads(payload)
         if content is None or content in ("", [], {}):
             return Chunk()
         if not isinstance(content, dict):
@@ -133,7 +133,7 @@ class LenientDecoder:
             self._whole("refusal", delta.get("refusal")),
             self._whole("reasoning_content", delta.get("reasoning_content")),
             self._whole("reasoning", delta.get("reasoning")),
-            _repaired(delta.get("reasoning_details")),
+            repaired(delta.get("reasoning_details")),
             _raw(delta.get("extra_content")),
             [self._call(call) for call in calls if isinstance(call, dict)]
             if isinstance(calls, list)
@@ -166,49 +166,22 @@ class LenientDecoder:
         of the same `place`.
         """
         if not isinstance(value, str):
-            return _repaired(value) if value else value
+            return repaired(value) if value else value
         value = self._halves.pop(place, "") + value
         if value and "\ud800" <= value[-1] <= "\udbff":
             self._halves[place] = value[-1]
             value = value[:-1]
-        return _repaired(value)
-
-
-def decode_any(payload: bytes) -> object:
-    """Return what JSON says, whatever is wrong with its characters.
-
-    Raises:
-        ValueError, RecursionError: it is no JSON.
-    """
-    return _repaired(_loads(payload))
-
-
-def _loads(payload: bytes) -> Any:
-    # The standard library's decoder alone reads half a surrogate pair.
-    return json.loads(payload.decode("utf-8", "replace"))
-
-
-def _repaired(value: Any) -> Any:
-    """Return `value` with the surrogates in its strings joined to characters, or replaced."""
-    if isinstance(value, str):
-        return (
-            value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        )
-    if isinstance(value, list):
-        return [_repaired(item) for item in value]
-    if isinstance(value, dict):
-        return {_repaired(key): _repaired(item) for key, item in value.items()}
-    return value
+        return repaired(value)
 
 
 def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(_repaired(value))) if value else msgspec.Raw()
+    return msgspec.Raw(msgspec.json.encode(repaired(value))) if value else msgspec.Raw()
 
 
 def _text(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return str(_repaired(value))
+    return str(repaired(value))
 
 
 def _number(value: object) -> int | None:

@@ -82,9 +82,11 @@ def _state_proposals(text: RefusalText) -> Iterator[Proposal]:
         is_certain = not text.is_said_by_others("thought_signature")
         yield _proposal(Lesson("empty_state", "thought_signature"), is_certain=is_certain)
     if is_missing and text.names("reasoning_content"):
+        is_certain = not text.is_said_by_others("reasoning_content")
         if any("reasoning_content" not in message for message in assistants):
-            is_certain = not text.is_said_by_others("reasoning_content")
             yield _proposal(Lesson("empty_state", "reasoning_content"), is_certain=is_certain)
+        elif any(message["reasoning_content"] == "" for message in assistants):
+            yield _proposal(Lesson("blank_state", "reasoning_content"), is_certain=is_certain)
         return
     fields = {field for part in (*assistants, *calls) for field in part} - _OWN_FIELDS
     for field in sorted(fields, key=len, reverse=True):

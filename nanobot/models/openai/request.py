@@ -30,6 +30,7 @@ from nanobot.models.openai.state import (
     NO_SIGNATURE,
     REASONING_CONTENT,
     THOUGHT_SIGNATURE,
+    in_this_format,
 )
 
 # The shapes of the format; a field that is not set is left out ------------------------------------
@@ -221,6 +222,7 @@ class _Messages:
         self._provider = provider
         self._refused = named(lessons, "no_state")
         self._required = named(lessons, "empty_state")
+        self._nothing = " " if named(lessons, "blank_state") else ""
 
     def of(self, request: ModelRequest) -> list[_Wire]:
         wire: list[_Wire] = [_SystemMessage(request.system)] if request.system else []
@@ -298,8 +300,8 @@ class _Messages:
             texts.insert(0, f"<think>\n{state.pop(CONTENT)}\n</think>\n\n")
         text = "".join(texts)
         content = text or (None if calls else "")
-        if REASONING_CONTENT in self._required:
-            state.setdefault(REASONING_CONTENT, "")
+        if REASONING_CONTENT in self._required or self._nothing:
+            state[REASONING_CONTENT] = state.get(REASONING_CONTENT) or self._nothing
         if not state and all(isinstance(call, _SentCall) for call in calls):
             return _AssistantMessage(content, calls)
         fields: dict[str, object] = {"role": "assistant", "content": content, **state}
@@ -321,12 +323,11 @@ class _Messages:
 
     def _own(self, state: ProviderState | None) -> ProviderState | None:
         """Return the state where it came from the provider that is asked, and it takes it."""
-        if state is None or state.provider != self._provider or state.name in self._refused:
+        if state is None or state.provider != self._provider:
             return None
         # The provider may have given it in an answer of another format.
-        if state.name not in FIELDS:
-            return None
-        return state
+        state = in_this_format(state)
+        return None if state.name in self._refused or state.name not in FIELDS else state
 
 
 def _add_state(fields: dict[str, object], state: ProviderState, text: str) -> None:

@@ -22,6 +22,7 @@ Source: https://ai.google.dev/gemini-api/docs/thought-signatures
 """
 FIELDS = frozenset({CONTENT, REASONING_CONTENT, "reasoning", REASONING_DETAILS, "extra_content"})
 """The names of all state that comes in chat completions."""
+_NATIVE_SIGNATURE = "thoughtSignature"
 ITS_TEXT = msgspec.Raw(b"null")
 """The value of a state that is the text of its part."""
 _JOINED_FIELDS = ("text", "summary", "signature")
@@ -39,6 +40,14 @@ def kept(provider: str, name: str, value: msgspec.Raw) -> ProviderState | None:
     except UnicodeDecodeError:
         return None
     return ProviderState(provider, name, msgspec.Raw(raw))
+
+
+def in_this_format(state: ProviderState) -> ProviderState:
+    """Return the state as this format names it: Google attaches the same signatures in both of its APIs."""
+    if state.name != _NATIVE_SIGNATURE:
+        return state
+    content = b'{"google":{"thought_signature":%b}}' % bytes(state.value)
+    return ProviderState(state.provider, "extra_content", msgspec.Raw(content))
 
 
 # Details of reasoning, which are streamed in pieces -----------------------------------------------

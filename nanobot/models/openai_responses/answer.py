@@ -14,7 +14,8 @@ import msgspec
 from nanobot.core.errors import ModelBadAnswer, ModelRateLimited, ModelRejectedRequest
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
-from nanobot.models.openai.chunk import decode_any, tokens
+from nanobot.models.lenient import decode_any
+from nanobot.models.openai.chunk import tokens
 from nanobot.models.openai_responses.output import SEPARATOR, Kind, OutputAssembly, OutputItem
 from nanobot.models.openai_responses.stream_event import LenientReading, ResponseEnd, StreamEvent, decode
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nanobot.models.openai.chunk import decode_any
+from nanobot.models.lenient import decode_any
 
 
 class ResponseEnd(msgspec.Struct, gc=False):

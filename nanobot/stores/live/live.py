@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from nanobot.core.errors import ShuttingDown
-from nanobot.core.event import Delta, Event, TurnAdmitted, TurnEnded, TurnError, TurnStarted
+from nanobot.core.event import Event, Passing, TurnAdmitted, TurnEnded, TurnError, TurnStarted
 from nanobot.core.sessions import SessionEvent, Watched
 from nanobot.stores.live.turn import LiveTurn
 from nanobot.stores.live.views import Views
@@ -76,16 +76,16 @@ class Live:
             for shown in turn.ids:
                 self._turns.pop(shown, None)
 
-    def put_delta(self, turn_id: str, delta: Delta) -> None:
-        """Add one delta to a turn."""
+    def put_delta(self, turn_id: str, event: Passing) -> None:
+        """Add one passing event, mostly a delta, to a turn."""
         turn = self._turns.get(turn_id)
         if turn is not None:
-            turn.put((delta,))
+            turn.put((event,))
             if turn.session_key in self._views:
                 self._show_newest(turn, 1)
 
     def take_back(self, turn_id: str) -> bool:
-        """Drop the deltas since the turn's last durable event, unless a follower or a watcher has read some;
+        """Drop what passed since the turn's last durable event, unless a follower or a watcher has read some;
         return whether they are gone.
         """
         turn = self._turns.get(turn_id)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from nanobot.core.event import (
     Event,
     MessageAdded,
+    Passing,
     TextDelta,
     ThinkingDelta,
     ToolFinished,
@@ -81,11 +82,11 @@ class LiveTurn:
             _wake(self._end_waiters)
 
     def take_back(self) -> bool:
-        """Drop the deltas since the last durable event, unless some were read; return whether they are
+        """Drop the passing events since the last durable one, unless some were read; return whether they are
         gone.
         """
         first = len(self._events)
-        while first and isinstance(self._events[first - 1][1], TextDelta | ThinkingDelta):
+        while first and isinstance(self._events[first - 1][1], Passing):
             first -= 1
         if self._read > first:
             return False

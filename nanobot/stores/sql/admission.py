@@ -68,6 +68,8 @@ def admit(
             return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
         raise refusal
+    if load.model is not None and turn.model is None:
+        turn = msgspec.structs.replace(turn, model=load.model)
     if load.waiting and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     may_join = (
@@ -107,6 +109,8 @@ class _Load(msgspec.Struct, frozen=True):
     running_trace: bool = True
     running_after: int = 0
     """The row after which the input of the running turn stands."""
+    model: str | None = None
+    """The preset that the session has chosen."""
 
     def can_start(self, capacity: Capacity) -> bool:
         """Return whether a turn of this session may start now."""
@@ -114,10 +118,10 @@ class _Load(msgspec.Struct, frozen=True):
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
-    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all = db.execute(
+    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all, model = db.execute(
         "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
         " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-        " WHERE session = s.id), r.n"
+        " WHERE session = s.id), r.n, s.model"
         " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
         (owner, key),
     ).fetchone()
@@ -125,7 +129,7 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
         return None, _Load(0, running_in_all)
     head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight))
     if not waiting:
-        return head, _Load(0, running_in_all)
+        return head, _Load(0, running_in_all, model=model)
     found = db.execute(
         "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"
         " JOIN turn t ON t.n = d.turn"
@@ -134,9 +138,9 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
         (session,),
     ).fetchone()
     if found is None:
-        return head, _Load(waiting, running_in_all)
+        return head, _Load(waiting, running_in_all, model=model)
     n, id_, body, after = found
-    return head, _Load(waiting, running_in_all, n, id_, turns.decode(body).trace, after or 0)
+    return head, _Load(waiting, running_in_all, n, id_, turns.decode(body).trace, after or 0, model)
 
 
 # A turn that was sent before ----------------------------------------------------------------------

@@ -132,7 +132,7 @@ def fork(db: Db, *, key: str, new_key: str, at: int | None, now: float) -> int:
     transcript.move_tip(db, new, new.tip)
     transcript.save_head(db, new)
     db.execute(
-        "UPDATE session SET title = (SELECT title FROM session WHERE id = ?) WHERE id = ?",
+        "UPDATE session SET (title, model) = (SELECT title, model FROM session WHERE id = ?) WHERE id = ?",
         (head.session, new.session),
     )
     return new.session

@@ -12,7 +12,7 @@ from nanobot.stores.sql import branches, responses, transcript
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db, SearchIndex
 
-_COLUMNS = "id, key, tip, created_at, updated_at, title, metadata"
+_COLUMNS = "id, key, tip, created_at, updated_at, title, metadata, model"
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -87,9 +87,10 @@ def _session(
     updated_at: float,
     title: str | None,
     metadata: bytes | None,
+    model: str | None,
 ) -> Session:
     labels = _decode_metadata(metadata) if metadata else {}
-    return Session(key, transcript.count(db, number, tip), created_at, updated_at, title, labels)
+    return Session(key, transcript.count(db, number, tip), created_at, updated_at, title, labels, model)
 
 
 def rename(
@@ -111,6 +112,13 @@ def label(db: Db, number: int, *, title: str | None, metadata: Mapping[str, str]
         "UPDATE session SET title = ?, metadata = ? WHERE id = ?",
         (title, msgspec.json.encode(metadata) if metadata else None, number),
     )
+
+
+def choose_model(db: Db, *, key: str, preset: str | None) -> Session:
+    """Let the model of `preset` answer from now on."""
+    number = transcript.head_of(db, key).session
+    db.execute("UPDATE session SET model = ? WHERE id = ?", (preset, number))
+    return session_of(db, number)
 
 
 def messages(

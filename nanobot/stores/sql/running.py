@@ -158,7 +158,7 @@ def _end(
     if turn.tools and end.outcome != "failed":
         db.execute(
             "UPDATE turn SET body = ? WHERE n = ?",
-            (turns.encode(msgspec.structs.replace(turn, tools=(), declared={})), running.n),
+            (turns.encode(msgspec.structs.replace(turn, tools=(), declared=())), running.n),
         )
     charge = usage.Charge(
         head.session, turn.session_key, turn.key_id, turn.model, all_added, end.usage, running.counted

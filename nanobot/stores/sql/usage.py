@@ -82,19 +82,44 @@ class Charge(msgspec.Struct, frozen=True):
     counted: bytes | None
 
 
+class _Share(msgspec.Struct):
+    """What one model has of a turn."""
+
+    turns: int
+    steps: int = 0
+    usage: Usage = Usage()
+
+
 def count(db: Db, charge: Charge, prices: PriceList, now: float) -> TurnCost:
-    """Add a turn that ends now to its day."""
+    """Add a turn that ends now to its day: to each model what its messages cost, where several answered."""
     usage = charge.usage
-    turns, steps = 1, _steps(charge.messages)
+    turns, steps, counted_steps = 1, _steps(charge.messages), 0
     if charge.counted is not None:
         known = _decode(charge.counted)
         turns, steps, usage = 0, max(0, steps - known.steps), _less(usage, known.usage)
+        counted_steps = known.steps
     name = prices.model(charge.model)
+    chosen = [message for message in charge.messages if message.passed_over is not None]
+    if not chosen:
+        cost = _add(db, charge, name, _Share(turns, steps, usage), prices, now)
+        return TurnCost(charge.key_id, charge.session_key, name, _tokens(usage), cost)
+    last = chosen[-1].model or name
+    shares = _shares(charge.messages, counted_steps, usage, name, last)
+    shares[last].turns = turns
+    costs = {model: _add(db, charge, model, share, prices, now) for model, share in shares.items()}
+    priced = {model: cost for model, cost in costs.items() if cost is not None}
+    total = sum(priced.values()) if priced else None
+    return TurnCost(charge.key_id, charge.session_key, last, _tokens(usage), total, priced)
+
+
+def _add(db: Db, charge: Charge, name: str, share: _Share, prices: PriceList, now: float) -> int | None:
+    """Add what a model has of the turn to the day; return its cost, None where the price is not known."""
+    turns, usage = share.turns, share.usage
     price = prices.prices.get(name)
     cost = None if price is None else price.cost(usage)
     numbers = (
         turns,
-        steps,
+        share.steps,
         usage.prompt_tokens,
         usage.completion_tokens,
         usage.cached_tokens,
@@ -104,9 +129,31 @@ def count(db: Db, charge: Charge, prices: PriceList, now: float) -> TurnCost:
     day = day_of(now)
     db.execute(_BY_KEY, (day, charge.key_id or "", *row))
     db.execute(_BY_SESSION, (charge.session, day, *row))
-    return TurnCost(
-        charge.key_id, charge.session_key, name, usage.prompt_tokens + usage.completion_tokens, cost
-    )
+    return cost
+
+
+def _shares(
+    messages: Sequence[Message], counted_steps: int, usage: Usage, first: str, last: str
+) -> dict[str, _Share]:
+    """Return what each model has of `usage`: the tokens of its messages, but for the `counted_steps` that
+    were charged before; the `first` one has what is in no message.
+    """
+    shares = {last: _Share(0)}
+    rest = usage
+    steps = [message for message in messages if message.role == "assistant"]
+    for message in steps[counted_steps:]:
+        share = shares.setdefault(message.model or first, _Share(0))
+        share.steps += 1
+        share.usage += message.usage or Usage()
+        rest = _less(rest, message.usage or Usage())
+    if rest != Usage():
+        share = shares.setdefault(first, _Share(0))
+        share.usage += rest
+    return shares
+
+
+def _tokens(usage: Usage) -> int:
+    return usage.prompt_tokens + usage.completion_tokens
 
 
 def _steps(messages: Sequence[Message]) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
+import msgspec
+
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import (
     ContextOverflow,
@@ -24,12 +26,15 @@ from nanobot.core.model import Model, ModelRequest
 from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.models.breaker import Breaker
 from nanobot.models.echo import EchoModel
+from nanobot.models.fallback import ChainLink, FallbackModel
+from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.local.model import LocalModel
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from nanobot.models.openai_responses.responses import OpenAIResponses
 from nanobot.testing import Say, ScriptedModel, call
-from tests import anthropic_api, responses_api, upstream
+from tests import anthropic_api, gemini_api, responses_api, upstream
 from tests.clock import PausedClock
 from tests.upstream import CUT, HANG, Asked, Gate, Reply, Upstream, refused, spoken, streamed
 from tests.weights import TINY, tiny_weights
@@ -131,7 +136,7 @@ class OpenAIStage:
 
     async def open(self, folder: Path) -> None:
         self._upstream = await Upstream().__aenter__()
-        self._hasty: list[OpenAIChat] = []
+        self._hasty: list[Model] = []
         self._patient = self._model()
         self.model: Model = self._patient
 
@@ -174,7 +179,7 @@ class OpenAIStage:
     def _answer(self, reply: Reply) -> None:
         self._upstream.answer = lambda asked: reply
 
-    def _model(self, **options: Any) -> OpenAIChat:
+    def _model(self, **options: Any) -> Model:
         return OpenAIChat(
             name="test:m",
             model="m",
@@ -185,6 +190,21 @@ class OpenAIStage:
             random=random.Random(1),
             **options,
         )
+
+
+class FallbackStage(OpenAIStage):
+    """A chain of two models, both in front of the same server."""
+
+    async def reset(self) -> None:
+        await super().reset()
+        # A chain remembers which of its models failed.
+        await self._patient.close()
+        self.model = self._patient = self._model()
+
+    def _model(self, **options: Any) -> Model:
+        clock = PausedClock()
+        links = [ChainLink(super(FallbackStage, self)._model(**options), Breaker(clock)) for _ in range(2)]
+        return FallbackModel(links, clock, budget_s=600.0)
 
 
 class AnthropicStage:
@@ -359,6 +379,93 @@ def responses_reply_of(fault: Fault) -> Reply:
         "cut answer": responses_api.streamed(begun, CUT),
         "no first byte": upstream.silent(),
         "stalled answer": responses_api.streamed(begun, HANG),
+    }[fault]
+
+
+class GeminiStage:
+    """`GeminiContent` in front of a scripted server that holds requests to the API's rules."""
+
+    lacks: Mapping[Ability | Fault, str] = {}
+
+    async def open(self, folder: Path) -> None:
+        self._upstream = await Upstream(gemini_api.answer).__aenter__()
+        self._hasty: list[GeminiContent] = []
+        self._patient = self._model()
+        self.model: Model = self._patient
+
+    async def close(self) -> None:
+        await self.reset()
+        await self._patient.close()
+        await self._upstream.__aexit__(None, None, None)
+
+    async def reset(self) -> None:
+        self._upstream.answer = gemini_api.answer
+        self.model = self._patient
+        while self._hasty:
+            await self._hasty.pop().close()
+
+    def says(self, *pieces: str) -> str | None:
+        self._answer(gemini_api.answered(*gemini_api.said(*pieces)))
+        return "".join(pieces)
+
+    def pauses(self, first: str, second: str) -> Callable[[], None]:
+        gate = Gate()
+        one, two = gemini_api.said(first, second)
+        self._answer(gemini_api.answered(one, gate, two))
+        return gate.open
+
+    def thinks(self, thought: str, text: str) -> None:
+        thinking = gemini_api.chunk(gemini_api.thought_part(thought))
+        self._answer(gemini_api.answered(thinking, *gemini_api.said(text)))
+
+    def calls(self, name: str, arguments: str) -> None:
+        call = gemini_api.call_part(name, msgspec.Raw(arguments.encode()), id_="f7")
+        self._answer(gemini_api.answered(gemini_api.chunk(call)))
+
+    def fails(self, fault: Fault) -> None:
+        if FAULTS[fault] is ModelTimeout:
+            limits = Timeouts(first_chunk_s=0.2) if fault == "no first byte" else Timeouts(idle_s=0.2)
+            self._hasty.append(self._model(timeouts=limits))
+            self.model = self._hasty[-1]
+        self._answer(gemini_reply_of(fault))
+
+    async def abandoned(self) -> None:
+        await self._upstream.idle()
+
+    def _answer(self, reply: Reply) -> None:
+        self._upstream.answer = lambda asked: reply
+
+    def _model(self, **options: Any) -> GeminiContent:
+        return GeminiContent(
+            name="gemini:m",
+            model="m",
+            base_url=self._upstream.url.removesuffix("/v1"),
+            api_key="sk-test",
+            context_tokens=8_192,
+            clock=PausedClock(),
+            random=random.Random(1),
+            **options,
+        )
+
+
+def gemini_reply_of(fault: Fault) -> Reply:
+    """Return how Google's API fails."""
+    failed, invalid = gemini_api.failed, gemini_api.invalid
+    begun = gemini_api.said(BEGINNING)
+    slow_down = gemini_api.retry_info(f"{RETRY_AFTER_S:g}s")
+    return {
+        "bad key": invalid("API key not valid. Please pass a valid API key."),
+        "rate limit": failed(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", slow_down),
+        "overload": failed(503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
+        "unreachable": upstream.dropped(),
+        "rejected request": invalid("Invalid value at 'generation_config.temperature'"),
+        "overflow": invalid(
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
+        ),
+        "malformed answer": spoken(upstream.event("{nope")),
+        "cut answer": spoken(*begun, CUT),
+        "no first byte": upstream.silent(),
+        "stalled answer": spoken(*begun, HANG),
     }[fault]
 
 
@@ -561,8 +668,10 @@ class ScriptedStage:
 
 STAGES: Mapping[str, Callable[[], Stage]] = {
     "openai": OpenAIStage,
+    "fallback": FallbackStage,
     "responses": ResponsesStage,
     "anthropic": AnthropicStage,
+    "gemini": GeminiStage,
     "local": LocalStage,
     "engine": EngineStage,
     "echo": EchoStage,

@@ -1,12 +1,13 @@
 """The suite that every `Model` passes."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
 
 from nanobot.core.errors import ModelError
-from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.event import Delta, ModelChosen, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Text, Thinking, ToolCall
 from nanobot.core.model import Model, ModelRequest
 from tests.asgi import BOUND_S
@@ -30,15 +31,22 @@ def needs(stage: Stage, what: Ability | Fault) -> None:
         pytest.skip(stage.lacks[what])
 
 
+async def said_next(stream: AsyncGenerator[ModelChosen | Delta | Message, None]) -> Delta | Message:
+    """Return the next thing that the model says."""
+    while isinstance(item := await anext(stream), ModelChosen):
+        continue
+    return item
+
+
 async def answer(model: Model, request: ModelRequest = REQUEST) -> tuple[list[Delta], Message]:
     """Return the deltas and the message of one answer, and hold the model to the form that all have."""
-    *deltas, message = [item async for item in model.stream(request)]
+    *deltas, message = [item async for item in model.stream(request) if not isinstance(item, ModelChosen)]
     assert isinstance(message, Message)
     assert message.role == "assistant"
     assert message.model in (None, model.name)
     assert message.stop_reason is not None
     assert all(isinstance(delta, TextDelta | ThinkingDelta) and delta.text for delta in deltas)
-    only_deltas = [delta for delta in deltas if not isinstance(delta, Message)]
+    only_deltas = [delta for delta in deltas if isinstance(delta, TextDelta | ThinkingDelta)]
     parts = [part for part in message.parts if isinstance(part, Text | Thinking)]
     assert "".join(delta.text for delta in only_deltas) == "".join(part.text for part in parts)
     return only_deltas, message
@@ -100,10 +108,10 @@ async def test_a_delta_is_yielded_before_the_next_one_exists(stage: Stage) -> No
     needs(stage, "pauses")
     resume = stage.pauses("Hel", "lo")
     async with asyncio.timeout(BOUND_S), aclosing(stage.model.stream(REQUEST)) as stream:
-        assert await anext(stream) == TextDelta("Hel")
+        assert await said_next(stream) == TextDelta("Hel")
         resume()
-        assert await anext(stream) == TextDelta("lo")
-        assert isinstance(await anext(stream), Message)
+        assert await said_next(stream) == TextDelta("lo")
+        assert isinstance(await said_next(stream), Message)
         assert [item async for item in stream] == []
 
 
@@ -114,13 +122,14 @@ async def test_a_delta_is_yielded_before_the_next_one_exists(stage: Stage) -> No
 async def test_a_failure_is_an_error_of_its_class_and_never_text(stage: Stage, fault: Fault) -> None:
     needs(stage, fault)
     stage.fails(fault)
-    items: list[Delta | Message] = []
+    items: list[ModelChosen | Delta | Message] = []
     with pytest.raises(ModelError) as caught:
         async with asyncio.timeout(BOUND_S):
             async for item in stage.model.stream(REQUEST):
                 items.append(item)  # noqa: PERF401 - what came before the failure counts
     assert type(caught.value) is FAULTS[fault]
-    assert items == ([TextDelta(BEGINNING)] if fault in MIDWAY else [])
+    said = [item for item in items if not isinstance(item, ModelChosen)]
+    assert said == ([TextDelta(BEGINNING)] if fault in MIDWAY else [])
     assert caught.value.message
     await stage.abandoned()
     await stage.reset()
@@ -142,7 +151,7 @@ async def test_closing_the_stream_stops_the_request(stage: Stage) -> None:
     needs(stage, "pauses")
     stage.pauses("Hel", "lo")
     async with asyncio.timeout(BOUND_S), aclosing(stage.model.stream(REQUEST)) as stream:
-        assert await anext(stream) == TextDelta("Hel")
+        assert await said_next(stream) == TextDelta("Hel")
     await stage.abandoned()
 
 
@@ -189,7 +198,7 @@ async def test_closing_the_model_ends_the_requests_that_run(own_stage: Stage) ->
     needs(own_stage, "closing")
     own_stage.pauses("Hel", "lo")
     async with asyncio.timeout(BOUND_S), aclosing(own_stage.model.stream(REQUEST)) as stream:
-        assert await anext(stream) == TextDelta("Hel")
+        assert await said_next(stream) == TextDelta("Hel")
         await own_stage.model.close()
         with pytest.raises(ModelError):
-            await anext(stream)
+            await said_next(stream)

@@ -10,6 +10,8 @@ from nanobot.app import choose_model, is_loopback, make_model, missing_weights
 from nanobot.config import Config, ModelTable, ServerTable
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
+from nanobot.models.gemini.generate import GeminiContent
+from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.providers import parse_name
 
 
@@ -58,15 +60,37 @@ def test_the_model_is_the_configured_one_else_a_providers_whose_key_is_there_els
         ("ollama:qwen3", "yes", True),
         ("openai:gpt-5-mini", "no", False),
         ("anthropic", "yes", False),
+        ("gemini", "auto", True),
         ("echo", "yes", False),
     ],
 )
 def test_a_model_takes_audio_where_its_provider_passes_it_on_or_the_settings_say_so(
     tmp_path: Path, model: str, audio: Literal["auto", "yes", "no"], hears: bool
 ) -> None:
-    environment = {"OPENAI_API_KEY": "k", "DEEPSEEK_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
+    keys = ("OPENAI_API_KEY", "DEEPSEEK_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+    environment = dict.fromkeys(keys, "k")
     made = make_model(parse_name(model), ModelTable(audio=audio), environment, SystemClock(), tmp_path)
     assert ("audio" in made.abilities) == hears
+
+
+@pytest.mark.parametrize(
+    ("base_url", "kind"),
+    [
+        (None, GeminiContent),
+        ("https://generativelanguage.googleapis.com", GeminiContent),
+        ("https://generativelanguage.googleapis.com/v1beta/", GeminiContent),
+        ("https://proxy.example/v1beta/models", GeminiContent),
+        ("https://generativelanguage.googleapis.com/v1beta/openai/", OpenAIChat),
+        ("https://proxy.example/v1beta/openai/chat/completions?a=/v1beta", OpenAIChat),
+        ("https://proxy.example/v1", OpenAIChat),
+    ],
+)
+def test_gemini_speaks_its_own_format_but_at_addresses_that_speak_openais(
+    tmp_path: Path, base_url: str | None, kind: type
+) -> None:
+    table = ModelTable(base_url=base_url, api_key="k")
+    made = make_model(parse_name("gemini:gemini-3-flash"), table, {}, SystemClock(), tmp_path)
+    assert type(made) is kind
 
 
 def test_without_the_engine_nothing_is_fetched_and_the_extra_is_named(

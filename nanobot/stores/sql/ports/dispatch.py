@@ -8,7 +8,7 @@ from nanobot.core.accounts import TurnSettled
 from nanobot.core.audience import EMPTY, Audience
 from nanobot.core.dispatch import Claim, Command, History
 from nanobot.core.errors import StoreError
-from nanobot.core.event import Delta, Fact
+from nanobot.core.event import Fact, Passing
 from nanobot.core.message import Message
 from nanobot.stores.sql import queue, running, transcript
 from nanobot.stores.sql.db import Db
@@ -80,8 +80,8 @@ class SqlDispatch:
         self._live.put(turn_id, applied.facts)
         self._commands.hand_out(applied.claims)
 
-    def show(self, claim: Claim, delta: Delta) -> None:
-        self._live.put_delta(claim.turn.id, delta)
+    def show(self, claim: Claim, event: Passing) -> None:
+        self._live.put_delta(claim.turn.id, event)
 
     def audience(self, claim: Claim) -> Audience:
         return self._live.get(claim.turn.id) or EMPTY

@@ -137,6 +137,9 @@ class SqlSessions:
             partial(catalogue.rename, key=session_key, title=title, metadata=metadata)
         )
 
+    async def choose_model(self, session_key: str, preset: str | None) -> Session:
+        return await self._database.write(partial(catalogue.choose_model, key=session_key, preset=preset))
+
     async def add_messages(self, session_key: str, messages: Sequence[Message]) -> tuple[Row, ...]:
         def job(db: Db) -> tuple[Row, ...]:
             return catalogue.add_messages(db, key=session_key, messages=messages, now=self._clock.now())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nanobot.core.errors import ModelError
-from nanobot.core.event import Delta
+from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Text, Thinking, user
 from nanobot.core.model import Model, ModelRequest
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
@@ -34,7 +34,7 @@ async def heard(model: Model, request: ModelRequest = HELLO) -> tuple[list[Delta
     """
     *deltas, message = [item async for item in model.stream(request)]
     assert isinstance(message, Message)
-    said = [delta for delta in deltas if not isinstance(delta, Message)]
+    said = [delta for delta in deltas if isinstance(delta, TextDelta | ThinkingDelta)]
     assert len(said) == len(deltas)
     assert "".join(delta.text for delta in said) == "".join(
         part.text for part in message.parts if isinstance(part, Text | Thinking)

@@ -6,6 +6,13 @@ from typing import Any
 import msgspec
 
 _ID = re.compile(r"[A-Za-z0-9]{9}")
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_MISTRALS_FIELDS = {
+    "system": {"role", "content"},
+    "user": {"role", "content"},
+    "assistant": {"role", "content", "tool_calls"},
+    "tool": {"role", "content", "tool_call_id"},
+}
 
 
 def check(messages: list[dict[str, Any]]) -> None:
@@ -53,5 +60,62 @@ def _check_assistant(message: dict[str, Any], ids: set[str]) -> list[str]:
         assert _ID.fullmatch(call["id"]), f"the id {call['id']!r}"
         assert call["id"] not in ids, "two calls of one id"
         ids.add(call["id"])
+        assert _NAME.fullmatch(call["function"]["name"]), f"the name {call['function']['name']!r}"
         msgspec.json.decode(call["function"]["arguments"], type=dict)
     return [call["id"] for call in calls]
+
+
+# What single providers hold to besides -------------------------------------------------------------
+
+
+def check_mistral(messages: list[dict[str, Any]]) -> None:
+    """Check the messages as Mistral does, which takes no field that it does not know.
+
+    Raises:
+        AssertionError: it would refuse them.
+    """
+    check(messages)
+    for message in messages:
+        assert message.keys() <= _MISTRALS_FIELDS[message["role"]], "Extra inputs are not permitted"
+        for call in message.get("tool_calls", ()):
+            assert call.keys() <= {"id", "type", "function"}, "Extra inputs are not permitted"
+
+
+def check_deepseek(messages: list[dict[str, Any]]) -> None:
+    """Check the messages as DeepSeek does with a model that thinks: each answer has its reasoning.
+
+    Raises:
+        AssertionError: it would refuse them.
+    """
+    check(messages)
+    for index, message in enumerate(messages):
+        assert message["role"] != "assistant" or isinstance(message.get("reasoning_content"), str), (
+            f"Missing `reasoning_content` field in the assistant message at message index {index}"
+        )
+
+
+def check_kimi(messages: list[dict[str, Any]]) -> None:
+    """Check the messages as Moonshot does with a model that thinks: each call has its reasoning, which is not
+    empty.
+
+    Raises:
+        AssertionError: it would refuse them.
+    """
+    check(messages)
+    for index, message in enumerate(messages):
+        assert "tool_calls" not in message or message.get("reasoning_content"), (
+            f"thinking is enabled but reasoning_content is missing in assistant tool call message at {index}"
+        )
+
+
+def check_gemini(messages: list[dict[str, Any]]) -> None:
+    """Check the messages as Google's OpenAI-compatible API does: the first call of a step is signed.
+
+    Raises:
+        AssertionError: it would refuse them.
+    """
+    check(messages)
+    for message in messages:
+        for call in message.get("tool_calls", ())[:1]:
+            signature = call.get("extra_content", {}).get("google", {}).get("thought_signature")
+            assert signature, "Function call is missing a thought_signature in functionCall parts."

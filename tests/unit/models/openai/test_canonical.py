@@ -1,11 +1,13 @@
 """Any transcript, in the form that the strictest provider takes."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nanobot.context.history import repair
@@ -13,6 +15,7 @@ from nanobot.core.message import (
     Image,
     Message,
     Part,
+    ProviderState,
     Role,
     StopReason,
     Text,
@@ -22,9 +25,14 @@ from nanobot.core.message import (
     user,
 )
 from nanobot.core.model import ModelRequest
+from nanobot.models.lessons import NOTHING, Lesson, Lessons
+from nanobot.models.negotiation import Negotiation
 from nanobot.models.openai.canonical import BRIDGE, GO_ON, NO_OUTPUT, OPENING, canonical
+from nanobot.models.openai.proposals import proposals
 from nanobot.models.openai.request import encode
-from tests.unit.models.openai.strict import check
+from nanobot.models.refusals import ErrorSource
+from nanobot.testing import FakeClock
+from tests.unit.models.openai.strict import check, check_deepseek, check_gemini, check_kimi, check_mistral
 
 ANSWER = Message("assistant", (Text("yes"),), "stop")
 
@@ -37,29 +45,60 @@ def told(id_: str, content: str = "done") -> Message:
     return Message("tool", (ToolResult(id_, content),))
 
 
-def sent(messages: tuple[Message, ...], notes: str = "") -> list[dict[str, Any]]:
-    body = encode(
+def sent(
+    messages: tuple[Message, ...],
+    notes: str = "",
+    *,
+    provider: str = "",
+    lessons: frozenset[Lesson] = NOTHING,
+) -> list[dict[str, Any]]:
+    wire: list[dict[str, Any]] = msgspec.json.decode(body_of(messages, notes, provider, lessons))["messages"]
+    return wire
+
+
+def body_of(
+    messages: tuple[Message, ...], notes: str = "", provider: str = "", lessons: frozenset[Lesson] = NOTHING
+) -> bytes:
+    return encode(
         ModelRequest("Be brief.", canonical(messages), notes=notes),
         model="m",
         limit_field="max_tokens",
         includes_usage=True,
         includes_openai_fields=False,
         extra={},
+        provider=provider,
+        lessons=lessons,
     )
-    wire: list[dict[str, Any]] = msgspec.json.decode(body)["messages"]
-    return wire
+
+
+def attached(provider: str, name: str, value: bytes) -> ProviderState:
+    return ProviderState(provider, name, msgspec.Raw(value))
 
 
 texts = st.sampled_from(["", " ", "\n", "a", "words\n\nand more", "é😀"])
+states = st.sampled_from(
+    [
+        None,
+        attached("deepseek", "reasoning_content", b"null"),
+        attached("moonshot", "reasoning_content", b"null"),
+        attached("gemini", "extra_content", b'{"google":{"thought_signature":"S"}}'),
+        attached("gemini", "thoughtSignature", b'"S"'),
+        attached("anthropic", "signature", b'"s"'),
+        attached("openai", "reasoning", b'{"id":"rs_1"}'),
+        attached("openrouter", "reasoning_details", b'[{"type":"reasoning.text"}]'),
+    ]
+)
 parts: st.SearchStrategy[Part] = st.one_of(
-    st.builds(Text, texts),
-    st.builds(Thinking, texts),
+    st.builds(Text, texts, states),
+    st.builds(Thinking, texts, states),
     st.builds(Image, st.just("data:image/png;base64,AA==")),
     st.builds(
         ToolCall,
         st.sampled_from(["1", "2", "", "abcdefghi", "call_0123456789abcdef01234567", "call_1-1", "toolu_01"]),
-        st.just("look"),
+        st.sampled_from(["look", "a.b", "", "sö", "n" * 80]),
         st.sampled_from(["{}", "", "{", "[]", '{"a": 1}']),
+        st.booleans(),
+        states,
     ),
     st.builds(ToolResult, st.sampled_from(["1", "2", "", "abcdefghi", "toolu_01"]), texts),
 )
@@ -83,6 +122,53 @@ def test_whatever_was_stored_the_strictest_provider_takes_it(messages: tuple[Mes
         return
     check(sent(shown))
     check(sent(shown, notes="Today is Monday."))
+
+
+Check = Callable[[list[dict[str, Any]]], None]
+NO_REASONING = Thinking("", attached("moonshot", "reasoning_content", b"null"))
+CHECKS: dict[str, Check] = {
+    "mistral": check_mistral,
+    "deepseek": check_deepseek,
+    "moonshot": check_kimi,
+    "gemini": check_gemini,
+    "openai": check,
+}
+"""The rules of providers, by the names that state comes under."""
+
+
+@pytest.mark.parametrize("provider", CHECKS)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(messages=transcripts)
+@example(messages=(user("a"), Message("assistant", (NO_REASONING, ToolCall("1", "f", "{}"))), told("1")))
+def test_what_a_provider_refuses_it_takes_once_it_is_given_what_it_wants(
+    provider: str, messages: tuple[Message, ...]
+) -> None:
+    """Where it wants a field that is not there, and in each request from then on."""
+    shown = repair(messages)
+    if not canonical(shown):
+        return
+    source = ErrorSource(f"{provider}:m", "m", "http://localhost/v1")
+    request = ModelRequest("Be brief.", canonical(shown))
+    lessons = Lessons(FakeClock())
+    negotiation = Negotiation(source, lessons, request, partial(proposals, source.name))
+    for _ in range(3):
+        body = body_of(shown, provider=provider, lessons=negotiation.lessons)
+        refusal = objection(provider, body)
+        if refusal is None:
+            break
+        assert negotiation.adapts(body, 400, refusal)
+    assert refusal is None
+    negotiation.answered()
+    assert lessons.known() == negotiation.lessons
+
+
+def objection(provider: str, body: bytes) -> bytes | None:
+    """Return how a provider refuses a body; None where it takes it."""
+    try:
+        CHECKS[provider](msgspec.json.decode(body)["messages"])
+    except AssertionError as error:
+        return msgspec.json.encode({"error": {"message": str(error).partition("\n")[0]}})
+    return None
 
 
 @given(transcripts)

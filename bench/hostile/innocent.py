@@ -1,0 +1,65 @@
+"""The innocent: one asks `/health` all the time, one has a conversation.
+
+Run: `python -m bench.hostile.innocent PORT SECONDS`; writes `Seen` as JSON.
+"""
+
+import http.client
+import sys
+import threading
+import time
+
+import msgspec
+
+_PAUSE_S = 0.02
+_TIMEOUT_S = 60.0
+
+
+class Seen(msgspec.Struct):
+    """What they saw. `stalls_ms`: how long each `/health` took; `turns_ms`: each turn; `errors`: what was no
+    answer.
+    """
+
+    stalls_ms: list[float] = []
+    turns_ms: list[float] = []
+    errors: list[str] = []
+
+
+def _repeat(port: int, until: float, took: list[float], errors: list[str], request: tuple[str, ...]) -> None:
+    method, path, *body = request
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+    headers = {"content-type": "application/json", "x-session-key": "innocent"}
+    while (began := time.perf_counter()) < until:
+        try:
+            connection.request(method, path, body[0] if body else None, headers)
+            response = connection.getresponse()
+            raw = response.read()
+            if response.status != 200:
+                errors.append(f"{path}: {response.status} {raw[:200]!r}")
+        except (OSError, http.client.HTTPException) as error:
+            errors.append(f"{path}: {error!r}")
+            connection.close()
+        took.append(1000 * (time.perf_counter() - began))
+        time.sleep(_PAUSE_S)
+    connection.close()
+
+
+def main() -> None:
+    port, seconds = int(sys.argv[1]), float(sys.argv[2])
+    seen, until = Seen(), time.perf_counter() + seconds
+    turn = '{"model": "nanobot", "messages": [{"role": "user", "content": "What is new?"}]}'
+    threads = [
+        threading.Thread(target=_repeat, args=(port, until, seen.stalls_ms, seen.errors, ("GET", "/health"))),
+        threading.Thread(
+            target=_repeat,
+            args=(port, until, seen.turns_ms, seen.errors, ("POST", "/v1/chat/completions", turn)),
+        ),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sys.stdout.buffer.write(msgspec.json.encode(seen))
+
+
+if __name__ == "__main__":
+    main()

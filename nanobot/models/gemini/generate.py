@@ -1,0 +1,156 @@
+"""A model behind Google's Gemini API, on any server that speaks it."""
+
+import random
+from collections.abc import AsyncGenerator
+from functools import partial
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from nanobot.core.clock import Clock
+from nanobot.core.errors import ConfigError
+from nanobot.core.event import Delta
+from nanobot.core.message import Message
+from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
+from nanobot.models.answer import FormatTerms
+from nanobot.models.client import Exchange, ProviderClient
+from nanobot.models.gemini.answer import ContentReader
+from nanobot.models.gemini.conversation import wire_name
+from nanobot.models.gemini.proposals import proposals
+from nanobot.models.gemini.request import encode
+from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.lessons import Lesson, Lessons, named
+from nanobot.models.negotiation import Negotiation, has_new_image, lacks
+from nanobot.models.refusals import ErrorSource
+
+ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "images", "audio", "tools"})
+
+API_KEY = KeyHeader("x-goog-api-key")
+_TERMS = FormatTerms(answer="answer of the Gemini API", content="candidate", ending="finishReason")
+
+
+class GeminiContent:
+    """A model behind an API that speaks `generateContent`.
+
+    `base_url` may end with the version (`/v1beta`) and `/models`, or be without. `model` may be the path of
+    one that is elsewhere (`tunedModels/mine`). A failed request is sent again, at most `max_retries` times
+    and only while nothing of its answer was yielded. `auth`: how the key is sent.
+
+    Raises:
+        ConfigError: the base URL or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: str,
+        base_url: str,
+        api_key: str | None,
+        context_tokens: int,
+        clock: Clock,
+        random: random.Random,
+        auth: KeyHeader = API_KEY,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        max_retries: int = 2,
+        abilities: frozenset[Ability] = ABILITIES,
+    ) -> None:
+        address = Address(_root(base_url))
+        if api_key and not api_key.isprintable():
+            raise ConfigError(f"API key of {name}: a line break or another control character is in it")
+        self._name = name
+        self._provider = name.partition(":")[0]
+        self._context_tokens = context_tokens
+        self._abilities = abilities & ABILITIES
+        self._random = random
+        self._lessons = Lessons(clock)
+        self._proposals = partial(proposals, name)
+        self._source = ErrorSource(name, model, address.shown, api_key or None)
+        path = quote(model if "/" in model else f"models/{model}")
+        self._client = ProviderClient(
+            self._source,
+            ProviderConnection(self._source, auth=auth, timeouts=timeouts),
+            answer_url=address.url(f"/{path}:streamGenerateContent", query="alt=sse"),
+            check_url=address.url("/models"),
+            terms=_TERMS,
+            timeouts=timeouts,
+            clock=clock,
+            random=random,
+            max_retries=max_retries,
+        )
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def context_tokens(self) -> int:
+        return self._lessons.window(self._context_tokens)
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return self._lessons.abilities(self._abilities)
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        """Yield deltas as they come, then the message; closing the generator cuts the connection.
+
+        Raises:
+            ModelError: as `models.refusals` maps what the server answered.
+        """
+        negotiation = Negotiation(self._source, self._lessons, request, self._proposals, talk="contents")
+        return self._client.stream(partial(self._exchange, request, negotiation), request.audience)
+
+    async def warm(self) -> None:
+        await self._client.warm()
+
+    async def check(self) -> None:
+        """Return when the server answers and accepts the key; a good result is valid for 30 s.
+
+        Raises:
+            ModelError: it does not.
+        """
+        await self._client.check()
+
+    async def close(self) -> None:
+        """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
+        await self._client.close()
+
+    def _exchange(self, request: ModelRequest, negotiation: Negotiation) -> Exchange:
+        self._check(request, negotiation.lessons)
+        body = encode(
+            request,
+            model=self._source.model,
+            provider=self._provider,
+            abilities=self._abilities,
+            lessons=negotiation.lessons,
+        )
+        reader = ContentReader(
+            self._source,
+            self._provider,
+            request.messages,
+            {wire_name(tool.name): tool.name for tool in request.tools},
+            self._random,
+            negotiation.answered,
+        )
+        return Exchange(body, reader, partial(negotiation.adapts, body))
+
+    def _check(self, request: ModelRequest, lessons: frozenset[Lesson]) -> None:
+        """Check that the request needs nothing that the model is known to lack.
+
+        Raises:
+            RequestFailed: `ModelLacksAbility`.
+        """
+        name, lacking = self._name, named(lessons, "lacks")
+        if request.tools and ("tools" in lacking or "tools" not in self._abilities):
+            raise lacks("tools", f"{name} does not take tools: send the request without them")
+        if request.format is not None and request.tools and FORMAT_WITH_TOOLS in lacking - request.lacking:
+            raise lacks(FORMAT_WITH_TOOLS, f"{name} takes no response_format beside tools")
+        if has_new_image(request) and (
+            "images" not in self._abilities or Lesson("text_only", "images") in lessons
+        ):
+            raise lacks(None, f"{name} does not take images: send the request without them")
+
+
+def _root(base_url: str) -> str:
+    """Return the address below which `/models` is: it is set with its version, and without."""
+    parts = urlsplit(base_url.strip())
+    path = parts.path.rstrip("/").removesuffix("/models")
+    return urlunsplit(parts._replace(path=path or "/v1beta"))
