@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohappyeyeballs
 
-from nanobot.models.http11 import Answer, Connection
+from nanobot.models.http11 import DirectAnswer, DirectConnection
 from nanobot.models.transfer import TransferFailed
 
 _IDLE_S = 15.0
@@ -66,14 +66,14 @@ class DirectPool:
         self._tls = tls
         self._socket_path = socket_path
         self._loop = asyncio.get_running_loop()
-        self._open_ones: set[Connection] = set()
-        self._idle: dict[Hashable, list[tuple[Connection, float]]] = {}
+        self._open_ones: set[DirectConnection] = set()
+        self._idle: dict[Hashable, list[tuple[DirectConnection, float]]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, deadline: float
-    ) -> Answer:
+    ) -> DirectAnswer:
         place = _place(url)
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = b"%b%b%bContent-Length: %d\r\n\r\n" % (method.encode(), place.begin, lines.encode(), len(body))
@@ -84,7 +84,7 @@ class DirectPool:
             connection.abort()
             raise
 
-    def keep(self, connection: Connection) -> None:
+    def keep(self, connection: DirectConnection) -> None:
         """Keep a connection whose answer has ended for the next request."""
         if self._is_closed:
             connection.abort()
@@ -93,13 +93,13 @@ class DirectPool:
         if self._sweep is None:
             self._sweep = self._loop.call_later(_IDLE_S, self._drop_old)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: DirectConnection) -> None:
         """Note a connection that must be cut when the pool is closed."""
         self._open_ones.add(connection)
         if self._is_closed:
             connection.abort()
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: DirectConnection) -> None:
         """Drop a connection that has ended."""
         self._open_ones.discard(connection)
         idle = self._idle.get(connection.place, [])
@@ -112,7 +112,7 @@ class DirectPool:
         for connection in tuple(self._open_ones):
             connection.abort()
 
-    def _reused(self, origin: _Origin) -> Connection | None:
+    def _reused(self, origin: _Origin) -> DirectConnection | None:
         # The newest: the others grow old, and are dropped.
         idle = self._idle.get(origin)
         while idle:
@@ -137,7 +137,7 @@ class DirectPool:
         if self._idle:
             self._sweep = self._loop.call_later(_IDLE_S, self._drop_old)
 
-    async def _open(self, origin: _Origin, deadline: float) -> Connection:
+    async def _open(self, origin: _Origin, deadline: float) -> DirectConnection:
         until = min(deadline, self._loop.time() + self._connect_s)
         try:
             async with asyncio.timeout_at(until):
@@ -155,8 +155,8 @@ class DirectPool:
         except (OSError, UnicodeError) as error:
             raise TransferFailed("connect", _reason(error)) from None
 
-    async def _connect(self, origin: _Origin) -> Connection:
-        make = partial(Connection, self, origin, self._loop)
+    async def _connect(self, origin: _Origin) -> DirectConnection:
+        make = partial(DirectConnection, self, origin, self._loop)
         if self._socket_path is not None:
             _, connection = await self._loop.create_unix_connection(make, self._socket_path)
             return connection

@@ -203,6 +203,9 @@ class ProviderConnection:
 
     `headers` go with each request. `socket_path`: connect to this Unix socket; URLs then only say the path.
     `proxy`: the URL of an HTTP proxy to go through.
+
+    Raises:
+        ConfigError: a header cannot be sent.
     """
 
     def __init__(
@@ -227,6 +230,11 @@ class ProviderConnection:
         }
         if source.secret:
             self._headers[auth.name] = auth.prefix + source.secret
+        for name, value in self._headers.items():
+            if not f"{name}{value}".isprintable():
+                raise ConfigError(
+                    f"{source.name}: a line break, or another control character, in header {name!r}"
+                )
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
         self._pool: Pool | None = None
         self._open_responses: set[ProviderResponse] = set()

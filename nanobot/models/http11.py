@@ -30,18 +30,18 @@ _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 class Keeper(Protocol):
     """Where a connection belongs."""
 
-    def opened(self, connection: "Connection") -> None: ...
+    def opened(self, connection: "DirectConnection") -> None: ...
 
-    def keep(self, connection: "Connection") -> None:
+    def keep(self, connection: "DirectConnection") -> None:
         """Keep a connection whose answer has ended for the next request."""
         ...
 
-    def forget(self, connection: "Connection") -> None:
+    def forget(self, connection: "DirectConnection") -> None:
         """Drop a connection that has ended."""
         ...
 
 
-class Answer:
+class DirectAnswer:
     """One answer while it comes; the `transfer.Received` of a direct request."""
 
     __slots__ = (
@@ -59,7 +59,7 @@ class Answer:
         "unread_bytes",
     )
 
-    def __init__(self, connection: "Connection", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connection: "DirectConnection", loop: asyncio.AbstractEventLoop) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.has_head = False
@@ -91,7 +91,7 @@ class Answer:
         finally:
             timer.cancel()
             self._waiter = None
-        if self.failure is not None:
+        if self.failure is not None and not self.has_head:
             raise self.failure
 
     async def read(self) -> bytes:
@@ -164,7 +164,7 @@ class Answer:
             self.wake()
 
 
-class Connection(asyncio.Protocol):
+class DirectConnection(asyncio.Protocol):
     """A connection to `place`; one request is under way at a time."""
 
     def __init__(self, keeper: Keeper, place: Hashable, loop: asyncio.AbstractEventLoop) -> None:
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: Any = None
         self._parser: Any = None
-        self._answer: Answer | None = None
+        self._answer: DirectAnswer | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_paused = False
         self._has_sent = True
@@ -182,14 +182,14 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._inflate: Any = None
 
-    async def ask(self, head: bytes, body: bytes, deadline: float) -> Answer:
+    async def ask(self, head: bytes, body: bytes, deadline: float) -> DirectAnswer:
         """Send a request and return its answer once the head has come.
 
         Raises:
             TransferFailed
             TimeoutError: `deadline` has passed.
         """
-        answer = self._answer = Answer(self, self._loop)
+        answer = self._answer = DirectAnswer(self, self._loop)
         self._head_bytes = 0
         self._inflate = None
         self._until_close = False
@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(0)
         self._has_sent = True
 
-    def leave(self, answer: Answer) -> None:
+    def leave(self, answer: DirectAnswer) -> None:
         """End the use for `answer`: keep the connection for the next where it has ended, else cut it."""
         if self._answer is not answer:
             return
@@ -232,7 +232,7 @@ class Connection(asyncio.Protocol):
         answer.fail(TransferFailed("finish"))
         self.abort()
 
-    def resume_reading(self, answer: Answer) -> None:
+    def resume_reading(self, answer: DirectAnswer) -> None:
         """Go on reading where too much of `answer` had been unread."""
         if self._is_paused and self._answer is answer and self.is_open:
             self._is_paused = False
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade, zlib.error, _TooLarge) as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             answer.fail(TransferFailed("finish" if answer.has_head else "understand", str(error)))
             self.abort()
             return
@@ -325,12 +325,21 @@ class Connection(asyncio.Protocol):
             self._inflate = zlib.decompressobj(_INFLATE_ANY)
 
     def on_body(self, body: bytes) -> None:
+        answer = self._answer
+        if answer is None or answer.has_whole or answer.failure is not None:
+            return
         if self._inflate is not None:
-            body = self._inflate.decompress(body, _MOST_UNREAD_BYTES)
-            if self._inflate.unconsumed_tail:
-                raise _TooLarge("a compressed body is larger than it looks")
-        if self._answer is not None:
-            self._answer.put(body)
+            try:
+                body = self._inflate.decompress(body, _MOST_UNREAD_BYTES)
+                is_good = not self._inflate.unconsumed_tail
+            except zlib.error:
+                is_good = False
+            if not is_good:
+                answer.fail(TransferFailed("finish", "its compressed body cannot be read"))
+                self.abort()
+                return
+        if body:
+            answer.put(body)
 
     def on_message_complete(self) -> None:
         answer = self._answer
@@ -347,10 +356,6 @@ class Connection(asyncio.Protocol):
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
-
-
-class _TooLarge(Exception):
-    """More came out of few bytes than anybody would send."""
 
 
 def _end_with(future: asyncio.Future[None], error: Exception) -> None:
