@@ -12,6 +12,7 @@ test says so.
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
@@ -257,7 +258,14 @@ class Upstream:
     `answering` the requests whose reply has not ended.
     """
 
-    def __init__(self, answer: Answer = greet, *, socket_path: str | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        answer: Answer = greet,
+        *,
+        socket_path: str | None = None,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.answer = answer
         self.requests: list[Asked] = []
         self.connections = 0
@@ -266,6 +274,7 @@ class Upstream:
         self._replies: deque[Reply] = deque()
         self._socket_path = socket_path
         self._port = port
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
@@ -273,7 +282,7 @@ class Upstream:
     @property
     def url(self) -> str:
         """The base URL, with `/v1`."""
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/v1"
 
     def then(self, *replies: Reply) -> None:
         """Answer the next requests with `replies`, one each."""
@@ -295,7 +304,7 @@ class Upstream:
         if self._socket_path is not None:
             self._server = await asyncio.start_unix_server(self._serve, self._socket_path)
         else:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, ssl=self._tls)
             self._port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -17,7 +17,8 @@ class AgentSettings(msgspec.Struct, frozen=True):
     `max_steps`: model calls that may lead to tool calls; after them the model answers without tools.
     `window_tokens`: the most that prompt and answer may have together, whatever the model could take.
     `max_continuations`: how often an answer that a provider's limit cut off is continued.
-    `max_malformed_steps`: steps in a row all of whose calls are malformed.
+    `max_malformed_steps`: steps in a row all of whose calls are malformed. `max_calls_per_step`: how many
+    calls of one message are run; the others are answered with an error.
 
     The others bound how often a model is asked again for one message: `max_empty` after an empty one,
     `max_broken` after one that broke off before anybody received any of it, `max_overflows` with less
@@ -29,6 +30,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     window_tokens: int = 32_000
     max_continuations: int = 2
     max_malformed_steps: int = 3
+    max_calls_per_step: int = 64
     max_empty: int = 2
     max_broken: int = 2
     max_overflows: int = 3

@@ -1,15 +1,17 @@
 """The agent loop: ask the model, run the tool calls of the step, repeat; every fact goes to one sink."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nanobot.agent.limits import AgentSettings, Show
-from nanobot.agent.model_call import ModelCall, TakeBack
+from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import history_budget, offered_tools, tools_size, with_added
+from nanobot.context.history import refuse_too_long
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
+from nanobot.core.errors import ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model
@@ -17,6 +19,7 @@ from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
 from nanobot.core.turn import Turn
 
+_FITS_ANY_WINDOW = 200
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
 """Commits facts; returns the users' messages that joined the turn meanwhile, as `Dispatch.append` does."""
 
@@ -47,6 +50,21 @@ class Agent:
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
         return history_budget(model.context_tokens, self._settings.window_tokens, turn, self._tools_tokens)
+
+    def check_length(self, turn: Turn, model: Model) -> None:
+        """Return where the newest message of the turn fits the window.
+
+        Raises:
+            ContextOverflow
+        """
+        newest = turn.input[-1]
+        # Short ones fit any window.
+        if len(newest.parts) == 1 and len(newest.text) <= _FITS_ANY_WINDOW:
+            return
+        try:
+            refuse_too_long(newest, self.budget(turn, model))
+        except ContextOverflow as error:
+            raise ContextOverflow(f"{error.message} ({window_set(model, self._settings)})") from None
 
     async def run(
         self,
@@ -101,11 +119,12 @@ class _TurnRun:
         limits: AgentSettings,
     ) -> None:
         self._turn = turn
-        self._history = history
+        self._known = history
+        self._added: list[Message] = []
         self._produced = produced
         self._emit = emit
         self._model_call = model_call
-        self._tool_calls = ToolCalls(toolset, turn)
+        self._tool_calls = ToolCalls(toolset, turn, limits.max_calls_per_step)
         self._limits = limits
         self._steps = sum(1 for message in produced if message.role == "assistant")
         self._continuations = 0
@@ -113,25 +132,31 @@ class _TurnRun:
     async def run(self) -> None:
         if self._produced:
             # Before the model is asked: it must read what became of the calls that the restart cut off.
-            await self._tool_calls.settle(self._produced, self._add_result)
+            await self._tool_calls.settle(self._produced, self._add_results)
             if self._waits_for_client():
                 await self._emit((self._end(),))
                 return
         while True:
-            message = await self._model_call.ask(self._history, may_call=self._may_call())
+            message = await self._model_call.ask(self._history(), may_call=self._may_call())
             self._steps += 1
             if message.client_calls:
                 await self._hand_over(message)
                 return
-            if calls := message.tool_calls:
-                await self._add(message, *(ToolStarted(call) for call in calls))
-                await self._tool_calls.run(calls, self._add_result)
+            if message.tool_calls:
+                await self._run_calls(message)
             elif self._goes_on(message):
                 self._continuations += 1
                 await self._add(message)
             elif not await self._add(message, self._end()):
                 # Otherwise users' messages joined: the store has dropped the end, and the turn goes on.
                 return
+
+    def _history(self) -> History:
+        """Return the transcript so far; what was added since the last time is joined to it at once."""
+        if self._added:
+            self._known = with_added(self._known, tuple(self._added))
+            self._added.clear()
+        return self._known
 
     def _end(self) -> TurnEnded:
         return TurnEnded("done", self._model_call.usage)
@@ -152,6 +177,7 @@ class _TurnRun:
         """Whether the message was cut off by a limit that the asker did not set, and is to be continued."""
         return (
             message.stop_reason == "length"
+            and not self._model_call.was_stopped
             and self._turn.sampling.max_output_tokens is None
             and self._continuations < self._limits.max_continuations
         )
@@ -161,22 +187,27 @@ class _TurnRun:
         have their results.
         """
         end = self._end()
-        own = tuple(call for call in message.tool_calls if not call.for_client)
-        if not own:
+        if all(call.for_client for call in message.tool_calls):
             await self._emit((MessageAdded(message), end))
             return
-        await self._add(message, *(ToolStarted(call) for call in own))
-        await self._tool_calls.run(own, self._add_result)
+        await self._run_calls(message)
         # Nothing joins here: while a client's call is open, no steered input does.
         await self._emit((end,))
+
+    async def _run_calls(self, message: Message) -> None:
+        """Commit a message of the model, and run the server's calls in it."""
+        calls, too_many = self._tool_calls.split(message)
+        await self._add(message, *(ToolStarted(call) for call in calls))
+        await self._tool_calls.refuse(too_many, self._add_results)
+        await self._tool_calls.run(calls, self._add_results)
 
     async def _add(self, message: Message, *facts: Fact) -> bool:
         """Commit a message of the model and what comes with it; return whether users' messages joined it."""
         joined = await self._emit((MessageAdded(message), *facts))
-        self._history = with_added(self._history, (message, *joined))
+        self._added += (message, *joined)
         return bool(joined)
 
-    async def _add_result(self, result: ToolResult) -> None:
-        message = Message("tool", (result,))
-        joined = await self._emit((ToolFinished(message),))
-        self._history = with_added(self._history, (message, *joined))
+    async def _add_results(self, results: Sequence[ToolResult]) -> None:
+        messages = [Message("tool", (result,)) for result in results]
+        joined = await self._emit(tuple(ToolFinished(message) for message in messages))
+        self._added += (*messages, *joined)

@@ -1,7 +1,7 @@
 """Asking the model: one message of a turn, asked for again while what came cannot be used."""
 
+import logging
 from collections.abc import Callable
-from itertools import count
 
 import msgspec
 
@@ -23,6 +23,7 @@ from nanobot.core.errors import (
     NanobotError,
 )
 from nanobot.core.event import ModelChosen, Passing, TextDelta, ThinkingDelta
+from nanobot.core.ids import call_id
 from nanobot.core.message import (
     Message,
     PassedOver,
@@ -33,7 +34,7 @@ from nanobot.core.message import (
     estimate_tokens,
     freeform_arguments,
 )
-from nanobot.core.model import FORMAT_WITH_TOOLS, Model, ModelRequest
+from nanobot.core.model import FORMAT_WITH_TOOLS, AnswerTooLong, Model, ModelRequest
 from nanobot.core.observer import Observer
 from nanobot.core.output import InvalidOutput, OutputSchemas
 from nanobot.core.tool import ToolSpec
@@ -43,8 +44,16 @@ TakeBack = Callable[[], bool]
 """Forgets the deltas since the last commit, unless somebody has received some; returns whether they are
 gone.
 """
+_log = logging.getLogger(__name__)
 _BROKEN_OFF = (ModelBadAnswer, ModelOverloaded, ModelTimeout, ModelUnreachable)
 """Failures in the middle of an answer that may not come again."""
+
+
+def window_set(model: Model, limits: AgentSettings) -> str:
+    """Return the size of the window, and who has set it, for an error."""
+    if limits.window_tokens <= model.context_tokens:
+        return f"the window has {limits.window_tokens} tokens: agent.window_tokens"
+    return f"the window of {model.name} has {model.context_tokens} tokens: model.context_tokens"
 
 
 def _discard(event: Passing) -> None:
@@ -55,7 +64,7 @@ class ModelCall:
     """Asks the model of one turn for its messages.
 
     `usage` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls
-    that are taken.
+    that are taken. `was_stopped`: the last answer was longer than the model may write.
     """
 
     def __init__(
@@ -81,12 +90,14 @@ class ModelCall:
         self._take_back = take_back
         self._audience = audience
         self._has_begun = False
+        self.was_stopped = False
         self._tools = tools
         self._budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
         self._refused_by: str | None = None
         self._call_ids = call_ids
+        self._numbers: dict[str, int] = {}
         self.usage = usage
         self._clock = clock
         self._limits = limits
@@ -207,25 +218,36 @@ class ModelCall:
     ) -> ModelRequest:
         nudge = retries.nudge
         last = history.messages[-1] if history.messages else None
-        if not nudge and last is not None and last.role == "assistant" and last.stop_reason == "length":
+        if (
+            not nudge
+            and last is not None
+            and last.role == "assistant"
+            and last.stop_reason == "length"
+            # What the client began has no need of words: providers that take none at the end get some.
+            and not (self._turn.continues and last == self._turn.input[-1])
+        ):
             nudge = prompt.ANSWER_WAS_CUT
         wanted = self._turn.format
-        return build(
-            self._turn,
-            history,
-            tools=self._offered(may_call=may_call),
-            budget_tokens=self._budget_tokens,
-            now=self._clock.now(),
-            hint="" if may_call else prompt.LAST_STEP,
-            nudge=nudge,
-            draft=retries.draft,
-            form=format_instructions(wanted) if wanted is not None and self._says_form else "",
-            lacking=self._lacking,
-            window_tokens=self._window_tokens,
-            audience=audience,
-            refused_by=self._refused_by,
-            passed_over=retries.passed_over,
-        )
+        try:
+            return build(
+                self._turn,
+                history,
+                tools=self._offered(may_call=may_call),
+                budget_tokens=self._budget_tokens,
+                now=self._clock.now(),
+                hint="" if may_call else prompt.LAST_STEP,
+                nudge=nudge,
+                draft=retries.draft,
+                form=format_instructions(wanted) if wanted is not None and self._says_form else "",
+                lacking=self._lacking,
+                window_tokens=self._window_tokens,
+                audience=audience,
+                refused_by=self._refused_by,
+                passed_over=retries.passed_over,
+            )
+        except ContextOverflow as error:
+            window = window_set(self._model, self._limits)
+            raise ContextOverflow(f"{error.message} ({window})") from None
 
     def _offered(self, *, may_call: bool) -> tuple[ToolSpec, ...]:
         """Return the tools that are offered; the server's own to models alone that take tools."""
@@ -240,7 +262,7 @@ class ModelCall:
         problem: NanobotError | None = None
         answer: Message | None = None
         chosen: ModelChosen | None = None
-        self._has_begun = False
+        self._has_begun = self.was_stopped = False
         observer.model_asked(turn, name)
         stream = self._model.stream(request)
         try:
@@ -263,6 +285,14 @@ class ModelCall:
                 show(item)
             problem = ModelBadAnswer(f"{name} ended without a message")
             raise problem
+        except AnswerTooLong as error:
+            if not error.answer.parts:
+                problem = error
+                raise
+            _log.warning("turn %s: %s", turn.id, error.message)
+            self.was_stopped = True
+            answer = error.answer
+            return answer
         except NanobotError as error:
             problem = error
             raise
@@ -287,8 +317,8 @@ class ModelCall:
     # What came ------------------------------------------------------------------------------------
 
     def _own(self, message: Message, *, may_call: bool) -> Message:
-        """Return the message with call ids that are unique in this turn (some providers count from 0 in each
-        message), without empty texts and without calls that were not asked for.
+        """Return the message with call ids that are unique in this turn, without empty texts, and without
+        calls that were not asked for.
         """
         parts = []
         is_alone = self._turn.sampling.parallel_tool_calls is False
@@ -308,20 +338,31 @@ class ModelCall:
     def _own_call(self, call: ToolCall) -> ToolCall:
         declared = next((tool for tool in self._turn.declared if tool.function == call.name), None)
         is_freeform = declared is not None and declared.is_freeform
+        for_client = call.name in self._client_tools
         return ToolCall(
-            self._own_id(call.id),
+            self._own_id(call.id, for_client=for_client),
             call.name,
             # As it will come back from the client, which has only the text.
             freeform_arguments(call.freeform_text) if is_freeform else call.arguments,
-            call.name in self._client_tools,
+            for_client,
             call.provider_state,
             declared,
         )
 
-    def _own_id(self, id_: str) -> str:
-        own = next(
-            own for number in count() if (own := f"{id_}-{number}" if number else id_) not in self._call_ids
-        )
+    def _own_id(self, id_: str, *, for_client: bool) -> str:
+        """Return an id for a call that is unique in this turn: some providers count from 0 in each message,
+        or give all calls one id.
+
+        Clients are given ids that none of them rewrites, and that are others in each turn.
+        """
+        own = call_id(id_) if for_client else id_
+        if own in self._call_ids or own != id_:
+            # Numbers that are taken are not tried again.
+            number = self._numbers.get(id_, 0)
+            while own in self._call_ids or number == self._numbers.get(id_, 0):
+                number += 1
+                own = call_id(f"{self._turn.id} {id_} {number}") if for_client else f"{id_}-{number}"
+            self._numbers[id_] = number
         self._call_ids.add(own)
         return own
 

@@ -1,7 +1,7 @@
 """Running the tool calls of a turn, step by step."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
@@ -13,19 +13,23 @@ OUTCOME_UNKNOWN = (
 )
 
 
-Finish = Callable[[ToolResult], Awaitable[None]]
-"""Commits the result of a call."""
+Finish = Callable[[Sequence[ToolResult]], Awaitable[None]]
+"""Commits results of calls, one after another and at once."""
+_MOST_AT_ONCE = 64
+"""Results that are committed together where there is nothing to wait for: others use the store meanwhile."""
 
 
 class ToolCalls:
     """Runs the server's calls of one turn.
 
-    `malformed_steps`: how many of the last steps had nothing but malformed calls.
+    `max_calls`: how many of one message are run. `malformed_steps`: how many of the last steps had nothing
+    but malformed calls.
     """
 
-    def __init__(self, toolset: Toolset, turn: Turn) -> None:
+    def __init__(self, toolset: Toolset, turn: Turn, max_calls: int) -> None:
         self._toolset = toolset
         self._turn = turn
+        self._max_calls = max_calls
         self.malformed_steps = 0
 
     async def settle(self, produced: tuple[Message, ...], finish: Finish) -> None:
@@ -33,17 +37,28 @@ class ToolCalls:
         again, of the others the model is told that their outcome is unknown.
         """
         answered = {result.call_id for message in produced for result in message.tool_results}
-        lost = [
-            call
-            for message in produced
-            for call in message.tool_calls
-            if call.id not in answered and not call.for_client
-        ]
-        for call in lost:
-            if self._toolset.is_repeatable(call):
-                await self._run(call, finish)
-            else:
-                await finish(ToolResult(call.id, OUTCOME_UNKNOWN, is_error=True))
+        for message in produced:
+            own, too_many = self.split(message)
+            await self.refuse([call for call in too_many if call.id not in answered], finish)
+            for call in own:
+                if call.id in answered:
+                    continue
+                if self._toolset.is_repeatable(call):
+                    await self._run(call, finish)
+                else:
+                    await finish((ToolResult(call.id, OUTCOME_UNKNOWN, is_error=True),))
+
+    def split(self, message: Message) -> tuple[tuple[ToolCall, ...], tuple[ToolCall, ...]]:
+        """Return the server's calls of a message: those to run, and those that are too many."""
+        own = tuple(call for call in message.tool_calls if not call.for_client)
+        return own[: self._max_calls], own[self._max_calls :]
+
+    async def refuse(self, calls: Sequence[ToolCall], finish: Finish) -> None:
+        """Answer calls that are too many for one step."""
+        text = f"Error: too many calls at once, not run: at most {self._max_calls} are."
+        for first in range(0, len(calls), _MOST_AT_ONCE):
+            some = calls[first : first + _MOST_AT_ONCE]
+            await finish([ToolResult(call.id, text, is_error=True) for call in some])
 
     async def run(self, calls: tuple[ToolCall, ...], finish: Finish) -> None:
         """Run the calls of a step: side by side those whose tools allow it, then the others one by one. Each
@@ -75,7 +90,8 @@ class ToolCalls:
             raise failures.exceptions[0] from None
 
     async def _run(self, call: ToolCall, finish: Finish) -> None:
-        await finish(await self._toolset.run(call, turn_id=self._turn.id, session_key=self._turn.session_key))
+        turn = self._turn
+        await finish((await self._toolset.run(call, turn_id=turn.id, session_key=turn.session_key),))
 
     def _is_malformed(self, call: ToolCall) -> bool:
         try:

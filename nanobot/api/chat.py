@@ -23,7 +23,7 @@ from nanobot.http.body import read_body
 from nanobot.http.form import is_form, read_form
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
-from nanobot.http.respond import answer, answer_headers, wait_for_answer
+from nanobot.http.respond import answer_headers, deliver, wait_for_answer
 from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.http.stream import Stream, wanted_events
 from nanobot.submit.submitter import Submission, Submitter
@@ -101,7 +101,7 @@ class ChatCompletions:
         result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
         if result is not None:
             body = completion(result, model=parsed.model, created=submission.at)
-            await answer(send, 200, body, headers + answer_headers(result))
+            await deliver(request, send, follower, body, headers + answer_headers(result))
 
     async def _stream(
         self, request: Request, send: Send, parsed: ChatRequest, submission: Submission

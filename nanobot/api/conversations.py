@@ -37,7 +37,7 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.sessions import RESERVED_PREFIX, ImportedMessage, Row, parse_key
+from nanobot.core.sessions import RESERVED_PREFIX, ImportedMessage, Row, Session, parse_key
 from nanobot.core.store import Store
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
@@ -86,11 +86,27 @@ class Conversations:
         try:
             session = await self._store.import_session(key, imported, title=None, metadata=metadata)
         except SessionExists:
+            session = await self._existing(key, messages, metadata)
+        await answer(send, 200, encode(conversation_object(session)))
+
+    async def _existing(self, key: str, messages: tuple[Message, ...], metadata: dict[str, str]) -> Session:
+        """Return the conversation under a key that is in use, which is how clients that always send the same
+        key begin; `metadata` replaces its own, where there is any.
+
+        Raises:
+            ConversationExists: there are `messages` to begin with, which it may have already.
+            ConversationNotFound: it was deleted meanwhile.
+        """
+        if messages:
             raise ConversationExists(
                 f"the conversation {key!r} exists already: add items to it with POST"
-                " /v1/conversations/ID/items"
-            ) from None
-        await answer(send, 200, encode(conversation_object(session)))
+                " /v1/conversations/ID/items",
+                param="items",
+            )
+        with _as_conversation(key):
+            if not metadata:
+                return await self._store.session(key)
+            return await self._store.rename_session(key, metadata=metadata)
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}"""

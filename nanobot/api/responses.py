@@ -5,6 +5,7 @@ API.
 import msgspec
 from starlette.types import Send
 
+from nanobot.api import input_tokens
 from nanobot.api.paging import PAGING
 from nanobot.api.response_target import ResponseTarget, Targets
 from nanobot.api.settings import ApiSettings
@@ -51,9 +52,10 @@ from nanobot.core.turn import NO_ECHO, Identity, Record
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
-from nanobot.http.respond import answer, answer_headers, wait_for_answer
+from nanobot.http.respond import answer, answer_headers, deliver, wait_for_answer
 from nanobot.http.session_key import KeyReader
 from nanobot.http.stream import Stream
+from nanobot.submit.attachments import Attachments
 from nanobot.submit.submitter import Submission, Submitter
 
 
@@ -78,6 +80,8 @@ class Responses:
         identity = identity_of(
             request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
         )
+        if identity.is_retry:
+            identity = await self._submitter.recognised("", identity)
         target = await self._targets.target(parsed, named, caller, identity)
         request.session_key = target.session_key
         SESSION.set(target.session_key)
@@ -135,14 +139,18 @@ class Responses:
     ) -> None:
         admission = submission.admission
         headers = turn_headers(admission, parsed)
+        follower = self._submitter.follow(admission)
         if not parsed.background:
-            follower = self._submitter.follow(admission)
             result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
             if result is None:
                 return
             headers += answer_headers(result)
         state = await self._store.turn(admission.turn_id)
-        await answer(send, 200, encode(response_object(state, echo, inputs=len(parsed.input))), headers)
+        body = encode(response_object(state, echo, inputs=len(parsed.input)))
+        if parsed.background:
+            await answer(send, 200, body, headers)
+        else:
+            await deliver(request, send, follower, body, headers)
 
     async def _forget(self, session_key: str, turn_id: str) -> None:
         """Delete the conversation of a response that is to leave no trace, once it has ended."""
@@ -160,13 +168,20 @@ def _identifying(request: Request, body: bytes) -> bytes:
 
 
 def operations(
-    store: Store, submitter: Submitter, clock: Clock, randomness: Randomness, settings: ApiSettings
+    store: Store,
+    submitter: Submitter,
+    attachments: Attachments,
+    clock: Clock,
+    randomness: Randomness,
+    settings: ApiSettings,
 ) -> tuple[Operation, ...]:
     """Return the operations of this module, and those on responses that there are."""
     stored = StoredResponses(store, submitter, settings)
-    responses = Responses(store, submitter, Targets(store, stored, clock, randomness), settings)
+    targets = Targets(store, stored, clock, randomness)
+    responses = Responses(store, submitter, targets, settings)
     path = "/v1/responses/{response_id}"
     return (
+        *input_tokens.operations(input_tokens.Counting(store, stored, targets, attachments, settings)),
         Operation(
             method="POST",
             path="/v1/responses",

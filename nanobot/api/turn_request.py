@@ -1,6 +1,7 @@
 """Requests for turns over HTTP: what their headers say, and what they have in common with one another."""
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 
@@ -20,6 +21,7 @@ _MODES: tuple[HistoryMode, ...] = ("auto", "whole")
 _TOLD = frozenset({"imported", "rewound", "replaced"})
 """What became of the client's earlier messages, where they are not simply how the transcript ends."""
 _LONGEST_DEDUPE_KEY = 255
+LONGEST_S = 1_000_000_000
 _STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|\{[^{}]*\})(\s*,\s*)?')
 _MOST_LOOKS = 16
 _NOT_IN_KIND = re.compile(r"[^A-Za-z0-9_.-]")
@@ -37,6 +39,12 @@ PARAMETERS = (
         "header",
         "`whole`: the messages are the whole conversation; `auto`: the transcript may have more before them",
         {"enum": list(_MODES)},
+    ),
+    Parameter(
+        "x-disconnect-grace",
+        "header",
+        "for how many seconds the turn goes on when no client follows it; `-1`: to its end, `0`: not at all",
+        {"type": "number", "minimum": -1, "maximum": LONGEST_S},
     ),
     Parameter(
         "x-store",
@@ -93,8 +101,8 @@ def turn_request(
     """Return what the body and the headers of a request ask for.
 
     Raises:
-        InvalidRequest: `x-when-busy` is no policy, `x-history-mode` no mode, or `x-store` neither true nor
-            false.
+        InvalidRequest: `x-when-busy` is no policy, `x-history-mode` no mode, `x-store` neither true nor
+            false, or `x-disconnect-grace` no time.
     """
     return TurnRequest(
         session_key=session_key,
@@ -116,7 +124,9 @@ def turn_request(
         after=after,
         may_cut=parsed.may_cut,
         record=record,
+        continues=parsed.input[-1].stop_reason == "length",
         is_whole=_history_mode(headers, session_key, caller, settings) == "whole",
+        grace_s=_grace_s(headers),
     )
 
 
@@ -214,9 +224,29 @@ def _when_busy(headers: RequestHeaders) -> WhenBusy:
     return known
 
 
+def _grace_s(headers: RequestHeaders) -> float | None:
+    sent = headers.get(b"x-disconnect-grace")
+    if sent is None:
+        return None
+    text = sent.decode("latin-1").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    # Not a number, which compares as false, is refused too.
+    if seconds == -1 or 0 <= seconds <= LONGEST_S:
+        return seconds
+    raise InvalidRequest(
+        f"x-disconnect-grace is {text[:40]!r}: it must be a number of seconds up to {LONGEST_S}, or -1",
+        param="x-disconnect-grace",
+    )
+
+
 def turn_headers(admission: Admission, parsed: ParsedRequest) -> Headers:
     """Return the headers of every answer to a request for a turn."""
     headers: Headers = (("x-turn-id", admission.turn_id),)
+    if admission.answered_by != admission.turn_id:
+        headers += (("x-turn-joined", admission.answered_by),)
     if admission.history in _TOLD:
         headers = (*headers, ("x-history", admission.history))
     if parsed.tools_left_out:

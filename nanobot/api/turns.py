@@ -27,12 +27,15 @@ class _Reply(msgspec.Struct, frozen=True):
 
 
 class WireTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn as the API shows it; `answer` once there is one, `error` where it has none."""
+    """A turn as the API shows it; `answer` once there is one, `error` where it has none. `joins`: the turn
+    that it steered, which answers it.
+    """
 
     id: str
     object: str = "turn"
     session_key: str
     status: str
+    joins: str | None
     attempt: int
     model: str
     created_at: float
@@ -51,6 +54,7 @@ def wire_turn(state: TurnState) -> WireTurn:
         id=state.id,
         session_key=state.session_key,
         status=state.status,
+        joins=state.answered_by if state.answered_by != state.id else None,
         attempt=state.attempt,
         model=state.model or AGENT,
         created_at=state.created_at,

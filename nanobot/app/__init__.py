@@ -1,12 +1,14 @@
 """The composition root: builds a running server from its settings, and takes it down again.
 
 Knows: every other package, and the order in which their parts start and stop. Does not know: how any of them
-  works. Start at `app.py`; `models.py` makes the models, `settings.py` turns the settings into those of each
-  package, `periodic.py` runs what is done again and again.
+  works. Start at `app.py`; `models.py` makes the models, `endpoints.py` finds where they are
+  asked, `settings.py` turns the settings into those of each package, `periodic.py` runs what is done
+  again and again.
 """
 
 from nanobot.app.app import App, open_app
 from nanobot.app.chains import fallback_names
+from nanobot.app.endpoints import known_providers
 from nanobot.app.models import (
     DefaultModel,
     Models,
@@ -28,6 +30,7 @@ __all__ = [
     "configured_keys",
     "fallback_names",
     "is_loopback",
+    "known_providers",
     "lacks_openmp",
     "make_model",
     "make_models",

@@ -17,6 +17,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.tools import own_tools
 from nanobot.config import Config
+from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
@@ -24,7 +25,6 @@ from nanobot.core.observer import Observer, Observers
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.local import LocalEngine
-from nanobot.models.providers import PRICES
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.reading.schemas import WorkerSchemas
@@ -32,6 +32,7 @@ from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.sqlite.store import open_store
 from nanobot.submit.attachments import Attachments
+from nanobot.submit.deliveries import FLUSH_EVERY_S, Deliveries
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
@@ -69,7 +70,8 @@ class App:
         # Before the engine starts: no turn may begin or end without being counted.
         store.listen(self._follow_accounts)
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
-        self.followers = Followers(store, clock, config.api.disconnect_grace_s)
+        self.deliveries = Deliveries(store)
+        self.followers = Followers(store, clock, config.api.disconnect_grace_s, self.deliveries)
         self.workers = WorkerPool()
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         toolset = Toolset([*own_tools(clock), *tools], observer)
@@ -78,14 +80,14 @@ class App:
         attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
-            Gate(store, self.quotas),
+            Gate(store, self.quotas, self.followers.left),
             attachments,
             schemas,
             self.followers,
             self.audit,
             clock,
             randomness,
-            budget=lambda turn: agent.budget(turn, models.get(turn.model)),
+            check_length=lambda turn: agent.check_length(turn, models.get(turn.model)),
             audio_models=settings.audio_models(models),
         )
         self.asgi: ASGIApp = build_api(
@@ -97,7 +99,7 @@ class App:
             access=settings.http_access(config),
             keys=self.keys,
             audit=self.audit,
-            settings=settings.api_settings(config, models),
+            settings=settings.api_settings(config, models, tools_tokens=tools_size(toolset.specs)),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
             render_metrics=self._render_metrics,
@@ -164,6 +166,9 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             first_after_s=REFRESH_S,
         ),
         PeriodicJob(
+            name="note which answers were delivered", run=app.deliveries.flush, every_s=FLUSH_EVERY_S
+        ),
+        PeriodicJob(
             name="delete expired uploads",
             run=store.delete_expired_uploads,
             every_s=CLEANUP_EVERY_S,
@@ -198,7 +203,7 @@ async def open_app(
     metrics = Metrics(clock)
     # Without others, events go to the metrics directly.
     observer = Observers((metrics, *observers)) if observers else metrics
-    prices = PriceList(models.price_names, {**PRICES, **config.prices})
+    prices = PriceList(models.price_names, settings.prices(config, models))
     store = await open_store(
         config.data, clock, settings.store_limits(config), config.store.synchronous, observer, prices
     )
@@ -233,6 +238,7 @@ async def _running(app: App) -> AsyncIterator[None]:
             # Draining needs the engine at work, so its task is stopped only afterwards.
             await app.drain()
             await app.followers.close()
+            await app.deliveries.close()
             await app.workers.close()
             engine.cancel()
             periodic.cancel()

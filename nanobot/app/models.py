@@ -8,45 +8,28 @@ from pathlib import Path
 import msgspec
 
 from nanobot.app.chains import Chains, fallback_names
+from nanobot.app.endpoints import known_providers
+from nanobot.app.remote import remote_model
 from nanobot.app.tools import own_tools
 from nanobot.config import Config, ModelTable
 from nanobot.context import prompt
 from nanobot.core.clock import Clock
 from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError, ModelNotFound
-from nanobot.core.model import Ability, Model
-from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.core.model import Model
 from nanobot.models.echo import EchoModel
-from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
-from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
-from nanobot.models.openai_responses.responses import OpenAIResponses
 from nanobot.models.providers import (
     ECHO,
     LOCAL,
     ModelName,
     Provider,
-    Wire,
-    at_address,
     find_in_environment,
     parse_name,
-    provider_of,
 )
+from nanobot.models.providers.environment import find_key
 from nanobot.models.weights.installed import find as find_weights
-
-_BY_WIRE: Mapping[
-    Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages] | type[GeminiContent]
-] = {
-    "openai": OpenAIChat,
-    "responses": OpenAIResponses,
-    "anthropic": AnthropicMessages,
-    "gemini": GeminiContent,
-}
-"""The model's class, by the provider's wire format."""
-
-_SHORT_PAUSE_S = 2.0
-"""The longest pause that a provider may ask for where another model stands in."""
 
 
 class DefaultModel(msgspec.Struct, frozen=True):
@@ -63,14 +46,30 @@ def choose_model(config: Config, environment: Mapping[str, str]) -> DefaultModel
     Raises:
         ConfigError: the configured name is not one of a model.
     """
+    providers = known_providers(config)
     if config.model.name is not None:
-        return DefaultModel(parse_name(config.model.name), "as configured")
-    detected = find_in_environment(environment)
+        return DefaultModel(parse_name(config.model.name, providers), "as configured")
+    configured = _configured_default(config, environment, providers)
+    if configured is not None:
+        return configured
+    detected = find_in_environment(environment, providers)
     if detected is not None:
         return DefaultModel(detected.model, f"found {detected.variable} in the environment")
     return DefaultModel(
         ModelName(LOCAL, ""), "no model or provider key is configured: the small model on this machine"
     )
+
+
+def _configured_default(
+    config: Config, environment: Mapping[str, str], providers: Mapping[str, Provider]
+) -> DefaultModel | None:
+    """Return the default model that the settings give a provider which has what it needs to be asked."""
+    for name, table in config.providers.items():
+        provider = providers[name]
+        has_key = table.api_key or table.api_keys or table.key_command or find_key(provider, environment)
+        if table.default_model and (has_key or not provider.needs_key):
+            return DefaultModel(ModelName(name, table.default_model), f"as [providers.{name}] says")
+    return None
 
 
 class Models:
@@ -124,17 +123,18 @@ def make_models(config: Config, environment: Mapping[str, str], clock: Clock) ->
         ConfigError: one of them cannot be made.
     """
     chosen = choose_model(config, environment)
+    providers = known_providers(config)
     presets: dict[str, Model] = {}
     for preset, table in config.models.items():
         if table.name is None:
             raise ConfigError(
                 f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'"
             )
-        presets[preset] = make_model(parse_name(table.name), table, environment, clock, config.data)
-    default = make_model(chosen.name, config.model, environment, clock, config.data)
+        presets[preset] = make_model(parse_name(table.name, providers), table, config, environment, clock)
+    default = make_model(chosen.name, config.model, config, environment, clock)
     chains = Chains(
         presets,
-        lambda name: make_model(parse_name(name), ModelTable(), environment, clock, config.data),
+        lambda name: make_model(parse_name(name, providers), ModelTable(), config, environment, clock),
         clock,
     )
     return Models(
@@ -144,9 +144,9 @@ def make_models(config: Config, environment: Mapping[str, str], clock: Clock) ->
 
 
 def make_model(
-    name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock, data: Path
+    name: ModelName, table: ModelTable, config: Config, environment: Mapping[str, str], clock: Clock
 ) -> Model:
-    """Return the model `name` with the settings of its table; `data` is the data directory.
+    """Return the model `name` with the settings of its table, and of its provider in `config`.
 
     Raises:
         ConfigError: its key is missing, or a setting cannot be used.
@@ -155,8 +155,8 @@ def make_model(
     if name.provider == ECHO:
         return EchoModel()
     if name.provider == LOCAL:
-        return _local_model(name, table, clock, data)
-    return _remote_model(name, table, environment, clock)
+        return _local_model(name, table, clock, config.data)
+    return remote_model(name, table, config, environment, clock)
 
 
 def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -> LocalModel:
@@ -170,46 +170,6 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -
         warm_tools=tuple(tool.spec for tool in own_tools(clock)),
         context_tokens=table.context_tokens or CONTEXT_TOKENS,
     )
-
-
-def _remote_model(name: ModelName, table: ModelTable, environment: Mapping[str, str], clock: Clock) -> Model:
-    provider = provider_of(name)
-    base_url = table.base_url or (
-        environment.get(provider.base_url_variable) if provider.base_url_variable else None
-    )
-    key = table.api_key or (environment.get(provider.key_variable) if provider.key_variable else None)
-    if provider.key_variable and not key and base_url is None:
-        raise ConfigError(
-            f"model {name}: no key for {provider.name}; set {provider.key_variable}, "
-            "or model.api_key in the config file"
-        )
-    if base_url:
-        provider = at_address(provider, base_url)
-    return _BY_WIRE[provider.wire](
-        name=str(name),
-        model=name.model,
-        base_url=base_url or provider.base_url,
-        api_key=key,
-        auth=provider.auth,
-        context_tokens=table.context_tokens or provider.context_tokens,
-        clock=clock,
-        random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
-        timeouts=Timeouts(
-            connect_s=table.connect_timeout_s,
-            first_chunk_s=table.first_byte_timeout_s,
-            idle_s=table.idle_timeout_s,
-            # Rather than wait for long, another model is asked.
-            retry_pause_s=_SHORT_PAUSE_S if table.fallback else Timeouts().retry_pause_s,
-        ),
-        max_retries=table.max_retries,
-        abilities=_abilities(table, provider),
-    )
-
-
-def _abilities(table: ModelTable, provider: Provider) -> frozenset[Ability]:
-    """Return the abilities to begin with: a model drops those that it turns out to lack."""
-    takes_audio = provider.takes_audio if table.audio == "auto" else table.audio == "yes"
-    return EVERYTHING if takes_audio else EVERYTHING - {"audio"}
 
 
 # Models on this machine ---------------------------------------------------------------------------
@@ -242,8 +202,9 @@ def _local_models(config: Config, environment: Mapping[str, str]) -> tuple[str, 
         ConfigError: there are some, and the engine that runs them is not installed.
     """
     names = [choose_model(config, environment).name]
-    names.extend(parse_name(table.name) for table in config.models.values() if table.name is not None)
-    names.extend(map(parse_name, fallback_names(config)))
+    providers = known_providers(config)
+    named = [table.name for table in config.models.values() if table.name is not None]
+    names.extend(parse_name(name, providers) for name in (*named, *fallback_names(config)))
     local = tuple(dict.fromkeys(str(name) for name in names if name.provider == LOCAL))
     if local and importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError(

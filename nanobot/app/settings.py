@@ -13,6 +13,7 @@ from nanobot.core.accounts import (
     RIGHTS,
     ApiKey,
     PatternQuota,
+    Price,
     check_key,
     check_pattern,
     digest_of,
@@ -22,6 +23,7 @@ from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
 from nanobot.http.guard import Access
 from nanobot.http.origin import LOOPBACK
+from nanobot.models.providers import PRICES
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
 from nanobot.stores.audit_log import Keeping
@@ -145,7 +147,24 @@ def audio_models(models: Models) -> frozenset[str]:
     return frozenset(name for name, model in named.items() if "audio" in model.abilities)
 
 
-def api_settings(config: Config, models: Models) -> ApiSettings:
+def prices(config: Config, models: Models) -> dict[str, Price]:
+    """Return what models cost, by their names: list prices, then what the settings say, of a provider, in
+    `[prices]`, of a preset, of the model that answers by default.
+    """
+    of_providers = {
+        f"{provider}:{model}": price
+        for provider, table in config.providers.items()
+        for model, price in table.prices.items()
+    }
+    of_models = {
+        models.get(name).name: table.price
+        for name, table in ((*config.models.items(), (None, config.model)))
+        if table.price is not None
+    }
+    return {**PRICES, **of_providers, **config.prices, **of_models}
+
+
+def api_settings(config: Config, models: Models, *, tools_tokens: int) -> ApiSettings:
     """Return the settings that the routes share."""
     return ApiSettings(
         models=models.names,
@@ -157,12 +176,18 @@ def api_settings(config: Config, models: Models) -> ApiSettings:
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,
         metrics_open=config.api.metrics_open,
+        tools_tokens=tools_tokens,
     )
 
 
 def agent_settings(config: Config) -> AgentSettings:
     """Return the bounds of a turn."""
-    return AgentSettings(max_steps=config.agent.max_steps, window_tokens=config.agent.window_tokens)
+    table = config.agent
+    return AgentSettings(
+        max_steps=table.max_steps,
+        window_tokens=table.window_tokens,
+        max_calls_per_step=table.max_calls_per_step,
+    )
 
 
 def store_limits(config: Config) -> Limits:

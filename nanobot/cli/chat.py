@@ -23,6 +23,7 @@ from nanobot.cli.chat_view import AnswerCollector, ChatView, PlainView, RichView
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.progress import ensure_weights
 from nanobot.cli.terminal import is_rich, one_line
+from nanobot.cli.unused_keys import tell_unused
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, NanobotError, StoreLocked
@@ -59,6 +60,7 @@ def command(
         raise click.UsageError("there is nothing to ask: the message is empty, or not UTF-8")
     target = ChatTarget(config, url, api_key, model)
     if url is None:
+        tell_unused(config, os.environ)
         ensure_weights(config, os.environ)
     sys.exit(asyncio.run(chat(target, key) if message is None else ask_once(target, key, message)))
 

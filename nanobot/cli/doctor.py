@@ -20,16 +20,22 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--ask", "asks", is_flag=True, help="Ask each model for one token, which costs a little.")
 @click.option("--port", metavar="PORT", help="Port that the server would listen on [8900].")
 @CONFIG
 @DATA
 @MODEL
 def command(
-    as_json: bool, port: str | None, config_file: Path | None, data: str | None, model: str | None
+    as_json: bool,
+    asks: bool,
+    port: str | None,
+    config_file: Path | None,
+    data: str | None,
+    model: str | None,
 ) -> None:
     """Check this machine, the settings, the store and the model. Exit status 1 where something fails."""
     results: list[CheckResult] = []
-    for result in examine(config_file, data=data, model=model, port=port):
+    for result in examine(config_file, data=data, model=model, port=port, asks=asks):
         results.append(result)
         if not as_json:
             click.echo(_line(result))
@@ -48,9 +54,11 @@ def _line(result: CheckResult) -> str:
 
 
 def examine(
-    config_file: Path | None, *, data: str | None, model: str | None, port: str | None
+    config_file: Path | None, *, data: str | None, model: str | None, port: str | None, asks: bool = False
 ) -> Iterator[CheckResult]:
-    """Yield the result of each check; one that needs what is missing is left out."""
+    """Yield the result of each check; one that needs what is missing is left out. `asks`: models are asked
+    for a token.
+    """
     yield doctor_machine.python()
     yield doctor_machine.sqlite(database_library())
     packages = doctor_machine.packages()
@@ -68,4 +76,4 @@ def examine(
     # Its imports are the packages that the checks above may have reported as missing.
     from nanobot.cli import doctor_server
 
-    yield from asyncio.run(doctor_server.examine(config))
+    yield from asyncio.run(doctor_server.examine(config, asks=asks))

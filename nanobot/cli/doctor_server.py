@@ -1,48 +1,95 @@
 """The checks of `nanobot doctor` on the models, and on the address that the server would listen on."""
 
+import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import aiohttp
 import msgspec
 
-from nanobot.app import choose_model, fallback_names, make_model
+from nanobot.app import choose_model, fallback_names, known_providers, make_model
 from nanobot.cli import doctor_local
 from nanobot.cli.check_result import CheckResult
 from nanobot.cli.listener import bind, refuse_unprotected_host
 from nanobot.cli.progress import models_directory
 from nanobot.config import Config, ModelTable
 from nanobot.core.clock import SystemClock
-from nanobot.core.errors import ConfigError, ModelError, ModelRefusedKey
-from nanobot.models.providers import ECHO, LOCAL, ModelName, parse_name, provider_of
+from nanobot.core.errors import ConfigError, ModelError, ModelRefusedKey, ModelRejectedRequest
+from nanobot.core.message import Message, Text
+from nanobot.core.model import Model, ModelRequest
+from nanobot.core.turn import Sampling
+from nanobot.models.providers import ECHO, LOCAL, ModelName, parse_name
+from nanobot.models.providers.environment import find_unusable
 
 _HEALTH_TIMEOUT_S = 3.0
+_LONGER_LIMIT_TOKENS = 16
 _CONNECT_TO = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 """Where to reach a server that listens on every address."""
 
 
-async def examine(config: Config) -> tuple[CheckResult, ...]:
-    """Check every model that the settings name, then the address."""
-    results = [result async for result in _models(config)]
+async def examine(config: Config, *, asks: bool = False) -> tuple[CheckResult, ...]:
+    """Check every model that the settings name, then the address. `asks`: models are asked for a token."""
+    look = ask_for_token if asks else reach
+    results = [result async for result in _models(config, look)]
     results.extend(_access(config))
     results.append(await _port(config.server.host, config.server.port))
     return tuple(results)
 
 
-async def _models(config: Config) -> AsyncIterator[CheckResult]:
+Look = Callable[[Model], Awaitable[None]]
+"""Returns where a model is fit to answer, and raises the `ModelError` why not."""
+
+
+async def reach(model: Model) -> None:
+    """Return when the model can be reached, and its key is accepted.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    await model.check()
+
+
+async def ask_for_token(model: Model) -> None:
+    """Return when the model has answered with a token.
+
+    Raises:
+        ModelError: it has not.
+    """
+    await model.check()
+    try:
+        await _ask(model, 1)
+    except ModelRejectedRequest:
+        # Some want a longer limit than one token, to think.
+        await _ask(model, _LONGER_LIMIT_TOKENS)
+
+
+async def _ask(model: Model, max_tokens: int) -> None:
+    request = ModelRequest(
+        system="",
+        messages=(Message("user", (Text("Say ok."),)),),
+        sampling=Sampling(max_output_tokens=max_tokens),
+    )
+    async with contextlib.aclosing(model.stream(request)) as answer:
+        async for _ in answer:
+            return
+
+
+async def _models(config: Config, look: Look) -> AsyncIterator[CheckResult]:
     try:
         choice = choose_model(config, os.environ)
         why = f" ({choice.why}){_then(config.model)}"
-        results = await _model(config, "model", choice.name, config.model, why)
+        results = await _model(config, "model", choice.name, config.model, why, look)
+        if choice.name.provider == LOCAL and config.model.name is None:
+            results.extend(_unused(config))
     except ConfigError as error:
         results = [CheckResult("model", "fail", error.message)]
     for result in results:
         yield result
     for preset, table in config.models.items():
-        for result in await _preset(config, preset, table):
+        for result in await _preset(config, preset, table, look):
             yield result
     for name in fallback_names(config):
-        for result in await _preset(config, name, ModelTable(name=name)):
+        for result in await _preset(config, name, ModelTable(name=name), look):
             yield result
 
 
@@ -50,36 +97,48 @@ def _then(table: ModelTable) -> str:
     return f", then {', '.join(table.fallback)}" if table.fallback else ""
 
 
-async def _preset(config: Config, preset: str, table: ModelTable) -> list[CheckResult]:
+def _unused(config: Config) -> Iterator[CheckResult]:
+    for line in find_unusable(os.environ, known_providers(config)):
+        yield CheckResult("key", "warn", f"not used: {line}")
+
+
+async def _preset(config: Config, preset: str, table: ModelTable, look: Look) -> list[CheckResult]:
     if table.name is None:
         remedy = "say which model it is, as name = 'provider:model'"
         return [CheckResult(preset, "fail", f"[models.{preset}] has no name", remedy)]
     try:
-        return await _model(config, preset, parse_name(table.name), table, _then(table))
+        name = parse_name(table.name, known_providers(config))
+        return await _model(config, preset, name, table, _then(table), look)
     except ConfigError as error:
         return [CheckResult(preset, "fail", error.message)]
 
 
 async def _model(
-    config: Config, check: str, name: ModelName, table: ModelTable, why: str
+    config: Config, check: str, name: ModelName, table: ModelTable, why: str, look: Look
 ) -> list[CheckResult]:
     """Raises ConfigError: the model cannot be set up as configured."""
     if name.provider == ECHO:
         return [CheckResult(check, "ok", f"{name}{why}, which only repeats what it is sent")]
     if name.provider == LOCAL:
         return list(doctor_local.examine(check, str(name), why, models_directory(config)))
-    model = make_model(name, table, os.environ, SystemClock(), config.data)
+    model = make_model(name, table, config, os.environ, SystemClock())
     try:
-        await model.check()
-    except ModelRefusedKey as error:
-        remedy = f"set another key, in {provider_of(name).key_variable} or model.api_key"
-        return [CheckResult(check, "fail", f"{name}{why}: {error.message}", remedy)]
+        await look(model)
     except ModelError as error:
-        remedy = "check the network and the address, or choose another with --model"
-        return [CheckResult(check, "fail", f"{name}{why}: {error.message}", remedy)]
+        return [CheckResult(check, "fail", f"{name}{why}: {error.message}", _remedy(config, name, error))]
     finally:
         await model.close()
-    return [CheckResult(check, "ok", f"{name}{why}, reached, key accepted")]
+    done = "answered" if look is ask_for_token else "reached, key accepted"
+    return [CheckResult(check, "ok", f"{name}{why}, {done}")]
+
+
+def _remedy(config: Config, name: ModelName, error: ModelError) -> str:
+    if isinstance(error, ModelRefusedKey):
+        variable = known_providers(config)[name.provider].key_variable
+        return f"set another key, in {f'{variable} or ' if variable else ''}model.api_key"
+    if isinstance(error, ModelRejectedRequest) and error.param == "model":
+        return "name another model with --model, or in model.name"
+    return "check the network and the address, or choose another with --model"
 
 
 def _access(config: Config) -> list[CheckResult]:

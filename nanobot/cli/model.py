@@ -1,27 +1,35 @@
-"""`nanobot model list|pull|remove`: the weights of the models that run on this machine."""
+"""`nanobot model list|pull|remove`: the providers, and the weights of the models that run on this machine."""
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
+from nanobot.app import known_providers
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.progress import models_directory, pull
 from nanobot.cli.terminal import size
+from nanobot.config import ProviderTable
+from nanobot.core.errors import ConfigError
+from nanobot.models.address import Address
+from nanobot.models.providers import Provider
+from nanobot.models.providers.environment import default_model, find_base_url, find_key
 from nanobot.models.weights import installed as weights
 
 
 @click.group("model")
 def command() -> None:
-    """List, fetch and remove the small models that run on this machine."""
+    """List the providers of models; list, fetch and remove the small models that run on this machine."""
 
 
 @command.command("list")
 @CONFIG
 @DATA
 def list_(config_file: Path | None, data: str | None) -> None:
-    """List the models that can be fetched, and those that are here."""
-    directory = _directory(config_file, data)
+    """List the models that can be fetched and those that are here, then the providers: which have a key."""
+    config = settings(config_file, server={"data": data})
+    directory = models_directory(config)
     here = {model.weights.name for model in weights.installed(directory)}
     click.echo(f"{'NAME':12}  {'SIZE':>8}  {'LICENCE':10}  {'HERE':4}  MODEL")
     for known in weights.KNOWN:
@@ -29,6 +37,35 @@ def list_(config_file: Path | None, data: str | None) -> None:
         click.echo(
             f"{known.name:12}  {size(known.size_bytes):>8}  {known.licence:10}  {is_here:4}  {known.title}"
         )
+    click.echo()
+    click.echo(f"{'PROVIDER':12}  {'KEY':28}  {'DEFAULT MODEL':20}  ADDRESS")
+    for provider in known_providers(config).values():
+        key = _key(provider, config.providers.get(provider.name))
+        model = default_model(provider, os.environ) or "-"
+        click.echo(f"{provider.name:12}  {key:28}  {model:20}  {_address(provider)}")
+
+
+def _key(provider: Provider, table: ProviderTable | None) -> str:
+    """Return where the provider's key comes from; never the key."""
+    if provider.retired:
+        return f"(shut down {provider.retired})"
+    if table is not None and (table.api_key or table.api_keys):
+        return "in the config file"
+    if (table is not None and table.key_command) or (not provider.key_variables and provider.key_command):
+        return "by a command"
+    found = find_key(provider, os.environ)
+    if found is not None:
+        return found.variable
+    return "no" if provider.needs_key else "not needed"
+
+
+def _address(provider: Provider) -> str:
+    """Return where the provider is, without what may be secret in it."""
+    try:
+        return Address(find_base_url(provider, os.environ)).shown
+    except ConfigError:
+        # A part of it is not known, or it is no address.
+        return provider.base_url if provider.blanks else "(no address)"
 
 
 @command.command("pull")

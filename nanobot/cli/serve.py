@@ -25,6 +25,7 @@ from nanobot.app import (
 from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.tracing import tracing
+from nanobot.cli.unused_keys import tell_unused
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.tool import Tool
@@ -73,6 +74,7 @@ def command(
     check_tls(config)
     # Before the weights: a port that is taken should not show only after a long download.
     listener = bind(config.server.host, config.server.port)
+    tell_unused(config, os.environ)
     if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
         # Imports rich, which only a start that downloads something needs.
         from nanobot.cli.progress import ensure_weights

@@ -84,8 +84,8 @@ def build(
     fitted = fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends)
     if not turn.may_cut and (history.skipped_tokens or len(fitted) < len(history.messages)):
         raise ContextOverflow(
-            f"the conversation is over the {budget_tokens} tokens that the window leaves for it, "
-            "and truncation is 'disabled': set it to 'auto' to leave out the oldest messages, "
+            "the conversation is longer than the window leaves room for beside the prompt, the tools and the"
+            " answer, and truncation is 'disabled': set it to 'auto' to leave out the oldest messages, "
             "or begin a new conversation"
         )
     shown = repair(fitted)

@@ -88,7 +88,8 @@ def refuse_too_long(message: Message, budget_tokens: int) -> None:
     cost = estimate_tokens(message)
     if cost > budget_tokens:
         raise ContextOverflow(
-            f"message of about {cost} tokens, window of {budget_tokens}: shorten it, or choose a larger model"
+            f"the message has about {cost} tokens, more than the window leaves for it beside the prompt, the"
+            " tools and the answer: shorten it, or choose a larger model"
         )
 
 
@@ -183,7 +184,7 @@ def _attached(messages: tuple[Message, ...]) -> dict[str, list[Part]]:
         for part in message.parts:
             if isinstance(part, ToolResult):
                 call_id = part.call_id
-            else:
+            elif isinstance(part, Image | Audio | File):
                 found.setdefault(call_id, []).append(part)
     return found
 

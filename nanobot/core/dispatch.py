@@ -34,10 +34,14 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """Tells the engine to stop a running turn; it ends with `why` as its error."""
+    """Tells the engine to stop a running turn; it ends with `why` as its error.
+
+    `may_go_on`: a resend of the turn's request takes it up again.
+    """
 
     turn_id: str
     why: str
+    may_go_on: bool = False
 
 
 Command = Claim | Cancel

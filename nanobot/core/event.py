@@ -8,6 +8,8 @@ cursor is the number of units up to its end. `events_of` rebuilds the events fro
 cursor from a live stream still fits when the deltas are long gone.
 """
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Literal
 
 import msgspec
@@ -18,7 +20,10 @@ Outcome = Literal["done", "failed", "cancelled"]
 
 
 class TurnError(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Why a turn failed or was cancelled, as it is stored and shown to its owner."""
+    """Why a turn failed or was cancelled, as it is stored and shown to its owner.
+
+    `retryable`: a resend of its request takes the turn up again, from its last stored step.
+    """
 
     code: str
     message: str
@@ -83,6 +88,11 @@ class TurnStarted(msgspec.Struct, frozen=True, tag="turn_started"):
     attempt: int
 
 
+def end_alone(end: TurnEnded) -> TurnEnded:
+    """Return the end of a turn that joined the one which ended so: it used nothing of its own."""
+    return TurnEnded(end.outcome, error=end.error)
+
+
 Delta = TextDelta | ThinkingDelta
 Passing = Delta | ModelChosen
 Fact = MessageAdded | ToolStarted | ToolFinished | TurnEnded
@@ -109,6 +119,12 @@ def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:
         # The client's calls are never started here.
         events.extend(ToolStarted(call) for call in message.tool_calls if not call.for_client)
     return tuple(events)
+
+
+def parts_of(deltas: Iterable[Delta]) -> tuple[Text | Thinking, ...]:
+    """Return the parts of a message of which only `deltas` came."""
+    kinds = ((Text if kind is TextDelta else Thinking, run) for kind, run in groupby(deltas, type))
+    return tuple(part("".join(delta.text for delta in run)) for part, run in kinds)
 
 
 def _deltas(message: Message) -> list[Passing]:

@@ -191,6 +191,11 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return tuple([part for part in self.parts if isinstance(part, ToolResult)])
 
 
+def begun(message: Message) -> Message:
+    """Return an assistant's message as the beginning of an answer that is to go on right behind it."""
+    return Message("assistant", message.parts, "length", name=message.name)
+
+
 def user(text: str) -> Message:
     """Return a user message with one text."""
     return Message("user", (Text(text),))

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from nanobot.core.audience import Audience
+from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta, ModelChosen
 from nanobot.core.message import Message, PassedOver
 from nanobot.core.tool import ToolChoice, ToolSpec
@@ -53,6 +54,19 @@ FORMAT_WITH_TOOLS = "format_with_tools"
 """What a model may lack that can keep to an output format and can call tools: both in one request."""
 
 
+class AnswerTooLong(ModelError):
+    """The answer is longer than the model may write, and was broken off.
+
+    `answer`: what came of it, as it was yielded; its calls, which may be half ones, are left out.
+    """
+
+    code = "model_answer_too_long"
+
+    def __init__(self, message: str, answer: Message) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
 class Model(Protocol):
     """A language model.
 
@@ -83,6 +97,7 @@ class Model(Protocol):
         first delta.
 
         Raises:
+            AnswerTooLong: the model did not stop in time.
             ModelError: the provider failed; the class says how. A failure is never passed off as text.
         """
         ...

@@ -35,6 +35,6 @@ class Responses(Protocol):
 
     async def conversation_of(self, digest: bytes) -> str | None:
         """Return the key of the session in which a response with this digest (`Identity`) runs, or ended a
-        short time ago.
+        short time ago without being delivered whole.
         """
         ...

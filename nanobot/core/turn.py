@@ -1,6 +1,6 @@
 """Turns: one input, one final answer. The only way to ask the agent for anything."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ from nanobot.core.tool import ToolChoice, ToolSpec
 Origin = Literal["api", "cli"]
 WhenBusy = Literal["queue", "reject", "interrupt", "steer"]
 Status = Literal["queued", "running", "done", "failed", "cancelled", "joined"]
-"""`joined`: its input went into another turn that was running (`steer`); that turn's answer is its answer."""
+"""`joined`: its input went into another turn that was running (`steer`), which answers it."""
 
 ENDED: frozenset[Status] = frozenset({"done", "failed", "cancelled"})
 
@@ -78,8 +78,10 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     kind. `format` is what the answer must be. `after`: the turn that this one follows; the transcript is
     rewound to its end where other turns came after it. `may_cut`: where the context window is too small, the
     oldest messages may be left out; otherwise the turn fails. `record`: set where it came as a response.
-    `key_id`: the API key that it is charged to. `is_whole`: nothing of the conversation stands before the
-    messages that the client sent.
+    `key_id`: the API key that it is charged to. `continues`: its input ends with the beginning of the answer,
+    which the model goes on with. `is_whole`: nothing of the conversation stands before the messages that the
+    client sent. `grace_s`: how long the turn goes on when no client follows it any more (-1: to its end);
+    None: as long as the server is set to.
     """
 
     id: str
@@ -101,10 +103,15 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     record: Record | None = None
     key_id: str | None = None
     is_whole: bool = False
+    continues: bool = False
+    grace_s: float | None = None
 
 
 class Identity(msgspec.Struct, frozen=True):
     """What identifies a resent turn: the client's own key, or `is_retry` with the same digest.
+
+    The latter is a guess. It is a turn that has not ended, or the newest of its session, unless its answer
+    was delivered whole.
 
     Shapes: `digest` 32 bytes over everything that the client sent; `dedupe_key` as sent, or None.
     """
@@ -124,9 +131,9 @@ both have, and took in the others.
 class Admission(msgspec.Struct, frozen=True):
     """The answer to `admit`.
 
-    `joined`: the turn was known already, and `turn_id` is the known one's. `answered_by`: the turn whose
-    answer is this one's, which is the turn itself or the running turn that it joined (`steer`). `is_over`: it
-    had ended for good.
+    `joined`: the turn was known already, and `turn_id` is the known one's. `answered_by`: the turn that
+    answers this one, which is the turn itself or the running turn that it joined (`steer`). `is_over`: it had
+    ended for good.
     """
 
     turn_id: str
@@ -137,7 +144,11 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a turn: the messages it added (its input left out) and its end."""
+    """What became of a turn: the messages it added (its input left out) and its end.
+
+    A turn that joined another ends as that one does, but added nothing and used nothing: what was said is
+    that one's.
+    """
 
     turn_id: str
     messages: tuple[Message, ...]
@@ -149,7 +160,9 @@ class TurnState(msgspec.Struct, frozen=True):
 
     `messages` are those that it has added so far, without its input; `end` is set once it has ended.
     `answered_by`: as in `Admission`. `is_detached`: as in `Record`. `first_seq`: the number of the first
-    message of its input in the transcript; None before it has started.
+    message of its input in the transcript; None before it has started. `grace_s`: as in `Turn`.
+    `is_waited_for`: it runs, and another turn of its session waits for its end, not counting those that leave
+    no trace.
     """
 
     id: str
@@ -165,6 +178,12 @@ class TurnState(msgspec.Struct, frozen=True):
     answered_by: str
     is_detached: bool = False
     first_seq: int | None = None
+    grace_s: float | None = None
+    is_waited_for: bool = False
+
+
+GIVES_WAY = "its client had hung up, and a later message of this session took its place"
+"""Why a turn was cancelled that no client followed, where another of its session came."""
 
 
 class Turns(Protocol):
@@ -176,11 +195,14 @@ class Turns(Protocol):
         identity: Identity,
         earlier: tuple[Message, ...] = (),
         refusal: NanobotError | None = None,
+        *,
+        left: Container[str] = (),
     ) -> Admission:
         """Commit `turn` and its input, or find the turn that it resends.
 
         `earlier` are the messages the client sent before the new ones; they are compared with the transcript.
-        `refusal` is raised unless the turn is a resent one, which was admitted before.
+        `refusal` is raised unless the turn is a resent one, which was admitted before. `left`: ids of turns
+        whose clients have hung up; one of this session that runs is cancelled in favour of the new one.
 
         Raises: SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """
@@ -201,7 +223,7 @@ class Turns(Protocol):
         ...
 
     async def turn(self, turn_id: str) -> TurnState:
-        """Return the turn; one that joined another has that one's state under its own id.
+        """Return the turn; one that joined another stands as that one does, but has no messages.
 
         Raises:
             TurnNotFound
@@ -212,7 +234,8 @@ class Turns(Protocol):
         """Yield events in batches of `(cursor, event)`, from past `after` until `TurnEnded`: live where the
         turn runs, rebuilt from its messages where it has ended.
 
-        A delta that `after` falls into is yielded from that character on; the end is always yielded.
+        A delta that `after` falls into is yielded from that character on; the end is always yielded, and of a
+        turn that joined another nothing else.
 
         Raises: TurnNotFound
         """
@@ -226,8 +249,14 @@ class Turns(Protocol):
         """
         ...
 
-    async def cancel(self, turn_id: str, why: str) -> bool:
-        """Ask the turn to stop; False where it had ended already.
+    async def delivered(self, turn_ids: tuple[str, ...]) -> None:
+        """Note that clients have received the answers of these turns whole: what comes again under the same
+        count and body is another message. Turns that are gone are passed over.
+        """
+        ...
+
+    async def cancel(self, turn_id: str, why: str, *, may_go_on: bool = False) -> bool:
+        """Ask the turn to stop; False where it had ended already. `may_go_on`: as in `Cancel`.
 
         Raises:
             TurnNotFound

@@ -47,7 +47,7 @@ class LocalEngine:
             async for command in self._store.orders(self._max_running, self._agent.window_tokens):
                 if isinstance(command, Cancel):
                     if (run := self._runs.get(command.turn_id)) is not None:
-                        run.stop(command.why)
+                        run.stop(command.why, may_go_on=command.may_go_on)
                     continue
                 run = self._run_of(command)
                 self._runs[command.turn.id] = run

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from itertools import groupby
 from typing import Protocol
 
 from nanobot.agent.loop import Agent
@@ -35,14 +34,16 @@ from nanobot.core.event import (
     TurnEnded,
     TurnError,
     events_of,
+    parts_of,
 )
-from nanobot.core.message import Message, Part, Text, Thinking, ToolResult, Usage, estimate_tokens
+from nanobot.core.message import Message, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
 from nanobot.core.store import Store
 from nanobot.engine.state import Phase, RunState
 
 _log = logging.getLogger(__name__)
+_FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _LOGGABLE_MODEL_ERRORS = (ModelUnreachable, ModelTimeout, ModelUnavailable)
 """Failures of a model whose messages quote nothing that a provider said."""
@@ -88,9 +89,15 @@ class Run:
         self._open_calls: set[str] = set()
         self._usage = Usage()
         self._ended: TurnEnded | None = None
+        self._may_go_on = False
 
-    def stop(self, why: str | None) -> None:
-        """Ask the turn to end, with `why` as its reason; None gives it back for the next start."""
+    def stop(self, why: str | None, *, may_go_on: bool = False) -> None:
+        """Ask the turn to end, with `why` as its reason; None gives it back for the next start.
+
+        `may_go_on`: as in `Cancel`.
+        """
+        if self._state.is_in(Phase.ANSWERING):
+            self._may_go_on = may_go_on
         self._state.stop(why)
 
     async def __call__(self) -> None:
@@ -177,17 +184,28 @@ class Run:
         )
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
-        noted = (self._spoken, self._open_calls.copy(), self._usage)
-        # These words now belong to a message: a stop must not store them a second time.
-        self._spoken = []
-        # Before the commit: what was handed to the store will be written, even if the wait for it is broken
-        # off.
-        self._note(facts)
-        try:
-            joined = await self._commit(facts)
-        except NanobotError:
-            self._spoken, self._open_calls, self._usage = noted
-            raise
+        """Commit facts; where the store cannot take them for now (the disk is full), try again: an answer
+        that was shown is not thrown away for that. The time limit of the turn bounds it.
+        """
+        for wait_s in _waits_s():
+            taken = self._take(facts)
+            try:
+                joined = await self._commit(facts)
+            except StoreError as error:
+                self._untake(facts, taken)
+                if isinstance(error, StaleAttempt) or not error.retryable:
+                    raise
+                _log.error(
+                    "turn %s: what happened in it cannot be stored, next try in %g s: %s",
+                    self._claim.turn.id,
+                    wait_s,
+                    error.message,
+                )
+                # A stop need not wait any more, and keeps the words that are not stored.
+                self._state.interrupt_if_stopping()
+                await self._clock.sleep(wait_s)
+            else:
+                break
         if joined or not isinstance(facts[-1], TurnEnded):
             # A stop may have been asked for during the commit, and had to wait.
             self._state.interrupt_if_stopping()
@@ -203,6 +221,28 @@ class Run:
             return joined
         finally:
             self._state.commits -= 1
+
+    def _take(self, facts: tuple[Fact, ...]) -> tuple[list[Passing], Usage]:
+        """Count facts as stored, before they are: what was handed to the store will be written, even if the
+        wait for it is broken off. Return what `_untake` needs.
+        """
+        taken = (self._spoken, self._usage)
+        # These words now belong to a message: a stop must not store them a second time.
+        self._spoken = []
+        self._note(facts)
+        return taken
+
+    def _untake(self, facts: tuple[Fact, ...], taken: tuple[list[Passing], Usage]) -> None:
+        """Count facts as not stored; results of other calls may have been stored meanwhile."""
+        spoken, usage = taken
+        self._spoken = spoken + self._spoken
+        if any(isinstance(fact, MessageAdded) for fact in facts):
+            self._usage = usage
+        for fact in facts:
+            if isinstance(fact, ToolStarted):
+                self._open_calls.discard(fact.call.id)
+            elif isinstance(fact, ToolFinished):
+                self._open_calls.update(result.call_id for result in fact.message.tool_results)
 
     def _note(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -243,11 +283,9 @@ class Run:
             await self._give_back()
             return
         said = _broken_off(self._spoken)
-        end = TurnEnded(
-            "cancelled",
-            self._usage,
-            TurnError(TurnCancelled.code, self._state.stop_reason, TurnCancelled.http_status),
-        )
+        reason = self._state.stop_reason
+        error = TurnError(TurnCancelled.code, reason, TurnCancelled.http_status, self._may_go_on)
+        end = TurnEnded("cancelled", self._usage, error)
         message = (MessageAdded(said),) if said is not None else ()
         await self._end(*self._unknown_outcomes(), *message, end)
 
@@ -273,9 +311,8 @@ class Run:
         Only the end of the server is not held up by that: the turn is taken up again at the next start.
         """
         self._state.end()
-        wait_s = 0.5
-        while not await self._write_end(facts, wait_s):
-            if self._state.is_in(Phase.ABANDONING):
+        for wait_s in _waits_s():
+            if await self._write_end(facts, wait_s) or self._state.is_in(Phase.ABANDONING):
                 return
             try:
                 await self._clock.sleep(wait_s)
@@ -284,7 +321,6 @@ class Run:
                     raise
                 self._state.recover()
                 return
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def _write_end(self, facts: tuple[Fact, ...], wait_s: float) -> bool:
         """Try to write the end; return whether nothing is left to write."""
@@ -303,11 +339,18 @@ class Run:
         return True
 
 
+def _waits_s() -> Iterator[float]:
+    """Yield how long to wait before each further try."""
+    wait_s = _FIRST_WAIT_S
+    while True:
+        yield wait_s
+        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
 def _broken_off(shown: list[Passing]) -> Message | None:
     """Return the message of which nothing came but what was shown; None where that is nothing."""
     deltas = [event for event in shown if isinstance(event, TextDelta | ThinkingDelta)]
-    kinds = ((Text if kind is TextDelta else Thinking, run) for kind, run in groupby(deltas, type))
-    parts: tuple[Part, ...] = tuple(part("".join(delta.text for delta in run)) for part, run in kinds)
+    parts = parts_of(deltas)
     if not parts:
         return None
     chosen = next((event for event in shown if isinstance(event, ModelChosen)), None)

@@ -7,7 +7,8 @@ from starlette.types import Scope
 Headers = tuple[tuple[bytes, bytes], ...]
 # Browsers hide every header from a page that is not listed here, but for a few harmless ones.
 _EXPOSED = (
-    b"x-request-id, x-turn-id, x-history, x-model, x-model-passed-over, retry-after, x-should-retry, "
+    b"x-request-id, x-turn-id, x-turn-joined, x-history, x-model, x-model-passed-over, retry-after,"
+    b" x-should-retry, "
     + b", ".join(
         b"x-ratelimit-%b-%b" % (what, of)
         for of in (b"requests", b"tokens")

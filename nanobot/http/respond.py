@@ -7,7 +7,7 @@ from starlette.types import Send
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import PassedOver
 from nanobot.core.turn import Answer
-from nanobot.http.connected import Connected
+from nanobot.http.connected import Connected, has_gone
 from nanobot.http.errors import failure, turn_failure
 from nanobot.http.request import Request
 from nanobot.submit.followers import Following
@@ -47,6 +47,14 @@ async def answer_error(send: Send, error: NanobotError) -> None:
     """Send an error that was raised before a turn was admitted."""
     problem = failure(error)
     await answer(send, problem.status, problem.body, problem.headers)
+
+
+async def deliver(request: Request, send: Send, follower: Following, body: bytes, headers: Headers) -> None:
+    """Send the answer of a turn, and note that it was delivered where the client is there to receive it."""
+    is_there = not has_gone(request.receive)
+    await answer(send, 200, body, headers)
+    if is_there:
+        follower.delivered()
 
 
 async def wait_for_answer(

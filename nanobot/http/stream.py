@@ -6,7 +6,7 @@ from typing import Protocol
 from starlette.types import Send
 
 from nanobot.core.event import Event, ModelChosen, TurnEnded
-from nanobot.http.connected import Connected
+from nanobot.http.connected import Connected, has_gone
 from nanobot.http.errors import turn_failure
 from nanobot.http.request import Request
 from nanobot.http.respond import Headers, answer, model_headers
@@ -76,6 +76,7 @@ class Stream:
         at once, the head does, too: such a client needs the turn's id, to stop it before it says anything.
         """
         rendering = self._rendering
+        is_whole = False
         with follower:
             async with Connected(self._request.receive, self._ping, self._ping_s):
                 if rendering.begins_at_once:
@@ -91,12 +92,16 @@ class Stream:
                             headers = self._headers + problem.headers
                             await answer(self._send, problem.status, problem.body, headers)
                             return
+                        is_whole = end.error is None
                         await rendering.prepare_end()
                     if out := rendering.render(batch):
                         await self._write(out)
         # Otherwise the client has gone.
         if follower.has_ended:
+            is_whole = is_whole and not has_gone(self._request.receive)
             await self._write(b"", is_last=True)
+            if is_whole:
+                follower.delivered()
 
     async def _ping(self) -> None:
         await self._write(self._rendering.begin() + PING)

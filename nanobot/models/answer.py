@@ -40,11 +40,13 @@ class AnswerReader(Protocol):
         has_content: a part of the answer has come.
         finished: the model has said that it is done; usage may still follow.
         done: the format's own end mark has come; nothing follows.
+        hidden_chars: how much has come that no delta tells: the arguments of calls, in characters.
     """
 
     has_content: bool
     finished: bool
     done: bool
+    hidden_chars: int
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
         """Read one payload (the data of an event, or the body of an answer that is not streamed) and append
@@ -132,6 +134,11 @@ class AnswerStream:
         if self.done:
             self._reader.end(deltas)
         return deltas
+
+    @property
+    def hidden_chars(self) -> int:
+        """How much of the answer no delta has told, in characters."""
+        return self._reader.hidden_chars
 
     def message(self) -> Message:
         return self._reader.message()

@@ -6,13 +6,16 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
 from itertools import groupby
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
-from nanobot.core.event import Delta
+from nanobot.core.errors import ModelError, ModelRejectedRequest
+from nanobot.core.event import Delta, parts_of
 from nanobot.core.message import Message
+from nanobot.core.model import AnswerTooLong
 from nanobot.models.answer import AnswerReader, AnswerStream, FormatTerms
 from nanobot.models.http import ProviderConnection, ProviderResponse, Timeouts
 from nanobot.models.refusals import ErrorSource, RequestFailed, refusal, retry_after_s
@@ -20,7 +23,10 @@ from nanobot.models.retry import Backoff
 
 _CHECK_VALID_S = 30.0
 _ERROR_BODY_S = 5.0
+_MAX_LIST_BYTES = 4 * 1024 * 1024
+_MISSING_VALID_S = 600.0
 _MAX_ADAPTATIONS = 6
+MAX_ANSWER_CHARS = 1_000_000
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -42,7 +48,7 @@ class ProviderClient:
     """A provider's API: requests go to `answer_url`, `check` looks at `check_url`.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded.
+    yielded. An answer may have `max_answer_chars`: text, thinking and the arguments of calls together.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class ProviderClient:
         clock: Clock,
         random: random.Random,
         max_retries: int,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
     ) -> None:
         self._source = source
         self._connection = connection
@@ -67,7 +74,11 @@ class ProviderClient:
         self._clock = clock
         self._random = random
         self._max_retries = max_retries
+        self._keys = connection.transport.keys
+        self._max_answer_chars = max_answer_chars
         self._reached_at: float | None = None
+        self._missing: str | None = None
+        self._missing_since = 0.0
 
     async def warm(self) -> None:
         """Load the HTTP library, off the event loop.
@@ -89,6 +100,7 @@ class ProviderClient:
         `exchange` is called for each try: what a refusal has taught the format is then in the request.
 
         Raises:
+            AnswerTooLong: the answer has more than `max_answer_chars`; so many of them were yielded.
             ModelError: as `refusals` and `http` map what happened.
         """
         retries = Backoff(self._clock, self._random, self._max_retries, self._timeouts.retry_pause_s)
@@ -102,11 +114,23 @@ class ProviderClient:
                 yield answer
                 return
             try:
+                shown: list[Delta] = []
+                left = self._max_answer_chars
                 while not answer.done:
                     for delta in _merged(await answer.read()):
                         # What was passed on cannot be taken back.
                         retries.left = 0
+                        left -= len(delta.text)
+                        if left < 0:
+                            delta = type(delta)(delta.text[:left])
+                            if not delta.text:
+                                break
+                        shown.append(delta)
                         yield delta
+                        if left < 0:
+                            break
+                    if left < answer.hidden_chars:
+                        raise self._too_long(shown)
                 message = answer.message()
             except RequestFailed as failed:
                 # Already here: the connection must not be held during the pause.
@@ -118,21 +142,28 @@ class ProviderClient:
             yield message
             return
 
+    def _too_long(self, shown: list[Delta]) -> AnswerTooLong:
+        return AnswerTooLong(
+            f"{self._source.name} wrote more than {self._max_answer_chars} characters"
+            " (model.max_answer_chars): it was stopped",
+            Message("assistant", parts_of(shown), "length", model=self._source.name),
+        )
+
     async def check(self) -> None:
-        """Return when the server answers and accepts the key; a good result is valid for 30 s.
+        """Return when the server answers, accepts the key and has the model; a good result is valid for 30 s.
 
         Raises:
             ModelError: it does not.
         """
         now = self._clock.now()
+        if self._missing is not None and 0 <= now - self._missing_since < _MISSING_VALID_S:
+            raise ModelRejectedRequest(self._missing, param="model")
         if self._reached_at is not None and 0 <= now - self._reached_at < _CHECK_VALID_S:
             return
         try:
-            response = await self._connection.get(self._check_url)
-            if response.status in (401, 403) or response.status >= 500:
-                raise self._refusal(response, await response.read_error(_ERROR_BODY_S))
+            response = await self._reach(self._check_url)
             # Not every server has this route; that it answers, and does not refuse the key, is enough.
-            response.close()
+            await self._find_model(response)
         except RequestFailed as failed:
             raise failed.error from None
         self._reached_at = now
@@ -140,6 +171,46 @@ class ProviderClient:
     async def close(self) -> None:
         """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
         await self._connection.close()
+
+    async def _find_model(self, response: ProviderResponse) -> None:
+        """Check that the model is in the list that has come, where lists of the provider are whole.
+
+        Raises:
+            RequestFailed: the provider has no such model.
+        """
+        if not self._connection.transport.lists_all or response.status != 200:
+            response.close()
+            return
+        listed = model_ids(await response.read_error(_ERROR_BODY_S, _MAX_LIST_BYTES))
+        model = self._source.model
+        if not listed or model in listed:
+            return
+        # Some names are not in the list: aliases, and what is on its next page.
+        parts = urlsplit(self._check_url)
+        one = await self._reach(urlunsplit(parts._replace(path=f"{parts.path}/{quote(model, safe='/:')}")))
+        one.close()
+        if one.status == 404:
+            text = f"{self._source.name}: there is no model {model!r} at {self._source.address}"
+            raise RequestFailed(ModelRejectedRequest(f"{text}: name another", param="model"))
+
+    async def _reach(self, url: str) -> ProviderResponse:
+        """Return the head of the response to a check.
+
+        Raises:
+            RequestFailed: the server cannot be reached, fails, or refuses every key.
+        """
+        while True:
+            key = await self._keys.key() if self._keys is not None else None
+            response = await self._connection.get(url, key)
+            if response.status not in (401, 403) and response.status < 500:
+                return response
+            failed = self._refusal(response, await response.read_error(_ERROR_BODY_S))
+            if not self._has_other_key(key, failed):
+                raise failed
+
+    def _has_other_key(self, key: str | None, failed: RequestFailed) -> bool:
+        """Return whether the request that failed with `key` may succeed at once with another one."""
+        return key is not None and self._keys is not None and self._keys.moves_on(key, failed.error)
 
     async def _ask(
         self, exchange: Callable[[], Exchange], audience: Audience | None
@@ -150,9 +221,11 @@ class ProviderClient:
         adaptations_left = _MAX_ADAPTATIONS
         while True:
             asked = exchange()
+            key = await self._keys.key() if self._keys is not None else None
             first_by = asyncio.get_running_loop().time() + self._timeouts.first_chunk_s
-            response = await self._connection.post(self._answer_url, asked.body, first_by)
+            response = await self._connection.post(self._answer_url, asked.body, first_by, key)
             if 200 <= response.status < 300:
+                self._missing = None
                 return AnswerStream(
                     response,
                     asked.reader,
@@ -166,13 +239,36 @@ class ProviderClient:
             if asked.rescued is not None and (message := asked.rescued(refused)) is not None:
                 return message
             # `adapts` is asked first, as it may raise a better explanation of the refusal.
-            if not asked.adapts(response.status, refused) or not adaptations_left:
-                raise self._refusal(response, refused)
-            adaptations_left -= 1
+            if asked.adapts(response.status, refused) and adaptations_left:
+                adaptations_left -= 1
+                continue
+            failed = self._refusal(response, refused)
+            if not self._has_other_key(key, failed):
+                self._note_missing(failed.error)
+                raise failed
+
+    def _note_missing(self, error: ModelError) -> None:
+        """Remember where the provider said that it has no such model: a check says so, too."""
+        if isinstance(error, ModelRejectedRequest) and error.param == "model":
+            self._missing, self._missing_since = error.message, self._clock.now()
 
     def _refusal(self, response: ProviderResponse, body: bytes) -> RequestFailed:
         pause_s = retry_after_s(response.headers, self._clock.now())
         return refusal(self._source, response.status, body, pause_s)
+
+
+def model_ids(body: bytes) -> frozenset[str]:
+    """Return the names in a provider's list of models; none where it is no such list."""
+    try:
+        lists = msgspec.json.decode(body)
+        # Google's own format has other names.
+        rows = lists.get("data") or lists.get("models")
+    except (ValueError, AttributeError, RecursionError):
+        return frozenset()
+    if not isinstance(rows, list):
+        return frozenset()
+    names = [row.get("id") or row.get("name") for row in rows if isinstance(row, dict)]
+    return frozenset([name.removeprefix("models/") for name in names if isinstance(name, str)])
 
 
 def _merged(deltas: list[Delta]) -> list[Delta]:

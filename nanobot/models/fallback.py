@@ -20,7 +20,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.event import Delta, ModelChosen
 from nanobot.core.message import Message, PassedOver
-from nanobot.core.model import Ability, Model, ModelRequest
+from nanobot.core.model import Ability, AnswerTooLong, Model, ModelRequest
 from nanobot.models.breaker import Breaker, is_unknown_model
 from nanobot.models.needs import Needs
 
@@ -111,6 +111,10 @@ class FallbackModel:
                         breaker.speaks(permit)
                     yield item
                 raise ModelBadAnswer(f"{model.name} ended without a message")
+            except AnswerTooLong as error:
+                breaker.answered(permit)
+                error.answer = msgspec.structs.replace(error.answer, passed_over=search.passed_over_by(model))
+                raise
             except ModelError as error:
                 is_outage = isinstance(error, _OUTAGES) or is_unknown_model(error)
                 if is_outage:

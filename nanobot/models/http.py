@@ -11,8 +11,11 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelError, ModelTimeout, ModelUnreachable
+from nanobot.models.address import BEARER, KeyHeader
+from nanobot.models.certificates import trusted
 from nanobot.models.refusals import ErrorSource, RequestFailed
 from nanobot.models.transfer import TransferFailed
+from nanobot.models.transport import DIRECT, Transport, put_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,49 +43,6 @@ class Timeouts(msgspec.Struct, frozen=True):
     idle_s: float = 120.0
     check_s: float = 5.0
     retry_pause_s: float = 20.0
-
-
-class KeyHeader(msgspec.Struct, frozen=True):
-    """How an API key is sent: in the header `name`, behind `prefix`."""
-
-    name: str
-    prefix: str = ""
-
-
-BEARER = KeyHeader("Authorization", "Bearer ")
-
-
-class Address:
-    """The base URL of an API, taken apart once: `host`, and `shown` for messages, without the query."""
-
-    def __init__(self, base_url: str) -> None:
-        """Read `base_url`.
-
-        Raises:
-            ConfigError: it is no http(s) URL, or has a user or password in it.
-        """
-        example = "it looks like https://api.example.com/v1"
-        try:
-            parts = urlsplit(base_url.strip())
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise ConfigError(f"base_url of a provider: not a URL; {example}") from None
-        if parts.scheme not in ("http", "https") or not host:
-            raise ConfigError(f"base_url of a provider: not a URL of http or https; {example}")
-        if "@" in parts.netloc:
-            raise ConfigError(
-                f"base_url of the provider at {host}: user and password stand in it; set the API key instead"
-            )
-        self._parts = parts._replace(path=parts.path.rstrip("/"), fragment="")
-        self.host = host
-        self.shown = urlunsplit(self._parts._replace(query=""))
-
-    def url(self, path: str, query: str = "") -> str:
-        """Return the URL of `path`, which begins with a slash; behind it stands the query of the base URL,
-        then `query`.
-        """
-        whole = "&".join(part for part in (self._parts.query, query) if part)
-        return urlunsplit(self._parts._replace(path=self._parts.path + path, query=whole))
 
 
 class ProviderResponse:
@@ -145,21 +105,21 @@ class ProviderResponse:
         """Return what has come since the last read, without waiting for more."""
         return self._received.buffered()
 
-    async def read_error(self, seconds: float) -> bytes:
-        """Return the beginning of the body, as far as it comes within `seconds`, and close.
+    async def read_error(self, seconds: float, max_bytes: int = _MAX_ERROR_BYTES) -> bytes:
+        """Return the first `max_bytes` of the body, as far as they come within `seconds`, and close.
 
         Raises nothing: an error is reported even where its text breaks off.
         """
         body = bytearray()
         deadline = self._loop.time() + seconds
         try:
-            while len(body) < _MAX_ERROR_BYTES and (piece := await self.read(deadline)):
+            while len(body) < max_bytes and (piece := await self.read(deadline)):
                 body += piece
         except RequestFailed:
             pass
         finally:
             self.close()
-        return bytes(body[:_MAX_ERROR_BYTES])
+        return bytes(body[:max_bytes])
 
     def finish(self) -> None:
         """Keep the connection for the next request, if the server ends the body within 1 s."""
@@ -201,8 +161,8 @@ class ProviderResponse:
 class ProviderConnection:
     """The pool of connections to one provider. Belongs to the event loop of its first use.
 
-    `headers` go with each request. `socket_path`: connect to this Unix socket; URLs then only say the path.
-    `proxy`: the URL of an HTTP proxy to go through.
+    `headers` go with each request, and over them those of `transport`, which also has the keys.
+    `socket_path`: connect to this Unix socket; URLs then only say the path.
 
     Raises:
         ConfigError: a header cannot be sent.
@@ -216,12 +176,13 @@ class ProviderConnection:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts,
         socket_path: str | None = None,
-        proxy: str | None = None,
+        transport: Transport = DIRECT,
     ) -> None:
         self._source = source
         self._timeouts = timeouts
         self._socket_path = socket_path
-        self._proxy = proxy
+        self.transport = transport
+        self._auth = auth
         self._headers = {
             "Accept": "*/*",
             "Accept-Encoding": "identity",
@@ -230,6 +191,8 @@ class ProviderConnection:
         }
         if source.secret:
             self._headers[auth.name] = auth.prefix + source.secret
+        # The user's come last: whoever sets a header means it.
+        put_headers(self._headers, transport.headers)
         for name, value in self._headers.items():
             if not f"{name}{value}".isprintable():
                 raise ConfigError(
@@ -250,40 +213,48 @@ class ProviderConnection:
             return
         # The import and the certificates take some 100 ms, in which the loop would stand still; a process
         # that asks no provider never pays for them.
-        make = await asyncio.to_thread(self._load)
+        try:
+            make = await asyncio.to_thread(self._load)
+        except ConfigError as error:
+            raise RequestFailed(ModelUnreachable(f"{self._source.name}: {error.message}")) from None
         if self._closed:
             raise self._stopped()
         if self._pool is None:
             # Another caller may have been faster during the import.
             self._pool = make()
 
-    async def post(self, url: str, body: bytes, deadline: float) -> ProviderResponse:
+    async def post(self, url: str, body: bytes, deadline: float, key: str | None = None) -> ProviderResponse:
         """Send `body`, which is JSON, and return the response's head by `deadline`, a time of the loop's
-        clock.
+        clock. `key`: the key of this request, where not all have the same.
 
         Raises:
             RequestFailed: `ModelUnreachable`, `ModelTimeout` or `ModelBadAnswer`.
         """
         pool = self._pool or await self._ready()
+        headers = self._json_headers if key is None else self._with_key(self._json_headers, key)
         try:
-            received = await pool.send("POST", url, self._json_headers, body, deadline)
+            received = await pool.send("POST", url, headers, body, deadline)
         except (TransferFailed, TimeoutError) as error:
             raise self._failure(error, f"no answer began within {self._timeouts.first_chunk_s:g} s") from None
         return self._opened(received)
 
-    async def get(self, url: str) -> ProviderResponse:
-        """Request `url` and return the response's head, within `check_s`.
+    async def get(self, url: str, key: str | None = None) -> ProviderResponse:
+        """Request `url` and return the response's head, within `check_s`. `key`: as for `post`.
 
         Raises:
             RequestFailed: as `post`.
         """
         pool = self._pool or await self._ready()
         deadline = asyncio.get_running_loop().time() + self._timeouts.check_s
+        headers = self._headers if key is None else self._with_key(self._headers, key)
         try:
-            received = await pool.send("GET", url, self._headers, b"", deadline)
+            received = await pool.send("GET", url, headers, b"", deadline)
         except (TransferFailed, TimeoutError) as error:
             raise self._failure(error, f"no answer within {self._timeouts.check_s:g} s") from None
         return self._opened(received)
+
+    def _with_key(self, headers: dict[str, str], key: str) -> dict[str, str]:
+        return {**headers, self._auth.name: self._auth.prefix + key}
 
     def forget(self, response: ProviderResponse) -> bool:
         """Drop a response that has ended; return whether it was open."""
@@ -331,14 +302,26 @@ class ProviderConnection:
         return RequestFailed(ModelUnreachable(f"{self._source.name} is closed: the server is stopping"))
 
     def _load(self) -> Callable[[], Pool]:
-        """Return what makes the pool, on the event loop; blocks."""
+        """Return what makes the pool, on the event loop; blocks.
+
+        Raises:
+            ConfigError: the certificates to trust cannot be read.
+        """
         connect_s = self._timeouts.connect_s
-        if self._proxy is not None:
+        tls = trusted(self.transport.ca_file)
+        if self.transport.proxy is not None:
             proxied = importlib.import_module("nanobot.models.proxied").ProxiedPool
-            return partial(proxied, self._proxy, connect_s=connect_s)
+            return partial(proxied, self.transport.proxy, connect_s=connect_s, tls=tls)
         direct = importlib.import_module("nanobot.models.direct")
-        tls = direct.trusting_system() if self._source.address.startswith("https:") else None
+        if tls is None and self._source.address.startswith("https:"):
+            tls = direct.trusting_system()
         return partial(direct.DirectPool, connect_s=connect_s, tls=tls, socket_path=self._socket_path)
+
+    @property
+    def _proxy(self) -> str:
+        """The proxy's address, without the user and the password in it."""
+        parts = urlsplit(self.transport.proxy or "")
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def _failure(self, error: TransferFailed | TimeoutError, late: str) -> RequestFailed:
         name = self._source.name
@@ -346,6 +329,11 @@ class ProviderConnection:
         if isinstance(error, TimeoutError):
             return RequestFailed(ModelTimeout(f"{name}: {late}"))
         stage = error.stage
+        if stage == "pass the proxy":
+            text = f"the proxy {self._proxy} answered {error.reason} to {where}"
+            return RequestFailed(ModelUnreachable(f"{name}: {text}"))
+        if stage == "reach the proxy":
+            where, stage = f"the proxy {self._proxy}", "connect"
         if stage == "connect in time":
             text = f"no connection to {where} within {self._timeouts.connect_s:g} s"
             return RequestFailed(ModelUnreachable(f"{name}: {text}"), may_retry=True)

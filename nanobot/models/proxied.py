@@ -92,6 +92,10 @@ class ProxiedAnswer:
 def _failure(error: Exception) -> Exception:
     """Return what `error` means before the head has come."""
     # From the special to the general: most of these classes derive from each other.
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return TransferFailed("pass the proxy", str(error.status))
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return TransferFailed("reach the proxy", _reason(error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return TransferFailed("connect in time")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

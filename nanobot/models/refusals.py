@@ -22,6 +22,7 @@ from nanobot.core.errors import (
     ModelRejectedRequest,
     ModelTimeout,
 )
+from nanobot.models.keys import KeySource
 from nanobot.models.wordings import Understood, understand
 
 _MAX_MESSAGE_CHARS = 300
@@ -86,12 +87,23 @@ _STATUS_OF = {
 
 
 class ErrorSource(msgspec.Struct, frozen=True):
-    """The provider that an error message speaks of. `secret` is cut out of whatever it answers."""
+    """The provider that an error message speaks of.
+
+    `secret`, its key, is cut out of whatever it answers; so are those of `keys`, and `secret_headers`.
+    """
 
     name: str
     model: str
     address: str
     secret: str | None = None
+    keys: KeySource | None = None
+    secret_headers: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        own = () if self.secret is None else (self.secret,)
+        return (*own, *(self.keys.secrets if self.keys is not None else ()), *self.secret_headers)
 
     @property
     def question(self) -> str:
@@ -128,7 +140,7 @@ class RequestFailed(Exception):
 def refusal(source: ErrorSource, status: int, body: bytes, retry_after_s: float | None) -> RequestFailed:
     """Return what a response with `body` and a `status` other than success means."""
     refused = read_refusal(body)
-    words = _short(refused.words, source.secret) or _phrase(status)
+    words = _short(refused.words, source.secrets) or _phrase(status)
     pause_s = refused.pause_s if retry_after_s is None else retry_after_s
     return _failure(source, status, refused, f"{source.name} answered {status}: {words}", pause_s)
 
@@ -145,7 +157,7 @@ def read_refusal(body: bytes) -> Refused:
 def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
     """Return what an error object that came with status 200, in the place of an answer, means."""
     refused = _parse(content)
-    words = _short(refused.words, source.secret) or "no reason given"
+    words = _short(refused.words, source.secrets) or "no reason given"
     message = f"{source.name} failed while it answered: {words}"
     return _failure(source, refused.status or 500, refused, message, refused.pause_s)
 
@@ -228,7 +240,8 @@ def _overflow(message: str, limit_tokens: int | None) -> RequestFailed:
 
 
 def _refused_key(source: ErrorSource, message: str) -> RequestFailed:
-    remedy = "check the API key and its account" if source.secret else "it wants an API key and none is set"
+    has_key = source.secret or source.keys or source.secret_headers
+    remedy = "check the API key and its account" if has_key else "it wants an API key and none is set"
     return RequestFailed(ModelRefusedKey(f"{message}: {remedy}"))
 
 
@@ -340,9 +353,10 @@ def _status(codes: list[str]) -> int | None:
     return None
 
 
-def _short(words: str, secret: str | None) -> str:
-    if secret and len(secret) >= _MIN_SECRET_CHARS:
-        words = words.replace(secret, "***")
+def _short(words: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET_CHARS:
+            words = words.replace(secret, "***")
     words = " ".join(words.split()).rstrip(".")
     return words if len(words) <= _MAX_MESSAGE_CHARS else words[: _MAX_MESSAGE_CHARS - 1] + "…"
 

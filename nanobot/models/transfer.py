@@ -5,9 +5,19 @@ from typing import Literal, Protocol
 
 from nanobot.core.audience import Audience
 
-Stage = Literal["connect", "connect in time", "trust", "begin", "understand", "finish"]
-"""What a transfer failed to do: open a connection, open it within the time that it may take, trust the
-certificate, get the first byte of an answer, read it as HTTP, read it to its end.
+Stage = Literal[
+    "reach the proxy",
+    "pass the proxy",
+    "connect",
+    "connect in time",
+    "trust",
+    "begin",
+    "understand",
+    "finish",
+]
+"""What a transfer failed to do: connect to the proxy, be let through by it (the reason is its status), open a
+connection, open it within the time that it may take, trust the certificate, get the first byte of an answer,
+read it as HTTP, read it to its end.
 """
 
 

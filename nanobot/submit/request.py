@@ -50,6 +50,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     may_cut: bool = True
     record: Record | None = None
     is_whole: bool = False
+    continues: bool = False
+    grace_s: float | None = None
     format_param: str | None = None
 
     def turn(self, id: str, key_id: str | None) -> Turn:  # noqa: A002 - the field's name

@@ -7,23 +7,21 @@ import msgspec
 from nanobot.access.admission import Gate
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Headers
-from nanobot.context.history import refuse_too_long
 from nanobot.core.audit_log import AuditEntry, AuditSink
 from nanobot.core.clock import Clock
-from nanobot.core.errors import InvalidRequest, SessionNotFound
+from nanobot.core.errors import InvalidRequest, NanobotError, SessionNotFound
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.output import OutputSchemas
 from nanobot.core.store import Store
-from nanobot.core.turn import Admission, Origin, Turn, TurnState
+from nanobot.core.turn import Admission, Identity, Origin, Turn, TurnState
 from nanobot.submit.attachments import Attachments, has_references, with_sources
+from nanobot.submit.deliveries import RefusedRequests
 from nanobot.submit.followers import Followers, Following
 from nanobot.submit.request import AGENT, TurnRequest
 
 _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 """Where requests come from that are written down as a whole when they are answered."""
-_FITS_ANY_WINDOW = 200
-"""Characters. The smallest window leaves 256 tokens for history, of four bytes; a character may have four."""
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -45,8 +43,8 @@ class Submission(msgspec.Struct, frozen=True):
 class Submitter:
     """Takes requests for turns: resolves what their messages refer to, holds them to the quotas, admits them.
 
-    `budget`: how many tokens of history a turn may show to its model. `audio_models`: the models that take
-    audio, `AGENT` among them where the default model does.
+    `check_length` raises `ContextOverflow` where the newest message of a turn does not fit its model's
+    window. `audio_models`: the models that take audio, `AGENT` among them where the default model does.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class Submitter:
         clock: Clock,
         randomness: Randomness,
         *,
-        budget: Callable[[Turn], int],
+        check_length: Callable[[Turn], None],
         audio_models: Set[str] = frozenset(),
     ) -> None:
         self._store = store
@@ -71,8 +69,9 @@ class Submitter:
         self._audit = audit
         self._clock = clock
         self._randomness = randomness
-        self._budget = budget
+        self._check_length = check_length
         self._audio_models = audio_models
+        self._refused = RefusedRequests(clock)
 
     async def submit(self, request: TurnRequest, caller: Caller) -> Submission:
         """Commit the request as a turn, or find the turn of which it is a resend.
@@ -84,6 +83,10 @@ class Submitter:
             UploadNotFound: a part refers to an upload that the session does not have.
             RateLimited, QuotaExceeded, SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """
+        identity = request.identity
+        if identity.is_retry:
+            identity = await self.recognised(request.session_key, identity)
+            request = msgspec.structs.replace(request, identity=identity)
         if not (_is_text(request.input) and _is_text(request.earlier)):
             request = await self._resolved(request)
         wanted = request.format
@@ -91,17 +94,45 @@ class Submitter:
             await self._schemas.check(wanted.schema, request.format_param or "format", request.session_key)
         now = self._clock.now()
         turn = request.turn(new_id("turn", now, self._randomness), caller.key_id)
-        newest = turn.input[-1]
-        # Refused before it is stored: it could never be answered. Short ones fit any window.
-        if len(newest.parts) != 1 or len(newest.text) > _FITS_ANY_WINDOW:
-            refuse_too_long(newest, self._budget(turn))
-        admission, headers = await self._gate.admit(caller, turn, request.identity, request.earlier)
+        # Refused before it is stored: it could never be answered.
+        self._check_length(turn)
+        admission, headers = await self._admitted(request, turn, caller)
         if self._audit is not None and request.origin not in _IN_THE_LOG_ALREADY:
             operation = f"submit ({request.origin})"
             self._audit.note(
                 AuditEntry(now, operation, None, caller.key_id, None, turn.session_key, admission.turn_id)
             )
         return Submission(admission, now, headers)
+
+    async def recognised(self, session_key: str, identity: Identity) -> Identity:
+        """Return how the request is recognised: as a first try where the try before it was refused.
+
+        `session_key` empty: whichever session the request means.
+
+        Raises:
+            StoreError
+        """
+        if not identity.is_retry or identity.dedupe_key is not None:
+            return identity
+        if self._refused.has(session_key, identity):
+            return Identity(identity.digest)
+        # The store decides by what was delivered.
+        await self._followers.deliveries.flush()
+        return identity
+
+    async def _admitted(self, request: TurnRequest, turn: Turn, caller: Caller) -> tuple[Admission, Headers]:
+        key, identity = request.session_key, request.identity
+        try:
+            admitted = await self._gate.admit(caller, turn, identity, request.earlier)
+        except NanobotError:
+            if identity.dedupe_key is None:
+                self._refused.note(key, identity)
+                if request.record is not None:
+                    # Responses may find their session by the body alone.
+                    self._refused.note("", identity)
+            raise
+        self._refused.forget(key, identity)
+        return admitted
 
     def follow(self, turn: Admission | TurnState) -> Following:
         """Return a follower of the turn; see `Followers`."""

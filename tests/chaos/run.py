@@ -22,7 +22,7 @@ from tests.chaos.tokens import Token
 from tests.chaos.writers import Kind, Writer
 
 MAX_ATTEMPTS = 3
-_KINDS: tuple[Kind, ...] = ("keyed", "streaming", "plain")
+_KINDS: tuple[Kind, ...] = ("keyed", "streaming")
 _LAST_WRITER = 99
 _POLL_S = 0.1
 
@@ -39,7 +39,8 @@ class Scale(msgspec.Struct, frozen=True):
     """How large a run is.
 
     Times in seconds. A run takes `seconds`, and up to `extension_s` more until `minimum` is reached. On
-    `steered` keys all writers join the running turn, on `interrupted` ones the first breaks it off.
+    `steered` keys all writers join the running turn, on `interrupted` ones the first breaks it off. Beside
+    them, as many keys as are `queued` have one writer each that sends no Idempotency-Key.
     """
 
     seconds: float
@@ -211,22 +212,26 @@ def _is_reached(minimum: Minimum, attacker: Attacker, writers: list[Writer], dir
 
 def _writers(scale: Scale, server: Server, enough: threading.Event) -> list[Writer]:
     policies = ["queue"] * scale.queued + ["steer"] * scale.steered + ["interrupt"] * scale.interrupted
-    who = [
-        (key, number, "queue" if policy == "interrupt" and number > 1 else policy)
-        for key, policy in enumerate(policies, 1)
-        for number in range(1, scale.writers + 1)
-    ]
+    who: list[tuple[int, int, str, Kind]] = []
+    for key, policy in enumerate(policies, 1):
+        for number in range(1, scale.writers + 1):
+            own = "queue" if policy == "interrupt" and number > 1 else policy
+            who.append(
+                (key, number, own, _KINDS[(key + number) % len(_KINDS)] if own == "queue" else "keyed")
+            )
+    # A resend without a key of its own joins the newest turn alone: such a writer has its session to itself.
+    who += [(len(policies) + number, 1, "queue", "plain") for number in range(1, scale.queued + 1)]
     return [
         Writer(
             _namer(scale.seed, key, number),
-            _KINDS[(key + number) % len(_KINDS)] if policy == "queue" else "keyed",
+            kind,
             policy,
             url=server.url,
             timeout_s=scale.client_timeout_s,
             seed=f"{scale.seed}:{key}:{number}",
             enough=enough,
         )
-        for key, number, policy in who
+        for key, number, policy, kind in who
     ]
 
 
@@ -257,7 +262,7 @@ def _ask_once_more(scale: Scale, server: Server, writers: list[Writer]) -> list[
     """The next request on each key must succeed, whatever happened on it, at the first try."""
     failures: list[str] = []
     enough = threading.Event()
-    for key in range(1, scale.queued + scale.steered + scale.interrupted + 1):
+    for key in range(1, 2 * scale.queued + scale.steered + scale.interrupted + 1):
         enough.clear()
         last = Writer(
             partial(_token, 0, key, _LAST_WRITER),

@@ -13,10 +13,18 @@ from nanobot.core.errors import (
     ShuttingDown,
     TurnNotFound,
 )
-from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
-from nanobot.core.message import user
+from nanobot.core.event import (
+    Event,
+    MessageAdded,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    TurnError,
+)
+from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
 from nanobot.core.store import Limits
-from nanobot.core.turn import Identity
+from nanobot.core.turn import Answer, Identity, WhenBusy
 from tests.contract.store_harness import StoreHarness, cancelled, done, failed, said, shown
 
 # Committed or not there ---------------------------------------------------------------------------
@@ -185,7 +193,8 @@ async def test_a_steering_turn_joins_the_running_one_in_the_transaction_of_its_n
     assert await harness.texts("a") == ["U:first", "A:let me see", "U:and in French"]
     await harness.store.append(running, done("bonjour"))
     answer = await harness.ended(steering.turn_id)
-    assert answer.turn_id == steering.turn_id
+    assert answer == Answer(steering.turn_id, (), TurnEnded("done"))
+    answer = await harness.ended(running.turn.id)
     assert [shown(message) for message in answer.messages] == ["A:let me see", "U:and in French", "A:bonjour"]
 
 
@@ -206,11 +215,8 @@ async def test_a_steering_turn_survives_a_crash_before_it_has_joined(harness: St
     again = await harness.engine.claim()
     assert await harness.store.append(again, done("one")) == (user("and this"),)
     await harness.store.append(again, done("two"))
-    assert [shown(message) for message in (await harness.ended(steering.turn_id)).messages] == [
-        "A:one",
-        "U:and this",
-        "A:two",
-    ]
+    assert await harness.ended(steering.turn_id) == Answer(steering.turn_id, (), TurnEnded("done"))
+    assert await harness.texts("a") == ["U:first", "A:one", "U:and this", "A:two"]
 
 
 async def test_several_steering_turns_join_in_order(harness: StoreHarness) -> None:
@@ -246,8 +252,7 @@ async def test_what_was_to_steer_a_turn_that_did_not_come_to_it_runs_as_a_turn_o
     assert (await harness.texts("a")).count("U:wait") == 1
 
 
-async def test_who_follows_a_turn_that_parted_hears_both_and_one_end(harness: StoreHarness) -> None:
-    """What was said before stands apart from the answer: the message that held it is told too."""
+async def test_who_follows_a_turn_that_parted_hears_its_own_answer_alone(harness: StoreHarness) -> None:
     running = await harness.start("a", "first")
     steering = await harness.admit("a", "wait", when_busy="steer")
     heard = asyncio.ensure_future(events(harness, steering.turn_id))
@@ -257,7 +262,21 @@ async def test_who_follows_a_turn_that_parted_hears_both_and_one_end(harness: St
     await harness.store.append(running, (partial, cancelled()))
     own = await harness.engine.claim()
     await harness.store.append(own, done("Bonjour"))
-    assert await heard == [TextDelta("Let me"), partial, *done("Bonjour")]
+    assert await heard == [*done("Bonjour")]
+
+
+async def test_who_follows_a_turn_that_joined_another_hears_its_end_alone(harness: StoreHarness) -> None:
+    running = await harness.start("a", "first")
+    steering = await harness.admit("a", "wait", when_busy="steer")
+    heard = asyncio.ensure_future(events(harness, steering.turn_id))
+    await harness.engine.settled()
+    harness.store.show(running, TextDelta("Let me"))
+    await harness.store.append(running, done("Let me"))
+    end = TurnEnded("done", Usage(10, 5))
+    await harness.store.append(running, (MessageAdded(said("Bonjour")), end))
+    assert await heard == [TurnEnded("done")]
+    assert await events(harness, steering.turn_id) == [TurnEnded("done")]
+    assert (await harness.ended(running.turn.id)).end == end
 
 
 async def events(harness: StoreHarness, turn_id: str) -> list[Event]:
@@ -290,8 +309,9 @@ async def test_a_resend_of_what_steered_a_turn_that_failed_takes_that_turn_up_ag
     following = [asyncio.ensure_future(harness.ended(turn)) for turn in (running.turn.id, steering.turn_id)]
     await harness.engine.settled()
     await harness.store.append(again, done("two"))
-    for answer in await asyncio.gather(*following):
-        assert [shown(message) for message in answer.messages] == ["A:one", "U:wait", "A:two"]
+    answer, own = await asyncio.gather(*following)
+    assert [shown(message) for message in answer.messages] == ["A:one", "U:wait", "A:two"]
+    assert own == Answer(steering.turn_id, (), TurnEnded("done"))
 
 
 async def test_a_resend_of_what_steered_a_turn_that_is_over_is_told_so(harness: StoreHarness) -> None:
@@ -409,6 +429,54 @@ async def test_a_retry_joins_the_newest_of_several_turns_with_its_body(harness: 
     assert (await harness.admit("a", is_retry=True)).turn_id == second.turn.id
 
 
+async def test_a_retry_of_what_was_delivered_whole_is_a_turn_of_its_own(harness: StoreHarness) -> None:
+    first = await harness.say("a", "go", "gone")
+    await harness.say("b", "go", "gone")
+    await harness.store.delivered((first.turn.id, "turn_x"))
+    await harness.reopen()
+    assert not (await harness.admit("a", "go", is_retry=True)).joined
+    assert (await harness.admit("b", "go", is_retry=True)).joined
+    # What is known of an older turn says nothing of a newer one.
+    second = await harness.engine.claim()
+    await harness.store.append(second, done("gone again"))
+    assert (await harness.admit("a", "go", is_retry=True)).turn_id == second.turn.id
+    for turn_id in (second.turn.id, first.turn.id):
+        await harness.store.delivered((turn_id,))
+        assert not await harness.store.knows(
+            "a", Identity(hashlib.blake2b(b"go", digest_size=32).digest(), is_retry=True)
+        )
+
+
+async def test_a_key_joins_what_was_delivered_whole(harness: StoreHarness) -> None:
+    await harness.admit("a", "go", dedupe_key="k")
+    claim = await harness.engine.claim()
+    await harness.store.append(claim, done("gone"))
+    await harness.store.delivered((claim.turn.id,))
+    assert (await harness.admit("a", "go", dedupe_key="k")).turn_id == claim.turn.id
+
+
+@pytest.mark.parametrize("policy", ["queue", "steer"])
+async def test_a_retry_joins_an_ended_turn_only_where_nothing_came_after_it(
+    harness: StoreHarness, policy: WhenBusy
+) -> None:
+    first = await harness.start("a", "go")
+    await harness.admit("a", "and this", when_busy=policy)
+    # It has not ended: nobody can have heard its answer.
+    assert (await harness.admit("a", "go", is_retry=True)).turn_id == first.turn.id
+    await harness.store.append(first, done("gone"))
+    if policy == "steer":
+        await harness.store.append(first, done("done"))
+    assert not (await harness.admit("a", "go", is_retry=True)).joined
+
+
+async def test_what_was_delivered_is_deleted_with_its_session(harness: StoreHarness) -> None:
+    claim = await harness.say("a", "go", "gone")
+    await harness.store.delivered((claim.turn.id,))
+    await harness.store.delete_session("a")
+    await harness.say("a", "go", "gone")
+    assert (await harness.admit("a", "go", is_retry=True)).joined
+
+
 async def test_a_retry_of_a_steering_turn_follows_the_turn_that_it_joined(harness: StoreHarness) -> None:
     running = await harness.start("a", "first")
     steering = await harness.admit("a", "wait", when_busy="steer")
@@ -416,11 +484,8 @@ async def test_a_retry_of_a_steering_turn_follows_the_turn_that_it_joined(harnes
     assert (again.turn_id, again.joined) == (steering.turn_id, True)
     assert await harness.store.append(running, done("one")) == (user("wait"),)
     await harness.store.append(running, done("two"))
-    assert [shown(message) for message in (await harness.ended(again.turn_id)).messages] == [
-        "A:one",
-        "U:wait",
-        "A:two",
-    ]
+    assert (await harness.ended(again.turn_id)).messages == ()
+    assert await harness.texts("a") == ["U:first", "A:one", "U:wait", "A:two"]
 
 
 async def test_fifty_retries_at_once_start_one_turn(harness: StoreHarness) -> None:
@@ -534,11 +599,12 @@ async def test_a_turn_that_had_made_something_goes_on_from_its_last_stored_step(
 async def test_a_turn_that_had_made_something_is_not_taken_up_again_when_others_have_spoken_since(
     harness: StoreHarness,
 ) -> None:
-    claim = await harness.start("a", "hello")
+    await harness.admit("a", "hello", dedupe_key="k")
+    claim = await harness.engine.claim()
     await harness.store.append(claim, (MessageAdded(said("half", "tool_calls")),))
     await harness.store.append(claim, (failed(retryable=True),))
     await harness.say("a", "and this?", "yes")
-    resent = await harness.admit("a", "hello", is_retry=True)
+    resent = await harness.admit("a", "hello", dedupe_key="k")
     assert (resent.turn_id, resent.is_over) == (claim.turn.id, True)
     assert await harness.engine.none()
     assert (await harness.ended(claim.turn.id)).end.outcome == "failed"
@@ -550,6 +616,111 @@ async def test_a_cancelled_turn_is_not_taken_up_again(harness: StoreHarness) -> 
     await harness.store.append(claim, (cancelled(),))
     assert (await harness.admit("a", "hello", is_retry=True)).turn_id == claim.turn.id
     assert await harness.engine.none()
+
+
+# What nobody followed -----------------------------------------------------------------------------
+
+
+def unfollowed() -> TurnEnded:
+    return TurnEnded(
+        "cancelled", error=TurnError("turn_cancelled", "no client followed the turn", 409, retryable=True)
+    )
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_a_turn_that_nobody_followed_goes_on_from_its_last_stored_step(
+    harness: StoreHarness, reopened: bool
+) -> None:
+    """Its calls that are finished are not run again, and its broken words are said again, as a whole."""
+    await harness.admit("a", dedupe_key="m1")
+    claim = await harness.engine.claim()
+    calling = Message("assistant", (ToolCall("c1", "clock", "{}"),), "tool_calls")
+    result = Message("tool", (ToolResult("c1", "noon"),))
+    await harness.store.append(claim, (MessageAdded(calling), ToolStarted(calling.tool_calls[0])))
+    await harness.store.append(claim, (ToolFinished(result),))
+    await harness.store.append(claim, (MessageAdded(said("It is", "incomplete")), unfollowed()))
+    assert await harness.texts("a") == ["U:hello", "A:", "T:noon", "A:It is"]
+    if reopened:
+        await harness.reopen()
+    resent = await harness.admit("a", dedupe_key="m1")
+    assert (resent.turn_id, resent.joined, resent.is_over) == (claim.turn.id, True, False)
+    again = await harness.engine.claim()
+    assert (again.turn, again.attempt) == (claim.turn, 2)
+    assert (await harness.store.turn(claim.turn.id)).messages == (calling, result)
+    following = asyncio.ensure_future(harness.ended(claim.turn.id))
+    await harness.engine.settled()
+    await harness.store.append(again, done("It is noon."))
+    assert [shown(message) for message in (await following).messages] == ["A:", "T:noon", "A:It is noon."]
+    assert await harness.texts("a") == ["U:hello", "A:", "T:noon", "A:It is noon."]
+    late = await harness.admit("a", dedupe_key="m1")
+    assert (late.turn_id, late.is_over) == (claim.turn.id, True)
+    assert (await harness.ended(late.turn_id)).messages[-1].text == "It is noon."
+
+
+async def test_a_turn_that_nobody_followed_may_be_left_and_taken_up_many_times(harness: StoreHarness) -> None:
+    await harness.admit("a", dedupe_key="m1")
+    for _ in range(5):
+        claim = await harness.engine.claim()
+        await harness.store.append(claim, (MessageAdded(said("It", "incomplete")), unfollowed()))
+        await harness.admit("a", dedupe_key="m1")
+    await harness.store.append(await harness.engine.claim(), done("It is noon."))
+    assert await harness.texts("a") == ["U:hello", "A:It is noon."]
+
+
+async def test_a_turn_that_nobody_followed_and_that_said_nothing_goes_on_where_it_stood(
+    harness: StoreHarness,
+) -> None:
+    await harness.admit("a", dedupe_key="m1")
+    await harness.store.append(await harness.engine.claim(), (unfollowed(),))
+    await harness.admit("a", dedupe_key="m1")
+    await harness.store.append(await harness.engine.claim(), done("hi"))
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
+
+
+async def test_a_turn_that_nobody_followed_while_it_waited_runs_when_it_is_sent_again(
+    harness: StoreHarness,
+) -> None:
+    running = await harness.start("a", "first")
+    waiting = await harness.admit("a", "second", dedupe_key="m2")
+    await harness.store.cancel(waiting.turn_id, "no client followed it", may_go_on=True)
+    assert (await harness.ended(waiting.turn_id)).end.outcome == "cancelled"
+    again = await harness.admit("a", "second", dedupe_key="m2")
+    assert (again.turn_id, again.is_over) == (waiting.turn_id, False)
+    await harness.store.append(running, done("one"))
+    await harness.store.append(await harness.engine.claim(), done("two"))
+    assert await harness.texts("a") == ["U:first", "A:one", "U:second", "A:two"]
+
+
+async def test_a_turn_that_nobody_followed_begins_again_behind_what_was_said_since(
+    harness: StoreHarness,
+) -> None:
+    """It may not go on where it stood, and an error for ever is no answer."""
+    await harness.admit("a", "first", dedupe_key="m1")
+    claim = await harness.engine.claim()
+    await harness.store.append(claim, (MessageAdded(said("On", "incomplete")), unfollowed()))
+    await harness.say("a", "second", "two")
+    await harness.admit("a", "first", dedupe_key="m1")
+    again = await harness.engine.claim()
+    assert again.turn.input == (user("first"),)
+    await harness.store.append(again, done("one"))
+    assert [message.text for message in (await harness.store.turn(claim.turn.id)).messages] == ["one"]
+    assert await harness.texts("a") == ["U:first", "A:On", "U:second", "A:two", "U:first", "A:one"]
+    rows = await harness.store.messages("a", limit=10)
+    assert [row.turn_id for row in rows] == [None, None, *[rows[2].turn_id] * 2, *[claim.turn.id] * 2]
+
+
+async def test_a_turn_without_trace_that_nobody_followed_goes_on_too(harness: StoreHarness) -> None:
+    await harness.say("a", "hello", "hi")
+    await harness.admit("a", "make a title", trace=False, dedupe_key="m1")
+    claim = await harness.engine.claim()
+    await harness.store.append(claim, (MessageAdded(said("thinking", "tool_calls")),))
+    await harness.store.append(claim, (unfollowed(),))
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
+    await harness.admit("a", "make a title", trace=False, dedupe_key="m1")
+    await harness.store.append(await harness.engine.claim(), done("Greetings"))
+    answer = await harness.ended(claim.turn.id)
+    assert [message.text for message in answer.messages] == ["thinking", "Greetings"]
+    assert await harness.texts("a") == ["U:hello", "A:hi"]
 
 
 async def test_limits_are_those_the_store_was_opened_with(harness: StoreHarness) -> None:

@@ -17,15 +17,16 @@ from nanobot.api.settings import ApiSettings
 from nanobot.cli.main import COMMANDS, nanobot
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
-from nanobot.models.providers import PROVIDERS
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.writer import StoreBug
 from nanobot.submit.attachments import Attachments
+from nanobot.submit.deliveries import Deliveries
 from nanobot.submit.followers import Followers
 from nanobot.submit.submitter import Submitter
 from nanobot.workers.pool import WorkerPool
+from tests.docs.provider_table import provider_table
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -53,10 +54,12 @@ def offered() -> list[str]:
     workers = WorkerPool()
     attachments = Attachments(store, DocumentReader(workers), None)
     schemas = WorkerSchemas(workers, 1)
-    gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0)
+    gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0, Deliveries(store))
     found = operations(
         store,
-        Submitter(store, gate, attachments, schemas, followers, None, clock, randomness, budget=lambda _: 0),
+        Submitter(
+            store, gate, attachments, schemas, followers, None, clock, randomness, check_length=lambda _: None
+        ),
         attachments,
         clock,
         randomness,
@@ -84,7 +87,9 @@ def settings() -> dict[str, object]:
     for table in msgspec.structs.fields(config.Config):
         if isinstance(table.type, type):
             found |= {
-                f"{table.name}.{setting.name}": setting.default
+                f"{table.name}.{setting.name}": {}
+                if setting.default is msgspec.NODEFAULT
+                else setting.default
                 for setting in msgspec.structs.fields(table.type)
             }
     return found
@@ -113,13 +118,8 @@ def test_every_setting_listed_exists() -> None:
     assert listed and set(listed) <= set(settings())
 
 
-def test_every_provider_is_listed_with_its_key() -> None:
-    text = read("settings.md")
-    for provider in PROVIDERS:
-        key = f"`{provider.key_variable}`" if provider.key_variable else "none"
-        assert re.search(
-            rf"\| `{provider.name}:` \| {re.escape(provider.base_url)}[^|]* \| {key} \|", text
-        ), provider.name
+def test_the_table_of_providers_has_the_rows_that_are_shipped() -> None:
+    assert provider_table() in read("providers.md")
 
 
 NOT_ON_THE_WIRE = {

@@ -300,3 +300,14 @@ async def test_every_error_has_a_code_and_a_message_of_its_own() -> None:
         assert kind.code not in seen, f"{kind.__name__} and {seen[kind.code].__name__} have one code"
         seen[kind.code] = kind
     assert len(seen) > 25
+
+
+async def test_a_message_that_does_not_fit_is_refused_with_the_number_that_was_set(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(ScriptedModel(), agent={"window_tokens": 2_048})
+    refused = await harness.door.chat("a", "x" * 20_000)
+    assert (refused.status, refused.error["code"]) == (400, "context_length_exceeded")
+    assert refused.error["message"].endswith("(the window has 2048 tokens: agent.window_tokens)")
+    # Its own size is the only other number.
+    assert len([word for word in refused.error["message"].split() if word.isdigit()]) == 2

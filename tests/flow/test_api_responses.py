@@ -17,7 +17,7 @@ from nanobot.http.authentication import Authentication
 from nanobot.http.guard import Guard
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from tests.asgi import Exchange
-from tests.flow.paused import RETRY, PausedModel, settled, until_asked, until_sleeping, until_status
+from tests.flow.paused import RETRY, PausedModel, settled, until_asked, until_status
 from tests.harness import Harness, OpenHarness
 
 
@@ -61,8 +61,9 @@ async def test_a_resend_that_names_no_conversation_joins_the_first_sending(open_
     replies = [await first.done(), await again.done()]
     assert replies[0].json == replies[1].json
     assert len(model.requests) == 1
+    # Both were answered whole: what is sent again now is another request, in a conversation of its own.
     late = await respond(harness, headers=RETRY)
-    assert late.json == replies[0].json
+    assert late.json["conversation"] != replies[0].json["conversation"]
     assert (await respond(harness)).json["conversation"] != late.json["conversation"]
 
 
@@ -80,10 +81,11 @@ async def test_a_resent_stream_has_the_same_events(open_harness: OpenHarness) ->
     """However late: it tells when the response was completed, not when it was sent again."""
     clock = FakeClock()
     harness = await open_harness(ScriptedModel("Once upon a time"), clock=clock)
-    first = await respond(harness, stream=True)
+    key = {"idempotency-key": "k1"}
+    first = await respond(harness, headers=key, stream=True)
     response = told(first)[-1]["response"]
     clock.advance(61)
-    again = await respond(harness, headers=RETRY, stream=True)
+    again = await respond(harness, headers=key, stream=True)
     shown = await harness.door.get(f"/v1/responses/{response['id']}?stream=true")
     assert first.raw == again.raw == shown.raw
     assert (response["created_at"], response["completed_at"]) == (1_800_000_000, 1_800_000_000)
@@ -121,7 +123,7 @@ async def test_a_response_in_the_background_goes_on_though_nobody_follows_it(
         await exchange.until("Hello")
         exchange.disconnect()
         await exchange.done()
-        await until_sleeping(clock, 30)
+        await settled(harness)
         clock.advance(31)
         await settled(harness)
     model.gate.set()
@@ -355,8 +357,25 @@ async def test_a_conversation_is_begun_under_the_key_of_the_header_once(harness:
         "created_at": made.json["created_at"],
         "metadata": {"a": "b"},
     }
-    again = await harness.door.call("POST", "/v1/conversations", headers=headers)
-    assert (again.status, again.error["code"]) == (409, "conversation_exists")
+    # Clients that always send the same key, as sessions of the agents SDK do, begin so at every start.
+    for body in (b"", b"{}", b'{"items": []}'):
+        again = await harness.door.call("POST", "/v1/conversations", body=body, headers=headers)
+        assert (again.status, again.json) == (200, made.json)
+    noted = await harness.door.call(
+        "POST", "/v1/conversations", body=b'{"metadata": {"c": "d"}}', headers=headers
+    )
+    assert noted.json == {**made.json, "metadata": {"c": "d"}}
+    with_items = b'{"items": [{"role": "user", "content": "hello"}]}'
+    refused = await harness.door.call("POST", "/v1/conversations", body=with_items, headers=headers)
+    assert (refused.status, refused.error["code"]) == (409, "conversation_exists")
+    assert (await harness.door.get("/v1/conversations/wx:dm:a/items")).json["data"] == []
+
+
+async def test_a_conversation_is_begun_under_a_key_that_another_api_began(harness: Harness) -> None:
+    await harness.door.chat("wx:dm:a", "hello")
+    made = await harness.door.call("POST", "/v1/conversations", headers={"x-session-key": "wx:dm:a"})
+    assert (made.status, made.json["id"]) == (200, "wx:dm:a")
+    assert len((await harness.door.get("/v1/conversations/wx:dm:a/items")).json["data"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -597,7 +616,7 @@ async def test_twenty_conversations_at_once_know_their_own_secret_only(open_harn
 
 
 async def test_what_joins_a_running_turn_is_a_response_too(open_harness: OpenHarness) -> None:
-    """It has the answer of the turn that it joined, under its own id."""
+    """An empty one: what was said is the answer of the turn that it joined."""
     model = PausedModel("Hello ", "there", "and you")
     harness = await open_harness(model)
     running = responding(harness, "first", conversation="a")
@@ -606,10 +625,33 @@ async def test_what_joins_a_running_turn_is_a_response_too(open_harness: OpenHar
     await settled(harness)
     model.gate.set()
     first, second = await running.done(), await joining.done()
-    assert [spoken(reply) for reply in (first, second)] == ["Hello thereand you"] * 2
+    assert spoken(first) == "Hello thereand you"
+    assert (second.status, second.json["status"], second.json["output"]) == (200, "completed", [])
+    assert (second.json["usage"]["total_tokens"], second.json["error"]) == (0, None)
+    assert second.headers["x-turn-joined"] == first.turn_id
     assert first.json["id"] != second.json["id"]
     kept = await harness.door.get(f"/v1/responses/{second.json['id']}")
-    assert (kept.status, spoken(kept)) == (200, spoken(second))
+    assert (kept.status, kept.json) == (200, second.json)
+
+
+async def test_what_joins_a_running_turn_streams_a_whole_response_without_words(
+    open_harness: OpenHarness,
+) -> None:
+    model = PausedModel("Hello ", "there", "and you")
+    harness = await open_harness(model)
+    running = responding(harness, "first", conversation="a")
+    await until_asked(model)
+    joining = responding(harness, "second", {"x-when-busy": "steer"}, conversation="a", stream=True)
+    await settled(harness)
+    model.gate.set()
+    first, second = await running.done(), await joining.done()
+    assert second.headers["x-turn-joined"] == first.turn_id
+    assert [event["type"] for event in told(second)] == [
+        "response.created",
+        "response.in_progress",
+        "response.completed",
+    ]
+    assert told(second)[-1]["response"]["output"] == []
 
 
 async def test_to_go_on_from_what_never_began_is_to_go_on_from_the_newest(open_harness: OpenHarness) -> None:

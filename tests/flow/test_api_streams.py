@@ -76,6 +76,85 @@ async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_harness: O
     assert (await until_status(harness, exchange.turn_id, "done"))["answer"]["content"] == "Hello there"
 
 
+async def test_a_request_says_for_itself_that_it_needs_no_follower(open_harness: OpenHarness) -> None:
+    clock, model = FakeClock(), PausedModel()
+    harness = await open_harness(model, clock=clock)
+    headers = {"x-disconnect-grace": "-1", "idempotency-key": "m1"}
+    exchange = harness.door.chatting("a", "hello", headers, stream=True)
+    await exchange.until("Hello")
+    exchange.disconnect()
+    await exchange.done()
+    await settled(harness)
+    assert set(clock.slept) <= {CLEANUP_EVERY_S, REFRESH_S}
+    model.gate.set()
+    await until_status(harness, exchange.turn_id, "done")
+    assert (await harness.door.chat("a", "hello", headers, stream=True)).said == "Hello there"
+    assert len(model.requests) == 1
+
+
+async def test_a_request_says_for_itself_how_long_it_may_go_unfollowed(open_harness: OpenHarness) -> None:
+    clock, model = FakeClock(), PausedModel()
+    harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": -1.0})
+    exchange = harness.door.chatting("a", "hello", {"x-disconnect-grace": "2.5"}, stream=True)
+    await exchange.until("Hello")
+    exchange.disconnect()
+    await exchange.done()
+    await until_sleeping(clock, 2.5)
+    clock.advance(2.5)
+    state = await until_status(harness, exchange.turn_id, "cancelled")
+    assert state["error"]["message"] == "no client followed the turn for 2.5 s (x-disconnect-grace)"
+
+
+@pytest.mark.parametrize("sent", ["soon", "-2", "nan", "inf", "", "1e99", "-0.5"])
+async def test_a_grace_that_is_no_time_is_refused(open_harness: OpenHarness, sent: str) -> None:
+    harness = await open_harness()
+    refused = await harness.door.chat("a", "hello", {"x-disconnect-grace": sent})
+    assert (refused.status, refused.error["param"]) == (400, "x-disconnect-grace")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_message_that_is_delivered_again_and_again_has_one_answer(
+    open_harness: OpenHarness, tmp_path: Path, stream: bool
+) -> None:
+    """As chat platforms do it: after 3 s, 15 s, 5 min, 1 h and 6 h, whether somebody listened or not."""
+    clock, model = FakeClock(), PausedModel("It", " rains.", "It does rain.", "never said")
+    data = tmp_path / "data"
+    harness = await open_harness(model, clock=clock, data=data)
+
+    def delivered() -> Exchange:
+        return harness.door.chatting("a", "the weather?", {"idempotency-key": "m1"}, stream=stream)
+
+    first = delivered()
+    await until_asked(model)
+    await settled(harness)
+    first.disconnect()
+    await first.done()
+    await until_sleeping(clock, 30)
+    clock.advance(3)
+    second = delivered()
+    await settled(harness)
+    second.disconnect()
+    await second.done()
+    await until_sleeping(clock, 30)
+    clock.advance(30)
+    async with asyncio.timeout(BOUND_S):
+        while not model.closed_streams:
+            await asyncio.sleep(0)
+    await settled(harness)
+    assert len(model.requests) == 1
+    clock.advance(300)
+    third = await delivered().done()
+    assert (third.status, third.said) == (200, "It does rain.")
+    await harness.close()
+    harness = await open_harness(model, clock=clock, data=data)
+    for seconds in (3_600, 21_600):
+        clock.advance(seconds)
+        later = await delivered().done()
+        assert (later.said, later.turn_id) == (third.said, third.turn_id)
+    assert len(model.requests) == 2
+    assert await transcript(harness, "a") == ["the weather?", "It does rain."]
+
+
 async def test_a_client_without_a_stream_that_goes_away_starts_the_grace_too(
     open_harness: OpenHarness,
 ) -> None:
@@ -126,19 +205,21 @@ async def test_a_turn_goes_on_as_long_as_one_of_its_followers_stays(open_harness
 async def test_a_steered_turn_goes_on_as_long_as_one_of_those_who_asked_stays(
     open_harness: OpenHarness, leaver: int
 ) -> None:
-    """Who began it and who steered it wait for the same answer, under two ids."""
     model = PausedModel("Let me", " see", "Bonjour")
     harness = await open_harness(model, api={"disconnect_grace_s": 0.0})
     first = harness.door.chatting("a", "say hello", stream=True)
     await first.until("Let me")
     second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
-    await second.until("Let me")
+    await settled(harness)
     both = [first, second]
     both[leaver].disconnect()
     await both[leaver].done()
     await settled(harness)
     model.gate.set()
-    assert (await both[1 - leaver].done()).said == "Let me see\n\nBonjour"
+    assert (await both[1 - leaver].done()).said == ("Let me see\n\nBonjour" if leaver else "")
+    assert (await until_status(harness, first.turn_id, "done"))["answer"]["content"] == (
+        "Let me see\n\nBonjour"
+    )
 
 
 async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_harness: OpenHarness) -> None:
@@ -147,7 +228,7 @@ async def test_a_steered_turn_is_cancelled_when_all_who_asked_are_gone(open_harn
     first = harness.door.chatting("a", "say hello", stream=True)
     await first.until("Let me")
     second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"}, stream=True)
-    await second.until("Let me")
+    await settled(harness)
     for exchange in (first, second):
         exchange.disconnect()
         await exchange.done()

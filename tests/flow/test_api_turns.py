@@ -2,13 +2,15 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nanobot.core.errors import ModelOverloaded, ModelRefusedKey
 from nanobot.core.message import Message, Text, Usage
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
-from tests.flow.paused import RETRY, PausedModel, settled, transcript, until_asked
+from tests.asgi import Exchange
+from tests.flow.paused import RETRY, PausedModel, settled, transcript, until_asked, until_status
 from tests.harness import Harness, OpenHarness
 
 # Sent again ---------------------------------------------------------------------------------------
@@ -29,24 +31,86 @@ async def test_a_retry_joins_the_running_turn(open_harness: OpenHarness, stream:
     assert await transcript(harness, "a") == ["hello", "Hello there"]
 
 
+async def unheard(harness: Harness, model: PausedModel, *, stream: bool = False, **fields: Any) -> Exchange:
+    """Say hello and go away before the answer is whole, which is then stored; return the exchange."""
+    exchange = harness.door.chatting("a", "hello", stream=stream, **fields)
+    await until_asked(model)
+    if stream:
+        await exchange.until("Hello")
+    await settled(harness)
+    (row, *_) = await harness.app.store.messages("a", limit=1)
+    exchange.disconnect()
+    await exchange.done()
+    model.gate.set()
+    assert row.turn_id is not None
+    await until_status(harness, row.turn_id, "done")
+    return exchange
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_retry_replays_the_stored_answer_even_after_a_restart(
     open_harness: OpenHarness, tmp_path: Path, stream: bool
 ) -> None:
-    harness = await open_harness(ScriptedModel("Hello there"), data=tmp_path / "data")
-    first = await harness.door.chat("a", "hello", stream=stream, stream_options={"include_usage": True})
-    await harness.close()
-    model = ScriptedModel("never said")
+    model = PausedModel()
     harness = await open_harness(model, data=tmp_path / "data")
-    again = await harness.door.chat(
-        "a", "hello", RETRY, stream=stream, stream_options={"include_usage": True}
-    )
-    assert (again.status, again.said, again.turn_id) == (200, "Hello there", first.turn_id)
+    options = {"include_usage": True}
+    await unheard(harness, model, stream=stream, stream_options=options)
+    (row, *_) = await harness.app.store.messages("a", limit=1)
+    await harness.close()
+    model = PausedModel("never said")
+    harness = await open_harness(model, data=tmp_path / "data")
+    again = await harness.door.chat("a", "hello", RETRY, stream=stream, stream_options=options)
+    assert (again.status, again.said, again.turn_id) == (200, "Hello there", row.turn_id)
     assert model.requests == []
-    if stream:
-        assert again.chunks[-1]["usage"] == first.chunks[-1]["usage"]
-    else:
-        assert {**again.json, "created": 0} == {**first.json, "created": 0}
+    usage = again.chunks[-1]["usage"] if stream else again.json["usage"]
+    assert usage["prompt_tokens"] > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_retry_of_what_was_answered_whole_is_another_message(
+    open_harness: OpenHarness, tmp_path: Path, stream: bool, restarted: bool
+) -> None:
+    """People say the same thing twice, and the first try of the second may have been lost on its way."""
+    harness = await open_harness(ScriptedModel("hello", "one", "two"), data=tmp_path / "data")
+    await harness.door.chat("a", "hi")
+    first = await harness.door.chat("a", "go", stream=stream)
+    if restarted:
+        await harness.close()
+        harness = await open_harness(ScriptedModel("two"), data=tmp_path / "data")
+    second = await harness.door.chat("a", "go", RETRY, stream=stream)
+    assert (second.status, second.said) == (200, "two")
+    assert second.turn_id != first.turn_id
+    assert await transcript(harness, "a") == ["hi", "hello", "go", "one", "go", "two"]
+
+
+@pytest.mark.parametrize("policy", ["reject", "queue"])
+async def test_a_retry_of_what_was_refused_is_another_message(open_harness: OpenHarness, policy: str) -> None:
+    """Though the same words are being answered, or were and nobody heard it."""
+    model = PausedModel("Hello", " there", "and again", "and again")
+    harness = await open_harness(model, api={"max_queue": 1})
+    running = harness.door.chatting("a", "go")
+    await until_asked(model)
+    waiting = harness.door.chatting("a", "wait")
+    await settled(harness)
+    refused = await harness.door.chat("a", "go", {"x-when-busy": policy})
+    assert refused.status == (409 if policy == "reject" else 429)
+    again = await harness.door.chat("a", "go", {"x-when-busy": policy, **RETRY})
+    assert again.status == refused.status
+    model.gate.set()
+    await harness.door.each([running, waiting])
+    taken = await harness.door.chat("a", "go", {"x-when-busy": policy, "x-stainless-retry-count": "2"})
+    assert (taken.status, taken.said) == (200, "and again")
+    assert await transcript(harness, "a") == ["go", "Hello there", "wait", "and again", "go", "and again"]
+
+
+async def test_a_retry_whose_turn_was_not_the_newest_is_another_message(open_harness: OpenHarness) -> None:
+    model = PausedModel("Hello", " there", "yes", "hello again")
+    harness = await open_harness(model)
+    await unheard(harness, model)
+    await harness.door.chat("a", "and you?")
+    again = await harness.door.chat("a", "hello", RETRY)
+    assert again.said == "hello again"
 
 
 @pytest.mark.parametrize("count", ["0", "00", "", "x", "-1"])
@@ -58,10 +122,13 @@ async def test_a_first_try_is_a_turn_of_its_own(open_harness: OpenHarness, count
     assert len(model.requests) == 2
 
 
-async def test_a_try_may_be_counted_with_more_digits_than_python_reads(harness: Harness) -> None:
-    first = await harness.door.chat("a", "hello")
+async def test_a_try_may_be_counted_with_more_digits_than_python_reads(open_harness: OpenHarness) -> None:
+    model = PausedModel()
+    harness = await open_harness(model)
+    await unheard(harness, model)
     again = await harness.door.chat("a", "hello", {"x-stainless-retry-count": "9" * 5_000})
-    assert (again.status, again.turn_id) == (200, first.turn_id)
+    assert (again.status, again.said) == (200, "Hello there")
+    assert len(model.requests) == 1
 
 
 async def test_a_retry_with_another_body_is_a_turn_of_its_own(open_harness: OpenHarness) -> None:
@@ -73,16 +140,33 @@ async def test_a_retry_with_another_body_is_a_turn_of_its_own(open_harness: Open
     assert len(model.requests) == 3
 
 
-async def test_a_retry_after_the_window_is_a_turn_of_its_own(open_harness: OpenHarness) -> None:
-    clock, model = FakeClock(), ScriptedModel()
+@pytest.mark.parametrize(("seconds", "turns"), [(59, 1), (61, 2)])
+async def test_a_retry_after_the_window_is_a_turn_of_its_own(
+    open_harness: OpenHarness, seconds: float, turns: int
+) -> None:
+    clock, model = FakeClock(), PausedModel()
     harness = await open_harness(model, clock=clock, api={"retry_window_s": 60.0})
-    await harness.door.chat("a", "hello")
-    clock.advance(59)
+    await unheard(harness, model)
+    clock.advance(seconds)
     await harness.door.chat("a", "hello", RETRY)
+    assert len(model.requests) == turns
+
+
+async def test_how_the_answer_is_sent_is_no_part_of_what_is_sent_again(open_harness: OpenHarness) -> None:
+    model = ScriptedModel("one")
+    harness = await open_harness(model)
+    key = {"idempotency-key": "order-17"}
+    usage = {"include_usage": True}
+    answers = [
+        await harness.door.chat("a", "hello", key),
+        await harness.door.chat("a", "hello", key, stream=False),
+        await harness.door.chat("a", "hello", key, stream=True),
+        await harness.door.chat("a", "hello", key, stream=True, stream_options=usage),
+        await harness.door.chat("a", "hello", key),
+    ]
+    assert {answer.said for answer in answers} == {"one"}
     assert len(model.requests) == 1
-    clock.advance(2)
-    await harness.door.chat("a", "hello", RETRY)
-    assert len(model.requests) == 2
+    assert (await harness.door.chat("a", "hello", key, stream=True, temperature=1)).status == 422
 
 
 async def test_an_idempotency_key_joins_replays_and_refuses_another_body(open_harness: OpenHarness) -> None:
@@ -226,17 +310,35 @@ async def test_an_interrupted_request_without_a_stream_is_a_409_that_sdks_do_not
     )
 
 
-async def test_who_steers_joins_the_running_turn_and_both_get_its_answer(open_harness: OpenHarness) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_steers_joins_the_running_turn_whose_answer_goes_to_its_followers_alone(
+    open_harness: OpenHarness, stream: bool
+) -> None:
+    """A bot that posts every answer posts each text once."""
     model = PausedModel("Let me", " see", "Bonjour")
     harness = await open_harness(model)
-    first = harness.door.chatting("a", "say hello")
+    first = harness.door.chatting("a", "say hello", stream=stream)
     await until_asked(model)
-    second = harness.door.chatting("a", "in French", {"x-when-busy": "steer"})
+    headers = {"x-when-busy": "steer", "idempotency-key": "m2"}
+    second = harness.door.chatting("a", "in French", headers, stream=stream)
     await settled(harness)
     model.gate.set()
     one, other = await harness.door.each([first, second])
-    assert one.said == other.said == "Let me see\n\nBonjour"
-    assert one.turn_id != other.turn_id
+    again = await harness.door.chat("a", "in French", headers, stream=stream)
+    assert one.said == "Let me see\n\nBonjour"
+    assert "x-turn-joined" not in one.headers
+    for joined in (other, again):
+        assert (joined.status, joined.said, joined.turn_id) == (200, "", other.turn_id)
+        assert joined.headers["x-turn-joined"] == one.turn_id != joined.turn_id
+    if stream:
+        assert other.chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+        assert other.chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    else:
+        assert other.json["choices"][0]["finish_reason"] == "stop"
+        assert other.json["usage"]["total_tokens"] == 0
+    shown = (await harness.door.get(f"/v1/turns/{other.turn_id}")).json
+    assert (shown["status"], shown["joins"], shown["answer"]) == ("done", one.turn_id, None)
+    assert (await harness.door.get(f"/v1/turns/{one.turn_id}")).json["joins"] is None
     assert [message.text for message in model.requests[-1].messages] == [
         "say hello",
         "Let me see",
@@ -261,6 +363,7 @@ async def test_a_turn_shows_its_state_and_its_answer(open_harness: OpenHarness) 
         "object": "turn",
         "session_key": "用户",
         "status": "done",
+        "joins": None,
         "attempt": 1,
         "model": "nanobot",
         "created_at": now,

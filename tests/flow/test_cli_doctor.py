@@ -8,14 +8,14 @@ import pytest
 from nanobot.cli.check_result import CheckResult
 from nanobot.cli.doctor_server import examine
 from tests.harness import OpenHarness, configured, listening
-from tests.upstream import Upstream, json_reply, refused
+from tests.upstream import Asked, Reply, Upstream, greet, json_reply, refused
 
 
-async def found(data: Path, **tables: dict[str, Any]) -> dict[str, CheckResult]:
-    """Return what was found, by check."""
+async def found(data: Path, *, asks: bool = False, **tables: dict[str, Any]) -> dict[str, CheckResult]:
+    """Return what was found, by check. `asks`: of models, too, by asking them."""
     return {
         finding.check: finding
-        for finding in await examine(configured(data, {"server": {"port": 0}, **tables}))
+        for finding in await examine(configured(data, {"server": {"port": 0}, **tables}), asks=asks)
     }
 
 
@@ -45,6 +45,32 @@ async def test_a_key_that_is_refused_fails_and_the_line_names_the_variable_but_n
         model = (await found(tmp_path, model=at(upstream)))["model"]
     assert model.status == "fail" and "OPENAI_API_KEY" in model.remedy
     assert "sk-secret" not in model.text + model.remedy
+
+
+async def test_a_model_that_the_provider_has_no_more_fails_only_when_it_is_asked(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Reply:
+        return greet(asked) if asked.method == "GET" else refused(404, "The model does not exist")
+
+    async with Upstream(answer) as upstream:
+        reached = (await found(tmp_path, model=at(upstream)))["model"]
+        asked = (await found(tmp_path, asks=True, model=at(upstream)))["model"]
+    assert reached.status == "ok"
+    assert asked.status == "fail" and "does not exist" in asked.text and "--model" in asked.remedy
+
+
+async def test_a_model_is_asked_for_one_token_and_for_a_few_where_it_refuses_that(tmp_path: Path) -> None:
+    async with Upstream() as upstream:
+        assert (await found(tmp_path, asks=True, model=at(upstream)))["model"].text.endswith(", answered")
+        upstream.then(json_reply({"data": []}), refused(400, "max_tokens must be at least 16"))
+        assert (await found(tmp_path, asks=True, model=at(upstream)))["model"].status == "ok"
+        limits = [asked.json["max_tokens"] for asked in upstream.requests if asked.method == "POST"]
+    assert limits == [1, 1, 16]
+
+
+async def test_a_key_that_chooses_no_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIREWORKS_API_KEY", "sk-canary")
+    key = (await found(tmp_path))["key"]
+    assert key.status == "warn" and "FIREWORKS_API_KEY" in key.text and "canary" not in key.text
 
 
 async def test_a_model_that_cannot_be_reached_fails_and_presets_are_checked_too(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_key_found_in_the_environment_chooses_the_model_and_is_named_not_shown
         "--port", "0", OPENAI_API_KEY="sk-canary", OPENAI_BASE_URL="http://127.0.0.1:9/v1"
     )
     with serving(process) as lines:
-        assert "openai:gpt-5-mini (found OPENAI_API_KEY in the environment)" in lines[2]
+        assert "openai:gpt-6-luna (found OPENAI_API_KEY in the environment)" in lines[2]
         assert "canary" not in "\n".join(lines)
 
 

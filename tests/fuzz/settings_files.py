@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nanobot import config
 from nanobot.config import Config
+from nanobot.config.bounds import LONGEST_S
 from nanobot.core.errors import ConfigError
 from tests.fuzz.target import Target, drawn
 
@@ -46,7 +47,7 @@ def _check_bounds(found: Config) -> None:
         for name in table.__struct_fields__:
             value = getattr(table, name)
             if isinstance(value, float):
-                assert -1 <= value <= config.LONGEST_S, f"{name} is {value}"
+                assert -1 <= value <= LONGEST_S, f"{name} is {value}"
     msgspec.json.encode(
         msgspec.structs.replace(found, server=msgspec.structs.replace(found.server, data=None))
     )  # any path but the data's is text

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.config import Config, default_data_directory, load
+from nanobot.core.accounts import Price
 from nanobot.core.errors import ConfigError
 
 # Every setting, with three values that it may have ------------------------------------------------
@@ -44,7 +45,12 @@ def three_values(field: msgspec.structs.FieldInfo) -> tuple[Any, Any, Any]:
         return options[0], options[1], options[2 % len(options)]
     if typing.get_origin(kind) is tuple:
         return ("a", "b"), ("c", "d"), ("e",)
+    if typing.get_origin(kind) is dict:
+        return {"a": "1"}, {"b": "2"}, {"c": "3"}
+    if field.name == "top_p":
+        return 0.25, 0.5, 0.75
     values: dict[Any, tuple[Any, Any, Any]] = {
+        Price: (Price(1, 2), Price(3, 4), Price(5, 6)),
         bool: (not field.default, field.default, not field.default),
         int: (2_001, 2_002, 2_003),
         float: (11.5, 12.5, 13.5),
@@ -54,6 +60,8 @@ def three_values(field: msgspec.structs.FieldInfo) -> tuple[Any, Any, Any]:
 
 
 def as_text(value: Any) -> str:
+    if isinstance(value, dict | Price):
+        return msgspec.json.encode(value).decode()
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
@@ -69,6 +77,9 @@ def write(directory: Path, **tables: dict[str, Any]) -> Path:
 
 
 def toml(value: Any) -> str:
+    if isinstance(value, dict | Price):
+        fields = value if isinstance(value, dict) else msgspec.structs.asdict(value)
+        return f"{{{', '.join(f'{key} = {toml(each)}' for key, each in fields.items() if each is not None)}}}"
     return msgspec.json.encode(value).decode()
 
 

@@ -20,7 +20,7 @@ from nanobot.api.wire.content import (
     tool_result,
 )
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.parsed import ParsedRequest
+from nanobot.api.wire.parsed import ParsedRequest, divided
 from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
 from nanobot.api.wire.tools import (
     MOST_TOOLS,
@@ -275,13 +275,12 @@ def _sampling(request: ChatBody) -> Sampling:
 
 
 def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message, ...], str]:
-    """Return `(earlier, new, instructions)`: new is what stands after the last assistant message.
+    """Return `(earlier, new, instructions)`; see `divided`.
 
     An assistant message without content, such as a failed try leaves behind, is none.
     """
     instructions: list[str] = []
     conversation: list[Message] = []
-    last_assistant = -1
     for index, message in enumerate(sent):
         content, role = message.content, message.role
         # Most messages of a long history: no further look is needed.
@@ -291,7 +290,6 @@ def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message,
                 continue
             if role == "assistant":
                 if content and not content.isspace():
-                    last_assistant = len(conversation)
                     conversation.append(Message("assistant", (Text(content),), "stop"))
                 continue
         path = f"messages[{index}]"
@@ -300,15 +298,13 @@ def _messages(sent: list[_Message]) -> tuple[tuple[Message, ...], tuple[Message,
             instructions.append(f"{message.name}: {said}" if message.name and said else said)
             continue
         whole = _message(message, path)
-        if message.role == "assistant":
-            if not whole.tool_calls and not whole.text.strip():
-                continue
-            last_assistant = len(conversation)
+        if message.role == "assistant" and not whole.tool_calls and not whole.text.strip():
+            continue
         conversation.append(whole)
-    new = tuple(conversation[last_assistant + 1 :])
-    if not new:
+    if not conversation:
         raise InvalidRequest("messages must contain at least one user message", param="messages")
-    return tuple(conversation[: last_assistant + 1]), new, "\n\n".join(text for text in instructions if text)
+    earlier, new = divided(conversation)
+    return earlier, new, "\n\n".join(text for text in instructions if text)
 
 
 def _message(message: _Message, path: str) -> Message:

@@ -38,13 +38,17 @@ _TERMINAL = {"completed": "response.completed", "incomplete": "response.incomple
 
 
 class _Open:
-    """The item that is being said: `text` is all of it, `sent` how much of it has gone out."""
+    """The item that is being said: `pieces` are what has gone out of it, `unsent` is the rest."""
 
     def __init__(self, kind: type[TextDelta] | type[ThinkingDelta], id_: str) -> None:
         self.kind = kind
         self.id = id_
-        self.text = ""
-        self.sent = 0
+        self.pieces: list[str] = []
+        self.unsent = ""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
 
 class ResponseEvents:
@@ -149,7 +153,7 @@ class ResponseEvents:
             self._begin_item(type(delta))
         item = self._open
         assert item is not None  # noqa: S101 - just opened
-        item.text += delta.text
+        item.unsent += delta.text
         self._send(item, is_whole=False)
 
     def _begin_item(self, kind: type[TextDelta] | type[ThinkingDelta]) -> None:
@@ -192,14 +196,17 @@ class ResponseEvents:
 
     def _send(self, item: _Open, *, is_whole: bool) -> None:
         """Send the pieces of the text that nothing can add to any more."""
-        while item.sent < len(item.text):
-            piece = _PIECE.match(item.text, item.sent)
+        text, sent = item.unsent, 0
+        while sent < len(text):
+            piece = _PIECE.match(text, sent)
             assert piece is not None  # noqa: S101 - it fits whatever stands there
             end = piece.end()
-            if end == len(item.text) and not is_whole:
-                return
-            self._delta(item, item.text[item.sent : end])
-            item.sent = end
+            if end == len(text) and not is_whole:
+                break
+            item.pieces.append(text[sent:end])
+            self._delta(item, item.pieces[-1])
+            sent = end
+        item.unsent = text[sent:]
 
     def _delta(self, open_: _Open, piece: str) -> None:
         fields = {"item_id": open_.id, "output_index": self._items}

@@ -12,7 +12,7 @@ from nanobot.api.wire.client_tools import NOTHING
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.input_items import ReferencedMessages, input_messages
 from nanobot.api.wire.input_shapes import ITEM, InputItem
-from nanobot.api.wire.parsed import ParsedRequest
+from nanobot.api.wire.parsed import ParsedRequest, divided
 from nanobot.api.wire.response_answer import Echo, WireConversation, WireFormat, WireReasoning, WireText
 from nanobot.api.wire.response_tools import (
     ResponseTool,
@@ -229,15 +229,14 @@ def _input(
     messages = tuple(
         each for each in said.messages if each.role != "assistant" or each.tool_calls or each.text.strip()
     )
-    last = max((index for index, message in enumerate(messages) if message.role == "assistant"), default=-1)
-    new = messages[last + 1 :]
-    if not new:
+    if not messages:
         raise InvalidRequest(
             "input must contain at least one message of the user, or the output of a call", param="input"
         )
+    earlier, new = divided(messages)
     if follows:
-        return (), messages, instructions, left_out
-    return messages[: last + 1], new, instructions, left_out
+        return (), (*earlier, *new), instructions, left_out
+    return earlier, new, instructions, left_out
 
 
 # Sampling and form --------------------------------------------------------------------------------

@@ -125,6 +125,7 @@ class MessagesAnswerReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.hidden_chars = 0
         self._source = source
         self._provider = provider
         self._random = random
@@ -208,6 +209,7 @@ class MessagesAnswerReader:
 
     def _open(self, index: Any, start: _Block, deltas: list[Delta]) -> _OpenBlock:
         block = _OpenBlock(start)
+        self.hidden_chars += len(block.name) + len(block.input)
         self._blocks.append(block)
         self._by_index[index] = block
         if start.type == "text" and start.text:
@@ -235,6 +237,7 @@ class MessagesAnswerReader:
                 deltas.append(ThinkingDelta(delta.thinking))
         elif kind == "input_json_delta":
             block.pieces.append(delta.partial_json or "")
+            self.hidden_chars += len(delta.partial_json or "")
         elif kind == "signature_delta":
             block.signature += delta.signature or ""
 

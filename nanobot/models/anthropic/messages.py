@@ -1,7 +1,7 @@
 """A model behind Anthropic's Messages API, on any server that speaks it."""
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 
 from nanobot.core.clock import Clock
@@ -9,15 +9,16 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
+from nanobot.models.address import Address, KeyHeader, error_source
 from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
 from nanobot.models.anthropic.proposals import proposals
-from nanobot.models.anthropic.request import encode
-from nanobot.models.client import Exchange, ProviderClient
-from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.anthropic.request import RESERVED_FIELDS, encode
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
+from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.lessons import Lessons
 from nanobot.models.negotiation import Negotiation
-from nanobot.models.refusals import ErrorSource
+from nanobot.models.transport import DIRECT, Transport
 
 ABILITIES: frozenset[Ability] = frozenset({"images", "tools"})
 """What the API's models can do. A form of the answer is asked for in words, and checked: the API can hold a
@@ -34,10 +35,11 @@ class AnthropicMessages:
 
     `base_url` may end with `/v1` or `/v1/messages`, or be without. A failed request is sent again, at most
     `max_retries` times and only while nothing of its answer was yielded. `auth`: how the key is sent.
+    `transport`: what goes with each request besides. `extra_body`: further fields of each request.
     `abilities`: those of them that the format has are claimed.
 
     Raises:
-        ConfigError: the base URL or the key cannot be used.
+        ConfigError: the base URL, the key or the extra fields cannot be used.
     """
 
     def __init__(
@@ -53,21 +55,27 @@ class AnthropicMessages:
         auth: KeyHeader = API_KEY,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         max_retries: int = 2,
+        transport: Transport = DIRECT,
+        extra_body: Mapping[str, object] | None = None,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_root(base_url) + "/v1")
-        if api_key and not api_key.isprintable():
-            raise ConfigError(f"API key of {name}: a line break or another control character is in it")
+        if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
+            raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
         self._name = name
         self._provider = name.partition(":")[0]
         self._context_tokens = context_tokens
         self._abilities = abilities & ABILITIES
         self._random = random
         self._lessons = Lessons(clock)
-        self._source = ErrorSource(name, model, address.shown, api_key or None)
+        self._extra = dict(extra_body or {})
+        self._source = error_source(name, model, address, api_key, transport)
         self._client = ProviderClient(
             self._source,
-            ProviderConnection(self._source, auth=auth, headers=_HEADERS, timeouts=timeouts),
+            ProviderConnection(
+                self._source, auth=auth, headers=_HEADERS, timeouts=timeouts, transport=transport
+            ),
             answer_url=address.url("/messages"),
             check_url=address.url("/models"),
             terms=_TERMS,
@@ -75,6 +83,7 @@ class AnthropicMessages:
             clock=clock,
             random=random,
             max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
         )
 
     @property
@@ -120,6 +129,7 @@ class AnthropicMessages:
             provider=self._provider,
             context_tokens=self._context_tokens,
             lessons=negotiation.lessons,
+            extra=self._extra,
         )
         reader = MessagesAnswerReader(self._source, self._provider, self._random, negotiation.answered)
         return Exchange(body, reader, partial(negotiation.adapts, body))

@@ -4,6 +4,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -59,6 +60,9 @@ class _Body(msgspec.Struct, omit_defaults=True):
     messages: list[WireMessage] = []
 
 
+RESERVED_FIELDS = frozenset({"model", "messages", "stream", "system", "tools"})
+"""Fields that are written from the request; extra fields cannot replace them."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,8 +73,10 @@ def encode(
     provider: str,
     context_tokens: int,
     lessons: frozenset[Lesson] = NOTHING,
+    extra: Mapping[str, object] | None = None,
 ) -> bytes:
     """Return the body of the request, as JSON, without what the `lessons` say that the model does not take.
+    `extra`: further fields.
 
     Marks for the prompt cache stand at the end of the tools, of the system prompt, and in the messages where
     `wire_messages` puts them. What the API has no field for is left out: seed, penalties, verbosity.
@@ -91,7 +97,15 @@ def encode(
     _set_thinking(body, request.sampling.reasoning_effort, omitted)
     if body.thinking is None and "sampling" not in omitted:
         _sample(body, request)
-    return _encode(body)
+    return _encode(_joined(body, extra, omitted) if extra else body)
+
+
+def _joined(body: _Body, extra: Mapping[str, object], omitted: frozenset[str]) -> dict[str, object]:
+    """Return the body's fields, with `extra` in their place or before the messages."""
+    fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+    messages = fields.pop("messages")
+    further = {name: value for name, value in extra.items() if name not in omitted}
+    return {**fields, **further, "messages": messages}
 
 
 def default_output_tokens(context_tokens: int) -> int:

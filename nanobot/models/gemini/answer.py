@@ -111,6 +111,7 @@ class ContentReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.hidden_chars = 0
         self._source = source
         self._provider = provider
         self._asked = asked
@@ -201,7 +202,9 @@ class ContentReader:
         state = self._state(part.thought_signature)
         if part.function_call is not None:
             self._close_part()
-            self._parts.append(self._tool_call(part.function_call, state))
+            call = self._tool_call(part.function_call, state)
+            self.hidden_chars += len(call.name) + len(call.arguments)
+            self._parts.append(call)
             return
         text = part.text or ""
         if not text and state is None:

@@ -1,7 +1,7 @@
 """A model behind Google's Gemini API, on any server that speaks it."""
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -10,16 +10,17 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
+from nanobot.models.address import Address, KeyHeader, error_source
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import Exchange, ProviderClient
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
 from nanobot.models.gemini.answer import ContentReader
 from nanobot.models.gemini.conversation import wire_name
 from nanobot.models.gemini.proposals import proposals
-from nanobot.models.gemini.request import encode
-from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.gemini.request import RESERVED_FIELDS, encode
+from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.lessons import Lesson, Lessons, named
 from nanobot.models.negotiation import Negotiation, has_new_image, lacks
-from nanobot.models.refusals import ErrorSource
+from nanobot.models.transport import DIRECT, Transport
 
 ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "images", "audio", "tools"})
 
@@ -32,10 +33,11 @@ class GeminiContent:
 
     `base_url` may end with the version (`/v1beta`) and `/models`, or be without. `model` may be the path of
     one that is elsewhere (`tunedModels/mine`). A failed request is sent again, at most `max_retries` times
-    and only while nothing of its answer was yielded. `auth`: how the key is sent.
+    and only while nothing of its answer was yielded. `auth`: how the key is sent. `transport`: what goes with
+    each request besides. `extra_body`: further fields of each request; objects are joined field by field.
 
     Raises:
-        ConfigError: the base URL or the key cannot be used.
+        ConfigError: the base URL, the key or the extra fields cannot be used.
     """
 
     def __init__(
@@ -51,11 +53,14 @@ class GeminiContent:
         auth: KeyHeader = API_KEY,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         max_retries: int = 2,
+        transport: Transport = DIRECT,
+        extra_body: Mapping[str, object] | None = None,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_root(base_url))
-        if api_key and not api_key.isprintable():
-            raise ConfigError(f"API key of {name}: a line break or another control character is in it")
+        if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
+            raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
         self._name = name
         self._provider = name.partition(":")[0]
         self._context_tokens = context_tokens
@@ -63,11 +68,12 @@ class GeminiContent:
         self._random = random
         self._lessons = Lessons(clock)
         self._proposals = partial(proposals, name)
-        self._source = ErrorSource(name, model, address.shown, api_key or None)
+        self._extra = dict(extra_body or {})
+        self._source = error_source(name, model, address, api_key, transport)
         path = quote(model if "/" in model else f"models/{model}")
         self._client = ProviderClient(
             self._source,
-            ProviderConnection(self._source, auth=auth, timeouts=timeouts),
+            ProviderConnection(self._source, auth=auth, timeouts=timeouts, transport=transport),
             answer_url=address.url(f"/{path}:streamGenerateContent", query="alt=sse"),
             check_url=address.url("/models"),
             terms=_TERMS,
@@ -75,6 +81,7 @@ class GeminiContent:
             clock=clock,
             random=random,
             max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
         )
 
     @property
@@ -121,6 +128,7 @@ class GeminiContent:
             provider=self._provider,
             abilities=self._abilities,
             lessons=negotiation.lessons,
+            extra=self._extra,
         )
         reader = ContentReader(
             self._source,

@@ -4,6 +4,7 @@ Source: https://ai.google.dev/api/generate-content
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -27,6 +28,10 @@ _MAX_STOPS = 5
 _encode = msgspec.json.Encoder().encode
 
 
+RESERVED_FIELDS = frozenset({"model", "contents", "messages", "stream", "systemInstruction", "tools"})
+"""Fields that are written from the request; extra fields cannot replace them."""
+
+
 def encode(
     request: ModelRequest,
     *,
@@ -34,8 +39,10 @@ def encode(
     provider: str,
     abilities: frozenset[Ability],
     lessons: frozenset[Lesson] = NOTHING,
+    extra: Mapping[str, object] | None = None,
 ) -> bytes:
     """Return the body of the request, as JSON, without what the `lessons` say that the model does not take.
+    `extra`: further fields.
 
     The contents come last: each turn's body begins as the last one's. What the API has no field for is left
     out: verbosity, labels, whether calls may stand side by side.
@@ -58,8 +65,19 @@ def encode(
             body["toolConfig"] = {"functionCallingConfig": _calling(request.tool_choice.name)}
     if config := _generation_config(request, model, abilities, omitted):
         body["generationConfig"] = config
+    if extra:
+        _join(body, extra, omitted)
     body["contents"] = contents
     return _encode(body)
+
+
+def _join(body: dict[str, object], extra: Mapping[str, object], omitted: frozenset[str]) -> None:
+    """Add `extra` to the body; objects that both have are joined."""
+    for name, value in extra.items():
+        if name in omitted:
+            continue
+        known = body.get(name)
+        body[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
 
 
 def _terms(

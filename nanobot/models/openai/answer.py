@@ -93,6 +93,7 @@ class ChatAnswerReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.hidden_chars = 0
         self._source = source
         self._asked = asked
         self._random = random
@@ -278,9 +279,9 @@ class ChatAnswerReader:
             self._take_text(delta.refusal, deltas)
         if delta.tool_calls:
             for piece in delta.tool_calls:
-                self._calls.add(piece)
+                self.hidden_chars += self._calls.add(piece)
         if delta.function_call is not None:
-            self._calls.add(CallPiece(0, None, delta.function_call))
+            self.hidden_chars += self._calls.add(CallPiece(0, None, delta.function_call))
 
     def _take_text(self, text: str, deltas: list[Delta]) -> None:
         tags = self._tags

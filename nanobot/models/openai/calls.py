@@ -47,16 +47,18 @@ class PartialCall:
 class CallAssembly:
     """The tool calls of one answer, by whichever of index, id and name the server tells them apart."""
 
-    __slots__ = ("_by_index", "_calls")
+    __slots__ = ("_by_id", "_by_index", "_calls")
 
     def __init__(self) -> None:
         self._calls: list[PartialCall] = []
         self._by_index: dict[int, PartialCall] = {}
+        self._by_id: dict[str, PartialCall] = {}
 
     def __bool__(self) -> bool:
         return bool(self._calls)
 
-    def add(self, piece: CallPiece) -> None:
+    def add(self, piece: CallPiece) -> int:
+        """Add a piece; return its size in characters."""
         function = piece.function or FunctionPiece()
         name, arguments = function.name or "", function.arguments or ""
         if isinstance(arguments, dict):
@@ -66,11 +68,14 @@ class CallAssembly:
             call.extra_content = piece.extra_content
         if call.id and call.id == piece.id and name and arguments and call.is_whole():
             # The whole call once more.
-            return
+            return 0
         call.id = call.id or piece.id or ""
+        if call.id:
+            self._by_id.setdefault(call.id, call)
         call.name = call.name or name
         if arguments:
             call.arguments.append(arguments)
+        return len(name) + len(arguments)
 
     def calls(self) -> list[PartialCall]:
         """Return the calls in index order."""
@@ -83,7 +88,7 @@ class CallAssembly:
                 return known
             return self._open(piece.index)
         if piece.id:
-            known = next((call for call in self._calls if call.id == piece.id), None)
+            known = self._by_id.get(piece.id)
             if known is not None:
                 return known
         last = self._calls[-1] if self._calls else None

@@ -13,16 +13,17 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
+from nanobot.models.address import BEARER, Address, KeyHeader, error_source
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import Exchange, ProviderClient
-from nanobot.models.http import BEARER, Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
+from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.lessons import NOTHING, Lesson, Lessons, named
 from nanobot.models.negotiation import Negotiation, has_new_image, lacks
 from nanobot.models.openai.answer import ChatAnswerReader
 from nanobot.models.openai.canonical import canonical
 from nanobot.models.openai.proposals import proposals
 from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, encode
-from nanobot.models.refusals import ErrorSource
+from nanobot.models.transport import DIRECT, Transport
 
 __all__ = ["OpenAIChat", "Timeouts"]
 
@@ -37,8 +38,8 @@ class OpenAIChat:
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
     yielded. `base_url` may end with the path of the completions. `auth`: how the key is sent. `socket_path`:
-    connect to this Unix socket; `base_url` then only says the path. `extra_body`: further fields of each
-    request.
+    connect to this Unix socket; `base_url` then only says the path. `transport`: what goes with each request
+    besides. `extra_body`: further fields of each request.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -57,13 +58,13 @@ class OpenAIChat:
         auth: KeyHeader = BEARER,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         max_retries: int = 2,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
         socket_path: str | None = None,
+        transport: Transport = DIRECT,
         extra_body: Mapping[str, object] | None = None,
         abilities: frozenset[Ability] = EVERYTHING,
     ) -> None:
         address = Address(_COMPLETIONS_PATH.sub("", base_url.strip()))
-        if api_key and not api_key.isprintable():
-            raise ConfigError(f"API key of {name}: a line break or another control character is in it")
         if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
             raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
         self._name = name
@@ -77,10 +78,12 @@ class OpenAIChat:
         self._settings = _settings(abilities)
         self._proposals = partial(proposals, name)
         self._provider = name.partition(":")[0]
-        self._source = ErrorSource(name, model, address.shown, api_key or None)
+        self._source = error_source(name, model, address, api_key, transport)
         self._client = ProviderClient(
             self._source,
-            ProviderConnection(self._source, auth=auth, timeouts=timeouts, socket_path=socket_path),
+            ProviderConnection(
+                self._source, auth=auth, timeouts=timeouts, socket_path=socket_path, transport=transport
+            ),
             answer_url=address.url("/chat/completions"),
             check_url=address.url("/models"),
             terms=_TERMS,
@@ -88,6 +91,7 @@ class OpenAIChat:
             clock=clock,
             random=random,
             max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
         )
 
     @property

@@ -22,6 +22,7 @@ from nanobot.core.message import (
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
+from nanobot.models.images import NO_IMAGE_NOTE
 from nanobot.models.lessons import NOTHING, Lesson, named
 from nanobot.models.openai.state import (
     CONTENT,
@@ -113,8 +114,6 @@ LimitField = Literal["max_tokens", "max_completion_tokens"]
 RESERVED_FIELDS = frozenset({"model", "messages", "stream", "tools"})
 """Fields that are written from the request; extra fields cannot replace them."""
 
-NO_IMAGE_NOTE = "(An image came with this message; you cannot see it.)"
-"""Stands for an image where the model takes none."""
 NO_AUDIO_NOTE = "(A recording came with this message; you cannot listen to it.)"
 """Stands for a recording where the model takes no audio: another one may have heard it earlier."""
 

@@ -58,6 +58,7 @@ class ResponseReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.hidden_chars = 0
         self._source = source
         self._provider = source.name.partition(":")[0]
         self._asked = asked
@@ -142,6 +143,7 @@ class ResponseReader:
             self._output.extend(item, delta, deltas)
         elif kind == "function_call":
             item.pieces.append(delta)
+            self.hidden_chars += len(delta)
         else:
             # Some servers send the reasoning and its summary: one of them is shown.
             item.channel = item.channel or event.type
@@ -157,6 +159,8 @@ class ResponseReader:
         """Read the whole of a text, which counts where nothing of its item has come, or of arguments."""
         item = self._output.find(kind, event)
         if kind == "function_call":
+            if not item.pieces:
+                self.hidden_chars += len(event.arguments or "")
             item.arguments = event.arguments or ""
         elif not item.pieces and (text := event.text or event.refusal):
             self._extend(kind, event, text, deltas)

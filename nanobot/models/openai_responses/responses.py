@@ -12,9 +12,10 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
+from nanobot.models.address import BEARER, Address, KeyHeader, error_source
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import Exchange, ProviderClient
-from nanobot.models.http import BEARER, Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
+from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.lessons import NOTHING, Lesson, Lessons, named
 from nanobot.models.negotiation import Negotiation, has_new_image, lacks
 from nanobot.models.openai_responses.answer import ResponseReader
@@ -22,7 +23,7 @@ from nanobot.models.openai_responses.items import REASONING, Taken, fingerprints
 from nanobot.models.openai_responses.proposals import NO_REPLAY, proposals
 from nanobot.models.openai_responses.refused import RefusedReasoning
 from nanobot.models.openai_responses.request import RESERVED_FIELDS, encode
-from nanobot.models.refusals import ErrorSource
+from nanobot.models.transport import DIRECT, Transport
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ class OpenAIResponses:
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
     yielded. `base_url` may end with the path of the responses, or of the chat completions. `auth`: how the
-    key is sent. `extra_body`: further fields of each request. `abilities`: those of them that the format has
-    are claimed.
+    key is sent. `transport`: what goes with each request besides. `extra_body`: further fields of each
+    request. `abilities`: those of them that the format has are claimed.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -59,12 +60,12 @@ class OpenAIResponses:
         auth: KeyHeader = BEARER,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         max_retries: int = 2,
+        transport: Transport = DIRECT,
+        max_answer_chars: int = MAX_ANSWER_CHARS,
         extra_body: Mapping[str, object] | None = None,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_PATH.sub("", base_url.strip()))
-        if api_key and not api_key.isprintable():
-            raise ConfigError(f"API key of {name}: a line break or another control character is in it")
         if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
             raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
         self._name = name
@@ -79,10 +80,10 @@ class OpenAIResponses:
         self._proposals = partial(proposals, name)
         self._provider = name.partition(":")[0]
         self._everything = Taken(self._provider)
-        self._source = ErrorSource(name, model, address.shown, api_key or None)
+        self._source = error_source(name, model, address, api_key, transport)
         self._client = ProviderClient(
             self._source,
-            ProviderConnection(self._source, auth=auth, timeouts=timeouts),
+            ProviderConnection(self._source, auth=auth, timeouts=timeouts, transport=transport),
             answer_url=address.url("/responses"),
             check_url=address.url("/models"),
             terms=_TERMS,
@@ -90,6 +91,7 @@ class OpenAIResponses:
             clock=clock,
             random=random,
             max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
         )
 
     @property

@@ -21,6 +21,8 @@ from nanobot.core.event import (
 from nanobot.core.message import Message
 
 Batch = Sequence[tuple[int, Event]]
+_MOST_A_BATCH = 1_024
+"""Events that a follower gets at once: what is made of them for its client stays small."""
 
 
 class LiveTurn:
@@ -97,6 +99,10 @@ class LiveTurn:
     def end(self) -> TurnEnded | None:
         return self._end
 
+    def is_joined_by(self, turn_id: str) -> bool:
+        """Return whether these are the events of another turn, which that one joined."""
+        return turn_id != self.ids[0] and turn_id in self.ids
+
     @property
     def cursor(self) -> int:
         """The cursor of the newest event, 0 before the first."""
@@ -131,7 +137,7 @@ class LiveTurn:
         self.join()
         try:
             while True:
-                fresh = self._events[position:]
+                fresh = self._events[position : position + _MOST_A_BATCH]
                 position += len(fresh)
                 if position > self._read:
                     self._read = position

@@ -1,24 +1,25 @@
 """Admission: recognise a resent turn, apply the policy for a busy session, commit everything else."""
 
+from collections.abc import Container
+
 import msgspec
 
 from nanobot.core.dispatch import Cancel, Claim
 from nanobot.core.errors import (
-    IdempotencyMismatch,
     NanobotError,
     QueueFull,
     SessionBusy,
     TurnNotFound,
 )
-from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
-from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores.sql import matching, queue, responses, transcript, turns, usage
+from nanobot.core.turn import GIVES_WAY, Admission, HistoryNote, Identity, Status, Turn
+from nanobot.stores.sql import matching, queue, resends, responses, transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.matching import HistoryMatch
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
+from nanobot.stores.sql.resends import Known, find_known
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan, Span
 
@@ -57,23 +58,27 @@ def admit(
     recent: RecentPlaces,
     now: float,
     refusal: NanobotError | None = None,
+    left: Container[str] = (),
 ) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
     head, load = _read_load(db, turn.session_key, capacity.owner)
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
     elif identity.dedupe_key is not None or identity.is_retry:
-        known = _find_known(db, head.session, identity, now - limits.retry_window_s)
+        known = find_known(db, head, identity, now - limits.retry_window_s)
         if known is not None:
             return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
         raise refusal
     if load.model is not None and turn.model is None:
         turn = msgspec.structs.replace(turn, model=load.model)
-    if load.waiting and turn.when_busy == "reject":
+    if load.running_id in left and load.may_give_way_to(turn):
+        load = msgspec.structs.replace(load, gives_way=True)
+    if load.waiting - load.gives_way and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     may_join = (
         load.running_n is not None
+        and not load.gives_way
         and load.running_trace == turn.trace
         and all(message.role == "user" for message in turn.input)
     )
@@ -94,9 +99,10 @@ def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -
     if identity.dedupe_key is None and not identity.is_retry:
         return False
     head = transcript.find_head(db, key)
-    return (
-        head is not None and _find_known(db, head.session, identity, now - limits.retry_window_s) is not None
-    )
+    if head is None:
+        return False
+    known = find_known(db, head, identity, now - limits.retry_window_s)
+    return known is not None and not known.never_started
 
 
 class _Load(msgspec.Struct, frozen=True):
@@ -107,14 +113,23 @@ class _Load(msgspec.Struct, frozen=True):
     running_n: int | None = None
     running_id: str = ""
     running_trace: bool = True
+    running_is_detached: bool = False
     running_after: int = 0
     """The row after which the input of the running turn stands."""
+    gives_way: bool = False
+    """The running turn is cancelled in favour of the new one: its client has hung up."""
     model: str | None = None
     """The preset that the session has chosen."""
 
     def can_start(self, capacity: Capacity) -> bool:
         """Return whether a turn of this session may start now."""
         return not self.waiting and self.running_in_all < capacity.max_running
+
+    def may_give_way_to(self, turn: Turn) -> bool:
+        """Return whether the running turn may be cancelled in favour of this one, where no client follows it:
+        not if it was to run by itself, nor for a turn that leaves no trace while it does.
+        """
+        return not self.running_is_detached and (turn.trace or not self.running_trace)
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
@@ -140,100 +155,54 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
     if found is None:
         return head, _Load(waiting, running_in_all, model=model)
     n, id_, body, after = found
-    return head, _Load(waiting, running_in_all, n, id_, turns.decode(body).trace, after or 0, model)
+    running = turns.decode(body)
+    is_detached = running.record is not None and running.record.is_detached
+    is_detached |= running.grace_s is not None and running.grace_s < 0
+    return head, _Load(waiting, running_in_all, n, id_, running.trace, is_detached, after or 0, model=model)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
-
-
-class _Known(msgspec.Struct, frozen=True):
-    """A turn that is being resent: `asked` is its id, the rest is of the turn that answers it, itself or the
-    one that it joined.
-    """
-
-    asked: str
-    n: int
-    id: str
-    outcome: bytes | None
-    first_seq: int | None
-    last_seq: int | None
-
-    @property
-    def span(self) -> tuple[int | None, int | None]:
-        return self.first_seq, self.last_seq
-
-
-def _find_known(db: Db, session: int, identity: Identity, since: float) -> _Known | None:
-    if identity.dedupe_key is not None:
-        found = db.execute(
-            "SELECT n, digest FROM turn WHERE session = ? AND dedupe_key = ?", (session, identity.dedupe_key)
-        ).fetchone()
-        if found is not None and found[1] != identity.digest:
-            raise IdempotencyMismatch(
-                f"Idempotency-Key {identity.dedupe_key!r} was used with another body: send the same body,"
-                " or a new key",
-                param="Idempotency-Key",
-            )
-    else:
-        found = db.execute(
-            "SELECT n FROM turn WHERE session = ? AND digest = ?"
-            " AND coalesce(ended_at, created_at + 1e9) >= ? ORDER BY n DESC LIMIT 1",
-            (session, identity.digest, since),
-        ).fetchone()
-    if found is None:
-        return None
-    row = db.execute(
-        "SELECT t.id, u.n, u.id, u.outcome, u.first_seq, u.last_seq FROM turn t"
-        " JOIN turn u ON u.n = coalesce(t.joined_to, t.n) WHERE t.n = ?",
-        (found[0],),
-    ).fetchone()
-    return _Known(*row)
 
 
 def _join_known(
     db: Db,
     head: TranscriptHead,
     turn: Turn,
-    known: _Known,
+    known: Known,
     earlier: tuple[Message, ...],
     load: _Load,
     capacity: Capacity,
     recent: RecentPlaces,
     now: float,
 ) -> Admitted:
-    """Join the turn that is being resent. One whose failure may pass runs again under its old id, from its
-    last stored step, unless other turns came after it.
+    """Join the turn that is being resent. One that has no answer runs again under its old id, from its last
+    stored step; behind what was said since, where that is possible.
     """
-    end = turns.decode_end(known.outcome) if known.outcome else None
-    as_it_is = Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=end is not None))
-    if end is None or not _may_run_again(end) or known.first_seq is None:
-        return as_it_is
-    added = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
-    if added and (load.waiting or head.tip != known.last_seq):
-        return as_it_is
     note: HistoryNote = "new"
-    plan = Plan()
-    if not added:
-        given = transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
-        match = _reconcile(db, head, earlier, given, load, turn, recent)
-        note = match.note
-        plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after), turn.trace)
-    db.execute(
-        "UPDATE turn SET status = 'queued', outcome = NULL, ended_at = NULL, counted = ? WHERE n = ?",
-        (usage.counted(added, end.usage), known.n),
-    )
+    added: tuple[Message, ...] = ()
+    if known.never_started:
+        plan, note = _plan(db, turn, earlier, head, load, recent)
+        given = plan.input
+        resends.begin(db, known)
+    else:
+        resumption = resends.take_up(db, head, known, is_busy=load.waiting > 0)
+        if resumption is None:
+            is_over = known.end is not None
+            return Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=is_over))
+        given, added, plan = resumption.input, resumption.added, Plan()
+        if not resumption.is_in_place:
+            match = _reconcile(db, head, earlier, given, load, turn, recent)
+            note = match.note
+            plan = Plan(
+                given, match.rest, match.base, _followed(db, head, turn.after), turn.trace, match.unless_done
+            )
     claim = _run_again(db, head, known.n, plan, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
-    given = plan.input or transcript.of_turn(db, head.session, known.n, known.span, inputs=True)
     return Admitted(
         Admission(known.asked, joined=True, answered_by=known.id, history=note),
         claim,
         opened=Opened(known.id, given, added, joiners),
     )
-
-
-def _may_run_again(end: TurnEnded) -> bool:
-    return end.outcome == "failed" and end.error is not None and end.error.retryable
 
 
 def _run_again(
@@ -263,13 +232,8 @@ def _take(
     now: float,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
-    match = _reconcile(db, head, earlier, turn.input, load, turn, recent)
-    after = _followed(db, head, turn.after)
-    base = turns.end_of(db, after) if after is not None else match.base
-    new = match.unanswered + turn.input
-    rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
-    turn = msgspec.structs.replace(turn, input=new)
-    plan = Plan(new, rest, match.base, after, turn.trace)
+    plan, note = _plan(db, turn, earlier, head, load, recent)
+    turn = msgspec.structs.replace(turn, input=plan.input)
     claim = None
     if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
@@ -282,12 +246,33 @@ def _take(
     cancel = None
     if turn.when_busy == "interrupt" and load.running_n is not None:
         cancel = Cancel(load.running_id, "a later message of this session took its place")
+    elif load.gives_way:
+        # Its request may still be sent again: what was asked is not answered yet.
+        cancel = Cancel(load.running_id, GIVES_WAY, may_go_on=True)
     return Admitted(
-        Admission(turn.id, joined=False, answered_by=turn.id, history=match.note),
+        Admission(turn.id, joined=False, answered_by=turn.id, history=note),
         claim,
         cancel,
-        Opened(turn.id, new),
+        Opened(turn.id, plan.input),
     )
+
+
+def _plan(
+    db: Db,
+    turn: Turn,
+    earlier: tuple[Message, ...],
+    head: TranscriptHead,
+    load: _Load,
+    recent: RecentPlaces,
+) -> tuple[Plan, HistoryNote]:
+    """Return what a new turn puts into the transcript, and what became of the client's earlier messages."""
+    match = _reconcile(db, head, earlier, turn.input, load, turn, recent)
+    after = _followed(db, head, turn.after)
+    base = None if match.unless_done is not None else match.base
+    base = turns.end_of(db, after) if after is not None else base
+    new = match.unanswered + turn.input
+    rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
+    return Plan(new, rest, match.base, after, turn.trace, match.unless_done), match.note
 
 
 def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
@@ -359,18 +344,21 @@ def _reconcile(
     recent: RecentPlaces,
 ) -> HistoryMatch:
     """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends
-    where that turn began is no reason to rewind.
+    where that turn began is a reason to rewind only if that turn is cancelled.
     """
     if turn.after is not None:
         return HistoryMatch("new")
     # Only clients of chat completions ask for another answer by sending the question again.
-    may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None or not turn.trace
+    may_repeat = (
+        load.waiting > load.gives_way or turn.origin != "api" or turn.record is not None or not turn.trace
+    )
     # What leaves no trace sees the client's list alone, where there is one.
     is_whole = turn.is_whole or (not turn.trace and bool(earlier))
     match = matching.match(db, head, earlier, new, is_whole=is_whole, may_repeat=may_repeat, recent=recent)
     if not turn.trace:
         base = head.tip if earlier and match.base is None else match.base
         return msgspec.structs.replace(match, note="new", base=base)
-    if match.note == "rewound" and load.running_n is not None and match.base == load.running_after:
-        return HistoryMatch("matched")
+    is_waited_for = load.running_n is not None and not load.gives_way
+    if match.note == "rewound" and is_waited_for and match.base == load.running_after:
+        return HistoryMatch("matched", match.base, unless_done=load.running_n)
     return match

@@ -162,7 +162,7 @@ def delete(db: Db, index: SearchIndex, *, key: str) -> Deleted:
     db.execute(f"DELETE FROM started_call WHERE turn IN {mine}", (head.session,))
     db.execute(f"DELETE FROM steer WHERE turn IN {mine}", (head.session,))
     responses.delete_of(db, head.session)
-    for table in ("dispatch", "branch", "session_usage"):
+    for table in ("dispatch", "branch", "session_usage", "delivered"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
     turns = db.execute("DELETE FROM turn WHERE session = ?", (head.session,)).rowcount
     every = transcript.message_ids(head.session, 0)

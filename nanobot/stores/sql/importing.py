@@ -26,7 +26,9 @@ def import_(
     head = transcript.open_session(db, key, now)
     said: list[Message] = []
     for each, following in zip_longest(messages, messages[1:]):
-        is_input = each.is_input or each.message.role == "user"
+        is_input = each.message.role == "user" or (
+            each.is_input and not transcript.is_beginning(each.message)
+        )
         said = [] if is_input else [*said, each.message]
         ends_turn = following is None or following.message.role == "user" or following.turn != each.turn
         reply = running.reply_of(said) if said and ends_turn and each.message.role == "assistant" else None

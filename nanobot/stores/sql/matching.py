@@ -32,13 +32,15 @@ _MOST_TOGETHER = 32
 
 class HistoryMatch(msgspec.Struct, frozen=True):
     """Where the client's list leads to: rewind to the row `base` if any, take in `rest`, the end of the list,
-    and treat as new the results `unanswered`, which the list has and the transcript lacks.
+    and treat as new the results `unanswered`, which the list has and the transcript lacks. `unless_done`: as
+    in `Plan`.
     """
 
     note: HistoryNote
     base: int | None = None
     rest: tuple[Message, ...] = ()
     unanswered: tuple[Message, ...] = ()
+    unless_done: int | None = None
 
 
 def match(
@@ -102,28 +104,40 @@ def shared(db: Db, *, key: str, earlier: tuple[Message, ...], is_whole: bool) ->
 def _match_none(
     db: Db, head: TranscriptHead, new: tuple[Message, ...], *, is_whole: bool, may_repeat: bool
 ) -> HistoryMatch:
-    if head.tip == 0 or (not is_whole and (may_repeat or len(new) != 1 or new[0].role != "user")):
+    continues = bool(new) and transcript.is_beginning(new[-1])
+    if continues and not is_whole and (base := _base_of_last(db, head, place_of(new))) is not None:
+        return HistoryMatch("rewound", base)
+    asked = len(new) - continues
+    if head.tip == 0 or (not is_whole and (may_repeat or asked != 1 or new[0].role != "user")):
         return HistoryMatch("new")
     if is_whole or _is_only_question(db, head, new[0]):
         return HistoryMatch("rewound", 0)
     return HistoryMatch("new")
 
 
+def _base_of_last(db: Db, head: TranscriptHead, last: Place) -> int | None:
+    """Return the row behind which the transcript's last messages lead to `last`; 0 where they are all."""
+    before = _before(db, head.session, unpacked(head.place), last)
+    if before is None:
+        return None
+    return 0 if before == START else _newest(db, head.session, before)
+
+
 def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
-    """Return whether the transcript is that one question of a user and its answer."""
+    """Return whether the transcript is that one question of a user, and its answer where there is one."""
     place = place_after(START, asked)
     if place == START or unpacked(head.place).depth > place.depth + 1:
         return False
-    users = [
-        (digest, transcript.decode(body))
+    inputs = [
+        bytes(digest)
         for first, last in transcript.stretches(db, head.session, head.tip)
         for digest, body in db.execute(
             "SELECT digest, body FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL",
             transcript.message_ids(head.session, first, last),
         )
+        if transcript.decode(body).role == "user"
     ]
-    inputs = [bytes(digest) for digest, message in users if message.role == "user"]
-    return inputs == [place.packed()] and any(message.role == "assistant" for _, message in users)
+    return inputs == [place.packed()]
 
 
 def _other_ends(
@@ -199,15 +213,23 @@ def _newest(db: Db, session: int, place: Place) -> int | None:
 
 def _ends_at(db: Db, session: int, tip: Place, window: Place) -> bool:
     """Return whether the messages of the window are the last ones before `tip`."""
+    return _before(db, session, tip, window) is not None
+
+
+def _before(db: Db, session: int, tip: Place, window: Place) -> Place | None:
+    """Return where the transcript stood before the messages of the window, where they are its last ones."""
+    if window == tip:
+        return START
     depth = tip.depth - window.depth
     if depth < 0:
-        return False
+        return None
     low, high = Place(depth).packed(), Place(depth + 1).packed()
-    before = db.execute(
+    rows = db.execute(
         "SELECT DISTINCT digest FROM message WHERE session = ? AND digest >= ? AND digest < ?",
         (session, low, high),
     )
-    return any(unpacked(bytes(digest)).then(window) == tip for (digest,) in before)
+    places_there = (unpacked(bytes(digest)) for (digest,) in rows)
+    return next((place for place in places_there if place.then(window) == tip), None)
 
 
 def _longest(db: Db, session: int, ends: Sequence[Place]) -> tuple[int, int]:

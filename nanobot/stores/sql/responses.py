@@ -42,12 +42,14 @@ def forget(db: Db, turn_id: str) -> None:
 
 
 def conversation_of(db: Db, digest: bytes, since: float) -> str | None:
-    """Return the session of the newest response that was asked for with this digest and has not ended before
-    `since`.
+    """Return the session of the newest response that was asked for with this digest, has not ended before
+    `since`, and was not delivered whole.
     """
     found = db.execute(
         "SELECT s.key FROM response r JOIN turn t ON t.n = r.turn JOIN session s ON s.id = t.session"
-        " WHERE r.digest = ? AND coalesce(t.ended_at, t.created_at + 1e9) >= ? ORDER BY r.turn DESC LIMIT 1",
+        " WHERE r.digest = ? AND coalesce(t.ended_at, t.created_at + 1e9) >= ?"
+        " AND NOT EXISTS (SELECT 1 FROM delivered d WHERE d.session = t.session AND d.turn >= t.n)"
+        " ORDER BY r.turn DESC LIMIT 1",
         (digest, since),
     ).fetchone()
     return None if found is None else str(found[0])

@@ -139,8 +139,9 @@ def _end(
     span = (running.first_seq, head.last_seq)
     before = transcript.of_turn(db, head.session, running.n, span, inputs=False) if running.added else ()
     all_added = (*before, *messages)
-    if end.outcome != "failed" and turn.trace and (messages or running.added):
-        reply = reply_of(all_added)
+    if end.outcome != "failed" and turn.trace and (all_added or turn.continues):
+        given = transcript.of_turn(db, head.session, running.n, span, inputs=True) if turn.continues else ()
+        reply = reply_of((*given[-1:], *all_added))
     transcript.append(db, head, messages, turn=running.n, is_input=False, now=now, reply=reply)
     if reply is not None and not messages:
         transcript.mark_reply(db, head, reply)
@@ -154,8 +155,8 @@ def _end(
         (end.outcome, turns.encode(end), last_seq, added, now, running.n),
     )
     db.execute("DELETE FROM dispatch WHERE turn = ?", (running.n,))
-    # Only a turn that failed may be taken up again, and need its tools.
-    if turn.tools and end.outcome != "failed":
+    # A turn that may be taken up again needs its tools.
+    if turn.tools and end.outcome != "failed" and not turns.may_go_on(end):
         db.execute(
             "UPDATE turn SET body = ? WHERE n = ?",
             (turns.encode(msgspec.structs.replace(turn, tools=(), declared=())), running.n),

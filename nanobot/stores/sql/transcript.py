@@ -125,7 +125,8 @@ def append(
     for message in messages:
         head.last_seq += 1
         head.tokens += estimate_tokens(message)
-        visible = message if is_input or message.role == "user" else reply if message is last else None
+        is_held = message.role == "user" or (is_input and not is_beginning(message))
+        visible = message if is_held else reply if message is last else None
         place = None
         if visible is not None:
             after = place_after(unpacked(head.place), visible, calls).packed()
@@ -137,6 +138,11 @@ def append(
         row = (id_, head.session, turn, is_input, head.tokens, place, now, encode(message))
         db.execute(_INSERT, row)
     head.tip = head.last_seq
+
+
+def is_beginning(message: Message) -> bool:
+    """Return whether the input ends with the beginning of an answer: clients hold it as part of the reply."""
+    return message.role == "assistant" and message.stop_reason == "length"
 
 
 def save_head(db: Db, head: TranscriptHead) -> None:
@@ -323,6 +329,23 @@ def of_turn(
         (message_id(session, span[0]), message_id(session, span[1] or 0), turn, inputs),
     )
     return tuple(decode(body) for (body,) in rows)
+
+
+def last_of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | None]) -> int:
+    """Return the seq of the turn's last message, its input included."""
+    (last,) = db.execute(
+        "SELECT max(id) FROM message WHERE id BETWEEN ? AND ? AND turn = ?",
+        (*message_ids(session, span[0] or 0, span[1] or 0), turn),
+    ).fetchone()
+    return seq_of(last)
+
+
+def disown(db: Db, session: int, turn: int, span: tuple[int | None, int | None]) -> None:
+    """Leave the messages of a stretch where they are, but take them from the turn: it begins again."""
+    db.execute(
+        "UPDATE message SET turn = NULL WHERE id BETWEEN ? AND ? AND turn = ?",
+        (*message_ids(session, span[0] or 0, span[1] or 0), turn),
+    )
 
 
 # Calls of clients ---------------------------------------------------------------------------------

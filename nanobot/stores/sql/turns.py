@@ -3,7 +3,7 @@
 import msgspec
 
 from nanobot.core.errors import TurnNotFound
-from nanobot.core.event import TurnEnded
+from nanobot.core.event import TurnEnded, end_alone
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn, TurnState
 from nanobot.stores.sql import transcript
@@ -24,7 +24,8 @@ def encode_turn(turn: Turn) -> bytes:
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number
     `after`; take in `earlier` (without a `base`: only where the transcript is empty); then `input`. `trace`:
-    as in `Turn`.
+    as in `Turn`. `unless_done`: the number of the turn that began at `base` and ran when this one came; the
+    transcript is rewound only where that one was cancelled.
     """
 
     input: tuple[Message, ...] = ()
@@ -32,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     base: int | None = None
     after: int | None = None
     trace: bool = True
+    unless_done: int | None = None
 
 
 decode_plan = msgspec.json.Decoder(Plan).decode
@@ -57,7 +59,7 @@ def _imports(head: TranscriptHead, plan: Plan) -> bool:
 
 def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     """Put a turn's input into the transcript, where `span_of` said."""
-    base = plan.base if plan.after is None else end_of(db, plan.after)
+    base = _base(db, plan)
     if base is not None and base != head.tip:
         transcript.move_tip(db, head, base)
     if _imports(head, plan):
@@ -68,6 +70,15 @@ def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> N
     transcript.touch_head(db, head, now)
 
 
+def _base(db: Db, plan: Plan) -> int | None:
+    if plan.after is not None:
+        return end_of(db, plan.after)
+    if plan.unless_done is not None:
+        (status,) = db.execute("SELECT status FROM turn WHERE n = ?", (plan.unless_done,)).fetchone()
+        return plan.base if status == "cancelled" else None
+    return plan.base
+
+
 def end_of(db: Db, n: int) -> int:
     """Return the seq at which the transcript stood when the turn had ended."""
     outcome, added, body, base_tip, last_seq = db.execute(
@@ -76,6 +87,13 @@ def end_of(db: Db, n: int) -> int:
     end = decode_end(outcome) if outcome else None
     has_left_nothing = end is not None and (not decode(body).trace or (end.outcome == "failed" and not added))
     return int((base_tip if has_left_nothing else last_seq) or 0)
+
+
+def may_go_on(end: TurnEnded) -> bool:
+    """Return whether a resend of the turn's request takes it up again: it failed for a passing reason, or was
+    cancelled because no client followed it.
+    """
+    return end.outcome != "done" and end.error is not None and end.error.retryable
 
 
 def input_of(db: Db, n: int, session: int, span: tuple[int | None, int | None]) -> tuple[Message, ...]:
@@ -94,7 +112,7 @@ def input_of(db: Db, n: int, session: int, span: tuple[int | None, int | None]) 
 
 
 def look(db: Db, turn_id: str) -> TurnState:
-    """Return how the turn stands; one that joined another stands as that one does.
+    """Return how the turn stands; one that joined another stands as that one does, without its messages.
 
     Raises:
         TurnNotFound
@@ -102,7 +120,10 @@ def look(db: Db, turn_id: str) -> TurnState:
     found = db.execute(
         "SELECT u.n, u.id, s.id, s.key, u.status, u.attempt, t.created_at, u.started_at, u.ended_at,"
         " u.first_seq, u.last_seq,"
-        " u.outcome, u.body FROM turn t JOIN session s ON s.id = t.session"
+        " u.outcome, u.body, EXISTS (SELECT 1 FROM dispatch d JOIN turn w ON w.n = d.turn"
+        " WHERE d.session = s.id AND d.owner IS NULL"
+        f" AND {db.dialect.json_field('w.body', 'trace')} IS NOT FALSE)"
+        " FROM turn t JOIN session s ON s.id = t.session"
         " JOIN turn u ON u.n = coalesce(t.joined_to, t.n)"
         " WHERE t.id = ?",
         (turn_id,),
@@ -123,8 +144,11 @@ def look(db: Db, turn_id: str) -> TurnState:
         last_seq,
         outcome,
         body,
+        is_waited_for,
     ) = found
     turn = decode(body)
+    end = decode_end(outcome) if outcome else None
+    has_joined = id_ != turn_id
     return TurnState(
         id=turn_id,
         session_key=key,
@@ -134,11 +158,15 @@ def look(db: Db, turn_id: str) -> TurnState:
         created_at=created_at,
         started_at=started_at,
         ended_at=ended_at,
-        messages=transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False),
-        end=decode_end(outcome) if outcome else None,
+        messages=()
+        if has_joined
+        else transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False),
+        end=end_alone(end) if has_joined and end is not None else end,
         answered_by=id_,
         is_detached=turn.record is not None and turn.record.is_detached,
         first_seq=first_seq,
+        grace_s=turn.grace_s,
+        is_waited_for=status == "running" and bool(is_waited_for),
     )
 
 

@@ -195,6 +195,7 @@ class StoreBug(StoreError):
 
     code = "internal_error"
     http_status = 500
+    retryable = False
 
     @classmethod
     def wrap(cls, error: BaseException) -> "StoreBug":

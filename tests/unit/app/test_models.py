@@ -23,7 +23,7 @@ def configured(data: Path, model: str | None = None) -> Config:
     ("model", "environment", "chosen", "why"),
     [
         ("echo", {"OPENAI_API_KEY": "k"}, "echo", "as configured"),
-        (None, {"OPENAI_API_KEY": "k"}, "openai:gpt-5-mini", "found OPENAI_API_KEY in the environment"),
+        (None, {"OPENAI_API_KEY": "k"}, "openai:gpt-6-luna", "found OPENAI_API_KEY in the environment"),
         (
             None,
             {"OPENAI_BASE_URL": "http://x", "OPENAI_MODEL": "m"},
@@ -69,7 +69,8 @@ def test_a_model_takes_audio_where_its_provider_passes_it_on_or_the_settings_say
 ) -> None:
     keys = ("OPENAI_API_KEY", "DEEPSEEK_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
     environment = dict.fromkeys(keys, "k")
-    made = make_model(parse_name(model), ModelTable(audio=audio), environment, SystemClock(), tmp_path)
+    config = configured(tmp_path)
+    made = make_model(parse_name(model), ModelTable(audio=audio), config, environment, SystemClock())
     assert ("audio" in made.abilities) == hears
 
 
@@ -89,7 +90,7 @@ def test_gemini_speaks_its_own_format_but_at_addresses_that_speak_openais(
     tmp_path: Path, base_url: str | None, kind: type
 ) -> None:
     table = ModelTable(base_url=base_url, api_key="k")
-    made = make_model(parse_name("gemini:gemini-3-flash"), table, {}, SystemClock(), tmp_path)
+    made = make_model(parse_name("gemini:gemini-3-flash"), table, configured(tmp_path), {}, SystemClock())
     assert type(made) is kind
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from nanobot.cli.progress import pull
 from nanobot.core.errors import ModelUnavailable
+from nanobot.models.providers import PROVIDERS
 from nanobot.models.weights.installed import KNOWN, Progress, Weights, write_note
 from tests.unit.cli.commandline import Nanobot
 
@@ -41,7 +42,8 @@ def rows(text: str) -> Sequence[Sequence[str]]:
 
 def test_list_shows_name_size_licence_and_which_are_here(nanobot: Nanobot, tmp_path: Path) -> None:
     put("local:small", tmp_path)
-    head, *models = rows(nanobot("model", "list", "--data", str(tmp_path)).out)
+    listed, _, _ = nanobot("model", "list", "--data", str(tmp_path)).out.partition("\n\n")
+    head, *models = rows(listed)
     assert head == ["NAME", "SIZE", "LICENCE", "HERE", "MODEL"]
     assert [(row[0], row[4]) for row in models] == [
         ("local", "no"),
@@ -49,6 +51,33 @@ def test_list_shows_name_size_licence_and_which_are_here(nanobot: Nanobot, tmp_p
         ("local:tiny", "no"),
     ]
     assert models[0][1:4] == ["1.12", "GB", "Apache-2.0"]
+
+
+def test_list_shows_every_provider_with_where_its_key_is_and_never_the_key(
+    nanobot: Nanobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for provider in PROVIDERS:
+        for variable in (*provider.key_variables, *provider.token_variables):
+            monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MISTRAL_API_KEY", "canary-1")
+    monkeypatch.setenv("OLLAMA_HOST", "box:1234")
+    monkeypatch.delenv("OLLAMA_BASE_URL", raising=False)
+    config = tmp_path / "settings.toml"
+    config.write_text(
+        '[providers.work]\nbase_url = "https://x/v1?token=canary-2"\napi_key = "canary-3"\n'
+        'default_model = "large"\n[providers.groq]\nkey_command = "print canary-4"\n'
+    )
+    out = nanobot("model", "list", "--data", str(tmp_path), "--config", str(config)).out
+    lines = out.partition("\n\n")[2].splitlines()
+    assert lines[0].split()[0] == "PROVIDER" and "canary" not in out
+    found = {line.split("  ")[0].strip(): line for line in lines[1:]}
+    assert {provider.name for provider in PROVIDERS} | {"work"} == set(found)
+    assert "in the config file" in found["work"] and "large" in found["work"]
+    assert found["work"].endswith(" https://x/v1")
+    assert "MISTRAL_API_KEY" in found["mistral"] and "mistral-small-latest" in found["mistral"]
+    assert "by a command" in found["groq"]
+    assert found["ollama"].endswith(" http://box:1234/v1") and "not needed" in found["ollama"]
+    assert " no " in found["openai"]
 
 
 def test_pull_of_what_is_here_fetches_nothing_and_says_where_it_is(nanobot: Nanobot, tmp_path: Path) -> None:

@@ -215,12 +215,12 @@ def test_between_two_moves_of_the_cut_everything_shown_before_is_shown_again_in_
     assert kept > 3 * moved
 
 
-def test_a_question_larger_than_the_window_is_refused_with_its_size_the_limit_and_the_way_out() -> None:
+def test_a_question_larger_than_the_window_is_refused_with_its_size_and_the_way_out() -> None:
     with pytest.raises(ContextOverflow) as caught:
         fit((user("hi"), said("hello"), user("x" * 4_000)), 500)
-    assert (
-        caught.value.message
-        == "message of about 1004 tokens, window of 500: shorten it, or choose a larger model"
+    assert caught.value.message == (
+        "the message has about 1004 tokens, more than the window leaves for it beside the prompt, the tools"
+        " and the answer: shorten it, or choose a larger model"
     )
     assert caught.value.code == "context_length_exceeded"
 

@@ -29,6 +29,7 @@ from nanobot.workers.pool import WorkerPool
 from tests.asgi import BOUND_S
 
 _numbers = count(1)
+FULL = StoreError("the disk is full")
 Facts = tuple[Fact, ...]
 
 
@@ -46,6 +47,8 @@ class FaultyStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._failures = 0
+        self._problem: StoreError = FULL
+        self._refused: Callable[[Facts], bool] = is_end
         self._held: Callable[[Facts], bool] = lambda facts: False
         self.appends = 0
         self.handed = asyncio.Event()
@@ -54,9 +57,14 @@ class FaultyStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def fail(self, times: int) -> None:
-        """Refuse the next `times` commits that end a turn."""
-        self._failures = times
+    def fail(
+        self,
+        times: int,
+        matching: Callable[[Facts], bool] = is_end,
+        problem: StoreError = FULL,
+    ) -> None:
+        """Refuse the next `times` commits of such facts."""
+        self._failures, self._refused, self._problem = times, matching, problem
 
     def hold(self, matching: Callable[[Facts], bool]) -> None:
         """Commit such facts, but do not say so before `let_go`; `handed` tells that one is on its way."""
@@ -64,9 +72,9 @@ class FaultyStore:
 
     async def append(self, claim: Claim, facts: Facts) -> tuple[Message, ...]:
         self.appends += 1
-        if self._failures and is_end(facts):
+        if self._failures and self._refused(facts):
             self._failures -= 1
-            raise StoreError("the disk is full")
+            raise self._problem
         joined = await self._store.append(claim, facts)
         if self._held(facts):
             self.handed.set()

@@ -141,13 +141,13 @@ async def test_a_steering_turn_joins_the_running_one(stage: Stage) -> None:
         await until(lambda: bool(model.requests))
         joined = await stage.ask("And its colour?", when_busy="steer")
         gate.set()
-        answers = [await stage.ended(turn_id) for turn_id in (first, joined)]
-    for answer in answers:
-        assert [(m.role, m.text) for m in answer.messages] == [
-            ("assistant", "It is here."),
-            ("user", "And its colour?"),
-            ("assistant", "Blue."),
-        ]
+        answer, own = [await stage.ended(turn_id) for turn_id in (first, joined)]
+    assert [(m.role, m.text) for m in answer.messages] == [
+        ("assistant", "It is here."),
+        ("user", "And its colour?"),
+        ("assistant", "Blue."),
+    ]
+    assert (own.messages, own.end.outcome) == ((), "done")
     assert len(model.requests) == 2
 
 

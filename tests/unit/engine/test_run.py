@@ -1,13 +1,18 @@
 """One turn from claim to end, whatever happens in between."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncGenerator
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from types import FrameType
 
 import pytest
 
-from nanobot.core.errors import ModelOverloaded
-from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.context.build import with_added
+from nanobot.core.dispatch import History
+from nanobot.core.errors import ModelOverloaded, StaleAttempt, StoreCorrupt, StoreError
+from nanobot.core.event import Delta, MessageAdded, TextDelta, ThinkingDelta, ToolStarted, TurnEnded
 from nanobot.core.message import Message, Text, Thinking, ToolCall, ToolResult, Usage
 from nanobot.core.model import ModelRequest
 from nanobot.engine.run import Run
@@ -273,18 +278,82 @@ async def test_a_bug_ends_the_turn_and_tells_nothing_of_the_inside(
 
 async def test_an_end_that_cannot_be_stored_is_tried_again_until_it_can(stage: Stage) -> None:
     claim = await stage.claimed()
-    stage.store.fail(9)
-    task = started(stage.run(claim, ScriptedModel("Here.")))
+    stage.store.fail(8)
+    task = started(stage.run(claim, ScriptedModel(ModelOverloaded("the provider is busy"))))
+    await slept_through(stage, task)
+    answer = await stage.ended(claim.turn.id)
+    assert answer.end.error is not None
+    assert (answer.end.outcome, answer.end.error.code) == ("failed", "model_overloaded")
+    assert stage.clock.slept == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+async def slept_through(stage: Stage, task: "asyncio.Task[None]") -> None:
+    """Return when the task is done; let the time pass that it sleeps."""
     async with asyncio.timeout(BOUND_S):
         while not task.done():
             if stage.clock.sleepers:
                 stage.clock.advance(30)
             await asyncio.sleep(0)
     await task
+
+
+async def test_an_answer_that_cannot_be_stored_is_kept_until_it_can(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was shown whole: it is neither thrown away nor asked for again."""
+    claim = await stage.claimed()
+    stage.store.fail(8)
+    model = ScriptedModel("Here.")
+    with caplog.at_level(logging.ERROR):
+        await slept_through(stage, started(stage.run(claim, model)))
     answer = await stage.ended(claim.turn.id)
-    assert answer.end.error is not None
-    assert (answer.end.outcome, answer.end.error.code) == ("failed", "store_error")
+    assert [message.text for message in answer.messages] == ["Here."]
+    assert answer.end == TurnEnded("done", Usage(10, 5))
     assert stage.clock.slept == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert len(model.requests) == 1
+    assert "the disk is full" in caplog.text
+
+
+async def test_a_step_that_cannot_be_stored_is_kept_until_it_can(stage: Stage) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(2, is_step)
+    model = ScriptedModel(call("look", '{"at": "home"}'), "Here.")
+    await slept_through(stage, started(stage.run(claim, model)))
+    assert (await stage.ended(claim.turn.id)).end == TurnEnded("done", Usage(20, 10))
+    assert stage.looked == 1
+    assert stage.clock.slept == [0.5, 1]
+
+
+async def test_a_stop_does_not_wait_for_an_answer_that_cannot_be_stored(stage: Stage) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(1)
+    run = stage.run(claim, ScriptedModel(Say(("Here.",))))
+    task = started(run)
+    async with asyncio.timeout(BOUND_S):
+        while not stage.clock.sleepers:
+            await asyncio.sleep(0)
+    run.stop("enough")
+    await within_bounds(task)
+    answer = await stage.ended(claim.turn.id)
+    assert [(message.text, message.stop_reason) for message in answer.messages] == [("Here.", "incomplete")]
+    assert answer.end.outcome == "cancelled"
+
+
+async def test_the_time_limit_of_the_turn_bounds_the_tries_to_store_an_answer(stage: Stage) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(1)
+    await within_bounds(started(stage.run(claim, ScriptedModel("Here."), timeout_s=0.01)))
+    error = (await stage.ended(claim.turn.id)).end.error
+    assert error is not None
+    assert error.code == "turn_timed_out"
+
+
+@pytest.mark.parametrize("problem", [StoreCorrupt("damaged"), StaleAttempt("over")])
+async def test_a_commit_that_can_never_succeed_is_not_tried_again(stage: Stage, problem: StoreError) -> None:
+    claim = await stage.claimed()
+    stage.store.fail(1, problem=problem)
+    await within_bounds(started(stage.run(claim, ScriptedModel("Here."))))
+    assert stage.clock.slept == []
 
 
 async def test_an_end_that_cannot_be_stored_does_not_hold_up_the_end_of_the_server(stage: Stage) -> None:
@@ -321,6 +390,67 @@ async def test_a_writer_whose_attempt_is_over_falls_silent(
     assert (await stage.state(claim.turn.id)).status == "running"
     await stage.run(newer, ScriptedModel("New"))()
     assert await stage.transcript() == [("user", "Where?"), ("assistant", "New")]
+
+
+# Steps with many calls ----------------------------------------------------------------------------
+
+MANY = 4_000
+
+
+def many_calls() -> Say:
+    """Return a step with calls that all have one id, as some providers send them."""
+    calls = tuple(ToolCall("c", "look", '{"at": "shelf"}') for _ in range(MANY))
+    return Say((), Message("assistant", calls, "tool_calls", Usage(1, 1)))
+
+
+async def test_the_work_for_calls_without_number_is_bounded(stage: Stage) -> None:
+    claim = await stage.claimed()
+    model = ScriptedModel(many_calls(), "There.")
+    with copies_counted() as copied:
+        await stage.run(claim, model)()
+    answer = await stage.ended(claim.turn.id)
+    assert answer.messages[-1].text == "There."
+    assert stage.looked == stage.settings.max_calls_per_step == 64
+    assert {result.call_id for message in answer.messages for result in message.tool_results} == {
+        call.id for call in answer.messages[0].tool_calls
+    }
+    assert len(answer.messages) == MANY + 2
+    # The step, a commit for each call that is run, the others in pieces, the end.
+    assert stage.store.appends <= 2 + 64 + MANY // 64 + 1
+    # The transcript is put together once for each request, not for each result.
+    assert copied() <= 3 * MANY
+
+
+@contextlib.contextmanager
+def copies_counted() -> Iterator[Callable[[], int]]:
+    """Count how many messages are put into histories meanwhile."""
+    sizes: list[int] = []
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "return" and frame.f_code is with_added.__code__ and isinstance(argument, History):
+            sizes.append(len(argument.messages))
+
+    sys.setprofile(note)
+    try:
+        yield lambda: sum(sizes)
+    finally:
+        sys.setprofile(None)
+
+
+async def test_calls_that_were_too_many_are_not_run_after_a_crash_either(stage: Stage) -> None:
+    """The tool may be repeated: those that had been started run again."""
+    lost = await stage.claimed()
+    calls = tuple(ToolCall(f"c{number}", "look", "{}") for number in range(MANY))
+    step = Message("assistant", calls, "tool_calls")
+    await stage.store.append(lost, (MessageAdded(step), *(ToolStarted(call) for call in calls[:64])))
+    await stage.reopen()
+    await stage.run(await stage.claim(), ScriptedModel("There."))()
+    assert stage.looked == 64
+    results = [
+        result for message in (await stage.ended(lost.turn.id)).messages for result in message.tool_results
+    ]
+    assert len(results) == MANY
+    assert sum("too many calls" in result.content for result in results) == MANY - 64
 
 
 # Going on after a crash ---------------------------------------------------------------------------

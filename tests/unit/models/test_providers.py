@@ -11,13 +11,14 @@ from nanobot.models.providers import (
     parse_name,
     provider_of,
 )
+from nanobot.models.providers.environment import find_unusable
 
 
 @pytest.mark.parametrize(
     ("text", "provider", "model"),
     [
         ("openai:gpt-5-mini", "openai", "gpt-5-mini"),
-        ("openai", "openai", "gpt-5-mini"),
+        ("openai", "openai", "gpt-6-luna"),
         ("ollama:qwen3:8b", "ollama", "qwen3:8b"),
         ("openrouter:meta/llama-3:free", "openrouter", "meta/llama-3:free"),
         ("  groq:x  ", "groq", "x"),
@@ -80,17 +81,64 @@ def test_a_key_sent_over_the_network_is_sent_over_tls() -> None:
 
 
 @pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"FIREWORKS_API_KEY": "k"}, "FIREWORKS_API_KEY: name a model to use it, as --model fireworks:MODEL"),
+        ({"HF_TOKEN": "k"}, "HF_TOKEN: name a model to use it, as --model huggingface:MODEL"),
+        ({"OLLAMA_HOST": "box"}, "OLLAMA_HOST: name a model to use it, as --model ollama:MODEL"),
+        ({"GROQ_API_KEY": " "}, "GROQ_API_KEY has only white space in it"),
+        ({"GITHUB_TOKEN": "k"}, "GITHUB_TOKEN: GitHub Models was shut down on 30 July 2026"),
+        (
+            {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_DEPLOYMENT": "d"},
+            "AZURE_OPENAI_API_KEY: provider azure: its address has the resource in it; "
+            "set AZURE_OPENAI_ENDPOINT or AZURE_API_BASE or AZURE_OPENAI_RESOURCE_NAME "
+            "or AZURE_RESOURCE_NAME, "
+            "or base_url in the config file",
+        ),
+        (
+            {"AWS_BEARER_TOKEN_BEDROCK": "k"},
+            "AWS_BEARER_TOKEN_BEDROCK: provider bedrock: its address has the region in it; "
+            "set AWS_REGION or AWS_DEFAULT_REGION, or base_url in the config file",
+        ),
+        (
+            {"AWS_ACCESS_KEY_ID": "k"},
+            "AWS_ACCESS_KEY_ID: Bedrock is asked with an API key of its own, AWS_BEARER_TOKEN_BEDROCK",
+        ),
+    ],
+)
+def test_what_was_found_and_chooses_no_model_is_told_with_what_is_missing(
+    environment: dict[str, str], line: str
+) -> None:
+    assert find_in_environment(environment) is None
+    assert find_unusable(environment) == (line,)
+
+
+def test_a_key_that_chooses_a_model_is_not_told() -> None:
+    assert find_unusable({"OPENAI_API_KEY": "k", "GOOGLE_API_KEY": "k"}) == ()
+
+
+def test_azure_is_chosen_where_its_endpoint_and_deployment_are_set() -> None:
+    environment = {
+        "AZURE_OPENAI_API_KEY": "k",
+        "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com",
+        "AZURE_OPENAI_DEPLOYMENT": "d",
+    }
+    found = find_in_environment(environment)
+    assert found is not None and str(found.model) == "azure:d"
+
+
+@pytest.mark.parametrize(
     ("environment", "found"),
     [
         ({}, None),
         ({"PATH": "/bin"}, None),
-        ({"OPENAI_API_KEY": "k"}, ("openai:gpt-5-mini", "OPENAI_API_KEY")),
+        ({"OPENAI_API_KEY": "k"}, ("openai:gpt-6-luna", "OPENAI_API_KEY")),
         ({"OPENAI_API_KEY": ""}, None),
-        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, ("openai:gpt-5-mini", "OPENAI_BASE_URL")),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, ("openai:gpt-6-luna", "OPENAI_BASE_URL")),
         ({"OPENAI_API_KEY": "k", "OPENAI_MODEL": "gpt-x"}, ("openai:gpt-x", "OPENAI_API_KEY")),
         ({"OPENAI_MODEL": "gpt-x"}, None),
         ({"GROQ_API_KEY": "k"}, ("groq:openai/gpt-oss-120b", "GROQ_API_KEY")),
-        ({"GROQ_API_KEY": "k", "OPENAI_API_KEY": "k"}, ("openai:gpt-5-mini", "OPENAI_API_KEY")),
+        ({"GROQ_API_KEY": "k", "OPENAI_API_KEY": "k"}, ("openai:gpt-6-luna", "OPENAI_API_KEY")),
         ({"ANTHROPIC_API_KEY": "k"}, ("anthropic:claude-haiku-5-5", "ANTHROPIC_API_KEY")),
         ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}, ("anthropic:claude-haiku-5-5", "ANTHROPIC_BASE_URL")),
         (

@@ -75,6 +75,7 @@ class SqlStore:
         self.follow = turns.follow
         self.ended = turns.ended
         self.cancel = turns.cancel
+        self.delivered = turns.delivered
 
     def _offer_dispatch(self, dispatch: SqlDispatch) -> None:
         self.orders = dispatch.orders

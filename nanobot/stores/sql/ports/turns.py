@@ -1,17 +1,17 @@
 """`core.turn.Turns`: turns are admitted, followed and cancelled."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from functools import partial
 
 from nanobot.core.accounts import TurnSettled, UnendedTurn
 from nanobot.core.dispatch import Cancel
 from nanobot.core.errors import NanobotError, ShuttingDown, StoreError, TurnCancelled
-from nanobot.core.event import TurnAdmitted, TurnEnded, TurnError
+from nanobot.core.event import TurnAdmitted, TurnEnded, TurnError, end_alone
 from nanobot.core.message import Message
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores.live.live import STOPPING
 from nanobot.stores.live.turn import Batch, LiveTurn, replay
-from nanobot.stores.sql import admission, matching, queue, turns
+from nanobot.stores.sql import admission, matching, queue, resends, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.recent_places import RecentPlaces
@@ -37,6 +37,8 @@ class SqlTurns:
         identity: Identity,
         earlier: tuple[Message, ...] = (),
         refusal: NanobotError | None = None,
+        *,
+        left: Container[str] = (),
     ) -> Admission:
         if self._live.is_ended:
             raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
@@ -52,6 +54,7 @@ class SqlTurns:
                 recent=self._recent,
                 now=self._clock.now(),
                 refusal=refusal,
+                left=left,
             )
 
         self._observer.turn_offered(turn)
@@ -86,6 +89,9 @@ class SqlTurns:
         asked = partial(admission.knows, key=session_key, identity=identity, limits=self._limits)
         return await self._database.read(lambda db: asked(db, now=self._clock.now()))
 
+    async def delivered(self, turn_ids: tuple[str, ...]) -> None:
+        await self._database.write(partial(resends.note_delivered, turn_ids=turn_ids))
+
     async def shared(self, session_key: str, earlier: tuple[Message, ...], *, is_whole: bool) -> int:
         return await self._database.read(
             partial(matching.shared, key=session_key, earlier=earlier, is_whole=is_whole)
@@ -95,37 +101,46 @@ class SqlTurns:
         return await self._database.read(partial(turns.look, turn_id=turn_id))
 
     async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[Batch]:
-        while (live := self._live.get(turn_id)) is not None:
+        live = await self._live_events(turn_id)
+        if live is not None and not live.is_joined_by(turn_id):
             async for batch in live.follow(after):
-                # The end of a turn that this one had joined is not its own end, where they have parted.
-                has_parted = isinstance(batch[-1][1], TurnEnded) and turn_id not in live.ids
-                if shown := batch[:-1] if has_parted else batch:
-                    yield shown
-                if has_parted:
-                    break
-            else:
-                return
-            after = 0
-        answer = await self.ended(turn_id)
+                yield batch
+            return
+        answer = await self._answer(turn_id, live)
         if batch := replay(answer.messages, answer.end, after):
             yield batch
 
     async def ended(self, turn_id: str) -> Answer:
-        while (live := self._live.get(turn_id)) is not None:
+        return await self._answer(turn_id, await self._live_events(turn_id))
+
+    async def _live_events(self, turn_id: str) -> LiveTurn | None:
+        """Return the events of the turn where it has not ended; of one that joined another only once that one
+        has ended: they may have parted, and then it has events of its own.
+        """
+        while (live := self._live.get(turn_id)) is not None and live.is_joined_by(turn_id):
+            await live.ended()
+            if live.is_joined_by(turn_id):
+                break
+        return live
+
+    async def _answer(self, turn_id: str, live: LiveTurn | None) -> Answer:
+        """Return what became of the turn; `live`: its events, None where it had ended already."""
+        if live is not None:
             end = await live.ended()
-            if turn_id in live.ids:
-                return Answer(turn_id, live.messages, end)
+            if live.is_joined_by(turn_id):
+                return Answer(turn_id, (), end_alone(end))
+            return Answer(turn_id, live.messages, end)
         state = await self.turn(turn_id)
         if state.end is None and not self._live.is_ended:
             raise StoreError(f"turn {turn_id} cannot be followed though it has not ended")
         return Answer(turn_id, state.messages, state.end or STOPPING)
 
-    async def cancel(self, turn_id: str, why: str) -> bool:
+    async def cancel(self, turn_id: str, why: str, *, may_go_on: bool = False) -> bool:
         state = await self.turn(turn_id)
         live = self._live.get(turn_id)
         if live is None or live.end is not None:
             return False
-        cancel = Cancel(live.ids[0], why)
+        cancel = Cancel(live.ids[0], why, may_go_on)
         if state.status == "queued" and await self._cancel_waiting(cancel):
             return True
         self._commands.cancel(cancel)
@@ -133,9 +148,8 @@ class SqlTurns:
 
     async def _cancel_waiting(self, cancel: Cancel) -> bool:
         """Cancel a turn that waits; return False where it waits no more."""
-        end = TurnEnded(
-            "cancelled", error=TurnError(TurnCancelled.code, cancel.why, TurnCancelled.http_status)
-        )
+        reason = TurnError(TurnCancelled.code, cancel.why, TurnCancelled.http_status, cancel.may_go_on)
+        end = TurnEnded("cancelled", error=reason)
 
         def job(db: Db) -> bool:
             return queue.cancel_waiting(db, cancel.turn_id, end, self._clock.now())

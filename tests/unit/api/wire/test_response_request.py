@@ -33,7 +33,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"model": ...}, "model", "model"),
     ({"input": ...}, "input", "input"),
     ({"input": []}, "input", "at least one message"),
-    ({"input": [{"role": "assistant", "content": "hi"}]}, "input", "at least one message"),
+    ({"input": [{"role": "assistant", "content": " "}]}, "input", "at least one message"),
     ({"input": [{"role": "developer", "content": "hi"}]}, "input", "at least one message"),
     ({"input": [{"role": "user"}]}, "input[0].content", "missing"),
     ({"input": [{"role": "critic", "content": "x"}]}, "input[0].role", "critic"),

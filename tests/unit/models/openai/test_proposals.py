@@ -12,9 +12,9 @@ from nanobot.core.message import Audio, Image, Message, Text, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import tool_spec
 from nanobot.core.turn import OutputFormat, Sampling
+from nanobot.models.images import NO_IMAGE_NOTE
 from nanobot.models.lessons import REMEMBERED_S
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat
-from nanobot.models.openai.request import NO_IMAGE_NOTE
 from tests.clock import PausedClock
 from tests.unit.models.openai.asking import HELLO, failure, heard, model_at
 from tests.upstream import Asked, Gate, Reply, Upstream, greet, json_reply, refused

@@ -1,0 +1,100 @@
+"""Makes the models behind an API from their settings."""
+
+import random
+from collections.abc import Mapping
+
+from nanobot.app.endpoints import check_body, find_access, known_providers
+from nanobot.config import Config, EndpointFields, ModelTable
+from nanobot.core.clock import Clock
+from nanobot.core.model import Ability, Model
+from nanobot.core.turn import Sampling
+from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.models.configured import ConfiguredModel
+from nanobot.models.gemini.generate import GeminiContent
+from nanobot.models.http import ProviderConnection
+from nanobot.models.ollama import OllamaModel
+from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
+from nanobot.models.openai_responses.responses import OpenAIResponses
+from nanobot.models.providers import ModelName, Provider, Wire
+from nanobot.models.refusals import ErrorSource
+
+_BY_WIRE: Mapping[
+    Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages] | type[GeminiContent]
+] = {
+    "openai": OpenAIChat,
+    "responses": OpenAIResponses,
+    "anthropic": AnthropicMessages,
+    "gemini": GeminiContent,
+}
+"""The model's class, by the wire format."""
+
+_SHORT_PAUSE_S = 2.0
+"""The longest pause that a provider may ask for where another model stands in."""
+
+
+def remote_model(
+    name: ModelName, table: ModelTable, config: Config, environment: Mapping[str, str], clock: Clock
+) -> Model:
+    """Return the model `name` behind its provider's API.
+
+    Raises:
+        ConfigError: its key is missing, or a setting cannot be used.
+    """
+    provider = known_providers(config)[name.provider]
+    changed = config.providers.get(name.provider)
+    fields = table if changed is None else table.over(changed)
+    check_body(name, fields.body)
+    access = find_access(name, provider, fields, environment, clock)
+    timeouts = Timeouts(
+        connect_s=table.connect_timeout_s,
+        first_chunk_s=table.first_byte_timeout_s,
+        idle_s=table.idle_timeout_s,
+        # Rather than wait for long, another model is asked.
+        retry_pause_s=_SHORT_PAUSE_S if table.fallback else Timeouts().retry_pause_s,
+    )
+    model: Model = _BY_WIRE[access.wire](
+        name=str(name),
+        model=name.model,
+        base_url=access.base_url,
+        api_key=access.api_key,
+        auth=access.auth,
+        transport=access.transport,
+        extra_body=fields.body,
+        context_tokens=fields.context_tokens or provider.context_tokens,
+        clock=clock,
+        random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
+        timeouts=timeouts,
+        max_retries=table.max_retries,
+        max_answer_chars=table.max_answer_chars,
+        abilities=_abilities(fields, provider),
+    )
+    if provider.tells_window:
+        source = ErrorSource(str(name), name.model, access.base_url, access.api_key)
+        model = OllamaModel(
+            model,
+            ProviderConnection(source, auth=access.auth, timeouts=timeouts, transport=access.transport),
+            model=name.model,
+            base_url=access.base_url,
+            most_tokens=fields.context_tokens,
+            clock=clock,
+        )
+    return _configured(model, fields)
+
+
+def _configured(model: Model, fields: EndpointFields) -> Model:
+    """Return the model within what its settings say; itself where they say nothing."""
+    sampling = Sampling(
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        max_output_tokens=fields.max_tokens,
+        reasoning_effort=fields.reasoning_effort,
+    )
+    choices: tuple[tuple[Ability, str], ...] = (("images", fields.images), ("tools", fields.tools))
+    lacks = frozenset(ability for ability, choice in choices if choice == "no")
+    return ConfiguredModel(model, sampling, lacks) if lacks or sampling != Sampling() else model
+
+
+def _abilities(fields: EndpointFields, provider: Provider) -> frozenset[Ability]:
+    """Return the abilities to begin with: a model drops those that it turns out to lack."""
+    takes_audio = provider.takes_audio if fields.audio == "auto" else fields.audio == "yes"
+    return EVERYTHING if takes_audio else EVERYTHING - {"audio"}

@@ -1,0 +1,39 @@
+"""All settings. Precedence: command line, environment (`NANOBOT_…`), `nanobot.toml`, default.
+
+The setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environment. docs/settings.md
+describes each of them.
+
+Knows: the names, types and bounds of the settings, and where they may stand. Does not know: what they do.
+Start at `tables.py`; `models.py` has the tables of models and providers, `load.py` reads them all.
+"""
+
+from nanobot.config.load import FILE, load
+from nanobot.config.models import EndpointFields, ModelTable, ProviderTable
+from nanobot.config.tables import (
+    ApiTable,
+    AuditTable,
+    Config,
+    EngineTable,
+    FilesTable,
+    KeyTable,
+    QuotaTable,
+    ServerTable,
+    default_data_directory,
+)
+
+__all__ = [
+    "FILE",
+    "ApiTable",
+    "AuditTable",
+    "Config",
+    "EndpointFields",
+    "EngineTable",
+    "FilesTable",
+    "KeyTable",
+    "ModelTable",
+    "ProviderTable",
+    "QuotaTable",
+    "ServerTable",
+    "default_data_directory",
+    "load",
+]

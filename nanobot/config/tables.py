@@ -1,0 +1,221 @@
+"""The tables of the settings, but for those of models and providers.
+
+docs/settings.md describes each setting.
+"""
+
+import datetime
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from nanobot.config.bounds import LONGEST_S, AtLeast1, Positive
+from nanobot.config.models import ModelTable, ProviderTable
+from nanobot.core.accounts import HistoryMode, Price, Quota, Right
+from nanobot.core.errors import ConfigError
+
+
+class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the server listens and how it stops."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8900
+    data: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    forwarded_allow_ips: tuple[str, ...] = ()
+    shutdown_grace_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 30.0
+
+
+class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP API."""
+
+    key: str | None = None
+    stream: bool = True
+    session_headers: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    max_bad_keys: Annotated[int, msgspec.Meta(ge=0)] = 10
+    metrics_open: bool = False
+    max_body_mb: Positive = 20.0
+    max_schema_kb: AtLeast1 = 100
+    body_timeout_s: Positive = 30.0
+    ping_s: Positive = 15.0
+    max_queue: AtLeast1 = 16
+    retry_window_s: Positive = 600.0
+    disconnect_grace_s: Annotated[float, msgspec.Meta(ge=-1, le=LONGEST_S)] = 30.0
+
+
+class FilesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files and URLs in requests, and uploads."""
+
+    max_file_mb: Positive = 20.0
+    max_characters: Annotated[int, msgspec.Meta(ge=1_000)] = 80_000
+    read_timeout_s: Positive = 30.0
+    read_memory_mb: Annotated[int, msgspec.Meta(ge=256)] = 1_024
+    fetch: bool = True
+    max_fetch_mb: Positive = 10.0
+    fetch_timeout_s: Positive = 20.0
+    quota_mb: Positive = 500.0
+    ttl_days: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 30.0
+
+
+class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How turns are run."""
+
+    max_running_turns: AtLeast1 = 64
+    max_attempts: AtLeast1 = 3
+    turn_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 3600.0
+
+
+class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds of a turn."""
+
+    max_steps: AtLeast1 = 50
+    window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
+    max_calls_per_step: AtLeast1 = 64
+
+
+class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long after its last use a session is kept whose key matches `pattern`. `days` 0: for ever."""
+
+    pattern: str
+    days: Annotated[float, msgspec.Meta(ge=0, le=36_500)]
+
+
+class HistoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the messages of a request are where the session key matches `pattern`; `whole`: all of the
+    conversation.
+    """
+
+    pattern: str
+    mode: HistoryMode
+
+
+class EphemeralTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Turns of sessions whose key matches `pattern` leave no trace."""
+
+    pattern: str
+
+
+class SessionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long sessions are kept, and how the history that clients send is taken."""
+
+    ttl: tuple[RetentionTable, ...] = ()
+    history: tuple[HistoryTable, ...] = ()
+    ephemeral: tuple[EphemeralTable, ...] = ()
+
+
+class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How conversations are stored. `normal`: a power cut (not a crash) may lose the last turns."""
+
+    synchronous: Literal["full", "normal"] = "full"
+
+
+class LogTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is logged, to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+    format: Literal["console", "json"] = "console"
+    session_keys: bool = False
+
+
+class TelemetryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Traces by OpenTelemetry. The environment's `OTEL_…` variables say where they go."""
+
+    traces: Literal["auto", "on", "off"] = "auto"
+    content: bool = False
+
+
+class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The audit log: who did what."""
+
+    enabled: bool = True
+    session_keys: Literal["plain", "hashed"] = "plain"
+    max_mb: Positive = 100.0
+    keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10
+
+
+class _QuotaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much an API key or sessions may use."""
+
+    requests_per_minute: AtLeast1 | None = None
+    running_turns: AtLeast1 | None = None
+    tokens_per_day: AtLeast1 | None = None
+    money_per_day: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+    @property
+    def quota(self) -> Quota:
+        return Quota(self.requests_per_minute, self.running_turns, self.tokens_per_day, self.money_per_day)
+
+
+class KeyTable(_QuotaFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An API key.
+
+    `hash`: `sha256:` and the SHA-256 of the key in hex, never the key itself.
+    """
+
+    name: str
+    hash: Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
+    scopes: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files")
+    sessions: tuple[str, ...] = ()
+    session_key: str | None = None
+    history: HistoryMode = "auto"
+    expires: datetime.datetime | None = None
+
+
+class QuotaTable(_QuotaFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much the sessions that match a pattern may use, together or each."""
+
+    pattern: str
+    per: Literal["pattern", "session"] = "pattern"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every setting.
+
+    `models` are presets: further names that a request may give as its `model`. `providers` are further
+    providers, and changes of those that nanobot knows. The keys of `prices` are `provider:model`.
+    """
+
+    server: ServerTable = ServerTable()
+    api: ApiTable = ApiTable()
+    files: FilesTable = FilesTable()
+    engine: EngineTable = EngineTable()
+    agent: AgentTable = AgentTable()
+    model: ModelTable = ModelTable()
+    models: dict[str, ModelTable] = {}
+    providers: dict[str, ProviderTable] = {}
+    sessions: SessionsTable = SessionsTable()
+    store: StoreTable = StoreTable()
+    log: LogTable = LogTable()
+    telemetry: TelemetryTable = TelemetryTable()
+    audit: AuditTable = AuditTable()
+    keys: tuple[KeyTable, ...] = ()
+    quotas: tuple[QuotaTable, ...] = ()
+    prices: dict[str, Price] = {}
+
+    @property
+    def data(self) -> Path:
+        """The data directory.
+
+        Raises:
+            ConfigError: it is in a home directory that does not exist.
+        """
+        try:
+            return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
+        except RuntimeError as error:
+            raise ConfigError(
+                f"server.data is {self.server.data!r}: there is no such home directory, name it in full"
+            ) from error
+
+
+def default_data_directory() -> Path:
+    """Return where conversations are kept by default: where the platform keeps the data of applications."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nanobot"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "nanobot"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nanobot"
