@@ -8,6 +8,7 @@ from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import history_budget, offered_tools, tools_size, with_added
 from nanobot.context.history import refuse_too_long
+from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
@@ -75,9 +76,10 @@ class Agent:
         emit: Emit,
         show: Show,
         take_back: TakeBack,
+        audience: Audience | None = None,
     ) -> None:
         """Bring the turn to its end. `history` ends with its input, followed by the messages that it
-        `produced` before a restart.
+        `produced` before a restart. `audience` reads what is shown.
 
         Raises:
             ModelError: the model failed.
@@ -90,6 +92,7 @@ class Agent:
             model,
             show,
             take_back,
+            audience=audience,
             tools=offered_tools(turn, self._toolset.specs),
             budget_tokens=self.budget(turn, model),
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},

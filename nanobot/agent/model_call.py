@@ -9,6 +9,7 @@ from nanobot.agent.limits import AgentSettings, Retries, Show
 from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
 from nanobot.context.output import conform, format_instructions, repair_instructions
+from nanobot.core.audience import EMPTY, Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
 from nanobot.core.errors import (
@@ -73,6 +74,7 @@ class ModelCall:
         show: Show,
         take_back: TakeBack,
         *,
+        audience: Audience | None,
         tools: tuple[ToolSpec, ...],
         budget_tokens: int,
         call_ids: set[str],
@@ -86,6 +88,7 @@ class ModelCall:
         self._model = model
         self._show = show
         self._take_back = take_back
+        self._audience = audience
         self._has_begun = False
         self.was_stopped = False
         self._tools = tools
@@ -118,7 +121,8 @@ class ModelCall:
         while True:
             # What may have to be asked for again is shown only once it is right.
             show = _discard if self._must_call or self._says_form else self._show
-            request = self._request(history, retries, may_call=may_call)
+            audience = EMPTY if show is _discard else self._audience
+            request = self._request(history, retries, audience, may_call=may_call)
             try:
                 message = self._own(await self._stream(request, show, retries), may_call=may_call)
             except ModelError as error:
@@ -209,7 +213,9 @@ class ModelCall:
         self._budget_tokens = max(least, min(budget, self._budget_tokens))
         return True
 
-    def _request(self, history: History, retries: Retries, *, may_call: bool) -> ModelRequest:
+    def _request(
+        self, history: History, retries: Retries, audience: Audience | None, *, may_call: bool
+    ) -> ModelRequest:
         nudge = retries.nudge
         last = history.messages[-1] if history.messages else None
         if (
@@ -235,6 +241,7 @@ class ModelCall:
                 form=format_instructions(wanted) if wanted is not None and self._says_form else "",
                 lacking=self._lacking,
                 window_tokens=self._window_tokens,
+                audience=audience,
                 refused_by=self._refused_by,
                 passed_over=retries.passed_over,
             )

@@ -4,6 +4,7 @@ import hashlib
 
 from nanobot.context import prompt
 from nanobot.context.history import ends_of, fit, repair
+from nanobot.core.audience import Audience
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import Message, PassedOver, Text, user
@@ -66,6 +67,7 @@ def build(
     form: str = "",
     lacking: frozenset[str] = frozenset(),
     window_tokens: int | None = None,
+    audience: Audience | None = None,
     refused_by: str | None = None,
     passed_over: tuple[PassedOver, ...] = (),
 ) -> ModelRequest:
@@ -73,7 +75,7 @@ def build(
 
     `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
     about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
-    `lacking`, `window_tokens`, `refused_by` and `passed_over` are as in `ModelRequest`.
+    `lacking`, `window_tokens`, `audience`, `refused_by` and `passed_over` are as in `ModelRequest`.
 
     Raises:
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
@@ -102,6 +104,7 @@ def build(
         labels=turn.labels,
         lacking=lacking,
         window_tokens=window_tokens,
+        audience=audience,
         refused_by=refused_by,
         passed_over=passed_over,
     )

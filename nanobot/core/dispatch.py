@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from nanobot.core.audience import Audience
 from nanobot.core.event import Fact, Passing
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
@@ -81,6 +82,12 @@ class Dispatch(Protocol):
 
     def show(self, claim: Claim, event: Passing) -> None:
         """Pass `event` on to the turn's followers; kept in memory until its message is appended."""
+        ...
+
+    def audience(self, claim: Claim) -> Audience:
+        """Return who reads what is shown of the turn as it comes: its followers, and who watches its
+        session.
+        """
         ...
 
     def take_back(self, claim: Claim) -> bool:

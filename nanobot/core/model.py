@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from nanobot.core.audience import Audience
 from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta, ModelChosen
 from nanobot.core.message import Message, PassedOver
@@ -25,6 +26,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     without. `window_tokens`: the size of its window, as a refusal of this request named it. A model that
     answers may remember both.
 
+    `audience`: while nobody in it listens, deltas may come late and in larger pieces; None: they may not.
     Only models that pass a request on to others look at the rest. `refused_by`: the model of which `lacking`
     and `window_tokens` are true. `passed_over`: those that have failed this request already.
     """
@@ -40,6 +42,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     labels: Labels = Labels()
     lacking: frozenset[str] = frozenset()
     window_tokens: int | None = None
+    audience: Audience | None = None
     refused_by: str | None = None
     passed_over: tuple[PassedOver, ...] = ()
 

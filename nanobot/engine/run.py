@@ -180,6 +180,7 @@ class Run:
             emit=self._emit,
             show=self._show,
             take_back=self._take_back,
+            audience=self._store.audience(claim),
         )
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:

@@ -3,10 +3,12 @@ the wire format.
 """
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 import msgspec
 
+from nanobot.core.audience import Audience
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
@@ -69,7 +71,10 @@ class AnswerReader(Protocol):
 
 
 class AnswerStream:
-    """One answer while it is read. `done`: it is whole, and `message` may be called."""
+    """One answer while it is read. `done`: it is whole, and `message` may be called.
+
+    Where an `audience` is given and nobody in it listens, what has begun is read in larger pieces.
+    """
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class AnswerStream:
         terms: FormatTerms,
         first_by: float,
         timeouts: Timeouts,
+        audience: Audience | None = None,
     ) -> None:
         self.done = False
         response.late = f"no answer began within {timeouts.first_chunk_s:g} s"
@@ -91,11 +97,14 @@ class AnswerStream:
         self._first_by: float | None = first_by
         self._idle_s = timeouts.idle_s
         self._head = b""
-        self._failed: RequestFailed | None = None
+        self._failed: RequestFailed | asyncio.CancelledError | None = None
+        self._audience = audience
         self._splitter: EventSplitter | _WholeBody | None = None
 
     async def read(self) -> list[Delta]:
         """Return what the next bytes add; empty where they add nothing.
+
+        What came before a failure, or before the reading was cancelled, is returned first.
 
         Raises:
             RequestFailed: the answer broke off, or cannot be understood.
@@ -105,22 +114,23 @@ class AnswerStream:
         deadline = self._first_by if self._first_by is not None else self._loop.time() + self._idle_s
         deltas: list[Delta] = []
         try:
-            chunk = await self._response.read(deadline) if self._response is not None else b""
-        except RequestFailed:
-            # After the model's own end only the usage can be lost, or the end mark that a server owes.
-            if not self._reader.finished:
-                raise
-            chunk = b""
-        try:
+            chunk = await self._next(deadline)
             if chunk:
                 self._take(chunk, deltas)
             else:
                 self._end(deltas)
         except RequestFailed as failed:
-            # What came before the failure is passed on first, wherever the network cut the two.
+            # Wherever the network cut the two.
             if not deltas:
                 raise
             self._failed = failed
+        except asyncio.CancelledError as stopped:
+            self._take_rest(deltas)
+            if not deltas:
+                raise
+            # Also where the rest was all that was missing: whoever cancels must not find it done.
+            self.done = False
+            self._failed = stopped
         if self.done:
             self._reader.end(deltas)
         return deltas
@@ -142,6 +152,27 @@ class AnswerStream:
             response.finish()
         else:
             response.close()
+
+    async def _next(self, deadline: float) -> bytes:
+        """Return the next bytes; empty at the end."""
+        if self._response is None:
+            return b""
+        # The first piece, and the end once the model is done, are waited for by somebody in any case.
+        gathers = self._first_by is None and not self._reader.finished
+        try:
+            return await self._response.read(deadline, self._audience if gathers else None)
+        except RequestFailed:
+            # After the model's own end only the usage can be lost, or the end mark that a server owes.
+            if not self._reader.finished:
+                raise
+            return b""
+
+    def _take_rest(self, deltas: list[Delta]) -> None:
+        """Take what has come and was not read yet, as far as it can be understood."""
+        rest = self._response.buffered() if self._response is not None else b""
+        if rest:
+            with contextlib.suppress(RequestFailed):
+                self._take(rest, deltas)
 
     def _take(self, chunk: bytes, deltas: list[Delta]) -> None:
         splitter = self._splitter

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
+from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelError, ModelRejectedRequest
 from nanobot.core.event import Delta, parts_of
@@ -90,8 +91,11 @@ class ProviderClient:
         except RequestFailed as failed:
             raise failed.error from None
 
-    async def stream(self, exchange: Callable[[], Exchange]) -> AsyncGenerator[Delta | Message, None]:
-        """Yield deltas as they come, then the message; closing the generator cuts the connection.
+    async def stream(
+        self, exchange: Callable[[], Exchange], audience: Audience | None = None
+    ) -> AsyncGenerator[Delta | Message, None]:
+        """Yield deltas as they come, or in larger pieces while an `audience` is given and nobody in it
+        listens; then the message. Closing the generator cuts the connection.
 
         `exchange` is called for each try: what a refusal has taught the format is then in the request.
 
@@ -102,7 +106,7 @@ class ProviderClient:
         retries = Backoff(self._clock, self._random, self._max_retries, self._timeouts.retry_pause_s)
         while True:
             try:
-                answer = await self._ask(exchange)
+                answer = await self._ask(exchange, audience)
             except RequestFailed as failed:
                 await retries.pause(failed)
                 continue
@@ -208,7 +212,9 @@ class ProviderClient:
         """Return whether the request that failed with `key` may succeed at once with another one."""
         return key is not None and self._keys is not None and self._keys.moves_on(key, failed.error)
 
-    async def _ask(self, exchange: Callable[[], Exchange]) -> AnswerStream | Message:
+    async def _ask(
+        self, exchange: Callable[[], Exchange], audience: Audience | None
+    ) -> AnswerStream | Message:
         """Send the request, again where the format adapts, and return its answer: from the first byte of the
         body on, or whole where it was rescued from a refusal.
         """
@@ -227,6 +233,7 @@ class ProviderClient:
                     terms=self._terms,
                     first_by=first_by,
                     timeouts=self._timeouts,
+                    audience=audience,
                 )
             refused = await response.read_error(_ERROR_BODY_S)
             if asked.rescued is not None and (message := asked.rescued(refused)) is not None:

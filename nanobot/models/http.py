@@ -1,47 +1,32 @@
-"""HTTP to one provider: one pool of connections, responses read within deadlines, failures in words of ours.
-
-aiohttp's own time-outs serve for the connection alone. Its `sock_read` also runs while the caller is slow,
-and keep-alive comments restart it, so that it cannot bound the wait for the first chunk. `docs/adr/0003` has
-the figures.
-"""
+"""HTTP to one provider: one pool of connections, responses read within deadlines, failures in our words."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-import io
-import os
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelError, ModelTimeout, ModelUnreachable
-from nanobot.models.address import BEARER, Address, KeyHeader, error_source
+from nanobot.models.address import BEARER, KeyHeader
 from nanobot.models.certificates import trusted
 from nanobot.models.refusals import ErrorSource, RequestFailed
+from nanobot.models.transfer import TransferFailed
 from nanobot.models.transport import DIRECT, Transport, put_headers
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Mapping
-    from types import ModuleType
+    from collections.abc import Callable, Mapping
 
-    import aiohttp
-
-__all__ = [
-    "BEARER",
-    "Address",
-    "KeyHeader",
-    "ProviderConnection",
-    "ProviderResponse",
-    "Timeouts",
-    "error_source",
-]
+    from nanobot.core.audience import Audience
+    from nanobot.models.transfer import Pool, Received
 
 _MAX_ERROR_BYTES = 64 * 1024
-_MAX_PLAIN_BODY_BYTES = 1024 * 1024
 _LINGER_S = 1.0
+_GATHER_S = 0.1
+"""How long pieces of an answer wait for each other while nobody reads them as they come."""
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -69,11 +54,10 @@ class ProviderResponse:
     __slots__ = (
         "_armed_for",
         "_connection",
-        "_content",
         "_deadline",
         "_expired",
         "_loop",
-        "_response",
+        "_received",
         "_timer",
         "headers",
         "late",
@@ -81,41 +65,45 @@ class ProviderResponse:
     )
 
     def __init__(
-        self,
-        connection: ProviderConnection,
-        response: aiohttp.ClientResponse,
-        loop: asyncio.AbstractEventLoop,
+        self, connection: ProviderConnection, received: Received, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self.status: int = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.status: int = received.status
+        self.headers: Mapping[str, str] = received.headers
         self.late = "nothing came in time"
         self._expired = False
         self._connection = connection
-        self._response = response
-        self._content = response.content
+        self._received = received
         self._loop = loop
         self._deadline: float | None = None
         self._armed_for = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def read(self, deadline: float) -> bytes:
+    async def read(self, deadline: float, audience: Audience | None = None) -> bytes:
         """Return what has come since the last read; empty at the end. `deadline` is a time of the loop's
         clock.
+
+        Where the `audience` is given and nobody in it listens, what comes within 100 ms is returned as one.
 
         Raises:
             RequestFailed: `ModelTimeout`, or `ModelBadAnswer` where the connection broke.
         """
+        if audience is not None and not audience.is_listening:
+            await self._received.gather(min(deadline, self._loop.time() + _GATHER_S), audience)
         # One timer serves all reads: when it fires, it compares the deadline. One for each read would make a
         # streamed answer a third dearer.
         self._deadline = deadline
         if self._timer is None or deadline < self._armed_for:
             self._arm(deadline)
         try:
-            return await self._content.readany()
-        except (self._connection.http.ClientError, OSError) as error:
-            raise self._connection.broken(error, self.late if self._expired else None) from None
+            return await self._received.read()
+        except TransferFailed as failed:
+            raise self._connection.broken(failed, self.late if self._expired else None) from None
         finally:
             self._deadline = None
+
+    def buffered(self) -> bytes:
+        """Return what has come since the last read, without waiting for more."""
+        return self._received.buffered()
 
     async def read_error(self, seconds: float, max_bytes: int = _MAX_ERROR_BYTES) -> bytes:
         """Return the first `max_bytes` of the body, as far as they come within `seconds`, and close.
@@ -136,21 +124,17 @@ class ProviderResponse:
     def finish(self) -> None:
         """Keep the connection for the next request, if the server ends the body within 1 s."""
         self._disarm()
-        if self._content.at_eof():
-            self._connection.forget(self)
+        if self._received.has_ended:
+            self.close()
             return
         self._timer = self._loop.call_later(_LINGER_S, self.close)
-        self._content.on_eof(self._ended)
+        self._received.on_end(self.close)
 
     def close(self) -> None:
-        """Cut the connection at once. No effect where the body has ended."""
+        """Cut the connection at once; keep it where the body has ended. Safe to call twice."""
         self._disarm()
-        self._response.close()
-        self._connection.forget(self)
-
-    def _ended(self) -> None:
-        self._disarm()
-        self._connection.forget(self)
+        if self._connection.forget(self):
+            self._received.close()
 
     def _arm(self, when: float) -> None:
         self._disarm()
@@ -171,7 +155,7 @@ class ProviderResponse:
             self._arm(self._deadline)
             return
         self._expired = True
-        self._response.close()
+        self._received.close()
 
 
 class ProviderConnection:
@@ -179,6 +163,9 @@ class ProviderConnection:
 
     `headers` go with each request, and over them those of `transport`, which also has the keys.
     `socket_path`: connect to this Unix socket; URLs then only say the path.
+
+    Raises:
+        ConfigError: a header cannot be sent.
     """
 
     def __init__(
@@ -196,24 +183,25 @@ class ProviderConnection:
         self._socket_path = socket_path
         self.transport = transport
         self._auth = auth
-        self._headers = {"Accept-Encoding": "identity", "User-Agent": "nanobot", **(headers or {})}
+        self._headers = {
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": "nanobot",
+            **(headers or {}),
+        }
         if source.secret:
             self._headers[auth.name] = auth.prefix + source.secret
         # The user's come last: whoever sets a header means it.
         put_headers(self._headers, transport.headers)
-        # aiohttp sends the headers of the session to the proxy, too, and the key is among ours.
-        each = {} if transport.proxy is None else self._headers
-        self._get_headers = dict(each)
-        self._post_headers = {**each, "Content-Type": "application/json"}
-        self._module: ModuleType | None = None
-        self._session: aiohttp.ClientSession | None = None
+        for name, value in self._headers.items():
+            if not f"{name}{value}".isprintable():
+                raise ConfigError(
+                    f"{source.name}: a line break, or another control character, in header {name!r}"
+                )
+        self._json_headers = {**self._headers, "Content-Type": "application/json"}
+        self._pool: Pool | None = None
         self._open_responses: set[ProviderResponse] = set()
         self._closed = False
-
-    @property
-    def http(self) -> Any:
-        """The module aiohttp, for its exceptions; None until the connection is warm."""
-        return self._module
 
     async def warm(self) -> None:
         """Load the HTTP library, which the first request would otherwise wait for. Opens no connection.
@@ -221,21 +209,19 @@ class ProviderConnection:
         Raises:
             RequestFailed: the connection was closed.
         """
-        if self._session is not None:
+        if self._pool is not None:
             return
-        # Importing aiohttp takes 150 ms, in which the loop would stand still; a process that asks no provider
-        # never pays for it.
-        module = await asyncio.to_thread(importlib.import_module, "aiohttp")
+        # The import and the certificates take some 100 ms, in which the loop would stand still; a process
+        # that asks no provider never pays for them.
         try:
-            trust = await asyncio.to_thread(trusted, self.transport.ca_file)
+            make = await asyncio.to_thread(self._load)
         except ConfigError as error:
             raise RequestFailed(ModelUnreachable(f"{self._source.name}: {error.message}")) from None
         if self._closed:
             raise self._stopped()
-        if self._session is None:
+        if self._pool is None:
             # Another caller may have been faster during the import.
-            self._module = module
-            self._session = self._open_session(trust)
+            self._pool = make()
 
     async def post(self, url: str, body: bytes, deadline: float, key: str | None = None) -> ProviderResponse:
         """Send `body`, which is JSON, and return the response's head by `deadline`, a time of the loop's
@@ -244,23 +230,13 @@ class ProviderConnection:
         Raises:
             RequestFailed: `ModelUnreachable`, `ModelTimeout` or `ModelBadAnswer`.
         """
-        session = await self._ready()
-        # aiohttp writes bytes in one go. A large body goes in pieces, so that other turns need not wait for
-        # it.
-        data = body if len(body) <= _MAX_PLAIN_BODY_BYTES else io.BytesIO(body)
-        headers = self._post_headers if key is None else self._with_key(self._post_headers, key)
-        loop = asyncio.get_running_loop()
+        pool = self._pool or await self._ready()
+        headers = self._json_headers if key is None else self._with_key(self._json_headers, key)
         try:
-            async with asyncio.timeout_at(deadline):
-                response = await session.post(
-                    url,
-                    data=data,
-                    headers=headers,
-                    allow_redirects=False,
-                )
-        except (self.http.ClientError, OSError) as error:
+            received = await pool.send("POST", url, headers, body, deadline)
+        except (TransferFailed, TimeoutError) as error:
             raise self._failure(error, f"no answer began within {self._timeouts.first_chunk_s:g} s") from None
-        return self._received(response, loop)
+        return self._opened(received)
 
     async def get(self, url: str, key: str | None = None) -> ProviderResponse:
         """Request `url` and return the response's head, within `check_s`. `key`: as for `post`.
@@ -268,22 +244,23 @@ class ProviderConnection:
         Raises:
             RequestFailed: as `post`.
         """
-        session = await self._ready()
-        headers = self._get_headers if key is None else self._with_key(self._get_headers, key)
-        loop = asyncio.get_running_loop()
+        pool = self._pool or await self._ready()
+        deadline = asyncio.get_running_loop().time() + self._timeouts.check_s
+        headers = self._headers if key is None else self._with_key(self._headers, key)
         try:
-            async with asyncio.timeout(self._timeouts.check_s):
-                response = await session.get(url, headers=headers, allow_redirects=False)
-        except (self.http.ClientError, OSError) as error:
+            received = await pool.send("GET", url, headers, b"", deadline)
+        except (TransferFailed, TimeoutError) as error:
             raise self._failure(error, f"no answer within {self._timeouts.check_s:g} s") from None
-        return self._received(response, loop)
+        return self._opened(received)
 
     def _with_key(self, headers: dict[str, str], key: str) -> dict[str, str]:
         return {**headers, self._auth.name: self._auth.prefix + key}
 
-    def forget(self, response: ProviderResponse) -> None:
-        """Drop a response that has ended."""
+    def forget(self, response: ProviderResponse) -> bool:
+        """Drop a response that has ended; return whether it was open."""
+        was_open = response in self._open_responses
         self._open_responses.discard(response)
+        return was_open
 
     async def close(self) -> None:
         """Cut all connections; running reads fail. Safe to call twice."""
@@ -291,12 +268,12 @@ class ProviderConnection:
         # A copy, since each response takes itself out of the set.
         for response in tuple(self._open_responses):
             response.close()
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
 
-    def broken(self, error: Exception, late: str | None) -> RequestFailed:
-        """Return what `error` means in the middle of a response.
+    def broken(self, failed: TransferFailed, late: str | None) -> RequestFailed:
+        """Return what a failure means in the middle of a response.
 
         `late`: what to say of the deadline, where it was that which cut the connection.
         """
@@ -305,49 +282,40 @@ class ProviderConnection:
             return RequestFailed(ModelTimeout(f"{name}: {late}"))
         if self._closed:
             return self._stopped()
-        return RequestFailed(ModelBadAnswer(f"{name} broke off its answer: {_reason(error)}"), may_retry=True)
+        return RequestFailed(ModelBadAnswer(f"{name} broke off its answer: {failed.reason}"), may_retry=True)
 
-    def _received(
-        self, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop
-    ) -> ProviderResponse:
+    def _opened(self, received: Received) -> ProviderResponse:
         if self._closed:
-            response.close()
+            received.close()
             raise self._stopped()
-        received = ProviderResponse(self, response, loop)
-        self._open_responses.add(received)
-        return received
+        response = ProviderResponse(self, received, asyncio.get_running_loop())
+        self._open_responses.add(response)
+        return response
 
-    async def _ready(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            await self.warm()
-        session = self._session
-        if session is None:
+    async def _ready(self) -> Pool:
+        await self.warm()
+        if self._pool is None:
             raise self._stopped()
-        return session
+        return self._pool
 
     def _stopped(self) -> RequestFailed:
         return RequestFailed(ModelUnreachable(f"{self._source.name} is closed: the server is stopping"))
 
-    def _open_session(self, trust: ssl.SSLContext | None) -> aiohttp.ClientSession:
-        http = self.http
-        timeout = http.ClientTimeout(
-            total=None, connect=self._timeouts.connect_s, sock_connect=None, sock_read=None
-        )
-        # No limit: the engine bounds how many turns run, and with them the requests.
-        connector: aiohttp.BaseConnector
-        if self._socket_path is not None:
-            connector = http.UnixConnector(self._socket_path, limit=0)
-        else:
-            connector = http.TCPConnector(limit=0, ttl_dns_cache=60, ssl=True if trust is None else trust)
-        session: aiohttp.ClientSession = http.ClientSession(
-            connector=connector,
-            cookie_jar=http.DummyCookieJar(),
-            headers=self._headers if self.transport.proxy is None else None,
-            timeout=timeout,
-            trust_env=False,
-            proxy=self.transport.proxy,
-        )
-        return session
+    def _load(self) -> Callable[[], Pool]:
+        """Return what makes the pool, on the event loop; blocks.
+
+        Raises:
+            ConfigError: the certificates to trust cannot be read.
+        """
+        connect_s = self._timeouts.connect_s
+        tls = trusted(self.transport.ca_file)
+        if self.transport.proxy is not None:
+            proxied = importlib.import_module("nanobot.models.proxied").ProxiedPool
+            return partial(proxied, self.transport.proxy, connect_s=connect_s, tls=tls)
+        direct = importlib.import_module("nanobot.models.direct")
+        if tls is None and self._source.address.startswith("https:"):
+            tls = direct.trusting_system()
+        return partial(direct.DirectPool, connect_s=connect_s, tls=tls, socket_path=self._socket_path)
 
     @property
     def _proxy(self) -> str:
@@ -355,47 +323,30 @@ class ProviderConnection:
         parts = urlsplit(self.transport.proxy or "")
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
-    def _failure(self, error: Exception, late: str) -> RequestFailed:
-        http, name = self.http, self._source.name
+    def _failure(self, error: TransferFailed | TimeoutError, late: str) -> RequestFailed:
+        name = self._source.name
         where = self._socket_path or self._source.address
-        if isinstance(error, http.ClientHttpProxyError):
-            return RequestFailed(
-                ModelUnreachable(f"{name}: the proxy {self._proxy} answered {error.status} to {where}")
-            )
-        if isinstance(error, http.ClientProxyConnectionError):
-            where = f"the proxy {self._proxy}"
-        # From the special to the general: most of these classes derive from each other.
-        if isinstance(error, http.ConnectionTimeoutError):
-            connect_s = self._timeouts.connect_s
-            return RequestFailed(
-                ModelUnreachable(f"{name}: no connection to {where} within {connect_s:g} s"), may_retry=True
-            )
-        if isinstance(error, http.ClientConnectorCertificateError):
-            return RequestFailed(
-                ModelUnreachable(f"{name}: the certificate of {where} is not trusted: {_reason(error)}")
-            )
-        if isinstance(error, http.ClientConnectorError):
-            return RequestFailed(
-                ModelUnreachable(f"{name}: no connection to {where}: {_reason(error)}"), may_retry=True
-            )
-        if isinstance(error, http.ClientConnectionError):
-            if self._closed:
-                return self._stopped()
-            return RequestFailed(
-                ModelUnreachable(f"{name}: {where} closed the connection before it answered"), may_retry=True
-            )
         if isinstance(error, TimeoutError):
             return RequestFailed(ModelTimeout(f"{name}: {late}"))
+        stage = error.stage
+        if stage == "pass the proxy":
+            text = f"the proxy {self._proxy} answered {error.reason} to {where}"
+            return RequestFailed(ModelUnreachable(f"{name}: {text}"))
+        if stage == "reach the proxy":
+            where, stage = f"the proxy {self._proxy}", "connect"
+        if stage == "connect in time":
+            text = f"no connection to {where} within {self._timeouts.connect_s:g} s"
+            return RequestFailed(ModelUnreachable(f"{name}: {text}"), may_retry=True)
+        if stage == "trust":
+            text = f"the certificate of {where} is not trusted: {error.reason}"
+            return RequestFailed(ModelUnreachable(f"{name}: {text}"))
+        if stage == "connect":
+            text = f"no connection to {where}: {error.reason}"
+            return RequestFailed(ModelUnreachable(f"{name}: {text}"), may_retry=True)
+        if self._closed:
+            return self._stopped()
+        if stage == "begin":
+            text = f"{where} closed the connection before it answered"
+            return RequestFailed(ModelUnreachable(f"{name}: {text}"), may_retry=True)
         failure: ModelError = ModelBadAnswer(f"{name}: {where} does not speak HTTP as it should")
         return RequestFailed(failure)
-
-
-def _reason(error: Exception) -> str:
-    """Return the system's short message for `error`, without what aiohttp puts around it."""
-    cause: object = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    # TLS errors have messages of their own, and an errno that is not the system's.
-    words = getattr(cause, "verify_message", None) or getattr(cause, "reason", None)
-    number = getattr(cause, "errno", None)
-    if not words and isinstance(number, int) and number > 0:
-        return os.strerror(number)
-    return str(words or getattr(cause, "strerror", None) or "the connection was closed")

@@ -105,7 +105,7 @@ class AnthropicMessages:
             ModelError: as `models.refusals` maps what the server answered.
         """
         negotiation = Negotiation(self._source, self._lessons, request, proposals)
-        return self._client.stream(partial(self._exchange, request, negotiation))
+        return self._client.stream(partial(self._exchange, request, negotiation), request.audience)
 
     async def warm(self) -> None:
         await self._client.warm()

@@ -103,7 +103,7 @@ class GeminiContent:
             ModelError: as `models.refusals` maps what the server answered.
         """
         negotiation = Negotiation(self._source, self._lessons, request, self._proposals, talk="contents")
-        return self._client.stream(partial(self._exchange, request, negotiation))
+        return self._client.stream(partial(self._exchange, request, negotiation), request.audience)
 
     async def warm(self) -> None:
         await self._client.warm()

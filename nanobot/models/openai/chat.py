@@ -119,7 +119,7 @@ class OpenAIChat:
         negotiation = Negotiation(
             self._source, self._lessons, request, self._proposals, settings=self._settings
         )
-        return self._client.stream(partial(self._exchange, negotiation, request, asked))
+        return self._client.stream(partial(self._exchange, negotiation, request, asked), request.audience)
 
     async def warm(self) -> None:
         await self._client.warm()

@@ -115,7 +115,7 @@ class OpenAIResponses:
         negotiation = Negotiation(
             self._source, self._lessons, request, self._proposals, talk="input", settings=self._settings
         )
-        return self._client.stream(partial(self._exchange, negotiation, request))
+        return self._client.stream(partial(self._exchange, negotiation, request), request.audience)
 
     async def warm(self) -> None:
         await self._client.warm()

@@ -48,6 +48,7 @@ class Live:
         """Begin to keep the events of a turn."""
         if not self._is_ended:
             self._turns[turn.ids[0]] = turn
+            turn.listeners += self._views.watchers(turn.session_key)
 
     def share(self, target_id: str, turn_id: str) -> None:
         """Let `turn_id` be followed through the events of the turn that it joined."""
@@ -61,7 +62,7 @@ class Live:
         turn = self._turns.get(target_id)
         if turn is not None:
             turn.ids.remove(turn_id)
-            self._turns[turn_id] = LiveTurn(turn_id, session_key=turn.session_key)
+            self.open(LiveTurn(turn_id, session_key=turn.session_key))
 
     def put(self, turn_id: str, events: Sequence[Event]) -> None:
         """Add events to a turn; the last one ends it where it is a `TurnEnded`."""
@@ -128,13 +129,17 @@ class Live:
         if self._is_ended:
             return
         watcher = self._views.enter(session_key)
+        for turn in self._of(session_key):
+            turn.join()
         try:
             so_far = [event for turn in self._of(session_key) for event in _events_so_far(turn, after)]
             yield (*before, *so_far)
             async for events in watcher.see():
                 yield events
         finally:
-            watcher.leave()
+            if watcher.leave():
+                for turn in self._of(session_key):
+                    turn.leave()
 
     def end_session(self, session_key: str) -> None:
         """The session was deleted: its watchers see the rest, then the end."""

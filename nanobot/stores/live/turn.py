@@ -5,7 +5,7 @@ for what lies past its cursor: it reads the list and waits for more, so a slow f
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from nanobot.core.event import (
     Event,
@@ -29,10 +29,23 @@ class LiveTurn:
     """The events of one turn, in order, each with the cursor at which it ends.
 
     `ids` are the turn's own id and those of the turns that joined it. `session_key`: the session whose
-    watchers see it; None for a turn that leaves no trace. `attempt` 0: it has not started.
+    watchers see it; None for a turn that leaves no trace. `attempt` 0: it has not started. `listeners` counts
+    those who read events as they come; it is the `Audience` of the turn's deltas.
     """
 
-    __slots__ = ("_end", "_events", "_read", "_waiters", "attempt", "ids", "input", "session_key")
+    __slots__ = (
+        "_call",
+        "_end",
+        "_end_waiters",
+        "_events",
+        "_read",
+        "_waiters",
+        "attempt",
+        "ids",
+        "input",
+        "listeners",
+        "session_key",
+    )
 
     def __init__(
         self,
@@ -50,6 +63,9 @@ class LiveTurn:
         self._events: list[tuple[int, Event]] = []
         self._read = 0
         self._waiters: list[asyncio.Future[None]] = []
+        self._end_waiters: list[asyncio.Future[None]] = []
+        self._call: Callable[[], None] | None = None
+        self.listeners = 0
         self._end: TurnEnded | None = None
         self.put(events_of(messages))
 
@@ -62,10 +78,10 @@ class LiveTurn:
             known.append((cursor, event))
             if isinstance(event, TurnEnded):
                 self._end = event
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+        if self._waiters:
+            _wake(self._waiters)
+        if self._end is not None:
+            _wake(self._end_waiters)
 
     def take_back(self) -> bool:
         """Drop the passing events since the last durable one, unless some were read; return whether they are
@@ -109,27 +125,63 @@ class LiveTurn:
         self._read = len(self._events)
         return self._events[self._read - count :]
 
-    async def more(self) -> None:
-        """Return when an event has been added."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter
+    async def ended(self) -> TurnEnded:
+        """Return how the turn ended, once it has."""
+        while self._end is None:
+            await _wait(self._end_waiters)
+        return self._end
 
     async def follow(self, after: int) -> AsyncIterator[Batch]:
         """Yield the events past the cursor `after` in batches as they come, until the end."""
         position = 0
-        while True:
-            fresh = self._events[position : position + _MOST_A_BATCH]
-            position += len(fresh)
-            if position > self._read:
-                self._read = position
-            batch = past(fresh, after) if after else fresh
-            if batch:
-                yield batch
-            if self._end is not None and position == len(self._events):
-                return
-            if position == len(self._events):
-                await self.more()
+        self.join()
+        try:
+            while True:
+                fresh = self._events[position : position + _MOST_A_BATCH]
+                position += len(fresh)
+                if position > self._read:
+                    self._read = position
+                batch = past(fresh, after) if after else fresh
+                if batch:
+                    yield batch
+                if self._end is not None and position == len(self._events):
+                    return
+                if position == len(self._events):
+                    await _wait(self._waiters)
+        finally:
+            self.leave()
+
+    # The audience of its deltas -------------------------------------------------------------------
+
+    @property
+    def is_listening(self) -> bool:
+        return self.listeners > 0
+
+    def on_arrival(self, call: Callable[[], None] | None) -> None:
+        self._call = call
+
+    def join(self) -> None:
+        """Count one more who reads events as they come."""
+        self.listeners += 1
+        if self._call is not None:
+            self._call()
+
+    def leave(self) -> None:
+        """Count one less."""
+        self.listeners -= 1
+
+
+async def _wait(waiters: list[asyncio.Future[None]]) -> None:
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiters.append(waiter)
+    await waiter
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()
 
 
 def past(events: Batch, after: int) -> Batch:

@@ -43,6 +43,11 @@ class Views:
     def __contains__(self, session_key: str | None) -> bool:
         return session_key in self._views
 
+    def watchers(self, session_key: str | None) -> int:
+        """Return how many watch the session."""
+        view = self._views.get(session_key) if session_key is not None else None
+        return view.watchers if view is not None else 0
+
     def show(self, session_key: str, events: Sequence[SessionEvent]) -> None:
         """Show events to those who watch the session, if anyone does."""
         view = self._views.get(session_key)
@@ -69,16 +74,18 @@ class Views:
         view.watchers += 1
         return Watcher(view, lambda: self._leave(session_key, view))
 
-    def _leave(self, session_key: str, view: _View) -> None:
+    def _leave(self, session_key: str, view: _View) -> bool:
         view.watchers -= 1
-        if not view.watchers and self._views.get(session_key) is view:
+        is_shown = self._views.get(session_key) is view
+        if is_shown and not view.watchers:
             del self._views[session_key]
+        return is_shown
 
 
 class Watcher:
-    """A watcher of a session."""
+    """A watcher of a session. `leave` returns whether the session was still there to be watched."""
 
-    def __init__(self, view: _View, leave: Callable[[], None]) -> None:
+    def __init__(self, view: _View, leave: Callable[[], bool]) -> None:
         self._view = view
         self._seen = view.count
         self.leave = leave

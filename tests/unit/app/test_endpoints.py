@@ -10,7 +10,7 @@ from nanobot.app import choose_model, known_providers
 from nanobot.app.endpoints import ProviderAccess, find_access, parse_auth
 from nanobot.config import Config, EndpointFields, ModelTable
 from nanobot.core.errors import ConfigError
-from nanobot.models.http import KeyHeader
+from nanobot.models.address import KeyHeader
 from nanobot.models.keys import KeyCommand, KeyRotation
 from nanobot.models.providers import parse_name
 from nanobot.testing import FakeClock

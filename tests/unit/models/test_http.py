@@ -1,6 +1,7 @@
 """HTTP to a provider, independent of the wire format."""
 
-from nanobot.models.http import Address, KeyHeader, ProviderConnection, Timeouts
+from nanobot.models.address import Address, KeyHeader
+from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.refusals import ErrorSource
 from tests.upstream import Upstream
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from nanobot.core.accounts import TurnSettled
+from nanobot.core.audience import EMPTY, Audience
 from nanobot.core.dispatch import Claim, Command, History
 from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing
@@ -81,6 +82,9 @@ class SqlDispatch:
 
     def show(self, claim: Claim, event: Passing) -> None:
         self._live.put_delta(claim.turn.id, event)
+
+    def audience(self, claim: Claim) -> Audience:
+        return self._live.get(claim.turn.id) or EMPTY
 
     def take_back(self, claim: Claim) -> bool:
         return self._live.take_back(claim.turn.id)

@@ -83,6 +83,7 @@ class SqlStore:
         self.history = dispatch.history
         self.append = dispatch.append
         self.show = dispatch.show
+        self.audience = dispatch.audience
         self.take_back = dispatch.take_back
         self.release = dispatch.release
         self.waiting = dispatch.waiting

@@ -1,6 +1,7 @@
 """What is live: turns are opened, shared, parted and ended; watchers see them."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnAdmitted, TurnEnded, TurnStarted
 from nanobot.core.message import Message, Text, user
@@ -115,3 +116,57 @@ async def test_turns_that_leave_no_trace_are_followed_but_not_watched() -> None:
     live.put_delta("one", TextDelta("hel"))
     assert await first(live) == []
     assert live.get("one") is not None
+
+
+# Who listens --------------------------------------------------------------------------------------
+
+
+async def test_a_turn_has_listeners_while_somebody_follows_it() -> None:
+    turn = LiveTurn("one")
+    calls: list[str] = []
+    turn.on_arrival(lambda: calls.append("arrived"))
+    turn.put((ANSWER,))
+    following = turn.follow(0)
+    assert not turn.is_listening
+    await anext(following)
+    assert (turn.is_listening, calls) == (True, ["arrived"])
+    assert isinstance(following, AsyncGenerator)
+    await following.aclose()
+    assert not turn.is_listening
+
+
+async def test_who_waits_for_the_end_alone_does_not_listen() -> None:
+    turn = LiveTurn("one")
+    waiting = asyncio.ensure_future(turn.ended())
+    await asyncio.sleep(0)
+    turn.put((ANSWER,))
+    await asyncio.sleep(0)
+    assert not turn.is_listening and not waiting.done()
+    turn.put((DONE,))
+    assert await waiting == DONE
+
+
+async def test_who_watches_a_session_listens_to_its_turns_also_to_later_ones() -> None:
+    live = opened("one")
+    watching = live.watch("a", (), None)
+    await anext(watching)
+    live.open(LiveTurn("two", session_key="a"))
+    live.open(LiveTurn("other", session_key="b"))
+    assert [turn.is_listening for id_ in ("one", "two", "other") if (turn := live.get(id_))] == [
+        True,
+        True,
+        False,
+    ]
+    await watching.aclose()
+    assert [turn.listeners for id_ in ("one", "two") if (turn := live.get(id_))] == [0, 0]
+
+
+async def test_who_watched_a_session_that_was_deleted_listens_to_no_later_one_of_its_name() -> None:
+    live = opened()
+    watching = live.watch("a", (), None)
+    await anext(watching)
+    live.end_session("a")
+    live.open(LiveTurn("two", session_key="a"))
+    await watching.aclose()
+    turn = live.get("two")
+    assert turn is not None and turn.listeners == 0

@@ -1,0 +1,134 @@
+"""What only direct connections do."""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nanobot.models.direct import DirectPool
+from nanobot.models.transfer import Received, TransferFailed
+from tests.certificate import certificate
+from tests.upstream import CUT, HANG, Gate, Reply, Upstream, raw
+
+WITHIN_S = 20.0
+
+
+class Stall:
+    """An audience of which the test says when it arrives."""
+
+    def __init__(self) -> None:
+        self.is_listening = False
+        self.call: Callable[[], None] | None = None
+
+    def on_arrival(self, call: Callable[[], None] | None) -> None:
+        self.call = call
+
+    def arrive(self) -> None:
+        self.is_listening = True
+        assert self.call is not None
+        self.call()
+
+
+async def ask(pool: DirectPool, url: str) -> Received:
+    return await pool.send("POST", url, {}, b"{}", asyncio.get_running_loop().time() + WITHIN_S)
+
+
+async def test_pieces_wait_for_each_other_until_somebody_listens() -> None:
+    gate = Gate()
+    async with Upstream() as upstream:
+        upstream.then(Reply((b"a", b"b", gate, b"c", HANG)))
+        pool = DirectPool(connect_s=5)
+        answer, audience = await ask(pool, upstream.url), Stall()
+        gathering = asyncio.ensure_future(answer.gather(asyncio.get_running_loop().time() + 60, audience))
+        await gate.reached.wait()
+        await asyncio.sleep(0)
+        assert not gathering.done()
+        audience.arrive()
+        await asyncio.wait_for(gathering, WITHIN_S)
+        said = await answer.read()
+        while said != b"ab":
+            said += await answer.read()
+        gate.open()
+        assert await answer.read() == b"c"
+        await pool.close()
+
+
+async def test_much_is_not_waited_with() -> None:
+    async with Upstream() as upstream:
+        upstream.then(Reply((b"x" * 20_000, HANG)))
+        pool = DirectPool(connect_s=5)
+        answer = await ask(pool, upstream.url)
+        async with asyncio.timeout(WITHIN_S):
+            await answer.gather(asyncio.get_running_loop().time() + 60, Stall())
+        assert len(await answer.read()) > 16_000
+        await pool.close()
+
+
+async def test_what_was_gathered_is_read_although_the_connection_broke() -> None:
+    async with Upstream() as upstream:
+        upstream.then(Reply((b"a", b"b", CUT)))
+        pool = DirectPool(connect_s=5)
+        answer = await ask(pool, upstream.url)
+        async with asyncio.timeout(WITHIN_S):
+            await answer.gather(asyncio.get_running_loop().time() + 60, Stall())
+        assert await answer.read() == b"ab"
+        with pytest.raises(TransferFailed):
+            await answer.read()
+
+
+async def test_few_bytes_do_not_become_very_many() -> None:
+    body = zlib.compress(bytes(50_000_000))
+    async with Upstream() as upstream:
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(body)
+        upstream.then(raw(head, body))
+        pool = DirectPool(connect_s=5)
+        answer = await ask(pool, upstream.url)
+        with pytest.raises(TransferFailed):
+            while await answer.read():
+                pass
+        await pool.close()
+
+
+async def test_idle_connections_are_dropped_when_the_pool_is_closed() -> None:
+    async with Upstream() as upstream:
+        pool = DirectPool(connect_s=5)
+        answer = await ask(pool, upstream.url)
+        while await answer.read():
+            pass
+        answer.close()
+        assert upstream.open_connections == 1
+        await pool.close()
+        await upstream.deserted()
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_https_is_for_certificates_that_are_trusted(tmp_path: Path, is_trusted: bool) -> None:
+    certificate_file, key_file = certificate(tmp_path, "localhost")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate_file, key_file)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", ssl=serving)
+    tls = ssl.create_default_context(cafile=str(certificate_file) if is_trusted else None)
+    pool = DirectPool(connect_s=5, tls=tls)
+    asking = ask(pool, f"https://localhost:{server.sockets[0].getsockname()[1]}/v1")
+    if is_trusted:
+        answer = await asking
+        assert await answer.read() == b"ok"
+        answer.close()
+    else:
+        with pytest.raises(TransferFailed) as caught:
+            await asking
+        assert caught.value.stage == "trust"
+    await pool.close()
+    server.close()
+    await server.wait_closed()
