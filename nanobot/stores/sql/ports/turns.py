@@ -63,9 +63,8 @@ class SqlTurns:
         self._observer.turn_offered(turn)
         is_new = False
         try:
-            admitted = await self._database.write(job, partial(self._admitted, turn))
-            if isinstance(admitted, Coming):
-                admitted = await self._take_in(turn, admitted, job)
+            result = await self._database.write(job, partial(self._admitted, turn))
+            admitted = await self._take_in(turn, result, job) if isinstance(result, Coming) else result
             is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
         finally:
             if not is_new:

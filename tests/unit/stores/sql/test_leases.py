@@ -37,9 +37,11 @@ def admit(db: Db, key: str, capacity: Capacity, now: float = 0.0) -> Claim | Non
     number = next(_numbers)
     turn = Turn(f"turn_{number}", key, (user("hello"),), "api")
     identity = Identity(number.to_bytes(32, "big"))
-    return admission.admit(
+    admitted = admission.admit(
         db, turn, identity, (), limits=Limits(), capacity=capacity, recent=RecentPlaces(), now=now
-    ).claim
+    )
+    assert isinstance(admitted, admission.Admitted)
+    return admitted.claim
 
 
 def started(db: Db, key: str, capacity: Capacity, now: float = 0.0) -> Claim:
