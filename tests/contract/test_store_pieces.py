@@ -8,11 +8,13 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 
+import msgspec
 import pytest
 
-from nanobot.core.errors import InvalidRequest, SessionExists, SessionNotFound
-from nanobot.core.message import user
+from nanobot.core.errors import InvalidRequest, SessionBusy, SessionExists, SessionNotFound
+from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.sessions import ImportedMessage, RetentionRule
+from nanobot.core.turn import Identity
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.ports.store import SqlStore
@@ -20,7 +22,7 @@ from nanobot.stores.sqlite.database import ThreadedDatabase
 from nanobot.stores.sqlite.opening import DATABASE, open_writer
 from nanobot.stores.sqlite.upkeep import Upkeep
 from tests.asgi import BOUND_S
-from tests.contract.store_harness import StoreHarness, said
+from tests.contract.store_harness import StoreHarness, done, said, shown
 
 LENGTH = 5 * MOST_ROWS
 
@@ -61,7 +63,12 @@ class Transactions:
 
 
 Job = Callable[[StoreHarness], Awaitable[object]]
+SENT = tuple(said(f"said {number}") if number % 2 else user(f"asked {number}") for number in range(LENGTH))
+"""A list that a client holds, and the transcript lacks."""
+
 JOBS: dict[str, Job] = {
+    "list taken in": lambda harness: harness.admit("new", "and now?", earlier=SENT),
+    "list in place of a transcript": lambda harness: harness.admit("long", "and now?", earlier=SENT),
     "import": lambda harness: make(harness, "new"),
     "fork": lambda harness: harness.store.fork_session("long", "new"),
     "deletion": lambda harness: harness.store.delete_session("long"),
@@ -134,6 +141,107 @@ async def test_an_import_that_fails_leaves_nothing(disk_harness: StoreHarness) -
     assert count_rows(harness) == (0, 0)
 
 
+# Lists of clients ---------------------------------------------------------------------------------
+
+
+async def test_a_long_list_becomes_the_history(harness: StoreHarness) -> None:
+    admission = await harness.admit("a", "and now?", earlier=SENT)
+    assert admission.history == "imported"
+    claim = await harness.engine.claim()
+    await harness.store.append(claim, done("the end"))
+    texts = await harness.texts("a")
+    assert (len(texts), texts[0], texts[-2:]) == (LENGTH + 2, "U:asked 0", ["U:and now?", "A:the end"])
+    again = await harness.admit("a", "go on", earlier=(*SENT, user("and now?"), said("the end")))
+    assert again.history == "matched"
+    assert [branch.messages for branch in await harness.store.branches("a")] == [LENGTH + 3]
+
+
+@pytest.mark.parametrize("shared", [0, 2, 4])
+async def test_a_long_list_takes_the_place_of_what_it_departs_from(
+    harness: StoreHarness, shared: int
+) -> None:
+    spoken = (user("1"), said("one"), user("2"), said("two"))
+    await harness.say("a", "1", "one")
+    await harness.say("a", "2", "two", earlier=spoken[:2])
+    admission = await harness.admit("a", "and now?", earlier=(*spoken[:shared], *SENT))
+    assert admission.history == "replaced"
+    await harness.store.append(await harness.engine.claim(), done("the end"))
+    texts = await harness.texts("a")
+    assert texts[: shared + 1] == [*["U:1", "A:one", "U:2", "A:two"][:shared], "U:asked 0"]
+    assert len(texts) == shared + LENGTH + 2
+    lines = await harness.store.branches("a")
+    assert len(lines) == (1 if shared == 4 else 2)
+    back = await harness.admit("a", "3", earlier=spoken)
+    assert back.history == "rewound"
+
+
+async def test_a_long_list_whose_calls_are_answered_is_found_again(harness: StoreHarness) -> None:
+    call = ToolCall("c", "f", "{}", for_client=True)
+    asked = (*SENT, user("6*7?"), Message("assistant", (call,), "tool_calls"))
+    turn = msgspec.structs.replace(harness.turn("a"), input=(Message("tool", (ToolResult("c", "42"),)),))
+    admission = await harness.store.admit(turn, Identity(b"1" * 32), asked)
+    assert admission.history == "imported"
+    claim = await harness.engine.claim()
+    assert claim.turn.input[0].tool_results == (ToolResult("c", "42"),)
+
+
+async def test_a_long_list_of_a_turn_without_a_trace_is_shown_nowhere(harness: StoreHarness) -> None:
+    await harness.say("a", "1", "one")
+    claim = await harness.start("a", "title?", trace=False, earlier=SENT)
+    history = await harness.store.history("a", 10_000_000)
+    assert len(history.messages) == LENGTH + 1
+    assert await harness.texts("a") == ["U:1", "A:one"]
+    await harness.store.append(claim, done("T"))
+    assert await harness.texts("a") == ["U:1", "A:one"]
+    assert len(await harness.store.branches("a")) == 1
+    assert (await harness.admit("a", "2", earlier=SENT)).history == "replaced"
+
+
+async def test_a_long_list_is_not_taken_in_while_a_turn_of_its_session_runs(harness: StoreHarness) -> None:
+    await harness.start("a", "1")
+    with pytest.raises(SessionBusy, match=f"{LENGTH} messages of the request are not in its transcript"):
+        await harness.admit("a", "2", earlier=SENT)
+    assert await harness.texts("a") == ["U:1"]
+
+
+async def test_two_long_lists_at_once_are_both_whole(disk_harness: StoreHarness) -> None:
+    harness = disk_harness
+    await harness.say("a", "1", "one")
+    other = tuple(reversed(SENT[:-1]))
+    first, second = await asyncio.gather(
+        harness.admit("a", "x", earlier=SENT), harness.admit("a", "y", earlier=other)
+    )
+    assert (first.history, second.history) == ("replaced", "replaced")
+    lists = {"x": [shown(message) for message in SENT], "y": [shown(message) for message in other]}
+    for _ in lists:
+        claim = await harness.engine.claim()
+        asked = claim.turn.input[0].text
+        assert await harness.texts("a") == [*lists[asked], f"U:{asked}"]
+        await harness.store.append(claim, done("answer"))
+
+
+async def test_what_is_left_of_a_list_goes_in_the_upkeep(disk_harness: StoreHarness) -> None:
+    harness = disk_harness
+    await harness.say("a", "1", "one")
+    before = count_rows(harness)
+    coming = [asyncio.ensure_future(harness.admit(key, "2", earlier=SENT)) for key in ("a", "b")]
+    await harness.store.check()
+    await asyncio.sleep(0)
+    for task in coming:
+        task.cancel()
+    await asyncio.wait(coming)
+    await harness.store.check()
+    assert await harness.texts("a") == ["U:1", "A:one"]
+    assert len(await harness.store.branches("a")) == 1
+    await harness.store.close()
+    clear_up(harness)
+    assert count_rows(harness) == before
+    await harness.reopen()
+    assert [session.key for session in await harness.store.sessions(limit=10)] == ["a"]
+    await harness.say("a", "2", "two")
+    assert await harness.texts("a") == ["U:1", "A:one", "U:2", "A:two"]
+
+
 async def test_of_two_imports_under_one_key_one_is_refused(disk_harness: StoreHarness) -> None:
     harness = disk_harness
     results = await asyncio.gather(make(harness), make(harness), return_exceptions=True)
@@ -182,13 +290,18 @@ async def test_what_a_crash_left_of_a_long_job_goes_in_the_upkeep(
     await harness.open()
     assert await harness.store.sessions(limit=10) == ()
     await harness.store.close()
+    clear_up(harness)
+    assert count_rows(harness) == (0, 0)
+    await harness.reopen()
+
+
+def clear_up(harness: StoreHarness) -> None:
+    """Do what the writer of a closed store would have done when idle."""
     writer = open_writer(harness.directory, "normal")
     upkeep = Upkeep(harness.directory / DATABASE)
     while upkeep(writer) == 0.0:
         pass
     writer.close()
-    assert count_rows(harness) == (0, 0)
-    await harness.reopen()
 
 
 def count_rows(harness: StoreHarness) -> tuple[int, int]:

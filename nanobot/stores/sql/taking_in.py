@@ -82,7 +82,7 @@ def add(db: Db, coming: Coming, piece: Sequence[Message], now: float) -> Coming:
 
 
 def finish(db: Db, coming: Coming, *, trace: bool) -> Plan:
-    """Return what the turn of the list puts into the transcript: its input, behind the whole branch.
+    """Return what the turn of the list puts into the transcript: its input, behind the branch.
 
     Raises:
         SessionBusy: the session was deleted meanwhile.

@@ -63,8 +63,8 @@ class SqlTurns:
         self._observer.turn_offered(turn)
         is_new = False
         try:
-            found = await self._database.write(job, partial(self._admitted, turn))
-            admitted = await self._take_in(turn, found, job) if isinstance(found, Coming) else found
+            result = await self._database.write(job, partial(self._admitted, turn))
+            admitted = await self._take_in(turn, result, job) if isinstance(result, Coming) else result
             is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
         finally:
             if not is_new:
@@ -145,7 +145,8 @@ class SqlTurns:
         has ended: they may have parted, and then it has events of its own.
         """
         while (live := self._live.get(turn_id)) is not None and live.is_joined_by(turn_id):
-            await live.ended()
+            while live.end is None:
+                await live.more()
             if live.is_joined_by(turn_id):
                 break
         return live
@@ -153,10 +154,11 @@ class SqlTurns:
     async def _answer(self, turn_id: str, live: LiveTurn | None) -> Answer:
         """Return what became of the turn; `live`: its events, None where it had ended already."""
         if live is not None:
-            end = await live.ended()
+            while live.end is None:
+                await live.more()
             if live.is_joined_by(turn_id):
-                return Answer(turn_id, (), end_alone(end))
-            return Answer(turn_id, live.messages, end)
+                return Answer(turn_id, (), end_alone(live.end))
+            return Answer(turn_id, live.messages, live.end)
         state = await self.turn(turn_id)
         if state.end is None and not self._live.is_ended:
             raise StoreError(f"turn {turn_id} cannot be followed though it has not ended")

@@ -14,7 +14,6 @@ from nanobot.core.message import Message, Text, user
 from nanobot.core.store import Limits
 from nanobot.core.turn import Identity, Turn
 from nanobot.stores.sql import admission, queue, running
-from nanobot.stores.sql.admission import Admitted
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
@@ -41,7 +40,7 @@ def admit(db: Db, key: str, capacity: Capacity, now: float = 0.0) -> Claim | Non
     admitted = admission.admit(
         db, turn, identity, (), limits=Limits(), capacity=capacity, recent=RecentPlaces(), now=now
     )
-    assert isinstance(admitted, Admitted)
+    assert isinstance(admitted, admission.Admitted)
     return admitted.claim
 
 
