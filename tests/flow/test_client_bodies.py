@@ -7,8 +7,8 @@ import pytest
 
 from nanobot.core.message import Image
 from nanobot.testing import ScriptedModel
-from tests.asgi import CHAT, Door
-from tests.flow.paused import RETRY
+from tests.asgi import CHAT, Door, Exchange
+from tests.flow.paused import RETRY, PausedModel, settled, until_asked
 from tests.harness import OpenHarness
 
 HELLO = {"model": "nanobot", "messages": [{"role": "user", "content": "hello"}]}
@@ -32,17 +32,19 @@ def written(text: str) -> bytes:
         ({"stream": True, "stream_options": USAGE}, {}),
         ({"stream": False}, {"stream": True, "stream_options": USAGE}),
         ({"stream": True, "stream_options": USAGE}, {"stream": True}),
+        ({}, {"stream": None, "stream_options": None}),
     ],
 )
 async def test_a_request_is_known_again_when_only_its_streaming_differs(
     open_harness: OpenHarness, headers: dict[str, str], first: dict[str, Any], again: dict[str, Any]
 ) -> None:
-    model = ScriptedModel("Hello there")
-    door = (await open_harness(model)).door
-    one = await door.chat("a", "stream", headers=headers, **first)
-    other = await door.chat("a", "stream", headers=headers, **again)
-    assert (other.status, other.said) == (200, one.said)
-    assert other.turn_id == one.turn_id
+    model = PausedModel()
+    harness = await open_harness(model)
+    await gone_away(harness.door.chatting("a", "stream", headers=headers, **first), model)
+    waiting = harness.door.chatting("a", "stream", headers=headers, **again)
+    await settled(harness)
+    model.gate.set()
+    assert (await waiting.done()).said == "Hello there"
     assert len(model.requests) == 1
 
 
@@ -80,19 +82,31 @@ async def test_words_about_streaming_in_a_message_count(open_harness: OpenHarnes
 async def test_a_response_is_known_again_when_only_its_streaming_differs(
     open_harness: OpenHarness, headers: dict[str, str]
 ) -> None:
-    model = ScriptedModel("Hello there")
-    door = (await open_harness(model)).door
+    model = PausedModel()
+    harness = await open_harness(model)
     body = {"model": "nanobot", "input": "hello", "conversation": "a"}
-    one = await responded(door, body, headers)
     options = {"stream": True, "stream_options": {"include_obfuscation": False}}
-    again = await responded(door, {**body, **options}, headers)
-    assert (one.status, again.status) == (200, 200)
-    assert again.turn_id == one.turn_id
+    await gone_away(responding(harness.door, body, headers), model)
+    waiting = responding(harness.door, {**body, **options}, headers)
+    await settled(harness)
+    model.gate.set()
+    assert (await waiting.done()).status == 200
     assert len(model.requests) == 1
 
 
-async def responded(door: Door, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
-    return await door.call("POST", "/v1/responses", body=json.dumps(body).encode(), headers=headers or {})
+async def gone_away(exchange: Exchange, model: PausedModel) -> None:
+    """Hang up before the answer is there: one that was delivered whole is known by its key alone."""
+    await until_asked(model)
+    exchange.disconnect()
+    await exchange.done()
+
+
+def responding(door: Door, body: dict[str, Any], headers: dict[str, str]) -> Exchange:
+    return door.start("POST", "/v1/responses", body=json.dumps(body).encode(), headers=headers)
+
+
+async def responded(door: Door, body: dict[str, Any]) -> Any:
+    return await door.call("POST", "/v1/responses", body=json.dumps(body).encode())
 
 
 # Text that was cut, numbers with a point ----------------------------------------------------------
