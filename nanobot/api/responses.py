@@ -28,7 +28,7 @@ from nanobot.api.wire.response_request import (
     decode_response,
     parse_response,
     with_conversation,
-    without_trace,
+    with_store,
 )
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
@@ -86,8 +86,9 @@ class Responses:
         target = await self._targets.target(parsed, named, caller, identity)
         request.session_key = target.session_key
         SESSION.set(target.session_key)
-        if parsed.trace and not leaves_trace(parsed, request.headers, target.session_key, settings):
-            parsed = without_trace(parsed)
+        trace = leaves_trace(parsed, request.headers, target.session_key, settings)
+        if trace is not parsed.trace:
+            parsed = with_store(parsed, store=trace)
         echo = with_conversation(parsed, target.session_key) if parsed.trace else parsed.echo
         submission = await self._submit(request, parsed, echo, identity, target)
         if parsed.stream:

@@ -22,7 +22,7 @@ _TOLD = frozenset({"imported", "rewound", "replaced"})
 """What became of the client's earlier messages, where they are not simply how the transcript ends."""
 _LONGEST_DEDUPE_KEY = 255
 LONGEST_S = 1_000_000_000
-_STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|\{[^{}]*\})(\s*,\s*)?')
+_STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|null|\{[^{}]*\})(\s*,\s*)?')
 _MOST_LOOKS = 16
 _NOT_IN_KIND = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_KIND, _MOST_KINDS = 40, 16
@@ -49,7 +49,7 @@ PARAMETERS = (
     Parameter(
         "x-store",
         "header",
-        "`false`: the turn leaves no trace; `true`: it leaves one, whatever is set for the session key",
+        "`false`: the turn leaves no trace; `true`: it leaves one, whatever the body or the settings say",
         {"type": "boolean"},
     ),
     Parameter(
@@ -133,8 +133,8 @@ def turn_request(
 def leaves_trace(
     parsed: ParsedRequest, headers: RequestHeaders, session_key: str, settings: ApiSettings
 ) -> bool:
-    """Return whether the turn stays in the transcript: not where the body or the header `x-store` says so,
-    nor, without that header, where a pattern for the session key does.
+    """Return whether the turn stays in the transcript: as the header `x-store` says, which whoever runs a
+    client can set; without it, not where the body or a pattern for the session key says so.
 
     Raises:
         InvalidRequest: `x-store` is neither true nor false.
@@ -148,7 +148,7 @@ def leaves_trace(
     said = sent.decode("latin-1").strip().lower()
     if said not in ("true", "false"):
         raise InvalidRequest(f"x-store is {said[:40]!r}: it must be true or false", param="x-store")
-    return parsed.trace and said == "true"
+    return said == "true"
 
 
 def _history_mode(

@@ -89,7 +89,10 @@ def build(
             "or begin a new conversation"
         )
     shown = repair(fitted)
-    is_first = not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
+    # What leaves no trace is no part of the conversation: a title is asked for without its messages, too.
+    is_first = (
+        turn.trace and not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
+    )
     return ModelRequest(
         system=prompt.system("\n\n".join(filter(None, (turn.instructions, form))))
         if form

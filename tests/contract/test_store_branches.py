@@ -88,6 +88,8 @@ async def test_a_running_turn_that_leaves_no_trace_is_not_read_meanwhile(harness
     claim = await harness.start("a", "title", trace=False)
     assert await harness.texts("a") == ["U:1", "A:one"]
     assert await tips(harness, "a") == [(2, 2, 2, True)]
+    assert (await harness.store.session("a")).messages == 2
+    assert [session.messages for session in await harness.store.sessions(limit=2)] == [2]
     await harness.store.append(claim, done("T"))
     assert await harness.texts("a") == ["U:1", "A:one"]
 

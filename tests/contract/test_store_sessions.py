@@ -110,6 +110,22 @@ async def test_sessions_used_in_the_same_moment_are_each_listed_once(harness: St
     assert sorted(session.key for session in (*first, *rest)) == [f"{number}" for number in range(7)]
 
 
+async def test_a_session_is_not_listed_for_what_leaves_no_trace(harness: StoreHarness) -> None:
+    claim = await harness.start("task", "title", trace=False)
+    assert await harness.store.sessions(limit=5) == ()
+    await harness.store.append(claim, done("T"))
+    assert await harness.store.sessions(limit=5) == ()
+    assert (await harness.store.session("task")).messages == 0
+    await harness.say("task", "tags", "T", trace=False)
+    await harness.store.import_session("made", (), title=None, metadata={})
+    harness.clock.advance(1)
+    await harness.say("made", "title", "T", trace=False)
+    assert [session.key for session in await harness.store.sessions(limit=5)] == ["made"]
+    harness.clock.advance(1)
+    await harness.say("task", "1", "one")
+    assert [session.key for session in await harness.store.sessions(limit=5)] == ["task", "made"]
+
+
 async def test_a_session_that_nobody_knows_is_not_found(harness: StoreHarness) -> None:
     with pytest.raises(SessionNotFound):
         await harness.store.messages("nobody", limit=1)

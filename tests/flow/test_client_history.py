@@ -1,6 +1,7 @@
 """What becomes of the history that clients send along with tools, files and rules of their own."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -173,16 +174,19 @@ async def test_a_tool_loop_that_leaves_no_trace_works_on_a_session_in_use(
 async def test_a_header_or_a_pattern_of_session_keys_says_that_a_turn_leaves_no_trace(
     open_harness: OpenHarness,
 ) -> None:
-    harness = await open_harness(ScriptedModel(*["a"] * 8), sessions={"ephemeral": [{"pattern": "task:*"}]})
+    harness = await open_harness(ScriptedModel(*["a"] * 12), sessions={"ephemeral": [{"pattern": "task:*"}]})
     for key, headers, kept in (
         ("k", {"x-store": "false"}, 0),
         ("k", {"x-store": "true"}, 2),
         ("task:1", {}, 0),
         ("task:1", {"x-store": " True"}, 2),
+        ("own", {"x-store": "true"}, 2),
+        ("own:1", {}, 0),
     ):
-        assert (await harness.door.chat(key, "name this chat", headers)).said == "a"
+        fields = {"store": False} if key.startswith("own") else {}
+        assert (await harness.door.chat(key, "name this chat", headers, **fields)).said == "a"
         assert len(await harness.app.store.messages(key, limit=10)) == kept
-        body = b'{"model": "nanobot", "input": "name this chat"}'
+        body = json.dumps({"model": "nanobot", "input": "name this chat", **fields}).encode()
         named = {"x-session-key": key, **headers}
         made = await harness.door.call("POST", "/v1/responses", body=body, headers=named)
         assert made.json["store"] is bool(kept)

@@ -16,6 +16,18 @@ CASES = {
         "q1|A:a1|U:q2",
         "q1|A:a1|U:q2|A:Once|U:q3",
         "q1|A:a1|U:q2|A:Once|U:q3",
+        "",
+    ),
+    "the next question, behind all of the answer": (
+        "q1|A:a1|U:q2",
+        "q1|A:a1|U:q2|A:Once upon|U:q3",
+        "q1|A:a1|U:q2|A:Once upon|U:q3",
+        "",
+    ),
+    "the next question, behind an edited one": (
+        "q1|A:a1|U:q2",
+        "q1|A:a1|U:q2 better|A:Once|U:q3",
+        "q1|A:a1|U:q2 better|A:Once|U:q3",
         "replaced",
     ),
     "the next question, without the answer": (
@@ -72,6 +84,32 @@ async def test_a_turn_whose_client_hung_up_gives_way_at_once(open_harness: OpenH
         for branch in await harness.app.store.branches("k")
     ]
     assert any("Once upon" in texts for texts in ends)
+
+
+async def test_what_was_seen_of_a_stopped_answer_is_kept_once(open_harness: OpenHarness) -> None:
+    clock = FakeClock()
+    _, harness = await opened(open_harness, clock, (Say(("a1",)),))
+    await harness.door.chat("k", "q1")
+    await hang_up(harness, clock, "q1|A:a1|U:q2")
+    await harness.door.chat("k", **body("U:q1|A:a1|U:q2|A:Once upon|U:q3"))
+    (branch,) = await harness.app.store.branches("k")
+    rows = await harness.app.store.messages("k", limit=10, tip=branch.tip)
+    assert [row.message.text for row in rows] == ["q1", "a1", "q2", "Once upon", "q3", "done"]
+    assert "x-history" not in (await harness.door.chat("k", **body("U:q3|A:done|U:q4"))).headers
+
+
+async def test_words_beside_an_answer_that_nobody_stopped_are_a_branch(open_harness: OpenHarness) -> None:
+    model, harness = await opened(open_harness, FakeClock(), (Say(("a1",)),))
+    await harness.door.chat("k", "q1")
+    followed = harness.door.chatting("k", **body("U:q1|A:a1|U:q2"), stream=True)
+    await followed.until("Once upon")
+    waiting = harness.door.chatting("k", **body("U:q1|A:a1|U:q2|A:Once|U:q3"))
+    await settled(harness)
+    model.gate.set()
+    assert (await followed.done()).said == "Once upon a time"
+    assert (await waiting.done()).said == "done"
+    assert seen(model.requests[-1]) == "U:q1|A:a1|U:q2|A:Once|U:q3"
+    assert len(await harness.app.store.branches("k")) == 2
 
 
 @pytest.mark.parametrize("policy", ["reject", "steer", "interrupt"])

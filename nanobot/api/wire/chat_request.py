@@ -162,8 +162,8 @@ class ChatBody(msgspec.Struct, kw_only=True):
 
     model: Annotated[str, schema_extra(required=True, minLength=1, examples=["nanobot"])] = ""
     messages: Annotated[list[Annotated[_Message, _MESSAGE]], _MESSAGES]
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream: bool | msgspec.UnsetType | None = msgspec.UNSET
+    stream_options: _StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
     store: bool | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
@@ -226,8 +226,8 @@ def parse_chat(body: bytes, bounds: RequestBounds = DEFAULT_BOUNDS) -> ChatReque
         earlier=earlier,
         instructions=instructions,
         sampling=_sampling(request),
-        stream=bool(request.stream),
-        stream_fields=(request.stream is not None) + (request.stream_options is not None),
+        stream=request.stream is True,
+        stream_fields=(request.stream is not msgspec.UNSET) + (request.stream_options is not msgspec.UNSET),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
         trace=request.store is not False,
         tools=tools,

@@ -91,8 +91,8 @@ class ResponseBody(msgspec.Struct):
         schema_extra(type=["string", "array"], required=True),
     ] = None
     instructions: str | None = None
-    stream: bool | None = None
-    stream_options: _ResponseStreamOptions | None = None
+    stream: bool | msgspec.UnsetType | None = msgspec.UNSET
+    stream_options: _ResponseStreamOptions | msgspec.UnsetType | None = msgspec.UNSET
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
@@ -168,8 +168,8 @@ def parse_response(
         earlier=earlier,
         instructions="\n\n".join(filter(None, (request.instructions, *instructions))),
         sampling=_sampling(request),
-        stream=bool(request.stream),
-        stream_fields=(request.stream is not None) + (request.stream_options is not None),
+        stream=request.stream is True,
+        stream_fields=(request.stream is not msgspec.UNSET) + (request.stream_options is not msgspec.UNSET),
         background=bool(request.background),
         trace=request.store is not False,
         may_cut=request.truncation != "disabled",
@@ -317,7 +317,7 @@ def with_conversation(request: ResponseRequest, session_key: str) -> Echo:
     return msgspec.structs.replace(request.echo, conversation=WireConversation(session_key))
 
 
-def without_trace(request: ResponseRequest) -> ResponseRequest:
-    """Return the request as one that says `store: false`."""
-    echo = msgspec.structs.replace(request.echo, store=False)
-    return msgspec.structs.replace(request, trace=False, echo=echo)
+def with_store(request: ResponseRequest, *, store: bool) -> ResponseRequest:
+    """Return the request as one that says `store`."""
+    echo = msgspec.structs.replace(request.echo, store=store)
+    return msgspec.structs.replace(request, trace=store, echo=echo)

@@ -375,7 +375,26 @@ def _reconcile(
     if not turn.trace:
         base = head.tip if earlier and match.base is None else match.base
         return msgspec.structs.replace(match, note="new", base=base)
+    if match.note == "replaced" and _is_words_of_running(db, head, load, match):
+        return msgspec.structs.replace(match, note="matched")
     is_waited_for = load.running_n is not None and not load.gives_way
     if match.note == "rewound" and is_waited_for and match.base == load.running_after:
         return HistoryMatch("matched", match.base, unless_done=load.running_n)
     return match
+
+
+def _is_words_of_running(db: Db, head: TranscriptHead, load: _Load, match: HistoryMatch) -> bool:
+    """Return whether all that the client's list has beyond the transcript is an answer to the turn that runs:
+    what its user saw of it before it was stopped.
+    """
+    if load.running_n is None or match.base is None or len(match.rest) != 1:
+        return False
+    (words,) = match.rest
+    if words.role != "assistant" or words.tool_calls:
+        return False
+    asked = db.execute(
+        "SELECT id FROM message WHERE id BETWEEN ? AND ? AND turn = ? AND is_input = 1",
+        (*transcript.message_ids(head.session, match.base, match.base + 1), load.running_n),
+    ).fetchall()
+    # The last row of its input.
+    return [transcript.seq_of(id_) for (id_,) in asked] == [match.base]

@@ -25,13 +25,20 @@ def unseen(message: str) -> str:
     )
 
 
+def tip_for_readers(db: Db) -> str:
+    """Return the expression on a row of `session` for where its transcript ends for a reader: before a
+    running turn that is to leave no trace.
+    """
+    return (
+        "coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn"
+        f" WHERE d.session = session.id AND d.owner IS NOT NULL AND {left_no_trace(db)}), session.tip)"
+    )
+
+
 def shown_tip(db: Db, session: int) -> int:
-    """Return where the transcript ends for a reader: before a running turn that is to leave no trace."""
+    """Return where the transcript ends for a reader."""
     (tip,) = db.execute(
-        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn"
-        " WHERE d.session = s.id AND d.owner IS NOT NULL"
-        f" AND {left_no_trace(db)}), s.tip) FROM session s WHERE s.id = ?",
-        (session,),
+        f"SELECT {tip_for_readers(db)} FROM session WHERE session.id = ?", (session,)
     ).fetchone()
     return int(tip)
 

@@ -12,7 +12,6 @@ from nanobot.stores.sql import branches, hidden, transcript
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db
 
-_COLUMNS = "id, key, tip, created_at, updated_at, title, metadata, model"
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -35,10 +34,27 @@ def sessions(
     """Return a page of sessions, most recently used first (`asc`: last)."""
     where, values = condition(db, after=after, order=order, matching=matching)
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM session WHERE {where} ORDER BY updated_at {order}, id {order} LIMIT ?",
+        f"SELECT {_columns(db)} FROM session WHERE {where} AND NOT {_left_no_trace(db)}"
+        f" ORDER BY updated_at {order}, id {order} LIMIT ?",
         (*values, limit),
     ).fetchall()
     return tuple(_session(db, *row) for row in rows)
+
+
+def _columns(db: Db) -> str:
+    tip = branches.tip_for_readers(db)
+    return f"id, key, {tip}, created_at, updated_at, title, metadata, model"
+
+
+def _left_no_trace(db: Db) -> str:
+    """Return the condition on a row of `session` that it is only there because of turns that leave no trace:
+    the first of them opened it, and nothing is in it.
+    """
+    return (
+        f"({branches.tip_for_readers(db)} = 0 AND title IS NULL AND metadata IS NULL AND EXISTS (SELECT 1"
+        " FROM turn t WHERE t.session = session.id AND t.created_at = session.created_at"
+        f" AND {db.dialect.json_field('t.body', 'trace')} IS FALSE))"
+    )
 
 
 def condition(
@@ -76,7 +92,7 @@ def session(db: Db, *, key: str) -> Session:
 
 def session_of(db: Db, number: int) -> Session:
     """Return the session with that number, which is there."""
-    return _session(db, *db.execute(f"SELECT {_COLUMNS} FROM session WHERE id = ?", (number,)).fetchone())
+    return _session(db, *db.execute(f"SELECT {_columns(db)} FROM session WHERE id = ?", (number,)).fetchone())
 
 
 def _session(

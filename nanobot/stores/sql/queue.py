@@ -53,6 +53,7 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     if not plan.input:
         db.execute("UPDATE turn SET status = 'running', attempt = attempt + 1 WHERE n = ?", (n,))
         return
+    plan = turns.without_known(db, head, plan)
     span = turns.span_of(head, plan)
     turns.put_input(db, head, n, plan, now)
     db.execute(

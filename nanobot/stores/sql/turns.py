@@ -7,6 +7,7 @@ from nanobot.core.event import TurnEnded, end_alone
 from nanobot.core.message import Message
 from nanobot.core.sessions import RESERVED_PREFIX
 from nanobot.core.turn import Turn, TurnState
+from nanobot.core.visible import place_of, unpacked
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -56,6 +57,16 @@ def span_of(head: TranscriptHead, plan: Plan) -> Span:
 
 def _imports(head: TranscriptHead, plan: Plan) -> bool:
     return bool(plan.earlier) and (plan.base is not None or head.tip == 0)
+
+
+def without_known(db: Db, head: TranscriptHead, plan: Plan) -> Plan:
+    """Return the plan without earlier messages that the transcript has come to end with since it was made:
+    what a client saw of an answer that was stopped.
+    """
+    if not plan.earlier or plan.base is None:
+        return plan
+    end = place_of(plan.earlier, unpacked(transcript.place_at(db, head.session, plan.base)))
+    return msgspec.structs.replace(plan, earlier=(), base=None) if end == unpacked(head.place) else plan
 
 
 def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
