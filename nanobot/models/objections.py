@@ -244,7 +244,8 @@ class RefusalText:
             pattern = (
                 rf"[`'\"]{name}[`'\"]|(?:argument|parameter|field|property|key|supplied):? {name}\b"
                 rf"|(?:model|permitted|allowed|parameters|arguments): {name}\b"
-                rf"|\b{name}(?:: extra inputs| (?:parameter|argument|field)| (?:is |are )?(?:not |un)supported)"
+                rf"|\b{name}(?:: extra inputs| (?:parameter|argument|field))"
+                rf"|\b{name} (?:is |are )?(?:not |un)supported"
             )
         else:
             pattern = rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_]){_OTHER_NAMES.get(field, '')}"
