@@ -242,7 +242,9 @@ class AnswerStream:
 
 
 class _WholeBody:
-    """The body of a server that answers in one piece although a stream was requested: one payload."""
+    """The body of a server that answers in one piece although a stream was requested: one payload, or one of
+    each line where each is whole JSON.
+    """
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -256,7 +258,9 @@ class _WholeBody:
         return []
 
     def end(self) -> list[bytes]:
-        return [b"".join(self._pieces).removeprefix(BOM)]
+        body = b"".join(self._pieces).removeprefix(BOM)
+        lines = [line for line in map(bytes.strip, body.splitlines()) if line]
+        return lines if all(line[:1] == b"{" and line[-1:] == b"}" for line in lines) else [body]
 
 
 def _splitter_of(head: bytes) -> EventSplitter | _WholeBody | None:

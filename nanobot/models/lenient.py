@@ -1,7 +1,10 @@
 """JSON of servers that break characters: half surrogate pairs, bytes that are not UTF-8."""
 
 import json
+import math
 from typing import Any
+
+_MAX_DIGITS = 1000
 
 
 def decode_any(payload: bytes) -> object:
@@ -20,7 +23,12 @@ def loads(payload: bytes) -> Any:
         ValueError, RecursionError: it is no JSON.
     """
     # The standard library's decoder alone reads half a surrogate pair.
-    return json.loads(payload.decode("utf-8", "replace"))
+    return json.loads(payload.decode("utf-8", "replace"), parse_int=_integer)
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses to read thousands of digits; as a number of anything they are nonsense.
+    return int(digits) if len(digits) <= _MAX_DIGITS else math.inf
 
 
 def repaired(value: Any) -> Any:

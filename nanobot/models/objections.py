@@ -5,6 +5,7 @@ shows the whole body, a filter the user's message) names nothing.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,31 +24,42 @@ class ObjectionWording(msgspec.Struct, frozen=True):
     example: str
 
 
-_FORMAT = r"(?:response[_ ]format|response mime type|json_(?:schema|object)|json mode|structured outputs?)"
+_FORMAT = (
+    r"(?:response[_ ]format|response mime type|json_(?:schema|object)|json mode|structured outputs?"
+    r"|guided decoding)"
+)
 _TOOLS = r"(?:tools?|functions?|tool[ _]use|(?:tool|function)[ _]call(?:ing|s)?)"
 _IMAGES = r"(?:images?|vision|multi-?modal)"
 _IS_NOT = (
-    r"(?:is|are) (?:currently )?(?:not |un)(?:available|supported|implemented|enabled|allowed|permitted)"
+    r"(?:(?:(?:is|are|has|have) )?(?:currently )?(?:not |un)(?:been )?"
+    r"(?:available|supported|implemented|enabled|allowed|permitted)|(?:is|are) disabled)"
 )
 _UNABLE = r"(?:does not|doesn't|do not|cannot|can't) (?:currently )?(?:support|accept|process|read)"
 _UNKNOWN = r"(?:unknown|unrecognized|unsupported|unexpected|invalid)"
-_TOGETHER = r"(?:combined|together|along|used|at the same time)"
+_NO = r"(?:not\b|n['’]t\b|incompatible|unsupported|cannot)"
+_AND = r"\S{0,3} (?:and|with|or) .{0,30}"
+_BOTH = rf"(?:{_FORMAT}{_AND}\b{_TOOLS}\b|{_TOOLS}{_AND}{_FORMAT})"
 
 OBJECTIONS: tuple[ObjectionWording, ...] = (
     ObjectionWording(
         "format_with_tools",
-        rf"{_FORMAT}.{{0,60}}{_TOGETHER}.{{0,30}}{_TOOLS}",
+        rf"{_FORMAT}\b[^.]{{0,60}}{_NO}[^.]{{0,60}}\b{_TOOLS}",
         "json mode cannot be combined with tool/function calling",
     ),
     ObjectionWording(
         "format_with_tools",
-        r"function calling with a response mime type",
-        "Function calling with a response mime type: 'application/json' is unsupported",
+        rf"{_TOOLS}\b[^.]{{0,60}}{_NO}[^.]{{0,60}}{_FORMAT}",
+        "tools cannot be used at the same time as response_format",
     ),
     ObjectionWording(
         "format_with_tools",
-        rf"{_TOOLS} .{{0,60}}{_TOGETHER}.{{0,30}}{_FORMAT}",
-        "tools cannot be used at the same time as response_format",
+        rf"{_NO}[^.]{{0,40}}{_BOTH}",
+        "You cannot use both tools and json_schema",
+    ),
+    ObjectionWording(
+        "format_with_tools",
+        rf"{_BOTH}.{{0,40}}{_NO}",
+        "Function calling with a response mime type: 'application/json' is unsupported",
     ),
     ObjectionWording(
         "tools",
@@ -65,13 +77,28 @@ OBJECTIONS: tuple[ObjectionWording, ...] = (
         r"no endpoints found that support tool use",
         'No endpoints found that support tool use. Try disabling "current_time".',
     ),
-    ObjectionWording("tools", rf"{_TOOLS} {_IS_NOT}", "tool calling is not supported with this model"),
+    ObjectionWording(
+        "tools",
+        rf"{_TOOLS}['\"`]?(?: support)? {_IS_NOT}",
+        "tool calling is not supported with this model",
+    ),
+    ObjectionWording(
+        "tools",
+        rf"{_UNABLE} parameters:? [^.]{{0,80}}['\"`]tools['\"`]",
+        "ollama does not support parameters: ['tools'], for model=x",
+    ),
+    ObjectionWording(
+        "tools",
+        rf"(?:isn['’]t|not) compatible with {_TOOLS}\b|(?:no|doesn['’]t have) {_TOOLS} support",
+        "This model isn't compatible with tools",
+    ),
     ObjectionWording(
         "tools", rf"{_UNKNOWN}[^.]{{0,40}}['\"`: ]tools\b", "Unrecognized request argument supplied: tools"
     ),
     ObjectionWording(
         "format", rf"{_FORMAT}[^.]{{0,80}} {_IS_NOT}", "This response_format type is unavailable now"
     ),
+    ObjectionWording("format", r"response_format type must be", "response_format type must be text"),
     ObjectionWording(
         "format",
         rf"{_UNKNOWN}[^.]{{0,40}}response_format",
@@ -98,7 +125,9 @@ OBJECTIONS: tuple[ObjectionWording, ...] = (
         "images", r"no endpoints found that support image", "No endpoints found that support image input"
     ),
     ObjectionWording(
-        "images", rf"{_IMAGES}[\w ]{{0,20}} {_IS_NOT}", "image input is not supported - hint: mmproj"
+        "images",
+        rf"(?:{_IMAGES}|image_url)['\"`]?[\w ]{{0,20}} {_IS_NOT}",
+        "image input is not supported - hint: mmproj",
     ),
     ObjectionWording(
         "images", rf"{_UNABLE} (?:\w+ ){{0,3}}{_IMAGES}", "This model does not support image inputs"
@@ -106,6 +135,26 @@ OBJECTIONS: tuple[ObjectionWording, ...] = (
     ObjectionWording("images", rf"not an? {_IMAGES} model", "qwen3 is not a multimodal model"),
     ObjectionWording("images", r"at most 0 image", "At most 0 image(s) may be provided in one request."),
     ObjectionWording("images", r"content must be a string", "messages[1].content must be a string"),
+    ObjectionWording(
+        "images",
+        r"required for image input",
+        "Failed to process inputs: this model is missing data required for image input",
+    ),
+    ObjectionWording(
+        "images",
+        rf"{_UNKNOWN} content (?:block )?type:? .?{_IMAGES}",
+        "Unsupported content block type: image",
+    ),
+    ObjectionWording(
+        "images",
+        r"only (?:supports? )?text (?:input|content)|text-only",
+        "This model only supports text input",
+    ),
+    ObjectionWording(
+        "images",
+        r"content\b.{0,60}should be (?:.?text\b|a valid string)|should be a valid string.{0,60}content\b",
+        "messages.1.content.0.type: Input should be 'text'",
+    ),
     ObjectionWording(
         "images",
         rf"{_UNKNOWN} (?:\w+ ){{0,3}}(?:type|value|content)[^.]{{0,20}}image_url",
@@ -128,11 +177,18 @@ _UNSUPPORTED = re.compile(
     r"unsupported|not supported|(?:does|do)(?: not|n't) (?:support|accept)|unrecogni[sz]ed|not recogni[sz]ed"
     r"|unknown|unexpected|not permitted|not allowed|extra (?:inputs|fields)|no longer|deprecated"
     r"|only the default|is allowed for this model|cannot (?:both )?be|(?:not |un)available|incompatible"
+    r"|(?:may|can) only be|only (?:supports?|accepts?|takes?)\b|not enabled"
     r"|not implemented|invalid (?:parameter|argument|field|key)|additional propert|\buse ['\"`]?max_",
     re.IGNORECASE,
 )
 _PLAIN_WORDS = frozenset({"user", "stop", "seed", "reasoning", "provider", "models", "include"})
 """Fields whose names stand in many messages that do not speak of the field."""
+_OTHER_NAMES: Mapping[str, str] = {
+    "reasoning_effort": r"|thinking[ _]level|think value|support thinking",
+    "presence_penalty": r"|\bpenalty",
+    "frequency_penalty": r"|\bpenalty",
+}
+"""What refusals call a field besides, as part of a pattern."""
 _ECHO_CHARS = 8
 _BEGINNING_CHARS = 40
 _PASSAGE_CHARS = 40
@@ -184,8 +240,15 @@ class RefusalText:
         if self.names_exactly(field):
             return True
         name = "".join("[_ -]?" if character == "_" else re.escape(character) for character in field)
-        quoted = rf"(?:[`'\"]{name}[`'\"]|(?:argument|parameter|field|property|key|supplied):? {name}\b)"
-        pattern = quoted if field in _PLAIN_WORDS else rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])"
+        if field in _PLAIN_WORDS:
+            pattern = (
+                rf"[`'\"]{name}[`'\"]|(?:argument|parameter|field|property|key|supplied):? {name}\b"
+                rf"|(?:model|permitted|allowed|parameters|arguments): {name}\b"
+                rf"|\b{name}(?:: extra inputs| (?:parameter|argument|field))"
+                rf"|\b{name} (?:is |are )?(?:not |un)supported"
+            )
+        else:
+            pattern = rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_]){_OTHER_NAMES.get(field, '')}"
         return any(
             self._names_itself(*found.span()) for found in re.finditer(pattern, self.words, re.IGNORECASE)
         )

@@ -29,6 +29,10 @@ _MAX_MESSAGE_CHARS = 300
 
 _MIN_SECRET_CHARS = 8
 """What is shorter is no secret (`none`, `ollama`), and cutting it out would spoil names and addresses."""
+_WORDS = ("message", "detail", "msg", "error_msg", "errorMessage", "error_description")
+_CODES = ("code", "type", "status", "error_code")
+"""The keys of an error that say what happened, and of which kind it is."""
+_SUCCESSES = frozenset({"0", "200", "20000", "ok", "success", "ping", "true"})
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
 _BASE_RESP_STATUSES = {
     1001: 504,
@@ -181,6 +185,22 @@ def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
     return _failure(source, refused.status or 500, refused, understood, message, refused.pause_s)
 
 
+def is_error(payload: bytes) -> bool:
+    """Return whether an object in an answer, without anything of an answer in it, is an error: it has a code
+    of one and words, or the detail of one.
+    """
+    if not any(b'"%b"' % key.encode() in payload for key in _WORDS):
+        return False
+    try:
+        content: object = msgspec.json.decode(payload)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(content, dict) or not any(isinstance(content.get(key), str) for key in _WORDS):
+        return False
+    codes = [content[key] for key in _CODES if content.get(key)]
+    return "detail" in content or any(str(code).lower() not in _SUCCESSES for code in codes)
+
+
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """Return the pause in seconds that `retry-after-ms` or `Retry-After` (seconds, or a date) asks for.
 
@@ -293,10 +313,10 @@ def _parse(content: object) -> Refused:
         words = error if isinstance(error, str) else ""
         # A page for browsers, of a proxy in between, says less than the status does.
         return Refused(None, "", "" if words.lstrip().startswith("<") else words)
-    codes = [str(error[key]) for key in ("code", "type", "status") if error.get(key)]
+    codes = [str(error[key]) for key in _CODES if error.get(key)]
     details = _google_details(error.get("details"))
     codes += details.codes
-    words = error.get("message") or error.get("detail") or ""
+    words = next((error[key] for key in _WORDS if error.get(key)), "")
     fields = _fields(error) + details.fields
     if not isinstance(words, str):
         words = msgspec.json.encode(_without_input(words)).decode()

@@ -83,7 +83,10 @@ class EventSplitter:
         for line in lines:
             if not line:
                 if data:
-                    events.append(data[0] if len(data) == 1 else b"\n".join(data))
+                    if len(data) == 1:
+                        events.append(data[0])
+                    else:
+                        events.extend(_parts_of(data))
                     data.clear()
                     self._data_bytes = 0
             elif line.startswith(b"data:"):
@@ -105,6 +108,15 @@ class EventSplitter:
     def _check(self) -> None:
         if self._tail_bytes + self._data_bytes > self._limit_bytes:
             raise EventTooLarge(f"event of more than {self._limit_bytes} bytes")
+
+
+def _parts_of(lines: list[bytes]) -> list[bytes]:
+    """Return the payloads in several lines of data: one, or one of each line where each is whole JSON, as
+    some servers leave out the blank lines between events.
+    """
+    if all((line[:1] == b"{" and line[-1:] == b"}") or line == b"[DONE]" for line in lines):
+        return lines.copy()
+    return [b"\n".join(lines)]
 
 
 def _whole(chunk: bytes) -> list[bytes] | None:

@@ -64,7 +64,7 @@ def _answer(chunks: Sequence[bytes]) -> Message | None:
         answer.end(deltas)
         message = answer.message()
     except RequestFailed as failed:
-        _check_failure(failed)
+        check_failure(failed)
         return None
     said = "".join(part.text for part in message.parts if isinstance(part, Text | Thinking))
     assert "".join(delta.text for delta in deltas) == said, "followers heard something else than what is kept"
@@ -79,7 +79,8 @@ def _answer(chunks: Sequence[bytes]) -> Message | None:
     return message
 
 
-def _check_failure(failed: RequestFailed) -> None:
+def check_failure(failed: RequestFailed) -> None:
+    """Check an error of a model's: it tells no secret, and is fit to be told."""
     assert isinstance(failed.error, ModelError)
     assert _SECRET not in failed.error.message, "the secret is told"
     msgspec.json.encode(failed.error.message)
@@ -123,12 +124,12 @@ def check_refusal(content: bytes) -> None:
     wait = retry_after_s(headers, 1_800_000_000.0)
     assert wait is None or (wait >= 0 and math.isfinite(wait)), f"a wait of {wait} s"
     for status in (300, 400, 401, 404, 413, 429, 499, 500, 503, 599):
-        _check_failure(refusal(_SOURCE, status, body, wait))
+        check_failure(refusal(_SOURCE, status, body, wait))
     try:
         told: object = msgspec.json.decode(body)
     except (ValueError, RecursionError):
         return
-    _check_failure(error_in_answer(_SOURCE, told))
+    check_failure(error_in_answer(_SOURCE, told))
 
 
 TARGETS = (

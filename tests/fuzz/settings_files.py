@@ -95,7 +95,7 @@ def _given_otherwise(environment: dict[tuple[str, str], str], options: dict[tupl
 
 
 _WORDS = (
-    *(f"[{name}]".encode() for name in (*_tables, "models", 'models."a.b"')),
+    *(f"[{name}]".encode() for name in (*_tables, "models", 'models."a.b"', "providers.x")),
     *(name.encode() for names in _tables.values() for name in names),
     b"nan", b"inf", b"1979-05-27", b'"""', b"[[", b" = ", b"true", b"~nobody/x", b"\\u0000", b"\\n",
 )  # fmt: skip

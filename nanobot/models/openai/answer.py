@@ -38,11 +38,12 @@ from nanobot.models.openai.state import (
     with_state,
 )
 from nanobot.models.openai.think import ThinkTags, split_unopened
-from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
+from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer, is_error
 
 _log = logging.getLogger(__name__)
 
 _STOP_REASONS: tuple[tuple[str, StopReason], ...] = (
+    ("incomplete", "length"),
     ("length", "length"),
     ("max_", "length"),
     ("tool", "tool_calls"),
@@ -121,7 +122,7 @@ class ChatAnswerReader:
         Raises:
             RequestFailed: it is no chunk of a chat completion, or an error in its place.
         """
-        if payload[:1] == b"[" and payload.strip() == b"[DONE]":
+        if payload[:1] == b"[" and payload.strip().upper() == b"[DONE]":
             self.done = True
             return
         try:
@@ -135,6 +136,8 @@ class ChatAnswerReader:
         if chunk.usage is not None:
             self._usage = chunk.usage
         if not chunk.choices:
+            if chunk.choices is None and chunk.usage is None and is_error(payload):
+                raise self._error(payload)
             return
         for choice in chunk.choices:
             if choice.index:
@@ -250,12 +253,20 @@ class ChatAnswerReader:
 
     def _take_whole(self, message: ChunkDelta, deltas: list[Delta]) -> None:
         """Read a whole message: the answer of a server that does not stream, or its repetition at the end of
-        a stream, which adds nothing.
+        a stream, of which only what has not come in pieces is new.
         """
         if not self._has_said:
             self._take_delta(message, deltas)
-        elif message.tool_calls and not self._calls:
-            self._take_delta(ChunkDelta(tool_calls=message.tool_calls), deltas)
+            return
+        new = ChunkDelta(tool_calls=None if self._calls else message.tool_calls)
+        if message.content and self._kind is ThinkingDelta and not self._has_text:
+            new.content = message.content
+        if new.content or new.tool_calls:
+            self._take_delta(new, deltas)
+
+    @property
+    def _has_text(self) -> bool:
+        return any(isinstance(part, Text) for part in self._parts)
 
     def _take_delta(self, delta: ChunkDelta, deltas: list[Delta]) -> None:
         thought = delta.reasoning_content or delta.reasoning
@@ -270,6 +281,8 @@ class ChatAnswerReader:
             self._has_said = True
         if thought and isinstance(thought, str):
             self._add([ThinkingDelta(thought)], deltas, field)
+            if self._tags is not None:
+                self._tags.may_be_closed = True
         if content:
             if isinstance(content, str):
                 self._take_text(content, deltas)
@@ -375,7 +388,7 @@ class ChatAnswerReader:
             call_id = f"call_{self._random.getrandbits(96):024x}" if needs_id else call.id
             taken.add(call_id)
             state = kept(self._provider, "extra_content", call.extra_content) if call.extra_content else None
-            calls.append(ToolCall(call_id, call.name, "".join(call.arguments), provider_state=state))
+            calls.append(ToolCall(call_id, call.name, call.whole_arguments(), provider_state=state))
         return calls
 
 

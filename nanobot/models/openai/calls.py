@@ -37,11 +37,23 @@ class PartialCall:
         """Return whether the arguments that have come are an object that ends."""
         if not self.arguments or not self.arguments[-1].rstrip().endswith("}"):
             return False
+        return _object("".join(self.arguments)) is not None
+
+    def whole_arguments(self) -> str:
+        """Return the arguments; where the pieces do not make an object, those of them that do: some servers
+        begin with an empty object, some send all that there is by now, some encode the object twice.
+        """
+        text = "".join(self.arguments)
+        if not text or _object(text) is not None:
+            return text
+        for other in (text.removeprefix("{}"), self.arguments[-1]):
+            if _object(other) is not None:
+                return other
         try:
-            msgspec.json.decode("".join(self.arguments), type=dict)
+            inner = msgspec.json.decode(text, type=str)
         except (ValueError, RecursionError):
-            return False
-        return True
+            return text
+        return text if _object(inner) is None else inner
 
 
 class CallAssembly:
@@ -72,7 +84,8 @@ class CallAssembly:
         call.id = call.id or piece.id or ""
         if call.id:
             self._by_id.setdefault(call.id, call)
-        call.name = call.name or name
+        # Few servers cut names, too; most repeat them.
+        call.name = name if name.startswith(call.name) else call.name + (name if _cuts(call, piece) else "")
         if arguments:
             call.arguments.append(arguments)
         return len(name) + len(arguments)
@@ -108,6 +121,18 @@ class CallAssembly:
         return call
 
 
+def _cuts(call: PartialCall, piece: CallPiece) -> bool:
+    """Return whether a piece with another name goes on with the name of `call`."""
+    return bool(call.id) and piece.id in (None, "", call.id) and not call.arguments
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (ValueError, RecursionError):
+        return None
+
+
 def _begins_another(known: PartialCall, id_: str | None, name: str, arguments: str) -> bool:
     """Return whether a piece that has the index of `known` is of a call of its own.
 
@@ -117,7 +142,7 @@ def _begins_another(known: PartialCall, id_: str | None, name: str, arguments: s
     if not name or (id_ and id_ == known.id):
         return False
     if known.name and name != known.name:
-        return True
+        return not (known.id and not id_ and not known.arguments)
     if arguments:
         return known.is_whole()
     return bool(id_ and known.id and known.is_whole())

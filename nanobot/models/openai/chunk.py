@@ -137,6 +137,8 @@ class LenientDecoder:
             _raw(delta.get("extra_content")),
             [self._call(call) for call in calls if isinstance(call, dict)]
             if isinstance(calls, list)
+            else [self._call(calls)]
+            if isinstance(calls, dict) and calls
             else None,
             self._function(delta.get("function_call"), "function_call"),
         )

@@ -1,10 +1,20 @@
-"""`<think>` tags: how models that have no field for it mark their thinking in the text."""
+"""`<think>` tags and their like: how models that have no field for it mark their thinking in the text."""
 
 import re
 
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 
 _OPEN, _CLOSE = "<think>", "</think>"
+_TAGS = {
+    _OPEN: _CLOSE,
+    "[THINK]": "[/THINK]",
+    "<seed:think>": "</seed:think>",
+    "◁think▷": "◁/think▷",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+}
+"""By the tag that opens thinking, the one that closes it. Tags that are asked for in prompts, such as
+`<thinking>` and `<reasoning>`, are the user's.
+"""
 _MAX_BLANKS = 64
 """How much white space may come before the first tag; after more, the text is no thinking."""
 
@@ -32,17 +42,30 @@ def split_unopened(text: str) -> tuple[str, str] | None:
 
 
 class ThinkTags:
-    """Turns `<think>…</think>` at the start of a text into thinking; everything else stays text.
+    """Turns `<think>…</think>` at the start of a text into thinking, and what other models write in place of
+    these; everything else stays text.
 
     Tags may be cut anywhere. White space right after either tag is dropped with it. Thinking that is never
     closed stays thinking. `unopened`: the opening tag is expected to be missing, so that the text is held
     back until thinking is closed; it is text where that never happens. `was_unopened`: that is how it was.
+    `may_be_closed`: thinking came in a field of its own, so that a tag which closes it may begin the text.
     """
 
-    __slots__ = ("_held", "_opening", "_pending", "_thinking", "_trims", "was_unopened")
+    __slots__ = (
+        "_close",
+        "_held",
+        "_opening",
+        "_pending",
+        "_thinking",
+        "_trims",
+        "may_be_closed",
+        "was_unopened",
+    )
 
     def __init__(self, *, unopened: bool = False) -> None:
         self.was_unopened = False
+        self.may_be_closed = False
+        self._close = _CLOSE
         self._held: list[str] | None = [] if unopened else None
         self._pending = ""
         self._opening = True
@@ -73,14 +96,20 @@ class ThinkTags:
     def _open(self, text: str) -> list[Delta]:
         start = text.lstrip()
         few_blanks = len(text) - len(start) <= _MAX_BLANKS
-        if few_blanks and _OPEN.startswith(start):
-            if start != _OPEN:
-                self._pending = text
-                return []
-        elif not few_blanks or not start.startswith(_OPEN):
+        if not few_blanks:
             return self._begin(text)
-        self._opening, self._thinking, self._trims, self._pending = False, True, True, ""
-        return self._think(start[len(_OPEN) :])
+        for opening, closing in _TAGS.items():
+            if start.startswith(opening):
+                self._opening, self._thinking, self._trims, self._pending = False, True, True, ""
+                self._close = closing
+                return self._think(start[len(opening) :])
+        if self.may_be_closed and start.startswith(_CLOSE):
+            self._opening, self._trims, self._pending = False, True, ""
+            return self._pass(start[len(_CLOSE) :])
+        if any(tag.startswith(start) for tag in _TAGS) or (self.may_be_closed and _CLOSE.startswith(start)):
+            self._pending = text
+            return []
+        return self._begin(text)
 
     def _begin(self, text: str) -> list[Delta]:
         """Read the beginning of a text that does not open thinking."""
@@ -112,12 +141,12 @@ class ThinkTags:
         if self._trims:
             text = text.lstrip()
             self._trims = not text
-        thought, closed, rest = text.partition(_CLOSE)
+        thought, closed, rest = text.partition(self._close)
         deltas: list[Delta] = []
         if closed:
             self._thinking, self._trims, self._pending = False, True, ""
         else:
-            self._pending = _cut_tag(text)
+            self._pending = _cut_tag(text, self._close)
             thought = text[: len(text) - len(self._pending)]
         if thought:
             deltas.append(ThinkingDelta(thought))
@@ -130,9 +159,9 @@ class ThinkTags:
         return [TextDelta(text)] if text else []
 
 
-def _cut_tag(text: str) -> str:
-    """Return the end of `text` that may be the beginning of a closing tag."""
-    for size in range(min(len(text), len(_CLOSE) - 1), 0, -1):
-        if text.endswith(_CLOSE[:size]):
+def _cut_tag(text: str, tag: str) -> str:
+    """Return the end of `text` that may be the beginning of `tag`."""
+    for size in range(min(len(text), len(tag) - 1), 0, -1):
+        if text.endswith(tag[:size]):
             return text[-size:]
     return ""

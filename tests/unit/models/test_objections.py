@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from nanobot.models.objections import OBJECTIONS, ObjectionWording, RefusalText
+from nanobot.models.objections import OBJECTIONS, Objection, ObjectionWording, RefusalText
 from nanobot.models.refusals import read_refusal
 
 SENT = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
@@ -22,6 +22,51 @@ def test_each_wording_objects_to_what_its_row_says(wording: ObjectionWording) ->
 def test_the_words_of_the_user_object_to_nothing(wording: ObjectionWording) -> None:
     sent = msgspec.json.encode({"messages": [{"role": "user", "content": f"Explain: {wording.example}"}]})
     assert not text(f"Bad content: Explain: {wording.example}", sent).objection(wording.objection)
+
+
+@pytest.mark.parametrize(
+    ("objection", "words"),
+    [
+        ("tools", "Tool use has not been enabled, because it is unsupported by this model"),
+        ("tools", "tools not supported"),
+        ("tools", "function calling is disabled for this model"),
+        ("tools", "The model doesn't have tool support"),
+        ("images", "Content type 'image_url' is not supported"),
+        ("images", "Image input not supported for model moonshot-v1-8k"),
+        ("images", "messages.0.content: Input should be a valid string"),
+        ("images", "The model is text-only"),
+        ("format", "structured output not supported"),
+        ("format_with_tools", "response_format and tools cannot both be specified"),
+        ("format_with_tools", "JSON mode is not supported with tool calling"),
+        ("format_with_tools", "response_format is not supported when tools are provided"),
+        ("format_with_tools", "It is not possible to use json mode and tools"),
+    ],
+)
+def test_a_thing_is_objected_to_in_many_words(objection: Objection, words: str) -> None:
+    assert text(words).objection(objection)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("stop", "Argument not supported on this model: stop"),
+        ("stop", "Stop parameter is not supported"),
+        ("stop", "stop: Extra inputs are not permitted"),
+        ("seed", "Extra inputs are not permitted: seed"),
+        ("reasoning_effort", 'think value "low" is not supported for this model'),
+        ("reasoning_effort", "Thinking level low is not supported for this model"),
+        ("frequency_penalty", "Penalty is not enabled for this model"),
+        ("temperature", "`temperature` may only be set to 1 when thinking is enabled"),
+    ],
+)
+def test_a_field_is_named_in_many_words(field: str, words: str) -> None:
+    assert text(words).names(field)
+    assert text(words).says_unsupported
+
+
+@pytest.mark.parametrize("words", ["please stop", "the seed is a plant", "user hi is not known"])
+def test_plain_words_name_no_field(words: str) -> None:
+    assert not any(text(words).names(field) for field in ("stop", "seed", "user"))
 
 
 @pytest.mark.parametrize("words", ["temperature must be below 2", "no", "messages: roles must alternate"])

@@ -116,3 +116,13 @@ def test_an_event_of_many_lines_is_not_collected_beyond_the_limit(line: bytes) -
 def test_the_limit_is_for_one_event_not_for_the_stream() -> None:
     splitter = EventSplitter(limit_bytes=100)
     assert sum(len(splitter.feed(b"data: " + b"x" * 50 + b"\n\n")) for _ in range(10)) == 10
+
+
+def test_events_without_blank_lines_between_them_are_events_of_their_own() -> None:
+    splitter = EventSplitter()
+    assert splitter.feed(b'data: {"a":1}\ndata: {"b":2}\ndata: [DONE]\n\n') == [
+        b'{"a":1}',
+        b'{"b":2}',
+        b"[DONE]",
+    ]
+    assert splitter.feed(b'data: {"a":\ndata: 1}\n\n') == [b'{"a":\n1}']

@@ -53,8 +53,9 @@ def test_a_count_that_cannot_be_is_ignored(odd: object) -> None:
     assert (message.text, message.usage) == ("fine", Usage(0, 3, 8, 1))
 
 
-def test_an_infinite_count_is_ignored() -> None:
-    message = read(text("fine"), finish(), event(b'{"choices":[],"usage":{"prompt_tokens":1e999}}'))[1]
+@pytest.mark.parametrize("count", [b"1e999", b"9" * 5000], ids=["infinite", "of thousands of digits"])
+def test_a_count_without_end_is_ignored(count: bytes) -> None:
+    message = read(text("fine"), finish(), event(b'{"choices":[],"usage":{"prompt_tokens":%b}}' % count))[1]
     assert (message.text, message.usage) == ("fine", Usage())
 
 

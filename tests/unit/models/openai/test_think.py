@@ -35,6 +35,11 @@ def read(*pieces: str, tags: ThinkTags | None = None) -> tuple[str, str]:
         ("<thi", ("", "<thi")),
         ("say <think>no</think>", ("", "say <think>no</think>")),
         ("<think>a</think>b<think>c</think>", ("a", "b<think>c</think>")),
+        ("[THINK]hm[/THINK]yes", ("hm", "yes")),
+        ("◁think▷hm◁/think▷\nyes", ("hm", "yes")),
+        ("<seed:think>\nhm</think></seed:think>yes", ("hm</think>", "yes")),
+        ("<|begin_of_thought|>hm<|end_of_thought|>\n\nyes", ("hm", "yes")),
+        ("[THINKING]no", ("", "[THINKING]no")),
         ("", ("", "")),
     ],
 )
