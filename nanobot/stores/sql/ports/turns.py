@@ -145,8 +145,7 @@ class SqlTurns:
         has ended: they may have parted, and then it has events of its own.
         """
         while (live := self._live.get(turn_id)) is not None and live.is_joined_by(turn_id):
-            while live.end is None:
-                await live.more()
+            await live.ended()
             if live.is_joined_by(turn_id):
                 break
         return live
@@ -154,11 +153,10 @@ class SqlTurns:
     async def _answer(self, turn_id: str, live: LiveTurn | None) -> Answer:
         """Return what became of the turn; `live`: its events, None where it had ended already."""
         if live is not None:
-            while live.end is None:
-                await live.more()
+            end = await live.ended()
             if live.is_joined_by(turn_id):
-                return Answer(turn_id, (), end_alone(live.end))
-            return Answer(turn_id, live.messages, live.end)
+                return Answer(turn_id, (), end_alone(end))
+            return Answer(turn_id, live.messages, end)
         state = await self.turn(turn_id)
         if state.end is None and not self._live.is_ended:
             raise StoreError(f"turn {turn_id} cannot be followed though it has not ended")
