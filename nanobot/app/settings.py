@@ -209,6 +209,7 @@ def store_limits(config: Config) -> Limits:
     """Return the bounds that the store holds at admission."""
     return Limits(
         max_queue=config.api.max_queue,
+        max_waiting=config.engine.max_waiting_turns,
         max_attempts=config.engine.max_attempts,
         retry_window_s=config.api.retry_window_s,
     )

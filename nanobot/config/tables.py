@@ -71,7 +71,8 @@ class FilesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
-    max_running_turns: AtLeast1 = 64
+    max_running_turns: AtLeast1 = 1_000
+    max_waiting_turns: AtLeast1 = 10_000
     max_attempts: AtLeast1 = 3
     turn_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 3600.0
 

@@ -225,7 +225,15 @@ class SessionBusy(NanobotError):
 
 
 class QueueFull(NanobotError):
+    """As many turns of the session, or of the API key, wait as may."""
+
     code, http_status, type, retryable = "queue_full", 429, "rate_limit_error", True
+
+
+class Overloaded(NanobotError):
+    """As many turns wait as the server takes."""
+
+    code, http_status, type, retryable = "server_overloaded", 503, "server_error", True
 
 
 class RateLimited(NanobotError):

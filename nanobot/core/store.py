@@ -19,9 +19,14 @@ from nanobot.core.uploads import Uploads
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """The bounds that admission and recovery keep to."""
+    """The bounds that admission and recovery keep to.
+
+    `max_queue`: how many turns of one session may wait; `max_waiting`: of all, and half as many of one API
+    key.
+    """
 
     max_queue: int = 16
+    max_waiting: int = 10_000
     max_attempts: int = 3
     retry_window_s: float = 600.0
 

@@ -204,7 +204,7 @@ class Turns(Protocol):
         `refusal` is raised unless the turn is a resent one, which was admitted before. `left`: ids of turns
         whose clients have hung up; one of this session that runs is cancelled in favour of the new one.
 
-        Raises: SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
+        Raises: SessionBusy, QueueFull, Overloaded, IdempotencyMismatch, ShuttingDown, StoreError
         """
         ...
 

@@ -81,7 +81,8 @@ class Submitter:
                 `param` names it.
             ContextOverflow: the newest message alone does not fit the model's window.
             UploadNotFound: a part refers to an upload that the session does not have.
-            RateLimited, QuotaExceeded, SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
+            RateLimited, QuotaExceeded, SessionBusy, QueueFull, Overloaded, IdempotencyMismatch,
+                ShuttingDown, StoreError
         """
         identity = request.identity
         if identity.is_retry:

@@ -98,6 +98,8 @@ def admit(
             " have ended",
             retry_after_s=1,
         )
+    if not load.can_start(capacity):
+        queue.check_room(db, turn.key_id, limits.max_waiting)
     if taken_in is not None:
         plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note
     else:
@@ -214,7 +216,7 @@ def _join_known(
             plan = Plan(
                 given, match.rest, match.base, _followed(db, head, turn.after), turn.trace, match.unless_done
             )
-    claim = _run_again(db, head, known.n, plan, load, capacity, now)
+    claim = _run_again(db, head, known.n, plan, turn.key_id, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     return Admitted(
         Admission(known.asked, joined=True, answered_by=known.id, history=note),
@@ -224,15 +226,22 @@ def _join_known(
 
 
 def _run_again(
-    db: Db, head: TranscriptHead, n: int, plan: Plan, load: _Load, capacity: Capacity, now: float
+    db: Db,
+    head: TranscriptHead,
+    n: int,
+    plan: Plan,
+    payer: str | None,
+    load: _Load,
+    capacity: Capacity,
+    now: float,
 ) -> Claim | None:
     """Start the turn now where nothing is before it, else put it in the queue."""
     if not load.can_start(capacity):
-        queue.enqueue(db, n, head.session, plan)
+        queue.enqueue(db, n, head.session, plan, payer)
         return None
-    queue.enqueue(db, n, head.session, plan, starts=capacity, now=now)
+    queue.hold(db, n, head.session, capacity, now)
     queue.start(db, head, n, plan, now)
-    return queue.load_claim(db, n, head, capacity)
+    return queue.load_claim(db, n, head, capacity, plan.input)
 
 
 # A turn that is new -------------------------------------------------------------------------------
@@ -256,10 +265,10 @@ def _take(
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
         claim = Claim(turn, 1, queue.load_history(db, head, capacity))
-        queue.enqueue(db, n, head.session, plan, starts=capacity, now=now)
+        queue.hold(db, n, head.session, capacity, now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)
-        queue.enqueue(db, n, head.session, plan)
+        queue.enqueue(db, n, head.session, plan, turn.key_id)
     cancel = None
     if turn.when_busy == "interrupt" and load.running_n is not None:
         cancel = Cancel(load.running_id, "a later message of this session took its place")

@@ -7,11 +7,15 @@ lease.
 import msgspec
 
 from nanobot.core.dispatch import Claim, History
+from nanobot.core.errors import Overloaded, QueueFull
 from nanobot.core.event import TurnEnded
+from nanobot.core.message import Message
 from nanobot.stores.sql import transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan
+
+_LATER_S = 5.0
 
 
 class Capacity(msgspec.Struct, frozen=True):
@@ -32,16 +36,56 @@ class Capacity(msgspec.Struct, frozen=True):
         return None if self.lease_s is None else now + self.lease_s
 
 
-def enqueue(
-    db: Db, n: int, session: int, plan: Plan, *, starts: Capacity | None = None, now: float = 0.0
-) -> None:
-    """Put a turn at the end of the queue. One that `starts` now belongs to that owner; one that waits leaves
-    here what is to go into the transcript.
+_POSITION = "SELECT coalesce(max(position), 0) + 1 FROM dispatch WHERE session = ?"
+_FAIR_STEP = 1000
+"""So many turns of others, that come later, may be started before each further turn of a payer."""
+
+
+def check_room(db: Db, payer: str | None, most: int) -> None:
+    """Check that one more turn may wait: at most `most` in all, and half as many of one API key.
+
+    Raises:
+        QueueFull, Overloaded
     """
-    owner, lease_until = (None, None) if starts is None else (starts.owner, starts.lease_until(now))
+    waiting, own = db.execute(
+        "SELECT count(*), coalesce(sum(payer = ?), 0) FROM dispatch WHERE owner IS NULL", (payer or "",)
+    ).fetchone()
+    setting = f"engine.max_waiting_turns is {most}"
+    if waiting >= most:
+        raise Overloaded(f"{waiting} turns wait already ({setting}): try again later", retry_after_s=_LATER_S)
+    if payer is not None and own >= max(1, most // 2):
+        raise QueueFull(
+            f"{own} turns of this API key wait already, half of all that may ({setting}): try again when some"
+            " have ended",
+            retry_after_s=_LATER_S,
+        )
+
+
+def hold(db: Db, n: int, session: int, capacity: Capacity, now: float) -> None:
+    """Note a turn that starts now: it belongs to the owner of `capacity`."""
     db.execute(
-        "INSERT INTO dispatch (turn, session, owner, lease_until, plan) VALUES (?, ?, ?, ?, ?)",
-        (n, session, owner, lease_until, turns.encode(plan) if starts is None else None),
+        f"INSERT INTO dispatch (session, position, turn, owner, lease_until, payer, round, rank)"
+        f" VALUES (?, ({_POSITION}), ?, ?, ?, '', 0, ?)",
+        (session, session, n, capacity.owner, capacity.lease_until(now), n),
+    )
+
+
+def enqueue(db: Db, n: int, session: int, plan: Plan, payer: str | None) -> None:
+    """Put a turn that has to wait at the end of its session's queue, with what is to go into the transcript.
+
+    Its rank among all that wait is its number, a step more for each waiting turn of the same payer that has
+    no more of its own session ahead, and a quarter of a step for each of its session: payers take turns, and
+    so do the sessions of one.
+    """
+    (ahead,) = db.execute("SELECT count(*) FROM dispatch WHERE session = ?", (session,)).fetchone()
+    (same,) = db.execute(
+        "SELECT count(*) FROM dispatch WHERE owner IS NULL AND payer = ? AND round <= ?", (payer or "", ahead)
+    ).fetchone()
+    rank = n + _FAIR_STEP * same + _FAIR_STEP // 4 * ahead
+    db.execute(
+        f"INSERT INTO dispatch (session, position, turn, payer, round, rank, plan)"
+        f" VALUES (?, ({_POSITION}), ?, ?, ?, ?, ?)",
+        (session, session, n, payer or "", ahead, rank, turns.encode(plan)),
     )
 
 
@@ -64,8 +108,8 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
 
 
 def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
-    """Start as many waiting turns as the engine can take on: the oldest of each session that is not running
-    one.
+    """Start as many waiting turns as the engine can take on, by their rank: the oldest of each session that
+    is not running one.
     """
     (running,) = db.execute("SELECT count(*) FROM dispatch WHERE owner = ?", (capacity.owner,)).fetchone()
     free = capacity.max_running - running
@@ -74,21 +118,22 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     waiting = db.execute(
         "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM dispatch d"
         " JOIN session s ON s.id = d.session"
-        " WHERE d.owner IS NULL AND d.position = (SELECT min(position) FROM dispatch"
-        " WHERE session = d.session)"
-        " AND NOT EXISTS (SELECT 1 FROM dispatch r WHERE r.session = d.session AND r.owner IS NOT NULL)"
-        " ORDER BY d.position LIMIT ?",
+        " WHERE d.owner IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM dispatch e WHERE e.session = d.session"
+        " AND (e.position < d.position OR e.owner IS NOT NULL))"
+        " ORDER BY d.rank LIMIT ?",
         (free,),
     ).fetchall()
     claims: list[Claim] = []
     for n, plan, *standing in waiting:
         head = TranscriptHead(*standing)
-        start(db, head, n, turns.decode_plan(plan) if plan else Plan(), now)
+        planned = turns.decode_plan(plan) if plan else Plan()
+        start(db, head, n, planned, now)
         db.execute(
-            "UPDATE dispatch SET owner = ?, lease_until = ?, plan = NULL WHERE turn = ?",
-            (capacity.owner, capacity.lease_until(now), n),
+            "UPDATE dispatch SET owner = ?, lease_until = ?, plan = NULL WHERE session = ? AND turn = ?",
+            (capacity.owner, capacity.lease_until(now), head.session, n),
         )
-        claims.append(load_claim(db, n, head, capacity))
+        claims.append(load_claim(db, n, head, capacity, planned.input))
     return tuple(claims)
 
 
@@ -97,12 +142,14 @@ def load_history(db: Db, head: TranscriptHead, capacity: Capacity) -> History | 
     return transcript.window(db, head, capacity.history_tokens) if capacity.history_tokens else None
 
 
-def load_claim(db: Db, n: int, head: TranscriptHead, capacity: Capacity) -> Claim:
-    """Return the claim on a turn that has just been started."""
+def load_claim(
+    db: Db, n: int, head: TranscriptHead, capacity: Capacity, given: tuple[Message, ...] = ()
+) -> Claim:
+    """Return the claim on a turn that has just been started; `given` is its input, where that is known."""
     attempt, first_seq, last_seq, body = db.execute(
         "SELECT attempt, first_seq, last_seq, body FROM turn WHERE n = ?", (n,)
     ).fetchone()
-    given = transcript.of_turn(db, head.session, n, (first_seq, last_seq), inputs=True)
+    given = given or transcript.of_turn(db, head.session, n, (first_seq, last_seq), inputs=True)
     turn = msgspec.structs.replace(turns.decode(body), input=given)
     return Claim(turn, attempt, load_history(db, head, capacity))
 
@@ -112,30 +159,32 @@ def part(db: Db, n: int, session: int) -> tuple[str, ...]:
     their ids.
     """
     waiting = db.execute(
-        "SELECT s.turn, s.input, t.id FROM steer s JOIN turn t ON t.n = s.turn WHERE s.target = ?"
+        "SELECT s.turn, s.input, t.id, t.body FROM steer s JOIN turn t ON t.n = s.turn WHERE s.target = ?"
         " ORDER BY s.turn",
         (n,),
     ).fetchall()
-    for joined, given, _ in waiting:
+    for joined, given, _, body in waiting:
         db.execute("UPDATE turn SET status = 'queued', joined_to = NULL WHERE n = ?", (joined,))
-        enqueue(db, joined, session, Plan(input=turns.decode_input(given)))
+        enqueue(db, joined, session, Plan(input=turns.decode_input(given)), turns.decode(body).key_id)
     db.execute("DELETE FROM steer WHERE target = ?", (n,))
-    return tuple(id_ for _, _, id_ in waiting)
+    return tuple(id_ for _, _, id_, _ in waiting)
 
 
 def cancel_waiting(db: Db, turn_id: str, end: TurnEnded, now: float) -> bool:
     """End a turn that has not started, and return whether it was still waiting; its input stays out of the
     transcript.
     """
-    found = db.execute("SELECT n FROM turn WHERE id = ? AND status = 'queued'", (turn_id,)).fetchone()
+    found = db.execute(
+        "SELECT n, session FROM turn WHERE id = ? AND status = 'queued'", (turn_id,)
+    ).fetchone()
     if found is None:
         return False
-    (n,) = found
+    n, session = found
     db.execute(
         "UPDATE turn SET status = 'cancelled', outcome = ?, ended_at = ? WHERE n = ?",
         (turns.encode(end), now, n),
     )
-    db.execute("DELETE FROM dispatch WHERE turn = ?", (n,))
+    db.execute("DELETE FROM dispatch WHERE session = ? AND turn = ?", (session, n))
     return True
 
 

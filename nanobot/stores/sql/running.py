@@ -154,7 +154,7 @@ def _end(
         "UPDATE turn SET status = ?, outcome = ?, last_seq = ?, added = ?, ended_at = ? WHERE n = ?",
         (end.outcome, turns.encode(end), last_seq, added, now, running.n),
     )
-    db.execute("DELETE FROM dispatch WHERE turn = ?", (running.n,))
+    db.execute("DELETE FROM dispatch WHERE session = ? AND turn = ?", (head.session, running.n))
     # A turn that may be taken up again needs its tools.
     if turn.tools and end.outcome != "failed" and not turns.may_go_on(end):
         db.execute(
@@ -197,7 +197,10 @@ def release(db: Db, claim: Claim) -> None:
     """Put a running turn back where it was in the queue."""
     running = fenced(db, claim.turn.id, claim.attempt)
     db.execute("UPDATE turn SET status = 'queued' WHERE n = ?", (running.n,))
-    db.execute("UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE turn = ?", (running.n,))
+    db.execute(
+        "UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE session = ? AND turn = ?",
+        (running.head.session, running.n),
+    )
 
 
 def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList) -> None:
@@ -209,7 +212,7 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
     lost = db.execute(
         "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn"
         " WHERE d.owner = ? OR d.lease_until < ?"
-        " ORDER BY d.position",
+        " ORDER BY d.turn",
         (owner, now),
     ).fetchall()
     for id_, attempt, times in lost:

@@ -113,7 +113,7 @@ def input_of(db: Db, n: int, session: int, span: tuple[int | None, int | None]) 
     given = transcript.of_turn(db, session, n, span, inputs=True)
     if given:
         return given
-    waiting = db.execute("SELECT plan FROM dispatch WHERE turn = ?", (n,)).fetchone()
+    waiting = db.execute("SELECT plan FROM dispatch WHERE session = ? AND turn = ?", (session, n)).fetchone()
     if waiting is not None and waiting[0] is not None:
         return decode_plan(waiting[0]).input
     steering = db.execute("SELECT input FROM steer WHERE turn = ?", (n,)).fetchone()
@@ -199,7 +199,7 @@ def unended(db: Db) -> tuple[Unended, ...]:
     """Return the turns that have not ended, in order of dispatch."""
     rows = db.execute(
         "SELECT t.n, t.id, t.session, t.first_seq, t.last_seq, t.body FROM dispatch d"
-        " JOIN turn t ON t.n = d.turn ORDER BY d.position"
+        " JOIN turn t ON t.n = d.turn ORDER BY d.turn"
     ).fetchall()
     found: list[Unended] = []
     for n, id_, session, first_seq, last_seq, body in rows:

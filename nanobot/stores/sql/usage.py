@@ -255,6 +255,6 @@ def live_turns(db: Db) -> tuple[UnendedTurn, ...]:
     """Return the turns that have not ended, in order of dispatch."""
     found = db.execute(
         "SELECT t.id, t.body, s.key FROM dispatch d JOIN turn t ON t.n = d.turn"
-        " JOIN session s ON s.id = d.session ORDER BY d.position"
+        " JOIN session s ON s.id = d.session ORDER BY d.turn"
     )
     return tuple(UnendedTurn(id_, _payer(body).key_id, key) for id_, body, key in found)

@@ -1,0 +1,135 @@
+"""What waits because as many turns run as may: who is next, and how much may wait."""
+
+import msgspec
+import pytest
+
+from nanobot.core.dispatch import Claim
+from nanobot.core.errors import Overloaded, QueueFull
+from nanobot.core.store import Limits
+from nanobot.core.turn import Identity
+from tests.contract.store_harness import StoreHarness, cancelled, done
+
+
+async def admit(harness: StoreHarness, key: str, payer: str | None) -> str:
+    turn = msgspec.structs.replace(harness.turn(key), key_id=payer)
+    return (await harness.store.admit(turn, Identity(turn.id.encode(), None, False))).turn_id
+
+
+async def next_after(harness: StoreHarness, claim: Claim) -> Claim:
+    """Answer the turn that runs, the only one that may; return the next."""
+    await harness.store.append(claim, done("ok"))
+    return await harness.engine.claim()
+
+
+async def keys_in_turn(harness: StoreHarness, claim: Claim, count: int) -> list[str]:
+    """Return the sessions of the next `count` turns."""
+    keys = []
+    for _ in range(count):
+        claim = await next_after(harness, claim)
+        keys.append(claim.turn.session_key)
+    return keys
+
+
+async def test_a_thousand_turns_of_one_api_key_do_not_hold_up_the_first_of_another(
+    harness: StoreHarness,
+) -> None:
+    await harness.reopen(max_running=1)
+    running = await harness.start("first")
+    for number in range(1_000):
+        await admit(harness, f"many {number}", "key_many")
+    await admit(harness, "one", "key_one")
+    assert "one" in await keys_in_turn(harness, running, 3)
+
+
+async def test_api_keys_take_turns(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=1)
+    running = await harness.start("first")
+    for payer in "ab":
+        for number in range(4):
+            await admit(harness, f"{payer}{number}", payer)
+    keys = await keys_in_turn(harness, running, 8)
+    assert [key[0] for key in keys] == ["a", "b"] * 4
+    assert sorted(keys) == [f"{payer}{number}" for payer in "ab" for number in range(4)]
+
+
+@pytest.mark.parametrize("payer", ["key_one", None])
+async def test_sessions_of_one_api_key_take_turns(harness: StoreHarness, payer: str | None) -> None:
+    await harness.reopen(max_running=1, limits=Limits(max_queue=16))
+    running = await harness.start("first")
+    for _ in range(5):
+        await admit(harness, "busy", payer)
+    await admit(harness, "other", payer)
+    assert await keys_in_turn(harness, running, 3) == ["busy", "other", "busy"]
+
+
+async def test_nobody_waits_for_ever(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=1)
+    claim = await harness.start("first")
+    for _ in range(3):
+        await admit(harness, "patient", "key_patient")
+    waiting, served = 3, 0
+    for number in range(5_000):
+        await admit(harness, f"new {number}", "key_new")
+        claim = await next_after(harness, claim)
+        served += claim.turn.session_key == "patient"
+        if served == waiting:
+            break
+    assert served == waiting
+
+
+async def test_what_waits_keeps_its_place_over_a_restart(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=1)
+    await harness.start("first")
+    for number in range(3):
+        await admit(harness, f"a{number}", "a")
+    await admit(harness, "b0", "b")
+    await harness.reopen(max_running=1)
+    claim = await harness.engine.claim()
+    assert claim.turn.session_key == "first"
+    assert await keys_in_turn(harness, claim, 4) == ["a0", "b0", "a1", "a2"]
+
+
+async def test_turns_of_one_session_keep_their_order(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=1)
+    claim = await harness.start("first")
+    ids = [await admit(harness, "a", payer) for payer in ("x", "y", "x")]
+    for id_ in ids:
+        claim = await next_after(harness, claim)
+        assert claim.turn.id == id_
+
+
+# How much may wait --------------------------------------------------------------------------------
+
+
+async def test_a_full_queue_refuses_with_when_to_come_back(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=1, limits=Limits(max_waiting=4))
+    running = await harness.start("first")
+    for number in range(4):
+        await admit(harness, f"s{number}", None)
+    with pytest.raises(Overloaded) as caught:
+        await admit(harness, "late", None)
+    assert caught.value.retry_after_s
+    await next_after(harness, running)
+    await admit(harness, "late", None)
+
+
+async def test_one_api_key_has_half_of_the_queue(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=1, limits=Limits(max_waiting=4))
+    await harness.start("first")
+    for number in range(2):
+        await admit(harness, f"a{number}", "a")
+    with pytest.raises(QueueFull) as caught:
+        await admit(harness, "a2", "a")
+    assert caught.value.retry_after_s
+    await admit(harness, "b0", "b")
+
+
+async def test_what_is_refused_leaves_nothing(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=1, limits=Limits(max_waiting=1))
+    running = await harness.start("first")
+    await admit(harness, "s", None)
+    with pytest.raises(Overloaded):
+        await admit(harness, "late", None)
+    assert await harness.store.waiting() == 1
+    assert {session.key for session in await harness.store.sessions(limit=9)} == {"first", "s"}
+    await harness.store.append(running, (cancelled(),))
