@@ -17,6 +17,7 @@ from typing import Final
 
 _CHAT = "/v1/chat/completions"
 _TIMEOUT_S = 30.0
+_CONNECTIONS = 900
 
 
 class Attacker:
@@ -194,11 +195,136 @@ def many_turns(attacker: Attacker) -> None:
     )
 
 
+def _export(lines: int) -> bytes:
+    head = '{"format":"nanobot.session","version":2}\n'
+    return (head + '{"role":"user","content":"one two three"}\n' * lines).encode()
+
+
 def large_imports(attacker: Attacker) -> None:
-    line = '{"type":"message","role":"user","content":"x"}\n'
-    body = ('{"type":"session","version":2,"key":"x"}\n' + line * 400_000).encode()
+    body = _export(400_000)
     for number in attacker.rounds():
         attacker.send("POST", f"/v1/sessions/import:{number}/import", body, "x")
+
+
+def large_deletions(attacker: Attacker) -> None:
+    """Sessions of 20,000 messages that are made and deleted."""
+    body = _export(20_000)
+
+    def attack(thread: int) -> None:
+        for _ in attacker.rounds():
+            attacker.send("POST", f"/v1/sessions/gone:{thread}/import", body, "x")
+            attacker.send("DELETE", f"/v1/sessions/gone:{thread}", b"", "x")
+
+    attacker.in_threads(2, attack)
+
+
+def large_forks(attacker: Attacker) -> None:
+    attacker.send("POST", "/v1/sessions/source/import", _export(20_000), "x")
+    for number in attacker.rounds():
+        body = json.dumps({"key": f"fork:{number}"}).encode()
+        attacker.send("POST", "/v1/sessions/source/fork", body, "x")
+
+
+def long_histories(attacker: Attacker) -> None:
+    """Histories as long as they may be, another one each time."""
+
+    def attack(thread: int) -> None:
+        for number in attacker.rounds():
+            said = [
+                {"role": "assistant" if index % 2 else "user", "content": f"{thread} {number} {index}"}
+                for index in range(9_999)
+            ]
+            body = json.dumps({"model": "nanobot", "messages": said}).encode()
+            attacker.send("POST", _CHAT, body, f"long:{thread}:{number % 4}", **{"x-history-mode": "whole"})
+
+    attacker.in_threads(2, attack)
+
+
+def many_values(attacker: Attacker) -> None:
+    """Bodies of little text and millions of values, where any may stand."""
+    fields = (b'"functions":[%b0]' % (b"0," * 9_000_000), b'"metadata":{%b"x":""}' % (b'"a":"",' * 2_500_000))
+
+    def attack(thread: int) -> None:
+        body = b'{"model":"nanobot",%b,"messages":[]}' % fields[thread]
+        for _ in attacker.rounds():
+            attacker.send("POST", _CHAT, body, f"values:{thread}")
+
+    attacker.in_threads(len(fields), attack)
+
+
+def large_tools(attacker: Attacker) -> None:
+    """As many tools as there may be, with schemas as large and deep as they may be."""
+    schema: dict[str, object] = {"type": "object", "description": "x" * 6_000}
+    for _ in range(90):
+        schema = {"type": "object", "properties": {"a": schema}}
+    tools = [
+        {"type": "function", "function": {"name": f"f{number}", "parameters": schema}}
+        for number in range(120)
+    ]
+
+    def attack(thread: int) -> None:
+        for _ in attacker.rounds():
+            attacker.chat(f"tools:{thread}", "x", tools=tools)
+
+    attacker.in_threads(4, attack)
+
+
+def many_uploads(attacker: Attacker) -> None:
+    form = (
+        b'--x\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
+        b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n\r\nword\r\n--x--\r\n'
+    )
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+
+    def attack(thread: int) -> None:
+        for _ in attacker.rounds():
+            attacker.send("POST", "/v1/files", form, f"uploads:{thread}", **kind)
+
+    attacker.in_threads(8, attack)
+
+
+def _opened(attacker: Attacker, request: Callable[[int], bytes]) -> None:
+    """Send hundreds of requests, each on a connection of its own, and wait for no answer."""
+    opened: list[socket.socket] = []
+    for number in attacker.rounds():
+        if len(opened) == _CONNECTIONS:
+            time.sleep(0.05)
+            continue
+        with contextlib.suppress(OSError):
+            sent = socket.create_connection(("127.0.0.1", attacker.port), 5)
+            sent.sendall(request(number))
+            opened.append(sent)
+    for sent in opened:
+        sent.close()
+
+
+def silent_connections(attacker: Attacker) -> None:
+    """Connections that send nothing, or half a head."""
+    _opened(attacker, lambda number: _head("GET", "/health")[: 20 * (number % 2)])
+
+
+def idle_watchers(attacker: Attacker) -> None:
+    """Streams of the events of a session in which nothing happens."""
+    attacker.chat("watched", "hello")
+    _opened(attacker, lambda _: _head("GET", "/v1/sessions/watched/events"))
+
+
+def queued_turns(attacker: Attacker) -> None:
+    """Turns of one API key that wait, each in a session of its own."""
+    body = b'{"model":"nanobot","messages":[{"role":"user","content":"slow"}]}'
+    length = f"content-length: {len(body)}"
+    _opened(attacker, lambda number: _head("POST", _CHAT, f"x-session-key: queued:{number}", length) + body)
+
+
+def invalid_bodies(attacker: Attacker) -> None:
+    """Large bodies that are nearly JSON."""
+    body = b'{"model":"nanobot","messages":[{"role":"user","content":"' + b"x" * 19_000_000 + b'"}]'
+
+    def attack(thread: int) -> None:
+        for _ in attacker.rounds():
+            attacker.send("POST", _CHAT, body, f"bad:{thread}")
+
+    attacker.in_threads(2, attack)
 
 
 def deep_json(attacker: Attacker) -> None:
@@ -220,7 +346,17 @@ ATTACKS: Final[dict[str, Callable[[Attacker], None]]] = {
         unread_answers,
         slow_files,
         many_turns,
+        queued_turns,
         large_imports,
+        large_deletions,
+        large_forks,
+        long_histories,
+        many_values,
+        invalid_bodies,
+        large_tools,
+        many_uploads,
+        silent_connections,
+        idle_watchers,
         deep_json,
     )
 }

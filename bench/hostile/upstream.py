@@ -1,17 +1,19 @@
 """A model that does harm where it is asked to, and else answers at once.
 
 The word `many-calls` in the last message brings 4,000 tool calls in one answer, `endless` an answer that goes
-on for as long as somebody reads it.
+on for as long as somebody reads it, `slow` one that takes two seconds.
 
 Run: `python -m bench.hostile.upstream PORT`; SIGTERM ends it.
 """
 
+import asyncio
 import json
 import sys
 
 from aiohttp import web
 
 _CALLS = 4_000
+_SLOW_S = 2.0
 
 
 def _chunk(delta: dict[str, object], finish: str | None = None) -> bytes:
@@ -33,6 +35,8 @@ async def _answer(request: web.Request) -> web.StreamResponse:
     asked = next(str(each["content"]) for each in reversed(messages) if each["role"] == "user")
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
     await response.prepare(request)
+    if "slow" in asked:
+        await asyncio.sleep(_SLOW_S)
     if "endless" in asked:
         flood = _chunk({"content": "word " * 2_000})
         try:

@@ -153,6 +153,7 @@ def request_bounds(config: Config) -> RequestBounds:
     table = config.api
     return RequestBounds(
         max_messages=table.max_messages,
+        max_new_messages=table.max_new_messages,
         max_parts=table.max_parts,
         max_tools=table.max_tools,
         max_tools_bytes=table.max_tools_kb * 1024,

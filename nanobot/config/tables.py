@@ -42,6 +42,7 @@ class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_body_mb: Positive = 20.0
     max_json_entries: AtLeast1 = 100_000
     max_messages: AtLeast1 = 10_000
+    max_new_messages: AtLeast1 = 256
     max_parts: AtLeast1 = 20_000
     max_tools: AtLeast1 = 128
     max_tools_kb: AtLeast1 = 1_000

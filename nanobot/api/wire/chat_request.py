@@ -313,6 +313,7 @@ def _messages(
     if not conversation:
         raise InvalidRequest("messages must contain at least one user message", param="messages")
     earlier, new = divided(conversation)
+    bounds.check_new(new, "messages")
     return earlier, new, "\n\n".join(text for text in instructions if text)
 
 

@@ -14,12 +14,14 @@ _BRACKET = re.compile(rb"[\[{]|[\]}]")
 class RequestBounds(msgspec.Struct, frozen=True):
     """The bounds of one request, each a setting of the table `[api]`.
 
+    `max_new_messages`: those behind the last one of the assistant.
     `max_parts`: parts of content and calls, in all messages whose content is not one string.
     `max_tools_bytes`: the descriptions and schemas of all tools. `max_schema_depth`: how deeply objects and
     arrays may be nested in the schema of a tool or of the answer.
     """
 
     max_messages: int = 10_000
+    max_new_messages: int = 256
     max_parts: int = 20_000
     max_tools: int = 128
     max_tools_bytes: int = 1_000 * 1024
@@ -35,6 +37,19 @@ class RequestBounds(msgspec.Struct, frozen=True):
             raise InvalidRequest(
                 f"{param} has {len(sent)} entries: at most {self.max_messages} are allowed"
                 " (api.max_messages); leave out the oldest",
+                param=param,
+            )
+
+    def check_new(self, new: Sequence[object], param: str) -> None:
+        """Return where the new messages of the list in the field `param` are not too many.
+
+        Raises:
+            InvalidRequest
+        """
+        if len(new) > self.max_new_messages:
+            raise InvalidRequest(
+                f"{param} has {len(new)} new messages, behind the last one of the assistant: at most"
+                f" {self.max_new_messages} are allowed (api.max_new_messages)",
                 param=param,
             )
 

@@ -238,6 +238,7 @@ def _input(
             "input must contain at least one message of the user, or the output of a call", param="input"
         )
     earlier, new = divided(messages)
+    bounds.check_new(messages if follows else new, "input")
     if follows:
         return (), (*earlier, *new), instructions, left_out
     return earlier, new, instructions, left_out

@@ -4,7 +4,7 @@ A row that a client can hold has in `digest` the packed place of the list that e
 so that a list is found by one indexed look-up, and all its beginnings by another.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -25,7 +25,10 @@ _MOST_ROWS = 4096
 """How many of a session's newest rows are looked at for a list that neither begins nor ends where the
 transcript does.
 """
+_MOST_LOOKS = 200_000
+"""How often it is looked whether a message of a list stands behind one of those rows."""
 _MOST_BOUND = 500
+_MOST_DESCRIBED = 16
 _MOST_TOGETHER = 32
 """How many results of one step are looked for in front of its calls."""
 
@@ -151,16 +154,22 @@ def _other_ends(
     if not window[-1].tool_calls:
         return
     shown = calls_in(window)
-    kept = list(window)
+    first = len(window)
+    while first and (window[first - 1].tool_calls or window[first - 1].role == "tool"):
+        first -= 1
+    # Only what stands behind it changes, and a list may be long.
+    before, calls = place_of(window[:first]), calls_in(window[:first])
+    kept = list(window[first:])
     results: list[Message] = []
-    for index in range(len(window) - 1, -1, -1):
-        message = window[index]
-        if message.role == "tool" and all(result.call_id in shown for result in message.tool_results):
-            results.insert(0, kept.pop(index))
-            yield place_of(kept), tuple(results)
-            if len(results) == _MOST_TOGETHER:
-                break
-        elif not message.tool_calls:
+    for index in range(len(kept) - 1, -1, -1):
+        message = kept[index]
+        if message.role != "tool":
+            continue
+        if not all(result.call_id in shown for result in message.tool_results):
+            break
+        results.insert(0, kept.pop(index))
+        yield place_of(kept, before, calls), tuple(results)
+        if len(results) == _MOST_TOGETHER:
             break
     if (worded := _with_words(db, head, window)) is not None:
         yield place_of(worded), _NOTHING
@@ -177,24 +186,39 @@ def _with_words(db: Db, head: TranscriptHead, window: tuple[Message, ...]) -> tu
     return (*window[:-1], msgspec.structs.replace(last, parts=(Text(tip.text), *last.parts)))
 
 
+class _EarlyResults(msgspec.Struct):
+    """Results that stand before the calls `missing`: which message of the list they are."""
+
+    number: int
+    message: Message
+    missing: set[str]
+
+
 def _in_order(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the messages with each result that stands before its call right behind it."""
     if "tool" not in map(_role, messages):
         return messages
     to_come = {call.id for message in messages for call in message.tool_calls}
     ordered: list[Message] = []
-    early: list[Message] = []
-    for message in messages:
-        if message.role == "tool" and any(result.call_id in to_come for result in message.tool_results):
-            early.append(message)
-            continue
+    early: dict[str, list[_EarlyResults]] = {}
+    for number, message in enumerate(messages):
+        if message.role == "tool":
+            missing = {result.call_id for result in message.tool_results} & to_come
+            if missing:
+                waiting = _EarlyResults(number, message, missing)
+                for call_id in missing:
+                    early.setdefault(call_id, []).append(waiting)
+                continue
         ordered.append(message)
-        if message.tool_calls:
-            to_come.difference_update(call.id for call in message.tool_calls)
-            ordered += [
-                each for each in early if all(one.call_id not in to_come for one in each.tool_results)
-            ]
-            early = [each for each in early if any(one.call_id in to_come for one in each.tool_results)]
+        made = [call.id for call in message.tool_calls]
+        to_come.difference_update(made)
+        ready: dict[int, Message] = {}
+        for call_id in made:
+            for waiting in early.pop(call_id, ()):
+                waiting.missing.discard(call_id)
+                if not waiting.missing:
+                    ready[waiting.number] = waiting.message
+        ordered += [ready[each] for each in sorted(ready)]
     return tuple(ordered)
 
 
@@ -262,10 +286,13 @@ def _longest_anywhere(db: Db, session: int, ends: Sequence[Place]) -> tuple[int,
         )
     ]
     known = set(rows)
-    best, longest = START, 0
-    for before in known:
+    best, longest, looks = START, 0, 0
+    for before in rows:
         if before.then(ends[0]) not in known:
             continue
+        looks += len(ends)
+        if looks > _MOST_LOOKS:
+            break
         reached = [count for count, end in enumerate(ends, 1) if before.then(end) in known]
         end = before.then(ends[reached[-1] - 1])
         if (reached[-1], end.depth) > (longest, best.depth):
@@ -296,49 +323,76 @@ def answer_calls(
     if not any(message.role == "tool" for message in (*rest, *new)):
         return rest, new
     shown = calls_in(earlier)
-    waiting = transcript.open_calls(db, head.session, head.tip if base is None else base)
+    waiting = _OpenCalls(shown)
+    waiting.add(transcript.open_calls(db, head.session, head.tip if base is None else base).values())
     taken_in: list[Message] = []
     for message in rest:
         if message.role == "user" or (message.role == "assistant" and not message.tool_calls):
-            waiting = {}
-        taken_in.append(_answering(message, waiting, shown))
-        waiting.update((call.id, call) for call in message.tool_calls)
+            waiting.clear()
+        taken_in.append(waiting.answered(message))
+        waiting.add(message.tool_calls)
     answered: list[Message] = []
     for message in new:
         for result in message.tool_results:
-            if _answered_by(result, waiting, shown) is None:
-                shown_ids = ", ".join(sorted(waiting)) or "none"
+            if waiting.find(result) is None:
                 raise UnknownToolCall(
                     f"tool_call_id {result.call_id!r} answers no call that waits for its result"
-                    f" (waiting: {shown_ids}): "
+                    f" (waiting: {waiting.described()}): "
                     "send the result right after the answer that made the call",
                     param="tool_call_id",
                 )
-        answered.append(_answering(message, waiting, shown))
+        answered.append(waiting.answered(message))
     return tuple(taken_in), tuple(answered)
 
 
-def _answering(message: Message, waiting: dict[str, ToolCall], shown: dict[str, ToolCall]) -> Message:
-    """Return a message with its results under the ids of the waiting calls that they answer; those wait no
-    more.
-    """
-    if message.role != "tool":
-        return message
-    parts: list[Part] = []
-    for part in message.parts:
-        if isinstance(part, ToolResult) and (call := _answered_by(part, waiting, shown)) is not None:
-            del waiting[call.id]
-            part = msgspec.structs.replace(part, call_id=call.id)
-        parts.append(part)
-    return msgspec.structs.replace(message, parts=tuple(parts))
+class _OpenCalls:
+    """The calls that wait for their results. `shown`: those that the client's list shows, by its own ids."""
 
+    def __init__(self, shown: Mapping[str, ToolCall]) -> None:
+        self._shown = shown
+        self._keys: dict[str, str] = {}
+        self._by_key: dict[str, dict[str, ToolCall]] = {}
 
-def _answered_by(
-    result: ToolResult, waiting: dict[str, ToolCall], shown: dict[str, ToolCall]
-) -> ToolCall | None:
-    meant = shown.get(result.call_id)
-    by_id = waiting.get(result.call_id)
-    if meant is None or (by_id is not None and call_key(by_id) == call_key(meant)):
-        return by_id
-    key = call_key(meant)
-    return next((call for call in waiting.values() if call_key(call) == key), None)
+    def add(self, calls: Iterable[ToolCall]) -> None:
+        for call in calls:
+            self._remove(call.id)
+            key = self._keys[call.id] = call_key(call)
+            self._by_key.setdefault(key, {})[call.id] = call
+
+    def clear(self) -> None:
+        self._keys.clear()
+        self._by_key.clear()
+
+    def described(self) -> str:
+        return ", ".join(sorted(self._keys)[:_MOST_DESCRIBED]) or "none"
+
+    def find(self, result: ToolResult) -> ToolCall | None:
+        """Return the call that the result answers."""
+        meant = self._shown.get(result.call_id)
+        own_key = self._keys.get(result.call_id)
+        key = own_key if meant is None else call_key(meant)
+        alike = self._by_key.get(key, {}) if key is not None else {}
+        return alike.get(result.call_id) or (None if meant is None else next(iter(alike.values()), None))
+
+    def answered(self, message: Message) -> Message:
+        """Return a message with its results under the ids of the calls that they answer; those wait no
+        more.
+        """
+        if message.role != "tool":
+            return message
+        parts: list[Part] = []
+        for part in message.parts:
+            if isinstance(part, ToolResult) and (call := self.find(part)) is not None:
+                self._remove(call.id)
+                part = msgspec.structs.replace(part, call_id=call.id)
+            parts.append(part)
+        return msgspec.structs.replace(message, parts=tuple(parts))
+
+    def _remove(self, call_id: str) -> None:
+        key = self._keys.pop(call_id, None)
+        if key is None:
+            return
+        alike = self._by_key[key]
+        del alike[call_id]
+        if not alike:
+            del self._by_key[key]

@@ -44,6 +44,22 @@ def test_messages_are_bounded() -> None:
         response(input=[one] * 4)
 
 
+def test_new_messages_are_bounded() -> None:
+    bounds = RequestBounds(max_new_messages=2)
+    question = {"role": "user", "content": "x"}
+    earlier = [question, question, question, {"role": "assistant", "content": "y"}]
+    for count in (2, 3):
+        body = json.dumps({"model": "nanobot", "messages": [*earlier, *[question] * count]}).encode()
+        if count == 2:
+            assert len(parse_chat(body, bounds).input) == count
+            continue
+        with pytest.raises(InvalidRequest, match=r"3 new messages.*at most 2 .*api\.max_new_messages"):
+            parse_chat(body, bounds)
+    body = json.dumps({"model": "nanobot", "input": [question] * 3}).encode()
+    with pytest.raises(InvalidRequest, match="input has 3 new messages"):
+        parse_response(decode_response(body), {}, bounds)
+
+
 def test_parts_and_calls_are_bounded_over_all_messages() -> None:
     parts = {"role": "user", "content": [{"type": "text", "text": "x"}] * 2}
     chat(messages=[parts] * 2)
