@@ -80,6 +80,7 @@ class ModelCall:
         limits: AgentSettings,
         schemas: OutputSchemas,
         observer: Observer,
+        secret: bytes,
     ) -> None:
         self._turn = turn
         self._model = model
@@ -99,6 +100,7 @@ class ModelCall:
         self._limits = limits
         self._schemas = schemas
         self._observer = observer
+        self._secret = secret
         self._must_call = turn.tool_choice.mode == "required" and bool(turn.tools)
         self._client_tools = (
             frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
@@ -236,6 +238,7 @@ class ModelCall:
                 window_tokens=self._window_tokens,
                 refused_by=self._refused_by,
                 passed_over=retries.passed_over,
+                secret=self._secret,
             )
         except ContextOverflow as error:
             window = window_set(self._model, self._limits)
