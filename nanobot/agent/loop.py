@@ -1,5 +1,6 @@
 """The agent loop: ask the model, run the tool calls of the step, repeat; every fact goes to one sink."""
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from nanobot.agent.limits import AgentSettings, Show
@@ -25,7 +26,10 @@ Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
 
 
 class Agent:
-    """Answers turns with a model and a set of tools."""
+    """Answers turns with a model and a set of tools.
+
+    `secret`: what the names of sessions are made with that models get; by default one of its own.
+    """
 
     def __init__(
         self,
@@ -34,7 +38,10 @@ class Agent:
         settings: AgentSettings,
         schemas: OutputSchemas,
         observer: Observer = NULL_OBSERVER,
+        *,
+        secret: bytes = b"",
     ) -> None:
+        self._secret = secret or os.urandom(32)
         self._schemas = schemas
         self._observer = observer
         self._toolset = toolset
@@ -101,6 +108,7 @@ class Agent:
             limits=self._settings,
             schemas=self._schemas,
             observer=self._observer,
+            secret=self._secret,
         )
         await _TurnRun(turn, history, produced, emit, model_call, self._toolset, self._settings).run()
 

@@ -83,6 +83,7 @@ class ModelCall:
         limits: AgentSettings,
         schemas: OutputSchemas,
         observer: Observer,
+        secret: bytes,
     ) -> None:
         self._turn = turn
         self._model = model
@@ -103,6 +104,7 @@ class ModelCall:
         self._limits = limits
         self._schemas = schemas
         self._observer = observer
+        self._secret = secret
         self._must_call = turn.tool_choice.mode == "required" and bool(turn.tools)
         self._client_tools = (
             frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
@@ -244,6 +246,7 @@ class ModelCall:
                 audience=audience,
                 refused_by=self._refused_by,
                 passed_over=retries.passed_over,
+                secret=self._secret,
             )
         except ContextOverflow as error:
             window = window_set(self._model, self._limits)

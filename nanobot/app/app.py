@@ -30,6 +30,7 @@ from nanobot.reading.fetch import Fetcher
 from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
+from nanobot.stores.secret import load_secret
 from nanobot.stores.sqlite.store import open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.deliveries import FLUSH_EVERY_S, Deliveries
@@ -57,6 +58,7 @@ class App:
         tools: Sequence[Tool],
         metrics: Metrics,
         observer: Observer,
+        secret: bytes,
         fetcher: Fetcher | None = None,
     ) -> None:
         self._metrics = metrics
@@ -75,7 +77,7 @@ class App:
         self.workers = WorkerPool()
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         toolset = Toolset([*own_tools(clock), *tools], observer)
-        agent = Agent(toolset, clock, settings.agent_settings(config), schemas, observer)
+        agent = Agent(toolset, clock, settings.agent_settings(config), schemas, observer, secret=secret)
         self.engine = _engine(config, store, models, clock, agent, observer)
         attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
@@ -210,7 +212,16 @@ async def open_app(
     audit: AuditLog | None = None
     try:
         app = App(
-            config, store, models, clock, randomness or SystemRandomness(), tools, metrics, observer, fetcher
+            config,
+            store,
+            models,
+            clock,
+            randomness or SystemRandomness(),
+            tools,
+            metrics,
+            observer,
+            await asyncio.to_thread(load_secret, config.data),
+            fetcher,
         )
         audit = app.audit
         await app.load_accounts()

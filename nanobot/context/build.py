@@ -14,6 +14,7 @@ from nanobot.core.turn import Turn
 
 _TOKENS_PER_TOOL = 20
 ANY = ToolChoice()
+_HINT_BYTES = 16
 
 
 def offered_tools(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
@@ -70,12 +71,14 @@ def build(
     audience: Audience | None = None,
     refused_by: str | None = None,
     passed_over: tuple[PassedOver, ...] = (),
+    secret: bytes = b"",
 ) -> ModelRequest:
     """Return the request that shows the newest part of `history` and asks for the next message.
 
     `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
     about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
-    `lacking`, `window_tokens`, `audience`, `refused_by` and `passed_over` are as in `ModelRequest`.
+    `lacking`, `window_tokens`, `audience`, `refused_by` and `passed_over` are as in `ModelRequest`. `secret`:
+    what the names of sessions are made with that models get, at most 64 bytes.
 
     Raises:
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
@@ -101,7 +104,9 @@ def build(
         tools=tools,
         notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,
-        session_hint=hashlib.blake2b(turn.session_key.encode(), digest_size=12).hexdigest(),
+        session_hint=hashlib.blake2b(
+            turn.session_key.encode(), digest_size=_HINT_BYTES, key=secret
+        ).hexdigest(),
         tool_choice=turn.tool_choice if turn.tools else ANY,
         format=turn.format,
         labels=turn.labels,

@@ -18,9 +18,9 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
     `system`, `tools` and all but the newest of `messages` stay the same byte for byte from turn to turn, so
     that a provider's prefix cache hits. `notes` holds what changes (the date, hints); it is written at the
-    end of the last user message. `session_hint` is an opaque, stable name of the conversation, for the
-    routing of caches; the session key cannot be told from it. `format` is set only where it is among the
-    model's abilities.
+    end of the last user message. `session_hint` is an opaque, stable name of the conversation, by which
+    caches are found and kept apart; the session key cannot be told from it, nor it from the key. `format` is
+    set only where it is among the model's abilities.
 
     `lacking`: abilities that the model turned out to lack when this request was first made, and that it goes
     without. `window_tokens`: the size of its window, as a refusal of this request named it. A model that

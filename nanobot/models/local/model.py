@@ -25,6 +25,7 @@ from nanobot.models.local import routing
 from nanobot.models.local.plain_text import PlainRequest, plain
 from nanobot.models.local.process import Endpoint, EngineProcess
 from nanobot.models.local.routing import Decision, PlannedCall
+from nanobot.models.local.salt import MEASURES, salt_of, salted_question, salted_system, without_luck
 from nanobot.models.local.window import Window, estimate_tokens
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.weights.installed import find
@@ -78,6 +79,8 @@ class LocalModel:
         self._window = Window(context_tokens)
         self._warm_system = warm_system
         self._warm_tools = warm_tools
+        # How long they are in the engine's tokens; 0 until it has read them.
+        self._routing_tokens = self._answer_tokens = 0
         self._process = EngineProcess(
             name=name,
             model_path=path,
@@ -143,14 +146,18 @@ class LocalModel:
             return
         if request.tool_choice.mode == "required":
             raise ModelBadAnswer(f"the model {self._name} did not manage to call a tool")
-        prompt = plain(request, None if request.format else route.recall)
+        salted = msgspec.structs.replace(
+            request, system=salted_system(request.system, self._warm_system, salt_of(request.session_hint))
+        )
+        prompt = plain(salted, None if request.format else route.recall)
         repeats = route.recall is not None or (bool(request.messages) and request.messages[-1].role == "tool")
         # What was said, or looked up, is to be repeated exactly.
         sampling = _sampling(request.sampling, temperature=0.0 if repeats else _TEMPERATURE)
         async with aclosing(self._ask(prompt, sampling)) as answer:
             async for piece in answer:
                 if isinstance(piece, Message):
-                    usage = routing_usage + (piece.usage or Usage())
+                    shared = self._answer_tokens if request.system.startswith(self._warm_system) else 0
+                    usage = routing_usage + without_luck(piece.usage or Usage(), shared)
                     yield msgspec.structs.replace(piece, usage=usage, model=self._name)
                 else:
                     yield piece
@@ -165,24 +172,34 @@ class LocalModel:
         if not turn or (not must_call and (steps >= _MAX_ROUTINGS or (steps and not _failed(turn)))):
             return Decision(), Usage()
         max_calls = 1 if request.sampling.parallel_tool_calls is False else routing.MAX_CALLS
+        salt = salt_of(request.session_hint)
         decision = await self._decide(
-            request.tools, routing.question(request.messages), request.tool_choice, max_calls
+            request.tools, routing.question(request.messages), salt, request.tool_choice, max_calls
         )
         route = routing.read(decision.text, request.tools, max_calls=max_calls)
         earlier = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
         # The same call again would bring the same result.
         calls = tuple(call for call in route.calls if (call.name, call.arguments) not in earlier)
-        return Decision(calls, None if steps else route.recall), decision.usage or Usage()
+        shared = self._routing_tokens if request.tools == self._warm_tools else 0
+        usage = without_luck(decision.usage or Usage(), shared)
+        return Decision(calls, None if steps else route.recall), usage
 
     async def _decide(
         self,
         tools: tuple[ToolSpec, ...],
         question: Message,
+        salt: str,
         choice: ToolChoice = routing.ANY,
         max_calls: int = routing.MAX_CALLS,
     ) -> Message:
         """Return the model's decision about `question`, in the words of `routing.grammar`."""
-        request = ModelRequest(routing.instructions(tools), (*routing.examples(tools), question))
+        system = routing.instructions(tools)
+        if tools == self._warm_tools:
+            question = salted_question(question, salt)
+        else:
+            # A client's tools are a part of its conversation.
+            system = salted_system(system, "", salt)
+        request = ModelRequest(system, (*routing.examples(tools), question))
         sampling = Sampling(temperature=0.0, max_output_tokens=routing.MAX_ROUTE_TOKENS)
         grammar = routing.grammar(tools, choice=choice, max_calls=max_calls)
         return await self._whole(PlainRequest(request, grammar), sampling)
@@ -263,18 +280,30 @@ class LocalModel:
         )
 
     async def _warm(self, endpoint: Endpoint) -> None:
-        """Have the engine read what most requests begin with.
+        """Have the engine read what most requests begin with, and say how long it is: as much as it has read
+        already when it is asked with another salt.
 
         Where that fails, the first request reads it.
         """
+        routing_tokens = answer_tokens = 0
         try:
-            await self._decide(self._warm_tools, user("hello"))
-            await self._whole(
-                PlainRequest(ModelRequest(self._warm_system, (user("hello"),))), Sampling(max_output_tokens=1)
-            )
+            for salt in MEASURES:
+                decision = await self._decide(self._warm_tools, user("hello"), salt)
+                routing_tokens = _cached(decision)
+            for salt in MEASURES:
+                system = salted_system(self._warm_system, self._warm_system, salt)
+                request = ModelRequest(system, (user("hello"),))
+                answer_tokens = _cached(
+                    await self._whole(PlainRequest(request), Sampling(max_output_tokens=1))
+                )
         except ModelError:
             return
+        self._routing_tokens, self._answer_tokens = routing_tokens, answer_tokens
         self.warmed.set()
+
+
+def _cached(message: Message) -> int:
+    return message.usage.cached_tokens if message.usage is not None else 0
 
 
 def _current_turn(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -201,6 +201,11 @@ def test_the_name_for_cache_routing_is_stable_and_says_nothing_of_the_key() -> N
     assert "ann" not in body(one).decode()
 
 
+def test_the_name_for_cache_routing_cannot_be_made_without_the_secret() -> None:
+    hints = {request_for(user("hi"), secret=secret).session_hint for secret in (b"", b"one", b"other")}
+    assert len(hints) == 3
+
+
 def test_a_session_key_never_reaches_the_model() -> None:
     assert "canary-7f3" not in body(request_for(user("hi"), of=turn(key="canary-7f3"))).decode()
 

@@ -20,7 +20,9 @@ AS_IT_LIKES = ToolChoice()
 SHORT = Sampling(temperature=0.0, max_output_tokens=8)
 
 
-def local(models_dir: Path, folder: Path, name: str = TINY) -> LocalModel:
+def local(
+    models_dir: Path, folder: Path, name: str = TINY, *, warm_system: str = "You are kind."
+) -> LocalModel:
     """Return a model whose engine writes its log to `folder`; the engine is not started yet."""
     return LocalModel(
         name=name,
@@ -28,7 +30,7 @@ def local(models_dir: Path, folder: Path, name: str = TINY) -> LocalModel:
         log_path=folder / "engine.log",
         clock=SystemClock(),
         random=random.Random(7),
-        warm_system="You are kind.",
+        warm_system=warm_system,
         context_tokens=2_048,
     )
 
