@@ -3,9 +3,10 @@ are.
 
 A client holds its inputs and one reply a turn. A `Place` stands for such a list; the place of a longer one is
 computed from it (a polynomial over a prime), and so is what any stretch adds to any beginning. Compared are
-the role, the name of a user, the text (line ends, Unicode form, surrounding white space and `<think>` blocks
-aside), what is attached, and the name and arguments of calls and the contents of their results. Ids count for
-nothing, nor does the order in which calls of one step and their results are listed: clients differ in both.
+the role, the name of a user, the text (line ends, Unicode form, surrounding white space and the thoughts
+that clients put before an answer aside), what is attached, and the name and arguments of calls and the
+contents of their results. Ids count for nothing, nor does the order in which calls of one step and their
+results are listed: clients differ in both.
 """
 
 import hashlib
@@ -23,7 +24,9 @@ _MOST = PRIME - 1
 _blake2b = hashlib.blake2b
 _BASE = 1_143_098_672_046_301_133
 _LAYOUT = Layout(">IQ")
-_THINK = re.compile(r"<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL)
+_THINK = re.compile(
+    r"<(think|thinking)>.*?(?:</\1>|\Z)|<details type=\"reasoning\".*?(?:</details>|\Z)", re.DOTALL
+)
 NO_CALLS: Mapping[str, ToolCall] = {}
 
 
@@ -96,7 +99,7 @@ def place_of(
             and (message.name is None or role == "assistant")
         ):
             text = parts[0].text
-            if "\r" not in text and "<think" not in text:
+            if "\r" not in text and "<think" not in text and "<details" not in text:
                 if text := text.strip():
                     depth += 1
                     said = f"{role}\0{text}".encode()
@@ -169,7 +172,7 @@ def _attached(part: Image | Audio | File) -> str:
 def _normal(role: str, text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if role == "assistant" and "<think" in text:
+    if role == "assistant" and ("<think" in text or "<details" in text):
         text = _THINK.sub("", text)
     return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
 

@@ -210,8 +210,16 @@ async def test_calls_that_a_client_retells_in_its_own_words_are_not_shown_as_una
     assert [text for _, text in shown(model.requests[2])] == [each["content"] for each in again]
 
 
+@pytest.mark.parametrize(
+    "thoughts",
+    [
+        "<think>\nhm\n</think>",
+        "<thinking>hm</thinking>",
+        '<details type="reasoning" done="true" duration="3">\n<summary>Thought</summary>\n> hm\n</details>',
+    ],
+)
 async def test_an_answer_in_a_client_with_its_thoughts_before_it_is_edited_at_the_right_place(
-    open_harness: OpenHarness,
+    open_harness: OpenHarness, thoughts: str
 ) -> None:
     model = ScriptedModel(ONE, "It rains.", "a3", "a4")
     harness = await open_harness(model)
@@ -219,7 +227,7 @@ async def test_an_answer_in_a_client_with_its_thoughts_before_it_is_edited_at_th
     called["content"] = "<think>\nI look it up.\n</think>\n\n"
     talk = [ASK, called, result(called["tool_calls"][0]["id"], "rain")]
     await harness.door.chat("k", talk, tools=[WEATHER])
-    talk.append(assistant("<think>\nhm\n</think>\n\nIt rains."))
+    talk.append(assistant(f"{thoughts}\n\nIt rains."))
     assert (await harness.door.chat("k", [*talk, says("Sure?")])).said == "a3"
     edited = await harness.door.chat("k", [*talk, says("Really?")])
     assert edited.headers["x-history"] == "rewound"
