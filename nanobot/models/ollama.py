@@ -115,7 +115,9 @@ class OllamaModel:
     async def _ask(self) -> None:
         """Learn the window from the server, where it tells it. Raises nothing: models answer without."""
         self._asked_at = self._clock.now()
-        with contextlib.suppress(RequestFailed, ValueError, TypeError, AttributeError, RecursionError):
+        with contextlib.suppress(
+            RequestFailed, ValueError, TypeError, LookupError, AttributeError, RecursionError
+        ):
             window = self._running_window(await self._read(self._running_url))
             if window is not None:
                 self._is_loaded = True

@@ -147,7 +147,21 @@ def gemini_native(asked: Asked) -> Reply:
     return gemini_api.answered(thought, gemini_api.chunk(GEMINI_CALL))
 
 
+<<<<<<< HEAD
 GEMINI_CALL = gemini_api.call_part("calculate", {"expression": "6*7"}, id_="f1Gemini1", signature="Y2FsbA==")
+=======
+def without_ids(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return calls without their ids: those that a client is given are of the server's making, and an id of
+    an earlier turn is not sent again.
+    """
+    calls = [{**part["functionCall"]} for part in parts]
+    for call_ in calls:
+        call_.pop("id", None)
+    return [{**part, "functionCall": call_} for part, call_ in zip(parts, calls, strict=True)]
+
+
+GEMINI_CALL = gemini_api.call_part("calculate", {"expression": "6*7"}, id_="f1", signature="Y2FsbA==")
+>>>>>>> eyes2
 ANTHROPIC_THOUGHT = {"type": "thinking", "thinking": THOUGHT, "signature": "sig+/="}
 DETAILS = {"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": THOUGHT}]}
 PROVIDERS = (
@@ -169,8 +183,8 @@ PROVIDERS = (
         GeminiContent,
         gemini_native,
         lambda body: body["contents"],
-        [GEMINI_CALL],
-        lambda content: content["parts"],
+        without_ids([GEMINI_CALL]),
+        lambda content: without_ids(content["parts"]),
     ),
 )
 
@@ -187,8 +201,8 @@ async def upstream(provider: Provider) -> AsyncIterator[Upstream]:
         yield server
 
 
-async def asks(harness: Harness, key: str, **fields: Any) -> str:
-    return (await harness.door.chat(key, "What is 6*7?", **fields)).said
+async def asks(harness: Harness, key: str, question: str = "What is 6*7?", **fields: Any) -> str:
+    return (await harness.door.chat(key, question, **fields)).said
 
 
 async def test_turns_with_tools_are_answered_before_and_after_a_restart(
@@ -198,11 +212,13 @@ async def test_turns_with_tools_are_answered_before_and_after_a_restart(
     assert (await asks(harness, "k")).endswith("It is 42.")
     await harness.close()
     harness = await open_harness(provider.model_at(upstream), data=tmp_path)
-    assert (await asks(harness, "k")).endswith("It is 42.")
-    assert (await asks(harness, "k")).endswith("It is 42.")
+    assert (await asks(harness, "k", "And once more?")).endswith("It is 42.")
+    assert (await asks(harness, "k", "Are you sure?")).endswith("It is 42.")
     assert len(upstream.requests) == 6, "nothing was refused"
     talk = provider.talk(upstream.requests[-1].json)
-    assert provider.returned(talk[1]) == provider.attached
+    steps = [message for message in talk if message["role"] in ("assistant", "model")]
+    assert len(steps) == 5, "two of each turn, and one of the last"
+    assert [provider.returned(step) for step in steps[::2]] == [provider.attached] * 3
 
 
 async def test_a_conversation_that_another_model_began_goes_on(
@@ -213,9 +229,9 @@ async def test_a_conversation_that_another_model_began_goes_on(
         presets={"other": ScriptedModel(scripted_call("calculate", SUM, id="toolu_01A-2"), "42, I say.")},
     )
     assert (await asks(harness, "k", model="other")).endswith("42, I say.")
-    assert (await asks(harness, "k")).endswith("It is 42.")
-    assert (await asks(harness, "k", model="other")).endswith("42, I say.")
-    assert (await asks(harness, "k")).endswith("It is 42.")
+    assert (await asks(harness, "k", "What do you say?")).endswith("It is 42.")
+    assert (await asks(harness, "k", "And you?", model="other")).endswith("42, I say.")
+    assert (await asks(harness, "k", "Are you sure?")).endswith("It is 42.")
 
 
 async def test_an_export_brings_along_what_the_provider_wants_back(
@@ -252,7 +268,7 @@ async def test_signatures_of_one_api_of_google_go_back_in_the_other(
             assert (await asks(harness, "k")).endswith("It is 42.")
             await harness.close()
             harness = await open_harness(second.model_at(other), data=data)
-            assert (await asks(harness, "k")).endswith("It is 42.")
+            assert (await asks(harness, "k", "And once more?")).endswith("It is 42.")
             assert len(other.requests) == 2, "nothing was refused"
             await harness.close()
 

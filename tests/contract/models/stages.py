@@ -27,12 +27,16 @@ from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.breaker import Breaker
+from nanobot.models.configured import ConfiguredModel
 from nanobot.models.echo import EchoModel
 from nanobot.models.fallback import ChainLink, FallbackModel
 from nanobot.models.gemini.generate import GeminiContent
+from nanobot.models.http import ProviderConnection
 from nanobot.models.local.model import LocalModel
+from nanobot.models.ollama import OllamaModel
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from nanobot.models.openai_responses.responses import OpenAIResponses
+from nanobot.models.refusals import ErrorSource
 from nanobot.testing import Say, ScriptedModel, call
 from tests import anthropic_api, gemini_api, responses_api, upstream
 from tests.clock import PausedClock
@@ -205,6 +209,28 @@ class FallbackStage(OpenAIStage):
         clock = PausedClock()
         links = [ChainLink(super(FallbackStage, self)._model(**options), Breaker(clock)) for _ in range(2)]
         return FallbackModel(links, clock, budget_s=600.0)
+
+
+class ConfiguredStage(OpenAIStage):
+    """A model within what its settings say."""
+
+    def _model(self, **options: Any) -> Model:
+        return ConfiguredModel(super()._model(**options), Sampling(temperature=0.5), frozenset({"images"}))
+
+
+class OllamaStage(OpenAIStage):
+    """A model whose server also has, or lacks, the API that tells its window."""
+
+    def _model(self, **options: Any) -> Model:
+        source = ErrorSource("ollama:m", "m", self._upstream.url)
+        return OllamaModel(
+            super()._model(**options),
+            ProviderConnection(source, timeouts=Timeouts(check_s=0.2)),
+            model="m",
+            base_url=self._upstream.url,
+            most_tokens=None,
+            clock=PausedClock(),
+        )
 
 
 class AnthropicStage:
@@ -669,6 +695,8 @@ class ScriptedStage:
 STAGES: Mapping[str, Callable[[], Stage]] = {
     "openai": OpenAIStage,
     "fallback": FallbackStage,
+    "configured": ConfiguredStage,
+    "ollama": OllamaStage,
     "responses": ResponsesStage,
     "anthropic": AnthropicStage,
     "gemini": GeminiStage,
