@@ -147,9 +147,6 @@ def gemini_native(asked: Asked) -> Reply:
     return gemini_api.answered(thought, gemini_api.chunk(GEMINI_CALL))
 
 
-<<<<<<< HEAD
-GEMINI_CALL = gemini_api.call_part("calculate", {"expression": "6*7"}, id_="f1Gemini1", signature="Y2FsbA==")
-=======
 def without_ids(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return calls without their ids: those that a client is given are of the server's making, and an id of
     an earlier turn is not sent again.
@@ -161,7 +158,6 @@ def without_ids(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 GEMINI_CALL = gemini_api.call_part("calculate", {"expression": "6*7"}, id_="f1", signature="Y2FsbA==")
->>>>>>> eyes2
 ANTHROPIC_THOUGHT = {"type": "thinking", "thinking": THOUGHT, "signature": "sig+/="}
 DETAILS = {"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": THOUGHT}]}
 PROVIDERS = (
