@@ -48,6 +48,11 @@ class Place(msgspec.Struct, frozen=True, gc=False, order=True):
         chain = (self.chain * pow(_BASE, stretch.depth, PRIME) + stretch.chain) % PRIME
         return Place(self.depth + stretch.depth, chain)
 
+    def since(self, before: "Place") -> "Place":
+        """Return what leads here from `before`, a place on the way: `before.then(...)` of it is this one."""
+        depth = self.depth - before.depth
+        return Place(depth, (self.chain - before.chain * pow(_BASE, depth, PRIME)) % PRIME)
+
 
 START = Place()
 

@@ -197,11 +197,11 @@ def _judge_wishes(evidence: Evidence, wishes: Sequence[Wish], verdict: Verdict) 
             verdict.other.append(
                 f"leaked: {wish.token} stands in another key: {sorted(map(str, taken[wish.token]))}"
             )
-        turns = {turn for session, turn in taken[wish.token] if session == key}
+        # A turn that begins again leaves behind rows that belong to no turn.
+        turns = {turn for session, turn in taken[wish.token] if session == key and turn is not None}
         if len(turns) > 1 and wish.when_busy != "steer":
             verdict.doubled.append(
-                f"{wish.token} was taken up by {len(turns)} turns:"
-                f" {[evidence.turns[n or 0].id for n in turns]}"
+                f"{wish.token} was taken up by {len(turns)} turns: {[evidence.turns[n].id for n in turns]}"
             )
         if times > 1:
             verdict.doubled.append(f"{wish.token} stands {times} times in {key}")
@@ -312,7 +312,8 @@ def _judge_calls(evidence: Evidence, verdict: Verdict) -> None:
     """
     results: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for found in evidence.messages:
-        for result in found.message.tool_results:
+        # A turn that moved took its results along, and left the rows to no turn.
+        for result in found.message.tool_results if found.turn is not None else ():
             results[result.call_id].append((result.content, found.created_at))
     for call_id, answers in results.items():
         if len(answers) > 1:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Container, Itera
 from itertools import count
 from pathlib import Path
 
+import msgspec
+
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Cancel, Claim, Command
 from nanobot.core.event import Fact, MessageAdded, TurnEnded, TurnError
@@ -140,14 +142,14 @@ class StoreHarness:
         is_retry: bool = False,
         earlier: tuple[Message, ...] = (),
         left: Container[str] = (),
+        after: str | None = None,
     ) -> Admission:
         """Admit a turn; `body` stands for what the client sent (the text, where it is None)."""
         identity = Identity(
             hashlib.blake2b((body or text).encode(), digest_size=32).digest(), dedupe_key, is_retry
         )
-        return await self.store.admit(
-            self.turn(key, text, when_busy=when_busy, trace=trace), identity, earlier, left=left
-        )
+        turn = msgspec.structs.replace(self.turn(key, text, when_busy=when_busy, trace=trace), after=after)
+        return await self.store.admit(turn, identity, earlier, left=left)
 
     async def start(
         self, key: str, text: str = "hello", *, trace: bool = True, earlier: tuple[Message, ...] = ()
@@ -195,3 +197,10 @@ def failed(code: str = "model_overloaded", *, retryable: bool) -> TurnEnded:
 
 def cancelled() -> TurnEnded:
     return TurnEnded("cancelled", error=TurnError("turn_cancelled", "enough", 409))
+
+
+def unfollowed() -> TurnEnded:
+    """Return the end of a turn whose request may be sent again."""
+    return TurnEnded(
+        "cancelled", error=TurnError("turn_cancelled", "no client followed the turn", 409, retryable=True)
+    )

@@ -20,12 +20,11 @@ from nanobot.core.event import (
     ToolFinished,
     ToolStarted,
     TurnEnded,
-    TurnError,
 )
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage, user
 from nanobot.core.store import Limits
 from nanobot.core.turn import Answer, Identity, WhenBusy
-from tests.contract.store_harness import StoreHarness, cancelled, done, failed, said, shown
+from tests.contract.store_harness import StoreHarness, cancelled, done, failed, said, shown, unfollowed
 
 # Committed or not there ---------------------------------------------------------------------------
 
@@ -621,12 +620,6 @@ async def test_a_cancelled_turn_is_not_taken_up_again(harness: StoreHarness) -> 
 # What nobody followed -----------------------------------------------------------------------------
 
 
-def unfollowed() -> TurnEnded:
-    return TurnEnded(
-        "cancelled", error=TurnError("turn_cancelled", "no client followed the turn", 409, retryable=True)
-    )
-
-
 @pytest.mark.parametrize("reopened", [False, True])
 async def test_a_turn_that_nobody_followed_goes_on_from_its_last_stored_step(
     harness: StoreHarness, reopened: bool
@@ -689,24 +682,6 @@ async def test_a_turn_that_nobody_followed_while_it_waited_runs_when_it_is_sent_
     await harness.store.append(running, done("one"))
     await harness.store.append(await harness.engine.claim(), done("two"))
     assert await harness.texts("a") == ["U:first", "A:one", "U:second", "A:two"]
-
-
-async def test_a_turn_that_nobody_followed_begins_again_behind_what_was_said_since(
-    harness: StoreHarness,
-) -> None:
-    """It may not go on where it stood, and an error for ever is no answer."""
-    await harness.admit("a", "first", dedupe_key="m1")
-    claim = await harness.engine.claim()
-    await harness.store.append(claim, (MessageAdded(said("On", "incomplete")), unfollowed()))
-    await harness.say("a", "second", "two")
-    await harness.admit("a", "first", dedupe_key="m1")
-    again = await harness.engine.claim()
-    assert again.turn.input == (user("first"),)
-    await harness.store.append(again, done("one"))
-    assert [message.text for message in (await harness.store.turn(claim.turn.id)).messages] == ["one"]
-    assert await harness.texts("a") == ["U:first", "A:On", "U:second", "A:two", "U:first", "A:one"]
-    rows = await harness.store.messages("a", limit=10)
-    assert [row.turn_id for row in rows] == [None, None, *[rows[2].turn_id] * 2, *[claim.turn.id] * 2]
 
 
 async def test_a_turn_without_trace_that_nobody_followed_goes_on_too(harness: StoreHarness) -> None:

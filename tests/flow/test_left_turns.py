@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nanobot.testing import FakeClock, Say
-from tests.flow.paused import PausedModel, settled, until_asked, until_sleeping, until_status
+from tests.flow.paused import PausedModel, settled, transcript, until_asked, until_sleeping, until_status
 from tests.flow.test_client_habits import body, seen
 from tests.harness import Harness, OpenHarness
 
@@ -183,3 +183,24 @@ async def test_a_turn_gives_way_to_one_that_waits_already_when_its_client_hangs_
     exchange.disconnect()
     assert (await waiting.done()).said == "done"
     assert seen(model.requests[-1]) == "U:q1|A:a1|U:q2 better"
+
+
+async def test_a_message_that_is_delivered_again_is_answered_behind_what_was_said_since(
+    open_harness: OpenHarness,
+) -> None:
+    """The model sees it once, as the newest."""
+    clock = FakeClock()
+    model = PausedModel("Once upon", " a time", "done", "a prince")
+    harness = await open_harness(model, clock=clock, api={"disconnect_grace_s": 30.0})
+    key = {"idempotency-key": "m1"}
+    exchange = harness.door.chatting("k", "q1", key, stream=True)
+    await exchange.until("Once upon")
+    exchange.disconnect()
+    await exchange.done()
+    assert (await harness.door.chat("k", "q2")).said == "done"
+    assert seen(model.requests[-1]) == "U:q1|A:Once upon|U:q2"
+    again = await harness.door.chat("k", "q1", key)
+    assert (again.said, again.turn_id) == ("a prince", exchange.turn_id)
+    assert seen(model.requests[-1]) == "U:q2|A:done|U:q1"
+    assert await transcript(harness, "k") == ["q2", "done", "q1", "a prince"]
+    assert (await harness.door.chat("k", "q1", key)).said == "a prince" and len(model.requests) == 3

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.migration.routes import Answer, Answers, Ask, Walk, change, look, read, settle
+from tests.migration.routes import Answer, Answers, Ask, Walk, change, look, read, resend, settle
 
 HERE = Path(__file__).parent
 PRESET = "small"
@@ -105,7 +105,8 @@ def _known() -> dict[str, Any]:
 async def settled(server: Reopened) -> None:
     """Return when the turns that the crash cut off have ended."""
     server.may_answer.set()
-    await settle(server.ask, _known(), TOKENS)
+    async with asyncio.timeout(_BOUND_S):
+        await settle(server.ask, _known(), TOKENS)
 
 
 async def walked(server: Reopened, *, has_settled: bool = False) -> Answers:
@@ -120,6 +121,7 @@ async def walked(server: Reopened, *, has_settled: bool = False) -> Answers:
                 await server.asked.acquire()
         await look(walk)
     await settled(server)
+    await resend(walk)
     await read(walk)
     await change(walk)
     return walk.answers

@@ -5,6 +5,7 @@ It asks through HTTP only, and knows of the database what a client may know (`kn
 API keys.
 """
 
+import asyncio
 import base64
 import json
 import re
@@ -173,10 +174,21 @@ def key_path(key: str) -> str:
 
 
 async def settle(ask: Ask, known: Mapping[str, Any], tokens: Mapping[str, str]) -> None:
-    """Return when the turns that were open at the crash have come to their end: follow the stream of each."""
+    """Return when the turns that were open at the crash have come to their end. Their answers are not
+    followed: they are not delivered yet.
+    """
+    own = {"authorization": f"Bearer {tokens['admin']}"}
     for id_, _ in known["open_turns"]:
-        own = {"authorization": f"Bearer {tokens['admin']}"}
-        await ask("GET", f"/v1/turns/{id_}/stream?after=0", own)
+        while json.loads((await ask("GET", f"/v1/turns/{id_}", own)).body)["status"] in ("queued", "running"):
+            await asyncio.sleep(0)
+
+
+async def resend(walk: Walk) -> None:
+    """Send again, known by its count alone, what was answered while its client was away."""
+    walk.chapter("then ")
+    asked, own = _body("Queued behind silence"), {"x_session_key": BOB, "x_stainless_retry_count": "1"}
+    await walk.send("POST", "/v1/chat/completions", asked, "group", **own)
+    walk.chapter("")
 
 
 # What is under way ------------------------------------------------------------------------------------------
@@ -393,9 +405,6 @@ async def change(walk: Walk) -> None:
         "alice",
         x_session_key=ALICE,
         idempotency_key="owls-1",
-    )
-    await walk.send(
-        "POST", chat, _body("Queued behind silence"), "group", x_session_key=BOB, x_stainless_retry_count="1"
     )
     await walk.send(
         "POST", chat, _body("Be overloaded for good"), x_session_key="fails", idempotency_key="retry-3"

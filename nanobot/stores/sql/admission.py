@@ -214,7 +214,13 @@ def _join_known(
             match = _reconcile(db, head, earlier, given, load, turn, recent)
             note = match.note
             plan = Plan(
-                given, match.rest, match.base, _followed(db, head, turn.after), turn.trace, match.unless_done
+                given,
+                match.rest,
+                match.base,
+                _followed(db, head, turn.after),
+                turn.trace,
+                match.unless_done,
+                resumption.moves_from,
             )
     claim = _run_again(db, head, known.n, plan, turn.key_id, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))

@@ -10,7 +10,7 @@ from nanobot.core.dispatch import Claim, History
 from nanobot.core.errors import Overloaded, QueueFull
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
-from nanobot.stores.sql import transcript, turns
+from nanobot.stores.sql import moves, transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan
@@ -97,13 +97,22 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     if not plan.input:
         db.execute("UPDATE turn SET status = 'running', attempt = attempt + 1 WHERE n = ?", (n,))
         return
+    steps: tuple[Message, ...] = ()
+    if plan.moves_from is not None:
+        steps = moves.steps_of(db, head.session, n, plan.moves_from)
+        # Where the transcript is rewound, what is left stays on its branch as it was.
+        if turns.base_of(db, plan) is None:
+            moves.take_out(db, head, plan.moves_from)
     plan = turns.without_known(db, head, plan)
     span = turns.span_of(head, plan)
     turns.put_input(db, head, n, plan, now)
+    if steps:
+        transcript.append(db, head, steps, turn=n, is_input=False, now=now)
+        transcript.save_head(db, head)
     db.execute(
         "UPDATE turn SET status = 'running', attempt = attempt + 1, started_at = ?, base_tip = ?, first_seq"
         " = ?, last_seq = ? WHERE n = ?",
-        (now, span.base_tip, span.first_seq, span.last_seq, n),
+        (now, span.base_tip, span.first_seq, span.last_seq + len(steps), n),
     )
 
 

@@ -115,12 +115,14 @@ def note_delivered(db: Db, turn_ids: tuple[str, ...]) -> None:
 class Resumption(msgspec.Struct, frozen=True):
     """How a turn is taken up again: its `input`, and the messages that it `added` and goes on behind.
 
-    `is_in_place`: it goes on where it stood. Otherwise its input goes into the transcript anew.
+    `is_in_place`: it goes on where it stood. Otherwise its input goes into the transcript anew; `moves_from`
+    as in `Plan`.
     """
 
     input: tuple[Message, ...]
     added: tuple[Message, ...] = ()
     is_in_place: bool = False
+    moves_from: tuple[int, int] | None = None
 
 
 def take_up(db: Db, head: TranscriptHead, known: Known, *, is_busy: bool) -> Resumption | None:
@@ -136,19 +138,25 @@ def take_up(db: Db, head: TranscriptHead, known: Known, *, is_busy: bool) -> Res
     added = transcript.of_turn(db, head.session, known.n, known.span, inputs=False)
     is_cancelled = end.outcome == "cancelled"
     is_last = not is_busy and head.tip == turns.end_of(db, known.n)
+    charged = usage.counted(added, end.usage)
     if is_last and (added or is_cancelled):
-        charged = usage.counted(added, end.usage)
         added = _go_on(db, head, known, added)
         _unend(db, known.n, charged)
         return Resumption(given, added, is_in_place=True)
     if added and not is_cancelled:
         return None
-    if is_cancelled:
-        # What it left stays where it was said; the turn begins again, behind what was said since.
+    if is_cancelled and any(message.role == "tool" for message in given):
+        # Results stay behind the calls that they answer; the turn begins again, behind what was said since.
         transcript.disown(db, head.session, known.n, known.span)
         db.execute("UPDATE turn SET added = 0 WHERE n = ?", (known.n,))
-    _unend(db, known.n, usage.counted((), Usage()) if is_cancelled else usage.counted(added, end.usage))
-    return Resumption(given)
+        _unend(db, known.n, usage.counted((), Usage()))
+        return Resumption(given)
+    _unend(db, known.n, charged)
+    if not is_cancelled:
+        return Resumption(given)
+    return Resumption(
+        given, _whole_steps(db, head, known, added), moves_from=(known.first_seq, known.last_seq or 0)
+    )
 
 
 def begin(db: Db, known: Known) -> None:
@@ -160,15 +168,25 @@ def _go_on(db: Db, head: TranscriptHead, known: Known, added: tuple[Message, ...
     """Move the tip to the end of the turn's last whole step, and return the messages up to there: the words
     of one that was broken off are left aside, as the model says them again.
     """
-    last = known.last_seq or 0
-    if added and added[-1].stop_reason == "incomplete":
-        transcript.disown(db, head.session, known.n, (last, last))
-        added, last = added[:-1], transcript.last_of_turn(db, head.session, known.n, known.span)
-        db.execute("UPDATE turn SET last_seq = ?, added = ? WHERE n = ?", (last, len(added), known.n))
+    added = _whole_steps(db, head, known, added)
+    last = transcript.last_of_turn(db, head.session, known.n, known.span)
+    db.execute("UPDATE turn SET last_seq = ? WHERE n = ?", (last, known.n))
     if head.tip != last:
         transcript.move_tip(db, head, last)
         transcript.save_head(db, head)
     return added
+
+
+def _whole_steps(
+    db: Db, head: TranscriptHead, known: Known, added: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """Return what the turn added but for words that were broken off, which it loses."""
+    if not added or added[-1].stop_reason != "incomplete":
+        return added
+    last = known.last_seq or 0
+    transcript.disown(db, head.session, known.n, (last, last))
+    db.execute("UPDATE turn SET added = ? WHERE n = ?", (len(added) - 1, known.n))
+    return added[:-1]
 
 
 def _unend(db: Db, n: int, charged: bytes | None) -> None:

@@ -79,7 +79,7 @@ def head_of(db: Db, key: str) -> TranscriptHead:
 def move_tip(db: Db, head: TranscriptHead, seq: int) -> None:
     """Rewind the transcript, or take it to another branch; the caller saves the head."""
     head.tip = seq
-    head.tokens = _tokens_at(db, head.session, seq)
+    head.tokens = tokens_at(db, head.session, seq)
     head.place = place_at(db, head.session, seq)
 
 
@@ -160,7 +160,8 @@ def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
     )
 
 
-def _tokens_at(db: Db, session: int, seq: int) -> int:
+def tokens_at(db: Db, session: int, seq: int) -> int:
+    """Return what the transcript up to the message `seq` costs."""
     if seq == 0:
         return 0
     found = db.execute("SELECT tokens FROM message WHERE id = ?", (message_id(session, seq),)).fetchone()
@@ -341,7 +342,9 @@ def last_of_turn(db: Db, session: int, turn: int, span: tuple[int | None, int | 
 
 
 def disown(db: Db, session: int, turn: int, span: tuple[int | None, int | None]) -> None:
-    """Leave the messages of a stretch where they are, but take them from the turn: it begins again."""
+    """Leave the messages of a stretch where they are, but take them from the turn: it begins again, or has
+    moved.
+    """
     db.execute(
         "UPDATE message SET turn = NULL WHERE id BETWEEN ? AND ? AND turn = ?",
         (*message_ids(session, span[0] or 0, span[1] or 0), turn),

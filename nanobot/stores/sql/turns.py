@@ -27,7 +27,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number
     `after`; take in `earlier` (without a `base`: only where the transcript is empty); then `input`. `trace`:
     as in `Turn`. `unless_done`: the number of the turn that began at `base` and ran when this one came; the
-    transcript is rewound only where that one was cancelled.
+    transcript is rewound only where that one was cancelled. `moves_from`: the first and the last row that the
+    turn left when it was cancelled; it takes its steps along.
     """
 
     input: tuple[Message, ...] = ()
@@ -36,6 +37,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     after: int | None = None
     trace: bool = True
     unless_done: int | None = None
+    moves_from: tuple[int, int] | None = None
 
 
 decode_plan = msgspec.json.Decoder(Plan).decode
@@ -71,7 +73,7 @@ def without_known(db: Db, head: TranscriptHead, plan: Plan) -> Plan:
 
 def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     """Put a turn's input into the transcript, where `span_of` said."""
-    base = _base(db, plan)
+    base = base_of(db, plan)
     if base is not None and base != head.tip:
         transcript.move_tip(db, head, base)
     if _imports(head, plan):
@@ -82,7 +84,8 @@ def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> N
     transcript.touch_head(db, head, now)
 
 
-def _base(db: Db, plan: Plan) -> int | None:
+def base_of(db: Db, plan: Plan) -> int | None:
+    """Return the row to which the transcript is rewound, None where it is not."""
     if plan.after is not None:
         return end_of(db, plan.after)
     if plan.unless_done is not None:

@@ -1,0 +1,100 @@
+"""What is answered otherwise than the old code did, on purpose: the old answers, brought up to date.
+
+All else is as it was, byte for byte of the JSON.
+"""
+
+import copy
+import json
+import re
+from typing import Any
+
+from tests.migration.routes import Answers
+
+_STEERED = {
+    "turn_01mcer8bdyy9v9m7c2h87ntvya": "turn_01mcer8a6wfnpef7e3mbmdtw71",
+    "turn_01mcer8cn0md3wdcasndndn87b": "turn_01mcer8a6wfnpef7e3mbmdtw71",
+    "turn_01mckx3f4p5n83sp8q8thgw702": "turn_01mckx3dxmz7kgsgjd2f7vndw7",
+    "turn_01mckx41emajpy8refw3v2a5ny": "turn_01mckx407jneabybg6xfxjpbge",
+    "turn_01mckx42npcr72scykm7n7wkm5": "turn_01mckx407jneabybg6xfxjpbge",
+}
+"""The turns of the old database that joined another, and which."""
+_TURN = re.compile(r"(?:at first |then |at last )?(?:GET|POST) /v1/turns/(turn_\w+)(?:/cancel)? ")
+_STREAM = re.compile(r"GET /v1/turns/(turn_\w+)/stream")
+_USAGE_OF_FAILS = re.compile(r"GET /v1/sessions/fails/usage(?:\?group=day,model)? ")
+_EVENTS = re.compile(r"HEAD /v1/sessions/[^/]+/events ")
+ADDED = {("POST", "/v1/responses/input_tokens"), ("POST", "/v1/responses/compact")}
+"""The operations that the old code did not have."""
+
+
+def brought_up_to_date(answers: Answers) -> Answers:
+    """Return what is to be answered now where the old code answered this."""
+    return {
+        name: _changed(name, copy.deepcopy(answer))
+        for name, answer in answers.items()
+        if not _is_within_an_answer_of_another(name)
+    }
+
+
+def _is_within_an_answer_of_another(name: str) -> bool:
+    """Whether a stream is taken up in the middle of an answer that is told to who steered no more."""
+    found = _STREAM.match(name)
+    return found is not None and found[1] in _STEERED and "[last-event-id:" in name
+
+
+def _changed(name: str, answer: dict[str, Any]) -> dict[str, Any]:
+    body: Any = answer.get("body")
+    if (turn := _TURN.match(name)) is not None and answer["status"] == 200:
+        _name_the_joined(body, turn[1])
+    elif (stream := _STREAM.match(name)) is not None and stream[1] in _STEERED:
+        answer["body"] = _without_the_answer(body, stream[1])
+    elif "[idempotency-key: steer-1]" in name:
+        # Who steers gets an empty answer: its words are that of the turn that it joined.
+        body["choices"][0]["message"]["content"] = ""
+        body["usage"] = _of_nothing(body["usage"])
+    elif name == "GET /v1/models (as admin)":
+        # Presets are listed as `nanobot:NAME`.
+        answer["body"] = json.loads(json.dumps(body).replace('"small"', '"nanobot:small"'))
+    elif _USAGE_OF_FAILS.match(name):
+        # A cost that is known is shown, also of a turn that was counted on a day before.
+        (counted_before,) = (row["totals"] for row in body["data"] if row["totals"]["turns"] == 0)
+        assert counted_before["cost_usd"] is None
+        counted_before["cost_usd"] = 0.000267
+    elif _EVENTS.match(name):
+        # A stream that never ends has no head to ask for.
+        answer = {"status": 405}
+    elif name.startswith("then POST /v1/conversations (as admin) [x-session-key: conv:items]"):
+        # A conversation that is there is returned.
+        made = {"created_at": 1800172937, "metadata": {"made": "by items"}}
+        answer = {"status": 200, "body": {"id": "conv:items", "object": "conversation", **made}}
+    return answer
+
+
+def _name_the_joined(turn: dict[str, Any], id_: str) -> None:
+    """A turn tells which one it joined; the answer is that one's."""
+    turn["joins"] = _STEERED.get(id_)
+    if turn["joins"] is not None and turn["usage"] is not None:
+        turn["answer"] = None
+        turn["usage"] = _of_nothing(turn["usage"])
+
+
+def _without_the_answer(events: list[dict[str, Any]], turn_id: str) -> list[dict[str, Any]]:
+    """Return a stream's events but for its words and its tools: role, end, usage, `[DONE]`."""
+    kept = [event for event in events if event["data"] == "[DONE]" or _is_frame(event["data"])]
+    for event in kept:
+        if "id" in event:
+            event["id"] = f"{turn_id}:1"
+        if event["data"] != "[DONE]" and event["data"]["usage"] is not None:
+            event["data"]["usage"] = _of_nothing(event["data"]["usage"])
+    return kept
+
+
+def _is_frame(chunk: dict[str, Any]) -> bool:
+    return "choices" in chunk and all(
+        "role" in choice["delta"] or choice["finish_reason"] is not None for choice in chunk["choices"]
+    )
+
+
+def _of_nothing(usage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _of_nothing(value) if isinstance(value, dict) else value and 0 for name, value in usage.items()
+    }
