@@ -17,8 +17,8 @@ class AgentSettings(msgspec.Struct, frozen=True):
     `max_steps`: model calls that may lead to tool calls; after them the model answers without tools.
     `window_tokens`: the most that prompt and answer may have together, whatever the model could take.
     `max_continuations`: how often an answer that a provider's limit cut off is continued.
-    `max_malformed_steps`: steps in a row all of whose calls are malformed. `max_calls_per_step`: how many
-    calls of one message are run; the others are answered with an error.
+    `max_malformed_steps`: steps in a row all of whose calls are malformed, or that have too many.
+    `max_calls_per_step`: how many calls of one message are run; the others are answered with an error.
 
     The others bound how often a model is asked again for one message: `max_empty` after an empty one,
     `max_broken` after one that broke off before anybody received any of it, `max_overflows` with less

@@ -206,8 +206,7 @@ class _TurnRun:
         """Commit a message of the model, and run the server's calls in it."""
         calls, too_many = self._tool_calls.split(message)
         await self._add(message, *(ToolStarted(call) for call in calls))
-        await self._tool_calls.refuse(too_many, self._add_results)
-        await self._tool_calls.run(calls, self._add_results)
+        await self._tool_calls.run(calls, too_many, self._add_results)
 
     async def _add(self, message: Message, *facts: Fact) -> bool:
         """Commit a message of the model and what comes with it; return whether users' messages joined it."""

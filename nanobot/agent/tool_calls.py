@@ -23,7 +23,7 @@ class ToolCalls:
     """Runs the server's calls of one turn.
 
     `max_calls`: how many of one message are run. `malformed_steps`: how many of the last steps had nothing
-    but malformed calls.
+    but malformed calls, or too many of them.
     """
 
     def __init__(self, toolset: Toolset, turn: Turn, max_calls: int) -> None:
@@ -60,14 +60,16 @@ class ToolCalls:
             some = calls[first : first + _MOST_AT_ONCE]
             await finish([ToolResult(call.id, text, is_error=True) for call in some])
 
-    async def run(self, calls: tuple[ToolCall, ...], finish: Finish) -> None:
-        """Run the calls of a step: side by side those whose tools allow it, then the others one by one. Each
-        result is committed as soon as it is there.
+    async def run(self, calls: tuple[ToolCall, ...], too_many: tuple[ToolCall, ...], finish: Finish) -> None:
+        """Refuse the calls of a step that are `too_many`, and run the others: side by side those whose tools
+        allow it, then the rest one by one. Each result is committed as soon as it is there.
 
         Raises:
             NanobotError: what `finish` raises.
         """
-        is_malformed = all(self._is_malformed(call) for call in calls)
+        await self.refuse(too_many, finish)
+        # The window may not hold such a step, so that the model would make it again and again.
+        is_malformed = bool(too_many) or all(self._is_malformed(call) for call in calls)
         self.malformed_steps = self.malformed_steps + 1 if is_malformed else 0
         together = [call for call in calls if self._toolset.is_concurrent(call)]
         # A single call needs no task of its own.

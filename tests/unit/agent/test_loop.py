@@ -539,6 +539,14 @@ async def test_a_model_that_cannot_call_has_its_tools_taken_away() -> None:
     assert sink.answer == "I cannot."
 
 
+async def test_a_model_that_makes_too_many_calls_again_and_again_has_its_tools_taken_away() -> None:
+    work = Work(max_malformed_steps=2, max_calls_per_step=1)
+    model = ScriptedModel(look("a", "b"), look("c", "d"), "Enough.")
+    sink = await work(model)
+    assert [bool(request.tools) for request in model.requests] == [True, True, False]
+    assert sink.answer == "Enough."
+
+
 async def test_a_good_call_in_between_starts_the_count_anew() -> None:
     work = Work(max_malformed_steps=2)
     bad = call("look", "{")
