@@ -15,7 +15,8 @@ from nanobot.core.message import Image
 from nanobot.core.model import ModelRequest
 from nanobot.models.lessons import NOTHING, Lesson, Lessons
 from nanobot.models.objections import RefusalText
-from nanobot.models.refusals import ErrorSource, RequestFailed, Understand, read_refusal, refusal
+from nanobot.models.refusal_body import read_refusal
+from nanobot.models.refusals import ErrorSource, RequestFailed, Understand, refusal
 from nanobot.models.wordings import understand
 
 _log = logging.getLogger(__name__)

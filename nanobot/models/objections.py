@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from nanobot.models.refusals import Refused
+from nanobot.models.refusal_body import Refused
 
 Objection = Literal["tools", "format", "format_with_tools", "images", "audio"]
 

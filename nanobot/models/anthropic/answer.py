@@ -15,6 +15,8 @@ from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.anthropic.conversation import REDACTED, SIGNATURE
+from nanobot.models.lenient import Halves, decode_any, fitted, loads, repaired
+from nanobot.models.refusal_body import is_error
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
 # The shapes of the format -------------------------------------------------------------------------
@@ -89,6 +91,7 @@ _DELTA_TYPES = {
     "signature_delta": "thinking",
     "input_json_delta": "tool_use",
 }
+_READ_TYPES = frozenset(_DELTA_TYPES.values())
 _MAX_COUNT = 2**53
 
 # --------------------------------------------------------------------------------------------------
@@ -133,6 +136,8 @@ class MessagesAnswerReader:
         self._blocks: list[_OpenBlock] = []
         self._by_index: dict[Any, _OpenBlock] = {}
         self._usages: list[_MessageUsage] = []
+        self._taken: set[str] = set()
+        self._halves: Halves | None = None
         self._stop_reason = ""
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
@@ -147,7 +152,7 @@ class MessagesAnswerReader:
             # Proxies of other formats end all their streams so.
             if payload.strip() == b"[DONE]":
                 return
-            raise self._malformed(str(error)) from None
+            event = self._decode_leniently(payload, str(error))
         kind = event.type
         if kind == "content_block_delta":
             if event.delta is not None:
@@ -166,7 +171,9 @@ class MessagesAnswerReader:
             self._take_whole(event, deltas)
         elif kind == "error" or event.error:
             raise self._error(payload)
-        elif not kind:
+        elif not kind and payload.strip() != b"{}":
+            if is_error(payload):
+                raise self._error(payload)
             raise self._malformed("it has no type")
 
     def end(self, deltas: list[Delta]) -> None:
@@ -222,11 +229,9 @@ class MessagesAnswerReader:
 
     def _extend(self, index: Any, delta: _BlockDelta, deltas: list[Delta]) -> None:
         kind = delta.type
-        block = self._by_index.get(index)
-        if block is None or block.type not in ("text", "thinking", "tool_use"):
-            if block is not None or kind not in _DELTA_TYPES:
-                return
-            block = self._open(index, _Block(_DELTA_TYPES[kind]), deltas)
+        block = self._block_for(index, kind, deltas)
+        if block is None:
+            return
         if kind == "text_delta":
             if delta.text:
                 block.pieces.append(delta.text)
@@ -240,6 +245,20 @@ class MessagesAnswerReader:
             self.hidden_chars += len(delta.partial_json or "")
         elif kind == "signature_delta":
             block.signature += delta.signature or ""
+
+    def _block_for(self, index: Any, kind: str, deltas: list[Delta]) -> _OpenBlock | None:
+        """Return the block that a delta belongs to; None where it is not read.
+
+        Servers that imitate the API leave out the start of a block, or give it the index of another one.
+        """
+        block = self._by_index.get(index)
+        wanted = _DELTA_TYPES.get(kind)
+        if wanted is None or (block is not None and block.type == wanted):
+            return block if wanted is not None else None
+        if block is not None and block.type not in _READ_TYPES:
+            return None
+        calls = (known for known in reversed(self._blocks) if known.type == wanted == "tool_use")
+        return next(calls, None) or self._open(index, _Block(wanted), deltas)
 
     def _part(self, block: _OpenBlock, stop_reason: StopReason) -> Part | None:
         text = "".join(block.pieces)
@@ -256,11 +275,30 @@ class MessagesAnswerReader:
             return None
         if not block.name:
             raise RequestFailed(ModelBadAnswer(f"{self._source.name} sent a tool call without a name"))
-        call_id = block.id or f"call_{self._random.getrandbits(96):024x}"
+        # Some servers give all calls one id.
+        has_own_id = block.id and block.id not in self._taken
+        call_id = block.id if has_own_id else f"call_{self._random.getrandbits(96):024x}"
+        self._taken.add(call_id)
         return ToolCall(call_id, block.name, text or block.input.decode() or "{}")
 
     def _state(self, name: str, value: str) -> ProviderState | None:
         return ProviderState(self._provider, name, msgspec.Raw(_encode(value))) if value else None
+
+    def _decode_leniently(self, payload: bytes, refused: str) -> _Event:
+        if self._halves is None:
+            self._halves = Halves()
+        try:
+            content = loads(payload)
+            delta = content.get("delta") if isinstance(content, dict) else None
+            if isinstance(delta, dict):
+                for field in ("text", "thinking", "partial_json"):
+                    if isinstance(text := delta.get(field), str):
+                        delta[field] = self._halves.whole(f"{field} {content.get('index')}", text)
+            event: _Event = fitted(repaired(content), _Event) if content else _Event("ping")
+        except (ValueError, RecursionError):
+            # The strict decoder says better what is wrong.
+            raise self._malformed(refused) from None
+        return event
 
     def _malformed(self, reason: str) -> RequestFailed:
         return RequestFailed(
@@ -268,7 +306,7 @@ class MessagesAnswerReader:
         )
 
     def _error(self, payload: bytes) -> RequestFailed:
-        return error_in_answer(self._source, msgspec.json.decode(payload))
+        return error_in_answer(self._source, decode_any(payload))
 
 
 def _usage_of(usages: list[_MessageUsage]) -> Usage:

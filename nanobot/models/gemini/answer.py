@@ -16,7 +16,7 @@ from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.gemini.conversation import THOUGHT_SIGNATURE
-from nanobot.models.lenient import decode_any
+from nanobot.models.lenient import decode_any, fitted
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
 _log = logging.getLogger(__name__)
@@ -193,7 +193,9 @@ class ContentReader:
         except (ValueError, RecursionError) as error:
             refused = str(error)
         try:
-            return _decode(msgspec.json.encode(decode_any(payload)))
+            content = decode_any(payload)
+            chunk: _Chunk = fitted(content, _Chunk) if content else _Chunk()
+            return chunk
         except (ValueError, RecursionError):
             # The first decoder says better what is wrong.
             raise self._malformed(refused) from None
@@ -242,7 +244,7 @@ class ContentReader:
         if not id_ or id_ in self._taken:
             id_ = f"call_{self._random.getrandbits(96):024x}"
         self._taken.add(id_)
-        arguments = bytes(call.args).decode("utf-8", "replace")
+        arguments = _unquoted(bytes(call.args)).decode("utf-8", "replace")
         return ToolCall(
             id_, self._name(call.name), "{}" if arguments in ("", "null") else arguments, provider_state=state
         )
@@ -274,6 +276,14 @@ class ContentReader:
         return RequestFailed(
             ModelBadAnswer(f"{self._source.name} sent a chunk that is not one of the Gemini API: {reason}")
         )
+
+
+def _unquoted(arguments: bytes) -> bytes:
+    """Return arguments that are an object; some servers write it as text once more."""
+    if arguments[:1] != b'"':
+        return arguments
+    text: str = msgspec.json.decode(arguments)
+    return text.encode() if text.lstrip()[:1] == "{" else arguments
 
 
 def _usage_of(usages: list[_UsageCounts]) -> Usage:

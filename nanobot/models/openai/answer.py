@@ -38,7 +38,8 @@ from nanobot.models.openai.state import (
     with_state,
 )
 from nanobot.models.openai.think import ThinkTags, split_unopened
-from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer, is_error
+from nanobot.models.refusal_body import is_error
+from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from nanobot.models.lenient import loads, repaired
+from nanobot.models.lenient import Halves, loads, repaired
 from nanobot.models.openai.calls import CallPiece, FunctionPiece
 
 _MAX_COUNT = 10**9
@@ -89,7 +89,7 @@ class LenientDecoder:
     """
 
     def __init__(self) -> None:
-        self._halves: dict[str, str] = {}
+        self._halves = Halves()
 
     def decode(self, payload: bytes) -> Chunk:
         """Return the chunk; an empty one for a heartbeat.
@@ -169,11 +169,7 @@ class LenientDecoder:
         """
         if not isinstance(value, str):
             return repaired(value) if value else value
-        value = self._halves.pop(place, "") + value
-        if value and "\ud800" <= value[-1] <= "\udbff":
-            self._halves[place] = value[-1]
-            value = value[:-1]
-        return repaired(value)
+        return repaired(self._halves.whole(place, value))
 
 
 def _raw(value: object) -> msgspec.Raw:

@@ -5,12 +5,11 @@ leniently, before it counts as broken.
 Source: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
-import json
 from typing import Any
 
 import msgspec
 
-from nanobot.models.lenient import decode_any
+from nanobot.models.lenient import Halves, loads, repaired
 
 
 class ResponseEnd(msgspec.Struct, gc=False):
@@ -56,7 +55,7 @@ class LenientReading:
     """
 
     def __init__(self) -> None:
-        self._half = ""
+        self._halves = Halves()
 
     def decode(self, payload: bytes) -> StreamEvent:
         """Return the event; one without a type for a heartbeat.
@@ -64,22 +63,15 @@ class LenientReading:
         Raises:
             ValueError, RecursionError: the payload is no event.
         """
-        # The standard library's decoder alone reads half a surrogate pair.
-        content = json.loads(payload.decode("utf-8", "replace"))
+        content = loads(payload)
         if content is None or content in ("", [], {}):
             return StreamEvent(type="keepalive")
         if not isinstance(content, dict):
             raise ValueError("it is no object")
         delta = content.get("delta")
         if isinstance(delta, str):
-            content["delta"] = self._whole(delta)
-        # Written and read once more, which repairs the half characters that are left anywhere.
-        return _event(decode_any(json.dumps(content).encode()))
-
-    def _whole(self, delta: str) -> str:
-        delta = self._half + delta
-        self._half = delta[-1] if delta and "\ud800" <= delta[-1] <= "\udbff" else ""
-        return delta[: len(delta) - len(self._half)]
+            content["delta"] = self._halves.whole("delta", delta)
+        return _event(repaired(content))
 
 
 def _event(content: Any) -> StreamEvent:

@@ -12,6 +12,8 @@ from nanobot.models.providers.names import SHIPPED, ModelName
 from nanobot.models.providers.row import Provider
 
 _OPENAI_PATH = re.compile(r"/(?:openai|v1)(?:/chat/completions)?/*\Z")
+_AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+"""Credentials of AWS that sign requests, which is not done here."""
 _EVERY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 
@@ -96,10 +98,11 @@ def find_unusable(
         variable = _variable_of(provider, environment)
         if variable is not None and (problem := _problem(provider, environment)):
             lines.append(f"{variable}: {problem}")
-    if environment.get("AWS_ACCESS_KEY_ID") and not environment.get("AWS_BEARER_TOKEN_BEDROCK"):
-        lines.append(
-            "AWS_ACCESS_KEY_ID: Bedrock is asked with an API key of its own, AWS_BEARER_TOKEN_BEDROCK"
-        )
+    aws = next((name for name in _AWS_VARIABLES if environment.get(name)), None)
+    if aws is not None and not environment.get("AWS_BEARER_TOKEN_BEDROCK"):
+        lines.append(f"{aws}: Bedrock is asked with an API key of its own, AWS_BEARER_TOKEN_BEDROCK")
+    if environment.get("GOOGLE_APPLICATION_CREDENTIALS"):
+        lines.append("GOOGLE_APPLICATION_CREDENTIALS: name a model to use it, as --model vertex:google/MODEL")
     return tuple(lines)
 
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from nanobot.models.objections import OBJECTIONS, Objection, ObjectionWording, RefusalText
-from nanobot.models.refusals import read_refusal
+from nanobot.models.refusal_body import read_refusal
 
 SENT = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
 

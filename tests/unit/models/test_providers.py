@@ -104,6 +104,14 @@ def test_a_key_sent_over_the_network_is_sent_over_tls() -> None:
             {"AWS_ACCESS_KEY_ID": "k"},
             "AWS_ACCESS_KEY_ID: Bedrock is asked with an API key of its own, AWS_BEARER_TOKEN_BEDROCK",
         ),
+        (
+            {"AWS_PROFILE": "p", "AWS_ROLE_ARN": "r"},
+            "AWS_PROFILE: Bedrock is asked with an API key of its own, AWS_BEARER_TOKEN_BEDROCK",
+        ),
+        (
+            {"GOOGLE_APPLICATION_CREDENTIALS": "/key.json"},
+            "GOOGLE_APPLICATION_CREDENTIALS: name a model to use it, as --model vertex:google/MODEL",
+        ),
     ],
 )
 def test_what_was_found_and_chooses_no_model_is_told_with_what_is_missing(

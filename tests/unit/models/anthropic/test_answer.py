@@ -245,3 +245,72 @@ async def test_an_answer_in_one_piece_is_read(upstream: Upstream, model: Anthrop
         ToolCall("a", "look", '{"at":"x"}'),
     )
     assert (message.stop_reason, message.usage) == ("tool_calls", Usage(10, 5))
+
+
+# Servers that imitate the API ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        pytest.param((rb"a\ud83d", rb"\ude00b"), "a\U0001f600b", id="a character cut in two"),
+        pytest.param((rb"a\ud83d", b"b"), "ab", id="half a character"),
+        pytest.param((b"a\xff", b"b"), "a\ufffdb", id="no UTF-8"),
+    ],
+)
+async def test_broken_characters_cost_no_answer(
+    upstream: Upstream, model: AnthropicMessages, pieces: tuple[bytes, ...], expected: str
+) -> None:
+    deltas = [
+        b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%b"}}\n\n'
+        % piece
+        for piece in pieces
+    ]
+    upstream.then(spoken(start(), *deltas, stopped(), STOP))
+    assert (await heard(model))[1].text == expected
+
+
+@pytest.mark.parametrize("count", [b"9" * 5000, b"-1", b'"many"', b"[]"], ids=["huge", "-1", "word", "list"])
+async def test_a_count_that_cannot_be_costs_no_answer(
+    upstream: Upstream, model: AnthropicMessages, count: bytes
+) -> None:
+    end = (
+        b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":%b}}\n\n'
+    )
+    upstream.then(spoken(start(), *said("hi"), end % count, STOP))
+    assert (await heard(model))[1].text == "hi"
+
+
+@pytest.mark.parametrize("beat", [b"null", b"{}", b'""'])
+async def test_a_heartbeat_without_a_type_adds_nothing(
+    upstream: Upstream, model: AnthropicMessages, beat: bytes
+) -> None:
+    upstream.then(spoken(start(), b"data: %b\n\n" % beat, *said("hi"), stopped(), STOP))
+    assert (await heard(model))[1].text == "hi"
+
+
+async def test_a_delta_under_the_index_of_another_kind_goes_to_its_own(
+    upstream: Upstream, model: AnthropicMessages
+) -> None:
+    """Arguments are no text, and text is no argument."""
+    opened, first, *_ = thought("hm", signature=None)
+    made = called("toolu_1", "look", '{"at":', index=1)[:-1]
+    argument = {"type": "input_json_delta", "partial_json": '"x"}'}
+    late = (
+        named({"type": "content_block_delta", "index": 0, "delta": argument}),
+        named({"type": "content_block_delta", "index": 1, "delta": text_delta("so")}),
+    )
+    upstream.then(spoken(start(), opened, first, *made, *late, stopped("tool_use"), STOP))
+    _, message = await heard(model, ModelRequest("", (user("go"),), (LOOK,)))
+    thinking, call, text = message.parts
+    assert isinstance(thinking, Thinking)
+    assert (thinking.text, text) == ("hm", Text("so"))
+    assert isinstance(call, ToolCall)
+    assert call.arguments == '{"at":"x"}'
+
+
+async def test_calls_with_one_id_are_told_apart(upstream: Upstream, model: AnthropicMessages) -> None:
+    two = (*called("t", "look", "{}"), *called("t", "look", "{}", index=1))
+    upstream.then(answered(*two, reason="tool_use"))
+    one, other = (await heard(model, ModelRequest("", (user("go"),), (LOOK,))))[1].tool_calls
+    assert one.id != other.id

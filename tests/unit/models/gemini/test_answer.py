@@ -226,3 +226,31 @@ async def test_an_answer_in_one_piece_is_read(upstream: Upstream, model: GeminiC
     _, message = await heard(model, GO)
     assert message.parts == (Thinking("hm"), Text("so"), ToolCall("a", "look", '{"at":"x"}'))
     assert (message.stop_reason, message.usage) == ("tool_calls", Usage(10, 5))
+
+
+PARTS = {"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param({"candidates": [{"index": "0", **PARTS}]}, id="index"),
+        pytest.param(
+            {"candidates": {"content": {"parts": {"text": "hi"}}, "finishReason": "STOP"}}, id="no lists"
+        ),
+        pytest.param({"candidates": ["x", PARTS, 7]}, id="elements"),
+        pytest.param({"candidates": [PARTS], "usageMetadata": []}, id="usage"),
+        pytest.param({"candidates": [PARTS], "promptFeedback": "ok"}, id="feedback"),
+    ],
+)
+async def test_what_has_another_type_costs_no_answer(
+    upstream: Upstream, model: GeminiContent, odd: object
+) -> None:
+    upstream.then(spoken(event(b"null"), event(odd)))
+    assert (await heard(model))[1].text == "hi"
+
+
+async def test_arguments_in_a_string_are_an_object(upstream: Upstream, model: GeminiContent) -> None:
+    upstream.then(answered(chunk(call_part("look", '{"at":"x"}'))))
+    (made,) = (await heard(model, GO))[1].tool_calls
+    assert made.arguments == '{"at":"x"}'
