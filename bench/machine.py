@@ -52,10 +52,19 @@ def cpu_ns(pid: int) -> int:
 
 def rss_bytes(pid: int) -> int:
     """Return the resident memory of `pid` and its living children, shared pages counted in full."""
+    return _resident(pid, "Rss:")
+
+
+def own_bytes(pid: int) -> int:
+    """Return the resident memory of `pid` and its living children, a page that several share counted once."""
+    return _resident(pid, "Pss:")
+
+
+def _resident(pid: int, kind: str) -> int:
     total = 0
     for member in family(pid):
         for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Rss:"):
+            if line.startswith(kind):
                 total += int(line.split()[1]) * 1024
     return total
 

@@ -15,7 +15,7 @@ import msgspec
 from bench.figures import percentile
 from bench.hostile.attacks import ATTACKS
 from bench.hostile.innocent import Seen
-from bench.machine import ROOT, ProcessFailed, Server, free_port, rss_bytes, stop_on_signals
+from bench.machine import ROOT, ProcessFailed, Server, free_port, own_bytes, stop_on_signals
 
 _STALL_MS: Final = 250.0
 _SLOWER: Final = 3.0
@@ -54,7 +54,7 @@ class _Memory(threading.Thread):
         super().__init__(daemon=True)
         self._pid = pid
         self._over = threading.Event()
-        self.quiet = self.most = rss_bytes(pid)
+        self.quiet = self.most = own_bytes(pid)
 
     def run(self) -> None:
         while not self._over.wait(0.05):
@@ -62,7 +62,7 @@ class _Memory(threading.Thread):
 
     def now(self) -> int:
         try:
-            return rss_bytes(self._pid)
+            return own_bytes(self._pid)
         except OSError:
             return 0
 
