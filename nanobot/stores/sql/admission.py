@@ -59,8 +59,11 @@ def admit(
     now: float,
     refusal: NanobotError | None = None,
     left: Container[str] = (),
+    unended: int = 0,
 ) -> Admitted:
-    """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
+    """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`. `unended`: how many turns may
+    not have ended, at most.
+    """
     head, load = _read_load(db, turn.session_key, capacity.owner)
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
@@ -91,7 +94,7 @@ def admit(
             " have ended",
             retry_after_s=1,
         )
-    if not load.can_start(capacity):
+    if not load.can_start(capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
         queue.check_room(db, turn.key_id, limits.max_waiting)
     return _take(db, turn, identity, earlier, head, load, capacity, recent, now)
 

@@ -54,6 +54,7 @@ class SqlTurns:
                 recent=self._recent,
                 now=self._clock.now(),
                 refusal=refusal,
+                unended=len(self._live),
                 left=left,
             )
 
