@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from nanobot.core.errors import HeadTooLarge, InvalidHttp
 from nanobot.http.errors import Failure, failure
 from nanobot.http.guard import MAX_HEAD_BYTES
+from nanobot.http.joined_writes import joined
 
 HEAD_TIMEOUT_S = 20.0
 STALLED_TIMEOUT_S = 60.0
@@ -55,7 +56,7 @@ class BoundedConnection(HttpToolsProtocol):
     _is_in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(joined(transport, self.loop))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -38,6 +38,10 @@ class Live:
         """Whether `end` was called."""
         return self._is_ended
 
+    def __len__(self) -> int:
+        """Return how many turns are open, those that joined others included."""
+        return len(self._turns)
+
     def get(self, turn_id: str) -> LiveTurn | None:
         """Return the events of the turn, or of the one that it joined; None where it is not open."""
         return self._turns.get(turn_id)

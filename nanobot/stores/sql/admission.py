@@ -61,8 +61,10 @@ def admit(
     refusal: NanobotError | None = None,
     left: Container[str] = (),
     taken_in: Coming | None = None,
+    unended: int = 0,
 ) -> Admitted | Coming:
-    """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`.
+    """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`. `unended`: how many turns may
+    not have ended, at most.
 
     Where the client's list brings more than goes into one transaction, that is only begun: add its pieces,
     and admit the turn again with it as `taken_in`.
@@ -98,7 +100,7 @@ def admit(
             " have ended",
             retry_after_s=1,
         )
-    if not load.can_start(capacity):
+    if not load.can_start(capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
         queue.check_room(db, turn.key_id, limits.max_waiting)
     if taken_in is not None:
         plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note

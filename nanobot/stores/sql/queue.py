@@ -38,7 +38,7 @@ class Capacity(msgspec.Struct, frozen=True):
 
 _POSITION = "SELECT coalesce(max(position), 0) + 1 FROM dispatch WHERE session = ?"
 _FAIR_STEP = 1000
-"""So many turns of others, that come later, may be started before each further turn of a payer."""
+"""So many later turns of others may be started before each further one of a payer."""
 
 
 def check_room(db: Db, payer: str | None, most: int) -> None:
@@ -47,13 +47,16 @@ def check_room(db: Db, payer: str | None, most: int) -> None:
     Raises:
         QueueFull, Overloaded
     """
-    waiting, own = db.execute(
-        "SELECT count(*), coalesce(sum(payer = ?), 0) FROM dispatch WHERE owner IS NULL", (payer or "",)
-    ).fetchone()
+    waiting = count_waiting(db)
     setting = f"engine.max_waiting_turns is {most}"
     if waiting >= most:
         raise Overloaded(f"{waiting} turns wait already ({setting}): try again later", retry_after_s=_LATER_S)
-    if payer is not None and own >= max(1, most // 2):
+    if payer is None or waiting < most // 2:
+        return
+    (own,) = db.execute(
+        "SELECT count(*) FROM dispatch WHERE owner IS NULL AND payer = ?", (payer,)
+    ).fetchone()
+    if own >= max(1, most // 2):
         raise QueueFull(
             f"{own} turns of this API key wait already, half of all that may ({setting}): try again when some"
             " have ended",
@@ -73,19 +76,23 @@ def hold(db: Db, n: int, session: int, capacity: Capacity, now: float) -> None:
 def enqueue(db: Db, n: int, session: int, plan: Plan, payer: str | None) -> None:
     """Put a turn that has to wait at the end of its session's queue, with what is to go into the transcript.
 
-    Its rank among all that wait is its number, a step more for each waiting turn of the same payer that has
-    no more of its own session ahead, and a quarter of a step for each of its session: payers take turns, and
-    so do the sessions of one.
+    Turns that wait are started by rank. That of a turn is its number, or a step more than the last of the
+    same payer that has no more of its own session ahead: payers take turns, and so do the sessions of one,
+    and nobody waits for ever.
     """
     (ahead,) = db.execute("SELECT count(*) FROM dispatch WHERE session = ?", (session,)).fetchone()
-    (same,) = db.execute(
-        "SELECT count(*) FROM dispatch WHERE owner IS NULL AND payer = ? AND round <= ?", (payer or "", ahead)
-    ).fetchone()
-    rank = n + _FAIR_STEP * same + _FAIR_STEP // 4 * ahead
+    rank = n
+    for turn_round in range(ahead + 1):
+        (last,) = db.execute(
+            "SELECT max(rank) FROM dispatch WHERE owner IS NULL AND payer = ? AND round = ?",
+            (payer or "", turn_round),
+        ).fetchone()
+        if last is not None:
+            rank = max(rank, last + _FAIR_STEP)
     db.execute(
         f"INSERT INTO dispatch (session, position, turn, payer, round, rank, plan)"
         f" VALUES (?, ({_POSITION}), ?, ?, ?, ?, ?)",
-        (session, session, n, payer or "", ahead, rank, turns.encode(plan)),
+        (session, session, n, payer or "", ahead, rank + ahead, turns.encode(plan)),
     )
 
 

@@ -56,6 +56,7 @@ class SqlTurns:
                 recent=self._recent,
                 now=self._clock.now(),
                 refusal=refusal,
+                unended=len(self._live),
                 left=left,
                 taken_in=taken_in,
             )
