@@ -42,6 +42,8 @@ GOALS: Final = (
         Goal(f"CPU a turn, {n} client{'s' * (n > 1)}", f"cpu@{n}", 1.5, "× floor", ratio=True)
         for n in (1, 16, 64, 256)
     ),
+    Goal("CPU a turn, 200 tokens 10 ms apart, not streamed", "paced@64", 3_500, "µs"),
+    Goal("turns a second, a model of 200 ms", "slow_rate@256", 0.85, "× floor", ratio=True, at_least=True),
     Goal("turns a second, 64 clients", "rate@64", 500, "/s", at_least=True),
     Goal("added latency p99, 1 client", "latency.p99@1", 5, "ms"),
     Goal("added time to first token p99, 1 stream", "first_token.p99@1", 5, "ms"),

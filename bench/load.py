@@ -24,6 +24,8 @@ from bench.upstream import CHUNKS, answer
 
 _TEXT = re.compile(rb'"content": ?"[^"]')
 _TIMEOUT_S = 120.0
+_NUMBER = "#NUMBER#"
+"""Stands for the number of a question, and is as long: eight bytes."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -181,8 +183,12 @@ class Client:
         self._exchanges: list[Exchange] = []
         self.latency_ms: list[list[float]] = [[] for _ in plan.targets]
         self.first_token_ms: list[list[float]] = [[] for _ in plan.targets]
-        asked = {"role": "user", "content": plan.text}
-        before = [asked, {"role": "assistant", "content": answer(CHUNKS)}] * (plan.history // 2)
+        # Each question is another one: the same again would be taken for a wish for another answer.
+        asked = {"role": "user", "content": f"{plan.text} {_NUMBER}"}
+        before = [
+            {"role": "user", "content": plan.text},
+            {"role": "assistant", "content": answer(CHUNKS)},
+        ] * (plan.history // 2)
         tools = {"tools": [_tool(number) for number in range(plan.tools)]} if plan.tools else {}
         body = msgspec.json.encode(
             {"model": "nanobot", "messages": [*before, asked], "stream": plan.stream, **tools}
@@ -191,7 +197,8 @@ class Client:
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
             b"content-type: application/json\r\nx-session-key: "
         )
-        self._after = b"\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+        whole = b"\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+        self._between, self._after = whole.split(_NUMBER.encode())
 
     async def connect(self) -> None:
         for target in self._plan.targets:
@@ -209,8 +216,9 @@ class Client:
                 self._asked // self._plan.session_turns,
             )
             self._asked += 1
+            request = b"%b%b%b%08d%b" % (self._before, key, self._between, self._asked, self._after)
             for index, exchange in enumerate(self._exchanges):
-                await exchange.ask(self._before + key + self._after)
+                await exchange.ask(request)
                 if record:
                     self.latency_ms[index].append((exchange.ended_at - exchange.sent_at) * 1e3)
                     self.first_token_ms[index].append((exchange.first_at - exchange.sent_at) * 1e3)

@@ -19,6 +19,9 @@ from bench.machine import rss_bytes
 FEW, MANY = 20, 120
 """Chunks of a short and of a long answer: the price of one chunk is the slope between them."""
 _PACES_US: Final = {1: 2_000, 64: 20_000}
+PACED_CHUNKS: Final = 200
+_PACED_US: Final = 10_000
+_SLOW_MODEL_US: Final = 200_000
 _ENDLESS: Final = 1_000_000_000
 
 
@@ -116,6 +119,41 @@ def throughput(lab: Lab, scale: Scale) -> list[Row]:
             noun = "client" if clients == 1 else "clients"
             rows.append(cpu.row(f"cpu@{clients}", f"CPU a turn, {clients} {noun}", "µs"))
             rows.append(rate.row(f"rate@{clients}", f"turns a second, {clients} {noun}", "/s"))
+    return rows
+
+
+def waiting(lab: Lab, scale: Scale) -> list[Row]:
+    """Models that take their time, and clients that do not stream: CPU of a turn whose answer comes word by
+    word, and the turns a second of many clients.
+    """
+    rows = []
+    with lab.pair() as pair:
+        paced, rate = Figures(), Figures()
+        with lab.answers(PACED_CHUNKS, _PACED_US):
+            for number, system in _by_turns(min(scale.rounds, 3)):
+                plan = Plan(
+                    targets=(pair[system],),
+                    session=f"paced{number}",
+                    clients=64,
+                    turns=2,
+                    warm_up_turns=1,
+                    spread_s=PACED_CHUNKS * _PACED_US / 1e6,
+                )
+                paced.add(system, send(plan)[system].cpu_us_per_turn)
+        with lab.answers(2, _SLOW_MODEL_US // 2):
+            for number, system in _by_turns(scale.rounds):
+                plan = Plan(
+                    targets=(pair[system],),
+                    session=f"slow{number}",
+                    clients=256,
+                    seconds=2 * scale.seconds,
+                    warm_up_turns=2,
+                )
+                sample = send(plan)[system]
+                rate.add(system, sample.turns / sample.seconds)
+    label = f"CPU a turn, 64 clients, {PACED_CHUNKS} tokens {_PACED_US // 1000} ms apart, not streamed"
+    rows.append(paced.row("paced@64", label, "µs"))
+    rows.append(rate.row("slow_rate@256", "turns a second, 256 clients, a model of 200 ms", "/s"))
     return rows
 
 
@@ -344,5 +382,5 @@ def store(lab: Lab, scale: Scale) -> list[Row]:
 
 MEASURES: Final[dict[str, Callable[[Lab, Scale], list[Row]]]] = {
     measure.__name__: measure
-    for measure in (start, latency, throughput, streams, history, depth, memory, store)
+    for measure in (start, latency, throughput, waiting, streams, history, depth, memory, store)
 }

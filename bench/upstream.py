@@ -2,7 +2,8 @@
 
 It reads of a request what it must (where it ends, whether it asks for a stream) and writes bytes made
 beforehand. `POST /set/CHUNKS/PACE_US` sets how many chunks an answer has and how many microseconds lie
-between two of them (0: the whole answer in one write), for all answers from then on.
+between two of them (0: the whole answer in one write), for all answers from then on; one that is not streamed
+takes as long.
 
 Run: `python -m bench.upstream PORT`; SIGTERM ends it.
 """
@@ -59,6 +60,7 @@ class Answers:
     def __init__(self, chunks: int, pace_us: int) -> None:
         usage = f'{{"prompt_tokens":100,"completion_tokens":{chunks},"total_tokens":{100 + chunks}}}'
         self.pace_s = pace_us / 1e6
+        self.takes_s = chunks * pace_us / 1e6
         self.whole = _http(
             b"application/json",
             (
@@ -120,6 +122,8 @@ class Upstream(asyncio.Protocol):
             self._transport.write(_MODELS)
         elif streams:
             self._write(self.answers, 0)
+        elif self.answers.takes_s:
+            self._loop.call_later(self.answers.takes_s, self._transport.write, self.answers.whole)
         else:
             self._transport.write(self.answers.whole)
 
