@@ -359,9 +359,8 @@ async def test_a_request_that_is_sent_again_is_known_though_what_it_points_at_is
         parts = saying(image_part(url(upstream)), {"type": "file", "file": {"file_id": file_id}})
         first = await harness.door.chat(ANN, parts, {"idempotency-key": "k1"})
         await harness.door.call("DELETE", f"/v1/files/{file_id}", headers={"x-session-key": ANN})
-        for headers in ({"idempotency-key": "k1"}, {"x-stainless-retry-count": "1"}):
-            again = await harness.door.chat(ANN, parts, headers)
-            assert (again.status, again.turn_id) == (200, first.turn_id)
+        again = await harness.door.chat(ANN, parts, {"idempotency-key": "k1"})
+        assert (again.status, again.turn_id) == (200, first.turn_id)
         assert requests(harness) == 1
         assert (await harness.door.chat(ANN, parts)).status in (400, 404), "asked anew, it is looked for"
 
@@ -442,13 +441,11 @@ async def test_a_form_that_is_sent_again_is_known_whatever_its_boundaries(harnes
         ("message", "hello"),
         ("files", ("a.txt", b"one")),
     )
-    first = await chat_form(harness, *parts)
-    again = await chat_form(harness, *parts, boundary="abc", x_stainless_retry_count="1")
+    first = await chat_form(harness, *parts, idempotency_key="k")
+    again = await chat_form(harness, *parts, boundary="abc", idempotency_key="k")
     assert again.turn_id == first.turn_id
-    other = await chat_form(
-        harness, ("message", "hello"), ("files", ("a.txt", b"two")), x_stainless_retry_count="1"
-    )
-    assert other.turn_id != first.turn_id
+    other = await chat_form(harness, ("message", "hello"), ("files", ("a.txt", b"two")), idempotency_key="k")
+    assert other.status == 422
 
 
 async def test_files_that_come_as_text_are_not_passed_over(harness: Harness) -> None:

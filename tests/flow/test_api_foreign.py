@@ -62,6 +62,7 @@ PLAIN: Mapping[str, str | None] = {
     "x-when-busy": None,
     "x-history-mode": None,
     "x-store": None,
+    "x-disconnect-grace": None,
     "x-events": None,
     "idempotency-key": None,
     "limit": None,

@@ -55,8 +55,8 @@ async def test_the_turn_that_a_request_was_given_is_told_again_whatever_the_quot
     harness = await open_harness(clock=FakeClock())
     ann = await give_key(harness, "ann", requests_per_minute=1)
     first = await harness.door.chat("a", "hello", ann | {"idempotency-key": "k"})
-    for headers in ({"idempotency-key": "k"}, RETRY, {"idempotency-key": "k"}):
-        again = await harness.door.chat("a", "hello", ann | headers)
+    for _ in range(2):
+        again = await harness.door.chat("a", "hello", ann | {"idempotency-key": "k"})
         assert (again.status, again.turn_id) == (200, first.turn_id)
     for headers in ({"idempotency-key": "new"}, {}):
         assert refused(await harness.door.chat("a", "hello", ann | headers)) == "rate_limit_exceeded"

@@ -257,8 +257,8 @@ async def test_a_resent_request_gets_the_same_calls_and_asks_the_model_nothing(
 ) -> None:
     model = ScriptedModel(ONE, "never")
     harness = await open_harness(model)
-    first = await harness.door.chat("k", [ASK], tools=[WEATHER])
-    again = await harness.door.chat("k", [ASK], {"x-stainless-retry-count": "1"}, tools=[WEATHER])
+    first = await harness.door.chat("k", [ASK], {"idempotency-key": "1"}, tools=[WEATHER])
+    again = await harness.door.chat("k", [ASK], {"idempotency-key": "1"}, tools=[WEATHER])
     assert message(again) == message(first) and again.json["choices"][0]["finish_reason"] == "tool_calls"
     assert len(model.requests) == 1
 

@@ -99,6 +99,6 @@ async def test_a_message_that_could_never_be_answered_leaves_nothing(open_harnes
     for _ in range(3):
         reply = await harness.door.chat("a", "x" * 3_000_000)
         assert (reply.status, reply.error["code"]) == (400, "context_length_exceeded")
-        assert "of about 750004 tokens" in reply.error["message"]
+        assert "has about 750004 tokens" in reply.error["message"]
     assert (await harness.door.get("/v1/sessions/a")).status == 404
     assert sum(path.stat().st_size for path in harness.data.iterdir() if path.is_file()) < size + 100_000
