@@ -23,6 +23,7 @@ from nanobot.app import (
     open_app,
 )
 from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host
+from nanobot.cli.memory import give_large_blocks_back
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
@@ -167,6 +168,7 @@ class _Server(uvicorn.Server):
         gc.set_threshold(20_000, 20, 20)
         # A thread of the store that comes back from the disk gets the interpreter sooner.
         sys.setswitchinterval(0.0005)
+        give_large_blocks_back()
         self._warming = asyncio.create_task(self._nanobot.models.warm())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
