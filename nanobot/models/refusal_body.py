@@ -7,6 +7,8 @@ import msgspec
 _WORDS = ("message", "detail", "msg", "error_msg", "errorMessage", "error_description")
 _CODES = ("code", "type", "status", "error_code")
 """The keys of an error that say what happened, and of which kind it is."""
+_BEGINNING_CHARS, _END_CHARS = 3072, 1024
+"""What is searched for words; all of 64 kB would keep the event loop for half a second."""
 _SUCCESSES = frozenset({"0", "200", "20000", "ok", "success", "ping", "true"})
 _BASE_RESP_STATUSES = {
     1001: 504,
@@ -77,8 +79,13 @@ class Refused(msgspec.Struct, frozen=True):
 
     @property
     def said(self) -> str:
-        """Its codes and its words, in one text."""
-        return f"{self.code} {self.words}"
+        """Its codes and its words, in one text; of a long one, which quotes the request, the beginning and
+        the end.
+        """
+        text = f"{self.code} {self.words}"
+        if len(text) <= _BEGINNING_CHARS + _END_CHARS:
+            return text
+        return f"{text[:_BEGINNING_CHARS]} … {text[-_END_CHARS:]}"
 
 
 def read_refusal(body: bytes) -> Refused:

@@ -10,12 +10,14 @@ from nanobot.core.errors import (
     ModelRefusedKey,
     ModelRejectedRequest,
 )
+from nanobot.models.refusal_body import read_refusal
 from nanobot.models.refusals import ErrorSource, error_in_answer, refusal
 from nanobot.models.wording import Meaning, Wording
 from nanobot.models.wordings import WORDINGS, Understood, understand
 from tests.upstream import refused
 
 SOURCE = ErrorSource("test:test-model", "test-model", "http://localhost/v1", "sk-test-secret")
+BAD_KEY = "API key not valid."
 KINDS: dict[Meaning, type[ModelError]] = {
     "rate_limit": ModelRateLimited,
     "quota": ModelRefusedKey,
@@ -92,6 +94,14 @@ def test_an_empty_account_is_no_rate_limit_whatever_its_status(status: int) -> N
 def test_a_bad_key_is_not_the_askers_fault_whatever_its_status(status: int) -> None:
     error = refusal(SOURCE, status, body("API key not valid. Please pass a valid API key."), None).error
     assert (type(error), error.http_status) == (ModelRefusedKey, 502)
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_of_a_long_refusal_the_beginning_and_the_end_count(at_end: bool) -> None:
+    quoted = "the whole request " * 4000
+    words = f"{quoted} {BAD_KEY}" if at_end else f"{BAD_KEY} {quoted}"
+    assert type(refusal(SOURCE, 400, body(words), None).error) is ModelRefusedKey
+    assert len(read_refusal(body(words)).said) < 5000
 
 
 def test_a_413_that_speaks_of_rates_is_no_overflow() -> None:
