@@ -45,11 +45,12 @@ fuzz-api: $(VENV)/.dev          ## 20,000 requests made up from the API's own do
 fuzz: $(VENV)/.fuzz             ## throw an hour of made-up input at every parser (Linux)
 	$(BIN)/python -m tests.fuzz --minutes 60 $(ARGS)
 
-lock: $(VENV)/.dev              ## write requirements/*.txt anew from pyproject.toml
+lock: $(VENV)/.dev              ## write requirements/*.txt and tests/clients/python/*.txt anew
 	$(PIP) install "uv==0.13.9"
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build pyproject.toml -o requirements/serve.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
+	for name in aider libraries uv; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header tests/clients/python/$$name.in -o tests/clients/python/$$name.txt; done
 
 clean:
 	rm -rf $(VENV)

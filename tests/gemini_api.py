@@ -130,7 +130,7 @@ _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")
 _PATH = re.compile(r"/v1(?:beta)?/models/[\w.-]+:streamGenerateContent")
 _KINDS = {"text", "inlineData", "fileData", "functionCall", "functionResponse"}
 _BLOBS = re.compile(r"image/(?:png|jpeg|webp|heic|heif)|audio/\w+|application/pdf")
-_FIELDS = {"systemInstruction", "tools", "toolConfig", "generationConfig", "contents"}
+_FIELDS = {"systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings", "contents"}
 
 
 def faults_of(asked: Asked) -> list[str]:

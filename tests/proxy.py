@@ -10,10 +10,13 @@ from typing import Self
 
 
 class Proxy:
-    """The proxy. `requests`: the first line of each request, and its `Proxy-Authorization`."""
+    """The proxy. `requests`: the first line of each request, its `Proxy-Authorization`; `heads`: all that it
+    was told.
+    """
 
     def __init__(self, target: int, *, refuses: int | None = None) -> None:
         self.requests: list[tuple[str, str]] = []
+        self.heads: list[str] = []
         self._target = target
         self._refuses = refuses
         self._server: asyncio.Server | None = None
@@ -52,6 +55,7 @@ class Proxy:
             given = [
                 line.partition(":")[2].strip() for line in lines if line.lower().startswith("proxy-auth")
             ]
+            self.heads.append(head.decode("latin-1"))
             self.requests.append((first, given[0] if given else ""))
             if self._refuses is not None:
                 writer.write(f"HTTP/1.1 {self._refuses} No\r\nContent-Length: 0\r\n\r\n".encode())

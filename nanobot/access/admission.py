@@ -1,6 +1,6 @@
 """Admission of turns within what their sender may still use."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from nanobot.access.caller import Caller
 from nanobot.access.quotas import Account, Headers, Quotas
@@ -10,11 +10,12 @@ from nanobot.core.turn import Admission, Identity, Turn, Turns
 
 
 class Gate:
-    """Admits turns to the store, where the quotas allow it."""
+    """Admits turns to the store, where the quotas allow it. `left`: as in `Turns.admit`."""
 
-    def __init__(self, turns: Turns, quotas: Quotas) -> None:
+    def __init__(self, turns: Turns, quotas: Quotas, left: Container[str] = ()) -> None:
         self._turns = turns
         self._quotas = quotas
+        self._left = left
 
     async def admit(
         self, caller: Caller, turn: Turn, identity: Identity, earlier: tuple[Message, ...] = ()
@@ -31,7 +32,7 @@ class Gate:
         quotas = self._quotas
         accounts = quotas.accounts(caller, turn.session_key)
         if not accounts:
-            return await self._turns.admit(turn, identity, earlier), ()
+            return await self._turns.admit(turn, identity, earlier, left=self._left), ()
         refusal = quotas.refusal(accounts)
         try:
             if refusal is None:
@@ -53,7 +54,7 @@ class Gate:
         # Counted before the await, so that requests that arrive meanwhile are held to what is left.
         quotas.take(accounts, turn.id)
         try:
-            admission = await self._turns.admit(turn, identity, earlier)
+            admission = await self._turns.admit(turn, identity, earlier, left=self._left)
         except NanobotError:
             quotas.give_back(accounts)
             raise

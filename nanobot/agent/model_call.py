@@ -22,6 +22,7 @@ from nanobot.core.errors import (
     NanobotError,
 )
 from nanobot.core.event import ModelChosen, Passing, TextDelta, ThinkingDelta
+from nanobot.core.ids import call_id
 from nanobot.core.message import (
     Message,
     PassedOver,
@@ -312,8 +313,8 @@ class ModelCall:
     # What came ------------------------------------------------------------------------------------
 
     def _own(self, message: Message, *, may_call: bool) -> Message:
-        """Return the message with call ids that are unique in this turn (some providers count from 0 in each
-        message), without empty texts and without calls that were not asked for.
+        """Return the message with call ids that are unique in this turn, without empty texts, and without
+        calls that were not asked for.
         """
         parts = []
         is_alone = self._turn.sampling.parallel_tool_calls is False
@@ -333,22 +334,31 @@ class ModelCall:
     def _own_call(self, call: ToolCall) -> ToolCall:
         declared = next((tool for tool in self._turn.declared if tool.function == call.name), None)
         is_freeform = declared is not None and declared.is_freeform
+        for_client = call.name in self._client_tools
         return ToolCall(
-            self._own_id(call.id),
+            self._own_id(call.id, for_client=for_client),
             call.name,
             # As it will come back from the client, which has only the text.
             freeform_arguments(call.freeform_text) if is_freeform else call.arguments,
-            call.name in self._client_tools,
+            for_client,
             call.provider_state,
             declared,
         )
 
-    def _own_id(self, id_: str) -> str:
-        # Some providers give all calls one id: numbers that are taken are not tried again.
-        number = self._numbers.get(id_, 0)
-        while (own := f"{id_}-{number}" if number else id_) in self._call_ids:
-            number += 1
-        self._numbers[id_] = number + 1
+    def _own_id(self, id_: str, *, for_client: bool) -> str:
+        """Return an id for a call that is unique in this turn: some providers count from 0 in each message,
+        or give all calls one id.
+
+        Clients are given ids that none of them rewrites, and that are others in each turn.
+        """
+        own = call_id(id_) if for_client else id_
+        if own in self._call_ids or own != id_:
+            # Numbers that are taken are not tried again.
+            number = self._numbers.get(id_, 0)
+            while own in self._call_ids or number == self._numbers.get(id_, 0):
+                number += 1
+                own = call_id(f"{self._turn.id} {id_} {number}") if for_client else f"{id_}-{number}"
+            self._numbers[id_] = number
         self._call_ids.add(own)
         return own
 

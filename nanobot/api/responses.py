@@ -5,6 +5,7 @@ API.
 import msgspec
 from starlette.types import Send
 
+from nanobot.api import input_tokens
 from nanobot.api.paging import PAGING
 from nanobot.api.response_target import ResponseTarget, Targets
 from nanobot.api.settings import ApiSettings
@@ -54,6 +55,7 @@ from nanobot.http.request import Request
 from nanobot.http.respond import answer, answer_headers, deliver, wait_for_answer
 from nanobot.http.session_key import KeyReader
 from nanobot.http.stream import Stream
+from nanobot.submit.attachments import Attachments
 from nanobot.submit.submitter import Submission, Submitter
 
 
@@ -166,13 +168,20 @@ def _identifying(request: Request, body: bytes) -> bytes:
 
 
 def operations(
-    store: Store, submitter: Submitter, clock: Clock, randomness: Randomness, settings: ApiSettings
+    store: Store,
+    submitter: Submitter,
+    attachments: Attachments,
+    clock: Clock,
+    randomness: Randomness,
+    settings: ApiSettings,
 ) -> tuple[Operation, ...]:
     """Return the operations of this module, and those on responses that there are."""
     stored = StoredResponses(store, submitter, settings)
-    responses = Responses(store, submitter, Targets(store, stored, clock, randomness), settings)
+    targets = Targets(store, stored, clock, randomness)
+    responses = Responses(store, submitter, targets, settings)
     path = "/v1/responses/{response_id}"
     return (
+        *input_tokens.operations(input_tokens.Counting(store, stored, targets, attachments, settings)),
         Operation(
             method="POST",
             path="/v1/responses",

@@ -93,7 +93,7 @@ def operations(
     session_keys = KeyReader(settings.session_headers)
     offered = (
         ChatCompletions(submitter, settings).operation(),
-        *responses.operations(store, submitter, clock, randomness, settings),
+        *responses.operations(store, submitter, attachments, clock, randomness, settings),
         *conversations.operations(store, clock, randomness, settings, attachments),
         *turns.operations(store, submitter, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, session_keys, file_settings),

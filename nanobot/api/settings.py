@@ -14,7 +14,8 @@ class HistoryRule(msgspec.Struct, frozen=True):
 
 class ApiSettings(msgspec.Struct, frozen=True):
     """How the routes behave. `models`: the names that a request may use besides `nanobot`. `ephemeral`:
-    patterns of the session keys whose turns leave no trace.
+    patterns of the session keys whose turns leave no trace. `tools_tokens`: what it costs to offer the
+    server's own tools.
     """
 
     models: tuple[str, ...] = ()
@@ -26,3 +27,4 @@ class ApiSettings(msgspec.Struct, frozen=True):
     body_timeout_s: float = 30.0
     ping_s: float = 15.0
     metrics_open: bool = False
+    tools_tokens: int = 0

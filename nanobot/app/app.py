@@ -17,6 +17,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.tools import own_tools
 from nanobot.config import Config
+from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
@@ -81,7 +82,7 @@ class App:
         attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
-            Gate(store, self.quotas),
+            Gate(store, self.quotas, self.followers.left),
             attachments,
             schemas,
             self.followers,
@@ -100,7 +101,7 @@ class App:
             access=settings.http_access(config),
             keys=self.keys,
             audit=self.audit,
-            settings=settings.api_settings(config, models),
+            settings=settings.api_settings(config, models, tools_tokens=tools_size(toolset.specs)),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
             render_metrics=self._render_metrics,

@@ -164,7 +164,7 @@ def prices(config: Config, models: Models) -> dict[str, Price]:
     return {**PRICES, **of_providers, **config.prices, **of_models}
 
 
-def api_settings(config: Config, models: Models) -> ApiSettings:
+def api_settings(config: Config, models: Models, *, tools_tokens: int) -> ApiSettings:
     """Return the settings that the routes share."""
     return ApiSettings(
         models=models.names,
@@ -176,6 +176,7 @@ def api_settings(config: Config, models: Models) -> ApiSettings:
         body_timeout_s=config.api.body_timeout_s,
         ping_s=config.api.ping_s,
         metrics_open=config.api.metrics_open,
+        tools_tokens=tools_tokens,
     )
 
 

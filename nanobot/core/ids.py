@@ -1,8 +1,12 @@
 """Ids: names of turns and requests that sort by time and cannot be guessed."""
 
+import hashlib
 import os
+import re
 from typing import Protocol
 
+_CALL_ID = re.compile(r"[0-9A-Za-z]{9}")
+_LETTERS_AND_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 # Two characters at a time take half the steps, and every request and every turn gets an id.
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -50,3 +54,17 @@ def time_of(id_: str) -> float:
         return int(id_[-26:-16].translate(_BASE_32), 32) / 1000
     except ValueError:
         return 0.0
+
+
+def call_id(text: str) -> str:
+    """Return the text as the id of a call, which every provider takes and no client rewrites: nine letters
+    and digits, always the same for the same text, and the text itself where it is such an id.
+    """
+    if _CALL_ID.fullmatch(text):
+        return text
+    number = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    digits = []
+    for _ in range(9):
+        number, digit = divmod(number, len(_LETTERS_AND_DIGITS))
+        digits.append(_LETTERS_AND_DIGITS[digit])
+    return "".join(digits)

@@ -1,6 +1,6 @@
 """Turns: one input, one final answer. The only way to ask the agent for anything."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -161,6 +161,8 @@ class TurnState(msgspec.Struct, frozen=True):
     `messages` are those that it has added so far, without its input; `end` is set once it has ended.
     `answered_by`: as in `Admission`. `is_detached`: as in `Record`. `first_seq`: the number of the first
     message of its input in the transcript; None before it has started. `grace_s`: as in `Turn`.
+    `is_waited_for`: it runs, and another turn of its session waits for its end, not counting those that leave
+    no trace.
     """
 
     id: str
@@ -177,6 +179,11 @@ class TurnState(msgspec.Struct, frozen=True):
     is_detached: bool = False
     first_seq: int | None = None
     grace_s: float | None = None
+    is_waited_for: bool = False
+
+
+GIVES_WAY = "its client had hung up, and a later message of this session took its place"
+"""Why a turn was cancelled that no client followed, where another of its session came."""
 
 
 class Turns(Protocol):
@@ -188,11 +195,14 @@ class Turns(Protocol):
         identity: Identity,
         earlier: tuple[Message, ...] = (),
         refusal: NanobotError | None = None,
+        *,
+        left: Container[str] = (),
     ) -> Admission:
         """Commit `turn` and its input, or find the turn that it resends.
 
         `earlier` are the messages the client sent before the new ones; they are compared with the transcript.
-        `refusal` is raised unless the turn is a resent one, which was admitted before.
+        `refusal` is raised unless the turn is a resent one, which was admitted before. `left`: ids of turns
+        whose clients have hung up; one of this session that runs is cancelled in favour of the new one.
 
         Raises: SessionBusy, QueueFull, IdempotencyMismatch, ShuttingDown, StoreError
         """

@@ -20,7 +20,7 @@ from nanobot.core.errors import ConfigError, ModelBadAnswer, ModelError, ModelTi
 from nanobot.models.address import BEARER, Address, KeyHeader, error_source
 from nanobot.models.certificates import trusted
 from nanobot.models.refusals import ErrorSource, RequestFailed
-from nanobot.models.transport import DIRECT, Transport
+from nanobot.models.transport import DIRECT, Transport, put_headers
 
 if TYPE_CHECKING:
     import ssl
@@ -200,7 +200,11 @@ class ProviderConnection:
         if source.secret:
             self._headers[auth.name] = auth.prefix + source.secret
         # The user's come last: whoever sets a header means it.
-        _put(self._headers, transport.headers)
+        put_headers(self._headers, transport.headers)
+        # aiohttp sends the headers of the session to the proxy, too, and the key is among ours.
+        each = {} if transport.proxy is None else self._headers
+        self._get_headers = dict(each)
+        self._post_headers = {**each, "Content-Type": "application/json"}
         self._module: ModuleType | None = None
         self._session: aiohttp.ClientSession | None = None
         self._open_responses: set[ProviderResponse] = set()
@@ -244,9 +248,7 @@ class ProviderConnection:
         # aiohttp writes bytes in one go. A large body goes in pieces, so that other turns need not wait for
         # it.
         data = body if len(body) <= _MAX_PLAIN_BODY_BYTES else io.BytesIO(body)
-        headers = {"Content-Type": "application/json"}
-        if key is not None:
-            headers[self._auth.name] = self._auth.prefix + key
+        headers = self._post_headers if key is None else self._with_key(self._post_headers, key)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(deadline):
@@ -267,7 +269,7 @@ class ProviderConnection:
             RequestFailed: as `post`.
         """
         session = await self._ready()
-        headers = {} if key is None else {self._auth.name: self._auth.prefix + key}
+        headers = self._get_headers if key is None else self._with_key(self._get_headers, key)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.check_s):
@@ -275,6 +277,9 @@ class ProviderConnection:
         except (self.http.ClientError, OSError) as error:
             raise self._failure(error, f"no answer within {self._timeouts.check_s:g} s") from None
         return self._received(response, loop)
+
+    def _with_key(self, headers: dict[str, str], key: str) -> dict[str, str]:
+        return {**headers, self._auth.name: self._auth.prefix + key}
 
     def forget(self, response: ProviderResponse) -> None:
         """Drop a response that has ended."""
@@ -337,7 +342,7 @@ class ProviderConnection:
         session: aiohttp.ClientSession = http.ClientSession(
             connector=connector,
             cookie_jar=http.DummyCookieJar(),
-            headers=self._headers,
+            headers=self._headers if self.transport.proxy is None else None,
             timeout=timeout,
             trust_env=False,
             proxy=self.transport.proxy,
@@ -383,14 +388,6 @@ class ProviderConnection:
             return RequestFailed(ModelTimeout(f"{name}: {late}"))
         failure: ModelError = ModelBadAnswer(f"{name}: {where} does not speak HTTP as it should")
         return RequestFailed(failure)
-
-
-def _put(headers: dict[str, str], further: Mapping[str, str]) -> None:
-    """Add headers, in the place of those that have their names in other letters."""
-    for name, value in further.items():
-        for known in [known for known in headers if known.lower() == name.lower()]:
-            del headers[known]
-        headers[name] = value
 
 
 def _reason(error: Exception) -> str:

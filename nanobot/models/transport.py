@@ -26,3 +26,11 @@ class Transport(msgspec.Struct, frozen=True):
 
 
 DIRECT = Transport()
+
+
+def put_headers(headers: dict[str, str], further: Mapping[str, str]) -> None:
+    """Add headers, in the place of those that have their names in other letters."""
+    for name, value in further.items():
+        for known in [known for known in headers if known.lower() == name.lower()]:
+            del headers[known]
+        headers[name] = value

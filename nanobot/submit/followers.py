@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from types import TracebackType
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import Event
 from nanobot.core.store import Store
-from nanobot.core.turn import Answer
+from nanobot.core.turn import GIVES_WAY, Answer
 from nanobot.submit.deliveries import Deliveries
 
 
@@ -53,7 +53,8 @@ class Following:
 
 class Followers:
     """Counts who follows each turn; one that has had no follower for `grace_s`, or for as long as it says
-    itself, is cancelled (-1: never, 0: at once), unless it is detached.
+    itself, is cancelled (-1: never, 0: at once), unless it is detached. One that a later turn of its session
+    waits for is cancelled at once.
 
     A resend of its request takes it up again.
     """
@@ -65,6 +66,14 @@ class Followers:
         self._grace_s = grace_s
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, asyncio.Task[None]] = {}
+        self._left: set[str] = set()
+
+    @property
+    def left(self) -> Container[str]:
+        """The ids of the turns that are going to be cancelled because their last follower has left, until
+        they are, or are followed again; as they are at any time.
+        """
+        return self._left
 
     def follow(self, turn_id: str, answered_by: str) -> Following:
         """Return a follower of the turn; it counts while its `with` block lasts, on the turn that answers for
@@ -76,6 +85,7 @@ class Followers:
         """Count one more follower, and do not cancel the turn for lack of one."""
         self._counts[turn_id] += 1
         if (waiting := self._waiting.pop(turn_id, None)) is not None:
+            self._left.discard(turn_id)
             waiting.cancel()
 
     def leave(self, turn_id: str, *, has_ended: bool) -> None:
@@ -92,12 +102,16 @@ class Followers:
             # Looked up only now, so that turns that are followed to their end cost no read for it.
             state = await self.store.turn(turn_id)
             grace_s = self._grace_s if state.grace_s is None else state.grace_s
-            if not state.is_detached and grace_s >= 0:
-                if grace_s:
-                    await self._clock.sleep(grace_s)
-                setting = "api.disconnect_grace_s" if state.grace_s is None else "x-disconnect-grace"
-                why = f"no client followed the turn for {grace_s:g} s ({setting})"
-                await self.store.cancel(turn_id, why, may_go_on=True)
+            if state.is_detached or grace_s < 0:
+                return
+            self._left.add(turn_id)
+            setting = "api.disconnect_grace_s" if state.grace_s is None else "x-disconnect-grace"
+            why = f"no client followed the turn for {grace_s:g} s ({setting})"
+            if state.is_waited_for:
+                why = GIVES_WAY
+            elif grace_s:
+                await self._clock.sleep(grace_s)
+            await self.store.cancel(turn_id, why, may_go_on=True)
         except NanobotError:
             # The turn has ended, or was deleted with its session, in the meantime.
             return
@@ -105,6 +119,7 @@ class Followers:
             # Another may have begun to wait by now.
             if self._waiting.get(turn_id) is asyncio.current_task():
                 del self._waiting[turn_id]
+                self._left.discard(turn_id)
 
     async def close(self) -> None:
         """Cancel no more turns."""

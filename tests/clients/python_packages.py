@@ -1,5 +1,5 @@
-"""Programs for Python that cannot share this environment, as they pin what they need: each gets an environment of
-its own, made once as its lock file has it.
+"""Packages for Python that cannot share this environment, as they pin what they need: they get environments
+of their own, each made once as its lock file has it.
 """
 
 import shutil
@@ -10,17 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.serving import ROOT
+
 PYTHON = Path(__file__).parent / "python"
+_PLACES = ROOT / ".clients"
 _MARK = ".of-lock-file"
 _BOUND_S = 300
 _UNREACHABLE = ("No matching distribution", "Failed to fetch", "dns error", "client error (Connect)")
 
 
 def programs(name: str) -> Path:
-    """Return the directory of the programs that python/NAME.txt brings, with `python` among them; skip the test
-    where the registry cannot be reached.
+    """Return the directory of the programs that python/NAME.txt brings, with `python` among them; skip the
+    test where the registry cannot be reached.
     """
-    place, lock = PYTHON / f".{name}.venv", PYTHON / f"{name}.txt"
+    place, lock = _PLACES / name, PYTHON / f"{name}.txt"
     mark = place / _MARK
     if not (mark.exists() and mark.read_bytes() == lock.read_bytes()):
         _install(place, lock)
@@ -33,7 +36,8 @@ def _install(place: Path, lock: Path) -> None:
     uv does it in a tenth of pip's time; pip brings uv, for this alone.
     """
     exactly = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r"]
-    with tempfile.TemporaryDirectory(dir=PYTHON, prefix=".making.") as beside:
+    _PLACES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_PLACES) as beside:
         tool, made = Path(beside, "uv"), Path(beside, "venv")
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
         _run(*pip, "--target", str(tool), *exactly, str(PYTHON / "uv.txt"))

@@ -11,7 +11,8 @@ from tests.clients.python_packages import programs
 from tests.clients.recipes import recipe
 from tests.clients.serving import Provider
 
-BOUND_S = 60
+pytestmark = pytest.mark.timeout(300)
+BOUND_S = 200
 Llm = Callable[..., str]
 
 

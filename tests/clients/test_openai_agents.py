@@ -17,7 +17,7 @@ from agents import (
     set_tracing_disabled,
 )
 from agents.models.interface import Model
-from openai import AsyncOpenAI, BadRequestError
+from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from tests.clients.pictures import pixel
@@ -181,8 +181,7 @@ async def test_what_an_agent_may_be_set_to_is_taken(address: str) -> None:
         ).final_output == "The tools said: sunny in Paris"
 
 
-async def test_a_hosted_tool_of_openai_is_refused_in_words(address: str) -> None:
+async def test_a_hosted_tool_of_openai_is_left_out(address: str) -> None:
     async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client:
         agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[WebSearchTool()])
-        with pytest.raises(BadRequestError, match="web_search"):
-            await Runner.run(agent, "Hello")
+        assert (await Runner.run(agent, "Hello")).final_output

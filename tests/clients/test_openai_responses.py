@@ -215,11 +215,22 @@ def test_what_does_not_exist_is_not_found(client: OpenAI) -> None:
         client.responses.create(model="nanobot", input="Hello", previous_response_id="resp_unknown")
 
 
-def test_a_tool_of_openai_that_is_not_here_is_refused_in_words(client: OpenAI) -> None:
+def test_a_tool_of_openai_that_is_not_here_is_left_out_and_named(client: OpenAI) -> None:
+    tools: list[Any] = [{"type": "file_search", "vector_store_ids": ["vs_1"]}]
+    raw = client.responses.with_raw_response.create(model="nanobot", input="Hello", tools=tools)
+    assert raw.headers["x-tools-left-out"] == "file_search"
+    assert raw.parse().output_text
     with pytest.raises(openai.BadRequestError, match="file_search"):
         client.responses.create(
-            model="nanobot", input="Hello", tools=[{"type": "file_search", "vector_store_ids": ["vs_1"]}]
+            model="nanobot", input="Hello", tools=tools, tool_choice={"type": "file_search"}
         )
+
+
+def test_the_tokens_of_a_request_are_counted(client: OpenAI) -> None:
+    short = client.responses.input_tokens.count(model="nanobot", input="Hello")
+    long = client.responses.input_tokens.count(model="nanobot", input="Hello " * 500)
+    assert short.object == "response.input_tokens"
+    assert 0 < short.input_tokens < long.input_tokens - 500
 
 
 def test_the_items_of_a_conversation_are_given_added_and_looked_up(client: OpenAI) -> None:

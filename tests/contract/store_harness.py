@@ -5,7 +5,7 @@ takes its commands.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -139,13 +139,14 @@ class StoreHarness:
         dedupe_key: str | None = None,
         is_retry: bool = False,
         earlier: tuple[Message, ...] = (),
+        left: Container[str] = (),
     ) -> Admission:
         """Admit a turn; `body` stands for what the client sent (the text, where it is None)."""
         identity = Identity(
             hashlib.blake2b((body or text).encode(), digest_size=32).digest(), dedupe_key, is_retry
         )
         return await self.store.admit(
-            self.turn(key, text, when_busy=when_busy, trace=trace), identity, earlier
+            self.turn(key, text, when_busy=when_busy, trace=trace), identity, earlier, left=left
         )
 
     async def start(

@@ -30,7 +30,7 @@ PROGRAMS = ("aider", "codex", "llm", "open-webui", "opencode")
 """Pages whose recipes are run by a test of their own, tests/clients/test_NAME.py."""
 LIBRARIES = ("instructor", "litellm")
 """Pages whose code needs an environment of its own."""
-BOUND_S = 90
+BOUND_S = 100
 TELL = 'await fetch("/", { method: "POST", body: answer.textContent });</script>'
 
 
@@ -202,6 +202,24 @@ def test_a_command_of_a_page_runs(command: str, tmp_path: Path) -> None:
 def test_the_versions_named_are_those_tested(page: str, package: str) -> None:
     index = (USE / "README.md").read_text(encoding="utf-8")
     assert f"[{page}.md]({page}.md) | `{package}` {importlib.metadata.version(package)} |" in index
+
+
+@pytest.mark.parametrize(
+    ("page", "package", "lock"),
+    [
+        ("litellm", "litellm", "python/libraries.txt"),
+        ("instructor", "instructor", "python/libraries.txt"),
+        ("llm", "llm", "python/libraries.txt"),
+        ("aider", "aider-chat", "python/aider.txt"),
+        ("codex", "@openai/codex", "agents/package.json"),
+        ("opencode", "opencode-ai", "agents/package.json"),
+    ],
+)
+def test_the_versions_named_are_those_of_the_lock_files(page: str, package: str, lock: str) -> None:
+    text = (ROOT / "tests" / "clients" / lock).read_text(encoding="utf-8")
+    (version,) = re.findall(rf'^(?:{package}==| *"{package}": ")([\w.]+)', text, re.MULTILINE)
+    index = (USE / "README.md").read_text(encoding="utf-8")
+    assert f"[{page}.md]({page}.md) | `{package}` {version} |" in index
 
 
 def test_the_versions_named_for_node_are_those_tested() -> None:

@@ -61,6 +61,7 @@ PLAIN: Mapping[str, str | None] = {
     "model_id": "nanobot",
     "x-when-busy": None,
     "x-history-mode": None,
+    "x-store": None,
     "x-events": None,
     "idempotency-key": None,
     "limit": None,

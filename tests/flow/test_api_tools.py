@@ -59,7 +59,7 @@ def shown(request: ModelRequest) -> list[tuple[str, str]]:
     ]
 
 
-ONE = calls(("call_1", "get_weather", '{"city":"Oslo"}'))
+ONE = calls(("call00001", "get_weather", '{"city":"Oslo"}'))
 
 
 async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on(
@@ -74,7 +74,7 @@ async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on
         "content": None,
         "tool_calls": [
             {
-                "id": "call_1",
+                "id": "call00001",
                 "type": "function",
                 "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
             }
@@ -84,7 +84,7 @@ async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on
     }
     assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate", "get_weather"]
     assert model.requests[0].tools[2].schema == WEATHER["function"]["parameters"]  # type: ignore[index]
-    after = await harness.door.chat("k", [result("call_1", "rain")], tools=[WEATHER])
+    after = await harness.door.chat("k", [result("call00001", "rain")], tools=[WEATHER])
     assert after.said == "It rains in Oslo."
     assert shown(model.requests[1]) == [
         ("user", ASK["content"]),
@@ -96,7 +96,11 @@ async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on
 async def test_a_client_that_sends_its_whole_history_goes_on_just_the_same(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ONE, "It rains.", "You are welcome.")
     harness = await open_harness(model)
-    history = [ASK, message(await harness.door.chat("k", [ASK], tools=[WEATHER])), result("call_1", "rain")]
+    history = [
+        ASK,
+        message(await harness.door.chat("k", [ASK], tools=[WEATHER])),
+        result("call00001", "rain"),
+    ]
     history.append(message(await harness.door.chat("k", history, tools=[WEATHER])))
     reply = await harness.door.chat("k", [*history, {"role": "user", "content": "Thanks"}], tools=[WEATHER])
     assert "x-history" not in reply.headers
@@ -113,13 +117,15 @@ async def test_several_calls_are_handed_over_together_and_a_missing_result_is_to
     open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel(
-        calls(("a", "get_weather", '{"city":"Oslo"}'), ("b", "get_weather", '{"city":"Rome"}')),
+        calls(
+            ("callOslo1", "get_weather", '{"city":"Oslo"}'), ("callRome1", "get_weather", '{"city":"Rome"}')
+        ),
         "Rain in Oslo.",
     )
     harness = await open_harness(model)
     reply = await harness.door.chat("k", [ASK], tools=[WEATHER])
-    assert [one["id"] for one in message(reply)["tool_calls"]] == ["a", "b"]
-    assert (await harness.door.chat("k", [result("a", "rain")])).said == "Rain in Oslo."
+    assert [one["id"] for one in message(reply)["tool_calls"]] == ["callOslo1", "callRome1"]
+    assert (await harness.door.chat("k", [result("callOslo1", "rain")])).said == "Rain in Oslo."
     assert shown(model.requests[1])[2:] == [
         ("tool", "rain"),
         ("tool", "No result was provided for this call."),
@@ -141,7 +147,7 @@ async def test_results_and_a_users_message_may_come_together(open_harness: OpenH
     model = ScriptedModel(ONE, "Done.")
     harness = await open_harness(model)
     await harness.door.chat("k", [ASK], tools=[WEATHER])
-    await harness.door.chat("k", [result("call_1", "rain"), {"role": "user", "content": "And be brief"}])
+    await harness.door.chat("k", [result("call00001", "rain"), {"role": "user", "content": "And be brief"}])
     assert shown(model.requests[1])[-2:] == [("tool", "rain"), ("user", "And be brief")]
 
 
@@ -158,9 +164,11 @@ async def test_a_result_for_an_unknown_call_is_refused_and_the_session_lives_on(
     )
     await harness.door.chat("k", [ASK], tools=[WEATHER])
     reply = await harness.door.chat("k", [result("call_9", "x")])
-    assert reply.status == 400 and "'call_9'" in reply.error["message"] and "call_1" in reply.error["message"]
-    assert (await harness.door.chat("k", [result("call_1", "rain")])).said == "It rains."
-    assert (await harness.door.chat("k", [result("call_1", "rain")], temperature=1)).status == 400, (
+    assert (
+        reply.status == 400 and "'call_9'" in reply.error["message"] and "call00001" in reply.error["message"]
+    )
+    assert (await harness.door.chat("k", [result("call00001", "rain")])).said == "It rains."
+    assert (await harness.door.chat("k", [result("call00001", "rain")], temperature=1)).status == 400, (
         "it has its result already"
     )
 
@@ -169,7 +177,7 @@ async def test_calls_of_both_kinds_in_one_step_are_run_where_they_belong(open_ha
     model = ScriptedModel(
         calls(
             ("s", "calculate", '{"expression":"6*7"}'),
-            ("c", "get_weather", '{"city":"Oslo"}'),
+            ("callOslo1", "get_weather", '{"city":"Oslo"}'),
             text="Let me see.",
         ),
         "Rain, 42.",
@@ -177,10 +185,10 @@ async def test_calls_of_both_kinds_in_one_step_are_run_where_they_belong(open_ha
     harness = await open_harness(model)
     first = await harness.door.chat("k", [ASK], tools=[WEATHER])
     said = message(first)
-    assert said["content"] == "Let me see." and [one["id"] for one in said["tool_calls"]] == ["c"], (
+    assert said["content"] == "Let me see." and [one["id"] for one in said["tool_calls"]] == ["callOslo1"], (
         "the server's own call is its own business"
     )
-    reply = await harness.door.chat("k", [ASK, said, result("c", "rain")], tools=[WEATHER])
+    reply = await harness.door.chat("k", [ASK, said, result("callOslo1", "rain")], tools=[WEATHER])
     assert reply.said == "Rain, 42." and "x-history" not in reply.headers
     assert shown(model.requests[1])[2:] == [("tool", "42"), ("tool", "rain")]
 
@@ -189,7 +197,7 @@ async def test_a_name_that_the_server_has_too_is_the_clients_in_that_turn_alone(
     open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel(
-        calls(("c", "calculate", '{"x":1}')), "Fine.", call("calculate", '{"expression":"6*7"}'), "42"
+        calls(("callOslo1", "calculate", '{"x":1}')), "Fine.", call("calculate", '{"expression":"6*7"}'), "42"
     )
     harness = await open_harness(model)
     own = {"type": "function", "function": {"name": "calculate", "description": "The client's."}}
@@ -200,7 +208,7 @@ async def test_a_name_that_the_server_has_too_is_the_clients_in_that_turn_alone(
         "The client's.",
     )
     assert len(model.requests[0].tools) == 2
-    await harness.door.chat("k", [result("c", "ok")])
+    await harness.door.chat("k", [result("callOslo1", "ok")])
     assert (await harness.door.chat("k", "6*7?")).said == "42"
 
 
@@ -209,7 +217,11 @@ async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_e
 ) -> None:
     harness = await open_harness(
         ScriptedModel(
-            calls(("a", "get_weather", '{"city":"Oslo"}'), ("b", "send_mail", ""), text="One moment.")
+            calls(
+                ("callOslo1", "get_weather", '{"city":"Oslo"}'),
+                ("callMail1", "send_mail", ""),
+                text="One moment.",
+            )
         )
     )
     reply = await harness.door.chat("k", [ASK], tools=[WEATHER, MAIL], stream=True)
@@ -221,11 +233,16 @@ async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_e
     assert [call for (call,) in found] == [
         {
             "index": 0,
-            "id": "a",
+            "id": "callOslo1",
             "type": "function",
             "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'},
         },
-        {"index": 1, "id": "b", "type": "function", "function": {"name": "send_mail", "arguments": "{}"}},
+        {
+            "index": 1,
+            "id": "callMail1",
+            "type": "function",
+            "function": {"name": "send_mail", "arguments": "{}"},
+        },
     ]
     assert reply.chunks[-1]["choices"][0]["finish_reason"] == "tool_calls" and reply.text.endswith(
         "data: [DONE]\n\n"
@@ -262,9 +279,11 @@ async def test_what_the_client_insists_on_reaches_the_model(open_harness: OpenHa
 
 
 async def test_where_one_call_at_a_time_is_asked_for_the_first_one_counts(open_harness: OpenHarness) -> None:
-    harness = await open_harness(ScriptedModel(calls(("a", "get_weather", "{}"), ("b", "get_weather", "{}"))))
+    harness = await open_harness(
+        ScriptedModel(calls(("callOslo1", "get_weather", "{}"), ("callRome1", "get_weather", "{}")))
+    )
     reply = await harness.door.chat("k", [ASK], tools=[WEATHER], parallel_tool_calls=False)
-    assert [one["id"] for one in message(reply)["tool_calls"]] == ["a"]
+    assert [one["id"] for one in message(reply)["tool_calls"]] == ["callOslo1"]
 
 
 async def test_a_model_that_talks_where_a_call_is_insisted_on_is_asked_once_more(
@@ -352,7 +371,7 @@ async def test_a_turn_that_joins_by_steering_does_not_come_between_a_call_and_it
     open_harness: OpenHarness,
 ) -> None:
     gate = asyncio.Event()
-    first = Message("assistant", (ToolCall("c", "get_weather", "{}"),), "tool_calls", Usage(1, 1))
+    first = Message("assistant", (ToolCall("callOslo1", "get_weather", "{}"),), "tool_calls", Usage(1, 1))
     model = ScriptedModel(Say(("Let me ",), first, before=gate), "To you, who steered.", "It rains.")
     harness = await open_harness(model)
     asking = harness.door.chatting("k", [ASK], tools=[WEATHER])
@@ -360,7 +379,7 @@ async def test_a_turn_that_joins_by_steering_does_not_come_between_a_call_and_it
     steering = harness.door.chatting("k", "Hurry", {"x-when-busy": "steer"})
     await harness.app.store.check()
     gate.set()
-    assert [one["id"] for one in message(await asking.done())["tool_calls"]] == ["c"]
+    assert [one["id"] for one in message(await asking.done())["tool_calls"]] == ["callOslo1"]
     assert (await steering.done()).said == "To you, who steered."
 
 

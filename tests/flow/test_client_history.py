@@ -61,11 +61,24 @@ async def test_results_in_any_order_under_ids_that_the_client_rewrote_answer_the
     assert shown(model.requests[1])[2:] == [("tool", "rain"), ("tool", "sun")]
 
 
+async def test_the_ids_of_calls_are_such_as_no_client_rewrites_and_others_in_each_turn(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(ScriptedModel(calls(*TWO), "Rain and sun.", calls(*TWO)))
+    ids: list[str] = []
+    for sent in ([ASK], [says("again")], [says("and again")]):
+        said = message(await harness.door.chat("k", sent, tools=[WEATHER]))
+        ids += [call["id"] for call in said.get("tool_calls", ())]
+    assert len(set(ids)) == 4 and all(len(id_) == 9 and id_.isalnum() and id_.isascii() for id_ in ids)
+
+
 async def test_an_edited_result_branches_off_behind_its_call(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ONE, "It rains.", "It snows.")
     harness = await open_harness(model)
     called = message(await harness.door.chat("k", [ASK], tools=[WEATHER]))
-    answer = message(await harness.door.chat("k", [ASK, called, result("call_1", "rain")], tools=[WEATHER]))
+    answer = message(
+        await harness.door.chat("k", [ASK, called, result("call00001", "rain")], tools=[WEATHER])
+    )
     called["tool_calls"][0]["id"] = "call1"
     edited = [ASK, called, result("call1", "snow"), answer, says("Sure?")]
     reply = await harness.door.chat("k", edited, tools=[WEATHER])
@@ -176,3 +189,34 @@ async def test_a_header_or_a_pattern_of_session_keys_says_that_a_turn_leaves_no_
         assert len(await harness.app.store.messages(key, limit=10)) == 2 * kept
     reply = await harness.door.chat("k", "x", {"x-store": "perhaps"})
     assert (reply.status, reply.error["param"]) == (400, "x-store")
+
+
+async def test_calls_that_a_client_retells_in_its_own_words_are_not_shown_as_unanswered(
+    open_harness: OpenHarness,
+) -> None:
+    model = ScriptedModel(calls(*TWO), "Rain and sun.", "Yes.")
+    harness = await open_harness(model)
+    await harness.door.chat("k", [ASK], tools=[WEATHER])
+    retold = [ASK, assistant("Calling tools: get_weather in Oslo and Rome"), says("Observation: rain, sun")]
+    reply = await harness.door.chat("k", retold, tools=[WEATHER])
+    assert reply.said == "Rain and sun." and reply.headers["x-history"] == "replaced"
+    assert [text for _, text in shown(model.requests[1])] == [each["content"] for each in retold]
+    again = [*retold, message(reply), says("Sure?")]
+    assert "x-history" not in (await harness.door.chat("k", again, tools=[WEATHER])).headers
+    assert [text for _, text in shown(model.requests[2])] == [each["content"] for each in again]
+
+
+async def test_an_answer_in_a_client_with_its_thoughts_before_it_is_edited_at_the_right_place(
+    open_harness: OpenHarness,
+) -> None:
+    model = ScriptedModel(ONE, "It rains.", "a3", "a4")
+    harness = await open_harness(model)
+    called = message(await harness.door.chat("k", [ASK], tools=[WEATHER]))
+    called["content"] = "<think>\nI look it up.\n</think>\n\n"
+    talk = [ASK, called, result(called["tool_calls"][0]["id"], "rain")]
+    await harness.door.chat("k", talk, tools=[WEATHER])
+    talk.append(assistant("<think>\nhm\n</think>\n\nIt rains."))
+    assert (await harness.door.chat("k", [*talk, says("Sure?")])).said == "a3"
+    edited = await harness.door.chat("k", [*talk, says("Really?")])
+    assert edited.headers["x-history"] == "rewound"
+    assert [text for _, text in shown(model.requests[-1])][2:] == ["rain", "It rains.", "Really?"]

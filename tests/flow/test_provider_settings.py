@@ -292,6 +292,30 @@ async def test_https_goes_through_the_environments_proxy_and_trusts_a_certificat
         assert proxy.requests == [("CONNECT llm.example.com:443 HTTP/1.1", "Basic dXNlcjpwcm94eS1zZWNyZXQ=")]
 
 
+@pytest.mark.parametrize("more", [{}, {"api_keys": ["sk-secret-2"]}, {"auth": "x-api-key"}])
+async def test_a_proxy_that_https_goes_through_learns_nothing_but_the_host(
+    more: dict[str, Any], open_harness: OpenHarness, tmp_path: Path, clock: FakeClock
+) -> None:
+    file, key = certificate(tmp_path, "llm.example.com")
+    async with Upstream(tls=served_by(file, key)) as upstream, Proxy(port_of(upstream)) as proxy:
+        model = model_at(
+            upstream,
+            tmp_path,
+            clock,
+            base_url="https://llm.example.com/v1",
+            proxy=proxy.url,
+            ca_file=str(file),
+            headers={"X-Gate": "gate-secret"},
+            **more,
+        )
+        harness = await open_harness(model)
+        assert (await harness.door.chat("k", "Hi")).status == 200
+        await model.check()
+        assert proxy.heads and not any("secret" in head or "bearer" in head.lower() for head in proxy.heads)
+        assert all("sk-secret-1" in str(asked.headers) for asked in upstream.requests)
+        assert all(asked.headers["x-gate"] == "gate-secret" for asked in upstream.requests)
+
+
 async def test_plain_http_goes_through_a_proxy_of_the_settings(
     upstream: Upstream, open_harness: OpenHarness, tmp_path: Path, clock: FakeClock
 ) -> None:

@@ -239,7 +239,7 @@ async def test_a_stream_is_taken_up_again_with_exactly_the_rest_wherever_it_brok
 
 def two_calls(text: str = "") -> Say:
     calls = tuple(
-        ToolCall(f"call_{city}", "get_weather", f'{{"city": "{city}"}}') for city in ("Paris", "Tokyo")
+        ToolCall(f"call{city}", "get_weather", f'{{"city": "{city}"}}') for city in ("Paris", "Tokyo")
     )
     return Say(
         (text,) if text else (),
@@ -334,7 +334,7 @@ async def test_items_can_be_referred_to(open_harness: OpenHarness) -> None:
         history: list[Any] = [{"role": "user", "content": "The weather?"}]
         history += [{"type": "item_reference", "id": item.id} for item in first.output]
         history += [
-            {"type": "function_call_output", "call_id": f"call_{city}", "output": "sunny"}
+            {"type": "function_call_output", "call_id": f"call{city}", "output": "sunny"}
             for city in ("Paris", "Tokyo")
         ]
         await client.responses.create(model="nanobot", input=history, tools=[WEATHER])
@@ -342,7 +342,7 @@ async def test_items_can_be_referred_to(open_harness: OpenHarness) -> None:
         assert [message.role for message in resent] == ["user", "assistant", "tool", "tool"]
         assert (resent[1].text, [call.id for call in resent[1].tool_calls]) == (
             "Let me look.",
-            ["call_Paris", "call_Tokyo"],
+            ["callParis", "callTokyo"],
         )
         with pytest.raises(openai.NotFoundError):
             await client.responses.create(

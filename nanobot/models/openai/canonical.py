@@ -10,11 +10,11 @@ templates of open models have them between them:
   `-`, at most 64: models call tools that they make up, and other APIs take other names.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable
 from itertools import count
 
+from nanobot.core.ids import call_id
 from nanobot.core.message import Message, Part, Role, Text, Thinking, ToolCall, ToolResult, user
 
 OPENING = "(The conversation begins with the assistant.)"
@@ -22,9 +22,6 @@ BRIDGE = "I have the results."
 GO_ON = "Go on exactly where you stopped; repeat nothing."
 NO_OUTPUT = "(no output)"
 _SEPARATOR = "\n\n"
-_ID_CHARS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_ID_SIZE = 9
-_ID = re.compile(r"[0-9A-Za-z]{9}")
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_NAME_CHARS = 64
 
@@ -116,20 +113,10 @@ class _CallIds:
         return ToolCall(own, name, call.arguments, call.for_client, call.provider_state)
 
     def _new(self, id_: str) -> str:
-        own = id_ if _ID.fullmatch(id_) else _short(id_)
+        own = call_id(id_)
         if own in self._taken:
             own = next(
-                short for number in count(2) if (short := _short(f"{id_} {number}")) not in self._taken
+                short for number in count(2) if (short := call_id(f"{id_} {number}")) not in self._taken
             )
         self._taken.add(own)
         return own
-
-
-def _short(id_: str) -> str:
-    """Return nine letters and digits that are always the same for `id_`."""
-    number = int.from_bytes(hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest())
-    digits = []
-    for _ in range(_ID_SIZE):
-        number, digit = divmod(number, len(_ID_CHARS))
-        digits.append(_ID_CHARS[digit])
-    return "".join(digits)

@@ -1,5 +1,7 @@
 """Admission: recognise a resent turn, apply the policy for a busy session, commit everything else."""
 
+from collections.abc import Container
+
 import msgspec
 
 from nanobot.core.dispatch import Cancel, Claim
@@ -11,7 +13,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
-from nanobot.core.turn import Admission, HistoryNote, Identity, Status, Turn
+from nanobot.core.turn import GIVES_WAY, Admission, HistoryNote, Identity, Status, Turn
 from nanobot.stores.sql import matching, queue, resends, responses, transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.matching import HistoryMatch
@@ -56,6 +58,7 @@ def admit(
     recent: RecentPlaces,
     now: float,
     refusal: NanobotError | None = None,
+    left: Container[str] = (),
 ) -> Admitted:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`."""
     head, load = _read_load(db, turn.session_key, capacity.owner)
@@ -69,10 +72,13 @@ def admit(
         raise refusal
     if load.model is not None and turn.model is None:
         turn = msgspec.structs.replace(turn, model=load.model)
-    if load.waiting and turn.when_busy == "reject":
+    if load.running_id in left and load.may_give_way_to(turn):
+        load = msgspec.structs.replace(load, gives_way=True)
+    if load.waiting - load.gives_way and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     may_join = (
         load.running_n is not None
+        and not load.gives_way
         and load.running_trace == turn.trace
         and all(message.role == "user" for message in turn.input)
     )
@@ -107,14 +113,23 @@ class _Load(msgspec.Struct, frozen=True):
     running_n: int | None = None
     running_id: str = ""
     running_trace: bool = True
+    running_is_detached: bool = False
     running_after: int = 0
     """The row after which the input of the running turn stands."""
+    gives_way: bool = False
+    """The running turn is cancelled in favour of the new one: its client has hung up."""
     model: str | None = None
     """The preset that the session has chosen."""
 
     def can_start(self, capacity: Capacity) -> bool:
         """Return whether a turn of this session may start now."""
         return not self.waiting and self.running_in_all < capacity.max_running
+
+    def may_give_way_to(self, turn: Turn) -> bool:
+        """Return whether the running turn may be cancelled in favour of this one, where no client follows it:
+        not if it was to run by itself, nor for a turn that leaves no trace while it does.
+        """
+        return not self.running_is_detached and (turn.trace or not self.running_trace)
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
@@ -140,7 +155,10 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
     if found is None:
         return head, _Load(waiting, running_in_all, model=model)
     n, id_, body, after = found
-    return head, _Load(waiting, running_in_all, n, id_, turns.decode(body).trace, after or 0, model)
+    running = turns.decode(body)
+    is_detached = running.record is not None and running.record.is_detached
+    is_detached |= running.grace_s is not None and running.grace_s < 0
+    return head, _Load(waiting, running_in_all, n, id_, running.trace, is_detached, after or 0, model=model)
 
 
 # A turn that was sent before ----------------------------------------------------------------------
@@ -175,7 +193,9 @@ def _join_known(
         if not resumption.is_in_place:
             match = _reconcile(db, head, earlier, given, load, turn, recent)
             note = match.note
-            plan = Plan(given, match.rest, match.base, _followed(db, head, turn.after), turn.trace)
+            plan = Plan(
+                given, match.rest, match.base, _followed(db, head, turn.after), turn.trace, match.unless_done
+            )
     claim = _run_again(db, head, known.n, plan, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     return Admitted(
@@ -226,6 +246,9 @@ def _take(
     cancel = None
     if turn.when_busy == "interrupt" and load.running_n is not None:
         cancel = Cancel(load.running_id, "a later message of this session took its place")
+    elif load.gives_way:
+        # Its request may still be sent again: what was asked is not answered yet.
+        cancel = Cancel(load.running_id, GIVES_WAY, may_go_on=True)
     return Admitted(
         Admission(turn.id, joined=False, answered_by=turn.id, history=note),
         claim,
@@ -245,10 +268,11 @@ def _plan(
     """Return what a new turn puts into the transcript, and what became of the client's earlier messages."""
     match = _reconcile(db, head, earlier, turn.input, load, turn, recent)
     after = _followed(db, head, turn.after)
-    base = turns.end_of(db, after) if after is not None else match.base
+    base = None if match.unless_done is not None else match.base
+    base = turns.end_of(db, after) if after is not None else base
     new = match.unanswered + turn.input
     rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
-    return Plan(new, rest, match.base, after, turn.trace), match.note
+    return Plan(new, rest, match.base, after, turn.trace, match.unless_done), match.note
 
 
 def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
@@ -320,18 +344,21 @@ def _reconcile(
     recent: RecentPlaces,
 ) -> HistoryMatch:
     """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends
-    where that turn began is no reason to rewind.
+    where that turn began is a reason to rewind only if that turn is cancelled.
     """
     if turn.after is not None:
         return HistoryMatch("new")
     # Only clients of chat completions ask for another answer by sending the question again.
-    may_repeat = load.waiting > 0 or turn.origin != "api" or turn.record is not None or not turn.trace
+    may_repeat = (
+        load.waiting > load.gives_way or turn.origin != "api" or turn.record is not None or not turn.trace
+    )
     # What leaves no trace sees the client's list alone, where there is one.
     is_whole = turn.is_whole or (not turn.trace and bool(earlier))
     match = matching.match(db, head, earlier, new, is_whole=is_whole, may_repeat=may_repeat, recent=recent)
     if not turn.trace:
         base = head.tip if earlier and match.base is None else match.base
         return msgspec.structs.replace(match, note="new", base=base)
-    if match.note == "rewound" and load.running_n is not None and match.base == load.running_after:
-        return HistoryMatch("matched")
+    is_waited_for = load.running_n is not None and not load.gives_way
+    if match.note == "rewound" and is_waited_for and match.base == load.running_after:
+        return HistoryMatch("matched", match.base, unless_done=load.running_n)
     return match

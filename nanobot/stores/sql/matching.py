@@ -32,13 +32,15 @@ _MOST_TOGETHER = 32
 
 class HistoryMatch(msgspec.Struct, frozen=True):
     """Where the client's list leads to: rewind to the row `base` if any, take in `rest`, the end of the list,
-    and treat as new the results `unanswered`, which the list has and the transcript lacks.
+    and treat as new the results `unanswered`, which the list has and the transcript lacks. `unless_done`: as
+    in `Plan`.
     """
 
     note: HistoryNote
     base: int | None = None
     rest: tuple[Message, ...] = ()
     unanswered: tuple[Message, ...] = ()
+    unless_done: int | None = None
 
 
 def match(
@@ -122,20 +124,20 @@ def _base_of_last(db: Db, head: TranscriptHead, last: Place) -> int | None:
 
 
 def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
-    """Return whether the transcript is that one question of a user and its answer."""
+    """Return whether the transcript is that one question of a user, and its answer where there is one."""
     place = place_after(START, asked)
     if place == START or unpacked(head.place).depth > place.depth + 1:
         return False
-    users = [
-        (digest, transcript.decode(body))
+    inputs = [
+        bytes(digest)
         for first, last in transcript.stretches(db, head.session, head.tip)
         for digest, body in db.execute(
             "SELECT digest, body FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL",
             transcript.message_ids(head.session, first, last),
         )
+        if transcript.decode(body).role == "user"
     ]
-    inputs = [bytes(digest) for digest, message in users if message.role == "user"]
-    return inputs == [place.packed()] and any(message.role == "assistant" for _, message in users)
+    return inputs == [place.packed()]
 
 
 def _other_ends(

@@ -24,7 +24,8 @@ def encode_turn(turn: Turn) -> bytes:
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number
     `after`; take in `earlier` (without a `base`: only where the transcript is empty); then `input`. `trace`:
-    as in `Turn`.
+    as in `Turn`. `unless_done`: the number of the turn that began at `base` and ran when this one came; the
+    transcript is rewound only where that one was cancelled.
     """
 
     input: tuple[Message, ...] = ()
@@ -32,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     base: int | None = None
     after: int | None = None
     trace: bool = True
+    unless_done: int | None = None
 
 
 decode_plan = msgspec.json.Decoder(Plan).decode
@@ -57,7 +59,7 @@ def _imports(head: TranscriptHead, plan: Plan) -> bool:
 
 def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     """Put a turn's input into the transcript, where `span_of` said."""
-    base = plan.base if plan.after is None else end_of(db, plan.after)
+    base = _base(db, plan)
     if base is not None and base != head.tip:
         transcript.move_tip(db, head, base)
     if _imports(head, plan):
@@ -66,6 +68,15 @@ def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> N
         transcript.append(db, head, plan.earlier, turn=owner, is_input=True, now=now)
     transcript.append(db, head, plan.input, turn=n, is_input=True, now=now)
     transcript.touch_head(db, head, now)
+
+
+def _base(db: Db, plan: Plan) -> int | None:
+    if plan.after is not None:
+        return end_of(db, plan.after)
+    if plan.unless_done is not None:
+        (status,) = db.execute("SELECT status FROM turn WHERE n = ?", (plan.unless_done,)).fetchone()
+        return plan.base if status == "cancelled" else None
+    return plan.base
 
 
 def end_of(db: Db, n: int) -> int:
@@ -109,7 +120,10 @@ def look(db: Db, turn_id: str) -> TurnState:
     found = db.execute(
         "SELECT u.n, u.id, s.id, s.key, u.status, u.attempt, t.created_at, u.started_at, u.ended_at,"
         " u.first_seq, u.last_seq,"
-        " u.outcome, u.body FROM turn t JOIN session s ON s.id = t.session"
+        " u.outcome, u.body, EXISTS (SELECT 1 FROM dispatch d JOIN turn w ON w.n = d.turn"
+        " WHERE d.session = s.id AND d.owner IS NULL"
+        f" AND {db.dialect.json_field('w.body', 'trace')} IS NOT FALSE)"
+        " FROM turn t JOIN session s ON s.id = t.session"
         " JOIN turn u ON u.n = coalesce(t.joined_to, t.n)"
         " WHERE t.id = ?",
         (turn_id,),
@@ -130,6 +144,7 @@ def look(db: Db, turn_id: str) -> TurnState:
         last_seq,
         outcome,
         body,
+        is_waited_for,
     ) = found
     turn = decode(body)
     end = decode_end(outcome) if outcome else None
@@ -151,6 +166,7 @@ def look(db: Db, turn_id: str) -> TurnState:
         is_detached=turn.record is not None and turn.record.is_detached,
         first_seq=first_seq,
         grace_s=turn.grace_s,
+        is_waited_for=status == "running" and bool(is_waited_for),
     )
 
 

@@ -1,4 +1,4 @@
-"""`instructor`, as released, in the modes that a server can tell apart."""
+"""`instructor`, as released: by chat completions (tools, schemas) and by responses."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Runs the scenarios of a file: `python run.py FILE ADDRESS`; prints a line of JSON for each, with its outcome.
+"""Runs the scenarios of a file: `python run.py FILE ADDRESS`; prints a line of JSON for the outcome of each.
 
-A scenario is a function `test_…` with the server's address and a session key of its own as parameters. It runs in
-the environment of the library that it tries, where pytest is not.
+A scenario is a function `test_…` with the server's address and a session key of its own as parameters. It
+runs in the environment of the library that it tries, which has no pytest.
 """
 
 import importlib.util

@@ -20,7 +20,7 @@ from nanobot.workers.pool import WorkerPool
 
 SPEC = tool_spec("lookup", "Look it up.", {"type": "object", "properties": {}})
 OWN = ToolCall("own", "calculate", '{"expression":"6*7"}')
-CLIENTS = ToolCall("theirs", "lookup", "{}", True)
+CLIENTS = ToolCall("theirs001", "lookup", "{}", True)
 BOTH = Message("assistant", (OWN, CLIENTS), "tool_calls", Usage(10, 5))
 
 
@@ -73,7 +73,7 @@ async def test_a_step_that_was_cut_right_before_the_hand_over_is_handed_over() -
 
 
 async def test_a_call_of_the_clients_is_marked_and_never_started_here() -> None:
-    said = Message("assistant", (ToolCall("theirs", "lookup", "{}"),), "tool_calls", Usage(10, 5))
+    said = Message("assistant", (ToolCall("theirs001", "lookup", "{}"),), "tool_calls", Usage(10, 5))
     facts = await run(ScriptedModel(Say((), said)))
     added, end = facts
     assert isinstance(added, MessageAdded) and added.message.client_calls == (CLIENTS,)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from nanobot.core.message import user
+from nanobot.core.message import ClientTool, user
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Identity, Labels, OutputFormat, Record, Sampling, Turn
 from nanobot.submit.request import TurnRequest
@@ -20,12 +20,14 @@ SAID: dict[str, Any] = {
     "trace": False,
     "tools": (ToolSpec("look", "Look it up.", msgspec.Raw(b"{}")),),
     "tool_choice": ToolChoice("required", "look"),
+    "declared": {"look": ClientTool("look", "peek", is_freeform=True)},
     "format": OutputFormat("json_object"),
     "labels": Labels({"a": "b"}),
     "after": "turn_0",
     "may_cut": False,
     "record": Record(msgspec.Raw(b"{}"), is_detached=True),
     "is_whole": True,
+    "continues": True,
     "grace_s": -1.0,
 }
 

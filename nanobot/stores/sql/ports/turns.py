@@ -1,6 +1,6 @@
 """`core.turn.Turns`: turns are admitted, followed and cancelled."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from functools import partial
 
 from nanobot.core.accounts import TurnSettled, UnendedTurn
@@ -37,6 +37,8 @@ class SqlTurns:
         identity: Identity,
         earlier: tuple[Message, ...] = (),
         refusal: NanobotError | None = None,
+        *,
+        left: Container[str] = (),
     ) -> Admission:
         if self._live.is_ended:
             raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
@@ -52,6 +54,7 @@ class SqlTurns:
                 recent=self._recent,
                 now=self._clock.now(),
                 refusal=refusal,
+                left=left,
             )
 
         self._observer.turn_offered(turn)

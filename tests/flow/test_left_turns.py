@@ -1,0 +1,147 @@
+"""A client stops an answer and asks something else: it neither waits for that answer nor is shown it."""
+
+from typing import Any
+
+import pytest
+
+from nanobot.testing import FakeClock, Say
+from tests.flow.paused import PausedModel, settled, until_asked, until_sleeping, until_status
+from tests.flow.test_client_habits import body, seen
+from tests.harness import Harness, OpenHarness
+
+CASES = {
+    "the question in better words": ("q1|A:a1|U:q2", "q1|A:a1|U:q2 better", "q1|A:a1|U:q2 better", "rewound"),
+    "the same question, for another answer": ("q1|A:a1|U:q2", "q1|A:a1|U:q2", "q1|A:a1|U:q2", "rewound"),
+    "the next question, behind what was seen of the answer": (
+        "q1|A:a1|U:q2",
+        "q1|A:a1|U:q2|A:Once|U:q3",
+        "q1|A:a1|U:q2|A:Once|U:q3",
+        "replaced",
+    ),
+    "the next question, without the answer": (
+        "q1|A:a1|U:q2",
+        "q1|A:a1|U:q2|U:q3",
+        "q1|A:a1|U:q2|U:q3",
+        "rewound",
+    ),
+    "an earlier question in better words": ("q1|A:a1|U:q2", "W:U:q1 better", "q1 better", "rewound"),
+    "the only question once more": ("q0", "q0", "q0", "rewound"),
+    "one message, as from a client that sends no history": (
+        "q2",
+        "q3",
+        "q1|A:a1|U:q2|A:Once upon|U:q3",
+        "",
+    ),
+}
+
+
+async def hang_up(harness: Harness, clock: FakeClock, lines: str, **fields: Any) -> str:
+    """Ask, hang up after the first words of the answer, and return the turn's id once the grace has begun."""
+    exchange = harness.door.chatting("k", **body("U:" + lines), stream=True, **fields)
+    await exchange.until("Once upon")
+    exchange.disconnect()
+    await exchange.done()
+    await until_sleeping(clock, 30)
+    return exchange.turn_id
+
+
+async def opened(
+    open_harness: OpenHarness, clock: FakeClock, before: tuple[Say, ...]
+) -> tuple[PausedModel, Harness]:
+    model = PausedModel("Once upon", " a time", "done", before=before)
+    return model, await open_harness(model, clock=clock, api={"disconnect_grace_s": 30.0})
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_a_turn_whose_client_hung_up_gives_way_at_once(open_harness: OpenHarness, case: str) -> None:
+    first, then, shown, note = CASES[case]
+    clock = FakeClock()
+    model, harness = await opened(open_harness, clock, () if first == "q0" else (Say(("a1",)),))
+    if first != "q0":
+        await harness.door.chat("k", "q1")
+    left = await hang_up(harness, clock, first)
+    mode = {"x-history-mode": "whole"} if then.startswith("W:") else {}
+    reply = await harness.door.chat("k", headers=mode, **body("U:" + then.removeprefix("W:U:")))
+    assert reply.said == "done" and reply.headers.get("x-history", "") == note
+    assert seen(model.requests[-1]) == "U:" + shown
+    state = await until_status(harness, left, "cancelled")
+    assert "hung up" in state["error"]["message"]
+    # What was said of the answer is still there, on the branch that was left.
+    ends = [
+        [row.message.text for row in await harness.app.store.messages("k", limit=10, tip=branch.tip)]
+        for branch in await harness.app.store.branches("k")
+    ]
+    assert any("Once upon" in texts for texts in ends)
+
+
+@pytest.mark.parametrize("policy", ["reject", "steer", "interrupt"])
+async def test_it_gives_way_whatever_is_to_be_done_about_busy_sessions(
+    open_harness: OpenHarness, policy: str
+) -> None:
+    clock = FakeClock()
+    _, harness = await opened(open_harness, clock, ())
+    await hang_up(harness, clock, "q1")
+    assert (await harness.door.chat("k", "q2", {"x-when-busy": policy})).said == "done"
+
+
+async def test_a_turn_that_is_followed_or_was_sent_again_does_not_give_way(open_harness: OpenHarness) -> None:
+    clock = FakeClock()
+    model, harness = await opened(open_harness, clock, ())
+    key = {"idempotency-key": "1"}
+    exchange = harness.door.chatting("k", "q1", key, stream=True)
+    await exchange.until("Once upon")
+    exchange.disconnect()
+    await exchange.done()
+    again = harness.door.chatting("k", "q1", key, stream=True)
+    await again.until("Once upon")
+    waiting = harness.door.chatting("k", "q2")
+    await settled(harness)
+    model.gate.set()
+    assert (await again.done()).said == "Once upon a time"
+    assert (await waiting.done()).said == "done" and seen(
+        model.requests[-1]
+    ) == "U:q1|A:Once upon a time|U:q2"
+
+
+async def test_a_request_without_a_trace_stops_nothing(
+    open_harness: OpenHarness,
+) -> None:
+    clock = FakeClock()
+    model, harness = await opened(open_harness, clock, ())
+    await hang_up(harness, clock, "q1")
+    title = harness.door.chatting("k", "name this chat", store=False)
+    await settled(harness)
+    model.gate.set()
+    assert (await title.done()).said == "done"
+    assert seen(model.requests[-1]) == "U:q1|A:Once upon a time|U:name this chat"
+
+
+async def test_a_response_in_the_background_does_not_give_way(open_harness: OpenHarness) -> None:
+    clock = FakeClock()
+    model, harness = await opened(open_harness, clock, ())
+    asked = b'{"model": "nanobot", "input": "q1", "background": true, "stream": true}'
+    exchange = harness.door.start("POST", "/v1/responses", body=asked, headers={"x-session-key": "k"})
+    await until_asked(model)
+    await exchange.until("response.created")
+    exchange.disconnect()
+    await exchange.done()
+    waiting = harness.door.chatting("k", "q2")
+    await settled(harness)
+    model.gate.set()
+    assert (await waiting.done()).said == "done"
+    assert seen(model.requests[-1]) == "U:q1|A:Once upon a time|U:q2"
+
+
+async def test_a_turn_gives_way_to_one_that_waits_already_when_its_client_hangs_up(
+    open_harness: OpenHarness,
+) -> None:
+    clock = FakeClock()
+    model, harness = await opened(open_harness, clock, (Say(("a1",)),))
+    await harness.door.chat("k", "q1")
+    exchange = harness.door.chatting("k", **body("U:q1|A:a1|U:q2"), stream=True)
+    await exchange.until("Once upon")
+    waiting = harness.door.chatting("k", **body("U:q1|A:a1|U:q2 better"))
+    await settled(harness)
+    exchange.disconnect()
+    assert (await waiting.done()).said == "done"
+    assert seen(model.requests[-1]) == "U:q1|A:a1|U:q2 better"
