@@ -35,6 +35,7 @@ _KEY_HEADERS: Mapping[Wire, KeyHeader] = {
     "gemini": KeyHeader("x-goog-api-key"),
 }
 """How keys are sent in each wire format, unless a provider or the settings want it otherwise."""
+_SALT_FIELD = "cache_salt"
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -141,6 +142,7 @@ def find_access(
         proxy=_proxy(name, base_url, fields, environment),
         ca_file=_ca_file(name, base_url, fields, environment),
         lists_all=provider.lists_all and not has_own_address,
+        salt_field=_SALT_FIELD if _salts_cache(provider, fields) else "",
     )
     return ProviderAccess(base_url, wire_of(provider, fields), key.one, key.auth, transport)
 
@@ -221,6 +223,10 @@ def _headers(
         if not (value.isprintable() and value.isascii()):
             raise ConfigError(f"model {name}: the header {header} has a character that cannot be sent")
     return headers
+
+
+def _salts_cache(provider: Provider, fields: EndpointFields) -> bool:
+    return provider.salts_cache if fields.cache_salt == "auto" else fields.cache_salt == "yes"
 
 
 def check_body(name: ModelName, body: Mapping[str, object]) -> None:

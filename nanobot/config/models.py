@@ -31,6 +31,7 @@ class EndpointFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     images: Choice = "auto"
     audio: Choice = "auto"
     tools: Choice = "auto"
+    cache_salt: Choice = "auto"
     temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     max_tokens: AtLeast1 | None = None

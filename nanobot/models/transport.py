@@ -13,7 +13,8 @@ class Transport(msgspec.Struct, frozen=True):
     `headers` go with each request. `keys`: where there are several, or one that expires; else the API key
     goes with each request. `proxy`: the URL of an HTTP proxy. `ca_file`: certificates, or a directory of
     them, to trust besides the system's. `lists_all`: the provider's list of models names every model that
-    it has.
+    it has. `salt_field`: the field of a request that keeps the server's prefix cache apart by what stands
+    in it; empty where it has none.
     """
 
     headers: Mapping[str, str] = {}
@@ -21,6 +22,7 @@ class Transport(msgspec.Struct, frozen=True):
     proxy: str | None = None
     ca_file: str | None = None
     lists_all: bool = False
+    salt_field: str = ""
 
 
 DIRECT = Transport()

@@ -22,6 +22,7 @@ from tests.certificate import certificate
 from tests.gemini_api import answer as gemini_answer
 from tests.harness import OpenHarness, configured
 from tests.proxy import Proxy
+from tests.responses_api import answered, said
 from tests.upstream import Asked, Reply, Upstream, greet, json_reply, refused
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -53,6 +54,39 @@ def model_at(
 
 
 # What the provider gets ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "is_salted"),
+    [
+        ({"name": "vllm:m"}, True),
+        ({"name": "vllm:m", "wire": "responses"}, True),
+        ({"name": "vllm:m", "cache_salt": "no"}, False),
+        ({"name": "openai:m"}, False),
+        ({"name": "openai:m", "cache_salt": "yes"}, True),
+    ],
+)
+async def test_the_cache_of_a_server_is_kept_apart_by_session_where_it_can_be(
+    upstream: Upstream,
+    open_harness: OpenHarness,
+    tmp_path: Path,
+    clock: FakeClock,
+    table: dict[str, str],
+    is_salted: bool,
+) -> None:
+    """Otherwise how many tokens were cached tells whether another session began with the same words."""
+    if "wire" in table:
+        upstream.answer = lambda asked: answered(said("Hello"))
+    harness = await open_harness(model_at(upstream, tmp_path, clock, **table))
+    for key in ("one", "one", "other"):
+        await harness.door.chat(key, "hello")
+    salts = [asked.json.get("cache_salt") for asked in upstream.requests]
+    if not is_salted:
+        assert salts == [None] * 3
+        return
+    one, again, other = salts
+    assert one == again != other
+    assert all(len(salt) >= 32 for salt in salts)
 
 
 async def test_headers_body_and_sampling_are_those_of_the_provider_and_of_the_model(

@@ -72,6 +72,7 @@ class OpenAIChat:
         self._abilities = abilities
         self._random = random
         self._extra = dict(extra_body or {})
+        self._salt_field = transport.salt_field
         self._is_openai = address.host == _OPENAI_HOST
         self._limit_field: LimitField = "max_completion_tokens" if self._is_openai else "max_tokens"
         self._lessons = Lessons(clock)
@@ -150,6 +151,7 @@ class OpenAIChat:
             includes_usage=True,
             includes_openai_fields=self._is_openai,
             extra=self._extra,
+            salt_field=self._salt_field,
             abilities=self._abilities,
             provider=self._provider,
             lessons=lessons,

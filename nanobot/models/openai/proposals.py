@@ -8,7 +8,7 @@ from nanobot.models.lessons import Lesson, named
 from nanobot.models.negotiation import Proposal, has_new_image, lacks
 from nanobot.models.objections import Objection, RefusalText
 
-_ADDED = frozenset({"stream_options", "prompt_cache_key", "user", "safety_identifier"})
+_ADDED = frozenset({"stream_options", "prompt_cache_key", "cache_salt", "user", "safety_identifier"})
 """Fields that nobody asked for: a refusal that names one need not say more."""
 _KEPT = frozenset(
     {"model", "messages", "stream", "tools", "response_format", "max_tokens", "max_completion_tokens"}

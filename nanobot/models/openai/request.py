@@ -128,6 +128,7 @@ def encode(
     includes_usage: bool,
     includes_openai_fields: bool,
     extra: Mapping[str, object],
+    salt_field: str = "",
     abilities: frozenset[Ability] = frozenset(),
     provider: str = "",
     lessons: frozenset[Lesson] = NOTHING,
@@ -138,7 +139,8 @@ def encode(
     depend on that message alone, so that the body of the next turn begins with the same bytes. The one
     exception are `request.notes`: they stand below the last user message, or in a message of their own.
 
-    `provider` gets the state back that came from it. `lessons`: what the model takes otherwise.
+    `salt_field`: the one that gets the session's name, to keep the server's cache apart by it. `provider`
+    gets the state back that came from it. `lessons`: what the model takes otherwise.
     """
     body: dict[str, object] = {"model": model, "stream": True}
     if includes_usage:
@@ -161,6 +163,8 @@ def encode(
     if form is not None and form.kind in abilities and not _is_lacking(request, form):
         body["response_format"] = _response_format(form)
     _sample(request.sampling, limit_field, body)
+    if salt_field and request.session_hint:
+        body[salt_field] = request.session_hint
     body.update(extra)
     for field in named(lessons, "omit"):
         body.pop(field, None)

@@ -13,7 +13,9 @@ from nanobot.models.openai_responses.items import PHASE, REASONING
 NO_REPLAY = Lesson("replay", "none")
 """The request goes without all reasoning that came before."""
 
-_ADDED = frozenset({"include", "prompt_cache_key", "user", "safety_identifier", "reasoning.summary"})
+_ADDED = frozenset(
+    {"include", "prompt_cache_key", "cache_salt", "user", "safety_identifier", "reasoning.summary"}
+)
 """Fields that nobody asked for: a refusal that names one need not say more."""
 _KEPT = frozenset({"model", "input", "instructions", "stream", "store", "tools", "text.format"})
 _BAD_REASONING = re.compile(

@@ -41,6 +41,7 @@ def encode(
     model: str,
     includes_openai_fields: bool,
     extra: Mapping[str, object],
+    salt_field: str = "",
     abilities: frozenset[Ability],
     taken: Taken,
     lessons: frozenset[Lesson] = NOTHING,
@@ -49,7 +50,7 @@ def encode(
 
     Nothing is stored at the provider: the reasoning comes encrypted, and goes back so. What the API has no
     field for is left out: stop sequences, seed, penalties. `includes_openai_fields`: with those that OpenAI
-    alone knows.
+    alone knows. `salt_field`: the one that gets the session's name, to keep the server's cache apart by it.
 
     The input comes last: each turn's body begins as the last one's.
     """
@@ -69,6 +70,8 @@ def encode(
     _sample(body, request, reasons=reasons)
     if text := _text(request, abilities):
         body["text"] = text
+    if salt_field and request.session_hint:
+        body[salt_field] = request.session_hint
     body.update(extra)
     for field in named(lessons, "omit"):
         _omit(body, field)

@@ -73,6 +73,7 @@ class OpenAIResponses:
         self._abilities = abilities & ABILITIES
         self._random = random
         self._extra = dict(extra_body or {})
+        self._salt_field = transport.salt_field
         self._is_openai = address.host == _OPENAI_HOST
         self._lessons = Lessons(clock)
         self._refused = RefusedReasoning(clock)
@@ -142,6 +143,7 @@ class OpenAIResponses:
             model=self._source.model,
             includes_openai_fields=self._is_openai,
             extra=self._extra,
+            salt_field=self._salt_field,
             abilities=self._abilities,
             taken=self._taken(lessons),
             lessons=lessons,

@@ -42,6 +42,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         takes_audio: it passes recordings on to those of its models that take them.
         lists_all: its list of models names every model that it has.
         tells_window: it can be asked how large the window of a loaded model is, as Ollama can.
+        salts_cache: it keeps its prefix cache apart by the field `cache_salt` of a request, as vLLM does.
         retired: the day since which it answers nobody any more.
         wire: the format of its requests and answers.
         auth: how a key is sent, where there is one.
@@ -64,6 +65,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     takes_audio: bool = False
     lists_all: bool = False
     tells_window: bool = False
+    salts_cache: bool = False
     retired: str | None = None
     wire: Wire = "openai"
     auth: KeyHeader = BEARER

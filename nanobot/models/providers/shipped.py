@@ -256,6 +256,7 @@ PROVIDERS: tuple[Provider, ...] = (
         context_tokens=32_000,
         host_variables=("VLLM_BASE_URL", "HOSTED_VLLM_API_BASE"),
         takes_audio=True,
+        salts_cache=True,
     ),
     Provider(
         name="litellm",

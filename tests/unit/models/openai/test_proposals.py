@@ -21,6 +21,7 @@ from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.images import NO_IMAGE_NOTE
 from nanobot.models.lessons import REMEMBERED_S
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat
+from nanobot.models.transport import Transport
 from tests.clock import PausedClock
 from tests.unit.models.openai.asking import HELLO, failure, heard, model_at
 from tests.upstream import Asked, Gate, Reply, Upstream, greet, json_reply, refused
@@ -392,3 +393,18 @@ async def test_a_call_that_the_sampler_got_wrong_is_asked_for_again(
     assert len({asked.body for asked in upstream.requests}) == 1
     upstream.then(*[refused(400, "Failed to call a function.", "tool_use_failed")] * 3)
     assert isinstance(await failure(model, ask(tools=(TOOL,))), ModelBadAnswer)
+
+
+async def test_a_server_that_takes_no_salt_of_the_cache_is_asked_without(
+    upstream: Upstream, clock: PausedClock
+) -> None:
+    """Older servers of vLLM refuse the field."""
+    upstream.answer = refuses(
+        "cache_salt",
+        "Parameter 'cache_salt' is not supported with this instance of vLLM, which uses engine V0.",
+    )
+    model = model_at(upstream.url, clock, transport=Transport(salt_field="cache_salt"))
+    for _ in range(2):
+        assert (await heard(model, ask(session_hint="hint")))[-1].text
+    assert ["cache_salt" in asked.json for asked in upstream.requests] == [True, False, False]
+    await model.close()
