@@ -71,7 +71,7 @@ async def test_the_cache_of_a_server_is_kept_apart_by_session_where_it_can_be(
     open_harness: OpenHarness,
     tmp_path: Path,
     clock: FakeClock,
-    table: dict[str, str],
+    table: dict[str, Any],
     is_salted: bool,
 ) -> None:
     """Otherwise how many tokens were cached tells whether another session began with the same words."""

@@ -7,6 +7,7 @@ import copy
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 from tests.migration.routes import Answers
 
@@ -22,6 +23,10 @@ _TURN = re.compile(r"(?:at first |then |at last )?(?:GET|POST) /v1/turns/(turn_\
 _STREAM = re.compile(r"GET /v1/turns/(turn_\w+)/stream")
 _USAGE_OF_FAILS = re.compile(r"GET /v1/sessions/fails/usage(?:\?group=day,model)? ")
 _EVENTS = re.compile(r"HEAD /v1/sessions/[^/]+/events ")
+_LIST = re.compile(r"(?:at first |at last )?GET /v1/sessions\?limit=100 ")
+_PAGE = re.compile(r"(GET /v1/sessions\?limit=20&order=(?:asc|desc))(?:&after=(\S+))? ")
+_UNTRACED = "quiet:only"
+"""A session of turns that leave no trace."""
 ADDED = {("POST", "/v1/responses/input_tokens"), ("POST", "/v1/responses/compact")}
 """The operations that the old code did not have."""
 
@@ -30,9 +35,30 @@ def brought_up_to_date(answers: Answers) -> Answers:
     """Return what is to be answered now where the old code answered this."""
     return {
         name: _changed(name, copy.deepcopy(answer))
-        for name, answer in answers.items()
+        for name, answer in with_pages_joined(answers).items()
         if not _is_within_an_answer_of_another(name)
     }
+
+
+def with_pages_joined(answers: Answers) -> Answers:
+    """Return the answers with the pages of a list of sessions as one: where they end depends on what is in
+    it.
+    """
+    joined: Answers = {}
+    pages: dict[str, dict[str, Any]] = {}
+    for name, answer in answers.items():
+        if (page := _PAGE.match(name)) is None:
+            joined[name] = answer
+        else:
+            pages.setdefault(page[1], {})[page[2] or ""] = answer["body"]
+    for name, bodies in pages.items():
+        listed, after, has_more = [], "", True
+        while has_more:
+            body = bodies[after]
+            listed += body["data"]
+            after, has_more = quote(body["last_id"], safe=""), body["has_more"]
+        joined[f"{name}, all pages"] = {"status": 200, "body": {"data": listed}}
+    return joined
 
 
 def _is_within_an_answer_of_another(name: str) -> bool:
@@ -51,6 +77,12 @@ def _changed(name: str, answer: dict[str, Any]) -> dict[str, Any]:
         # Who steers gets an empty answer: its words are that of the turn that it joined.
         body["choices"][0]["message"]["content"] = ""
         body["usage"] = _of_nothing(body["usage"])
+    elif (_LIST.match(name) and answer["status"] == 200) or name.endswith(", all pages"):
+        # What leaves no trace is not listed, nor counted while it runs.
+        body["data"] = [session for session in body["data"] if session["key"] != _UNTRACED]
+        for session in body["data"]:
+            if name.startswith("at first ") and session["key"] == "quiet":
+                session["messages"] = 2
     elif name == "GET /v1/models (as admin)":
         # Presets are listed as `nanobot:NAME`.
         answer["body"] = json.loads(json.dumps(body).replace('"small"', '"nanobot:small"'))
