@@ -5,7 +5,6 @@ not contradict each other.
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -31,8 +30,6 @@ _MAX_MESSAGE_CHARS = 300
 
 _MIN_SECRET_CHARS = 8
 """What is shorter is no secret (`none`, `ollama`), and cutting it out would spoil names and addresses."""
-_LONG_SECRET_CHARS = 16
-"""What is shorter may be a word (`lm-studio`), and is cut out where it stands alone."""
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
 
 
@@ -195,10 +192,8 @@ def _refused_key(source: ErrorSource, message: str) -> RequestFailed:
 
 def _short(words: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
-        if len(secret) >= _LONG_SECRET_CHARS:
+        if len(secret) >= _MIN_SECRET_CHARS:
             words = words.replace(secret, "***")
-        elif len(secret) >= _MIN_SECRET_CHARS and secret in words:
-            words = re.sub(rf"(?<![\w./-]){re.escape(secret)}(?![\w/-]|\.\w)", "***", words)
     words = " ".join(words.split()).rstrip(".")
     return words if len(words) <= _MAX_MESSAGE_CHARS else words[: _MAX_MESSAGE_CHARS - 1] + "…"
 
