@@ -45,7 +45,7 @@ class RecordingModel:
         self.deleted_owners: frozenset[int] = frozenset()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
-        prompt = msgspec.json.encode(request).decode()
+        prompt = msgspec.json.encode(msgspec.structs.replace(request, audience=None)).decode()
         usage = Usage(len(prompt) // 4, 10)
         self._record(request, prompt, usage)
         question = next(
