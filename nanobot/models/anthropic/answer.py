@@ -135,6 +135,7 @@ class MessagesAnswerReader:
         self._answered = answered
         self._blocks: list[_OpenBlock] = []
         self._by_index: dict[Any, _OpenBlock] = {}
+        self._shown: _OpenBlock | None = None
         self._usages: list[_MessageUsage] = []
         self._taken: set[str] = set()
         self._halves: Halves | None = None
@@ -220,12 +221,26 @@ class MessagesAnswerReader:
         self._blocks.append(block)
         self._by_index[index] = block
         if start.type == "text" and start.text:
-            block.pieces.append(start.text)
-            deltas.append(TextDelta(start.text))
+            self._show(index, block, TextDelta(start.text), deltas)
         elif start.type == "thinking" and start.thinking:
-            block.pieces.append(start.thinking)
-            deltas.append(ThinkingDelta(start.thinking))
+            self._show(index, block, ThinkingDelta(start.thinking), deltas)
         return block
+
+    def _show(
+        self, index: Any, block: _OpenBlock, delta: TextDelta | ThinkingDelta, deltas: list[Delta]
+    ) -> None:
+        """Add to a block what is shown of it; blocks stand in the message in the order in which they are
+        shown, whatever their indices say.
+        """
+        if block is not self._shown:
+            if block.pieces:
+                block = self._open(index, _Block(block.type), deltas)
+            elif block is not self._blocks[-1]:
+                self._blocks.remove(block)
+                self._blocks.append(block)
+            self._shown = block
+        block.pieces.append(delta.text)
+        deltas.append(delta)
 
     def _extend(self, index: Any, delta: _BlockDelta, deltas: list[Delta]) -> None:
         kind = delta.type
@@ -234,12 +249,10 @@ class MessagesAnswerReader:
             return
         if kind == "text_delta":
             if delta.text:
-                block.pieces.append(delta.text)
-                deltas.append(TextDelta(delta.text))
+                self._show(index, block, TextDelta(delta.text), deltas)
         elif kind == "thinking_delta":
             if delta.thinking:
-                block.pieces.append(delta.thinking)
-                deltas.append(ThinkingDelta(delta.thinking))
+                self._show(index, block, ThinkingDelta(delta.thinking), deltas)
         elif kind == "input_json_delta":
             block.pieces.append(delta.partial_json or "")
             self.hidden_chars += len(delta.partial_json or "")
