@@ -11,7 +11,7 @@ import msgspec
 from nanobot.config import Config, EndpointFields
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
-from nanobot.models.address import BEARER, KeyHeader
+from nanobot.models.address import BEARER, Address, KeyHeader
 from nanobot.models.certificates import trusted
 from nanobot.models.keys import KeyCommand, KeyRotation, KeySource
 from nanobot.models.providers import ECHO, LOCAL, SHIPPED, ModelName, Provider, Wire
@@ -128,6 +128,8 @@ def find_access(
             "or set base_url"
         )
     base_url = fields.base_url or find_base_url(provider, environment)
+    # Checked before anything takes it apart.
+    Address(base_url)
     provider = at_address(provider, base_url)
     key = _find_key(provider, fields, environment, clock)
     is_keyless = key.one is None and key.source is None and fields.auth != "none"

@@ -61,7 +61,7 @@ class _MessageStart(msgspec.Struct, gc=False):
 
 class _Event(msgspec.Struct, gc=False):
     type: str = ""
-    index: Any = None
+    index: int | None = None
     delta: _BlockDelta | None = None
     content_block: _Block | None = None
     message: _MessageStart | None = None
@@ -134,7 +134,8 @@ class MessagesAnswerReader:
         self._random = random
         self._answered = answered
         self._blocks: list[_OpenBlock] = []
-        self._by_index: dict[Any, _OpenBlock] = {}
+        self._by_index: dict[int | None, _OpenBlock] = {}
+        self._shown: _OpenBlock | None = None
         self._usages: list[_MessageUsage] = []
         self._taken: set[str] = set()
         self._halves: Halves | None = None
@@ -214,39 +215,51 @@ class MessagesAnswerReader:
             self._open(index, block, deltas)
         self._finish(answer.stop_reason or "end_turn")
 
-    def _open(self, index: Any, start: _Block, deltas: list[Delta]) -> _OpenBlock:
+    def _open(self, index: int | None, start: _Block, deltas: list[Delta]) -> _OpenBlock:
         block = _OpenBlock(start)
         self.hidden_chars += len(block.name) + len(block.input)
         self._blocks.append(block)
         self._by_index[index] = block
         if start.type == "text" and start.text:
-            block.pieces.append(start.text)
-            deltas.append(TextDelta(start.text))
+            self._show(index, block, TextDelta(start.text), deltas)
         elif start.type == "thinking" and start.thinking:
-            block.pieces.append(start.thinking)
-            deltas.append(ThinkingDelta(start.thinking))
+            self._show(index, block, ThinkingDelta(start.thinking), deltas)
         return block
 
-    def _extend(self, index: Any, delta: _BlockDelta, deltas: list[Delta]) -> None:
+    def _show(
+        self, index: int | None, block: _OpenBlock, delta: TextDelta | ThinkingDelta, deltas: list[Delta]
+    ) -> None:
+        """Add to a block what is shown of it; blocks stand in the message in the order in which they are
+        shown, whatever their indices say.
+        """
+        if block is not self._shown:
+            if block.pieces:
+                block = self._open(index, _Block(block.type), deltas)
+            elif block is not self._blocks[-1]:
+                self._blocks.remove(block)
+                self._blocks.append(block)
+            self._shown = block
+        block.pieces.append(delta.text)
+        deltas.append(delta)
+
+    def _extend(self, index: int | None, delta: _BlockDelta, deltas: list[Delta]) -> None:
         kind = delta.type
         block = self._block_for(index, kind, deltas)
         if block is None:
             return
         if kind == "text_delta":
             if delta.text:
-                block.pieces.append(delta.text)
-                deltas.append(TextDelta(delta.text))
+                self._show(index, block, TextDelta(delta.text), deltas)
         elif kind == "thinking_delta":
             if delta.thinking:
-                block.pieces.append(delta.thinking)
-                deltas.append(ThinkingDelta(delta.thinking))
+                self._show(index, block, ThinkingDelta(delta.thinking), deltas)
         elif kind == "input_json_delta":
             block.pieces.append(delta.partial_json or "")
             self.hidden_chars += len(delta.partial_json or "")
         elif kind == "signature_delta":
             block.signature += delta.signature or ""
 
-    def _block_for(self, index: Any, kind: str, deltas: list[Delta]) -> _OpenBlock | None:
+    def _block_for(self, index: int | None, kind: str, deltas: list[Delta]) -> _OpenBlock | None:
         """Return the block that a delta belongs to; None where it is not read.
 
         Servers that imitate the API leave out the start of a block, or give it the index of another one.

@@ -158,7 +158,12 @@ class GeminiContent:
 
 
 def _root(base_url: str) -> str:
-    """Return the address below which `/models` is: it is set with its version, and without."""
+    """Return the address below which `/models` is: it is set with its version, and without.
+
+    Raises:
+        ConfigError: it is no address.
+    """
+    Address(base_url)
     parts = urlsplit(base_url.strip())
     path = parts.path.rstrip("/").removesuffix("/models")
     return urlunsplit(parts._replace(path=path or "/v1beta"))

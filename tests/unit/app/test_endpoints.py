@@ -89,6 +89,9 @@ def test_the_address_is_the_one_that_the_providers_users_have_in_the_environment
         ("openai:m", {}, "OPENAI_API_KEY"),
         ("openai:m", {"OPENAI_API_KEY": "  "}, "OPENAI_API_KEY"),
         ("github:m", {"GITHUB_TOKEN": "k"}, "shut down on 30 July 2026"),
+        ("openai:m", {"OPENAI_BASE_URL": "http://[::1"}, "not a URL"),
+        ("openai:m", {"OPENAI_BASE_URL": "http://h:99999", "ALL_PROXY": "http://p"}, "not a URL"),
+        ("gemini:m", {"GEMINI_BASE_URL": "https://[x/v1beta"}, "not a URL"),
     ],
 )
 def test_what_is_missing_is_named(name: str, environment: dict[str, str], wanted: str) -> None:

@@ -314,3 +314,22 @@ async def test_calls_with_one_id_are_told_apart(upstream: Upstream, model: Anthr
     upstream.then(answered(*two, reason="tool_use"))
     one, other = (await heard(model, ModelRequest("", (user("go"),), (LOOK,))))[1].tool_calls
     assert one.id != other.id
+
+
+@pytest.mark.parametrize("index", ['"0"', "0.0", "null", "[]", "{}"])
+async def test_an_index_of_another_type_costs_no_answer(
+    upstream: Upstream, model: AnthropicMessages, index: str
+) -> None:
+    opened, *deltas = (
+        piece.replace(b'"index":0', b'"index":%b' % index.encode()) for piece in said("h", "i")
+    )
+    upstream.then(spoken(start(), opened, *deltas, stopped(), STOP))
+    assert (await heard(model))[1].text == "hi"
+
+
+async def test_blocks_that_come_in_turns_are_kept_in_the_order_in_which_they_are_shown(
+    upstream: Upstream, model: AnthropicMessages
+) -> None:
+    one, two = said("a", "d"), said("b", "c", index=1)
+    upstream.then(spoken(start(), one[0], two[0], two[1], one[1], two[2], one[2], stopped(), STOP))
+    assert (await heard(model))[1].text == "bacd"
