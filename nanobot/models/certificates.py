@@ -33,4 +33,6 @@ def trusted(ca_file: str | None) -> ssl.SSLContext | None:
         # Errors of TLS are errors of the system, too, but have no number of it.
         reason = "it has no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigError(f"certificates to trust: {ca_file} cannot be read ({reason})") from None
+    except ValueError:
+        raise ConfigError(f"certificates to trust: {ca_file!r} is no path of a file") from None
     return context

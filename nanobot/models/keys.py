@@ -136,6 +136,10 @@ class KeyCommand:
             )
         except OSError as error:
             raise self._failed(f"{program} cannot be run ({error.strerror})") from None
+        except ValueError:
+            raise self._failed(
+                f"{program!r} is no program with arguments: a null character is in it"
+            ) from None
         try:
             async with asyncio.timeout(_COMMAND_S):
                 printed, _ = await process.communicate()

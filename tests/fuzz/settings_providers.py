@@ -73,7 +73,8 @@ def _make(
     except ConfigError as error:
         assert error.message
         assert "\n" not in error.message, f"an error of more than one line: {error.message!r}"
-        assert _SECRET not in error.message or _SECRET in str(_told(config)), f"a secret: {error.message!r}"
+        told = str((_told(config), environment))
+        assert _SECRET not in error.message or _SECRET in told, f"a secret: {error.message!r}"
         return
     except ModelUnavailable:
         # The weights of a model on this machine are not there.

@@ -227,6 +227,8 @@ def test_certificates_that_cannot_be_read_are_told_at_the_start(content: str | N
         file.write_text(content)
     with pytest.raises(ConfigError, match=r"ca_file: .*ca\.pem"):
         access("openai:m", {"OPENAI_API_KEY": "k"}, ca_file=str(file))
+    with pytest.raises(ConfigError, match="no path of a file"):
+        access("openai:m", {"OPENAI_API_KEY": "k"}, ca_file="\0")
 
 
 # Providers of the settings ------------------------------------------------------------------------

@@ -110,6 +110,8 @@ async def test_a_command_that_fails_is_told_without_what_it_printed(code: str, r
 async def test_a_command_that_is_not_there_is_told() -> None:
     with pytest.raises(ModelRefusedKey, match="no-such-program cannot be run"):
         await KeyCommand("no-such-program --print", FakeClock()).key()
+    with pytest.raises(ModelRefusedKey, match="a null character"):
+        await KeyCommand("no-such\0program", FakeClock()).key()
 
 
 @pytest.mark.parametrize("command", ["", "  ", "print 'it"])
