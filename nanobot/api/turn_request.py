@@ -44,7 +44,7 @@ PARAMETERS = (
         "x-disconnect-grace",
         "header",
         "for how many seconds the turn goes on when no client follows it; `-1`: to its end, `0`: not at all",
-        {"type": "number", "minimum": -1, "maximum": LONGEST_S},
+        {"type": "string", "pattern": r"^(-1|[0-9]{1,9}(\.[0-9]{1,6})?)$"},
     ),
     Parameter(
         "x-store",

@@ -239,7 +239,8 @@ def _names(operation: Operation) -> list[str]:
 
 def _path_parameters(operation: Operation) -> Iterable[Schema]:
     for name in _names(operation):
-        schema = SCHEMA if name in _SESSION_KEYS else {"type": "string", "minLength": 1}
+        is_key = name in _SESSION_KEYS or name == "conversation_id"
+        schema = SCHEMA if is_key else {"type": "string", "minLength": 1}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 

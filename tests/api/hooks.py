@@ -25,6 +25,9 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
         body["model"] = "nanobot"
     if case.operation.path == "/v1/chat/completions":
         _mend_chat(body)
+    if case.operation.path == "/v1/responses/input_tokens":
+        # What is named is offered only by chance.
+        body.pop("tool_choice", None)
     if case.operation.path == "/v1/files" and not {"expires_after[anchor]", "expires_after[seconds]"} <= set(
         body
     ):
@@ -51,7 +54,9 @@ def _mend_chat(body: dict[str, Any]) -> None:
         if isinstance(message.get("content"), list):
             message["content"] = [_whole_part(part) for part in message["content"]]
     body["messages"] = [*messages, {"role": "user", "content": "And now?"}]
-    tools = {tool["function"]["name"]: tool for tool in body.get("tools") or ()}
+    # Custom tools have no function.
+    offered = [tool for tool in body.get("tools") or () if tool.get("function")]
+    tools = {tool["function"]["name"]: tool for tool in offered}
     if tools:
         body["tools"] = list(tools.values())
     body.pop("tool_choice", None)

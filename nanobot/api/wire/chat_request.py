@@ -137,7 +137,8 @@ class _ResponseFormat(msgspec.Struct):
 
 
 _MESSAGES = schema_extra(
-    minItems=1, contains={"required": ["role"], "properties": {"role": {"const": "user"}}}
+    minItems=1,
+    contains={"required": ["role"], "properties": {"role": {"enum": ["user", "tool", "assistant"]}}},
 )
 _MESSAGE = schema_extra(
     anyOf=[

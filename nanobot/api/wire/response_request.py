@@ -31,6 +31,7 @@ from nanobot.api.wire.tools import (
     JsonSchema,
     Metadata,
     ToolMode,
+    check_name,
     is_given,
     labels,
     output_format,
@@ -263,6 +264,8 @@ def _sampling(request: ResponseBody) -> Sampling:
 def _format(format_: _Format, bounds: RequestBounds) -> OutputFormat | None:
     if format_.type == "json_schema" and format_.name is None:
         raise InvalidRequest("Missing required parameter: 'text.format.name'.", param="text.format.name")
+    if format_.name is not None:
+        check_name(format_.name, "text.format.name")
     return output_format(
         format_.type,
         JsonSchema(format_.name or "", format_.description, format_.schema, format_.strict),

@@ -109,6 +109,16 @@ def tool_choice(
     return ToolChoice("required")
 
 
+def check_name(name: str, path: str) -> None:
+    """Return where the name of a form is one.
+
+    Raises:
+        InvalidRequest
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(f"{path} is {name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}", param=path)
+
+
 def output_format(
     kind: FormatKind, described: JsonSchema | None, path: str, bounds: RequestBounds
 ) -> OutputFormat | None:
@@ -117,6 +127,10 @@ def output_format(
     Raises:
         InvalidRequest
     """
+    schema = bytes(described.schema) if described and is_given(described.schema) else b"{}"
+    # Whether it is a JSON schema is found out later, at a cost.
+    if schema[:1] != b"{" and schema not in (b"true", b"false"):
+        raise InvalidRequest(f"{path}.schema is no JSON schema: it must be an object", param=f"{path}.schema")
     if kind == "text":
         return None
     if kind == "json_object":
@@ -125,12 +139,7 @@ def output_format(
         raise InvalidRequest(
             f"Missing required parameter: '{path}.json_schema'.", param=f"{path}.json_schema"
         )
-    if not _NAME.fullmatch(described.name):
-        raise InvalidRequest(
-            f"{path}.name is {described.name[:80]!r}: it must match [a-zA-Z0-9_-]{{1,64}}",
-            param=f"{path}.name",
-        )
-    schema = bytes(described.schema) if is_given(described.schema) else b"{}"
+    check_name(described.name, f"{path}.name")
     bounds.check_depth(schema, f"{path}.schema")
     raw = msgspec.Raw(schema)
     return OutputFormat("json_schema", described.name, raw, bool(described.strict), described.description)
