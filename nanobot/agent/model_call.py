@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from nanobot.agent.limits import AgentSettings, Retries, Show
+from nanobot.agent.turn_calls import TurnCalls
 from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
 from nanobot.context.output import conform, format_instructions, repair_instructions
@@ -23,7 +24,6 @@ from nanobot.core.errors import (
     NanobotError,
 )
 from nanobot.core.event import ModelChosen, Passing, TextDelta, ThinkingDelta
-from nanobot.core.ids import call_id
 from nanobot.core.message import (
     Message,
     PassedOver,
@@ -32,7 +32,6 @@ from nanobot.core.message import (
     ToolCall,
     Usage,
     estimate_tokens,
-    freeform_arguments,
 )
 from nanobot.core.model import FORMAT_WITH_TOOLS, AnswerTooLong, Model, ModelRequest
 from nanobot.core.observer import Observer
@@ -97,8 +96,6 @@ class ModelCall:
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
         self._refused_by: str | None = None
-        self._call_ids = call_ids
-        self._numbers: dict[str, int] = {}
         self.usage = usage
         self._clock = clock
         self._limits = limits
@@ -109,6 +106,7 @@ class ModelCall:
         self._client_tools = (
             frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
         )
+        self._calls = TurnCalls(turn, self._client_tools, call_ids)
 
     async def ask(self, history: History, *, may_call: bool) -> Message:
         """Return the model's next message after `history`; without calls, unless it `may_call` tools.
@@ -332,42 +330,11 @@ class ModelCall:
                 if not may_call or (is_alone and has_call):
                     continue
                 has_call = True
-                part = self._own_call(part)
+                part = self._calls.own(part)
             elif isinstance(part, Text) and not part.text and part.provider_state is None:
                 continue
             parts.append(part)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
-
-    def _own_call(self, call: ToolCall) -> ToolCall:
-        declared = next((tool for tool in self._turn.declared if tool.function == call.name), None)
-        is_freeform = declared is not None and declared.is_freeform
-        for_client = call.name in self._client_tools
-        return ToolCall(
-            self._own_id(call.id, for_client=for_client),
-            call.name,
-            # As it will come back from the client, which has only the text.
-            freeform_arguments(call.freeform_text) if is_freeform else call.arguments,
-            for_client,
-            call.provider_state,
-            declared,
-        )
-
-    def _own_id(self, id_: str, *, for_client: bool) -> str:
-        """Return an id for a call that is unique in this turn: some providers count from 0 in each message,
-        or give all calls one id.
-
-        Clients are given ids that none of them rewrites, and that are others in each turn.
-        """
-        own = call_id(id_) if for_client else id_
-        if own in self._call_ids or own != id_:
-            # Numbers that are taken are not tried again.
-            number = self._numbers.get(id_, 0)
-            while own in self._call_ids or number == self._numbers.get(id_, 0):
-                number += 1
-                own = call_id(f"{self._turn.id} {id_} {number}") if for_client else f"{id_}-{number}"
-            self._numbers[id_] = number
-        self._call_ids.add(own)
-        return own
 
     async def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:
         """Return the message as it becomes part of the turn; None where the model is to be asked again.
