@@ -18,6 +18,7 @@ from nanobot.core.message import Message, ToolCall, ToolResult, Usage
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
+from nanobot.core.persona import Personas
 from nanobot.core.turn import Turn
 
 _FITS_ANY_WINDOW = 200
@@ -29,6 +30,7 @@ class Agent:
     """Answers turns with a model and a set of tools.
 
     `secret`: what the names of sessions are made with that models get; by default one of its own.
+    `personas`: who answers in which sessions.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Agent:
         observer: Observer = NULL_OBSERVER,
         *,
         secret: bytes = b"",
+        personas: Personas | None = None,
     ) -> None:
+        self._personas = personas or Personas()
         self._secret = secret or os.urandom(32)
         self._schemas = schemas
         self._observer = observer
@@ -56,7 +60,13 @@ class Agent:
 
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
-        return history_budget(model.context_tokens, self._settings.window_tokens, turn, self._tools_tokens)
+        persona = self._personas.of(turn.session_key)
+        window = self._settings.window_tokens
+        return history_budget(model.context_tokens, window, turn, self._tools_tokens, persona)
+
+    def model_of(self, turn: Turn) -> str | None:
+        """Return the name of the model that answers the turn; None for the default one."""
+        return turn.model or self._personas.of(turn.session_key).model
 
     def check_length(self, turn: Turn, model: Model) -> None:
         """Return where the newest message of the turn fits the window.
@@ -94,13 +104,15 @@ class Agent:
         """
         # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
+        persona = self._personas.of(turn.session_key)
         model_call = ModelCall(
             turn,
             model,
             show,
             take_back,
             audience=audience,
-            tools=offered_tools(turn, self._toolset.specs),
+            persona=persona,
+            tools=offered_tools(turn, self._toolset.specs, persona),
             budget_tokens=self.budget(turn, model),
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
             usage=sum((message.usage or Usage() for message in produced), Usage()),
@@ -110,7 +122,8 @@ class Agent:
             observer=self._observer,
             secret=self._secret,
         )
-        await _TurnRun(turn, history, produced, emit, model_call, self._toolset, self._settings).run()
+        toolset = self._toolset.limited_to(persona.tools)
+        await _TurnRun(turn, history, produced, emit, model_call, toolset, self._settings).run()
 
 
 class _TurnRun:

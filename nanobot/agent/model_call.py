@@ -36,6 +36,7 @@ from nanobot.core.message import (
 from nanobot.core.model import FORMAT_WITH_TOOLS, AnswerTooLong, Model, ModelRequest
 from nanobot.core.observer import Observer
 from nanobot.core.output import InvalidOutput, OutputSchemas
+from nanobot.core.persona import Persona
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Turn
 
@@ -74,6 +75,7 @@ class ModelCall:
         take_back: TakeBack,
         *,
         audience: Audience | None,
+        persona: Persona,
         tools: tuple[ToolSpec, ...],
         budget_tokens: int,
         call_ids: set[str],
@@ -89,6 +91,7 @@ class ModelCall:
         self._show = show
         self._take_back = take_back
         self._audience = audience
+        self._persona = persona
         self._has_begun = False
         self.was_stopped = False
         self._tools = tools
@@ -204,10 +207,10 @@ class ModelCall:
         budget = shown // 2 if retries.overflows < self._limits.max_overflows else 0
         if error.limit_tokens is not None:
             # The provider's tokens may be smaller than estimated: what it refused did not fit either.
-            window = min(error.limit_tokens, shown + fixed_tokens(self._turn, request.tools))
+            window = min(error.limit_tokens, shown + fixed_tokens(self._turn, request.tools, self._persona))
             self._window_tokens = window
             own_tools = max(0, tools_size(request.tools) - tools_size(self._turn.tools))
-            budget = min(budget, history_budget(window, window, self._turn, own_tools))
+            budget = min(budget, history_budget(window, window, self._turn, own_tools, self._persona))
         question = next((message for message in reversed(history.messages) if message.role == "user"), None)
         least = estimate_tokens(question) if question is not None else 0
         self._budget_tokens = max(least, min(budget, self._budget_tokens))
@@ -235,6 +238,7 @@ class ModelCall:
                 tools=self._offered(may_call=may_call),
                 budget_tokens=self._budget_tokens,
                 now=self._clock.now(),
+                persona=self._persona,
                 hint="" if may_call else prompt.LAST_STEP,
                 nudge=nudge,
                 draft=retries.draft,

@@ -31,6 +31,12 @@ class Toolset:
             raise ValueError("two tools have one name")
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools)
 
+    def limited_to(self, names: frozenset[str] | None) -> "Toolset":
+        """Return a toolset with those of the tools that `names` has; None: all of them."""
+        if names is None:
+            return self
+        return Toolset([tool for name, tool in self._tools.items() if name in names], self._observer)
+
     def is_repeatable(self, call: ToolCall) -> bool:
         """Return whether the call may be run again where the server died before it ended."""
         tool = self._tools.get(call.name)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from starlette.types import Send
 
-from nanobot.api.sessions import BRANCH, branch_of, new_key, path_key
+from nanobot.api.sessions import BRANCH, branch_of, check_own, new_key, path_key
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire import session_export
 from nanobot.api.wire.lists import encode
@@ -14,6 +14,7 @@ from nanobot.core.errors import (
     BadSessionKey,
     BodyTooLarge,
     MessageNotFound,
+    NotAllowed,
     SessionExists,
     SessionNotFound,
 )
@@ -68,8 +69,16 @@ class SessionTransfer:
         settings = self._settings
         body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
         imported = session_export.read(_lines(body), self._clock.now())
+        # A preset of another server may not exist here: the default model answers then.
+        model = imported.model if imported.model in settings.models else None
+        check_own(key, model, imported.instructions, settings)
         session = await self._store.import_session(
-            key, imported.messages, title=imported.title, metadata=imported.metadata
+            key,
+            imported.messages,
+            title=imported.title,
+            metadata=imported.metadata,
+            model=model,
+            instructions=imported.instructions,
         )
         await answer(send, 200, encode(session_object(session)))
 
@@ -108,6 +117,6 @@ def operations(store: Store, clock: Clock, settings: ApiSettings) -> tuple[Opera
             tag="Sessions",
             right="sessions:write",
             answers={200: SessionObject},
-            errors=(SessionNotFound, BodyTooLarge, SessionExists, BadSessionKey),
+            errors=(SessionNotFound, BodyTooLarge, SessionExists, BadSessionKey, NotAllowed),
         ),
     )

@@ -34,6 +34,7 @@ from nanobot.core.errors import (
     InvalidRequest,
     MessageNotFound,
     ModelNotFound,
+    NotAllowed,
     SessionBusy,
     SessionExists,
     SessionNotFound,
@@ -122,12 +123,15 @@ class Sessions:
         key = path_key(request)
         change, _ = await self._bodies.read(request, lambda body: decode(body, _read_change))
         preset = _preset(change.model, self._settings)
+        check_own(key, change.model or None, change.instructions or None, self._settings)
         now = await self._store.session(key)
         title = now.title if change.title is msgspec.UNSET else change.title
         metadata = now.metadata if change.metadata is msgspec.UNSET else change.metadata or {}
         changed = await self._store.rename_session(key, title=title, metadata=metadata)
         if preset is not msgspec.UNSET:
             changed = await self._store.choose_model(key, preset)
+        if change.instructions is not msgspec.UNSET:
+            changed = await self._store.instruct_session(key, (change.instructions or "").strip() or None)
         await answer(send, 200, encode(session_object(changed)))
 
     async def delete(self, request: Request, send: Send) -> None:
@@ -218,6 +222,31 @@ def _preset(model: str | msgspec.UnsetType | None, settings: ApiSettings) -> str
     return preset
 
 
+def check_own(
+    key: str,
+    model: str | msgspec.UnsetType | None,
+    instructions: str | msgspec.UnsetType | None,
+    settings: ApiSettings,
+) -> None:
+    """Return where the session may have a model and instructions of its own, if it is to have some.
+
+    Raises:
+        NotAllowed
+    """
+    persona = settings.personas.of(key)
+    if isinstance(model, str) and not persona.may_choose_model:
+        raise NotAllowed(
+            f"the session {key!r} may not have a model of its own (own_model in [agent] or [[agents]])",
+            param="model",
+        )
+    if isinstance(instructions, str) and not persona.may_instruct:
+        raise NotAllowed(
+            f"the session {key!r} may not have instructions of its own (own_instructions in [agent] or"
+            " [[agents]])",
+            param="instructions",
+        )
+
+
 def _limit(query: Query) -> int:
     return query.whole("limit", default=_LISTED, low=1, high=_MOST_LISTED)
 
@@ -306,7 +335,7 @@ def operations(
             summary="Give a session a title, metadata, or a model",
             body=SessionChange,
             answers={200: SessionObject},
-            errors=(*missing, BodyTooLarge, ModelNotFound),
+            errors=(*missing, BodyTooLarge, ModelNotFound, NotAllowed),
         ),
         writing(
             method="DELETE",

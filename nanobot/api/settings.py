@@ -4,6 +4,7 @@ import msgspec
 
 from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from nanobot.core.accounts import HistoryMode
+from nanobot.core.persona import Personas
 from nanobot.http.json_body import JsonBodies
 
 
@@ -17,7 +18,8 @@ class HistoryRule(msgspec.Struct, frozen=True):
 class ApiSettings(msgspec.Struct, frozen=True):
     """How the routes behave. `models`: the names that a request may use besides `nanobot`. `ephemeral`:
     patterns of the session keys whose turns leave no trace. `tools_tokens`: what it costs to offer the
-    server's own tools. `max_json_entries`: how many members and elements a JSON body may have.
+    server's own tools. `personas`: who answers in which sessions. `max_json_entries`: how many members and
+    elements a JSON body may have.
     """
 
     models: tuple[str, ...] = ()
@@ -32,6 +34,7 @@ class ApiSettings(msgspec.Struct, frozen=True):
     ping_s: float = 15.0
     metrics_open: bool = False
     tools_tokens: int = 0
+    personas: Personas = Personas()
 
     def json_bodies(self) -> JsonBodies:
         """Return the reader of bodies that these settings describe."""

@@ -18,6 +18,7 @@ from nanobot.app.models import (
     make_models,
     missing_weights,
 )
+from nanobot.app.personas import SettingsSource
 from nanobot.app.settings import audit_keeping, configured_keys, is_loopback
 from nanobot.app.tools import own_tools
 
@@ -25,6 +26,7 @@ __all__ = [
     "App",
     "DefaultModel",
     "Models",
+    "SettingsSource",
     "audit_keeping",
     "choose_model",
     "configured_keys",

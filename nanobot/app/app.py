@@ -15,6 +15,8 @@ from nanobot.api.server import build_api
 from nanobot.app import settings
 from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
+from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
+from nanobot.app.personas import PersonasInUse, SettingsSource
 from nanobot.app.tools import own_tools
 from nanobot.config import Config
 from nanobot.context.build import tools_size
@@ -35,6 +37,7 @@ from nanobot.stores.sqlite.store import open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.deliveries import FLUSH_EVERY_S, Deliveries
 from nanobot.submit.followers import Followers
+from nanobot.submit.request import AGENT
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
 from nanobot.workers.pool import WorkerPool
@@ -60,6 +63,7 @@ class App:
         observer: Observer,
         secret: bytes,
         fetcher: Fetcher | None = None,
+        source: SettingsSource | None = None,
     ) -> None:
         self._metrics = metrics
         self.config = config
@@ -77,7 +81,18 @@ class App:
         self.workers = WorkerPool()
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         toolset = Toolset([*own_tools(clock), *tools], observer)
-        agent = Agent(toolset, clock, settings.agent_settings(config), schemas, observer, secret=secret)
+        names = [tool.name for tool in toolset.specs]
+        self.personas = PersonasInUse(config, models.names, names, source)
+        personas = self.personas.personas
+        agent = Agent(
+            toolset,
+            clock,
+            settings.agent_settings(config),
+            schemas,
+            observer,
+            secret=secret,
+            personas=personas,
+        )
         self.engine = _engine(config, store, models, clock, agent, observer)
         attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
@@ -89,7 +104,8 @@ class App:
             self.audit,
             clock,
             randomness,
-            check_length=lambda turn: agent.check_length(turn, models.get(turn.model)),
+            check_length=lambda turn: agent.check_length(turn, models.get(agent.model_of(turn))),
+            model_of=lambda session_key: personas.of(session_key).model or AGENT,
             audio_models=settings.audio_models(models),
         )
         self.asgi: ASGIApp = build_api(
@@ -101,7 +117,9 @@ class App:
             access=settings.http_access(config),
             keys=self.keys,
             audit=self.audit,
-            settings=settings.api_settings(config, models, tools_tokens=tools_size(toolset.specs)),
+            settings=settings.api_settings(
+                config, models, tools_tokens=tools_size(toolset.specs), personas=personas
+            ),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
             render_metrics=self._render_metrics,
@@ -177,6 +195,12 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             first_after_s=CLEANUP_EVERY_S,
         ),
         PeriodicJob(
+            name="read the settings of the agents again",
+            run=app.personas.refresh,
+            every_s=PERSONAS_REFRESH_S,
+            first_after_s=PERSONAS_REFRESH_S,
+        ),
+        PeriodicJob(
             name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
         ),
     )
@@ -192,11 +216,13 @@ async def open_app(
     tools: Sequence[Tool] = (),
     fetcher: Fetcher | None = None,
     observers: Sequence[Observer] = (),
+    source: SettingsSource | None = None,
 ) -> AsyncIterator[App]:
     """Open the store and start the engine; yield the running server, and take it down in order afterwards.
 
     `tools` are added to the agent's own, `observers` to the metrics. `fetcher` replaces the one that the
-    settings describe, for tests whose web is on this machine.
+    settings describe, for tests whose web is on this machine. `source`: where the settings came from, which
+    is read again when it changes.
 
     Raises:
         StoreError: the data directory cannot be used.
@@ -222,6 +248,7 @@ async def open_app(
             observer,
             await asyncio.to_thread(load_secret, config.data),
             fetcher,
+            source,
         )
         audit = app.audit
         await app.load_accounts()

@@ -20,6 +20,7 @@ from nanobot.core.accounts import (
     digest_of,
 )
 from nanobot.core.errors import ConfigError
+from nanobot.core.persona import Personas
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
 from nanobot.http.guard import Access
@@ -178,7 +179,7 @@ def prices(config: Config, models: Models) -> dict[str, Price]:
     return {**PRICES, **of_providers, **config.prices, **of_models}
 
 
-def api_settings(config: Config, models: Models, *, tools_tokens: int) -> ApiSettings:
+def api_settings(config: Config, models: Models, *, tools_tokens: int, personas: Personas) -> ApiSettings:
     """Return the settings that the routes share."""
     return ApiSettings(
         models=models.names,
@@ -193,6 +194,7 @@ def api_settings(config: Config, models: Models, *, tools_tokens: int) -> ApiSet
         ping_s=config.api.ping_s,
         metrics_open=config.api.metrics_open,
         tools_tokens=tools_tokens,
+        personas=personas,
     )
 
 

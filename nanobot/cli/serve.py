@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ import uvicorn
 from nanobot import __version__
 from nanobot.app import (
     App,
+    SettingsSource,
     choose_model,
     lacks_openmp,
     make_models,
@@ -27,7 +29,7 @@ from nanobot.cli.memory import give_large_blocks_back
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
-from nanobot.config import Config
+from nanobot.config import FILE, Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.tool import Tool
 from nanobot.http.connections import BoundedConnection
@@ -62,7 +64,8 @@ def command(
     verbose: bool,
 ) -> None:
     """Serve the agent over HTTP, as OpenAI's API."""
-    config = settings(
+    read = partial(
+        settings,
         config_file,
         server={"host": host, "port": port, "data": data, "tls_cert": tls_cert, "tls_key": tls_key},
         model={"name": model},
@@ -70,6 +73,7 @@ def command(
         engine={"turn_timeout_s": timeout},
         log={"level": "info" if verbose else None},
     )
+    config = read()
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
     refuse_unprotected_host(config)
     check_tls(config)
@@ -82,7 +86,7 @@ def command(
 
         ensure_weights(config, os.environ)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve(config, listener))
+        runner.run(serve(config, listener, source=SettingsSource(config_file or Path(FILE), read)))
 
 
 def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
@@ -95,8 +99,14 @@ def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
     return uvloop.Loop
 
 
-async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] = ()) -> None:
-    """Serve until SIGTERM or SIGINT, then shut down in order. `tools` are added to the agent's own.
+async def serve(
+    config: Config,
+    listener: socket.socket,
+    tools: Sequence[Tool] = (),
+    source: SettingsSource | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then shut down in order. `tools` are added to the agent's own, `source`
+    is where the settings of the agents are read again.
 
     Raises:
         ConfigError, StoreError: the server cannot start.
@@ -105,9 +115,8 @@ async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] =
     models = make_models(config, os.environ, SystemClock())
     traced = tracing(config, os.environ)
     try:
-        async with open_app(
-            config, models, tools=tools, observers=(traced.observer,) if traced else ()
-        ) as app:
+        observers = (traced.observer,) if traced else ()
+        async with open_app(config, models, tools=tools, observers=observers, source=source) as app:
             server = _Server(app)
             server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
             await server.serve(sockets=[listener])

@@ -88,7 +88,15 @@ async def _import(
     config: Config, key: str, imported: session_export.Imported, messages: Sequence[ImportedMessage]
 ) -> int:
     async with store_to_change(config, "import the conversation") as store:
-        session = await store.import_session(key, messages, title=imported.title, metadata=imported.metadata)
+        session = await store.import_session(
+            key,
+            messages,
+            title=imported.title,
+            metadata=imported.metadata,
+            # A preset of another server may not exist here: the default model answers then.
+            model=imported.model if imported.model in config.models else None,
+            instructions=imported.instructions,
+        )
         return session.messages
 
 

@@ -10,12 +10,14 @@ Start at `tables.py`; `models.py` has the tables of models and providers, `load.
 from nanobot.config.load import FILE, load
 from nanobot.config.models import EndpointFields, ModelTable, ProviderTable
 from nanobot.config.tables import (
+    AgentTable,
     ApiTable,
     AuditTable,
     Config,
     EngineTable,
     FilesTable,
     KeyTable,
+    PersonaTable,
     QuotaTable,
     ServerTable,
     default_data_directory,
@@ -23,6 +25,7 @@ from nanobot.config.tables import (
 
 __all__ = [
     "FILE",
+    "AgentTable",
     "ApiTable",
     "AuditTable",
     "Config",
@@ -31,6 +34,7 @@ __all__ = [
     "FilesTable",
     "KeyTable",
     "ModelTable",
+    "PersonaTable",
     "ProviderTable",
     "QuotaTable",
     "ServerTable",

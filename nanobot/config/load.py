@@ -50,6 +50,7 @@ def load(
 
 
 _LISTS = (
+    ("agent", "tools"),
     ("api", "session_headers"),
     ("api", "allowed_hosts"),
     ("api", "cors_origins"),
@@ -98,9 +99,20 @@ def _read(file: Path | None) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     try:
-        return tomllib.loads(text)
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    _find_files(tables, path.parent)
+    return tables
+
+
+def _find_files(tables: dict[str, Any], folder: Path) -> None:
+    """Take the files that the settings name from the folder of the settings, where the names are relative."""
+    rules = tables.get("agents")
+    for table in (tables.get("agent"), *(rules if isinstance(rules, list) else ())):
+        name = table.get("instructions_file") if isinstance(table, dict) else None
+        if isinstance(name, str) and not name.startswith("~"):
+            table["instructions_file"] = str(folder / name)
 
 
 def _tables() -> dict[str, type[msgspec.Struct]]:

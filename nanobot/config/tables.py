@@ -78,8 +78,27 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     turn_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 3600.0
 
 
-class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bounds of a turn."""
+class _PersonaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who answers; None: as the table for all sessions says, else as nanobot has it."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    instructions: str | None = None
+    instructions_file: str | None = None
+    language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    tools: tuple[str, ...] | None = None
+    own_instructions: bool | None = None
+    own_model: bool | None = None
+
+
+class PersonaTable(_PersonaFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who answers in the sessions whose key matches `pattern`, with the model of a preset."""
+
+    pattern: str
+    model: str | None = None
+
+
+class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
+    """Who answers, and the bounds of a turn."""
 
     max_steps: AtLeast1 = 50
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
@@ -193,6 +212,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: FilesTable = FilesTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
+    agents: tuple[PersonaTable, ...] = ()
     model: ModelTable = ModelTable()
     models: dict[str, ModelTable] = {}
     providers: dict[str, ProviderTable] = {}

@@ -9,6 +9,7 @@ from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import Message, PassedOver, Text, user
 from nanobot.core.model import ModelRequest
+from nanobot.core.persona import PLAIN, Persona
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Turn
 
@@ -17,12 +18,14 @@ ANY = ToolChoice()
 _HINT_BYTES = 16
 
 
-def offered_tools(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
-    """Return the tools that the model may call in this turn: the server's `own` and the client's. Where names
-    are the same, the client's tool replaces the server's.
+def offered_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> tuple[ToolSpec, ...]:
+    """Return the tools that the model may call in this turn: those of the server's `own` that the persona
+    has, and the client's. Where names are the same, the client's tool replaces the server's.
 
     Where the client requires a call of one of its tools, no others are offered.
     """
+    if persona.tools is not None:
+        own = tuple(tool for tool in own if tool.name in persona.tools)
     choice = turn.tool_choice
     if not turn.tools or choice.mode == "none":
         return own
@@ -40,19 +43,22 @@ def tools_size(tools: tuple[ToolSpec, ...]) -> int:
     )
 
 
-def history_budget(context_tokens: int, window_tokens: int, turn: Turn, tools_tokens: int) -> int:
+def history_budget(
+    context_tokens: int, window_tokens: int, turn: Turn, tools_tokens: int, persona: Persona = PLAIN
+) -> int:
     """Return how many tokens of history may be shown: what the window leaves after the prompt, the tools and
     the answer.
     """
     window = min(context_tokens, window_tokens)
     answer = turn.sampling.max_output_tokens or window // 4
-    fixed = fixed_tokens(turn, turn.tools) + tools_tokens
+    fixed = fixed_tokens(turn, turn.tools, persona) + tools_tokens
     return max(window // 4, window - min(answer, window // 2) - fixed)
 
 
-def fixed_tokens(turn: Turn, tools: tuple[ToolSpec, ...]) -> int:
+def fixed_tokens(turn: Turn, tools: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> int:
     """Return an estimate of the tokens of a request that are no history: the prompt and the tools."""
-    return len(prompt.system(turn.instructions).encode()) // 3 + tools_size(tools)
+    system = prompt.system(turn.instructions, persona, turn.own_instructions)
+    return len(system.encode()) // 3 + tools_size(tools)
 
 
 def build(
@@ -62,6 +68,7 @@ def build(
     tools: tuple[ToolSpec, ...],
     budget_tokens: int,
     now: float,
+    persona: Persona = PLAIN,
     hint: str = "",
     nudge: str = "",
     draft: str = "",
@@ -97,9 +104,11 @@ def build(
         turn.trace and not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
     )
     return ModelRequest(
-        system=prompt.system("\n\n".join(filter(None, (turn.instructions, form))))
-        if form
-        else prompt.system(turn.instructions),
+        system=prompt.system(
+            "\n\n".join(filter(None, (turn.instructions, form))) if form else turn.instructions,
+            persona,
+            turn.own_instructions,
+        ),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
         tools=tools,
         notes=prompt.notes(now, is_first=is_first, hint=hint),

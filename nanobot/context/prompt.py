@@ -3,11 +3,15 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 
-SYSTEM = (
-    "You are nanobot, a friendly personal assistant. Speak to the user as 'you'. "
+from nanobot.core.persona import DEFAULT_NAME, PLAIN, Persona
+
+_SYSTEM = (
+    "You are {name}, a friendly personal assistant. Speak to the user as 'you'. "
     "Use the conversation so far to answer questions about it. "
     "To repeat an earlier question, quote it exactly."
 )
+SYSTEM = _SYSTEM.format(name=DEFAULT_NAME)
+LANGUAGE = "Answer in {language}, unless the user asks for another language."
 FIRST_MESSAGE = "This is the first message of the conversation; nothing was said before it."
 NO_CALL = "Answer my last message by calling a tool, not with words."
 LAST_STEP = "You have used all your steps: answer now with what you know, without tools."
@@ -18,9 +22,24 @@ ANSWER_WAS_CUT = (
 )
 
 
-def system(instructions: str) -> str:
-    """Return the system prompt: the server's own, followed by the client's `instructions` for this turn."""
-    return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
+def system(instructions: str, persona: Persona = PLAIN, own: str = "") -> str:
+    """Return the system prompt: the server's own, with the persona's name and instructions, followed by the
+    session's `own` and by the client's `instructions` for this turn.
+    """
+    if persona is PLAIN and not own:
+        return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
+    return "\n\n".join(
+        filter(
+            None,
+            (
+                _SYSTEM.format(name=persona.name),
+                persona.instructions,
+                LANGUAGE.format(language=persona.language) if persona.language else "",
+                own if persona.may_instruct else "",
+                instructions,
+            ),
+        )
+    )
 
 
 def notes(now: float, *, is_first: bool, hint: str = "") -> str:

@@ -83,6 +83,12 @@ class MissingRight(NanobotError):
     code, http_status, type = "missing_right", 403, "invalid_request_error"
 
 
+class NotAllowed(NanobotError):
+    """The operator's settings do not allow this for such a session, whoever asks."""
+
+    code, http_status, type = "not_allowed", 403, "invalid_request_error"
+
+
 class TooManyBadKeys(NanobotError):
     """Too many invalid API keys came from the address of the client."""
 

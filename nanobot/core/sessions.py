@@ -24,7 +24,7 @@ class Session(msgspec.Struct, frozen=True):
     transcript.
 
     `title` and `metadata` are the user's; the model sees neither. `model`: the preset that answers where a
-    request names none.
+    request names none. `instructions`: what the agent is told in it besides the settings.
     """
 
     key: str
@@ -34,6 +34,7 @@ class Session(msgspec.Struct, frozen=True):
     title: str | None = None
     metadata: dict[str, str] = {}
     model: str | None = None
+    instructions: str | None = None
 
 
 def parse_key(raw: str) -> str:
@@ -240,6 +241,14 @@ class Sessions(Protocol):
         """
         ...
 
+    async def instruct_session(self, session_key: str, instructions: str | None) -> Session:
+        """Have the agent told `instructions` in the turns that are admitted from now on; None: nothing more.
+
+        Raises:
+            SessionNotFound
+        """
+        ...
+
     async def messages(
         self,
         session_key: str,
@@ -294,6 +303,8 @@ class Sessions(Protocol):
         *,
         title: str | None,
         metadata: Mapping[str, str],
+        model: str | None = None,
+        instructions: str | None = None,
     ) -> Session:
         """Make a session of the messages, all or nothing; what taking the next of them raises is raised.
 

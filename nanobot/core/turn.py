@@ -81,7 +81,8 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     `key_id`: the API key that it is charged to. `continues`: its input ends with the beginning of the answer,
     which the model goes on with. `is_whole`: nothing of the conversation stands before the messages that the
     client sent. `grace_s`: how long the turn goes on when no client follows it any more (-1: to its end);
-    None: as long as the server is set to.
+    None: as long as the server is set to. `own_instructions`: those of the session, from when the turn was
+    admitted.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     is_whole: bool = False
     continues: bool = False
     grace_s: float | None = None
+    own_instructions: str = ""
 
 
 class Identity(msgspec.Struct, frozen=True):

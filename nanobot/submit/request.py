@@ -59,6 +59,6 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
         return Turn(id=id, key_id=key_id, **dict(zip(_OF_TURN, _values(self), strict=True)))
 
 
-_OF_TURN = tuple(name for name in Turn.__struct_fields__ if name not in ("id", "key_id"))
+_OF_TURN = tuple(name for name in Turn.__struct_fields__ if name not in ("id", "key_id", "own_instructions"))
 """The fields that a request and its turn share: all that the turn does not get from the server."""
 _values = attrgetter(*_OF_TURN)

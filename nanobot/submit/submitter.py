@@ -18,7 +18,7 @@ from nanobot.core.turn import Admission, Identity, Origin, Turn, TurnState
 from nanobot.submit.attachments import Attachments, has_references, with_sources
 from nanobot.submit.deliveries import RefusedRequests
 from nanobot.submit.followers import Followers, Following
-from nanobot.submit.request import AGENT, TurnRequest
+from nanobot.submit.request import TurnRequest
 
 _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 """Where requests come from that are written down as a whole when they are answered."""
@@ -44,7 +44,8 @@ class Submitter:
     """Takes requests for turns: resolves what their messages refer to, holds them to the quotas, admits them.
 
     `check_length` raises `ContextOverflow` where the newest message of a turn does not fit its model's
-    window. `audio_models`: the models that take audio, `AGENT` among them where the default model does.
+    window. `model_of`: the model that answers in a session where nothing else names one. `audio_models`: the
+    models that take audio, `AGENT` among them where the default model does.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Submitter:
         randomness: Randomness,
         *,
         check_length: Callable[[Turn], None],
+        model_of: Callable[[str], str],
         audio_models: Set[str] = frozenset(),
     ) -> None:
         self._store = store
@@ -70,6 +72,7 @@ class Submitter:
         self._clock = clock
         self._randomness = randomness
         self._check_length = check_length
+        self._model_of = model_of
         self._audio_models = audio_models
         self._refused = RefusedRequests(clock)
 
@@ -166,13 +169,16 @@ class Submitter:
         return (*earlier[:shared], *await self._attachments.resolve_earlier(earlier[shared:], key))
 
     async def _model(self, request: TurnRequest) -> str:
-        """Return the name of the model that will answer: the request's, else its session's."""
+        """Return the name of the model that will answer: the request's, else its session's, else the one that
+        the settings say.
+        """
         if request.model is not None:
             return request.model
+        otherwise = self._model_of(request.session_key)
         try:
-            return (await self._store.session(request.session_key)).model or AGENT
+            return (await self._store.session(request.session_key)).model or otherwise
         except SessionNotFound:
-            return AGENT
+            return otherwise
 
 
 def _is_text(messages: tuple[Message, ...]) -> bool:

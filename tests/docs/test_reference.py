@@ -58,7 +58,16 @@ def offered() -> list[str]:
     found = operations(
         store,
         Submitter(
-            store, gate, attachments, schemas, followers, None, clock, randomness, check_length=lambda _: None
+            store,
+            gate,
+            attachments,
+            schemas,
+            followers,
+            None,
+            clock,
+            randomness,
+            check_length=lambda _: None,
+            model_of=str,
         ),
         attachments,
         clock,

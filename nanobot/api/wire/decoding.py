@@ -18,6 +18,7 @@ _MOST_SURROGATES = 100_000
 _WHOLE_AS_FLOAT = re.compile(r"Expected `int(?: \| \w+)*`, got `float`")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
 _OUT_OF_BOUNDS = re.compile(r"Invalid enum value|Expected `\w+` (?:[<>]=|of length)")
 _MOST_SHOWN = 40
 
@@ -50,6 +51,9 @@ def _read_again(body: bytes, kind: type[T]) -> T:
         return _decode_leniently(body, kind)
     except msgspec.ValidationError as error:
         path = _path(str(error))
+        if unknown := _UNKNOWN.match(str(error)):
+            field = f"{path}.{unknown[1]}" if path else unknown[1]
+            raise InvalidRequest(f"Unknown parameter: '{field[:_MOST_SHOWN]}'.", param=field) from error
         if not path:
             raise InvalidJson("Invalid JSON body") from error
         if _MISSING.match(str(error)):

@@ -37,6 +37,7 @@ MIME = b"application/jsonl"
 _LATEST = 100_000_000_000.0
 Time = Annotated[float, msgspec.Meta(ge=0, le=_LATEST)]
 Title = Annotated[str, msgspec.Meta(max_length=256)]
+Instructions = Annotated[str, msgspec.Meta(max_length=8_000)]
 Metadata = Annotated[
     dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]],
     msgspec.Meta(max_length=16),
@@ -49,6 +50,8 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
     title: Title | None = None
     metadata: Metadata = {}
+    model: str | None = None
+    instructions: Instructions | None = None
 
 
 class _ExportLine(SessionMessage, frozen=True, kw_only=True):
@@ -79,6 +82,8 @@ class Imported(msgspec.Struct, frozen=True):
 
     title: str | None
     metadata: Mapping[str, str]
+    model: str | None
+    instructions: str | None
     messages: Iterator[ImportedMessage]
 
 
@@ -92,13 +97,16 @@ _read_line = msgspec.json.Decoder(_Read).decode
 
 def header(session: Session) -> bytes:
     """Return the first line."""
-    labels = session.metadata
-    return (
-        _encode(
-            _Header(format=FORMAT, version=VERSION, key=session.key, title=session.title, metadata=labels)
-        )
-        + b"\n"
+    head = _Header(
+        format=FORMAT,
+        version=VERSION,
+        key=session.key,
+        title=session.title,
+        metadata=session.metadata,
+        model=session.model,
+        instructions=session.instructions,
     )
+    return _encode(head) + b"\n"
 
 
 def lines(rows: Iterable[Row]) -> bytes:
@@ -129,7 +137,8 @@ def read(raw: Iterable[bytes], now: float) -> Imported:
     """
     numbered = ((number, line) for number, line in enumerate(raw, 1) if line.strip())
     head = _read_head(numbered)
-    return Imported(head.title, head.metadata, (_given(number, line, now) for number, line in numbered))
+    messages = (_given(number, line, now) for number, line in numbered)
+    return Imported(head.title, head.metadata, head.model, head.instructions or None, messages)
 
 
 def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:

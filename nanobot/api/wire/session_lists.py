@@ -5,7 +5,7 @@ import re
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from nanobot.api.wire.session_export import Metadata, Title
+from nanobot.api.wire.session_export import Instructions, Metadata, Title
 from nanobot.api.wire.session_message import message_id
 from nanobot.core.message import File, Message, Text
 from nanobot.core.sessions import Branch, Deletion, SearchHit, Session
@@ -27,8 +27,8 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A session. `messages` counts its transcript; `model` is there where it has one of its own, `match`
-    where a search asked for it.
+    """A session. `messages` counts its transcript; `model` and `instructions` are there where it has
+    some of its own, `match` where a search asked for it.
     """
 
     id: str
@@ -40,6 +40,7 @@ class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     updated_at: float
     model: str | UnsetType = UNSET
+    instructions: str | UnsetType = UNSET
     match: Match | UnsetType = UNSET
 
 
@@ -79,12 +80,15 @@ class SessionDeleted(msgspec.Struct, frozen=True, kw_only=True):
     removed: RemovedObject
 
 
-class SessionChange(msgspec.Struct, frozen=True):
-    """What a session is called, and which model answers in it; a field that is absent stays as it is."""
+class SessionChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a session is called, which model answers in it, and what the agent is told there besides the
+    settings; a field that is absent stays as it is.
+    """
 
     title: Title | UnsetType | None = UNSET
     metadata: Metadata | UnsetType | None = UNSET
     model: str | UnsetType | None = UNSET
+    instructions: Instructions | UnsetType | None = UNSET
 
 
 class ForkBody(msgspec.Struct, frozen=True):
@@ -111,6 +115,7 @@ def session_object(session: Session, match: Match | UnsetType = UNSET) -> Sessio
         created_at=session.created_at,
         updated_at=session.updated_at,
         model=model_id(session.model) if session.model is not None else UNSET,
+        instructions=session.instructions if session.instructions is not None else UNSET,
         match=match,
     )
 

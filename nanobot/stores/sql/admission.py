@@ -81,6 +81,8 @@ def admit(
         raise refusal
     if load.model is not None and turn.model is None:
         turn = msgspec.structs.replace(turn, model=load.model)
+    if load.instructions is not None:
+        turn = msgspec.structs.replace(turn, own_instructions=load.instructions)
     if load.running_id in left and load.may_give_way_to(turn):
         load = msgspec.structs.replace(load, gives_way=True)
     if load.waiting - load.gives_way and turn.when_busy == "reject":
@@ -142,6 +144,8 @@ class _Load(msgspec.Struct, frozen=True):
     """The running turn is cancelled in favour of the new one: its client has hung up."""
     model: str | None = None
     """The preset that the session has chosen."""
+    instructions: str | None = None
+    """What the session has the agent told."""
 
     def can_start(self, capacity: Capacity) -> bool:
         """Return whether a turn of this session may start now."""
@@ -155,10 +159,10 @@ class _Load(msgspec.Struct, frozen=True):
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
-    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all, model = db.execute(
+    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all, model, said = db.execute(
         "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
         " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-        " WHERE session = s.id), r.n, s.model"
+        " WHERE session = s.id), r.n, s.model, s.instructions"
         " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
         (owner, key),
     ).fetchone()
@@ -166,7 +170,7 @@ def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Lo
         return None, _Load(0, running_in_all)
     head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight))
     if not waiting:
-        return head, _Load(0, running_in_all, model=model)
+        return head, _Load(0, running_in_all, model=model, instructions=said)
     found = db.execute(
         "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"
         " JOIN turn t ON t.n = d.turn"

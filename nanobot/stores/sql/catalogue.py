@@ -43,7 +43,7 @@ def sessions(
 
 def _columns(db: Db) -> str:
     tip = branches.tip_for_readers(db)
-    return f"id, key, {tip}, created_at, updated_at, title, metadata, model"
+    return f"id, key, {tip}, created_at, updated_at, title, metadata, model, instructions"
 
 
 def _left_no_trace(db: Db) -> str:
@@ -105,9 +105,12 @@ def _session(
     title: str | None,
     metadata: bytes | None,
     model: str | None,
+    instructions: str | None,
 ) -> Session:
     labels = _decode_metadata(metadata) if metadata else {}
-    return Session(key, transcript.count(db, number, tip), created_at, updated_at, title, labels, model)
+    return Session(
+        key, transcript.count(db, number, tip), created_at, updated_at, title, labels, model, instructions
+    )
 
 
 def rename(
@@ -135,6 +138,13 @@ def choose_model(db: Db, *, key: str, preset: str | None) -> Session:
     """Let the model of `preset` answer from now on."""
     number = transcript.head_of(db, key).session
     db.execute("UPDATE session SET model = ? WHERE id = ?", (preset, number))
+    return session_of(db, number)
+
+
+def instruct(db: Db, *, key: str, instructions: str | None) -> Session:
+    """Have the agent told `instructions` from now on."""
+    number = transcript.head_of(db, key).session
+    db.execute("UPDATE session SET instructions = ? WHERE id = ?", (instructions, number))
     return session_of(db, number)
 
 

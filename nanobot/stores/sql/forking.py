@@ -69,7 +69,8 @@ def finish(db: Db, fork: Fork, *, key: str, new_key: str) -> None:
     transcript.move_tip(db, head, fork.tip)
     transcript.save_head(db, head)
     db.execute(
-        "UPDATE session SET (title, model) = (SELECT title, model FROM session WHERE id = ?) WHERE id = ?",
+        "UPDATE session SET (title, model, instructions) = (SELECT title, model, instructions FROM session"
+        " WHERE id = ?) WHERE id = ?",
         (fork.source, fork.session),
     )
     hidden.show(db, fork.session, new_key)

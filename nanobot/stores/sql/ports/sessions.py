@@ -155,6 +155,11 @@ class SqlSessions:
     async def choose_model(self, session_key: str, preset: str | None) -> Session:
         return await self._database.write(partial(catalogue.choose_model, key=session_key, preset=preset))
 
+    async def instruct_session(self, session_key: str, instructions: str | None) -> Session:
+        return await self._database.write(
+            partial(catalogue.instruct, key=session_key, instructions=instructions)
+        )
+
     async def add_messages(self, session_key: str, messages: Sequence[Message]) -> tuple[Row, ...]:
         def job(db: Db) -> tuple[Row, ...]:
             return catalogue.add_messages(db, key=session_key, messages=messages, now=self._clock.now())
@@ -192,6 +197,8 @@ class SqlSessions:
         *,
         title: str | None,
         metadata: Mapping[str, str],
+        model: str | None = None,
+        instructions: str | None = None,
     ) -> Session:
         write, making = self._database.write, self._key_for_making()
         now = self._clock.now()
@@ -204,6 +211,10 @@ class SqlSessions:
 
             def finish(db: Db) -> Session:
                 importing.finish(db, head, key=session_key, title=title, metadata=metadata)
+                if model is not None:
+                    catalogue.choose_model(db, key=session_key, preset=model)
+                if instructions is not None:
+                    catalogue.instruct(db, key=session_key, instructions=instructions)
                 return catalogue.session_of(db, head.session)
 
             return await write(finish)

@@ -97,6 +97,7 @@ class SqlStore:
         self.watch = sessions.watch
         self.rename_session = sessions.rename_session
         self.choose_model = sessions.choose_model
+        self.instruct_session = sessions.instruct_session
         self.add_messages = sessions.add_messages
         self.fork_session = sessions.fork_session
         self.rewind_session = sessions.rewind_session

@@ -1,0 +1,2 @@
+-- What a session has the agent told besides the settings.
+ALTER TABLE session ADD COLUMN instructions TEXT;
