@@ -64,10 +64,6 @@ class Agent:
         window = self._settings.window_tokens
         return history_budget(model.context_tokens, window, turn, self._tools_tokens, persona)
 
-    def model_of(self, turn: Turn) -> str | None:
-        """Return the name of the model that answers the turn; None for the default one."""
-        return turn.model or self._personas.of(turn.session_key).model
-
     def check_length(self, turn: Turn, model: Model) -> None:
         """Return where the newest message of the turn fits the window.
 

@@ -37,7 +37,6 @@ from nanobot.stores.sqlite.store import open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.deliveries import FLUSH_EVERY_S, Deliveries
 from nanobot.submit.followers import Followers
-from nanobot.submit.request import AGENT
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
 from nanobot.workers.pool import WorkerPool
@@ -104,8 +103,8 @@ class App:
             self.audit,
             clock,
             randomness,
-            check_length=lambda turn: agent.check_length(turn, models.get(agent.model_of(turn))),
-            model_of=lambda session_key: personas.of(session_key).model or AGENT,
+            check_length=lambda turn: agent.check_length(turn, models.get(turn.model or turn.default_model)),
+            model_of=lambda session_key: personas.of(session_key).model,
             audio_models=settings.audio_models(models),
         )
         self.asgi: ASGIApp = build_api(

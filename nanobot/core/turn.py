@@ -81,8 +81,9 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     `key_id`: the API key that it is charged to. `continues`: its input ends with the beginning of the answer,
     which the model goes on with. `is_whole`: nothing of the conversation stands before the messages that the
     client sent. `grace_s`: how long the turn goes on when no client follows it any more (-1: to its end);
-    None: as long as the server is set to. `own_instructions`: those of the session, from when the turn was
-    admitted.
+    None: as long as the server is set to. `default_model`: what `admit` makes the
+    `model` where neither the request nor the session names one. `own_instructions`: those of the session,
+    from when the turn was admitted.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     is_whole: bool = False
     continues: bool = False
     grace_s: float | None = None
+    default_model: str | None = None
     own_instructions: str = ""
 
 

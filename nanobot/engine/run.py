@@ -159,7 +159,7 @@ class Run:
 
     async def _answer(self) -> None:
         claim, turn = self._claim, self._claim.turn
-        model = self._models.get(self._agent.model_of(turn))
+        model = self._models.get(turn.model)
         produced: tuple[Message, ...] = ()
         history = claim.history
         if claim.attempt > 1:

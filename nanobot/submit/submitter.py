@@ -18,7 +18,7 @@ from nanobot.core.turn import Admission, Identity, Origin, Turn, TurnState
 from nanobot.submit.attachments import Attachments, has_references, with_sources
 from nanobot.submit.deliveries import RefusedRequests
 from nanobot.submit.followers import Followers, Following
-from nanobot.submit.request import TurnRequest
+from nanobot.submit.request import AGENT, TurnRequest
 
 _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 """Where requests come from that are written down as a whole when they are answered."""
@@ -60,7 +60,7 @@ class Submitter:
         randomness: Randomness,
         *,
         check_length: Callable[[Turn], None],
-        model_of: Callable[[str], str],
+        model_of: Callable[[str], str | None],
         audio_models: Set[str] = frozenset(),
     ) -> None:
         self._store = store
@@ -97,7 +97,8 @@ class Submitter:
         if wanted is not None and wanted.kind == "json_schema":
             await self._schemas.check(wanted.schema, request.format_param or "format", request.session_key)
         now = self._clock.now()
-        turn = request.turn(new_id("turn", now, self._randomness), caller.key_id)
+        default_model = self._model_of(request.session_key)
+        turn = request.turn(new_id("turn", now, self._randomness), caller.key_id, default_model)
         # Refused before it is stored: it could never be answered.
         self._check_length(turn)
         admission, headers = await self._admitted(request, turn, caller)
@@ -174,7 +175,7 @@ class Submitter:
         """
         if request.model is not None:
             return request.model
-        otherwise = self._model_of(request.session_key)
+        otherwise = self._model_of(request.session_key) or AGENT
         try:
             return (await self._store.session(request.session_key)).model or otherwise
         except SessionNotFound:

@@ -67,7 +67,7 @@ def offered() -> list[str]:
             clock,
             randomness,
             check_length=lambda _: None,
-            model_of=str,
+            model_of=lambda _: None,
         ),
         attachments,
         clock,

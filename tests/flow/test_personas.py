@@ -112,3 +112,12 @@ async def test_a_field_that_sessions_do_not_have_is_refused_by_name(harness: Har
     assert "tools" in reply.json["error"]["message"]
     long = await change(harness, "a", instructions="x" * 8_001)
     assert long.status == 400
+
+
+async def test_the_cost_is_that_of_the_model_which_answers(open_harness: OpenHarness) -> None:
+    presets = {"fast": ScriptedModel("fast", name="x:fast")}
+    rule = {"pattern": "wx:*", "model": "fast"}
+    harness = await open_harness(ScriptedModel(name="x:slow"), presets=presets, agents=[rule])
+    await ask(harness, "wx:1")
+    used = await harness.door.get("/v1/usage?group=model")
+    assert [row["model"] for row in used.json["data"]] == ["x:fast"]

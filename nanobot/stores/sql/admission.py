@@ -79,8 +79,9 @@ def admit(
             return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
         raise refusal
-    if load.model is not None and turn.model is None:
-        turn = msgspec.structs.replace(turn, model=load.model)
+    default = load.model or turn.default_model
+    if default is not None:
+        turn = msgspec.structs.replace(turn, model=turn.model or default, default_model=None)
     if load.instructions is not None:
         turn = msgspec.structs.replace(turn, own_instructions=load.instructions)
     if load.running_id in left and load.may_give_way_to(turn):

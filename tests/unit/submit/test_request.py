@@ -33,9 +33,11 @@ SAID: dict[str, Any] = {
 
 
 def test_a_turn_has_every_field_of_its_request() -> None:
-    assert SAID.keys() == set(Turn.__struct_fields__) - {"id", "key_id"}, "a field of Turn is not asked for"
-    turn = TurnRequest(**SAID, identity=Identity(b"x")).turn("turn_1", "key_ann")
-    assert msgspec.structs.asdict(turn) == {**SAID, "id": "turn_1", "key_id": "key_ann"}
+    of_the_server = {"id": "turn_1", "key_id": "key_ann", "default_model": "fast", "own_instructions": ""}
+    asked_for = set(Turn.__struct_fields__) - set(of_the_server)
+    assert SAID.keys() == asked_for, "a field of Turn is not asked for"
+    turn = TurnRequest(**SAID, identity=Identity(b"x")).turn("turn_1", "key_ann", "fast")
+    assert msgspec.structs.asdict(turn) == {**SAID, **of_the_server}
 
 
 def test_what_a_request_leaves_out_is_as_a_turn_has_it() -> None:
