@@ -127,7 +127,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as the engine can take on, by their rank: the oldest of each session that
     is not running one.
     """
-    (running,) = db.execute("SELECT count(*) FROM dispatch WHERE owner = ?", (capacity.owner,)).fetchone()
+    (running,) = db.execute(f"SELECT {db.dialect.running()}", (capacity.owner,)).fetchone()
     free = capacity.max_running - running
     if free <= 0:
         return ()
