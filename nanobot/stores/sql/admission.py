@@ -4,7 +4,7 @@ from collections.abc import Container
 
 import msgspec
 
-from nanobot.core.dispatch import Cancel, Claim
+from nanobot.core.dispatch import Cancel, Claim, LeftOut
 from nanobot.core.errors import (
     NanobotError,
     QueueFull,
@@ -62,9 +62,10 @@ def admit(
     left: Container[str] = (),
     taken_in: Coming | None = None,
     unended: int = 0,
+    left_out: LeftOut | None = None,
 ) -> Admitted | Coming:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`. `unended`: how many turns may
-    not have ended, at most.
+    not have ended, at most. `left_out`: what the turn does not show of its conversation, where it is known.
 
     Where the client's list brings more than goes into one transaction, that is only begun: add its pieces,
     and admit the turn again with it as `taken_in`.
@@ -80,7 +81,8 @@ def admit(
     if refusal is not None:
         raise refusal
     if load.model is not None and turn.model is None:
-        turn = msgspec.structs.replace(turn, model=load.model)
+        # It may have another window than the model that was asked about.
+        turn, left_out = msgspec.structs.replace(turn, model=load.model), None
     if load.running_id in left and load.may_give_way_to(turn):
         load = msgspec.structs.replace(load, gives_way=True)
     if load.waiting - load.gives_way and turn.when_busy == "reject":
@@ -113,7 +115,7 @@ def admit(
                     " are not in its transcript: send so many once it has ended"
                 )
             return taking_in.begin(db, head, plan, note, is_made=is_made)
-    return _take(db, turn, identity, plan, note, head, load, capacity, now)
+    return _take(db, turn, identity, plan, note, head, load, capacity, now, left_out)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -265,6 +267,7 @@ def _take(
     load: _Load,
     capacity: Capacity,
     now: float,
+    left_out: LeftOut | None,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
     turn = msgspec.structs.replace(turn, input=plan.input)
@@ -272,7 +275,7 @@ def _take(
     if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
-        claim = Claim(turn, 1, queue.load_history(db, head, capacity))
+        claim = Claim(turn, 1, queue.load_history(db, head, capacity, left_out))
         queue.hold(db, n, head.session, capacity, now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)

@@ -237,23 +237,21 @@ def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[t
 def history(db: Db, key: str, budget_tokens: int) -> History:
     """Return the newest messages of the session; see `core.dispatch.Dispatch.history`."""
     head = find_head(db, key)
-    return History(()) if head is None else window(db, head, budget_tokens)
+    return History(()) if head is None else window(db, head, head.tokens - budget_tokens)
 
 
-def window(db: Db, head: TranscriptHead, budget_tokens: int) -> History:
-    """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where
-    there are not so many.
+def window(db: Db, head: TranscriptHead, left_out_tokens: int) -> History:
+    """Return the newest messages up to the tip: the fewest before which there are at most `left_out_tokens`.
 
     Few statements whatever the size: a driver may let other threads run between two rows, and they do.
     """
-    floor = head.tokens - budget_tokens
     bodies: list[bytes] = []
     ends: list[int] = []
     skipped = 0
     for first, last in (
         [(1, head.tip)] if head.is_straight and head.tip else stretches(db, head.session, head.tip)
     ):
-        found = _last_within(db, head.session, first, last, floor) if floor > 0 else None
+        found = _last_within(db, head.session, first, last, left_out_tokens) if left_out_tokens > 0 else None
         seq, skipped = found or (first - 1, 0)
         if seq < last:
             joined, tokens = db.execute(
