@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import history_budget, offered_tools, tools_size, with_added
-from nanobot.context.history import refuse_too_long
+from nanobot.context.history import left_out, refuse_too_long
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
-from nanobot.core.dispatch import History
+from nanobot.core.dispatch import History, LeftOut
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, ToolCall, ToolResult, Usage
@@ -63,6 +64,14 @@ class Agent:
         persona = self._personas.of(turn.session_key)
         window = self._settings.window_tokens
         return history_budget(model.context_tokens, window, turn, self._tools_tokens, persona)
+
+    def left_out(self, turn: Turn, model: Model) -> LeftOut | None:
+        """Return what the turn does not show of its conversation; None where more may be of use: to find its
+        question, or the ids of the calls that its client knows.
+        """
+        if turn.tools or turn.input[-1].role != "user":
+            return None
+        return partial(left_out, budget_tokens=self.budget(turn, model))
 
     def check_length(self, turn: Turn, model: Model) -> None:
         """Return where the newest message of the turn fits the window.

@@ -41,18 +41,25 @@ def fit(
         ContextOverflow: the last user message alone is over the budget.
     """
     ends = ends or ends_of(messages, skipped_tokens)
-    over = (ends[-1] if ends else 0) - budget_tokens
-    if over <= 0:
+    cut = left_out(ends[-1] if ends else 0, budget_tokens)
+    if not cut:
         # What was loaded may begin in the middle of a turn.
         return messages if not skipped_tokens else _from_question(messages, 0)
-    step = max(1, budget_tokens // _STEPS_A_WINDOW)
-    # Rounded up to whole steps.
-    cut = -(-over // step) * step
     first = bisect_left((skipped_tokens, *ends[:-1]), cut)
     asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
     if first <= asked:
         return _from_question(messages, first)
     return _within_the_turn(messages, asked, first, budget_tokens)
+
+
+def left_out(size_tokens: int, budget_tokens: int) -> int:
+    """Return how much from the start of a conversation of that size `fit` leaves out, where its newest
+    message is one of a user.
+    """
+    over = size_tokens - budget_tokens
+    step = max(1, budget_tokens // _STEPS_A_WINDOW)
+    # Rounded up to whole steps.
+    return -(-over // step) * step if over > 0 else 0
 
 
 def ends_of(messages: tuple[Message, ...], before_tokens: int) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Dispatch: how turns come to the engine that runs them, and how it writes down what happens."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 import msgspec
@@ -21,6 +21,10 @@ class History(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...]
     skipped_tokens: int = 0
     ends: tuple[int, ...] = ()
+
+
+LeftOut = Callable[[int], int]
+"""Returns how much from the start of a conversation of so many tokens a turn does not show to its model."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -50,11 +54,18 @@ Command = Claim | Cancel
 class Dispatch(Protocol):
     """Where the engine takes turns from, and the only writer of a running one."""
 
-    def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Command]:
+    def orders(
+        self,
+        max_running: int,
+        history_tokens: int = 0,
+        left_out_by: Callable[[Turn], LeftOut | None] | None = None,
+    ) -> AsyncIterator[Command]:
         """Yield turns to run, at most `max_running` that have not ended, and cancellations of those; never
         ends by itself.
 
-        With `history_tokens`, each claim brings the history that costs at least so much.
+        With `history_tokens`, each claim brings the history that costs at least so much; that of a turn which
+        starts as it is admitted only what `left_out_by` does not leave out of it (None: it does not know).
+        What that returns is called in other threads.
         """
         ...
 

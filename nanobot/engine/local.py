@@ -4,9 +4,11 @@ import asyncio
 
 from nanobot.agent.loop import Agent
 from nanobot.core.clock import Clock
-from nanobot.core.dispatch import Cancel, Claim
+from nanobot.core.dispatch import Cancel, Claim, LeftOut
+from nanobot.core.errors import ModelNotFound
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
+from nanobot.core.turn import Turn
 from nanobot.engine.run import ModelSource, Run
 
 
@@ -44,7 +46,9 @@ class LocalEngine:
     async def run(self) -> None:
         """Take commands until cancelled; then wait for what still runs."""
         async with asyncio.TaskGroup() as group:
-            async for command in self._store.orders(self._max_running, self._agent.window_tokens):
+            async for command in self._store.orders(
+                self._max_running, self._agent.window_tokens, self._left_out_by
+            ):
                 if isinstance(command, Cancel):
                     if (run := self._runs.get(command.turn_id)) is not None:
                         run.stop(command.why, may_go_on=command.may_go_on)
@@ -56,6 +60,13 @@ class LocalEngine:
                 if self._is_draining:
                     run.stop(None)
                 group.create_task(self._run_to_end(command.turn.id, run))
+
+    def _left_out_by(self, turn: Turn) -> LeftOut | None:
+        try:
+            return self._agent.left_out(turn, self._models.get(turn.model or turn.default_model))
+        except ModelNotFound:
+            # As the turn will find out.
+            return None
 
     def _run_of(self, claim: Claim) -> Run:
         return Run(

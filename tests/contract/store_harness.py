@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from nanobot.core.clock import Clock
-from nanobot.core.dispatch import Cancel, Claim, Command
+from nanobot.core.dispatch import Cancel, Claim, Command, LeftOut
 from nanobot.core.event import Fact, MessageAdded, TurnEnded, TurnError
 from nanobot.core.message import Message, StopReason, Text, user
 from nanobot.core.store import Limits, Store
@@ -57,10 +57,18 @@ IMPLEMENTATIONS: dict[str, Callable[[], contextlib.AbstractContextManager[Open]]
 class StubEngine:
     """Takes a store's commands, and leaves it to the test what becomes of each."""
 
-    def __init__(self, store: Store, max_running: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        max_running: int,
+        history_tokens: int = 0,
+        left_out_by: Callable[[Turn], LeftOut | None] | None = None,
+    ) -> None:
         self._store = store
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
-        self._task = asyncio.get_running_loop().create_task(self._take(store.orders(max_running)))
+        self._task = asyncio.get_running_loop().create_task(
+            self._take(store.orders(max_running, history_tokens, left_out_by))
+        )
 
     async def _take(self, commands: AsyncIterator[Command]) -> None:
         async for command in commands:

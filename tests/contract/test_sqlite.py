@@ -418,10 +418,10 @@ async def test_deleting_a_session_removes_every_row_of_every_table(data: Path) -
     await harness.store.delete_session("a")
     await harness.close()
     left = rows(data)
-    assert {**left, "key_usage": []} == {**before, "key_usage": []}
-    assert {row[:2] for row in left["key_usage"]} == {("2027-01-15", "")}, (
-        "totals of a day stay: they name no session"
-    )
+    kept = [row for row in left["usage"] if row not in before["usage"]]
+    assert {**left, "usage": []} == {**before, "usage": []}
+    assert [row[:3] for row in kept] == [(0, "2027-01-15", "")], "totals of a day stay: they name no session"
+    assert set(before["usage"]) < set(left["usage"])
 
 
 def rows(data: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -533,7 +533,7 @@ async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows
     details = [
         (detail, query)
         for query in queries
-        for (_, _, _, detail) in connections(harness.store)[-1].execute(f"EXPLAIN QUERY PLAN {query}")
+        for (_, _, _, detail) in connections(harness.store)[0].execute(f"EXPLAIN QUERY PLAN {query}")
     ]
     await harness.close()
     assert len(queries) > 10
@@ -574,6 +574,9 @@ async def test_large_messages_cost_later_turns_nothing_of_any_session(data: Path
     for _ in range(6):
         claim = await harness.start("large", "x" * 4_000_000)
         await harness.store.append(claim, (failed("context_too_long", retryable=False),))
+    # To move them from the write-ahead log into the database is no turn's business.
+    with contextlib.closing(sqlite3.connect(data / DATABASE)) as db:
+        db.execute("PRAGMA wal_checkpoint").fetchone()
     for key in cost:
         await ten_turns(key)
     await harness.close()

@@ -15,6 +15,7 @@ from nanobot.core.sessions import SessionFilter
 from nanobot.core.store import Limits
 from nanobot.stores.sqlite import index, upkeep
 from nanobot.stores.sqlite.connection import Connection
+from nanobot.stores.sqlite.derived import derive
 from nanobot.stores.sqlite.opening import DATABASE
 from tests.asgi import BOUND_S
 from tests.contract.store_harness import StoreHarness, done, failed, open_sqlite, said
@@ -190,11 +191,18 @@ def bytes_of(data: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(data.iterdir()))
 
 
+def connect(path: Path, timeout_s: float = 5.0) -> Connection:
+    """Return a connection that can do the writer's spare work."""
+    db = sqlite3.connect(path, isolation_level=None, timeout=timeout_s, factory=Connection)
+    derive(db)
+    return db
+
+
 def settle(harness: StoreHarness) -> None:
     """Do what the writer does when nothing else is to be done."""
     path = harness.directory / DATABASE
     care = upkeep.Upkeep(path)
-    db = sqlite3.connect(path, isolation_level=None, factory=Connection)
+    db = connect(path)
     while care(db) == 0.0:
         pass
     db.close()
@@ -227,7 +235,7 @@ async def test_while_somebody_reads_the_log_is_emptied_later(tmp_path: Path) -> 
     reader.execute("SELECT count(*) FROM message").fetchone()
     await harness.store.delete_session("a")
     care = upkeep.Upkeep(harness.directory / DATABASE)
-    db = sqlite3.connect(harness.directory / DATABASE, isolation_level=None, factory=Connection)
+    db = connect(harness.directory / DATABASE)
     while (again_s := care(db)) == 0.0:
         pass
     assert again_s
@@ -246,10 +254,7 @@ async def test_an_index_that_cannot_be_written_is_tried_again_later(
     await harness.open()
     await harness.say("a", "parrot", "ok")
     path = harness.directory / DATABASE
-    other, db = (
-        sqlite3.connect(path, isolation_level=None),
-        sqlite3.connect(path, isolation_level=None, timeout=0, factory=Connection),
-    )
+    other, db = sqlite3.connect(path, isolation_level=None), connect(path, timeout_s=0)
     other.execute("BEGIN IMMEDIATE")
     assert upkeep.Upkeep(path)(db)
     assert "locked" in caplog.text
@@ -280,7 +285,7 @@ async def test_the_index_is_built_a_piece_at_a_time(tmp_path: Path) -> None:
     await harness.open()
     earlier = tuple(user(f"question {n}") if n % 2 == 0 else said(f"answer {n}") for n in range(1_000))
     await harness.say("a", "parrot", "ok", earlier=earlier)
-    db = sqlite3.connect(harness.directory / DATABASE, isolation_level=None, factory=Connection)
+    db = connect(harness.directory / DATABASE)
     pieces = 0
     while index.index_some(db):
         pieces += 1
@@ -301,4 +306,26 @@ async def test_when_nothing_is_to_be_done_the_writer_indexes_by_itself(tmp_path:
             await asyncio.sleep(0.01)
     assert db.execute("SELECT count(*) FROM search WHERE search MATCH 'parrot'").fetchone() == (1,)
     db.close()
+    await harness.close()
+
+
+async def test_what_was_said_before_a_start_is_found_however_many_sessions_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sessions are looked through a piece at a time, also those whose neighbours are gone."""
+    monkeypatch.setattr(index, "_SESSIONS_A_LOOK", 2)
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
+    keys = [f"s{number}" for number in range(7)]
+    for key in keys:
+        await harness.say(key, "parrot", "ok")
+    for key in keys[2:5]:
+        await harness.store.delete_session(key)
+    await harness.reopen()
+    await harness.say("s0", "more", "ok")
+    db = connect(harness.directory / DATABASE)
+    (indexed,) = db.execute("SELECT count(*) FROM session WHERE indexed_seq >= last_seq").fetchone()
+    db.close()
+    assert await found(harness, "parrot") == ["s6", "s5", "s1", "s0"]
+    assert indexed < len(keys)
     await harness.close()

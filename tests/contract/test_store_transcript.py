@@ -5,10 +5,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.core.dispatch import Claim
+from nanobot.core.dispatch import Claim, LeftOut
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult, estimate_tokens, user
-from tests.contract.store_harness import StoreHarness, cancelled, done, failed, said, shown
+from nanobot.core.turn import Turn
+from tests.contract.store_harness import StoreHarness, StubEngine, cancelled, done, failed, said, shown
 
 
 async def talk(harness: StoreHarness, key: str, *texts: str) -> None:
@@ -236,6 +237,35 @@ async def test_history_is_the_newest_that_cost_the_budget_and_tells_what_came_be
     assert history.skipped_tokens == sum(
         estimate_tokens(message) for message in whole[: -len(history.messages)]
     )
+
+
+async def test_a_claim_brings_what_its_turn_does_not_leave_out(harness: StoreHarness) -> None:
+    await talk(harness, "a", *(f"{number}" * 400 for number in range(8)))
+    whole = (await harness.store.history("a", 1_000_000)).messages
+    await harness.engine.stop()
+    asked: list[tuple[str, int]] = []
+
+    def left_out_by(turn: Turn) -> LeftOut | None:
+        def left_out(size_tokens: int) -> int:
+            asked.append((turn.id, size_tokens))
+            return size_tokens - 250
+
+        return left_out if turn.input[0].text == "new" else None
+
+    harness.engine = StubEngine(harness.store, 64, 400, left_out_by)
+    await harness.engine.settled()
+    claim = await harness.start("a", "new")
+    size = sum(estimate_tokens(message) for message in (*whole, user("new")))
+    assert asked == [(claim.turn.id, size)]
+    assert claim.history is not None
+    shown = claim.history.messages
+    assert shown == (*whole[1 - len(shown) :], user("new"))
+    assert claim.history.skipped_tokens <= size - 250 < claim.history.ends[0]
+    await harness.store.append(claim, done("ok"))
+    other = await harness.start("a", "other")
+    assert other.history is not None
+    assert len(other.history.messages) > len(shown) + 1
+    await harness.store.append(other, done("ok"))
 
 
 async def test_history_of_a_session_that_nobody_knows_is_empty(harness: StoreHarness) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Container
 
 import msgspec
 
-from nanobot.core.dispatch import Cancel, Claim
+from nanobot.core.dispatch import Cancel, Claim, LeftOut
 from nanobot.core.errors import (
     NanobotError,
     QueueFull,
@@ -62,9 +62,10 @@ def admit(
     left: Container[str] = (),
     taken_in: Coming | None = None,
     unended: int = 0,
+    left_out: LeftOut | None = None,
 ) -> Admitted | Coming:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`. `unended`: how many turns may
-    not have ended, at most.
+    not have ended, at most. `left_out`: what the turn does not show of its conversation, where it is known.
 
     Where the client's list brings more than goes into one transaction, that is only begun: add its pieces,
     and admit the turn again with it as `taken_in`.
@@ -79,9 +80,11 @@ def admit(
             return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
         raise refusal
-    default = load.model or turn.default_model
-    if default is not None:
-        turn = msgspec.structs.replace(turn, model=turn.model or default, default_model=None)
+    if load.model is not None and turn.model is None:
+        # It may have another window than the model that was asked about.
+        turn, left_out = msgspec.structs.replace(turn, model=load.model), None
+    if turn.default_model is not None:
+        turn = msgspec.structs.replace(turn, model=turn.model or turn.default_model, default_model=None)
     if load.instructions is not None:
         turn = msgspec.structs.replace(turn, own_instructions=load.instructions)
     if load.running_id in left and load.may_give_way_to(turn):
@@ -116,7 +119,7 @@ def admit(
                     " are not in its transcript: send so many once it has ended"
                 )
             return taking_in.begin(db, head, plan, note, is_made=is_made)
-    return _take(db, turn, identity, plan, note, head, load, capacity, now)
+    return _take(db, turn, identity, plan, note, head, load, capacity, now, left_out)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -160,16 +163,18 @@ class _Load(msgspec.Struct, frozen=True):
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
-    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all, model, said = db.execute(
-        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
-        " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-        " WHERE session = s.id), r.n, s.model, s.instructions"
-        " FROM (SELECT count(*) AS n FROM dispatch WHERE owner = ?) r LEFT JOIN session s ON s.key = ?",
-        (owner, key),
-    ).fetchone()
+    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all, model, said, period = (
+        db.execute(
+            "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
+            " WHERE session = s.id), (SELECT count(*) FROM dispatch"
+            " WHERE session = s.id), r.n, s.model, s.instructions, s.period"
+            f" FROM (SELECT {db.dialect.running()} AS n) r LEFT JOIN session s ON s.key = ?",
+            (owner, key),
+        ).fetchone()
+    )
     if session is None:
         return None, _Load(0, running_in_all)
-    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight))
+    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight), period)
     if not waiting:
         return head, _Load(0, running_in_all, model=model, instructions=said)
     found = db.execute(
@@ -270,6 +275,7 @@ def _take(
     load: _Load,
     capacity: Capacity,
     now: float,
+    left_out: LeftOut | None,
 ) -> Admitted:
     """Start the turn now where nothing stands before it, else put it in the queue."""
     turn = msgspec.structs.replace(turn, input=plan.input)
@@ -277,7 +283,7 @@ def _take(
     if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
-        claim = Claim(turn, 1, queue.load_history(db, head, capacity))
+        claim = Claim(turn, 1, queue.load_history(db, head, capacity, left_out))
         queue.hold(db, n, head.session, capacity, now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)

@@ -8,7 +8,7 @@ from nanobot.core.accounts import TurnCost
 from nanobot.core.errors import SessionBusy, SessionNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import ALL, Deletion, Direction, Row, Session, SessionFilter
-from nanobot.stores.sql import branches, hidden, transcript
+from nanobot.stores.sql import branches, hidden, transcript, usage
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db
 
@@ -35,10 +35,15 @@ def sessions(
     where, values = condition(db, after=after, order=order, matching=matching)
     rows = db.execute(
         f"SELECT {_columns(db)} FROM session WHERE {where} AND NOT {_left_no_trace(db)}"
-        f" ORDER BY updated_at {order}, id {order} LIMIT ?",
+        f" ORDER BY {by_use(order)} LIMIT ?",
         (*values, limit),
     ).fetchall()
     return tuple(_session(db, *row) for row in rows)
+
+
+def by_use(order: Direction) -> str:
+    """Return the terms that sort sessions by their last use, the first of them in the order of an index."""
+    return f"period {order}, updated_at {order}, id {order}"
 
 
 def _columns(db: Db) -> str:
@@ -75,12 +80,13 @@ def condition(
         values += [db.dialect.pattern(pattern) for pattern in matching.patterns]
     if after is not None:
         found = db.execute(
-            f"SELECT updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}",
+            f"SELECT period, updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}",
             (after, *values),
         ).fetchone()
         if found is None:
             raise SessionNotFound(f"no session {after!r} here")
-        where.append(f"(updated_at, id) {'<' if order == 'desc' else '>'} (?, ?)")
+        past = "<" if order == "desc" else ">"
+        where.append(f"period {past}= ? AND (updated_at, id) {past} (?, ?)")
         values += found
     return " AND ".join(where), values
 
@@ -193,7 +199,8 @@ def delete(db: Db, *, key: str) -> Deleted:
         "UPDATE turn SET status = 'cancelled' WHERE n IN (SELECT turn FROM dispatch WHERE session = ?)",
         (head.session,),
     )
-    for table in ("dispatch", "session_usage", "delivered", "unseen"):
+    usage.take_from(db, head.session)
+    for table in ("dispatch", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
     hidden.hide(db, head.session)
     return Deleted(key, head.session, removed, tuple(live), uploads)

@@ -39,6 +39,13 @@ class Dialect(Protocol):
         """Return the expression for the values of a column, joined by commas, as bytes."""
         ...
 
+    def running(self) -> str:
+        """Return the expression for how many turns a bound owner runs.
+
+        For jobs that write only.
+        """
+        ...
+
     def json_field(self, column: str, name: str) -> str:
         """Return the expression for a boolean field of the JSON object in a column of bytes; NULL where the
         object does not have it.

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nanobot.stores.sql import responses, transcript
+from nanobot.stores.sql import responses, transcript, usage
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.pieces import MOST_ROWS, message_piece
 
@@ -60,7 +60,8 @@ def _purge_branches(db: Db, session: int) -> Purged | None:
 
 
 def _purge_last(db: Db, session: int) -> Purged:
-    for table in ("dispatch", "session_usage", "delivered", "unseen"):
+    usage.take_from(db, session)
+    for table in ("dispatch", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
     db.execute("DELETE FROM session WHERE id = ?", (session,))
     return Purged()

@@ -6,7 +6,7 @@ lease.
 
 import msgspec
 
-from nanobot.core.dispatch import Claim, History
+from nanobot.core.dispatch import Claim, History, LeftOut
 from nanobot.core.errors import Overloaded, QueueFull
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
@@ -127,7 +127,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as the engine can take on, by their rank: the oldest of each session that
     is not running one.
     """
-    (running,) = db.execute("SELECT count(*) FROM dispatch WHERE owner = ?", (capacity.owner,)).fetchone()
+    (running,) = db.execute(f"SELECT {db.dialect.running()}", (capacity.owner,)).fetchone()
     free = capacity.max_running - running
     if free <= 0:
         return ()
@@ -153,9 +153,15 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def load_history(db: Db, head: TranscriptHead, capacity: Capacity) -> History | None:
-    """Return what the engine wants to see of the transcript with a claim."""
-    return transcript.window(db, head, capacity.history_tokens) if capacity.history_tokens else None
+def load_history(
+    db: Db, head: TranscriptHead, capacity: Capacity, left_out: LeftOut | None = None
+) -> History | None:
+    """Return what the engine wants to see of the transcript with a claim, without what is `left_out`."""
+    if not capacity.history_tokens:
+        return None
+    return transcript.window(
+        db, head, head.tokens - capacity.history_tokens if left_out is None else left_out(head.tokens)
+    )
 
 
 def load_claim(

@@ -24,7 +24,7 @@ def delete_some(db: Db, *, rules: Sequence[RetentionRule], now: float) -> tuple[
         f"SELECT key FROM session s WHERE updated_at < {due} AND {hidden.shown('key')}"
         " AND NOT EXISTS (SELECT 1 FROM dispatch d"
         " WHERE d.session = s.id)"
-        " ORDER BY updated_at LIMIT ?",
+        " ORDER BY period, updated_at LIMIT ?",
         (*values, _MOST_AT_ONCE),
     ).fetchall()
     return tuple(catalogue.delete(db, key=key) for (key,) in found)

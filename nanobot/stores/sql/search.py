@@ -42,7 +42,7 @@ def search(
     candidates = db.execute(
         f"WITH hit (session) AS MATERIALIZED ({index.sessions()})"
         f" SELECT id FROM session WHERE id IN (SELECT session FROM hit) AND {where}"
-        f" ORDER BY updated_at {order}, id {order}",
+        f" ORDER BY {catalogue.by_use(order)}",
         (query, *values),
     )
     found: list[SearchHit] = []

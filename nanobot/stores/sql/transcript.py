@@ -24,6 +24,7 @@ SEQ_BITS = 32
 """A message's id is `session << SEQ_BITS | seq`: the messages of a session lie together."""
 SEQ_MASK = (1 << SEQ_BITS) - 1
 _START = START.packed()
+_PERIOD_S = 300
 
 
 def message_id(session: int, seq: int) -> int:
@@ -45,7 +46,8 @@ class TranscriptHead(msgspec.Struct):
     """Where a session's transcript stands while a job writes to it; `tokens` is what has been said up to the
     tip, `place` the packed place of clients that hold all of it (`core.visible`).
 
-    `is_straight`: it is known to have no branch, so that none need be looked for.
+    `is_straight`: it is known to have no branch, so that none need be looked for. `period`: that of its last
+    use, None where it was not looked up.
     """
 
     session: int
@@ -54,6 +56,7 @@ class TranscriptHead(msgspec.Struct):
     tokens: int
     place: bytes = _START
     is_straight: bool = False
+    period: int | None = None
 
 
 def find_head(db: Db, key: str) -> TranscriptHead | None:
@@ -85,8 +88,12 @@ def move_tip(db: Db, head: TranscriptHead, seq: int) -> None:
 
 def open_session(db: Db, key: str, now: float) -> TranscriptHead:
     """Create a session; return the head of its transcript."""
-    number = db.insert("INSERT INTO session (key, created_at, updated_at) VALUES (?, ?, ?)", (key, now, now))
-    return TranscriptHead(number, 0, 0, 0, is_straight=True)
+    period = period_of(now)
+    number = db.insert(
+        "INSERT INTO session (key, created_at, updated_at, period) VALUES (?, ?, ?, ?)",
+        (key, now, now, period),
+    )
+    return TranscriptHead(number, 0, 0, 0, is_straight=True, period=period)
 
 
 _INSERT = (
@@ -158,6 +165,16 @@ def touch_head(db: Db, head: TranscriptHead, now: float) -> None:
         "UPDATE session SET tip = ?, last_seq = ?, tip_tokens = ?, place = ?, updated_at = ? WHERE id = ?",
         (head.tip, head.last_seq, head.tokens, head.place, now, head.session),
     )
+    if head.period != (period := period_of(now)):
+        db.execute("UPDATE session SET period = ? WHERE id = ?", (period, head.session))
+        head.period = period
+
+
+def period_of(now: float) -> int:
+    """Return the five minutes in which a session that is used now stands in the index of sessions by their
+    use: what is used again in the same five minutes stays where it is there.
+    """
+    return int(now // _PERIOD_S)
 
 
 def tokens_at(db: Db, session: int, seq: int) -> int:
@@ -220,23 +237,21 @@ def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[t
 def history(db: Db, key: str, budget_tokens: int) -> History:
     """Return the newest messages of the session; see `core.dispatch.Dispatch.history`."""
     head = find_head(db, key)
-    return History(()) if head is None else window(db, head, budget_tokens)
+    return History(()) if head is None else window(db, head, head.tokens - budget_tokens)
 
 
-def window(db: Db, head: TranscriptHead, budget_tokens: int) -> History:
-    """Return the newest messages up to the tip: the fewest that cost at least `budget_tokens`, all where
-    there are not so many.
+def window(db: Db, head: TranscriptHead, left_out_tokens: int) -> History:
+    """Return the newest messages up to the tip: the fewest before which there are at most `left_out_tokens`.
 
     Few statements whatever the size: a driver may let other threads run between two rows, and they do.
     """
-    floor = head.tokens - budget_tokens
     bodies: list[bytes] = []
     ends: list[int] = []
     skipped = 0
     for first, last in (
         [(1, head.tip)] if head.is_straight and head.tip else stretches(db, head.session, head.tip)
     ):
-        found = _last_within(db, head.session, first, last, floor) if floor > 0 else None
+        found = _last_within(db, head.session, first, last, left_out_tokens) if left_out_tokens > 0 else None
         seq, skipped = found or (first - 1, 0)
         if seq < last:
             joined, tokens = db.execute(

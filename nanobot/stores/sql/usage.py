@@ -1,5 +1,9 @@
 """What turns used, by day: counted in the transaction that ends a turn, so that nothing is counted twice or
 lost.
+
+A turn is counted in the row of its session, day, API key and model. Reports on keys read these rows, and
+sums of past days that stand in rows of no session; the rows that are in a sum are marked `is_summed`. What a
+deleted session used goes into the sums, too: its key has used it.
 """
 
 from collections.abc import Sequence
@@ -25,20 +29,23 @@ _SUMS = (
     "sum(turns), sum(steps), sum(prompt), sum(completion), sum(cached), sum(reasoning), sum(cost),"
     " sum(unpriced)"
 )
+_NO_SESSION = 0
+_MOST_SUMMED = 256
+_NUMBERS = "turns, steps, prompt, completion, cached, reasoning, cost, unpriced"
 _ADD = (
-    " DO UPDATE"
+    " ON CONFLICT (session, day, key_id, model, is_summed) DO UPDATE"
     " SET turns = turns + excluded.turns, steps = steps + excluded.steps, prompt = prompt + excluded.prompt,"
     " completion = completion + excluded.completion, cached = cached + excluded.cached, reasoning ="
     " reasoning + excluded.reasoning,"
     " cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced"
 )
-_BY_KEY = (
-    "INSERT INTO key_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, key_id, model)" + _ADD
+_COUNT = "INSERT INTO usage VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)" + _ADD
+_OF_KEYS = (
+    f"(SELECT day, key_id, model, {_NUMBERS} FROM usage WHERE session = {_NO_SESSION}"
+    f" UNION ALL SELECT day, key_id, model, {_NUMBERS} FROM usage"
+    f" WHERE is_summed = 0 AND session <> {_NO_SESSION})"
 )
-_BY_SESSION = (
-    "INSERT INTO session_usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session, day, model)"
-    + _ADD
-)
+"""What keys used: the sums, and what is in none yet."""
 
 
 class Counted(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -125,10 +132,8 @@ def _add(db: Db, charge: Charge, name: str, share: _Share, prices: PriceList, no
         usage.cached_tokens,
         usage.reasoning_tokens,
     )
-    row = (name, *numbers, cost or 0, turns if cost is None else 0)
-    day = day_of(now)
-    db.execute(_BY_KEY, (day, charge.key_id or "", *row))
-    db.execute(_BY_SESSION, (charge.session, day, *row))
+    row = (*numbers, cost or 0, turns if cost is None else 0)
+    db.execute(_COUNT, (charge.session, day_of(now), charge.key_id or "", name, *row))
     return cost
 
 
@@ -169,6 +174,38 @@ def _less(usage: Usage, other: Usage) -> Usage:
     )
 
 
+# Summing up ---------------------------------------------------------------------------------------
+
+
+def sum_up_some(db: Db) -> bool:
+    """Sum up some of what sessions used on days before the last one; return whether there may be more."""
+    past = db.execute(
+        f"SELECT session, day, key_id, model FROM usage WHERE is_summed = 0 AND session <> {_NO_SESSION}"
+        f" AND day < (SELECT max(day) FROM usage WHERE is_summed = 0 AND session <> {_NO_SESSION}) LIMIT ?",
+        (_MOST_SUMMED,),
+    ).fetchall()
+    of_row = "session = ? AND day = ? AND key_id = ? AND model = ? AND is_summed = 0"
+    for row in past:
+        for session, is_summed in ((_NO_SESSION, 0), (row[0], 1)):
+            db.execute(
+                f"INSERT INTO usage SELECT {session}, day, key_id, model, {is_summed}, {_NUMBERS} FROM usage"
+                f" WHERE {of_row}{_ADD}",
+                row,
+            )
+        db.execute(f"DELETE FROM usage WHERE {of_row}", row)
+    return bool(past)
+
+
+def take_from(db: Db, session: int) -> None:
+    """Let what was used in a session, which is to be deleted, be known of its keys only."""
+    db.execute(
+        f"INSERT INTO usage SELECT {_NO_SESSION}, day, key_id, model, 0, {_NUMBERS} FROM usage"
+        f" WHERE session = ? AND is_summed = 0{_ADD}",
+        (session,),
+    )
+    db.execute("DELETE FROM usage WHERE session = ?", (session,))
+
+
 # Reading ------------------------------------------------------------------------------------------
 
 
@@ -180,7 +217,7 @@ def report(
     where, values = "day BETWEEN ? AND ?", [first_day, last_day]
     if only_key:
         where, values = f"{where} AND key_id = ?", [*values, key_id or ""]
-    return _rows(db, "key_usage", [columns[name] for name in group], where, values)
+    return _rows(db, _OF_KEYS, [columns[name] for name in group], where, values)
 
 
 def report_session(
@@ -197,7 +234,7 @@ def report_session(
     columns = [name for name in group if name != "key"]
     return _rows(
         db,
-        "session_usage",
+        "usage",
         columns,
         "session = ? AND day BETWEEN ? AND ?",
         [head.session, first_day, last_day],
@@ -229,15 +266,15 @@ def _rows(
 def spending(db: Db, *, day: str, by_session: bool) -> tuple[SpendingOf, ...]:
     """Return what each key, and with `by_session` what each session, has used up on the day."""
     by_key = db.execute(
-        "SELECT key_id, sum(prompt + completion), sum(cost) FROM key_usage WHERE day = ? GROUP BY key_id",
+        f"SELECT key_id, sum(prompt + completion), sum(cost) FROM {_OF_KEYS} WHERE day = ? GROUP BY key_id",
         (day,),
     )
     found = [SpendingOf(key_id, None, tokens, cost) for key_id, tokens, cost in by_key if key_id]
     if by_session:
         rows = db.execute(
-            "SELECT s.key, sum(u.prompt + u.completion), sum(u.cost) FROM session_usage u"
+            "SELECT s.key, sum(u.prompt + u.completion), sum(u.cost) FROM usage u"
             " JOIN session s ON s.id = u.session"
-            " WHERE u.day = ? GROUP BY u.session",
+            f" WHERE u.is_summed IN (0, 1) AND u.day = ? AND u.session <> {_NO_SESSION} GROUP BY u.session",
             (day,),
         )
         found.extend(SpendingOf(None, key, tokens, cost) for key, tokens, cost in rows)

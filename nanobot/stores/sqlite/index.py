@@ -18,6 +18,7 @@ _decode = msgspec.json.Decoder(Message).decode
 _MOST_MESSAGES_A_STEP = 128
 _MOST_CHARACTERS_A_STEP = 256 * 1024
 _MERGED_PAGES_A_STEP = 64
+_SESSIONS_A_LOOK = 10_000
 _WORD = re.compile(r"[^\W_]")
 _UNSPACED = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua000-\ua4cf\uac00-\ud7a3"
@@ -66,10 +67,11 @@ def matches(db: Db, session: int, query: str) -> Iterator[int]:
 
 def index_some(db: Db) -> bool:
     """Take some of what is committed into the index; return whether there is more."""
+    is_looking = _look_through(db)
     waiting = db.execute(
         # Not where a list is being taken in: some of its messages are still to come.
-        "SELECT id, indexed_seq, last_seq FROM session WHERE last_seq > indexed_seq"
-        " AND id NOT IN (SELECT session FROM unseen WHERE state = 'coming') LIMIT 16"
+        "SELECT id, indexed_seq, last_seq FROM unindexed CROSS JOIN session ON id = session"
+        " WHERE id NOT IN (SELECT session FROM unseen WHERE state = 'coming') LIMIT 16"
     ).fetchall()
     left_messages, left_characters = _MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP
     for session, indexed_seq, last_seq in waiting:
@@ -90,9 +92,34 @@ def index_some(db: Db) -> bool:
             "UPDATE session SET indexed_seq = ? WHERE id = ?",
             (seq if seq > indexed_seq else last_seq, session),
         )
+        db.execute(
+            "DELETE FROM unindexed WHERE session = ?"
+            " AND session IN (SELECT id FROM session WHERE indexed_seq >= last_seq)",
+            (session,),
+        )
         if left_messages <= 0 or left_characters < 0:
             break
-    return bool(waiting)
+    return bool(waiting) or is_looking
+
+
+def _look_through(db: Db) -> bool:
+    """Look through some of the sessions for what had not come into the index when the last server stopped;
+    return whether there are more to look at.
+    """
+    found = db.execute("SELECT session FROM looked_through").fetchone()
+    if found is None:
+        return False
+    last = found[0] + _SESSIONS_A_LOOK
+    db.execute(
+        "INSERT OR IGNORE INTO unindexed SELECT id FROM session"
+        " WHERE id > ? AND id <= ? AND last_seq > indexed_seq",
+        (found[0], last),
+    )
+    if db.execute("SELECT 1 FROM session WHERE id > ? LIMIT 1", (last,)).fetchone():
+        db.execute("UPDATE looked_through SET session = ?", (last,))
+        return True
+    db.execute("DELETE FROM looked_through")
+    return False
 
 
 def forget(db: Db, session: int, first_seq: int, last_seq: int) -> None:

@@ -14,6 +14,7 @@ from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.database import DirectDatabase
+from nanobot.stores.sqlite.derived import derive
 from nanobot.stores.sqlite.migrate import migrate
 
 _PATH = Path(":memory:")
@@ -29,6 +30,7 @@ class MemoryData:
         self.db = sqlite3.connect(_PATH, isolation_level=None, factory=Connection)
         self.blobs = MemoryBlobs()
         migrate(self.db, _PATH)
+        derive(self.db)
 
     def close(self) -> None:
         """Let go of everything."""

@@ -11,6 +11,7 @@ from typing import IO, Literal
 
 from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked
 from nanobot.stores.sqlite.connection import Connection
+from nanobot.stores.sqlite.derived import derive
 from nanobot.stores.sqlite.migrate import migrate
 
 if sys.platform == "win32":
@@ -143,6 +144,7 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
             )
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 67108864")
+        derive(db)
     except sqlite3.Error as error:
         db.close()
         raise explain(error, path) from error

@@ -1,12 +1,12 @@
 """What the writer does when nothing else is to be done, a small piece at a time: delete what nobody sees any
-more, index what was said, write over what was deleted.
+more, index what was said, write over what was deleted, sum up what past days cost.
 """
 
 import logging
 import sqlite3
 from pathlib import Path
 
-from nanobot.stores.sql import hidden, purging, taking_in
+from nanobot.stores.sql import hidden, purging, taking_in, usage
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
@@ -60,7 +60,12 @@ def _piece(db: Connection) -> bool:
         if doomed is not None:
             purging.purge_some(db, index, doomed)
             return True
-        return taking_in.purge_left(db, index) or index.index_some(db) or index.clean_some(db)
+        return (
+            taking_in.purge_left(db, index)
+            or index.index_some(db)
+            or index.clean_some(db)
+            or usage.sum_up_some(db)
+        )
 
 
 def _is_left(db: Connection, name: str) -> bool:

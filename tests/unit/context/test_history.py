@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanobot.context.history import NO_RESULT, fit, repair
+from nanobot.context.history import NO_RESULT, fit, left_out, repair
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
     Audio,
@@ -127,6 +127,25 @@ def test_a_conversation_that_fits_is_shown_whole() -> None:
 
 def test_no_messages_are_no_messages() -> None:
     assert fit((), 100) == ()
+
+
+@given(messages=conversations(), budget=st.integers(1, 3_000), steps=st.integers(0, 5))
+def test_nothing_of_what_is_left_out_of_a_question_is_shown(
+    messages: tuple[Message, ...], budget: int, steps: int
+) -> None:
+    """So that it need not be loaded: what is shown is the same without it, also once steps have come."""
+    asked = max(index for index, message in enumerate(messages) if message.role == "user") + 1
+    question, added = messages[:asked], messages[asked : asked + steps]
+    left = left_out(cost(question), budget)
+    first = next(index for index in range(asked) if cost(question[: index + 1]) > left)
+
+    def shown(loaded: int) -> tuple[Message, ...] | str:
+        try:
+            return fit((*question[loaded:], *added), budget, skipped_tokens=cost(question[:loaded]))
+        except ContextOverflow as error:
+            return str(error)
+
+    assert shown(first) == shown(0)
 
 
 @given(conversations(), st.integers(80, 2_000))

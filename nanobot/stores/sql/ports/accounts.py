@@ -38,7 +38,8 @@ class SqlAccounts:
             key_id=key_id,
             only_key=only_key,
         )
-        return await self._database.read(query)
+        # All sessions of a day may have to be read.
+        return await self._database.scan(query)
 
     async def session_usage(
         self, session_key: str, *, first_day: str, last_day: str, group: Sequence[Grouping]

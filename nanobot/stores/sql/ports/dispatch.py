@@ -1,15 +1,16 @@
 """`core.dispatch.Dispatch`: the engine takes turns and writes down what happens in them."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from nanobot.core.accounts import TurnSettled
 from nanobot.core.audience import EMPTY, Audience
-from nanobot.core.dispatch import Claim, Command, History
+from nanobot.core.dispatch import Claim, Command, History, LeftOut
 from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing
 from nanobot.core.message import Message
+from nanobot.core.turn import Turn
 from nanobot.stores.sql import queue, running, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
@@ -32,8 +33,13 @@ class SqlDispatch:
         self._prices = shared.prices
         self._shared = shared
 
-    async def orders(self, max_running: int, history_tokens: int = 0) -> AsyncIterator[Command]:
-        self._commands.open(max_running, history_tokens)
+    async def orders(
+        self,
+        max_running: int,
+        history_tokens: int = 0,
+        left_out_by: Callable[[Turn], LeftOut | None] | None = None,
+    ) -> AsyncIterator[Command]:
+        self._commands.open(max_running, history_tokens, left_out_by)
         try:
             await self._start_waiting()
             while True:

@@ -1,17 +1,18 @@
 """What the ports of one store share."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
 from nanobot.core.accounts import AccountListener, PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock
-from nanobot.core.dispatch import Cancel, Claim, Command
+from nanobot.core.dispatch import Cancel, Claim, Command, LeftOut
 from nanobot.core.event import TurnStarted
 from nanobot.core.observer import Observer
 from nanobot.core.store import Limits
+from nanobot.core.turn import Turn
 from nanobot.stores.live.live import Live
 from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.queue import Capacity
@@ -49,12 +50,23 @@ class CommandQueue:
 
     def __init__(self, live: Live, owner: str) -> None:
         self.capacity = Capacity(owner)
+        self._left_out_by: Callable[[Turn], LeftOut | None] | None = None
         self._live = live
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
 
-    def open(self, max_running: int, history_tokens: int) -> None:
-        """The engine takes commands from now on."""
+    def open(
+        self,
+        max_running: int,
+        history_tokens: int,
+        left_out_by: Callable[[Turn], LeftOut | None] | None = None,
+    ) -> None:
+        """The engine takes commands from now on; see `core.dispatch.Dispatch.orders`."""
         self.capacity = Capacity(self.capacity.owner, max_running, history_tokens)
+        self._left_out_by = left_out_by
+
+    def left_out_by(self, turn: Turn) -> LeftOut | None:
+        """Return what the turn leaves out of its conversation; None where the engine does not know."""
+        return None if self._left_out_by is None else self._left_out_by(turn)
 
     def stop(self) -> None:
         """The engine takes on no more turns."""

@@ -45,6 +45,8 @@ class SqlTurns:
         if self._live.is_ended:
             raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
 
+        left_out = self._commands.left_out_by(turn)
+
         def job(db: Db, taken_in: Coming | None = None) -> admission.Admitted | Coming:
             return admission.admit(
                 db,
@@ -59,6 +61,7 @@ class SqlTurns:
                 unended=len(self._live),
                 left=left,
                 taken_in=taken_in,
+                left_out=left_out,
             )
 
         self._observer.turn_offered(turn)
