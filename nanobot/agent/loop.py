@@ -8,7 +8,7 @@ from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
-from nanobot.context.build import history_budget, offered_tools, tools_size, with_added
+from nanobot.context.build import hint_of, history_budget, offered_tools, tools_size, with_added
 from nanobot.context.history import left_out, refuse_too_long
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
@@ -64,6 +64,10 @@ class Agent:
         persona = self._personas.of(turn.session_key)
         window = self._settings.window_tokens
         return history_budget(model.context_tokens, window, turn, self._tools_tokens, persona)
+
+    def session_hint(self, session_key: str) -> str:
+        """Return the name that models get of the session; see `ModelRequest`."""
+        return hint_of(session_key, self._secret)
 
     def left_out(self, turn: Turn, model: Model) -> LeftOut | None:
         """Return what the turn does not show of its conversation; None where more may be of use: to find its

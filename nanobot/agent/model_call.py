@@ -137,7 +137,9 @@ class ModelCall:
                 self.usage += message.usage
             accepted = await self._accept(message, retries, was_shown=show is not _discard)
             if accepted is not None:
-                return accepted
+                if request.context is None:
+                    return accepted
+                return msgspec.structs.replace(accepted, context=request.context)
 
     @property
     def _says_form(self) -> bool:

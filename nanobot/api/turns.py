@@ -61,7 +61,7 @@ def wire_turn(state: TurnState) -> WireTurn:
         started_at=state.started_at,
         ended_at=state.ended_at,
         answer=_Reply("assistant", said, _finish(state)) if state.end is not None and said else None,
-        usage=wire_usage(state.end.usage) if state.end is not None else None,
+        usage=wire_usage(state.end.usage, state.messages) if state.end is not None else None,
         error=msgspec.Raw(msgspec.json.encode(msgspec.json.decode(error_body(error))["error"]))
         if error is not None
         else None,

@@ -26,7 +26,9 @@ from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.observer import Observer, Observers
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
+from nanobot.engine.compactor import Compactor
 from nanobot.engine.local import LocalEngine
+from nanobot.models.local.model import LocalModel
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.reading.schemas import WorkerSchemas
@@ -92,7 +94,15 @@ class App:
             secret=secret,
             personas=personas,
         )
-        self.engine = _engine(config, store, models, clock, agent, observer)
+        self.compactor = Compactor(
+            store,
+            agent,
+            models,
+            clock,
+            settings.compaction_settings(config, models),
+            is_small=lambda model: isinstance(model, LocalModel),
+        )
+        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor)
         attachments = _attachments(config, store, self.workers, fetcher)
         self.submitter = Submitter(
             store,
@@ -157,6 +167,7 @@ def _engine(
     clock: Clock,
     agent: Agent,
     observer: Observer,
+    compactor: Compactor,
 ) -> LocalEngine:
     return LocalEngine(
         store,
@@ -166,6 +177,7 @@ def _engine(
         max_running_turns=config.engine.max_running_turns,
         turn_timeout_s=config.engine.turn_timeout_s or None,
         observer=observer,
+        compactor=compactor,
     )
 
 
@@ -268,6 +280,7 @@ async def _running(app: App) -> AsyncIterator[None]:
     """
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(app.engine.run())
+        compactor = group.create_task(app.compactor.run())
         periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())
         try:
             yield
@@ -278,4 +291,5 @@ async def _running(app: App) -> AsyncIterator[None]:
             await app.deliveries.close()
             await app.workers.close()
             engine.cancel()
+            compactor.cancel()
             periodic.cancel()

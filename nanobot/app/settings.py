@@ -23,13 +23,14 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.persona import Personas
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
+from nanobot.engine.compactor import CompactionSettings
 from nanobot.http.guard import Access
 from nanobot.http.origin import LOOPBACK
 from nanobot.models.providers import PRICES
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
 from nanobot.stores.audit_log import Keeping
-from nanobot.submit.request import AGENT
+from nanobot.submit.request import AGENT, preset_of
 
 MIB = 1024 * 1024
 DAY_S = 86_400.0
@@ -205,6 +206,33 @@ def agent_settings(config: Config) -> AgentSettings:
         max_steps=table.max_steps,
         window_tokens=table.window_tokens,
         max_calls_per_step=table.max_calls_per_step,
+    )
+
+
+def compaction_settings(config: Config, models: Models) -> CompactionSettings:
+    """Return when and how long conversations are summarised.
+
+    Raises:
+        ConfigError: there is no such preset, or the newest messages would keep more than the limit.
+    """
+    table = config.compaction
+    preset = preset_of(table.model) if table.model is not None else None
+    if preset is not None and preset not in models.names:
+        raise ConfigError(
+            f"compaction.model: there is no preset {preset!r}: add [models.{preset}], or name one of"
+            f" {', '.join(sorted(models.names)) or 'none'}"
+        )
+    if table.keep_share >= table.soft_share:
+        raise ConfigError(
+            f"compaction.keep_share is {table.keep_share:g}: it must be less than compaction.soft_share"
+            f" ({table.soft_share:g})"
+        )
+    return CompactionSettings(
+        enabled=table.enabled,
+        soft_share=table.soft_share,
+        keep_share=table.keep_share,
+        model=preset,
+        summary_tokens=table.summary_tokens,
     )
 
 

@@ -105,6 +105,16 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
     max_calls_per_step: AtLeast1 = 64
 
 
+class CompactionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When and how the beginning of long conversations is summarised."""
+
+    enabled: bool = True
+    soft_share: Annotated[float, msgspec.Meta(ge=0.2, le=0.95)] = 0.6
+    keep_share: Annotated[float, msgspec.Meta(ge=0.05, le=0.9)] = 0.3
+    model: str | None = None
+    summary_tokens: Annotated[int, msgspec.Meta(ge=200, le=20_000)] = 1_500
+
+
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long after its last use a session is kept whose key matches `pattern`. `days` 0: for ever."""
 
@@ -213,6 +223,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()
+    compaction: CompactionTable = CompactionTable()
     model: ModelTable = ModelTable()
     models: dict[str, ModelTable] = {}
     providers: dict[str, ProviderTable] = {}

@@ -2,12 +2,15 @@
 
 import hashlib
 
+import msgspec
+
 from nanobot.context import prompt
 from nanobot.context.history import ends_of, fit, repair
 from nanobot.core.audience import Audience
+from nanobot.core.compaction import Summary
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
-from nanobot.core.message import Message, PassedOver, Text, user
+from nanobot.core.message import ContextView, Message, PassedOver, Text, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.persona import PLAIN, Persona
 from nanobot.core.tool import ToolChoice, ToolSpec
@@ -16,6 +19,8 @@ from nanobot.core.turn import Turn
 _TOKENS_PER_TOOL = 20
 ANY = ToolChoice()
 _HINT_BYTES = 16
+_SUMMARY_SHARE = 2
+"""A summary is shown only where it takes at most this part of the budget."""
 
 
 def offered_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> tuple[ToolSpec, ...]:
@@ -91,14 +96,24 @@ def build(
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
             may be left out.
     """
-    fitted = fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends)
-    if not turn.may_cut and (history.skipped_tokens or len(fitted) < len(history.messages)):
+    summary = _shown_summary(history, budget_tokens)
+    fitted = fit(
+        history.messages,
+        budget_tokens,
+        skipped_tokens=history.skipped_tokens,
+        ends=history.ends,
+        saved_tokens=summary.saved_tokens if summary is not None else 0,
+    )
+    context = _view(history, len(fitted), summary)
+    if not turn.may_cut and context is not None:
         raise ContextOverflow(
             "the conversation is longer than the window leaves room for beside the prompt, the tools and the"
             " answer, and truncation is 'disabled': set it to 'auto' to leave out the oldest messages, "
             "or begin a new conversation"
         )
     shown = repair(fitted)
+    if context is not None and (before := prompt.earlier(summary, context, budget_tokens)):
+        shown = (user(before), *shown)
     # What leaves no trace is no part of the conversation: a title is asked for without its messages, too.
     is_first = (
         turn.trace and not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
@@ -113,9 +128,7 @@ def build(
         tools=tools,
         notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,
-        session_hint=hashlib.blake2b(
-            turn.session_key.encode(), digest_size=_HINT_BYTES, key=secret
-        ).hexdigest(),
+        session_hint=hint_of(turn.session_key, secret),
         tool_choice=turn.tool_choice if turn.tools else ANY,
         format=turn.format,
         labels=turn.labels,
@@ -124,7 +137,28 @@ def build(
         audience=audience,
         refused_by=refused_by,
         passed_over=passed_over,
+        context=context,
     )
+
+
+def hint_of(session_key: str, secret: bytes) -> str:
+    """Return an opaque, stable name of the session, made with `secret`."""
+    return hashlib.blake2b(session_key.encode(), digest_size=_HINT_BYTES, key=secret).hexdigest()
+
+
+def _shown_summary(history: History, budget_tokens: int) -> Summary | None:
+    """Return the summary, if the budget has room for it beside the conversation."""
+    summary = history.summary
+    return summary if summary is not None and summary.tokens <= budget_tokens // _SUMMARY_SHARE else None
+
+
+def _view(history: History, shown: int, summary: Summary | None) -> ContextView | None:
+    """Return how much of the conversation the newest `shown` messages are; None: all of it."""
+    unseen = history.skipped_messages + len(history.messages) - shown
+    if not unseen:
+        return None
+    summarised = summary.messages if summary is not None else 0
+    return ContextView(shown, summarised, max(0, unseen - summarised))
 
 
 def _nudged(shown: tuple[Message, ...], draft: str, nudge: str) -> tuple[Message, ...]:
@@ -136,4 +170,6 @@ def with_added(history: History, messages: tuple[Message, ...]) -> History:
     """Return `history` with `messages` at its end."""
     ends = history.ends or ends_of(history.messages, history.skipped_tokens)
     before = ends[-1] if ends else history.skipped_tokens
-    return History(history.messages + messages, history.skipped_tokens, ends + ends_of(messages, before))
+    return msgspec.structs.replace(
+        history, messages=history.messages + messages, ends=ends + ends_of(messages, before)
+    )

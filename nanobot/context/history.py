@@ -27,25 +27,30 @@ _STEPS_A_WINDOW = 4
 
 
 def fit(
-    messages: tuple[Message, ...], budget_tokens: int, *, skipped_tokens: int = 0, ends: tuple[int, ...] = ()
+    messages: tuple[Message, ...],
+    budget_tokens: int,
+    *,
+    skipped_tokens: int = 0,
+    ends: tuple[int, ...] = (),
+    saved_tokens: int = 0,
 ) -> tuple[Message, ...]:
     """Return the newest of `messages` that cost at most `budget_tokens`; the oldest are left out first.
 
     `skipped_tokens` is the size of the conversation before them, `ends` its size at the end of each, where
-    known. The cut moves in steps of a quarter of the budget, counted from the start of the conversation: it
-    stays in one place for many turns, so that the provider's prefix cache keeps hitting. The last user
-    message, which the model is to answer, always stays. A tool result is never left without its call, which
-    providers refuse.
+    known, and `saved_tokens` how much shorter it is with a summary of what comes before them. The cut moves
+    in steps of a quarter of the budget, counted from the start of the conversation: it stays in one place for
+    many turns, so that the provider's prefix cache keeps hitting. The last user message, which the model is
+    to answer, always stays. A tool result is never left without its call, which providers refuse.
 
     Raises:
         ContextOverflow: the last user message alone is over the budget.
     """
     ends = ends or ends_of(messages, skipped_tokens)
-    cut = left_out(ends[-1] if ends else 0, budget_tokens)
+    cut = left_out((ends[-1] if ends else 0) - saved_tokens, budget_tokens)
     if not cut:
         # What was loaded may begin in the middle of a turn.
         return messages if not skipped_tokens else _from_question(messages, 0)
-    first = bisect_left((skipped_tokens, *ends[:-1]), cut)
+    first = bisect_left((skipped_tokens, *ends[:-1]), cut + saved_tokens)
     asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
     if first <= asked:
         return _from_question(messages, first)

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from nanobot.core.audience import Audience
+from nanobot.core.compaction import Summary
 from nanobot.core.event import Fact, Passing
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
@@ -14,13 +15,16 @@ from nanobot.core.turn import Turn
 class History(msgspec.Struct, frozen=True):
     """The newest part of a live transcript, oldest message first.
 
-    `skipped_tokens` estimates all that came before it; `ends` gives for each message the estimate up to its
+    `skipped_tokens` estimates all that came before it, `skipped_messages` counts it, and `summary` stands for
+    the first part of that; `ends` gives for each message the estimate up to its
     end, counted from the conversation's start.
     """
 
     messages: tuple[Message, ...]
     skipped_tokens: int = 0
     ends: tuple[int, ...] = ()
+    skipped_messages: int = 0
+    summary: Summary | None = None
 
 
 LeftOut = Callable[[int], int]
@@ -73,9 +77,9 @@ class Dispatch(Protocol):
         """Start no more turns: those that wait stay in the queue for the next start."""
         ...
 
-    async def history(self, session_key: str, budget_tokens: int) -> History:
-        """Return the newest messages of the live transcript, at least as many as cost `budget_tokens`; reads
-        no more than it returns.
+    async def history(self, session_key: str, budget_tokens: int, *, is_whole: bool = False) -> History:
+        """Return the newest messages of the live transcript, at least as many as cost `budget_tokens` with
+        the summary of what comes before them; `is_whole`: without a summary. Reads no more than it returns.
         """
         ...
 

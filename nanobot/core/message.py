@@ -141,6 +141,16 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         )
 
 
+class ContextView(msgspec.Struct, frozen=True, gc=False):
+    """What the model saw of a conversation that it did not see whole, counted in messages: those in view,
+    those that a summary stood for, and those that were left out.
+    """
+
+    in_view: int
+    summarised: int
+    left_out: int
+
+
 class PassedOver(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A model that did not answer, so that another one did: the code of the error, and the reason in words.
 
@@ -158,6 +168,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     `name`: who of several participants speaks. `stop_reason`, `usage` and `model` are set on messages that a
     model produced, `passed_over` where several might have: those that should have answered before it.
+    `context`: what it saw of the conversation, where that was not all.
     `sources`: where parts of a client's message were fetched or read, one digest for each image, file or
     recording as the client sent it, by which the message is recognised when it is sent again.
     """
@@ -170,6 +181,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     sources: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] | None = None
     name: str | None = None
+    context: ContextView | None = None
 
     @property
     def text(self) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from nanobot.core.audience import Audience
 from nanobot.core.errors import ModelError
 from nanobot.core.event import Delta, ModelChosen
-from nanobot.core.message import Message, PassedOver
+from nanobot.core.message import ContextView, Message, PassedOver
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 
@@ -28,7 +28,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
     `audience`: while nobody in it listens, deltas may come late and in larger pieces; None: they may not.
     Only models that pass a request on to others look at the rest. `refused_by`: the model of which `lacking`
-    and `window_tokens` are true. `passed_over`: those that have failed this request already.
+    and `window_tokens` are true. `passed_over`: those that have failed this request already. No model looks
+    at `context`: how much of the conversation the messages are, where they are not all of it.
     """
 
     system: str
@@ -45,6 +46,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     audience: Audience | None = None
     refused_by: str | None = None
     passed_over: tuple[PassedOver, ...] = ()
+    context: ContextView | None = None
 
 
 Ability = Literal["json_object", "json_schema", "images", "audio", "tools"]

@@ -9,7 +9,8 @@ from nanobot.core.errors import ModelNotFound
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
-from nanobot.engine.run import ModelSource, Run
+from nanobot.engine.compactor import Compactor, ModelSource
+from nanobot.engine.run import Run
 
 
 class LocalEngine:
@@ -25,7 +26,9 @@ class LocalEngine:
         max_running_turns: int,
         turn_timeout_s: float | None = None,
         observer: Observer = NULL_OBSERVER,
+        compactor: Compactor | None = None,
     ) -> None:
+        self._compactor = compactor
         self._observer = observer
         self._store = store
         self._agent = agent
@@ -77,6 +80,7 @@ class LocalEngine:
             self._clock,
             self._turn_timeout_s,
             self._observer,
+            self._compactor,
         )
 
     async def _run_to_end(self, turn_id: str, run: Run) -> None:

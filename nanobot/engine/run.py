@@ -4,12 +4,11 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import Protocol
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.core.clock import Clock
-from nanobot.core.dispatch import Claim
+from nanobot.core.dispatch import Claim, History
 from nanobot.core.errors import (
     ModelError,
     ModelTimeout,
@@ -40,6 +39,7 @@ from nanobot.core.message import Message, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
 from nanobot.core.store import Store
+from nanobot.engine.compactor import Compactor, ModelSource
 from nanobot.engine.state import Phase, RunState
 
 _log = logging.getLogger(__name__)
@@ -47,18 +47,6 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _LOGGABLE_MODEL_ERRORS = (ModelUnreachable, ModelTimeout, ModelUnavailable)
 """Failures of a model whose messages quote nothing that a provider said."""
-
-
-class ModelSource(Protocol):
-    """Where an engine finds the model that a turn names."""
-
-    def get(self, name: str | None) -> Model:
-        """Return the model, the default one for None.
-
-        Raises:
-            ModelNotFound
-        """
-        ...
 
 
 class Run:
@@ -76,7 +64,9 @@ class Run:
         clock: Clock,
         timeout_s: float | None,
         observer: Observer = NULL_OBSERVER,
+        compactor: Compactor | None = None,
     ) -> None:
+        self._compactor = compactor
         self._observer = observer
         self._claim = claim
         self._store = store
@@ -167,11 +157,12 @@ class Run:
             self._note(events_of(produced))
             # The turn's own steps must not push its question out of the history that is loaded.
             own_tokens = sum(estimate_tokens(message) for message in (*turn.input, *produced))
-            history = await self._store.history(
-                turn.session_key, self._agent.budget(turn, model) + own_tokens
-            )
+            history = await self._history(model, own_tokens)
         elif history is None:
-            history = await self._store.history(turn.session_key, self._agent.budget(turn, model))
+            history = await self._history(model)
+        compactor = self._compactor
+        if compactor is not None and await compactor.wait_for(turn, model, history):
+            history = await self._history(model)
         await self._agent.run(
             turn,
             model,
@@ -182,6 +173,14 @@ class Run:
             take_back=self._take_back,
             audience=self._store.audience(claim),
         )
+        if compactor is not None:
+            compactor.consider(turn, model, history)
+
+    async def _history(self, model: Model, own_tokens: int = 0) -> History:
+        """Return what the turn shows to the model, which has produced `own_tokens` itself."""
+        turn = self._claim.turn
+        budget = self._agent.budget(turn, model) + own_tokens
+        return await self._store.history(turn.session_key, budget, is_whole=not turn.may_cut)
 
     async def _emit(self, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         """Commit facts; where the store cannot take them for now (the disk is full), try again: an answer

@@ -28,9 +28,18 @@ def model_headers(model: str | None, passed_over: Sequence[PassedOver] | None) -
 
 
 def answer_headers(result: Answer) -> Headers:
-    """Return what `model_headers` says of the last message of an answer."""
+    """Return what `model_headers` says of the last message of an answer, and what the model saw of the
+    conversation where that was not all.
+    """
     last = result.messages[-1] if result.messages else None
-    return model_headers(last.model, last.passed_over) if last is not None else ()
+    if last is None:
+        return ()
+    headers = model_headers(last.model, last.passed_over)
+    seen = last.context
+    if seen is None:
+        return headers
+    text = f"in-view={seen.in_view}, summarised={seen.summarised}, left-out={seen.left_out}"
+    return (*headers, ("x-context", text))
 
 
 async def answer(

@@ -1,5 +1,7 @@
 """The answer of OpenAI's chat completions, put together."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from nanobot.api.wire.lists import encode
@@ -19,12 +21,23 @@ class _CompletionDetails(msgspec.Struct, frozen=True):
     rejected_prediction_tokens: int = 0
 
 
+class ContextDetails(msgspec.Struct, frozen=True):
+    """What the model saw of a conversation that it did not see whole."""
+
+    messages_in_view: int
+    messages_summarised: int
+    messages_left_out: int
+
+
 class WireUsage(msgspec.Struct, frozen=True):
+    """`context_details` are there where the model did not see the whole conversation."""
+
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: _PromptDetails
     completion_tokens_details: _CompletionDetails
+    context_details: ContextDetails | msgspec.UnsetType = msgspec.UNSET
 
 
 class WireFunction(msgspec.Struct, frozen=True):
@@ -72,14 +85,23 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str = "default"
 
 
-def wire_usage(usage: Usage) -> WireUsage:
-    """Return the usage as OpenAI shapes it."""
+def context_details(messages: Sequence[Message]) -> ContextDetails | msgspec.UnsetType:
+    """Return what the model saw of the conversation when it wrote the last of the messages, if not all."""
+    seen = messages[-1].context if messages else None
+    if seen is None:
+        return msgspec.UNSET
+    return ContextDetails(seen.in_view, seen.summarised, seen.left_out)
+
+
+def wire_usage(usage: Usage, messages: Sequence[Message] = ()) -> WireUsage:
+    """Return the usage as OpenAI shapes it, and what the model saw of the conversation."""
     return WireUsage(
         usage.prompt_tokens,
         usage.completion_tokens,
         usage.prompt_tokens + usage.completion_tokens,
         _PromptDetails(usage.cached_tokens),
         _CompletionDetails(usage.reasoning_tokens),
+        context_details(messages),
     )
 
 
@@ -126,7 +148,7 @@ def completion(answer: Answer, *, model: str, created: float) -> bytes:
         reasoning_content=thoughts or msgspec.UNSET,
     )
     choice = _Choice(message=message, finish_reason=finish_reason(answer.messages))
-    usage = wire_usage(answer.end.usage)
+    usage = wire_usage(answer.end.usage, answer.messages)
     return encode(
         Completion(
             id=completion_id(answer.turn_id),

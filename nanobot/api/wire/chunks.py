@@ -174,7 +174,10 @@ class Chunks:
         reason = finish_reason((self._last,) if self._last else ())
         out = self._chunk(b"{}", encode(reason), cursor)
         if self._include_usage:
-            out += b'data: %b],"usage":%b}\n\n' % (self._head, encode(wire_usage(end.usage)))
+            out += b'data: %b],"usage":%b}\n\n' % (
+                self._head,
+                encode(wire_usage(end.usage, (self._last,) if self._last else ())),
+            )
         return out + DONE
 
     def _tool_event(self, cursor: int, event: Event) -> bytes:

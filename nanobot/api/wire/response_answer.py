@@ -1,10 +1,12 @@
 """The response object of OpenAI's responses, built from the state of a turn and its request."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
 
+from nanobot.api.wire.chat_answer import ContextDetails, context_details
 from nanobot.api.wire.items import ItemRef, WireItem, items, response_id
 from nanobot.core.event import TurnError
 from nanobot.core.ids import time_of
@@ -88,6 +90,7 @@ class ResponseUsage(msgspec.Struct, frozen=True):
     output_tokens: int
     output_tokens_details: _OutputDetails
     total_tokens: int
+    context_details: ContextDetails | msgspec.UnsetType = msgspec.UNSET
 
 
 class ResponseFault(msgspec.Struct, frozen=True):
@@ -146,7 +149,7 @@ def response_object(state: TurnState, echo: Echo, *, inputs: int) -> ResponseObj
         else None,
         incomplete_details=_Incomplete(reason) if reason else None,
         output=output(state.id, state.messages, inputs=inputs, as_summary=echo.reasoning.summary is not None),
-        usage=response_usage(end.usage) if end is not None else None,
+        usage=response_usage(end.usage, state.messages) if end is not None else None,
     )
 
 
@@ -177,12 +180,13 @@ def fault(error: TurnError) -> ResponseFault:
     )
 
 
-def response_usage(usage: Usage) -> ResponseUsage:
-    """Return the usage as OpenAI's responses shape it."""
+def response_usage(usage: Usage, messages: Sequence[Message]) -> ResponseUsage:
+    """Return the usage as OpenAI's responses shape it, and what the model saw of the conversation."""
     return ResponseUsage(
         usage.prompt_tokens,
         _InputDetails(usage.cached_tokens),
         usage.completion_tokens,
         _OutputDetails(usage.reasoning_tokens),
         usage.prompt_tokens + usage.completion_tokens,
+        context_details(messages),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.api.wire.chat_answer import wire_usage
+from nanobot.api.wire.chat_answer import context_details, wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.model_choice import choice_fields
 from nanobot.api.wire.session_message import chat_message
@@ -51,7 +51,10 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
         case ModelChosen():
             return b"model_chosen", choice_fields(event)
         case MessageAdded(message) | ToolFinished(message) if not message.tool_results:
-            return b"message_added", {"message": chat_message(message)}
+            shown_message: dict[str, object] = {"message": chat_message(message)}
+            if message.context is not None:
+                shown_message["context"] = context_details((message,))
+            return b"message_added", shown_message
         case ToolStarted(call):
             return b"tool_started", {"id": call.id, "name": call.name, "arguments": call.arguments}
         case ToolFinished(message) | MessageAdded(message):

@@ -283,7 +283,7 @@ def _take(
     if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
-        claim = Claim(turn, 1, queue.load_history(db, head, capacity, left_out))
+        claim = Claim(turn, 1, queue.load_history(db, head, capacity, turn, left_out))
         queue.hold(db, n, head.session, capacity, now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)

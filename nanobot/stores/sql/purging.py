@@ -61,7 +61,7 @@ def _purge_branches(db: Db, session: int) -> Purged | None:
 
 def _purge_last(db: Db, session: int) -> Purged:
     usage.take_from(db, session)
-    for table in ("dispatch", "delivered", "unseen"):
+    for table in ("dispatch", "compaction", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
     db.execute("DELETE FROM session WHERE id = ?", (session,))
     return Purged()

@@ -10,7 +10,8 @@ from nanobot.core.dispatch import Claim, History, LeftOut
 from nanobot.core.errors import Overloaded, QueueFull
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message
-from nanobot.stores.sql import moves, transcript, turns
+from nanobot.core.turn import Turn
+from nanobot.stores.sql import compaction, moves, transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan
@@ -154,14 +155,14 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
 
 
 def load_history(
-    db: Db, head: TranscriptHead, capacity: Capacity, left_out: LeftOut | None = None
+    db: Db, head: TranscriptHead, capacity: Capacity, turn: Turn, left_out: LeftOut | None = None
 ) -> History | None:
     """Return what the engine wants to see of the transcript with a claim, without what is `left_out`."""
-    if not capacity.history_tokens:
+    most = capacity.history_tokens
+    if not most:
         return None
-    return transcript.window(
-        db, head, head.tokens - capacity.history_tokens if left_out is None else left_out(head.tokens)
-    )
+    leave_out = left_out or (lambda size: max(0, size - most))
+    return compaction.window(db, head, leave_out, is_whole=not turn.may_cut)
 
 
 def load_claim(
@@ -173,7 +174,7 @@ def load_claim(
     ).fetchone()
     given = given or transcript.of_turn(db, head.session, n, (first_seq, last_seq), inputs=True)
     turn = msgspec.structs.replace(turns.decode(body), input=given)
-    return Claim(turn, attempt, load_history(db, head, capacity))
+    return Claim(turn, attempt, load_history(db, head, capacity, turn))
 
 
 def part(db: Db, n: int, session: int) -> tuple[str, ...]:

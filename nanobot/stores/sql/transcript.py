@@ -234,12 +234,6 @@ def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[t
     return newest_first if order == "desc" else reversed(list(newest_first))
 
 
-def history(db: Db, key: str, budget_tokens: int) -> History:
-    """Return the newest messages of the session; see `core.dispatch.Dispatch.history`."""
-    head = find_head(db, key)
-    return History(()) if head is None else window(db, head, head.tokens - budget_tokens)
-
-
 def window(db: Db, head: TranscriptHead, left_out_tokens: int) -> History:
     """Return the newest messages up to the tip: the fewest before which there are at most `left_out_tokens`.
 
@@ -247,7 +241,7 @@ def window(db: Db, head: TranscriptHead, left_out_tokens: int) -> History:
     """
     bodies: list[bytes] = []
     ends: list[int] = []
-    skipped = 0
+    skipped = skipped_messages = 0
     for first, last in (
         [(1, head.tip)] if head.is_straight and head.tip else stretches(db, head.session, head.tip)
     ):
@@ -262,8 +256,20 @@ def window(db: Db, head: TranscriptHead, left_out_tokens: int) -> History:
             bodies.append(joined)
             ends[:0] = map(int, tokens.split(b","))
         if found:
+            skipped_messages = seq - first + 1 + (count(db, head.session, _before(db, head, first)))
             break
-    return History(_decode_all(b"[%b]" % b",".join(reversed(bodies))), skipped, tuple(ends))
+    messages = _decode_all(b"[%b]" % b",".join(reversed(bodies)))
+    return History(messages, skipped, tuple(ends), skipped_messages)
+
+
+def _before(db: Db, head: TranscriptHead, first: int) -> int:
+    """Return the message that the stretch hangs on that begins with the message `first`; 0: none."""
+    if first == 1:
+        return 0
+    (parent,) = db.execute(
+        "SELECT parent_seq FROM branch WHERE session = ? AND first_seq = ?", (head.session, first)
+    ).fetchone()
+    return int(parent)
 
 
 def _last_within(db: Db, session: int, first: int, last: int, tokens: int) -> tuple[int, int] | None:

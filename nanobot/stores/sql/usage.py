@@ -20,6 +20,7 @@ from nanobot.core.accounts import (
     UsageRow,
     name_of_day,
 )
+from nanobot.core.compaction import Payer
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, Usage
 from nanobot.stores.sql import transcript
@@ -117,6 +118,14 @@ def count(db: Db, charge: Charge, prices: PriceList, now: float) -> TurnCost:
     priced = {model: cost for model, cost in costs.items() if cost is not None}
     total = sum(priced.values()) if priced else None
     return TurnCost(charge.key_id, charge.session_key, last, _tokens(usage), total, priced)
+
+
+def count_apart(db: Db, session: int, payer: Payer, usage: Usage, prices: PriceList, now: float) -> TurnCost:
+    """Add a step to the day that belongs to no turn."""
+    name = prices.model(payer.model)
+    charge = Charge(session, payer.session_key, payer.key_id, payer.model, (), usage, None)
+    cost = _add(db, charge, name, _Share(0, 1, usage), prices, now)
+    return TurnCost(payer.key_id, payer.session_key, name, _tokens(usage), cost)
 
 
 def _add(db: Db, charge: Charge, name: str, share: _Share, prices: PriceList, now: float) -> int | None:

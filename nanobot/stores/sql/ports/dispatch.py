@@ -11,7 +11,7 @@ from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import queue, running, transcript
+from nanobot.stores.sql import compaction, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.running import Applied
@@ -66,9 +66,9 @@ class SqlDispatch:
             await self._clock.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    async def history(self, session_key: str, budget_tokens: int) -> History:
+    async def history(self, session_key: str, budget_tokens: int, *, is_whole: bool = False) -> History:
         return await self._database.read(
-            partial(transcript.history, key=session_key, budget_tokens=budget_tokens)
+            partial(compaction.history, key=session_key, budget_tokens=budget_tokens, is_whole=is_whole)
         )
 
     async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:

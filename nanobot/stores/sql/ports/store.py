@@ -10,6 +10,7 @@ from nanobot.stores.live.live import Live
 from nanobot.stores.live.turn import LiveTurn
 from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.ports.accounts import SqlAccounts
+from nanobot.stores.sql.ports.compactions import SqlCompactions
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
 from nanobot.stores.sql.ports.responses import SqlResponses
 from nanobot.stores.sql.ports.sessions import SqlSessions
@@ -63,6 +64,7 @@ class SqlStore:
         self._offer_turns(SqlTurns(shared))
         self._offer_dispatch(SqlDispatch(shared))
         self._offer_sessions(SqlSessions(shared))
+        self._offer_compactions(SqlCompactions(shared))
         self._offer_responses(SqlResponses(shared))
         self._offer_uploads(SqlUploads(shared))
         self._offer_accounts(SqlAccounts(shared))
@@ -105,6 +107,10 @@ class SqlStore:
         self.delete_session = sessions.delete_session
         self.delete_unused = sessions.delete_unused
         self.write_over = sessions.write_over
+
+    def _offer_compactions(self, compactions: SqlCompactions) -> None:
+        self.unsummarised = compactions.unsummarised
+        self.add_summary = compactions.add_summary
 
     def _offer_responses(self, responses: SqlResponses) -> None:
         self.response = responses.response

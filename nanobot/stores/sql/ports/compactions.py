@@ -1,0 +1,43 @@
+"""`core.compaction.Compactions`: what stands for the beginning of long conversations."""
+
+from functools import partial
+
+from nanobot.core.accounts import TurnCost, TurnSettled
+from nanobot.core.compaction import Compacted, Payer, Unsummarised
+from nanobot.core.message import Usage
+from nanobot.stores.sql import compaction, usage
+from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.ports.shared import Shared
+
+
+class SqlCompactions:
+    """Summaries in an SQL database."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._database = shared.database
+        self._news = shared.news
+        self._clock = shared.clock
+        self._prices = shared.prices
+
+    async def unsummarised(
+        self, session_key: str, *, keep_tokens: int, most_tokens: int
+    ) -> Unsummarised | None:
+        return await self._database.scan(
+            partial(
+                compaction.unsummarised, key=session_key, keep_tokens=keep_tokens, most_tokens=most_tokens
+            )
+        )
+
+    async def add_summary(self, of: Unsummarised, summary: Compacted, payer: Payer) -> bool:
+        def job(db: Db) -> tuple[bool, TurnCost | None]:
+            now = self._clock.now()
+            is_kept = compaction.add(db, of, summary, now)
+            # Also where nobody has any more use for it: the provider was paid.
+            if summary.usage == Usage():
+                return is_kept, None
+            return is_kept, usage.count_apart(db, of.session, payer, summary.usage, self._prices, now)
+
+        is_kept, cost = await self._database.write(job)
+        if cost is not None:
+            self._news.tell(TurnSettled((), cost))
+        return is_kept
