@@ -163,17 +163,17 @@ class _Load(msgspec.Struct, frozen=True):
 
 
 def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
-    session, tip, last_seq, tokens, place, is_straight, waiting, running_in_all, model, said, period = (
-        db.execute(
-            "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
-            " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-            " WHERE session = s.id), r.n, s.model, s.instructions, s.period"
-            f" FROM (SELECT {db.dialect.running()} AS n) r LEFT JOIN session s ON s.key = ?",
-            (owner, key),
-        ).fetchone()
-    )
-    if session is None:
+    running_in_all = queue.count_running(db, owner)
+    found = db.execute(
+        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
+        " WHERE session = s.id), (SELECT count(*) FROM dispatch"
+        " WHERE session = s.id), s.model, s.instructions, s.period"
+        " FROM session s WHERE s.key = ?",
+        (key,),
+    ).fetchone()
+    if found is None:
         return None, _Load(0, running_in_all)
+    session, tip, last_seq, tokens, place, is_straight, waiting, model, said, period = found
     head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight), period)
     if not waiting:
         return head, _Load(0, running_in_all, model=model, instructions=said)

@@ -8,7 +8,7 @@ from nanobot.core.accounts import TurnCost
 from nanobot.core.errors import SessionBusy, SessionNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import ALL, Deletion, Direction, Row, Session, SessionFilter
-from nanobot.stores.sql import branches, hidden, transcript, usage
+from nanobot.stores.sql import branches, hidden, queue, transcript, usage
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db
 
@@ -202,5 +202,6 @@ def delete(db: Db, *, key: str) -> Deleted:
     usage.take_from(db, head.session)
     for table in ("dispatch", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
+    queue.recount_running(db)
     hidden.hide(db, head.session)
     return Deleted(key, head.session, removed, tuple(live), uploads)

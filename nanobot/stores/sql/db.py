@@ -39,13 +39,6 @@ class Dialect(Protocol):
         """Return the expression for the values of a column, joined by commas, as bytes."""
         ...
 
-    def running(self) -> str:
-        """Return the expression for how many turns a bound owner runs.
-
-        For jobs that write only.
-        """
-        ...
-
     def json_field(self, column: str, name: str) -> str:
         """Return the expression for a boolean field of the JSON object in a column of bytes; NULL where the
         object does not have it.
@@ -62,6 +55,13 @@ class Db(Protocol):
 
     @property
     def dialect(self) -> Dialect: ...
+
+    @property
+    def running(self) -> dict[str, int]:
+        """How many turns each owner runs, for `queue.count_running`; emptied where a transaction is rolled
+        back.
+        """
+        ...
 
     def execute(self, sql: str, values: Sequence[Value] = ..., /) -> Rows:
         """Run a statement and return its rows."""

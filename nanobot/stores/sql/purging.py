@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nanobot.stores.sql import responses, transcript, usage
+from nanobot.stores.sql import queue, responses, transcript, usage
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.pieces import MOST_ROWS, message_piece
 
@@ -63,5 +63,6 @@ def _purge_last(db: Db, session: int) -> Purged:
     usage.take_from(db, session)
     for table in ("dispatch", "compaction", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
+    queue.recount_running(db)
     db.execute("DELETE FROM session WHERE id = ?", (session,))
     return Purged()

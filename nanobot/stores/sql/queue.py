@@ -65,6 +65,30 @@ def check_room(db: Db, payer: str | None, most: int) -> None:
         )
 
 
+def count_running(db: Db, owner: str) -> int:
+    """Return how many turns the owner runs.
+
+    They are counted once; whoever writes to `dispatch` says with `note_running` or `recount_running` what
+    becomes of the number.
+    """
+    count = db.running.get(owner)
+    if count is None:
+        (count,) = db.execute("SELECT count(*) FROM dispatch WHERE owner = ?", (owner,)).fetchone()
+        db.running[owner] = count
+    return int(count)
+
+
+def note_running(db: Db, owner: str, more: int) -> None:
+    """Note that the owner runs so many turns more."""
+    if owner in db.running:
+        db.running[owner] += more
+
+
+def recount_running(db: Db) -> None:
+    """Let the turns that run be counted again."""
+    db.running.clear()
+
+
 def hold(db: Db, n: int, session: int, capacity: Capacity, now: float) -> None:
     """Note a turn that starts now: it belongs to the owner of `capacity`."""
     db.execute(
@@ -72,6 +96,7 @@ def hold(db: Db, n: int, session: int, capacity: Capacity, now: float) -> None:
         f" VALUES (?, ({_POSITION}), ?, ?, ?, '', 0, ?)",
         (session, session, n, capacity.owner, capacity.lease_until(now), n),
     )
+    note_running(db, capacity.owner, 1)
 
 
 def enqueue(db: Db, n: int, session: int, plan: Plan, payer: str | None) -> None:
@@ -128,8 +153,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as the engine can take on, by their rank: the oldest of each session that
     is not running one.
     """
-    (running,) = db.execute(f"SELECT {db.dialect.running()}", (capacity.owner,)).fetchone()
-    free = capacity.max_running - running
+    free = capacity.max_running - count_running(db, capacity.owner)
     if free <= 0:
         return ()
     waiting = db.execute(
@@ -150,6 +174,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
             "UPDATE dispatch SET owner = ?, lease_until = ?, plan = NULL WHERE session = ? AND turn = ?",
             (capacity.owner, capacity.lease_until(now), head.session, n),
         )
+        note_running(db, capacity.owner, 1)
         claims.append(load_claim(db, n, head, capacity, planned.input))
     return tuple(claims)
 

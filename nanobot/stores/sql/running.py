@@ -85,6 +85,7 @@ def append(
     messages = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
     if end is not None:
         spent = _end(db, running, messages, end, now, prices)
+        queue.note_running(db, capacity.owner, -1)
         parted = queue.part(db, running.n, running.head.session) if running.has_joiners else ()
         claims = queue.start_next(db, capacity, now) if running.has_waiters or parted else ()
         return Applied(tuple(facts), claims=claims, parted=parted, spent=spent)
@@ -201,6 +202,7 @@ def release(db: Db, claim: Claim) -> None:
         "UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE session = ? AND turn = ?",
         (running.head.session, running.n),
     )
+    queue.recount_running(db)
 
 
 def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList) -> None:
@@ -235,3 +237,4 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
         "UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE owner = ? OR lease_until < ?",
         (owner, now),
     )
+    queue.recount_running(db)

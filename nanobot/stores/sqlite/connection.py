@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from nanobot.stores.sql.db import Dialect, Value
 from nanobot.stores.sqlite import dialect
@@ -16,6 +17,10 @@ class Connection(sqlite3.Connection):
 
     dialect: Dialect = dialect
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.running: dict[str, int] = {}
+
     def insert(self, sql: str, values: Sequence[Value] = (), /) -> int:
         return int(self.execute(sql, values).lastrowid or 0)
 
@@ -26,7 +31,12 @@ class Connection(sqlite3.Connection):
             yield
             self.execute("COMMIT")
         except BaseException:
-            # Some errors of the disk have rolled it back already.
-            if self.in_transaction:
-                self.execute("ROLLBACK")
+            self.roll_back()
             raise
+
+    def roll_back(self) -> None:
+        """Undo the transaction, and forget what was counted in it."""
+        self.running.clear()
+        # Some errors of the disk have rolled it back already.
+        if self.in_transaction:
+            self.execute("ROLLBACK")

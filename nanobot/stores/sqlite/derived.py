@@ -1,31 +1,19 @@
 """What the rows say anyway, kept at hand in memory: temporary tables of the connection that writes.
 
 Triggers keep them up to date in the transaction that changes the rows, which rolls them back where it fails.
-Indexes of the database would answer the same, and cost every turn pages that go to the disk.
+An index of the database would answer the same, and cost every turn pages that go to the disk.
 """
 
 from nanobot.stores.sqlite.connection import Connection
 
 _TABLES = (
-    # How many turns each owner runs.
-    "CREATE TABLE temp.running (owner TEXT PRIMARY KEY, turns INTEGER NOT NULL) WITHOUT ROWID, STRICT",
-    "CREATE TEMP TRIGGER turn_starts AFTER INSERT ON main.dispatch WHEN new.owner IS NOT NULL BEGIN"
-    " INSERT INTO running VALUES (new.owner, 1) ON CONFLICT (owner) DO UPDATE SET turns = turns + 1; END",
-    "CREATE TEMP TRIGGER turn_ends AFTER DELETE ON main.dispatch WHEN old.owner IS NOT NULL BEGIN"
-    " UPDATE running SET turns = turns - 1 WHERE owner = old.owner; END",
-    "CREATE TEMP TRIGGER turn_changes_owner AFTER UPDATE OF owner ON main.dispatch"
-    " WHEN new.owner IS NOT old.owner BEGIN"
-    " UPDATE running SET turns = turns - 1 WHERE owner = old.owner;"
-    " INSERT INTO running SELECT new.owner, 1 WHERE new.owner IS NOT NULL"
-    " ON CONFLICT (owner) DO UPDATE SET turns = turns + 1; END",
-    "INSERT INTO running SELECT owner, count(*) FROM dispatch WHERE owner IS NOT NULL GROUP BY owner",
     # Sessions with messages that are not in the text search yet, and up to which session those that an
     # earlier process left have been looked for.
     "CREATE TABLE temp.unindexed (session INTEGER PRIMARY KEY) STRICT",
     "CREATE TABLE temp.looked_through (session INTEGER NOT NULL) STRICT",
     "INSERT INTO looked_through VALUES (0)",
     "CREATE TEMP TRIGGER session_grows AFTER UPDATE OF last_seq ON main.session"
-    " WHEN new.last_seq > new.indexed_seq BEGIN"
+    " WHEN new.last_seq > new.indexed_seq AND old.last_seq <= old.indexed_seq BEGIN"
     " INSERT OR IGNORE INTO unindexed VALUES (new.id); END",
     "CREATE TEMP TRIGGER session_goes AFTER DELETE ON main.session BEGIN"
     " DELETE FROM unindexed WHERE session = old.id; END",

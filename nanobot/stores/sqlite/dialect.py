@@ -15,9 +15,5 @@ def joined(column: str) -> str:
     return f"CAST(group_concat({column}, ',') AS BLOB)"
 
 
-def running() -> str:
-    return "coalesce((SELECT turns FROM running WHERE owner = ?), 0)"
-
-
 def json_field(column: str, name: str) -> str:
     return f"json_extract(CAST({column} AS TEXT), '$.{name}')"

@@ -162,10 +162,9 @@ class Writer:
             if all(self._leaves_all_or_nothing(ticket) for ticket in batch):
                 db.execute("COMMIT")
                 return
-            db.execute("ROLLBACK")
+            db.roll_back()
         except sqlite3.Error as error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            db.roll_back()
             reason = explain(error, self._path)
             for ticket in batch:
                 ticket.error = ticket.error or reason
