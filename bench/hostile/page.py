@@ -56,22 +56,22 @@ def text_lines(row: Row) -> Iterator[str]:
 def table(rows: Sequence[Row], seconds: float, machine: Mapping[str, str]) -> str:
     """Return the table as Markdown."""
     lines = [
-        f"Measured in one run, {seconds:g} s an attack, on {machine['processor']}, {machine['system']}, Python "
-        f"{machine['python']}:",
+        f"Measured in one run, {seconds:g} s an attack, on {machine['processor']}, {machine['system']}, "
+        f"Python {machine['python']}:",
         "",
-        "| attack | longest stall, ms | turn of others, p99, ms: quiet | during | turns of others, share of the "
-        "quiet | memory during, MB | 5 s after |",
+        "| attack | longest stall, ms | turn of others, p99, ms: quiet | during | turns of others, share of "
+        "the quiet | memory during, MB | 5 s after |",
         "|---|---|---|---|---|---|---|",
         *(
-            f"| {row.attack} | {row.stall_ms:.0f} | {row.quiet_p99_ms:.1f} | {row.p99_ms:.1f} | {row.turns:.2f} "
-            f"| {row.memory_mb:+.0f} | {row.after_mb:+.0f} |"
+            f"| {row.attack} | {row.stall_ms:.0f} | {row.quiet_p99_ms:.1f} | {row.p99_ms:.1f} "
+            f"| {row.turns:.2f} | {row.memory_mb:+.0f} | {row.after_mb:+.0f} |"
             for row in rows
         ),
     ]
     over = [row.attack for row in rows if not row.is_within_goals]
     goals = (
-        f"Goals: no stall over {_STALL_MS:.0f} ms, no turn of others over {_SLOWER:g} × its quiet p99, memory "
-        f"within {_MEMORY_MB:.0f} MB of quiet. "
+        f"Goals: no stall over {_STALL_MS:.0f} ms, no turn of others over {_SLOWER:g} × its quiet p99, "
+        f"memory within {_MEMORY_MB:.0f} MB of quiet. "
     )
     lines += ["", goals + (f"Missed by: {', '.join(over)}." if over else "All are met.")]
     return "\n".join(lines) + "\n"
