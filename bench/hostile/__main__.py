@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,36 +16,11 @@ import msgspec
 from bench.figures import percentile
 from bench.hostile.attacks import ATTACKS
 from bench.hostile.innocent import Seen
-from bench.machine import ROOT, ProcessFailed, Server, free_port, own_bytes, stop_on_signals
+from bench.hostile.page import GOALS, HEAD, PAGE, Row, text_lines, write_table
+from bench.machine import ROOT, ProcessFailed, Server, describe, free_port, own_bytes, stop_on_signals
 
-_STALL_MS: Final = 250.0
-_SLOWER: Final = 3.0
-_MEMORY_MB: Final = 200.0
 _CALM_S: Final = 5.0
 _MB: Final = 1024 * 1024
-
-
-class Row(msgspec.Struct):
-    """What one attack did. Memory in MB above that of the quiet server: at most, and some seconds after."""
-
-    attack: str
-    stall_ms: float
-    p99_ms: float
-    quiet_p99_ms: float
-    turns: float
-    """How many turns the innocent got a second, as a share of those without the attack."""
-    memory_mb: float
-    after_mb: float
-    errors: list[str]
-
-    @property
-    def is_within_goals(self) -> bool:
-        return (
-            self.stall_ms <= _STALL_MS
-            and self.p99_ms <= _SLOWER * self.quiet_p99_ms
-            and self.memory_mb <= _MEMORY_MB
-            and not self.errors
-        )
 
 
 class _Memory(threading.Thread):
@@ -130,41 +106,47 @@ def _servers(directory: Path, name: str) -> tuple[Server, Server]:
     return upstream, server
 
 
+def _rows(names: Iterable[str], seconds: float) -> Iterator[Row]:
+    """Yield the result of each attack, made one after the other.
+
+    Raises:
+        ProcessFailed: the server did not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="nanobot-hostile-") as directory:
+        for name in names:
+            upstream, server = _servers(Path(directory), name)
+            try:
+                upstream.wait_ready("/v1/models")
+                server.wait_ready("/health")
+                yield _attacked(name, server, seconds)
+            finally:
+                server.stop()
+                upstream.stop()
+
+
 def main() -> int:
     """Attack, and print a row as it is known; the exit status is 1 where a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.hostile", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each attack lasts")
     parser.add_argument("--only", default="", help="attacks whose name has this in it")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
     arguments = parser.parse_args()
-    print(f"{'attack':24}{'stall ms':>10}{'p99 ms':>9}{'quiet':>8}{'turns':>8}{'MB':>8}{'after':>8}")
-    all_good = True
-    with stop_on_signals(), tempfile.TemporaryDirectory(prefix="nanobot-hostile-") as directory:
-        for name in (each for each in ATTACKS if arguments.only in each):
-            upstream, server = _servers(Path(directory), name)
-            try:
-                upstream.wait_ready("/v1/models")
-                server.wait_ready("/health")
-                row = _attacked(name, server, arguments.seconds)
-            except ProcessFailed as error:
-                print(f"{name}: {error}", file=sys.stderr)
-                return 2
-            finally:
-                server.stop()
-                upstream.stop()
-            all_good &= row.is_within_goals
-            print(
-                f"{row.attack:24}{row.stall_ms:>10.0f}{row.p99_ms:>9.1f}{row.quiet_p99_ms:>8.1f}"
-                f"{row.turns:>8.2f}{row.memory_mb:>8.0f}{row.after_mb:>8.0f}"
-                f"{'' if row.is_within_goals else '  over the goal'}",
-                flush=True,
-            )
-            for line in row.errors:
-                print(f"    {line}", flush=True)
-    print(
-        f"goals: no stall over {_STALL_MS:.0f} ms, p99 within {_SLOWER:g} times the quiet one, memory within "
-        f"{_MEMORY_MB:.0f} MB"
-    )
-    return 0 if all_good else 1
+    if arguments.write and arguments.only:
+        parser.error("--write needs all attacks: the table is of one run")
+    rows: list[Row] = []
+    print(HEAD)
+    with stop_on_signals():
+        try:
+            for row in _rows((name for name in ATTACKS if arguments.only in name), arguments.seconds):
+                rows.append(row)
+                print("\n".join(text_lines(row)), flush=True)
+        except ProcessFailed as error:
+            print(error, file=sys.stderr)
+            return 2
+    print(GOALS)
+    if arguments.write:
+        write_table(rows, arguments.seconds, describe())
+    return 0 if all(row.is_within_goals for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import msgspec
 from starlette.types import Send
 
 from nanobot.api.settings import ApiSettings
@@ -76,6 +77,16 @@ class ChatCompletions:
     async def create(self, request: Request, send: Send) -> None:
         """POST /v1/chat/completions"""
         key = self._keys.read(request.headers, request.caller)
+        parsed, submission = await self._submitted(request, key)
+        # What was asked may be large, and the answer may be long in coming.
+        request.body_is_done()
+        if parsed.stream:
+            await self._stream(request, send, parsed, submission)
+        else:
+            await self._answer(request, send, parsed, submission)
+
+    async def _submitted(self, request: Request, key: str) -> tuple[ChatRequest, Submission]:
+        """Return what the body asks, without its messages, and the turn that it has become."""
         parsed, body = await self._parsed(request)
         check_request(parsed, self._settings)
         identity = identity_of(request.headers, body, stream_fields=parsed.stream_fields)
@@ -83,10 +94,7 @@ class ChatCompletions:
         request.session_key = key
         submission = await self._submitter.submit(asked, request.caller)
         request.answer_headers += submission.headers
-        if parsed.stream:
-            await self._stream(request, send, parsed, submission)
-        else:
-            await self._answer(request, send, parsed, submission)
+        return msgspec.structs.replace(parsed, input=(), earlier=(), tools=()), submission
 
     async def _parsed(self, request: Request) -> tuple[ChatRequest, bytes]:
         """Return what the body asks, and the bytes that recognise it when it is sent again."""

@@ -75,13 +75,7 @@ class Responses:
         """POST /v1/responses"""
         caller, settings = request.caller, self._settings
         named = self._keys.named(request.headers, caller)
-        decoded, body = await self._bodies.read(request, decode_response)
-        referenced = await self._targets.referenced(decoded, caller)
-        parsed = await apart(body, lambda: parse_response(decoded, referenced, settings.bounds))
-        check_request(parsed, settings)
-        identity = identity_of(
-            request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
-        )
+        parsed, identity = await self._parsed(request)
         if identity.is_retry:
             identity = await self._submitter.recognised("", identity)
         target = await self._targets.target(parsed, named, caller, identity)
@@ -92,6 +86,9 @@ class Responses:
             parsed = with_store(parsed, store=trace)
         echo = with_conversation(parsed, target.session_key) if parsed.trace else parsed.echo
         submission = await self._submit(request, parsed, echo, identity, target)
+        # What was asked may be large, and the answer may be long in coming.
+        parsed = msgspec.structs.replace(parsed, earlier=(), tools=())
+        request.body_is_done()
         if parsed.stream:
             await self._stream(request, send, parsed, echo, submission)
         else:
@@ -99,6 +96,18 @@ class Responses:
         # Only now: the answer was read from the store.
         if target.is_new and not parsed.trace:
             await self._forget(target.session_key, submission.turn_id)
+
+    async def _parsed(self, request: Request) -> tuple[ResponseRequest, Identity]:
+        """Return what the body asks, and how it is recognised when it is sent again."""
+        settings = self._settings
+        decoded, body = await self._bodies.read(request, decode_response)
+        referenced = await self._targets.referenced(decoded, request.caller)
+        parsed = await apart(body, lambda: parse_response(decoded, referenced, settings.bounds))
+        check_request(parsed, settings)
+        identity = identity_of(
+            request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
+        )
+        return parsed, identity
 
     async def _submit(
         self,

@@ -25,6 +25,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
+from nanobot.http.bodies import BodiesInFlight
 from nanobot.http.guard import Access, Guard
 from nanobot.http.operations import Operation, Routes
 from nanobot.http.session_key import KeyReader
@@ -74,6 +75,7 @@ def build_api(
         open_paths=open_paths,
         single_headers=named.union(settings.session_headers),
         observer=observer,
+        bodies=BodiesInFlight(settings.max_bodies_bytes, settings.max_body_bytes),
     )
 
 

@@ -18,8 +18,8 @@ class HistoryRule(msgspec.Struct, frozen=True):
 class ApiSettings(msgspec.Struct, frozen=True):
     """How the routes behave. `models`: the names that a request may use besides `nanobot`. `ephemeral`:
     patterns of the session keys whose turns leave no trace. `tools_tokens`: what it costs to offer the
-    server's own tools. `personas`: who answers in which sessions. `max_json_entries`: how many members and
-    elements a JSON body may have.
+    server's own tools. `personas`: who answers in which sessions. `max_bodies_bytes`: of all bodies together.
+    `max_json_entries`: how many members and elements a JSON body may have.
     """
 
     models: tuple[str, ...] = ()
@@ -28,6 +28,7 @@ class ApiSettings(msgspec.Struct, frozen=True):
     history: tuple[HistoryRule, ...] = ()
     ephemeral: tuple[str, ...] = ()
     max_body_bytes: int = 20 * 1024 * 1024
+    max_bodies_bytes: int = 150 * 1024 * 1024
     max_json_entries: int = 100_000
     bounds: RequestBounds = DEFAULT_BOUNDS
     body_timeout_s: float = 30.0

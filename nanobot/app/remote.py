@@ -15,6 +15,7 @@ from nanobot.models.http import ProviderConnection
 from nanobot.models.ollama import OllamaModel
 from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
 from nanobot.models.openai_responses.responses import OpenAIResponses
+from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.providers import ModelName, Provider, Wire
 from nanobot.models.refusals import ErrorSource
 
@@ -78,7 +79,8 @@ def remote_model(
             most_tokens=fields.context_tokens,
             clock=clock,
         )
-    return _configured(model, fields)
+    # Also where a salt keeps caches apart: a server may refuse the field, and is asked without it then.
+    return _configured(OwnCacheModel(model), fields)
 
 
 def _configured(model: Model, fields: EndpointFields) -> Model:

@@ -189,6 +189,7 @@ def api_settings(config: Config, models: Models, *, tools_tokens: int, personas:
         history=tuple(HistoryRule(rule.pattern, rule.mode) for rule in config.sessions.history),
         ephemeral=tuple(rule.pattern for rule in config.sessions.ephemeral),
         max_body_bytes=int(config.api.max_body_mb * MIB),
+        max_bodies_bytes=int(config.api.max_bodies_mb * MIB),
         max_json_entries=config.api.max_json_entries,
         bounds=request_bounds(config),
         body_timeout_s=config.api.body_timeout_s,

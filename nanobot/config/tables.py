@@ -40,6 +40,7 @@ class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bad_keys: Annotated[int, msgspec.Meta(ge=0)] = 10
     metrics_open: bool = False
     max_body_mb: Positive = 20.0
+    max_bodies_mb: Positive = 150.0
     max_json_entries: AtLeast1 = 100_000
     max_messages: AtLeast1 = 10_000
     max_new_messages: AtLeast1 = 256

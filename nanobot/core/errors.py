@@ -237,7 +237,7 @@ class QueueFull(NanobotError):
 
 
 class Overloaded(NanobotError):
-    """As many turns wait as the server takes."""
+    """As many turns wait, or large requests are read, as the server takes."""
 
     code, http_status, type, retryable = "server_overloaded", 503, "server_error", True
 

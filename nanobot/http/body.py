@@ -18,7 +18,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     """Return the whole body.
 
     Raises:
-        BodyTooLarge, SlowRequest, ClientGone: as `body_pieces`.
+        BodyTooLarge, Overloaded, SlowRequest, ClientGone: as `body_pieces`.
     """
     pieces = [piece async for piece in body_pieces(request, max_bytes=max_bytes, timeout_s=timeout_s)]
     return b"".join(pieces) if len(pieces) > 1 else pieces[0]
@@ -31,6 +31,7 @@ async def body_pieces(
 
     Raises:
         BodyTooLarge: it is, or says it is, over `max_bytes`.
+        Overloaded: too many large bodies are being read.
         SlowRequest: it did not come within `timeout_s`.
         ClientGone
     """
@@ -56,6 +57,8 @@ async def body_pieces(
         piece: bytes = message.get("body", b"")
         size += len(piece)
         _refuse_over(size, max_bytes, limit)
+        if request.body_share is not None:
+            request.body_share.grow(size)
         yield piece
         more = bool(message.get("more_body"))
 

@@ -3,8 +3,10 @@ long it may leave an answer unread.
 """
 
 import asyncio
+from typing import NoReturn
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from nanobot.core.errors import HeadTooLarge, InvalidHttp
 from nanobot.http.errors import Failure, failure
@@ -22,6 +24,13 @@ MAX_UNREAD_BYTES = 64 * 1024
 """How large a body may be that comes with a method for which no operation reads one."""
 FRAMING_BYTES = 8
 """How many bytes of chunked framing each byte of a body may have; chunks of one byte have five."""
+MAX_PIPELINED = 64
+"""How many requests a client may send while it waits for the answer to an earlier one."""
+FEW_CHUNKS = 2_000
+LEAST_CHUNK_BYTES = 64
+"""So many chunks of a body may have any size; beyond them they must have so many bytes on average: each takes
+as long to parse, however small it is.
+"""
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: send shorter headers"))
@@ -36,9 +45,14 @@ def _final_answer(problem: Failure, reason: bytes) -> bytes:
     return head % (problem.status, reason, len(problem.body)) + problem.body
 
 
+class _HungUp(Exception):
+    """The connection is aborted: nothing more of what came is parsed."""
+
+
 class BoundedConnection(HttpToolsProtocol):
     """uvicorn's connection with bounds: on the size of a head and the time it may take, on what comes after a
-    head besides the body, on a body that is not read, and on how long an answer may stay unread.
+    head besides the body, on the number of chunks, on a body that is not read, on requests that are sent
+    ahead of answers, and on how long an answer may stay unread.
 
     Trailers are ignored (RFC 9110, 6.5.1): they must not change what the head has said.
     """
@@ -52,8 +66,11 @@ class BoundedConnection(HttpToolsProtocol):
     _received = 0
     _body_bytes = 0
     _since_body = 0
+    _chunks = 0
     _before_answer: int | None = None
     _is_in_body = False
+    # The request that is being answered; `cycle` is the last one that came.
+    _answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(joined(transport, self.loop))
@@ -63,6 +80,12 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_arrived()
         self._rest_arrived()
         self.resume_stalled()
+        # uvicorn tells the last request alone that the client is gone, and keeps those that wait.
+        self.pipeline.clear()
+        answered = self._answered
+        if answered is not None and not answered.response_complete:
+            answered.disconnected = True
+            answered.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -99,6 +122,8 @@ class BoundedConnection(HttpToolsProtocol):
     # uvicorn would answer in plain text; errors are JSON on every route.
     def send_400_response(self, msg: str) -> None:
         cycle = self.cycle
+        if self.transport.is_closing():
+            return
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(_final_answer(_NO_HTTP, b"Bad Request"))
         self.transport.close()
@@ -117,12 +142,25 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_arrived()
         self._is_in_body = True
-        self._received = self._body_bytes = self._since_body = 0
+        self._received = self._body_bytes = self._since_body = self._chunks = 0
         self._before_answer = None
         super().on_headers_complete()
+        if len(self.pipeline) > MAX_PIPELINED:
+            self._hang_up()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _hang_up(self) -> NoReturn:
+        self.transport.abort()
+        raise _HungUp
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
+        self._chunks += 1
+        if self._chunks > FEW_CHUNKS + self._body_bytes // LEAST_CHUNK_BYTES:
+            self._hang_up()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -132,6 +170,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.pipeline:
+            # uvicorn goes on reading, however many requests wait already.
+            self.flow.pause_reading()
         # An earlier request may end while the body of a pipelined one comes.
         if self._is_in_body and self.cycle.response_complete and not self.transport.is_closing():
             self._rest_timer = self.loop.call_later(REST_TIMEOUT_S, self.transport.abort)

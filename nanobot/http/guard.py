@@ -17,6 +17,7 @@ from nanobot.core.ids import Randomness, new_id
 from nanobot.core.observer import NULL_OBSERVER, REQUEST, Observer
 from nanobot.http.audit_entry import audit_entry
 from nanobot.http.authentication import Authentication
+from nanobot.http.bodies import BodiesInFlight, BodyShare
 from nanobot.http.body import ClientGone
 from nanobot.http.cors import Cors, is_preflight
 from nanobot.http.head import HeadCheck
@@ -69,7 +70,8 @@ class _Answer:
 class Guard:
     """The HTTP API as an ASGI app: everything that happens behind it leaves the server as an answer.
 
-    `open_paths`: the routes that need no key. `single_headers`: those that may come once a request.
+    `open_paths`: the routes that need no key. `single_headers`: those that may come once a request. `bodies`
+    bounds what all bodies take together.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class Guard:
         open_paths: frozenset[str],
         single_headers: Iterable[str] = (),
         observer: Observer = NULL_OBSERVER,
+        bodies: BodiesInFlight | None = None,
     ) -> None:
         self._routes = routes
+        self._bodies = bodies
         self.paths = routes.paths
         self._open_paths = open_paths
         self._observer = observer
@@ -112,6 +116,7 @@ class Guard:
         try:
             await self._answer(request, answer, now)
         finally:
+            request.body_is_done()
             self._note(request, answer, now, time.perf_counter() - began)
 
     async def _answer(self, request: Request, answer: _Answer, now: float) -> None:
@@ -120,6 +125,9 @@ class Guard:
             if self._cors is not None:
                 request.answer_headers = self._cors.headers(request.scope)
             if self._is_let_in(request, now):
+                if self._bodies is not None:
+                    owner = request.caller.key_id or request.address or ""
+                    request.body_share = BodyShare(self._bodies, owner)
                 await self._routes.run(request, answer)
             else:
                 await answer({"type": "http.response.start", "status": 204, "headers": []})

@@ -23,6 +23,7 @@ from nanobot.core.errors import (
     MissingSessionKey,
     ModelError,
     NanobotError,
+    Overloaded,
     RouteNotFound,
     SessionNotFound,
     SlowRequest,
@@ -54,7 +55,7 @@ _ANYWHERE: tuple[type[NanobotError], ...] = (
     HeadTooLarge,
 )
 """What any route may answer besides its own errors; `NanobotError` itself stands for a bug."""
-_OF_A_BODY: tuple[type[NanobotError], ...] = (InvalidJson, BodyTooLarge, SlowRequest)
+_OF_A_BODY: tuple[type[NanobotError], ...] = (InvalidJson, BodyTooLarge, SlowRequest, Overloaded)
 _OF_A_TURN: tuple[type[NanobotError], ...] = (
     TurnCancelled,
     TurnTimedOut,

@@ -6,6 +6,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from nanobot.access.caller import EVERYBODY, Caller, Right
+from nanobot.http.bodies import BodyShare
 from nanobot.http.query import Query
 
 Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
@@ -26,12 +27,14 @@ class Request:
     `caller`: who sent it, once its API key is known to be valid. `route`: where it leads; None until it is
     found. `path_params`: the parts of the path that the route names, decoded. `session_key`: the conversation
     it is about, for the audit log; None where no operation has said so. `answer_headers`: what its answer
-    says besides, errors included. `headers`: by their names in lower case; of one that comes several times
+    says besides, errors included. `body_share`: what its body counts among all bodies; None until it has a
+    large one. `headers`: by their names in lower case; of one that comes several times
     the last counts.
     """
 
     __slots__ = (
         "answer_headers",
+        "body_share",
         "caller",
         "headers",
         "id",
@@ -51,6 +54,7 @@ class Request:
         self.path_params: dict[str, str] = {}
         self.session_key: str | None = None
         self.answer_headers: RawHeaders = ()
+        self.body_share: BodyShare | None = None
         # Not a property, as each request is asked for them several times.
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
 
@@ -58,6 +62,11 @@ class Request:
     def method(self) -> str:
         method: str = self.scope["method"]
         return method
+
+    def body_is_done(self) -> None:
+        """Count the body no longer: nothing holds it any more."""
+        if self.body_share is not None:
+            self.body_share.give_back()
 
     @property
     def path(self) -> str:

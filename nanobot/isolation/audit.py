@@ -8,6 +8,8 @@ from http import HTTPStatus
 import msgspec
 
 from nanobot.isolation.attempts import ATTEMPTS, own_sessions
+from nanobot.isolation.cache_attack import attack_caches
+from nanobot.isolation.caching_models import CachingModel
 from nanobot.isolation.canaries import PAST
 from nanobot.isolation.client import Attempt, Leak, Requester
 from nanobot.isolation.scan import scan_prompts
@@ -41,7 +43,8 @@ class IsolationAudit:
     """One run. While a batch of tenants is seeded, all tenants attack the batch before.
 
     `needs_key`: the operations, and whether each needs an API key. `owners`: the owner of each session key,
-    kept up to date while tenants are deleted. `prompt_leaks`: what `run` found in prompts.
+    kept up to date while tenants are deleted. `caching_models`: those whose prefix caches are attacked.
+    `prompt_leaks`: what `run` found in prompts.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class IsolationAudit:
         options: IsolationOptions,
         rng: random.Random,
         show_progress: Callable[[str], None],
+        caching_models: Sequence[CachingModel] = (),
     ) -> None:
         self._testbed = testbed
         self._client = testbed.client
@@ -63,6 +67,7 @@ class IsolationAudit:
         self._options = options
         self._rng = rng
         self._show_progress = show_progress
+        self._caching_models = caching_models
         self._seeders: dict[int, Seeder] = {}
         self.prompt_leaks: list[Leak] = []
 
@@ -88,6 +93,8 @@ class IsolationAudit:
         await self._run_all(
             [self._check_usage(tenant, tokens.get(tenant.number, 0)) for tenant in self._tenants]
         )
+        self._show_progress("guessing how other sessions begin, by what the caches of models have")
+        await attack_caches(self._testbed, self._caching_models, self._tenants[: self._options.sample])
 
     async def _run_all(self, jobs: list[Job]) -> None:
         """Run all jobs in random order, `parallel` at a time."""

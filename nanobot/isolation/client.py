@@ -16,7 +16,7 @@ from yarl import URL
 from nanobot.isolation.canaries import Canaries, Canary, tenant_of
 
 LeakKind = Literal[
-    "secret", "not refused", "distinguishable", "damaged", "usage", "not seeded", "server error"
+    "secret", "not refused", "distinguishable", "damaged", "usage", "cache", "not seeded", "server error"
 ]
 _TIMEOUT_S = 60.0
 _CONNECT_S = 1.0

@@ -28,8 +28,9 @@ class RouteCoverage(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a run.
 
-    `statuses`: how many answers had each HTTP status. `uncovered`: routes for which the audit has no
-    attempts. `unanswered`: requests whose connection broke.
+    `cached_prompts`: how many prompts were sent to providers with a prefix cache. `statuses`: how many
+    answers had each HTTP status. `uncovered`: routes for which the audit has no attempts. `unanswered`:
+    requests whose connection broke.
     """
 
     sessions: int
@@ -40,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     routes: Sequence[RouteCoverage]
     statuses: Mapping[str, int]
     prompts: int
+    cached_prompts: int
     log_lines: int
     audit_log_lines: int
     uncovered: Sequence[str]
@@ -71,6 +73,7 @@ def lines(report: Report) -> Iterator[str]:
         f"searched {report.prompts} prompts, {report.log_lines} lines of the log "
         f"and {report.audit_log_lines} of the audit log"
     )
+    yield f"guessed at beginnings with {report.cached_prompts} prompts to models with a prefix cache"
     for uncovered in report.uncovered:
         yield f"NOT COVERED: {uncovered}: the audit has no attempts for this route"
     if report.unanswered:

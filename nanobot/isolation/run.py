@@ -14,10 +14,13 @@ import msgspec
 
 from nanobot.app import App, Models, open_app
 from nanobot.config import Config, KeyTable
+from nanobot.core.clock import SystemClock
 from nanobot.core.tool import Tool
 from nanobot.http.guard import Guard
 from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.audit import EXPIRED_KEY, IsolationAudit, IsolationOptions
+from nanobot.isolation.cache_attack import attack_caches
+from nanobot.isolation.caching_models import CachingModel, caching_models
 from nanobot.isolation.canaries import Canaries
 from nanobot.isolation.client import InspectingClient, Leak
 from nanobot.isolation.recording_model import RecordingModel, vault
@@ -49,7 +52,7 @@ async def run_isolation_audit(
         isolated = _isolated_config(config, data, tenants, options)
         with LogScanner(canaries, OPERATOR_CHANNELS) as log:
             async with (
-                _serving(isolated, model, vault(canaries, owners)) as (origin, needs_key),
+                _serving(isolated, model, vault(canaries, owners)) as (origin, needs_key, caching),
                 aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
                 ) as http,
@@ -57,25 +60,56 @@ async def run_isolation_audit(
             ):
                 client = InspectingClient(http, origin, canaries, options.refusal_timeout_s)
                 testbed = Testbed(client, canaries, model, needs_key, group)
-                audit = IsolationAudit(testbed, tenants, needs_key, owners, options, rng, show_progress)
+                audit = IsolationAudit(
+                    testbed, tenants, needs_key, owners, options, rng, show_progress, caching
+                )
                 await audit.run()
         audit_log_lines, audit_log_leaks = scan_audit_log(data, canaries, OPERATOR_CHANNELS | {"key"})
     leaks = (*client.leaks, *audit.prompt_leaks, *log.leaks, *audit_log_leaks)
-    return _report(testbed, needs_key, options, leaks, time.monotonic() - started, log.count, audit_log_lines)
+    seconds = time.monotonic() - started
+    return _report(testbed, caching, needs_key, options, leaks, seconds, log.count, audit_log_lines)
+
+
+async def run_cache_attack(config: Config, options: IsolationOptions) -> Sequence[Leak]:
+    """Run the attack on prefix caches alone, and return what it found.
+
+    Raises:
+        ConfigError, StoreError: the app cannot be opened with these settings.
+    """
+    rng = random.Random(options.seed)  # noqa: S311 - secrets of a server that is gone afterwards
+    canaries = Canaries(rng)
+    tenants = make_tenants(options.sessions, canaries, rng)
+    model = RecordingModel(canaries)
+    with tempfile.TemporaryDirectory(prefix="nanobot-audit-", ignore_cleanup_errors=True) as folder:
+        isolated = _isolated_config(config, Path(folder), tenants, options)
+        async with (
+            _serving(isolated, model, vault(canaries, {})) as (origin, routes, caching),
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+            asyncio.TaskGroup() as group,
+        ):
+            client = InspectingClient(http, origin, canaries, options.refusal_timeout_s)
+            testbed = Testbed(client, canaries, model, routes, group)
+            await attack_caches(testbed, caching, tenants[: options.sample])
+    return client.leaks
 
 
 @contextlib.asynccontextmanager
 async def _serving(
     config: Config, model: RecordingModel, tool: Tool
-) -> AsyncIterator[tuple[str, dict[str, bool]]]:
-    """Serve the app; yield the URL of its root, and its operations with whether each needs an API key."""
-    models = Models(model, dict.fromkeys(config.models, model))
-    async with open_app(config, models, tools=(tool,)) as app, serve_on_free_port(app.asgi) as origin:
-        yield origin, _operations(app)
+) -> AsyncIterator[tuple[str, dict[str, bool], tuple[CachingModel, ...]]]:
+    """Serve the app; yield the URL of its root, its operations with whether each needs an API key, and the
+    models whose caches can be attacked.
+    """
+    async with caching_models(config.data, SystemClock()) as caching:
+        further = {each.name: each.model for each in caching}
+        models = Models(model, {**dict.fromkeys(config.models, model), **further})
+        async with open_app(config, models, tools=(tool,)) as app, serve_on_free_port(app.asgi) as origin:
+            yield origin, _operations(app), caching
 
 
 def _report(
     testbed: Testbed,
+    caching: Sequence[CachingModel],
     routes: Iterable[str],
     options: IsolationOptions,
     leaks: Sequence[Leak],
@@ -93,6 +127,7 @@ def _report(
         routes=_route_coverage(client, routes),
         statuses={str(status): count for status, count in sorted(client.statuses.items())},
         prompts=len(testbed.model.prompts),
+        cached_prompts=sum(len(each.provider.asked) for each in caching),
         log_lines=log_lines,
         audit_log_lines=audit_log_lines,
         uncovered=uncovered_routes(routes),

@@ -101,7 +101,7 @@ class Resources(msgspec.Struct):
 
 
 class Tenant(msgspec.Struct):
-    """A user with five sessions and an API key.
+    """A user with five sessions, further ones for the attack on caches, and an API key.
 
     `keys`: of the main session, a fork of it, an import, a conversation, and one aside. `sends_no_key`: the
     API key has the main session as its default. `resources`: what its sessions have now; `deleted`: what they
@@ -121,13 +121,21 @@ class Tenant(msgspec.Struct):
     def key(self) -> str:
         return self.keys[0]
 
+    @property
+    def cache_key_prefix(self) -> str:
+        """What the keys of the sessions begin with that attack caches, and whose beginnings are guessed."""
+        return f"{self.key}~cache:"
+
     def table(self) -> KeyTable:
         """Return the API key as a table of the settings."""
         return KeyTable(
             name=self.name,
             hash=hash_of(self.token),
             scopes=RIGHTS if self.is_admin else tuple(right for right in RIGHTS if right != "admin"),
-            sessions=tuple(exact_pattern(key) for key in self.keys),
+            sessions=(
+                *(exact_pattern(key) for key in self.keys),
+                f"{exact_pattern(self.cache_key_prefix)}*",
+            ),
             session_key=self.key if self.sends_no_key else None,
         )
 

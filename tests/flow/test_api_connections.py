@@ -8,6 +8,7 @@ import pytest
 from nanobot.http import connections
 from nanobot.testing import ScriptedModel
 from tests.asgi import BOUND_S, chat_body
+from tests.flow.paused import PausedModel, until_asked, until_status
 from tests.harness import Harness, Listener, OpenHarness, listening
 
 
@@ -134,6 +135,59 @@ async def test_a_body_in_chunks_of_one_byte_is_read(harness: Harness, connection
     connection.writer.write(start + pieces + b"0\r\n\r\n")
     status, _ = await connection.answer()
     assert status == 200
+
+
+async def test_a_body_in_endless_tiny_chunks_is_hung_up_on(connection: Connection) -> None:
+    """Each takes as long to parse as a large one."""
+    connection.writer.write(
+        head("POST", "/v1/chat/completions", "x-session-key: a", "transfer-encoding: chunked")
+    )
+    sent = await connection.send_until_hung_up_on(b"1\r\nx\r\n" * 2_000, at_most=SOCKET_BUFFERS)
+    assert sent < SOCKET_BUFFERS
+
+
+async def test_chunks_of_a_usual_size_may_be_many(harness: Harness, connection: Connection) -> None:
+    body = chat_body("x" * 300_000)
+    pieces = b"".join(
+        b"%x\r\n%b\r\n" % (len(piece), piece)
+        for piece in (body[at : at + 100] for at in range(0, len(body), 100))
+    )
+    start = head("POST", "/v1/chat/completions", "x-session-key: a", "transfer-encoding: chunked")
+    connection.writer.write(start + pieces + b"0\r\n\r\n")
+    status, answer = await connection.answer()
+    assert (status, b"context_length_exceeded" in answer) == (400, True), "read, and found to be too long"
+
+
+# Requests that are sent ahead ---------------------------------------------------------------------
+
+
+async def test_requests_that_are_sent_ahead_are_answered_in_order(connection: Connection) -> None:
+    connection.writer.write(b"".join(head("GET", f"/v1/turns/turn_{number}") for number in range(20)))
+    for number in range(20):
+        status, body = await connection.answer()
+        assert status == 404 and b"turn_%d'" % number in body
+
+
+async def test_a_client_that_sends_requests_ahead_without_end_is_hung_up_on(connection: Connection) -> None:
+    """They would fill the memory while the first one is answered."""
+    sent = await connection.send_until_hung_up_on(head("GET", "/v1/models") * 500, at_most=SOCKET_BUFFERS)
+    assert sent < SOCKET_BUFFERS
+
+
+async def test_a_client_that_leaves_with_requests_ahead_is_noticed(open_harness: OpenHarness) -> None:
+    """The turn of the first one would be followed by nobody, and yet not be left."""
+    model = PausedModel()
+    harness = await open_harness(model, api={"disconnect_grace_s": 0})
+    async with listening(harness.app.asgi) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        body = chat_body("hello", stream=True)
+        start = head("POST", "/v1/chat/completions", "x-session-key: a", f"content-length: {len(body)}")
+        writer.write(start + body + head("GET", "/health") * 3)
+        await until_asked(model)
+        turn = (await harness.app.store.messages("a", limit=1))[0].turn_id
+        assert turn is not None
+        writer.transport.abort()
+        await until_status(harness, turn, "cancelled")
 
 
 # Trailers -----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ into the prompt as plain text (`plain_text.py`).
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Sampling
 from nanobot.models.local import routing
 from nanobot.models.local.plain_text import PlainRequest, plain
-from nanobot.models.local.process import Endpoint, EngineProcess
+from nanobot.models.local.process import Endpoint, Engine, EngineProcess
 from nanobot.models.local.routing import Decision, PlannedCall
 from nanobot.models.local.salt import MEASURES, salt_of, salted_question, salted_system, without_luck
 from nanobot.models.local.window import Window, estimate_tokens
@@ -48,6 +48,7 @@ class LocalModel:
         warm_system, warm_tools: what most requests begin with. The engine reads it after each start, so that
             the first answer comes soon.
         sleep_idle_s: the engine frees its memory after so long without a request; -1: never.
+        make_engine: makes the engine, with the arguments of `EngineProcess`.
 
     Raises:
         ConfigError: there is no local model of that name.
@@ -66,6 +67,7 @@ class LocalModel:
         warm_tools: tuple[ToolSpec, ...] = (),
         sleep_idle_s: int = 1_800,
         context_tokens: int = CONTEXT_TOKENS,
+        make_engine: Callable[..., Engine] = EngineProcess,
     ) -> None:
         path = find(name, models_dir)
         if path is None:
@@ -81,7 +83,7 @@ class LocalModel:
         self._warm_tools = warm_tools
         # How long they are in the engine's tokens; 0 until it has read them.
         self._routing_tokens = self._answer_tokens = 0
-        self._process = EngineProcess(
+        self._process = make_engine(
             name=name,
             model_path=path,
             models_dir=models_dir,

@@ -12,6 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +38,20 @@ class Endpoint(msgspec.Struct, frozen=True):
     base_url: str
     socket_path: str | None
     api_key: str
+
+
+class Engine(Protocol):
+    """What answers for a model on this machine: `EngineProcess`, or what stands in for it."""
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def is_up(self) -> bool: ...
+    @property
+    def has_failed(self) -> bool: ...
+    def start(self) -> None: ...
+    async def ready(self) -> Endpoint: ...
+    async def close(self) -> None: ...
 
 
 class EngineProcess:

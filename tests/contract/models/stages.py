@@ -36,6 +36,7 @@ from nanobot.models.local.model import LocalModel
 from nanobot.models.ollama import OllamaModel
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from nanobot.models.openai_responses.responses import OpenAIResponses
+from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.refusals import ErrorSource
 from nanobot.testing import Say, ScriptedModel, call
 from tests import anthropic_api, gemini_api, responses_api, upstream
@@ -216,6 +217,13 @@ class ConfiguredStage(OpenAIStage):
 
     def _model(self, **options: Any) -> Model:
         return ConfiguredModel(super()._model(**options), Sampling(temperature=0.5), frozenset({"images"}))
+
+
+class OwnCacheStage(OpenAIStage):
+    """A model of whose cache a session is told its own part."""
+
+    def _model(self, **options: Any) -> Model:
+        return OwnCacheModel(super()._model(**options))
 
 
 class OllamaStage(OpenAIStage):
@@ -696,6 +704,7 @@ STAGES: Mapping[str, Callable[[], Stage]] = {
     "openai": OpenAIStage,
     "fallback": FallbackStage,
     "configured": ConfiguredStage,
+    "own cache": OwnCacheStage,
     "ollama": OllamaStage,
     "responses": ResponsesStage,
     "anthropic": AnthropicStage,

@@ -12,6 +12,7 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.providers import parse_name
 
 
@@ -91,7 +92,8 @@ def test_gemini_speaks_its_own_format_but_at_addresses_that_speak_openais(
 ) -> None:
     table = ModelTable(base_url=base_url, api_key="k")
     made = make_model(parse_name("gemini:gemini-3-flash"), table, configured(tmp_path), {}, SystemClock())
-    assert type(made) is kind
+    assert isinstance(made, OwnCacheModel)
+    assert type(made.inner) is kind
 
 
 def test_without_the_engine_nothing_is_fetched_and_the_extra_is_named(
