@@ -9,6 +9,7 @@ from nanobot.api.files import FileSettings
 from nanobot.api.settings import ApiSettings, HistoryRule
 from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.app.models import Models
+from nanobot.app.places import in_tables
 from nanobot.config import Config, KeyTable
 from nanobot.core.accounts import (
     RIGHTS,
@@ -62,11 +63,16 @@ def configured_keys(config: Config) -> tuple[ApiKey, ...]:
     Raises:
         ConfigError: one of them is not valid, or two have the same name or hash.
     """
-    keys = [check_key(_api_key(table), f"keys[{number}]") for number, table in enumerate(config.keys)]
+    keys: list[ApiKey] = []
+    for number, table in enumerate(config.keys):
+        with in_tables(f"keys[{number}]"):
+            keys.append(check_key(_api_key(table), f"keys[{number}]"))
     if config.api.key:
         keys.insert(0, _master_key(config.api.key))
     if len({key.id for key in keys}) < len(keys) or len({key.digest for key in keys}) < len(keys):
-        raise ConfigError("keys: two of them have the same name or the same hash: each needs its own")
+        raise ConfigError(
+            "keys: two of them have the same name or the same hash: each needs its own", tables=("keys",)
+        )
     return tuple(keys)
 
 
@@ -105,7 +111,8 @@ def pattern_quotas(config: Config) -> tuple[PatternQuota, ...]:
         ConfigError: a pattern is not valid.
     """
     for number, table in enumerate(config.quotas):
-        check_pattern(table.pattern, f"quotas[{number}]")
+        with in_tables(f"quotas[{number}]"):
+            check_pattern(table.pattern, f"quotas[{number}]")
     return tuple(PatternQuota(table.pattern, table.quota, table.per) for table in config.quotas)
 
 

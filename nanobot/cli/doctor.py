@@ -10,7 +10,7 @@ import msgspec
 
 from nanobot.cli import doctor_data, doctor_machine
 from nanobot.cli.check_result import CheckResult
-from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.options import CONFIG, DATA, MODEL, placed, settings
 from nanobot.cli.store import database_library, offline_store
 from nanobot.cli.terminal import is_rich, one_line
 from nanobot.core.errors import ConfigError
@@ -66,7 +66,7 @@ def examine(
     try:
         config = settings(config_file, server={"data": data, "port": port}, model={"name": model})
     except ConfigError as error:
-        yield CheckResult("settings", "fail", error.message)
+        yield CheckResult("settings", "fail", placed(error))
         return
     store = offline_store(config)
     yield from doctor_data.directory(config.data, store)

@@ -30,7 +30,8 @@ def refuse_unprotected_host(config: Config) -> None:
     raise ConfigError(
         f"host {config.server.host} can be reached from other machines, and no API key is set: make one with "
         f"`nanobot keys create NAME`{data}, or set api.key in the config file or NANOBOT_API_KEY, "
-        "or listen on 127.0.0.1"
+        "or listen on 127.0.0.1",
+        tables=("server",),
     )
 
 
@@ -45,7 +46,8 @@ def check_tls(config: Config) -> None:
         if key is not None:
             raise ConfigError(
                 f"server.tls_key is {key} and server.tls_cert is not set: name the certificate too, "
-                "with --tls-cert"
+                "with --tls-cert",
+                tables=("server",),
             )
         return
     _check_readable("tls_cert", cert)
@@ -60,12 +62,14 @@ def check_tls(config: Config) -> None:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(
                 f"the private key in {key or cert} is not that of the certificate in {cert}: "
-                "name the two that belong together"
+                "name the two that belong together",
+                tables=("server",),
             ) from error
         files = cert if key is None else f"{cert} and {key}"
         raise ConfigError(
             f"{files}: no certificate and private key in PEM form ({error.reason or error}): "
-            "name others with --tls-cert and --tls-key"
+            "name others with --tls-cert and --tls-key",
+            tables=("server",),
         ) from error
 
 
@@ -75,14 +79,16 @@ def _check_readable(setting: str, path: str) -> None:
     except OSError as error:
         raise ConfigError(
             f"server.{setting}: {path} cannot be read ({error.strerror}): "
-            f"name another with --{setting.replace('_', '-')}"
+            f"name another with --{setting.replace('_', '-')}",
+            tables=("server",),
         ) from error
 
 
 def _refuse_encrypted_key() -> str:
     raise ConfigError(
         "the private key of the certificate is encrypted: name one that is not, with --tls-key "
-        "(only its owner should be able to read it)"
+        "(only its owner should be able to read it)",
+        tables=("server",),
     )
 
 
@@ -105,11 +111,13 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
-                f"port {port} on {host} is taken: stop what uses it, or choose another with --port"
+                f"port {port} on {host} is taken: stop what uses it, or choose another with --port",
+                tables=("server",),
             ) from error
         raise ConfigError(
             f"cannot listen on {host} port {port} ({error.strerror or error}): "
-            "choose others with --host and --port"
+            "choose others with --host and --port",
+            tables=("server",),
         ) from error
     listener.setblocking(False)
     return listener

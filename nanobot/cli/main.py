@@ -5,11 +5,13 @@ A sub-command is imported when it is called, so that `nanobot --help` does not l
 
 import importlib
 import sys
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from nanobot import __version__
-from nanobot.core.errors import NanobotError
+from nanobot.core.errors import ConfigError, NanobotError
 
 COMMANDS = {
     "serve": ("nanobot.cli.serve", "Serve the agent over HTTP, as OpenAI's API."),
@@ -21,8 +23,10 @@ COMMANDS = {
     "keys": ("nanobot.cli.keys", "Create, list and revoke API keys, also while a server runs."),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),
+    "config": ("nanobot.cli.config", "Show the settings that apply, and where each comes from."),
     "audit": ("nanobot.cli.isolation", "Check that nothing of one session reaches another."),
     "backup": ("nanobot.cli.backup", "Copy all conversations, also while a server runs."),
+    "help": ("nanobot.cli.help", "Show what a command does and its options."),
 }
 
 
@@ -39,6 +43,26 @@ class Commands(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name][0]}.command is not a command")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            # Loads the settings, which a command that fails so has loaded already.
+            from nanobot.cli.options import placed
+
+            error.message = placed(error)
+            raise
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete from the table: without it, every Tab would import every command."""
+        commands = [
+            CompletionItem(name, help=summary)
+            for name, (_, summary) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        # Not Group's, which imports them all.
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

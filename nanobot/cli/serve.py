@@ -16,6 +16,7 @@ import uvicorn
 from nanobot import __version__
 from nanobot.app import (
     App,
+    check_models,
     choose_model,
     lacks_openmp,
     make_models,
@@ -73,16 +74,18 @@ def command(
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
     refuse_unprotected_host(config)
     check_tls(config)
-    # Before the weights: a port that is taken should not show only after a long download.
-    listener = bind(config.server.host, config.server.port)
-    tell_unused(config, os.environ)
-    if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
-        # Imports rich, which only a start that downloads something needs.
-        from nanobot.cli.progress import ensure_weights
+    # Before the weights: a key that is missing or a port that is taken should not show only after a
+    # long download.
+    check_models(config, os.environ, SystemClock())
+    with contextlib.closing(bind(config.server.host, config.server.port)) as listener:
+        tell_unused(config, os.environ)
+        if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
+            # Imports rich, which only a start that downloads something needs.
+            from nanobot.cli.progress import ensure_weights
 
-        ensure_weights(config, os.environ)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve(config, listener))
+            ensure_weights(config, os.environ)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(config, listener))
 
 
 def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
