@@ -54,6 +54,7 @@ def http_access(config: Config) -> Access:
         frozenset(config.api.cors_origins),
         always_asks=not is_loopback(config.server.host),
         max_bad_keys=config.api.max_bad_keys,
+        audits_polls=config.audit.polls,
     )
 
 

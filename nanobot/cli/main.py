@@ -4,6 +4,8 @@ A sub-command is imported when it is called, so that `nanobot --help` does not l
 """
 
 import importlib
+import logging
+import os
 import sys
 from typing import Any
 
@@ -82,10 +84,29 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        if not _is_logged(error.format_message()):
+            error.show()
         sys.exit(error.exit_code)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except NanobotError as error:
-        click.echo(f"nanobot: {error.message}", err=True)
+        if not _is_logged(error.message):
+            click.echo(f"nanobot: {error.message}", err=True)
         sys.exit(2)
+
+
+def _is_logged(message: str) -> bool:
+    """Write what stops a server as a line of its log, if the log is for programs; return whether it is."""
+    if sys.argv[1:2] != ["serve"]:
+        return False
+    # Only a server has a log.
+    from nanobot.telemetry.stderr import log_line
+
+    if log_line(logging.CRITICAL, message):
+        return True
+    if os.environ.get("NANOBOT_LOG_FORMAT") != "json":
+        return False
+    from nanobot.telemetry.logs import configure_without_settings
+
+    configure_without_settings()
+    return log_line(logging.CRITICAL, message)

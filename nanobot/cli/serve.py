@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import socket
@@ -28,11 +29,13 @@ from nanobot.cli.memory import give_large_blocks_back
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
-from nanobot.config import Config
+from nanobot.config import Config, log_format
 from nanobot.core.clock import SystemClock
+from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
 from nanobot.http.connections import BoundedConnection
-from nanobot.telemetry.logs import SessionNames, configure
+from nanobot.telemetry.logs import SessionNames, configure, configure_without_settings
+from nanobot.telemetry.stderr import log_line
 
 _KEEP_ALIVE_S = 75
 
@@ -63,14 +66,19 @@ def command(
     verbose: bool,
 ) -> None:
     """Serve the agent over HTTP, as OpenAI's API."""
-    config = settings(
-        config_file,
-        server={"host": host, "port": port, "data": data, "tls_cert": tls_cert, "tls_key": tls_key},
-        model={"name": model},
-        api={"stream": False if no_stream else None},
-        engine={"turn_timeout_s": timeout},
-        log={"level": "info" if verbose else None},
-    )
+    try:
+        config = settings(
+            config_file,
+            server={"host": host, "port": port, "data": data, "tls_cert": tls_cert, "tls_key": tls_key},
+            model={"name": model},
+            api={"stream": False if no_stream else None},
+            engine={"turn_timeout_s": timeout},
+            log={"level": "info" if verbose else None},
+        )
+    except ConfigError:
+        if log_format(config_file, os.environ) == "json":
+            configure_without_settings()
+        raise
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
     refuse_unprotected_host(config)
     check_tls(config)
@@ -186,8 +194,14 @@ class _Server(uvicorn.Server):
 def _greet(config: Config, listener: socket.socket, model: str) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
+    url = f"{'https' if config.server.tls_cert else 'http'}://{shown}:{port}"
+    if log_line(
+        logging.INFO,
+        f"nanobot {__version__} listens on {url}, answers with {model}, keeps data in {config.data}",
+    ):
+        return
     click.echo(f"nanobot {__version__}")
-    click.echo(f"  listens on    {'https' if config.server.tls_cert else 'http'}://{shown}:{port}")
+    click.echo(f"  listens on    {url}")
     click.echo(f"  answers with  {model}")
     click.echo(f"  keeps data in {config.data}")
     sys.stdout.flush()

@@ -64,6 +64,19 @@ def origins(
     }
 
 
+def log_format(file: Path | None, environment: Mapping[str, str]) -> str:
+    """Return the form of the log that settings ask for which are not valid: so that the error has it too."""
+    if value := environment.get("NANOBOT_LOG_FORMAT"):
+        return value
+    try:
+        text = (file or Path(FILE)).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "console"
+    # The file may be no TOML.
+    found = re.search(r"""^\s*\[log\][^\[]*^\s*format\s*=\s*["'](\w+)["']""", text, re.MULTILINE)
+    return found[1] if found else "console"
+
+
 def _overrides(
     environment: Mapping[str, str], options: Mapping[str, Mapping[str, Any]]
 ) -> dict[tuple[str, str], tuple[Any, str]]:
@@ -146,14 +159,16 @@ def _read(file: Path | None) -> _Source:
     try:
         return _Source(str(path), text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_syntax_error(path, str(error))) from error
+        raise ConfigError(_syntax_error(path, text, str(error))) from error
 
 
-def _syntax_error(path: Path, text: str) -> str:
-    """Return the error for what `tomllib` says of the file, with the line where others have it."""
-    found = re.search(r" \(at line (\d+), column (\d+)\)$", text)
+def _syntax_error(path: Path, content: str, text: str) -> str:
+    """Return the error for what `tomllib` says of the file's content, with the line where others have it."""
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", text)
     if found is None:
         return f"{path} is not valid TOML: {text}"
+    if found[1] is None:
+        return f"{path}:{content.count(chr(10)) + 1}: not valid TOML: {text}"
     return f"{path}:{found[1]}: not valid TOML: {text[: found.start()]} (column {found[2]})"
 
 

@@ -26,8 +26,8 @@ class Request:
     `caller`: who sent it, once its API key is known to be valid. `route`: where it leads; None until it is
     found. `path_params`: the parts of the path that the route names, decoded. `session_key`: the conversation
     it is about, for the audit log; None where no operation has said so. `answer_headers`: what its answer
-    says besides, errors included. `headers`: by their names in lower case; of one that comes several times
-    the last counts.
+    says besides, errors included. `is_poll`: it is asked again and again, and this answer had nothing new.
+    `headers`: by their names in lower case; of one that comes several times the last counts.
     """
 
     __slots__ = (
@@ -35,6 +35,7 @@ class Request:
         "caller",
         "headers",
         "id",
+        "is_poll",
         "path_params",
         "receive",
         "route",
@@ -51,6 +52,7 @@ class Request:
         self.path_params: dict[str, str] = {}
         self.session_key: str | None = None
         self.answer_headers: RawHeaders = ()
+        self.is_poll = False
         # Not a property, as each request is asked for them several times.
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
 
