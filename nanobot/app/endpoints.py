@@ -118,9 +118,16 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 def find_access(
-    name: ModelName, provider: Provider, fields: EndpointFields, environment: Mapping[str, str], clock: Clock
+    name: ModelName,
+    provider: Provider,
+    fields: EndpointFields,
+    environment: Mapping[str, str],
+    clock: Clock,
+    *,
+    key_setting: str = "model.api_key",
 ) -> ProviderAccess:
-    """Return how the model `name` of `provider` is reached. `fields` are the settings of both.
+    """Return how the model `name` of `provider` is reached. `fields` are the settings of both, `key_setting`
+    is where its key may be put.
 
     Raises:
         ConfigError: a key is missing, or a setting or a variable cannot be used.
@@ -138,7 +145,9 @@ def find_access(
     key = _find_key(provider, fields, environment, clock)
     is_keyless = key.one is None and key.source is None and fields.auth != "none"
     if is_keyless and provider.needs_key and not has_own_address:
-        raise ConfigError(f"model {name}: no key for {provider.name}; set {places_of_key(provider, fields)}")
+        raise ConfigError(
+            f"model {name}: no key for {provider.name}; set {places_of_key(provider, fields, key_setting)}"
+        )
     transport = Transport(
         headers=_headers(name, provider, fields, environment),
         keys=key.source,
@@ -150,12 +159,10 @@ def find_access(
     return ProviderAccess(base_url, wire_of(provider, fields), key.one, key.auth, transport)
 
 
-def places_of_key(provider: Provider, fields: EndpointFields) -> str:
-    """Return where a key of the provider may be put."""
+def places_of_key(provider: Provider, fields: EndpointFields, setting: str) -> str:
+    """Return where a key of the provider may be put: in a variable, or in `setting`."""
     variable = fields.key_variable or provider.key_variable
-    return (
-        f"{f'{variable}, or ' if variable else ''}api_key in [providers.{provider.name}] of the config file"
-    )
+    return f"{f'{variable}, or ' if variable else ''}{setting} in the config file"
 
 
 # Keys ---------------------------------------------------------------------------------------------

@@ -96,7 +96,8 @@ def passed_over(config: Config, environment: Mapping[str, str]) -> tuple[str, ..
         provider = providers[name]
         has_key = _has_key(table, provider, environment)
         if table.default_model and provider.needs_key and not has_key:
-            lines.append(f"[providers.{name}] has no key: set {places_of_key(provider, table)}")
+            places = places_of_key(provider, table, f"providers.{name}.api_key")
+            lines.append(f"[providers.{name}] has no key: set {places}")
         elif (
             not table.default_model
             and has_key

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from nanobot import config as settings_of
-from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.options import CONFIG, DATA, MODEL, OPTIONS, settings
 from nanobot.cli.terminal import neutral
 from nanobot.config import FILE, Config
 from nanobot.core.errors import ConfigError
@@ -107,6 +107,7 @@ def _table(
     for field in msgspec.structs.fields(values):
         name = f"{table}.{field.name}"
         origin = origins.get(name, "default")
+        origin = OPTIONS.get(origin, origin)
         value = getattr(values, field.name)
         if name == "server.data" and value is None:
             value = str(settings_of.default_data_directory())

@@ -39,9 +39,21 @@ def settings(config_file: Path | None, **tables: dict[str, Any]) -> Config:
     context = click.get_current_context(silent=True)
     if context is not None:
         context.meta[_ORIGINS] = lambda: config.origins(config_file, os.environ, tables)
-    return config.load(config_file, os.environ, tables)
+    try:
+        return config.load(config_file, os.environ, tables)
+    except ConfigError as error:
+        option, colon, rest = error.message.partition(":")
+        error.message = f"{OPTIONS.get(option, option)}{colon}{rest}"
+        raise
 
 
+OPTIONS = {
+    "--name": "--model",
+    "--stream": "--no-stream",
+    "--turn-timeout-s": "--timeout",
+    "--level": "--verbose",
+}
+"""The options that are not called as their setting is, by what that would be."""
 _ORIGINS = "nanobot.origins"
 """The key under which the context of a command knows where its settings come from."""
 
@@ -66,7 +78,8 @@ def placed(error: ConfigError) -> str:
         if name.startswith(f"{table}.") and name[len(table) + 1 :] in words
     ]
     for name in (*named, *(name for table in error.tables for name in (f"{table}.name", table))):
-        if name in origins:
+        # An option is on the screen already.
+        if name in origins and not origins[name].startswith("--"):
             place = origins[name]
             return error.message if place in error.message else f"{place}: {error.message}"
     return error.message

@@ -40,6 +40,7 @@ def test_every_setting_is_shown_with_where_it_comes_from(
     assert 'host = "127.0.0.1" # default' in lines
     assert 'data = "/srv/bot" # --data' in lines
     assert 'level = "debug" # NANOBOT_LOG_LEVEL' in lines
+    assert 'name = "echo" # --model' in lines
     assert "# tls_cert is not set" in lines
     changed = nanobot("config", "show", "--changed").out
     assert "9123" in changed and "127.0.0.1" not in changed

@@ -36,7 +36,7 @@ def test_a_start_with_another_model_says_nothing(
         (
             ProviderTable(default_model="m"),
             {},
-            "[providers.openai] has no key: set OPENAI_API_KEY, or api_key in ",
+            "[providers.openai] has no key: set OPENAI_API_KEY, or providers.openai.api_key in ",
         ),
         (
             ProviderTable(default_model="m", key_variable="TEAM"),
