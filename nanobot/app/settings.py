@@ -48,7 +48,9 @@ def is_loopback(host: str) -> bool:
 def http_access(config: Config) -> Access:
     """Return which hosts and origins the server answers, and whether it insists on an API key."""
     allowed = frozenset(name.lower() for name in config.api.allowed_hosts)
-    hosts = LOOPBACK | allowed | {config.server.host.lower()} if is_loopback(config.server.host) else allowed
+    own = LOOPBACK | {config.server.host.lower()}
+    # Without a list, a server that others can reach answers to any name.
+    hosts = allowed | own if allowed or is_loopback(config.server.host) else allowed
     return Access(
         hosts,
         frozenset(config.api.cors_origins),

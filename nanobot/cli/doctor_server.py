@@ -10,7 +10,7 @@ import msgspec
 from nanobot.app import choose_model, fallback_names, known_providers, make_model, passed_over
 from nanobot.cli import doctor_local
 from nanobot.cli.check_result import CheckResult
-from nanobot.cli.listener import bind, refuse_unprotected_host
+from nanobot.cli.listener import bind, connect_to, refuse_unprotected_host, refuse_weak_key
 from nanobot.cli.options import placed
 from nanobot.cli.progress import models_directory
 from nanobot.config import Config, EndpointFields, ModelTable
@@ -24,8 +24,6 @@ from nanobot.models.providers.environment import find_key, find_unusable
 
 _HEALTH_TIMEOUT_S = 3.0
 _LONGER_LIMIT_TOKENS = 16
-_CONNECT_TO = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
-"""Where to reach a server that listens on every address."""
 
 
 async def examine(config: Config, *, asks: bool = False) -> tuple[CheckResult, ...]:
@@ -182,6 +180,10 @@ def _access(config: Config) -> list[CheckResult]:
         refuse_unprotected_host(config)
     except ConfigError as error:
         return [CheckResult("access", "fail", placed(error))]
+    try:
+        refuse_weak_key(config)
+    except ConfigError as error:
+        return [CheckResult("weak key", "fail", placed(error))]
     return []
 
 
@@ -197,11 +199,10 @@ async def _port(host: str, port: int) -> CheckResult:
 
 async def _is_nanobot(host: str, port: int) -> bool:
     """Return whether what listens there answers `/health` as nanobot does."""
-    reachable = _CONNECT_TO.get(host, f"[{host}]" if ":" in host else host)
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_HEALTH_TIMEOUT_S)) as http,
-            http.get(f"http://{reachable}:{port}/health") as response,
+            http.get(f"http://{connect_to(host)}:{port}/health") as response,
         ):
             body = msgspec.json.decode(await response.content.read(1024))
             return response.status == 200 and body == {"status": "ok"}

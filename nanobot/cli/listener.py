@@ -1,10 +1,12 @@
 """The address that the server listens on: whether it may be used, and the socket for it."""
 
 import errno
+import hashlib
 import os
 import socket
 from pathlib import Path
 
+from nanobot.access.strength import weakness
 from nanobot.app import configured_keys, is_loopback
 from nanobot.cli.store import offline_store
 from nanobot.config import Config
@@ -33,6 +35,24 @@ def refuse_unprotected_host(config: Config) -> None:
         "or listen on 127.0.0.1",
         tables=("server",),
     )
+
+
+def refuse_weak_key(config: Config) -> None:
+    """Refuse an `api.key` that can be guessed where other machines can try.
+
+    Raises:
+        ConfigError
+    """
+    if is_loopback(config.server.host) or not config.api.key:
+        return
+    weak = weakness(config.api.key)
+    if weak is not None:
+        raise ConfigError(
+            f"host {config.server.host} can be reached from other machines, and api.key {weak}; set a random "
+            "one, as `openssl rand -hex 32` prints, or remove it and use `nanobot keys create NAME`, or "
+            "listen on 127.0.0.1 (--host)",
+            tables=("api", "server"),
+        )
 
 
 def check_tls(config: Config) -> None:
@@ -90,6 +110,28 @@ def _refuse_encrypted_key() -> str:
         "(only its owner should be able to read it)",
         tables=("server",),
     )
+
+
+def connect_to(host: str) -> str:
+    """Return where, on this machine, to reach a server that listens on `host`, as URLs have it."""
+    host = _CONNECT_TO.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+_CONNECT_TO = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+"""Where to reach a server that listens on every address."""
+
+
+def certificate_digest(path: str) -> bytes:
+    """Return the SHA-256 of the first certificate in a PEM file that `check_tls` has found in order."""
+    import ssl
+
+    _, begin, rest = Path(path).read_text(encoding="latin-1").partition(_PEM_BEGIN)
+    block, end, _ = rest.partition(_PEM_END)
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(begin + block + end)).digest()
+
+
+_PEM_BEGIN, _PEM_END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
 def bind(host: str, port: int) -> socket.socket:

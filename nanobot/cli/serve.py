@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -19,14 +19,17 @@ from nanobot.app import (
     App,
     check_models,
     choose_model,
+    is_loopback,
     lacks_openmp,
     make_models,
     missing_weights,
     open_app,
 )
-from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host
+from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host, refuse_weak_key
 from nanobot.cli.memory import give_large_blocks_back
+from nanobot.cli.next_steps import next_steps
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.running import announce, local_url
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
 from nanobot.config import Config, log_format
@@ -81,6 +84,7 @@ def command(
         raise
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
     refuse_unprotected_host(config)
+    refuse_weak_key(config)
     check_tls(config)
     # Before the weights: a key that is missing or a port that is taken should not show only after a
     # long download.
@@ -120,7 +124,17 @@ async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] =
             config, models, tools=tools, observers=(traced.observer,) if traced else ()
         ) as app:
             server = _Server(app)
-            server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
+
+            async def when_listening() -> None:
+                await asyncio.to_thread(announce, config, app, listener)
+                _greet(
+                    config,
+                    listener,
+                    f"{choice.name} ({choice.why})",
+                    is_key_needed=app.keys.has_any or not is_loopback(config.server.host),
+                )
+
+            server.when_listening = when_listening
             await server.serve(sockets=[listener])
     finally:
         if traced:
@@ -154,7 +168,7 @@ class _Server(uvicorn.Server):
             )
         )
         self._nanobot = app
-        self.when_listening: Callable[[], None] = lambda: None
+        self.when_listening: Callable[[], Awaitable[None]] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -172,7 +186,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.when_listening()
+        if self.when_listening is not None:
+            await self.when_listening()
         gc.collect()
         # What is loaded by now stays loaded, so the collector need not visit it again.
         gc.freeze()
@@ -191,7 +206,7 @@ class _Server(uvicorn.Server):
             group.create_task(super().shutdown(sockets))
 
 
-def _greet(config: Config, listener: socket.socket, model: str) -> None:
+def _greet(config: Config, listener: socket.socket, model: str, *, is_key_needed: bool) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     url = f"{'https' if config.server.tls_cert else 'http'}://{shown}:{port}"
@@ -204,4 +219,5 @@ def _greet(config: Config, listener: socket.socket, model: str) -> None:
     click.echo(f"  listens on    {url}")
     click.echo(f"  answers with  {model}")
     click.echo(f"  keeps data in {config.data}")
+    click.echo(next_steps(config, local_url(config, listener), is_key_needed=is_key_needed))
     sys.stdout.flush()

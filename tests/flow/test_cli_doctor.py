@@ -134,3 +134,10 @@ async def test_an_open_host_without_a_key_fails(tmp_path: Path) -> None:
     assert "access" not in await found(
         tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0}, api={"key": "sesame"}
     )
+
+
+async def test_an_open_host_with_a_key_that_can_be_guessed_fails(tmp_path: Path) -> None:
+    tables: dict[str, Any] = {"model": {"name": "echo"}, "server": {"host": "0.0.0.0", "port": 0}}
+    checks = await found(tmp_path, **tables, api={"key": "sesame"})
+    assert checks["weak key"].status == "fail" and "openssl" in checks["weak key"].text
+    assert "weak key" not in await found(tmp_path, **tables, api={"key": "kW3-tR8_qZ6-mB1_xN5-hJ9"})
