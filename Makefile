@@ -6,7 +6,7 @@ BIN := $(VENV)/Scripts
 else
 BIN := $(VENV)/bin
 endif
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: serve test check bench compare hostile chaos fuzz fuzz-api docs lock clean
 
@@ -46,7 +46,7 @@ fuzz: $(VENV)/.fuzz             ## throw an hour of made-up input at every parse
 	$(BIN)/python -m tests.fuzz --minutes 60 $(ARGS)
 
 lock: $(VENV)/.dev              ## write requirements/*.txt and tests/clients/python/*.txt anew
-	$(PIP) install "uv==0.13.9"
+	$(PIP) install --quiet "uv==0.13.9"
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build pyproject.toml -o requirements/serve.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
@@ -61,6 +61,7 @@ $(VENV)/.venv:
 	touch $@
 
 $(VENV)/.serve: $(VENV)/.venv requirements/serve.txt pyproject.toml
+	@echo "installing nanobot's packages into $(VENV) (once, some 100 MB)"
 	$(PIP) install --require-hashes --only-binary :all: -r requirements/serve.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch $@

@@ -28,13 +28,15 @@ class KnownKey(msgspec.Struct, frozen=True):
 class KeyRing:
     """Knows a key by its hash.
 
-    `configured` are the keys of the settings, which stay; those of the store come and go.
+    `configured` are the keys of the settings, which stay; those of the store come and go. A key of this
+    process is none that makes a server ask for keys.
     """
 
     def __init__(self, configured: Iterable[ApiKey] = ()) -> None:
         self._configured = tuple(configured)
         self._version = ""
         self._by_digest: dict[bytes, KnownKey] = {}
+        self._of_process: dict[bytes, KnownKey] = {}
         self._take(())
 
     @property
@@ -50,8 +52,12 @@ class KeyRing:
         The key is looked up by its hash: what the timing reveals is of the hash, which nobody can choose.
         """
         digest = digest_of(token)
-        known = self._by_digest.get(digest)
+        known = self._by_digest.get(digest) or self._of_process.get(digest)
         return known if known is not None and hmac.compare_digest(known.key.digest, digest) else None
+
+    def add_of_process(self, key: ApiKey) -> None:
+        """Let in who has `key`, as long as this process runs."""
+        self._of_process[key.digest] = KnownKey(key, _caller(key))
 
     async def refresh(self, ledger: Accounts) -> None:
         """Take over what has changed in the store.

@@ -18,7 +18,9 @@ class Scrape:
         self._render = render
 
     async def __call__(self, request: Request, send: Send) -> None:
-        await answer(send, 200, (await self._render()).encode(), kind=MEDIA_TYPE.encode())
+        text = await self._render()
+        request.is_poll = True
+        await answer(send, 200, text.encode(), kind=MEDIA_TYPE.encode())
 
 
 def operations(render: Callable[[], Awaitable[str]], *, is_open: bool) -> tuple[Operation, ...]:

@@ -56,6 +56,7 @@ class StoredResponses:
         response = await self._asked_for(request)
         query = request.query()
         if query.one_of("stream", ("true", "false"), default="false") == "false":
+            request.is_poll = response.state.end is None
             await answer(send, 200, _shown(response))
             return
         check_streaming(self._settings)

@@ -94,6 +94,7 @@ class Turns:
     async def __call__(self, request: Request, send: Send) -> None:
         state = await find_turn(self._store, request.path_params["turn_id"], request.caller)
         request.session_key = state.session_key
+        request.is_poll = state.end is None
         await answer(send, 200, encode(wire_turn(state)))
 
 

@@ -12,11 +12,13 @@ from nanobot.app.endpoints import known_providers
 from nanobot.app.models import (
     DefaultModel,
     Models,
+    check_models,
     choose_model,
     lacks_openmp,
     make_model,
     make_models,
     missing_weights,
+    passed_over,
 )
 from nanobot.app.personas import SettingsSource
 from nanobot.app.settings import audit_keeping, configured_keys, is_loopback
@@ -28,6 +30,7 @@ __all__ = [
     "Models",
     "SettingsSource",
     "audit_keeping",
+    "check_models",
     "choose_model",
     "configured_keys",
     "fallback_names",
@@ -39,4 +42,5 @@ __all__ = [
     "missing_weights",
     "open_app",
     "own_tools",
+    "passed_over",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from nanobot.app.places import in_tables, preset_table
 from nanobot.config import Config, ModelTable
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
@@ -39,9 +40,10 @@ class Chains:
         if not table.fallback:
             return model
         where = "model.fallback" if own_name is None else f"[models.{own_name}] fallback"
-        _check(table.fallback, own_name, where)
-        first = self._link(f"nanobot:{own_name}" if own_name is not None else "", model)
-        others = (self._named(name, where) for name in table.fallback)
+        with in_tables(preset_table(own_name)):
+            _check(table.fallback, own_name, where)
+            first = self._link(f"nanobot:{own_name}" if own_name is not None else "", model)
+            others = tuple(self._named(name, where) for name in table.fallback)
         return FallbackModel((first, *others), self._clock, budget_s=table.fallback_budget_s)
 
     def _named(self, name: str, where: str) -> ChainLink:

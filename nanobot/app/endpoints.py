@@ -50,11 +50,15 @@ def known_providers(config: Config) -> Mapping[str, Provider]:
         if not _NAME.fullmatch(name) or name in (LOCAL, ECHO):
             raise ConfigError(
                 f"[providers.{name}]: the name of a provider has letters, digits, `.`, `_` and `-` in it, "
-                f"and is neither {LOCAL} nor {ECHO}"
+                f"and is neither {LOCAL} nor {ECHO}",
+                tables=(f"providers.{name}",),
             )
         known = SHIPPED.get(name)
         if known is None and table.base_url is None:
-            raise ConfigError(f"[providers.{name}] has no base_url: say where the provider is")
+            raise ConfigError(
+                f"[providers.{name}] has no base_url: say where the provider is",
+                tables=(f"providers.{name}",),
+            )
         row = known or Provider(name=name, title=name, base_url="", context_tokens=_UNKNOWN_WINDOW_TOKENS)
         configured[name] = _changed(row, table)
     return {**configured, **{name: row for name, row in SHIPPED.items() if name not in configured}}
@@ -114,9 +118,16 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 def find_access(
-    name: ModelName, provider: Provider, fields: EndpointFields, environment: Mapping[str, str], clock: Clock
+    name: ModelName,
+    provider: Provider,
+    fields: EndpointFields,
+    environment: Mapping[str, str],
+    clock: Clock,
+    *,
+    key_setting: str = "model.api_key",
 ) -> ProviderAccess:
-    """Return how the model `name` of `provider` is reached. `fields` are the settings of both.
+    """Return how the model `name` of `provider` is reached. `fields` are the settings of both, `key_setting`
+    is where its key may be put.
 
     Raises:
         ConfigError: a key is missing, or a setting or a variable cannot be used.
@@ -135,8 +146,7 @@ def find_access(
     is_keyless = key.one is None and key.source is None and fields.auth != "none"
     if is_keyless and provider.needs_key and not has_own_address:
         raise ConfigError(
-            f"model {name}: no key for {provider.name}; set {provider.key_variable}, "
-            "or model.api_key in the config file"
+            f"model {name}: no key for {provider.name}; set {places_of_key(provider, fields, key_setting)}"
         )
     transport = Transport(
         headers=_headers(name, provider, fields, environment),
@@ -147,6 +157,12 @@ def find_access(
         salt_field=_SALT_FIELD if _salts_cache(provider, fields) else "",
     )
     return ProviderAccess(base_url, wire_of(provider, fields), key.one, key.auth, transport)
+
+
+def places_of_key(provider: Provider, fields: EndpointFields, setting: str) -> str:
+    """Return where a key of the provider may be put: in a variable, or in `setting`."""
+    variable = fields.key_variable or provider.key_variable
+    return f"{f'{variable}, or ' if variable else ''}{setting} in the config file"
 
 
 # Keys ---------------------------------------------------------------------------------------------

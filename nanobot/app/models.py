@@ -2,16 +2,17 @@
 
 import importlib.util
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from nanobot.app.chains import Chains, fallback_names
-from nanobot.app.endpoints import known_providers
+from nanobot.app.endpoints import known_providers, places_of_key
+from nanobot.app.places import in_tables
 from nanobot.app.remote import remote_model
 from nanobot.app.tools import own_tools
-from nanobot.config import Config, ModelTable
+from nanobot.config import Config, ModelTable, ProviderTable
 from nanobot.context import prompt
 from nanobot.core.clock import Clock
 from nanobot.core.distribution import install_command
@@ -48,7 +49,8 @@ def choose_model(config: Config, environment: Mapping[str, str]) -> DefaultModel
     """
     providers = known_providers(config)
     if config.model.name is not None:
-        return DefaultModel(parse_name(config.model.name, providers), "as configured")
+        with in_tables("model"):
+            return DefaultModel(parse_name(config.model.name, providers), "as configured")
     configured = _configured_default(config, environment, providers)
     if configured is not None:
         return configured
@@ -66,10 +68,46 @@ def _configured_default(
     """Return the default model that the settings give a provider which has what it needs to be asked."""
     for name, table in config.providers.items():
         provider = providers[name]
-        has_key = table.api_key or table.api_keys or table.key_command or find_key(provider, environment)
-        if table.default_model and (has_key or not provider.needs_key):
+        if table.default_model and (_has_key(table, provider, environment) or not provider.needs_key):
             return DefaultModel(ModelName(name, table.default_model), f"as [providers.{name}] says")
     return None
+
+
+def _has_key(table: ProviderTable, provider: Provider, environment: Mapping[str, str]) -> bool:
+    keys = table.api_key or table.api_keys or table.key_command or table.auth == "none"
+    return bool(keys or find_key(provider, environment))
+
+
+def passed_over(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a line for each provider of the settings that would have been the default model's, if it had
+    its key or a model; none where the settings name the default model.
+
+    Raises:
+        ConfigError: a setting is not valid.
+    """
+    if config.model.name is not None:
+        return ()
+    chosen = choose_model(config, environment).name
+    providers = known_providers(config)
+    lines: list[str] = []
+    for name, table in config.providers.items():
+        if name == chosen.provider:
+            break
+        provider = providers[name]
+        has_key = _has_key(table, provider, environment)
+        if table.default_model and provider.needs_key and not has_key:
+            places = places_of_key(provider, table, f"providers.{name}.api_key")
+            lines.append(f"[providers.{name}] has no key: set {places}")
+        elif (
+            not table.default_model
+            and has_key
+            and not any(each.name and each.name.partition(":")[0] == name for each in config.models.values())
+        ):
+            lines.append(
+                f"[providers.{name}] has a key, and nothing says which of its models to ask: "
+                "set its default_model, or model.name"
+            )
+    return tuple(lines)
 
 
 class Models:
@@ -121,20 +159,47 @@ def make_models(config: Config, environment: Mapping[str, str], clock: Clock) ->
 
     Raises:
         ConfigError: one of them cannot be made.
+        ModelUnavailable: the weights of a local model are not on this machine yet.
     """
+    return _models(config, environment, clock, make_model)
+
+
+def check_models(config: Config, environment: Mapping[str, str], clock: Clock) -> None:
+    """Check the settings of all models, before the weights of a local one are fetched.
+
+    Raises:
+        ConfigError: one of them cannot be made; a key may be missing.
+    """
+
+    def make(
+        name: ModelName, table: ModelTable, config: Config, environment: Mapping[str, str], clock: Clock
+    ) -> Model:
+        return EchoModel() if name.provider == LOCAL else make_model(name, table, config, environment, clock)
+
+    _models(config, environment, clock, make)
+
+
+_Make = Callable[[ModelName, ModelTable, Config, Mapping[str, str], Clock], Model]
+
+
+def _models(config: Config, environment: Mapping[str, str], clock: Clock, make: _Make) -> Models:
     chosen = choose_model(config, environment)
     providers = known_providers(config)
     presets: dict[str, Model] = {}
     for preset, table in config.models.items():
-        if table.name is None:
-            raise ConfigError(
-                f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'"
-            )
-        presets[preset] = make_model(parse_name(table.name, providers), table, config, environment, clock)
-    default = make_model(chosen.name, config.model, config, environment, clock)
+        with in_tables(f"models.{preset}"):
+            if table.name is None:
+                raise ConfigError(
+                    f"[models.{preset}] has no name: say which model it is, as name = 'provider:model'"
+                )
+            name = parse_name(table.name, providers)
+        with in_tables(f"models.{preset}", f"providers.{name.provider}"):
+            presets[preset] = make(name, table, config, environment, clock)
+    with in_tables("model", f"providers.{chosen.name.provider}"):
+        default = make(chosen.name, config.model, config, environment, clock)
     chains = Chains(
         presets,
-        lambda name: make_model(parse_name(name, providers), ModelTable(), config, environment, clock),
+        lambda name: make(parse_name(name, providers), ModelTable(), config, environment, clock),
         clock,
     )
     return Models(

@@ -45,7 +45,9 @@ def remote_model(
     changed = config.providers.get(name.provider)
     fields = table if changed is None else table.over(changed)
     check_body(name, fields.body)
-    access = find_access(name, provider, fields, environment, clock)
+    access = find_access(
+        name, provider, fields, environment, clock, key_setting=_key_setting(name, table, config)
+    )
     timeouts = Timeouts(
         connect_s=table.connect_timeout_s,
         first_chunk_s=table.first_byte_timeout_s,
@@ -81,6 +83,16 @@ def remote_model(
         )
     # Also where a salt keeps caches apart: a server may refuse the field, and is asked without it then.
     return _configured(OwnCacheModel(model), fields)
+
+
+def _key_setting(name: ModelName, table: ModelTable, config: Config) -> str:
+    """Return where in the config file the key of the model belongs: where its provider or it has settings."""
+    if name.provider in config.providers:
+        return f"providers.{name.provider}.api_key"
+    if table is config.model:
+        return "model.api_key"
+    preset = next((preset for preset, each in config.models.items() if each is table), None)
+    return f"models.{preset}.api_key" if preset is not None else f"providers.{name.provider}.api_key"
 
 
 def _configured(model: Model, fields: EndpointFields) -> Model:

@@ -9,6 +9,7 @@ from nanobot.api.files import FileSettings
 from nanobot.api.settings import ApiSettings, HistoryRule
 from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.app.models import Models
+from nanobot.app.places import in_tables
 from nanobot.config import Config, KeyTable
 from nanobot.core.accounts import (
     RIGHTS,
@@ -49,12 +50,15 @@ def is_loopback(host: str) -> bool:
 def http_access(config: Config) -> Access:
     """Return which hosts and origins the server answers, and whether it insists on an API key."""
     allowed = frozenset(name.lower() for name in config.api.allowed_hosts)
-    hosts = LOOPBACK | allowed | {config.server.host.lower()} if is_loopback(config.server.host) else allowed
+    own = LOOPBACK | {config.server.host.lower()}
+    # Without a list, a server that others can reach answers to any name.
+    hosts = allowed | own if allowed or is_loopback(config.server.host) else allowed
     return Access(
         hosts,
         frozenset(config.api.cors_origins),
         always_asks=not is_loopback(config.server.host),
         max_bad_keys=config.api.max_bad_keys,
+        audits_polls=config.audit.polls,
     )
 
 
@@ -64,11 +68,16 @@ def configured_keys(config: Config) -> tuple[ApiKey, ...]:
     Raises:
         ConfigError: one of them is not valid, or two have the same name or hash.
     """
-    keys = [check_key(_api_key(table), f"keys[{number}]") for number, table in enumerate(config.keys)]
+    keys: list[ApiKey] = []
+    for number, table in enumerate(config.keys):
+        with in_tables(f"keys[{number}]"):
+            keys.append(check_key(_api_key(table), f"keys[{number}]"))
     if config.api.key:
         keys.insert(0, _master_key(config.api.key))
     if len({key.id for key in keys}) < len(keys) or len({key.digest for key in keys}) < len(keys):
-        raise ConfigError("keys: two of them have the same name or the same hash: each needs its own")
+        raise ConfigError(
+            "keys: two of them have the same name or the same hash: each needs its own", tables=("keys",)
+        )
     return tuple(keys)
 
 
@@ -107,7 +116,8 @@ def pattern_quotas(config: Config) -> tuple[PatternQuota, ...]:
         ConfigError: a pattern is not valid.
     """
     for number, table in enumerate(config.quotas):
-        check_pattern(table.pattern, f"quotas[{number}]")
+        with in_tables(f"quotas[{number}]"):
+            check_pattern(table.pattern, f"quotas[{number}]")
     return tuple(PatternQuota(table.pattern, table.quota, table.per) for table in config.quotas)
 
 

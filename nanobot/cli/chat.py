@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from nanobot import __version__
-from nanobot.app import choose_model, make_models, open_app
+from nanobot.app import check_models, choose_model, make_models, open_app
 from nanobot.cli.chat_link import InProcess, Link
 from nanobot.cli.chat_loop import COMMANDS, ChatLoop, follow
 from nanobot.cli.chat_prompt import ChatPrompt
@@ -22,17 +22,21 @@ from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_view import AnswerCollector, ChatView, PlainView, RichView
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.progress import ensure_weights
+from nanobot.cli.running import find_server
 from nanobot.cli.terminal import is_rich, one_line
 from nanobot.cli.unused_keys import tell_unused
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, NanobotError, StoreLocked
+from nanobot.core.offline import RunningServer
 from nanobot.core.sessions import parse_key
 
 
 @click.command("chat")
 @click.option("--session", metavar="KEY", help="The conversation to continue [cli:dm:USER].")
-@click.option("-m", "--message", metavar="TEXT", help="Ask this, print the answer, and exit.")
+@click.option(
+    "-m", "--message", metavar="TEXT", help="Ask this, below what comes from standard input, and exit."
+)
 @click.option("--url", metavar="URL", help="Talk to the server that runs there, e.g. http://127.0.0.1:8900.")
 @click.option("--api-key", metavar="KEY", envvar="NANOBOT_API_KEY", help="The server's key.")
 @CONFIG
@@ -47,22 +51,37 @@ def command(
     data: str | None,
     model: str | None,
 ) -> None:
-    """Talk to the agent in the terminal.
+    """Talk to the agent in the terminal: to the server that uses the data directory, where one runs.
 
-    Without a terminal to type in, the standard input is the message, as with -m.
+    Without a terminal to type in, the standard input is the message; with -m, it stands above the text.
     """
     config = settings(config_file, server={"data": data}, model={"name": None if url else model})
     _configure_log(config)
     key = _session_key(session)
-    if message is None and not sys.stdin.isatty():
-        message = sys.stdin.buffer.read().decode("utf-8", "replace")
+    message = _joined(_piped(), message)
     if message is not None and not _is_text(message):
         raise click.UsageError("there is nothing to ask: the message is empty, or not UTF-8")
-    target = ChatTarget(config, url, api_key, model)
-    if url is None:
+    server = find_server(config) if url is None else None
+    target = ChatTarget(config, url, api_key, model, server)
+    if url is None and server is None:
+        check_models(config, os.environ, SystemClock())
         tell_unused(config, os.environ)
         ensure_weights(config, os.environ)
     sys.exit(asyncio.run(chat(target, key) if message is None else ask_once(target, key, message)))
+
+
+def _piped() -> str | None:
+    """Return what comes from the standard input; None where that is a terminal, or closed."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return None
+    return sys.stdin.buffer.read().decode("utf-8", "replace")
+
+
+def _joined(piped: str | None, message: str | None) -> str | None:
+    """Return the message: what was asked, below the text that it is about."""
+    if message is None or piped is None or not piped.strip():
+        return piped if message is None else message
+    return f"{piped.rstrip()}\n\n{message}"
 
 
 def _is_text(message: str) -> bool:
@@ -73,17 +92,22 @@ def _is_text(message: str) -> bool:
 
 
 class ChatTarget(msgspec.Struct, frozen=True):
-    """What to talk to: the server at `url`; where that is None, the agent that `config` describes."""
+    """What to talk to: the server at `url`, else `server`, that of the data directory; where both are None,
+    the agent that `config` describes.
+    """
 
     config: Config
     url: str | None
     api_key: str | None
     model: str | None
+    server: RunningServer | None = None
 
     @property
     def title(self) -> str:
         if self.url is not None:
             return self.url
+        if self.server is not None:
+            return f"the server at {self.server.url} (process {self.server.process})"
         choice = choose_model(self.config, os.environ)
         return f"{choice.name} ({choice.why})"
 
@@ -121,9 +145,8 @@ async def open_link(target: ChatTarget) -> AsyncIterator[Link]:
         ConfigError, StoreError: the agent cannot be started here; if a server uses the data directory, the
             message says how to talk to that.
     """
-    if target.url is not None:
-        own = target.config.api.key if is_this_machine(target.url) else None
-        remote = Remote(target.url, target.api_key or own, target.model or "nanobot")
+    remote = _remote(target)
+    if remote is not None:
         try:
             yield remote
         finally:
@@ -148,6 +171,18 @@ async def open_link(target: ChatTarget) -> AsyncIterator[Link]:
         finally:
             warming.cancel()
             await asyncio.gather(warming, return_exceptions=True)
+
+
+def _remote(target: ChatTarget) -> Remote | None:
+    """Return the way to a server; None where the agent runs in this process."""
+    model = target.model or "nanobot"
+    if target.url is not None:
+        own = target.config.api.key if is_this_machine(target.url) else None
+        return Remote(target.url, target.api_key or own, model)
+    if target.server is not None:
+        server = target.server
+        return Remote(server.url, server.token, model, server.certificate)
+    return None
 
 
 async def chat(target: ChatTarget, key: str) -> int:

@@ -28,8 +28,12 @@ class Link(Protocol):
         """Ask the turn that is under way to stop; nothing where there is none."""
         ...
 
-    async def sessions(self, limit: int) -> tuple[Session, ...] | None:
-        """Return conversations, most recently used first; None where they cannot be listed from here."""
+    async def sessions(self, limit: int) -> tuple[Session, ...]:
+        """Return conversations, most recently used first.
+
+        Raises:
+            NanobotError: they cannot be listed.
+        """
         ...
 
 

@@ -26,7 +26,7 @@ HELP = {
 COMMANDS = tuple(name.partition(" ")[0] for name in HELP)
 _KEYS = (
     "Enter sends. Alt-Enter, or a backslash before Enter, begins another line. "
-    "Ctrl-C stops an answer. Up brings back earlier inputs."
+    "Ctrl-C stops an answer; at an empty prompt, twice, it leaves. Up brings back earlier inputs."
 )
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
@@ -117,9 +117,6 @@ class ChatLoop:
 
     async def _list(self) -> None:
         sessions = await self._link.sessions(_MAX_SESSIONS)
-        if sessions is None:
-            self._view.note("conversations are listed on the server's machine: nanobot sessions list")
-            return
         for session in sessions:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated_at))
             self._view.note(f"{used}  {session.messages:5} messages  {neutral(session.key)}")

@@ -12,10 +12,12 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.output.defaults import create_output
 
 _HISTORY = "chat_history"
+_PROMPT = "> "
+_LEAVE_PROMPT = f"Leave? Ctrl-C or Ctrl-D leaves; go on typing to stay.\n{_PROMPT}"
 
 
 class UserLeft(Exception):
-    """The user ended the chat: Ctrl-D, or Ctrl-C at an empty prompt."""
+    """The user ended the chat: Ctrl-D, or Ctrl-C twice at an empty prompt."""
 
 
 class ChatPrompt:
@@ -26,7 +28,7 @@ class ChatPrompt:
         even if the answers go to a file.
         """
         self._session: PromptSession[str] = PromptSession(
-            "> ",
+            _PROMPT,
             multiline=True,
             prompt_continuation=lambda width, line, is_soft_wrap: " " * width,
             history=_history(directory),
@@ -40,13 +42,20 @@ class ChatPrompt:
     async def read(self) -> str:
         """Return what the user entered, without white space around it.
 
+        The first Ctrl-C at an empty prompt asks only: it may have been meant for an answer that has just
+        ended.
+
         Raises:
             UserLeft
         """
-        try:
-            return (await self._session.prompt_async()).strip()
-        except (EOFError, KeyboardInterrupt):
-            raise UserLeft from None
+        for prompt in (_PROMPT, _LEAVE_PROMPT):
+            try:
+                return (await self._session.prompt_async(prompt)).strip()
+            except EOFError:
+                break
+            except KeyboardInterrupt:
+                continue
+        raise UserLeft
 
 
 def _history(directory: Path) -> History:

@@ -16,7 +16,16 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
-from nanobot.core.errors import ConfigError, ModelError, NanobotError, ShuttingDown, StreamingOff
+from nanobot.cli.chat_errors import (
+    TLS_ERRORS,
+    ServerRefused,
+    ServerUnreachable,
+    expects_https,
+    not_nanobot,
+    refused,
+    unreachable,
+)
+from nanobot.core.errors import ConfigError, ModelError, ShuttingDown, StreamingOff
 from nanobot.core.event import (
     Event,
     TextDelta,
@@ -29,6 +38,8 @@ from nanobot.core.event import (
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.sessions import Session
 
+__all__ = ["Remote", "ServerRefused", "ServerUnreachable", "is_this_machine", "parse_url"]
+
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 _CONNECT_S = 10.0
 _SILENCE_S = 60.0
@@ -39,18 +50,6 @@ _BROKEN = (
     aiohttp.SocketTimeoutError,
     TimeoutError,
 )
-
-
-class ServerUnreachable(NanobotError):
-    """Nothing answers at the URL, or something that is not nanobot."""
-
-    code = "server_unreachable"
-
-
-class ServerRefused(NanobotError):
-    """The server answered with an error, whose message this is."""
-
-    code = "server_refused"
 
 
 def parse_url(text: str) -> str:
@@ -78,14 +77,21 @@ def is_this_machine(url: str) -> bool:
 
 
 class Remote:
-    """A server. `model`: `nanobot`, or the name of one of its presets."""
+    """A server. `model`: `nanobot`, or the name of one of its presets. `certificate`: the SHA-256 of the one
+    certificate that is trusted; None: those are that this machine trusts.
+    """
 
-    def __init__(self, url: str, api_key: str | None, model: str) -> None:
+    def __init__(self, url: str, api_key: str | None, model: str, certificate: bytes | None = None) -> None:
         self._url = parse_url(url)
         self._model = model
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S)
-        self._http = aiohttp.ClientSession(headers=headers, timeout=timeout, read_bufsize=_MAX_LINE_BYTES)
+        self._http = aiohttp.ClientSession(
+            headers=headers,
+            timeout=timeout,
+            read_bufsize=_MAX_LINE_BYTES,
+            connector=aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(certificate) if certificate else True),
+        )
         self._turn: _RemoteTurn | None = None
 
     async def close(self) -> None:
@@ -118,8 +124,25 @@ class Remote:
         if self._turn is not None:
             await self._turn.cancel()
 
-    async def sessions(self, limit: int) -> tuple[Session, ...] | None:
-        return None
+    async def sessions(self, limit: int) -> tuple[Session, ...]:
+        try:
+            async with self._http.get(f"{self._url}/v1/sessions", params={"limit": limit}) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise await unreachable(self._url, error) from None
+        try:
+            if response.status != 200:
+                told = msgspec.json.decode(body)["error"]
+                raise refused(response.status, str(told["code"]), str(told["message"]))
+            return msgspec.json.decode(body, type=_SessionList).data
+        except (msgspec.DecodeError, KeyError, TypeError):
+            raise await not_nanobot(self._url, response.status) from None
+
+
+class _SessionList(msgspec.Struct, frozen=True):
+    """The answer of `GET /v1/sessions`; it has more fields, and so have its sessions."""
+
+    data: tuple[Session, ...]
 
 
 class _ConnectionBroken(Exception):
@@ -173,12 +196,18 @@ class _RemoteTurn:
                     raise ServerUnreachable(f"{self._url} does not answer like nanobot: check the URL")
                 async for event in self._read(response):
                     yield event
+        except TLS_ERRORS as error:
+            raise await unreachable(self._url, error) from None
         except aiohttp.ClientConnectorError as error:
             raise _ConnectionBroken(
                 os.strerror(error.errno).lower() if error.errno else str(error.os_error), never_connected=True
             ) from None
         except aiohttp.ConnectionTimeoutError:
             raise _ConnectionBroken(f"no connection within {_CONNECT_S:g} s", never_connected=True) from None
+        except aiohttp.ServerDisconnectedError as error:
+            if self._turn_id is None and await expects_https(self._url):
+                raise await unreachable(self._url, error) from None
+            raise _ConnectionBroken(str(error)) from None
         except _BROKEN as error:
             raise _ConnectionBroken(str(error) or "timed out") from None
         except aiohttp.ClientError as error:
@@ -241,18 +270,14 @@ class _RemoteTurn:
             message = str(error["message"])
             end = _end(error)
         except (msgspec.DecodeError, KeyError, TypeError):
-            raise ServerUnreachable(
-                f"{self._url} answered {response.status}, and not like nanobot: check the URL"
-            ) from None
+            raise await not_nanobot(self._url, response.status) from None
         if self._turn_id is not None:
             # The turn was admitted, so the error is how it ended.
             return end
         if self._streams and error.get("code") == StreamingOff.code:
             self._streams = False
             raise _ConnectionBroken(message)
-        if response.status == 401:
-            message += " (name the server's key with --api-key, or in NANOBOT_API_KEY)"
-        raise ServerRefused(message)
+        raise refused(response.status, str(error.get("code")), message)
 
 
 def _answer_of(body: bytes) -> str:

@@ -1,6 +1,7 @@
 """`nanobot doctor`: one line per check; one that fails says what to do."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from nanobot.cli import doctor_data, doctor_machine
+from nanobot.cli import doctor_data, doctor_machine, doctor_other_data
 from nanobot.cli.check_result import CheckResult
-from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.options import CONFIG, DATA, MODEL, placed, settings
 from nanobot.cli.store import database_library, offline_store
 from nanobot.cli.terminal import is_rich, one_line
+from nanobot.config import origins
 from nanobot.core.errors import ConfigError
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -66,11 +68,13 @@ def examine(
     try:
         config = settings(config_file, server={"data": data, "port": port}, model={"name": model})
     except ConfigError as error:
-        yield CheckResult("settings", "fail", error.message)
+        yield CheckResult("settings", "fail", placed(error))
         return
     store = offline_store(config)
-    yield from doctor_data.directory(config.data, store)
+    origin = origins(config_file, os.environ, {"server": {"data": data}}).get("server.data", "default")
+    yield from doctor_data.directory(config.data, store, origin)
     yield doctor_data.database(store)
+    yield from doctor_other_data.examine(config, config_file)
     if packages.status == "fail":
         return
     # Its imports are the packages that the checks above may have reported as missing.

@@ -13,8 +13,10 @@ from nanobot.core.offline import DatabaseReport, OfflineStore
 _LOW_SPACE_BYTES, _NO_SPACE_BYTES = 1_000_000_000, 50_000_000
 
 
-def directory(path: Path, store: OfflineStore) -> Iterator[CheckResult]:
-    """Check that the data directory, or the nearest one above it that exists, can be written."""
+def directory(path: Path, store: OfflineStore, origin: str = "default") -> Iterator[CheckResult]:
+    """Check that the data directory, or the nearest one above it that exists, can be written. `origin`: which
+    setting names it.
+    """
     existing = path
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
@@ -31,7 +33,7 @@ def directory(path: Path, store: OfflineStore) -> Iterator[CheckResult]:
         yield CheckResult("data", "fail", f"cannot write in {existing} ({error.strerror})", remedy)
         return
     note = "" if existing == path else " will be made at the first start"
-    yield CheckResult("data", "ok", f"{path}{note}")
+    yield CheckResult("data", "ok", f"{path}{note} ({origin})")
     yield _space(existing, free_bytes)
     if existing == path:
         yield _lock(store)

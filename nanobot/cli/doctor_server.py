@@ -7,24 +7,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import aiohttp
 import msgspec
 
-from nanobot.app import choose_model, fallback_names, known_providers, make_model
+from nanobot.app import choose_model, fallback_names, known_providers, make_model, passed_over
 from nanobot.cli import doctor_local
 from nanobot.cli.check_result import CheckResult
-from nanobot.cli.listener import bind, refuse_unprotected_host
+from nanobot.cli.listener import bind, connect_to, refuse_unprotected_host, refuse_weak_key
+from nanobot.cli.options import placed
 from nanobot.cli.progress import models_directory
-from nanobot.config import Config, ModelTable
+from nanobot.config import Config, EndpointFields, ModelTable
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError, ModelError, ModelRefusedKey, ModelRejectedRequest
 from nanobot.core.message import Message, Text
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import Sampling
 from nanobot.models.providers import ECHO, LOCAL, ModelName, parse_name
-from nanobot.models.providers.environment import find_unusable
+from nanobot.models.providers.environment import find_key, find_unusable
 
 _HEALTH_TIMEOUT_S = 3.0
 _LONGER_LIMIT_TOKENS = 16
-_CONNECT_TO = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
-"""Where to reach a server that listens on every address."""
 
 
 async def examine(config: Config, *, asks: bool = False) -> tuple[CheckResult, ...]:
@@ -79,10 +78,13 @@ async def _models(config: Config, look: Look) -> AsyncIterator[CheckResult]:
         choice = choose_model(config, os.environ)
         why = f" ({choice.why}){_then(config.model)}"
         results = await _model(config, "model", choice.name, config.model, why, look)
+        results.extend(
+            CheckResult("key", "warn", f"not used: {line}") for line in passed_over(config, os.environ)
+        )
         if choice.name.provider == LOCAL and config.model.name is None:
             results.extend(_unused(config))
     except ConfigError as error:
-        results = [CheckResult("model", "fail", error.message)]
+        results = [CheckResult("model", "fail", placed(error))]
     for result in results:
         yield result
     for preset, table in config.models.items():
@@ -110,7 +112,7 @@ async def _preset(config: Config, preset: str, table: ModelTable, look: Look) ->
         name = parse_name(table.name, known_providers(config))
         return await _model(config, preset, name, table, _then(table), look)
     except ConfigError as error:
-        return [CheckResult(preset, "fail", error.message)]
+        return [CheckResult(preset, "fail", placed(error))]
 
 
 async def _model(
@@ -125,27 +127,63 @@ async def _model(
     try:
         await look(model)
     except ModelError as error:
-        return [CheckResult(check, "fail", f"{name}{why}: {error.message}", _remedy(config, name, error))]
+        remedy = _remedy(config, check, name, table, error)
+        return [CheckResult(check, "fail", f"{name}{why}: {error.message}", remedy)]
     finally:
         await model.close()
     done = "answered" if look is ask_for_token else "reached, key accepted"
     return [CheckResult(check, "ok", f"{name}{why}, {done}")]
 
 
-def _remedy(config: Config, name: ModelName, error: ModelError) -> str:
+def _remedy(config: Config, check: str, name: ModelName, table: ModelTable, error: ModelError) -> str:
+    """`check`: the name of the check, which is that of the model's preset."""
     if isinstance(error, ModelRefusedKey):
-        variable = known_providers(config)[name.provider].key_variable
-        return f"set another key, in {f'{variable} or ' if variable else ''}model.api_key"
+        own = "model" if check == "model" else f"models.{check}"
+        return _other_key(config, own, name, table)
     if isinstance(error, ModelRejectedRequest) and error.param == "model":
         return "name another model with --model, or in model.name"
     return "check the network and the address, or choose another with --model"
+
+
+def _other_key(config: Config, own: str, name: ModelName, table: ModelTable) -> str:
+    """Return where to set another key for the model, whose table is called `own`."""
+    variable = known_providers(config)[name.provider].key_variable
+    place = _place_of_key(config, own, name, table)
+    if place is not None:
+        return f"set another key in {place}" + (f", or remove it and set {variable}" if variable else "")
+    found = find_key(known_providers(config)[name.provider], os.environ)
+    if found is not None:
+        return f"set another key in {found.variable}"
+    return f"set a key in {f'{variable} or ' if variable else ''}api_key of [providers.{name.provider}]"
+
+
+def _place_of_key(config: Config, own: str, name: ModelName, table: ModelTable) -> str | None:
+    """Return which setting the model's key comes from; None where it comes from none."""
+    tables: tuple[tuple[str, EndpointFields | None], ...] = (
+        (own, table),
+        (f"providers.{name.provider}", config.providers.get(name.provider)),
+    )
+    for where, fields in tables:
+        if fields is None:
+            continue
+        if fields.api_key or fields.api_keys:
+            return f"{'api_key' if fields.api_key else 'api_keys'} of [{where}]"
+        if fields.key_variable:
+            return f"{fields.key_variable} (key_variable of [{where}])"
+        if fields.key_command:
+            return f"key_command of [{where}]"
+    return None
 
 
 def _access(config: Config) -> list[CheckResult]:
     try:
         refuse_unprotected_host(config)
     except ConfigError as error:
-        return [CheckResult("access", "fail", error.message)]
+        return [CheckResult("access", "fail", placed(error))]
+    try:
+        refuse_weak_key(config)
+    except ConfigError as error:
+        return [CheckResult("weak key", "fail", placed(error))]
     return []
 
 
@@ -161,11 +199,10 @@ async def _port(host: str, port: int) -> CheckResult:
 
 async def _is_nanobot(host: str, port: int) -> bool:
     """Return whether what listens there answers `/health` as nanobot does."""
-    reachable = _CONNECT_TO.get(host, f"[{host}]" if ":" in host else host)
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_HEALTH_TIMEOUT_S)) as http,
-            http.get(f"http://{reachable}:{port}/health") as response,
+            http.get(f"http://{connect_to(host)}:{port}/health") as response,
         ):
             body = msgspec.json.decode(await response.content.read(1024))
             return response.status == 200 and body == {"status": "ok"}

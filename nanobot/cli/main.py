@@ -4,12 +4,16 @@ A sub-command is imported when it is called, so that `nanobot --help` does not l
 """
 
 import importlib
+import logging
+import os
 import sys
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from nanobot import __version__
-from nanobot.core.errors import NanobotError
+from nanobot.core.errors import ConfigError, NanobotError
 
 COMMANDS = {
     "serve": ("nanobot.cli.serve", "Serve the agent over HTTP, as OpenAI's API."),
@@ -21,8 +25,10 @@ COMMANDS = {
     "keys": ("nanobot.cli.keys", "Create, list and revoke API keys, also while a server runs."),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),
+    "config": ("nanobot.cli.config", "Show the settings that apply, and where each comes from."),
     "audit": ("nanobot.cli.isolation", "Check that nothing of one session reaches another."),
     "backup": ("nanobot.cli.backup", "Copy all conversations, also while a server runs."),
+    "help": ("nanobot.cli.help", "Show what a command does and its options."),
 }
 
 
@@ -39,6 +45,26 @@ class Commands(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name][0]}.command is not a command")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            # Loads the settings, which a command that fails so has loaded already.
+            from nanobot.cli.options import placed
+
+            error.message = placed(error)
+            raise
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete from the table: without it, every Tab would import every command."""
+        commands = [
+            CompletionItem(name, help=summary)
+            for name, (_, summary) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        # Not Group's, which imports them all.
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -58,10 +84,29 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        if not _is_logged(error.format_message()):
+            error.show()
         sys.exit(error.exit_code)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except NanobotError as error:
-        click.echo(f"nanobot: {error.message}", err=True)
+        if not _is_logged(error.message):
+            click.echo(f"nanobot: {error.message}", err=True)
         sys.exit(2)
+
+
+def _is_logged(message: str) -> bool:
+    """Write what stops a server as a line of its log, if the log is for programs; return whether it is."""
+    if sys.argv[1:2] != ["serve"]:
+        return False
+    # Only a server has a log.
+    from nanobot.telemetry.stderr import log_line
+
+    if log_line(logging.CRITICAL, message):
+        return True
+    if os.environ.get("NANOBOT_LOG_FORMAT") != "json":
+        return False
+    from nanobot.telemetry.logs import configure_without_settings
+
+    configure_without_settings()
+    return log_line(logging.CRITICAL, message)

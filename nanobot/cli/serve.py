@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,22 +19,28 @@ from nanobot import __version__
 from nanobot.app import (
     App,
     SettingsSource,
+    check_models,
     choose_model,
+    is_loopback,
     lacks_openmp,
     make_models,
     missing_weights,
     open_app,
 )
-from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host
+from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host, refuse_weak_key
 from nanobot.cli.memory import give_large_blocks_back
+from nanobot.cli.next_steps import next_steps
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.running import announce, local_url
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
-from nanobot.config import FILE, Config
+from nanobot.config import FILE, Config, log_format
 from nanobot.core.clock import SystemClock
+from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
 from nanobot.http.connections import BoundedConnection
-from nanobot.telemetry.logs import SessionNames, configure
+from nanobot.telemetry.logs import SessionNames, configure, configure_without_settings
+from nanobot.telemetry.stderr import log_line
 
 _KEEP_ALIVE_S = 75
 
@@ -73,20 +80,28 @@ def command(
         engine={"turn_timeout_s": timeout},
         log={"level": "info" if verbose else None},
     )
-    config = read()
+    try:
+        config = read()
+    except ConfigError:
+        if log_format(config_file, os.environ) == "json":
+            configure_without_settings()
+        raise
     configure(config.log.level, config.log.format, SessionNames(config.data, plain=config.log.session_keys))
     refuse_unprotected_host(config)
+    refuse_weak_key(config)
     check_tls(config)
-    # Before the weights: a port that is taken should not show only after a long download.
-    listener = bind(config.server.host, config.server.port)
-    tell_unused(config, os.environ)
-    if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
-        # Imports rich, which only a start that downloads something needs.
-        from nanobot.cli.progress import ensure_weights
+    # Before the weights: a key that is missing or a port that is taken should not show only after a
+    # long download.
+    check_models(config, os.environ, SystemClock())
+    with contextlib.closing(bind(config.server.host, config.server.port)) as listener:
+        tell_unused(config, os.environ)
+        if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
+            # Imports rich, which only a start that downloads something needs.
+            from nanobot.cli.progress import ensure_weights
 
-        ensure_weights(config, os.environ)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve(config, listener, source=SettingsSource(config_file or Path(FILE), read)))
+            ensure_weights(config, os.environ)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(config, listener, source=SettingsSource(config_file or Path(FILE), read)))
 
 
 def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
@@ -118,7 +133,17 @@ async def serve(
         observers = (traced.observer,) if traced else ()
         async with open_app(config, models, tools=tools, observers=observers, source=source) as app:
             server = _Server(app)
-            server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
+
+            async def when_listening() -> None:
+                await asyncio.to_thread(announce, config, app, listener)
+                _greet(
+                    config,
+                    listener,
+                    f"{choice.name} ({choice.why})",
+                    is_key_needed=app.keys.has_any or not is_loopback(config.server.host),
+                )
+
+            server.when_listening = when_listening
             await server.serve(sockets=[listener])
     finally:
         if traced:
@@ -152,7 +177,7 @@ class _Server(uvicorn.Server):
             )
         )
         self._nanobot = app
-        self.when_listening: Callable[[], None] = lambda: None
+        self.when_listening: Callable[[], Awaitable[None]] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -170,7 +195,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.when_listening()
+        if self.when_listening is not None:
+            await self.when_listening()
         gc.collect()
         # What is loaded by now stays loaded, so the collector need not visit it again.
         gc.freeze()
@@ -189,11 +215,18 @@ class _Server(uvicorn.Server):
             group.create_task(super().shutdown(sockets))
 
 
-def _greet(config: Config, listener: socket.socket, model: str) -> None:
+def _greet(config: Config, listener: socket.socket, model: str, *, is_key_needed: bool) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
+    url = f"{'https' if config.server.tls_cert else 'http'}://{shown}:{port}"
+    if log_line(
+        logging.INFO,
+        f"nanobot {__version__} listens on {url}, answers with {model}, keeps data in {config.data}",
+    ):
+        return
     click.echo(f"nanobot {__version__}")
-    click.echo(f"  listens on    {'https' if config.server.tls_cert else 'http'}://{shown}:{port}")
+    click.echo(f"  listens on    {url}")
     click.echo(f"  answers with  {model}")
     click.echo(f"  keeps data in {config.data}")
+    click.echo(next_steps(config, local_url(config, listener), is_key_needed=is_key_needed))
     sys.stdout.flush()

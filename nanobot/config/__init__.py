@@ -4,10 +4,11 @@ The setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environ
 describes each of them.
 
 Knows: the names, types and bounds of the settings, and where they may stand. Does not know: what they do.
-Start at `tables.py`; `models.py` has the tables of models and providers, `load.py` reads them all.
+Start at `tables.py`; `models.py` has the tables of models and providers, `load.py` reads them all,
+`lines.py` knows on which line of the file each stands, `unknown.py` what a wrong name was meant to be.
 """
 
-from nanobot.config.load import FILE, load
+from nanobot.config.load import FILE, load, log_format, origins
 from nanobot.config.models import EndpointFields, ModelTable, ProviderTable
 from nanobot.config.tables import (
     AgentTable,
@@ -40,4 +41,6 @@ __all__ = [
     "ServerTable",
     "default_data_directory",
     "load",
+    "log_format",
+    "origins",
 ]

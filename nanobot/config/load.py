@@ -3,14 +3,16 @@
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from nanobot.config.lines import setting_lines
 from nanobot.config.models import ModelTable, ProviderTable
-from nanobot.config.tables import Config, HistoryTable, KeyTable, QuotaTable
+from nanobot.config.tables import Config
+from nanobot.config.unknown import NAMED, table_type, unknown_name, unknown_variable, variables
 from nanobot.core.accounts import RIGHTS
 from nanobot.core.errors import ConfigError
 
@@ -25,28 +27,70 @@ def load(
     absent.
 
     Raises:
-        ConfigError: a setting is not valid. One line with its value, where it comes from, and what is
-        allowed.
+        ConfigError: a setting is not valid, or there is none of that name. One line with its value, where it
+            comes from (of the file: on which line), and what is allowed.
     """
-    tables = _read(file)
-    config = _convert(tables, str(file or FILE))
-    overrides = [
-        (table, name, text, variable)
-        for (table, name), (variable, text) in _from_environment(environment).items()
-    ]
-    for table, values in options.items():
-        overrides += [
-            (table, name, value, f"--{name.replace('_', '-')}")
-            for name, value in values.items()
-            if value is not None
-        ]
-    for table, name, value, where in overrides:
+    source = _read(file)
+    tables = source.tables
+    config = _convert(tables, source.place)
+    if unknown := unknown_variable(environment, tables):
+        raise ConfigError(unknown)
+    overrides = _overrides(environment, options)
+    for (table, name), (value, where) in overrides.items():
         if isinstance(value, str) and (table, name) != _PATH and not _is_text(value):
             raise ConfigError(f"{where}: {table}.{name}: is not UTF-8")
         read = _from_text(table, name, value, where) if isinstance(value, str) else value
         tables = {**tables, table: {**tables.get(table, {}), name: read}}
-        _convert({table: {name: read}}, where)
-    return _convert(tables, str(file or FILE)) if overrides else config
+        _convert({table: {name: read}}, lambda _, where=where: where)  # type: ignore[misc]
+    return _convert(tables, source.place) if overrides else config
+
+
+def origins(
+    file: Path | None, environment: Mapping[str, str], options: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return where each setting that is no default comes from, by its name: `nanobot.toml:3`, a variable, an
+    option. Tables and parts of values are among the names.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    source = _read(file)
+    lines = setting_lines(source.text)
+    return {
+        **{setting: f"{source.name}:{line}" for setting, line in lines.items()},
+        **{
+            f"{table}.{name}": where for (table, name), (_, where) in _overrides(environment, options).items()
+        },
+    }
+
+
+def log_format(file: Path | None, environment: Mapping[str, str]) -> str:
+    """Return the form of the log that settings ask for which are not valid: so that the error has it too."""
+    if value := environment.get("NANOBOT_LOG_FORMAT"):
+        return value
+    try:
+        text = (file or Path(FILE)).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "console"
+    # The file may be no TOML.
+    found = re.search(r"""^\s*\[log\][^\[]*^\s*format\s*=\s*["'](\w+)["']""", text, re.MULTILINE)
+    return found[1] if found else "console"
+
+
+def _overrides(
+    environment: Mapping[str, str], options: Mapping[str, Mapping[str, Any]]
+) -> dict[tuple[str, str], tuple[Any, str]]:
+    """Return the value of each setting that is not the file's, and where it comes from."""
+    found: dict[tuple[str, str], tuple[Any, str]] = {
+        setting: (environment[variable], variable)
+        for variable, setting in variables().items()
+        if environment.get(variable)
+    }
+    for table, values in options.items():
+        for name, value in values.items():
+            if value is not None:
+                found[table, name] = (value, f"--{name.replace('_', '-')}")
+    return found
 
 
 _LISTS = (
@@ -88,22 +132,37 @@ def _is_text(value: str) -> bool:
     return value.isascii() or not any(0xD800 <= ord(character) < 0xE000 for character in value)
 
 
-def _read(file: Path | None) -> dict[str, Any]:
+class _Source(msgspec.Struct, frozen=True):
+    """The config file. `name`: how errors call it."""
+
+    name: str
+    text: str
+    tables: dict[str, Any]
+
+    def place(self, setting: str) -> str:
+        """Return the file and the line of a setting, else of the nearest thing around it that has one."""
+        lines = setting_lines(self.text)
+        while setting not in lines and setting:
+            setting = re.sub(r"(^|\.)[^.\[]*$|\[[^\[]*$", "", setting)
+        return f"{self.name}:{lines[setting]}" if setting in lines else self.name
+
+
+def _read(file: Path | None) -> _Source:
     path = file or Path(FILE)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         if file is None:
-            return {}
+            return _Source(FILE, "", {})
         raise ConfigError(f"--config {file}: there is no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        raise ConfigError(_syntax_error(path, text, str(error))) from error
     _find_files(tables, path.parent)
-    return tables
+    return _Source(str(path), text, tables)
 
 
 def _find_files(tables: dict[str, Any], folder: Path) -> None:
@@ -115,90 +174,77 @@ def _find_files(tables: dict[str, Any], folder: Path) -> None:
             table["instructions_file"] = str(folder / name)
 
 
-def _tables() -> dict[str, type[msgspec.Struct]]:
-    """Return the type of each table whose settings can come from the environment."""
-    return {
-        field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)
-    }
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return variable and value of each setting in the environment, by table and name."""
-    settings: dict[tuple[str, str], tuple[str, str]] = {}
-    for table, kind in _tables().items():
-        for name in kind.__struct_fields__:
-            variable = f"NANOBOT_{table}_{name}".upper()
-            if environment.get(variable):
-                settings[table, name] = (variable, environment[variable])
-    if environment.get("NANOBOT_DATA"):
-        settings["server", "data"] = ("NANOBOT_DATA", environment["NANOBOT_DATA"])
-    if environment.get("NANOBOT_MODEL"):
-        settings["model", "name"] = ("NANOBOT_MODEL", environment["NANOBOT_MODEL"])
-    return settings
+def _syntax_error(path: Path, content: str, text: str) -> str:
+    """Return the error for what `tomllib` says of the file's content, with the line where others have it."""
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", text)
+    if found is None:
+        return f"{path} is not valid TOML: {text}"
+    if found[1] is None:
+        return f"{path}:{content.count(chr(10)) + 1}: not valid TOML: {text}"
+    return f"{path}:{found[1]}: not valid TOML: {text[: found.start()]} (column {found[2]})"
 
 
 # Errors -------------------------------------------------------------------------------------------
 
 
-def _convert(tables: dict[str, Any], where: str) -> Config:
-    """Return the settings in `tables`; `where` tells in an error where they come from."""
+_Place = Callable[[str], str]
+"""Returns where a setting comes from."""
+
+
+def _convert(tables: dict[str, Any], place: _Place) -> Config:
+    """Return the settings in `tables`; `place` tells in an error where they come from."""
     try:
         config = msgspec.convert(
-            {name: table for name, table in tables.items() if name not in _NAMED}, Config, strict=False
+            {name: table for name, table in tables.items() if name not in NAMED}, Config, strict=False
         )
     except msgspec.ValidationError as error:
-        raise _error(tables, str(error), where, ()) from error
+        raise _error(tables, str(error), place, ()) from error
     return msgspec.structs.replace(
         config,
-        models=_convert_named(tables, "models", ModelTable, where),
-        providers=_convert_named(tables, "providers", ProviderTable, where),
+        models=_convert_named(tables, "models", ModelTable, place),
+        providers=_convert_named(tables, "providers", ProviderTable, place),
     )
 
 
-_NAMED: dict[str, type[msgspec.Struct]] = {"models": ModelTable, "providers": ProviderTable}
-"""The tables that hold one table a name."""
-
-
 def _convert_named(
-    tables: dict[str, Any], kind: str, table_type: type[_Table], where: str
+    tables: dict[str, Any], kind: str, table_type: type[_Table], place: _Place
 ) -> dict[str, _Table]:
     named = tables.get(kind, {})
     if not isinstance(named, dict):
-        raise ConfigError(f"{where}: {kind} must be tables, one for each name, as [{kind}.NAME]")
+        raise ConfigError(f"{place(kind)}: {kind} must be tables, one for each name, as [{kind}.NAME]")
     converted: dict[str, _Table] = {}
     for name, table in named.items():
         try:
             converted[name] = msgspec.convert(table, table_type, strict=False)
         except msgspec.ValidationError as error:
-            raise _error(tables, str(error), where, (kind, name)) from error
+            raise _error(tables, str(error), place, (kind, name)) from error
     return converted
 
 
-def _error(tables: dict[str, Any], text: str, where: str, root: tuple[str, ...]) -> ConfigError:
+def _error(tables: dict[str, Any], text: str, place: _Place, root: tuple[str, ...]) -> ConfigError:
     """Return the error for `text`, which is msgspec's and names a path below `root`."""
     location = re.search(r" - at `\$\.?(.*)`$", text)
     path = (*root, *(location[1].split(".") if location and location[1] else ()))
     reason = (text[: location.start()] if location else text).replace("`", "")
     if reason.startswith("Invalid enum value"):
         reason = f"must be one of {', '.join(_choices(path))}"
-    message = f"{where}: {'.'.join(path)}: {reason[:1].lower()}{reason[1:]}{_value(tables, path)}"
+    if unknown := re.fullmatch(r"Object contains unknown field (.*)", reason, re.DOTALL):
+        # Its value is not shown: it may be a secret under a misspelt name.
+        setting, value = ".".join((*path, unknown[1])), ""
+        reason = unknown_name(path, unknown[1])
+    else:
+        setting, value = ".".join(path), _value(tables, path)
+    message = f"{place(setting)}: {setting}: {reason[:1].lower()}{reason[1:]}{value}"
     return ConfigError("".join(character if character.isprintable() else " " for character in message))
 
 
 def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values that the setting at `path` may have."""
     if path[-1].startswith("scopes["):
         return RIGHTS
-    kind: type[msgspec.Struct] = (
-        KeyTable
-        if path[0].startswith("keys[")
-        else QuotaTable
-        if path[0].startswith("quotas[")
-        else HistoryTable
-        if path[0] == "sessions" and path[1].startswith("history[")
-        else _NAMED.get(path[0]) or _tables()[path[0]]
-    )
-    field = next(field for field in msgspec.structs.fields(kind) if field.name == path[-1])
-    return typing.get_args(field.type)
+    kind = table_type(path[:-1])
+    field = next(field for field in msgspec.structs.fields(kind) if field.name == path[-1]) if kind else None
+    return typing.get_args(field.type) if field else ()
 
 
 _SECRET = ("key", "proxy")
@@ -210,7 +256,7 @@ def _value(tables: dict[str, Any], path: tuple[str, ...]) -> str:
     value: Any = tables
     for step in path:
         value = value.get(step) if isinstance(value, dict) else None
-    is_setting = len(path) == (3 if path and path[0] in _NAMED else 2)
+    is_setting = len(path) == (3 if path and path[0] in NAMED else 2)
     if value is None or not is_setting or isinstance(value, dict | list):
         return ""
     if any(word in path[-1] for word in _SECRET):

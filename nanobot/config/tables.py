@@ -171,6 +171,7 @@ class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The audit log: who did what."""
 
     enabled: bool = True
+    polls: bool = False
     session_keys: Literal["plain", "hashed"] = "plain"
     max_mb: Positive = 100.0
     keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10

@@ -389,9 +389,17 @@ class ToolError(NanobotError):
 
 
 class ConfigError(NanobotError):
-    """A setting is wrong. The message is one line: the value, where it is set, what to do. Exit status 2."""
+    """A setting is wrong. The message is one line: the value, where it is set, what to do. Exit status 2.
+
+    `tables`: those of the settings in which it stands, as `server`, `models.fast` or `keys[0]`, where the
+    message does not say the place; the commands add its line of the config file.
+    """
 
     code = "config_error"
+
+    def __init__(self, message: str, *, tables: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.tables = tables
 
 
 class StoreError(NanobotError):

@@ -97,6 +97,19 @@ class DatabaseReport(msgspec.Struct, frozen=True):
     sessions: int = 0
 
 
+class RunningServer(msgspec.Struct, frozen=True):
+    """The server that uses a data directory, for programs of the directory's owner.
+
+    `process`: its id. `token`: an API key that is valid as long as the server runs. `certificate`: the
+    SHA-256 of the certificate that it shows; None: it does not speak HTTPS.
+    """
+
+    process: str
+    url: str
+    token: str
+    certificate: bytes | None = None
+
+
 class OfflineStore(Protocol):
     """A data directory. Nothing is created in it unless a method says so."""
 
@@ -141,6 +154,24 @@ class OfflineStore(Protocol):
 
         Raises:
             StoreError: the directory cannot be locked.
+        """
+        ...
+
+    def announce(self, server: RunningServer) -> None:
+        """Say where the server is that uses the directory, to those who may read its lock file: its owner.
+        Only that server may call it; what it says holds until it releases the lock.
+
+        Raises:
+            StoreError: it cannot be written, or others could read it.
+        """
+        ...
+
+    def running_server(self) -> RunningServer | None:
+        """Return the server that uses the directory; None where there is none, or it has not said where it
+        is.
+
+        Raises:
+            StoreError: the lock file cannot be read.
         """
         ...
 

@@ -9,12 +9,15 @@ _SESSION_NAMES = ("key", "session_key", "conversation_id")
 """Parameters of paths that name a conversation; others are ids."""
 
 
-def audit_entry(request: Request, at: float, status: int | None) -> AuditEntry | None:
+def audit_entry(request: Request, at: float, status: int | None, *, polls: bool) -> AuditEntry | None:
     """Return what is written down;
 
-    None for what anybody may ask (`/health`), and for what came to no route.
+    None for what anybody may ask (`/health`), for what came to no route, and, unless `polls`, for a poll that
+    had no answer yet, or a scrape.
     """
     route = request.route
+    if request.is_poll and not polls:
+        return None
     if route is None:
         # Keys are checked before routes: of all requests without a route only a refused key is of interest.
         if status != HTTPStatus.UNAUTHORIZED:

@@ -35,13 +35,15 @@ class Access(msgspec.Struct, frozen=True):
 
     `hosts`: names under which it may be called; empty: any. `origins`: web pages of other sites that may use
     it. `always_asks`: a key is needed even where none exists. `max_bad_keys`: how many wrong keys a minute
-    one address may send; 0: any number.
+    one address may send; 0: any number. `audits_polls`: scrapes, and polls of what has not ended, are written
+    to the audit log too.
     """
 
     hosts: frozenset[str] = LOOPBACK
     origins: frozenset[str] = frozenset()
     always_asks: bool = False
     max_bad_keys: int = 10
+    audits_polls: bool = False
 
 
 class _Answer:
@@ -100,6 +102,7 @@ class Guard:
         self.authentication = Authentication(
             keys, always_required=access.always_asks, max_bad_keys=access.max_bad_keys
         )
+        self._audits_polls = access.audits_polls
         self._clock = clock
         self._randomness = randomness
 
@@ -182,7 +185,7 @@ class Guard:
         """Write down how the request ended."""
         status, method = answer.status, request.method
         if self._audit is not None:
-            entry = audit_entry(request, now, status or None)
+            entry = audit_entry(request, now, status or None, polls=self._audits_polls)
             if entry is not None:
                 self._audit.note(entry)
         route = None if request.route is None else request.route.path.replace(":path", "")

@@ -28,8 +28,8 @@ class Request:
     found. `path_params`: the parts of the path that the route names, decoded. `session_key`: the conversation
     it is about, for the audit log; None where no operation has said so. `answer_headers`: what its answer
     says besides, errors included. `body_share`: what its body counts among all bodies; None until it has a
-    large one. `headers`: by their names in lower case; of one that comes several times
-    the last counts.
+    large one. `is_poll`: it is asked again and again, and this answer had nothing new. `headers`: by their
+    names in lower case; of one that comes several times the last counts.
     """
 
     __slots__ = (
@@ -38,6 +38,7 @@ class Request:
         "caller",
         "headers",
         "id",
+        "is_poll",
         "path_params",
         "receive",
         "route",
@@ -55,6 +56,7 @@ class Request:
         self.session_key: str | None = None
         self.answer_headers: RawHeaders = ()
         self.body_share: BodyShare | None = None
+        self.is_poll = False
         # Not a property, as each request is asked for them several times.
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
 

@@ -8,11 +8,13 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from nanobot.core.observer import REQUEST, SESSION, TURN
+from nanobot.telemetry.stderr import log_everything
 
 FIELDS = (
     "time",
@@ -124,7 +126,17 @@ def _ids(record: logging.LogRecord, sessions: SessionNames) -> dict[str, str]:
 
 
 def configure(level: str, style: Literal["console", "json"], sessions: SessionNames) -> None:
-    """Send the log to stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter(sessions) if style == "json" else ConsoleFormatter(sessions))
+    """Send the log to stderr. In the style `json`, everything that the program writes there becomes a line of
+    the log.
+    """
+    formatter = JsonFormatter(sessions) if style == "json" else ConsoleFormatter(sessions)
+    handler = logging.StreamHandler(sys.__stderr__)
+    handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    if style == "json":
+        log_everything(handler)
+
+
+def configure_without_settings() -> None:
+    """Send what stops a start to stderr, as JSON, where the settings cannot be read."""
+    configure("warning", "json", SessionNames(Path(), plain=True))

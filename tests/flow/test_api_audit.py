@@ -5,10 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nanobot.core.audit_log import AuditEntry
 from nanobot.stores.audit_log import FILE, AuditLog, Keeping, write
 from nanobot.testing import FakeClock
 from tests.access import OWNER, bearer, give_key
+from tests.flow.paused import PausedModel, until_asked
 from tests.harness import OpenHarness
 
 
@@ -67,8 +70,6 @@ async def test_conversations_can_be_written_down_as_hashes_or_nothing_at_all(
 async def test_a_client_that_went_away_before_its_answer_is_written_down_too(
     open_harness: OpenHarness,
 ) -> None:
-    from tests.flow.paused import PausedModel, until_asked
-
     model = PausedModel()
     harness = await open_harness(model)
     exchange = harness.door.chatting("a", "hello")
@@ -118,3 +119,48 @@ async def test_a_log_that_cannot_be_written_does_not_stop_the_server(
     assert (await harness.door.chat("a", "hello")).said == "ok"
     await asyncio.to_thread(harness.app.audit.close)  # type: ignore[union-attr]
     assert (await harness.door.chat("a", "hello")).said == "ok"
+
+
+@pytest.mark.parametrize("polls", [False, True])
+async def test_scrapes_and_polls_of_what_has_not_ended_are_written_down_only_where_the_settings_say_so(
+    open_harness: OpenHarness, polls: bool
+) -> None:
+    """The poll that returns an answer is: somebody has read it."""
+    model = PausedModel()
+    harness = await open_harness(model, api={"key": OWNER}, audit={"polls": polls})
+    owner = bearer(OWNER)
+    begun = await harness.door.call(
+        "POST",
+        "/v1/responses",
+        body=json.dumps({"model": "nanobot", "input": "hi", "background": True}).encode(),
+        headers={**owner, "x-session-key": "a", "content-type": "application/json"},
+    )
+    response, turn = begun.json["id"], begun.headers["x-turn-id"]
+    await until_asked(model)
+    for path in ("/metrics", f"/v1/turns/{turn}", f"/v1/responses/{response}", "/health", "/ready"):
+        for _ in range(2):
+            await harness.door.get(path, owner)
+    model.gate.set()
+    await harness.app.store.ended(turn)
+    await harness.door.get(f"/v1/turns/{turn}", owner)
+    await harness.door.get(f"/v1/responses/{response}", owner)
+    await harness.close()
+    operations = [line["operation"] for line in lines(harness.data)]
+    asked = ["GET /metrics", "GET /v1/turns/{turn_id}", "GET /v1/responses/{response_id}"]
+    assert operations == [
+        "POST /v1/responses",
+        *([operation for operation in asked for _ in range(2)] if polls else []),
+        *asked[1:],
+    ]
+
+
+async def test_a_scrape_or_poll_that_is_refused_is_written_down(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"key": OWNER})
+    ann = await give_key(harness, "ann", "wx:*", rights=("chat",))
+    await harness.door.get("/metrics", ann)
+    await harness.door.get("/v1/turns/turn_none", ann)
+    await harness.close()
+    assert [(line["operation"], line["status"]) for line in lines(harness.data)] == [
+        ("GET /metrics", 403),
+        ("GET /v1/turns/{turn_id}", 404),
+    ]

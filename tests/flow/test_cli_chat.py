@@ -198,6 +198,8 @@ async def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> N
             await terminal.see("Hello there")
             await terminal.see(PROMPT)
             terminal.type("\x03")
+            await terminal.see("Leave?")
+            terminal.type("\x03")
             assert await terminal.left() == 0
     kept = msgspec.json.decode(upstream.requests[1].body)["messages"]
     assert "half an answer" in [message["content"] for message in kept]
@@ -271,6 +273,14 @@ async def test_one_question_prints_the_answer_and_nothing_else(tmp_path: Path) -
     assert ran == Ran(0, "You said: hello **you**\n", "")
     ran = await run(tmp_path, "--model", "echo", "--data", "data", given="from a pipe\n")
     assert ran == Ran(0, "You said: from a pipe\n\n", "")
+
+
+async def test_with_a_message_the_standard_input_is_what_it_is_about(tmp_path: Path) -> None:
+    asked = ("--model", "echo", "--data", "data", "-m", "Sum this up.")
+    assert await run(tmp_path, *asked, given="one\ntwo\n") == Ran(
+        0, "You said: one\ntwo\n\nSum this up.\n", ""
+    )
+    assert await run(tmp_path, *asked, given=" \n") == Ran(0, "You said: Sum this up.\n", "")
 
 
 async def test_an_error_is_one_line_with_status_1_and_no_half_answer(tmp_path: Path) -> None:

@@ -43,8 +43,34 @@ async def test_a_key_that_is_refused_fails_and_the_line_names_the_variable_but_n
     async with Upstream() as upstream:
         upstream.then(refused(401, "Incorrect API key provided"))
         model = (await found(tmp_path, model=at(upstream)))["model"]
-    assert model.status == "fail" and "OPENAI_API_KEY" in model.remedy
+    assert model.status == "fail"
+    assert model.remedy == "set another key in api_key of [model], or remove it and set OPENAI_API_KEY"
     assert "sk-secret" not in model.text + model.remedy
+
+
+@pytest.mark.parametrize(
+    ("provider", "variables", "place"),
+    [
+        ({"api_key": "sk-secret"}, {}, "another key in api_key of [providers.openai], or remove it and set"),
+        ({"api_keys": ["a", "b"]}, {}, "another key in api_keys of [providers.openai]"),
+        ({"key_variable": "TEAM"}, {"TEAM": "k"}, "another key in TEAM (key_variable of [providers.openai])"),
+        ({}, {"OPENAI_API_KEY": "k"}, "another key in OPENAI_API_KEY"),
+        ({}, {}, "a key in OPENAI_API_KEY or api_key of [providers.openai]"),
+    ],
+)
+async def test_the_line_of_a_refused_key_names_the_place_that_the_key_came_from(
+    provider: dict[str, Any],
+    variables: dict[str, str],
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    async with Upstream(lambda asked: refused(401, "Incorrect API key provided")) as upstream:
+        model = {"name": "openai:test", "base_url": upstream.url}
+        results = await found(tmp_path, model=model, providers={"openai": provider})
+    assert results["model"].remedy.startswith(f"set {place}")
 
 
 async def test_a_model_that_the_provider_has_no_more_fails_only_when_it_is_asked(tmp_path: Path) -> None:
@@ -108,3 +134,10 @@ async def test_an_open_host_without_a_key_fails(tmp_path: Path) -> None:
     assert "access" not in await found(
         tmp_path, model={"name": "echo"}, server={"host": "0.0.0.0", "port": 0}, api={"key": "sesame"}
     )
+
+
+async def test_an_open_host_with_a_key_that_can_be_guessed_fails(tmp_path: Path) -> None:
+    tables: dict[str, Any] = {"model": {"name": "echo"}, "server": {"host": "0.0.0.0", "port": 0}}
+    checks = await found(tmp_path, **tables, api={"key": "sesame"})
+    assert checks["weak key"].status == "fail" and "openssl" in checks["weak key"].text
+    assert "weak key" not in await found(tmp_path, **tables, api={"key": "kW3-tR8_qZ6-mB1_xN5-hJ9"})

@@ -12,6 +12,7 @@ from nanobot.core.errors import ConfigError, ModelOverloaded
 from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, Text, ToolCall
 from nanobot.testing import Say, ScriptedModel
+from tests.access import OWNER, give_key
 from tests.asgi import BOUND_S
 from tests.harness import Harness, OpenHarness, listening
 from tests.upstream import Upstream, json_reply
@@ -76,6 +77,35 @@ async def test_the_conversation_is_kept_under_its_key(open_harness: OpenHarness,
         ("cli:dm:other", 2),
         ("cli:dm:ännchen", 4),
     ]
+
+
+async def test_conversations_are_listed_newest_first(open_harness: OpenHarness, kind: str) -> None:
+    async with linked(await open_harness(), kind) as link:
+        assert await link.sessions(9) == ()
+        for key in ("first", "second", "third"):
+            await ask(link, "hello", key)
+        assert [(session.key, session.messages) for session in await link.sessions(2)] == [
+            ("third", 2),
+            ("second", 2),
+        ]
+
+
+async def test_a_key_that_may_not_list_conversations_is_told(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"key": OWNER})
+    await give_key(harness, "ann", rights=("chat",))
+    for key, needle in (("nb-test-ann", "sessions:read"), (None, "--api-key")):
+        async with linked(harness, "over HTTP", key) as link:
+            with pytest.raises(ServerRefused, match=needle):
+                await link.sessions(9)
+
+
+async def test_where_nothing_answers_the_list_says_so(open_harness: OpenHarness) -> None:
+    async with listening((await open_harness()).app.asgi) as server:
+        url = server.url
+    remote = Remote(url, None, "nanobot")
+    with pytest.raises(ServerUnreachable, match=f"no answer from {url}.*nanobot serve"):
+        await remote.sessions(9)
+    await remote.close()
 
 
 async def test_a_failure_of_the_model_ends_the_turn_with_its_reason(

@@ -1,7 +1,9 @@
 """`nanobot serve` as a process: what it says when it starts, and why it does not."""
 
+import base64
 import contextlib
 import os
+import random
 import signal
 import socket
 import ssl
@@ -9,12 +11,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nanobot.cli.listener import bind, check_tls, refuse_unprotected_host
+from nanobot.cli.listener import bind, check_tls, refuse_unprotected_host, refuse_weak_key
 from nanobot.config import load
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import ConfigError
@@ -44,6 +47,18 @@ class Command:
             text=True,
         )
 
+    def shell(self, line: str) -> str:
+        """Return what the line prints in a shell of the same user."""
+        return subprocess.run(
+            line,
+            shell=True,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=BOUND_S,
+        ).stdout
+
     def refused(self, *arguments: str, **variables: str) -> str:
         """Return the one line with which the command refuses to start."""
         process = self.start(*arguments, **variables)
@@ -65,12 +80,12 @@ def nanobot(tmp_path: Path) -> Command:
 
 
 @contextlib.contextmanager
-def serving(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
-    """Yield the lines with which the server says that it listens; stop it afterwards."""
+def serving(process: "subprocess.Popen[str]", count: int = 4) -> Iterator[list[str]]:
+    """Yield the first lines with which the server says that it listens; stop it afterwards."""
     try:
         assert process.stdout is not None
         lines: list[str] = []
-        while len(lines) < 4:
+        while len(lines) < count:
             line = process.stdout.readline()
             assert line, process.stderr.read() if process.stderr else ""
             lines.append(line.rstrip())
@@ -95,6 +110,41 @@ def test_it_says_where_it_listens_what_answers_and_where_the_data_is(
         assert url.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{url}/health", timeout=BOUND_S) as response:
             assert response.read() == b'{"status":"ok"}'
+
+
+def test_what_to_do_next_works_as_it_is_printed_with_a_key_and_over_https_too(
+    nanobot: Command, tmp_path: Path
+) -> None:
+    cert, key = certificate(tmp_path, "nanobot.example")
+    data = tmp_path / "my data"
+    https = ("--tls-cert", str(cert), "--tls-key", str(key))
+    secret = "kW3-tR8_qZ6-mB1_xN5-hJ9"
+    for options, variables in (
+        ((), {}),
+        ((), {"NANOBOT_API_KEY": secret}),
+        (https, {"NANOBOT_API_KEY": secret}),
+    ):
+        process = nanobot.start("--model", "echo", "--port", "0", "--data", str(data), *options, **variables)
+        with serving(process, 8) as lines:
+            assert lines[4] == "try it:"
+            url = lines[1].split()[-1]
+            assert lines[7] == f"or open {url}/ in a browser; {url}/docs describes the API"
+            assert secret not in "".join(lines)
+            curl, chat = lines[5].strip(), lines[6].strip()
+            assert "You said: Hello!" in nanobot.shell(f"{curl} -sS")
+            assert (
+                nanobot.shell(f"{chat} -m 'from the terminal' </dev/null") == "You said: from the terminal\n"
+            )
+
+
+def test_a_server_for_other_machines_says_how_this_one_reaches_it(nanobot: Command) -> None:
+    process = nanobot.start(
+        "--model", "echo", "--port", "0", "--host", "0.0.0.0", NANOBOT_API_KEY="kW3-tR8_qZ6-mB1_xN5-hJ9"
+    )
+    with serving(process, 8) as lines:
+        assert lines[1].split()[-1].startswith("http://0.0.0.0:")
+        assert " http://127.0.0.1:" in lines[5]
+        assert "You said: Hello!" in nanobot.shell(f"{lines[5].strip()} -sS")
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
@@ -225,6 +275,48 @@ def test_an_open_door_without_a_key_is_refused_with_how_to_make_one(nanobot: Com
     assert "NANOBOT_API_KEY" in told
     assert "`nanobot keys create NAME`" in told
     assert "listen on 127.0.0.1" in told
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "k",
+        "sesame",
+        "changeme",
+        "change-me-please-now",
+        "password12345678",
+        "0123456789abcdef",
+        "a" * 40,
+        "my-secret-api-key-123",
+        "sk-your-api-key-here",
+        "nanobot-secret-token",
+        "correct horse battery staple",
+    ],
+)
+def test_a_key_that_can_be_guessed_is_refused_where_others_can_try(key: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"openssl rand -hex 32.*nanobot keys create NAME.*127\.0\.0\.1"
+    ) as told:
+        refuse_weak_key(load(None, {"NANOBOT_API_KEY": key}, {"server": {"host": "0.0.0.0"}}))
+    assert len(key) < 6 or key not in told.value.message
+    refuse_weak_key(load(None, {"NANOBOT_API_KEY": key}, {}))
+
+
+def test_a_random_key_is_good_enough_in_any_form() -> None:
+    randomness = random.Random(0)
+    for _ in range(300):
+        bits = randomness.randbytes(16)
+        for key in (bits.hex(), base64.urlsafe_b64encode(bits).decode(), str(uuid.UUID(bytes=bits))):
+            refuse_weak_key(load(None, {"NANOBOT_API_KEY": key}, {"server": {"host": "::"}}))
+
+
+def test_a_weak_key_stops_a_start_and_the_line_names_its_place(nanobot: Command, tmp_path: Path) -> None:
+    (tmp_path / "nanobot.toml").write_text('[api]\nkey = "sesame"\n')
+    told = nanobot.refused("--model", "echo", "--port", "0", "--host", "0.0.0.0")
+    assert told.startswith(
+        "nanobot.toml:2: host 0.0.0.0 can be reached from other machines, and api.key has 6"
+    )
+    assert "sesame" not in told
 
 
 def test_a_host_of_this_machine_needs_no_key(nanobot: Command) -> None:

@@ -2,12 +2,13 @@
 
 import contextlib
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
-from nanobot.core.offline import DatabaseLibrary, DatabaseReport
+from nanobot.core.offline import DatabaseLibrary, DatabaseReport, RunningServer
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
 from nanobot.stores.sql import catalogue, hidden, keys, search
 from nanobot.stores.sqlite import index
@@ -19,6 +20,8 @@ from nanobot.stores.sqlite.opening import DATABASE, LOCK, DirectoryLock, explain
 
 _OLDEST_VERSION = (3, 37, 0)
 _PAGE = 500
+_ANNOUNCED_LINES = 4
+"""The lines of a lock file whose server has said how to reach it: process, address, token, certificate."""
 
 
 def sqlite_library() -> DatabaseLibrary:
@@ -123,9 +126,37 @@ class SqliteOffline:
         try:
             DirectoryLock(self._directory).release()
         except StoreLocked:
-            owner = (self._directory / LOCK).read_text(encoding="utf-8", errors="replace")
-            return owner.strip() or "unknown"
+            owner, *_ = self._lock_lines() or ["unknown"]
+            return owner
         return None
+
+    def _lock_lines(self) -> list[str]:
+        return (self._directory / LOCK).read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def announce(self, server: RunningServer) -> None:
+        path = self._directory / LOCK
+        try:
+            if sys.platform != "win32" and path.stat().st_mode & 0o077:
+                raise StoreError(f"{path} can be read by others: make it readable for its owner only")
+            certificate = server.certificate.hex() if server.certificate is not None else ""
+            with path.open("r+", encoding="utf-8") as file:
+                file.truncate(0)
+                file.write("\n".join((server.process, server.url, server.token, certificate)) + "\n")
+        except OSError as error:
+            raise StoreError(f"cannot write {path} ({error.strerror})") from error
+
+    def running_server(self) -> RunningServer | None:
+        try:
+            lines = self._lock_lines()
+            # The lock is tried last: for that moment, no server could start.
+            if len(lines) < _ANNOUNCED_LINES or self.lock_owner() is None:
+                return None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"cannot read {self._directory / LOCK} ({error.strerror})") from error
+        process, url, token, certificate, *_ = lines
+        return RunningServer(process, url, token, bytes.fromhex(certificate) if certificate else None)
 
     def check(self) -> DatabaseReport | None:
         if not self._path.exists():

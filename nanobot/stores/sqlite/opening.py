@@ -38,7 +38,7 @@ class DirectoryLock:
         """
         path = directory / LOCK
         try:
-            self._file = path.open("a+")
+            self._file = os.fdopen(_open_private(path), "a+", encoding="utf-8")
         except OSError as error:
             raise StoreError(
                 f"cannot write {path} ({error.strerror}): name another directory with --data"
@@ -46,7 +46,7 @@ class DirectoryLock:
         try:
             if not _lock(self._file, path):
                 self._file.seek(0)
-                owner = self._file.read().strip() or "unknown"
+                owner = self._file.readline().strip() or "unknown"
                 raise StoreLocked(
                     f"{directory} is in use by another nanobot (process {owner}): stop it, or name another"
                     " directory with --data"
@@ -77,7 +77,20 @@ class DirectoryLock:
                 )
 
     def release(self) -> None:
+        # The announcement holds no longer than the lock.
+        with contextlib.suppress(OSError):
+            self._file.truncate(0)
         self._file.close()
+
+
+def _open_private(path: Path) -> int:
+    """Open a file that only its owner can read, made if it is missing."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    if sys.platform != "win32":
+        # An older version made it readable for all. Another owner's is left: nothing secret is written there.
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _lock(file: IO[str], path: Path) -> bool:

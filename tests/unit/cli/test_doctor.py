@@ -158,3 +158,40 @@ def test_a_port_that_another_program_uses_fails(nanobot: Nanobot, tmp_path: Path
     with taken_port() as port:
         found = findings(nanobot, tmp_path, "--port", str(port))["port"]
     assert found["status"] == "fail" and str(port) in found["text"] and "--port" in found["text"]
+
+
+def test_the_line_of_the_data_directory_says_which_setting_names_it(
+    nanobot: Nanobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert findings(nanobot, tmp_path)["data"]["text"].endswith(f"{tmp_path} (--data)")
+    (tmp_path / "nanobot.toml").write_text(f'[server]\n\ndata = "{tmp_path}/in-file"\n')
+    assert "in-file will be made at the first start (nanobot.toml:3)" in nanobot("doctor").out
+    monkeypatch.setenv("NANOBOT_DATA", str(tmp_path / "in-variable"))
+    assert "in-variable will be made at the first start (NANOBOT_DATA)" in nanobot("doctor").out
+
+
+def test_conversations_in_other_data_directories_are_told(
+    nanobot: Nanobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    fill(tmp_path / "in-variable")
+    monkeypatch.setenv("NANOBOT_DATA", str(tmp_path / "in-variable"))
+    fill(tmp_path / "home" / ".local" / "share" / "nanobot")
+    lines = [
+        line
+        for line in nanobot("doctor", "--data", str(tmp_path / "new")).out.splitlines()
+        if "other data" in line
+    ]
+    assert len(lines) == 2 and all(line.startswith("warn") for line in lines)
+    assert f"{tmp_path / 'in-variable'} (NANOBOT_DATA) has conversations, last used " in lines[0]
+    assert "the directory that is used has none" in lines[0] and "--data" in lines[0]
+    assert "/.local/share/nanobot (default) has conversations" in lines[1]
+    fill(tmp_path / "full")
+    assert "has conversations too" in nanobot("doctor", "--data", str(tmp_path / "full")).out
+    monkeypatch.delenv("NANOBOT_DATA")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "home" / ".local" / "share" / "nanobot")
+    assert "other data" not in nanobot("doctor", "--data", str(link)).out

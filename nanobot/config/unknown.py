@@ -1,0 +1,126 @@
+"""Names that are no setting, and the settings that were probably meant."""
+
+import difflib
+import re
+import typing
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from nanobot.config.models import ModelTable, ProviderTable
+from nanobot.config.tables import Config
+
+PREFIX = "NANOBOT_"
+SHORT_VARIABLES = {"NANOBOT_DATA": ("server", "data"), "NANOBOT_MODEL": ("model", "name")}
+NAMED: dict[str, type[msgspec.Struct]] = {"models": ModelTable, "providers": ProviderTable}
+"""The tables that hold one table a name."""
+_SERVICE_LINK = re.compile(
+    r"NANOBOT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
+)
+"""What Kubernetes puts into the environment of every pod beside a service that is called nanobot."""
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+
+
+def single_tables() -> dict[str, type[msgspec.Struct]]:
+    """Return the type of each table whose settings can come from the environment."""
+    return {
+        field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)
+    }
+
+
+def variables() -> dict[str, tuple[str, str]]:
+    """Return the table and the name of the setting that each variable of the environment sets; where two set
+    the same, the one that counts is the later.
+    """
+    named = {
+        f"{PREFIX}{table}_{name}".upper(): (table, name)
+        for table, kind in single_tables().items()
+        for name in kind.__struct_fields__
+    }
+    return {**named, **SHORT_VARIABLES}
+
+
+def unknown_variable(environment: Mapping[str, str], tables: Mapping[str, typing.Any]) -> str | None:
+    """Return what is wrong with the first variable that is called like a setting and is none; None where
+    there is no such variable. Those that `tables`, the config file, names as the place of a key are known.
+    """
+    known = variables()
+    others = set(_key_variables(tables))
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX) or not value or variable in known or variable in others:
+            continue
+        if _SERVICE_LINK.fullmatch(variable) and (
+            "_SERVICE_" in variable
+            or "_TCP" in variable
+            or "_UDP" in variable
+            or _SERVICE_ADDRESS.match(value)
+        ):
+            continue
+        return f"{variable}: there is no such setting{_meant(variable, known)}"
+    return None
+
+
+def _key_variables(tables: Mapping[str, typing.Any]) -> Iterable[str]:
+    """Yield every `key_variable` of the config file."""
+    of_kinds = [tables.get(kind) for kind in NAMED]
+    named = [table for kind in of_kinds if isinstance(kind, dict) for table in kind.values()]
+    for table in (tables.get("model"), *named):
+        if isinstance(table, dict) and isinstance(table.get("key_variable"), str):
+            yield table["key_variable"]
+
+
+def unknown_name(path: tuple[str, ...], name: str) -> str:
+    """Return what is wrong with `name`, which is no setting of the table at `path` (of no table: the file
+    itself).
+    """
+    meant = _meant_setting(path, name)
+    return "there is no such setting" + (f"; did you mean {meant}?" if meant else "")
+
+
+def _meant_setting(path: tuple[str, ...], name: str) -> str | None:
+    by_name = {
+        setting: f"{table}.{setting}"
+        # Reversed, so that of two tables with the same setting the first counts.
+        for table, kind in reversed(single_tables().items())
+        for setting in kind.__struct_fields__
+    }
+    if not path:
+        tables = [field.name for field in msgspec.structs.fields(Config)]
+        close = difflib.get_close_matches(name, tables, n=1, cutoff=0.7)
+        return by_name.get(name) or (f"[{close[0]}]" if close else None)
+    kind = table_type(path)
+    if kind is None:
+        return None
+    if name not in by_name:
+        close = difflib.get_close_matches(name, kind.__struct_fields__, n=1)
+        if close:
+            return f"{'.'.join(path)}.{close[0]}"
+        close = difflib.get_close_matches(name, by_name, n=1, cutoff=0.8)
+        name = close[0] if close else name
+    return by_name.get(name)
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else " (docs/settings.md lists them)"
+
+
+def table_type(path: tuple[str, ...]) -> type[msgspec.Struct] | None:
+    """Return the type of the table at `path`, such as `("keys[0]",)` or `("models", "fast")`; None where
+    there is none.
+    """
+    kind: object = Config
+    for step in path:
+        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+            # A table of tables: the step is a name that the user chose.
+            arguments = typing.get_args(kind)
+            kind = arguments[-1] if typing.get_origin(kind) is dict else None
+            continue
+        name = step.partition("[")[0]
+        field = next((each for each in msgspec.structs.fields(kind) if each.name == name), None)
+        if field is None:
+            return None
+        kind = field.type
+        if "[" in step:
+            kind = typing.get_args(kind)[0 if typing.get_origin(kind) is tuple else -1]
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None

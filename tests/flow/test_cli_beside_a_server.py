@@ -1,0 +1,171 @@
+"""`nanobot chat` beside a running server of the same data directory, as processes."""
+
+import contextlib
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nanobot.core.offline import RunningServer
+from nanobot.stores.sqlite.offline import SqliteOffline
+from tests.certificate import certificate
+
+BOUND_S = 30.0
+
+
+def environment(directory: Path, **variables: str) -> dict[str, str]:
+    path = {"PATH": os.environ["PATH"], "HOME": str(directory), "PYTHONPATH": str(Path.cwd())}
+    return {**path, "USER": "ann", "LOGNAME": "ann", **variables}
+
+
+@contextlib.contextmanager
+def serving(directory: Path, *arguments: str, **variables: str) -> Iterator[str]:
+    """Yield the address of a server on `directory`/data; stop it afterwards."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "nanobot",
+            "serve",
+            "--model",
+            "echo",
+            "--port",
+            "0",
+            "--data",
+            "data",
+            *arguments,
+        ],
+        cwd=directory,
+        env=environment(directory, **variables),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        url = next(found[1] for line in process.stdout if (found := re.search(r"listens on +(\S+)", line)))
+        next(line for line in process.stdout if "keeps data" in line)
+        yield url
+        process.send_signal(signal.SIGTERM)
+        process.wait(BOUND_S)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(directory: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "nanobot", "chat", "--data", "data", "-m", "hello", *arguments],
+        cwd=directory,
+        env=environment(directory, **variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+    )
+
+
+def running(directory: Path) -> RunningServer:
+    server = SqliteOffline(directory / "data").running_server()
+    assert server is not None
+    return server
+
+
+def test_the_chat_talks_to_the_server_that_uses_its_directory(tmp_path: Path) -> None:
+    with serving(tmp_path) as url:
+        ran = ask(tmp_path)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "You said: hello\n", "")
+        assert running(tmp_path).url == url
+    again = ask(tmp_path, "--model", "echo")
+    assert (again.returncode, again.stdout) == (0, "You said: hello\n")
+    with SqliteOffline(tmp_path / "data").open_readonly() as store:
+        assert [(session.key, session.messages) for session in store.sessions(limit=9)] == [("cli:dm:ann", 4)]
+
+
+def test_it_is_let_in_without_knowing_the_key_whatever_else_is_set(tmp_path: Path) -> None:
+    """The wrong key in the environment is that of another server."""
+    with serving(tmp_path, NANOBOT_API_KEY="the-servers-own-key-0123456789abcdef"):
+        assert ask(tmp_path).stdout == "You said: hello\n"
+        assert ask(tmp_path, NANOBOT_API_KEY="of-another-server").stdout == "You said: hello\n"
+
+
+def test_over_https_it_trusts_the_certificate_of_that_server_whatever_its_name(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "nanobot.example")
+    with serving(tmp_path, "--tls-cert", str(cert), "--tls-key", str(key)) as url:
+        assert ask(tmp_path).stdout == "You said: hello\n"
+        told = ask(tmp_path, "--url", url)
+        assert told.returncode == 1 and "is not trusted here" in told.stderr
+        assert "SSL_CERT_FILE" in told.stderr and told.stderr.count("\n") == 1
+        named = ask(tmp_path, "--url", url, SSL_CERT_FILE=str(cert))
+        assert "is for another name" in named.stderr
+        plain = ask(tmp_path, "--url", url.replace("https:", "http:"))
+        assert plain.stderr == f"nanobot: {url.replace('https:', 'http:')} speaks HTTPS: use {url}\n"
+
+
+def test_a_url_that_says_https_where_http_is_spoken_is_told(tmp_path: Path) -> None:
+    with serving(tmp_path) as url:
+        told = ask(tmp_path, "--url", url.replace("http:", "https:"))
+    assert told.returncode == 1
+    assert f"if the server does not speak HTTPS, use {url}" in told.stderr
+
+
+def test_a_server_for_all_hosts_with_a_list_of_names_is_found_too(tmp_path: Path) -> None:
+    variables = {"NANOBOT_API_KEY": "kW3-tR8_qZ6-mB1_xN5-hJ9", "NANOBOT_API_ALLOWED_HOSTS": "nanobot.example"}
+    with serving(tmp_path, "--host", "0.0.0.0", **variables):
+        assert ask(tmp_path).stdout == "You said: hello\n"
+
+
+def test_only_the_owner_can_read_the_key_and_it_is_gone_with_the_server(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    lock = tmp_path / "data" / "nanobot.lock"
+    lock.write_text("1\n")
+    lock.chmod(0o644)
+    with serving(tmp_path, NANOBOT_API_KEY="the-servers-own-key-0123456789abcdef") as url:
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+        token = running(tmp_path).token
+        assert len(token) > 40 and token in lock.read_text()
+
+        def status(path: str) -> int:
+            request = urllib.request.Request(url + path, headers={"authorization": f"Bearer {token}"})
+            try:
+                with urllib.request.urlopen(request, timeout=BOUND_S) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code
+
+        assert [status(path) for path in ("/v1/sessions", "/v1/files", "/metrics")] == [200, 403, 403]
+    assert token not in (tmp_path / "data" / "audit.jsonl").read_text()
+    assert token not in lock.read_text()
+    with serving(tmp_path):
+        assert running(tmp_path).token != token
+
+
+def test_a_model_that_the_server_does_not_have_is_told_with_the_ways_out(tmp_path: Path) -> None:
+    (tmp_path / "nanobot.toml").write_text('[models.fast]\nname = "echo"\n')
+    with serving(tmp_path):
+        assert ask(tmp_path, "--model", "nanobot:fast").stdout == "You said: hello\n"
+        told = ask(tmp_path, "--model", "ollama:qwen3")
+        assert told.returncode == 1 and "--data" in told.stderr and "`ollama:qwen3`" in told.stderr
+        assert told.stderr.count("\n") == 1
+
+
+def test_what_a_killed_server_left_is_not_believed(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        os.kill(int(running(tmp_path).process), signal.SIGKILL)
+    assert SqliteOffline(tmp_path / "data").running_server() is None
+    assert ask(tmp_path, "--model", "echo").stdout == "You said: hello\n"
+
+
+@pytest.mark.parametrize("text", ["", "12\n", "12\nhttp://127.0.0.1:1\nnb-x\n\n", "\x00\xff\n\n\n\n\n\n"])
+def test_a_lock_file_that_nobody_holds_means_no_server(text: str, tmp_path: Path) -> None:
+    (tmp_path / "nanobot.lock").write_text(text)
+    assert SqliteOffline(tmp_path).running_server() is None
+    assert SqliteOffline(tmp_path / "none").running_server() is None
