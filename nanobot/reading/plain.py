@@ -13,6 +13,14 @@ _REFUSED_CODECS = frozenset(
 )
 
 
+def decode_certain(content: bytes) -> str | None:
+    """Decode by the byte order mark, or as UTF-8; return None where the encoding is to be found out."""
+    try:
+        return content.decode(byte_order_mark(content[:4]) or "utf-8")
+    except UnicodeError:
+        return None
+
+
 def decode(content: bytes, *, charset: str | None = None) -> str:
     """Decode by the byte order mark, by the declared `charset`, as UTF-8, else as Windows-1252 or Latin-1."""
     for encoding in (byte_order_mark(content[:4]), charset, "utf-8", "cp1252"):

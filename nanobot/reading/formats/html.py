@@ -1,10 +1,11 @@
-"""A web page as text. Imported in the child process only."""
+"""A web page as text. Imported in the worker only."""
 
 import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from nanobot.reading.plain import decode_html
+from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
 _HIDDEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "canvas", "head"})
@@ -56,17 +57,18 @@ _CELLS = frozenset({"td", "th"})
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 
 
-def read_html(content: bytes, charset: str | None, buffer: TextBuffer) -> None:
+def read(source: Source, buffer: TextBuffer) -> None:
     """Write the title and the visible text, a line for each block."""
-    page = LexborHTMLParser(decode_html(content, charset=charset))
+    page = LexborHTMLParser(decode_html(source.content, charset=source.charset))
     title = page.css_first("title")
-    if title is not None and title.text().strip() and not buffer.write(title.text().strip() + "\n\n"):
-        return
+    if title is not None and title.text().strip():
+        buffer.write(title.text().strip() + "\n\n")
     if page.body is None:
         return
     lines = _Lines(buffer)
     lines.walk(page.body)
     lines.end()
+    buffer.end()
 
 
 class _Lines:
@@ -75,12 +77,11 @@ class _Lines:
     def __init__(self, buffer: TextBuffer) -> None:
         self._buffer = buffer
         self._words: list[str] = []
-        self._is_open = True
 
     def walk(self, root: LexborNode) -> None:
         """Write all text below `root`. Not recursive: a page may be nested deeper than Python allows."""
         todo: list[tuple[LexborNode, bool]] = [(root, False)]
-        while todo and self._is_open:
+        while todo:
             node, is_end = todo.pop()
             tag = node.tag or ""
             if tag == "-text":
@@ -99,5 +100,5 @@ class _Lines:
         """End the line."""
         line = _SPACES.sub(" ", "".join(self._words)).strip()
         self._words.clear()
-        if line and self._is_open:
-            self._is_open = self._buffer.write(line + "\n")
+        if line:
+            self._buffer.write_line(line)
