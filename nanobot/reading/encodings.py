@@ -1,7 +1,8 @@
 """Which encoding a text is in that neither says so nor is UTF-8: judged by what its characters would be.
 
 Statistics of bytes need more text than a small table or a note has. What tells encodings apart even in a few
-words is whether the characters are letters of one alphabet, where they stand in words, and how common they are.
+words is whether the characters are letters of one alphabet, where they stand in words, and how common they
+are.
 """
 
 import codecs
@@ -33,9 +34,20 @@ _HAN_TRADITIONAL = (
     "放強即像難且權思王象完設式色路記南品住告類求據程北邊死張該交規萬取拉格望覺術領共確傳師觀清今切院讓識候帶導爭運臺灣陳林"
     "日期價格數量單位姓名客戶產品訂單金額合計備註編號電話地址公司部門狀態類型項目說明資訊網路"
 )
-_KANA = "のにはをたがでてとしれさいるなもかすらりこあうよくんまきおせそつえけちやわどめみろじばだずごべぼスンイルトアリラクドシレジタフロカコマメサプキデグーッウテニナハバパ"
-_KANJI = "日一国人年大十二本中長出三時行見月後前生五間上東四今金九入学高円子外八六下来気小七山話女北午百書先名川千水半男西電校語土木聞食車何南万毎白天母火右読友左休父雨会田市社事自者地業方新場部同手力動文化名前住所電話都市京阪田鈴木社価格数量合計"
-_HANGUL = "이다는을가의에고하지를로도은사한기리아어자정시있그나인스대서라해부보과전여일것수들면제주게구상으장원동었관신조화소비공만성우무국안학민생문용마세중오운내당년모선통교실경유물결연식요름울산김철영희박최녕십니까습"
+_KANA = (
+    "のにはをたがでてとしれさいるなもかすらりこあうよくんまきおせそつえけちやわどめみろじばだずごべぼ"
+    "スンイルトアリラクドシレジタフロカコマメサプキデグーッウテニナハバパ"
+)
+_KANJI = (
+    "日一国人年大十二本中長出三時行見月後前生五間上東四今金九入学高円子外八六下来気小七山話女北午百書"
+    "先名川千水半男西電校語土木聞食車何南万毎白天母火右読友左休父雨会田市社事自者地業方新場部同手力動"
+    "文化名前住所電話都市京阪田鈴木社価格数量合計"
+)
+_HANGUL = (
+    "이다는을가의에고하지를로도은사한기리아어자정시있그나인스대서라해부보과전여일것수들면제주게구상으"
+    "장원동었관신조화소비공만성우무국안학민생문용마세중오운내당년모선통교실경유물결연식요름울산김철영"
+    "희박최녕십니까습"
+)
 _CYRILLIC = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфёіїєґўјљњћџђ"
 _GREEK = "αοιετσνηυρπκμλωγδθχςβξφζψάέήίόύώϊϋΐΰ"
 _HEBREW = "יוהלאתמברשנםעדקחטצגפכסזךןףץ"
@@ -257,7 +269,7 @@ def _point(text: str, at: int, weights: Mapping[str, float]) -> float:
 
 
 def _latin_point(text: str, at: int) -> float:
-    """Return what speaks against a character in a text of Latin letters, or for it; letters count elsewhere."""
+    """Return what speaks for or against a character in a text of Latin letters, which count elsewhere."""
     character = text[at]
     before, after = text[at - 1] if at else " ", text[at + 1] if at + 1 < len(text) else " "
     if character in _TONES:
@@ -275,7 +287,7 @@ def _symbol_point(character: str, before: str, after: str) -> float:
     if character == "\ufffd":
         return -4.0
     if character in "ªº":
-        return 0.3 if before.isdecimal() or not after.isalpha() and before.isspace() else -1.0
+        return 0.3 if before.isdecimal() or (not after.isalpha() and before.isspace()) else -1.0
     if character in "’'\xad":
         return 0.3
     if before.isalpha() and after.isalpha():

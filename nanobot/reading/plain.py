@@ -43,7 +43,10 @@ class Decoded(NamedTuple):
 def decode_certain(content: bytes) -> str | None:
     """Decode by the byte order mark, or as UTF-8; return None where the encoding is to be found out."""
     mark = byte_order_mark(content[:4])
-    if mark is None and _ESCAPE in content and escaped_encoding(content) is not None:
+    if mark is None and (
+        (_ESCAPE in content and escaped_encoding(content) is not None)
+        or (b"\0" in content[:_HEAD_BYTES] and utf_16_encoding(content) is not None)
+    ):
         return None
     try:
         return content.decode(mark or "utf-8")

@@ -1,4 +1,4 @@
-"""Formulas of a workbook: those that are shared by many cells are written once, as they stand in the first."""
+"""Formulas of a workbook: one that many cells share is written once, as it stands in the first."""
 
 import re
 

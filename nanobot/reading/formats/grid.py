@@ -1,6 +1,6 @@
 """The rows of a sheet, written as a table, or cell by cell where most cells are empty."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nanobot.reading.formats.markdown import cell, row_line, rule

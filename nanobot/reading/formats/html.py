@@ -10,20 +10,37 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from nanobot.reading.formats.html_tables import Cell, table_rows
 from nanobot.reading.formats.markdown import heading, table
-from nanobot.reading.formats.numerals import list_number
+from nanobot.reading.formats.numerals import numeral
 from nanobot.reading.plain import decode_html
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
 _SKIPPED = frozenset(
-    {"script", "style", "template", "noscript", "svg", "iframe", "object", "canvas", "head", "math-annotation"}
+    {
+        "script",
+        "style",
+        "template",
+        "noscript",
+        "svg",
+        "iframe",
+        "object",
+        "canvas",
+        "head",
+    }
 )
 _BLOCKS = frozenset(
-    """address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption
-    figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav ol optgroup p pre section
-    summary table tbody td tfoot th thead title tr ul""".split()
+    {
+        "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details",
+        "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1",
+        "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "legend", "li", "main", "menu", "nav",
+        "ol", "optgroup", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th",
+        "thead", "title", "tr", "ul",
+    }
+)  # fmt: skip
+_PARAGRAPHS = frozenset(
+    {"p", "blockquote", "ul", "ol", "dl", "pre", "table", "figure", "h1", "h2", "h3", "h4", "h5", "h6"}
 )
-_PARAGRAPHS = frozenset({"p", "blockquote", "ul", "ol", "dl", "pre", "table", "figure", "h1", "h2", "h3", "h4", "h5", "h6"})
+_LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _ADDRESSES = re.compile(r"(?!javascript:|data:|#|about:)\S", re.IGNORECASE)
@@ -31,6 +48,7 @@ _DATA_PICTURE = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 _MAX_NESTED_TABLES = 8
 _LONGEST_ADDRESS = 2_000
 _MAX_OPTIONS = 50
+_STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
@@ -74,7 +92,7 @@ class _State:
 class _Page:
     """Turns nodes into lines. `depth`: of tables in one another."""
 
-    def __init__(self, buffer: TextBuffer, depth: int) -> None:
+    def __init__(self, buffer: TextBuffer, depth: int, *, is_within_hidden: bool = False) -> None:
         self._buffer = buffer
         self._depth = depth
         self._pieces: list[str] = []
@@ -83,7 +101,7 @@ class _Page:
         self._is_apart = True
         self._wants_blank = False
         self._starts: list[int] = []
-        self._hidden = 0
+        self._is_within_hidden = is_within_hidden
 
     def lines(self, root: LexborNode) -> Iterator[str]:
         """Yield all lines below `root`. Not recursive: a page may be nested deeper than Python allows."""
@@ -99,6 +117,9 @@ class _Page:
             if is_end:
                 yield from self._end(tag, node)
                 continue
+            if not self._is_within_hidden and _is_hidden(node):
+                self._pieces.append(self._hidden_text(node))
+                continue
             if tag == "table" and self._depth < _MAX_NESTED_TABLES and _is_table(node):
                 yield from self._line()
                 yield from self._table(node)
@@ -113,10 +134,7 @@ class _Page:
     def _start(self, tag: str, node: LexborNode) -> Iterator[str]:
         if tag in _BLOCKS:
             yield from self._line()
-            self._wants_blank = self._wants_blank or tag in _PARAGRAPHS
-        if _is_hidden(node):
-            self._pieces.append("[hidden: " if not self._hidden else "")
-            self._hidden += 1
+            self._wants_blank = self._wants_blank or (tag in _PARAGRAPHS and not self._state.lists)
         if tag == "br":
             yield from self._line()
         elif tag == "hr":
@@ -126,7 +144,7 @@ class _Page:
             yield from self._written("```")
         elif tag == "blockquote":
             self._state.quotes += 1
-        elif tag in ("ul", "ol", "menu", "dir"):
+        elif tag in _LISTS:
             self._open_list(tag, node)
         elif tag == "li":
             self._marker = self._item(node)
@@ -153,19 +171,16 @@ class _Page:
             text = _SPACES.sub(" ", "".join(self._pieces[start:]))
             if text.strip():
                 self._pieces[start:] = [_marked(tag, node, text)]
-        if _is_hidden(node):
-            self._hidden -= 1
-            if not self._hidden:
-                self._pieces.append("]")
         if tag in _BLOCKS:
             yield from self._line()
-            self._wants_blank = self._wants_blank or tag in _PARAGRAPHS
         if tag == "pre":
             self._state.verbatim -= 1
             yield from self._written("```")
-        elif tag == "blockquote":
+        if tag in _PARAGRAPHS:
+            self._wants_blank = self._wants_blank or len(self._state.lists) <= (tag in _LISTS)
+        if tag == "blockquote":
             self._state.quotes -= 1
-        elif tag in ("ul", "ol", "menu", "dir") and self._state.lists:
+        elif tag in _LISTS and self._state.lists:
             self._state.lists.pop()
         elif tag in ("li", "dd"):
             self._marker = ""
@@ -179,11 +194,9 @@ class _Page:
             for line in text.strip("\n").expandtabs(4).splitlines() if text.strip() else []:
                 yield from self._written(line.rstrip())
             return
-        text = _SPACES.sub(" ", text).strip().replace("[hidden: ]", "").replace("[hidden: ", "[hidden: ")
-        if text and text != "[hidden:":
+        text = _SPACES.sub(" ", text).strip()
+        if text:
             yield from self._written(text)
-        elif text:
-            self._pieces.append("[hidden: ")
 
     def _written(self, text: str) -> Iterator[str]:
         if self._wants_blank and not self._is_apart:
@@ -213,7 +226,7 @@ class _Page:
         list_ = self._state.lists[-1]
         number = _whole(node.attributes.get("value"), list_.number or 0)
         list_.number = number + list_.step
-        return f"{list_number(number, list_.style)}. "
+        return numeral(number, _STYLES.get(list_.style, "decimal")) + ". "
 
     def _table(self, node: LexborNode) -> Iterator[str]:
         caption = node.css_first("caption")
@@ -223,9 +236,7 @@ class _Page:
             if text:
                 yield from self._written(text)
                 self._wants_blank = True
-        rows = [
-            [Cell(self._cell(cell), *spans) for cell, spans in row] for row in _rows_of(node)
-        ]
+        rows = [[Cell(self._cell(cell), *spans) for cell, spans in row] for row in _rows_of(node)]
         texts = table_rows(rows)
         for line in table(texts, max(map(len, texts), default=0)):
             yield from self._written(line)
@@ -234,6 +245,11 @@ class _Page:
     def _cell(self, node: LexborNode) -> str:
         inner = _Page(self._buffer, self._depth + 1)
         return "\n".join(line for line in inner.lines(node) if line)
+
+    def _hidden_text(self, node: LexborNode) -> str:
+        inner = _Page(self._buffer, self._depth + 1, is_within_hidden=True)
+        text = " ".join(line.strip() for line in inner.lines(node)).strip()
+        return f" [hidden: {text}] " if text else ""
 
     def _picture(self, node: LexborNode) -> str:
         alt, address = node.attributes.get("alt"), node.attributes.get("src") or ""

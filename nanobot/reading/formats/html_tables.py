@@ -16,7 +16,7 @@ class Cell(NamedTuple):
 
 
 def table_rows(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
-    """Return the texts by row and column. A cell that spans several stands in the first, the rest are empty."""
+    """Return the texts by row and column. A cell that spans several stands in the first of them."""
     texts: list[list[str]] = []
     # By column: for how many more rows a cell from above takes it.
     taken: dict[int, int] = {}

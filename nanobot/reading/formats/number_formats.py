@@ -16,8 +16,8 @@ _BUILT_IN = {
     21: "h:mm:ss", 22: "yyyy-mm-dd h:mm", 37: "#,##0", 38: "#,##0", 39: "#,##0.00", 40: "#,##0.00",
     41: "#,##0", 42: "#,##0", 43: "#,##0.00", 44: "#,##0.00", 45: "mm:ss", 46: "[h]:mm:ss", 47: "mm:ss.0",
     48: "##0.0E+0", 49: "@",
-    **{number: "yyyy-mm-dd" for number in (*range(27, 32), 36, *range(50, 59))},
-    **{number: "h:mm:ss" for number in range(32, 36)},
+    **dict.fromkeys((*range(27, 32), 36, *range(50, 59)), "yyyy-mm-dd"),
+    **dict.fromkeys(range(32, 36), "h:mm:ss"),
 }  # fmt: skip
 """What the numbers of formats mean that no file spells out."""
 _TOKENS = re.compile(r'"([^"]*)"|\\(.)|\[([^\]]*)\]|_.|\*.|([^"\\\[_*]+)|.', re.DOTALL)

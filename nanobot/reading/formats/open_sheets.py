@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from functools import partial
 
 from lxml import etree
 
@@ -181,11 +182,13 @@ class _Sheets:
                     yield from self._chart(target)
                     break
                 if name == "image" and target:
-                    picture = target
-                    yield self._buffer.picture(lambda: self._package.read(picture) or b"", alt)
+                    yield self._buffer.picture(partial(self._picture, target), alt)
                     break
                 if name == "text-box":
                     yield from (text for paragraph in part.iter("{*}p") if (text := _text(paragraph)))
+
+    def _picture(self, part: str) -> bytes:
+        return self._package.read(part) or b""
 
     def _chart(self, folder: str) -> Iterator[str]:
         root = self._package.xml(f"{folder}/content.xml")

@@ -141,7 +141,7 @@ def read_rows(
     reader: RowReader,
     grid: Grid,
 ) -> bool:
-    """Add the rows of a sheet to the grid. Return False where the sheet is damaged, and what follows missing."""
+    """Add the rows of a sheet to the grid. Return False where the sheet is damaged and ends early."""
     shared: dict[str, _Shared] = {}
     last = 0
     try:
