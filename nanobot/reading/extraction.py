@@ -6,6 +6,7 @@ Libraries may fail on broken files with any exception; the process then ends wit
 
 import importlib
 from types import ModuleType
+from typing import cast
 
 import msgspec
 
@@ -13,7 +14,6 @@ from nanobot.reading.archives import refuse_declarations
 from nanobot.reading.compound import compound_kind
 from nanobot.reading.kinds import Kind
 from nanobot.reading.messages import Extraction, ExtractionFailure, ExtractionRequest, Unreadable
-from nanobot.reading.packages import package_kind
 from nanobot.reading.pictures import Pictures
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
@@ -37,6 +37,8 @@ _FORMATS: dict[Kind, str] = {
     "text": "text",
 }
 """The modules of `formats` by the kinds that they read."""
+_WORKBOOKS = frozenset({"xlsx", "xlsb", "ods"})
+"""Kinds whose XML a library parses."""
 
 
 def run(head: bytes, content: bytes) -> bytes:
@@ -74,8 +76,10 @@ def modules(kind: Kind) -> tuple[str, ...]:
 def _kind(kind: Kind, source: Source) -> Kind:
     """Return the format of a file whose first bytes only tell its container."""
     if kind == "zip":
-        kind = package_kind(source.archive)
-        if kind != "epub":
+        # It needs lxml, and the server itself imports this module.
+        packages = importlib.import_module("nanobot.reading.packages")
+        kind = cast(Kind, packages.package_kind(source.archive))
+        if kind in _WORKBOOKS:
             refuse_declarations(source.archive)
         return kind
     return compound_kind(source.content) if kind == "compound" else kind

@@ -3,6 +3,8 @@
 import re
 from typing import Literal
 
+from nanobot.reading.encodings import utf_16_encoding
+
 Kind = Literal[
     "pdf",
     "zip",
@@ -78,7 +80,7 @@ def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
         return "zip"
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return "compound"
-    if byte_order_mark(head) is None and _is_binary(head):
+    if byte_order_mark(head) is None and _is_binary(head) and utf_16_encoding(head) is None:
         return "binary"
     return _kind_of_text(head, extension(name), mime.partition(";")[0].strip().lower())
 

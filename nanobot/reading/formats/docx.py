@@ -1,41 +1,34 @@
-"""DOCX as text. Imported in the worker only."""
+"""DOCX as text, with documents with macros (DOCM) and templates (DOTX, DOTM). Imported in the worker only."""
 
-import io
-from collections.abc import Iterator
-
-import docx
-import docx.document
-import docx.table
-
-from nanobot.reading.formats.markdown import row_line
+from nanobot.reading.formats.ooxml.package import Package
+from nanobot.reading.formats.word.document import Document
+from nanobot.reading.formats.word.names import W
+from nanobot.reading.messages import Unreadable
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
-_MAX_DEPTH = 20
+_TYPES = ("wordprocessingml.document.main", "wordprocessingml.template.main", "ms-word.")
+_MOST_NAMED = 5
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
-    """Write paragraphs and tables in their order."""
-    for text in _blocks(docx.Document(io.BytesIO(source.content)), 0):
-        buffer.write_line(text)
+    """Write the text as it is now: what was inserted is part of it, what was deleted is not.
+
+    Raises:
+        Unreadable: the document itself is missing or damaged from its beginning.
+    """
+    package = Package(source.archive)
+    part = package.main_part(_TYPES, "word/document.xml")
+    root = package.xml(part) if part else None
+    if part is None or root is None or root.find(f"{W}body") is None:
+        raise Unreadable("it is broken: the document itself is missing in it")
+    Document(source, package, part, root, buffer).write()
+    write_damage(package, buffer)
     buffer.end()
 
 
-def _blocks(container: docx.document.Document | docx.table._Cell, depth: int) -> Iterator[str]:
-    for block in container.iter_inner_content():
-        if isinstance(block, docx.table.Table):
-            if depth < _MAX_DEPTH:
-                yield from _rows(block, depth)
-        else:
-            yield block.text
-
-
-def _rows(table: docx.table.Table, depth: int) -> Iterator[str]:
-    seen: set[object] = set()
-    for row in table.rows:
-        line: list[str] = []
-        # A cell that spans several columns or rows is listed once for each of them.
-        for cell in row.cells:
-            line.append("" if cell._tc in seen else " ".join(_blocks(cell, depth + 1)))
-            seen.add(cell._tc)
-        yield row_line(line)
+def write_damage(package: Package, buffer: TextBuffer) -> None:
+    """Say what could not be read."""
+    if package.damaged:
+        names = ", ".join(sorted(package.damaged)[:_MOST_NAMED])
+        buffer.note(f"this file is damaged, and what it has in {names} may be missing here")

@@ -33,3 +33,16 @@ def row_line(cells: Iterable[str]) -> str:
 def rule(columns: int) -> str:
     """Return the line that stands below a header."""
     return "|" + "---|" * columns
+
+
+def linked(text: str, address: str) -> str:
+    """Return the text as a link, unless it is its address already. White space around it stays outside."""
+    core = text.strip()
+    bare = address.removeprefix("mailto:").rstrip("/")
+    said = core.rstrip("/")
+    if not address or not core or said in (address.rstrip("/"), bare):
+        return text
+    before, _, after = text.partition(core)
+    if said == bare.partition("://")[2]:
+        return f"{before}{address}{after}"
+    return f"{before}[{core}]({address}){after}"

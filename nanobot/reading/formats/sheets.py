@@ -1,38 +1,23 @@
-"""Workbooks as text. Imported in the worker only."""
+"""Workbooks as text: each sheet as a table with the letters of its columns and the numbers of its rows."""
 
-import io
-
-import openpyxl
-
-from nanobot.reading.formats.markdown import row_line
+from nanobot.reading.formats import binary_sheets, open_sheets, workbook
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
+_ZIP = b"PK"
+
 
 def read(source: Source, buffer: TextBuffer) -> None:
-    """Write the rows of each sheet, with the last computed values of formulas."""
-    book = openpyxl.load_workbook(io.BytesIO(source.content), read_only=True, data_only=True)
-    buffer.total("sheet", len(book.worksheets))
-    rows_seen = 0
-    for number, sheet in enumerate(book.worksheets, 1):
-        if not buffer.begin("sheet", number, sheet.title):
-            if buffer.is_full:
-                return
-            continue
-        if hasattr(sheet, "reset_dimensions"):
-            # The size that the file declares may be wrong.
-            sheet.reset_dimensions()
-        for row_number, row in enumerate(sheet.iter_rows(values_only=True), 1):
-            rows_seen += 1
-            if rows_seen > source.bounds.max_rows:
-                buffer.note(f"the rows after the first {source.bounds.max_rows} are not read")
-                return
-            values = list(row)
-            while values and values[-1] is None:
-                values.pop()
-            if (
-                values
-                and buffer.row(row_number)
-                and not buffer.write_line(row_line("" if value is None else str(value) for value in values))
-            ):
-                return
+    """Write the rows of each sheet as people see them, comments, charts and the texts of drawings.
+
+    Raises:
+        Unreadable: it is broken, or a password protects it.
+    """
+    if not source.content.startswith(_ZIP):
+        binary_sheets.read(source, buffer)
+    elif workbook.is_workbook(source.archive):
+        workbook.read(source, buffer)
+    elif "content.xml" in source.archive.namelist():
+        open_sheets.read(source, buffer)
+    else:
+        binary_sheets.read(source, buffer)

@@ -47,7 +47,9 @@ async def test_a_pdf_says_what_stands_on_each_page() -> None:
 
 async def test_a_docx_says_its_paragraphs_and_tables_in_order() -> None:
     content = files.word("Dear Ann,", "the list:", table=[["tea", "2,50"], ["milk", "1"]])
-    assert await text_of(content, "letter.docx") == "Dear Ann,\nthe list:\n| tea | 2,50 |\n| milk | 1 |"
+    assert await text_of(content, "letter.docx") == (
+        "Dear Ann,\nthe list:\n| tea | 2,50 |\n|---|---|\n| milk | 1 |"
+    )
 
 
 async def test_an_xlsx_says_its_sheets_as_tables() -> None:
@@ -60,7 +62,7 @@ async def test_an_xlsx_says_its_sheets_as_tables() -> None:
 
 async def test_a_pptx_says_its_slides_and_notes() -> None:
     text = await text_of(files.slides("Plan", "Step one", notes="breathe"), "plan.pptx")
-    assert text == "[slide 1]\nPlan\nStep one\n(notes: breathe)"
+    assert text == "[slide 1]\n# Plan\nStep one\n[notes: breathe]"
 
 
 async def test_an_html_page_says_what_it_shows_and_not_its_scripts() -> None:
@@ -125,7 +127,7 @@ async def test_a_cell_that_spans_several_places_is_told_once() -> None:
     table.cell(1, 0).text, table.cell(1, 1).text = "a", "b"
     written = io.BytesIO()
     document.save(written)
-    assert await text_of(written.getvalue()) == "| wide |  |\n| a | b |"
+    assert await text_of(written.getvalue()) == "| wide |  |\n|---|---|\n| a | b |"
 
 
 # What is refused ----------------------------------------------------------------------------------
