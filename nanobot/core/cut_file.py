@@ -33,7 +33,7 @@ def cut_file(file: File, tokens: int) -> File:
     extent = file.extent
     totals = dict(extent.totals)
     if extent.unit == "line" and "line" not in totals and extent.cut is None:
-        totals["line"] = file.text.count("\n") + (not file.text.endswith("\n"))
+        totals["line"] = line_count(file.text)
     cut = position_at(extent, file.text, end)
     read_to = extent.cut.number if extent.cut is not None else totals.get("sheet")
     if extent.unit == "sheet" and cut.number != read_to:
@@ -55,6 +55,11 @@ def with_note(file: File, *, can_read_on: bool) -> File:
     else:
         how = "the rest cannot be shown here; say so if the answer needs it"
     return msgspec.structs.replace(file, note=f"(The file {name} goes on at {at}: {how}.)")
+
+
+def line_count(text: str) -> int:
+    """Return how many lines the text has; a newline at its end begins none."""
+    return text.count("\n") + (not text.endswith("\n"))
 
 
 def file_tokens(file: File) -> int:

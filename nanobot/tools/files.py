@@ -6,7 +6,7 @@ from typing import Annotated, Protocol
 
 import msgspec
 
-from nanobot.core.cut_file import READ_FILE, cut_file, with_note
+from nanobot.core.cut_file import READ_FILE, cut_file, line_count, with_note
 from nanobot.core.dispatch import History
 from nanobot.core.errors import InvalidRequest, ToolError, UploadNotFound
 from nanobot.core.extent import START, Extent, Mark, Position, Unit, described, offset_of, wanted
@@ -164,7 +164,10 @@ def _from_text(file: File, start: Position) -> File | None:
     ]
     if not marks or marks[0].offset:
         marks.insert(0, Mark(0, start.number, start.line))
-    extent = msgspec.structs.replace(file.extent, marks=tuple(marks))
+    totals = file.extent.totals
+    if file.extent.unit == "line" and file.extent.cut is None:
+        totals = {"line": line_count(file.text)}
+    extent = msgspec.structs.replace(file.extent, marks=tuple(marks), totals=totals)
     return msgspec.structs.replace(file, text=file.text[offset:], extent=extent)
 
 
@@ -203,5 +206,5 @@ def _size(file: File) -> str:
     extent: Extent = file.extent
     total = extent.totals.get(extent.unit)
     if total is None and extent.unit == "line" and extent.cut is None:
-        total = file.text.count("\n") + 1
+        total = line_count(file.text)
     return f": it has {total:,} {extent.unit}{'s' if total != 1 else ''}" if total else ""
