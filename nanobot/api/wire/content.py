@@ -59,13 +59,25 @@ def file_part(content: str | None, name: str | None, file_id: str | None, path: 
     if (content is None) == (file_id is None):
         raise InvalidRequest(f"{path} needs file_data (with filename), or file_id: one of them", param=path)
     if file_id is not None:
-        return UploadedFile(name or "", "", file_id, path)
+        return UploadedFile(name or "", "", file_id, path=path)
     assert content is not None  # noqa: S101 - one of the two is there
     if is_of_web(content):
-        return RemoteFile(file_name(name), "", None, content, path)
+        return RemoteFile(file_name(name), "", url=content, path=path)
     announced = _DATA_URL.match(content[:_LONGEST_HEAD])
     encoded = content[announced.end() :] if announced else content
-    return InlineFile(file_name(name), "", None, encoded, (announced[1] or "") if announced else "", path)
+    mime, parameters = (announced[1] or "", announced[2]) if announced else ("", "")
+    return InlineFile(
+        file_name(name), "", content=encoded, mime=mime, charset=_charset(parameters), path=path
+    )
+
+
+def _charset(parameters: str) -> str | None:
+    """Return the encoding that the parameters of a media type declare."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip(" \"'") or None
+    return None
 
 
 def tool_result(call_id: str, parts: tuple[Part, ...]) -> tuple[Part, ...]:

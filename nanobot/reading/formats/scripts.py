@@ -1,6 +1,7 @@
 """Pieces of a line that are raised, lowered, struck through or hidden, as one text."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 from typing import NamedTuple
@@ -12,6 +13,19 @@ class Script(Enum):
     NONE = ""
     SUPER = "^"
     SUB = "_"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How characters look. `font`: what its own characters are to be looked up in."""
+
+    script: Script = Script.NONE
+    is_hidden: bool = False
+    is_struck: bool = False
+    font: str = ""
+
+
+PLAIN = Look()
 
 
 class Segment(NamedTuple):

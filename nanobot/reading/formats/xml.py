@@ -11,6 +11,7 @@ Element = Any
 """An element of lxml, which has no types of its own."""
 
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/")
+_OLD_OPENDOCUMENT = re.compile(rb"http://openoffice\.org/2000/(\w+)")
 _DECLARATIONS = re.compile(rb"<!ENTITY|<!DOCTYPE[^>]*\[")
 _OPTIONS: dict[str, Any] = {
     "resolve_entities": False,
@@ -32,7 +33,8 @@ class Parsed(NamedTuple):
 def parse(content: bytes) -> Parsed | None:
     """Return the document, as far as it can be read; None if there is no element in it.
 
-    The namespaces of strict OOXML become those of the transitional one.
+    The namespaces of strict OOXML become those of the transitional one, and OpenOffice's those of
+    OpenDocument.
 
     Raises:
         Unreadable: it declares entities, which may expand without end, or include files.
@@ -43,6 +45,8 @@ def parse(content: bytes) -> Parsed | None:
         raise Unreadable("its XML declares entities, which no office document does")
     if b"purl.oclc.org/ooxml" in content:
         content = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/", content)
+    if b"openoffice.org/2000" in content:
+        content = _OLD_OPENDOCUMENT.sub(rb"urn:oasis:names:tc:opendocument:xmlns:\1:1.0", content)
     try:
         return Parsed(etree.fromstring(content, etree.XMLParser(**_OPTIONS)), False)
     except (etree.XMLSyntaxError, ValueError):

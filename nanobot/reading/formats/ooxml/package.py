@@ -37,12 +37,20 @@ class Package:
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
-        self._members = {_normal(name): name for name in archive.namelist()}
+        self._members: dict[str, str] = {}
+        for name in archive.namelist():
+            # Names that differ in case, or by a slash, are of one part; that which is written as usual is it.
+            if name == _normal(name) or _normal(name) not in self._members:
+                self._members[_normal(name)] = name
         self._relationships: dict[str, Mapping[str, Relationship]] = {}
         self.damaged: list[str] = []
 
     def __contains__(self, part: str) -> bool:
         return _normal(part) in self._members
+
+    def first_named(self, ending: str) -> str:
+        """Return the first part whose name ends so, an empty text if there is none."""
+        return next((name for key, name in self._members.items() if key.endswith(ending)), "")
 
     def read(self, part: str) -> bytes | None:
         """Return the content of a part, None if there is none, or it is damaged."""

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
+from nanobot.reading.formats.lines import Line
 from nanobot.reading.formats.ooxml.charts import chart_lines
 from nanobot.reading.formats.ooxml.diagrams import diagram_lines
 from nanobot.reading.formats.ooxml.drawing_text import MC, A, paragraph_text
 from nanobot.reading.formats.ooxml.equations import M, equation
 from nanobot.reading.formats.ooxml.part import Part
+from nanobot.reading.formats.scripts import PLAIN, Look
 from nanobot.reading.formats.symbols import symbol
 from nanobot.reading.formats.word.fields import Fields, form_value
-from nanobot.reading.formats.word.lines import Line
 from nanobot.reading.formats.word.names import R, W, value
-from nanobot.reading.formats.word.styles import PLAIN, Look
 from nanobot.reading.formats.word.surroundings import Surroundings
 from nanobot.reading.formats.xml import Element
 
@@ -88,7 +88,7 @@ class ParagraphReader:
 
     def _run(self, run: Element, line: Line, look: Look) -> None:
         properties = run.find(f"{W}rPr")
-        self._walk(run, line, look if properties is None else look.changed(properties, self._styles))
+        self._walk(run, line, look if properties is None else self._styles.changed(look, properties))
 
     def _text(self, element: Element, line: Line, look: Look) -> None:
         if element.text and not self._fields.is_hidden:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from nanobot.reading.formats.lines import Line
 from nanobot.reading.formats.markdown import heading, table
 from nanobot.reading.formats.ooxml.drawing_text import MC
 from nanobot.reading.formats.ooxml.part import Part
-from nanobot.reading.formats.word.lines import Line
 from nanobot.reading.formats.word.names import R, W, value, whole
 from nanobot.reading.formats.word.paragraphs import ParagraphReader
 from nanobot.reading.formats.word.surroundings import Surroundings

@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any
 
-from nanobot.reading.formats.scripts import Script
+from nanobot.reading.formats.scripts import PLAIN, Look, Script
 from nanobot.reading.formats.word.names import W, switch, value, whole
 from nanobot.reading.formats.xml import Element
 
@@ -18,43 +18,6 @@ _HEADING = re.compile(
 )
 """The names of headings in programs that translate them."""
 _TITLES = frozenset({"title", "titel", "titre principal", "标题", "標題"})
-
-
-@dataclass(frozen=True)
-class Look:
-    """How characters look."""
-
-    script: Script = Script.NONE
-    is_hidden: bool = False
-    is_struck: bool = False
-    font: str = ""
-
-    def changed(self, properties: Element | None, styles: "Styles") -> "Look":
-        """Return the look of a run with these properties."""
-        if properties is None:
-            return self
-        look = self
-        style = value(properties, "rStyle")
-        if style:
-            look = look.changed(styles.of(style).characters, styles)
-        changes: dict[str, object] = {}
-        script = value(properties, "vertAlign")
-        if script is not None:
-            changes["script"] = _SCRIPTS.get(script, Script.NONE)
-        hidden = switch(properties, "vanish")
-        if hidden is not None:
-            changes["is_hidden"] = hidden
-        for name in ("strike", "dstrike"):
-            struck = switch(properties, name)
-            if struck is not None:
-                changes["is_struck"] = struck
-        fonts = properties.find(f"{W}rFonts")
-        if fonts is not None:
-            changes["font"] = fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") or look.font
-        return replace(look, **changes) if changes else look  # type: ignore[arg-type]
-
-
-PLAIN = Look()
 
 
 @dataclass(frozen=True)
@@ -96,6 +59,29 @@ class Styles:
             known = self._known[style] = self._resolved(style)
         return known
 
+    def changed(self, look: Look, properties: Element | None) -> Look:
+        """Return the look of a run with these properties, where `look` is that of its surroundings."""
+        if properties is None:
+            return look
+        style = value(properties, "rStyle")
+        if style:
+            look = self.changed(look, self.of(style).characters)
+        changes: dict[str, Any] = {}
+        script = value(properties, "vertAlign")
+        if script is not None:
+            changes["script"] = _SCRIPTS.get(script, Script.NONE)
+        hidden = switch(properties, "vanish")
+        if hidden is not None:
+            changes["is_hidden"] = hidden
+        for name in ("strike", "dstrike"):
+            struck = switch(properties, name)
+            if struck is not None:
+                changes["is_struck"] = struck
+        fonts = properties.find(f"{W}rFonts")
+        if fonts is not None:
+            changes["font"] = fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") or look.font
+        return replace(look, **changes) if changes else look
+
     def _resolved(self, style: str) -> Style:
         chain = self._chain(style)
         if not chain:
@@ -114,7 +100,7 @@ class Styles:
             if level is None and (said := value(numbers, "ilvl")) is not None:
                 level = whole(said)
         for element in reversed(chain):
-            look = look.changed(element.find(f"{W}rPr"), self)
+            look = self.changed(look, element.find(f"{W}rPr"))
         return Style(outline or 0, numbering or "", level or 0, look, chain[0].find(f"{W}rPr"))
 
     def _chain(self, style: str | None) -> list[Element]:
@@ -143,5 +129,5 @@ def _outline(element: Element, properties: Element | None) -> int | None:
     if said is not None:
         level = whole(said, _BODY_LEVEL)
         return 0 if not 0 <= level < _BODY_LEVEL else level + 1
-    kind: Literal["paragraph"] | str = element.get(f"{W}type", "paragraph")
-    return heading_level(value(element, "name") or "") if kind == "paragraph" else None
+    is_of_paragraphs = element.get(f"{W}type", "paragraph") == "paragraph"
+    return heading_level(value(element, "name") or "") if is_of_paragraphs else None

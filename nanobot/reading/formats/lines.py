@@ -1,9 +1,8 @@
 """A paragraph while it is read: its pieces of text, and what is anchored in it but stands on its own."""
 
 from nanobot.reading.formats.markdown import linked
-from nanobot.reading.formats.scripts import Segment, joined
+from nanobot.reading.formats.scripts import PLAIN, Look, Segment, joined
 from nanobot.reading.formats.symbols import shown
-from nanobot.reading.formats.word.styles import PLAIN, Look
 
 
 class Line:
@@ -29,7 +28,14 @@ class Line:
 
     def link(self, start: int, address: str) -> None:
         """Make the pieces from `start` on a link, unless its text is the address already."""
-        self.add(linked(self._taken(start), address))
+        text = linked(self._taken(start), address)
+        end = f"]({address})"
+        before = self._segments[-1].text if self._segments else ""
+        if address and before.endswith(end) and text.startswith("["):
+            # Programs cut a link in two where the look of its text changes.
+            self._segments.pop()
+            text = before.removesuffix(end) + text[1:]
+        self.add(text)
 
     def enclose(self, start: int, before: str, after: str) -> None:
         """Put the pieces from `start` on between two texts, unless there are no words in them."""
