@@ -60,7 +60,7 @@ WORDS = {"type": "text", "text": "what is it?"}
     [
         (files.pdf("Invoice 4711"), "a.pdf", "Invoice 4711"),
         (files.word("Dear Ann"), "a.docx", "Dear Ann"),
-        (files.sheet([["tea", 2.5]]), "a.xlsx", "tea,2.5"),
+        (files.sheet([["tea", 2.5]]), "a.xlsx", "| 1 | tea | 2.5 |"),
         (files.slides("Plan", "Step one"), "a.pptx", "Step one"),
         (b"a,b\n1,2", "a.csv", "1,2"),
         (b"<html><body><p>Soup</p></body></html>", "a.html", "Soup"),
