@@ -1,6 +1,7 @@
 """Files for tests, made on the spot: documents that are right, broken, encrypted, and meant to do harm."""
 
 import io
+import struct
 import zipfile
 
 import docx
@@ -106,6 +107,30 @@ def replaced(office: bytes, name: str, content: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(office)) as read:
         members = {member: read.read(member) for member in read.namelist()}
     return archive({**members, name: content})
+
+
+def compound(*names: str) -> bytes:
+    """Return a container of the older Office formats in which streams of these names are, all empty."""
+    none = 0xFFFFFFFF
+    entries = [("Root Entry", 5, none, 1 if names else none)]
+    entries += [
+        (name, 2, number + 2 if number + 1 < len(names) else none, none) for number, name in enumerate(names)
+    ]
+    directory = b"".join(
+        name.encode("utf-16-le").ljust(64, b"\0")
+        + struct.pack("<HBBIII", 2 * len(name) + 2, kind, 1, none, right, child)
+        + b"\0" * 48
+        for name, kind, right, child in entries
+    )
+    directory = directory.ljust(-(-len(directory) // 512) * 512, b"\0")
+    sectors = len(directory) // 512
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 16
+    header += struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + b"\0" * 6
+    header += struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    header += struct.pack("<109I", 0, *[none] * 108)
+    # The table: itself, then the chain of the directory.
+    chain = [0xFFFFFFFD, *range(2, sectors + 1), 0xFFFFFFFE]
+    return header + struct.pack("<128I", *chain, *[none] * (128 - len(chain))) + directory
 
 
 PNG = bytes.fromhex(

@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from nanobot.context import prompt
+from nanobot.context.files import fit_files
 from nanobot.context.history import ends_of, fit, repair
 from nanobot.core.audience import Audience
 from nanobot.core.compaction import Summary
@@ -29,8 +30,7 @@ def offered_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
 
     Where the client requires a call of one of its tools, no others are offered.
     """
-    if persona.tools is not None:
-        own = tuple(tool for tool in own if tool.name in persona.tools)
+    own = persona.offered(own)
     choice = turn.tool_choice
     if not turn.tools or choice.mode == "none":
         return own
@@ -38,6 +38,15 @@ def offered_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
         return turn.tools
     taken = {tool.name for tool in turn.tools}
     return (*(tool for tool in own if tool.name not in taken), *turn.tools)
+
+
+def file_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> tuple[ToolSpec, ...]:
+    """Return those of the server's `own` tools that the model may call in this turn to read on in files."""
+    own = persona.offered(own)
+    if turn.tools and turn.tool_choice.mode == "required":
+        return ()
+    taken = {tool.name for tool in turn.tools}
+    return tuple(tool for tool in own if tool.name not in taken)
 
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
@@ -71,6 +80,7 @@ def build(
     history: History,
     *,
     tools: tuple[ToolSpec, ...],
+    file_tools: tuple[ToolSpec, ...] = (),
     budget_tokens: int,
     now: float,
     persona: Persona = PLAIN,
@@ -85,7 +95,8 @@ def build(
     passed_over: tuple[PassedOver, ...] = (),
     secret: bytes = b"",
 ) -> ModelRequest:
-    """Return the request that shows the newest part of `history` and asks for the next message.
+    """Return the request that shows the newest part of `history` and asks for the next message. Files are cut
+    to their share of the window; where one is, `file_tools` are offered beside `tools`.
 
     `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
     about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
@@ -96,6 +107,7 @@ def build(
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
             may be left out.
     """
+    history, is_cut = fit_files(history, budget_tokens, can_read_on=bool(file_tools))
     summary = _shown_summary(history, budget_tokens)
     fitted = fit(
         history.messages,
@@ -125,7 +137,7 @@ def build(
             turn.own_instructions,
         ),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
-        tools=tools,
+        tools=tools + file_tools if is_cut else tools,
         notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,
         session_hint=hint_of(turn.session_key, secret),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.core.accounts import matches
+from nanobot.core.tool import ToolSpec
 
 DEFAULT_NAME = "nanobot"
 
@@ -25,6 +26,12 @@ class Persona(msgspec.Struct, frozen=True):
     tools: frozenset[str] | None = None
     may_instruct: bool = True
     may_choose_model: bool = True
+
+    def offered(self, tools: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+        """Return those of the server's tools that the persona has."""
+        if self.tools is None:
+            return tools
+        return tuple(tool for tool in tools if tool.name in self.tools)
 
 
 PLAIN = Persona()

@@ -163,6 +163,8 @@ class Run:
         compactor = self._compactor
         if compactor is not None and await compactor.wait_for(turn, model, history):
             history = await self._history(model)
+        if history.skipped_tokens and (more := self._agent.unloaded_tokens(turn, model, history)):
+            history = await self._store.history(turn.session_key, more, is_whole=not turn.may_cut)
         await self._agent.run(
             turn,
             model,

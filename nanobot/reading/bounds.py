@@ -9,7 +9,8 @@ class DocumentBounds(msgspec.Struct, frozen=True):
     `max_bytes` is the size of the file, `max_characters` that of its text, which is cut there. `wall_s`,
     `cpu_s` and `memory_bytes` (of address space, where the system can limit it) limit the process that reads
     it. An archive may have `max_members`, `max_unpacked_bytes` in all, and, unless it is small, unpack to
-    `max_ratio` times its size. A PDF may have `max_pages`, a workbook `max_rows`, counting empty ones.
+    `max_ratio` times its size. A PDF may have `max_pages`, a workbook `max_rows`, counting empty ones. Of its
+    pictures, `max_pictures` of `max_picture_bytes` in all are kept.
     """
 
     max_bytes: int = 20 * 1024 * 1024
@@ -22,3 +23,5 @@ class DocumentBounds(msgspec.Struct, frozen=True):
     max_ratio: int = 200
     max_pages: int = 2_000
     max_rows: int = 200_000
+    max_pictures: int = 8
+    max_picture_bytes: int = 4 * 1024 * 1024

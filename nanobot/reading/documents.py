@@ -1,6 +1,6 @@
-"""The text of files: PDF, DOCX, XLSX, PPTX, HTML, CSV, plain text, code.
+"""The text of files.
 
-Formats that need a library are read by a worker, with bounded time and memory; text is decoded in a thread.
+Formats are read by a worker, with bounded time and memory; text in UTF-8 is cut in a thread.
 Nothing is unpacked to disk, rendered or executed.
 """
 
@@ -11,23 +11,31 @@ import msgspec
 
 from nanobot.core.distribution import install_hint
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
+from nanobot.core.extent import START, Position
 from nanobot.reading.bounds import DocumentBounds
-from nanobot.reading.kinds import Kind, extension, kind_of
+from nanobot.reading.extraction import modules
+from nanobot.reading.kinds import Kind, extension, kind_of, likely_kind
 from nanobot.reading.messages import ExtractedText, Extraction, ExtractionFailure, ExtractionRequest
-from nanobot.reading.plain import decode
+from nanobot.reading.plain import decode_certain
+from nanobot.reading.text_buffer import TextBuffer
 from nanobot.workers.pool import WorkerPool
 from nanobot.workers.task import Outcome, Task, WorkerLimits
 
 _log = logging.getLogger(__name__)
 _JSON_BYTES_PER_CHARACTER = 6
 """The most that JSON takes for one character."""
-_OVERHEAD_BYTES = 4_096
+_OVERHEAD_BYTES = 256 * 1024
 _MAX_NAME_CHARS = 80
-_KIND_OF_EXTENSION: dict[str, Kind] = {"pdf": "pdf", "docx": "office", "xlsx": "office", "pptx": "office"}
+_CONTAINERS: dict[Kind, frozenset[str]] = {
+    "pdf": frozenset({"pdf"}),
+    "zip": frozenset({"docx", "xlsx", "pptx", "docm", "xlsm", "pptm", "odt", "ods", "odp", "epub", "xlsb"}),
+    "compound": frozenset({"doc", "xls", "ppt", "msg"}),
+}
+"""The extensions of formats that begin with the bytes of one kind only."""
 _ADVICE = {
     "image": "an image: send it as a part of type image_url",
     "audio": "a sound: send it as a part of type input_audio",
-    "binary": "of a kind that is not read here: PDF, DOCX, XLSX, PPTX, HTML, CSV, text and code are",
+    "binary": "of a kind that is not read here: PDF, office documents, HTML, CSV, text and code are",
 }
 
 
@@ -46,10 +54,16 @@ class DocumentReader:
         mime: str = "",
         charset: str | None = None,
         owner: str = "",
+        start: Position = START,
+        max_characters: int | None = None,
+        most_pictures: int = 0,
     ) -> ExtractedText:
-        """Return the text of a file. Owners, such as sessions, take turns where many files are to be read.
+        """Return the text of a file from `start` on. Owners, such as sessions, take turns where many files
+        are to be read.
 
         `name`, `mime` and `charset` are what a client declares; the bytes of the file take precedence.
+        `max_characters` of text are returned at most, and `most_pictures` of the pictures in it, for a model
+        that sees them.
 
         Raises:
             UnsupportedFile: it is of a kind that is not read here, or the extra that reads it is not
@@ -62,10 +76,15 @@ class DocumentReader:
         if len(content) > bounds.max_bytes:
             raise UnreadableFile(f"{shown} has {len(content)} bytes: at most {bounds.max_bytes} are read")
         kind = kind_of(content, name=name, mime=mime)
-        _refuse_kind(kind, content, name, shown)
-        if kind == "text":
-            return await asyncio.to_thread(_decoded, content, charset, bounds.max_characters)
-        request = ExtractionRequest(kind, bounds, charset)
+        _refuse_kind(kind, name, shown)
+        bounds = msgspec.structs.replace(
+            bounds,
+            max_characters=bounds.max_characters if max_characters is None else max_characters,
+            max_pictures=min(bounds.max_pictures, most_pictures),
+        )
+        request = ExtractionRequest(kind, bounds, charset, start)
+        if kind == "text" and (text := await asyncio.to_thread(_plain_text, content, request)) is not None:
+            return text
         outcome = await self._workers.run(_task(request, content), owner)
         extraction = _extraction(outcome, request)
         if isinstance(extraction, ExtractionFailure):
@@ -73,15 +92,15 @@ class DocumentReader:
         return extraction
 
 
-def _refuse_kind(kind: Kind, content: bytes, name: str, shown: str) -> None:
+def _refuse_kind(kind: Kind, name: str, shown: str) -> None:
     """Refuse kinds that cannot be read, and files whose name says they are of another kind."""
-    if kind == "compound":
-        # Office keeps an encrypted document under this name in the older container.
-        if "EncryptedPackage".encode("utf-16-le") in content:
-            raise EncryptedFile(f"{shown} is protected by a password: send it without one")
-        raise UnsupportedFile(f"{shown} is of an old Office format: save it as DOCX, XLSX or PPTX")
-    declared = _KIND_OF_EXTENSION.get(extension(name))
-    if declared is not None and declared != kind:
+    extension_ = extension(name)
+    declared = next((each for each, names in _CONTAINERS.items() if extension_ in names), None)
+    # Programs save other formats under the names of the old ones: HTML as XLS, RTF as DOC.
+    if declared is not None and declared != kind and (declared != "compound" or kind in _ADVICE):
+        # An encrypted document is kept in the other container.
+        if declared == "zip" and kind == "compound":
+            return
         raise UnreadableFile(f"{shown} cannot be read: it is broken, or not what its name says")
     if kind in _ADVICE:
         raise UnsupportedFile(f"{shown} is {_ADVICE[kind]}")
@@ -103,14 +122,12 @@ def _error(failure: ExtractionFailure, shown: str) -> InvalidRequest:
 def _task(request: ExtractionRequest, content: bytes) -> Task:
     bounds = request.bounds
     most = bounds.max_characters * _JSON_BYTES_PER_CHARACTER + _OVERHEAD_BYTES
+    if bounds.max_pictures:
+        most += bounds.max_picture_bytes * 3 // 2
     limits = WorkerLimits(bounds.wall_s, bounds.cpu_s, bounds.memory_bytes, most)
-    return Task(
-        "nanobot.reading.extraction",
-        limits,
-        msgspec.json.encode(request),
-        content,
-        (f"nanobot.reading.{request.kind}",),
-    )
+    # What a container has in it is known to the worker only; this is what it imports beforehand.
+    likely = modules(likely_kind(request.kind, content))
+    return Task("nanobot.reading.extraction", limits, msgspec.json.encode(request), content, likely)
 
 
 def _extraction(outcome: Outcome, request: ExtractionRequest) -> Extraction:
@@ -130,9 +147,15 @@ def _extraction(outcome: Outcome, request: ExtractionRequest) -> Extraction:
     return ExtractionFailure("unreadable", "it is broken, or not what it says it is")
 
 
-def _decoded(content: bytes, charset: str | None, max_characters: int) -> ExtractedText:
-    text = decode(content, charset=charset).replace("\0", "")
-    return ExtractedText(text[:max_characters], len(text) > max_characters)
+def _plain_text(content: bytes, request: ExtractionRequest) -> ExtractedText | None:
+    """Return the text, None where its encoding is to be found out."""
+    text = decode_certain(content)
+    if text is None:
+        return None
+    buffer = TextBuffer(request.bounds.max_characters, start=request.start, is_verbatim=True)
+    buffer.write(text)
+    buffer.end()
+    return buffer.extracted()
 
 
 def _shown(name: str) -> str:

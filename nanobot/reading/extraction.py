@@ -5,14 +5,40 @@ Libraries may fail on broken files with any exception; the process then ends wit
 """
 
 import importlib
-import zipfile
-from typing import Any
+from types import ModuleType
+from typing import cast
 
 import msgspec
 
-from nanobot.reading.archives import open_archive, refuse_declarations
+from nanobot.reading.archives import refuse_declarations
+from nanobot.reading.compound import compound_kind
+from nanobot.reading.kinds import Kind
 from nanobot.reading.messages import Extraction, ExtractionFailure, ExtractionRequest, Unreadable
+from nanobot.reading.pictures import Pictures
+from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
+
+_FORMATS: dict[Kind, str] = {
+    "pdf": "pdf",
+    "docx": "docx",
+    "pptx": "pptx",
+    "odt": "opendocument",
+    "odp": "opendocument",
+    "epub": "epub",
+    "xlsx": "sheets",
+    "xlsb": "sheets",
+    "xls": "sheets",
+    "ods": "sheets",
+    "html": "html",
+    "rtf": "rtf",
+    "mail": "mail",
+    "mhtml": "mail",
+    "notebook": "notebook",
+    "text": "text",
+}
+"""The modules of `formats` by the kinds that they read."""
+_WORKBOOKS = frozenset({"xlsx", "xlsb", "ods"})
+"""Kinds whose XML a library parses."""
 
 
 def run(head: bytes, content: bytes) -> bytes:
@@ -22,33 +48,43 @@ def run(head: bytes, content: bytes) -> bytes:
 
 def extract(request: ExtractionRequest, content: bytes) -> Extraction:
     """Return the text of the file, or why there is none."""
-    buffer = TextBuffer(request.bounds.max_characters)
+    bounds = request.bounds
+    pictures = Pictures(bounds.max_pictures, bounds.max_picture_bytes)
+    buffer = TextBuffer(
+        bounds.max_characters, start=request.start, pictures=pictures, is_verbatim=request.kind == "text"
+    )
+    source = Source(content, bounds, request.charset)
     try:
-        _read(request, content, buffer)
+        _reader(_kind(request.kind, source)).read(source, buffer)
         return buffer.extracted()
     except Unreadable as error:
         return error.failure
     except ModuleNotFoundError as error:
         return ExtractionFailure("missing", error.name or "")
     except MemoryError:
-        most = request.bounds.memory_bytes // 2**20
+        most = bounds.memory_bytes // 2**20
         return ExtractionFailure("unreadable", f"it takes more than {most} MiB of memory to read")
     except RecursionError:
         return ExtractionFailure("unreadable", "it is nested too deeply")
 
 
-def _read(request: ExtractionRequest, content: bytes, buffer: TextBuffer) -> None:
-    bounds = request.bounds
-    if request.kind == "office":
-        archive: zipfile.ZipFile = open_archive(content, bounds)
-        refuse_declarations(archive)
-        _reader("office").read_office(archive, content, bounds, buffer)
-    elif request.kind == "pdf":
-        _reader("pdf").read_pdf(content, bounds, buffer)
-    else:
-        _reader("html").read_html(content, request.charset, buffer)
+def modules(kind: Kind) -> tuple[str, ...]:
+    """Return the modules that reading a file of this kind imports, as far as the kind tells."""
+    return (f"nanobot.reading.formats.{_FORMATS[kind]}",) if kind in _FORMATS else ()
 
 
-def _reader(name: str) -> Any:
+def _kind(kind: Kind, source: Source) -> Kind:
+    """Return the format of a file whose first bytes only tell its container."""
+    if kind == "zip":
+        # It needs lxml, and the server itself imports this module.
+        packages = importlib.import_module("nanobot.reading.packages")
+        kind = cast(Kind, packages.package_kind(source.archive))
+        if kind in _WORKBOOKS:
+            refuse_declarations(source.archive)
+        return kind
+    return compound_kind(source.content) if kind == "compound" else kind
+
+
+def _reader(kind: Kind) -> ModuleType:
     """Return the module that reads a format; its libraries are slow to load, and may not be installed."""
-    return importlib.import_module(f"nanobot.reading.{name}")
+    return importlib.import_module(modules(kind)[0])

@@ -3,9 +3,33 @@
 import re
 from typing import Literal
 
-Kind = Literal["pdf", "office", "html", "text", "image", "audio", "compound", "binary"]
-"""`office`: a zip archive, as DOCX, XLSX and PPTX are. `compound`: the container of older Office formats, and
-of encrypted files of the newer ones.
+from nanobot.reading.encodings import utf_16_encoding
+
+Kind = Literal[
+    "pdf",
+    "zip",
+    "compound",
+    "docx",
+    "pptx",
+    "odt",
+    "odp",
+    "epub",
+    "xlsx",
+    "xlsb",
+    "xls",
+    "ods",
+    "html",
+    "rtf",
+    "mail",
+    "mhtml",
+    "notebook",
+    "text",
+    "image",
+    "audio",
+    "binary",
+]
+"""`zip`: an archive, as DOCX, XLSX, PPTX and others are. `compound`: the container of older Office formats,
+and of encrypted files of the newer ones. Which format it is in these is looked for where the file is read.
 """
 
 _IMAGES = (
@@ -14,6 +38,24 @@ _IMAGES = (
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
 )
+_OTHER_PICTURES = (
+    (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"\0\0\x01\0", "image/x-icon"),
+    (b"\xff\x0a", "image/jxl"),
+    (b"\0\0\0\x0cJXL ", "image/jxl"),
+)
+_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx"), "image/heic"),
+    **dict.fromkeys((b"mif1", b"msf1", b"heim", b"heis"), "image/heif"),
+    **dict.fromkeys((b"avif", b"avis"), "image/avif"),
+}
+_MAIL_EXTENSIONS = frozenset({"eml", "mht", "mhtml"})
+_MAIL_HEADER = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]?\S")
+_MAIL_SIGNS = re.compile(rb"^(mime-version|message-id|received|return-path|delivered-to):", re.I | re.M)
+_ARCHIVED_PAGE = re.compile(rb"^(content-type:\s*multipart/related|snapshot-content-location:)", re.I | re.M)
+_HTML_EXTENSIONS = frozenset({"html", "htm", "xhtml"})
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ENCODED = (
     ("utf-8-sig", b"\xef\xbb\xbf"),
@@ -22,6 +64,17 @@ _ENCODED = (
     ("utf-16", b"\xff\xfe"),
     ("utf-16", b"\xfe\xff"),
 )
+_LIKELY: tuple[tuple[bytes, Kind], ...] = (
+    (b"application/epub+zip", "epub"),
+    (b"application/vnd.oasis.opendocument.spreadsheet", "ods"),
+    (b"application/vnd.oasis.opendocument.presentation", "odp"),
+    (b"application/vnd.oasis.opendocument.", "odt"),
+    (b"word/document", "docx"),
+    (b"xl/workbook", "xlsx"),
+    (b"ppt/presentation", "pptx"),
+)
+_MEDIA_TYPE_BYTES = 128
+_DIRECTORY_BYTES = 64 * 1024
 _HEAD_BYTES = 4_096
 _CONTROL_BYTES = frozenset(range(32)) - frozenset(b"\t\n\r\f\b\x1b")
 _MAX_CONTROL_SHARE = 0.02
@@ -37,19 +90,33 @@ def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
     if _is_pdf(head):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "office"
+        return "zip"
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return "compound"
-    if byte_order_mark(head) is None and _is_binary(head):
+    if byte_order_mark(head) is None and _is_binary(head) and utf_16_encoding(head) is None:
         return "binary"
-    is_declared_html = mime.partition(";")[0].strip().lower() in (
-        "text/html",
-        "application/xhtml+xml",
-    ) or extension(name) in (
-        "html",
-        "htm",
-        "xhtml",
-    )
+    return _kind_of_text(head, extension(name), mime.partition(";")[0].strip().lower())
+
+
+def likely_kind(kind: Kind, content: bytes) -> Kind:
+    """Return the kind that is most likely in a container, cheaply; other kinds as they are."""
+    if kind == "compound":
+        return "xls"
+    if kind != "zip":
+        return kind
+    # The names of what is in it are at the end; a media type, if it has one, at the start.
+    ends = content[:_MEDIA_TYPE_BYTES] + content[-_DIRECTORY_BYTES:]
+    return next((likely for mark, likely in _LIKELY if mark in ends), kind)
+
+
+def _kind_of_text(head: bytes, extension_: str, mime: str) -> Kind:
+    if head.startswith(b"{\\rtf"):
+        return "rtf"
+    if extension_ == "ipynb" and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return "notebook"
+    if _is_mail(head, is_declared=extension_ in _MAIL_EXTENSIONS or mime == "message/rfc822"):
+        return "mhtml" if _ARCHIVED_PAGE.search(head) and extension_ != "eml" else "mail"
+    is_declared_html = mime in ("text/html", "application/xhtml+xml") or extension_ in _HTML_EXTENSIONS
     return "html" if is_declared_html or _is_html(head) else "text"
 
 
@@ -59,6 +126,19 @@ def image_type(head: bytes) -> str | None:
         if head.startswith(magic):
             return media_type
     return "image/webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
+
+
+def picture_type(head: bytes) -> str | None:
+    """Return the media type of a picture in any usual format, None for anything else. `head`: its first 32
+    bytes.
+    """
+    if known := image_type(head):
+        return known
+    for magic, media_type in _OTHER_PICTURES:
+        if head.startswith(magic):
+            return media_type
+    # ISO media: the brand says which.
+    return _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
 
 
 def audio_format(head: bytes) -> Literal["wav", "mp3"] | None:
@@ -89,6 +169,14 @@ def _is_pdf(head: bytes) -> bool:
     """Return whether a PDF begins here: some programs write bytes before it, and a text may mention PDF."""
     before, mark, _ = head[:1024].partition(b"%PDF-")
     return bool(mark) and (not before.strip(b"\xef\xbb\xbf \t\r\n") or _is_binary(head))
+
+
+def _is_mail(head: bytes, *, is_declared: bool) -> bool:
+    """Return whether a mail begins here. Where no name says so, it must have headers that only mails have."""
+    if _MAIL_HEADER.match(head.lstrip(b"\r\n")) is None:
+        return False
+    headers = re.split(rb"\r?\n\r?\n", head.lstrip(b"\r\n"), maxsplit=1)[0]
+    return is_declared or len(set(_MAIL_SIGNS.findall(headers.lower()))) > 1
 
 
 def _is_html(head: bytes) -> bool:

@@ -2,22 +2,37 @@
 
 import msgspec
 
+from nanobot.core.extent import START, WHOLE, Extent, Position
 from nanobot.reading.bounds import DocumentBounds
+from nanobot.reading.kinds import Kind
 
 
-class ExtractionRequest(msgspec.Struct, frozen=True):
-    """What the process is to read. `charset`: the encoding that somebody declared for a web page."""
+class Picture(msgspec.Struct, frozen=True):
+    """A picture in a file, or a page of it as a picture. The text refers to it as `[picture 1: …]`."""
 
-    kind: str
+    content: bytes
+    media_type: str
+
+
+class ExtractionRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the process is to read.
+
+    `kind`: as the first bytes tell it. `charset`: the encoding that somebody declared. `start`: where reading
+    begins.
+    """
+
+    kind: Kind
     bounds: DocumentBounds
     charset: str | None = None
+    start: Position = START
 
 
-class ExtractedText(msgspec.Struct, frozen=True, tag="text"):
-    """The text of a file. `is_cut`: the file has more text than the bounds allow."""
+class ExtractedText(msgspec.Struct, frozen=True, tag="text", omit_defaults=True):
+    """The text of a file, what of the file it shows, and the pictures that it refers to."""
 
     text: str
-    is_cut: bool = False
+    extent: Extent = WHOLE
+    pictures: tuple[Picture, ...] = ()
 
 
 class ExtractionFailure(msgspec.Struct, frozen=True, tag="failure"):

@@ -5,6 +5,7 @@ process only, and not for long. A task may fail with any exception; the process 
 """
 
 import importlib
+import os
 import sys
 
 from nanobot.workers.confinement import confine
@@ -21,8 +22,12 @@ def work(frame: bytes) -> bytes:
 
 
 def main() -> None:
+    # What libraries print must not get into the result.
+    result = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     try:
-        sys.stdout.buffer.write(work(sys.stdin.buffer.read()))
+        with result:
+            result.write(work(sys.stdin.buffer.read()))
     except MemoryError:
         sys.exit(NO_MEMORY)
 

@@ -22,6 +22,8 @@ from nanobot.workers.message import NO_MEMORY
 
 _MOST_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
+_SOCKET = 3
+"""The descriptor of the socket in a worker."""
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
@@ -121,11 +123,14 @@ def _work(descriptor: int) -> None:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # Nothing of the fork server's stays open, standard streams included.
-        os.dup2(descriptor, 0)
-        os.closerange(1, os.sysconf("SC_OPEN_MAX"))
+        # Nothing of the fork server's stays open. What libraries print goes to standard error.
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(descriptor, _SOCKET)
+        os.dup2(nothing, 0)
+        os.dup2(2, 1)
+        os.closerange(_SOCKET + 1, os.sysconf("SC_OPEN_MAX"))
         frame = bytearray()
-        while chunk := os.read(0, _CHUNK_BYTES):
+        while chunk := os.read(_SOCKET, _CHUNK_BYTES):
             frame += chunk
         _write(work(bytes(frame)))
         status = 0
@@ -139,7 +144,7 @@ def _work(descriptor: int) -> None:
 def _write(output: bytes) -> None:
     rest = memoryview(output)
     while rest:
-        rest = rest[os.write(0, rest) :]
+        rest = rest[os.write(_SOCKET, rest) :]
 
 
 if __name__ == "__main__":

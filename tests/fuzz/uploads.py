@@ -94,7 +94,7 @@ def check_file(content: bytes) -> None:
     decode(file, charset=said or None).encode()
     decode_html(file, charset=said or None).encode()
     decode_html(file).encode()
-    if kind == "office":
+    if kind == "zip":
         try:
             refuse_declarations(open_archive(file, DocumentBounds()))
         except Unreadable as error:

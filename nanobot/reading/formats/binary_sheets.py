@@ -1,0 +1,102 @@
+"""Workbooks that are not read here but by calamine: XLS, XLSB, ODS."""
+
+import datetime
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import python_calamine
+
+from nanobot.reading.formats.grid import Grid, column_letters, write_grid
+from nanobot.reading.formats.number_formats import plain_number
+from nanobot.reading.messages import Unreadable
+from nanobot.reading.source import Source
+from nanobot.reading.text_buffer import TextBuffer
+
+_MAX_CELLS = 8_000_000
+"""Of a sheet, empty ones included: calamine keeps them all."""
+
+
+def read(source: Source, buffer: TextBuffer) -> None:
+    """Write the rows of each sheet.
+
+    Raises:
+        Unreadable: it is broken, or a password protects it.
+    """
+    with _failures():
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(source.content))
+        sheets = book.sheets_metadata
+    buffer.total("sheet", len(sheets))
+    rows_left = source.bounds.max_rows
+    for number, about in enumerate(sheets, 1):
+        hidden = about.visible != python_calamine.SheetVisibleEnum.Visible
+        if buffer.begin("sheet", number, about.name, hidden=hidden):
+            try:
+                with _failures():
+                    sheet = book.get_sheet_by_index(number - 1)
+                    grid = _grid(sheet, source.bounds.max_characters, rows_left)
+            except Unreadable:
+                buffer.note("this sheet is broken and cannot be read")
+                continue
+            rows_left -= len(grid.rows)
+            write_grid(grid, buffer)
+            if rows_left <= 0:
+                buffer.note(f"the rows after the first {source.bounds.max_rows} are not read")
+                return
+        if buffer.is_full:
+            return
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What calamine raises in the block is a file that cannot be read."""
+    try:
+        yield
+    except python_calamine.PasswordError as error:
+        raise Unreadable("a password protects it", "encrypted") from error
+    except (python_calamine.CalamineError, OSError, ValueError) as error:
+        raise Unreadable("it is broken, or not what it says it is") from error
+    except BaseException as error:
+        # What panics in Rust has no class that can be imported, and is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise Unreadable("it is broken, or not what it says it is") from error
+
+
+def _grid(sheet: python_calamine.CalamineSheet, most_cells: int, most_rows: int) -> Grid:
+    grid = Grid(most_cells)
+    start, end = sheet.start, sheet.end
+    if start is None or end is None:
+        return grid
+    if (end[0] - start[0] + 1) * (end[1] - start[1] + 1) > _MAX_CELLS:
+        raise Unreadable("it is too large")
+    # The rows come from the first of the sheet on, their cells from the first column that has any.
+    for number, values in enumerate(sheet.iter_rows(), 1):
+        cells = {column: shown for column, value in enumerate(values, start[1]) if (shown := _shown(value))}
+        if cells:
+            grid.add(number, cells)
+        if len(grid.rows) >= most_rows:
+            break
+    grid.merged = [_range(*area) for area in sheet.merged_cell_ranges or ()]
+    return grid
+
+
+def _range(first: tuple[int, int], last: tuple[int, int]) -> str:
+    return f"{column_letters(first[1])}{first[0] + 1}:{column_letters(last[1])}{last[0] + 1}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float):
+        return plain_number(value)
+    if isinstance(value, datetime.datetime):
+        if (value.hour, value.minute, value.second, value.microsecond) == (0, 0, 0, 0):
+            return value.date().isoformat()
+        return value.isoformat(" ", "seconds" if value.second else "minutes")
+    if isinstance(value, datetime.timedelta):
+        seconds = round(value.total_seconds())
+        return f"{seconds // 3_600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    if isinstance(value, datetime.time):
+        return value.isoformat("seconds" if value.second else "minutes")
+    return str(value).strip()

@@ -1,0 +1,337 @@
+"""A web page as Markdown. Imported in the worker only."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from nanobot.reading.formats.html_tables import Cell, table_rows
+from nanobot.reading.formats.markdown import heading, table
+from nanobot.reading.formats.numerals import numeral
+from nanobot.reading.plain import decode_html
+from nanobot.reading.source import Source
+from nanobot.reading.text_buffer import TextBuffer
+
+_SKIPPED = frozenset(
+    {
+        "script",
+        "style",
+        "template",
+        "noscript",
+        "svg",
+        "iframe",
+        "object",
+        "canvas",
+        "head",
+    }
+)
+_BLOCKS = frozenset(
+    {
+        "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details",
+        "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1",
+        "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "legend", "li", "main", "menu", "nav",
+        "ol", "optgroup", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th",
+        "thead", "title", "tr", "ul",
+    }
+)  # fmt: skip
+_PARAGRAPHS = frozenset(
+    {"p", "blockquote", "ul", "ol", "dl", "pre", "table", "figure", "h1", "h2", "h3", "h4", "h5", "h6"}
+)
+_LISTS = frozenset({"ul", "ol", "menu", "dir"})
+_SPACES = re.compile(r"[ \t\r\n\f]+")
+_INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_ADDRESSES = re.compile(r"(?!javascript:|data:|#|about:)\S", re.IGNORECASE)
+_DATA_PICTURE = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+_MAX_NESTED_TABLES = 8
+_LONGEST_ADDRESS = 2_000
+_MAX_OPTIONS = 50
+_STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+
+
+def read(source: Source, buffer: TextBuffer) -> None:
+    """Write the title and what the page shows."""
+    write_page(decode_html(source.content, charset=source.charset), buffer)
+    buffer.end()
+
+
+def write_page(page: str, buffer: TextBuffer) -> None:
+    """Write the page as Markdown."""
+    document = LexborHTMLParser(page)
+    title = document.css_first("title")
+    text = _SPACES.sub(" ", title.text() or "").strip() if title is not None else ""
+    if text and not buffer.write(f"{text}\n\n"):
+        pass
+    if document.body is None:
+        return
+    for line in _Page(buffer, 0).lines(document.body):
+        buffer.write_line(line)
+
+
+@dataclass(slots=True)
+class _List:
+    """A list that is open. `number`: of its next item, None where items have none."""
+
+    number: int | None
+    step: int
+    style: str
+    indent: str
+
+
+@dataclass(slots=True)
+class _State:
+    """Where the walk is: what is open around it."""
+
+    lists: list[_List] = field(default_factory=list)
+    quotes: int = 0
+    verbatim: int = 0
+
+
+class _Page:
+    """Turns nodes into lines. `depth`: of tables in one another."""
+
+    def __init__(self, buffer: TextBuffer, depth: int, *, is_within_hidden: bool = False) -> None:
+        self._buffer = buffer
+        self._depth = depth
+        self._pieces: list[str] = []
+        self._state = _State()
+        self._marker = ""
+        self._is_apart = True
+        self._wants_blank = False
+        self._starts: list[int] = []
+        self._is_within_hidden = is_within_hidden
+
+    def lines(self, root: LexborNode) -> Iterator[str]:
+        """Yield all lines below `root`. Not recursive: a page may be nested deeper than Python allows."""
+        todo: list[tuple[LexborNode, bool]] = [(root, False)]
+        while todo:
+            node, is_end = todo.pop()
+            tag = node.tag or ""
+            if tag == "-text":
+                self._pieces.append(node.text_content or "")
+                continue
+            if tag in _SKIPPED or tag.startswith("-"):
+                continue
+            if is_end:
+                yield from self._end(tag, node)
+                continue
+            if not self._is_within_hidden and _is_hidden(node):
+                self._pieces.append(self._hidden_text(node))
+                continue
+            if tag == "table" and self._depth < _MAX_NESTED_TABLES and _is_table(node):
+                yield from self._line()
+                yield from self._table(node)
+                continue
+            yield from self._start(tag, node)
+            if tag in ("select", "textarea", "input", "img", "br", "hr"):
+                continue
+            todo.append((node, True))
+            todo.extend((child, False) for child in reversed(list(node.iter(include_text=True))))
+        yield from self._line()
+
+    def _start(self, tag: str, node: LexborNode) -> Iterator[str]:
+        if tag in _BLOCKS:
+            yield from self._line()
+            self._wants_blank = self._wants_blank or (tag in _PARAGRAPHS and not self._state.lists)
+        if tag == "br":
+            yield from self._line()
+        elif tag == "hr":
+            yield from self._written("---")
+        elif tag == "pre":
+            self._state.verbatim += 1
+            yield from self._written("```")
+        elif tag == "blockquote":
+            self._state.quotes += 1
+        elif tag in _LISTS:
+            self._open_list(tag, node)
+        elif tag == "li":
+            self._marker = self._item(node)
+        elif tag == "dd":
+            self._marker = ": "
+        elif tag in ("td", "th"):
+            self._pieces.append(" ")
+        else:
+            self._inline(tag, node)
+
+    def _inline(self, tag: str, node: LexborNode) -> None:
+        if tag in ("a", "sup", "sub", "del", "s", "strike", "h1", "h2", "h3", "h4", "h5", "h6"):
+            self._starts.append(len(self._pieces))
+        elif tag == "img":
+            self._pieces.append(self._picture(node))
+        elif tag in ("input", "select", "textarea"):
+            self._pieces.append(f" {_value(tag, node)} ")
+        elif tag == "option":
+            self._pieces.append(" ")
+
+    def _end(self, tag: str, node: LexborNode) -> Iterator[str]:
+        if tag in ("a", "sup", "sub", "del", "s", "strike", "h1", "h2", "h3", "h4", "h5", "h6"):
+            start = min(self._starts.pop(), len(self._pieces)) if self._starts else 0
+            text = _SPACES.sub(" ", "".join(self._pieces[start:]))
+            if text.strip():
+                self._pieces[start:] = [_marked(tag, node, text)]
+        if tag in _BLOCKS:
+            yield from self._line()
+        if tag == "pre":
+            self._state.verbatim -= 1
+            yield from self._written("```")
+        if tag in _PARAGRAPHS:
+            self._wants_blank = self._wants_blank or len(self._state.lists) <= (tag in _LISTS)
+        if tag == "blockquote":
+            self._state.quotes -= 1
+        elif tag in _LISTS and self._state.lists:
+            self._state.lists.pop()
+        elif tag in ("li", "dd"):
+            self._marker = ""
+
+    def _line(self) -> Iterator[str]:
+        """Yield the line that the pieces are, if there is anything in it."""
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        self._starts = [0] * len(self._starts)
+        if self._state.verbatim:
+            for line in text.strip("\n").expandtabs(4).splitlines() if text.strip() else []:
+                yield from self._written(line.rstrip())
+            return
+        text = _SPACES.sub(" ", text).strip()
+        if text:
+            yield from self._written(text)
+
+    def _written(self, text: str) -> Iterator[str]:
+        if self._wants_blank and not self._is_apart:
+            yield ""
+        self._wants_blank = self._is_apart = False
+        indent = self._state.lists[-1].indent if self._state.lists else ""
+        marker, self._marker = self._marker, ""
+        if marker and self._state.lists:
+            indent = indent[: len(indent) - len(marker)] if len(indent) >= len(marker) else ""
+        yield f"{'> ' * min(self._state.quotes, 8)}{indent}{marker}{text}"
+
+    def _open_list(self, tag: str, node: LexborNode) -> None:
+        attributes = node.attributes
+        outer = self._state.lists[-1].indent if self._state.lists else ""
+        number, step = None, 1
+        if tag == "ol":
+            count = sum(child.tag == "li" for child in node.iter())
+            step = -1 if "reversed" in attributes else 1
+            number = _whole(attributes.get("start"), count if step < 0 else 1)
+        indent = outer[:40] + ("   " if number is not None else "  ")
+        self._state.lists.append(_List(number, step, attributes.get("type") or "1", indent))
+        self._wants_blank = self._wants_blank and len(self._state.lists) == 1
+
+    def _item(self, node: LexborNode) -> str:
+        if not self._state.lists or self._state.lists[-1].number is None:
+            return "- "
+        list_ = self._state.lists[-1]
+        number = _whole(node.attributes.get("value"), list_.number or 0)
+        list_.number = number + list_.step
+        return numeral(number, _STYLES.get(list_.style, "decimal")) + ". "
+
+    def _table(self, node: LexborNode) -> Iterator[str]:
+        caption = node.css_first("caption")
+        self._wants_blank = True
+        if caption is not None:
+            text = _SPACES.sub(" ", caption.text()).strip()
+            if text:
+                yield from self._written(text)
+                self._wants_blank = True
+        rows = [[Cell(self._cell(cell), *spans) for cell, spans in row] for row in _rows_of(node)]
+        texts = table_rows(rows)
+        for line in table(texts, max(map(len, texts), default=0)):
+            yield from self._written(line)
+        self._wants_blank = True
+
+    def _cell(self, node: LexborNode) -> str:
+        inner = _Page(self._buffer, self._depth + 1)
+        return "\n".join(line for line in inner.lines(node) if line)
+
+    def _hidden_text(self, node: LexborNode) -> str:
+        inner = _Page(self._buffer, self._depth + 1, is_within_hidden=True)
+        text = " ".join(line.strip() for line in inner.lines(node)).strip()
+        return f" [hidden: {text}] " if text else ""
+
+    def _picture(self, node: LexborNode) -> str:
+        alt, address = node.attributes.get("alt"), node.attributes.get("src") or ""
+        if alt is not None and not alt.strip():
+            # What is said to be of no meaning.
+            return ""
+        match = _DATA_PICTURE.match(address)
+        if match is None:
+            return self._buffer.picture(b"", alt or "")
+        return self._buffer.picture(lambda: _decoded(address[match.end() :]), alt or "")
+
+
+def _decoded(encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded)
+    except binascii.Error:
+        return b""
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    attributes = node.attributes
+    if not attributes:
+        return False
+    return "hidden" in attributes or _INVISIBLE.search(attributes.get("style") or "") is not None
+
+
+def _marked(tag: str, node: LexborNode, text: str) -> str:
+    inner = text.strip()
+    before = " " if text.startswith(" ") else ""
+    after = " " if text.endswith(" ") else ""
+    if tag == "a":
+        address = (node.attributes.get("href") or "").strip()
+        is_shown = address.rstrip("/").endswith(inner.rstrip("/")) and "." in inner
+        if not _ADDRESSES.match(address) or len(address) > _LONGEST_ADDRESS or is_shown:
+            return text
+        return f"{before}[{inner}]({address}){after}"
+    if tag in ("sup", "sub"):
+        return f"{'^' if tag == 'sup' else '_'}{inner}{after}"
+    if tag.startswith("h"):
+        return heading(int(tag[1]), inner)
+    return f"{before}~~{inner}~~{after}"
+
+
+def _value(tag: str, node: LexborNode) -> str:
+    attributes = node.attributes
+    if tag == "select":
+        options = node.css("option")[:_MAX_OPTIONS]
+        if not options:
+            return _SPACES.sub(" ", node.text()).strip()
+        chosen = [option for option in options if "selected" in option.attributes] or options[:1]
+        return f"[chosen: {', '.join(_SPACES.sub(' ', option.text()).strip() for option in chosen)}]"
+    if tag == "textarea":
+        return _SPACES.sub(" ", node.text()).strip()
+    kind = (attributes.get("type") or "text").lower()
+    if kind in ("checkbox", "radio"):
+        return "[x]" if "checked" in attributes else "[ ]"
+    if kind in ("hidden", "password", "image", "file"):
+        return ""
+    return attributes.get("value") or ""
+
+
+def _whole(text: str | None, otherwise: int) -> int:
+    text = (text or "").strip()
+    return int(text) if text.lstrip("-").isdecimal() and len(text) < 9 else otherwise
+
+
+def _is_table(node: LexborNode) -> bool:
+    """Return whether the element is a table of values, and not only used to lay out a page."""
+    has_tables = any(inner.mem_id != node.mem_id for inner in node.css("table"))
+    if has_tables or node.attributes.get("role") in ("presentation", "none"):
+        return False
+    rows = list(_rows_of(node))
+    return len(rows) > 0 and max(len(row) for row in rows) > 1
+
+
+def _rows_of(node: LexborNode) -> Iterator[list[tuple[LexborNode, tuple[int, int]]]]:
+    """Yield the cells of each row, with how many columns and rows they span."""
+    for part in node.iter():
+        rows = [part] if part.tag == "tr" else [row for row in part.iter() if row.tag == "tr"]
+        for row in rows if part.tag in ("tr", "thead", "tbody", "tfoot") else ():
+            cells = [cell for cell in row.iter() if cell.tag in ("td", "th")]
+            yield [
+                (cell, (_whole(cell.attributes.get("colspan"), 1), _whole(cell.attributes.get("rowspan"), 1)))
+                for cell in cells
+            ]

@@ -1,0 +1,208 @@
+"""Numbers of a spreadsheet as people see them: percentages, money, dates, times.
+
+Dates are written as ISO writes them, whatever the format: what a model reads must not be ambiguous.
+"""
+
+import datetime
+import math
+import re
+from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+_BUILT_IN = {
+    1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00",
+    14: "yyyy-mm-dd", 15: "d-mmm-yy", 16: "d-mmm", 17: "mmm-yy", 18: "h:mm", 19: "h:mm:ss", 20: "h:mm",
+    21: "h:mm:ss", 22: "yyyy-mm-dd h:mm", 37: "#,##0", 38: "#,##0", 39: "#,##0.00", 40: "#,##0.00",
+    41: "#,##0", 42: "#,##0", 43: "#,##0.00", 44: "#,##0.00", 45: "mm:ss", 46: "[h]:mm:ss", 47: "mm:ss.0",
+    48: "##0.0E+0", 49: "@",
+    **dict.fromkeys((*range(27, 32), 36, *range(50, 59)), "yyyy-mm-dd"),
+    **dict.fromkeys(range(32, 36), "h:mm:ss"),
+}  # fmt: skip
+"""What the numbers of formats mean that no file spells out."""
+_TOKENS = re.compile(r'"([^"]*)"|\\(.)|\[([^\]]*)\]|_.|\*.|([^"\\\[_*]+)|.', re.DOTALL)
+_CURRENCY = re.compile(r"\$([^-]*)")
+_NUMBER = re.compile(r"[#0?][#0?,]*(?:\.[#0?]*)?(?:E[+-]0+)?(?:\s*[#0?]*/[#0?\d]+)?,*")
+_EPOCH = datetime.datetime(1899, 12, 30)
+_EPOCH_1904 = datetime.datetime(1904, 1, 1)
+_MAX_DAYS = 2_958_466
+_LARGEST_PLAIN = 1e15
+_MOST_DECIMALS = 30
+_LONGEST_FORMAT = 300
+_CONTEXT = Context(prec=400)
+
+
+class _Section(NamedTuple):
+    """What a part of a format does. `moment`: nothing, or which of date, time and elapsed time it shows."""
+
+    before: str
+    number: str
+    after: str
+    moment: str
+
+
+def built_in_format(number: int) -> str:
+    """Return the format that a number of the file's styles stands for."""
+    return _BUILT_IN.get(number, "General")
+
+
+def shown_number(value: float, form: str, *, is_1904: bool = False) -> str:
+    """Return a number as the format shows it."""
+    sections = _sections(form[:_LONGEST_FORMAT])
+    if not sections or not math.isfinite(value):
+        return plain_number(value)
+    section, is_negative = sections[0], value < 0
+    if is_negative and len(sections) > 1:
+        # The format of negative numbers says itself how they are marked.
+        section, value, is_negative = sections[1], -value, False
+    elif value == 0 and len(sections) > 2:
+        section = sections[2]
+    if section.moment:
+        return _moment(value, section.moment, is_1904=is_1904)
+    if not section.number:
+        text = section.before
+        if not text.strip():
+            return plain_number(value) if form.strip(";") in ("", "General", "@") or text == "" else text
+        return text
+    if section.number == "General":
+        shown = plain_number(abs(value))
+    else:
+        shown = _number(abs(value) * 100 ** (section.before + section.after).count("%"), section.number)
+    sign = "-" if is_negative and any(digit in shown for digit in "123456789") else ""
+    return f"{sign}{section.before}{shown}{section.after}".strip()
+
+
+def plain_number(value: float) -> str:
+    """Return a number with the digits that it has, and no more."""
+    if math.isfinite(value) and abs(value) < _LARGEST_PLAIN and value == int(value):
+        return str(int(value))
+    return f"{value:.15g}"
+
+
+@lru_cache(maxsize=512)
+def _sections(form: str) -> tuple[_Section, ...]:
+    if form.strip() in ("", "General", "@"):
+        return ()
+    return tuple(_section(part) for part in _split(form)[:3])
+
+
+def _split(form: str) -> list[str]:
+    parts, last = [""], ""
+    is_quoted = is_bracketed = False
+    for character in form:
+        if character == '"' and last != "\\":
+            is_quoted = not is_quoted
+        elif character in "[]" and not is_quoted:
+            is_bracketed = character == "["
+        if character == ";" and not is_quoted and not is_bracketed and last != "\\":
+            parts.append("")
+        else:
+            parts[-1] += character
+        last = character
+    return parts
+
+
+def _section(part: str) -> _Section:
+    # Letters of the format stay, quoted ones become what is before and after the number.
+    pieces: list[tuple[bool, str]] = []
+    elapsed = ""
+    for match in _TOKENS.finditer(part):
+        quoted, escaped, bracketed, plain = match.groups()
+        if quoted is not None or escaped is not None:
+            pieces.append((True, quoted if quoted is not None else escaped))
+        elif bracketed is not None:
+            currency = _CURRENCY.match(bracketed)
+            if currency is not None:
+                pieces.append((True, currency[1]))
+            elif bracketed.lower() in ("h", "hh", "m", "mm", "s", "ss"):
+                elapsed = bracketed.lower()[0]
+        elif plain is not None:
+            pieces.append((False, plain))
+    letters = "".join(text for is_literal, text in pieces if not is_literal).lower()
+    if elapsed:
+        return _Section("", "", "", f"elapsed {elapsed}")
+    if "general" in letters:
+        at = next((at for at, (_, text) in enumerate(pieces) if "general" in text.lower()), 0)
+        before = "".join(text for _, text in pieces[:at])
+        after = "".join(text for _, text in pieces[at + 1 :])
+        return _Section(before, "General", after, "")
+    moment = _moment_of(letters)
+    if moment:
+        return _Section("", "", "", moment)
+    before, number, after = "", "", ""
+    for is_literal, text in pieces:
+        found = None if is_literal or number else _NUMBER.search(text)
+        if found is not None:
+            before, number, after = before + text[: found.start()], found[0], text[found.end() :]
+        elif number:
+            after += text if is_literal else re.sub(r"[#0?]", "", text)
+        else:
+            before += text
+    return _Section(before.replace("@", ""), number, after.replace("@", ""), "")
+
+
+def _moment_of(letters: str) -> str:
+    """Return what of a moment the letters show; nothing where they are a number's."""
+    letters = letters.replace("am/pm", "h").replace("a/p", "h")
+    if re.search(r"[#?]|0(?!\d*$)|e[+-]", letters) and not re.search(r"[ydhs]", letters):
+        return ""
+    has_date = bool(re.search(r"[yd]|mmm|g", letters)) or ("m" in letters and not re.search(r"[hs]", letters))
+    has_time = bool(re.search(r"[hs]", letters))
+    if has_date:
+        return "date time" if has_time else "date"
+    return "time" if has_time else ""
+
+
+def _moment(value: float, moment: str, *, is_1904: bool) -> str:
+    if moment.startswith("elapsed"):
+        return _elapsed(value)
+    if not 0 <= value < _MAX_DAYS:
+        return plain_number(value)
+    if moment == "time" and value < 1:
+        return _clock(value)
+    epoch = _EPOCH_1904 if is_1904 else _EPOCH
+    # The calendar of the first spreadsheets had a 29 February 1900.
+    days = value + 1 if not is_1904 and value < 60 else value
+    try:
+        at = epoch + datetime.timedelta(seconds=round(days * 86_400))
+    except OverflowError:
+        return plain_number(value)
+    if moment == "time":
+        return _clock(value % 1)
+    if moment == "date" or (at.hour, at.minute, at.second) == (0, 0, 0):
+        return at.date().isoformat()
+    return at.isoformat(" ", "seconds" if at.second else "minutes")
+
+
+def _clock(day: float) -> str:
+    seconds = round(day * 86_400) % 86_400
+    text = f"{seconds // 3_600:02}:{seconds // 60 % 60:02}"
+    return f"{text}:{seconds % 60:02}" if seconds % 60 else text
+
+
+def _elapsed(value: float) -> str:
+    seconds = round(abs(value) * 86_400)
+    return f"{'-' if value < 0 else ''}{seconds // 3_600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _number(value: float, number: str) -> str:
+    """Return a number that is not negative as the digits of the format show it."""
+    if "/" in number:
+        return plain_number(value)
+    scaled = number.rstrip(",")
+    value /= 1_000 ** (len(number) - len(scaled))
+    mantissa, exponent, _ = scaled.partition("E")
+    whole, _, decimals = mantissa.partition(".")
+    places = min(sum(character in "0#?" for character in decimals), _MOST_DECIMALS)
+    if exponent:
+        return f"{value:.{places}E}"
+    # Halves are rounded up, as spreadsheets do, and not to the even digit.
+    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _CONTEXT)
+    text = f"{rounded:{',' if ',' in whole else ''}f}"
+    optional = len(decimals) - len(decimals.rstrip("#?"))
+    if places and optional:
+        kept = text[: len(text) - optional] + text[len(text) - optional :].rstrip("0")
+        text = kept.rstrip(".")
+    width = whole.count("0")
+    digits = text.partition(".")[0]
+    return text if len(digits) >= width else "0" * (width - len(digits)) + text

@@ -1,0 +1,1 @@
+"""OpenDocument, the format of ODT and ODP, as text."""

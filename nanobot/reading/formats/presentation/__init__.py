@@ -1,0 +1,1 @@
+"""PresentationML, the format of PPTX, as text."""

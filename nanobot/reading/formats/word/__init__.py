@@ -1,0 +1,1 @@
+"""WordprocessingML, the format of DOCX, as text."""
