@@ -1,5 +1,6 @@
 """Paragraphs, lists and tables of OpenDocument in their order."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from nanobot.reading.formats.lines import Line
@@ -39,7 +40,7 @@ class Story:
         self._inline = InlineReader(styles, self._drawings, self._refer, self.text)
         self._headings = Counts()
         self._lists: dict[str, Counts] = {}
-        self._waiting: list[tuple[str, Element]] = []
+        self._waiting: deque[tuple[str, Element]] = deque()
         self._counts = {"footnote": 0, "endnote": 0}
 
     def blocks(self, container: Iterable[Element], *, is_nested: bool = False) -> Iterator[str]:
@@ -74,7 +75,7 @@ class Story:
     def take_notes(self) -> Iterator[str]:
         """Yield the notes that were referred to since the last time."""
         while self._waiting:
-            label, body = self._waiting.pop(0)
+            label, body = self._waiting.popleft()
             text = " ".join(self.blocks(body, is_nested=True)).strip()
             if text:
                 yield f"[^{label}]: {text}"
