@@ -7,7 +7,7 @@ from nanobot.reading.formats.lines import Line
 from nanobot.reading.formats.markdown import heading, table
 from nanobot.reading.formats.numerals import numeral
 from nanobot.reading.formats.odf.drawings import DrawingReader
-from nanobot.reading.formats.odf.inline import InlineReader
+from nanobot.reading.formats.odf.inline import ANNOTATIONS, InlineReader
 from nanobot.reading.formats.odf.lists import LEVELS, Counts
 from nanobot.reading.formats.odf.names import DC, DRAW, OFFICE, PRESENTATION, SVG, TABLE, TEXT, XML_ID, whole
 from nanobot.reading.formats.odf.styles import Styles
@@ -63,7 +63,7 @@ class Story:
             elif str(tag).startswith(DRAW):
                 yield from filter(None, (self._drawings.in_line(child),))
                 yield from self._drawings.on_its_own(child)
-            elif tag == f"{OFFICE}annotation":
+            elif tag in ANNOTATIONS:
                 yield from _finished(self._inline.read_comment(child))
             elif tag not in _NOT_SHOWN:
                 yield from self.blocks(child, is_nested=is_nested)
