@@ -7,14 +7,15 @@ from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
-from nanobot.context.build import history_budget, offered_tools, tools_size, with_added
+from nanobot.context.build import file_tools, history_budget, offered_tools, tools_size, with_added
+from nanobot.context.files import result_budget, uncut_excess
 from nanobot.context.history import refuse_too_long
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import Message, ToolCall, ToolResult, Usage
+from nanobot.core.message import Message, ToolCall, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
@@ -47,7 +48,7 @@ class Agent:
         self._toolset = toolset
         self._clock = clock
         self._settings = settings
-        self._tools_tokens = tools_size(toolset.specs)
+        self._tools_tokens = tools_size(toolset.specs + toolset.file_specs)
 
     @property
     def window_tokens(self) -> int:
@@ -57,6 +58,16 @@ class Agent:
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
         return history_budget(model.context_tokens, self._settings.window_tokens, turn, self._tools_tokens)
+
+    def unloaded_tokens(self, turn: Turn, model: Model, history: History) -> int:
+        """Return how many tokens of history must be loaded because files in `history` are not shown whole; 0
+        where it is enough.
+        """
+        budget_tokens = self.budget(turn, model)
+        excess = uncut_excess(history.messages, budget_tokens)
+        if not excess or sum(map(estimate_tokens, history.messages)) - excess >= budget_tokens:
+            return 0
+        return budget_tokens + excess
 
     def check_length(self, turn: Turn, model: Model) -> None:
         """Return where the newest message of the turn fits the window.
@@ -94,6 +105,7 @@ class Agent:
         """
         # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
+        budget_tokens = self.budget(turn, model)
         model_call = ModelCall(
             turn,
             model,
@@ -101,7 +113,8 @@ class Agent:
             take_back,
             audience=audience,
             tools=offered_tools(turn, self._toolset.specs),
-            budget_tokens=self.budget(turn, model),
+            file_tools=file_tools(turn, self._toolset.file_specs),
+            budget_tokens=budget_tokens,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
             usage=sum((message.usage or Usage() for message in produced), Usage()),
             clock=self._clock,
@@ -110,7 +123,10 @@ class Agent:
             observer=self._observer,
             secret=self._secret,
         )
-        await _TurnRun(turn, history, produced, emit, model_call, self._toolset, self._settings).run()
+        tool_calls = ToolCalls(
+            self._toolset, turn, self._settings.max_calls_per_step, result_budget(budget_tokens)
+        )
+        await _TurnRun(turn, history, produced, emit, model_call, tool_calls, self._settings).run()
 
 
 class _TurnRun:
@@ -123,7 +139,7 @@ class _TurnRun:
         produced: tuple[Message, ...],
         emit: Emit,
         model_call: ModelCall,
-        toolset: Toolset,
+        tool_calls: ToolCalls,
         limits: AgentSettings,
     ) -> None:
         self._turn = turn
@@ -132,7 +148,7 @@ class _TurnRun:
         self._produced = produced
         self._emit = emit
         self._model_call = model_call
-        self._tool_calls = ToolCalls(toolset, turn, limits.max_calls_per_step)
+        self._tool_calls = tool_calls
         self._limits = limits
         self._steps = sum(1 for message in produced if message.role == "assistant")
         self._continuations = 0

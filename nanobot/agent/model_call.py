@@ -8,6 +8,7 @@ import msgspec
 from nanobot.agent.limits import AgentSettings, Retries, Show
 from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
+from nanobot.context.files import least_tokens
 from nanobot.context.output import conform, format_instructions, repair_instructions
 from nanobot.core.audience import EMPTY, Audience
 from nanobot.core.clock import Clock
@@ -76,6 +77,7 @@ class ModelCall:
         *,
         audience: Audience | None,
         tools: tuple[ToolSpec, ...],
+        file_tools: tuple[ToolSpec, ...],
         budget_tokens: int,
         call_ids: set[str],
         usage: Usage,
@@ -93,6 +95,7 @@ class ModelCall:
         self._has_begun = False
         self.was_stopped = False
         self._tools = tools
+        self._file_tools = file_tools
         self._budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
@@ -211,7 +214,7 @@ class ModelCall:
             own_tools = max(0, tools_size(request.tools) - tools_size(self._turn.tools))
             budget = min(budget, history_budget(window, window, self._turn, own_tools))
         question = next((message for message in reversed(history.messages) if message.role == "user"), None)
-        least = estimate_tokens(question) if question is not None else 0
+        least = least_tokens(question) if question is not None else 0
         self._budget_tokens = max(least, min(budget, self._budget_tokens))
         return True
 
@@ -234,7 +237,8 @@ class ModelCall:
             return build(
                 self._turn,
                 history,
-                tools=self._offered(may_call=may_call),
+                tools=self._offered(self._tools, may_call=may_call),
+                file_tools=self._offered(self._file_tools, may_call=may_call),
                 budget_tokens=self._budget_tokens,
                 now=self._clock.now(),
                 hint="" if may_call else prompt.LAST_STEP,
@@ -252,11 +256,11 @@ class ModelCall:
             window = window_set(self._model, self._limits)
             raise ContextOverflow(f"{error.message} ({window})") from None
 
-    def _offered(self, *, may_call: bool) -> tuple[ToolSpec, ...]:
-        """Return the tools that are offered; the server's own to models alone that take tools."""
+    def _offered(self, tools: tuple[ToolSpec, ...], *, may_call: bool) -> tuple[ToolSpec, ...]:
+        """Return those of `tools` that are offered; the server's own to models alone that take tools."""
         if not may_call or "tools" in self._lacking:
             return ()
-        return self._tools if self._client_tools or "tools" in self._model.abilities else ()
+        return tools if self._client_tools or "tools" in self._model.abilities else ()
 
     async def _stream(self, request: ModelRequest, show: Show, retries: Retries) -> Message:
         """Show what the model says as it comes; return its message."""

@@ -22,11 +22,12 @@ _MOST_AT_ONCE = 64
 class ToolCalls:
     """Runs the server's calls of one turn.
 
-    `max_calls`: how many of one message are run. `malformed_steps`: how many of the last steps had nothing
-    but malformed calls, or too many of them.
+    `max_calls`: how many of one message are run. `result_tokens`: as in `ToolContext`. `malformed_steps`: how
+    many of the last steps had nothing but malformed calls, or too many of them.
     """
 
-    def __init__(self, toolset: Toolset, turn: Turn, max_calls: int) -> None:
+    def __init__(self, toolset: Toolset, turn: Turn, max_calls: int, result_tokens: int) -> None:
+        self._result_tokens = result_tokens
         self._toolset = toolset
         self._turn = turn
         self._max_calls = max_calls
@@ -93,7 +94,10 @@ class ToolCalls:
 
     async def _run(self, call: ToolCall, finish: Finish) -> None:
         turn = self._turn
-        await finish((await self._toolset.run(call, turn_id=turn.id, session_key=turn.session_key),))
+        result = await self._toolset.run(
+            call, turn_id=turn.id, session_key=turn.session_key, result_tokens=self._result_tokens
+        )
+        await finish((result,))
 
     def _is_malformed(self, call: ToolCall) -> bool:
         try:

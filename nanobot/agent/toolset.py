@@ -22,14 +22,18 @@ class MalformedCall(ToolError):
 
 
 class Toolset:
-    """The server's own tools; their names are unique."""
+    """The server's own tools; their names are unique.
+
+    `specs`: of those that are always offered; `file_specs`: of those that are where files go on.
+    """
 
     def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
         self._observer = observer
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
-        self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools)
+        self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if not tool.reads_on)
+        self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
 
     def is_repeatable(self, call: ToolCall) -> bool:
         """Return whether the call may be run again where the server died before it ended."""
@@ -64,17 +68,19 @@ class Toolset:
         except (msgspec.DecodeError, RecursionError) as error:
             raise MalformedCall(f"the arguments of {call.name} are not valid JSON: {error}") from error
 
-    async def run(self, call: ToolCall, *, turn_id: str, session_key: str) -> ToolResult:
+    async def run(
+        self, call: ToolCall, *, turn_id: str, session_key: str, result_tokens: int = 4_000
+    ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
         self._observer.tool_started(turn_id, call)
         try:
-            result = await self._run(call, turn_id=turn_id, session_key=session_key)
+            result = await self._run(call, ToolContext(turn_id, session_key, call.id, result_tokens))
             return result
         finally:
             self._observer.tool_ended(turn_id, call, result, is_known=call.name in self._tools)
 
-    async def _run(self, call: ToolCall, *, turn_id: str, session_key: str) -> ToolResult:
+    async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult:
         try:
             tool, arguments = self.check(call)
         except MalformedCall as error:
@@ -82,7 +88,7 @@ class Toolset:
         limit = asyncio.timeout(tool.timeout_s)
         try:
             async with limit:
-                text = await tool.run(arguments, ToolContext(turn_id, session_key, call.id))
+                text = await tool.run(arguments, context)
         except ToolError as error:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
         except Exception:  # noqa: BLE001 - a tool's bug is logged whole; the model is told
@@ -93,7 +99,7 @@ class Toolset:
                     f"Error: {call.name} did not end within {tool.timeout_s:g} s and was stopped",
                     is_error=True,
                 )
-            _log.exception("tool %s failed in turn %s", call.name, turn_id)
+            _log.exception("tool %s failed in turn %s", call.name, context.turn_id)
             return ToolResult(call.id, "Error: tool failed", is_error=True)
         return ToolResult(call.id, _bounded(text))
 

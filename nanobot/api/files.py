@@ -27,7 +27,7 @@ from nanobot.core.errors import (
     UploadNotFound,
     UploadsFull,
 )
-from nanobot.core.ids import Randomness, new_id
+from nanobot.core.ids import Randomness, new_file_id
 from nanobot.core.store import Store
 from nanobot.core.uploads import Upload
 from nanobot.http.form import Form, FormFile, is_form, read_form
@@ -139,8 +139,7 @@ class Files:
         now = self._clock.now()
         life_s = _life_s(form) or self._settings.ttl_s
         upload = Upload(
-            # OpenAI's ids of files have a hyphen.
-            id="file-" + new_id("file", now, self._randomness).removeprefix("file_"),
+            id=new_file_id(now, self._randomness),
             session_key=key,
             name=file_name(file.name) or "file",
             purpose=purpose,

@@ -15,7 +15,7 @@ from nanobot.api.server import build_api
 from nanobot.app import settings
 from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
-from nanobot.app.tools import own_tools
+from nanobot.app.tools import all_tools
 from nanobot.config import Config
 from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
@@ -35,6 +35,7 @@ from nanobot.stores.sqlite.store import open_store
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.deliveries import FLUSH_EVERY_S, Deliveries
 from nanobot.submit.followers import Followers
+from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
 from nanobot.workers.pool import WorkerPool
@@ -76,10 +77,11 @@ class App:
         self.followers = Followers(store, clock, config.api.disconnect_grace_s, self.deliveries)
         self.workers = WorkerPool()
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
-        toolset = Toolset([*own_tools(clock), *tools], observer)
+        documents = DocumentReader(self.workers, settings.document_bounds(config))
+        toolset = Toolset(all_tools(clock, store, documents, tools), observer)
         agent = Agent(toolset, clock, settings.agent_settings(config), schemas, observer, secret=secret)
         self.engine = _engine(config, store, models, clock, agent, observer)
-        attachments = _attachments(config, store, self.workers, fetcher)
+        attachments = _attachments(config, store, documents, fetcher, clock, randomness)
         self.submitter = Submitter(
             store,
             Gate(store, self.quotas, self.followers.left),
@@ -91,6 +93,7 @@ class App:
             randomness,
             check_length=lambda turn: agent.check_length(turn, models.get(turn.model)),
             audio_models=settings.audio_models(models),
+            most_pictures=lambda name: settings.most_pictures(models, config.agent.window_tokens, name),
         )
         self.asgi: ASGIApp = build_api(
             store,
@@ -152,10 +155,18 @@ def _engine(
     )
 
 
-def _attachments(config: Config, store: Store, workers: WorkerPool, fetcher: Fetcher | None) -> Attachments:
+def _attachments(
+    config: Config,
+    store: Store,
+    documents: DocumentReader,
+    fetcher: Fetcher | None,
+    clock: Clock,
+    randomness: Randomness,
+) -> Attachments:
     fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
-    documents = DocumentReader(workers, settings.document_bounds(config))
-    return Attachments(store, documents, fetcher if config.files.fetch else None)
+    keeping = settings.file_settings(config)
+    kept_files = KeptFiles(store, clock, randomness, quota_bytes=keeping.quota_bytes, ttl_s=keeping.ttl_s)
+    return Attachments(store, documents, fetcher if config.files.fetch else None, kept_files)
 
 
 def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:

@@ -20,6 +20,7 @@ from nanobot.core.accounts import (
     digest_of,
 )
 from nanobot.core.errors import ConfigError
+from nanobot.core.message import TOKENS_PER_IMAGE
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
 from nanobot.http.guard import Access
@@ -146,6 +147,16 @@ def audio_models(models: Models) -> frozenset[str]:
     """Return the names of the models that take audio."""
     named = {AGENT: models.default, **{name: models.get(name) for name in models.names}}
     return frozenset(name for name, model in named.items() if "audio" in model.abilities)
+
+
+def most_pictures(models: Models, window_tokens: int, name: str) -> int:
+    """Return how many pictures out of files the model of that name may be shown with one message: as many as
+    take a quarter of its window, none if it sees none.
+    """
+    model = models.default if name == AGENT or name not in models.names else models.get(name)
+    if "images" not in model.abilities:
+        return 0
+    return min(model.context_tokens, window_tokens) // 4 // TOKENS_PER_IMAGE
 
 
 def request_bounds(config: Config) -> RequestBounds:

@@ -3,6 +3,7 @@
 import hashlib
 
 from nanobot.context import prompt
+from nanobot.context.files import fit_files
 from nanobot.context.history import ends_of, fit, repair
 from nanobot.core.audience import Audience
 from nanobot.core.dispatch import History
@@ -30,6 +31,14 @@ def offered_tools(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]
         return turn.tools
     taken = {tool.name for tool in turn.tools}
     return (*(tool for tool in own if tool.name not in taken), *turn.tools)
+
+
+def file_tools(turn: Turn, own: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+    """Return those of the server's `own` tools that the model may call in this turn to read on in files."""
+    if turn.tools and turn.tool_choice.mode == "required":
+        return ()
+    taken = {tool.name for tool in turn.tools}
+    return tuple(tool for tool in own if tool.name not in taken)
 
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
@@ -60,6 +69,7 @@ def build(
     history: History,
     *,
     tools: tuple[ToolSpec, ...],
+    file_tools: tuple[ToolSpec, ...] = (),
     budget_tokens: int,
     now: float,
     hint: str = "",
@@ -73,7 +83,8 @@ def build(
     passed_over: tuple[PassedOver, ...] = (),
     secret: bytes = b"",
 ) -> ModelRequest:
-    """Return the request that shows the newest part of `history` and asks for the next message.
+    """Return the request that shows the newest part of `history` and asks for the next message. Files are cut
+    to their share of the window; where one is, `file_tools` are offered beside `tools`.
 
     `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
     about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
@@ -84,6 +95,7 @@ def build(
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
             may be left out.
     """
+    history, is_cut = fit_files(history, budget_tokens, can_read_on=bool(file_tools))
     fitted = fit(history.messages, budget_tokens, skipped_tokens=history.skipped_tokens, ends=history.ends)
     if not turn.may_cut and (history.skipped_tokens or len(fitted) < len(history.messages)):
         raise ContextOverflow(
@@ -101,7 +113,7 @@ def build(
         if form
         else prompt.system(turn.instructions),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
-        tools=tools,
+        tools=tools + file_tools if is_cut else tools,
         notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,
         session_hint=hashlib.blake2b(

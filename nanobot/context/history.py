@@ -5,6 +5,7 @@ from itertools import accumulate
 
 import msgspec
 
+from nanobot.context.files import least_tokens
 from nanobot.context.participants import named
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
@@ -24,6 +25,7 @@ NO_RESULT = "No result was provided for this call."
 SHOWN_BELOW = "(What came of this call is shown below.)"
 CAME_WITH = "(This came with the result of {}:)"
 _STEPS_A_WINDOW = 4
+_STEPS_IN_A_TURN = 2
 
 
 def fit(
@@ -52,7 +54,7 @@ def fit(
     asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
     if first <= asked:
         return _from_question(messages, first)
-    return _within_the_turn(messages, asked, first, budget_tokens)
+    return _within_the_turn(messages, ends, asked, budget_tokens)
 
 
 def ends_of(messages: tuple[Message, ...], before_tokens: int) -> tuple[int, ...]:
@@ -68,11 +70,23 @@ def _from_question(messages: tuple[Message, ...], first: int) -> tuple[Message, 
 
 
 def _within_the_turn(
-    messages: tuple[Message, ...], asked: int, first: int, budget_tokens: int
+    messages: tuple[Message, ...], ends: tuple[int, ...], asked: int, budget_tokens: int
 ) -> tuple[Message, ...]:
-    """Return the question and the newest whole steps of a running turn that alone is over the budget."""
+    """Return the question and the newest whole steps of a running turn that is long. The last step stays in
+    any case: the model would do it again and again.
+    """
     question = messages[asked]
     refuse_too_long(question, budget_tokens)
+    room = max(0, budget_tokens - least_tokens(question))
+    over = ends[-1] - ends[asked] - room
+    if over <= 0:
+        return messages[asked:]
+    step = max(1, room // _STEPS_IN_A_TURN)
+    cut = ends[asked] + -(-over // step) * step
+    last = max(
+        (i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages)
+    )
+    first = min(bisect_left(ends[:-1], cut, lo=asked) + 1, max(last, asked + 1))
     # Results whose calls were cut off.
     while first < len(messages) and messages[first].role == "tool":
         first += 1
@@ -80,12 +94,12 @@ def _within_the_turn(
 
 
 def refuse_too_long(message: Message, budget_tokens: int) -> None:
-    """Return where the message alone fits the budget.
+    """Return where the message alone fits the budget; of its files no more than the beginning need fit.
 
     Raises:
         ContextOverflow
     """
-    cost = estimate_tokens(message)
+    cost = least_tokens(message)
     if cost > budget_tokens:
         raise ContextOverflow(
             f"the message has about {cost} tokens, more than the window leaves for it beside the prompt, the"

@@ -48,6 +48,11 @@ def new_id(prefix: str, now: float, randomness: Randomness) -> str:
     return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])}"
 
 
+def new_file_id(now: float, randomness: Randomness) -> str:
+    """Return an id for an upload; OpenAI's have a hyphen."""
+    return "file-" + new_id("file", now, randomness).removeprefix("file_")
+
+
 def time_of(id_: str) -> float:
     """Return when the id was made, in seconds since the epoch; 0 if it is not one of `new_id`'s."""
     try:

@@ -1,8 +1,11 @@
 """Messages: who said what, in which parts. They carry neither id nor time; those are in the store's row."""
 
+import hashlib
 from typing import Literal
 
 import msgspec
+
+from nanobot.core.extent import WHOLE, Extent
 
 
 # Here and in `event.py`: values without cycles need not be visited by the collector, and there are many.
@@ -39,18 +42,38 @@ class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):
 
 
 class File(msgspec.Struct, frozen=True, gc=False, tag="file", omit_defaults=True):
-    """A file as the model sees it: its name and its text. `file_id`: the upload that it came from."""
+    """A file as the model sees it: its name and its text. `file_id`: the upload that it came from, or that
+    keeps it.
+
+    `extent`: what of the file the text shows. `note`: what is said below it, by the server; never stored.
+    """
 
     name: str
     text: str
     file_id: str | None = None
+    extent: Extent = WHOLE
+    note: str = ""
 
     @property
     def shown(self) -> str:
-        """The file as text for the model, between markers that carry its name."""
+        """The file as text for the model, between marks that the file itself cannot have, then the note."""
         # A quotation mark in the name would end the attribute.
         name = self.name.replace('"', "'")
-        return f'<file name="{name}">\n{self.text}\n</file>'
+        mark = _mark_for(self)
+        framed = f'<{mark} name="{name}">\n{self.text}\n</{mark}>'
+        return f"{framed}\n{self.note}" if self.note else framed
+
+
+def _mark_for(file: File) -> str:
+    """Return a name for the frame that does not occur in the file. It depends on the file alone, so that
+    requests stay the same from turn to turn.
+    """
+    seed = file.text.encode("utf-8", "replace")
+    while True:
+        seed = hashlib.blake2b(seed, digest_size=4).digest()
+        mark = f"file-{seed.hex()}"
+        if mark not in file.text and mark not in file.name:
+            return mark
 
 
 class Thinking(msgspec.Struct, frozen=True, gc=False, tag="thinking", omit_defaults=True):
@@ -223,7 +246,7 @@ def joint(before: Message | None) -> str:
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
-_TOKENS_PER_IMAGE = 800
+TOKENS_PER_IMAGE = 800
 _AUDIO_BYTES_PER_TOKEN = 2_000
 
 
@@ -250,4 +273,4 @@ def estimate_tokens(message: Message) -> int:
             images += 1
         elif isinstance(part, Audio):
             size_bytes += _BYTES_PER_TOKEN * (len(part.data) // _AUDIO_BYTES_PER_TOKEN)
-    return _TOKENS_PER_MESSAGE + size_bytes // _BYTES_PER_TOKEN + images * _TOKENS_PER_IMAGE
+    return _TOKENS_PER_MESSAGE + size_bytes // _BYTES_PER_TOKEN + images * TOKENS_PER_IMAGE

@@ -10,11 +10,15 @@ Schema = dict[str, object]
 
 
 class ToolContext(msgspec.Struct, frozen=True):
-    """The turn that a call belongs to, as far as a tool may know it."""
+    """The turn that a call belongs to, as far as a tool may know it.
+
+    `result_tokens`: how long a result may be that the window is to hold beside the rest.
+    """
 
     turn_id: str
     session_key: str
     call_id: str
+    result_tokens: int = 4_000
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -54,7 +58,8 @@ class Tool(msgspec.Struct, frozen=True):
     `arguments` is a msgspec Struct type: it gives the JSON schema that the model is shown, and checks what
     the model wrote. `run` returns the text for the model; the text of a `ToolError` goes to the model too,
     any other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
-    `concurrent`: calls of one step may overlap.
+    `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the window does not show
+    all of the conversation's files.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Tool(msgspec.Struct, frozen=True):
     timeout_s: float = 30.0
     repeatable: bool = False
     concurrent: bool = True
+    reads_on: bool = False
 
     @property
     def spec(self) -> ToolSpec:

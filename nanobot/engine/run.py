@@ -172,6 +172,8 @@ class Run:
             )
         elif history is None:
             history = await self._store.history(turn.session_key, self._agent.budget(turn, model))
+        if history.skipped_tokens and (more := self._agent.unloaded_tokens(turn, model, history)):
+            history = await self._store.history(turn.session_key, more)
         await self._agent.run(
             turn,
             model,

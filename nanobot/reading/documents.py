@@ -11,17 +11,11 @@ import msgspec
 
 from nanobot.core.distribution import install_hint
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
+from nanobot.core.extent import START, Position
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.extraction import modules
 from nanobot.reading.kinds import Kind, extension, kind_of, likely_kind
-from nanobot.reading.messages import (
-    START,
-    ExtractedText,
-    Extraction,
-    ExtractionFailure,
-    ExtractionRequest,
-    Position,
-)
+from nanobot.reading.messages import ExtractedText, Extraction, ExtractionFailure, ExtractionRequest
 from nanobot.reading.plain import decode_certain
 from nanobot.reading.text_buffer import TextBuffer
 from nanobot.workers.pool import WorkerPool
@@ -62,13 +56,14 @@ class DocumentReader:
         owner: str = "",
         start: Position = START,
         max_characters: int | None = None,
-        wants_pictures: bool = False,
+        most_pictures: int = 0,
     ) -> ExtractedText:
         """Return the text of a file from `start` on. Owners, such as sessions, take turns where many files
         are to be read.
 
         `name`, `mime` and `charset` are what a client declares; the bytes of the file take precedence.
-        `max_characters` of text are returned at most, and pictures, if the model sees them.
+        `max_characters` of text are returned at most, and `most_pictures` of the pictures in it, for a model
+        that sees them.
 
         Raises:
             UnsupportedFile: it is of a kind that is not read here, or the extra that reads it is not
@@ -82,9 +77,12 @@ class DocumentReader:
             raise UnreadableFile(f"{shown} has {len(content)} bytes: at most {bounds.max_bytes} are read")
         kind = kind_of(content, name=name, mime=mime)
         _refuse_kind(kind, name, shown)
-        if max_characters is not None:
-            bounds = msgspec.structs.replace(bounds, max_characters=max_characters)
-        request = ExtractionRequest(kind, bounds, charset, start, wants_pictures)
+        bounds = msgspec.structs.replace(
+            bounds,
+            max_characters=bounds.max_characters if max_characters is None else max_characters,
+            max_pictures=min(bounds.max_pictures, most_pictures),
+        )
+        request = ExtractionRequest(kind, bounds, charset, start)
         if kind == "text" and (text := await asyncio.to_thread(_plain_text, content, request)) is not None:
             return text
         outcome = await self._workers.run(_task(request, content), owner)
@@ -124,7 +122,7 @@ def _error(failure: ExtractionFailure, shown: str) -> InvalidRequest:
 def _task(request: ExtractionRequest, content: bytes) -> Task:
     bounds = request.bounds
     most = bounds.max_characters * _JSON_BYTES_PER_CHARACTER + _OVERHEAD_BYTES
-    if request.wants_pictures:
+    if bounds.max_pictures:
         most += bounds.max_picture_bytes * 3 // 2
     limits = WorkerLimits(bounds.wall_s, bounds.cpu_s, bounds.memory_bytes, most)
     # What a container has in it is known to the worker only; this is what it imports beforehand.

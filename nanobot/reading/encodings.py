@@ -57,6 +57,7 @@ _THAI_MARKS = frozenset("ัิีึืฺุู็่้๊๋์ํ")
 _THAI_LEADS = frozenset("เแโใไ")
 _THAI_MARKS_AND_LEADS = _THAI_MARKS | _THAI_LEADS
 _FINALS = frozenset("ךםןףץς")
+_MEDIALS = frozenset("כמנפצσ")
 _RARE = frozenset("ўјљњћџђ")
 _TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")
 _PUNCTUATION = frozenset("’‘“”„‚–—…«»€°§©®·¿¡\xa0£№•™²³½、。「」，：；！？（）《》・ー〜％￥¥‐―　“”")
@@ -220,8 +221,8 @@ def _weights(common: str, *, is_wide: bool) -> dict[str, float]:
     """Return how much a letter says for its script: common ones more than others."""
     if is_wide:
         return dict.fromkeys(common, 1.0)
-    half = len(common) // 2
-    return {letter: 0.3 if letter in _RARE else 1.0 if at < half else 0.7 for at, letter in enumerate(common)}
+    weights = {letter: 1.0 - 0.7 * at / len(common) for at, letter in enumerate(common)}
+    return weights | dict.fromkeys(_RARE & weights.keys(), 0.2)
 
 
 def _wide_point(text: str, at: int, weights: Mapping[str, float]) -> float:
@@ -257,7 +258,9 @@ def _point(text: str, at: int, weights: Mapping[str, float]) -> float:
         return -0.3 if before in _THAI_MARKS else -1.0
     if character in _THAI_LEADS and (after not in weights or after in _THAI_MARKS_AND_LEADS):
         return -1.0
-    if character in _FINALS and after in weights:
+    if character in _FINALS:
+        return -0.5 if after in weights else 1.2
+    if character in _MEDIALS and after not in weights and before in weights:
         return -0.5
     if character.isupper():
         if before.islower():

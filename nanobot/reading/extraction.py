@@ -49,7 +49,7 @@ def run(head: bytes, content: bytes) -> bytes:
 def extract(request: ExtractionRequest, content: bytes) -> Extraction:
     """Return the text of the file, or why there is none."""
     bounds = request.bounds
-    pictures = Pictures(bounds.max_pictures if request.wants_pictures else 0, bounds.max_picture_bytes)
+    pictures = Pictures(bounds.max_pictures, bounds.max_picture_bytes)
     buffer = TextBuffer(
         bounds.max_characters, start=request.start, pictures=pictures, is_verbatim=request.kind == "text"
     )

@@ -76,10 +76,12 @@ def decoded(content: bytes, *, charset: str | None = None) -> Decoded:
         text = _replaced(content, encoding)
         if text.lost <= _MOST_LOST_SHARE * len(content):
             return text
+    said = escaped_encoding(content) or utf_16_encoding(content)
+    if said is not None:
+        return _replaced(content, said)
     if _is_damaged_utf8(content):
         return _replaced(content, "utf-8")
-    likely = escaped_encoding(content) or utf_16_encoding(content) or guessed_encoding(content)
-    return _replaced(content, likely)
+    return _replaced(content, guessed_encoding(content))
 
 
 def _declared(charset: str | None) -> str | None:

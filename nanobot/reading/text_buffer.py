@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from nanobot.reading.messages import START, ExtractedText, Mark, Position, Unit, Unreadable
+from nanobot.core.extent import START, Extent, Mark, Position, Unit
+from nanobot.reading.messages import ExtractedText, Unreadable
 from nanobot.reading.pictures import Pictures
 
-_MOST_MARKS = 2_000
+_MOST_MARKS = 1_000
 _LONGEST_TITLE = 100
 _LONGEST_NOTE = 300
 _TRIMMED_TAIL = 2_000
@@ -187,9 +188,11 @@ class TextBuffer:
         # Some PDFs have lone halves of surrogate pairs, which cannot be encoded.
         text = text.encode("utf-8", "replace").decode()
         marks = tuple(mark for mark in self._marks if mark.offset <= len(text))
-        return ExtractedText(
-            text, self._unit, self._totals, self._titles, self._cut, marks, self._pictures.kept
-        )
+        if self._cut is None:
+            # The text itself tells.
+            self._totals.pop("line", None)
+        extent = Extent(self._unit, self._totals, self._titles, marks, self._cut)
+        return ExtractedText(text, extent, self._pictures.kept)
 
     @property
     def _here(self) -> Position:

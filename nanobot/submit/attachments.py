@@ -14,6 +14,7 @@ from nanobot.core.store import Store
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetched, Fetcher
 from nanobot.reading.kinds import audio_format, image_type
+from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.references import (
     InlineFile,
     RemoteFile,
@@ -26,19 +27,51 @@ from nanobot.submit.references import (
 )
 
 _MOST_REFERENCES = 32
+Parts = tuple[Part, ...]
 _IMAGE_TYPES = "PNG, JPEG, GIF and WebP"
 
 
-class Attachments:
-    """Replaces parts that refer to content by the content. `fetcher` None: no URL is followed."""
+class _Asker(msgspec.Struct, frozen=True):
+    """For whom files are read. `pictures`: how many the model is shown of each file; `keeps`: whether files
+    may be kept with the session.
+    """
 
-    def __init__(self, store: Store, documents: DocumentReader, fetcher: Fetcher | None) -> None:
+    session_key: str
+    pictures: int = 0
+    keeps: bool = False
+
+
+class Attachments:
+    """Replaces parts that refer to content by the content.
+
+    `fetcher` None: no URL is followed. `kept_files` keeps those whose text is longer than what is read; None:
+    none are kept.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        documents: DocumentReader,
+        fetcher: Fetcher | None,
+        kept_files: KeptFiles | None = None,
+    ) -> None:
         self._store = store
         self._documents = documents
         self._fetcher = fetcher
+        self._kept_files = kept_files
 
-    async def resolve(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
+    async def resolve(
+        self,
+        messages: tuple[Message, ...],
+        session_key: str,
+        *,
+        most_pictures: int = 0,
+        leaves_trace: bool = True,
+    ) -> tuple[Message, ...]:
         """Return `messages` with the content of every part; the same object where nothing is missing.
+
+        `most_pictures`: how many pictures out of the files the model may be shown in all. A file with more
+        text than is read is kept with the session, if the turn `leaves_trace`.
 
         Raises:
             InvalidRequest: some content cannot be fetched or read; `param` names the part.
@@ -52,7 +85,8 @@ class Attachments:
                 f"{len(unresolved)} files and URLs in one request: at most {_MOST_REFERENCES} are allowed",
                 param="messages",
             )
-        parts = await _all([self._resolve(part, session_key) for part in unresolved])
+        asker = _Asker(session_key, most_pictures // len(unresolved), leaves_trace)
+        parts = await _all([self._resolve(part, asker) for part in unresolved])
         return _replaced(with_sources(messages), parts)
 
     async def resolve_earlier(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
@@ -66,42 +100,47 @@ class Attachments:
         if not unresolved:
             return messages
         first = max(0, len(unresolved) - _MOST_REFERENCES)
-        notes: list[Part] = [Text(f"({_kind(part)} stood here)") for part in unresolved[:first]]
-        rest = await _all([self._resolve_or_note(part, session_key) for part in unresolved[first:]])
+        notes = [(Text(f"({_kind(part)} stood here)"),) for part in unresolved[:first]]
+        asker = _Asker(session_key)
+        rest = await _all([self._resolve_or_note(part, asker) for part in unresolved[first:]])
         return _replaced(messages, [*notes, *rest])
 
-    async def _resolve_or_note(self, part: Unresolved, session_key: str) -> Part:
+    async def _resolve_or_note(self, part: Unresolved, asker: _Asker) -> Parts:
         try:
-            return await self._resolve(part, session_key)
+            return await self._resolve(part, asker)
         except NanobotError as error:
-            return Text(f"({_kind(part)} stood here: {error.public_message})")
+            return (Text(f"({_kind(part)} stood here: {error.public_message})"),)
 
-    async def _resolve(self, part: Unresolved, session_key: str) -> Part:
+    async def _resolve(self, part: Unresolved, asker: _Asker) -> Parts:
+        """Return what stands for the part: its content, and the pictures in it."""
         if isinstance(part, RemoteImage):
-            return await self._remote_image(part)
+            return (await self._remote_image(part),)
         if isinstance(part, RemoteFile):
-            return await self._remote_file(part, session_key)
+            return await self._remote_file(part, asker)
         if isinstance(part, InlineFile):
             content = part.content
             if isinstance(content, str):
                 # Here and below: megabytes of base64 would hold up the event loop.
                 content = await asyncio.to_thread(decode_base64, content, f"{part.path}.file_data")
-            return await self._read(part.name, content, part.path, session_key, mime=part.mime)
-        upload, content = await self._store.open_upload(part.file_id or "", session_key)
-        return await self._read(part.name or upload.name, content, part.path, session_key, file_id=upload.id)
+            return await self._read(
+                part.name, content, part.path, asker, mime=part.mime, charset=part.charset
+            )
+        upload, content = await self._store.open_upload(part.file_id or "", asker.session_key)
+        return await self._read(part.name or upload.name, content, part.path, asker, file_id=upload.id)
 
     async def _read(
         self,
         name: str,
         content: bytes,
         path: str,
-        session_key: str,
+        asker: _Asker,
         *,
         mime: str = "",
         charset: str | None = None,
         file_id: str | None = None,
-    ) -> Part:
-        """Return the file as the model sees it: an image or a sound as such, anything else as text.
+    ) -> Parts:
+        """Return the file as the model sees it: an image or a sound as such, anything else as text, followed
+        by the pictures in it.
 
         Raises:
             InvalidRequest: it cannot be read; `param` is `path`.
@@ -109,22 +148,32 @@ class Attachments:
         # The first bytes decide: names and media types are claims of the client.
         kind = image_type(content[:16])
         if kind is not None:
-            return Image(await asyncio.to_thread(data_url, kind, content))
+            return (Image(await asyncio.to_thread(data_url, kind, content)),)
         format_ = audio_format(content[:16])
         if format_ is not None:
             # Only the base64 after the comma is kept, so any media type will do.
-            return Audio((await asyncio.to_thread(data_url, "audio/x", content)).partition(",")[2], format_)
+            data = (await asyncio.to_thread(data_url, "audio/x", content)).partition(",")[2]
+            return (Audio(data, format_),)
         try:
             document = await self._documents.read(
-                content, name=name, mime=mime, charset=charset, owner=session_key
+                content,
+                name=name,
+                mime=mime,
+                charset=charset,
+                owner=asker.session_key,
+                most_pictures=asker.pictures,
             )
         except InvalidRequest as error:
             error.param = error.param or path
             raise
-        text = document.text
-        if document.is_cut:
-            text += f"\n(The file goes on: only its first {len(text)} characters are shown.)"
-        return File(name or "file", text, file_id)
+        name = name or "file"
+        if document.extent.cut is not None and file_id is None and asker.keeps and self._kept_files:
+            file_id = await self._kept_files.keep(name, content, asker.session_key)
+        pictures = [
+            Image(await asyncio.to_thread(data_url, picture.media_type, picture.content))
+            for picture in document.pictures
+        ]
+        return (File(name, document.text, file_id, document.extent), *pictures)
 
     async def _remote_image(self, part: RemoteImage) -> Image:
         path = f"{part.path}.url"
@@ -136,14 +185,14 @@ class Attachments:
             )
         return Image(await asyncio.to_thread(data_url, kind, fetched.content), part.detail)
 
-    async def _remote_file(self, part: RemoteFile, session_key: str) -> Part:
+    async def _remote_file(self, part: RemoteFile, asker: _Asker) -> Parts:
         fetched = await self._fetch(part.url, f"{part.path}.file_data")
         name = part.name or file_name(unquote(urlsplit(fetched.url).path))
         return await self._read(
             name,
             fetched.content,
             part.path,
-            session_key,
+            asker,
             mime=fetched.content_type,
             charset=fetched.charset,
         )
@@ -194,12 +243,16 @@ def _unresolved(messages: tuple[Message, ...]) -> list[Unresolved]:
     ]
 
 
-def _replaced(messages: tuple[Message, ...], parts: Sequence[Part]) -> tuple[Message, ...]:
-    rest = iter(parts)
+def _replaced(messages: tuple[Message, ...], contents: Sequence[Parts]) -> tuple[Message, ...]:
+    rest = iter(contents)
     return tuple(
         msgspec.structs.replace(
             message,
-            parts=tuple(next(rest) if isinstance(part, Unresolved) else part for part in message.parts),
+            parts=tuple(
+                whole
+                for part in message.parts
+                for whole in (next(rest) if isinstance(part, Unresolved) else (part,))
+            ),
         )
         if any(isinstance(part, Unresolved) for part in message.parts)
         else message
@@ -207,11 +260,11 @@ def _replaced(messages: tuple[Message, ...], parts: Sequence[Part]) -> tuple[Mes
     )
 
 
-async def _all(resolving: Sequence[Awaitable[Part]]) -> list[Part]:
+async def _all(resolving: Sequence[Awaitable[Parts]]) -> list[Parts]:
     """Return the results in order; the first failure cancels the rest."""
 
     # `create_task` takes only coroutines.
-    async def one(it: Awaitable[Part]) -> Part:
+    async def one(it: Awaitable[Parts]) -> Parts:
         return await it
 
     try:

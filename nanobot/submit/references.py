@@ -21,10 +21,11 @@ class RemoteImage(Image, frozen=True, tag="image"):
 
 
 class InlineFile(File, frozen=True, tag="file"):
-    """A file that was sent along: its `content` as bytes, or as base64."""
+    """A file that was sent along: its `content` as bytes, or as base64. `charset`: as the client declares."""
 
     content: bytes | str = b""
     mime: str = ""
+    charset: str | None = None
     path: str = ""
 
 

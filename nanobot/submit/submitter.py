@@ -45,6 +45,7 @@ class Submitter:
 
     `check_length` raises `ContextOverflow` where the newest message of a turn does not fit its model's
     window. `audio_models`: the models that take audio, `AGENT` among them where the default model does.
+    `most_pictures` says how many pictures out of files a model of that name may be shown.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Submitter:
         *,
         check_length: Callable[[Turn], None],
         audio_models: Set[str] = frozenset(),
+        most_pictures: Callable[[str], int] = lambda _: 0,
     ) -> None:
+        self._most_pictures = most_pictures
         self._store = store
         self._gate = gate
         self._attachments = attachments
@@ -148,7 +151,12 @@ class Submitter:
         key = request.session_key
         if has_references(request.input) and await self._store.knows(key, request.identity):
             return request
-        whole = await self._attachments.resolve(request.input, key)
+        whole = await self._attachments.resolve(
+            request.input,
+            key,
+            most_pictures=self._most_pictures(await self._model(request)),
+            leaves_trace=request.trace,
+        )
         # Only after resolving is it known which of the files are recordings.
         if _has_audio(whole) and (model := await self._model(request)) not in self._audio_models:
             raise InvalidRequest(f"the model `{model}` takes no audio: send text instead", param="messages")

@@ -60,7 +60,7 @@ WORDS = {"type": "text", "text": "what is it?"}
     [
         (files.pdf("Invoice 4711"), "a.pdf", "Invoice 4711"),
         (files.word("Dear Ann"), "a.docx", "Dear Ann"),
-        (files.sheet([["tea", 2.5]]), "a.xlsx", "tea,2.5"),
+        (files.sheet([["tea", 2.5]]), "a.xlsx", "| 1 | tea | 2.5 |"),
         (files.slides("Plan", "Step one"), "a.pptx", "Step one"),
         (b"a,b\n1,2", "a.csv", "1,2"),
         (b"<html><body><p>Soup</p></body></html>", "a.html", "Soup"),
@@ -89,7 +89,8 @@ async def test_the_model_is_told_where_a_file_goes_on(open_harness: OpenHarness)
     await harness.door.chat(ANN, saying(file_part(b"x" * 5_000)))
     (file,) = asked(harness)[-1].parts
     assert isinstance(file, File)
-    assert file.text == "x" * 1_000 + "\n(The file goes on: only its first 1000 characters are shown.)"
+    assert file.text == "x" * 1_000
+    assert "goes on at line 1 of 1, character 1,001: call read_file" in file.note
 
 
 async def test_a_file_stays_in_the_transcript_and_is_shown_again_in_the_next_turn(harness: Harness) -> None:
@@ -162,7 +163,7 @@ async def test_a_file_that_cannot_be_read_is_a_400_and_no_turn(
         (image_part("ftp://web.example/a.png"), "messages[0].content[0].image_url.url", "http"),
         (image_part("data:text/plain;base64,aGk="), "messages[0].content[0].image_url.url", "data:image"),
         (
-            image_part("data:image/png;base64,aGk=", detail="huge"),
+            image_part("data:image/png;base64,iVBORw0KGgo=", detail="huge"),
             "messages[0].content[0].image_url.detail",
             "low",
         ),

@@ -62,7 +62,7 @@ def parse_form(form: Form) -> tuple[ChatRequest, bytes]:
     request = parse_chat(body)
     said = request.input[-1]
     files: tuple[Part, ...] = tuple(
-        InlineFile(file_name(file.name), "", None, file.content, file.mime, f"files[{index}]")
+        InlineFile(file_name(file.name), "", content=file.content, mime=file.mime, path=f"files[{index}]")
         for index, file in enumerate(form.files)
     )
     asked = msgspec.structs.replace(said, parts=((*said.parts, *files) if message else files))

@@ -297,6 +297,8 @@ def _value(tag: str, node: LexborNode) -> str:
     attributes = node.attributes
     if tag == "select":
         options = node.css("option")[:_MAX_OPTIONS]
+        if not options:
+            return _SPACES.sub(" ", node.text()).strip()
         chosen = [option for option in options if "selected" in option.attributes] or options[:1]
         return f"[chosen: {', '.join(_SPACES.sub(' ', option.text()).strip() for option in chosen)}]"
     if tag == "textarea":
@@ -316,7 +318,8 @@ def _whole(text: str | None, otherwise: int) -> int:
 
 def _is_table(node: LexborNode) -> bool:
     """Return whether the element is a table of values, and not only used to lay out a page."""
-    if node.attributes.get("role") in ("presentation", "none") or node.css_first("table table") is not None:
+    has_tables = any(inner.mem_id != node.mem_id for inner in node.css("table"))
+    if has_tables or node.attributes.get("role") in ("presentation", "none"):
         return False
     rows = list(_rows_of(node))
     return len(rows) > 0 and max(len(row) for row in rows) > 1

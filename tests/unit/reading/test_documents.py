@@ -55,8 +55,8 @@ async def test_a_docx_says_its_paragraphs_and_tables_in_order() -> None:
 async def test_an_xlsx_says_its_sheets_as_tables() -> None:
     content = files.sheet([["what", "price"], ["tea", 2.5], [], [None, "end"]])
     assert (
-        await text_of(content, "prices.xlsx")
-        == "[sheet 1: Prices]\n| what | price |\n| tea | 2.5 |\n|  | end |"
+        await text_of(content, "prices.xlsx") == "[sheet 1: Prices]\n|  | A | B |\n|---|---|---|\n"
+        "| 1 | what | price |\n| 2 | tea | 2.5 |\n| 4 |  | end |"
     )
 
 
@@ -70,7 +70,7 @@ async def test_an_html_page_says_what_it_shows_and_not_its_scripts() -> None:
         b"<!doctype html><title>Menu</title><body><h1>To<b>day</b></h1><script>evil()</script>"
         b"<p>Soup\n  &amp; bread<table><tr><td>a<td>b</table>"
     )
-    assert await text_of(page) == "Menu\n\nToday\nSoup & bread\na b"
+    assert await text_of(page) == "Menu\n\n# Today\n\nSoup & bread\n\n| a | b |\n|---|---|"
 
 
 async def test_a_page_in_another_encoding_says_so_itself() -> None:
@@ -321,7 +321,7 @@ async def test_a_pdf_of_too_many_pages_is_refused() -> None:
 
 async def test_a_workbook_of_too_many_rows_says_what_is_not_read() -> None:
     text = await text_of(files.sheet([[number] for number in range(20)]), max_rows=5)
-    assert "| 4 |" in text and "| 5 |" not in text
+    assert "| 5 | 4 |" in text and "| 6 |" not in text
     assert text.endswith("[the rows after the first 5 are not read]")
 
 
@@ -359,14 +359,14 @@ async def test_many_files_at_once_are_all_read() -> None:
 async def test_without_the_extra_the_error_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "pypdf.py").write_text("raise ModuleNotFoundError(name='pypdf')")
+    (tmp_path / "pypdfium2.py").write_text("raise ModuleNotFoundError(name='pypdfium2')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     words = await refused(UnsupportedFile, files.pdf(), "a.pdf")
     assert words.endswith('(pip install "nanobot-server[documents]")')
 
 
 def test_what_reads_a_format_and_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pypdf", None)
-    monkeypatch.delitem(sys.modules, "nanobot.reading.pdf", raising=False)
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    monkeypatch.delitem(sys.modules, "nanobot.reading.formats.pdf", raising=False)
     outcome = extract(ExtractionRequest("pdf", DocumentBounds()), files.pdf())
-    assert outcome == ExtractionFailure("missing", "pypdf")
+    assert outcome == ExtractionFailure("missing", "pypdfium2")

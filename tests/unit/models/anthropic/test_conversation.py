@@ -238,7 +238,7 @@ def test_an_image_goes_as_its_data_or_its_address() -> None:
 
 def test_a_file_goes_as_its_text_and_a_recording_as_a_note() -> None:
     wire = sent(Message("user", (File("a.pdf", "words"), Audio("AAAA", "wav"))))
-    assert wire[0]["content"][0] == text('<file name="a.pdf">\nwords\n</file>')
+    assert wire[0]["content"][0] == text(File("a.pdf", "words").shown)
     assert "recording" in wire[0]["content"][1]["text"]
 
 

@@ -267,7 +267,7 @@ def test_images_recordings_and_files_go_as_the_api_takes_them() -> None:
         {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}},
         {"fileData": {"fileUri": "https://example.com/a.png"}},
         {"inlineData": {"mimeType": "audio/wav", "data": "UklG"}},
-        {"text": '<file name="a.pdf">\nwords\n</file>'},
+        {"text": File("a.pdf", "words").shown},
     ]
     noted = sent(Message("user", parts), terms=ContentTerms(images=False, audio=False))[0]["parts"]
     assert all("text" in part for part in noted)

@@ -194,10 +194,10 @@ def test_images_are_parts_with_their_detail() -> None:
 
 def test_a_file_is_text_that_says_where_it_begins_and_what_it_is_called() -> None:
     assert sent(Message("user", (Text("read"), File('a "b".txt', "kumquat")))) == [
-        {"role": "user", "content": "read\n<file name=\"a 'b'.txt\">\nkumquat\n</file>"}
+        {"role": "user", "content": "read\n" + File('a "b".txt', "kumquat").shown}
     ]
     beside = sent(Message("user", (Image("data:,x"), File("a.txt", "kumquat"))))[0]["content"]
-    assert beside[1] == {"type": "text", "text": '<file name="a.txt">\nkumquat\n</file>'}
+    assert beside[1] == {"type": "text", "text": File("a.txt", "kumquat").shown}
 
 
 def test_a_recording_goes_to_a_model_that_listens_and_any_other_is_told_of_it() -> None:

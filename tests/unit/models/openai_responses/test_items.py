@@ -227,7 +227,11 @@ def test_images_go_as_they_are_and_a_note_stands_for_what_is_not_taken() -> None
     )
     image, *notes = sent(message)[0]["content"]
     assert image == {"type": "input_image", "image_url": PNG, "detail": "low"}
-    assert [note["text"].split()[-1] for note in notes] == ["it.)", "</file>", "it.)"]
+    assert [note["text"].split()[-1] for note in notes] == [
+        "it.)",
+        File("a", "b").shown.split()[-1],
+        "it.)",
+    ]
     blind = sent(message, taken=Taken("openai", images=False))[0]["content"]
     assert [part["type"] for part in blind] == ["input_text"] * 4
 

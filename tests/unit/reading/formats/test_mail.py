@@ -1,0 +1,92 @@
+"""A mail says who wrote what to whom, and what was attached."""
+
+from email.message import EmailMessage
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobot.reading.bounds import DocumentBounds
+from nanobot.reading.extraction import extract
+from nanobot.reading.messages import ExtractionRequest
+from tests import files
+from tests.unit.reading.formats.reading import extracted, text_of
+
+
+def mail(subject: str = "Grüße 你好") -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = "Ann Müller <ann@example.org>"
+    message["To"] = "bob@example.org"
+    message["Subject"] = subject
+    message["Date"] = "Mon, 1 Jun 2026 10:00:00 +0200"
+    message["MIME-Version"] = "1.0"
+    return message
+
+
+def test_headers_text_attachments_and_mails_within_are_read() -> None:
+    message = mail()
+    message.set_content("Hello\nBörk\n")
+    message.add_alternative("<p>Hello <b>html</b></p>", subtype="html")
+    message.add_attachment(
+        b"%PDF-1.4 x", maintype="application", subtype="pdf", filename="Rechnung für Ann.pdf"
+    )
+    inner = mail("Inner")
+    inner.set_content("inner text")
+    message.add_attachment(inner)
+    text = text_of(message.as_bytes(), "a.eml")
+    assert "From: Ann Müller <ann@example.org>\nTo: bob@example.org\n" in text
+    assert "Subject: Grüße 你好\n\nHello\nBörk\n" in text
+    assert "html" not in text
+    assert "[attached file: Rechnung für Ann.pdf, 10 bytes]" in text
+    assert text.index("[attached mail:]") < text.index("Subject: Inner") < text.index("inner text")
+
+
+def test_a_mail_that_is_only_a_page_is_read_as_one() -> None:
+    message = mail()
+    message.set_content("<table><tr><td>Отчёт<td>5</table>", subtype="html", charset="windows-1251")
+    assert "| Отчёт | 5 |" in text_of(message.as_bytes(), "a.eml")
+
+
+def test_a_saved_page_is_read_with_its_pictures() -> None:
+    message = mail("Saved")
+    message.set_content("<h1>Title</h1><p>text", subtype="html")
+    message.make_related()
+    message.add_related(files.PNG, "image", "png", cid="<x>", filename="dot.png")
+    read = extracted(message.as_bytes(), "a.mht", wants_pictures=True)
+    assert "# Title" in read.text
+    assert [picture.content for picture in read.pictures] == [files.PNG]
+
+
+def test_headers_in_raw_bytes_and_unknown_charsets_are_shown() -> None:
+    content = (
+        b"From: \xcf\xf0\xe8\xe2\xe5\xf2 <a@b>\r\nSubject: =?no-such?B?SGk=?=\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: text/plain; charset=no-such\r\n\r\nGr\xc3\xbc\xc3\x9fe"
+    )
+    text = text_of(content, "a.eml")
+    assert "Subject: Hi" in text
+    assert text.endswith("Grüße")
+
+
+def test_mails_within_mails_end_somewhere() -> None:
+    message = mail()
+    message.set_content("innermost")
+    for _ in range(40):
+        outer = mail("outer")
+        outer.set_content("text")
+        outer.add_attachment(message)
+        message = outer
+    assert text_of(message.as_bytes(), "a.eml").count("Subject: outer") < 20
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"From: a\n", b"Content-Type: multipart/mixed; boundary=x\n", b"Content-Type: text/html\n", b"\n",
+             b"--x\n", b"--x--\n", b"Content-Transfer-Encoding: base64\n", b"Content-Type: message/rfc822\n",
+             b"Subject: =?utf-8?q?a=?=\n", b"text \xff\n", b"Content-Disposition: attachment; filename*=x''%ff\n",
+             b"Content-Type: text/plain; charset=\xff\n", b"=?x?b?a?=", b"Content-Type: \n"]
+        ),
+        max_size=14,
+    )
+)  # fmt: skip
+def test_any_mail_is_read_or_refused(lines: list[bytes]) -> None:
+    extract(ExtractionRequest("mail", DocumentBounds()), b"From: a\n" + b"".join(lines))
