@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: serve test check bench compare hostile chaos fuzz fuzz-api docs lock clean
+.PHONY: serve test check bench compare hostile chaos fuzz fuzz-api docs vendor lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -44,6 +44,9 @@ fuzz-api: $(VENV)/.dev          ## 20,000 requests made up from the API's own do
 
 fuzz: $(VENV)/.fuzz             ## throw an hour of made-up input at every parser (Linux)
 	$(BIN)/python -m tests.fuzz --minutes 60 $(ARGS)
+
+vendor: $(VENV)/.dev            ## fetch the libraries of the chat page anew, and verify them (npm)
+	$(BIN)/python scripts/vendor.py $(ARGS)
 
 lock: $(VENV)/.dev              ## write requirements/*.txt and tests/clients/python/*.txt anew
 	$(PIP) install --quiet "uv==0.13.9"

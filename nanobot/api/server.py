@@ -31,6 +31,7 @@ from nanobot.http.operations import Operation, Routes
 from nanobot.http.session_key import KeyReader
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.submitter import Submitter
+from nanobot.web import routes as web
 
 
 def build_api(
@@ -63,7 +64,9 @@ def build_api(
         check_model=check_model,
         render_metrics=render_metrics,
     )
-    open_paths = frozenset(operation.path for operation in offered if operation.right is None)
+    open_paths = frozenset(
+        operation.path.partition("{")[0] for operation in offered if operation.right is None
+    )
     named = {each.name for operation in offered for each in operation.parameters if each.where == "header"}
     return Guard(
         Routes(offered),
@@ -106,5 +109,6 @@ def operations(
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),
         *metrics.operations(render_metrics, is_open=settings.metrics_open),
+        *web.operations(),
     )
     return (*offered, *reference.operations(offered))

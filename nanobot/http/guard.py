@@ -72,8 +72,8 @@ class _Answer:
 class Guard:
     """The HTTP API as an ASGI app: everything that happens behind it leaves the server as an answer.
 
-    `open_paths`: the routes that need no key. `single_headers`: those that may come once a request. `bodies`
-    bounds what all bodies take together.
+    `open_paths`: the routes that need no key; one that ends with a slash stands for all paths that begin so,
+    too. `single_headers`: those that may come once a request. `bodies` bounds what all bodies take together.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Guard:
         self._bodies = bodies
         self.paths = routes.paths
         self._open_paths = open_paths
+        self._open_folders = tuple(path for path in open_paths if path.endswith("/") and path != "/")
         self._observer = observer
         self._audit = audit
         self._cors = Cors(access.origins) if access.origins else None
@@ -176,7 +177,7 @@ class Guard:
         # Before the key is checked: browsers send none with a preflight.
         if is_foreign and is_preflight(scope):
             return False
-        if request.path not in self._open_paths:
+        if request.path not in self._open_paths and not request.path.startswith(self._open_folders):
             authorization = headers.get(b"authorization", b"")
             request.caller = self.authentication.caller(authorization, request.address, now)
         return True

@@ -122,7 +122,8 @@ class _Document:
                     "`x-session-key` names the conversation.",
                     "license": {"name": "MIT", "identifier": "MIT"},
                 },
-                "servers": [{"url": "/"}],
+                # Relative to the document, which a proxy may serve below a path.
+                "servers": [{"url": "."}],
                 "tags": [{"name": tag} for tag in tags],
                 "paths": paths,
                 "components": {

@@ -394,4 +394,6 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     "GET /metrics": _shared("/metrics"),
     "GET /openapi.json": _shared("/openapi.json"),
     "GET /docs": _shared("/docs"),
+    "GET /": _shared("/"),
+    "GET /web/{version}/{name}": _shared("/web/0/page.js"),
 }

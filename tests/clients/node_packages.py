@@ -24,7 +24,7 @@ def node() -> str:
     found = shutil.which("node")
     if found is None:
         pytest.skip("node is not on this machine")
-    _prepare(NODE, NODE)
+    prepare(NODE, NODE)
     return found
 
 
@@ -33,11 +33,15 @@ def agents() -> Path:
     node()
     place = ROOT / ".clients" / "agents"
     place.mkdir(parents=True, exist_ok=True)
-    _prepare(_AGENTS, place)
+    prepare(_AGENTS, place)
     return place / "node_modules"
 
 
-def _prepare(wanted: Path, place: Path) -> None:
+def prepare(wanted: Path, place: Path) -> None:
+    """Have the packages of the lock file in `wanted` below `place`.
+
+    Skip the test where there is no npm, or no registry.
+    """
     lock, mark = wanted / "package-lock.json", place / "node_modules" / ".of-lock-file"
     if mark.exists() and mark.read_bytes() == lock.read_bytes():
         return

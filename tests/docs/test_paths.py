@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 # A path from the root of the repository, or a module of the package without its first folder.
-TREES = ("nanobot", "tests", "docs", "bench", "requirements")
+TREES = ("nanobot", "tests", "docs", "bench", "requirements", "scripts")
 PACKAGES = tuple(path.name for path in (ROOT / "nanobot").iterdir() if path.is_dir())
 
 

@@ -122,7 +122,7 @@ def test_a_page_is_run_or_says_that_it_is_not(page: Path) -> None:
         own = ROOT / "tests" / "clients" / f"test_{page.stem.replace('-', '_')}.py"
         assert f'recipe("{page.stem}"' in own.read_text(encoding="utf-8")
     elif is_tested(page):
-        assert page.stem in ("browser", "http-file") or any(name == page.stem for name, _ in runs())
+        assert page.stem in ("browser", "http-file", "web") or any(name == page.stem for name, _ in runs())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -79,12 +80,19 @@ def test_only_what_is_open_is_told_as_open(document: Any) -> None:
         for path, methods in document["paths"].items()
         if any(not operation["security"] for operation in methods.values())
     }
-    assert open_paths == {"/health", "/ready", "/openapi.json", "/docs"}
+    assert open_paths == {"/health", "/ready", "/openapi.json", "/docs", "/", "/web/{version}/{name}"}
 
 
 def test_a_turn_leads_to_its_state(document: Any) -> None:
     links = document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["links"]
     assert links["get_v1_turns_turn_id"]["parameters"] == {"turn_id": "$response.header.x-turn-id"}
+
+
+def test_the_address_of_the_server_is_relative_to_the_document(document: Any) -> None:
+    (server,) = document["servers"]
+    assert urljoin("https://example.org/below/a/path/openapi.json", server["url"]) == (
+        "https://example.org/below/a/path/"
+    )
 
 
 def test_streams_are_told(document: Any) -> None:

@@ -265,8 +265,10 @@ async function load() {
   if (wanted) { wanted.open = true; wanted.scrollIntoView(); }
 }
 
-at("who").addEventListener("submit", (event) => { event.preventDefault(); load(); });
-at("key").addEventListener("change", load);
+// The key is read when a request is sent: what is open and typed stays. Only where the document did not come is it asked for again.
+const loadIfMissing = () => { if (!described.paths) load(); };
+at("who").addEventListener("submit", (event) => { event.preventDefault(); loadIfMissing(); });
+at("key").addEventListener("change", loadIfMissing);
 at("find").addEventListener("input", () => {
   const words = at("find").value.toLowerCase().split(/\s+/).filter(Boolean);
   for (const view of document.querySelectorAll("details.operation")) view.hidden = !words.every((word) => view.dataset.words.includes(word));

@@ -1,0 +1,36 @@
+// What the browser keeps for this page. Where it may keep nothing (its settings can say so), a reload forgets it.
+
+class Storage {
+  #kept;
+  #memory = new Map();
+
+  constructor(name) {
+    try {
+      this.#kept = globalThis[name];
+    } catch {
+      this.#kept = null;
+    }
+  }
+
+  get(name) {
+    try {
+      return this.#kept.getItem(name);
+    } catch {
+      return this.#memory.get(name) ?? null;
+    }
+  }
+
+  // `value` null: forget it.
+  set(name, value) {
+    try {
+      if (value === null) this.#kept.removeItem(name);
+      else this.#kept.setItem(name, value);
+    } catch {
+      if (value === null) this.#memory.delete(name);
+      else this.#memory.set(name, value);
+    }
+  }
+}
+
+export const device = new Storage("localStorage");
+export const tab = new Storage("sessionStorage");

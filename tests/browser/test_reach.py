@@ -1,0 +1,162 @@
+"""The chat page in a browser: for keyboards, screen readers, small windows, and behind a path."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.browser.devtools import Browser, Page
+from tests.browser.test_conversation import answers
+from tests.clients.node_packages import node, prepare
+from tests.upstream import Upstream, call, reasoning, streamed, text
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NODE = Path(__file__).parent / "node"
+RICH = "### A title\n\n- one\n- two\n\n| a | b |\n|--|--|\n| 1 | 2 |\n\n```python\nprint('x')\n```\n\nSee https://example.org."
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    node()
+    prepare(NODE, NODE)
+    return (NODE / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+async def complaints_of(page: Page, axe: str) -> list[str]:
+    await page.run(f"{axe}; undefined")
+    found: list[str] = await page.run("""axe.run().then((found) => found.violations.map((each) =>
+        `${each.id} (${each.impact}): ${each.nodes.map((node) => node.html.slice(0, 120)).join(" ")}`))""")
+    return found
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390], ids=["wide", "phone"])
+async def test_axe_has_nothing_to_complain_about(
+    chrome: Browser, address: str, provider: Upstream, axe: str, dark: bool, width: int
+) -> None:
+    page = await chrome.page("about:blank", width=width)
+    await page.dark(on=dark)
+    # Its own scripts make markup from text, which the policy of the page would not let them.
+    await page.send("Page.setBypassCSP", enabled=True)
+    await page.go(f"{address}/")
+    await page.until_text("What can I do for you?")
+    assert await complaints_of(page, axe) == []
+    provider.then(
+        streamed(reasoning("hm"), call(0, "c1", "calculate", '{"expression":"1+1"}')), streamed(text(RICH))
+    )
+    await page.ask("Something rich")
+    await page.until(answers(1))
+    await page.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    await page.until("document.querySelector('.hljs-string') !== null")
+    assert await complaints_of(page, axe) == []
+    if width < 600:
+        await page.click("Chats", ".head")
+    await page.click("Settings", ".sidebar")
+    await page.until("document.querySelector('dialog[open]') !== null")
+    assert await complaints_of(page, axe) == []
+
+
+async def test_a_phone_shows_all_without_scrolling_sideways(
+    chrome: Browser, address: str, provider: Upstream
+) -> None:
+    page = await chrome.page(f"{address}/", width=360, height=640)
+    wide = "| " + " | ".join(f"column {number}" for number in range(30)) + " |\n|" + "--|" * 30 + "\n"
+    provider.then(streamed(text(f"{wide}\n`{'x' * 400}`\n\n```\n{'y' * 400}\n```\n\n{'z' * 400}")))
+    await page.ask("w" * 300)
+    await page.until(answers(1))
+    assert await page.run("document.documentElement.scrollWidth") <= 360
+    assert await page.run("document.querySelector('.log').scrollWidth") <= 360
+    assert not await page.run("document.querySelector('.sidebar').checkVisibility()")
+    await page.click("Chats", ".head")
+    assert await page.run("document.querySelector('.sidebar').checkVisibility()")
+    await page.press("Escape")
+    await page.until("!document.querySelector('.sidebar').checkVisibility()")
+    assert page.complaints == []
+
+
+async def test_all_can_be_done_by_keyboard(page: Page, provider: Upstream) -> None:
+    await page.until("document.activeElement?.id === 'message'")
+    await page.send("Input.insertText", text="By keyboard")
+    await page.press("Enter")
+    await page.until(answers(1))
+    assert await page.run("document.activeElement.id") == "message"
+    await page.run("document.querySelector('.skip').focus()")
+    assert await page.run("document.activeElement.innerText") == "Go to the message field"
+    seen = []
+    for _ in range(30):
+        await page.press("Tab")
+        seen.append(await page.run("document.activeElement.innerText || document.activeElement.id"))
+        if seen[-1] == "message":
+            break
+    wanted = [
+        "New chat",
+        "Settings",
+        "search",
+        "Rename",
+        "Fork",
+        "Delete",
+        "Edit",
+        "Copy",
+        "Answer again",
+        "Fork",
+    ]
+    assert [each for each in seen if each in wanted] == wanted
+
+
+async def test_keys_that_end_the_input_of_a_character_send_nothing(page: Page) -> None:
+    await page.type("にほん")
+    await page.run("""document.querySelector("#message").dispatchEvent(
+        new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true }))""")
+    assert await page.run("document.querySelectorAll('article').length") == 0
+    await page.press("Enter", modifiers=8)
+    assert await page.run("document.querySelectorAll('article').length") == 0
+
+
+@contextlib.asynccontextmanager
+async def behind_a_path(address: str) -> AsyncIterator[str]:
+    """Pass on what comes under /bot/ to the server, as a proxy with a sub-path does."""
+
+    async def passed_on(request: web.Request) -> web.StreamResponse:
+        target = f"{address}/{request.raw_path.removeprefix('/bot/')}"
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() not in ("host", "origin")
+        }
+        body = await request.read()
+        async with client.request(request.method, target, headers=headers, data=body) as answer:
+            named = ("content-type", "content-security-policy", "content-encoding", "x-turn-id")
+            kept = {name: answer.headers[name] for name in named if name in answer.headers}
+            response = web.StreamResponse(status=answer.status, headers=kept)
+            await response.prepare(request)
+            with contextlib.suppress(ConnectionError):
+                async for piece in answer.content.iter_any():
+                    await response.write(piece)
+            return response
+
+    app = web.Application()
+    app.router.add_route("*", "/bot/{rest:.*}", passed_on)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    async with aiohttp.ClientSession(auto_decompress=False) as client:
+        await site.start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}/bot/"
+        finally:
+            await runner.cleanup()
+
+
+async def test_it_works_behind_a_path(chrome: Browser, address: str, provider: Upstream) -> None:
+    async with behind_a_path(address) as url:
+        page = await chrome.page(url)
+        await page.ask("From below")
+        await page.until(answers(1))
+        await page.reload()
+        await page.until(answers(1))
+        assert all("/bot/" in each for each in page.requests if each.startswith("http"))
+        await page.go("about:blank")
+        await asyncio.sleep(0)
