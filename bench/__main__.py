@@ -1,4 +1,6 @@
-"""`python -m bench`: run the measures, print the table, write `results.json` and `report.svg`."""
+"""`python -m bench`: run the measures, print the table, write `results.json`, `report.svg` and the figures of
+`docs/benchmark.md`.
+"""
 
 import argparse
 import os
@@ -13,9 +15,11 @@ from bench.figures import Row
 from bench.goals import judge
 from bench.lab import Lab, WrongAnswer
 from bench.load import LoadFailed
-from bench.machine import ProcessFailed, describe, stop_on_signals
+from bench.machine import ROOT, ProcessFailed, describe, stop_on_signals
 from bench.measures import FULL, MEASURES, QUICK
-from bench.report import Results, picture, table
+from bench.report import Results, page, picture, table
+
+_PAGE = ROOT / "docs" / "benchmark.md"
 
 
 def _arguments() -> argparse.Namespace:
@@ -33,7 +37,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out",
         type=Path,
-        help="where to write results.json and report.svg (a whole run: this directory; otherwise nowhere)",
+        help=(
+            "where to write results.json and report.svg (otherwise a whole run writes them here, and its"
+            " figures to docs/benchmark.md)"
+        ),
     )
     parser.add_argument("--strict", action="store_true", help="end with status 1 when a goal is missed")
     parser.add_argument(
@@ -80,7 +87,10 @@ def main() -> int:
         (out / "results.json").write_bytes(
             msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n"
         )
-        (out / "report.svg").write_text(picture(results))
+        (out / "report.svg").write_text(picture(results), encoding="utf-8")
+    if out and not arguments.out:
+        text = _PAGE.read_text(encoding="utf-8")
+        _PAGE.write_text(page(text, results), encoding="utf-8")
     return 1 if arguments.strict and not all(verdict.met for verdict in results.verdicts) else 0
 
 

@@ -116,7 +116,7 @@ def main() -> int:
             print(f"{'':44}{'':>4}{'other':>12}{'this':>12}{'ratio':>9}")
             for row in chain(_cpu(targets, arguments.rounds), _waits(lab, targets, arguments.rounds)):
                 print(
-                    f"{row.label:44}{row.unit:>4}{row.floor:>12,.2f}{row.nanobot:>12,.2f}{row.ratio:>9.3f}",
+                    f"{row.label:44}{row.unit:>4}{row.floor_full:>12,.2f}{row.nanobot:>12,.2f}{row.ratio_full:>9.3f}",
                     flush=True,
                 )
     except (ProcessFailed, LoadFailed, WrongAnswer) as error:

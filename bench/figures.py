@@ -10,7 +10,7 @@ from bench.load import Sample
 
 class Row(msgspec.Struct, frozen=True):
     """One line of the report. `key` is what goals and readers of the JSON name it by; a column that has no
-    meaning here is None.
+    meaning here is None. `ratio` is to the floor, `ratio_full` to floor-full.
 
     `direct` is the same figure of a client that asks the upstream itself: how far it strays tells how
     disturbed the machine was.
@@ -23,28 +23,48 @@ class Row(msgspec.Struct, frozen=True):
     nanobot: float
     ratio: float | None
     direct: float | None = None
+    floor_full: float | None = None
+    ratio_full: float | None = None
 
 
 class Figures:
     """What came out of the rounds, by system."""
 
     def __init__(self) -> None:
-        self._values: dict[str, list[float]] = {"direct": [], "floor": [], "nanobot": []}
+        self._values: dict[str, list[float]] = {
+            "direct": [],
+            "floor": [],
+            "floor-full": [],
+            "nanobot": [],
+        }
 
     def add(self, system: str, value: float) -> None:
         self._values[system].append(value)
 
     def row(self, key: str, label: str, unit: str) -> Row:
-        direct, floor, nanobot = self._values.values()
-        ratio = statistics.median(mine / least for mine, least in zip(nanobot, floor, strict=True))
         return Row(
             key,
             label,
             unit,
-            statistics.median(floor),
-            statistics.median(nanobot),
-            ratio,
-            statistics.median(direct) if direct else None,
+            self._median("floor"),
+            statistics.median(self._values["nanobot"]),
+            self._ratio("floor"),
+            self._median("direct"),
+            self._median("floor-full"),
+            self._ratio("floor-full"),
+        )
+
+    def _median(self, system: str) -> float | None:
+        values = self._values[system]
+        return statistics.median(values) if values else None
+
+    def _ratio(self, system: str) -> float | None:
+        """Return the median of nanobot's ratios to that system within a round."""
+        values = self._values[system]
+        if not values:
+            return None
+        return statistics.median(
+            mine / least for mine, least in zip(self._values["nanobot"], values, strict=True)
         )
 
 

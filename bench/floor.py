@@ -5,7 +5,9 @@ The user's message is on disk before the model is asked, the answer is on disk b
 That is all: no order within a session, no retries, no tools, no recovery, no limits. What nanobot costs
 beyond this is the price of those.
 
-Run: `OPENAI_BASE_URL=… python -m bench.floor PORT DIR`; SIGTERM ends it.
+Run: `OPENAI_BASE_URL=… python -m bench.floor PORT DIR SYNCHRONOUS`; SIGTERM ends it. SYNCHRONOUS is SQLite's:
+`normal` (the floor: what is committed survives a crash of the process) or `full` (floor-full: each commit is
+flushed to the disk and survives a power cut, as with nanobot).
 """
 
 import asyncio
@@ -73,8 +75,9 @@ _Write = tuple[_Row, "asyncio.Future[None]"]
 class Transcript:
     """Messages in SQLite: a thread that writes, many messages in one commit, and a thread that reads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, synchronous: str) -> None:
         self._path = path
+        self._synchronous = synchronous
         self._queue: SimpleQueue[_Write | None] = SimpleQueue()
         writer = self._connect()
         writer.execute(
@@ -90,7 +93,7 @@ class Transcript:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         return connection
 
     async def append(self, session: str, role: str | None, content: str | None) -> None:
@@ -196,8 +199,8 @@ async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def _serve(port: int, directory: Path, url: str) -> None:
-    transcript = Transcript(directory / "floor.db")
+async def _serve(port: int, directory: Path, url: str, synchronous: str) -> None:
+    transcript = Transcript(directory / "floor.db", synchronous)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         chat = Route("/v1/chat/completions", Proxy(http, url, transcript).chat, methods=["POST"])
         app = Starlette(routes=[Route("/health", _health), chat])
@@ -209,5 +212,10 @@ async def _serve(port: int, directory: Path, url: str) -> None:
 
 if __name__ == "__main__":
     uvloop.run(
-        _serve(int(sys.argv[1]), Path(sys.argv[2]), os.environ["OPENAI_BASE_URL"] + "/chat/completions")
+        _serve(
+            int(sys.argv[1]),
+            Path(sys.argv[2]),
+            os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+            sys.argv[3],
+        )
     )

@@ -17,8 +17,10 @@ from bench.load import LoadFailed, Target
 from bench.machine import ROOT, ProcessFailed, Server, free_port
 from bench.upstream import CHUNKS, answer
 
-System = Literal["floor", "nanobot"]
-SYSTEMS: Final[tuple[System, ...]] = ("floor", "nanobot")
+System = Literal["floor", "floor-full", "nanobot"]
+SYSTEMS: Final[tuple[System, ...]] = ("floor-full", "nanobot")
+"""What is compared where both are to keep the same promise, or where it makes no difference."""
+ALL_SYSTEMS: Final[tuple[System, ...]] = ("floor", "floor-full", "nanobot")
 WINDOW_TOKENS: Final = 2_260
 """nanobot's window, so that it shows the model about as many messages as the floor does (50)."""
 
@@ -83,8 +85,9 @@ class Lab:
         data = self._directory / str(self._started)
         data.mkdir()
         url = f"http://127.0.0.1:{self._upstream.port}/v1"
-        if system == "floor":
-            command = ["-m", "bench.floor", str(port), str(data)]
+        if system != "nanobot":
+            synchronous = "full" if system == "floor-full" else "normal"
+            command = ["-m", "bench.floor", str(port), str(data), synchronous]
         else:
             command = [
                 "-m",
@@ -136,10 +139,10 @@ class Lab:
             server.stop()
 
     @contextlib.contextmanager
-    def pair(self) -> Iterator[dict[System, Target]]:
-        """Start the floor and nanobot side by side."""
-        with self.running("floor") as floor, self.running("nanobot") as nanobot:
-            yield {"floor": floor, "nanobot": nanobot}
+    def all_of(self, systems: tuple[System, ...] = SYSTEMS) -> Iterator[dict[System, Target]]:
+        """Start the systems side by side."""
+        with contextlib.ExitStack() as stack:
+            yield {system: stack.enter_context(self.running(system)) for system in systems}
 
 
 class _Message(msgspec.Struct):

@@ -153,6 +153,44 @@ class Server:
 
 
 @contextlib.contextmanager
+def counting_calls(pid: int, call: str) -> Iterator[list[int]]:
+    """Count how often the process makes a system call, with strace; at the end the number is in the list.
+
+    Raises:
+        ProcessFailed: strace is not installed, or may not look at the process.
+    """
+    counts: list[int] = []
+    command = ["strace", "-f", "-qq", "-c", "-e", f"trace={call}", "-p", str(pid)]
+    try:
+        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    except FileNotFoundError:
+        raise ProcessFailed("strace is not installed") from None
+    try:
+        _wait_traced(pid, tracer)
+        yield counts
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        _, said = tracer.communicate(timeout=10)
+    # % time, seconds, usecs/call, calls, (errors,) syscall
+    rows = [line.split() for line in said.splitlines()]
+    counts.append(sum(int(row[3]) for row in rows if len(row) >= 5 and row[-1] == call))
+
+
+def _wait_traced(pid: int, tracer: "subprocess.Popen[str]") -> None:
+    """Return once every thread of the process is traced."""
+    deadline = time.perf_counter() + 10
+    while time.perf_counter() < deadline:
+        if tracer.poll() is not None:
+            assert tracer.stderr is not None
+            raise ProcessFailed(f"strace: {tracer.stderr.read().strip()}")
+        states = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+        if all(f"TracerPid:\t{tracer.pid}\n" in state for state in states):
+            return
+        time.sleep(0.01)
+    raise ProcessFailed("strace does not get hold of the process")
+
+
+@contextlib.contextmanager
 def stop_on_signals() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into `KeyboardInterrupt`, so that every `finally` runs."""
 

@@ -4,7 +4,9 @@ A row's figures are medians over the rounds, its ratio the median of the rounds'
 machine for a while disturbs both, and one bad round moves nothing.
 """
 
+import http.client
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -12,9 +14,9 @@ from typing import Final
 import msgspec
 
 from bench.figures import Figures, Row, Waits
-from bench.lab import SYSTEMS, Lab, System, first_answer
+from bench.lab import ALL_SYSTEMS, SYSTEMS, Lab, System, first_answer
 from bench.load import Plan, Sample, Target, send
-from bench.machine import rss_bytes
+from bench.machine import ProcessFailed, counting_calls, cpu_ns, rss_bytes
 
 FEW, MANY = 20, 120
 """Chunks of a short and of a long answer: the price of one chunk is the slope between them."""
@@ -44,13 +46,29 @@ QUICK: Final = Scale(
 )
 
 
-def _order(number: int) -> tuple[System, ...]:
-    """Return the systems in the order of round `number`: the other one first in each next round."""
-    return SYSTEMS if number % 2 == 0 else SYSTEMS[::-1]
+def _order(number: int, systems: tuple[System, ...] = SYSTEMS) -> tuple[System, ...]:
+    """Return the systems in the order of round `number`: the last one first in each next round."""
+    return systems if number % 2 == 0 else systems[::-1]
 
 
-def _by_turns(rounds: int) -> Iterator[tuple[int, System]]:
-    return ((number, system) for number in range(rounds) for system in _order(number))
+def _by_turns(rounds: int, systems: tuple[System, ...] = SYSTEMS) -> Iterator[tuple[int, System]]:
+    return ((number, system) for number in range(rounds) for system in _order(number, systems))
+
+
+def plain(lab: Lab, scale: Scale) -> list[Row]:
+    """A request that does next to nothing, `GET /health`: that of the floor is Starlette's "hello world"."""
+    cpu = Figures()
+    requests = 5 * scale.turns
+    with lab.all_of() as pair:
+        for _, system in _by_turns(scale.rounds):
+            connection = http.client.HTTPConnection("127.0.0.1", pair[system].port, timeout=20)
+            before = cpu_ns(pair[system].pid)
+            for _ in range(requests):
+                connection.request("GET", "/health")
+                connection.getresponse().read()
+            cpu.add(system, (cpu_ns(pair[system].pid) - before) / 1e3 / requests)
+            connection.close()
+    return [cpu.row("plain@1", "CPU of GET /health, 1 client", "µs")]
 
 
 def start(lab: Lab, scale: Scale) -> list[Row]:
@@ -74,7 +92,7 @@ def latency(lab: Lab, scale: Scale) -> list[Row]:
     """One client that asks the upstream, the floor and nanobot in turn: what each adds to the direct call
     (whose median is taken off).
     """
-    with lab.pair() as pair:
+    with lab.all_of() as pair:
         return _added(lab, scale, pair, stream=False, key="latency", label="latency", session="latency")
 
 
@@ -100,10 +118,10 @@ def _added(
 def throughput(lab: Lab, scale: Scale) -> list[Row]:
     """Clients that ask without a pause, new sessions every 20 turns: turns a second, and CPU a turn."""
     rows = []
-    with lab.pair() as pair:
+    with lab.all_of(ALL_SYSTEMS) as pair:
         for clients in scale.clients:
             cpu, rate = Figures(), Figures()
-            for number, system in _by_turns(scale.rounds):
+            for number, system in _by_turns(scale.rounds, ALL_SYSTEMS):
                 warm_up = max(2, 200 // clients)
                 session = f"load{clients}:{number}"
                 plan = Plan(
@@ -127,10 +145,10 @@ def waiting(lab: Lab, scale: Scale) -> list[Row]:
     word, and the turns a second of many clients.
     """
     rows = []
-    with lab.pair() as pair:
+    with lab.all_of(ALL_SYSTEMS) as pair:
         paced, rate = Figures(), Figures()
         with lab.answers(PACED_CHUNKS, _PACED_US):
-            for number, system in _by_turns(min(scale.rounds, 3)):
+            for number, system in _by_turns(min(scale.rounds, 3), ALL_SYSTEMS):
                 plan = Plan(
                     targets=(pair[system],),
                     session=f"paced{number}",
@@ -141,7 +159,7 @@ def waiting(lab: Lab, scale: Scale) -> list[Row]:
                 )
                 paced.add(system, send(plan)[system].cpu_us_per_turn)
         with lab.answers(2, _SLOW_MODEL_US // 2):
-            for number, system in _by_turns(scale.rounds):
+            for number, system in _by_turns(scale.rounds, ALL_SYSTEMS):
                 plan = Plan(
                     targets=(pair[system],),
                     session=f"slow{number}",
@@ -157,12 +175,31 @@ def waiting(lab: Lab, scale: Scale) -> list[Row]:
     return rows
 
 
+def writes(lab: Lab, scale: Scale) -> list[Row]:
+    """How often a turn writes to the database and its log, with one client: counted, not timed."""
+    count = Figures()
+    try:
+        with lab.all_of() as pair:
+            for number, system in _by_turns(2):
+                plan = Plan(targets=(pair[system],), session=f"writes{number}", turns=scale.turns)
+                send(msgspec.structs.replace(plan, session=f"warm{number}", turns=20))
+                with counting_calls(pair[system].pid, "pwrite64") as calls:
+                    send(plan)
+                count.add(system, calls[0] / scale.turns)
+    except ProcessFailed as error:
+        if "strace" not in str(error):
+            raise
+        print(f"writes are not counted: {error}", file=sys.stderr)
+        return []
+    return [count.row("writes@1", "pwrite64 a turn, 1 client", "")]
+
+
 def streams(lab: Lab, scale: Scale) -> list[Row]:
     """Streams whose chunks come one by one, as a model's do: time to the first text, and the CPU that one
     more chunk costs.
     """
     rows = []
-    with lab.pair() as pair:
+    with lab.all_of() as pair:
         with lab.answers(3, 1_000):
             rows += _added(
                 lab, scale, pair, stream=True, key="first_token", label="time to first token", session="first"
@@ -240,7 +277,7 @@ def history(lab: Lab, scale: Scale) -> list[Row]:
     agents do: CPU a turn.
     """
     rows = []
-    with lab.pair() as pair:
+    with lab.all_of() as pair:
         for messages, tools in ((200, 0), (200, 20)):
             cpu = Figures()
             for number, system in _by_turns(scale.rounds):
@@ -269,7 +306,7 @@ def depth(lab: Lab, scale: Scale) -> list[Row]:
     """One session, early, with its window just full, and ten times as long: CPU a turn, measured by turns."""
     early, full, long = scale.depths
     block, rounds = 80, max(2, 2 * scale.rounds - 2)
-    with lab.pair() as pair:
+    with lab.all_of() as pair:
         for deep in (full, long):
             send(
                 Plan(targets=tuple(pair.values()), session=f"depth{deep}", session_turns=_ENDLESS, turns=deep)
@@ -382,5 +419,17 @@ def store(lab: Lab, scale: Scale) -> list[Row]:
 
 MEASURES: Final[dict[str, Callable[[Lab, Scale], list[Row]]]] = {
     measure.__name__: measure
-    for measure in (start, latency, throughput, waiting, streams, history, depth, memory, store)
+    for measure in (
+        plain,
+        start,
+        latency,
+        throughput,
+        waiting,
+        writes,
+        streams,
+        history,
+        depth,
+        memory,
+        store,
+    )
 }

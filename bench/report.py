@@ -29,23 +29,100 @@ def number(value: float) -> str:
 
 def table(results: Results) -> str:
     """Return the rows and the verdicts as text."""
-    lines = [f"{'':<57}{'':>5}{'direct':>10}{'floor':>10}{'nanobot':>10}{'ratio':>8}"]
+    lines = [
+        f"{'':<61}{'':>5}{'direct':>10}{'floor':>10}{'floor-full':>12}{'nanobot':>10}"
+        f"{'× floor':>9}{'× full':>8}"
+    ]
     for row in results.rows:
-        direct, floor = ("" if value is None else number(value) for value in (row.direct, row.floor))
-        ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
+        direct, floor, full = (_cell(value) for value in (row.direct, row.floor, row.floor_full))
+        ratio, ratio_full = (_ratio(value) for value in (row.ratio, row.ratio_full))
         lines.append(
-            f"{row.label:<57}{row.unit:>5}{direct:>10}{floor:>10}{number(row.nanobot):>10}{ratio:>8}"
+            f"{row.label:<61}{row.unit:>5}{direct:>10}{floor:>10}{full:>12}{number(row.nanobot):>10}"
+            f"{ratio:>9}{ratio_full:>8}"
         )
-    lines += ["", f"{'goal':<57}{'':>10}{'limit':>10}{'measured':>10}{'floor':>10}"]
+    lines += ["", f"{'goal':<57}{'':>13}{'limit':>10}{'measured':>10}{'floor-full':>12}"]
     for verdict in results.verdicts:
         goal = verdict.goal
         limit = f"{'≥' if goal.at_least else '≤'} {number(goal.limit)}"
         floor = "" if verdict.floor is None else number(verdict.floor)
         result = "met" if verdict.met else "MISSED"
         lines.append(
-            f"{goal.label:<57}{goal.unit:>10}{limit:>10}{number(verdict.value):>10}{floor:>10}  {result}"
+            f"{goal.label:<57}{goal.unit:>13}{limit:>10}{number(verdict.value):>10}{floor:>12}  {result}"
         )
     return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else number(value)
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+# The page -----------------------------------------------------------------------------------------
+
+BEGIN: Final = "<!-- written by make bench -->"
+END: Final = "<!-- end of what make bench writes -->"
+
+
+def page(text: str, results: Results) -> str:
+    """Return the text of `docs/benchmark.md` with these figures between its two marks."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{_summary(results)}{END}{after}"
+
+
+def _summary(results: Results) -> str:
+    """Return the comparison in a sentence, and the rows of `_SHOWN` as a table, in Markdown."""
+    rows = {row.key: row for row in results.rows}
+    machine = results.machine
+    lines = []
+    plain, many = rows.get("plain@1"), rows.get("cpu@64")
+    if plain is not None and plain.floor_full is not None and many is not None and many.floor is not None:
+        lines += [
+            f'A request to a Starlette "hello world" under uvicorn costs {number(plain.floor_full)} µs of CPU'
+            f" on this machine. A turn of nanobot costs {number(many.nanobot)} µs with 64 clients, as much"
+            f" as {many.nanobot / plain.floor_full:.1f} such requests; the floor, which does the least that"
+            f" stores a conversation and asks a model, costs {number(many.floor)} µs.",
+            "",
+        ]
+    lines += [
+        f"{results.made_at[:10]}, {machine['processor']}, {machine['system']}, Python {machine['python']},"
+        f" SQLite {machine['sqlite']}; {sum(verdict.met for verdict in results.verdicts)} of"
+        f" {len(results.verdicts)} goals met.",
+        "",
+        "| | | floor | floor-full | nanobot | × floor | × floor-full |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {row.label} | {row.unit} | {_cell(row.floor)} | {_cell(row.floor_full)} | {number(row.nanobot)}"
+        f" | {_ratio(row.ratio)} | {_ratio(row.ratio_full)} |"
+        for row in results.rows
+        if row.key.startswith(_SHOWN)
+    ]
+    lines += ["", "| goal | limit | measured | |", "|---|--:|--:|---|"]
+    lines += [
+        f"| {verdict.goal.label} | {'≥' if verdict.goal.at_least else '≤'} {number(verdict.goal.limit)}"
+        f" {verdict.goal.unit} | {number(verdict.value)} | {'met' if verdict.met else '**missed**'} |"
+        for verdict in results.verdicts
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_SHOWN: Final = (
+    "plain@",
+    "cpu@",
+    "rate@",
+    "paced@",
+    "slow_rate@",
+    "writes@",
+    "chunk@",
+    "history@",
+    "depth",
+    "start.",
+    "memory",
+)
 
 
 # The picture --------------------------------------------------------------------------------------
@@ -114,7 +191,8 @@ def picture(results: Results) -> str:
     rows = [
         row
         for row in results.rows
-        if row.floor is not None and row.key.startswith(("cpu@", "rate@", "chunk@", "start.", "memory@"))
+        if _yardstick(row)[0] is not None
+        and row.key.startswith(("cpu@", "rate@", "slow_rate@", "paced@", "chunk@", "start.", "memory@"))
     ]
     if rows:
         _draw_rows(canvas, rows)
@@ -142,15 +220,22 @@ def _draw_goals(canvas: Canvas, verdicts: Sequence[Verdict]) -> None:
 
 def _draw_rows(canvas: Canvas, rows: Sequence[Row]) -> None:
     canvas.y += 36
-    canvas.text(24, "Figures: nanobot above, floor below", "head")
+    canvas.text(24, "Figures: nanobot above, below it the floor, or floor-full (*)", "head")
     canvas.text(_WIDTH - 24, "nanobot, floor (ratio)", "soft", "end")
     for row in rows:
-        floor = row.floor or 0.0
+        found, compared = _yardstick(row)
+        floor = found or 0.0
         canvas.y += _LINE
         longest = max(row.nanobot, floor)
         canvas.text(24, row.label)
         canvas.bar(row.nanobot / longest * _BAR, "good", top=-12, height=8)
         canvas.bar(floor / longest * _BAR, "least", top=-3, height=5)
-        ratio = f"({row.ratio:.2f}×)" if row.ratio is not None else ""
+        ratio = f"({compared:.2f}×)" if compared is not None else ""
+        ratio += "*" * (row.floor is None)
         canvas.text(_WIDTH - 24, f"{number(row.nanobot)}, {number(floor)} {row.unit} {ratio}", "", "end")
     canvas.y += 8
+
+
+def _yardstick(row: Row) -> tuple[float | None, float | None]:
+    """Return what the row is compared with, the floor or else floor-full, and the ratio."""
+    return (row.floor_full, row.ratio_full) if row.floor is None else (row.floor, row.ratio)

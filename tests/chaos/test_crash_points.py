@@ -157,6 +157,8 @@ def test_a_turn_taken_up_again_keeps_its_new_place_after_a_crash(
     assert report.transcript == said
 
 
+# Two lives for each statement.
+@pytest.mark.timeout(300)
 def test_a_migration_killed_before_any_of_its_statements_is_done_by_the_next_start(
     tmp_path: Path, lives: Lives
 ) -> None:
