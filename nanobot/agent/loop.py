@@ -23,7 +23,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History, LeftOut
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import Message, ToolCall, ToolResult, Usage, estimate_tokens
+from nanobot.core.message import Message, Text, ToolCall, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
@@ -31,6 +31,7 @@ from nanobot.core.persona import Personas
 from nanobot.core.turn import Turn
 
 _FITS_ANY_WINDOW = 200
+_CHARS_A_TOKEN = 4
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
 """Commits facts; returns the users' messages that joined the turn meanwhile, as `Dispatch.append` does."""
 
@@ -96,19 +97,30 @@ class Agent:
         return budget_tokens + excess
 
     def check_length(self, turn: Turn, model: Model) -> None:
-        """Return where the newest message of the turn fits the window.
+        """Return where each new message of the turn fits the window by itself, and the instructions do.
 
         Raises:
             ContextOverflow
         """
-        newest = turn.input[-1]
-        # Short ones fit any window.
-        if len(newest.parts) == 1 and len(newest.text) <= _FITS_ANY_WINDOW:
-            return
-        try:
-            refuse_too_long(newest, self.budget(turn, model))
-        except ContextOverflow as error:
-            raise ContextOverflow(f"{error.message} ({window_set(model, self._settings)})") from None
+        fixed = len(turn.instructions) // _CHARS_A_TOKEN
+        if fixed > model.context_tokens:
+            raise ContextOverflow(
+                f"the instructions have about {fixed} tokens, more than the window of {model.name} "
+                f"({model.context_tokens} tokens: model.context_tokens): shorten them, or choose a larger "
+                "model"
+            )
+        for message in turn.input:
+            # Short ones fit any window.
+            if (
+                len(message.parts) == 1
+                and isinstance(message.parts[0], Text)
+                and len(message.text) <= _FITS_ANY_WINDOW
+            ):
+                continue
+            try:
+                refuse_too_long(message, self.budget(turn, model))
+            except ContextOverflow as error:
+                raise ContextOverflow(f"{error.message} ({window_set(model, self._settings)})") from None
 
     async def run(
         self,

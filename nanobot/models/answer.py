@@ -17,6 +17,11 @@ from nanobot.models.refusals import ErrorSource, RequestFailed
 from nanobot.models.sse import BOM, MAX_EVENT_BYTES, EventSplitter, EventTooLarge
 
 _AFTER_FINISH_S = 5.0
+MAX_SILENT_BYTES = 2 * MAX_EVENT_BYTES
+BYTES_A_CHARACTER = 1_000
+"""How many bytes an answer may take for each character that it says, beyond the first ones: events of one
+character have some 400. A server that sends comments or empty events without end must not keep the turn busy.
+"""
 _BLANK = b" \t\r\n"
 _WHOLE = b"{["
 """What a body of JSON begins with, and no event does."""
@@ -99,6 +104,7 @@ class AnswerStream:
         self._head = b""
         self._failed: RequestFailed | asyncio.CancelledError | None = None
         self._audience = audience
+        self._size_bytes = self._chars = 0
         self._splitter: EventSplitter | _WholeBody | None = None
 
     async def read(self) -> list[Delta]:
@@ -117,6 +123,7 @@ class AnswerStream:
             chunk = await self._next(deadline)
             if chunk:
                 self._take(chunk, deltas)
+                self._check_size(len(chunk), deltas)
             else:
                 self._end(deltas)
         except RequestFailed as failed:
@@ -166,6 +173,25 @@ class AnswerStream:
             if not self._reader.finished:
                 raise
             return b""
+
+    def _check_size(self, size_bytes: int, deltas: list[Delta]) -> None:
+        """Count what has come.
+
+        Raises:
+            RequestFailed: it is far too much for what it says.
+        """
+        self._size_bytes += size_bytes
+        for delta in deltas:
+            self._chars += len(delta.text)
+        if self._size_bytes <= MAX_SILENT_BYTES:
+            return
+        chars = self._chars + self._reader.hidden_chars
+        if self._size_bytes > MAX_SILENT_BYTES + BYTES_A_CHARACTER * chars:
+            raise RequestFailed(
+                ModelBadAnswer(
+                    f"{self._source.name} sent {self._size_bytes} bytes that say {chars} characters"
+                )
+            )
 
     def _take_rest(self, deltas: list[Delta]) -> None:
         """Take what has come and was not read yet, as far as it can be understood."""

@@ -163,4 +163,9 @@ def labels(metadata: dict[str, str] | None, user: str | None, safety_identifier:
                 f"{_LONGEST_VALUE}",
                 param="metadata",
             )
+    for field, label in (("user", user), ("safety_identifier", safety_identifier)):
+        if label is not None and len(label) > _LONGEST_VALUE:
+            raise InvalidRequest(
+                f"{field} has {len(label)} characters: at most {_LONGEST_VALUE} are allowed", param=field
+            )
     return Labels(entries, user, safety_identifier)

@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+_CALL_CHARS = 64
+
 
 class FunctionPiece(msgspec.Struct, gc=False):
     """A part of a call's function. `arguments`: an object from servers that do not encode it as a string."""
@@ -70,17 +72,19 @@ class CallAssembly:
         return bool(self._calls)
 
     def add(self, piece: CallPiece) -> int:
-        """Add a piece; return its size in characters."""
+        """Add a piece; return its size in characters. A call that begins has some, whatever is in it."""
         function = piece.function or FunctionPiece()
         name, arguments = function.name or "", function.arguments or ""
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
+        known = len(self._calls)
         call = self._find(piece, name, arguments)
+        begun = _CALL_CHARS * (len(self._calls) - known)
         if piece.extra_content:
             call.extra_content = piece.extra_content
         if call.id and call.id == piece.id and name and arguments and call.is_whole():
             # The whole call once more.
-            return 0
+            return begun
         call.id = call.id or piece.id or ""
         if call.id:
             self._by_id.setdefault(call.id, call)
@@ -88,7 +92,7 @@ class CallAssembly:
         call.name = name if name.startswith(call.name) else call.name + (name if _cuts(call, piece) else "")
         if arguments:
             call.arguments.append(arguments)
-        return len(name) + len(arguments)
+        return begun + len(name) + len(arguments)
 
     def calls(self) -> list[PartialCall]:
         """Return the calls in index order."""

@@ -1,0 +1,297 @@
+"""Short forms of the attacks that `make hostile` makes: what one request may cost is bounded, counted in
+statements, rows, calls and bytes. How long others wait is for `make hostile` to say.
+"""
+
+import asyncio
+import contextlib
+import gc
+import json
+import random
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from nanobot.core.message import Message, ToolCall, Usage
+from nanobot.models import answer
+from nanobot.models.openai.chat import OpenAIChat
+from nanobot.stores.sql.pieces import MOST_ROWS
+from nanobot.stores.sql.ports.store import SqlStore
+from nanobot.stores.sqlite.database import ThreadedDatabase
+from nanobot.testing import Say, ScriptedModel
+from tests.asgi import CHAT, Exchange
+from tests.clock import PausedClock
+from tests.harness import Harness, OpenHarness
+from tests.upstream import HANG, Step, Upstream, chunk, finish, spoken, text
+
+MIB = 1024 * 1024
+A_TURN = 60
+"""More statements than a short turn takes."""
+
+
+class Work:
+    """What the store did: all its statements, and how many rows each transaction changed."""
+
+    def __init__(self) -> None:
+        self.statements = 0
+        self.rows: list[int] = []
+
+
+@contextlib.contextmanager
+def watched(harness: Harness) -> Iterator[Work]:
+    store, work = harness.app.store, Work()
+    assert isinstance(store, SqlStore) and isinstance(store.database, ThreadedDatabase)
+    writer = store.database.connections[0]
+    before = writer.total_changes
+
+    def note(statement: str) -> None:
+        nonlocal before
+        work.statements += 1
+        if statement == "COMMIT":
+            work.rows.append(writer.total_changes - before)
+            before = writer.total_changes
+
+    for connection in store.database.connections:
+        connection.set_trace_callback(note)
+    try:
+        yield work
+    finally:
+        for connection in store.database.connections:
+            connection.set_trace_callback(None)
+
+
+@contextlib.contextmanager
+def memory() -> Iterator[list[int]]:
+    """Yield a list that gets how many bytes were taken at most, and how many of them are kept."""
+    measured: list[int] = []
+    gc.collect()
+    tracemalloc.start()
+    try:
+        yield measured
+        gc.collect()
+        kept, peak = tracemalloc.get_traced_memory()
+        measured += (peak, kept)
+    finally:
+        tracemalloc.stop()
+
+
+def said(count: int) -> list[dict[str, object]]:
+    return [
+        {"role": "assistant" if number % 2 else "user", "content": f"number {number}"}
+        for number in range(count)
+    ]
+
+
+# What is refused costs nothing and leaves nothing ---------------------------------------------------
+
+SCHEMA = {
+    "$defs": {
+        **{f"a{n}": {"oneOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(20)},
+        "a20": {"type": "array"},
+    },
+    "$ref": "#/$defs/a0",
+    "unevaluatedItems": False,
+}
+REFUSED: dict[str, tuple[dict[str, object], str]] = {
+    "a message beyond any window": (
+        {"messages": [{"role": "user", "content": "x" * 3 * MIB}]},
+        "context_length",
+    ),
+    "a message beyond any window, and a short one": (
+        {"messages": [{"role": "user", "content": "x" * 3 * MIB}, {"role": "user", "content": "so?"}]},
+        "context_length",
+    ),
+    "a result beyond any window": (
+        {
+            "messages": [
+                {"role": "user", "content": "go"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "c", "content": "x" * 3 * MIB},
+            ]
+        },
+        "context_length",
+    ),
+    "instructions beyond any window": (
+        {"messages": [{"role": "system", "content": "x" * 3 * MIB}, {"role": "user", "content": "go"}]},
+        "context_length",
+    ),
+    "too many messages": ({"messages": said(10_001)}, "max_messages"),
+    "too many new messages": ({"messages": [{"role": "user", "content": "x"}] * 300}, "max_new_messages"),
+    "too many values": ({"messages": said(1), "metadata": {"a": [0] * 200_000}}, "max_json_entries"),
+    "too many tools": (
+        {"messages": said(1), "tools": [{"type": "function", "function": {"name": "f"}}] * 200},
+        "max_tools",
+    ),
+    "a name of the user without end": ({"messages": said(1), "user": "u" * MIB}, "user has"),
+    "a schema that multiplies": (
+        {
+            "messages": said(1),
+            "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}},
+        },
+        "response_format.schema",
+    ),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+async def test_a_request_that_is_refused_writes_nothing_and_keeps_nothing(
+    open_harness: OpenHarness, refused: str
+) -> None:
+    fields, words = REFUSED[refused]
+    harness = await open_harness(ScriptedModel("ok"))
+    body = json.dumps({"model": "nanobot", **fields}).encode()
+
+    async def ask() -> Exchange:
+        return await harness.door.call("POST", CHAT, body=body, headers={"x-session-key": "a"})
+
+    assert (await ask()).status == 400
+    with watched(harness) as work, memory() as measured:
+        for _ in range(3):
+            reply = await ask()
+    assert reply.status == 400 and words in reply.text
+    assert sum(work.rows) == 0
+    assert work.statements <= A_TURN
+    peak, kept = measured
+    assert kept < 300_000, "the last reply, and nothing of the body"
+    assert peak < 6 * len(body) + 2 * MIB
+    assert (await harness.door.get("/v1/sessions/a")).status == 404
+
+
+async def test_a_body_with_more_values_than_may_be_is_not_decoded(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("ok"))
+    body = b'{"model":"nanobot","messages":[%b0]}' % (b"0," * 2 * MIB)
+    with memory() as measured:
+        reply = await harness.door.post(body)
+    assert reply.status == 400
+    # Decoded, each value would take eight bytes and more for two of text.
+    assert measured[0] < 3 * len(body)
+
+
+# What is long is stored in pieces -------------------------------------------------------------------
+
+
+async def test_a_long_list_and_an_import_are_stored_in_pieces(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("ok"))
+    export = b'{"format":"nanobot.session","version":2}\n' + b'{"role":"user","content":"x"}\n' * 2_000
+    with watched(harness) as work:
+        replies = [
+            await harness.door.chat("long", [*said(2_000), {"role": "user", "content": "so?"}]),
+            await harness.door.call("POST", "/v1/sessions/imported/import", body=export),
+            await harness.door.call("POST", "/v1/sessions/long/fork", body=b'{"key":"fork"}'),
+            await harness.door.call("DELETE", "/v1/sessions/imported"),
+        ]
+    assert [reply.status for reply in replies] == [200] * 4
+    assert sum(work.rows) > 6_000
+    assert max(work.rows) <= 3 * MOST_ROWS, "rows of a piece: the message, and what belongs to it"
+
+
+async def test_a_turn_costs_the_same_behind_much_that_was_said(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("ok"))
+    await harness.door.chat("long", [*said(4_000), {"role": "user", "content": "so?"}])
+    with watched(harness) as work:
+        assert (await harness.door.chat("long", "and now?")).status == 200
+    assert work.statements <= A_TURN
+    assert sum(work.rows) <= 20
+
+
+# Models that do not stop ------------------------------------------------------------------------------
+
+
+async def test_of_very_many_calls_a_few_run(open_harness: OpenHarness) -> None:
+    calls = tuple(ToolCall(f"c{number}", "calculate", '{"expression":"1+1"}') for number in range(1_000))
+    model = ScriptedModel(Say(message=Message("assistant", calls, "tool_calls", Usage(1, 1))), "done")
+    harness = await open_harness(model)
+    with watched(harness) as work:
+        assert (await harness.door.chat("a", "go")).said == "done"
+    results = [part for message in model.requests[-1].messages for part in message.tool_results]
+    assert sum(not each.is_error for each in results) <= 64
+    # Each of the other results is a row, but none has a statement of its own for being started or run.
+    assert work.statements <= 4 * len(calls)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with Upstream() as server:
+        yield server
+
+
+EMPTY = chunk({"content": ""})
+ENDLESS: dict[str, tuple[Step, ...]] = {
+    "comments": (b": ping\n\n" * 1_000,),
+    "empty events": (EMPTY * 100,),
+    "other choices": (
+        b'data: {"id":"x","choices":[%b]}\n\n'
+        % b",".join(b'{"index":%d,"delta":{"content":"x"}}' % number for number in range(1, 1_000)),
+    ),
+    "unknown fields": (chunk({"content": ""}, padding="x" * 10_000),),
+}
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+async def test_a_provider_that_says_nothing_without_end_is_hung_up_on(
+    upstream: Upstream, open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch, endless: str
+) -> None:
+    monkeypatch.setattr(answer, "MAX_SILENT_BYTES", 200_000)
+    (piece,) = ENDLESS[endless]
+    assert isinstance(piece, bytes)
+    harness = await open_harness(_model(upstream))
+    for _ in range(8):
+        upstream.then(spoken(text("So"), *[piece] * (1_000_000 // len(piece)), HANG))
+    reply = await harness.door.chat("a", "hi")
+    assert reply.status == 502 and "bytes that say" in reply.text
+
+
+async def test_calls_with_nothing_in_them_count(upstream: Upstream, open_harness: OpenHarness) -> None:
+    calls = [
+        chunk({"tool_calls": [{"index": n, "id": f"c{n}", "type": "function", "function": {"name": "n"}}]})
+        for n in range(2_000)
+    ]
+    for _ in range(8):
+        upstream.then(spoken(*calls, HANG))
+    harness = await open_harness(_model(upstream, max_answer_chars=10_000))
+    reply = await harness.door.chat("a", "hi")
+    assert reply.status == 502 and "model.max_answer_chars" in reply.text
+
+
+async def test_an_answer_of_single_characters_is_no_such_answer(
+    upstream: Upstream, open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer, "MAX_SILENT_BYTES", 1_000)
+    upstream.then(spoken(*[text("x")] * 3_000, finish()))
+    harness = await open_harness(_model(upstream))
+    assert (await harness.door.chat("a", "hi")).said == "x" * 3_000
+
+
+def _model(upstream: Upstream, max_answer_chars: int = 1_000_000) -> OpenAIChat:
+    return OpenAIChat(
+        name="test:m",
+        model="m",
+        base_url=upstream.url,
+        api_key=None,
+        context_tokens=32_000,
+        clock=PausedClock(),
+        random=random.Random(1),
+        max_answer_chars=max_answer_chars,
+    )
+
+
+# Watchers -----------------------------------------------------------------------------------------------
+
+
+async def test_watchers_of_a_session_share_what_they_watch(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(Say(tuple("word " * 2_000)))
+    harness = await open_harness(model)
+    await harness.door.chat("a", "hello")
+    watchers = [harness.door.start("GET", "/v1/sessions/a/events") for _ in range(50)]
+    for watcher in watchers:
+        await watcher.begun()
+    with watched(harness) as work:
+        await harness.door.chat("a", "go")
+        await asyncio.gather(*(watcher.until("turn_ended") for watcher in watchers))
+    assert work.statements <= 2 * A_TURN, "however many watch"
