@@ -3,6 +3,7 @@
 from tests.fuzz import (
     door,
     formats,
+    office_files,
     output_schemas,
     provider,
     requests,
@@ -27,6 +28,7 @@ TARGETS: tuple[Target, ...] = (
     *settings_files.TARGETS,
     *settings_providers.TARGETS,
     *small_model.TARGETS,
+    *office_files.TARGETS,
     *uploads.TARGETS,
     *door.TARGETS,
 )
