@@ -1,6 +1,7 @@
 """All that is fuzzed."""
 
 from tests.fuzz import (
+    documents,
     door,
     formats,
     output_schemas,
@@ -28,6 +29,7 @@ TARGETS: tuple[Target, ...] = (
     *settings_providers.TARGETS,
     *small_model.TARGETS,
     *uploads.TARGETS,
+    *documents.TARGETS,
     *door.TARGETS,
 )
 
