@@ -38,6 +38,19 @@ _IMAGES = (
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
 )
+_OTHER_PICTURES = (
+    (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"\0\0\x01\0", "image/x-icon"),
+    (b"\xff\x0a", "image/jxl"),
+    (b"\0\0\0\x0cJXL ", "image/jxl"),
+)
+_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx"), "image/heic"),
+    **dict.fromkeys((b"mif1", b"msf1", b"heim", b"heis"), "image/heif"),
+    **dict.fromkeys((b"avif", b"avis"), "image/avif"),
+}
 _MAIL_EXTENSIONS = frozenset({"eml", "mht", "mhtml"})
 _MAIL_HEADER = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]?\S")
 _MAIL_SIGNS = re.compile(rb"^(mime-version|message-id|received|return-path|delivered-to):", re.I | re.M)
@@ -113,6 +126,19 @@ def image_type(head: bytes) -> str | None:
         if head.startswith(magic):
             return media_type
     return "image/webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
+
+
+def picture_type(head: bytes) -> str | None:
+    """Return the media type of a picture in any usual format, None for anything else. `head`: its first 32
+    bytes.
+    """
+    if known := image_type(head):
+        return known
+    for magic, media_type in _OTHER_PICTURES:
+        if head.startswith(magic):
+            return media_type
+    # ISO media: the brand says which.
+    return _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
 
 
 def audio_format(head: bytes) -> Literal["wav", "mp3"] | None:

@@ -32,7 +32,7 @@ async def test_everything_that_the_model_reads_is_counted_and_nothing_is_asked(
     door = (await open_harness(model)).door
     least = await tokens(door)
     tool = {"type": "function", "name": "f", "description": WORDS, "parameters": {"type": "object"}}
-    image = {"type": "input_image", "image_url": "data:image/png;base64,aGk="}
+    image = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
     file = {"type": "input_file", "filename": "a.txt", "file_data": "d29yZCB3b3JkIA=="}
     asked = {"role": "user", "content": "hello"}
     for fields in (

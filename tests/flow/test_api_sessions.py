@@ -111,7 +111,10 @@ async def test_messages_are_shown_as_chat_completions_have_them(open_harness: Op
     harness = await open_harness(
         ScriptedModel(call("calculate", '{"expression":"6*7"}'), "It is 42."), clock=clock
     )
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
+    picture = {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"},
+    }
     turn_id = (
         await harness.door.chat(
             "a", [{"role": "user", "content": [{"type": "text", "text": "6*7?"}, picture]}]
@@ -252,7 +255,10 @@ async def test_what_is_exported_and_imported_again_is_the_same_conversation(
     harness = await open_harness(
         ScriptedModel(call("calculate", '{"expression":"6*7"}'), "It is 42.", "You are welcome"), clock=clock
     )
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
+    picture = {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"},
+    }
     await harness.door.chat(
         "a", [{"role": "user", "content": [{"type": "text", "text": "6*7? \u2028 🦜"}, picture]}]
     )

@@ -159,7 +159,7 @@ async def test_what_can_be_asked_reaches_the_model(open_harness: OpenHarness) ->
     async with connected(await open_harness(model)) as client:
         parts: list[Any] = [
             {"type": "input_text", "text": "What is this?"},
-            {"type": "input_image", "image_url": "data:image/png;base64,aGVsbG8=", "detail": "low"},
+            {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"},
         ]
         await client.responses.create(
             model="nanobot",

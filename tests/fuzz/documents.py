@@ -64,7 +64,8 @@ _ODS = files.archive(
 )
 _CELLS = (
     b'<d xmlns:t="t" xmlns:x="x" xmlns:o="o"><t:table t:name="a"><t:table-row t:number-rows-repeated="3">'
-    b'<t:table-cell t:number-columns-repeated="2" o:value-type="float"><x:p>5</x:p></t:table-cell></t:table-row>'
+    b'<t:table-cell t:number-columns-repeated="2" o:value-type="float"><x:p>5</x:p>'
+    b"</t:table-cell></t:table-row>"
     b"</t:table></d>"
 )
 
@@ -111,7 +112,8 @@ TARGETS = (
         "html",
         _reading("html"),
         (
-            b"<table><tr><td colspan=2>a<td rowspan=3>b</table><ol start=3><li>c</ol><pre>\nd</pre><p hidden>e",
+            b"<table><tr><td colspan=2>a<td rowspan=3>b</table><ol start=3><li>c</ol>"
+            b"<pre>\nd</pre><p hidden>e",
         ),
         (
             b"<table>",

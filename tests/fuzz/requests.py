@@ -37,7 +37,10 @@ _BODIES: tuple[dict[str, Any], ...] = (
             {
                 "role": "user",
                 "content": [
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
+                    {
+                        "type": "image_url",
+                        "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"},
+                    }
                 ],
             }
         ]
@@ -91,7 +94,7 @@ _INNER = (
 _TEXTS = (
     "", "user", "assistant", "tool", "system", "developer", "text", "image_url", "refusal", "function",
     "auto", "none", "required", "json_object", "json_schema", "low", "nanobot", "call_1", "look",
-    "data:image/png;base64,AA==", "é" * 30, "x" * 70, "{", "{}", "input_audio", "file",
+    "data:image/png;base64,iVBORw0KGgo=", "é" * 30, "x" * 70, "{", "{}", "input_audio", "file",
     "data:application/pdf;base64,JVBERi0=", "https://example.org/a.png", "file_1",
 )  # fmt: skip
 

@@ -8,13 +8,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.core.errors import InvalidRequest
+from nanobot.core.errors import InvalidRequest, UnsupportedFile
 from nanobot.core.message import File, Image, Part, Text, ToolResult
+from nanobot.reading.kinds import picture_type
 from nanobot.submit.references import (
     InlineFile,
     RemoteFile,
     RemoteImage,
     UploadedFile,
+    decode_base64,
     file_name,
     is_of_web,
     quoted,
@@ -25,6 +27,7 @@ IMAGE_URL = r"^(data:image/[A-Za-z0-9.+-]+(;[A-Za-z0-9_.+-]+=[^;,]*)*;base64,|ht
 _IMAGE = re.compile(r"(data:image/[a-z0-9.+-]+)((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
 _LONGEST_HEAD = 256
+_IMAGE_HEAD_CHARS = 64
 ParticipantName = Annotated[str, msgspec.Meta(max_length=256)]
 AudioFormat = Literal["wav", "mp3"]
 Detail = Literal["auto", "low", "high"]
@@ -33,13 +36,20 @@ Detail = Literal["auto", "low", "high"]
 def image_part(url: str, detail: Detail | None, path: str) -> Image:
     """Return the image of the part at `path`.
 
+    The media type of a data URL is what its bytes are: providers refuse a JPEG that is called a PNG.
+
     Raises:
-        InvalidRequest: its URL is neither a data URL of an image nor one of the web.
+        InvalidRequest: its URL is neither a data URL of an image nor one of the web, or the data is no image.
     """
     # The rest may be megabytes.
     if (head := _IMAGE.match(url[:_LONGEST_HEAD])) is not None:
+        if any(space in url for space in "\r\n \t"):
+            # Some programs wrap lines of base64.
+            url = url[: head.end()] + "".join(url[head.end() :].split())
+        media_type = _image_type(url, head.end(), f"{path}.url")
         # Providers take no parameters, such as a charset.
-        return Image(f"{head[1]};base64,{url[head.end() :]}" if head[2] else url, detail)
+        start = f"data:{media_type};base64,"
+        return Image(url if url.startswith(start) else start + url[head.end() :], detail)
     if is_of_web(url):
         return RemoteImage(url, detail, path)
     raise InvalidRequest(
@@ -47,6 +57,29 @@ def image_part(url: str, detail: Detail | None, path: str) -> Image:
         "https",
         param=f"{path}.url",
     )
+
+
+def _image_type(url: str, start: int, path: str) -> str:
+    """Return the media type of the image in a data URL, whose base64 begins at `start`.
+
+    Only both ends are decoded: here is the event loop.
+
+    Raises:
+        InvalidRequest: it is no base64, or no image.
+    """
+    if (len(url) - start) % 4:
+        raise InvalidRequest(
+            f"{path} is not base64: it has {len(url) - start} characters, which is no multiple of four",
+            param=path,
+        )
+    first = decode_base64(url[start : start + _IMAGE_HEAD_CHARS], path)
+    decode_base64(url[max(start, len(url) - _IMAGE_HEAD_CHARS) :], path)
+    media_type = picture_type(first)
+    if media_type is None:
+        raise UnsupportedFile(
+            f"{path} is no image: its bytes are those of none; PNG, JPEG, GIF and WebP are taken", param=path
+        )
+    return media_type
 
 
 def file_part(content: str | None, name: str | None, file_id: str | None, path: str) -> File:

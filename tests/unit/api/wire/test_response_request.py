@@ -10,7 +10,7 @@ from nanobot.core.errors import InvalidRequest, NanobotError
 from nanobot.core.message import Audio, Image, Message, Text, ToolCall, ToolResult
 from nanobot.submit.references import UploadedFile
 
-PIXEL = "data:image/png;base64,aGVsbG8="
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 def parsed(**fields: Any) -> ResponseRequest:
