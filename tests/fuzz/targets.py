@@ -1,6 +1,7 @@
 """All that is fuzzed."""
 
 from tests.fuzz import (
+    documents,
     door,
     formats,
     office_files,
@@ -30,6 +31,7 @@ TARGETS: tuple[Target, ...] = (
     *small_model.TARGETS,
     *office_files.TARGETS,
     *uploads.TARGETS,
+    *documents.TARGETS,
     *door.TARGETS,
 )
 
