@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument("--save", type=Path)
     parser.add_argument("--show", default="")
     options = parser.parse_args()
-    cases = [case for case in all_cases() if not options.kind or case.kind.casefold() == options.kind.casefold()]
+    cases = [
+        case for case in all_cases() if not options.kind or case.kind.casefold() == options.kind.casefold()
+    ]
     if options.save:
         options.save.mkdir(parents=True, exist_ok=True)
         for case in cases:

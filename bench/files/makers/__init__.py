@@ -3,9 +3,19 @@
 from collections.abc import Iterator
 
 from bench.files.case import Case
-from bench.files.makers import decks, mails, pdfs, texts, word_documents, workbooks
+from bench.files.makers import (
+    books,
+    decks,
+    mails,
+    open_documents,
+    pdfs,
+    texts,
+    word_documents,
+    word_parts,
+    workbooks,
+)
 
-_MAKERS = (word_documents, workbooks, decks, pdfs, texts, mails)
+_MAKERS = (word_documents, word_parts, workbooks, decks, open_documents, books, pdfs, texts, mails)
 
 
 def all_cases() -> Iterator[Case]:

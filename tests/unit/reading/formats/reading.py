@@ -1,9 +1,10 @@
 """Reading a file in the process of the tests, as a worker does it."""
 
+from nanobot.core.extent import START, Position
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.extraction import extract
 from nanobot.reading.kinds import kind_of
-from nanobot.reading.messages import START, ExtractedText, ExtractionRequest, Position
+from nanobot.reading.messages import ExtractedText, ExtractionRequest
 
 
 def extracted(
@@ -17,7 +18,8 @@ def extracted(
 ) -> ExtractedText:
     """Return what is extracted from the file; it must be readable."""
     kind = kind_of(content, name=name)
-    request = ExtractionRequest(kind, bounds or DocumentBounds(), charset, start, wants_pictures)
+    bounds = bounds or DocumentBounds(max_pictures=8 if wants_pictures else 0)
+    request = ExtractionRequest(kind, bounds, charset, start)
     extraction = extract(request, content)
     assert isinstance(extraction, ExtractedText), extraction
     return extraction

@@ -50,12 +50,15 @@ def test_lists_show_their_numbers_and_depth() -> None:
 
 def test_headings_links_pictures_quotes_and_scripts_are_marked() -> None:
     html = (
-        '<h2>To<b>day</b></h2><p>see <a href="https://x.org/a">our page</a>, <a href="https://x.org">x.org</a>,'
-        ' <a href="#top">top</a>, <a href="javascript:x()">run</a> <img src=a.png alt="a cat"><img src=b alt="">'
+        '<h2>To<b>day</b></h2><p>see <a href="https://x.org/a">our page</a>,'
+        ' <a href="https://x.org">x.org</a>,'
+        ' <a href="#top">top</a>, <a href="javascript:x()">run</a> <img src=a.png alt="a cat">'
+        '<img src=b alt="">'
         " 10<sup>6</sup> H<sub>2</sub>O <del>old</del><blockquote>said</blockquote>"
     )
     assert body_of(html) == (
-        "## Today\n\nsee [our page](https://x.org/a), x.org, top, run [picture: a cat] 10^6 H_2O ~~old~~\n\n> said"
+        "## Today\n\nsee [our page](https://x.org/a), x.org, top, run [picture: a cat] 10^6 H_2O ~~old~~"
+        "\n\n> said"
     )
 
 
@@ -95,9 +98,12 @@ def test_deep_nesting_is_no_danger(opened: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["<table>", "<tr>", "<td colspan=2>", "<td rowspan=3>", "</table>", "<ol type=i>", "<li>", "</ol>",
-             "<pre>", "</pre>", "<p hidden>", "</p>", "<a href=x>", "</a>", "<h1>", "</h1>", "word ", "\n", "<br>",
-             "<dd>", "<select>", "<option>", "<sup>", "</sup>", "<blockquote>", "&amp;", "<!--", "-->", "<title>"]
+            ["<table>", "<tr>", "<td colspan=2>", "<td rowspan=3>", "</table>", "<ol type=i>", "<li>",
+            "</ol>",
+             "<pre>", "</pre>", "<p hidden>", "</p>", "<a href=x>", "</a>", "<h1>", "</h1>", "word ", "\n",
+             "<br>",
+             "<dd>", "<select>", "<option>", "<sup>", "</sup>", "<blockquote>", "&amp;", "<!--", "-->",
+             "<title>"]
         ),
         max_size=30,
     )

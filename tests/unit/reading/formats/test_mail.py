@@ -80,9 +80,11 @@ def test_mails_within_mails_end_somewhere() -> None:
 @given(
     st.lists(
         st.sampled_from(
-            [b"From: a\n", b"Content-Type: multipart/mixed; boundary=x\n", b"Content-Type: text/html\n", b"\n",
+            [b"From: a\n", b"Content-Type: multipart/mixed; boundary=x\n", b"Content-Type: text/html\n",
+            b"\n",
              b"--x\n", b"--x--\n", b"Content-Transfer-Encoding: base64\n", b"Content-Type: message/rfc822\n",
-             b"Subject: =?utf-8?q?a=?=\n", b"text \xff\n", b"Content-Disposition: attachment; filename*=x''%ff\n",
+             b"Subject: =?utf-8?q?a=?=\n", b"text \xff\n",
+             b"Content-Disposition: attachment; filename*=x''%ff\n",
              b"Content-Type: text/plain; charset=\xff\n", b"=?x?b?a?=", b"Content-Type: \n"]
         ),
         max_size=14,

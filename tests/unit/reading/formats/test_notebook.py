@@ -37,7 +37,8 @@ def test_cells_and_what_they_put_out_are_read() -> None:
     }
     read = extracted(json.dumps(book).encode(), "a.ipynb", wants_pictures=True)
     assert read.text == (
-        "# Title\nwords\n\n```python\n1 / 0\n```\n\n[output]\nout\n\n[output]\n42\n\n[output]\nZeroDivisionError\n\n"
+        "# Title\nwords\n\n```python\n1 / 0\n```\n\n[output]\nout\n\n[output]\n42\n\n"
+        "[output]\nZeroDivisionError\n\n"
         "[picture 1]"
     )
     assert read.pictures[0].content == files.PNG

@@ -166,7 +166,7 @@ def test_a_png_is_written_as_the_format_says() -> None:
     assert zlib.decompress(picture[start : picture.index(b"IEND") - 8]) == b"\0\x01\x02\x03\x04\x05\x06"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.tuples(

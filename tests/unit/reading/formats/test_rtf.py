@@ -53,8 +53,10 @@ def test_a_table_is_one() -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["{", "}", "\\par ", "\\u", "\\u-1", "\\'", "\\'ff", "\\bin9 ", "\\bin-5 ", "\\*", "\\f1 ", "\\fcharset999 ",
-             "\\ansicpg99999 ", "\\uc99 ", "\\cell ", "\\row ", "\\footnote ", "\\fldinst ", "\\v ", "text", "\\", "\xff"]
+            ["{", "}", "\\par ", "\\u", "\\u-1", "\\'", "\\'ff", "\\bin9 ", "\\bin-5 ", "\\*", "\\f1 ",
+            "\\fcharset999 ",
+             "\\ansicpg99999 ", "\\uc99 ", "\\cell ", "\\row ", "\\footnote ", "\\fldinst ", "\\v ",
+             "text", "\\", "\xff"]
         ),
         max_size=40,
     )

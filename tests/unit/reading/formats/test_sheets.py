@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 
+from nanobot.core.extent import Position
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.extraction import extract
 from nanobot.reading.formats.formulas import moved
 from nanobot.reading.formats.number_formats import shown_number
-from nanobot.reading.messages import ExtractionFailure, ExtractionRequest, Position
+from nanobot.reading.messages import ExtractionFailure, ExtractionRequest
 from tests import files
 from tests.unit.reading.formats.reading import extracted, text_of
 
@@ -251,15 +252,24 @@ def test_reading_on_begins_at_a_row_and_repeats_the_names_of_the_columns() -> No
 ODS = """<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
  xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:dc="http://purl.org/dc/elements/1.1/"
  xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><office:body><office:spreadsheet>
-<table:table table:name="Costs"><table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>
-<table:table-row><table:table-cell table:number-columns-repeated="2"/>
-<table:table-cell office:value-type="percentage" office:value="0.125"><office:annotation><dc:creator>Ann</dc:creator>
-<text:p>check</text:p></office:annotation><text:p>12.5%</text:p></table:table-cell>
-<table:table-cell office:value-type="date" office:date-value="2026-03-05"><text:p>05/03/26</text:p></table:table-cell>
+<table:table table:name="Costs">
+<table:table-row table:number-rows-repeated="3">
+<table:table-cell/></table:table-row>
+<table:table-row>
+<table:table-cell table:number-columns-repeated="2"/>
+<table:table-cell office:value-type="percentage" office:value="0.125">
+<office:annotation><dc:creator>Ann</dc:creator>
+<text:p>check</text:p></office:annotation>
+<text:p>12.5%</text:p></table:table-cell>
+<table:table-cell office:value-type="date" office:date-value="2026-03-05">
+<text:p>05/03/26</text:p></table:table-cell>
 <table:table-cell table:number-columns-repeated="16000"/></table:table-row>
-<table:table-row table:visibility="collapse"><table:table-cell table:number-columns-repeated="3"
- office:value-type="string"><text:p>a<text:s text:c="2"/>b</text:p></table:table-cell></table:table-row>
-<table:table-row table:number-rows-repeated="1048570"><table:table-cell/></table:table-row></table:table>
+<table:table-row table:visibility="collapse">
+<table:table-cell table:number-columns-repeated="3"
+ office:value-type="string">
+<text:p>a<text:s text:c="2"/>b</text:p></table:table-cell></table:table-row>
+<table:table-row table:number-rows-repeated="1048570">
+<table:table-cell/></table:table-row></table:table>
 </office:spreadsheet></office:body></office:document-content>"""
 
 
