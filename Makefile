@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: serve test check bench compare hostile chaos fuzz fuzz-api docs vendor lock clean
+.PHONY: serve test check bench compare files hostile chaos fuzz fuzz-api docs vendor lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -33,6 +33,9 @@ bench: $(VENV)/.dev             ## measure, in ratios to a floor of the same run
 compare: $(VENV)/.dev           ## measure this checkout beside another one: make compare WITH=../old
 	$(BIN)/python -m bench.compare $(WITH) $(ARGS)
 
+files: $(VENV)/.corpus          ## write a corpus of documents, read it, and put the counts into docs/files.md
+	$(BIN)/python -m bench.files --write $(ARGS)
+
 hostile: $(VENV)/.dev           ## attack a server, and see what others notice of it (Linux)
 	$(BIN)/python -m bench.hostile $(ARGS)
 
@@ -53,6 +56,7 @@ lock: $(VENV)/.dev              ## write requirements/*.txt and tests/clients/py
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build pyproject.toml -o requirements/serve.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group corpus -o requirements/corpus.txt
 	for name in aider libraries uv; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header tests/clients/python/$$name.in -o tests/clients/python/$$name.txt; done
 
 clean:
@@ -73,6 +77,10 @@ $(VENV)/.dev: $(VENV)/.venv requirements/dev.txt pyproject.toml
 	$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch $@ $(VENV)/.serve
+
+$(VENV)/.corpus: $(VENV)/.dev requirements/corpus.txt
+	$(PIP) install --require-hashes -r requirements/corpus.txt
+	touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
 	$(PIP) install --require-hashes --only-binary :all: -r requirements/fuzz.txt

@@ -53,6 +53,24 @@ def pdf(
     return written.getvalue()
 
 
+def scan() -> bytes:
+    """Return a PDF of one page, which is a picture."""
+    pixels = bytes((x * y) % 256 for x in range(64) for y in range(64))
+    objects = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /XObject << /I 4 0 R >> >>"
+        b" /Contents 5 0 R >>",
+        b"<< /Type /XObject /Subtype /Image /Width 64 /Height 64 /ColorSpace /DeviceGray"
+        b" /BitsPerComponent 8 /Length %d >>\nstream\n%b\nendstream" % (len(pixels), pixels),
+        b"<< /Length 30 >>\nstream\nq 612 0 0 792 0 0 cm /I Do Q  \nendstream",
+    )
+    body = b"%PDF-1.4\n" + b"".join(
+        b"%d 0 obj\n%b\nendobj\n" % (number, content) for number, content in enumerate(objects, 1)
+    )
+    return body + b"trailer\n<< /Size 6 /Root 1 0 R >>\n%%EOF\n"
+
+
 def word(*paragraphs: str, table: list[list[str]] | None = None) -> bytes:
     document = docx.Document()
     for paragraph in paragraphs:

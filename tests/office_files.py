@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from nanobot.core.extent import START, Position
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.extraction import extract
-from nanobot.reading.messages import ExtractedText, ExtractionFailure, ExtractionRequest, Position
+from nanobot.reading.messages import ExtractedText, ExtractionFailure, ExtractionRequest
 from tests.files import archive
 
 _OOXML = "http://schemas.openxmlformats.org/"
@@ -219,12 +220,11 @@ def epub(
 
 
 def extraction(
-    content: bytes, *, start: Position | None = None, wants_pictures: bool = False, most: int = 80_000
+    content: bytes, *, start: Position = START, wants_pictures: bool = False
 ) -> ExtractedText | ExtractionFailure:
     """Return what the worker makes of a zip archive."""
-    bounds = DocumentBounds(max_characters=most)
-    request = ExtractionRequest("zip", bounds, start=start or Position(), wants_pictures=wants_pictures)
-    return extract(request, content)
+    bounds = DocumentBounds() if wants_pictures else DocumentBounds(max_pictures=0)
+    return extract(ExtractionRequest("zip", bounds, start=start), content)
 
 
 def text_of(content: bytes) -> str:

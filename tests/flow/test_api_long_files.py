@@ -1,4 +1,6 @@
-"""Files that are longer than the window: they are answered, and the model reads on in them, and in no others."""
+"""Files that are longer than the window: they are answered, and the model reads on in them, and in no
+others.
+"""
 
 import base64
 from typing import Any
@@ -173,7 +175,7 @@ async def test_a_scan_is_a_picture_where_the_model_sees_and_else_said_to_be_one(
     ):
         model = ScriptedModel(abilities=abilities)
         harness = await open_harness(model)
-        reply = await chat(harness.door, part(files.pdf(""), "scan.pdf"))
+        reply = await chat(harness.door, part(files.scan(), "scan.pdf"))
         assert reply.status == 200, reply.text
         pictures = [each for each in model.requests[-1].messages[-1].parts if isinstance(each, Image)]
         assert len(pictures) == sees

@@ -1,8 +1,10 @@
 """All that is fuzzed."""
 
 from tests.fuzz import (
+    documents,
     door,
     formats,
+    office_files,
     output_schemas,
     provider,
     requests,
@@ -27,7 +29,9 @@ TARGETS: tuple[Target, ...] = (
     *settings_files.TARGETS,
     *settings_providers.TARGETS,
     *small_model.TARGETS,
+    *office_files.TARGETS,
     *uploads.TARGETS,
+    *documents.TARGETS,
     *door.TARGETS,
 )
 

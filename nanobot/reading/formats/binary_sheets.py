@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,10 @@ from nanobot.reading.messages import Unreadable
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
+_ENCRYPTED = re.compile(
+    rb"\x09\x08\x10\x00\x00\x06\x05\x00.{12}(?:\x86\x00\x00\x00)?\x2f\x00.{2}(?:\x00\x00|\x01\x00)", re.DOTALL
+)
+"""How an encrypted XLS begins: calamine knows only the stronger ways of encrypting."""
 _MAX_CELLS = 8_000_000
 """Of a sheet, empty ones included: calamine keeps them all."""
 
@@ -23,6 +28,8 @@ def read(source: Source, buffer: TextBuffer) -> None:
     Raises:
         Unreadable: it is broken, or a password protects it.
     """
+    if _ENCRYPTED.search(source.content) is not None:
+        raise Unreadable("a password protects it", "encrypted")
     with _failures():
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(source.content))
         sheets = book.sheets_metadata

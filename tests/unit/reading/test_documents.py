@@ -232,13 +232,13 @@ async def test_a_file_over_the_size_is_refused_unread() -> None:
 )
 async def test_text_over_the_bound_is_cut_and_said_to_be(content: bytes) -> None:
     document = await document_of(content, max_characters=100)
-    assert document.is_cut
+    assert document.extent.cut is not None
     assert len(document.text) <= 100
 
 
 async def test_text_of_just_the_bound_is_not_said_to_be_cut() -> None:
     document = await document_of(b"x" * 100, max_characters=100)
-    assert document.text == "x" * 100 and not document.is_cut
+    assert document.text == "x" * 100 and document.extent.cut is None
 
 
 async def test_an_archive_that_unpacks_to_too_much_is_not_unpacked() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nanobot.reading.messages import ExtractedText, Position
+from nanobot.core.extent import Position
+from nanobot.reading.messages import ExtractedText
 from tests import files
 from tests.office_files import extraction, frame, package, pptx, refusal, relations, shape, text_of, tree, xml
 
@@ -237,7 +238,7 @@ def test_reading_begins_at_the_slide_that_is_asked_for() -> None:
     outcome = extraction(pptx(shape("one"), shape("two"), shape("three")), start=Position(2))
     assert isinstance(outcome, ExtractedText)
     assert outcome.text == "[slide 2]\ntwo\n\n[slide 3]\nthree"
-    assert outcome.totals["slide"] == 3
+    assert outcome.extent.totals["slide"] == 3
 
 
 def test_a_damaged_slide_does_not_make_the_others_unreadable() -> None:
