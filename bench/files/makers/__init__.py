@@ -3,9 +3,22 @@
 from collections.abc import Iterator
 
 from bench.files.case import Case
-from bench.files.makers import decks, mails, pdfs, texts, word_documents, workbooks
+from bench.files.makers import (
+    decks,
+    mails,
+    pdf_features,
+    pdfs,
+    short_texts,
+    texts,
+    word_documents,
+    workbook_features,
+    workbooks,
+)
 
-_MAKERS = (word_documents, workbooks, decks, pdfs, texts, mails)
+_MAKERS = (
+    *(word_documents, workbooks, workbook_features, decks, pdfs, pdf_features),
+    *(texts, short_texts, mails),
+)
 
 
 def all_cases() -> Iterator[Case]:
