@@ -46,10 +46,10 @@ class Line:
         left, _, right = text.partition(core)
         return self.add(f"{left}{before}{core}{after}{right}")
 
-    def prepend(self, other: "Line") -> None:
-        """Put another paragraph before this one, as if they had never been two."""
-        self._segments[:0] = other._segments  # noqa: SLF001
-        self.after[:0] = other.after
+    def append(self, other: "Line") -> None:
+        """Put another paragraph behind this one, as if they had never been two."""
+        self._segments += other._segments  # noqa: SLF001
+        self.after += other.after
 
     def text(self) -> str:
         return joined(self._segments)

@@ -15,6 +15,7 @@ from nanobot.reading.text_buffer import TextBuffer
 _PICTURES = frozenset(
     {f"{DRAW}image", f"{DRAW}plugin", f"{DRAW}object", f"{DRAW}object-ole", f"{DRAW}floating-frame"}
 )
+_DOCUMENTS = frozenset({f"{OFFICE}document", f"{OFFICE}document-content", f"{MATH}math", "math"})
 _NOT_SHOWN = frozenset({f"{DRAW}page-thumbnail", f"{DRAW}glue-point", f"{DRAW}image-map"})
 _MOST_DEPTH = 60
 
@@ -82,7 +83,7 @@ class DrawingReader:
 
     def _object(self, element: Element) -> Element | None:
         """Return the document that is embedded, whether in a folder of its own or in place."""
-        inside = next((child for child in element if isinstance(child.tag, str)), None)
+        inside = next((child for child in element if child.tag in _DOCUMENTS), None)
         if inside is not None:
             return inside
         folder = element.get(f"{XLINK}href", "").removeprefix("./")

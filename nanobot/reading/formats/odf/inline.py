@@ -12,6 +12,7 @@ from nanobot.reading.formats.xml import Element
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 _MOST_SPACES = 200
+ANNOTATIONS = (f"{OFFICE}annotation", "{http://openoffice.org/2009/office}annotation")
 _NOT_SHOWN = frozenset(
     [
         *(f"{SVG}title", f"{SVG}desc", f"{DC}creator", f"{DC}date", f"{TEXT}tracked-changes"),
@@ -133,7 +134,7 @@ class InlineReader:
         f"{TEXT}note": _note,
         f"{TEXT}footnote": _note,
         f"{TEXT}endnote": _note,
-        f"{OFFICE}annotation": _comment,
+        **dict.fromkeys(ANNOTATIONS, _comment),
         f"{TEXT}ruby": _ruby,
         f"{TEXT}hidden-text": _hidden,
     }

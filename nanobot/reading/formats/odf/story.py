@@ -1,12 +1,13 @@
 """Paragraphs, lists and tables of OpenDocument in their order."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from nanobot.reading.formats.lines import Line
 from nanobot.reading.formats.markdown import heading, table
 from nanobot.reading.formats.numerals import numeral
 from nanobot.reading.formats.odf.drawings import DrawingReader
-from nanobot.reading.formats.odf.inline import InlineReader
+from nanobot.reading.formats.odf.inline import ANNOTATIONS, InlineReader
 from nanobot.reading.formats.odf.lists import LEVELS, Counts
 from nanobot.reading.formats.odf.names import DC, DRAW, OFFICE, PRESENTATION, SVG, TABLE, TEXT, XML_ID, whole
 from nanobot.reading.formats.odf.styles import Styles
@@ -39,7 +40,7 @@ class Story:
         self._inline = InlineReader(styles, self._drawings, self._refer, self.text)
         self._headings = Counts()
         self._lists: dict[str, Counts] = {}
-        self._waiting: list[tuple[str, Element]] = []
+        self._waiting: deque[tuple[str, Element]] = deque()
         self._counts = {"footnote": 0, "endnote": 0}
 
     def blocks(self, container: Iterable[Element], *, is_nested: bool = False) -> Iterator[str]:
@@ -62,7 +63,7 @@ class Story:
             elif str(tag).startswith(DRAW):
                 yield from filter(None, (self._drawings.in_line(child),))
                 yield from self._drawings.on_its_own(child)
-            elif tag == f"{OFFICE}annotation":
+            elif tag in ANNOTATIONS:
                 yield from _finished(self._inline.read_comment(child))
             elif tag not in _NOT_SHOWN:
                 yield from self.blocks(child, is_nested=is_nested)
@@ -74,7 +75,7 @@ class Story:
     def take_notes(self) -> Iterator[str]:
         """Yield the notes that were referred to since the last time."""
         while self._waiting:
-            label, body = self._waiting.pop(0)
+            label, body = self._waiting.popleft()
             text = " ".join(self.blocks(body, is_nested=True)).strip()
             if text:
                 yield f"[^{label}]: {text}"

@@ -1,6 +1,7 @@
 """Charts as a title and a table of categories and series, with the values that the file keeps of them."""
 
 import datetime
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -128,7 +129,9 @@ def _formatted(value: str, form: str) -> str:
         number = float(value)
     except ValueError:
         return value
-    if form.lower() in ("general", "") or number != number:
+    if not math.isfinite(number):
+        return value
+    if form.lower() in ("general", ""):
         return _plain(number, value)
     if "%" in form:
         return f"{_plain(round(number * 100, 6), '')}%"

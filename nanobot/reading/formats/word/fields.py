@@ -25,14 +25,17 @@ class Fields:
         kinds = [] if root is None else [each.get(f"{W}fldCharType") for each in root.iter(f"{W}fldChar")]
         self._is_whole = kinds.count("begin") == kinds.count("end")
         self._open: list[_Field] = []
+        self._without_result = 0
 
     @property
     def is_hidden(self) -> bool:
         """Whether text here is a part of an instruction, as the results of fields in it are."""
-        return self._is_whole and any(not each.has_result for each in self._open[:-1])
+        is_inner = self._open and self._open[-1].has_result
+        return self._is_whole and self._without_result > (0 if is_inner else 1)
 
     def begin(self) -> None:
         self._open.append(_Field())
+        self._without_result += 1
 
     def instruct(self, text: str) -> None:
         if self._open and not self._open[-1].has_result:
@@ -40,7 +43,8 @@ class Fields:
 
     def separate(self, line: object, place: int) -> None:
         """Begin the result, at a place in a line."""
-        if self._open:
+        if self._open and not self._open[-1].has_result:
+            self._without_result -= 1
             self._open[-1].has_result = True
             self._open[-1].mark = (line, place)
 
@@ -49,6 +53,7 @@ class Fields:
         if not self._open:
             return None
         ended = self._open.pop()
+        self._without_result -= not ended.has_result
         match = _ADDRESS.match(ended.instruction)
         if match is None or ended.mark is None or ended.mark[0] is not line:
             return None

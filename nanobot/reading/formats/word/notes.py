@@ -1,5 +1,6 @@
 """Footnotes, endnotes and comments."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
@@ -38,7 +39,7 @@ class Notes:
         self._readers: dict[str, TextOf] = {}
         self._labels: dict[tuple[str, str], str] = {}
         self._counts = {"footnote": 0, "endnote": 0}
-        self._waiting: list[tuple[Kind, str]] = []
+        self._waiting: deque[tuple[Kind, str]] = deque()
 
     def refer(self, kind: Kind, id_: str) -> str:
         """Return the mark of a note, `[^1]`, or `[^i]` of an endnote; `take` will have its text."""
@@ -54,7 +55,7 @@ class Notes:
         """Yield the texts of the notes that were referred to since the last time."""
         # Notes may refer to notes.
         while self._waiting:
-            kind, id_ = self._waiting.pop(0)
+            kind, id_ = self._waiting.popleft()
             text = self._text(kind, id_)
             if text:
                 yield f"[^{self._labels[kind, id_]}]: {text}"

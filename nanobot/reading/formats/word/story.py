@@ -60,7 +60,8 @@ class Story:
         unended, self._unended = self._unended, None
         line = self._paragraphs.read(paragraph)
         if unended is not None:
-            line.prepend(unended)
+            unended.append(line)
+            line = unended
         if _is_end_deleted(properties):
             self._unended = None if line.is_empty else line
             return
