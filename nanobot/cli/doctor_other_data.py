@@ -29,9 +29,11 @@ def examine(config: Config, config_file: Path | None) -> Iterator[CheckResult]:
         if resolved in seen or not _has_database(path):
             continue
         seen.add(resolved)
-        text = f"{path} ({origin}) has conversations too{_summary(config, path)}; they are not used"
-        if not has_own:
-            text = f"{path} ({origin}) has conversations{_summary(config, path)}, the directory that is used has none"
+        there = f"{path} ({origin}) has conversations"
+        if has_own:
+            text = f"{there} too{_summary(config, path)}; they are not used"
+        else:
+            text = f"{there}{_summary(config, path)}, the one that is used has none"
         yield CheckResult(
             "other data", "warn", text, f"name the right directory with --data, e.g. --data {path}"
         )

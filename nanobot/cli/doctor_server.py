@@ -191,18 +191,19 @@ async def _port(host: str, port: int) -> CheckResult:
     try:
         bind(host, port).close()
     except ConfigError as error:
-        if await _is_nanobot(host, port):
+        urls = (f"{scheme}://{connect_to(host)}:{port}/health" for scheme in ("http", "https"))
+        if any([await _is_nanobot(url) for url in urls]):
             return CheckResult("port", "ok", f"a nanobot answers on {host} port {port}")
         return CheckResult("port", "fail", error.message)
     return CheckResult("port", "ok", f"{port} on {host} is free")
 
 
-async def _is_nanobot(host: str, port: int) -> bool:
-    """Return whether what listens there answers `/health` as nanobot does."""
+async def _is_nanobot(url: str) -> bool:
+    """Return whether `url` is answered as nanobot answers `/health`, whatever its certificate."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_HEALTH_TIMEOUT_S)) as http,
-            http.get(f"http://{connect_to(host)}:{port}/health") as response,
+            http.get(url, ssl=False) as response,
         ):
             body = msgspec.json.decode(await response.content.read(1024))
             return response.status == 200 and body == {"status": "ok"}

@@ -100,6 +100,16 @@ def test_over_https_it_trusts_the_certificate_of_that_server_whatever_its_name(t
     cert, key = certificate(tmp_path, "nanobot.example")
     with serving(tmp_path, "--tls-cert", str(cert), "--tls-key", str(key)) as url:
         assert ask(tmp_path).stdout == "You said: hello\n"
+        port = url.rpartition(":")[2]
+        examined = subprocess.run(
+            [sys.executable, "-m", "nanobot", "doctor", "--model", "echo", "--data", "data", "--port", port],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=BOUND_S,
+        )
+        assert f"a nanobot answers on 127.0.0.1 port {port}" in examined.stdout
         told = ask(tmp_path, "--url", url)
         assert told.returncode == 1 and "is not trusted here" in told.stderr
         assert "SSL_CERT_FILE" in told.stderr and told.stderr.count("\n") == 1

@@ -187,7 +187,7 @@ def test_conversations_in_other_data_directories_are_told(
     ]
     assert len(lines) == 2 and all(line.startswith("warn") for line in lines)
     assert f"{tmp_path / 'in-variable'} (NANOBOT_DATA) has conversations, last used " in lines[0]
-    assert "the directory that is used has none" in lines[0] and "--data" in lines[0]
+    assert "the one that is used has none" in lines[0] and "--data" in lines[0]
     assert "/.local/share/nanobot (default) has conversations" in lines[1]
     fill(tmp_path / "full")
     assert "has conversations too" in nanobot("doctor", "--data", str(tmp_path / "full")).out
