@@ -1,9 +1,8 @@
 """The files of the page, read once and compressed once."""
 
 import base64
-import gzip
 import hashlib
-import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,7 +62,8 @@ def load_assets() -> Assets:
     version = _version(template, contents)
     base = f"web/{version}/"
     # In the page itself, as browsers take no import map from elsewhere; the policy allows this one only.
-    import_map = json.dumps({"imports": {name: f"./{base}{path}" for name, path in _MODULES.items()}})
+    modules = {name: f"./{base}{path}" for name, path in _MODULES.items()}
+    import_map = msgspec.json.encode({"imports": modules}).decode()
     own = [name for name in contents if name.endswith(".js")]
     preloads = "\n".join(
         f'<link rel="modulepreload" href="{base}{name}">' for name in (*_MODULES.values(), *own)
@@ -91,10 +91,16 @@ def _version(template: str, contents: Mapping[str, bytes]) -> str:
 def _asset(name: str, content: bytes) -> Asset:
     return Asset(
         body=content,
-        compressed=gzip.compress(content, mtime=0),
+        compressed=_gzip(content),
         media_type=_MEDIA_TYPES[Path(name).suffix],
         etag=f'"{hashlib.sha256(content).hexdigest()[:32]}"',
     )
+
+
+def _gzip(content: bytes) -> bytes:
+    # The module gzip would be loaded at each start for this alone.
+    packer = zlib.compressobj(zlib.Z_BEST_COMPRESSION, wbits=16 + zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
 
 
 def _policy(import_map: str) -> str:

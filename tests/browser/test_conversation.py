@@ -283,3 +283,39 @@ async def test_a_turn_that_waits_for_the_model_can_be_stopped_after_a_reload(
     await page.reload()
     await page.click("Stop")
     await page.until(IDLE)
+    await page.ask("Go on")
+    await page.until_text("Hello there")
+    assert await page.text("article.asked") != ""
+    assert "Nothing comes" in await page.text(".messages")
+
+
+async def test_a_long_chat_is_read_in_pages_and_messages_in_it_can_be_edited(
+    page: Page, provider: Upstream, address: str
+) -> None:
+    lines = "\n".join(
+        json.dumps({"role": role, "content": f"{role} {number}"})
+        for number, role in enumerate(["user", "assistant"] * 45, 1)
+    )
+    imported = await page.run(f"""(async () => {{
+        const head = {{ format: "nanobot.session", version: 2, title: "Long" }};
+        const response = await fetch("v1/sessions/web%3Along/import", {{
+            method: "POST", body: JSON.stringify(head) + "\\n" + {json.dumps(lines)},
+        }});
+        return [response.status, await response.text()];
+    }})()""")
+    assert imported[0] == 200, imported
+    await page.go(f"{address}/#chat=web%3Along")
+    await page.reload()
+    await page.until_text("assistant 90")
+    assert "user 49" not in await page.text(".messages")
+    await page.click("Show earlier messages")
+    await page.until_text("user 11")
+    await page.click("Show earlier messages")
+    await page.until(answers(45))
+    assert "Show earlier messages" not in await page.text(".messages")
+    await page.click("Edit", "article.asked")
+    await page.type("user 89, edited", "#edited")
+    await page.click("Ask this instead")
+    await page.until_text("Hello there")
+    await page.until(answers(45))
+    assert asked(provider)[-2:] == ["user 87", "user 89, edited"]

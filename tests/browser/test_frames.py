@@ -51,7 +51,7 @@ async def test_blocks_that_are_finished_are_left_alone_and_look_as_in_the_end(pa
         const growing = place.innerHTML;
         const isKept = first === place.firstChild;
         view.update(whole, true);
-        await until(0);
+        await until(500);
         return {{ isKept, drawn, updates, same: growing === place.innerHTML, blocks: place.children.length }};
     }})()""")
     assert found["isKept"]
@@ -88,3 +88,20 @@ async def test_a_growing_text_is_cut_between_blocks(page: Page, text: str, cut: 
         return at.slice(1).map((end, index) => whole.slice(at[index], end));
     }})()""")
     assert pieces == cut
+
+
+async def test_a_table_of_thousands_of_rows_is_drawn_in_pieces(page: Page) -> None:
+    await page.until("document.querySelector('#message') !== null")
+    table = "| name | number |\n|--|--:|\n" + "".join(f"| row {row} | {row} |\n" for row in range(950))
+    await page.run(f"""(async () => {{
+        {VIEW}
+        globalThis.place = document.createElement("div");
+        new MarkdownView(place).update({json.dumps(table)}, true);
+    }})()""")
+    await page.until("place.querySelectorAll('tbody tr').length === 950")
+    assert await page.run("place.querySelectorAll('.block').length") == 10
+    assert await page.run(
+        "[...place.querySelectorAll('table')].every((each) => each.tHead.rows.length === 1)"
+    )
+    last = "place.querySelector('.block:last-child tbody tr:last-child').cells"
+    assert await page.run(f"[...{last}].map((each) => each.textContent)") == ["row 949", "949"]

@@ -27,7 +27,12 @@ _LIST = re.compile(r"(?:at first |at last )?GET /v1/sessions\?limit=100 ")
 _PAGE = re.compile(r"(GET /v1/sessions\?limit=20&order=(?:asc|desc))(?:&after=(\S+))? ")
 _UNTRACED = "quiet:only"
 """A session of turns that leave no trace."""
-ADDED = {("POST", "/v1/responses/input_tokens"), ("POST", "/v1/responses/compact")}
+ADDED = {
+    ("POST", "/v1/responses/input_tokens"),
+    ("POST", "/v1/responses/compact"),
+    ("GET", "/"),
+    ("GET", "/web/{version}/{name}"),
+}
 """The operations that the old code did not have."""
 
 

@@ -9,6 +9,8 @@ import { call, callJson, serverEvents, sessionPath, turnError } from "./server.j
 const PAGE = 40;
 const LONGEST_WAIT_MS = 15_000;
 const HIDDEN_MS = 10_000;
+// The server sends at least a comment every 15 s.
+const LONGEST_SILENCE_MS = 45_000;
 
 // A turn that has not ended, as its events tell it. `steps`: thinking, text, tools, and what others said in between.
 class LiveTurn {
@@ -82,10 +84,12 @@ export class Chat {
   #isWatching = false;
   #seen = new Set();
   #hiddenTimer = 0;
+  #silence = 0;
 
   close() {
     this.#isClosed = true;
     clearTimeout(this.#hiddenTimer);
+    clearTimeout(this.#silence);
     document.removeEventListener("visibilitychange", this.#onVisibility);
     this.#abort?.abort();
   }
@@ -102,9 +106,9 @@ export class Chat {
   }
 
   // Ask `content` in place of the message `row` (and of all that follows it).
-  replace(row, content, model) {
+  async replace(row, content, model) {
+    if (this.rows.value[0] === row && this.hasEarlier.value) await this.earlier();
     const before = this.rows.value[this.rows.value.indexOf(row) - 1];
-    if (before === undefined && this.hasEarlier.value) return;
     this.send(content, before ? { model, rewindTo: before.id } : { model, begins: true });
   }
 
@@ -260,6 +264,9 @@ export class Chat {
     this.#seen = new Set();
     let isFirst = true;
     for await (const events of serverEvents(response)) {
+      // A connection may be dead without a word: after a sleep of the computer, say.
+      clearTimeout(this.#silence);
+      this.#silence = setTimeout(() => this.#abort?.abort(), LONGEST_SILENCE_MS);
       batch(() => events.forEach((event) => this.#take(event)));
       if (!isFirst) continue;
       isFirst = false;
@@ -365,13 +372,17 @@ export class Chat {
     } else if (item) discard(item.id);
     const text = turn.steps.filter((step) => step.type === "text").map((step) => step.text).join("\n");
     this.#announce(outcome === "failed" ? turn.error : outcome === "cancelled" ? "Stopped." : text);
+    let isRead = true;
     try {
-      await this.#load(2 * turn.steps.length + turn.input.length + 2);
-    } catch { /* shown as it came; the next time will do */ }
+      await this.#load(Math.min(100, 2 * turn.steps.length + turn.input.length + 2));
+    } catch {
+      // It stays as it came, until the connection is back.
+      isRead = false;
+    }
     const isStored = this.rows.value.some((row) => row.turn_id === turn.id);
     batch(() => {
       if (outcome === "failed") this.#setFailure(turn.id, turn.error);
-      if (isStored || outcome !== "failed") this.#forgetTurn(turn.id);
+      if (isRead && (isStored || outcome !== "failed")) this.#forgetTurn(turn.id);
     });
     this.#listChanged();
     this.#onVisibility();

@@ -1,7 +1,7 @@
 // What is asked in between: a title, a confirmation, the settings.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { html } from "./html.js";
 import { apiKey, isKeyRemembered, keyNeeded, useKey } from "./server.js";
@@ -23,7 +23,7 @@ export const prefix = () => device.get(PREFIX) ?? "web:";
 
 function Dialog({ title, close, children }) {
   const element = useRef(null);
-  useEffect(() => { if (!element.current.open) element.current.showModal(); }, []);
+  useLayoutEffect(() => { if (!element.current.open) element.current.showModal(); }, []);
   return html`
     <dialog ref=${element} aria-labelledby="dialog-title" onClose=${close}>
       <h2 id="dialog-title">${title}</h2>

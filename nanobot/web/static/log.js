@@ -79,7 +79,8 @@ function Asked({ entry, chat, actions }) {
   const [row] = entry.rows;
   const edit = (text) => {
     isEditing.value = false;
-    if (text.trim() !== said.text.trim()) chat.replace(row, resent(entry.content, text), actions.model());
+    if (text.trim() === said.text.trim()) return;
+    actions.guarded(() => chat.replace(row, resent(entry.content, text), actions.model()));
   };
   return html`
     <article class="asked">
@@ -173,7 +174,8 @@ function Answer({ entry, chat, actions }) {
   const failure = turn?.error ?? chat.failures.value.get(entry.rows[0]?.turn_id);
   const isTold = failure && outbox.value.some((item) => item.turnId === (turn?.id ?? entry.rows[0]?.turn_id));
   const asked = askedBefore(chat.rows.value, entry.rows[0]);
-  const again = () => chat.replace(asked, resent(asked.content, shown(asked.content).text), actions.model());
+  const again = () => actions.guarded(() =>
+    chat.replace(asked, resent(asked.content, shown(asked.content).text), actions.model()));
   return html`
     <article class="answer" aria-busy=${isRunning ? "true" : "false"}>
       <h2 class="unseen">nanobot</h2>

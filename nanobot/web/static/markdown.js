@@ -13,6 +13,9 @@ const { DOMPurify } = globalThis;
 const LONGEST_HIGHLIGHTED = 100_000;
 // While a block is still growing it is rendered many times.
 const LONGEST_GROWING = 8_000;
+const MOST_ROWS = 100;
+// How long drawing may keep everything else waiting, in ms.
+const SLICE = 12;
 const DATA_PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,/i;
 // Of the heading of a message.
 const LEVEL = 2;
@@ -98,11 +101,28 @@ function blocksOf(text, level) {
   tokens.forEach((token, index) => {
     depth += token.nesting;
     if (depth === 0) {
-      html.push(md.renderer.render(tokens.slice(from, index + 1), md.options, env));
+      for (const piece of pieces(tokens.slice(from, index + 1))) {
+        html.push(md.renderer.render(piece, md.options, env));
+      }
       from = index + 1;
     }
   });
   return { html, level: env.level };
+}
+
+// A long table becomes several with the same head: each is drawn for itself, and only when it is seen.
+function pieces(block) {
+  const body = block.findIndex((token) => token.type === "tbody_open");
+  if (block[0].type !== "table_open" || body < 0) return [block];
+  const ends = [];
+  block.forEach((token, index) => { if (index > body && token.type === "tr_close") ends.push(index + 1); });
+  if (ends.length <= MOST_ROWS) return [block];
+  const found = [];
+  for (let row = 0; row < ends.length; row += MOST_ROWS) {
+    const rows = block.slice(row ? ends[row - 1] : body + 1, ends[Math.min(row + MOST_ROWS, ends.length) - 1]);
+    found.push([...block.slice(0, body + 1), ...rows, ...block.slice(-2)]);
+  }
+  return found;
 }
 
 function elementOf(html) {
@@ -111,7 +131,7 @@ function elementOf(html) {
   block.append(
     DOMPurify.sanitize(html, {
       ALLOWED_TAGS: TAGS.split(" "),
-      ALLOWED_ATTR: ["alt", "class", "href", "rel", "src", "start", "target", "title"],
+      ALLOWED_ATTR: ["alt", "class", "href", "rel", "src", "start", "target"],
       RETURN_DOM_FRAGMENT: true,
     }),
   );
@@ -187,7 +207,7 @@ export class MarkdownView {
     isGrowing = !this.#isFinal;
     if (this.#isFinal) {
       // As a whole, since links may be defined after their use, and lists be looser than they seemed.
-      this.#place(0, blocksOf(this.#text, LEVEL).html);
+      this.#finish(blocksOf(this.#text, LEVEL).html);
     } else this.#grow();
     for (const name of missing) grammarOf(name)?.then(() => this.#redraw(), () => {});
     const cost = performance.now() - now;
@@ -206,6 +226,18 @@ export class MarkdownView {
     this.#place(this.#finished, blocksOf(this.#text.slice(this.#cut), this.#level).html);
   }
 
+  // Have these blocks in the end; those of a long text are drawn a few at a time.
+  #finish(html, start = 0) {
+    const until = performance.now() + SLICE;
+    let next = start;
+    while (next < html.length && (next === start || performance.now() < until)) {
+      this.#placeOne(next, html[next]);
+      next += 1;
+    }
+    if (next < html.length) this.#timer = setTimeout(() => this.#finish(html, next));
+    else this.#trim(html.length);
+  }
+
   #redraw() {
     this.#forget();
     this.#draw();
@@ -219,14 +251,20 @@ export class MarkdownView {
 
   // Have these blocks, from the one with the number `start` on; those that are there already stay.
   #place(start, html) {
-    html.forEach((each, index) => {
-      const now = this.#blocks[start + index];
-      if (now?.html === each) return;
-      const element = elementOf(each);
-      if (now === undefined) this.#element.append(element);
-      else now.element.replaceWith(element);
-      this.#blocks[start + index] = { html: each, element };
-    });
-    for (const { element } of this.#blocks.splice(start + html.length)) element.remove();
+    html.forEach((each, index) => this.#placeOne(start + index, each));
+    this.#trim(start + html.length);
+  }
+
+  #placeOne(number, html) {
+    const now = this.#blocks[number];
+    if (now?.html === html) return;
+    const element = elementOf(html);
+    if (now === undefined) this.#element.append(element);
+    else now.element.replaceWith(element);
+    this.#blocks[number] = { html, element };
+  }
+
+  #trim(count) {
+    for (const { element } of this.#blocks.splice(count)) element.remove();
   }
 }
