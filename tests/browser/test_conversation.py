@@ -75,6 +75,9 @@ async def test_stop_keeps_what_was_said(page: Page, provider: Upstream) -> None:
     await page.until(IDLE)
     await page.until_text("One two")
     assert "three" not in await page.text()
+    await page.until_text("Stopped before its end.")
+    await page.reload()
+    await page.until_text("Stopped before its end.")
     await page.ask("Go on")
     await page.until_text("Hello there")
 

@@ -23,7 +23,7 @@ const models = signal([]);
 const model = signal("nanobot");
 const text = signal("");
 const files = signal([]);
-const asked = signal(null);
+const question = signal(null);
 const showsSettings = signal(false);
 const showsChats = signal(false);
 const notice = signal("");
@@ -105,7 +105,7 @@ const actions = {
       await chat.value.reload();
       changed();
     });
-    asked.value = { kind: "rename", title: session.value?.title ?? "", done };
+    question.value = { kind: "rename", title: session.value?.title ?? "", done };
   },
   remove() {
     const { key, session } = chat.value;
@@ -114,7 +114,7 @@ const actions = {
       begin();
       changed();
     });
-    asked.value = { kind: "delete", title: session.value?.title ?? key, done };
+    question.value = { kind: "delete", title: session.value?.title ?? key, done };
   },
 };
 
@@ -190,7 +190,7 @@ function App() {
         <${Composer} key=${chat.value.key} chat=${chat.value} isUnsaved=${isUnsaved.value} text=${text} files=${files} actions=${actions} />
       </main>
       <div class="unseen" role="status" aria-live="polite">${spoken.value}</div>
-      ${asked.value && html`<${Ask} what=${asked.value} close=${() => { asked.value = null; }} />`}
+      ${question.value && html`<${Ask} what=${question.value} close=${() => { question.value = null; }} />`}
       ${showsSettings.value && html`<${Settings} close=${() => { showsSettings.value = false; }} changed=${start} />`}
     </div>`;
 }
