@@ -10,6 +10,7 @@ import { newId } from "./content.js";
 import { applyTheme, Ask, prefix, Settings, theme } from "./dialogs.js";
 import { html } from "./html.js";
 import { Log } from "./log.js";
+import { deliverOthers } from "./outbox.js";
 import { call, callJson, keyNeeded, sessionPath } from "./server.js";
 import { changed, refresh } from "./sessions.js";
 import { Sidebar } from "./sidebar.js";
@@ -205,6 +206,7 @@ async function start() {
   isUnsaved.value = false;
   if (key) show(key);
   else route();
+  deliverOthers(chat.value.key);
   refresh();
   try {
     models.value = (await callJson("v1/models")).data.map((each) => each.id);
