@@ -240,7 +240,8 @@ export class Chat {
           }
           if (problem.status === 401 || problem.status === 403) {
             this.state.value = "refused";
-            this.problem.value = problem.message;
+            this.problem.value = problem.status === 401 ? problem.message
+              : `${problem.message} Without it this page cannot show what is answered.`;
             return;
           }
         }

@@ -101,7 +101,7 @@ async function post(id) {
         return null;
       }
       if (problem.retryAfter !== null) waitMs = problem.retryAfter * 1000;
-      const when = waitMs < 2000 ? "" : ` Next try in ${Math.round(waitMs / 1000)} s.`;
+      const when = waitMs < 2000 ? "" : ` It is sent again in ${Math.round(waitMs / 1000)} s.`;
       change(id, { state: "waiting", note: `Not sent yet: ${problem.message}${when}` });
       await pause(waitMs);
       waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS);

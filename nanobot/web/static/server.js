@@ -74,7 +74,7 @@ async function problemOf(response) {
 
 function inWords(status, said, retryAfter) {
   const reason = said.message ? sentence(said.message) : "";
-  const wait = retryAfter ? ` Try again in ${duration(retryAfter)}.` : "";
+  const wait = retryAfter && !/try again/i.test(reason) ? ` Try again in ${duration(retryAfter)}.` : "";
   if (status === 401) return apiKey.value ? "The API key is not valid here." : "This server needs an API key.";
   if (status === 403) return reason || "This API key may not do that.";
   if (status === 413) return `That is too large. ${reason || "A proxy in front of the server refused it."}`;
