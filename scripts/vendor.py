@@ -69,8 +69,8 @@ def fetch(npm: str, package: dict[str, Any], *, update: bool) -> dict[str, bytes
     wanted = {**package["files"], package["license_file"]: None}
     with tempfile.TemporaryDirectory() as folder:
         command = [npm, "pack", name, "--json", "--pack-destination", folder]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        archive = Path(folder) / told[0]["filename"]
+        listing = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        archive = Path(folder) / listing[0]["filename"]
         integrity = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
         if update:
             package["integrity"] = integrity

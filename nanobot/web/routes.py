@@ -38,10 +38,10 @@ class ChatPage:
         """GET /web/{version}/{name}: a file of the page of that version, which never changes."""
         assets = await self._loaded()
         version, name = request.path_params["version"], request.path_params["name"]
-        found = assets.files.get(name)
-        if found is None or version != assets.version:
+        asset = assets.files.get(name)
+        if asset is None or version != assets.version:
             raise RouteNotFound(f"there is nothing at {request.path}")
-        await _send(request, send, found, _FOREVER, (), vary=b"accept-encoding")
+        await _send(request, send, asset, _FOREVER, (), vary=b"accept-encoding")
 
     async def _loaded(self) -> Assets:
         if self._assets is None:

@@ -47,13 +47,13 @@ class Browser:
 
     async def _read(self) -> None:
         async for message in self._socket:
-            told = json.loads(message.data)
-            if "id" in told:
-                waiting = self._waiting.pop(told["id"], None)
+            reply = json.loads(message.data)
+            if "id" in reply:
+                waiting = self._waiting.pop(reply["id"], None)
                 if waiting is not None and not waiting.done():
-                    waiting.set_result(told)
-            elif listener := self._listeners.get(told.get("sessionId", "")):
-                listener(told)
+                    waiting.set_result(reply)
+            elif listener := self._listeners.get(reply.get("sessionId", "")):
+                listener(reply)
 
     async def send(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Return the result of a command."""
@@ -68,10 +68,10 @@ class Browser:
             }
         )
         async with asyncio.timeout(BOUND_S):
-            told = await waiting
-        if "error" in told:
-            raise JavaScriptError(f"{method}: {told['error']['message']}")
-        result: dict[str, Any] = told["result"]
+            reply = await waiting
+        if "error" in reply:
+            raise JavaScriptError(f"{method}: {reply['error']['message']}")
+        result: dict[str, Any] = reply["result"]
         return result
 
     async def page(self, url: str, *, width: int = 1200, height: int = 800) -> "Page":
@@ -89,7 +89,7 @@ class Browser:
         )
         attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         page = Page(self, attached["sessionId"], context)
-        self._listeners[attached["sessionId"]] = page.heard
+        self._listeners[attached["sessionId"]] = page.receive
         for domain in ("Page", "Runtime", "Network", "Log"):
             await page.send(f"{domain}.enable")
         await page.resize(width, height)
@@ -112,14 +112,14 @@ class Page:
         self.requests: list[str] = []
         self.complaints: list[str] = []
 
-    def heard(self, told: dict[str, Any]) -> None:
-        parameters = told["params"]
-        if told["method"] == "Network.requestWillBeSent":
+    def receive(self, event: dict[str, Any]) -> None:
+        parameters = event["params"]
+        if event["method"] == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
-        elif told["method"] == "Runtime.exceptionThrown":
+        elif event["method"] == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self.complaints.append(details.get("exception", {}).get("description") or details["text"])
-        elif told["method"] == "Log.entryAdded" and parameters["entry"]["source"] in (
+        elif event["method"] == "Log.entryAdded" and parameters["entry"]["source"] in (
             "security",
             "violation",
         ):
@@ -161,13 +161,13 @@ class Page:
 
     async def run(self, script: str) -> Any:
         """Return what the expression is, or what its promise brings."""
-        told = await self.send(
+        reply = await self.send(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
         )
-        if "exceptionDetails" in told:
-            details = told["exceptionDetails"]
+        if "exceptionDetails" in reply:
+            details = reply["exceptionDetails"]
             raise JavaScriptError(details.get("exception", {}).get("description") or details["text"])
-        return told["result"].get("value")
+        return reply["result"].get("value")
 
     async def until(self, condition: str) -> None:
         """Return once the expression is true."""

@@ -75,6 +75,9 @@ async def test_stop_keeps_what_was_said(page: Page, provider: Upstream) -> None:
     await page.until(IDLE)
     await page.until_text("One two")
     assert "three" not in await page.text()
+    await page.until_text("Stopped before its end.")
+    await page.reload()
+    await page.until_text("Stopped before its end.")
     await page.ask("Go on")
     await page.until_text("Hello there")
 
@@ -185,6 +188,25 @@ async def test_what_was_written_offline_is_sent_once_when_the_network_is_back(
     await page.until(answers(2))
     assert len(provider.requests) == count + 1
     assert "Not sent" not in await page.text()
+
+
+async def test_a_message_that_a_reload_interrupted_is_sent_whichever_chat_is_open(
+    page: Page, provider: Upstream, address: str
+) -> None:
+    await page.ask("Hello")
+    await page.until(answers(1))
+    chat = await page.run("location.href")
+    count = len(provider.requests)
+    await page.run("""globalThis.fetch = () => Promise.reject(new TypeError("no network"))""")
+    await page.ask("On its way")
+    await page.until_text("Not sent yet")
+    await page.run("history.replaceState(null, '', location.pathname)")
+    await page.reload()
+    await page.until("sessionStorage.getItem('nanobot.outbox').includes('accepted')")
+    assert len(provider.requests) == count + 1
+    await page.go(str(chat))
+    await page.until(answers(2))
+    await page.until("sessionStorage.getItem('nanobot.outbox') === '[]'")
 
 
 async def test_a_message_whose_answer_to_the_post_was_lost_is_sent_again_and_runs_once(

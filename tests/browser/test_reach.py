@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.browser.devtools import Browser, Page
 from tests.browser.test_conversation import answers
-from tests.clients.node_packages import node, prepare
+from tests.clients.node_packages import prepare
 from tests.upstream import Upstream, call, reasoning, streamed, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,7 +22,6 @@ RICH = "### A title\n\n- one\n- two\n\n| a | b |\n|--|--|\n| 1 | 2 |\n\n```pytho
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    node()
     prepare(NODE, NODE)
     return (NODE / "node_modules" / "axe-core" / "axe.min.js").read_text()
 

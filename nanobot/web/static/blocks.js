@@ -7,7 +7,7 @@ const LONGEST_LIST = 4000;
 
 // Return the offsets at which `text` can be cut, from `start` on, where a block begins.
 export function cuts(text, start = 0) {
-  const found = [];
+  const places = [];
   let fence = null;
   let begin = start;
   let isList = false;
@@ -20,7 +20,7 @@ export function cuts(text, start = 0) {
     const line = text.slice(at, newline);
     const isBlank = line.trim() === "";
     if (fence === null && afterBlank && !isBlank && continuesNothing(line, isList, at - begin)) {
-      found.push(at);
+      places.push(at);
       begin = at;
       isFirst = true;
     }
@@ -38,7 +38,7 @@ export function cuts(text, start = 0) {
     afterBlank = isBlank && fence === null;
     at = newline + 1;
   }
-  return found;
+  return places;
 }
 
 function continuesNothing(line, isList, length) {

@@ -8,6 +8,7 @@ import { call, callJson, serverEvents, sessionPath, turnError } from "./server.j
 
 const PAGE = 40;
 const LONGEST_WAIT_MS = 15_000;
+const STOPPED = "Stopped before its end.";
 const HIDDEN_MS = 10_000;
 // The server sends at least a comment every 15 s.
 const LONGEST_SILENCE_MS = 45_000;
@@ -64,7 +65,7 @@ export class Chat {
     this.hasEarlier = signal(false);
     this.branches = signal([]);
     this.turns = signal([]);
-    // By turn: why it failed.
+    // By turn: why its answer is not whole.
     this.failures = signal(new Map());
     this.#announce = announce;
     this.#listChanged = listChanged;
@@ -239,7 +240,8 @@ export class Chat {
           }
           if (problem.status === 401 || problem.status === 403) {
             this.state.value = "refused";
-            this.problem.value = problem.message;
+            this.problem.value = problem.status === 401 ? problem.message
+              : `${problem.message} Without it this page cannot show what is answered.`;
             return;
           }
         }
@@ -277,6 +279,7 @@ export class Chat {
           this.problem.value = "";
           this.turns.value = this.turns.value.filter((turn) => this.#seen.has(turn.id));
           this.#settleOutbox();
+          this.#lookAtLast();
         }),
         (problem) => { if (!abort.aborted) this.problem.value = problem.message; },
       );
@@ -291,6 +294,15 @@ export class Chat {
         this.#enqueue(() => this.#settle(item));
       }
     }
+  }
+
+  // An answer that was stopped or failed says so, also when the page is opened later.
+  async #lookAtLast() {
+    const id = this.rows.value.at(-1)?.turn_id;
+    if (!id || this.#seen.has(id) || this.failures.value.has(id)) return;
+    const turn = await callJson(`v1/turns/${id}`).catch(() => null);
+    if (turn?.status === "cancelled") this.#setFailure(id, STOPPED);
+    if (turn?.status === "failed") this.#setFailure(id, turnError(turn.error));
   }
 
   // Ask what became of a message that the server has accepted.
@@ -371,7 +383,7 @@ export class Chat {
       if (item) change(item.id, { state: "failed", note: turn.error });
     } else if (item) discard(item.id);
     const text = turn.steps.filter((step) => step.type === "text").map((step) => step.text).join("\n");
-    this.#announce(outcome === "failed" ? turn.error : outcome === "cancelled" ? "Stopped." : text);
+    this.#announce(outcome === "failed" ? turn.error : outcome === "cancelled" ? STOPPED : text);
     let isRead = true;
     try {
       await this.#load(Math.min(100, 2 * turn.steps.length + turn.input.length + 2));
@@ -382,6 +394,7 @@ export class Chat {
     const isStored = this.rows.value.some((row) => row.turn_id === turn.id);
     batch(() => {
       if (outcome === "failed") this.#setFailure(turn.id, turn.error);
+      if (outcome === "cancelled") this.#setFailure(turn.id, STOPPED);
       if (isRead && (isStored || outcome !== "failed")) this.#forgetTurn(turn.id);
     });
     this.#listChanged();

@@ -3,20 +3,20 @@
 // Return `{text, pictures, files}` of a message's content, in either form. A picture has `src` (or `href`, where it
 // is elsewhere), a file `name`, and `id` where it is an upload.
 export function shown(content) {
-  const found = { text: "", pictures: [], files: [] };
-  if (typeof content === "string") return { ...found, text: content };
+  const seen = { text: "", pictures: [], files: [] };
+  if (typeof content === "string") return { ...seen, text: content };
   const texts = [];
   for (const part of content ?? []) {
     if (part.type === "text" || part.type === "input_text") texts.push(part.text);
-    else if (part.type === "image_url") found.pictures.push(picture(part.image_url.url));
-    else if (part.type === "input_image" && part.image_url) found.pictures.push(picture(part.image_url));
-    else if (part.type === "input_image") found.files.push({ name: "picture", id: part.file_id });
-    else if (part.type === "file") found.files.push({ name: part.file.filename, id: part.file.file_id });
-    else if (part.type === "input_file") found.files.push({ name: part.filename ?? "file", id: part.file_id });
-    else if (part.type === "input_audio") found.files.push({ name: `recording.${part.input_audio.format}` });
+    else if (part.type === "image_url") seen.pictures.push(picture(part.image_url.url));
+    else if (part.type === "input_image" && part.image_url) seen.pictures.push(picture(part.image_url));
+    else if (part.type === "input_image") seen.files.push({ name: "picture", id: part.file_id });
+    else if (part.type === "file") seen.files.push({ name: part.file.filename, id: part.file.file_id });
+    else if (part.type === "input_file") seen.files.push({ name: part.filename ?? "file", id: part.file_id });
+    else if (part.type === "input_audio") seen.files.push({ name: `recording.${part.input_audio.format}` });
   }
-  found.text = texts.join("\n");
-  return found;
+  seen.text = texts.join("\n");
+  return seen;
 }
 
 const picture = (url) => (/^(?:data:image\/|blob:)/i.test(url) ? { src: url } : { href: url });

@@ -64,7 +64,7 @@ export function Log({ chat, actions }) {
           ${entries.map((entry) => html`
             <${entry.kind === "asked" ? Asked : Answer} key=${entry.key} entry=${entry} chat=${chat} actions=${actions} />`)}
           ${items.map((item) => html`
-            <${OnItsWay} key=${item.id} item=${item} isShown=${known.has(item.turnId)} chat=${chat} actions=${actions} />`)}
+            <${Pending} key=${item.id} item=${item} isShown=${known.has(item.turnId)} chat=${chat} actions=${actions} />`)}
         </div>
       </section>
       ${!isAtBottom.value && html`<button class="to-end" onClick=${toEnd}>Newest message ↓</button>`}
@@ -140,7 +140,7 @@ function Editor({ text, save, cancel }) {
 }
 
 // `isShown`: the message itself stands above, in the transcript.
-function OnItsWay({ item, isShown, chat, actions }) {
+function Pending({ item, isShown, chat, actions }) {
   const back = () => {
     actions.compose(shown(item.content).text);
     chat.discard(item.id);

@@ -117,12 +117,12 @@ function pieces(block) {
   const ends = [];
   block.forEach((token, index) => { if (index > body && token.type === "tr_close") ends.push(index + 1); });
   if (ends.length <= MOST_ROWS) return [block];
-  const found = [];
+  const tables = [];
   for (let row = 0; row < ends.length; row += MOST_ROWS) {
     const rows = block.slice(row ? ends[row - 1] : body + 1, ends[Math.min(row + MOST_ROWS, ends.length) - 1]);
-    found.push([...block.slice(0, body + 1), ...rows, ...block.slice(-2)]);
+    tables.push([...block.slice(0, body + 1), ...rows, ...block.slice(-2)]);
   }
-  return found;
+  return tables;
 }
 
 function elementOf(html) {

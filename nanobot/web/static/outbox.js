@@ -54,8 +54,22 @@ export function renew(id) {
   return item;
 }
 
+const underWay = new Map();
+
 // Send the item until the server has it; return the response, or null where it was discarded or refused.
-export async function deliver(id) {
+export function deliver(id) {
+  if (!underWay.has(id)) underWay.set(id, post(id).finally(() => underWay.delete(id)));
+  return underWay.get(id);
+}
+
+// What a reload interrupted goes out even if its chat is not the one that is open.
+export function deliverOthers(session) {
+  for (const item of outbox.value) {
+    if (item.session !== session && item.state === "sending") deliver(item.id).catch(() => {});
+  }
+}
+
+async function post(id) {
   let waitMs = 1000;
   for (;;) {
     const item = find(id);
@@ -87,7 +101,7 @@ export async function deliver(id) {
         return null;
       }
       if (problem.retryAfter !== null) waitMs = problem.retryAfter * 1000;
-      const when = waitMs < 2000 ? "" : ` Next try in ${Math.round(waitMs / 1000)} s.`;
+      const when = waitMs < 2000 ? "" : ` It is sent again in ${Math.round(waitMs / 1000)} s.`;
       change(id, { state: "waiting", note: `Not sent yet: ${problem.message}${when}` });
       await pause(waitMs);
       waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS);

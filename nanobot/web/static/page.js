@@ -10,6 +10,7 @@ import { newId } from "./content.js";
 import { applyTheme, Ask, prefix, Settings, theme } from "./dialogs.js";
 import { html } from "./html.js";
 import { Log } from "./log.js";
+import { deliverOthers } from "./outbox.js";
 import { call, callJson, keyNeeded, sessionPath } from "./server.js";
 import { changed, refresh } from "./sessions.js";
 import { Sidebar } from "./sidebar.js";
@@ -23,7 +24,7 @@ const models = signal([]);
 const model = signal("nanobot");
 const text = signal("");
 const files = signal([]);
-const asked = signal(null);
+const question = signal(null);
 const showsSettings = signal(false);
 const showsChats = signal(false);
 const notice = signal("");
@@ -105,7 +106,7 @@ const actions = {
       await chat.value.reload();
       changed();
     });
-    asked.value = { kind: "rename", title: session.value?.title ?? "", done };
+    question.value = { kind: "rename", title: session.value?.title ?? "", done };
   },
   remove() {
     const { key, session } = chat.value;
@@ -114,7 +115,7 @@ const actions = {
       begin();
       changed();
     });
-    asked.value = { kind: "delete", title: session.value?.title ?? key, done };
+    question.value = { kind: "delete", title: session.value?.title ?? key, done };
   },
 };
 
@@ -190,7 +191,7 @@ function App() {
         <${Composer} key=${chat.value.key} chat=${chat.value} isUnsaved=${isUnsaved.value} text=${text} files=${files} actions=${actions} />
       </main>
       <div class="unseen" role="status" aria-live="polite">${spoken.value}</div>
-      ${asked.value && html`<${Ask} what=${asked.value} close=${() => { asked.value = null; }} />`}
+      ${question.value && html`<${Ask} what=${question.value} close=${() => { question.value = null; }} />`}
       ${showsSettings.value && html`<${Settings} close=${() => { showsSettings.value = false; }} changed=${start} />`}
     </div>`;
 }
@@ -205,6 +206,7 @@ async function start() {
   isUnsaved.value = false;
   if (key) show(key);
   else route();
+  deliverOthers(chat.value.key);
   refresh();
   try {
     models.value = (await callJson("v1/models")).data.map((each) => each.id);

@@ -73,14 +73,14 @@ async function problemOf(response) {
 }
 
 function inWords(status, said, retryAfter) {
-  const told = said.message ? sentence(said.message) : "";
-  const wait = retryAfter ? ` Try again in ${duration(retryAfter)}.` : "";
+  const reason = said.message ? sentence(said.message) : "";
+  const wait = retryAfter && !/try again/i.test(reason) ? ` Try again in ${duration(retryAfter)}.` : "";
   if (status === 401) return apiKey.value ? "The API key is not valid here." : "This server needs an API key.";
-  if (status === 403) return `This API key may not do that. ${told}`;
-  if (status === 413) return `That is too large. ${told || "A proxy in front of the server refused it."}`;
-  if (status === 429) return `Too much at once. ${told}${wait}`;
-  if (status === 502 || status === 503 || status === 504) return `No answer can be had right now. ${told}${wait}`;
-  return told || `The server answered with the status ${status}.`;
+  if (status === 403) return reason || "This API key may not do that.";
+  if (status === 413) return `That is too large. ${reason || "A proxy in front of the server refused it."}`;
+  if (status === 429) return `Too much at once. ${reason}${wait}`;
+  if (status === 502 || status === 503 || status === 504) return `No answer can be had right now. ${reason}${wait}`;
+  return reason || `The server answered with the status ${status}.`;
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

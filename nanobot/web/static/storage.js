@@ -14,9 +14,9 @@ class Storage {
 
   get(name) {
     try {
-      return this.#kept.getItem(name);
+      return this.#memory.get(name) ?? this.#kept.getItem(name);
     } catch {
-      return this.#memory.get(name) ?? null;
+      return null;
     }
   }
 
@@ -25,7 +25,9 @@ class Storage {
     try {
       if (value === null) this.#kept.removeItem(name);
       else this.#kept.setItem(name, value);
+      this.#memory.delete(name);
     } catch {
+      // Not allowed, or full.
       if (value === null) this.#memory.delete(name);
       else this.#memory.set(name, value);
     }
