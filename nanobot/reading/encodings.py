@@ -63,7 +63,7 @@ _TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")
 _PUNCTUATION = frozenset("’‘“”„‚–—…«»€°§©®·¿¡\xa0£№•™²³½、。「」，：；！？（）《》・ー〜％￥¥‐―　“”")
 _LATIN: tuple[tuple[float, str], ...] = (
     (0.06, "äöüß"),
-    (0.06, "éèêàâçîïôûùëœæ"),
+    (0.06, "éèêàâçîïôûùëœ"),
     (0.05, "áéíóúñü"),
     (0.05, "ãõáâàéêíóôúç"),
     (0.05, "åäöéüæø"),
@@ -291,6 +291,8 @@ def _symbol_point(character: str, before: str, after: str) -> float:
         return -4.0
     if character in "ªº":
         return 0.3 if before.isdecimal() or (not after.isalpha() and before.isspace()) else -1.0
+    if character in "¿¡" and after.isalpha() and not before.isalpha():
+        return 1.0
     if character in "’'\xad":
         return 0.3
     if before.isalpha() and after.isalpha():

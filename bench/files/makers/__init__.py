@@ -8,14 +8,20 @@ from bench.files.makers import (
     decks,
     mails,
     open_documents,
+    pdf_features,
     pdfs,
+    short_texts,
     texts,
     word_documents,
     word_parts,
+    workbook_features,
     workbooks,
 )
 
-_MAKERS = (word_documents, word_parts, workbooks, decks, open_documents, books, pdfs, texts, mails)
+_MAKERS = (
+    *(word_documents, word_parts, workbooks, workbook_features, decks, open_documents, books),
+    *(pdfs, pdf_features, texts, short_texts, mails),
+)
 
 
 def all_cases() -> Iterator[Case]:

@@ -131,9 +131,9 @@ def _section(part: str) -> _Section:
         return _Section("", "", "", moment)
     before, number, after = "", "", ""
     for is_literal, text in pieces:
-        found = None if is_literal or number else _NUMBER.search(text)
-        if found is not None:
-            before, number, after = before + text[: found.start()], found[0], text[found.end() :]
+        digits = None if is_literal or number else _NUMBER.search(text)
+        if digits is not None:
+            before, number, after = before + text[: digits.start()], digits[0], text[digits.end() :]
         elif number:
             after += text if is_literal else re.sub(r"[#0?]", "", text)
         else:

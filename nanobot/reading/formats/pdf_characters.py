@@ -82,7 +82,7 @@ def _characters(text_page: object, most: int) -> list[tuple[Character, Box]]:
     x, y = ctypes.c_double(), ctypes.c_double()
     # Converted once and not for each character.
     to_box, to_matrix, to_x, to_y = map(ctypes.byref, (box, matrix, x, y))
-    found: list[tuple[Character, Box]] = []
+    placed: list[tuple[Character, Box]] = []
     surrogate = 0
     for index in range(min(pdfium.FPDFText_CountChars(text_page), most)):
         code = pdfium.FPDFText_GetUnicode(text_page, index)
@@ -111,10 +111,10 @@ def _characters(text_page: object, most: int) -> list[tuple[Character, Box]]:
         is_odd = is_guessed and (is_unknown or code < 32 or 127 <= code < 160 or text in _SYMBOLS)
         if not angle and place.left < place.right:
             start = min(start, place.left)
-        found.append(
+        placed.append(
             (Character(text, start, line, place.right, size, angle, text == " ", is_guessed, is_odd), place)
         )
-    return found
+    return placed
 
 
 def _shown(code: int) -> tuple[str, bool]:
@@ -133,16 +133,16 @@ def _shown(code: int) -> tuple[str, bool]:
     return character, False
 
 
-def _upright(found: list[tuple[Character, Box]]) -> Iterator[tuple[Character, Box]]:
+def _upright(placed: list[tuple[Character, Box]]) -> Iterator[tuple[Character, Box]]:
     """Yield the characters turned by the angle of their line; those of vertical writing as if their columns
     were lines.
     """
-    if _is_vertical(found):
-        for character, box in found:
+    if _is_vertical(placed):
+        for character, box in placed:
             middle = (box.left + box.right) / 2
             yield character._replace(x=-box.top, y=middle, end=-box.bottom, angle=270), box
         return
-    for character, box in found:
+    for character, box in placed:
         angle = character.angle
         if abs(angle) <= 2:
             yield character, box
@@ -157,10 +157,10 @@ def _upright(found: list[tuple[Character, Box]]) -> Iterator[tuple[Character, Bo
         yield character._replace(x=x, y=y, end=x + width), box
 
 
-def _is_vertical(found: list[tuple[Character, Box]]) -> bool:
+def _is_vertical(placed: list[tuple[Character, Box]]) -> bool:
     """Return whether the page is written in columns from top to bottom, as Japanese may be."""
     steps = downward = 0
-    for (before, first), (after, second) in pairwise(found):
+    for (before, first), (after, second) in pairwise(placed):
         if before.is_space or after.is_space or before.angle or after.angle:
             continue
         steps += 1

@@ -42,11 +42,11 @@ def grids(edges: Sequence[Edge]) -> list[Grid]:
     level = _joined([(edge.y0, edge.x0, edge.x1) for edge in edges if edge.x1 - edge.x0 >= edge.y1 - edge.y0])
     if not upright or not level or len(upright) * len(level) > 400_000:
         return []
-    found = (
+    candidates = (
         _grid([upright[i] for i in ups], [level[i] for i in levels])
         for ups, levels in _touching(upright, level)
     )
-    return [grid for grid in found if grid is not None]
+    return [grid for grid in candidates if grid is not None]
 
 
 _Line = tuple[float, float, float]

@@ -29,7 +29,7 @@ def pictures_of(page: pypdfium2.PdfPage) -> list[Picture]:
     """Return the pictures that are large enough to show something."""
     width, height = page.get_size()
     area = max(width * height, 1.0)
-    found: list[Picture] = []
+    pictures: list[Picture] = []
     left, bottom, right, top = (ctypes.c_float() for _ in range(4))
     for index in range(min(pdfium.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
         item = pdfium.FPDFPage_GetObject(page, index)
@@ -40,10 +40,10 @@ def pictures_of(page: pypdfium2.PdfPage) -> list[Picture]:
         box = Box(left.value, bottom.value, right.value, top.value)
         if box.right - box.left < _LEAST_POINTS or box.top - box.bottom < _LEAST_POINTS:
             continue
-        found.append(Picture(box, min((box.right - box.left) * (box.top - box.bottom) / area, 1.0)))
-        if len(found) == _MAX_PICTURES:
+        pictures.append(Picture(box, min((box.right - box.left) * (box.top - box.bottom) / area, 1.0)))
+        if len(pictures) == _MAX_PICTURES:
             break
-    return found
+    return pictures
 
 
 def render_page(page: pypdfium2.PdfPage, box: Box | None = None) -> bytes:
