@@ -33,6 +33,13 @@ def _environment(content: bytes) -> bytes:
     return " ".join(os.environ).encode()
 
 
+def _print(content: bytes) -> bytes:
+    print("noise")
+    os.write(1, b"more noise")
+    sys.stdout.flush()
+    return b"the result"
+
+
 def _raise(content: bytes) -> bytes:
     raise RuntimeError("as libraries do")
 
@@ -155,6 +162,7 @@ _DO = {
     "spin": _spin,
     "eat": _eat,
     "crash": _crash,
+    "print": _print,
     "raise": _raise,
     "nothing": _nothing,
     "large": _large,

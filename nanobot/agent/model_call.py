@@ -238,7 +238,7 @@ class ModelCall:
                 self._turn,
                 history,
                 tools=self._offered(self._tools, may_call=may_call),
-                file_tools=self._offered(self._file_tools, may_call=may_call),
+                file_tools=self._offered_for_files(may_call=may_call),
                 budget_tokens=self._budget_tokens,
                 now=self._clock.now(),
                 hint="" if may_call else prompt.LAST_STEP,
@@ -261,6 +261,12 @@ class ModelCall:
         if not may_call or "tools" in self._lacking:
             return ()
         return tools if self._client_tools or "tools" in self._model.abilities else ()
+
+    def _offered_for_files(self, *, may_call: bool) -> tuple[ToolSpec, ...]:
+        """Return the tools that are offered where files go on."""
+        abilities = self._model.abilities
+        reads_on = "tools" in abilities and "reading_on" in abilities
+        return self._offered(self._file_tools, may_call=may_call) if reads_on else ()
 
     async def _stream(self, request: ModelRequest, show: Show, retries: Retries) -> Message:
         """Show what the model says as it comes; return its message."""

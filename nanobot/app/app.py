@@ -75,7 +75,7 @@ class App:
         self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
         self.deliveries = Deliveries(store)
         self.followers = Followers(store, clock, config.api.disconnect_grace_s, self.deliveries)
-        self.workers = WorkerPool()
+        self.workers = WorkerPool(clock=clock)
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         documents = DocumentReader(self.workers, settings.document_bounds(config))
         toolset = Toolset(all_tools(clock, store, documents, tools), observer)

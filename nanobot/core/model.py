@@ -47,8 +47,10 @@ class ModelRequest(msgspec.Struct, frozen=True):
     passed_over: tuple[PassedOver, ...] = ()
 
 
-Ability = Literal["json_object", "json_schema", "images", "audio", "tools"]
-"""What only some models can do: keep to an output format, take images, take recordings, call tools."""
+Ability = Literal["json_object", "json_schema", "images", "audio", "tools", "reading_on"]
+"""What only some models can do: keep to an output format, take images, take recordings, call tools, and call
+the tool that reads on in files where it is of use.
+"""
 
 FORMAT_WITH_TOOLS = "format_with_tools"
 """What a model may lack that can keep to an output format and can call tools: both in one request."""

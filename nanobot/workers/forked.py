@@ -8,6 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 
 import msgspec
 
+from nanobot.core.clock import Clock, SystemClock
 from nanobot.workers.forkserver import Command, Ended, Kill, Start
 from nanobot.workers.launcher import PYTHON_OPTIONS, environment, outcome
 from nanobot.workers.message import framed
@@ -25,12 +26,14 @@ class ForkLauncher:
     Belongs to the event loop of its first use.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._server: _RunningForkServer | None = None
         self._starting = asyncio.Lock()
         self._running = 0
-        self._idle: asyncio.TimerHandle | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._idle: asyncio.Task[None] | None = None
+        # Only to keep it from being collected.
+        self._ending: asyncio.Task[None] | None = None
 
     async def run(self, task: Task, timeout_s: float) -> Outcome:
         self._running += 1
@@ -48,23 +51,27 @@ class ForkLauncher:
         finally:
             self._running -= 1
             if not self._running:
-                self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._let_go)
+                self._idle = asyncio.get_running_loop().create_task(self._let_go_when_idle())
 
-    def _let_go(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            closing = asyncio.get_running_loop().create_task(server.close())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+    async def _let_go_when_idle(self) -> None:
+        await self._clock.sleep(IDLE_S)
+        # A task that comes now must not cancel this: it waits, and starts another fork server.
+        self._ending, self._idle = self._idle, None
+        async with self._starting:
+            if self._running == 0:
+                await self._end()
 
     async def close(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
+            self._idle = None
+        async with self._starting:
+            await self._end()
+
+    async def _end(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             await server.close()
-        for closing in tuple(self._closing):
-            await closing
 
 
 class _RunningForkServer:

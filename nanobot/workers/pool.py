@@ -2,6 +2,7 @@
 
 import os
 
+from nanobot.core.clock import Clock
 from nanobot.workers.forked import ForkLauncher
 from nanobot.workers.launcher import Launcher
 from nanobot.workers.slots import FairSlots
@@ -21,8 +22,8 @@ class WorkerPool:
     take long: so a short task waits for other short ones only. Belongs to the event loop of its first use.
     """
 
-    def __init__(self, launcher: Launcher | None = None) -> None:
-        self._launcher = launcher or (ForkLauncher() if hasattr(os, "fork") else SpawnLauncher())
+    def __init__(self, launcher: Launcher | None = None, clock: Clock | None = None) -> None:
+        self._launcher = launcher or (ForkLauncher(clock) if hasattr(os, "fork") else SpawnLauncher())
         self._quick = FairSlots(_QUICK_SLOTS, most_each=_QUICK_SLOTS)
         self._long = FairSlots(_LONG_SLOTS, most_each=_LONG_SLOTS - 1)
 

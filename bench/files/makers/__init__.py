@@ -4,20 +4,23 @@ from collections.abc import Iterator
 
 from bench.files.case import Case
 from bench.files.makers import (
+    books,
     decks,
     mails,
+    open_documents,
     pdf_features,
     pdfs,
     short_texts,
     texts,
     word_documents,
+    word_parts,
     workbook_features,
     workbooks,
 )
 
 _MAKERS = (
-    *(word_documents, workbooks, workbook_features, decks, pdfs, pdf_features),
-    *(texts, short_texts, mails),
+    *(word_documents, word_parts, workbooks, workbook_features, decks, open_documents, books),
+    *(pdfs, pdf_features, texts, short_texts, mails),
 )
 
 

@@ -20,7 +20,7 @@ from nanobot.models.lessons import Lessons
 from nanobot.models.negotiation import Negotiation
 from nanobot.models.transport import DIRECT, Transport
 
-ABILITIES: frozenset[Ability] = frozenset({"images", "tools"})
+ABILITIES: frozenset[Ability] = frozenset({"images", "tools", "reading_on"})
 """What the API's models can do. A form of the answer is asked for in words, and checked: the API can hold a
 model to few of the schemas that clients send.
 """

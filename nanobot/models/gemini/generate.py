@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
+from typing import get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from nanobot.core.clock import Clock
@@ -22,7 +23,7 @@ from nanobot.models.lessons import Lesson, Lessons, named
 from nanobot.models.negotiation import Negotiation, has_new_image, lacks
 from nanobot.models.transport import DIRECT, Transport
 
-ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "images", "audio", "tools"})
+ABILITIES: frozenset[Ability] = frozenset(get_args(Ability))
 
 API_KEY = KeyHeader("x-goog-api-key")
 _TERMS = FormatTerms(answer="answer of the Gemini API", content="candidate", ending="finishReason")

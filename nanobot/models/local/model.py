@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from nanobot.core.clock import Clock
+from nanobot.core.cut_file import READ_FILE
 from nanobot.core.errors import ModelBadAnswer, ModelError, ModelUnavailable, ModelUnreachable
 from nanobot.core.event import Delta
 from nanobot.core.ids import new_id
@@ -140,6 +141,9 @@ class LocalModel:
         Raises:
             ModelError: the engine cannot run here, or failed.
         """
+        # It finds neither the names of files nor places in them: a tool for these only misleads it.
+        tools = tuple(tool for tool in request.tools if tool.name != READ_FILE)
+        request = msgspec.structs.replace(request, tools=tools) if tools != request.tools else request
         route, routing_usage = await self._route(request)
         if route.calls:
             yield self._call_message(route.calls, routing_usage)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nanobot.testing import FakeClock
 from nanobot.workers.forked import ForkLauncher
 from nanobot.workers.launcher import Launcher
 from nanobot.workers.pool import WorkerPool
@@ -73,6 +74,10 @@ async def test_tasks_run_at_the_same_time(launcher: Launcher) -> None:
 async def test_a_task_that_breaks_has_failed_and_the_next_one_runs(launcher: Launcher, how: str) -> None:
     assert await done(launcher, task(how)) == Outcome("failed")
     assert (await done(launcher, task("echo"))).ending == "done"
+
+
+async def test_what_a_library_prints_does_not_get_into_the_result(launcher: Launcher) -> None:
+    assert await done(launcher, task("print")) == Outcome("done", b"the result")
 
 
 async def test_a_task_that_waits_too_long_is_ended(launcher: Launcher) -> None:
@@ -183,11 +188,16 @@ async def test_a_fork_server_that_dies_takes_its_tasks_along() -> None:
 
 
 @POSIX
-async def test_an_idle_fork_server_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nanobot.workers.forked.IDLE_S", 0.01)
-    launcher = ForkLauncher()
+async def test_a_fork_server_is_let_go_after_a_minute_without_a_task() -> None:
+    clock = FakeClock()
+    launcher = ForkLauncher(clock)
     try:
         parent = int((await done(launcher, task("parent"))).output)
+        await asyncio.sleep(0)
+        clock.advance(59)
+        assert int((await done(launcher, task("parent"))).output) == parent
+        await asyncio.sleep(0)
+        clock.advance(60)
         assert await is_gone(parent)
         assert (await done(launcher, task("echo"))).ending == "done"
     finally:
