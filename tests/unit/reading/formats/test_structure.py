@@ -4,12 +4,14 @@ import re
 from collections import Counter
 from itertools import count
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.office_files import docx, frame, odt, opendocument, pptx, shape, text_of
 
-_EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+_EXAMPLES = settings(
+    max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 _WORD = re.compile(r"[vh]\d+x")
 
 
