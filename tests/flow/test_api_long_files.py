@@ -3,6 +3,7 @@ others.
 """
 
 import base64
+import json
 from typing import Any
 
 from nanobot.core.message import File, Image, ToolResult
@@ -201,3 +202,40 @@ async def test_what_is_no_image_is_a_400_that_names_the_part(harness: Harness) -
         reply = await chat(harness.door, {"type": "image_url", "image_url": {"url": url}})
         assert (reply.status, reply.error["param"]) == (400, "messages[0].content[1].image_url.url"), data
         assert reply.error["code"] == code, reply.text
+
+
+async def test_the_transcript_says_where_a_file_goes_on(open_harness: OpenHarness) -> None:
+    harness = await open_harness(files={"max_characters": 1_000})
+    await chat(harness.door, part(b"some line\n" * 1_000, "a.txt"), part(b"short", "b.txt"))
+    listed = (await harness.door.get(f"/v1/sessions/{ANN}/messages", {"x-session-key": ANN})).json["data"]
+    long, short = (each["file"] for each in listed[0]["content"][1:])
+    assert long["goes_on_at"] == "line 101 of 1,000" and "goes_on_at" not in short
+
+
+async def test_what_leaves_no_trace_keeps_no_file(open_harness: OpenHarness) -> None:
+    harness = await open_harness(files={"max_characters": 1_000})
+    long = base64.b64encode(b"some line\n" * 1_000).decode()
+    words = [{"type": "text", "text": "what is it?"}, part(b"some line\n" * 1_000, "a.txt")]
+    asked = await harness.door.chat(ANN, [{"role": "user", "content": words}], store=False)
+    assert asked.status == 200, asked.text
+    item = {"type": "input_file", "filename": "a.txt", "file_data": f"data:text/plain;base64,{long}"}
+    body = json.dumps({"model": "nanobot", "input": [{"role": "user", "content": [item]}]}).encode()
+    counted = await harness.door.call(
+        "POST", "/v1/responses/input_tokens", body=body, headers={"x-session-key": ANN}
+    )
+    assert counted.status == 200, counted.text
+    assert (await harness.door.get("/v1/files", {"x-session-key": ANN})).json["data"] == []
+
+
+async def test_what_was_said_before_a_long_file_is_still_seen(harness: Harness) -> None:
+    """Although the file alone has more text than the window."""
+    model = harness.app.models.default
+    assert isinstance(model, ScriptedModel)
+    await harness.door.chat(ANN, "the word is kumquat")
+    for question in (
+        chat(harness.door, part("合同第一条。".encode() * 13_000, "a.txt")),
+        harness.door.chat(ANN, "and?"),
+    ):
+        assert (await question).status == 200
+        assert model.requests[-1].messages[0].text == "the word is kumquat"
+        assert len(seen(model)[0].text) > 10_000

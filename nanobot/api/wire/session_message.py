@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from nanobot.core.errors import MessageNotFound
+from nanobot.core.extent import described
 from nanobot.core.message import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 from nanobot.core.sessions import Row
 
@@ -58,11 +59,15 @@ class AudioPart(msgspec.Struct, frozen=True, tag="input_audio"):
 
 
 class FileName(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file: its name, what it says, the upload that it came from."""
+    """A file: its name, what it says, the upload that it came from or that keeps it.
+
+    `goes_on_at`: where it has more than `text`, such as `page 41 of 200`.
+    """
 
     filename: str
     text: str = ""
     file_id: str | None = None
+    goes_on_at: str | None = None
 
 
 class FilePart(msgspec.Struct, frozen=True, tag="file"):
@@ -147,7 +152,9 @@ def _part(part: Part) -> ContentPart | None:
         case Audio(data, format_):
             return AudioPart(InputAudio(data, format_))
         case File():
-            return FilePart(FileName(part.name, part.text, part.file_id))
+            cut = part.extent.cut
+            goes_on_at = described(part.extent, cut) if cut is not None else None
+            return FilePart(FileName(part.name, part.text, part.file_id, goes_on_at))
     return None
 
 
@@ -183,4 +190,6 @@ def _core_part(part: ContentPart) -> Part:
         case AudioPart(audio):
             return Audio(audio.data, audio.format)
         case FilePart(file):
-            return File(file.filename, file.text, file.file_id)
+            # Where it is imported, the rest is not at hand.
+            rest = f"\n(The file goes on at {file.goes_on_at}.)" if file.goes_on_at else ""
+            return File(file.filename, file.text + rest, file.file_id)

@@ -142,19 +142,28 @@ def _upright(placed: list[tuple[Character, Box]]) -> Iterator[tuple[Character, B
             middle = (box.left + box.right) / 2
             yield character._replace(x=-box.top, y=middle, end=-box.bottom, angle=270), box
         return
-    for character, box in placed:
+    for (character, box), (after, _) in pairwise([*placed, _END]):
         angle = character.angle
         if abs(angle) <= 2:
             yield character, box
             continue
-        turn = math.radians(-angle)
-        cosine, sine = math.cos(turn), math.sin(turn)
-        x = character.x * cosine - character.y * sine
-        y = character.x * sine + character.y * cosine
-        width = abs((box.right - box.left) * cosine) if angle % 180 == 0 else abs(
-            (box.top - box.bottom) if angle % 90 == 0 else character.size * 0.5
-        )  # fmt: skip
-        yield character._replace(x=x, y=y, end=x + width), box
+        x, y = _turned(character.x, character.y, -angle)
+        if angle % 90 == 0:
+            width = box.top - box.bottom if angle % 180 else box.right - box.left
+        else:
+            # The box of a sign that stands askew says little: it reaches to the next one of its line.
+            next_x, next_y = _turned(after.x, after.y, -angle)
+            is_next = after.angle == angle and abs(next_y - y) < 0.3 * character.size
+            width = next_x - x if is_next and 0 < next_x - x < 1.5 * character.size else 0.5 * character.size
+        yield character._replace(x=x, y=y, end=x + abs(width)), box
+
+
+_END = (Character("", 0, 0, 0, 0, -999, False), Box(0, 0, 0, 0))
+
+
+def _turned(x: float, y: float, angle: int) -> tuple[float, float]:
+    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    return x * cosine - y * sine, x * sine + y * cosine
 
 
 def _is_vertical(placed: list[tuple[Character, Box]]) -> bool:

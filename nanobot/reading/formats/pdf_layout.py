@@ -21,6 +21,8 @@ _PROSE_CHARACTERS = 22
 _PROSE_LINES = 4
 _PROSE_FILL = 0.6
 _PROSE_LEADING = 1.9
+_WIDE_FILL = 0.45
+_WIDE_LEADING = 2.8
 _MAX_COLUMN_DEPTH = 4
 _LONGEST_CELL_LINE = 60
 _RAISED_DIGITS = frozenset("0123456789+-−")
@@ -254,11 +256,13 @@ def _is_prose(runs: Sequence[Run]) -> bool:
     phrases = [run for line in lines for run in line.runs]
     lengths = [len(run.text) * (2 if _is_wide(run.text) else 1) for run in phrases]
     widths = [(line.runs[-1].x1 - line.runs[0].x0) / width for line in lines]
-    gaps = [(upper.y - lower.y) / max(upper.size, 0.1) for upper, lower in pairwise(lines)]
+    gaps = sorted((upper.y - lower.y) / max(upper.size, 0.1) for upper, lower in pairwise(lines))
+    # Scripts without spaces are set with more space between lines, and seldom in tables of long cells.
+    is_wide = sum(_is_wide(run.text) for run in phrases) * 2 > len(phrases)
     return (
         statistics.median(lengths) >= _PROSE_CHARACTERS
-        and statistics.median(widths) >= _PROSE_FILL
-        and statistics.median(gaps) <= _PROSE_LEADING
+        and statistics.median(widths) >= (_WIDE_FILL if is_wide else _PROSE_FILL)
+        and (gaps[len(gaps) // 4] <= _WIDE_LEADING if is_wide else statistics.median(gaps) <= _PROSE_LEADING)
     )
 
 

@@ -24,6 +24,7 @@ _LONGEST_HEADING = 120
 _PARAGRAPH_GAP = 0.75
 _BACKGROUND = 0.8
 _LONGEST_CELL = 400
+_MOST_CUT = 0.03
 
 
 class PageText:
@@ -87,10 +88,17 @@ class PageText:
         for grid in grids(edges):
             inside: dict[tuple[int, int], list[Character]] = defaultdict(list)
             outside: list[Character] = []
+            last: tuple[Character, tuple[int, int] | None] | None = None
+            cut = 0
             for character in characters:
                 x = (character.x + character.end) / 2
                 cell = grid.cell_at(x, character.y + 0.3 * character.size)
                 (outside if cell is None else inside[cell]).append(character)
+                cut += last is not None and cell != last[1] and _is_one_word(last[0], character)
+                last = (character, cell)
+            if cut > _MOST_CUT * sum(map(len, inside.values())):
+                # Lines that go through words are of a drawing.
+                continue
             for value in self._values:
                 cell = grid.cell_at((value.x0 + value.x1) / 2, value.y + 0.3 * value.size)
                 if cell is not None:
@@ -163,6 +171,12 @@ class PageText:
             yield heading(level, text)
         else:
             yield text
+
+
+def _is_one_word(before: Character, after: Character) -> bool:
+    gap = after.x - before.end
+    is_beside = abs(after.y - before.y) < 0.1 * after.size and abs(gap) < 0.1 * after.size
+    return is_beside and not before.is_space and not after.is_space
 
 
 def _direction(angle: int) -> int:

@@ -181,3 +181,15 @@ def test_a_page_is_read_wherever_its_words_stand(drawn: list[tuple[float, float,
         pdfs.at(10, 10, "begin"), *(pdfs.at(x, y, text, size, turned=t) for x, y, text, size, t in drawn)
     )
     assert "begin" in text_of(content)
+
+
+def test_words_that_stand_askew_are_whole() -> None:
+    drawn = "BT /F1 10 Tf 0.866 0.5 -0.5 0.866 200 300 Tm (summer mornings) Tj ET"
+    assert text_of(pdfs.page(drawn)) == "[page 1]\nsummer mornings"
+
+
+def test_lines_through_words_are_no_table() -> None:
+    words = [pdfs.at(72, 700 - 14 * row, "several words that go on across the lines") for row in range(6)]
+    lines = [pdfs.line(x, 600, x, 720) for x in (60, 103, 151, 203, 280)]
+    lines += [pdfs.line(60, y, 280, y) for y in (600, 663, 720)]
+    assert "|" not in text_of(pdfs.page(*words, *lines))

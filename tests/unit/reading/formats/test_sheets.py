@@ -300,3 +300,13 @@ def test_a_sheet_with_any_bytes_in_it_is_read_or_refused(noise: bytes, place: in
 
 
 _PLAIN = files.sheet([["what", 1, "=A1"], [2.5, True, "x"]])
+
+
+def test_an_old_workbook_with_a_password_is_said_to_have_one() -> None:
+    begin = b"\x09\x08\x10\x00\x00\x06\x05\x00" + b"\0" * 12
+    content = (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504 + begin + b"\x2f\x00\x06\x00\x00\x00" + b"\0" * 64
+    )
+    outcome = extract(ExtractionRequest("xls", DocumentBounds()), content)
+    assert isinstance(outcome, ExtractionFailure)
+    assert outcome.reason == "encrypted"
