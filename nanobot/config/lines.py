@@ -1,5 +1,6 @@
 """On which line of a TOML file each setting stands. `tomllib` does not say."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import Any
@@ -41,7 +42,8 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     A value of several lines is no valid TOML before its last one.
     """
     pending, begins_at = "", 1
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
+    # Not `splitlines`, which also splits where TOML does not, as at U+2028.
+    for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", text), 1):
         if not pending:
             begins_at = number
         pending += line

@@ -91,6 +91,10 @@ def test_the_line_of_each_setting_is_known_whatever_its_form(newline: str) -> No
     }
 
 
+def test_only_line_feeds_count_as_ends_of_lines() -> None:
+    assert setting_lines('[model]\nname = "a\u2028b\x85c"\nproxy = "x"')["model.proxy"] == 3
+
+
 @pytest.mark.parametrize(
     ("text", "start"),
     [
