@@ -14,7 +14,7 @@ from nanobot.cli.chat_view import ChatView
 from nanobot.cli.terminal import neutral, silent_keyboard
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import TurnEnded
-from nanobot.core.sessions import parse_key
+from nanobot.core.sessions import Session, parse_key
 
 HELP = {
     "/new": "begin a new conversation",
@@ -63,7 +63,13 @@ class ChatLoop:
         self.session_key = session_key
 
     async def run(self) -> None:
-        """Run until the user leaves."""
+        """Run until the user leaves. A Ctrl-C between an answer and the prompt does nothing: it was meant for
+        the answer.
+        """
+        with _interrupts(lambda: None):
+            await self._run()
+
+    async def _run(self) -> None:
         while True:
             try:
                 text = await self._source.read()
@@ -116,12 +122,21 @@ class ChatLoop:
         return f"{key}-2" if key == self.session_key else key
 
     async def _list(self) -> None:
-        sessions = await self._link.sessions(_MAX_SESSIONS)
+        asking = asyncio.create_task(self._sessions())
+        with _interrupts(asking.cancel):
+            await asyncio.wait([asking])
+        if asking.cancelled():
+            self._view.note("stopped")
+            return
+        sessions = asking.result()
         for session in sessions:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated_at))
             self._view.note(f"{used}  {session.messages:5} messages  {neutral(session.key)}")
         if not sessions:
             self._view.note("there is no conversation yet")
+
+    async def _sessions(self) -> tuple[Session, ...]:
+        return await self._link.sessions(_MAX_SESSIONS)
 
 
 async def follow(link: Link, view: ChatView, session_key: str, text: str) -> TurnEnded | None:
@@ -175,7 +190,7 @@ async def _keep_painting(view: ChatView) -> None:
 
 
 @contextmanager
-def _interrupts(action: Callable[[], None]) -> Iterator[None]:
+def _interrupts(action: Callable[[], object]) -> Iterator[None]:
     """Let Ctrl-C call `action` instead of ending the process."""
     loop = asyncio.get_running_loop()
     # The handler runs in the middle of anything; the action must not.

@@ -27,6 +27,7 @@ from tests.upstream import Gate, Upstream, streamed, text
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
 BOUND_S = 30.0
+pytestmark = pytest.mark.timeout(300)
 
 
 def blocks(kind: str) -> list[str]:

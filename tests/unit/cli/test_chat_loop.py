@@ -139,6 +139,38 @@ async def test_ctrl_c_stops_the_turn_keeps_what_was_said_and_the_chat_goes_on() 
     assert signal.getsignal(signal.SIGINT) is before
 
 
+class Pressed(Typed):
+    """Inputs of a user who presses Ctrl-C once more, when the answer has ended and no prompt is there yet."""
+
+    async def read(self) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0)
+        return await super().read()
+
+
+async def test_a_ctrl_c_between_an_answer_and_the_prompt_does_not_end_the_chat() -> None:
+    stream = Emulator()
+    await ChatLoop(Agent(), Pressed("one", "two"), PlainView(stream, is_terminal=True), "k").run()
+    assert stream.text.splitlines() == ["ok", "", "ok"]
+
+
+async def test_ctrl_c_stops_a_list_of_conversations_that_does_not_come() -> None:
+    agent = Agent()
+    waiting = asyncio.Event()
+
+    async def never(limit: int) -> tuple[Session, ...]:
+        waiting.set()
+        await asyncio.Event().wait()
+        return ()
+
+    agent.sessions = never  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        chat = group.create_task(talk(agent, "/sessions", "two"))
+        await waiting.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert chat.result()[0].splitlines() == ["stopped", "ok"]
+
+
 async def test_a_second_ctrl_c_does_not_wait_for_a_turn_that_will_not_end() -> None:
     agent = Agent((TextDelta("half"),))
     agent.obeys = False
