@@ -225,3 +225,17 @@ async def test_what_leaves_no_trace_keeps_no_file(open_harness: OpenHarness) -> 
     )
     assert counted.status == 200, counted.text
     assert (await harness.door.get("/v1/files", {"x-session-key": ANN})).json["data"] == []
+
+
+async def test_what_was_said_before_a_long_file_is_still_seen(harness: Harness) -> None:
+    """Although the file alone has more text than the window."""
+    model = harness.app.models.default
+    assert isinstance(model, ScriptedModel)
+    await harness.door.chat(ANN, "the word is kumquat")
+    for question in (
+        chat(harness.door, part("合同第一条。".encode() * 13_000, "a.txt")),
+        harness.door.chat(ANN, "and?"),
+    ):
+        assert (await question).status == 200
+        assert model.requests[-1].messages[0].text == "the word is kumquat"
+        assert len(seen(model)[0].text) > 10_000
