@@ -223,7 +223,7 @@ def extraction(
     content: bytes, *, start: Position = START, wants_pictures: bool = False
 ) -> ExtractedText | ExtractionFailure:
     """Return what the worker makes of a zip archive."""
-    bounds = DocumentBounds() if wants_pictures else DocumentBounds(max_pictures=0)
+    bounds = DocumentBounds(max_characters=2_000_000, max_pictures=8 if wants_pictures else 0)
     return extract(ExtractionRequest("zip", bounds, start=start), content)
 
 

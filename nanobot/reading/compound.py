@@ -14,8 +14,9 @@ _MOST_ENTRIES = 10_000
 _NONE = 0xFFFFFFFA
 """From here on numbers of sectors and entries mean that there is none."""
 _OLD = {
-    "WordDocument": "an old Word document (DOC): save it as DOCX",
-    "PowerPoint Document": "an old PowerPoint file (PPT): save it as PPTX",
+    "worddocument": "an old Word document (DOC): save it as DOCX",
+    "powerpoint document": "an old PowerPoint file (PPT): save it as PPTX",
+    "pp40": "an old PowerPoint file (PPT): save it as PPTX",
     "__properties_version1.0": "a mail of Outlook (MSG): save it as EML, or as text",
 }
 
@@ -30,18 +31,20 @@ def compound_kind(content: bytes) -> Kind:
         names = _root_names(content)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise Unreadable("it is broken, or not what it says it is") from error
-    if names & {"EncryptedPackage", "EncryptedSummary"}:
+    if names & {"encryptedpackage", "encryptedsummary"}:
         raise Unreadable("a password protects it", "encrypted")
     for name, advice in _OLD.items():
         if name in names:
             raise Unreadable(f"it is {advice}", "unsupported")
-    if names & {"Workbook", "Book"}:
+    if names & {"workbook", "book"}:
         return "xls"
     raise Unreadable("it is of an old Office format: save it as DOCX, XLSX or PPTX, or as PDF", "unsupported")
 
 
 def _root_names(content: bytes) -> set[str]:
-    """Return the names of what is in the container itself, not in storages of it."""
+    """Return the names of what is in the container itself, not in storages of it, in lower case: the format
+    does not tell cases apart.
+    """
     sector_shift = struct.unpack_from("<H", content, 30)[0]
     if sector_shift not in (9, 12):
         raise IndexError
@@ -55,7 +58,7 @@ def _root_names(content: bytes) -> set[str]:
             continue
         seen.add(index)
         name, left, right, _ = _entry(directory, index)
-        names.add(name)
+        names.add(name.lower())
         todo += (left, right)
     return names
 

@@ -163,6 +163,8 @@ async def test_an_encrypted_zip_is_told_to_be_encrypted() -> None:
     ("stream", "name", "advice"),
     [
         ("WordDocument", "old.doc", "DOCX"),
+        ("WORDDOCUMENT", "old.doc", "DOCX"),
+        ("PP40", "old.ppt", "PPTX"),
         ("PowerPoint Document", "old.ppt", "PPTX"),
         ("__properties_version1.0", "mail.msg", "EML"),
         ("Contents", "old.wps", "PDF"),
