@@ -13,7 +13,7 @@ from nanobot.core.distribution import install_hint
 from nanobot.core.errors import EncryptedFile, InvalidRequest, UnreadableFile, UnsupportedFile
 from nanobot.core.extent import START, Position
 from nanobot.reading.bounds import DocumentBounds
-from nanobot.reading.extraction import modules
+from nanobot.reading.formats import modules
 from nanobot.reading.kinds import Kind, extension, kind_of, likely_kind
 from nanobot.reading.messages import ExtractedText, Extraction, ExtractionFailure, ExtractionRequest
 from nanobot.reading.plain import decode_certain

@@ -12,31 +12,13 @@ import msgspec
 
 from nanobot.reading.archives import refuse_declarations
 from nanobot.reading.compound import compound_kind
+from nanobot.reading.formats import modules
 from nanobot.reading.kinds import Kind
 from nanobot.reading.messages import Extraction, ExtractionFailure, ExtractionRequest, Unreadable
 from nanobot.reading.pictures import Pictures
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
-_FORMATS: dict[Kind, str] = {
-    "pdf": "pdf",
-    "docx": "docx",
-    "pptx": "pptx",
-    "odt": "opendocument",
-    "odp": "opendocument",
-    "epub": "epub",
-    "xlsx": "sheets",
-    "xlsb": "sheets",
-    "xls": "sheets",
-    "ods": "sheets",
-    "html": "html",
-    "rtf": "rtf",
-    "mail": "mail",
-    "mhtml": "mail",
-    "notebook": "notebook",
-    "text": "text",
-}
-"""The modules of `formats` by the kinds that they read."""
 _WORKBOOKS = frozenset({"xlsx", "xlsb", "ods"})
 """Kinds whose XML a library parses."""
 
@@ -66,11 +48,6 @@ def extract(request: ExtractionRequest, content: bytes) -> Extraction:
         return ExtractionFailure("unreadable", f"it takes more than {most} MiB of memory to read")
     except RecursionError:
         return ExtractionFailure("unreadable", "it is nested too deeply")
-
-
-def modules(kind: Kind) -> tuple[str, ...]:
-    """Return the modules that reading a file of this kind imports, as far as the kind tells."""
-    return (f"nanobot.reading.formats.{_FORMATS[kind]}",) if kind in _FORMATS else ()
 
 
 def _kind(kind: Kind, source: Source) -> Kind:

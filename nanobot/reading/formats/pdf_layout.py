@@ -184,7 +184,9 @@ def _joined(runs: list[Run]) -> list[Run]:
             joined.append(dataclasses.replace(run))
             continue
         size = max(last.size, run.size)
-        space = " " if run.x0 - last.x1 > _WORD_GAP * 0.8 * size else ""
+        gap = run.x0 - last.x1
+        # What is written over other text is no part of its words.
+        space = " " if gap > _WORD_GAP * 0.8 * size or gap < -0.5 * size else ""
         if _is_raised(last, run):
             space = "^"
         last.text = f"{run.text}{space}{last.text}" if is_rtl else f"{last.text}{space}{run.text}"
