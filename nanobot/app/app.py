@@ -216,14 +216,23 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             every_s=CLEANUP_EVERY_S,
             first_after_s=CLEANUP_EVERY_S,
         ),
+        *_watching(app),
+        PeriodicJob(
+            name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
+        ),
+    )
+
+
+def _watching(app: App) -> tuple[PeriodicJob, ...]:
+    """Return the job that reads the settings of the agents again, where they came from a file."""
+    if not app.personas.is_watching:
+        return ()
+    return (
         PeriodicJob(
             name="read the settings of the agents again",
             run=app.personas.refresh,
             every_s=PERSONAS_REFRESH_S,
             first_after_s=PERSONAS_REFRESH_S,
-        ),
-        PeriodicJob(
-            name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
         ),
     )
 

@@ -46,6 +46,11 @@ class PersonasInUse:
         self._seen = _stamp(self._files)
         self.personas = Personas(*read_personas(config, presets, tools))
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether there is a file that may change."""
+        return self._source is not None
+
     async def refresh(self) -> None:
         """Answer as the files say now. Where one of them is not valid, nothing changes, and the log says
         why.

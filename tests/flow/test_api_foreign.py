@@ -59,6 +59,8 @@ NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
 
 PLAIN: Mapping[str, str | None] = {
     "model_id": "nanobot",
+    "version": "0",
+    "name": "page.js",
     "x-when-busy": None,
     "x-history-mode": None,
     "x-store": None,

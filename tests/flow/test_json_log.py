@@ -113,7 +113,7 @@ def test_tracebacks_warnings_threads_and_stray_prints_are_lines_of_the_log(tmp_p
             def __del__(self):
                 raise KeyError("unraisable")
 
-        async def stray(config, listener):
+        async def stray(config, listener, source):
             warnings.warn("a warning\\nof two lines")
             print("printed", file=sys.stderr)
             logging.getLogger("uvicorn.error").error("of uvicorn")
@@ -123,13 +123,13 @@ def test_tracebacks_warnings_threads_and_stray_prints_are_lines_of_the_log(tmp_p
         def broken():
             raise OSError("in a thread")
 
-        async def run(config, listener):
+        async def run(config, listener, source):
             Unraisable()
             thread = threading.Thread(target=broken, name="broken")
             thread.start()
             thread.join()
             asyncio.get_running_loop().call_exception_handler({"message": "of asyncio"})
-            await stray(config, listener)
+            await stray(config, listener, source)
 
         serve.serve = run
         try:
