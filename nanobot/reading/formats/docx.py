@@ -8,7 +8,6 @@ from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
 _TYPES = ("wordprocessingml.document.main", "wordprocessingml.template.main", "ms-word.")
-_MOST_NAMED = 5
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
@@ -23,12 +22,5 @@ def read(source: Source, buffer: TextBuffer) -> None:
     if part is None or root is None or root.find(f"{W}body") is None:
         raise Unreadable("it is broken: the document itself is missing in it")
     Document(source, package, part, root, buffer).write()
-    write_damage(package, buffer)
+    package.say_damage(buffer)
     buffer.end()
-
-
-def write_damage(package: Package, buffer: TextBuffer) -> None:
-    """Say what could not be read."""
-    if package.damaged:
-        names = ", ".join(sorted(package.damaged)[:_MOST_NAMED])
-        buffer.note(f"this file is damaged, and what it has in {names} may be missing here")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from nanobot.reading.formats.docx import write_damage
 from nanobot.reading.formats.html import write_page
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.xml import Element
@@ -53,7 +52,7 @@ def read(source: Source, buffer: TextBuffer) -> None:
             buffer.note("this chapter is missing, or damaged")
         else:
             write_page(_page(content), buffer)
-    write_damage(package, buffer)
+    package.say_damage(buffer)
 
 
 class _Item(NamedTuple):

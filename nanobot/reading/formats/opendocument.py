@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from nanobot.reading.formats.docx import write_damage
 from nanobot.reading.formats.markdown import heading
 from nanobot.reading.formats.odf.names import DRAW, MANIFEST, OFFICE, PRESENTATION, STYLE
 from nanobot.reading.formats.odf.story import Story
@@ -32,7 +31,7 @@ def read(source: Source, buffer: TextBuffer) -> None:
     if body is None:
         raise Unreadable("it is broken: the content is missing in it")
     OpenDocument(package, root, buffer).write(body)
-    write_damage(package, buffer)
+    package.say_damage(buffer)
     buffer.end()
 
 

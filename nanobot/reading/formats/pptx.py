@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from nanobot.reading.formats.docx import write_damage
 from nanobot.reading.formats.markdown import heading
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.ooxml.part import Part
@@ -34,7 +33,7 @@ def read(source: Source, buffer: TextBuffer) -> None:
     if part is None or root is None or not str(root.tag).startswith(P):
         raise Unreadable("it is broken: the presentation itself is missing in it")
     Presentation(package, part, root, buffer).write()
-    write_damage(package, buffer)
+    package.say_damage(buffer)
 
 
 class Presentation:

@@ -11,6 +11,9 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from nanobot.reading.formats.xml import Element, parse
+from nanobot.reading.text_buffer import TextBuffer
+
+_MOST_NAMED = 5
 
 READ_ERRORS = (
     zipfile.BadZipFile,
@@ -108,6 +111,12 @@ class Package:
             if any(word in override.get("ContentType", "") for word in types) and part in self:
                 return str(part).lstrip("/")
         return None
+
+    def say_damage(self, buffer: TextBuffer) -> None:
+        """Say in the text what could not be read."""
+        if self.damaged:
+            names = ", ".join(sorted(self.damaged)[:_MOST_NAMED])
+            buffer.note(f"this file is damaged, and what it has in {names} may be missing here")
 
     def _read_relationships(self, part: str) -> Iterator[tuple[str, Relationship]]:
         folder, name = posixpath.split(part)
