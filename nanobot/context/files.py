@@ -1,6 +1,7 @@
 """Files in the window: how much of each is shown, and what is said where one was cut."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -66,18 +67,22 @@ def fit_files(history: History, budget_tokens: int, *, can_read_on: bool) -> tup
         return history, False
     shares = _shares(messages, files_budget(budget_tokens))
     is_cut = False
-    whole: list[Message] = []
-    for index, message in enumerate(messages):
+    whole = list(messages)
+    ends = list(history.ends or accumulate(map(estimate_tokens, messages), initial=history.skipped_tokens))
+    ends = ends[-len(messages) :]
+    for index in sorted({index for index, _ in shares}):
+        message = messages[index]
         parts = list(message.parts)
         for place, part in enumerate(message.parts):
             if isinstance(part, File):
                 cut = cut_file(part, shares[index, place])
                 is_cut = is_cut or cut.extent.cut is not None
                 parts[place] = with_note(cut, can_read_on=can_read_on)
-        whole.append(msgspec.structs.replace(message, parts=tuple(parts)))
-    tokens = history.skipped_tokens
-    ends = tuple(tokens := tokens + estimate_tokens(message) for message in whole)
-    return History(tuple(whole), history.skipped_tokens, ends), is_cut
+        whole[index] = msgspec.structs.replace(message, parts=tuple(parts))
+        saved = estimate_tokens(message) - estimate_tokens(whole[index])
+        if saved:
+            ends[index:] = [end - saved for end in ends[index:]]
+    return History(tuple(whole), history.skipped_tokens, tuple(ends)), is_cut
 
 
 def _shares(messages: tuple[Message, ...], tokens: int) -> dict[tuple[int, int], int]:

@@ -86,7 +86,7 @@ others where both would do.
 """
 
 
-class _Candidate(NamedTuple):
+class _Guess(NamedTuple):
     """An encoding. `common`: the letters of its script, the commonest first; nothing: Latin."""
 
     encoding: str
@@ -95,34 +95,34 @@ class _Candidate(NamedTuple):
 
 
 _CANDIDATES = (
-    _Candidate("cp1252"),
-    _Candidate("gb18030", _HAN, True),
-    _Candidate("big5hkscs", _HAN_TRADITIONAL, True),
-    _Candidate("cp932", _KANA + _KANJI, True),
-    _Candidate("euc_jp", _KANA + _KANJI, True),
-    _Candidate("cp949", _HANGUL, True),
-    _Candidate("cp1251", _CYRILLIC),
-    _Candidate("koi8_r", _CYRILLIC),
-    _Candidate("koi8_u", _CYRILLIC),
-    _Candidate("iso8859_5", _CYRILLIC),
-    _Candidate("cp866", _CYRILLIC),
-    _Candidate("mac_cyrillic", _CYRILLIC),
-    _Candidate("cp1253", _GREEK),
-    _Candidate("iso8859_7", _GREEK),
-    _Candidate("cp1255", _HEBREW),
-    _Candidate("iso8859_8", _HEBREW),
-    _Candidate("cp1256", _ARABIC),
-    _Candidate("iso8859_6", _ARABIC),
-    _Candidate("cp874", _THAI),
-    _Candidate("cp1250"),
-    _Candidate("iso8859_2"),
-    _Candidate("cp1254"),
-    _Candidate("cp1257"),
-    _Candidate("iso8859_15"),
-    _Candidate("cp1258"),
-    _Candidate("mac_roman"),
-    _Candidate("cp850"),
-    _Candidate("cp437"),
+    _Guess("cp1252"),
+    _Guess("gb18030", _HAN, True),
+    _Guess("big5hkscs", _HAN_TRADITIONAL, True),
+    _Guess("cp932", _KANA + _KANJI, True),
+    _Guess("euc_jp", _KANA + _KANJI, True),
+    _Guess("cp949", _HANGUL, True),
+    _Guess("cp1251", _CYRILLIC),
+    _Guess("koi8_r", _CYRILLIC),
+    _Guess("koi8_u", _CYRILLIC),
+    _Guess("iso8859_5", _CYRILLIC),
+    _Guess("cp866", _CYRILLIC),
+    _Guess("mac_cyrillic", _CYRILLIC),
+    _Guess("cp1253", _GREEK),
+    _Guess("iso8859_7", _GREEK),
+    _Guess("cp1255", _HEBREW),
+    _Guess("iso8859_8", _HEBREW),
+    _Guess("cp1256", _ARABIC),
+    _Guess("iso8859_6", _ARABIC),
+    _Guess("cp874", _THAI),
+    _Guess("cp1250"),
+    _Guess("iso8859_2"),
+    _Guess("cp1254"),
+    _Guess("cp1257"),
+    _Guess("iso8859_15"),
+    _Guess("cp1258"),
+    _Guess("mac_roman"),
+    _Guess("cp850"),
+    _Guess("cp437"),
 )
 _ESCAPED = re.compile(rb"\x1b\$[@B]|\x1b\(J|\x1b\$\)C")
 
@@ -193,7 +193,7 @@ def _sample(content: bytes) -> bytes:
     return b"".join(lines) or content[:_SAMPLE_BYTES]
 
 
-def _score(sample: bytes, candidate: _Candidate) -> float:
+def _score(sample: bytes, candidate: _Guess) -> float:
     try:
         decoder = codecs.getincrementaldecoder(candidate.encoding)("replace")
     except LookupError:

@@ -239,3 +239,11 @@ async def test_what_was_said_before_a_long_file_is_still_seen(harness: Harness) 
         assert (await question).status == 200
         assert model.requests[-1].messages[0].text == "the word is kumquat"
         assert len(seen(model)[0].text) > 10_000
+
+
+async def test_a_model_that_cannot_read_on_is_not_told_to(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(context_tokens=8_192, abilities=frozenset[Ability]({"tools"}))
+    harness = await open_harness(model)
+    assert (await chat(harness.door, part(b"some line\n" * 7_000, "a.txt"))).status == 200
+    assert "read_file" not in offered(model)
+    assert "the rest cannot be shown" in seen(model)[0].note

@@ -71,7 +71,7 @@ def write_page(page: str, buffer: TextBuffer) -> None:
 
 
 @dataclass(slots=True)
-class _List:
+class _HtmlList:
     """A list that is open. `number`: of its next item, None where items have none."""
 
     number: int | None
@@ -84,7 +84,7 @@ class _List:
 class _State:
     """Where the walk is: what is open around it."""
 
-    lists: list[_List] = field(default_factory=list)
+    lists: list[_HtmlList] = field(default_factory=list)
     quotes: int = 0
     verbatim: int = 0
 
@@ -217,7 +217,7 @@ class _Page:
             step = -1 if "reversed" in attributes else 1
             number = _whole(attributes.get("start"), count if step < 0 else 1)
         indent = outer[:40] + ("   " if number is not None else "  ")
-        self._state.lists.append(_List(number, step, attributes.get("type") or "1", indent))
+        self._state.lists.append(_HtmlList(number, step, attributes.get("type") or "1", indent))
         self._wants_blank = self._wants_blank and len(self._state.lists) == 1
 
     def _item(self, node: LexborNode) -> str:

@@ -5,8 +5,8 @@ from itertools import chain
 
 from nanobot.reading.formats.markdown import heading
 from nanobot.reading.formats.odf.names import DRAW, MANIFEST, OFFICE, PRESENTATION, STYLE
-from nanobot.reading.formats.odf.story import Story
-from nanobot.reading.formats.odf.styles import Styles
+from nanobot.reading.formats.odf.story import OdfStory
+from nanobot.reading.formats.odf.styles import OdfStyles
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.xml import Element
 from nanobot.reading.messages import Unreadable
@@ -48,8 +48,8 @@ class OpenDocument:
         self._buffer = buffer
         self._more = package.xml("styles.xml")
         roots = [root] if self._more is None else [root, self._more]
-        self._styles = Styles(roots)
-        self._story = Story(package, self._styles, root, buffer)
+        self._styles = OdfStyles(roots)
+        self._story = OdfStory(package, self._styles, root, buffer)
         self._masters = {
             master.get(f"{STYLE}name", ""): master
             for each in roots

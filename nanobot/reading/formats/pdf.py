@@ -7,7 +7,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from nanobot.reading.formats.pdf_characters import Character, read_characters, read_edges
-from nanobot.reading.formats.pdf_notes import Notes, attached_files, notes_of
+from nanobot.reading.formats.pdf_notes import PdfNotes, attached_files, notes_of
 from nanobot.reading.formats.pdf_page import PageText
 from nanobot.reading.formats.pdf_pictures import pictures_of, render_page
 from nanobot.reading.messages import Unreadable
@@ -87,7 +87,7 @@ def _is_garbled(characters: Sequence[Character]) -> bool:
     return guessed > _GUESSED_SHARE * len(characters) and odd > _ODD_SHARE * guessed
 
 
-def _write_page(page: pypdfium2.PdfPage, notes: Notes, most: int, buffer: TextBuffer) -> None:
+def _write_page(page: pypdfium2.PdfPage, notes: PdfNotes, most: int, buffer: TextBuffer) -> None:
     # A page may have far more characters than will ever be shown.
     placed = list(read_characters(page, 2 * most))
     letters = [character for character, _ in placed if not character.is_space]

@@ -13,7 +13,7 @@ _LEAST_FILLED = 4
 _LEAST_SHARE = 0.3
 
 
-class Grid(NamedTuple):
+class RuledGrid(NamedTuple):
     """Cells of a table: `columns` from left to right and `rows` from top to bottom are where they end.
 
     `first`: for each cell (row, column) that of the merged cell it is a part of.
@@ -34,7 +34,7 @@ class Grid(NamedTuple):
         return self.first.get((row, column))
 
 
-def grids(edges: Sequence[Edge]) -> list[Grid]:
+def grids(edges: Sequence[Edge]) -> list[RuledGrid]:
     """Return the grids that the lines make: at least two rows and two columns each."""
     upright = _joined(
         [(edge.x0, edge.y0, edge.y1) for edge in edges if edge.y1 - edge.y0 > edge.x1 - edge.x0]
@@ -102,7 +102,7 @@ def _touching(upright: list[_Line], level: list[_Line]) -> Iterable[tuple[set[in
         yield ups, levels
 
 
-def _grid(upright: list[_Line], level: list[_Line]) -> Grid | None:
+def _grid(upright: list[_Line], level: list[_Line]) -> RuledGrid | None:
     ends_x = [end for line in level for end in line[1:]]
     ends_y = [end for line in upright for end in line[1:]]
     columns = _distinct([line[0] for line in upright] + [min(ends_x), max(ends_x)])
@@ -111,7 +111,7 @@ def _grid(upright: list[_Line], level: list[_Line]) -> Grid | None:
         return None
     if len(columns) * len(rows) > 20_000:
         return None
-    return Grid(tuple(columns), tuple(rows), _merged(columns, rows, upright, level))
+    return RuledGrid(tuple(columns), tuple(rows), _merged(columns, rows, upright, level))
 
 
 def _distinct(places: list[float]) -> list[float]:

@@ -30,7 +30,7 @@ _RIGHT_TO_LEFT = (range(0x590, 0x900), range(0xFB1D, 0xFE00), range(0xFE70, 0xFF
 
 
 @dataclass(slots=True)
-class Run:
+class PageRun:
     """Characters that follow one another on one line. `block`: the number of the table or picture that the
     run stands for.
     """
@@ -53,10 +53,10 @@ class Run:
 
 
 @dataclass(slots=True)
-class Line:
+class PageLine:
     """Runs side by side, from left to right, with the words between two column gaps in one."""
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[PageRun] = field(default_factory=list)
 
     @property
     def low(self) -> float:
@@ -75,9 +75,9 @@ class Line:
         return max(self.runs, key=lambda run: len(run.text)).y
 
 
-def runs_of(characters: Iterable[Character]) -> list[Run]:
+def runs_of(characters: Iterable[Character]) -> list[PageRun]:
     """Return the runs of characters that are in their order, with spaces between words."""
-    runs: list[Run] = []
+    runs: list[PageRun] = []
     before: Character | None = None
     # Right to left, the text goes on at the left end.
     is_spaced = False
@@ -98,12 +98,12 @@ def runs_of(characters: Iterable[Character]) -> list[Run]:
     return runs
 
 
-def _run(character: Character) -> Run:
+def _run(character: Character) -> PageRun:
     is_rtl = any(ord(character.text[0]) in block for block in _RIGHT_TO_LEFT)
-    return Run(character.text, character.x, character.end, character.y, character.size, is_rtl)
+    return PageRun(character.text, character.x, character.end, character.y, character.size, is_rtl)
 
 
-def _goes_on(run: Run, before: Character, character: Character) -> bool:
+def _goes_on(run: PageRun, before: Character, character: Character) -> bool:
     size = max(min(run.size, character.size), 0.1)
     if abs(character.y - run.y) > 0.25 * size or not 0.75 < character.size / max(run.size, 0.1) < 1.34:
         return False
@@ -114,7 +114,7 @@ def _goes_on(run: Run, before: Character, character: Character) -> bool:
     return -0.35 * size < character.x - before.end < _COLUMN_GAP * size
 
 
-def _is_gap(run: Run, character: Character, before: Character, is_spaced: bool) -> bool:
+def _is_gap(run: PageRun, character: Character, before: Character, is_spaced: bool) -> bool:
     if is_spaced:
         return True
     size = max(run.size, 0.1)
@@ -133,16 +133,16 @@ def _is_wide(text: str) -> bool:
     )
 
 
-def _extend(run: Run, character: Character, is_gap: bool) -> None:
+def _extend(run: PageRun, character: Character, is_gap: bool) -> None:
     run.text += (" " if is_gap else "") + character.text
     run.x0, run.x1 = min(run.x0, character.x), max(run.x1, character.end)
 
 
-def lines_of(runs: Sequence[Run]) -> list[Line]:
+def lines_of(runs: Sequence[PageRun]) -> list[PageLine]:
     """Return the lines from top to bottom."""
-    lines: list[Line] = []
+    lines: list[PageLine] = []
     # The largest run of each of the last few lines: how low and how high it reaches, and its size.
-    recent: list[tuple[float, float, float, Line]] = []
+    recent: list[tuple[float, float, float, PageLine]] = []
     for run in sorted(runs, key=lambda run: (-run.y, run.x0)):
         # A raised or lowered number belongs to the line beside which most of it stands.
         best, most = -1, 0.5
@@ -157,14 +157,14 @@ def lines_of(runs: Sequence[Run]) -> list[Line]:
             if size > recent[best][2]:
                 recent[best] = (low, high, size, line)
             continue
-        lines.append(Line([run]))
+        lines.append(PageLine([run]))
         recent = [*recent[-3:], (low, high, size, lines[-1])]
     for line in lines:
         line.runs = _joined(sorted(line.runs, key=lambda run: run.x0))
     return sorted(lines, key=lambda line: -line.y)
 
 
-def _stands_in(line: Line, run: Run) -> bool:
+def _stands_in(line: PageLine, run: PageRun) -> bool:
     """Return whether the run would be written over others of the line: it is another line then."""
     return any(
         min(other.x1, run.x1) - max(other.x0, run.x0) > 0.5 * min(other.x1 - other.x0, run.x1 - run.x0) > 0
@@ -173,9 +173,9 @@ def _stands_in(line: Line, run: Run) -> bool:
     )
 
 
-def _joined(runs: list[Run]) -> list[Run]:
+def _joined(runs: list[PageRun]) -> list[PageRun]:
     """Return the runs with those joined that no column gap parts."""
-    joined: list[Run] = []
+    joined: list[PageRun] = []
     is_rtl = sum(len(run.text) for run in runs if run.is_rtl) * 2 > sum(len(run.text) for run in runs)
     for run in runs:
         last = joined[-1] if joined else None
@@ -196,7 +196,7 @@ def _joined(runs: list[Run]) -> list[Run]:
     return joined
 
 
-def _is_raised(before: Run, run: Run) -> bool:
+def _is_raised(before: PageRun, run: PageRun) -> bool:
     return (
         run.size < 0.85 * before.size
         and run.y - before.y > 0.2 * before.size
@@ -206,7 +206,7 @@ def _is_raised(before: Run, run: Run) -> bool:
     )
 
 
-def in_reading_order(runs: Sequence[Run], depth: int = 0) -> Iterator[list[Line]]:
+def in_reading_order(runs: Sequence[PageRun], depth: int = 0) -> Iterator[list[PageLine]]:
     """Yield groups of lines: a page in columns is read column by column."""
     gutter = _gutter(runs) if depth < _MAX_COLUMN_DEPTH and len(runs) < 5_000 else None
     if gutter is None:
@@ -222,7 +222,7 @@ def in_reading_order(runs: Sequence[Run], depth: int = 0) -> Iterator[list[Line]
             yield lines_of(band)
 
 
-def _gutter(runs: Sequence[Run]) -> float | None:
+def _gutter(runs: Sequence[PageRun]) -> float | None:
     """Return where a strip of the page divides columns of text, None where nothing does."""
     if len(runs) < 2 * _PROSE_LINES:
         return None
@@ -248,7 +248,7 @@ def _gutter(runs: Sequence[Run]) -> float | None:
     return best
 
 
-def _is_prose(runs: Sequence[Run]) -> bool:
+def _is_prose(runs: Sequence[PageRun]) -> bool:
     """Return whether the runs are lines of running text, and no cells of a table."""
     lines = lines_of(runs)
     if len(lines) < _PROSE_LINES:
@@ -268,14 +268,14 @@ def _is_prose(runs: Sequence[Run]) -> bool:
     )
 
 
-def _bands(runs: Sequence[Run], gutter: float) -> Iterator[list[Run]]:
+def _bands(runs: Sequence[PageRun], gutter: float) -> Iterator[list[PageRun]]:
     """Yield the runs from top to bottom in bands: those across the strip, and those that leave it free."""
     crossing = [run for run in runs if run.x0 < gutter < run.x1]
     # A line that crosses it may be one phrase of several runs.
     for line in lines_of(runs):
         crossing += [phrase for phrase in line.runs if phrase.x0 < gutter < phrase.x1]
     heights = sorted({(run.low, run.high) for run in crossing}, key=lambda height: -height[1])
-    band: list[Run] = []
+    band: list[PageRun] = []
     is_crossed: bool | None = None
     for run in sorted(runs, key=lambda run: -run.y):
         crosses = any(low < run.y + 0.3 * run.size < high for low, high in heights)
@@ -293,7 +293,7 @@ class Table:
     """Lines whose runs stand in columns."""
 
     columns: list[tuple[float, float]]
-    lines: list[Line]
+    lines: list[PageLine]
 
     def rows(self) -> Iterator[list[str]]:
         for line in self.lines:
@@ -304,11 +304,11 @@ class Table:
             yield row
 
 
-def _shared(column: tuple[float, float], run: Run) -> float:
+def _shared(column: tuple[float, float], run: PageRun) -> float:
     return min(column[1], run.x1) - max(column[0], run.x0)
 
 
-def tables_in(lines: Sequence[Line]) -> Iterator[Line | Table]:
+def tables_in(lines: Sequence[PageLine]) -> Iterator[PageLine | Table]:
     """Yield the lines, those of tables as such."""
     at = 0
     while at < len(lines):
@@ -321,7 +321,7 @@ def tables_in(lines: Sequence[Line]) -> Iterator[Line | Table]:
             at += len(table.lines)
 
 
-def _table_from(lines: Sequence[Line], start: int) -> Table | None:
+def _table_from(lines: Sequence[PageLine], start: int) -> Table | None:
     """Return the table that begins with the line, if one does: at least two lines of two columns."""
     if len(lines[start].runs) < 2:
         return None
@@ -343,14 +343,14 @@ def _table_from(lines: Sequence[Line], start: int) -> Table | None:
     return Table(columns, taken)
 
 
-def _is_text_below(columns: Sequence[tuple[float, float]], line: Line) -> bool:
+def _is_text_below(columns: Sequence[tuple[float, float]], line: PageLine) -> bool:
     """Return whether the line is running text after the table, and not what goes on in one of its columns."""
     run = line.runs[0]
     is_in_column = any(abs(run.x0 - left) <= run.size for left, _ in columns[1:])
     return len(line.runs) == 1 and len(run.text) > _LONGEST_CELL_LINE and not is_in_column
 
 
-def _with_line(columns: list[tuple[float, float]], line: Line) -> list[tuple[float, float]] | None:
+def _with_line(columns: list[tuple[float, float]], line: PageLine) -> list[tuple[float, float]] | None:
     """Return the columns with the runs of the line; None where one of these would bridge two of them."""
     merged = list(columns)
     for run in line.runs:

@@ -11,7 +11,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from nanobot.reading.formats.pdf_characters import Box, Character
-from nanobot.reading.formats.pdf_layout import Run
+from nanobot.reading.formats.pdf_layout import PageRun
 
 _MAX_ANNOTATIONS = 5_000
 _MAX_STRING_BYTES = 200_000
@@ -43,7 +43,7 @@ class Comment(NamedTuple):
     is_drawn: bool = False
 
 
-class Link(NamedTuple):
+class PdfLink(NamedTuple):
     box: Box
     url: str
 
@@ -51,25 +51,25 @@ class Link(NamedTuple):
 _Placed = Sequence[tuple[Character, Box]]
 
 
-class Notes(NamedTuple):
+class PdfNotes(NamedTuple):
     """All of one page. `is_annotated`: there is something that must be drawn to be read."""
 
     fields: tuple[Field, ...]
     comments: tuple[Comment, ...]
-    links: tuple[Link, ...]
+    links: tuple[PdfLink, ...]
     is_annotated: bool
 
-    def values(self, placed: _Placed) -> list[Run]:
+    def values(self, placed: _Placed) -> list[PageRun]:
         """Return the values of fields that are not among the characters, where they belong."""
         within = _Places(placed)
-        runs: list[Run] = []
+        runs: list[PageRun] = []
         for field in self.fields:
             box = field.box
             if not field.value or not (field.is_check or field.is_list or not within.any(box)):
                 continue
             size = min(max(box.top - box.bottom, 4.0), 10.0)
             y = (box.top + box.bottom) / 2 - 0.3 * size
-            runs.append(Run(field.value, box.left, max(box.right, box.left + size), y, size))
+            runs.append(PageRun(field.value, box.left, max(box.right, box.left + size), y, size))
         return runs
 
     def shown(self, placed: _Placed) -> Iterator[Character]:
@@ -122,11 +122,11 @@ class _Places:
         return any(not self._placed[index][0].is_space for index in self.inside(box))
 
 
-def notes_of(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> Notes:
+def notes_of(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> PdfNotes:
     """Return what lies on the page. It must not be flattened yet."""
     fields: list[Field] = []
     comments: list[Comment] = []
-    links: list[Link] = []
+    links: list[PdfLink] = []
     count = min(pdfium.FPDFPage_GetAnnotCount(page), _MAX_ANNOTATIONS)
     for index in range(count):
         annotation = pdfium.FPDFPage_GetAnnot(page, index)
@@ -136,7 +136,7 @@ def notes_of(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> Notes:
             _take(document, annotation, fields, comments, links)
         finally:
             pdfium.FPDFPage_CloseAnnot(annotation)
-    return Notes(tuple(fields), tuple(comments), tuple(links), count > len(links))
+    return PdfNotes(tuple(fields), tuple(comments), tuple(links), count > len(links))
 
 
 def _take(
@@ -144,7 +144,7 @@ def _take(
     annotation: Any,
     fields: list[Field],
     comments: list[Comment],
-    links: list[Link],
+    links: list[PdfLink],
 ) -> None:
     kind = pdfium.FPDFAnnot_GetSubtype(annotation)
     rectangle = pdfium.FS_RECTF()
@@ -163,7 +163,7 @@ def _take(
     elif kind == pdfium.FPDF_ANNOT_LINK:
         url = _url(document, annotation)
         if url:
-            links.append(Link(box, url))
+            links.append(PdfLink(box, url))
     elif kind not in _NO_COMMENTS:
         text = _string(
             lambda buffer, size: pdfium.FPDFAnnot_GetStringValue(annotation, b"Contents", buffer, size)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from nanobot.reading.formats.markdown import heading, table
 from nanobot.reading.formats.pdf_characters import Box, Character, Edge
-from nanobot.reading.formats.pdf_grid import Grid, grids, is_table
+from nanobot.reading.formats.pdf_grid import RuledGrid, grids, is_table
 from nanobot.reading.formats.pdf_layout import (
-    Line,
-    Run,
+    PageLine,
+    PageRun,
     Table,
     in_reading_order,
     lines_of,
@@ -17,7 +17,7 @@ from nanobot.reading.formats.pdf_layout import (
     tables_in,
 )
 from nanobot.reading.formats.pdf_notes import Comment
-from nanobot.reading.formats.pdf_pictures import Picture
+from nanobot.reading.formats.pdf_pictures import PdfPicture
 
 _HEADING_SIZES = ((1.8, 1), (1.4, 2), (1.15, 3))
 _LONGEST_HEADING = 120
@@ -33,9 +33,9 @@ class PageText:
     def __init__(
         self,
         characters: Sequence[Character],
-        values: Sequence[Run],
+        values: Sequence[PageRun],
         comments: Sequence[Comment],
-        pictures: Sequence[Picture],
+        pictures: Sequence[PdfPicture],
         edges: Sequence[Edge],
     ) -> None:
         self._values = values
@@ -59,9 +59,9 @@ class PageText:
             sizes = [run.size for group in groups for line in group for run in line.runs for _ in run.text]
             yield from self._written(groups, statistics.median(sizes) if sizes else 1.0, show)
 
-    def _groups(self, angle: int, *, is_main: bool) -> list[list[Line]]:
+    def _groups(self, angle: int, *, is_main: bool) -> list[list[PageLine]]:
         characters = self._by_angle[angle]
-        runs: list[Run] = []
+        runs: list[PageRun] = []
         if is_main:
             characters, runs = self._without_tables(
                 characters, [_turned(edge, angle) for edge in self._edges]
@@ -75,16 +75,16 @@ class PageText:
                 runs.append(self._block(picture.box, size, picture.box))
         return list(in_reading_order(runs))
 
-    def _block(self, content: list[list[str]] | Box, size: float, box: Box) -> Run:
+    def _block(self, content: list[list[str]] | Box, size: float, box: Box) -> PageRun:
         self._blocks.append(content)
         y = box.top - 0.8 * size
-        return Run("", box.left, box.right, y, size, block=len(self._blocks) - 1)
+        return PageRun("", box.left, box.right, y, size, block=len(self._blocks) - 1)
 
     def _without_tables(
         self, characters: list[Character], edges: list[Edge]
-    ) -> tuple[list[Character], list[Run]]:
+    ) -> tuple[list[Character], list[PageRun]]:
         """Return the characters outside of drawn tables, and runs that stand for these."""
-        blocks: list[Run] = []
+        blocks: list[PageRun] = []
         for grid in grids(edges):
             inside: dict[tuple[int, int], list[Character]] = defaultdict(list)
             outside: list[Character] = []
@@ -117,28 +117,30 @@ class PageText:
             blocks.append(self._block(list(_rows(grid, cells)), size, grid.box))
         return characters, blocks
 
-    def _add_comments(self, groups: list[list[Line]]) -> None:
+    def _add_comments(self, groups: list[list[PageLine]]) -> None:
         """Put each comment behind the line that is nearest to it."""
         lines = [line for group in groups for line in group if line.runs]
         for comment in sorted(self._comments, key=lambda comment: -comment.box.top):
             if not lines:
                 box = comment.box
-                groups.append([Line([Run(comment.text, box.left, box.right, box.bottom, 10.0)])])
+                groups.append([PageLine([PageRun(comment.text, box.left, box.right, box.bottom, 10.0)])])
                 continue
             nearest = min(lines, key=lambda line: _distance(line, comment.box))
             last = nearest.runs[-1]
             if last.block is not None:
-                nearest.runs.append(Run(comment.text, last.x1, last.x1 + 1, last.y, last.size))
+                nearest.runs.append(PageRun(comment.text, last.x1, last.x1 + 1, last.y, last.size))
             else:
                 last.text = f"{last.text} {comment.text}"
 
-    def _written(self, groups: list[list[Line]], body: float, show: Callable[[Box], str]) -> Iterator[str]:
+    def _written(
+        self, groups: list[list[PageLine]], body: float, show: Callable[[Box], str]
+    ) -> Iterator[str]:
         is_first = True
         for group in groups:
             if not is_first:
                 yield ""
             is_first = False
-            before: Line | None = None
+            before: PageLine | None = None
             for item in tables_in(_parted(group)):
                 if isinstance(item, Table):
                     yield from ([""] if before is not None else [])
@@ -153,7 +155,7 @@ class PageText:
                 yield from self._line(item, body, show)
                 before = item
 
-    def _line(self, line: Line, body: float, show: Callable[[Box], str]) -> Iterator[str]:
+    def _line(self, line: PageLine, body: float, show: Callable[[Box], str]) -> Iterator[str]:
         block = line.runs[0].block
         if block is not None:
             content = self._blocks[block]
@@ -197,7 +199,7 @@ def _turned(edge: Edge, angle: int) -> Edge:
     return Edge(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
 
-def _characters_of(run: Run) -> list[Character]:
+def _characters_of(run: PageRun) -> list[Character]:
     width = (run.x1 - run.x0) / max(len(run.text), 1)
     return [
         Character(letter, run.x0 + at * width, run.y, run.x0 + (at + 1) * width, run.size, 0, letter == " ")
@@ -205,13 +207,13 @@ def _characters_of(run: Run) -> list[Character]:
     ]
 
 
-def _is_frame(cells: dict[tuple[int, int], list[Line]]) -> bool:
+def _is_frame(cells: dict[tuple[int, int], list[PageLine]]) -> bool:
     """Return whether the cells are rather parts of a page, one of which has most of the text."""
     lengths = [sum(len(run.text) for line in lines for run in line.runs) for lines in cells.values()]
     return max(lengths) > _LONGEST_CELL and max(lengths) * 2 > sum(lengths)
 
 
-def _rows(grid: Grid, cells: dict[tuple[int, int], list[Line]]) -> Iterator[list[str]]:
+def _rows(grid: RuledGrid, cells: dict[tuple[int, int], list[PageLine]]) -> Iterator[list[str]]:
     """Yield the rows that have text, without the columns that have none."""
     columns = sorted({column for _, column in cells})
     for row in range(len(grid.rows) - 1):
@@ -222,7 +224,7 @@ def _rows(grid: Grid, cells: dict[tuple[int, int], list[Line]]) -> Iterator[list
             yield [_text(lines.get(column, ())) for column in columns]
 
 
-def _rows_within(cells: dict[int, list[Line]]) -> Iterator[dict[int, list[Line]]]:
+def _rows_within(cells: dict[int, list[PageLine]]) -> Iterator[dict[int, list[PageLine]]]:
     """Yield the rows within a row: where no lines are drawn between rows, all cells have a line for each."""
     counts = Counter(len(lines) for lines in cells.values())
     count = max(counts)
@@ -239,27 +241,27 @@ def _rows_within(cells: dict[int, list[Line]]) -> Iterator[dict[int, list[Line]]
         }
 
 
-def _is_beside(one: Sequence[Line], other: Sequence[Line]) -> bool:
+def _is_beside(one: Sequence[PageLine], other: Sequence[PageLine]) -> bool:
     return all(abs(a.y - b.y) <= 0.4 * max(a.size, b.size) for a, b in zip(one, other, strict=True))
 
 
-def _text(lines: Iterable[Line]) -> str:
+def _text(lines: Iterable[PageLine]) -> str:
     return " ".join(run.text for line in lines for run in line.runs)
 
 
-def _parted(lines: Sequence[Line]) -> list[Line]:
+def _parted(lines: Sequence[PageLine]) -> list[PageLine]:
     """Return the lines, those with tables and pictures in them as several."""
-    parted: list[Line] = []
+    parted: list[PageLine] = []
     for line in lines:
         blocks = [run for run in line.runs if run.block is not None]
         rest = [run for run in line.runs if run.block is None]
-        parted += [Line([block]) for block in blocks]
+        parted += [PageLine([block]) for block in blocks]
         if rest:
-            parted.append(Line(rest))
+            parted.append(PageLine(rest))
     return parted
 
 
-def _distance(line: Line, box: Box) -> float:
+def _distance(line: PageLine, box: Box) -> float:
     across = max(line.runs[0].x0 - box.right, box.left - line.runs[-1].x1, 0.0)
     middle = (box.bottom + box.top) / 2
     return across * 0.2 + max(line.low - middle, middle - line.high, 0.0)

@@ -18,18 +18,18 @@ _MAX_OBJECTS = 5_000
 _MAX_PICTURES = 40
 
 
-class Picture(NamedTuple):
+class PdfPicture(NamedTuple):
     """A picture on a page. `covers`: its share of the page."""
 
     box: Box
     covers: float
 
 
-def pictures_of(page: pypdfium2.PdfPage) -> list[Picture]:
+def pictures_of(page: pypdfium2.PdfPage) -> list[PdfPicture]:
     """Return the pictures that are large enough to show something."""
     width, height = page.get_size()
     area = max(width * height, 1.0)
-    pictures: list[Picture] = []
+    pictures: list[PdfPicture] = []
     left, bottom, right, top = (ctypes.c_float() for _ in range(4))
     for index in range(min(pdfium.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
         item = pdfium.FPDFPage_GetObject(page, index)
@@ -40,7 +40,7 @@ def pictures_of(page: pypdfium2.PdfPage) -> list[Picture]:
         box = Box(left.value, bottom.value, right.value, top.value)
         if box.right - box.left < _LEAST_POINTS or box.top - box.bottom < _LEAST_POINTS:
             continue
-        pictures.append(Picture(box, min((box.right - box.left) * (box.top - box.bottom) / area, 1.0)))
+        pictures.append(PdfPicture(box, min((box.right - box.left) * (box.top - box.bottom) / area, 1.0)))
         if len(pictures) == _MAX_PICTURES:
             break
     return pictures

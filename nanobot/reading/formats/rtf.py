@@ -67,7 +67,7 @@ def read(source: Source, buffer: TextBuffer) -> None:
     """
     if not source.content.lstrip().startswith(b"{\\rtf"):
         raise Unreadable("it is broken, or not what it says it is")
-    for line in _Document(source.content.decode("latin-1")).lines():
+    for line in _RtfDocument(source.content.decode("latin-1")).lines():
         buffer.write_line(line)
     buffer.end()
 
@@ -93,7 +93,7 @@ class _Table:
     cells: list[str] = field(default_factory=list)
 
 
-class _Document:
+class _RtfDocument:
     """Turns control words and text into lines."""
 
     def __init__(self, text: str) -> None:

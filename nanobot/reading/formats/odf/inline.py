@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 
 from nanobot.reading.formats.lines import Line
 from nanobot.reading.formats.odf.names import DC, DRAW, OFFICE, SVG, TEXT, XLINK, whole
-from nanobot.reading.formats.odf.styles import Styles
+from nanobot.reading.formats.odf.styles import OdfStyles
 from nanobot.reading.formats.scripts import PLAIN, Look
 from nanobot.reading.formats.xml import Element
 
@@ -40,7 +40,7 @@ class InlineReader:
 
     def __init__(
         self,
-        styles: Styles,
+        styles: OdfStyles,
         drawings: Drawings,
         notes: Callable[[Element], str],
         text: Callable[[Element], str],

@@ -10,7 +10,7 @@ from nanobot.reading.formats.odf.drawings import DrawingReader
 from nanobot.reading.formats.odf.inline import ANNOTATIONS, InlineReader
 from nanobot.reading.formats.odf.lists import LEVELS, Counts
 from nanobot.reading.formats.odf.names import DC, DRAW, OFFICE, PRESENTATION, SVG, TABLE, TEXT, XML_ID, whole
-from nanobot.reading.formats.odf.styles import Styles
+from nanobot.reading.formats.odf.styles import OdfStyles
 from nanobot.reading.formats.odf.tables import rows, single_cell
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.xml import Element
@@ -31,10 +31,10 @@ _NOT_SHOWN = frozenset(
 _OFF = ("none", "condition")
 
 
-class Story:
+class OdfStory:
     """Reads the text of a document: its body, a header, a slide. `root`: the document that it is in."""
 
-    def __init__(self, package: Package, styles: Styles, root: Element, buffer: TextBuffer) -> None:
+    def __init__(self, package: Package, styles: OdfStyles, root: Element, buffer: TextBuffer) -> None:
         self._styles = styles
         self._drawings = DrawingReader(package, buffer, root, self.blocks)
         self._inline = InlineReader(styles, self._drawings, self._refer, self.text)

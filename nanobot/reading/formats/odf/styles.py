@@ -11,7 +11,7 @@ _MOST_PARENTS = 30
 _MOST_LEVELS = 10
 
 
-class Styles:
+class OdfStyles:
     """The styles of a document. `roots`: what has them, the document itself first."""
 
     def __init__(self, roots: Iterable[Element]) -> None:

@@ -7,10 +7,10 @@ from itertools import chain
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.ooxml.part import Part
 from nanobot.reading.formats.word.names import R, W, switch
-from nanobot.reading.formats.word.notes import Notes
+from nanobot.reading.formats.word.notes import WordNotes
 from nanobot.reading.formats.word.numbering import Numbering
-from nanobot.reading.formats.word.story import Story
-from nanobot.reading.formats.word.styles import Styles
+from nanobot.reading.formats.word.story import WordStory
+from nanobot.reading.formats.word.styles import WordStyles
 from nanobot.reading.formats.word.surroundings import Surroundings
 from nanobot.reading.formats.xml import Element
 from nanobot.reading.kinds import kind_of
@@ -33,9 +33,9 @@ class Document:
         self._root = root
         self._buffer = buffer
         self._settings = self._sibling("settings")
-        self._notes = Notes(package, part, lambda name, root: self._story(name, root).text)
+        self._notes = WordNotes(package, part, lambda name, root: self._story(name, root).text)
         self._surroundings = Surroundings(
-            Styles(self._sibling("styles")),
+            WordStyles(self._sibling("styles")),
             Numbering(self._sibling("numbering")),
             self._notes,
             self._foreign,
@@ -93,8 +93,8 @@ class Document:
                     references.append((relation.target, occasion, shown.get(occasion, True)))
         return references
 
-    def _story(self, part: str, root: Element) -> Story:
-        return Story(self._surroundings, Part(self._package, part, self._buffer), root)
+    def _story(self, part: str, root: Element) -> WordStory:
+        return WordStory(self._surroundings, Part(self._package, part, self._buffer), root)
 
     def _sibling(self, kind: str) -> Element | None:
         part = next(iter(self._package.related(self._part, kind)), None)

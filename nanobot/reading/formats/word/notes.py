@@ -18,7 +18,7 @@ class TextOf(Protocol):
     def __call__(self, container: Element, separator: str, /) -> str: ...
 
 
-class Notes:
+class WordNotes:
     """The notes of a document, by what refers to them.
 
     `part`: the document itself. `reader` returns what reads the text of another part.

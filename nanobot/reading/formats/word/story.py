@@ -19,7 +19,7 @@ _NOT_SHOWN = frozenset(
 _IN_LINE = frozenset(f"{W}{name}" for name in ("r", "hyperlink", "fldSimple", "commentRangeEnd", "smartTag"))
 
 
-class Story:
+class WordStory:
     """Reads what one part of the document has in it."""
 
     def __init__(self, surroundings: Surroundings, part: Part, root: Element) -> None:

@@ -37,7 +37,7 @@ class Style:
 _NO_STYLE = Style()
 
 
-class Styles:
+class WordStyles:
     """The styles of a document; none are known if its part is damaged."""
 
     def __init__(self, root: Element | None) -> None:

@@ -198,4 +198,4 @@ def test_a_key_with_a_line_break_is_refused(clock: PausedClock) -> None:
 
 
 def test_it_claims_images_and_leaves_output_formats_to_words(clock: PausedClock) -> None:
-    assert model_at("https://api.anthropic.com", clock).abilities == {"images", "tools"}
+    assert model_at("https://api.anthropic.com", clock).abilities == {"images", "tools", "reading_on"}

@@ -176,4 +176,4 @@ def test_a_key_with_a_line_break_is_refused(clock: PausedClock) -> None:
 
 def test_it_claims_all_but_recordings(clock: PausedClock) -> None:
     claimed = model_at("https://api.openai.com/v1", clock).abilities
-    assert claimed == {"json_object", "json_schema", "images", "tools"}
+    assert claimed == {"json_object", "json_schema", "images", "tools", "reading_on"}
