@@ -82,7 +82,7 @@ def fit_files(history: History, budget_tokens: int, *, can_read_on: bool) -> tup
         saved = estimate_tokens(message) - estimate_tokens(whole[index])
         if saved:
             ends[index:] = [end - saved for end in ends[index:]]
-    return History(tuple(whole), history.skipped_tokens, tuple(ends)), is_cut
+    return msgspec.structs.replace(history, messages=tuple(whole), ends=tuple(ends)), is_cut
 
 
 def _shares(messages: tuple[Message, ...], tokens: int) -> dict[tuple[int, int], int]:

@@ -66,12 +66,12 @@ class Compactions(Protocol):
     """Where summaries are kept."""
 
     async def unsummarised(
-        self, session_key: str, *, keep_tokens: int, most_tokens: int
+        self, session_key: str, *, keep_tokens: int, least_tokens: int, most_tokens: int
     ) -> Unsummarised | None:
         """Return the oldest messages of the session that no summary stands for, up to the end of a turn: at
         most `most_tokens` of them (the first turn whatever its size), and none of the newest `keep_tokens`.
 
-        None: there is none.
+        None: they have less than `least_tokens`.
         """
         ...
 

@@ -9,6 +9,7 @@ import msgspec
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.summary import SummaryWriter
+from nanobot.context.files import uncut_excess
 from nanobot.core.clock import Clock
 from nanobot.core.compaction import Payer
 from nanobot.core.dispatch import History
@@ -22,6 +23,8 @@ _AT_ONCE = 2
 _MOST_WAITING = 1_000
 _MOST_ROUNDS = 32
 _AFTER_FAILURE_S = 300.0
+_LEAST_SHARE = 8
+"""Messages that take less than this part of the budget are not worth a summary."""
 _INPUT_SHARE = 0.5
 """How much of the writer's window may be messages to summarise."""
 
@@ -96,7 +99,7 @@ class Compactor:
         if not settings.enabled or not turn.trace or not history.ends:
             return
         budget = self._agent.budget(turn, model)
-        if size_of(history) <= settings.soft_share * budget:
+        if not _exceeds(history, budget, settings.soft_share * budget):
             return
         key = turn.session_key
         if key in self._jobs or len(self._jobs) >= _MOST_WAITING:
@@ -114,7 +117,8 @@ class Compactor:
         job = self._jobs.get(turn.session_key)
         if job is None or not turn.trace or not turn.may_cut:
             return False
-        if not history.ends or size_of(history) <= self._agent.budget(turn, model):
+        budget = self._agent.budget(turn, model)
+        if not history.ends or not _exceeds(history, budget, budget):
             return False
         await job.done.wait()
         return True
@@ -164,7 +168,10 @@ class Compactor:
         key = job.payer.session_key
         for _ in range(_MOST_ROUNDS):
             of = await self._store.unsummarised(
-                key, keep_tokens=int(settings.keep_share * job.budget_tokens), most_tokens=most_tokens
+                key,
+                keep_tokens=int(settings.keep_share * job.budget_tokens),
+                least_tokens=job.budget_tokens // _LEAST_SHARE,
+                most_tokens=most_tokens,
             )
             if of is None:
                 return True
@@ -177,6 +184,12 @@ class Compactor:
             if not of.has_more:
                 return True
         return True
+
+
+def _exceeds(history: History, budget_tokens: int, most_tokens: float) -> bool:
+    """Return whether the conversation has more tokens, without what is not shown of its files."""
+    over = size_of(history) - most_tokens
+    return over > 0 and over > uncut_excess(history.messages, budget_tokens)
 
 
 def size_of(history: History) -> int:

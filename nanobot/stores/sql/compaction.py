@@ -66,7 +66,9 @@ def window(db: Db, head: TranscriptHead, left_out: Callable[[int], int], *, is_w
     return msgspec.structs.replace(history, summary=summary)
 
 
-def unsummarised(db: Db, *, key: str, keep_tokens: int, most_tokens: int) -> Unsummarised | None:
+def unsummarised(
+    db: Db, *, key: str, keep_tokens: int, least_tokens: int, most_tokens: int
+) -> Unsummarised | None:
     """Return what the next summary is to take in; see `core.compaction.Compactions`."""
     head = transcript.find_head(db, key)
     if head is None:
@@ -93,7 +95,7 @@ def unsummarised(db: Db, *, key: str, keep_tokens: int, most_tokens: int) -> Uns
             break
         taken.append(message)
         previous = (seq, tokens)
-    if end is None:
+    if end is None or end[1] - start_tokens < least_tokens:
         return None
     text = before.text if before is not None else ""
     return Unsummarised(head.session, text, tuple(taken[:whole]), *end, counted + whole, has_more)

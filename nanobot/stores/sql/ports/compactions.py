@@ -20,11 +20,15 @@ class SqlCompactions:
         self._prices = shared.prices
 
     async def unsummarised(
-        self, session_key: str, *, keep_tokens: int, most_tokens: int
+        self, session_key: str, *, keep_tokens: int, least_tokens: int, most_tokens: int
     ) -> Unsummarised | None:
         return await self._database.scan(
             partial(
-                compaction.unsummarised, key=session_key, keep_tokens=keep_tokens, most_tokens=most_tokens
+                compaction.unsummarised,
+                key=session_key,
+                keep_tokens=keep_tokens,
+                least_tokens=least_tokens,
+                most_tokens=most_tokens,
             )
         )
 
