@@ -46,20 +46,24 @@ class Reader:
 
     def _run(self) -> None:
         while (ticket := self._tickets.get()) is not None:
-            query, future = ticket
-            result: Any = None
-            error: BaseException | None = None
             try:
-                result = query(self._db)
-            except sqlite3.Error as failure:
-                error = explain(failure, self._path)
-            except BaseException as failure:  # noqa: BLE001 - raised where the query was asked
-                error = failure if isinstance(failure, NanobotError) else StoreBug.wrap(failure)
-            try:
-                self._loop.call_soon_threadsafe(_deliver, future, result, error)
+                self._answer(*ticket)
             except RuntimeError:
                 # The loop is closed: nobody waits any more.
                 return
+            # An error holds the frames that it went through, with all that they had of a request.
+            del ticket
+
+    def _answer(self, query: Job[Any], future: "asyncio.Future[Any]") -> None:
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = query(self._db)
+        except sqlite3.Error as failure:
+            error = explain(failure, self._path)
+        except BaseException as failure:  # noqa: BLE001 - raised where the query was asked
+            error = failure if isinstance(failure, NanobotError) else StoreBug.wrap(failure)
+        self._loop.call_soon_threadsafe(_deliver, future, result, error)
 
 
 def _deliver(future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:

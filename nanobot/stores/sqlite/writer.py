@@ -131,6 +131,8 @@ class Writer:
             except RuntimeError:
                 # The loop is closed: nobody waits any more.
                 return
+            # What was written may be large, and the next may be long in coming.
+            del first, batch
             if last:
                 return
 
