@@ -12,11 +12,13 @@ from nanobot.app.endpoints import known_providers
 from nanobot.app.models import (
     DefaultModel,
     Models,
+    better_weights,
     choose_model,
-    lacks_openmp,
     make_model,
     make_models,
+    missing_openmp,
     missing_weights,
+    weights_directory,
 )
 from nanobot.app.settings import audit_keeping, configured_keys, is_loopback
 from nanobot.app.tools import own_tools
@@ -26,15 +28,17 @@ __all__ = [
     "DefaultModel",
     "Models",
     "audit_keeping",
+    "better_weights",
     "choose_model",
     "configured_keys",
     "fallback_names",
     "is_loopback",
     "known_providers",
-    "lacks_openmp",
     "make_model",
     "make_models",
+    "missing_openmp",
     "missing_weights",
     "open_app",
     "own_tools",
+    "weights_directory",
 ]

@@ -16,15 +16,18 @@ import uvicorn
 from nanobot import __version__
 from nanobot.app import (
     App,
+    DefaultModel,
+    better_weights,
     choose_model,
-    lacks_openmp,
     make_models,
+    missing_openmp,
     missing_weights,
     open_app,
 )
 from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host
 from nanobot.cli.memory import give_large_blocks_back
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
+from nanobot.cli.terminal import size
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
 from nanobot.config import Config
@@ -76,7 +79,7 @@ def command(
     # Before the weights: a port that is taken should not show only after a long download.
     listener = bind(config.server.host, config.server.port)
     tell_unused(config, os.environ)
-    if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
+    if missing_weights(config, os.environ) or missing_openmp(config, os.environ):
         # Imports rich, which only a start that downloads something needs.
         from nanobot.cli.progress import ensure_weights
 
@@ -109,7 +112,7 @@ async def serve(config: Config, listener: socket.socket, tools: Sequence[Tool] =
             config, models, tools=tools, observers=(traced.observer,) if traced else ()
         ) as app:
             server = _Server(app)
-            server.when_listening = lambda: _greet(config, listener, f"{choice.name} ({choice.why})")
+            server.when_listening = lambda: _greet(config, listener, choice)
             await server.serve(sockets=[listener])
     finally:
         if traced:
@@ -180,11 +183,17 @@ class _Server(uvicorn.Server):
             group.create_task(super().shutdown(sockets))
 
 
-def _greet(config: Config, listener: socket.socket, model: str) -> None:
+def _greet(config: Config, listener: socket.socket, model: DefaultModel) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"nanobot {__version__}")
     click.echo(f"  listens on    {'https' if config.server.tls_cert else 'http'}://{shown}:{port}")
-    click.echo(f"  answers with  {model}")
+    click.echo(f"  answers with  {model.name} ({model.why})")
     click.echo(f"  keeps data in {config.data}")
+    better = better_weights(config, model.name)
+    if better is not None:
+        click.echo(
+            f"this machine could run {better.name} ({better.title}, {size(better.size_bytes)}), which "
+            f"answers better: nanobot model pull {better.name}, then nanobot serve --model {better.name}"
+        )
     sys.stdout.flush()

@@ -86,6 +86,14 @@ class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_calls_per_step: AtLeast1 = 64
 
 
+class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Models that run on this machine. `models_dir`: where their weights are kept; by default one folder for
+    all data directories of a user.
+    """
+
+    models_dir: str | None = None
+
+
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long after its last use a session is kept whose key matches `pattern`. `days` 0: for ever."""
 
@@ -194,6 +202,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     model: ModelTable = ModelTable()
+    local: LocalTable = LocalTable()
     models: dict[str, ModelTable] = {}
     providers: dict[str, ProviderTable] = {}
     sessions: SessionsTable = SessionsTable()
@@ -217,6 +226,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except RuntimeError as error:
             raise ConfigError(
                 f"server.data is {self.server.data!r}: there is no such home directory, name it in full"
+            ) from error
+
+    @property
+    def models_dir(self) -> Path:
+        """Where the weights of local models are kept.
+
+        Raises:
+            ConfigError: it is in a home directory that does not exist.
+        """
+        chosen = self.local.models_dir
+        try:
+            return Path(chosen).expanduser() if chosen else default_data_directory() / "models"
+        except RuntimeError as error:
+            raise ConfigError(
+                f"local.models_dir is {chosen!r}: there is no such home directory, name it in full"
             ) from error
 
 
