@@ -20,7 +20,7 @@ Messages that begin with 'Example:' are not from the user; they show how to answ
 
 BOUNDARY = (
     "The examples are over; they say nothing about this user. You know of this user only what they tell you "
-    "from now on."
+    "from now on. Speak to the user as 'you'."
 )
 """Stands behind the examples. Without it, the model takes them for what was said before; a wording by which
 it knows nothing yet makes it refuse what it is told.

@@ -28,7 +28,8 @@ _FUNCTIONS = (
     "abs", "round", "min", "max", "floor", "ceil", "sqrt", "exp", "log", "log2", "log10", "sin", "cos",
     "tan", "asin", "acos", "atan", "degrees", "radians", "hypot", "gcd", "lcm", "factorial",
 )  # fmt: skip
-_TEXT = r"[^\[ \t\r\n] [^\x00]*"
+_TEXT = r"[^\[ \t\r\n] rest"
+_REST = r"rest ::= [^\x00]*"
 _CALCULATION = "\n".join(
     (
         # One operator at least, or a function: a lone number needs no working out.
@@ -50,8 +51,10 @@ class WrittenCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
-def answer_grammar(names: Iterable[str], *, may_recall: bool) -> str:
-    """Return the grammar of an answer: calls of the tools `names`, or text, which begins with no bracket."""
+def answer_grammar(names: Iterable[str], *, may_recall: bool, not_first: Iterable[str] = ()) -> str:
+    """Return the grammar of an answer: calls of the tools `names`, or text, which begins with no bracket and
+    with none of `not_first`.
+    """
     calls = []
     rules = []
     if CURRENT_TIME in names:
@@ -65,10 +68,24 @@ def answer_grammar(names: Iterable[str], *, may_recall: bool) -> str:
         ways.append(literal(RECALL))
     if calls:
         rules.append(f"call ::= {' | '.join(calls)}")
-    return "\n".join([f"root ::= {' | '.join([*ways, 'text'])}", *rules, f"text ::= {_TEXT}"])
+    text = _unlike(sorted(set(not_first)), r"\[ \t\r\n") if not_first else _TEXT
+    return "\n".join([f"root ::= {' | '.join([*ways, 'text'])}", *rules, f"text ::= {text}", _REST])
 
 
-TEXT_GRAMMAR = f"root ::= {_TEXT}"
+def _unlike(beginnings: list[str], excluded: str = "") -> str:
+    """Return the body of a rule for text that begins with none of `beginnings`, nor with a character of the
+    class `excluded`.
+    """
+    first = "".join(dict.fromkeys(beginning[0] for beginning in beginnings))
+    ways = [f"[^\\x00{excluded}{first}] rest"]
+    for character in first:
+        tails = [beginning[1:] for beginning in beginnings if beginning[0] == character]
+        if all(tails):
+            ways.append(f"{literal(character)} ({_unlike(tails)})?")
+    return " | ".join(ways)
+
+
+TEXT_GRAMMAR = f"root ::= {_TEXT}\n{_REST}"
 """The grammar of an answer in words alone."""
 
 
