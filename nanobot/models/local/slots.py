@@ -5,6 +5,7 @@ slot to another, which then had to be read anew from its first word.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -31,7 +32,7 @@ class Slots:
     def __init__(self, count: int) -> None:
         self._slots = [Slot(number) for number in range(count)]
         self._turns = 0
-        self._freed = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     def forget(self) -> None:
         """Note that the engine has lost what it had read."""
@@ -48,27 +49,43 @@ class Slots:
         """Lend the session's own slot, else one that has begun with prompts of its kind, else the one that
         was not used for longest; wait while all are busy.
         """
-        async with self._freed:
-            await self._freed.wait_for(lambda: any(not slot.is_busy for slot in self._slots))
-            slot = min(
-                (slot for slot in self._slots if not slot.is_busy),
-                key=lambda slot: (
-                    not (session and slot.kind == kind and slot.session == session),
-                    # Another's conversation is kept as long as there is an unused slot.
-                    bool(slot.session),
-                    slot.kind != kind,
-                    slot.used,
-                ),
-            )
-            slot.is_busy = True
-            self._turns += 1
-            slot.used = self._turns
+        while all(slot.is_busy for slot in self._slots):
+            freed = asyncio.get_running_loop().create_future()
+            self._waiting.append(freed)
+            try:
+                await freed
+            except asyncio.CancelledError:
+                # The slot was freed for it in the same moment: it is the next one's.
+                self._wake_next()
+                raise
+        slot = self._best(kind, session)
+        slot.is_busy = True
+        self._turns += 1
+        slot.used = self._turns
         try:
             yield slot
         finally:
             slot.is_busy = False
-            async with self._freed:
-                self._freed.notify()
+            self._wake_next()
+
+    def _best(self, kind: str, session: str) -> Slot:
+        return min(
+            (slot for slot in self._slots if not slot.is_busy),
+            key=lambda slot: (
+                not (session and slot.kind == kind and slot.session == session),
+                # Another's conversation is kept as long as there is an unused slot.
+                bool(slot.session),
+                slot.kind != kind,
+                slot.used,
+            ),
+        )
+
+    def _wake_next(self) -> None:
+        while self._waiting:
+            freed = self._waiting.popleft()
+            if not freed.done():
+                freed.set_result(None)
+                return
 
     def to_erase(self, needed_tokens: int, window_tokens: int) -> list[Slot]:
         """Return the idle slots, those used longest ago first, that must be erased for a request that needs
