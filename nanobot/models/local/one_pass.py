@@ -23,7 +23,7 @@ from nanobot.models.local.conversation import conversation, recalling, words_of_
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING
 from nanobot.models.local.loops import LoopBrake
-from nanobot.models.local.persons import not_to_begin_with
+from nanobot.models.local.persons import not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.truths import Identity, says_result
 from nanobot.models.openai.request import OpeningMessage
@@ -155,8 +155,10 @@ class OnePass:
         failed = bool(turn) and any(result.is_error for result in turn[-1].tool_results)
         if steps and not (failed and steps < _MAX_STEPS):
             return notation.TEXT_GRAMMAR
-        names = sorted(tool.name for tool in request.tools)
         question = turn[0].text if turn and not steps else ""
+        names = sorted(
+            tool.name for tool in request.tools if tool.name != notation.CALCULATE or not tells(question)
+        )
         return notation.answer_grammar(names, may_recall=not steps, not_first=not_to_begin_with(question))
 
     # Asking ---------------------------------------------------------------------------------------

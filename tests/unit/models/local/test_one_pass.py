@@ -83,6 +83,14 @@ async def test_the_same_call_again_is_answered_in_words(small: Machine) -> None:
     assert (shown, message.tool_calls) == ("That does not work.", ())
 
 
+async def test_what_users_tell_of_themselves_is_not_worked_out(small: Machine) -> None:
+    await small.ask(user("My birthday is on the 3rd of May."))
+    await small.ask(user("What day is the 3rd of May?"))
+    told, asked = (each.json["grammar"] for each in small.asked)
+    assert "calculate" not in told and "current_time" in told
+    assert "calculate" in asked
+
+
 async def test_without_tools_none_may_be_called(small: Machine) -> None:
     await small.ask(user("hi"), tools=())
     assert "calculate" not in small.asked[0].json["grammar"]

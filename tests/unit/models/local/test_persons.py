@@ -3,22 +3,22 @@
 import pytest
 
 from nanobot.models.local.notation import answer_grammar
-from nanobot.models.local.persons import not_to_begin_with
+from nanobot.models.local.persons import not_to_begin_with, tells
 
 
 @pytest.mark.parametrize(
     ("question", "beginning"),
     [
-        ("When is my birthday?", "My "),
+        ("When is my birthday?", "My"),
         ("What am I allergic to?", "I'm "),
         ("Where do I live?", "I "),
-        ("Wie heißt mein Hund?", "Mein "),
-        ("Wo wohne ich?", "Ich "),
+        ("Wie heißt mein Hund?", "Mein"),
+        ("Wo wohne ich?", "Ich"),
         ("Où est-ce que j’habite ?", "J'"),
         ("Quel est mon nom ?", "Mon "),
-        ("¿Cuántos hermanos tengo?", "Tengo "),
-        ("Come si chiama la mia gatta?", "La mia "),
-        ("Quantos irmãos tenho?", "Tenho "),
+        ("¿Cuántos hermanos tengo?", "Tengo"),
+        ("Come si chiama la mia gatta?", "La mia"),
+        ("Quantos irmãos tenho?", "Tenho"),
         ("我叫什么名字？", "我"),
         ("私の名前は何ですか？", "私"),
         ("僕はどこに住んでいますか。", "僕"),
@@ -45,3 +45,31 @@ def test_the_grammar_leaves_out_these_beginnings_and_only_these() -> None:
         r""" | "M" ([^\x00y] rest | "y" ([^\x00 ] rest)?)?"""
         "\n" + r"rest ::= [^\x00]*"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My birthday is on the 3rd of May.",
+        "I'm 34.",
+        "Ich habe 2 Katzen.",
+        "J’ai deux frères.",
+        "私は20歳です。",
+    ],
+)
+def test_who_tells_of_themselves_has_nothing_worked_out(text: str) -> None:
+    assert tells(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I have 3 apples and buy 4, how many is that?",
+        "I need 17 * 23.",
+        "Add 9 to that.",
+        "What is my age plus 3?",
+        "Mice are small.",
+    ],
+)
+def test_who_asks_may_have_it_worked_out(text: str) -> None:
+    assert not tells(text)
