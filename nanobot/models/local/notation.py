@@ -8,12 +8,12 @@ Earlier calls are shown to it in the same words, so that a conversation only eve
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from nanobot.core.message import ToolCall, ToolResult
-from nanobot.models.local.gbnf import literal
+from nanobot.models.local.gbnf import literal, unlike
 
 CURRENT_TIME = "current_time"
 CALCULATE = "calculate"
@@ -51,7 +51,7 @@ class WrittenCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
-def answer_grammar(names: Iterable[str], *, may_recall: bool, not_first: Iterable[str] = ()) -> str:
+def answer_grammar(names: Iterable[str], *, may_recall: bool, not_first: Sequence[str] = ()) -> str:
     """Return the grammar of an answer: calls of the tools `names`, or text, which begins with no bracket and
     with none of `not_first`.
     """
@@ -68,21 +68,8 @@ def answer_grammar(names: Iterable[str], *, may_recall: bool, not_first: Iterabl
         ways.append(literal(RECALL))
     if calls:
         rules.append(f"call ::= {' | '.join(calls)}")
-    text = _unlike(sorted(set(not_first)), r"\[ \t\r\n") if not_first else _TEXT
+    text = unlike(not_first, r"\[ \t\r\n") if not_first else _TEXT
     return "\n".join([f"root ::= {' | '.join([*ways, 'text'])}", *rules, f"text ::= {text}", _REST])
-
-
-def _unlike(beginnings: list[str], excluded: str = "") -> str:
-    """Return the body of a rule for text that begins with none of `beginnings`, nor with a character of the
-    class `excluded`.
-    """
-    first = "".join(dict.fromkeys(beginning[0] for beginning in beginnings))
-    ways = [f"[^\\x00{excluded}{first}] rest"]
-    for character in first:
-        tails = [beginning[1:] for beginning in beginnings if beginning[0] == character]
-        if all(tails):
-            ways.append(f"{literal(character)} ({_unlike(tails)})?")
-    return " | ".join(ways)
 
 
 TEXT_GRAMMAR = f"root ::= {_TEXT}\n{_REST}"

@@ -125,7 +125,13 @@ class OnePass:
         usage: Usage = Usage(),  # noqa: B008 - frozen
     ) -> AsyncGenerator[Delta | Message, None]:
         """Yield an answer from the list of what the user said."""
-        prompt = self._prompt(request, recall.grammar(said[:-1]), 0.0, recalling(said), is_usual=False)
+        prompt = self._prompt(
+            request,
+            recall.grammar(said[:-1], not_to_begin_with(said[-1])),
+            0.0,
+            recalling(said),
+            is_usual=False,
+        )
         async with aclosing(self._shown(request, prompt, usage)) as answer:
             async for piece in answer:
                 yield recall.marked(piece) if isinstance(piece, Message) else piece

@@ -6,11 +6,12 @@ harm where the question was about something else.
 """
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
 from nanobot.core.message import Message, ProviderState, Text
-from nanobot.models.local.gbnf import literal
+from nanobot.models.local.gbnf import literal, unlike
 
 FIRST = "There was no message before this one."
 _LONGEST_QUOTE = 400
@@ -96,15 +97,17 @@ def listing(said: list[str]) -> str:
     return f"(The user's messages: {' '.join(numbered)})"
 
 
-def grammar(said: list[str]) -> str:
-    """Return the grammar of an answer from that list: words, and at most one quotation, which is exact."""
-    first = f"[^\\[ \\t\\r\\n{_MARKS}]"
+def grammar(said: list[str], not_first: Sequence[str] = ()) -> str:
+    """Return the grammar of an answer from that list: words, which begin with none of `not_first`, and at
+    most one quotation, which is exact.
+    """
+    text = unlike(not_first, r"\[ \t\r\n", _MARKS)
     free = f"free ::= [^\\x00{_MARKS}]*"
     quotes = dict.fromkeys(map(_quotable, _listed(said)))
     if not quotes:
-        return f"root ::= {first} free\n{free}"
-    choice = " | ".join([literal(f'"{text}"') for text in quotes])
-    return f"root ::= {first} free (quote free)? | quote free\n{free}\nquote ::= {choice}"
+        return f"root ::= {text}\nrest ::= free\n{free}"
+    choice = " | ".join([literal(f'"{quote}"') for quote in quotes])
+    return f"root ::= {text} | quote free\n{free}\nrest ::= free (quote free)?\nquote ::= {choice}"
 
 
 def recalled(message: Message) -> bool:

@@ -30,10 +30,22 @@ def test_the_word_by_which_users_speak_of_themselves_is_left_to_them(question: s
 
 @pytest.mark.parametrize(
     "text",
-    ["Who are you?", "你是谁？", "My birthday is in May.", "Write a poem in my style.", "?" * 300 + " my"],
+    ["Who are you?", "你是谁？", "Call me Max.", "Write a poem in my style.", "?" * 300 + " my"],
 )
 def test_other_messages_may_be_answered_in_any_words(text: str) -> None:
     assert not_to_begin_with(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning"),
+    [
+        ("My birthday is in May.", "My birthday"),
+        ("I'm vegetarian and allergic to nuts.", "I'm vegetarian"),
+        ("私の名前は健太です。", "私の名"),
+    ],
+)
+def test_what_users_tell_is_not_echoed(text: str, beginning: str) -> None:
+    assert not_to_begin_with(text) == (beginning,)
 
 
 def test_the_grammar_leaves_out_these_beginnings_and_only_these() -> None:
@@ -41,8 +53,8 @@ def test_the_grammar_leaves_out_these_beginnings_and_only_these() -> None:
     assert grammar == (
         "root ::= text\n"
         r"text ::= [^\x00\[ \t\r\nIM] rest"
-        r""" | "I" ([^\x00 '] rest | "'" ([^\x00m] rest | "m" ([^\x00 ] rest)?)?)?"""
-        r""" | "M" ([^\x00y] rest | "y" ([^\x00 ] rest)?)?"""
+        r""" | "I" ([^\x00\x20\x27] rest | "'" ([^\x00m] rest | "m" ([^\x00\x20] rest)?)?)?"""
+        r""" | "M" ([^\x00y] rest | "y" ([^\x00\x20] rest)?)?"""
         "\n" + r"rest ::= [^\x00]*"
     )
 
