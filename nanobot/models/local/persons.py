@@ -47,17 +47,14 @@ _TELLS = re.compile(
 )
 _SUM = re.compile(r"\d\s*[-+*/x×÷^%=]")
 _LONGEST_QUESTION = 200
-_LONGEST_ECHO = 24
 _ASKS = re.compile(r"[?？]|か。?\s*\Z")
 
 
 def not_to_begin_with(text: str) -> tuple[str, ...]:
-    """Return how the answer to the user's `text` must not begin: a question about the user not as the user
-    would answer it, and what users tell of themselves not as an echo.
+    """Return how the answer to the user's `text` must not begin; nothing where that is no question.
+
+    An echo of what users tell is let be: kept from it, the model refuses or changes the language.
     """
-    if tells(text):
-        words = text.split()
-        return (" ".join(words[:2])[:_LONGEST_ECHO] if len(words) > 1 else text.strip()[:3],)
     if len(text) > _LONGEST_QUESTION or not _ASKS.search(text):
         return ()
     text = text.translate(_CURLY)
