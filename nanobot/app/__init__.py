@@ -12,13 +12,15 @@ from nanobot.app.endpoints import known_providers
 from nanobot.app.models import (
     DefaultModel,
     Models,
+    better_weights,
     check_models,
     choose_model,
-    lacks_openmp,
     make_model,
     make_models,
+    missing_openmp,
     missing_weights,
     passed_over,
+    weights_directory,
 )
 from nanobot.app.personas import SettingsSource
 from nanobot.app.settings import audit_keeping, configured_keys, is_loopback
@@ -30,17 +32,19 @@ __all__ = [
     "Models",
     "SettingsSource",
     "audit_keeping",
+    "better_weights",
     "check_models",
     "choose_model",
     "configured_keys",
     "fallback_names",
     "is_loopback",
     "known_providers",
-    "lacks_openmp",
     "make_model",
     "make_models",
+    "missing_openmp",
     "missing_weights",
     "open_app",
     "own_tools",
     "passed_over",
+    "weights_directory",
 ]

@@ -30,7 +30,11 @@ from nanobot.models.providers import (
     parse_name,
 )
 from nanobot.models.providers.environment import find_key
+from nanobot.models.weights.choice import recommended
+from nanobot.models.weights.installed import Weights, located
 from nanobot.models.weights.installed import find as find_weights
+from nanobot.models.weights.installed import parse as parse_weights
+from nanobot.models.weights.machine import Machine, this_machine
 
 
 class DefaultModel(msgspec.Struct, frozen=True):
@@ -220,15 +224,15 @@ def make_model(
     if name.provider == ECHO:
         return EchoModel()
     if name.provider == LOCAL:
-        return _local_model(name, table, clock, config.data)
+        return _local_model(name, table, clock, config)
     return remote_model(name, table, config, environment, clock)
 
 
-def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -> LocalModel:
+def _local_model(name: ModelName, table: ModelTable, clock: Clock, config: Config) -> LocalModel:
     return LocalModel(
         name=str(name),
-        models_dir=data / "models",
-        log_path=data / "local-model.log",
+        models_dir=weights_directory(config, str(name)),
+        log_path=config.data / "local-model.log",
         clock=clock,
         random=random.Random(),  # noqa: S311 - ids of tool calls, no secrets
         warm_system=prompt.system(""),
@@ -240,11 +244,42 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, data: Path) -
 # Models on this machine ---------------------------------------------------------------------------
 
 
-def lacks_openmp(config: Config, environment: Mapping[str, str]) -> bool:
-    """Return whether a local model is configured, and the library that its engine needs is not on this
-    machine.
+def weights_directory(config: Config, name: str) -> Path:
+    """Return where the weights of `name` are, or are to be fetched to: the folder of the user, unless the
+    data directory has them, where they were kept formerly.
+
+    Raises:
+        ConfigError: there is no local model of that name, or the folder cannot be named.
     """
-    return bool(_local_models(config, environment)) and openmp.is_missing(config.data / "models")
+    former = config.data / "models"
+    weights = parse_weights(name)
+    has_them = isinstance(weights, Weights) and located(weights, former) is not None
+    return former if has_them else config.models_dir
+
+
+def better_weights(config: Config, name: ModelName, machine: Machine | None = None) -> Weights | None:
+    """Return the weights that this machine has room for and that answer better than `local`, where that is
+    the model `name`; None where there are none.
+
+    `machine`: None: this one.
+    """
+    if config.model.name is not None or str(name) != LOCAL:
+        return None
+    best = recommended(machine or this_machine())
+    return best if best is not None and best.size_bytes > _size_of_default() else None
+
+
+def _size_of_default() -> int:
+    default = parse_weights(LOCAL)
+    return default.size_bytes if isinstance(default, Weights) else 0
+
+
+def missing_openmp(config: Config, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the folders of weights for which the library is missing that the engine needs; none where the
+    machine has it, or no local model is configured.
+    """
+    folders = dict.fromkeys(weights_directory(config, name) for name in _local_models(config, environment))
+    return tuple(folder for folder in folders if openmp.is_missing(folder))
 
 
 def missing_weights(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -256,7 +291,7 @@ def missing_weights(config: Config, environment: Mapping[str, str]) -> tuple[str
     return tuple(
         name
         for name in _local_models(config, environment)
-        if find_weights(name, config.data / "models") is None
+        if find_weights(name, weights_directory(config, name)) is None
     )
 
 

@@ -7,12 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import aiohttp
 import msgspec
 
-from nanobot.app import choose_model, fallback_names, known_providers, make_model, passed_over
+from nanobot.app import (
+    choose_model,
+    fallback_names,
+    known_providers,
+    make_model,
+    passed_over,
+    weights_directory,
+)
 from nanobot.cli import doctor_local
 from nanobot.cli.check_result import CheckResult
 from nanobot.cli.listener import bind, connect_to, refuse_unprotected_host, refuse_weak_key
 from nanobot.cli.options import placed
-from nanobot.cli.progress import models_directory
 from nanobot.config import Config, EndpointFields, ModelTable
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError, ModelError, ModelRefusedKey, ModelRejectedRequest
@@ -122,7 +128,7 @@ async def _model(
     if name.provider == ECHO:
         return [CheckResult(check, "ok", f"{name}{why}, which only repeats what it is sent")]
     if name.provider == LOCAL:
-        return list(doctor_local.examine(check, str(name), why, models_directory(config)))
+        return list(doctor_local.examine(check, str(name), why, weights_directory(config, str(name))))
     model = make_model(name, table, config, os.environ, SystemClock())
     try:
         await look(model)

@@ -11,7 +11,7 @@ import click
 import rich.progress
 from rich.console import Console
 
-from nanobot.app import lacks_openmp, missing_weights
+from nanobot.app import missing_openmp, missing_weights, weights_directory
 from nanobot.cli.terminal import is_rich, size
 from nanobot.config import Config
 from nanobot.core.errors import ConfigError
@@ -21,11 +21,6 @@ from nanobot.models.weights.installed import Progress, Weights, find, parse
 
 _LINE_EVERY_S = 10.0
 _SHORT_COLUMNS = 76
-
-
-def models_directory(config: Config) -> Path:
-    """Return the directory of the weights."""
-    return config.data / "models"
 
 
 def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
@@ -38,14 +33,14 @@ def ensure_weights(config: Config, environment: Mapping[str, str]) -> None:
         ModelUnavailable: a download failed; the message says what was tried.
     """
     for name in missing_weights(config, environment):
-        pull(name, models_directory(config))
-    if lacks_openmp(config, environment):
+        pull(name, weights_directory(config, name))
+    for folder in missing_openmp(config, environment):
         click.echo(
             f"fetching {openmp.LIBRARY}, which this machine lacks "
             "(GPL with the GCC Runtime Library Exception)",
             err=True,
         )
-        openmp.fetch(models_directory(config))
+        openmp.fetch(folder)
 
 
 def pull(

@@ -18,12 +18,14 @@ import uvicorn
 from nanobot import __version__
 from nanobot.app import (
     App,
+    DefaultModel,
     SettingsSource,
+    better_weights,
     check_models,
     choose_model,
     is_loopback,
-    lacks_openmp,
     make_models,
+    missing_openmp,
     missing_weights,
     open_app,
 )
@@ -32,6 +34,7 @@ from nanobot.cli.memory import give_large_blocks_back
 from nanobot.cli.next_steps import next_steps
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.running import announce, local_url
+from nanobot.cli.terminal import size
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
 from nanobot.config import FILE, Config, log_format
@@ -95,7 +98,7 @@ def command(
     check_models(config, os.environ, SystemClock())
     with contextlib.closing(bind(config.server.host, config.server.port)) as listener:
         tell_unused(config, os.environ)
-        if missing_weights(config, os.environ) or lacks_openmp(config, os.environ):
+        if missing_weights(config, os.environ) or missing_openmp(config, os.environ):
             # Imports rich, which only a start that downloads something needs.
             from nanobot.cli.progress import ensure_weights
 
@@ -139,7 +142,7 @@ async def serve(
                 _greet(
                     config,
                     listener,
-                    f"{choice.name} ({choice.why})",
+                    choice,
                     is_key_needed=app.keys.has_any or not is_loopback(config.server.host),
                 )
 
@@ -215,18 +218,24 @@ class _Server(uvicorn.Server):
             group.create_task(super().shutdown(sockets))
 
 
-def _greet(config: Config, listener: socket.socket, model: str, *, is_key_needed: bool) -> None:
+def _greet(config: Config, listener: socket.socket, model: DefaultModel, *, is_key_needed: bool) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     url = f"{'https' if config.server.tls_cert else 'http'}://{shown}:{port}"
     if log_line(
         logging.INFO,
-        f"nanobot {__version__} listens on {url}, answers with {model}, keeps data in {config.data}",
+        f"nanobot {__version__} listens on {url}, answers with {model.name}, keeps data in {config.data}",
     ):
         return
     click.echo(f"nanobot {__version__}")
     click.echo(f"  listens on    {url}")
-    click.echo(f"  answers with  {model}")
+    click.echo(f"  answers with  {model.name} ({model.why})")
     click.echo(f"  keeps data in {config.data}")
+    better = better_weights(config, model.name)
+    if better is not None:
+        click.echo(
+            f"this machine could run {better.name} ({better.title}, {size(better.size_bytes)}), which "
+            f"answers better: nanobot model pull {better.name}, then nanobot serve --model {better.name}"
+        )
     click.echo(next_steps(config, local_url(config, listener), is_key_needed=is_key_needed))
     sys.stdout.flush()

@@ -116,6 +116,14 @@ class CompactionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary_tokens: Annotated[int, msgspec.Meta(ge=200, le=20_000)] = 1_500
 
 
+class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Models that run on this machine. `models_dir`: where their weights are kept; by default one folder for
+    all data directories of a user.
+    """
+
+    models_dir: str | None = None
+
+
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long after its last use a session is kept whose key matches `pattern`. `days` 0: for ever."""
 
@@ -227,6 +235,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[PersonaTable, ...] = ()
     compaction: CompactionTable = CompactionTable()
     model: ModelTable = ModelTable()
+    local: LocalTable = LocalTable()
     models: dict[str, ModelTable] = {}
     providers: dict[str, ProviderTable] = {}
     sessions: SessionsTable = SessionsTable()
@@ -250,6 +259,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except RuntimeError as error:
             raise ConfigError(
                 f"server.data is {self.server.data!r}: there is no such home directory, name it in full"
+            ) from error
+
+    @property
+    def models_dir(self) -> Path:
+        """Where the weights of local models are kept.
+
+        Raises:
+            ConfigError: it is in a home directory that does not exist.
+        """
+        chosen = self.local.models_dir
+        try:
+            return Path(chosen).expanduser() if chosen else default_data_directory() / "models"
+        except RuntimeError as error:
+            raise ConfigError(
+                f"local.models_dir is {chosen!r}: there is no such home directory, name it in full"
             ) from error
 
 

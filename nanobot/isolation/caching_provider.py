@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -53,6 +54,17 @@ class PrefixCache:
         return tokens, cached
 
 
+def _told_by_engine(path: str, body: dict[str, Any]) -> object:
+    """Return what the engine of the local model answers beside chat; None on other paths."""
+    if path == "/apply-template":
+        return {"prompt": json.dumps(body["messages"])}
+    if path == "/tokenize":
+        return {"tokens": list(range(len(_TOKEN.findall(body["content"]))))}
+    if path == "/completion" or path.startswith("/slots/"):
+        return {"n_restored": 0}
+    return None
+
+
 class CachingProvider:
     """The provider, as an ASGI app. `asked`: the requests that reached it, in order."""
 
@@ -63,6 +75,9 @@ class CachingProvider:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = json.loads(await request.body() or b"{}")
+        if (told := _told_by_engine(request.url.path, body)) is not None:
+            await Response(json.dumps(told), media_type="application/json")(scope, receive, send)
+            return
         if request.url.path.endswith("/chat/completions"):
             answer = self._chat(body)
         elif request.url.path.endswith("/responses"):

@@ -12,7 +12,6 @@ import nanobot.agent.model_call
 import nanobot.api.turns
 import nanobot.api.usage
 import nanobot.app.endpoints
-import nanobot.models.local.model
 from nanobot.access.caller import Caller
 from nanobot.config import Config
 from nanobot.context.build import build
@@ -27,6 +26,8 @@ from nanobot.isolation.caching_provider import PrefixCache
 from nanobot.isolation.client import Leak, LeakKind
 from nanobot.isolation.report import Report, lines
 from nanobot.isolation.run import run_cache_attack, run_isolation_audit, uncovered_routes
+from nanobot.models.local import model as local_model
+from nanobot.models.local import one_pass, routed
 from nanobot.models.own_cache import OwnCacheModel
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
 from nanobot.stores.sql.ports.turns import SqlTurns
@@ -204,13 +205,20 @@ async def test_the_audit_attacks_caches(monkeypatch: Patch) -> None:
     assert {leak.where.partition(",")[0] for leak in await leaks_of("cache")} == UNSALTED
 
 
+def replace_in_local(monkeypatch: Patch, name: str, value: object) -> None:
+    """Replace a function of the salts wherever the local model uses it."""
+    for module in (one_pass, routed, local_model):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+
+
 async def test_a_local_model_without_salts_is_found_out(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(nanobot.models.local.model, "salt_of", lambda session_hint: "")
+    replace_in_local(monkeypatch, "salt_of", lambda session_hint: "")
     assert await models_that_tell() == {"cache-local"}
 
 
 async def test_a_local_model_with_one_salt_for_all_sessions_is_found_out(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(nanobot.models.local.model, "salt_of", lambda session_hint: "abcdefghijklmn")
+    replace_in_local(monkeypatch, "salt_of", lambda session_hint: "abcdefghijklmn")
     assert await models_that_tell() == {"cache-local"}
 
 
@@ -218,7 +226,7 @@ async def test_a_salt_that_stands_behind_what_users_say_is_found_out(monkeypatch
     def salted_late(system: str, shared: str, salt: str) -> str:
         return f"{system}\n\n{salt}"
 
-    monkeypatch.setattr(nanobot.models.local.model, "salted_system", salted_late)
+    replace_in_local(monkeypatch, "salted_system", salted_late)
     found = await leaks_of_caches()
     shapes = {leak.where.partition(", ")[2] for leak in found}
     assert shapes == {"instructions", "response", "tools"}, "what stands in the system prompt"

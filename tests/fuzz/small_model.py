@@ -19,6 +19,7 @@ from nanobot.core.message import Message, ToolCall
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.models.local import routing
+from nanobot.models.local.conversation import conversation
 from nanobot.models.local.plain_text import plain
 from nanobot.models.openai import request as wire_request
 from nanobot.testing import FakeClock
@@ -116,10 +117,13 @@ def _sent(messages: tuple[Message, ...], tools: tuple[ToolSpec, ...], data: st.D
         message.get("content") or message.get("tool_calls") or message["role"] == "tool"
         for message in sent["messages"]
     )
-    for recall in (None, *get_args(routing.Recall)):
-        asks = plain(request, recall)
-        assert all(message.role in ("user", "assistant") for message in asks.request.messages)
-        json.dumps(asks.grammar).encode()
+    for is_recall in (False, bool(request.messages)):
+        shown, grammar = plain(request.messages, is_recall=is_recall)
+        assert all(message.role in ("user", "assistant") for message in shown)
+        json.dumps(grammar).encode()
+    shown = conversation(request.messages)
+    assert all(message.role in ("user", "assistant") for message in shown)
+    assert conversation(request.messages) == shown
     assert routing.question(messages).role == "user"
     assert routing.instructions(tools)
     routing.examples(tools)

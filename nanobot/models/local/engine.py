@@ -23,7 +23,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     """How the engine is to run.
 
     `socket_path` None: it listens on `port` of the loopback interface; 0: on a free one. `cache_mib`: how
-    much memory it may use for conversations that are not being answered.
+    much memory it may use for conversations that are not being answered. `slots_dir`: where it keeps the
+    state of slots when it is asked to.
     """
 
     model_path: str
@@ -36,6 +37,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     batch_threads: int
     sleep_idle_s: int
     cache_mib: int
+    slots_dir: str
     port: int = 0
 
 
@@ -90,10 +92,12 @@ def _start(settings: EngineSettings) -> tuple[Any, Report]:
     params.api_keys = [settings.api_key]
     params.n_ctx = settings.context_tokens
     params.n_parallel = settings.slots
-    # One pool for all slots: each conversation may use the whole window, and is moved to main memory while
-    # others are answered.
+    # One pool for all slots: each conversation may use the whole window.
     params.kv_unified = True
     params.cache_ram_mib = settings.cache_mib
+    # Requests say which slot they go to; conversations stay in theirs.
+    params.cache_idle_slots = False
+    params.slot_save_path = f"{settings.slots_dir}{os.sep}"
     params.cpuparams.n_threads = settings.threads
     params.cpuparams_batch.n_threads = settings.batch_threads
     # Repacked weights would take 600 MB more, and make the reading of prompts slower.

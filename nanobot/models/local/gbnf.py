@@ -34,6 +34,24 @@ def literal(text: str) -> str:
     return f'"{escaped}"'
 
 
+def unlike(beginnings: Sequence[str], excluded: str = "", never: str = "") -> str:
+    """Return the body of a rule for text that begins with none of `beginnings`, nor with a character of the
+    class `excluded`, and goes on as the rule `rest` says. `never`: characters that do not belong there.
+    """
+    first = dict.fromkeys(sorted(beginning[0] for beginning in beginnings))
+    ways = [f"[^\\x00{excluded}{never}{''.join(map(_in_class, first))}] rest"]
+    for character in first:
+        tails = [beginning[1:] for beginning in beginnings if beginning[0] == character]
+        if all(tails):
+            ways.append(f"{literal(character)} ({unlike(tails, never=never)})?")
+    return " | ".join(ways)
+
+
+def _in_class(character: str) -> str:
+    is_plain = character.isalnum() or not character.isascii()
+    return character if is_plain else f"\\x{ord(character):02X}"
+
+
 class Rules:
     """The named rules of one grammar. Equal bodies share a name."""
 

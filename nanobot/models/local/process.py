@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Awaitable, Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
@@ -21,13 +22,15 @@ from nanobot.core.distribution import install_hint
 from nanobot.core.errors import ModelUnavailable
 from nanobot.models.local import openmp
 from nanobot.models.local.engine import EngineFailed, EngineReady, EngineSettings, Report
+from nanobot.models.weights.machine import whole_cores
 
 _START_S = 300.0
 _MAX_CRASHES = 3
 _CRASH_WINDOW_S = 600.0
 _PAUSE_S = 1.0
-_CACHE_MIB = 512
-_SLOTS = 4
+_CACHE_MIB = 0
+SLOTS = 4
+"""How many requests the engine answers at once."""
 
 AVX2 = "it needs a processor with AVX2 (Intel since 2013, AMD since 2015): name another model with --model"
 
@@ -57,6 +60,7 @@ class Engine(Protocol):
 class EngineProcess:
     """The child process that runs the weights at `model_path`.
 
+    `slots_dir`: where it keeps the state of slots, when it is asked to.
     `warm` is awaited after each start, while requests are served already. `sleep_idle_s`: the engine frees
     its memory after so long without a request, and loads the weights again for the next one.
     """
@@ -67,6 +71,7 @@ class EngineProcess:
         name: str,
         model_path: Path,
         models_dir: Path,
+        slots_dir: Path,
         log_path: Path,
         context_tokens: int,
         clock: Clock,
@@ -76,6 +81,7 @@ class EngineProcess:
         self._name = name
         self._model_path = model_path
         self._models_dir = models_dir
+        self._slots_dir = slots_dir
         self._log_path = log_path
         self._context_tokens = context_tokens
         self._clock = clock
@@ -212,18 +218,19 @@ class EngineProcess:
         return self._endpoint(settings, report)
 
     def _settings(self) -> EngineSettings:
-        cores = _cores()
+        cores = whole_cores()
         return EngineSettings(
             model_path=str(self._model_path),
             log_path=str(self._log_path),
             api_key=self._api_key,
             socket_path=self._socket_path(),
             context_tokens=self._context_tokens,
-            slots=_SLOTS,
+            slots=SLOTS,
             threads=max(1, cores - 1),
             batch_threads=cores,
             sleep_idle_s=self._sleep_idle_s,
             cache_mib=_CACHE_MIB,
+            slots_dir=str(self._slots_dir.absolute()),
         )
 
     def _socket_path(self) -> str | None:
@@ -270,10 +277,12 @@ class EngineProcess:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 2
+def engine_version() -> str:
+    """Return which engine is installed; empty where none is."""
+    try:
+        return metadata.version("xllamacpp")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _environment(models_dir: Path) -> dict[str, str]:

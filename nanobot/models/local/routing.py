@@ -1,13 +1,11 @@
 """Which tools a message needs: a separate question to a model that is too small to call tools by itself.
 
 The model sees the tools, some examples and the message, and may only write what the grammar allows: `none`,
-`recall …`, or calls with their arguments. Instructions and examples depend on the tools alone, so that the
+`recall`, or calls with their arguments. Instructions and examples depend on the tools alone, so that the
 engine reads them once.
 """
 
-import re
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
@@ -15,26 +13,19 @@ from nanobot.core.message import Message, Text, user
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.models.local.gbnf import Rules, literal
 
-Recall = Literal["last", "first", "all"]
-"""The part of the conversation that a question is about: the user's previous message, the first one, or all.
-"""
-
 ANY = ToolChoice()
 MAX_CALLS = 3
 MAX_ROUTE_TOKENS = 256
 _MESSAGE_CHARS = 1_200
 _BEFORE_CHARS = 240
 _DEEPEST = 4
-_RECALL = re.compile(r"recall (last|first|all)")
 
 _TASK = (
     "Name what is needed to answer the user's message: none, recall, or tools with their arguments as JSON."
 )
 _ALWAYS = (
     "none: nothing. To talk, explain, know, translate, write, code. Most messages.",
-    "recall last: the user asks which question or message of theirs came just before.",
-    "recall first: the user asks what they said first.",
-    "recall all: the user asks for a summary of this conversation.",
+    "recall: the user asks which question or message of theirs came before, or for a summary of this chat.",
 )
 # Questions and answers; one with calls is shown where the request has all of its tools. The order matters:
 # neighbours must differ, or the model repeats the last answer.
@@ -42,18 +33,18 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("hello", "none"),
     ("What time is it in Lima?", 'current_time {"timezone":"America/Lima"}'),
     ("Write a program that prints the time.", "none"),
-    ("What did I say before?", "recall last"),
+    ("What did I say before?", "recall"),
     ("What did you answer?", "none"),
     ("What is nine times 14?", 'calculate {"expression":"9 * 14"}'),
     ("What is my name?", "none"),
     ("Which date is today?", 'current_time {"timezone":null}'),
     ("Remember the word lamp.", "none"),
-    ("Sum up our chat.", "recall all"),
+    ("Sum up our chat.", "recall"),
     ("Repeat that in French.", "none"),
     ("20% of 50", 'calculate {"expression":"50 * 20 / 100"}'),
-    ("How did I begin?", "recall first"),
+    ("How did I begin?", "recall"),
     ("How many hours are in a week?", "none"),
-    ("Was habe ich eben gefragt?", "recall last"),
+    ("Was habe ich eben gefragt?", "recall"),
     (
         "Time in Lagos and in Dubai?",
         'current_time {"timezone":"Africa/Lagos"}\ncurrent_time {"timezone":"Asia/Dubai"}',
@@ -69,10 +60,10 @@ class PlannedCall(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What a message needs: calls, a part of the conversation, or (both empty) just an answer."""
+    """What a message needs: calls, what the user said before (`recall`), or (neither) just an answer."""
 
     calls: tuple[PlannedCall, ...] = ()
-    recall: Recall | None = None
+    recall: bool = False
 
 
 def instructions(tools: tuple[ToolSpec, ...]) -> str:
@@ -85,10 +76,7 @@ def examples(tools: tuple[ToolSpec, ...]) -> tuple[Message, ...]:
     names = {tool.name for tool in tools}
     shown: list[Message] = []
     for asked, answer in _EXAMPLES:
-        if all(
-            line in {"none"} or line.startswith("recall ") or line.partition(" ")[0] in names
-            for line in answer.splitlines()
-        ):
+        if all(line in {"none", "recall"} or line.partition(" ")[0] in names for line in answer.splitlines()):
             shown += [user(asked), Message("assistant", (Text(answer),))]
     return tuple(shown)
 
@@ -116,7 +104,7 @@ def question(messages: tuple[Message, ...]) -> Message:
 def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, max_calls: int = MAX_CALLS) -> str:
     """Return the grammar of the answer; where `choice` insists on a call, it is one."""
     rules = Rules()
-    words = '"none" | "recall " ("last" | "first" | "all")'
+    words = '"none" | "recall"'
     if not tools:
         return rules.text(words)
     allowed = [tool for tool in tools if choice.name in (None, tool.name)]
@@ -131,8 +119,8 @@ def grammar(tools: tuple[ToolSpec, ...], *, choice: ToolChoice = ANY, max_calls:
 def read(answer: str, tools: tuple[ToolSpec, ...], *, max_calls: int = MAX_CALLS) -> Decision:
     """Return what the model decided. A call that was cut off is left out."""
     answer = answer.strip()
-    if match := _RECALL.fullmatch(answer):
-        return Decision(recall=msgspec.convert(match[1], Recall))
+    if answer == "recall":
+        return Decision(recall=True)
     names = {tool.name for tool in tools}
     calls: list[PlannedCall] = []
     for line in answer.splitlines():

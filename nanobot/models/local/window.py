@@ -23,6 +23,11 @@ class Window:
         self._free = tokens
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    @property
+    def reserved(self) -> int:
+        """How many tokens running requests hold."""
+        return self._tokens - self._free
+
     @asynccontextmanager
     async def reserve(self, tokens: int) -> AsyncIterator[None]:
         """Hold `tokens` of the pool, at most all of it, once earlier requests have theirs."""

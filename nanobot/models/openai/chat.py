@@ -22,7 +22,7 @@ from nanobot.models.negotiation import Negotiation, has_new_image, lacks
 from nanobot.models.openai.answer import ChatAnswerReader
 from nanobot.models.openai.canonical import canonical
 from nanobot.models.openai.proposals import proposals
-from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, encode
+from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, OpeningMessage, encode
 from nanobot.models.transport import DIRECT, Transport
 
 __all__ = ["OpenAIChat", "Timeouts"]
@@ -39,7 +39,7 @@ class OpenAIChat:
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
     yielded. `base_url` may end with the path of the completions. `auth`: how the key is sent. `socket_path`:
     connect to this Unix socket; `base_url` then only says the path. `transport`: what goes with each request
-    besides. `extra_body`: further fields of each request.
+    besides. `extra_body`: further fields of each request. `opening`: messages that each request begins with.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -63,6 +63,7 @@ class OpenAIChat:
         transport: Transport = DIRECT,
         extra_body: Mapping[str, object] | None = None,
         abilities: frozenset[Ability] = EVERYTHING,
+        opening: tuple[OpeningMessage, ...] = (),
     ) -> None:
         address = Address(_COMPLETIONS_PATH.sub("", base_url.strip()))
         if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
@@ -72,6 +73,7 @@ class OpenAIChat:
         self._abilities = abilities
         self._random = random
         self._extra = dict(extra_body or {})
+        self._opening = opening
         self._salt_field = transport.salt_field
         self._is_openai = address.host == _OPENAI_HOST
         self._limit_field: LimitField = "max_completion_tokens" if self._is_openai else "max_tokens"
@@ -155,6 +157,7 @@ class OpenAIChat:
             abilities=self._abilities,
             provider=self._provider,
             lessons=lessons,
+            opening=self._opening,
         )
         reader = ChatAnswerReader(
             self._source, asked, self._random, self._lessons, negotiation.answered, request.tools

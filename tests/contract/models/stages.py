@@ -41,6 +41,7 @@ from nanobot.models.refusals import ErrorSource
 from nanobot.testing import Say, ScriptedModel, call
 from tests import anthropic_api, gemini_api, responses_api, upstream
 from tests.clock import PausedClock
+from tests.small_engine import EngineRoutes
 from tests.upstream import CUT, HANG, Asked, Gate, Reply, Upstream, refused, spoken, streamed
 from tests.weights import TINY, tiny_weights
 
@@ -514,6 +515,7 @@ class LocalStage:
     async def open(self, folder: Path) -> None:
         self._reply: Reply | None = None
         self._route = "none"
+        self._routes = EngineRoutes(folder / "prefixes")
         self._upstream = await Upstream(self._choose).__aenter__()
         weights = folder / "stand-in.gguf"
         weights.write_bytes(b"GGUF%d" % int(self._upstream.url.rpartition(":")[2].removesuffix("/v1")))
@@ -562,6 +564,8 @@ class LocalStage:
         await self._upstream.idle()
 
     def _choose(self, asked: Asked) -> Reply:
+        if (reply := self._routes(asked)) is not None:
+            return reply
         # Before each answer the model asks, under a grammar, which tool it needs.
         if "grammar" in asked.json:
             return streamed(upstream.text(self._route))

@@ -6,18 +6,31 @@ from typing import Literal
 
 import pytest
 
-from nanobot.app import choose_model, is_loopback, make_model, missing_weights
-from nanobot.config import Config, ModelTable, ServerTable
+from nanobot.app import (
+    better_weights,
+    choose_model,
+    is_loopback,
+    make_model,
+    missing_weights,
+    weights_directory,
+)
+from nanobot.config import Config, LocalTable, ModelTable, ServerTable
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.providers import parse_name
+from nanobot.models.weights.installed import KNOWN, write_note
+from nanobot.models.weights.machine import Machine
 
 
 def configured(data: Path, model: str | None = None) -> Config:
-    return Config(server=ServerTable(data=str(data)), model=ModelTable(name=model))
+    return Config(
+        server=ServerTable(data=str(data)),
+        model=ModelTable(name=model),
+        local=LocalTable(models_dir=str(data / "models")),
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,3 +135,36 @@ def test_weights_that_are_not_here_are_missing(tmp_path: Path) -> None:
 )
 def test_loopback_is_what_only_this_machine_can_reach(host: str, is_own: bool) -> None:
     assert is_loopback(host) == is_own
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "cores", "name", "offered"),
+    [
+        (16, 8, None, "local:good"),
+        (16, 2, None, None),
+        (2, 8, None, None),
+        (16, 8, "local", None),
+        (16, 8, "echo", None),
+    ],
+)
+def test_better_weights_are_offered_to_those_who_have_chosen_none_and_have_room(
+    free_gb: int, cores: int, name: str | None, offered: str | None
+) -> None:
+    config = Config(model=ModelTable(name=name))
+    chosen = choose_model(config, {}).name
+    better = better_weights(config, chosen, Machine(free_gb * 10**9, cores))
+    assert (better.name if better is not None else None) == offered
+
+
+def test_weights_are_in_the_folder_of_the_user_unless_the_data_directory_has_them(tmp_path: Path) -> None:
+    config = Config(
+        server=ServerTable(data=str(tmp_path / "data")), local=LocalTable(models_dir=str(tmp_path / "users"))
+    )
+    assert weights_directory(config, "local:tiny") == tmp_path / "users"
+    (tiny,) = (weights for weights in KNOWN if weights.name == "local:tiny")
+    path = tmp_path / "data" / "models" / tiny.file
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"GGUF")
+    write_note(path, tiny)
+    assert weights_directory(config, "local:tiny") == path.parent
+    assert weights_directory(config, "local") == tmp_path / "users"

@@ -8,7 +8,14 @@ from nanobot.cli.progress import pull
 from nanobot.core.errors import ModelUnavailable
 from nanobot.models.providers import PROVIDERS
 from nanobot.models.weights.installed import KNOWN, Progress, Weights, write_note
+from nanobot.models.weights.machine import Machine
 from tests.unit.cli.commandline import Nanobot
+
+
+@pytest.fixture(autouse=True)
+def no_weights_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the user's weights is the test's own, and empty."""
+    monkeypatch.setenv("NANOBOT_LOCAL_MODELS_DIR", str(tmp_path / "users"))
 
 
 class Broken:
@@ -44,12 +51,13 @@ def test_list_shows_name_size_licence_and_which_are_here(nanobot: Nanobot, tmp_p
     put("local:small", tmp_path)
     listed, _, _ = nanobot("model", "list", "--data", str(tmp_path)).out.partition("\n\n")
     head, *models = rows(listed)
-    assert head == ["NAME", "SIZE", "LICENCE", "HERE", "MODEL"]
-    assert [(row[0], row[4]) for row in models] == [
+    assert head == ["NAME", "SIZE", "LICENCE", "HERE", "FITS", "MODEL"]
+    assert [(row[0], row[4]) for row in models[:3]] == [
         ("local", "no"),
         ("local:small", "yes"),
         ("local:tiny", "no"),
     ]
+    assert {row[5] for row in models} <= {"yes", "slow", "no"}
     assert models[0][1:4] == ["1.12", "GB", "Apache-2.0"]
 
 
@@ -78,6 +86,71 @@ def test_list_shows_every_provider_with_where_its_key_is_and_never_the_key(
     assert "by a command" in found["groq"]
     assert found["ollama"].endswith(" http://box:1234/v1") and "not needed" in found["ollama"]
     assert " no " in found["openai"]
+
+
+def machine_of(monkeypatch: pytest.MonkeyPatch, free_gb: float, cores: float) -> None:
+    found = Machine(int(free_gb * 1e9), cores)
+    monkeypatch.setattr("nanobot.cli.model.this_machine", lambda: found)
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "cores", "name"), [(16, 8, "local:good"), (16, 2, "local"), (1.5, 2, "local:small")]
+)
+def test_one_that_suits_the_machine_is_recommended_and_marked_in_the_list(
+    nanobot: Nanobot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free_gb: float,
+    cores: float,
+    name: str,
+) -> None:
+    machine_of(monkeypatch, free_gb, cores)
+    told = nanobot("model", "recommend", "--data", str(tmp_path)).out
+    assert f"{cores:g} cores" in told and f"nanobot model pull {name}`" in told
+    marked = [line.split()[0] for line in listed(nanobot, tmp_path) if line.endswith("recommended")]
+    assert marked == [name]
+
+
+def listed(nanobot: Nanobot, data: Path) -> list[str]:
+    return nanobot("model", "list", "--data", str(data)).out.splitlines()
+
+
+def test_where_none_fits_nothing_is_recommended_and_best_is_refused(
+    nanobot: Nanobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_of(monkeypatch, 0.1, 2)
+    assert "no local model fits" in nanobot("model", "recommend", "--data", str(tmp_path)).out
+    ran = nanobot("model", "pull", "best", "--data", str(tmp_path))
+    assert ran.status == 2 and "no local model fits" in ran.err
+
+
+def test_best_is_of_the_registry_where_the_hub_is_out_of_reach_and_says_so(
+    nanobot: Nanobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_of(monkeypatch, 16, 8)
+    path = put("local", tmp_path)
+
+    class NoHub(Broken):
+        def fetch(self, weights: Weights, work_dir: Path, target: Path, progress: Progress) -> None:
+            raise OSError("no route to the hub")
+
+    monkeypatch.setattr("nanobot.models.weights.fetch.default_sources", lambda: (NoHub(),))
+    ran = nanobot("model", "pull", "best", "--data", str(tmp_path))
+    assert (ran.status, ran.out) == (0, f"local is here: {path}\n")
+    assert "no route to the hub" in ran.err and "instead" in ran.err
+
+
+def test_weights_are_one_folder_for_all_data_directories(
+    nanobot: Nanobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NANOBOT_LOCAL_MODELS_DIR", str(tmp_path / "shared" / "models"))
+    path = put("local:tiny", tmp_path / "shared")
+    for data in ("one", "other"):
+        ran = nanobot("model", "pull", "local:tiny", "--data", str(tmp_path / data))
+        assert ran.out == f"local:tiny is here: {path}\n"
+    former = put("local:tiny", tmp_path / "old")
+    ran = nanobot("model", "pull", "local:tiny", "--data", str(tmp_path / "old"))
+    assert ran.out == f"local:tiny is here: {former}\n"
 
 
 def test_pull_of_what_is_here_fetches_nothing_and_says_where_it_is(nanobot: Nanobot, tmp_path: Path) -> None:

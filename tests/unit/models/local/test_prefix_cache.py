@@ -15,18 +15,23 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from nanobot.app import own_tools
 from nanobot.context import prompt
 from nanobot.core.message import Message, Usage, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import Schema, tool_spec
+from nanobot.core.turn import OutputFormat
 from nanobot.models.local.model import LocalModel
+from nanobot.models.local.salt import LENGTH
 from nanobot.testing import FakeClock
+from tests.small_engine import EngineRoutes, prompt_of
 from tests.unit.models.local.real import SHORT, answer, local
 from tests.upstream import Asked, Reply, Upstream, streamed, text
 
 SHARED = "You are kind."
 NO_ARGUMENTS: Schema = {"type": "object", "properties": {}}
-OWN_TOOL = tool_spec("look", "Look around.", NO_ARGUMENTS)
+OWN_TOOLS = tuple(tool.spec for tool in own_tools(FakeClock()))
+JSON = OutputFormat("json_object")
 SECRET = "My secret is that I collect stamps of the Azores, and that nobody knows of it."
 WRONG = "My secret is that I breed canaries in the attic, and that nobody knows of it."
 
@@ -39,14 +44,19 @@ def common(one: str, other: str) -> int:
 class CachingEngine:
     """Answers as an engine that keeps the state of every prompt; each character is a token."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.prompts: list[str] = []
+        self.routes = EngineRoutes(folder)
 
     def __call__(self, asked: Asked) -> Reply:
-        prompt = "".join(f"<{each['role']}>\n{each['content']}\n" for each in asked.json["messages"])
+        if (reply := self.routes(asked)) is not None:
+            return reply
+        prompt = prompt_of(asked)
+        if not self.prompts:
+            self.prompts += self.routes.read
         cached = max((common(prompt, known) for known in self.prompts), default=0)
         self.prompts.append(prompt)
-        word = "none" if "grammar" in asked.json else "Well."
+        word = "none" if "none" in asked.json.get("grammar", "") else "Well."
         return streamed(text(word), count=(len(prompt), 1, min(cached, len(prompt) - 1)))
 
 
@@ -59,7 +69,7 @@ class Machine:
 
     async def usage(self, session: str, *messages: Message, **fields: object) -> Usage:
         """Ask within a session; return what it is told of the tokens."""
-        request = ModelRequest(SHARED, messages, (OWN_TOOL,), sampling=SHORT, session_hint=session)
+        request = ModelRequest(SHARED, messages, OWN_TOOLS, sampling=SHORT, session_hint=session)
         _, message = await answer(self.model, msgspec.structs.replace(request, **fields))
         assert message.usage is not None
         return message.usage
@@ -70,7 +80,7 @@ async def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     stand_in = Path(__file__).parents[3] / "contract" / "models" / "stand_in"
     # The child process looks for its library where this one does.
     monkeypatch.setattr(sys, "path", [str(stand_in), *sys.path])
-    engine = CachingEngine()
+    engine = CachingEngine(tmp_path / "prefixes")
     async with Upstream(engine) as upstream:
         weights = tmp_path / "stand-in.gguf"
         weights.write_bytes(b"GGUF%d" % int(upstream.url.rpartition(":")[2].removesuffix("/v1")))
@@ -81,7 +91,7 @@ async def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
             clock=FakeClock(),
             random=random.Random(1),
             warm_system=SHARED,
-            warm_tools=(OWN_TOOL,),
+            warm_tools=OWN_TOOLS,
         )
         await model.warm()
         async with asyncio.timeout(60):
@@ -107,13 +117,23 @@ OTHER_TOOL = tool_spec("canary", "Find birds in the attic.", NO_ARGUMENTS)
         ({"system": "The pin is 4711."}, {"system": "The pin is 4711."}, {"system": "The pin is 9132."}),
         ({"tools": (CLIENT_TOOL,)}, {"tools": (CLIENT_TOOL,)}, {"tools": (OTHER_TOOL,)}),
         (
-            {"tools": (OWN_TOOL, CLIENT_TOOL)},
-            {"tools": (OWN_TOOL, CLIENT_TOOL)},
-            {"tools": (OWN_TOOL, OTHER_TOOL)},
+            {"tools": (*OWN_TOOLS, CLIENT_TOOL)},
+            {"tools": (*OWN_TOOLS, CLIENT_TOOL)},
+            {"tools": (*OWN_TOOLS, OTHER_TOOL)},
         ),
         ({"tools": ()}, {"tools": ()}, {"tools": ()}),
+        ({"format": JSON}, {"format": JSON}, {"format": JSON}),
     ],
-    ids=["words", "notes", "instructions", "whole prompt", "tools", "tools beside ours", "no tools"],
+    ids=[
+        "words",
+        "notes",
+        "instructions",
+        "whole prompt",
+        "tools",
+        "tools beside ours",
+        "no tools",
+        "a form",
+    ],
 )
 async def test_a_guess_at_anothers_conversation_hits_no_more_than_a_wrong_one(
     machine: Machine, told: dict[str, object], right: dict[str, object], wrong: dict[str, object]
@@ -128,20 +148,18 @@ async def test_a_guess_at_anothers_conversation_hits_no_more_than_a_wrong_one(
 async def test_no_two_sessions_send_the_engine_the_same_beginning(machine: Machine) -> None:
     """However the hits are told, time tells them, too: there are none behind what all share."""
     prompts = machine.engine.prompts
-    # Two of each kind, with salts that have no beginning in common.
-    shared = [common(*prompts[:2]), common(*prompts[2:4])]
     for session in ("one", "other"):
         await machine.usage(session, user(SECRET))
-    for before, one, other in zip(shared, prompts[4:6], prompts[6:8], strict=True):
-        assert before <= common(one, other) < before + 14
+    shared, one, other = prompts
+    assert one.startswith(shared) and other.startswith(shared)
+    assert common(one, other) < len(shared) + LENGTH
 
 
 async def test_the_first_answer_of_a_session_reads_no_more_than_its_own_words_and_salt(
     machine: Machine,
 ) -> None:
     usage = await machine.usage("new", user("Hello"))
-    salts_and_breaks = 2 * (14 + len("\n\n"))
-    assert usage.prompt_tokens - usage.cached_tokens <= salts_and_breaks + 2 * len("<user>\nHello\n")
+    assert usage.prompt_tokens - usage.cached_tokens <= LENGTH + len("\n<user>\nHello\n")
 
 
 async def test_a_session_hits_what_it_said_itself(machine: Machine) -> None:

@@ -170,6 +170,7 @@ async def test_the_key_of_the_engine_is_on_no_command_line_and_in_no_log(
         name=TINY,
         model_path=path,
         models_dir=models_dir,
+        slots_dir=tmp_path / "slots",
         log_path=tmp_path / "engine.log",
         context_tokens=2_048,
         clock=SystemClock(),

@@ -98,9 +98,7 @@ def test_a_long_message_is_shown_by_its_beginning_and_its_end() -> None:
     ("answer", "route"),
     [
         ("none", Decision()),
-        ("recall last", Decision(recall="last")),
-        ("recall first", Decision(recall="first")),
-        ("recall all", Decision(recall="all")),
+        ("recall", Decision(recall=True)),
         ("recall everything", Decision()),
         ('calculate {"expression":"1 + 1"}', Decision((PlannedCall("calculate", '{"expression":"1 + 1"}'),))),
         (
@@ -140,12 +138,12 @@ def test_at_most_three_calls_are_made_of_one_answer() -> None:
 
 
 def test_without_tools_the_grammar_allows_words_only() -> None:
-    assert routing.grammar(()) == 'root ::= "none" | "recall " ("last" | "first" | "all")'
+    assert routing.grammar(()) == 'root ::= "none" | "recall"'
 
 
 def test_the_grammar_spells_out_the_arguments() -> None:
     lines = routing.grammar((TIME, SUM)).splitlines()
-    assert lines[0].startswith('root ::= "none" | "recall "')
+    assert lines[0].startswith('root ::= "none" | "recall"')
     assert r'r5 ::= "{" "\"expression\":" string "}"' in lines
     assert 'call ::= "current_time " r4 | "calculate " r5' in lines
 

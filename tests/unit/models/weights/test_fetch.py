@@ -30,6 +30,7 @@ DEMO = Weights(
     title="Demo",
     maker="nobody",
     licence="MIT",
+    kv_bytes=1,
     pins="demo.requirements.txt",
     hub_path="demo/resolve/main/demo.gguf",
 )
@@ -421,10 +422,11 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("weights", installed.KNOWN, ids=lambda weights: weights.name)
-def test_every_known_file_has_pins_with_hashes_and_an_attribution(weights: Weights) -> None:
+def test_every_known_file_has_a_source_with_hashes_and_an_attribution(weights: Weights) -> None:
     lines = installed.pins_of(weights).split("\n")
     assert all("==" in line and " --hash=sha256:" in line for line in lines if line)
-    assert any(lines)
+    assert any(lines) or weights.hub_path is not None
+    assert len(weights.sha256) == 64 and weights.size_bytes > 1_000_000
     notice = (Path(installed.__file__).parent / "pins" / "NOTICE.txt").read_text("utf-8")
     assert weights.title.rpartition(" ")[0] in notice
     assert "Apache License, Version 2.0" in notice

@@ -1,0 +1,191 @@
+"""Asking the engine: one answer, within the window that all requests share."""
+
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+import msgspec
+
+from nanobot.core.clock import Clock
+from nanobot.core.errors import ModelBadAnswer, ModelError, ModelUnreachable
+from nanobot.core.event import Delta
+from nanobot.core.message import Message
+from nanobot.core.model import Ability, ModelRequest
+from nanobot.core.turn import Sampling
+from nanobot.models.local.engine_api import EngineApi
+from nanobot.models.local.prefix import SavedPrefix
+from nanobot.models.local.process import SLOTS, Endpoint, Engine
+from nanobot.models.local.slots import Slot, Slots
+from nanobot.models.local.window import Window, estimate_tokens
+from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.openai.request import OpeningMessage
+
+DEFAULT_ANSWER_TOKENS = 1_024
+ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "tools"})
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What the engine is asked. Its answer keeps to `grammar`; where that is empty it may be anything.
+
+    `kind`: prompts of one kind begin alike. `opening` stands before the request's own messages, and has
+    `opening_tokens`. `is_usual`: many requests have this grammar.
+    """
+
+    kind: str
+    request: ModelRequest
+    grammar: str = ""
+    opening: tuple[OpeningMessage, ...] = ()
+    opening_tokens: int = 0
+    is_usual: bool = False
+
+
+class EngineChat:
+    """The chat of the engine that `process` runs. `template`: arguments of the weights' own template.
+
+    `saved`: what prompts of a kind begin with, as the engine has it on the disk.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        process: Engine,
+        *,
+        context_tokens: int,
+        template: Mapping[str, object],
+        clock: Clock,
+        random: random.Random,
+    ) -> None:
+        self.name = name
+        self._process = process
+        self._context_tokens = context_tokens
+        self._extra: dict[str, object] = {"cache_prompt": True}
+        if template:
+            self._extra["chat_template_kwargs"] = dict(template)
+        self._clock = clock
+        self._random = random
+        self._window = Window(context_tokens)
+        self.slots = Slots(SLOTS)
+        self.saved: tuple[str, SavedPrefix] | None = None
+        self._chats: dict[tuple[Endpoint, str, bool, int], OpenAIChat] = {}
+
+    async def close(self) -> None:
+        chats, self._chats = self._chats, {}
+        for chat in chats.values():
+            await chat.close()
+
+    async def ask(self, prompt: Prompt) -> AsyncGenerator[Delta | Message, None]:
+        """Yield the engine's answer.
+
+        Where the engine died before the answer began, it is asked once more when it is up again.
+
+        Raises:
+            ModelError: it cannot run here, or failed.
+        """
+        request = prompt.request
+        answer_tokens = request.sampling.max_output_tokens or DEFAULT_ANSWER_TOKENS
+        begun = died = False
+        self._process.start()
+        tokens = prompt.opening_tokens + estimate_tokens(request) + answer_tokens
+        async with (
+            self._window.reserve(tokens),
+            self.slots.lend(prompt.kind, request.session_hint) as slot,
+        ):
+            while True:
+                endpoint = await self._process.ready()
+                await self._prepare(endpoint, slot, prompt, tokens)
+                try:
+                    async with (
+                        self._chat_at(endpoint, prompt, slot.number) as chat,
+                        aclosing(chat.stream(request)) as answer,
+                    ):
+                        async for piece in answer:
+                            begun = True
+                            if isinstance(piece, Message) and piece.usage is not None:
+                                slot.tokens = piece.usage.prompt_tokens + piece.usage.completion_tokens
+                            yield piece
+                    return
+                except (ModelUnreachable, ModelBadAnswer):
+                    if begun or died:
+                        raise
+                    died = True
+
+    async def _prepare(self, endpoint: Endpoint, slot: Slot, prompt: Prompt, tokens: int) -> None:
+        """Make room in the window, and put into the slot what prompts of this kind begin with."""
+        is_new = slot.kind != prompt.kind
+        slot.kind, slot.session = prompt.kind, prompt.request.session_hint
+        slot.tokens = min(tokens, self._context_tokens)
+        erased = self.slots.to_erase(self._window.reserved, self._context_tokens)
+        saved = self.saved[1] if is_new and self.saved and self.saved[0] == prompt.kind else None
+        if not erased and saved is None:
+            return
+        engine = EngineApi(self.name, endpoint)
+        try:
+            for idle in erased:
+                await engine.erase(idle.number)
+                idle.kind, idle.session, idle.tokens = None, "", 0
+            if saved is not None:
+                await saved.load(engine, slot.number)
+        except ModelError:
+            # The engine then reads it itself, and makes room as far as it can.
+            return
+        finally:
+            await engine.close()
+
+    async def whole(self, prompt: Prompt) -> Message:
+        """Return the engine's whole answer.
+
+        Raises:
+            ModelError: as `ask`.
+        """
+        async with aclosing(self.ask(prompt)) as answer:
+            async for piece in answer:
+                if isinstance(piece, Message):
+                    return piece
+        raise ModelBadAnswer(f"the model {self.name} ended without an answer")
+
+    @asynccontextmanager
+    async def _chat_at(self, endpoint: Endpoint, prompt: Prompt, slot: int) -> AsyncIterator[OpenAIChat]:
+        """Lend a chat with the engine: one that is kept, or one for this prompt under its grammar, as the
+        number of grammars has no limit.
+        """
+        if prompt.grammar and not prompt.is_usual:
+            chat = self._connect(endpoint, prompt, slot)
+            try:
+                yield chat
+            finally:
+                await chat.close()
+            return
+        key = (endpoint, prompt.grammar, bool(prompt.opening), slot)
+        if key not in self._chats:
+            self._chats[key] = self._connect(endpoint, prompt, slot)
+            # Of an engine that has died.
+            for old in [each for each in self._chats if each[0] != endpoint]:
+                await self._chats.pop(old).close()
+        yield self._chats[key]
+
+    def _connect(self, endpoint: Endpoint, prompt: Prompt, slot: int) -> OpenAIChat:
+        extra = {**self._extra, "id_slot": slot}
+        if prompt.grammar:
+            extra["grammar"] = prompt.grammar
+        return OpenAIChat(
+            name=self.name,
+            model="local",
+            base_url=endpoint.base_url,
+            abilities=ABILITIES,
+            api_key=endpoint.api_key,
+            context_tokens=self._context_tokens,
+            clock=self._clock,
+            random=self._random,
+            max_retries=1,
+            socket_path=endpoint.socket_path,
+            extra_body=extra,
+            opening=prompt.opening,
+        )
+
+
+def limited(requested: Sampling, *, temperature: float) -> Sampling:
+    """Return `requested`, with `temperature` and the usual limit where it leaves them open."""
+    if requested.temperature is not None:
+        temperature = requested.temperature
+    limit = requested.max_output_tokens or DEFAULT_ANSWER_TOKENS
+    return msgspec.structs.replace(requested, temperature=temperature, max_output_tokens=limit)

@@ -1,0 +1,56 @@
+"""Whether a text has begun to repeat itself without end, as small models do."""
+
+_TAIL_CHARS = 2_400
+_LONGEST_PHRASE = 240
+_EVERY_CHARS = 16
+_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
+
+
+class LoopBrake:
+    """Reads a text piece by piece, and tells when it has become a loop.
+
+    A loop is a phrase of words that comes at least four times in a row and fills 120 characters; eight times
+    and 300 characters where its copies differ in numbers, as in a list that never ends. Lists and code of
+    similar lines are none.
+    """
+
+    def __init__(self) -> None:
+        self._tail = ""
+        self._unread = 0
+        self.is_loop = False
+        """What was read last ends in a loop."""
+
+    def before_loop(self, text: str) -> str:
+        """Return the part of `text` that may follow the text so far: all of it, unless that is a loop."""
+        for end in range(_EVERY_CHARS, len(text), _EVERY_CHARS):
+            if self._loops_with(text[end - _EVERY_CHARS : end]):
+                return text[:end]
+        self._loops_with(text[(len(text) - 1) // _EVERY_CHARS * _EVERY_CHARS :])
+        return text
+
+    def _loops_with(self, text: str) -> bool:
+        self._tail = (self._tail + text)[-_TAIL_CHARS:]
+        self._unread += len(text)
+        if self._unread < _EVERY_CHARS:
+            return False
+        self._unread = 0
+        self.is_loop = _repeats(self._tail, 4, 120) or _repeats(self._tail.translate(_NO_DIGITS), 8, 300)
+        return self.is_loop
+
+
+def _repeats(text: str, times: int, chars: int) -> bool:
+    """Return whether `text` ends with a phrase that comes `times` in a row at least and fills `chars`."""
+    for length in range(4, _LONGEST_PHRASE + 1):
+        count = max(times, -(-chars // length))
+        if length * count > len(text):
+            # Longer phrases need as much, or more.
+            if length * times > len(text):
+                return False
+            continue
+        phrase = text[-length:]
+        if text[-2 * length : -length] != phrase or text[-length * count :] != phrase * count:
+            continue
+        # Rules, tables and rows of blanks have few words.
+        if sum(map(str.isalpha, phrase)) * 2 >= length:
+            return True
+    return False

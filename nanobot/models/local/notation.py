@@ -1,0 +1,136 @@
+"""How a small model writes calls of the server's tools, and reads their results: in its own text.
+
+    [calculate 17 * 23]
+    (17 * 23 = 391)
+
+Earlier calls are shown to it in the same words, so that a conversation only ever grows at its end.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from nanobot.core.message import ToolCall, ToolResult
+from nanobot.models.local.gbnf import literal, unlike
+
+CURRENT_TIME = "current_time"
+CALCULATE = "calculate"
+RECALL = "[recall]"
+NAMES = frozenset({CURRENT_TIME, CALCULATE})
+"""The tools that can be written in this notation."""
+MAX_CALLS = 3
+
+_CALL = re.compile(r"\[(current_time|calculate)(?: ([^\[\]\n]+))?\]")
+_OFFSET = re.compile(r" \(UTC[+-]\d{4}\)\Z")
+_FUNCTIONS = (
+    "abs", "round", "min", "max", "floor", "ceil", "sqrt", "exp", "log", "log2", "log10", "sin", "cos",
+    "tan", "asin", "acos", "atan", "degrees", "radians", "hypot", "gcd", "lcm", "factorial",
+)  # fmt: skip
+_TEXT = r"[^\[ \t\r\n] rest"
+_REST = r"rest ::= [^\x00]*"
+_CALCULATION = "\n".join(
+    (
+        # One operator at least, or a function: a lone number needs no working out.
+        r"sum ::= operand (sign operand)+ | function",
+        r"any ::= operand (sign operand)*",
+        r'operand ::= "-"? (number | "(" any ")" | function | "pi")',
+        r'function ::= name "(" any ("," " "? any){0,7} ")"',
+        f"name ::= {' | '.join(map(literal, _FUNCTIONS))}",
+        r'sign ::= " "? ("+" | "-" | "*" | "**" | "/" | "//" | "%") " "?',
+        r'number ::= [0-9]{1,30} ("." [0-9]{1,15})?',
+    )
+)
+
+
+class WrittenCall(msgspec.Struct, frozen=True):
+    """A call as the model wrote it: a tool's name, and its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+def answer_grammar(names: Iterable[str], *, may_recall: bool, not_first: Sequence[str] = ()) -> str:
+    """Return the grammar of an answer: calls of the tools `names`, or text, which begins with no bracket and
+    with none of `not_first`.
+    """
+    calls = []
+    rules = []
+    if CURRENT_TIME in names:
+        calls.append('"[current_time" (" " zone)? "]"')
+        rules.append('zone ::= [A-Z] [A-Za-z_]{1,20} ("/" [A-Z] [A-Za-z_+-]{1,30}){0,2}')
+    if CALCULATE in names:
+        calls.append('"[calculate " sum "]"')
+        rules.append(_CALCULATION)
+    ways = [f'call ("\\n" call){{0,{MAX_CALLS - 1}}}'] if calls else []
+    if may_recall:
+        ways.append(literal(RECALL))
+    if calls:
+        rules.append(f"call ::= {' | '.join(calls)}")
+    text = unlike(not_first, r"\[ \t\r\n") if not_first else _TEXT
+    return "\n".join([f"root ::= {' | '.join([*ways, 'text'])}", *rules, f"text ::= {text}", _REST])
+
+
+TEXT_GRAMMAR = f"root ::= {_TEXT}\n{_REST}"
+"""The grammar of an answer in words alone."""
+
+
+def read(text: str) -> tuple[WrittenCall, ...]:
+    """Return the calls that `text` consists of, each once; none where it is something else."""
+    calls: list[WrittenCall] = []
+    for line in text.strip().splitlines():
+        match = _CALL.fullmatch(line.strip())
+        if match is None:
+            return ()
+        call = _written(match[1], match[2])
+        if call is not None and call not in calls:
+            calls.append(call)
+    return tuple(calls)
+
+
+def _written(name: str, argument: str | None) -> WrittenCall | None:
+    if name == CURRENT_TIME:
+        return WrittenCall(name, _encoded({"timezone": argument} if argument else {}))
+    return WrittenCall(name, _encoded({"expression": argument})) if argument else None
+
+
+def _encoded(arguments: dict[str, str]) -> str:
+    return msgspec.json.encode(arguments).decode()
+
+
+def written(call: ToolCall) -> str:
+    """Return the call in the words in which a model writes it."""
+    argument = _argument(call)
+    return f"[{call.name} {argument}]" if argument else f"[{call.name}]"
+
+
+def result_of(call: ToolCall | None, result: ToolResult) -> str:
+    """Return what came of the call, worded so that a small model takes it for its own knowledge."""
+    content = result.content.strip()
+    if call is None:
+        return f"({content})"
+    argument = _argument(call)
+    if result.is_error:
+        return f"({argument or call.name}: {content})"
+    if call.name == CURRENT_TIME:
+        # The zone's own name says as much.
+        return f"({f'In {argument} it' if argument else 'It'} is {_OFFSET.sub('', content)})"
+    if call.name == CALCULATE:
+        return f"({argument} = {content})"
+    return f"({call.name}: {content})"
+
+
+def expression_of(call: ToolCall) -> str:
+    """Return the expression that a call of `calculate` works out."""
+    return _argument(call)
+
+
+def _argument(call: ToolCall) -> str:
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        return ""
+    if not isinstance(arguments, dict):
+        return ""
+    return ", ".join(" ".join(str(value).split()) for value in arguments.values() if value is not None)

@@ -1,0 +1,300 @@
+"""Answers in one pass: a small model writes calls into its text, as examples before the conversation show.
+
+    question ─▶ text
+             ─▶ [calculate 17 * 23]    a call of a tool, which the agent runs, and asks again
+             ─▶ [recall]               asked again at once, with what the user said
+
+The engine reads the examples once. After them and the session's salt, prompts only grow at their end.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from nanobot.core.clock import Clock
+from nanobot.core.event import Delta, TextDelta
+from nanobot.core.ids import Randomness, new_id
+from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
+from nanobot.core.model import ModelRequest
+from nanobot.core.tool import ToolSpec
+from nanobot.models.local import notation, recall
+from nanobot.models.local.conversation import conversation, recalling, words_of_user
+from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
+from nanobot.models.local.examples import BOUNDARY, OPENING
+from nanobot.models.local.loops import LoopBrake
+from nanobot.models.local.persons import not_to_begin_with, tells
+from nanobot.models.local.salt import salt_of, salted_system, without_luck
+from nanobot.models.local.truths import Identity, says_result
+from nanobot.models.openai.request import OpeningMessage
+
+_TEMPERATURE = 0.2
+ONE_PASS = "one pass"  # noqa: S105 - no password
+"""The kind of these prompts."""
+OPENING_TOKENS = sum(3 + len(message.content.encode()) // 4 for message in OPENING)
+"""An estimate of how long the opening is, for any tokenizer."""
+_MAX_STEPS = 2
+_CALL_TOKENS = 160
+_HELD_CHARS = 600
+
+
+def opening_with(salt: str) -> tuple[OpeningMessage, ...]:
+    """Return what the engine reads before the words of a session with that salt."""
+    return (*OPENING, OpeningMessage("system", salted_system(BOUNDARY, BOUNDARY, salt)))
+
+
+class OnePass:
+    """Answers requests without a client's tools and without a form.
+
+    `shared_system`: what the system prompt of most requests is; the examples say as much. `opening_tokens`:
+    how long the opening is in the engine's tokens, as far as that is known.
+    """
+
+    def __init__(self, chat: EngineChat, shared_system: str, clock: Clock, random: Randomness) -> None:
+        self._chat = chat
+        self._shared_system = shared_system
+        self._clock = clock
+        self._random = random
+        self.opening_tokens = 0
+
+    def takes(self, request: ModelRequest, own_tools: tuple[ToolSpec, ...]) -> bool:
+        """Return whether the request can be answered in one pass."""
+        return (
+            request.format is None
+            and request.tool_choice.mode != "required"
+            and all(tool.name in notation.NAMES and tool in own_tools for tool in request.tools)
+        )
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        """Yield the answer, or a message that calls tools, in the form of `core.model.Model`.
+
+        Raises:
+            ModelError: the engine cannot run here, or failed.
+        """
+        messages = request.messages
+        said = words_of_user(messages)
+        if messages and messages[-1].role == "user" and recall.asks_for_words(messages[-1].text):
+            answer = self._from_list(request, said)
+        elif messages and messages[-1].role == "assistant":
+            # It goes on right behind what is there: no grammar fits.
+            answer = self._shown(request, self._prompt(request, ""), Usage())
+        else:
+            answer = self._called_or_said(request, said)
+        async with aclosing(answer) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    # The ways to answer ---------------------------------------------------------------------------
+
+    async def _called_or_said(
+        self, request: ModelRequest, said: list[str]
+    ) -> AsyncGenerator[Delta | Message, None]:
+        turn = _current_turn(request.messages)
+        prompt = self._prompt(request, self._grammar(request, turn), 0.0 if len(turn) > 1 else _TEMPERATURE)
+        usage = Usage()
+        async with aclosing(self._shown(request, prompt, usage, checks=_results(turn))) as answer:
+            async for piece in answer:
+                if not isinstance(piece, Message) or not piece.text.startswith("["):
+                    yield piece
+                    continue
+                # Nothing of it has been shown.
+                usage = piece.usage or Usage()
+                written = piece.text
+                if piece.stop_reason == "length":
+                    written, more = await self._whole_call(prompt)
+                    usage += more
+                break
+            else:
+                return
+        if written.strip() == notation.RECALL:
+            again = self._from_list(request, said, usage)
+        elif calls := self._new_calls(written, turn):
+            yield Message("assistant", calls, stop_reason="tool_calls", usage=usage, model=self._chat.name)
+            return
+        else:
+            # The same call again would bring the same result.
+            again = self._shown(request, self._prompt(request, notation.TEXT_GRAMMAR, 0.0), usage)
+        async with aclosing(again) as answer:
+            async for piece in answer:
+                yield piece
+
+    async def _from_list(
+        self,
+        request: ModelRequest,
+        said: list[str],
+        usage: Usage = Usage(),  # noqa: B008 - frozen
+    ) -> AsyncGenerator[Delta | Message, None]:
+        """Yield an answer from the list of what the user said."""
+        prompt = self._prompt(
+            request,
+            recall.grammar(said[:-1], not_to_begin_with(said[-1])),
+            0.0,
+            recalling(said),
+            is_usual=False,
+        )
+        async with aclosing(self._shown(request, prompt, usage)) as answer:
+            async for piece in answer:
+                yield recall.marked(piece) if isinstance(piece, Message) else piece
+
+    async def _whole_call(self, prompt: Prompt) -> tuple[str, Usage]:
+        """Return a call that the asker's limit has cut off, which is none of the answer's length."""
+        sampling = msgspec.structs.replace(prompt.request.sampling, max_output_tokens=_CALL_TOKENS)
+        message = await self._chat.whole(
+            msgspec.structs.replace(
+                prompt, request=msgspec.structs.replace(prompt.request, sampling=sampling)
+            )
+        )
+        return message.text, message.usage or Usage()
+
+    def _new_calls(self, written: str, turn: tuple[Message, ...]) -> tuple[ToolCall, ...]:
+        earlier = {(call.name, call.arguments) for message in turn for call in message.tool_calls}
+        now = self._clock.now()
+        return tuple(
+            ToolCall(new_id("call", now, self._random), call.name, call.arguments)
+            for call in notation.read(written)
+            if (call.name, call.arguments) not in earlier
+        )
+
+    def _grammar(self, request: ModelRequest, turn: tuple[Message, ...]) -> str:
+        """Return what may come next: after a result words alone, after an error perhaps another call."""
+        steps = sum(1 for message in turn if message.tool_calls)
+        failed = bool(turn) and any(result.is_error for result in turn[-1].tool_results)
+        if steps and not (failed and steps < _MAX_STEPS):
+            return notation.TEXT_GRAMMAR
+        question = turn[0].text if turn and not steps else ""
+        names = sorted(
+            tool.name for tool in request.tools if tool.name != notation.CALCULATE or not tells(question)
+        )
+        return notation.answer_grammar(names, may_recall=not steps, not_first=not_to_begin_with(question))
+
+    # Asking ---------------------------------------------------------------------------------------
+
+    def _prompt(
+        self,
+        request: ModelRequest,
+        grammar: str,
+        temperature: float = _TEMPERATURE,
+        added: tuple[Message, ...] = (),
+        *,
+        is_usual: bool = True,
+    ) -> Prompt:
+        system = salted_system(self._system(request), BOUNDARY, salt_of(request.session_hint))
+        asked = ModelRequest(
+            system,
+            (*conversation(request.messages), *added),
+            sampling=limited(request.sampling, temperature=temperature),
+            session_hint=request.session_hint,
+            audience=request.audience,
+        )
+        return Prompt(ONE_PASS, asked, grammar, OPENING, self.opening_tokens or OPENING_TOKENS, is_usual)
+
+    def _system(self, request: ModelRequest) -> str:
+        own = request.system.removeprefix(self._shared_system).strip("\n")
+        return f"{BOUNDARY}\n\n{own}" if own else BOUNDARY
+
+    async def _shown(
+        self, request: ModelRequest, prompt: Prompt, usage: Usage, *, checks: tuple[tuple[str, str], ...] = ()
+    ) -> AsyncGenerator[Delta | Message, None]:
+        """Yield the engine's answer as far as it may be shown; a call is yielded as one message of text.
+
+        `usage`: of what was asked before. `checks`: expressions and results that the answer must say.
+        """
+        question = next((each.text for each in reversed(request.messages) if each.role == "user"), "")
+        filtered = _Shown(Identity(question, request.system), checks)
+        async with aclosing(self._chat.ask(prompt)) as answer:
+            async for piece in answer:
+                if isinstance(piece, Message):
+                    if filtered.is_call:
+                        yield self._counted(piece, usage)
+                        return
+                    if rest := filtered.end():
+                        yield TextDelta(rest)
+                    thoughts = tuple(part for part in piece.parts if isinstance(part, Thinking))
+                    spoken = (Text(filtered.text),) if filtered.text else ()
+                    whole = msgspec.structs.replace(piece, parts=(*thoughts, *spoken))
+                    yield self._counted(whole, usage)
+                    return
+                if not isinstance(piece, TextDelta):
+                    yield piece
+                elif text := filtered.pass_on(piece.text):
+                    yield TextDelta(text)
+                if filtered.is_over:
+                    break
+        # The engine's count did not come: it is stopped in the middle.
+        if rest := filtered.end():
+            yield TextDelta(rest)
+        used = Usage(completion_tokens=filtered.pieces)
+        yield self._counted(Message("assistant", (Text(filtered.text),), "stop", usage=used), usage)
+
+    def _counted(self, message: Message, before: Usage) -> Message:
+        usage = without_luck(message.usage or Usage(), self.opening_tokens) + before
+        return msgspec.structs.replace(message, usage=usage, model=self._chat.name)
+
+
+class _Shown:
+    """What of an answer may be shown: no calls, no loops, no claims that are wrong.
+
+    `text`: all that was passed on. `is_over`: what comes after it is of no use.
+    """
+
+    def __init__(self, identity: Identity, checks: tuple[tuple[str, str], ...]) -> None:
+        self._identity = identity
+        self._brake = LoopBrake()
+        self._checks = checks
+        self._held = ""
+        self._begins = True
+        self.is_call = False
+        self.is_over = False
+        self.text = ""
+        self.pieces = 0
+
+    def pass_on(self, text: str) -> str:
+        """Return what may be shown now that the model wrote `text`."""
+        self.pieces += 1
+        if self._begins and text:
+            self.is_call = text.startswith("[")
+            self._begins = False
+        if self.is_call:
+            return ""
+        text = self._brake.before_loop(self._identity.pass_on(text))
+        self.is_over = self._identity.was_wrong or self._brake.is_loop
+        if self._checks:
+            self._held += text
+            if not self._is_right() and len(self._held) < _HELD_CHARS:
+                return ""
+            text, self._held, self._checks = self._held, "", ()
+        self.text += text
+        return text
+
+    def end(self) -> str:
+        """Return what was held back, at the end of the answer."""
+        rest = self._held + ("" if self._brake.is_loop else self._identity.rest())
+        self._held = rest
+        if self._checks and not self._is_right():
+            rest = "\n".join(f"{expression} = {result}" for expression, result in self._checks)
+        self.text += rest
+        return rest
+
+    def _is_right(self) -> bool:
+        return all(says_result(self._held, result) for _, result in self._checks)
+
+
+def _current_turn(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the messages from the user's last one on."""
+    last = max((at for at, message in enumerate(messages) if message.role == "user"), default=len(messages))
+    return messages[last:]
+
+
+def _results(turn: tuple[Message, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the calculations of the turn that the answer is about: expressions, and their results."""
+    if not turn or turn[-1].role != "tool":
+        return ()
+    calls = {call.id: call for message in turn for call in message.tool_calls}
+    return tuple(
+        (notation.expression_of(call), result.content.strip())
+        for message in turn
+        for result in message.tool_results
+        if (call := calls.get(result.call_id)) is not None
+        and call.name == notation.CALCULATE
+        and not result.is_error
+    )

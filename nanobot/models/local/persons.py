@@ -1,0 +1,69 @@
+"""Who is 'I': a small model that is asked `When is my birthday?` likes to answer `My birthday is …`.
+
+So an answer to a question about the user must not begin with the word by which users speak of themselves.
+"""
+
+import re
+
+_CURLY = str.maketrans("’", "'")
+# For each: how a question speaks of the user, and how an answer must not begin then. With a space behind it
+# only where other words begin so: the model would rather leave the space out than change the word.
+_WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), beginnings)
+    for pattern, beginnings in (
+        (r"\bmy\b", ("My",)),
+        (
+            r"\b(am|do|did|have|had|was|will|would|should|can|could) (i|we)\b",
+            ("I ", "I'm ", "I am ", "I've ", "We "),
+        ),
+        (r"\bmein(e|en|em|er|es)?\b", ("Mein", "Meine", "Meinen", "Meinem", "Meiner")),
+        (r"\bich\b", ("Ich",)),
+        (r"\b(mon|ma|mes)\b", ("Mon ", "Ma ", "Mes ")),
+        (r"\bje\b|\bj'|-je\b", ("Je ", "J'")),
+        (r"\b(mi|mis)\b", ("Mi ", "Mis ")),
+        (r"\btengo\b", ("Tengo", "Yo tengo")),
+        (r"\bme llamo\b", ("Me llamo", "Soy")),
+        (r"\bsoy\b", ("Soy", "Yo soy")),
+        (r"\bvivo\b", ("Vivo", "Yo vivo", "Io vivo")),
+        (r"\b(mio|mia|miei|mie)\b", ("Il mio", "La mia", "I miei", "Le mie", "Mio ", "Mia ")),
+        (r"\bmi chiamo\b", ("Mi chiamo",)),
+        (r"\bho\b", ("Ho ", "Io ho ")),
+        (r"\babito\b", ("Abito", "Io abito")),
+        (r"\b(meu|minha|meus|minhas)\b", ("Meu", "Minha", "O meu", "A minha", "Os meus", "As minhas")),
+        (r"\btenho\b", ("Tenho", "Eu tenho")),
+        (r"\bmoro\b", ("Moro", "Eu moro")),
+        (r"\bmijn\b", ("Mijn",)),
+        (r"我", ("我",)),
+        (r"私", ("私",)),
+        (r"僕", ("僕",)),
+    )
+)
+# How people begin who tell something of themselves.
+_TELLS = re.compile(
+    r"\s*(?:(?:my|i|i'm|i've|i'll|we|our|mein\w*|ich|wir|unser\w*|mon|ma|mes|je|nous|notre|nos"
+    r"|mi|mis|me|yo|tengo|soy|vivo|il mio|la mia|io|ho|sono|abito|meu|minha|eu|tenho|sou|moro)\b"
+    r"|j'|我|私|僕)",
+    re.IGNORECASE,
+)
+_SUM = re.compile(r"\d\s*[-+*/x×÷^%=]")
+_LONGEST_QUESTION = 200
+_ASKS = re.compile(r"[?？]|か。?\s*\Z")
+
+
+def not_to_begin_with(text: str) -> tuple[str, ...]:
+    """Return how the answer to the user's `text` must not begin; nothing where that is no question.
+
+    An echo of what users tell is let be: kept from it, the model refuses or changes the language.
+    """
+    if len(text) > _LONGEST_QUESTION or not _ASKS.search(text):
+        return ()
+    text = text.translate(_CURLY)
+    return tuple(beginning for words, beginnings in _WORDS if words.search(text) for beginning in beginnings)
+
+
+def tells(text: str) -> bool:
+    """Return whether the user tells something of themselves, and asks for nothing: there is nothing to work
+    out then, whatever numbers are in it.
+    """
+    text = text.translate(_CURLY)
+    return bool(_TELLS.match(text)) and not _ASKS.search(text) and not _SUM.search(text)

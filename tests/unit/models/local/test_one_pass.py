@@ -1,0 +1,211 @@
+"""One pass: what the engine is asked, and what becomes of what it writes."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
+from nanobot.core.tool import ToolChoice
+from nanobot.core.turn import OutputFormat, Sampling
+from nanobot.models.local.salt import salt_of
+from tests.unit.models.local.stand_in import SYSTEM, Machine, machine
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Machine]:
+    async with machine(tmp_path, monkeypatch) as standing:
+        yield standing
+
+
+def assistant(text: str) -> Message:
+    return Message("assistant", (Text(text),))
+
+
+def worked_out(result: str = "391", *, is_error: bool = False) -> tuple[Message, Message]:
+    call = Message("assistant", (ToolCall("1", "calculate", '{"expression":"17 * 23"}'),))
+    return call, Message("tool", (ToolResult("1", result, is_error),))
+
+
+async def test_the_engine_is_asked_once_with_the_examples_the_salt_and_no_date(small: Machine) -> None:
+    small.writes("Hello", " there.")
+    shown, message = await small.ask(user("hi"))
+    assert shown == message.text == "Hello there."
+    (prompt,) = small.prompts
+    assert prompt.startswith(small.routes.read[0])
+    assert prompt.endswith(f"{salt_of('a')}\n<user>\nhi\n")
+    assert "Monday." not in prompt.partition("The examples are over")[2]
+    assert small.asked[0].json["temperature"] == 0.2
+
+
+async def test_a_clients_instructions_stand_behind_the_salt(small: Machine) -> None:
+    await small.ask(user("hi"), system=f"{SYSTEM}\n\nTalk like a pirate.")
+    (prompt,) = small.prompts
+    assert prompt.endswith(f"{salt_of('a')}\n\nTalk like a pirate.\n<user>\nhi\n")
+
+
+async def test_a_call_is_passed_on_as_one_and_not_shown(small: Machine) -> None:
+    small.writes("[calc", "ulate 17 * 23]")
+    shown, message = await small.ask(user("17 * 23?"))
+    assert shown == ""
+    (call,) = message.tool_calls
+    assert (call.name, call.arguments) == ("calculate", '{"expression":"17 * 23"}')
+    assert message.stop_reason == "tool_calls"
+
+
+async def test_a_call_that_the_askers_limit_cut_off_is_written_to_its_end(small: Machine) -> None:
+    small.writes("[calculate 17", reason="length")
+    small.writes("[calculate 17 * 23]")
+    _, message = await small.ask(user("17 * 23?"), sampling=Sampling(max_output_tokens=3))
+    assert [call.arguments for call in message.tool_calls] == ['{"expression":"17 * 23"}']
+    assert small.asked[0].json["max_tokens"] == 3 < small.asked[1].json["max_tokens"]
+
+
+async def test_after_a_result_come_words_and_after_an_error_perhaps_another_call(small: Machine) -> None:
+    small.writes("It is 391.")
+    await small.ask(user("17 * 23?"), *worked_out())
+    small.writes("It does not work.")
+    await small.ask(user("17 * 23?"), *worked_out("Error", is_error=True))
+    after_result, after_error = (asked.json for asked in small.asked)
+    assert "calculate" not in after_result["grammar"] and "calculate" in after_error["grammar"]
+    assert after_result["temperature"] == 0.0
+
+
+async def test_the_same_call_again_is_answered_in_words(small: Machine) -> None:
+    small.writes("[calculate 17 * 23]")
+    small.writes("That does not work.")
+    shown, message = await small.ask(user("17 * 23?"), *worked_out("Error", is_error=True))
+    assert (shown, message.tool_calls) == ("That does not work.", ())
+
+
+async def test_what_users_tell_of_themselves_is_not_worked_out(small: Machine) -> None:
+    await small.ask(user("My birthday is on the 3rd of May."))
+    await small.ask(user("What day is the 3rd of May?"))
+    told, asked = (each.json["grammar"] for each in small.asked)
+    assert "calculate" not in told and "current_time" in told
+    assert "calculate" in asked
+
+
+async def test_without_tools_none_may_be_called(small: Machine) -> None:
+    await small.ask(user("hi"), tools=())
+    assert "calculate" not in small.asked[0].json["grammar"]
+
+
+async def test_an_answer_without_the_result_is_replaced_by_it(small: Machine) -> None:
+    small.writes("17 * 23", " is 421.")
+    shown, message = await small.ask(user("17 * 23?"), *worked_out())
+    assert shown == message.text == "17 * 23 = 391"
+
+
+async def test_an_answer_with_the_result_is_shown_from_there_on(small: Machine) -> None:
+    small.writes("That is ", "391", ", a product", " of two primes.")
+    shown, message = await small.ask(user("17 * 23?"), *worked_out())
+    assert shown == message.text == "That is 391, a product of two primes."
+
+
+async def test_recall_that_the_model_writes_is_answered_from_the_list(small: Machine) -> None:
+    small.writes("[recall]")
+    small.writes('You said "Hello".')
+    history = (user("Hello"), assistant("Hi!"), user("Say it back to me."))
+    shown, message = await small.ask(*history)
+    assert shown == message.text == 'You said "Hello".'
+    assert small.prompts[1].endswith('<assistant>\n[recall]\n<user>\n(The user\'s messages: 1. "Hello")\n')
+    assert small.asked[1].json["temperature"] == 0.0
+    assert r"\"Hello\"" in small.asked[1].json["grammar"]
+
+
+async def test_a_question_for_what_was_said_goes_straight_to_the_list(small: Machine) -> None:
+    small.writes('You asked: "Hello"')
+    await small.ask(user("Hello"), assistant("Hi!"), user("What did I just ask you?"))
+    (prompt,) = small.prompts
+    assert prompt.endswith('<assistant>\n[recall]\n<user>\n(The user\'s messages: 1. "Hello")\n')
+
+
+async def test_the_next_prompt_begins_with_this_one_and_its_answer(small: Machine) -> None:
+    """Over ten turns, with calls and recall; only the end is new to the engine."""
+    history: tuple[Message, ...] = ()
+    for turn in range(10):
+        before = small.prompts[-1] if small.prompts else ""
+        if turn % 3 == 1:
+            history += (user(f"What is 17 * 23, for the {turn}th time?"), *worked_out())
+        elif turn % 3 == 2:
+            history += (user("What did I just ask you?"),)
+        else:
+            history += (user(f"question {turn}"),)
+        small.writes(f"answer {turn}, 391")
+        _, message = await small.ask(*history)
+        assert small.prompts[-1].startswith(before)
+        assert not before or f"<assistant>\nanswer {turn - 1}, 391\n" in small.prompts[-1]
+        # As it comes back from the store.
+        history += (msgspec.json.decode(msgspec.json.encode(message), type=Message),)
+
+
+async def test_an_answer_that_the_client_has_begun_goes_on_without_a_grammar(small: Machine) -> None:
+    small.writes(" world")
+    shown, _ = await small.ask(user("hi"), assistant("Hello"))
+    assert shown == " world"
+    assert "grammar" not in small.asked[0].json
+
+
+async def test_a_loop_is_stopped_where_it_is_seen(small: Machine) -> None:
+    small.writes(*["And then the sea came back to the shore again. "] * 40)
+    shown, message = await small.ask(user("Tell me a story."))
+    assert shown == message.text
+    assert 4 <= shown.count("shore") < 8
+    assert message.stop_reason == "stop"
+
+
+async def test_another_maker_is_never_named_as_its_own(small: Machine) -> None:
+    small.writes("Hello! ", "I am an AI ", "assistant created by ", "OpenAI. How ", "can I help?")
+    shown, message = await small.ask(user("Who are you?"))
+    assert shown == message.text == "Hello! I'm nanobot, your personal assistant."
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"format": OutputFormat("json_object")},
+        {"tool_choice": ToolChoice("required")},
+    ],
+)
+async def test_a_form_and_a_required_call_take_the_other_way(small: Machine, fields: dict[str, Any]) -> None:
+    small.writes('calculate {"expression":"17 * 23"}')
+    _, message = await small.ask(user("17 * 23?"), **fields)
+    assert [call.name for call in message.tool_calls] == ["calculate"]
+    assert "Example:" not in small.prompts[0] and "Monday" not in small.prompts[0]
+
+
+async def test_a_conversation_stays_in_its_slot_and_others_get_their_own(small: Machine) -> None:
+    for session in ("a", "b", "a", "c", "b", "a"):
+        await small.ask(user("hi"), session=session)
+    slots = [asked.json["id_slot"] for asked in small.asked]
+    assert slots[0] == slots[2] == slots[5] and slots[1] == slots[4]
+    assert len(set(slots)) == 3
+
+
+async def test_the_slot_used_longest_ago_is_given_away(small: Machine) -> None:
+    for session in ("a", "b", "c", "d", "b", "e"):
+        await small.ask(user("hi"), session=session)
+    slots = [asked.json["id_slot"] for asked in small.asked]
+    assert slots[5] == slots[0]
+
+
+async def test_a_new_slot_gets_the_prefix_from_the_disk(small: Machine) -> None:
+    before = len(small.routes.actions)
+    await small.ask(user("hi"), session="a")
+    await small.ask(user("hi"), session="b")
+    assert small.routes.actions[before:] == [("restore", small.asked[1].json["id_slot"])]
+    assert len(small.routes.read) == 1
+
+
+async def test_after_the_engine_slept_the_prefix_is_put_back(small: Machine) -> None:
+    await small.ask(user("hi"))
+    before = len(small.routes.actions)
+    small.clock.advance(1_801)
+    await small.ask(user("hi"))
+    assert [action for action, _ in small.routes.actions[before:]] == ["restore"]

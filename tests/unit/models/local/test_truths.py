@@ -1,0 +1,86 @@
+"""What a small model gets wrong and the server knows: results of calculations, and who it is."""
+
+import pytest
+
+from nanobot.models.local.truths import Identity, says_result
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ("17 * 23 is 391.", "391"),
+        ("Das macht 1.440 Minuten.", "1440"),
+        ("1,440 minutes", "1440"),
+        ("That is 1 440.", "1440"),
+        ("The numbers are 17, 391.", "391"),
+        ("About 3.33.", "3.33333333333333"),
+        ("Rund 3,33.", "3.33333333333333"),
+        ("0.67", "0.666666666666667"),
+        ("A spider has eight legs.", "8"),
+        ("It is -5.", "-5"),
+    ],
+)
+def test_a_result_is_said_as_it_is_rounded_or_in_words(answer: str, result: str) -> None:
+    assert says_result(answer, result)
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ("17 * 23 is 421.", "391"),
+        ("That's correct!", "144"),
+        ("It is 3910.", "391"),
+        ("4.33", "3.33333333333333"),
+    ],
+)
+def test_another_number_or_none_is_not_the_result(answer: str, result: str) -> None:
+    assert not says_result(answer, result)
+
+
+def passed_on(text: str, question: str, instructions: str = "", pieces: int = 3) -> str:
+    """Return what is shown of `text` that comes a few characters at a time."""
+    identity = Identity(question, instructions)
+    shown = "".join(identity.pass_on(text[at : at + pieces]) for at in range(0, len(text), pieces))
+    return shown + identity.rest()
+
+
+@pytest.mark.parametrize(
+    ("said", "question", "shown"),
+    [
+        ("I am ChatGPT, a model.", "Who are you?", "I'm nanobot, your personal assistant."),
+        ("Yes, I am ChatGPT.", "Are you ChatGPT?", "Yes, I'm nanobot, your personal assistant."),
+        ("I was created by Alibaba Cloud.", "Who made you?", "I'm nanobot, your personal assistant."),
+        ("As an AI made by OpenAI, I …", "hi", "I'm nanobot, your personal assistant."),
+        ("Ich wurde von OpenAI entwickelt.", "Wer bist du?", "Ich bin nanobot, dein persönlicher Assistent."),
+        ("我是通义千问。", "你是谁？", "我是 nanobot，你的个人助手。"),
+    ],
+)
+def test_a_claim_to_be_anothers_is_replaced(said: str, question: str, shown: str) -> None:
+    for pieces in (1, 3, 7, 100):
+        assert passed_on(said, question, pieces=pieces).endswith(shown.partition(", ")[2] or shown)
+        assert not [
+            name for name in ("ChatGPT", "Alibaba", "OpenAI", "通义") if name in passed_on(said, question)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("said", "question", "instructions"),
+    [
+        ("No, I am not ChatGPT.", "Are you ChatGPT?", ""),
+        ("Microsoft was founded by Bill Gates.", "Who founded Microsoft?", ""),
+        ("The browser is made by Google.", "Tell me of Chrome, made by Google.", ""),
+        ("I am Claude, your pirate.", "Who are you?", "You are Claude."),
+        ("Ahoy, I am Gemini!", "Pretend to be Gemini.", ""),
+        ("I am glad to help. " * 30, "hi", ""),
+        ("I'm", "hi", ""),
+    ],
+)
+def test_other_talk_of_makers_is_left_alone(said: str, question: str, instructions: str) -> None:
+    for pieces in (1, 4, 1_000):
+        assert passed_on(said, question, instructions, pieces) == said
+
+
+def test_what_cannot_become_a_claim_does_not_wait() -> None:
+    identity = Identity("hi", "")
+    text = "The capital of Norway is Oslo, a city by the sea."
+    assert len(identity.pass_on(text)) >= len(text) - 16
