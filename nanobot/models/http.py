@@ -87,15 +87,18 @@ class ProviderResponse:
         Raises:
             RequestFailed: `ModelTimeout`, or `ModelBadAnswer` where the connection broke.
         """
+        received = self._received
         if audience is not None and not audience.is_listening:
-            await self._received.gather(min(deadline, self._loop.time() + _GATHER_S), audience)
+            await received.gather(min(deadline, self._loop.time() + _GATHER_S), audience)
+        if piece := received.buffered():
+            return piece
         # One timer serves all reads: when it fires, it compares the deadline. One for each read would make a
         # streamed answer a third dearer.
         self._deadline = deadline
         if self._timer is None or deadline < self._armed_for:
             self._arm(deadline)
         try:
-            return await self._received.read()
+            return await received.read()
         except TransferFailed as failed:
             raise self._connection.broken(failed, self.late if self._expired else None) from None
         finally:

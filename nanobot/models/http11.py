@@ -118,6 +118,8 @@ class DirectAnswer:
 
     def buffered(self) -> bytes:
         pieces = self.pieces
+        if not pieces:
+            return b""
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self.unread_bytes = 0
