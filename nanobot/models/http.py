@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_ERROR_BYTES = 64 * 1024
 _LINGER_S = 1.0
-_GATHER_S = 0.1
+_GATHER_S = 1.0
 """How long pieces of an answer wait for each other while nobody reads them as they come."""
 
 
@@ -82,7 +82,7 @@ class ProviderResponse:
         """Return what has come since the last read; empty at the end. `deadline` is a time of the loop's
         clock.
 
-        Where the `audience` is given and nobody in it listens, what comes within 100 ms is returned as one.
+        Where the `audience` is given and nobody in it listens, what comes within a second is returned as one.
 
         Raises:
             RequestFailed: `ModelTimeout`, or `ModelBadAnswer` where the connection broke.
