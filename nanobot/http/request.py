@@ -29,8 +29,7 @@ class Request:
     it is about, for the audit log; None where no operation has said so. `answer_headers`: what its answer
     says besides, errors included. `body_share`: what its body counts among all bodies; None until it has a
     large one. `is_poll`: it is asked again and again, and this answer had nothing new. `headers`: by their
-    names in lower case; of one that comes several times the last counts. `path`: as it was sent,
-    percent-encoded.
+    names in lower case; of one that comes several times the last counts.
     """
 
     __slots__ = (
@@ -40,8 +39,6 @@ class Request:
         "headers",
         "id",
         "is_poll",
-        "method",
-        "path",
         "path_params",
         "receive",
         "route",
@@ -60,15 +57,24 @@ class Request:
         self.answer_headers: RawHeaders = ()
         self.body_share: BodyShare | None = None
         self.is_poll = False
-        # None of these is a property, as each request is asked for them several times.
-        self.method: str = scope["method"]
-        self.path: str = scope["raw_path"].decode("latin-1")
+        # Not a property, as each request is asked for them several times.
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+
+    @property
+    def method(self) -> str:
+        method: str = self.scope["method"]
+        return method
 
     def body_is_done(self) -> None:
         """Count the body no longer: nothing holds it any more."""
         if self.body_share is not None:
             self.body_share.give_back()
+
+    @property
+    def path(self) -> str:
+        """The path as it was sent, percent-encoded."""
+        path: bytes = self.scope["raw_path"]
+        return path.decode("latin-1")
 
     def query(self) -> Query:
         """Return the query.
