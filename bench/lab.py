@@ -21,8 +21,8 @@ System = Literal["floor", "floor-full", "nanobot"]
 SYSTEMS: Final[tuple[System, ...]] = ("floor-full", "nanobot")
 """What is compared where both are to keep the same promise, or where it makes no difference."""
 ALL_SYSTEMS: Final[tuple[System, ...]] = ("floor", "floor-full", "nanobot")
-WINDOW_TOKENS: Final = 2_260
-"""nanobot's window, so that it shows the model about as many messages as the floor does (50)."""
+SMALL_WINDOW: Final = {"NANOBOT_AGENT_WINDOW_TOKENS": "2260"}
+"""For conversations longer than what the floor shows of them (50 messages): nanobot shows as many."""
 
 
 class WrongAnswer(Exception):
@@ -103,7 +103,6 @@ class Lab:
         settings = {
             "OPENAI_BASE_URL": url,
             "OPENAI_API_KEY": "bench",
-            "NANOBOT_AGENT_WINDOW_TOKENS": str(WINDOW_TOKENS),
             **(environment or {}),
         }
         return self._start(system, command, port, settings, root)
@@ -139,10 +138,12 @@ class Lab:
             server.stop()
 
     @contextlib.contextmanager
-    def all_of(self, systems: tuple[System, ...] = SYSTEMS) -> Iterator[dict[System, Target]]:
+    def all_of(
+        self, systems: tuple[System, ...] = SYSTEMS, environment: Mapping[str, str] | None = None
+    ) -> Iterator[dict[System, Target]]:
         """Start the systems side by side."""
         with contextlib.ExitStack() as stack:
-            yield {system: stack.enter_context(self.running(system)) for system in systems}
+            yield {system: stack.enter_context(self.running(system, environment)) for system in systems}
 
 
 class _Message(msgspec.Struct):

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from bench.figures import Figures, Row, Waits
-from bench.lab import ALL_SYSTEMS, SYSTEMS, Lab, System, first_answer
+from bench.lab import ALL_SYSTEMS, SMALL_WINDOW, SYSTEMS, Lab, System, first_answer
 from bench.load import Plan, Sample, Target, send
 from bench.machine import ProcessFailed, counting_calls, cpu_ns, rss_bytes
 
@@ -277,7 +277,7 @@ def history(lab: Lab, scale: Scale) -> list[Row]:
     agents do: CPU a turn.
     """
     rows = []
-    with lab.all_of() as pair:
+    with lab.all_of(environment=SMALL_WINDOW) as pair:
         for messages, tools in ((200, 0), (200, 20)):
             cpu = Figures()
             for number, system in _by_turns(scale.rounds):
@@ -306,7 +306,7 @@ def depth(lab: Lab, scale: Scale) -> list[Row]:
     """One session, early, with its window just full, and ten times as long: CPU a turn, measured by turns."""
     early, full, long = scale.depths
     block, rounds = 80, max(2, 2 * scale.rounds - 2)
-    with lab.all_of() as pair:
+    with lab.all_of(environment=SMALL_WINDOW) as pair:
         for deep in (full, long):
             send(
                 Plan(targets=tuple(pair.values()), session=f"depth{deep}", session_turns=_ENDLESS, turns=deep)

@@ -236,12 +236,13 @@ class ModelCall:
         ):
             nudge = prompt.ANSWER_WAS_CUT
         wanted = self._turn.format
+        offers = may_call and self._takes_tools
         try:
             return build(
                 self._turn,
                 history,
-                tools=self._offered(self._tools, may_call=may_call),
-                file_tools=self._offered_for_files(may_call=may_call),
+                tools=self._tools if offers else (),
+                file_tools=self._file_tools if offers and self._reads_on else (),
                 budget_tokens=self._budget_tokens,
                 now=self._clock.now(),
                 persona=self._persona,
@@ -260,17 +261,18 @@ class ModelCall:
             window = window_set(self._model, self._limits)
             raise ContextOverflow(f"{error.message} ({window})") from None
 
-    def _offered(self, tools: tuple[ToolSpec, ...], *, may_call: bool) -> tuple[ToolSpec, ...]:
-        """Return those of `tools` that are offered; the server's own to models alone that take tools."""
-        if not may_call or "tools" in self._lacking:
-            return ()
-        return tools if self._client_tools or "tools" in self._model.abilities else ()
+    @property
+    def _takes_tools(self) -> bool:
+        """Whether tools are offered: the server's own to models alone that take tools."""
+        if "tools" in self._lacking:
+            return False
+        return bool(self._client_tools) or "tools" in self._model.abilities
 
-    def _offered_for_files(self, *, may_call: bool) -> tuple[ToolSpec, ...]:
-        """Return the tools that are offered where files go on."""
+    @property
+    def _reads_on(self) -> bool:
+        """Whether tools are offered where files go on."""
         abilities = self._model.abilities
-        reads_on = "tools" in abilities and "reading_on" in abilities
-        return self._offered(self._file_tools, may_call=may_call) if reads_on else ()
+        return "tools" in abilities and "reading_on" in abilities
 
     async def _stream(self, request: ModelRequest, show: Show, retries: Retries) -> Message:
         """Show what the model says as it comes; return its message."""

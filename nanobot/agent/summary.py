@@ -105,7 +105,8 @@ class SummaryWriter:
         facts `wanted`.
         """
         lines = (*of.before.splitlines(), *map(QUOTED.format, _sentences(of.messages)))
-        have = [line for line in lines if any(is_in(fact, line) for fact in wanted)]
+        facts = [fact.casefold() for fact in wanted]
+        have = [line for line in lines if _has_any(facts, line.casefold())]
         return f"{text}\n{_fitting(have, self.most_tokens // _COMPLETED_BY)}"
 
 
@@ -228,9 +229,8 @@ def lacking(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
     return tuple(fact for fact in wanted if fact.casefold() not in folded)
 
 
-def is_in(fact: str, text: str) -> bool:
-    """Return whether the text has the fact."""
-    return fact.casefold() in text.casefold()
+def _has_any(facts: Iterable[str], text: str) -> bool:
+    return any(fact in text for fact in facts)
 
 
 def _said(messages: Iterable[Message]) -> Iterator[str]:

@@ -215,7 +215,10 @@ def _without_stream(body: bytes, fields: int) -> bytes:
 
 
 def _when_busy(headers: RequestHeaders) -> WhenBusy:
-    policy = headers.get(b"x-when-busy", b"queue").decode("latin-1").strip().lower()
+    sent = headers.get(b"x-when-busy")
+    if sent is None:
+        return "queue"
+    policy = sent.decode("latin-1").strip().lower()
     known = next((known for known in _POLICIES if known == policy), None)
     if known is None:
         raise InvalidRequest(

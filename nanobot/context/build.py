@@ -51,6 +51,8 @@ def file_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAIN) 
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
     """Return an estimate of the tokens that it costs to offer `tools`."""
+    if not tools:
+        return 0
     return sum(
         _TOKENS_PER_TOOL + (len(tool.name) + len(tool.description) + len(bytes(tool.parameters))) // 3
         for tool in tools
@@ -128,7 +130,7 @@ def build(
         shown = (user(before), *shown)
     # What leaves no trace is no part of the conversation: a title is asked for without its messages, too.
     is_first = (
-        turn.trace and not history.skipped_tokens and sum(message.role == "user" for message in shown) == 1
+        turn.trace and not history.skipped_tokens and [message.role for message in shown].count("user") == 1
     )
     return ModelRequest(
         system=prompt.system(

@@ -209,16 +209,24 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def text(self) -> str:
         """The visible text: all `Text` parts, joined."""
-        # Here and below: for the few parts of a message a list costs less than a generator.
+        parts = self.parts
+        # Here and below: as nearly all messages are, and turns ask again and again.
+        if len(parts) == 1 and type(parts[0]) is Text:
+            return parts[0].text
+        # For the few parts of a message a list costs less than a generator.
         return "".join([part.text for part in self.parts if isinstance(part, Text)])
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
+        if len(self.parts) == 1 and type(self.parts[0]) is Text:
+            return ()
         return tuple([part for part in self.parts if isinstance(part, ToolCall)])
 
     @property
     def client_calls(self) -> tuple[ToolCall, ...]:
         """The calls that the client is to run."""
+        if len(self.parts) == 1 and type(self.parts[0]) is Text:
+            return ()
         return tuple([part for part in self.parts if isinstance(part, ToolCall) and part.for_client])
 
     @property

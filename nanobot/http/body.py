@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+from starlette.types import Message
+
 from nanobot.core.errors import BodyTooLarge, SlowRequest
+from nanobot.http.connected import at_hand
 from nanobot.http.request import Request
 
 _MOST_DIGITS = 18
@@ -20,7 +23,10 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     Raises:
         BodyTooLarge, Overloaded, SlowRequest, ClientGone: as `body_pieces`.
     """
-    pieces = [piece async for piece in body_pieces(request, max_bytes=max_bytes, timeout_s=timeout_s)]
+    body = _Body(request, max_bytes, timeout_s)
+    pieces = [await body.piece()]
+    while body.has_more:
+        pieces.append(await body.piece())
     return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 
@@ -35,32 +41,53 @@ async def body_pieces(
         SlowRequest: it did not come within `timeout_s`.
         ClientGone
     """
-    # Refused before a byte of it is read. The size is counted all the same: chunked bodies announce none.
-    announced = request.headers.get(b"content-length", b"0")
-    if announced.isdigit():
-        _refuse_over(int(announced[:_MOST_DIGITS]), max_bytes, limit)
-    size = 0
-    # One deadline for the whole body: a byte now and then must not prolong it.
-    until = asyncio.get_running_loop().time() + timeout_s
-    more = True
-    while more:
-        try:
-            async with asyncio.timeout_at(until):
-                message = await request.receive()
-        except TimeoutError as error:
-            raise SlowRequest(
-                f"the body did not arrive within {timeout_s:g} s ({size} bytes did): send it faster, or less "
-                "of it"
-            ) from error
+    body = _Body(request, max_bytes, timeout_s, limit)
+    while body.has_more:
+        yield await body.piece()
+
+
+class _Body:
+    """A body while it is read. `has_more`: not all of it was read yet."""
+
+    def __init__(
+        self, request: Request, max_bytes: int, timeout_s: float, limit: str = "api.max_body_mb"
+    ) -> None:
+        # Refused before a byte of it is read. The size is counted all the same: chunked bodies announce none.
+        announced = request.headers.get(b"content-length", b"0")
+        if announced.isdigit():
+            _refuse_over(int(announced[:_MOST_DIGITS]), max_bytes, limit)
+        self.has_more = True
+        self._request = request
+        self._max_bytes = max_bytes
+        self._limit = limit
+        self._timeout_s = timeout_s
+        # One deadline for the whole body: a byte now and then must not prolong it.
+        self._until = asyncio.get_running_loop().time() + timeout_s
+        self._size = 0
+
+    async def piece(self) -> bytes:
+        """Return the next piece; raises as `body_pieces`."""
+        request = self._request
+        message = at_hand(request.receive) or await self._next()
         if message["type"] == "http.disconnect":
             raise ClientGone
         piece: bytes = message.get("body", b"")
-        size += len(piece)
-        _refuse_over(size, max_bytes, limit)
+        self._size += len(piece)
+        _refuse_over(self._size, self._max_bytes, self._limit)
         if request.body_share is not None:
-            request.body_share.grow(size)
-        yield piece
-        more = bool(message.get("more_body"))
+            request.body_share.grow(self._size)
+        self.has_more = bool(message.get("more_body"))
+        return piece
+
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await self._request.receive()
+        except TimeoutError as error:
+            raise SlowRequest(
+                f"the body did not arrive within {self._timeout_s:g} s ({self._size} bytes did): send it"
+                " faster, or less of it"
+            ) from error
 
 
 def _refuse_over(size: int, max_bytes: int, limit: str) -> None:

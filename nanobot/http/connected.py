@@ -11,16 +11,22 @@ _WATCH_AFTER_S = 0.1
 """Watching takes a task; a turn that ends sooner than this does not need one."""
 
 
-def has_gone(receive: Receive) -> bool:
-    """Return whether the client of a request whose body has been read is gone, without waiting."""
+def at_hand(receive: Receive) -> Message | None:
+    """Return the next message of a request where it has come already; None where it has to be waited for."""
     asking = cast("Coroutine[object, None, Message]", receive())
     try:
         asking.send(None)
     except StopIteration as told:
-        return bool(told.value["type"] == "http.disconnect")
+        return cast(Message, told.value)
     finally:
         asking.close()
-    return False
+    return None
+
+
+def has_gone(receive: Receive) -> bool:
+    """Return whether the client of a request whose body has been read is gone, without waiting."""
+    message = at_hand(receive)
+    return message is not None and message["type"] == "http.disconnect"
 
 
 class Connected:

@@ -57,6 +57,8 @@ class BoundedConnection(HttpToolsProtocol):
     Trailers are ignored (RFC 9110, 6.5.1): they must not change what the head has said.
     """
 
+    # A head has begun, or a connection; the timer only runs where not all of it came at once.
+    _awaits_head = False
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _rest_timer: asyncio.TimerHandle | None = None
@@ -75,6 +77,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(joined(transport, self.loop))
         self._await_head()
+        self._time_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
@@ -90,16 +93,19 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         body_bytes = self._body_bytes
-        if self._head_timer is not None:
+        if self._awaits_head:
             self._head_bytes += len(data)
         elif self._is_in_body:
             self._received += len(data)
             self._since_body += len(data)
-        # Only now is it known whether the head ended in these bytes; the timer is gone then.
         super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
-            self.transport.write(_final_answer(_TOO_LARGE, b"Request Header Fields Too Large"))
-            self.transport.close()
+        # Only now is it known whether the head ended in these bytes.
+        if self._awaits_head:
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.write(_final_answer(_TOO_LARGE, b"Request Header Fields Too Large"))
+                self.transport.close()
+            else:
+                self._time_head()
         elif self._is_in_body:
             if self._body_bytes != body_bytes:
                 self._since_body = 0
@@ -131,7 +137,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         # The timer of the first request runs since the connection was opened. Between requests uvicorn's own
         # keep-alive timeout applies.
-        if self._head_timer is None:
+        if not self._awaits_head:
             self._await_head()
         super().on_message_begin()
 
@@ -178,10 +184,15 @@ class BoundedConnection(HttpToolsProtocol):
             self._rest_timer = self.loop.call_later(REST_TIMEOUT_S, self.transport.abort)
 
     def _await_head(self) -> None:
+        self._awaits_head = True
         self._head_bytes = 0
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def _time_head(self) -> None:
+        if self._head_timer is None and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
 
     def _head_arrived(self) -> None:
+        self._awaits_head = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

@@ -1,5 +1,6 @@
 """Host and Origin: under which names the server answers, and for which web pages."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from nanobot.core.errors import ForbiddenOrigin
@@ -62,6 +63,7 @@ def _port(address: bytes) -> bytes:
     return port if colon and port.isdigit() else b""
 
 
+@lru_cache(16)
 def _host_name(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""

@@ -70,13 +70,18 @@ class DirectPool:
         self._idle: dict[Hashable, list[tuple[DirectConnection, float]]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._is_closed = False
+        # Of the last request: nearly all have the same.
+        self._headers: Mapping[str, str] | None = None
+        self._lines = b""
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, deadline: float
     ) -> DirectAnswer:
         place = _place(url)
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        head = b"%b%b%bContent-Length: %d\r\n\r\n" % (method.encode(), place.begin, lines.encode(), len(body))
+        if headers is not self._headers:
+            self._headers = headers
+            self._lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+        head = b"%b%b%bContent-Length: %d\r\n\r\n" % (method.encode(), place.begin, self._lines, len(body))
         connection = self._reused(place.origin) or await self._open(place.origin, deadline)
         try:
             return await connection.ask(head, body, deadline)

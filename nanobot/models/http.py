@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_ERROR_BYTES = 64 * 1024
 _LINGER_S = 1.0
-_GATHER_S = 0.1
+_GATHER_S = 1.0
 """How long pieces of an answer wait for each other while nobody reads them as they come."""
 
 
@@ -82,20 +82,23 @@ class ProviderResponse:
         """Return what has come since the last read; empty at the end. `deadline` is a time of the loop's
         clock.
 
-        Where the `audience` is given and nobody in it listens, what comes within 100 ms is returned as one.
+        Where the `audience` is given and nobody in it listens, what comes within a second is returned as one.
 
         Raises:
             RequestFailed: `ModelTimeout`, or `ModelBadAnswer` where the connection broke.
         """
+        received = self._received
         if audience is not None and not audience.is_listening:
-            await self._received.gather(min(deadline, self._loop.time() + _GATHER_S), audience)
+            await received.gather(min(deadline, self._loop.time() + _GATHER_S), audience)
+        if piece := received.buffered():
+            return piece
         # One timer serves all reads: when it fires, it compares the deadline. One for each read would make a
         # streamed answer a third dearer.
         self._deadline = deadline
         if self._timer is None or deadline < self._armed_for:
             self._arm(deadline)
         try:
-            return await self._received.read()
+            return await received.read()
         except TransferFailed as failed:
             raise self._connection.broken(failed, self.late if self._expired else None) from None
         finally:

@@ -42,19 +42,21 @@ class Keeper(Protocol):
 
 
 class DirectAnswer:
-    """One answer while it comes; the `transfer.Received` of a direct request."""
+    """One answer while it comes; the `transfer.Received` of a direct request. `pieces`: what has come of the
+    body since the last read, `unread_bytes` long together.
+    """
 
     __slots__ = (
         "_calls_at_end",
         "_connection",
         "_loop",
-        "_pieces",
         "_waiter",
         "failure",
         "gathers",
         "has_head",
         "has_whole",
         "headers",
+        "pieces",
         "status",
         "unread_bytes",
     )
@@ -69,13 +71,13 @@ class DirectAnswer:
         self.gathers = False
         self._connection = connection
         self._loop = loop
-        self._pieces: list[bytes] = []
+        self.pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._calls_at_end: list[Callable[[], None]] = []
 
     @property
     def has_ended(self) -> bool:
-        return self.has_whole and not self._pieces
+        return self.has_whole and not self.pieces
 
     async def head(self, deadline: float) -> None:
         """Return when the head has come.
@@ -95,9 +97,9 @@ class DirectAnswer:
             raise self.failure
 
     async def read(self) -> bytes:
-        if not (self._pieces or self.has_whole or self.failure is not None):
+        if not (self.pieces or self.has_whole or self.failure is not None):
             await self._wait()
-        if self.failure is not None and not self._pieces:
+        if self.failure is not None and not self.pieces:
             raise self.failure
         return self.buffered()
 
@@ -115,7 +117,9 @@ class DirectAnswer:
             self.gathers = False
 
     def buffered(self) -> bytes:
-        pieces = self._pieces
+        pieces = self.pieces
+        if not pieces:
+            return b""
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self.unread_bytes = 0
@@ -144,11 +148,6 @@ class DirectAnswer:
         """Let whoever waits look at what has come."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def put(self, body: bytes) -> None:
-        """Add a piece of the body."""
-        self._pieces.append(body)
-        self.unread_bytes += len(body)
 
     def end(self) -> None:
         """Note that the whole body has come."""
@@ -339,7 +338,8 @@ class DirectConnection(asyncio.Protocol):
                 self.abort()
                 return
         if body:
-            answer.put(body)
+            answer.pieces.append(body)
+            answer.unread_bytes += len(body)
 
     def on_message_complete(self) -> None:
         answer = self._answer

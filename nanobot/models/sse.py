@@ -42,7 +42,8 @@ class EventSplitter:
                 chunk = chunk[1:]
         if not chunk:
             return []
-        if b"\n" not in chunk and b"\r" not in chunk:
+        # `find`, since `in` first takes the bytes for a number.
+        if chunk.find(b"\n") < 0 and chunk.find(b"\r") < 0:
             self._keep(chunk)
             return []
         if (
@@ -124,8 +125,9 @@ def _whole(chunk: bytes) -> list[bytes] | None:
 
     None where it is something else.
     """
-    if not chunk.endswith(b"\n\n") or b"\r" in chunk:
+    if not chunk.endswith(b"\n\n") or chunk.find(b"\r") >= 0:
         return None
     events = chunk[6:-2].split(b"\n\ndata: ")
-    # More line feeds mean more fields, or data of several lines.
-    return events if chunk.count(b"\n") == 2 * len(events) else None
+    # More line feeds mean more fields, or data of several lines. To join and to search is much faster than to
+    # count.
+    return events if b"".join(events).find(b"\n") < 0 else None

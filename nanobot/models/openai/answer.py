@@ -24,6 +24,7 @@ from nanobot.models.openai.chunk import (
     ChunkDelta,
     ChunkUsage,
     LenientDecoder,
+    TextChunks,
     decode,
     tokens,
 )
@@ -116,6 +117,7 @@ class ChatAnswerReader:
         self._stop_reason: StopReason = "stop"
         self._has_said = False
         self._lenient: LenientDecoder | None = None
+        self._texts = TextChunks()
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
         """Read one chunk, or one whole answer, and append what it adds to `deltas`.
@@ -123,6 +125,10 @@ class ChatAnswerReader:
         Raises:
             RequestFailed: it is no chunk of a chat completion, or an error in its place.
         """
+        if self._tags is None and self._kind is TextDelta and (text := self._texts.text_of(payload)):
+            self._pieces.append(text)
+            deltas.append(TextDelta(text))
+            return
         if payload[:1] == b"[" and payload.strip().upper() == b"[DONE]":
             self.done = True
             return
@@ -163,6 +169,10 @@ class ChatAnswerReader:
                     # The short way, for nearly all chunks of an answer.
                     self._pieces.append(text)
                     deltas.append(TextDelta(text))
+                    if len(chunk.choices) == 1 and not (
+                        choice.finish_reason or choice.usage or chunk.usage or chunk.error
+                    ):
+                        self._texts.learn(payload, text)
                 else:
                     self._take_delta(delta, deltas)
             elif choice.message is not None:

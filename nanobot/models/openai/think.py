@@ -15,6 +15,7 @@ _TAGS = {
 """By the tag that opens thinking, the one that closes it. Tags that are asked for in prompts, such as
 `<thinking>` and `<reasoning>`, are the user's.
 """
+_FIRST_LETTERS = frozenset(tag[0] for tag in (*_TAGS, _CLOSE))
 _MAX_BLANKS = 64
 """How much white space may come before the first tag; after more, the text is no thinking."""
 
@@ -96,7 +97,7 @@ class ThinkTags:
     def _open(self, text: str) -> list[Delta]:
         start = text.lstrip()
         few_blanks = len(text) - len(start) <= _MAX_BLANKS
-        if not few_blanks:
+        if not few_blanks or (start and start[0] not in _FIRST_LETTERS):
             return self._begin(text)
         for opening, closing in _TAGS.items():
             if start.startswith(opening):

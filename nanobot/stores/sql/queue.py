@@ -90,11 +90,11 @@ def recount_running(db: Db) -> None:
 
 
 def hold(db: Db, n: int, session: int, capacity: Capacity, now: float) -> None:
-    """Note a turn that starts now: it belongs to the owner of `capacity`."""
+    """Note a turn that starts now, the only one of its session: it belongs to the owner of `capacity`."""
     db.execute(
-        f"INSERT INTO dispatch (session, position, turn, owner, lease_until, payer, round, rank)"
-        f" VALUES (?, ({_POSITION}), ?, ?, ?, '', 0, ?)",
-        (session, session, n, capacity.owner, capacity.lease_until(now), n),
+        "INSERT INTO dispatch (session, position, turn, owner, lease_until, payer, round, rank)"
+        " VALUES (?, 1, ?, ?, ?, '', 0, ?)",
+        (session, n, capacity.owner, capacity.lease_until(now), n),
     )
     note_running(db, capacity.owner, 1)
 

@@ -10,6 +10,8 @@ from nanobot.stores.sql import transcript, turns, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 
+_MOST_BOUND = 500
+
 
 class Known(msgspec.Struct, frozen=True):
     """A turn that is being resent: `asked` is its id, the rest is of the turn that answers it, itself or the
@@ -104,11 +106,13 @@ def _is_newest(db: Db, head: TranscriptHead, n: int, answering: int, last_seq: i
 
 def note_delivered(db: Db, turn_ids: tuple[str, ...]) -> None:
     """Note whose answers were delivered whole; see `core.turn.Turns.delivered`."""
-    for id_ in turn_ids:
+    for first in range(0, len(turn_ids), _MOST_BOUND):
+        some = turn_ids[first : first + _MOST_BOUND]
         db.execute(
-            "INSERT INTO delivered (session, turn) SELECT session, n FROM turn WHERE id = ?"
+            "INSERT INTO delivered (session, turn) SELECT session, max(n) FROM turn"
+            f" WHERE id IN ({', '.join('?' * len(some))}) GROUP BY session"
             " ON CONFLICT (session) DO UPDATE SET turn = max(turn, excluded.turn)",
-            (id_,),
+            some,
         )
 
 

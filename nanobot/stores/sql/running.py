@@ -12,6 +12,7 @@ from nanobot.core.dispatch import Claim
 from nanobot.core.errors import StaleAttempt, TooManyAttempts
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, Text, reply_text
+from nanobot.core.turn import Turn
 from nanobot.stores.sql import hidden, queue, taking_in, transcript, turns, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
@@ -84,7 +85,7 @@ def append(
         end = None
     messages = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
     if end is not None:
-        spent = _end(db, running, messages, end, now, prices)
+        spent = _end(db, running, claim.turn, messages, end, now, prices)
         queue.note_running(db, capacity.owner, -1)
         parted = queue.part(db, running.n, running.head.session) if running.has_joiners else ()
         claims = queue.start_next(db, capacity, now) if running.has_waiters or parted else ()
@@ -128,15 +129,19 @@ def _waiting_to_join(db: Db, n: int) -> tuple[Message, ...]:
 
 
 def _end(
-    db: Db, running: RunningTurn, messages: Sequence[Message], end: TurnEnded, now: float, prices: PriceList
+    db: Db,
+    running: RunningTurn,
+    turn: Turn,
+    messages: Sequence[Message],
+    end: TurnEnded,
+    now: float,
+    prices: PriceList,
 ) -> TurnCost:
     """Close the turn: its last messages, its outcome, what it used up, and the tip where it leaves the
     transcript as it was.
     """
     head = running.head
     reply = None
-    (body,) = db.execute("SELECT body FROM turn WHERE n = ?", (running.n,)).fetchone()
-    turn = turns.decode(body)
     span = (running.first_seq, head.last_seq)
     before = transcript.of_turn(db, head.session, running.n, span, inputs=False) if running.added else ()
     all_added = (*before, *messages)
@@ -158,14 +163,17 @@ def _end(
     db.execute("DELETE FROM dispatch WHERE session = ? AND turn = ?", (head.session, running.n))
     # A turn that may be taken up again needs its tools.
     if turn.tools and end.outcome != "failed" and not turns.may_go_on(end):
-        db.execute(
-            "UPDATE turn SET body = ? WHERE n = ?",
-            (turns.encode(msgspec.structs.replace(turn, tools=(), declared=())), running.n),
-        )
+        _forget_tools(db, running.n)
     charge = usage.Charge(
         head.session, turn.session_key, turn.key_id, turn.model, all_added, end.usage, running.counted
     )
     return usage.count(db, charge, prices, now)
+
+
+def _forget_tools(db: Db, n: int) -> None:
+    (body,) = db.execute("SELECT body FROM turn WHERE n = ?", (n,)).fetchone()
+    turn = msgspec.structs.replace(turns.decode(body), tools=(), declared=())
+    db.execute("UPDATE turn SET body = ? WHERE n = ?", (turns.encode(turn), n))
 
 
 def reply_of(messages: Sequence[Message]) -> Message:
@@ -212,12 +220,12 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
     hidden.hide_unfinished(db)
     taking_in.leave_all(db)
     lost = db.execute(
-        "SELECT t.id, t.attempt, t.lost + 1 FROM dispatch d JOIN turn t ON t.n = d.turn"
+        "SELECT t.id, t.attempt, t.lost + 1, t.body FROM dispatch d JOIN turn t ON t.n = d.turn"
         " WHERE d.owner = ? OR d.lease_until < ?"
         " ORDER BY d.turn",
         (owner, now),
     ).fetchall()
-    for id_, attempt, times in lost:
+    for id_, attempt, times, body in lost:
         if times < max_attempts:
             db.execute("UPDATE turn SET status = 'queued', lost = ? WHERE id = ?", (times, id_))
             continue
@@ -230,7 +238,8 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
         added = transcript.of_turn(
             db, running.head.session, running.n, (running.first_seq, running.head.last_seq), inputs=False
         )
-        _end(db, running, (), TurnEnded("failed", usage.used_by(added), error), now, prices)
+        end = TurnEnded("failed", usage.used_by(added), error)
+        _end(db, running, turns.decode(body), (), end, now, prices)
         queue.part(db, running.n, running.head.session)
         db.execute("UPDATE turn SET lost = ? WHERE id = ?", (times, id_))
     db.execute(

@@ -9,6 +9,17 @@ from nanobot.stores.sql.db import Dialect, Value
 from nanobot.stores.sqlite import dialect
 
 
+def _same(value: None) -> None:
+    return value
+
+
+# Values of these types are bound as they are. Without an adapter for them, each one is first asked whether it
+# has one of its own, which takes longer than to bind it.
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(type(None), _same)
+
+
 class Connection(sqlite3.Connection):
     """`stores.sql.db.Db`;
 
