@@ -65,7 +65,8 @@ class Toolset:
         tool = self._tools.get(call.name)
         if tool is None:
             raise MalformedCall(
-                f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools) or 'none'}"
+                f"there is no tool {call.name!r}; the tools are: "
+                f"{', '.join(spec.name for spec in self.specs) or 'none'}"
             )
         try:
             return tool, msgspec.json.decode(

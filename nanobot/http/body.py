@@ -23,7 +23,7 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     Raises:
         BodyTooLarge, Overloaded, SlowRequest, ClientGone: as `body_pieces`.
     """
-    body = _Body(request, max_bytes, timeout_s)
+    body = _IncomingBody(request, max_bytes, timeout_s)
     pieces = [await body.piece()]
     while body.has_more:
         pieces.append(await body.piece())
@@ -41,12 +41,12 @@ async def body_pieces(
         SlowRequest: it did not come within `timeout_s`.
         ClientGone
     """
-    body = _Body(request, max_bytes, timeout_s, limit)
+    body = _IncomingBody(request, max_bytes, timeout_s, limit)
     while body.has_more:
         yield await body.piece()
 
 
-class _Body:
+class _IncomingBody:
     """A body while it is read. `has_more`: not all of it was read yet."""
 
     def __init__(

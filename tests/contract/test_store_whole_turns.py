@@ -18,6 +18,8 @@ GIVEN: dict[str, Any] = {
     "when_busy": "interrupt",
     "input": (Message("user", (Text("hello"),)),),
     "session_key": "a",
+    # The store makes it the model.
+    "default_model": None,
 }
 """The fields of a turn that a store looks into: what fits the session of these tests."""
 

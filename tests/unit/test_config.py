@@ -47,11 +47,11 @@ def three_values(field: msgspec.structs.FieldInfo) -> tuple[Any, Any, Any]:
         return ("a", "b"), ("c", "d"), ("e",)
     if typing.get_origin(kind) is dict:
         return {"a": "1"}, {"b": "2"}, {"c": "3"}
-    if field.name == "top_p":
+    if field.name == "top_p" or field.name.endswith("_share"):
         return 0.25, 0.5, 0.75
     values: dict[Any, tuple[Any, Any, Any]] = {
         Price: (Price(1, 2), Price(3, 4), Price(5, 6)),
-        bool: (not field.default, field.default, not field.default),
+        bool: (not field.default, bool(field.default), not field.default),
         int: (2_001, 2_002, 2_003),
         float: (11.5, 12.5, 13.5),
         str: ("one", "two", "three"),
@@ -98,6 +98,9 @@ def test_the_command_line_wins_over_the_environment_the_file_and_the_default(
     file = write(tmp_path, **{table: {field.name: in_file}})
     environment = {f"NANOBOT_{table}_{field.name}".upper(): as_text(in_environment)}
     options = {table: {field.name: as_text(in_options)}}
+    if field.name.endswith("_file"):
+        # In the file, names are relative to its folder.
+        in_file = str(tmp_path / in_file)
     assert setting(load(file, {}, {}), table, field.name) == in_file
     assert setting(load(file, environment, {}), table, field.name) == in_environment
     assert setting(load(file, environment, options), table, field.name) == in_options

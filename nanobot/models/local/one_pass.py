@@ -25,7 +25,7 @@ from nanobot.models.local.examples import BOUNDARY, OPENING
 from nanobot.models.local.loops import LoopBrake
 from nanobot.models.local.persons import not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
-from nanobot.models.local.truths import Identity, says_result
+from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
 
 _TEMPERATURE = 0.2
@@ -200,7 +200,7 @@ class OnePass:
         `usage`: of what was asked before. `checks`: expressions and results that the answer must say.
         """
         question = next((each.text for each in reversed(request.messages) if each.role == "user"), "")
-        filtered = _Shown(Identity(question, request.system), checks)
+        filtered = _Shown(MakerGuard(question, request.system), checks)
         async with aclosing(self._chat.ask(prompt)) as answer:
             async for piece in answer:
                 if isinstance(piece, Message):
@@ -237,7 +237,7 @@ class _Shown:
     `text`: all that was passed on. `is_over`: what comes after it is of no use.
     """
 
-    def __init__(self, identity: Identity, checks: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, identity: MakerGuard, checks: tuple[tuple[str, str], ...]) -> None:
         self._identity = identity
         self._brake = LoopBrake()
         self._checks = checks

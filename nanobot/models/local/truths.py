@@ -51,7 +51,7 @@ _WHO = {
 _WHO_IN_ENGLISH = "I'm nanobot, your personal assistant."
 
 
-class Identity:
+class MakerGuard:
     """Holds back a claim at the beginning of an answer that the model is another maker's product, and says
     who it is instead.
 

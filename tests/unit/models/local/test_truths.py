@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanobot.models.local.truths import Identity, says_result
+from nanobot.models.local.truths import MakerGuard, says_result
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_another_number_or_none_is_not_the_result(answer: str, result: str) -> N
 
 def passed_on(text: str, question: str, instructions: str = "", pieces: int = 3) -> str:
     """Return what is shown of `text` that comes a few characters at a time."""
-    identity = Identity(question, instructions)
+    identity = MakerGuard(question, instructions)
     shown = "".join(identity.pass_on(text[at : at + pieces]) for at in range(0, len(text), pieces))
     return shown + identity.rest()
 
@@ -81,6 +81,6 @@ def test_other_talk_of_makers_is_left_alone(said: str, question: str, instructio
 
 
 def test_what_cannot_become_a_claim_does_not_wait() -> None:
-    identity = Identity("hi", "")
+    identity = MakerGuard("hi", "")
     text = "The capital of Norway is Oslo, a city by the sea."
     assert len(identity.pass_on(text)) >= len(text) - 16
