@@ -51,7 +51,11 @@ def whole_turn(turn_id: str) -> Turn:
     fields = msgspec.structs.fields(Turn)
     values = {field.name: GIVEN[field.name] if field.name in GIVEN else sample_of(field) for field in fields}
     turn = Turn(**{**values, "id": turn_id})
-    assert [field.name for field in fields if field.name not in GIVEN and getattr(turn, field.name) == field.default] == []
+    assert [
+        field.name
+        for field in fields
+        if field.name not in GIVEN and getattr(turn, field.name) == field.default
+    ] == []
     return turn
 
 

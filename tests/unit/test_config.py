@@ -98,7 +98,7 @@ def test_the_command_line_wins_over_the_environment_the_file_and_the_default(
     file = write(tmp_path, **{table: {field.name: in_file}})
     environment = {f"NANOBOT_{table}_{field.name}".upper(): as_text(in_environment)}
     options = {table: {field.name: as_text(in_options)}}
-    if field.name.endswith("_file"):
+    if field.name == "instructions_file":
         # In the file, names are relative to its folder.
         in_file = str(tmp_path / in_file)
     assert setting(load(file, {}, {}), table, field.name) == in_file
