@@ -32,6 +32,14 @@ async def test_blocks_that_are_finished_are_left_alone_and_look_as_in_the_end(pa
         const place = document.createElement("div");
         const view = new MarkdownView(place);
         const until = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+        const settled = async () => {{
+            let [before, same] = ["", 0];
+            for (let looks = 0; looks < 60 && same < 5; looks += 1) {{
+                await until(300);
+                same = place.innerHTML === before ? same + 1 : 0;
+                before = place.innerHTML;
+            }}
+        }};
         let first = null;
         let drawn = 0;
         const observer = new MutationObserver((changes) => {{
@@ -46,12 +54,12 @@ async def test_blocks_that_are_finished_are_left_alone_and_look_as_in_the_end(pa
             if (end === 4000) first = place.firstChild;
         }}
         view.update(whole, false);
-        await until(500);
+        await settled();
         // Colours come with their grammar.
         const growing = place.innerHTML;
         const isKept = first === place.firstChild;
         view.update(whole, true);
-        await until(500);
+        await settled();
         return {{ isKept, drawn, updates, same: growing === place.innerHTML, blocks: place.children.length }};
     }})()""")
     assert found["isKept"]
