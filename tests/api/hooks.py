@@ -6,6 +6,9 @@ import schemathesis
 from schemathesis import Case, HookContext
 from schemathesis.generation import GenerationMode
 
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+"""A picture of one pixel."""
+
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
@@ -65,7 +68,7 @@ def _mend_chat(body: dict[str, Any]) -> None:
 
 def _whole_part(part: dict[str, Any]) -> dict[str, Any]:
     if part["type"] == "image_url":
-        return {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+        return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_PIXEL}"}}
     if part["type"] == "file":
         return {"type": "file", "file": {"filename": "note.txt", "file_data": "aGVsbG8="}}
     return {"type": "text", "text": "something to listen to"} if part["type"] == "input_audio" else part
