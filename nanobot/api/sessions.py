@@ -11,6 +11,7 @@ from starlette.types import Send
 
 from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.api.models import no_model
+from nanobot.api.paging import PAGE_BYTES
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.lists import Page, encode
@@ -94,14 +95,16 @@ class Sessions:
         """GET /v1/sessions/{key}/messages"""
         key, query = path_key(request), request.query()
         limit, after = _limit(query), query.text("after")
-        rows = await self._store.messages(
+        page = await self._store.message_page(
             key,
-            limit=limit + 1,
+            limit=limit,
+            max_bytes=PAGE_BYTES,
             after_seq=parse_message_id(after) if after is not None else 0,
             order=_order(query, "asc"),
             tip=branch_of(query),
         )
-        await answer(send, 200, _page(tuple(session_message(row) for row in rows), limit))
+        shown = tuple(session_message(row) for row in page.rows)
+        await answer(send, 200, _encoded(shown, has_more=page.has_more))
 
     async def branches(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}/branches"""
@@ -265,9 +268,12 @@ Listed = SessionObject | SessionMessage | BranchObject
 
 def _page(rows: tuple[Listed, ...], limit: int) -> bytes:
     """Return a page of the first `limit` rows; there are more where one more was read."""
-    shown = rows[:limit]
+    return _encoded(rows[:limit], has_more=len(rows) > limit)
+
+
+def _encoded(shown: tuple[Listed, ...], *, has_more: bool) -> bytes:
     first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-    return encode(Page(data=shown, first_id=first, last_id=last, has_more=len(rows) > limit))
+    return encode(Page(data=shown, first_id=first, last_id=last, has_more=has_more))
 
 
 # Operations ---------------------------------------------------------------------------------------

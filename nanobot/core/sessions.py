@@ -93,6 +93,14 @@ class Row(msgspec.Struct, frozen=True):
     is_input: bool
 
 
+class MessagePage(msgspec.Struct, frozen=True):
+    """Some of a transcript's messages, and what they take where they are kept; `has_more`: others follow."""
+
+    rows: tuple[Row, ...]
+    size_bytes: int
+    has_more: bool
+
+
 Direction = Literal["asc", "desc"]
 
 
@@ -263,6 +271,24 @@ class Sessions(Protocol):
 
         `tip`: read the line of messages that ends there instead of the live one. A running turn that leaves
         no trace is not shown.
+
+        Raises: SessionNotFound
+            MessageNotFound: there is no message `tip`.
+        """
+        ...
+
+    async def message_page(
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        max_bytes: int,
+        after_seq: int = 0,
+        order: Direction = "asc",
+        tip: int | None = None,
+    ) -> MessagePage:
+        """Return rows as `messages` does, as many as take `max_bytes` where they are kept; the first may take
+        more.
 
         Raises: SessionNotFound
             MessageNotFound: there is no message `tip`.

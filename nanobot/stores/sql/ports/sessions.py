@@ -19,6 +19,7 @@ from nanobot.core.sessions import (
     Deletion,
     Direction,
     ImportedMessage,
+    MessagePage,
     RetentionRule,
     Row,
     SearchHit,
@@ -108,9 +109,32 @@ class SqlSessions:
         order: Direction = "asc",
         tip: int | None = None,
     ) -> tuple[Row, ...]:
-        return await self._database.read(
+        page = await self._database.read(
             partial(
                 catalogue.messages, key=session_key, limit=limit, after_seq=after_seq, order=order, tip=tip
+            )
+        )
+        return page.rows
+
+    async def message_page(
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        max_bytes: int,
+        after_seq: int = 0,
+        order: Direction = "asc",
+        tip: int | None = None,
+    ) -> MessagePage:
+        return await self._database.read(
+            partial(
+                catalogue.messages,
+                key=session_key,
+                limit=limit,
+                after_seq=after_seq,
+                order=order,
+                tip=tip,
+                max_bytes=max_bytes,
             )
         )
 

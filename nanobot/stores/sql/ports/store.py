@@ -95,6 +95,7 @@ class SqlStore:
         self.search = sessions.search
         self.session = sessions.session
         self.messages = sessions.messages
+        self.message_page = sessions.message_page
         self.branches = sessions.branches
         self.watch = sessions.watch
         self.rename_session = sessions.rename_session
