@@ -130,6 +130,18 @@ class SearchIndex(Protocol):
         """Take some of what is committed into the index; return whether there may be more."""
         ...
 
+    def rebuild_some(self, db: Db) -> bool:
+        """Take some of what is missing of an index that is being built anew into it; return whether there may
+        be more to do.
+        """
+        ...
+
+    def is_whole(self, db: Db) -> bool:
+        """Return whether all that was said before this start can be in the index: it is not being built
+        anew.
+        """
+        ...
+
     def clean_some(self, db: Db) -> bool:
         """Go on writing over what was taken out of the index; return whether there may be more to do."""
         ...

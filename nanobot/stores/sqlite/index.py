@@ -1,56 +1,80 @@
 """`stores.sql.db.SearchIndex` on SQLite's FTS5: messages come in while nothing else is to be done, and go
 with their session.
 
-The index has no copy of the texts. Words are separated as Unicode has them; scripts that set no spaces are
-taken apart into characters, so that any part of a sentence is found.
+The index has no copy of the texts. What a word is, `stores.sql.tokens` says; when that changes, the index is
+built anew, the newest sessions first, while what is said meanwhile comes in as ever.
 """
 
-import re
 from collections.abc import Iterator
 
 import msgspec
 
 from nanobot.core.message import File, Message, Text
+from nanobot.stores.sql import tokens
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import SEQ_BITS, message_ids, seq_of
 
 _decode = msgspec.json.Decoder(Message).decode
 _MOST_MESSAGES_A_STEP = 128
 _MOST_CHARACTERS_A_STEP = 256 * 1024
+_MOST_REBUILT_A_STEP = 64
+_MOST_CHARACTERS_REBUILT = 64 * 1024
 _MERGED_PAGES_A_STEP = 64
 _SESSIONS_A_LOOK = 10_000
-_WORD = re.compile(r"[^\W_]")
-_UNSPACED = re.compile(
-    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua000-\ua4cf\uac00-\ud7a3"
-    "\uf900-\ufaff\U00020000-\U0003ffff])"
-)
 
 
-def spaced(text: str) -> str:
-    """Return the text with space around each character of a script that sets none between words."""
-    return _UNSPACED.sub(r" \1 ", text)
+def renew(db: Db) -> None:
+    """Empty the index where it has other tokens than this version looks for; `rebuild_some` fills it."""
+    known = db.execute("SELECT version FROM search_version").fetchone()
+    if known == (tokens.VERSION,):
+        return
+    with db.transaction():
+        db.execute("DROP TABLE IF EXISTS search")
+        # The tokens are joined by spaces; to this tokenizer, all characters beyond ASCII are parts of words.
+        db.execute(
+            "CREATE VIRTUAL TABLE search USING fts5 (text, content = '', columnsize = 0, tokenize = 'ascii')"
+        )
+        db.execute("DELETE FROM unsearched")
+        db.execute("INSERT INTO unsearched SELECT id, indexed_seq FROM session WHERE indexed_seq > 0")
+        db.execute("DELETE FROM search_version")
+        db.execute("INSERT INTO search_version VALUES (?)", (tokens.VERSION,))
+
+
+def is_whole(db: Db) -> bool:
+    return db.execute("SELECT 1 FROM unsearched LIMIT 1").fetchone() is None
 
 
 def searchable(message: Message) -> str:
-    """Return what of a message is found: what users and the model wrote, and what files say.
+    """Return what of a message is searched: what users and the model wrote, and what files say.
 
-    What went into the index must come out of it as it went in: whoever changes this builds the index anew, in
-    a migration.
+    What went into the index must come out of it as it went in: whoever changes this changes
+    `tokens.VERSION`.
     """
     if message.role == "tool":
         return ""
     texts = [part.text for part in message.parts if isinstance(part, Text)]
     texts.extend(f"{part.name} {part.text}" for part in message.parts if isinstance(part, File))
-    return spaced("\n".join(texts))
+    return "\n".join(texts)
+
+
+def _indexed(body: bytes) -> str:
+    return tokens.indexed(searchable(_decode(body)))
 
 
 def query(text: str) -> str | None:
-    text = text.replace("\0", " ").encode(errors="replace").decode()
     pieces: list[str] = []
     for number, stretch in enumerate(text.split('"')):
-        words = [stretch] if number % 2 else stretch.split()
-        pieces.extend(f'"{spaced(word)}"{"" if number % 2 else "*"}' for word in words if _WORD.search(word))
+        is_quoted = bool(number % 2)
+        for word in [stretch] if is_quoted else stretch.split():
+            phrase = tokens.phrase(word, is_open=not is_quoted)
+            if phrase is not None:
+                pieces.append(expression(phrase))
     return " ".join(pieces) or None
+
+
+def expression(phrase: tokens.Phrase) -> str:
+    """Return the phrase in the language of the index."""
+    return f'"{" ".join(phrase.tokens)}"{"*" if phrase.is_open else ""}'
 
 
 def sessions() -> str:
@@ -81,7 +105,7 @@ def index_some(db: Db) -> bool:
             (*message_ids(session, indexed_seq + 1, last_seq), left_messages),
         ).fetchall():
             seq = seq_of(id_)
-            text = searchable(_decode(body))
+            text = _indexed(body)
             if text:
                 db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
             left_messages -= 1
@@ -100,6 +124,37 @@ def index_some(db: Db) -> bool:
         if left_messages <= 0 or left_characters < 0:
             break
     return bool(waiting) or is_looking
+
+
+def rebuild_some(db: Db) -> bool:
+    """Take some of what was said before the index was emptied into it again; return whether there is more."""
+    waiting = db.execute("SELECT session, last_seq FROM unsearched ORDER BY session DESC LIMIT 16").fetchall()
+    taken: list[tuple[int, str]] = []
+    left_characters = _MOST_CHARACTERS_REBUILT
+    for session, last_seq in waiting:
+        rows = db.execute(
+            "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
+            (*message_ids(session, 1, last_seq), _MOST_REBUILT_A_STEP - len(taken)),
+        ).fetchall()
+        last_seq = 0
+        for id_, body in rows:
+            text = _indexed(body)
+            taken.append((id_, text))
+            left_characters -= len(text)
+            if len(taken) == _MOST_REBUILT_A_STEP or left_characters < 0:
+                last_seq = seq_of(id_) - 1
+                break
+        if last_seq:
+            db.execute("UPDATE unsearched SET last_seq = ? WHERE session = ?", (last_seq, session))
+            break
+        db.execute("DELETE FROM unsearched WHERE session = ?", (session,))
+        if len(taken) == _MOST_REBUILT_A_STEP or left_characters < 0:
+            break
+    # In order: an entry before the one that was written last makes a segment of its own.
+    for id_, text in sorted(taken):
+        if text:
+            db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
+    return bool(waiting)
 
 
 def _look_through(db: Db) -> bool:
@@ -127,13 +182,16 @@ def forget(db: Db, session: int, first_seq: int, last_seq: int) -> None:
 
     What the file holds of it goes with `clean_some`.
     """
-    (indexed_seq,) = db.execute("SELECT indexed_seq FROM session WHERE id = ?", (session,)).fetchone()
+    indexed_seq, missing_seq = db.execute(
+        "SELECT indexed_seq, (SELECT last_seq FROM unsearched WHERE session = id) FROM session WHERE id = ?",
+        (session,),
+    ).fetchone()
     rows = db.execute(
         "SELECT id, body FROM message WHERE id BETWEEN ? AND ?",
-        message_ids(session, first_seq, min(indexed_seq, last_seq)),
+        message_ids(session, max(first_seq, (missing_seq or 0) + 1), min(indexed_seq, last_seq)),
     )
     for id_, body in rows:
-        if text := searchable(_decode(body)):
+        if text := _indexed(body):
             db.execute(
                 "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)",
                 (id_, text),

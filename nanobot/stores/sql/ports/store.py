@@ -93,6 +93,7 @@ class SqlStore:
     def _offer_sessions(self, sessions: SqlSessions) -> None:
         self.sessions = sessions.sessions
         self.search = sessions.search
+        self.index_messages = sessions.index_messages
         self.session = sessions.session
         self.messages = sessions.messages
         self.branches = sessions.branches
