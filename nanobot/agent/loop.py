@@ -6,10 +6,11 @@ from functools import partial
 
 from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
+from nanobot.agent.recaller import Recaller
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import (
-    file_tools,
+    further_tools,
     hint_of,
     history_budget,
     offered_tools,
@@ -40,7 +41,8 @@ class Agent:
     """Answers turns with a model and a set of tools.
 
     `secret`: what the names of sessions are made with that models get; by default one of its own.
-    `personas`: who answers in which sessions.
+    `personas`: who answers in which sessions. `recaller`: looks for earlier messages that the model does not
+    see.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Agent:
         *,
         secret: bytes = b"",
         personas: Personas | None = None,
+        recaller: Recaller | None = None,
     ) -> None:
         self._personas = personas or Personas()
         self._secret = secret or os.urandom(32)
@@ -61,7 +64,8 @@ class Agent:
         self._toolset = toolset
         self._clock = clock
         self._settings = settings
-        self._tools_tokens = tools_size(toolset.specs + toolset.file_specs)
+        self._recaller = recaller
+        self._tools_tokens = tools_size(toolset.specs + toolset.file_specs + toolset.history_specs)
 
     @property
     def window_tokens(self) -> int:
@@ -153,7 +157,9 @@ class Agent:
             audience=audience,
             persona=persona,
             tools=offered_tools(turn, self._toolset.specs, persona),
-            file_tools=file_tools(turn, self._toolset.file_specs, persona),
+            file_tools=further_tools(turn, self._toolset.file_specs, persona),
+            history_tools=further_tools(turn, self._toolset.history_specs, persona),
+            recaller=self._recaller,
             budget_tokens=budget_tokens,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
             usage=sum((message.usage or Usage() for message in produced), Usage()),

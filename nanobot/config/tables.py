@@ -116,6 +116,13 @@ class CompactionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary_tokens: Annotated[int, msgspec.Meta(ge=200, le=20_000)] = 1_500
 
 
+class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of earlier messages the model is shown again, and how much a search of them may return."""
+
+    tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 400
+    result_tokens: Annotated[int, msgspec.Meta(ge=400, le=20_000)] = 2_000
+
+
 class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Models that run on this machine. `models_dir`: where their weights are kept; by default one folder for
     all data directories of a user.
@@ -234,6 +241,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()
     compaction: CompactionTable = CompactionTable()
+    recall: RecallTable = RecallTable()
     model: ModelTable = ModelTable()
     local: LocalTable = LocalTable()
     models: dict[str, ModelTable] = {}

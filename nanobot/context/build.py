@@ -40,8 +40,10 @@ def offered_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
     return (*(tool for tool in own if tool.name not in taken), *turn.tools)
 
 
-def file_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> tuple[ToolSpec, ...]:
-    """Return those of the server's `own` tools that the model may call in this turn to read on in files."""
+def further_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> tuple[ToolSpec, ...]:
+    """Return those of the server's `own` tools that the model may call in this turn where it needs them: to
+    read on in files, to look for earlier messages.
+    """
     own = persona.offered(own)
     if turn.tools and turn.tool_choice.mode == "required":
         return ()
@@ -83,6 +85,7 @@ def build(
     *,
     tools: tuple[ToolSpec, ...],
     file_tools: tuple[ToolSpec, ...] = (),
+    history_tools: tuple[ToolSpec, ...] = (),
     budget_tokens: int,
     now: float,
     persona: Persona = PLAIN,
@@ -98,7 +101,8 @@ def build(
     secret: bytes = b"",
 ) -> ModelRequest:
     """Return the request that shows the newest part of `history` and asks for the next message. Files are cut
-    to their share of the window; where one is, `file_tools` are offered beside `tools`.
+    to their share of the window; where one is, `file_tools` are offered beside `tools`, and `history_tools`
+    where messages are left out.
 
     `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
     about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
@@ -139,7 +143,7 @@ def build(
             turn.own_instructions,
         ),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
-        tools=tools + file_tools if is_cut else tools,
+        tools=(*tools, *(file_tools if is_cut else ()), *(history_tools if context is not None else ())),
         notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,
         session_hint=hint_of(turn.session_key, secret),

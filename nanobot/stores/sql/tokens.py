@@ -2,7 +2,8 @@
 
 Compatible characters, case, accents and the vowel marks of Arabic and Hebrew make no difference. Scripts that
 set no spaces between words are taken apart into overlapping pairs of characters, so that any part of a
-sentence is found; the last character of a run stands alone, so that a single one is found by its beginning.
+sentence is found; the last character of a run stands alone. The characters of a message that mean something
+by themselves follow after its end, once each.
 """
 
 import re
@@ -16,6 +17,8 @@ VERSION = f"1/{unicodedata.unidata_version}"
 MOST_CHARACTERS = 400_000
 """How much of a message is searched."""
 LONGEST = 64
+_ALONE = "\u00b7"
+"""Stands before characters that follow after the end."""
 _PIECE = 256
 
 # Marks that tell no words apart, and characters that are not seen.
@@ -74,6 +77,21 @@ def runs(text: str) -> Iterator[tuple[str, bool]]:
         yield (match[2][:LONGEST], False) if run is None else (run, True)
 
 
+def word_count(text: str) -> int:
+    """Return how many words a text has that `folded` returned; each character without spaces counts."""
+    return sum(len(run) if is_unspaced else 1 for run, is_unspaced in runs(text))
+
+
+def is_alphabetic(run: str) -> bool:
+    """Return whether a run without spaces is of letters for sounds, as in Thai."""
+    return _ALPHABETIC_RUN.match(run) is not None
+
+
+def means_something_alone(character: str) -> bool:
+    """Return whether the character is one of Chinese, or a syllable of Korean."""
+    return "\u3400" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3" or character >= "\U00020000"
+
+
 def pairs(run: str) -> list[str]:
     """Return each character of a run with the one behind it."""
     return [run[at : at + 2] for at in range(len(run) - 1)]
@@ -82,12 +100,15 @@ def pairs(run: str) -> list[str]:
 def indexed(text: str) -> str:
     """Return the tokens of a text, with a space between them."""
     tokens: list[str] = []
+    characters: dict[str, None] = {}
     for run, is_unspaced in runs(folded(text[:MOST_CHARACTERS])):
         if is_unspaced:
             tokens.extend(pairs(run))
             tokens.append(run[-1])
+            characters.update(dict.fromkeys(run))
         else:
             tokens.append(run)
+    tokens.extend(_ALONE + character for character in characters if means_something_alone(character))
     return " ".join(tokens)
 
 
@@ -96,6 +117,13 @@ class Phrase(msgspec.Struct, frozen=True):
 
     tokens: tuple[str, ...]
     is_open: bool
+
+
+def alone(character: str) -> Phrase:
+    """Return what stands in the tokens of each text that has the character, of a script without spaces."""
+    if means_something_alone(character):
+        return Phrase((_ALONE + character,), False)
+    return Phrase((character,), True)
 
 
 def phrase(text: str, *, is_open: bool) -> Phrase | None:
@@ -111,5 +139,7 @@ def phrase(text: str, *, is_open: bool) -> Phrase | None:
         return None
     if is_unspaced:
         # The run may go on in the text: its last character is the second one of a pair, or begins one.
-        return Phrase(tuple(tokens[:-1]), False) if len(last) > 1 else Phrase(tuple(tokens), True)
+        if len(last) > 1:
+            return Phrase(tuple(tokens[:-1]), False)
+        return alone(last) if len(tokens) == 1 else Phrase(tuple(tokens), True)
     return Phrase(tuple(tokens), is_open)

@@ -5,7 +5,7 @@ The index has no copy of the texts. What a word is, `stores.sql.tokens` says; wh
 built anew, the newest sessions first, while what is said meanwhile comes in as ever.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -89,6 +89,26 @@ def matches(db: Db, session: int, query: str) -> Iterator[int]:
     return (seq_of(id_) for (id_,) in found)
 
 
+def any_of(phrases: Sequence[tokens.Phrase]) -> str:
+    return " OR ".join(map(expression, phrases))
+
+
+def count(db: Db, query: str, first_id: int, last_id: int, most: int) -> int:
+    (number,) = db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
+        (query, first_id, last_id, most),
+    ).fetchone()
+    return int(number)
+
+
+def newest(db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
+    rows = db.execute(
+        "SELECT rowid FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
+        (query, first_id, last_id, most),
+    )
+    return [id_ for (id_,) in rows]
+
+
 def index_some(db: Db) -> bool:
     """Take some of what is committed into the index; return whether there is more."""
     is_looking = _look_through(db)
@@ -97,58 +117,89 @@ def index_some(db: Db) -> bool:
         "SELECT id, indexed_seq, last_seq FROM unindexed CROSS JOIN session ON id = session"
         " WHERE id NOT IN (SELECT session FROM unseen WHERE state = 'coming') LIMIT 16"
     ).fetchall()
-    left_messages, left_characters = _MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP
+    room = _Room(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
     for session, indexed_seq, last_seq in waiting:
-        seq = indexed_seq
-        for id_, body in db.execute(
-            "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-            (*message_ids(session, indexed_seq + 1, last_seq), left_messages),
-        ).fetchall():
-            seq = seq_of(id_)
-            text = _indexed(body)
-            if text:
-                db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
-            left_messages -= 1
-            left_characters -= len(text)
-            if left_characters < 0:
-                break
-        db.execute(
-            "UPDATE session SET indexed_seq = ? WHERE id = ?",
-            (seq if seq > indexed_seq else last_seq, session),
-        )
-        db.execute(
-            "DELETE FROM unindexed WHERE session = ?"
-            " AND session IN (SELECT id FROM session WHERE indexed_seq >= last_seq)",
-            (session,),
-        )
-        if left_messages <= 0 or left_characters < 0:
+        _index_session(db, session, indexed_seq, last_seq, room)
+        if room.is_full:
             break
     return bool(waiting) or is_looking
+
+
+def index_session(db: Db, session: int) -> None:
+    found = db.execute(
+        "SELECT indexed_seq, last_seq FROM session WHERE id = ? AND last_seq > indexed_seq"
+        " AND id NOT IN (SELECT session FROM unseen WHERE state = 'coming')",
+        (session,),
+    ).fetchone()
+    if found is not None:
+        indexed_seq, last_seq = found
+        _index_session(
+            db, session, indexed_seq, last_seq, _Room(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
+        )
+
+
+class _Room(msgspec.Struct):
+    """How much a step may still take in."""
+
+    messages: int
+    characters: int
+
+    def take(self, text: str) -> None:
+        self.messages -= 1
+        self.characters -= len(text)
+
+    @property
+    def is_full(self) -> bool:
+        return self.messages <= 0 or self.characters < 0
+
+
+def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, room: _Room) -> None:
+    """Take some of the session's new messages into the index."""
+    seq = indexed_seq
+    for id_, body in db.execute(
+        "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+        (*message_ids(session, indexed_seq + 1, last_seq), room.messages),
+    ).fetchall():
+        seq = seq_of(id_)
+        text = _indexed(body)
+        if text:
+            db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
+        room.take(text)
+        if room.characters < 0:
+            break
+    db.execute(
+        "UPDATE session SET indexed_seq = ? WHERE id = ?",
+        (seq if seq > indexed_seq else last_seq, session),
+    )
+    db.execute(
+        "DELETE FROM unindexed WHERE session = ?"
+        " AND session IN (SELECT id FROM session WHERE indexed_seq >= last_seq)",
+        (session,),
+    )
 
 
 def rebuild_some(db: Db) -> bool:
     """Take some of what was said before the index was emptied into it again; return whether there is more."""
     waiting = db.execute("SELECT session, last_seq FROM unsearched ORDER BY session DESC LIMIT 16").fetchall()
     taken: list[tuple[int, str]] = []
-    left_characters = _MOST_CHARACTERS_REBUILT
+    room = _Room(_MOST_REBUILT_A_STEP, _MOST_CHARACTERS_REBUILT)
     for session, last_seq in waiting:
-        rows = db.execute(
+        left_seq = 0
+        for id_, body in db.execute(
             "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
-            (*message_ids(session, 1, last_seq), _MOST_REBUILT_A_STEP - len(taken)),
-        ).fetchall()
-        last_seq = 0
-        for id_, body in rows:
+            (*message_ids(session, 1, last_seq), room.messages),
+        ).fetchall():
             text = _indexed(body)
             taken.append((id_, text))
-            left_characters -= len(text)
-            if len(taken) == _MOST_REBUILT_A_STEP or left_characters < 0:
-                last_seq = seq_of(id_) - 1
+            room.take(text)
+            if room.is_full:
+                left_seq = seq_of(id_) - 1
                 break
-        if last_seq:
-            db.execute("UPDATE unsearched SET last_seq = ? WHERE session = ?", (last_seq, session))
-            break
-        db.execute("DELETE FROM unsearched WHERE session = ?", (session,))
-        if len(taken) == _MOST_REBUILT_A_STEP or left_characters < 0:
+        if left_seq:
+            db.execute("UPDATE unsearched SET last_seq = ? WHERE session = ?", (left_seq, session))
+        else:
+            db.execute("DELETE FROM unsearched WHERE session = ?", (session,))
+        if room.is_full:
             break
     # In order: an entry before the one that was written last makes a segment of its own.
     for id_, text in sorted(taken):
