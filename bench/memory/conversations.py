@@ -3,7 +3,7 @@
 import random
 from typing import NamedTuple
 
-from bench.memory.languages import HELD_BACK, KINDS, LANGUAGES, REPLACED, Language
+from bench.memory.languages import KINDS, LANGUAGES, REPLACED, Language
 
 _REPEATED_SHARE = 0.5
 
@@ -14,7 +14,6 @@ class Question(NamedTuple):
     text: str
     message: int
     kind: str
-    is_held_back: bool
 
 
 class Conversation(NamedTuple):
@@ -45,8 +44,8 @@ def conversation(language: str, turns: int, seed: int) -> Conversation:
     asked, paraphrased = [], []
     for kind, (message, filling) in sorted(at.items()):
         words = spoken.kinds[kind]
-        asked.append(Question(words.asked.format(**filling), message, kind, kind in HELD_BACK))
-        paraphrased.append(Question(words.paraphrased, message, kind, kind in HELD_BACK))
+        asked.append(Question(words.asked.format(**filling), message, kind))
+        paraphrased.append(Question(words.paraphrased, message, kind))
     return Conversation(messages, asked, paraphrased)
 
 

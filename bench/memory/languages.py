@@ -30,8 +30,6 @@ KINDS = (
 )
 REPLACED = frozenset({"move", "dentist", "garage"})
 """Kinds that are told a second time with another value: then the later message is the one to be found."""
-HELD_BACK = frozenset({"music", "car", "book", "job"})
-"""Kinds that nothing was tuned on."""
 
 
 class Language(NamedTuple):
@@ -122,6 +120,14 @@ EN = Language(
         "What does a {job} do all day?",
         "Translate 'good morning' into five languages.",
         "How many people live in {city}?",
+        "Is a dog or a cat better for a small flat?",
+        "Who invented the car, and in which city?",
+        "How often should one see a dentist?",
+        "{name} read a book about {topic} and liked it.",
+        "What should I give {name} for the wedding of a colleague?",
+        "{name} has a new job and a sister in {city}.",
+        "How do I write secret code with numbers like {number}?",
+        "The neighbour of {name} plays the {instrument} badly.",
     ),
     (
         "Gladly, here is what I know.",
@@ -248,6 +254,14 @@ DE = Language(
         "Was macht man als {job} den ganzen Tag?",
         "Übersetze 'Guten Morgen' in fünf Sprachen.",
         "Wie viele Menschen leben in {city}?",
+        "Ist ein Hund oder eine Katze besser für eine kleine Wohnung?",
+        "Wer hat das Auto erfunden, und in welcher Stadt?",
+        "Wie oft sollte man zum Zahnarzt gehen?",
+        "{name} hat ein Buch über {topic} gelesen und mochte es.",
+        "Was schenke ich {name} zur Hochzeit einer Kollegin?",
+        "{name} hat eine neue Stelle und eine Schwester in {city}.",
+        "Wie schreibt man geheimen Code mit Zahlen wie {number}?",
+        "Der Nachbar von {name} übt schlecht auf seinem Instrument.",
     ),
     (
         "Gern, hier ist, was ich weiß.",
@@ -340,6 +354,14 @@ ZH = Language(
         "{job}每天都做些什么?",
         "把“早上好”翻译成五种语言。",
         "{city}有多少人口?",
+        "小房子里养狗好还是养猫好?",
+        "汽车是谁在哪个城市发明的?",
+        "多久该去看一次牙医?",
+        "{name}看了一本关于{topic}的书,很喜欢。",
+        "同事的婚礼上,我和{name}送什么好?",
+        "{name}有了新工作,还有一个姐姐在{city}。",
+        "像{number}这样的密码怎么设才安全?",
+        "{name}的邻居演奏乐器很难听。",
     ),
     (
         "好的,这是我知道的。",
@@ -447,6 +469,14 @@ JA = Language(
         "{job}は毎日何をするのですか?",
         "「おはよう」を五つの言語に訳して。",
         "{city}の人口はどのくらいですか?",
+        "狭い部屋では犬と猫のどちらがいいですか?",
+        "車は誰がどの町で発明しましたか?",
+        "歯医者にはどのくらい通うべきですか?",
+        "{name}は{topic}の本を読んで気に入ったそうです。",
+        "同僚の結婚式に{name}と何を贈ればいいですか?",
+        "{name}は新しい仕事を始め、姉が{city}にいます。",
+        "{number}のような暗証番号は安全ですか?",
+        "{name}の隣の人が弾く楽器は下手です。",
     ),
     (
         "はい、知っていることをお伝えします。",
@@ -554,6 +584,14 @@ KO = Language(
         "{job}는 하루 종일 무엇을 해요?",
         "'좋은 아침'을 다섯 개 언어로 번역해 줘.",
         "{city} 인구가 얼마나 돼요?",
+        "작은 집에서는 강아지가 좋아요, 고양이가 좋아요?",
+        "자동차는 누가 어느 도시에서 발명했죠?",
+        "치과는 얼마나 자주 가야 해요?",
+        "{name}이 {topic}에 관한 책을 읽었는데 좋대요.",
+        "동료 결혼식에 {name}과 무엇을 선물할까요?",
+        "{name}은 새 일을 찾았고 누나가 {city}에 있어요.",
+        "{number} 같은 비밀번호는 안전해요?",
+        "{name}의 이웃이 연주하는 악기는 시끄러워요.",
     ),
     (
         "네, 제가 아는 것은 이렇습니다.",
@@ -651,6 +689,14 @@ AR = Language(
         "ماذا تفعل {job} طوال اليوم؟",
         "ترجم صباح الخير إلى خمس لغات.",
         "كم عدد سكان {city}؟",
+        "هل الكلب أفضل أم القطة لشقة صغيرة؟",
+        "من اخترع السيارة وفي أي مدينة؟",
+        "كم مرة يزور المرء طبيب الأسنان؟",
+        "قرأ {name} كتابا عن {topic} وأعجبه.",
+        "ماذا أهدي {name} في زفاف زميلة؟",
+        "{name} عنده وظيفة جديدة وله أخت في {city}.",
+        "كيف أكتب رمزا سريا بأرقام مثل {number}؟",
+        "جار {name} يعزف على آلة مزعجة.",
     ),
     (
         "بكل سرور، هذا ما أعرفه.",

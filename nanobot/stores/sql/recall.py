@@ -5,6 +5,7 @@ read, of all others together so many rows, and so many messages are compared as 
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -21,12 +22,12 @@ _MOST_LOOKUPS = 120
 _FEWEST_TERMS = 8
 _COMMON_SHARE = 0.05
 _LEAST_COMMON = 64
-_MOST_COMMON = 1_500
+_MOST_COMMON = 1_000
 _FEW = 8
 _UNKNOWN_SHARE = 0.25
 """How much a term counts of what it would say, where no message has it."""
 _MOST_SHARE = 0.2
-_MOST_ROWS = 4_000
+_MOST_ROWS = 2_500
 _NEWEST = 60
 _COMPARED_CHARACTERS = 4_000
 _FEWEST_WORDS = 3
@@ -37,6 +38,11 @@ _LEAST_SHARE = 0.12
 _LEAST_OF_BEST = 0.3
 _ASSISTANT_SHARE = 0.85
 _QUESTION_SHARE = 0.6
+_MOST_SAME = 6
+_MOST_COMPARED = 64
+_MOST_VARIED = 16
+_ALIKE_SHARE = 0.7
+_ALIKE_WORTH = 0.6
 _QUESTION_ENDS = ("?", "？", "؟")
 
 
@@ -51,8 +57,13 @@ class _Line(msgspec.Struct, frozen=True):
     indexed: int
     is_behind: bool
 
-    def has(self, id_: int) -> bool:
-        return any(first <= id_ <= last for first, last in self.stretches)
+    def only(self, ids: Sequence[int]) -> Sequence[int]:
+        """Return those of the ids that are in one of the stretches; they are between the first and the
+        last.
+        """
+        if len(self.stretches) == 1:
+            return ids
+        return [id_ for id_ in ids if any(first <= id_ <= last for first, last in self.stretches)]
 
 
 class Hits(msgspec.Struct, frozen=True):
@@ -96,18 +107,18 @@ def search(
     if len(found) < _TOO_FEW:
         alone = terms.single_characters(text)[:most_terms]
         total += _look_up(db, index, lines, alone, found, is_asked=is_asked)
-    best = sorted(found.items(), key=lambda item: (-item[1].score, -item[0]))[:MOST_PAGED]
-    best = [item for item in best if item[1].score >= _LEAST_SHARE * total]
+    best = _best(found, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
-    compared = list(_compare(db, best, own, 0 if is_asked else _FEWEST_WORDS))
-    compared.sort(key=lambda item: (-item[0], -item[1].created_at))
-    if compared:
-        least = _LEAST_OF_BEST * compared[0][0]
-        compared = [item for item in compared if item[0] >= least]
+    compared = sorted(
+        _compare(db, best, own, 0 if is_asked else _FEWEST_WORDS),
+        key=lambda each: (-each.worth, -each.passage.created_at),
+    )
+    least = _LEAST_OF_BEST * compared[0].worth if compared else 0.0
+    varied = _varied([each for each in compared[:MOST_PAGED] if each.worth >= least])
     sought = [phrase.tokens[0] for term in asked for phrase in term.phrases]
     passages = tuple(
         msgspec.structs.replace(passage, text=excerpt(passage.text, sought, characters))
-        for _, passage in compared[skip : skip + limit]
+        for passage in varied[skip : skip + limit]
     )
     return Hits(passages, behind)
 
@@ -186,9 +197,12 @@ def _look_up(
             continue
         rows += number
         for line in lines:
-            for id_ in index.newest(db, query, line.stretches[0][0], line.stretches[-1][1], number):
-                if line.has(id_):
-                    found.setdefault(id_, _Found(line)).score += says
+            ids = index.newest(db, query, line.stretches[0][0], line.stretches[-1][1], number)
+            for id_ in line.only(ids):
+                if id_ in found:
+                    found[id_].score += says
+                else:
+                    found[id_] = _Found(line, says)
     return total
 
 
@@ -211,11 +225,34 @@ def _counted(
 # By the text --------------------------------------------------------------------------------------
 
 
-def _compare(
-    db: Db, best: Sequence[tuple[int, _Found]], own: str, fewest_words: int
-) -> Iterator[tuple[float, Passage]]:
-    """Yield the messages with what they are worth; of several with the same words the one that comes
-    first, and none that says just the same as the text itself, `own`, or has fewer words than it needs.
+class _Compared(msgspec.Struct):
+    """A message with what it is worth, and its words."""
+
+    worth: float
+    passage: Passage
+    words: frozenset[str]
+
+
+def _best(found: dict[int, _Found], least: float) -> list[tuple[int, _Found]]:
+    """Return the messages with the highest scores. Where many have the same score they may have the same
+    words: then others come before most of them.
+    """
+    ranked = sorted(
+        (item for item in found.items() if item[1].score >= least),
+        key=lambda item: (-item[1].score, -item[0]),
+    )
+    first: list[tuple[int, _Found]] = []
+    rest: list[tuple[int, _Found]] = []
+    same: Counter[float] = Counter()
+    for item in ranked:
+        same[item[1].score] += 1
+        (first if same[item[1].score] <= _MOST_SAME else rest).append(item)
+    return (first + rest)[:_MOST_COMPARED]
+
+
+def _compare(db: Db, best: Sequence[tuple[int, _Found]], own: str, fewest_words: int) -> Iterator[_Compared]:
+    """Yield the messages with what they are worth; of several with the same words the one that comes first,
+    and none that says just the same as the text itself, `own`, or has fewer words than it needs.
     """
     seen = {own}
     for id_, found in best:
@@ -231,10 +268,23 @@ def _compare(
         if said.rstrip().endswith(_QUESTION_ENDS):
             # What answers a question stands in what was said, not in what was asked.
             worth *= _QUESTION_SHARE
-        yield (
-            worth,
-            Passage(found.line.key, row.seq, row.turn_id, row.message.role, row.created_at, said),
-        )
+        passage = Passage(found.line.key, row.seq, row.turn_id, row.message.role, row.created_at, said)
+        yield _Compared(worth, passage, frozenset(tokens.indexed(folded).split()))
+
+
+def _varied(compared: list[_Compared]) -> list[Passage]:
+    """Return the passages, best first; what is much like one that comes before it comes later."""
+    varied: list[Passage] = []
+    while compared and len(varied) < _MOST_VARIED:
+        each = max(compared, key=lambda each: each.worth)
+        compared.remove(each)
+        varied.append(each.passage)
+        for other in compared:
+            shared = len(each.words & other.words)
+            if shared > _ALIKE_SHARE * min(len(each.words), len(other.words)):
+                other.worth *= _ALIKE_WORTH
+    compared.sort(key=lambda each: -each.worth)
+    return varied + [each.passage for each in compared]
 
 
 def said_in(message: Message) -> str:
