@@ -2,8 +2,11 @@
 stand in the transcript.
 """
 
+import random
+
 import pytest
 
+from nanobot.core.errors import SessionNotFound
 from nanobot.core.event import MessageAdded, TurnEnded
 from nanobot.core.message import File, Message, Text
 from nanobot.core.recall import Passage, Reach
@@ -167,3 +170,48 @@ async def test_old_messages_are_found_though_the_writer_had_no_time_to_index_the
     await told(harness, "b", "Something else.")
     await told(harness)
     assert await found(harness, "garage code", Reach("a", 6)) == ["The code of the garage is 4711."]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_happens_to_sessions_only_what_stands_in_those_in_reach_is_found(
+    harness: StoreHarness, seed: int
+) -> None:
+    randomness = random.Random(seed)
+    keys = ["wx:dm:ann", "wx:dm:an", "wx:group:g:user:ann"]
+    number = 0
+    for _ in range(60):
+        key = randomness.choice(keys)
+        there = {each.key: each for each in await harness.store.sessions(limit=10)}
+        what = randomness.random()
+        if key not in there or what < 0.7:
+            number += 1
+            await harness.say(
+                key, f"parrot {number} of {key} flies", "Fine.", trace=randomness.random() < 0.8
+            )
+        elif what < 0.85:
+            rows = await harness.store.messages(key, limit=100)
+            if rows:
+                await harness.store.rewind_session(key, randomness.choice(rows).seq)
+        elif what < 0.9:
+            await harness.store.index_messages()
+        else:
+            await harness.store.delete_session(key)
+    await harness.store.index_messages()
+    for key in keys:
+        try:
+            rows = await harness.store.messages(key, limit=1_000)
+        except SessionNotFound:
+            rows = ()
+        for most in (None, 3):
+            there_now = {row.message.text for row in rows[:most] if "parrot" in row.message.text}
+            hits = await found(harness, "the parrot flies", Reach(key, most), limit=50)
+            assert set(hits) == there_now
+
+
+async def test_of_many_sessions_in_reach_the_most_recently_used_are_searched(harness: StoreHarness) -> None:
+    for number in range(20):
+        await harness.say(f"s{number}", f"Parrot number {number} speaks", "Fine.")
+        harness.clock.advance(1)
+    reach = [Reach(f"s{number}") for number in range(20)]
+    hits = await found(harness, "a parrot speaks", *reach, limit=50)
+    assert set(hits) == {f"Parrot number {number} speaks" for number in range(8, 20)}

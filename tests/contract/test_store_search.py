@@ -224,13 +224,15 @@ async def test_of_a_deleted_session_not_a_byte_is_left_in_any_file(tmp_path: Pat
     await harness.open()
     for number in range(40):
         await harness.say(f"other {number}", "the parrot speaks", f"answer {number}")
-    await harness.say("secret:canary-key", "ZEBRAQUESTION of the user", "CANARYANSWER of the model")
+    await harness.say("secret:canary-key", "ZEBRAQUESTION 斑馬 of the user", "CANARYANSWER of the model")
     assert await found(harness, "zebraquestion") == ["secret:canary-key"]
     assert b"zebraquestion" in bytes_of(harness.directory)
+    assert "斑馬".encode() in bytes_of(harness.directory)
     await harness.store.delete_session("secret:canary-key")
     settle(harness)
     left = bytes_of(harness.directory).lower()
     assert b"canary" not in left and b"zebra" not in left
+    assert not any(character.encode() in left for character in "斑馬")
     assert len(await found(harness, "parrot")) == 40
     await harness.close()
     assert b"canary" not in bytes_of(tmp_path / "data").lower()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nanobot.core.errors import StoreError
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
 from tests.flow.test_compaction import WINDOW, fillers, talk
@@ -108,6 +109,23 @@ async def test_what_is_recalled_stays_the_same_in_all_steps_of_a_turn(open_harne
     one, two = model.requests[-2:]
     assert one.notes == two.notes and "CANARY" in one.notes
     assert two.messages[: len(one.messages)] == one.messages
+
+
+async def test_a_search_that_fails_does_not_fail_the_turn(
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = ScriptedModel(Answering())
+    harness = await open_harness(model, agent=WINDOW, compaction=OFF)
+    await long_talk(harness)
+
+    async def failing(*args: object, **options: object) -> object:
+        raise StoreError("the disk is gone")
+
+    monkeypatch.setattr(harness.app.store, "search_messages", failing)
+    (reply,) = await talk(harness, "a", ASKED)
+    assert reply.status == 200
+    assert "CANARY" not in model.requests[-1].notes
+    assert "the disk is gone" in caplog.text
 
 
 async def test_after_an_erasure_nothing_comes_back(open_harness: OpenHarness) -> None:
