@@ -8,6 +8,7 @@ from nanobot.core.tool import Tool
 from nanobot.reading.documents import DocumentReader
 from nanobot.tools.facts import calculate, current_time
 from nanobot.tools.files import read_file
+from nanobot.tools.results import read_result
 
 
 def own_tools(clock: Clock) -> tuple[Tool, ...]:
@@ -19,4 +20,4 @@ def all_tools(
     clock: Clock, store: Store, documents: DocumentReader, further: Sequence[Tool]
 ) -> tuple[Tool, ...]:
     """Return the tools of a server: its own, and `further` ones."""
-    return (*own_tools(clock), read_file(store, documents), *further)
+    return (*own_tools(clock), read_file(store, documents), read_result(store), *further)
