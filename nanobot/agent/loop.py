@@ -17,8 +17,9 @@ from nanobot.context.build import (
     tools_size,
     with_added,
 )
-from nanobot.context.files import result_budget, uncut_excess
+from nanobot.context.files import uncut_excess
 from nanobot.context.history import left_out, refuse_too_long
+from nanobot.context.results import result_budget, results_excess
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History, LeftOut
@@ -91,14 +92,19 @@ class Agent:
         return partial(left_out, budget_tokens=self.budget(turn, model))
 
     def unloaded_tokens(self, turn: Turn, model: Model, history: History) -> int:
-        """Return how many tokens of history must be loaded because files in `history` are not shown whole; 0
-        where it is enough.
+        """Return how many tokens of history must be loaded because files and results in `history` are not
+        shown whole; 0 where it is enough.
         """
         budget_tokens = self.budget(turn, model)
-        excess = uncut_excess(history.messages, budget_tokens)
+        excess = self.unshown_tokens(history.messages, budget_tokens)
         if not excess or sum(map(estimate_tokens, history.messages)) - excess >= budget_tokens:
             return 0
         return budget_tokens + excess
+
+    def unshown_tokens(self, messages: Sequence[Message], budget_tokens: int) -> int:
+        """Return how many tokens the files and results in `messages` have more than what is shown of them."""
+        shown = result_budget(budget_tokens, self._settings.result_share)
+        return uncut_excess(messages, budget_tokens) + results_excess(messages, shown)
 
     def check_length(self, turn: Turn, model: Model) -> None:
         """Return where each new message of the turn fits the window by itself, and the instructions do.
@@ -171,7 +177,8 @@ class Agent:
         )
         toolset = self._toolset.limited_to(persona.tools)
         most_calls = self._settings.max_calls_per_step
-        tool_calls = ToolCalls(toolset, turn, most_calls, result_budget(budget_tokens))
+        result_tokens = result_budget(budget_tokens, self._settings.result_share)
+        tool_calls = ToolCalls(toolset, turn, most_calls, result_tokens)
         await _TurnRun(turn, history, produced, emit, model_call, tool_calls, self._settings).run()
 
 

@@ -252,6 +252,7 @@ class ModelCall:
                 history_tools=self._history_tools if offers and self._reads_on else (),
                 budget_tokens=self._budget_tokens,
                 now=self._clock.now(),
+                result_share=self._limits.result_share,
                 persona=self._persona,
                 hint="" if may_call else prompt.LAST_STEP,
                 nudge=nudge,

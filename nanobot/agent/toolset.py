@@ -11,7 +11,7 @@ from nanobot.core.message import ToolCall, ToolResult
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.tool import Tool, ToolContext, ToolSpec
 
-MAX_RESULT_CHARS = 50_000
+MAX_RESULT_CHARS = 400_000
 _log = logging.getLogger(__name__)
 
 
@@ -24,7 +24,7 @@ class MalformedCall(ToolError):
 class Toolset:
     """The server's own tools; their names are unique.
 
-    `specs`: of those that are always offered; `file_specs`: of those that are where files go on;
+    `specs`: of those that are always offered; `file_specs`: of those that are where files or results go on;
     `history_specs`: of those that are where messages are out of view.
     """
 

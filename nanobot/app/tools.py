@@ -9,6 +9,7 @@ from nanobot.reading.documents import DocumentReader
 from nanobot.tools.facts import calculate, current_time
 from nanobot.tools.files import read_file
 from nanobot.tools.history import search_history
+from nanobot.tools.results import read_result
 
 
 def own_tools(clock: Clock) -> tuple[Tool, ...]:
@@ -28,6 +29,7 @@ def all_tools(
     return (
         *own_tools(clock),
         read_file(store, documents),
+        read_result(store),
         search_history(store, result_tokens=recall_result_tokens),
         *further,
     )

@@ -103,6 +103,7 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
 
     max_steps: AtLeast1 = 50
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
+    result_share: Annotated[float, msgspec.Meta(ge=0.05, le=0.5)] = 0.25
     max_calls_per_step: AtLeast1 = 64
 
 
