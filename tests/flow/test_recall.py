@@ -107,8 +107,8 @@ async def test_what_is_recalled_stays_the_same_in_all_steps_of_a_turn(open_harne
     await long_talk(harness)
     await talk(harness, "a", ASKED)
     one, two = model.requests[-2:]
+    assert [message.role for message in two.messages[-2:]] == ["assistant", "tool"]
     assert one.notes == two.notes and "CANARY" in one.notes
-    assert two.messages[: len(one.messages)] == one.messages
 
 
 async def test_a_search_that_fails_does_not_fail_the_turn(
