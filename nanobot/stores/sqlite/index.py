@@ -16,7 +16,7 @@ from nanobot.stores.sql.transcript import SEQ_BITS, message_ids, seq_of
 
 _decode = msgspec.json.Decoder(Message).decode
 _MOST_MESSAGES_A_STEP = 128
-_MOST_CHARACTERS_A_STEP = 256 * 1024
+_MOST_CHARACTERS_A_STEP = 96 * 1024
 _MOST_REBUILT_A_STEP = 64
 _MOST_CHARACTERS_REBUILT = 64 * 1024
 _MERGED_PAGES_A_STEP = 64
