@@ -28,16 +28,16 @@ def conversation(language: str, turns: int, seed: int) -> Conversation:
     """Return a conversation of so many turns. Some facts change; then the later message has the answer."""
     randomness = random.Random(f"{language} {turns} {seed}")
     spoken = LANGUAGES[language]
-    told = _facts(spoken, randomness)
-    places = sorted(randomness.sample(range(turns), len(told)))
+    facts = _facts(spoken, randomness)
+    places = sorted(randomness.sample(range(turns), len(facts)))
     messages: list[str] = []
     at: dict[str, tuple[int, dict[str, str]]] = {}
-    facts = dict(zip(places, told, strict=True))
+    told_at = dict(zip(places, facts, strict=True))
     for turn in range(turns):
-        if turn in facts:
-            kind, filling = facts[turn]
+        if turn in told_at:
+            kind, filling = told_at[turn]
             at[kind] = (len(messages), filling)
-            messages.append(spoken.kinds[kind].told.format(**filling))
+            messages.append(spoken.kinds[kind].statement.format(**filling))
         else:
             messages.append(randomness.choice(spoken.talk).format(**_filling(spoken, randomness)))
         messages.append(randomness.choice(spoken.answers))

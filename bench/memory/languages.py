@@ -6,10 +6,10 @@ from typing import NamedTuple
 class Kind(NamedTuple):
     """A kind of fact: how it is told, asked for in its words, and asked for in others.
 
-    `replaces`: it may be told again with another value, and then the last one holds.
+    Kinds in `REPLACED` may be told again with another value, and then the last one holds.
     """
 
-    told: str
+    statement: str
     asked: str
     paraphrased: str
 

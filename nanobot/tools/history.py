@@ -56,8 +56,8 @@ def search_history(
         missing = "" if is_whole else "\n(Some older messages are still being indexed and were not searched.)"
         if not passages:
             return f"No {'further ' if skip else ''}message has these words.{missing}"
-        room = min(result_tokens, context.result_tokens) * _BYTES_PER_TOKEN - len(_NOTE) - _FIXED_BYTES
-        lines = [_line(each, context, room // _A_PAGE) for each in passages[:_A_PAGE]]
+        most_bytes = min(result_tokens, context.result_tokens) * _BYTES_PER_TOKEN - len(_NOTE) - _FIXED_BYTES
+        lines = [_line(each, context, most_bytes // _A_PAGE) for each in passages[:_A_PAGE]]
         more = f"\n(There is more: page {arguments.page + 1}.)" if len(passages) > _A_PAGE else ""
         return "\n".join((_NOTE, *lines)) + more + missing
 

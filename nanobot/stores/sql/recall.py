@@ -67,7 +67,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class Hits(msgspec.Struct, frozen=True):
-    """What a search found; `behind`: the numbers of sessions some of whose messages in reach are not in the
+    """What a search matches; `behind`: the numbers of sessions some of whose messages in reach are not in the
     index yet.
     """
 
@@ -75,7 +75,7 @@ class Hits(msgspec.Struct, frozen=True):
     behind: tuple[int, ...] = ()
 
 
-class _Found(msgspec.Struct):
+class _Match(msgspec.Struct):
     """What is known of a message: how much of the terms it has."""
 
     line: _Line
@@ -102,12 +102,12 @@ def search(
     behind = tuple(line.session for line in lines if line.is_behind)
     most_terms = max(_FEWEST_TERMS, _MOST_LOOKUPS // len(lines))
     asked = terms.terms(text)[:most_terms]
-    found: dict[int, _Found] = {}
-    total = _look_up(db, index, lines, asked, found, is_asked=is_asked)
-    if len(found) < _TOO_FEW:
+    matches: dict[int, _Match] = {}
+    total = _look_up(db, index, lines, asked, matches, is_asked=is_asked)
+    if len(matches) < _TOO_FEW:
         alone = terms.single_characters(text)[:most_terms]
-        total += _look_up(db, index, lines, alone, found, is_asked=is_asked)
-    best = _best(found, _LEAST_SHARE * total)
+        total += _look_up(db, index, lines, alone, matches, is_asked=is_asked)
+    best = _best(matches, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
     compared = sorted(
         _compare(db, best, own, 0 if is_asked else _FEWEST_WORDS),
@@ -130,13 +130,13 @@ def _lines(db: Db, reach: Sequence[Reach]) -> list[_Line]:
     """Return the transcripts in reach, those of the most recently used sessions where they are many."""
     lines: list[tuple[float, _Line]] = []
     for each in reach:
-        found = db.execute(
+        session = db.execute(
             "SELECT id, indexed_seq, updated_at FROM session WHERE key = ?", (each.session_key,)
         ).fetchone()
-        if found is None:
+        if session is None:
             continue
-        session, indexed_seq, updated_at = found
-        if (line := _line(db, session, indexed_seq, each)) is not None:
+        number, indexed_seq, updated_at = session
+        if (line := _line(db, number, indexed_seq, each)) is not None:
             lines.append((updated_at, line))
     lines.sort(key=lambda item: item[0], reverse=True)
     return [line for _, line in lines[:_MOST_SESSIONS]]
@@ -168,11 +168,11 @@ def _look_up(
     index: SearchIndex,
     lines: Sequence[_Line],
     asked: Sequence[Term],
-    found: dict[int, _Found],
+    matches: dict[int, _Match],
     *,
     is_asked: bool,
 ) -> float:
-    """Add the messages that have some of the terms to `found`, by their ids; return what all terms say
+    """Add the messages that have some of the terms to `matches`, by their ids; return what all terms say
     together.
 
     A term says the more the fewer messages have it. One that too many have says nothing; only where all are
@@ -183,7 +183,7 @@ def _look_up(
     # In a short conversation, a few messages may be the only ones on its matter.
     common = min(common, max(_FEW, int(_MOST_SHARE * size)))
     counted = sorted(_counted(db, index, lines, asked, common + 1))
-    if is_asked and not found and not any(0 < number <= common for number, _, _ in counted):
+    if is_asked and not matches and not any(0 < number <= common for number, _, _ in counted):
         counted = [(_NEWEST, query, weight) for number, query, weight in counted if number][:_FEWEST_TERMS]
         common = _NEWEST
     total = 0.0
@@ -199,10 +199,10 @@ def _look_up(
         for line in lines:
             ids = index.newest(db, query, line.stretches[0][0], line.stretches[-1][1], number)
             for id_ in line.only(ids):
-                if id_ in found:
-                    found[id_].score += says
+                if id_ in matches:
+                    matches[id_].score += says
                 else:
-                    found[id_] = _Found(line, says)
+                    matches[id_] = _Match(line, says)
     return total
 
 
@@ -233,16 +233,16 @@ class _Compared(msgspec.Struct):
     words: frozenset[str]
 
 
-def _best(found: dict[int, _Found], least: float) -> list[tuple[int, _Found]]:
+def _best(matches: dict[int, _Match], least: float) -> list[tuple[int, _Match]]:
     """Return the messages with the highest scores. Where many have the same score they may have the same
     words: then others come before most of them.
     """
     ranked = sorted(
-        (item for item in found.items() if item[1].score >= least),
+        (item for item in matches.items() if item[1].score >= least),
         key=lambda item: (-item[1].score, -item[0]),
     )
-    first: list[tuple[int, _Found]] = []
-    rest: list[tuple[int, _Found]] = []
+    first: list[tuple[int, _Match]] = []
+    rest: list[tuple[int, _Match]] = []
     same: Counter[float] = Counter()
     for item in ranked:
         same[item[1].score] += 1
@@ -250,25 +250,25 @@ def _best(found: dict[int, _Found], least: float) -> list[tuple[int, _Found]]:
     return (first + rest)[:_MOST_COMPARED]
 
 
-def _compare(db: Db, best: Sequence[tuple[int, _Found]], own: str, fewest_words: int) -> Iterator[_Compared]:
+def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words: int) -> Iterator[_Compared]:
     """Yield the messages with what they are worth; of several with the same words the one that comes first,
     and none that says just the same as the text itself, `own`, or has fewer words than it needs.
     """
     seen = {own}
-    for id_, found in best:
-        row = transcript.row(db, found.line.session, transcript.seq_of(id_))
+    for id_, match in best:
+        row = transcript.row(db, match.line.session, transcript.seq_of(id_))
         said = said_in(row.message)
         folded = tokens.folded(said[:_COMPARED_CHARACTERS])
         if folded in seen or tokens.word_count(folded) < fewest_words:
             continue
         seen.add(folded)
-        worth = found.score / (1 + 0.12 * math.log1p(len(folded) / 80))
+        worth = match.score / (1 + 0.12 * math.log1p(len(folded) / 80))
         if row.message.role != "user":
             worth *= _ASSISTANT_SHARE
         if said.rstrip().endswith(_QUESTION_ENDS):
             # What answers a question stands in what was said, not in what was asked.
             worth *= _QUESTION_SHARE
-        passage = Passage(found.line.key, row.seq, row.turn_id, row.message.role, row.created_at, said)
+        passage = Passage(match.line.key, row.seq, row.turn_id, row.message.role, row.created_at, said)
         yield _Compared(worth, passage, frozenset(tokens.indexed(folded).split()))
 
 

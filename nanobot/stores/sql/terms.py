@@ -30,25 +30,25 @@ def terms(text: str) -> list[Term]:
     """Return the terms of a text: each word, its stem with whatever end, each pair of characters of scripts
     without spaces. Of a long text, those of its beginning and its end.
     """
-    found: dict[tuple[Phrase, ...], Term] = {}
+    distinct: dict[tuple[Phrase, ...], Term] = {}
     for run, is_unspaced in _runs(text):
         for term in _pairs(run) if is_unspaced else _word(run):
-            found.setdefault(term.phrases, term)
-    every = list(found.values())
+            distinct.setdefault(term.phrases, term)
+    every = list(distinct.values())
     half = MOST_TERMS // 2
     return every if len(every) <= MOST_TERMS else every[:half] + every[-half:]
 
 
 def single_characters(text: str) -> list[Term]:
     """Return the terms for single characters that have a meaning alone, those of Chinese above all."""
-    found = dict.fromkeys(
+    distinct = dict.fromkeys(
         character
         for run, is_unspaced in _runs(text)
         if is_unspaced
         for character in run
         if tokens.means_something_alone(character)
     )
-    return [Term((tokens.alone(character),), 0.5) for character in list(found)[:MOST_TERMS]]
+    return [Term((tokens.alone(character),), 0.5) for character in list(distinct)[:MOST_TERMS]]
 
 
 def _runs(text: str) -> list[tuple[str, bool]]:

@@ -117,10 +117,10 @@ def index_some(db: Db) -> bool:
         "SELECT id, indexed_seq, last_seq FROM unindexed CROSS JOIN session ON id = session"
         " WHERE id NOT IN (SELECT session FROM unseen WHERE state = 'coming') LIMIT 16"
     ).fetchall()
-    room = _Room(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
+    allowance = _Allowance(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
     for session, indexed_seq, last_seq in waiting:
-        _index_session(db, session, indexed_seq, last_seq, room)
-        if room.is_full:
+        _index_session(db, session, indexed_seq, last_seq, allowance)
+        if allowance.is_full:
             break
     return bool(waiting) or is_looking
 
@@ -134,11 +134,11 @@ def index_session(db: Db, session: int) -> None:
     if found is not None:
         indexed_seq, last_seq = found
         _index_session(
-            db, session, indexed_seq, last_seq, _Room(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
+            db, session, indexed_seq, last_seq, _Allowance(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
         )
 
 
-class _Room(msgspec.Struct):
+class _Allowance(msgspec.Struct):
     """How much a step may still take in."""
 
     messages: int
@@ -153,19 +153,19 @@ class _Room(msgspec.Struct):
         return self.messages <= 0 or self.characters < 0
 
 
-def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, room: _Room) -> None:
+def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, allowance: _Allowance) -> None:
     """Take some of the session's new messages into the index."""
     seq = indexed_seq
     for id_, body in db.execute(
         "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-        (*message_ids(session, indexed_seq + 1, last_seq), room.messages),
+        (*message_ids(session, indexed_seq + 1, last_seq), allowance.messages),
     ).fetchall():
         seq = seq_of(id_)
         text = _indexed(body)
         if text:
             db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
-        room.take(text)
-        if room.characters < 0:
+        allowance.take(text)
+        if allowance.characters < 0:
             break
     db.execute(
         "UPDATE session SET indexed_seq = ? WHERE id = ?",
@@ -182,24 +182,24 @@ def rebuild_some(db: Db) -> bool:
     """Take some of what was said before the index was emptied into it again; return whether there is more."""
     waiting = db.execute("SELECT session, last_seq FROM unsearched ORDER BY session DESC LIMIT 16").fetchall()
     taken: list[tuple[int, str]] = []
-    room = _Room(_MOST_REBUILT_A_STEP, _MOST_CHARACTERS_REBUILT)
+    allowance = _Allowance(_MOST_REBUILT_A_STEP, _MOST_CHARACTERS_REBUILT)
     for session, last_seq in waiting:
         left_seq = 0
         for id_, body in db.execute(
             "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
-            (*message_ids(session, 1, last_seq), room.messages),
+            (*message_ids(session, 1, last_seq), allowance.messages),
         ).fetchall():
             text = _indexed(body)
             taken.append((id_, text))
-            room.take(text)
-            if room.is_full:
+            allowance.take(text)
+            if allowance.is_full:
                 left_seq = seq_of(id_) - 1
                 break
         if left_seq:
             db.execute("UPDATE unsearched SET last_seq = ? WHERE session = ?", (left_seq, session))
         else:
             db.execute("DELETE FROM unsearched WHERE session = ?", (session,))
-        if room.is_full:
+        if allowance.is_full:
             break
     # In order: an entry before the one that was written last makes a segment of its own.
     for id_, text in sorted(taken):
