@@ -46,7 +46,7 @@ from nanobot.core.store import Store
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query
 from nanobot.http.request import Request
-from nanobot.http.respond import answer
+from nanobot.http.respond import Headers, answer
 from nanobot.submit.request import AGENT, preset_of
 
 _MOST_LISTED = 100
@@ -76,7 +76,10 @@ class Sessions:
             hold_to_patterns(caller, after)
         matching = SessionFilter(caller.patterns, query.text("prefix") or "")
         words = query.text("q")
+        headers: Headers = ()
         if words is not None:
+            if not await self._store.index_messages():
+                headers = (("x-search", "incomplete"),)
             # One more than the limit, here and below, shows that there is another page.
             hits = await self._store.search(
                 words, limit=limit + 1, after=after, order=order, matching=matching
@@ -85,7 +88,7 @@ class Sessions:
         else:
             listed = await self._store.sessions(limit=limit + 1, after=after, order=order, matching=matching)
             shown = tuple(session_object(each) for each in listed)
-        await answer(send, 200, _page(shown, limit))
+        await answer(send, 200, _page(shown, limit), headers)
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}"""

@@ -10,6 +10,7 @@ from nanobot.access.admission import Gate
 from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
+from nanobot.agent.recaller import Recaller
 from nanobot.agent.toolset import Toolset
 from nanobot.api.server import build_api
 from nanobot.app import settings
@@ -23,6 +24,7 @@ from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
+from nanobot.core.model import Model
 from nanobot.core.observer import Observer, Observers
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
@@ -83,7 +85,10 @@ class App:
         self.workers = WorkerPool(clock=clock)
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         documents = DocumentReader(self.workers, settings.document_bounds(config))
-        toolset = Toolset(all_tools(clock, store, documents, tools), observer)
+        toolset = Toolset(
+            all_tools(clock, store, documents, tools, recall_result_tokens=config.recall.result_tokens),
+            observer,
+        )
         names = toolset.names
         self.personas = PersonasInUse(config, models.names, names, source)
         personas = self.personas.personas
@@ -95,6 +100,7 @@ class App:
             observer,
             secret=secret,
             personas=personas,
+            recaller=Recaller(store, tokens=config.recall.tokens, has_own=_is_small),
         )
         self.compactor = Compactor(
             store,
@@ -102,7 +108,7 @@ class App:
             models,
             clock,
             settings.compaction_settings(config, models),
-            is_small=lambda model: isinstance(model, LocalModel),
+            is_small=_is_small,
         )
         self.engine = _engine(config, store, models, clock, agent, observer, self.compactor)
         attachments = _attachments(config, store, documents, fetcher, clock, randomness)
@@ -161,6 +167,11 @@ class App:
         """
         await self.engine.drain(self.config.server.shutdown_grace_s)
         self.store.hang_up()
+
+
+def _is_small(model: Model) -> bool:
+    """Return whether it is the small model of this machine."""
+    return isinstance(model, LocalModel)
 
 
 def _engine(

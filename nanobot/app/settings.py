@@ -227,6 +227,7 @@ def agent_settings(config: Config) -> AgentSettings:
     return AgentSettings(
         max_steps=table.max_steps,
         window_tokens=table.window_tokens,
+        result_share=table.result_share,
         max_calls_per_step=table.max_calls_per_step,
     )
 

@@ -211,11 +211,18 @@ class Sessions(Protocol):
         """Return, in the order of `sessions`, those whose transcript has a message with all the words of
         `text`, or words that begin so.
 
-        All that is committed is found; what was rewound, and what turns that leave no trace said, is not.
+        All that is committed is found, as far as `index_messages` says; what was rewound, and what turns that
+        leave no trace said, is not.
 
         Raises:
             InvalidRequest: `text` is too long.
             SessionNotFound: as `sessions`.
+        """
+        ...
+
+    async def index_messages(self) -> bool:
+        """Have searches find what was said until now, as `search` does by itself; return whether they find
+        all of it: not while an index that is being built anew lacks some of what was said before this start.
         """
         ...
 

@@ -9,7 +9,6 @@ import msgspec
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.summary import SummaryWriter
-from nanobot.context.files import uncut_excess
 from nanobot.core.clock import Clock
 from nanobot.core.compaction import Payer
 from nanobot.core.dispatch import History
@@ -99,7 +98,7 @@ class Compactor:
         if not settings.enabled or not turn.trace or not history.ends:
             return
         budget = self._agent.budget(turn, model)
-        if not _exceeds(history, budget, settings.soft_share * budget):
+        if not self._exceeds(history, budget, settings.soft_share * budget):
             return
         key = turn.session_key
         if key in self._jobs or len(self._jobs) >= _MOST_WAITING:
@@ -118,7 +117,7 @@ class Compactor:
         if job is None or not turn.trace or not turn.may_cut:
             return False
         budget = self._agent.budget(turn, model)
-        if not history.ends or not _exceeds(history, budget, budget):
+        if not history.ends or not self._exceeds(history, budget, budget):
             return False
         await job.done.wait()
         return True
@@ -131,6 +130,13 @@ class Compactor:
         """Return when nothing is being summarised."""
         while self._jobs:
             await next(iter(self._jobs.values())).done.wait()
+
+    def _exceeds(self, history: History, budget_tokens: int, most_tokens: float) -> bool:
+        """Return whether the conversation has more tokens, without what is not shown of its files and results
+        of tools.
+        """
+        over = size_of(history) - most_tokens
+        return over > 0 and over > self._agent.unshown_tokens(history.messages, budget_tokens)
 
     async def _work(self) -> None:
         while True:
@@ -184,12 +190,6 @@ class Compactor:
             if not of.has_more:
                 return True
         return True
-
-
-def _exceeds(history: History, budget_tokens: int, most_tokens: float) -> bool:
-    """Return whether the conversation has more tokens, without what is not shown of its files."""
-    over = size_of(history) - most_tokens
-    return over > 0 and over > uncut_excess(history.messages, budget_tokens)
 
 
 def size_of(history: History) -> int:
