@@ -30,6 +30,7 @@ _UNTRACED = "quiet:only"
 ADDED = {
     ("POST", "/v1/responses/input_tokens"),
     ("POST", "/v1/responses/compact"),
+    ("POST", "/v1/sessions/{key}/compact"),
     ("GET", "/"),
     ("GET", "/web/{version}/{name}"),
 }

@@ -111,6 +111,7 @@ class SqlStore:
     def _offer_compactions(self, compactions: SqlCompactions) -> None:
         self.unsummarised = compactions.unsummarised
         self.add_summary = compactions.add_summary
+        self.add_spent = compactions.add_spent
 
     def _offer_responses(self, responses: SqlResponses) -> None:
         self.response = responses.response
