@@ -18,8 +18,11 @@ CONVERSATIONS: Final = 20
 _TURNS: Final = 60
 _SUMMARY_S: Final = 0.02
 _ANSWER: Final = "Good to know. The weather in the mountains is fine, and it will stay so for some days. " * 4
+_NOT_TOLD: Final = ("You:", "Your last summary left out")
+_TOPIC: Final = "Tell me a little about"
+_PLACES: Final = ("mountains", "valleys", "lakes", "coast", "islands", "plains", "woods", "moors")
 _CHATTER: Final = (
-    "Tell me a little about the weather in the mountains, and then some more of the valleys. " * 4
+    "Tell me a little about the weather in the {place}, and then some more of what follows. " * 4
 )
 _WINDOW: Final = 4_096
 _NAMES: Final = ("Zora Quill", "Tomas Berg", "Ines Okafor", "Yuki Tanabe", "Pavel Dorn", "Lena Voss")
@@ -48,9 +51,7 @@ def lossy(chance: random.Random) -> Callable[[str], str]:
     """Return a writer that keeps seven lines of ten that the user said or that were summarised before."""
 
     def summarise(text: str) -> str:
-        said = [
-            line for line in text.splitlines() if not line.startswith("You:") and _CHATTER[:30] not in line
-        ]
+        said = [line for line in text.splitlines() if not line.startswith(_NOT_TOLD) and _TOPIC not in line]
         return "\n".join(line for line in dict.fromkeys(said) if chance.random() < 0.7)
 
     return summarise
@@ -76,13 +77,13 @@ async def kept(writer: Callable[[random.Random], Callable[[str], str]] | None) -
                 vars(talk.app.compactor)["_is_small"] = lambda model: True
             for sentence, _ in wanted:
                 await talk.ask("bench", sentence)
-            summaries, before = 0, None
+            summaries, before = 0, 0
             for turn in range(_TURNS):
-                await talk.ask("bench", f"{turn}. {_CHATTER}")
+                await talk.ask("bench", _CHATTER.format(place=_PLACES[turn % len(_PLACES)]))
                 await talk.app.compactor.settled()
                 history = await talk.app.store.history("bench", 1)
-                if history.summary is not None and history.summary.text != before:
-                    summaries, before = summaries + 1, history.summary.text
+                if history.summary is not None and history.summary.messages != before:
+                    summaries, before = summaries + 1, history.summary.messages
             await talk.ask("bench", "What do you know about me?")
         fewest = min(fewest, summaries)
         shown += sum(fact in reading.last for _, fact in wanted)
@@ -97,7 +98,7 @@ async def waits() -> dict[str, list[Took]]:
         reading = Reading(_ANSWER, useless(random.Random(number)), _SUMMARY_S)
         async with serving(reading, agent={"window_tokens": _WINDOW}) as talk:
             for turn in range(2 * _TURNS):
-                took = await talk.ask("bench", f"{turn}. {_CHATTER}")
+                took = await talk.ask("bench", _CHATTER.format(place=_PLACES[turn % len(_PLACES)]))
                 of["during" if took.during else "after" if took.after else "other"].append(took)
                 # The next turn comes while the summary is written, those after it once that is done.
                 if took.during:
