@@ -79,6 +79,10 @@ class Agent:
         window = self._settings.window_tokens
         return history_budget(model.context_tokens, window, turn, self._tools_tokens, persona)
 
+    def model_of(self, session_key: str) -> str | None:
+        """Return the preset that answers in the session where nothing else names one; None: the default."""
+        return self._personas.of(session_key).model
+
     def session_hint(self, session_key: str) -> str:
         """Return the name that models get of the session; see `ModelRequest`."""
         return hint_of(session_key, self._secret)

@@ -141,6 +141,8 @@ class App:
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
             render_metrics=self._render_metrics,
+            compacting=self.compactor,
+            secret=secret,
             observer=observer,
         )
 

@@ -115,6 +115,7 @@ class SqlStore:
     def _offer_compactions(self, compactions: SqlCompactions) -> None:
         self.unsummarised = compactions.unsummarised
         self.add_summary = compactions.add_summary
+        self.add_spent = compactions.add_spent
 
     def _offer_message_search(self, messages: SqlMessageSearch) -> None:
         self.search_messages = messages.search_messages
