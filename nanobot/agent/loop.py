@@ -62,6 +62,7 @@ class Agent:
         self._clock = clock
         self._settings = settings
         self._tools_tokens = tools_size(toolset.specs + toolset.file_specs)
+        self._simple_tools_tokens = tools_size(toolset.specs_for(frozenset()) + toolset.file_specs)
 
     @property
     def window_tokens(self) -> int:
@@ -72,7 +73,9 @@ class Agent:
         """Return how many tokens of history the turn may show to the model."""
         persona = self._personas.of(turn.session_key)
         window = self._settings.window_tokens
-        return history_budget(model.context_tokens, window, turn, self._tools_tokens, persona)
+        is_able = "reading_on" in model.abilities
+        tokens = self._tools_tokens if is_able else self._simple_tools_tokens
+        return history_budget(model.context_tokens, window, turn, tokens, persona)
 
     def session_hint(self, session_key: str) -> str:
         """Return the name that models get of the session; see `ModelRequest`."""
@@ -152,7 +155,7 @@ class Agent:
             take_back,
             audience=audience,
             persona=persona,
-            tools=offered_tools(turn, self._toolset.specs, persona),
+            tools=offered_tools(turn, self._toolset.specs_for(model.abilities), persona),
             file_tools=file_tools(turn, self._toolset.file_specs, persona),
             budget_tokens=budget_tokens,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},

@@ -17,7 +17,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
-from nanobot.app.tools import all_tools
+from nanobot.app.tools import all_tools, web_tools
 from nanobot.config import Config
 from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
@@ -83,7 +83,9 @@ class App:
         self.workers = WorkerPool(clock=clock)
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         documents = DocumentReader(self.workers, settings.document_bounds(config))
-        toolset = Toolset(all_tools(clock, store, documents, tools), observer)
+        fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
+        web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
+        toolset = Toolset(all_tools(clock, store, documents, (*web, *tools)), observer)
         names = toolset.names
         self.personas = PersonasInUse(config, models.names, names, source)
         personas = self.personas.personas
@@ -188,11 +190,10 @@ def _attachments(
     config: Config,
     store: Store,
     documents: DocumentReader,
-    fetcher: Fetcher | None,
+    fetcher: Fetcher,
     clock: Clock,
     randomness: Randomness,
 ) -> Attachments:
-    fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
     keeping = settings.file_settings(config)
     kept_files = KeptFiles(store, clock, randomness, quota_bytes=keeping.quota_bytes, ttl_s=keeping.ttl_s)
     return Attachments(store, documents, fetcher if config.files.fetch else None, kept_files)

@@ -31,6 +31,7 @@ from nanobot.http.origin import LOOPBACK
 from nanobot.models.providers import PRICES
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
+from nanobot.reading.hosts import HostRules
 from nanobot.stores.audit_log import Keeping
 from nanobot.submit.request import AGENT, preset_of
 
@@ -142,6 +143,11 @@ def document_bounds(config: Config) -> DocumentBounds:
 def fetch_bounds(config: Config) -> FetchBounds:
     """Return what fetching a URL may cost."""
     return FetchBounds(max_bytes=int(config.files.max_fetch_mb * MIB), total_s=config.files.fetch_timeout_s)
+
+
+def host_rules(config: Config) -> HostRules:
+    """Return which hosts the server reads."""
+    return HostRules(config.web.allowed_hosts, config.web.blocked_hosts, config.web.private_hosts)
 
 
 def file_settings(config: Config) -> FileSettings:
