@@ -71,12 +71,18 @@ class FilesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The agent's tools of the web, and which hosts the server reads. `fetch` None: as `files.fetch`."""
+    """The agent's tools of the web, and which hosts the server reads. `fetch` None: as `files.fetch`.
+
+    `search`: the search engine, None: none. `search_url`: where it is, None: at its provider.
+    """
 
     fetch: bool | None = None
     allowed_hosts: tuple[str, ...] = ()
     blocked_hosts: tuple[str, ...] = ()
     private_hosts: tuple[str, ...] = ()
+    search: Literal["brave", "tavily", "exa", "searxng"] | None = None
+    search_key: str | None = None
+    search_url: str | None = None
 
 
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

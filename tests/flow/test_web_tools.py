@@ -94,3 +94,12 @@ async def test_a_page_that_asks_for_the_data_of_others_gets_none_even_if_the_mod
         assert read.content.endswith(f"\n</untrusted {boundary[1]}>")
         assert CANARY not in repr(model.requests[-1])
         assert len(upstream.requests) == 1
+
+
+async def test_all_tools_of_the_web_cost_little(open_harness: OpenHarness) -> None:
+    model = ScriptedModel("ok")
+    harness = await open_harness(model, web={"search": "brave", "search_key": CANARY})
+    await harness.door.chat("k", [ASK])
+    assert [tool.name for tool in model.requests[0].tools][-2:] == ["web_fetch", "web_search"]
+    assert tools_size(model.requests[0].tools) <= 1_500
+    assert CANARY not in repr(model.requests[0])
