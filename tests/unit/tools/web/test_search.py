@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import pytest
@@ -93,8 +93,7 @@ async def search(upstream: Upstream, name: SearchProviderName, **arguments: obje
 
 def asked_for(asked: Asked) -> dict[str, object]:
     """Return the fields of a question, wherever they stand in it."""
-    read = parse_qs(urlsplit(asked.path).query)
-    query: dict[str, object] = {name: values[0] for name, values in read.items()}
+    query: dict[str, object] = dict(parse_qsl(urlsplit(asked.path).query))
     return {**query, **(asked.json if asked.body else {})}
 
 
@@ -123,7 +122,7 @@ async def test_each_engine_is_asked_and_read_in_its_format(
 
 @pytest.mark.parametrize("name", SEARCH_PROVIDERS)
 async def test_nothing_found_is_said(name: SearchProviderName) -> None:
-    answer = {"type": "search"} if name == "brave" else {"results": []}
+    answer: dict[str, object] = {"type": "search"} if name == "brave" else {"results": []}
     async with Upstream() as upstream:
         upstream.then(json_reply(answer))
         result = await search(upstream, name)
