@@ -1,5 +1,6 @@
 """Which hosts of the web may be asked: those that an operator allows."""
 
+import ipaddress
 from collections.abc import Callable
 
 import msgspec
@@ -53,25 +54,34 @@ EVERY_PUBLIC_HOST = HostRules()
 
 
 def _is_reachable(address: Address) -> bool:
-    """Return whether a private host may have the address: not one that only a machine in the cloud has, with
-    its metadata, nor one that is no host.
+    """Return whether a private host may have the address: a public one, or one of a private network; not
+    where a machine in the cloud is told its secrets, and none that embeds another one.
     """
     if is_public(address):
         return True
-    embedded = getattr(address, "ipv4_mapped", None)
-    if embedded is not None:
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
         return False
-    return (
-        (address.is_private or address.is_loopback)
-        and not (
-            address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
-        )
-        and str(address) not in _METADATA
+    return str(address) not in _METADATA and any(
+        address.version == network.version and address in network for network in _PRIVATE
     )
 
 
-_METADATA = frozenset({"169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200"})
-"""Where machines in the cloud are told their secrets."""
+_PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "::1/128",
+            "fc00::/7",
+        ),
+    )
+)
+_METADATA = frozenset({"fd00:ec2::254", "fd20:ce::254", "100.100.100.200"})
+"""Those of them that tell a machine in the cloud its secrets."""
 
 
 def _split(entry: str) -> tuple[str, int | None]:

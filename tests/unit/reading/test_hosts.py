@@ -33,6 +33,12 @@ def test_a_domain_stands_for_all_below_it_and_for_nothing_that_only_ends_alike()
         ("0.0.0.0", False),
         ("224.0.0.1", False),
         ("100.100.100.200", False),
+        ("100.64.0.7", True),
+        ("::ffff:10.1.2.3", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b:1::a9fe:a9fe", False),
+        ("2002:a9fe:a9fe::1", False),
+        ("fc00::1%eth0", False),
     ],
 )
 def test_a_private_host_is_reached_wherever_a_host_may_be(address: str, is_permitted: bool) -> None:
