@@ -66,7 +66,9 @@ class Agent:
         self._clock = clock
         self._settings = settings
         self._recaller = recaller
-        self._tools_tokens = tools_size(toolset.specs + toolset.file_specs + toolset.history_specs)
+        further = toolset.file_specs + toolset.history_specs
+        self._tools_tokens = tools_size(toolset.specs + further)
+        self._simple_tools_tokens = tools_size(toolset.specs_for(frozenset()) + further)
 
     @property
     def window_tokens(self) -> int:
@@ -77,7 +79,9 @@ class Agent:
         """Return how many tokens of history the turn may show to the model."""
         persona = self._personas.of(turn.session_key)
         window = self._settings.window_tokens
-        return history_budget(model.context_tokens, window, turn, self._tools_tokens, persona)
+        is_able = "reading_on" in model.abilities
+        tokens = self._tools_tokens if is_able else self._simple_tools_tokens
+        return history_budget(model.context_tokens, window, turn, tokens, persona)
 
     def model_of(self, session_key: str) -> str | None:
         """Return the preset that answers in the session where nothing else names one; None: the default."""
@@ -166,7 +170,7 @@ class Agent:
             take_back,
             audience=audience,
             persona=persona,
-            tools=offered_tools(turn, self._toolset.specs, persona),
+            tools=offered_tools(turn, self._toolset.specs_for(model.abilities), persona),
             file_tools=further_tools(turn, self._toolset.file_specs, persona),
             history_tools=further_tools(turn, self._toolset.history_specs, persona),
             recaller=self._recaller,

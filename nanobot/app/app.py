@@ -18,7 +18,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
-from nanobot.app.tools import all_tools
+from nanobot.app.tools import all_tools, web_tools
 from nanobot.config import Config
 from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
@@ -85,8 +85,11 @@ class App:
         self.workers = WorkerPool(clock=clock)
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         documents = DocumentReader(self.workers, settings.document_bounds(config))
+        fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
+        web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
+        further = (*web, *tools)
         toolset = Toolset(
-            all_tools(clock, store, documents, tools, recall_result_tokens=config.recall.result_tokens),
+            all_tools(clock, store, documents, further, recall_result_tokens=config.recall.result_tokens),
             observer,
         )
         names = toolset.names
@@ -201,11 +204,10 @@ def _attachments(
     config: Config,
     store: Store,
     documents: DocumentReader,
-    fetcher: Fetcher | None,
+    fetcher: Fetcher,
     clock: Clock,
     randomness: Randomness,
 ) -> Attachments:
-    fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
     keeping = settings.file_settings(config)
     kept_files = KeptFiles(store, clock, randomness, quota_bytes=keeping.quota_bytes, ttl_s=keeping.ttl_s)
     return Attachments(store, documents, fetcher if config.files.fetch else None, kept_files)

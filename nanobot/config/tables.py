@@ -70,6 +70,21 @@ class FilesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_days: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 30.0
 
 
+class WebTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The agent's tools of the web, and which hosts the server reads. `fetch` None: as `files.fetch`.
+
+    `search`: the search engine, None: none. `search_url`: where it is, None: at its provider.
+    """
+
+    fetch: bool | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    blocked_hosts: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
+    search: Literal["brave", "tavily", "exa", "searxng"] | None = None
+    search_key: str | None = None
+    search_url: str | None = None
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -238,6 +253,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerTable = ServerTable()
     api: ApiTable = ApiTable()
     files: FilesTable = FilesTable()
+    web: WebTable = WebTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()

@@ -60,7 +60,7 @@ class Tool(msgspec.Struct, frozen=True):
     any other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
     `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the window does not show
     all of the conversation's files and results; `looks_back`: only where it does not show all of its
-    messages.
+    messages. `demanding`: it is offered only to models with the ability `reading_on`.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Tool(msgspec.Struct, frozen=True):
     concurrent: bool = True
     reads_on: bool = False
     looks_back: bool = False
+    demanding: bool = False
 
     @property
     def spec(self) -> ToolSpec:

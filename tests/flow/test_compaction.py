@@ -151,7 +151,8 @@ async def test_a_summary_goes_with_its_session(open_harness: OpenHarness) -> Non
 
 async def test_truncation_disabled_shows_all_or_nothing(open_harness: OpenHarness) -> None:
     model = ScriptedModel(Remembering("All was fine."))
-    harness = await open_harness(model, agent=WINDOW)
+    # Five of them just fit: tools of the web would take the room for one.
+    harness = await open_harness(model, agent=WINDOW, web={"fetch": False})
     await talk(harness, "a", *fillers(5))
     body = b'{"model": "nanobot", "input": "And now?", "truncation": "disabled"}'
     reply = await harness.door.call("POST", "/v1/responses", body=body, headers={"x-session-key": "a"})

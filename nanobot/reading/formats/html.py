@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -54,12 +55,14 @@ _STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "uppe
 
 def read(source: Source, buffer: TextBuffer) -> None:
     """Write the title and what the page shows."""
-    write_page(decode_html(source.content, charset=source.charset), buffer)
+    write_page(decode_html(source.content, charset=source.charset), buffer, source.page_url)
     buffer.end()
 
 
-def write_page(page: str, buffer: TextBuffer) -> None:
-    """Write the page as Markdown."""
+def write_page(page: str, buffer: TextBuffer, url: str = "") -> None:
+    """Write the page as Markdown. `url`: where on the web it is from; its links are then made absolute, and
+    its main text comes first.
+    """
     document = LexborHTMLParser(page)
     title = document.css_first("head > title")
     text = _SPACES.sub(" ", title.text() or "").strip() if title is not None else ""
@@ -67,8 +70,43 @@ def write_page(page: str, buffer: TextBuffer) -> None:
         pass
     if document.body is None:
         return
+    main = None
+    if url:
+        _make_absolute(document, url)
+        main = _main_text(document)
+    if main is not None:
+        for line in _Page(buffer, 0).lines(main):
+            buffer.write_line(line)
+        main.decompose()
     for line in _Page(buffer, 0).lines(document.body):
         buffer.write_line(line)
+
+
+def _make_absolute(document: LexborHTMLParser, url: str) -> None:
+    """Make the addresses of links absolute."""
+    base = document.css_first("base[href]")
+    try:
+        base_url = urljoin(url, base.attributes.get("href") or "") if base is not None else url
+    except ValueError:
+        base_url = url
+    for link in document.css("a[href]"):
+        address = (link.attributes.get("href") or "").strip()
+        if not _ADDRESSES.match(address) or len(address) > _LONGEST_ADDRESS:
+            continue
+        try:
+            link.attrs["href"] = urljoin(base_url, address)
+        except ValueError:
+            # An address that is none stays as it is.
+            continue
+
+
+def _main_text(document: LexborHTMLParser) -> LexborNode | None:
+    """Return the element that the page says is its main text, None where it says nothing of the kind."""
+    main = document.css_first("main, [role=main]")
+    if main is not None:
+        return main
+    articles = document.css("article")
+    return articles[0] if len(articles) == 1 else None
 
 
 @dataclass(slots=True)
