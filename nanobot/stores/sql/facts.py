@@ -73,8 +73,8 @@ def follow_tip(db: Db, session: int, tip: int) -> None:
     changed: set[int] = set()
     for table, fact in (("fact", "n"), ("fact_end", "fact")):
         rows = db.execute(
-            f"SELECT c.n, c.{fact}, c.is_undone, coalesce(t.last_seq, t.first_seq) FROM {table} c JOIN turn t ON t.n = c.turn"
-            " WHERE c.session = ?",
+            f"SELECT c.n, c.{fact}, c.is_undone, coalesce(t.last_seq, t.first_seq)"
+            f" FROM {table} c JOIN turn t ON t.n = c.turn WHERE c.session = ?",
             (session,),
         ).fetchall()
         for n, fact_n, was_undone, seq in rows:

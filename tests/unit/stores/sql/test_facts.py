@@ -37,7 +37,7 @@ def db() -> Iterator[Db]:
 def turn(db: Db) -> str:
     """Run a turn to its end; return its id."""
     number = next(_numbers)
-    submitted = Turn(f"turn_{number}", KEY, (user("hello"),), "api")
+    submitted = Turn(f"turn_{number}", KEY, (user(f"hello {number}"),), "api")
     admitted = admission.admit(
         db,
         submitted,
