@@ -1,10 +1,11 @@
 """The process that confines one command and watches it: `python -I -S launcher.py FD`.
 
-From the descriptor FD it reads one line of JSON, the order; when FD is closed, for instance because the server
-was killed, it ends the command with all that it started. Its own last line on FD says how the command ended:
+From the descriptor FD it reads one line of JSON, the order; when FD is closed, for instance because the
+server was killed, it ends the command with all that it started. Its own last line on FD says how the command ended:
 `{"exit": STATUS}` or `{"ended": WHY}`. Standard library only; no confinement of the command is its own.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -56,11 +57,9 @@ def main() -> None:
         os.close(descriptor)
     end = _watch(command, control, order)
     _end_all()
-    try:
+    # The server is gone; nobody asks any more.
+    with contextlib.suppress(OSError):
         os.write(control, json.dumps(end).encode() + b"\n")
-    except OSError:
-        # The server is gone; nobody asks any more.
-        pass
 
 
 def _line(descriptor: int) -> bytes:
@@ -109,7 +108,7 @@ def _become(order: dict[str, Any], control: int, libc: ctypes.CDLL) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    os.execve(order["command"][0], order["command"], order["environment"])
+    os.execve(order["command"][0], order["command"], order["environment"])  # noqa: S606 - confined by now
 
 
 # The watchdog -------------------------------------------------------------------------------------
