@@ -1,8 +1,8 @@
 """The process that confines one command and watches it: `python -I -S launcher.py FD`.
 
-From the descriptor FD it reads one line of JSON, the order; when FD is closed, for instance because the
-server was killed, it ends the command with all that it started. Its own last line on FD says how the command ended:
-`{"exit": STATUS}` or `{"ended": WHY}`. Standard library only; no confinement of the command is its own.
+From the descriptor FD it reads one line of JSON, the order. When FD is closed, for instance because the server
+was killed, it ends the command with all that it started. Its last line on FD says how the command ended:
+`{"exit": STATUS}` or `{"ended": WHY}`. Standard library only.
 """
 
 import contextlib
