@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.memory import recall
+from bench.memory import compaction, cost, recall
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,11 @@ class Part(NamedTuple):
     mark: str
 
 
-PARTS = {"recall": Part(recall.tables, "docs/search.md", "memory")}
+PARTS = {
+    "recall": Part(recall.tables, "docs/search.md", "memory"),
+    "cost": Part(cost.tables, "docs/benchmark.md", "cost"),
+    "compaction": Part(compaction.tables, "docs/benchmark.md", "compaction"),
+}
 
 
 def main() -> None:
