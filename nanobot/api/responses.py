@@ -2,16 +2,12 @@
 API.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 from starlette.types import Send
 
-from nanobot.api import compaction, input_tokens
-from nanobot.api.compaction import CompactionRoutes
+from nanobot.api import input_tokens
 from nanobot.api.paging import PAGING
 from nanobot.api.response_target import ResponseTarget, Targets
-from nanobot.api.sealed_summaries import SealedSummary, SummarySeal, as_messages, check_scopes
 from nanobot.api.settings import ApiSettings
 from nanobot.api.stored_responses import StoredResponses, end_time
 from nanobot.api.turn_request import (
@@ -35,7 +31,6 @@ from nanobot.api.wire.response_request import (
     with_store,
 )
 from nanobot.core.clock import Clock
-from nanobot.core.compaction import Compacting
 from nanobot.core.errors import (
     ConversationNotFound,
     IdempotencyMismatch,
@@ -68,16 +63,8 @@ from nanobot.submit.submitter import Submission, Submitter
 class Responses:
     """The route that makes responses."""
 
-    def __init__(
-        self,
-        store: Store,
-        submitter: Submitter,
-        targets: Targets,
-        seal: SummarySeal,
-        settings: ApiSettings,
-    ) -> None:
+    def __init__(self, store: Store, submitter: Submitter, targets: Targets, settings: ApiSettings) -> None:
         self._store = store
-        self._seal = seal
         self._submitter = submitter
         self._targets = targets
         self._settings = settings
@@ -88,11 +75,10 @@ class Responses:
         """POST /v1/responses"""
         caller, settings = request.caller, self._settings
         named = self._keys.named(request.headers, caller)
-        parsed, identity, summaries = await self._parsed(request)
+        parsed, identity = await self._parsed(request)
         if identity.is_retry:
             identity = await self._submitter.recognised("", identity)
         target = await self._targets.target(parsed, named, caller, identity)
-        check_scopes(summaries, target.session_key)
         request.session_key = target.session_key
         SESSION.set(target.session_key)
         trace = leaves_trace(parsed, request.headers, target.session_key, settings)
@@ -111,21 +97,17 @@ class Responses:
         if target.is_new and not parsed.trace:
             await self._forget(target.session_key, submission.turn_id)
 
-    async def _parsed(
-        self, request: Request
-    ) -> tuple[ResponseRequest, Identity, Mapping[int, SealedSummary]]:
-        """Return what the body asks, how it is recognised when it is sent again, and the summaries in it."""
+    async def _parsed(self, request: Request) -> tuple[ResponseRequest, Identity]:
+        """Return what the body asks, and how it is recognised when it is sent again."""
         settings = self._settings
         decoded, body = await self._bodies.read(request, decode_response)
         referenced = await self._targets.referenced(decoded, request.caller)
-        summaries = self._seal.opened(decoded.input, request.caller.key_id)
-        shown = as_messages(summaries)
-        parsed = await apart(body, lambda: parse_response(decoded, referenced, settings.bounds, shown))
+        parsed = await apart(body, lambda: parse_response(decoded, referenced, settings.bounds))
         check_request(parsed, settings)
         identity = identity_of(
             request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
         )
-        return parsed, identity, summaries
+        return parsed, identity
 
     async def _submit(
         self,
@@ -204,21 +186,14 @@ def operations(
     clock: Clock,
     randomness: Randomness,
     settings: ApiSettings,
-    *,
-    compacting: Compacting,
-    seal: SummarySeal,
 ) -> tuple[Operation, ...]:
-    """Return the operations of this module, those on responses that there are, and those that compact."""
+    """Return the operations of this module, and those on responses that there are."""
     stored = StoredResponses(store, submitter, settings)
     targets = Targets(store, stored, clock, randomness)
-    responses = Responses(store, submitter, targets, seal, settings)
-    compactions = CompactionRoutes(
-        store, submitter, stored, targets, attachments, compacting, seal, clock, randomness, settings
-    )
+    responses = Responses(store, submitter, targets, settings)
     path = "/v1/responses/{response_id}"
     return (
-        *input_tokens.operations(input_tokens.Counting(store, stored, targets, attachments, seal, settings)),
-        *compaction.operations(compactions),
+        *input_tokens.operations(input_tokens.Counting(store, stored, targets, attachments, settings)),
         Operation(
             method="POST",
             path="/v1/responses",

@@ -22,7 +22,6 @@ from nanobot.config.tables import (
     PersonaTable,
     QuotaTable,
     ServerTable,
-    WebTable,
     default_data_directory,
 )
 
@@ -42,7 +41,6 @@ __all__ = [
     "ProviderTable",
     "QuotaTable",
     "ServerTable",
-    "WebTable",
     "default_data_directory",
     "load",
     "log_format",
