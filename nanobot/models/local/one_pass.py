@@ -237,8 +237,8 @@ class _Shown:
     `text`: all that was passed on. `is_over`: what comes after it is of no use.
     """
 
-    def __init__(self, identity: MakerGuard, checks: tuple[tuple[str, str], ...]) -> None:
-        self._identity = identity
+    def __init__(self, guard: MakerGuard, checks: tuple[tuple[str, str], ...]) -> None:
+        self._guard = guard
         self._brake = LoopBrake()
         self._checks = checks
         self._held = ""
@@ -256,8 +256,8 @@ class _Shown:
             self._begins = False
         if self.is_call:
             return ""
-        text = self._brake.before_loop(self._identity.pass_on(text))
-        self.is_over = self._identity.was_wrong or self._brake.is_loop
+        text = self._brake.before_loop(self._guard.pass_on(text))
+        self.is_over = self._guard.was_wrong or self._brake.is_loop
         if self._checks:
             self._held += text
             if not self._is_right() and len(self._held) < _HELD_CHARS:
@@ -268,7 +268,7 @@ class _Shown:
 
     def end(self) -> str:
         """Return what was held back, at the end of the answer."""
-        rest = self._held + ("" if self._brake.is_loop else self._identity.rest())
+        rest = self._held + ("" if self._brake.is_loop else self._guard.rest())
         self._held = rest
         if self._checks and not self._is_right():
             rest = "\n".join(f"{expression} = {result}" for expression, result in self._checks)
