@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: serve test check bench compare files hostile chaos fuzz fuzz-api docs vendor lock clean
+.PHONY: serve test check bench compare files memory hostile chaos fuzz fuzz-api docs vendor lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -35,6 +35,9 @@ compare: $(VENV)/.dev           ## measure this checkout beside another one: mak
 
 files: $(VENV)/.corpus          ## write a corpus of documents, read it, and put the counts into docs/files.md
 	$(BIN)/python -m bench.files --write $(ARGS)
+
+memory: $(VENV)/.dev            ## measure what is found again of long conversations, and what it costs
+	$(BIN)/python -m bench.memory $(ARGS)
 
 hostile: $(VENV)/.dev           ## attack a server, and see what others notice of it (Linux)
 	$(BIN)/python -m bench.hostile $(ARGS)

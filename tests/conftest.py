@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from nanobot.app import Models, open_app
 from nanobot.core.clock import Clock
 from nanobot.core.model import Model
+from nanobot.core.tool import Tool
 from nanobot.reading.fetch import Fetcher
 from nanobot.testing import ScriptedModel
 from tests.asgi import Door
@@ -41,6 +42,7 @@ async def open_harness(tmp_path: Path) -> AsyncIterator[OpenHarness]:
         presets: Mapping[str, Model] | None = None,
         seed: int | None = None,
         fetcher: Fetcher | None = None,
+        tools: Sequence[Tool] = (),
         **tables: dict[str, Any] | list[dict[str, Any]],
     ) -> Harness:
         directory = data or tmp_path / f"data-{len(harnesses)}"
@@ -49,7 +51,12 @@ async def open_harness(tmp_path: Path) -> AsyncIterator[OpenHarness]:
         models = Models(model or ScriptedModel(), presets or {})
         app = await stack.enter_async_context(
             open_app(
-                configured(directory, tables), models, clock=clock, randomness=randomness, fetcher=fetcher
+                configured(directory, tables),
+                models,
+                clock=clock,
+                randomness=randomness,
+                fetcher=fetcher,
+                tools=tools,
             )
         )
         harnesses.append(Harness(app, directory, stack))

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from nanobot.app import App
 from nanobot.config import Config
 from nanobot.core.clock import Clock
 from nanobot.core.model import Model
+from nanobot.core.tool import Tool
 from nanobot.http.connections import BoundedConnection
 from nanobot.reading.fetch import Fetcher
 from tests.asgi import BOUND_S, Door
@@ -44,6 +45,7 @@ class OpenHarness(Protocol):
         presets: Mapping[str, Model] | None = None,
         seed: int | None = None,
         fetcher: Fetcher | None = None,
+        tools: Sequence[Tool] = (),
         **tables: dict[str, Any] | list[dict[str, Any]],
     ) -> Harness:
         """Open the app on `data` (a new directory) with `model` (one that says ok) and the settings in

@@ -47,6 +47,17 @@ class Gate:
             raise
         return admission, quotas.headers(accounts)
 
+    def check(self, caller: Caller, session_key: str) -> None:
+        """Return where `caller` may spend more in the session.
+
+        Raises:
+            RateLimited, QuotaExceeded: a quota is used up; `headers` say what is left.
+        """
+        accounts = self._quotas.accounts(caller, session_key)
+        if accounts and (refusal := self._quotas.refusal(accounts)) is not None:
+            refusal.headers = self._quotas.headers(accounts)
+            raise refusal
+
     async def _admit_new(
         self, accounts: Sequence[Account], turn: Turn, identity: Identity, earlier: tuple[Message, ...]
     ) -> Admission:

@@ -16,6 +16,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
 
     `max_steps`: model calls that may lead to tool calls; after them the model answers without tools.
     `window_tokens`: the most that prompt and answer may have together, whatever the model could take.
+    `result_share`: which part of the history's budget one result of a tool may have.
     `max_continuations`: how often an answer that a provider's limit cut off is continued.
     `max_malformed_steps`: steps in a row all of whose calls are malformed, or that have too many.
     `max_calls_per_step`: how many calls of one message are run; the others are answered with an error.
@@ -28,6 +29,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
 
     max_steps: int = 50
     window_tokens: int = 32_000
+    result_share: float = 0.25
     max_continuations: int = 2
     max_malformed_steps: int = 3
     max_calls_per_step: int = 64

@@ -6,18 +6,20 @@ from functools import partial
 
 from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
+from nanobot.agent.recaller import Recaller
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import (
-    file_tools,
+    further_tools,
     hint_of,
     history_budget,
     offered_tools,
     tools_size,
     with_added,
 )
-from nanobot.context.files import result_budget, uncut_excess
+from nanobot.context.files import uncut_excess
 from nanobot.context.history import left_out, refuse_too_long
+from nanobot.context.results import result_budget, results_excess
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History, LeftOut
@@ -40,7 +42,8 @@ class Agent:
     """Answers turns with a model and a set of tools.
 
     `secret`: what the names of sessions are made with that models get; by default one of its own.
-    `personas`: who answers in which sessions.
+    `personas`: who answers in which sessions. `recaller`: looks for earlier messages that the model does not
+    see.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Agent:
         *,
         secret: bytes = b"",
         personas: Personas | None = None,
+        recaller: Recaller | None = None,
     ) -> None:
         self._personas = personas or Personas()
         self._secret = secret or os.urandom(32)
@@ -61,7 +65,10 @@ class Agent:
         self._toolset = toolset
         self._clock = clock
         self._settings = settings
-        self._tools_tokens = tools_size(toolset.specs + toolset.file_specs)
+        self._recaller = recaller
+        further = toolset.file_specs + toolset.history_specs
+        self._tools_tokens = tools_size(toolset.specs + further)
+        self._simple_tools_tokens = tools_size(toolset.specs_for(frozenset()) + further)
 
     @property
     def window_tokens(self) -> int:
@@ -72,7 +79,13 @@ class Agent:
         """Return how many tokens of history the turn may show to the model."""
         persona = self._personas.of(turn.session_key)
         window = self._settings.window_tokens
-        return history_budget(model.context_tokens, window, turn, self._tools_tokens, persona)
+        is_able = "reading_on" in model.abilities
+        tokens = self._tools_tokens if is_able else self._simple_tools_tokens
+        return history_budget(model.context_tokens, window, turn, tokens, persona)
+
+    def model_of(self, session_key: str) -> str | None:
+        """Return the preset that answers in the session where nothing else names one; None: the default."""
+        return self._personas.of(session_key).model
 
     def session_hint(self, session_key: str) -> str:
         """Return the name that models get of the session; see `ModelRequest`."""
@@ -87,14 +100,19 @@ class Agent:
         return partial(left_out, budget_tokens=self.budget(turn, model))
 
     def unloaded_tokens(self, turn: Turn, model: Model, history: History) -> int:
-        """Return how many tokens of history must be loaded because files in `history` are not shown whole; 0
-        where it is enough.
+        """Return how many tokens of history must be loaded because files and results in `history` are not
+        shown whole; 0 where it is enough.
         """
         budget_tokens = self.budget(turn, model)
-        excess = uncut_excess(history.messages, budget_tokens)
+        excess = self.unshown_tokens(history.messages, budget_tokens)
         if not excess or sum(map(estimate_tokens, history.messages)) - excess >= budget_tokens:
             return 0
         return budget_tokens + excess
+
+    def unshown_tokens(self, messages: Sequence[Message], budget_tokens: int) -> int:
+        """Return how many tokens the files and results in `messages` have more than what is shown of them."""
+        shown = result_budget(budget_tokens, self._settings.result_share)
+        return uncut_excess(messages, budget_tokens) + results_excess(messages, shown)
 
     def check_length(self, turn: Turn, model: Model) -> None:
         """Return where each new message of the turn fits the window by itself, and the instructions do.
@@ -152,8 +170,10 @@ class Agent:
             take_back,
             audience=audience,
             persona=persona,
-            tools=offered_tools(turn, self._toolset.specs, persona),
-            file_tools=file_tools(turn, self._toolset.file_specs, persona),
+            tools=offered_tools(turn, self._toolset.specs_for(model.abilities), persona),
+            file_tools=further_tools(turn, self._toolset.file_specs, persona),
+            history_tools=further_tools(turn, self._toolset.history_specs, persona),
+            recaller=self._recaller,
             budget_tokens=budget_tokens,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
             usage=sum((message.usage or Usage() for message in produced), Usage()),
@@ -165,7 +185,8 @@ class Agent:
         )
         toolset = self._toolset.limited_to(persona.tools)
         most_calls = self._settings.max_calls_per_step
-        tool_calls = ToolCalls(toolset, turn, most_calls, result_budget(budget_tokens))
+        result_tokens = result_budget(budget_tokens, self._settings.result_share)
+        tool_calls = ToolCalls(toolset, turn, most_calls, result_tokens)
         await _TurnRun(turn, history, produced, emit, model_call, tool_calls, self._settings).run()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from nanobot.agent.limits import AgentSettings, Retries, Show
+from nanobot.agent.recaller import Recaller
 from nanobot.agent.turn_calls import TurnCalls
 from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
@@ -79,6 +80,8 @@ class ModelCall:
         persona: Persona,
         tools: tuple[ToolSpec, ...],
         file_tools: tuple[ToolSpec, ...],
+        history_tools: tuple[ToolSpec, ...],
+        recaller: Recaller | None,
         budget_tokens: int,
         call_ids: set[str],
         usage: Usage,
@@ -98,6 +101,9 @@ class ModelCall:
         self.was_stopped = False
         self._tools = tools
         self._file_tools = file_tools
+        self._history_tools = history_tools
+        self._recaller = recaller
+        self._recalled: str | None = None
         self._budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
@@ -128,7 +134,7 @@ class ModelCall:
             # What may have to be asked for again is shown only once it is right.
             show = _discard if self._must_call or self._says_form else self._show
             audience = EMPTY if show is _discard else self._audience
-            request = self._request(history, retries, audience, may_call=may_call)
+            request = await self._with_recalled(self._request(history, retries, audience, may_call=may_call))
             try:
                 message = self._own(await self._stream(request, show, retries), may_call=may_call)
             except ModelError as error:
@@ -243,8 +249,10 @@ class ModelCall:
                 history,
                 tools=self._tools if offers else (),
                 file_tools=self._file_tools if offers and self._reads_on else (),
+                history_tools=self._history_tools if offers and self._reads_on else (),
                 budget_tokens=self._budget_tokens,
                 now=self._clock.now(),
+                result_share=self._limits.result_share,
                 persona=self._persona,
                 hint="" if may_call else prompt.LAST_STEP,
                 nudge=nudge,
@@ -260,6 +268,19 @@ class ModelCall:
         except ContextOverflow as error:
             window = window_set(self._model, self._limits)
             raise ContextOverflow(f"{error.message} ({window})") from None
+
+    async def _with_recalled(self, request: ModelRequest) -> ModelRequest:
+        """Return the request with what earlier messages say about the turn's input in its notes, looked for
+        once a turn.
+        """
+        recaller = self._recaller
+        if recaller is None or not recaller.is_of_use(self._turn, self._model, request.context):
+            return request
+        if self._recalled is None:
+            self._recalled = await recaller.recall(self._turn, request.context, self._budget_tokens)
+        if not self._recalled:
+            return request
+        return msgspec.structs.replace(request, notes=f"{request.notes}\n{self._recalled}")
 
     @property
     def _takes_tools(self) -> bool:

@@ -8,10 +8,11 @@ import msgspec
 
 from nanobot.core.errors import ToolError
 from nanobot.core.message import ToolCall, ToolResult
+from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.tool import Tool, ToolContext, ToolSpec
 
-MAX_RESULT_CHARS = 50_000
+MAX_RESULT_CHARS = 400_000
 _log = logging.getLogger(__name__)
 
 
@@ -24,7 +25,8 @@ class MalformedCall(ToolError):
 class Toolset:
     """The server's own tools; their names are unique.
 
-    `specs`: of those that are always offered; `file_specs`: of those that are where files go on.
+    `specs`: of those that are always offered to able models; `file_specs`: of those that are where files or
+    results go on; `history_specs`: of those that are where messages are out of view.
     """
 
     def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
@@ -32,13 +34,20 @@ class Toolset:
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
-        self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if not tool.reads_on)
+        always = [tool for tool in tools if not tool.reads_on and not tool.looks_back]
+        self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
+        self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
+        self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all tools."""
         return tuple(self._tools)
+
+    def specs_for(self, abilities: frozenset[Ability]) -> tuple[ToolSpec, ...]:
+        """Return the specs of the tools that a model with these abilities is always offered."""
+        return self.specs if "reading_on" in abilities else self._simple_specs
 
     def limited_to(self, names: frozenset[str] | None) -> "Toolset":
         """Return a toolset with those of the tools that `names` has; None: all of them."""

@@ -7,7 +7,7 @@ import msgspec
 from starlette.types import Send
 
 from nanobot.access.caller import Caller
-from nanobot.api.paging import PAGING, find_message, limit_of, no_item, order_of, page
+from nanobot.api.paging import PAGE_BYTES, PAGING, find_message, limit_of, no_item, order_of, page
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.conversations import (
     ConversationBody,
@@ -44,8 +44,6 @@ from nanobot.http.request import Request
 from nanobot.http.respond import answer
 from nanobot.http.session_key import SESSION_KEY, KeyReader
 from nanobot.submit.attachments import Attachments
-
-_ROWS = 100
 
 
 class Conversations:
@@ -142,15 +140,18 @@ class Conversations:
             # A message may be several items: the page may begin within it.
             shown = ordered[[item.id for item in ordered].index(after) + 1 :]
             past = start.seq
-        # One more than the limit shows that there is another page.
-        while len(shown) <= limit:
+        has_more, left_bytes = True, PAGE_BYTES
+        # One more than the limit shows that there is another page. Some messages show nothing.
+        while has_more and len(shown) <= limit and (left_bytes > 0 or not shown):
             with _as_conversation(key):
-                rows = await self._store.messages(key, limit=_ROWS, after_seq=past, order=order)
-            shown.extend(item for row in rows for item in _ordered(row, order))
-            if len(rows) < _ROWS:
-                break
-            past = rows[-1].seq
-        await answer(send, 200, encode(page(shown[:limit], has_more=len(shown) > limit)))
+                read = await self._store.message_page(
+                    key, limit=limit + 1, max_bytes=left_bytes, after_seq=past, order=order
+                )
+            shown.extend(item for row in read.rows for item in _ordered(row, order))
+            has_more = read.has_more
+            left_bytes -= read.size_bytes
+            past = read.rows[-1].seq if read.rows else past
+        await answer(send, 200, encode(page(shown[:limit], has_more=has_more or len(shown) > limit)))
 
     async def item(self, request: Request, send: Send) -> None:
         """GET /v1/conversations/{conversation_id}/items/{item_id}"""

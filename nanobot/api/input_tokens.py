@@ -8,6 +8,7 @@ from starlette.types import Send
 
 from nanobot.access.caller import Caller
 from nanobot.api.response_target import ResponseTarget, Targets
+from nanobot.api.sealed_summaries import SummarySeal, as_messages
 from nanobot.api.settings import ApiSettings
 from nanobot.api.stored_responses import StoredResponses
 from nanobot.api.turn_request import check_request
@@ -24,7 +25,6 @@ from nanobot.core.errors import (
     ItemNotFound,
     ModelNotFound,
     ResponseNotFound,
-    RouteNotFound,
     SessionNotFound,
     UploadNotFound,
 )
@@ -55,8 +55,10 @@ class Counting:
         stored: StoredResponses,
         targets: Targets,
         attachments: Attachments,
+        seal: SummarySeal,
         settings: ApiSettings,
     ) -> None:
+        self._seal = seal
         self._store = store
         self._stored = stored
         self._targets = targets
@@ -70,7 +72,9 @@ class Counting:
         named = self._keys.named(request.headers, caller)
         body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
         decoded = decode_response(body)
-        parsed = parse_response(decoded, await self._targets.referenced(decoded, caller))
+        summaries = self._seal.opened(decoded.input, caller.key_id)
+        referenced = await self._targets.referenced(decoded, caller)
+        parsed = parse_response(decoded, referenced, summaries=as_messages(summaries))
         check_request(parsed, settings)
         target = await self._target(parsed, named, caller)
         key = target.session_key if target is not None else ""
@@ -109,14 +113,6 @@ class Counting:
         return rows[0].total_tokens if rows else 0
 
 
-async def refuse_compaction(request: Request, send: Send) -> None:
-    """POST /v1/responses/compact"""
-    raise RouteNotFound(
-        "this server does not compact conversations: it keeps them whole and leaves out the oldest messages "
-        "where they do not fit (truncation: auto); let the client summarize them itself"
-    )
-
-
 def operations(counting: Counting) -> tuple[Operation, ...]:
     """Return the operations of this module."""
     return (
@@ -131,15 +127,5 @@ def operations(counting: Counting) -> tuple[Operation, ...]:
             body=ResponseBody,
             answers={200: InputTokens},
             errors=(ModelNotFound, ResponseNotFound, ConversationNotFound, ItemNotFound, UploadNotFound),
-        ),
-        Operation(
-            method="POST",
-            path="/v1/responses/compact",
-            run=refuse_compaction,
-            summary="Compact a conversation: not offered",
-            tag="Responses",
-            right="chat",
-            answers={},
-            errors=(RouteNotFound,),
         ),
     )

@@ -13,6 +13,8 @@ from nanobot.http.query import Query
 
 DEFAULT_LIMIT = 20
 MOST = 100
+PAGE_BYTES = 4 << 20
+"""What the messages of a page may take where they are kept; one of them may be larger."""
 PAGING = (
     Parameter(
         "limit",

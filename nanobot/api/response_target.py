@@ -3,6 +3,7 @@ refers to.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
@@ -10,6 +11,7 @@ from nanobot.access.caller import Caller
 from nanobot.api.paging import find_message, no_item
 from nanobot.api.stored_responses import StoredResponses
 from nanobot.api.wire.input_items import ReferencedMessages, referred
+from nanobot.api.wire.input_shapes import InputItem
 from nanobot.api.wire.items import answered, ref_of
 from nanobot.api.wire.response_request import ResponseBody, ResponseRequest
 from nanobot.core.clock import Clock
@@ -60,13 +62,13 @@ class Targets:
             BadSessionKey, InvalidRequest, MissingSessionKey, ConversationNotFound, ResponseNotFound
         """
         if parsed.conversation is not None:
-            key = _conversation_key(parsed.conversation, caller)
-            _check_agreement(named, key, f"conversation is {key!r}")
+            key = conversation_key(parsed.conversation, caller)
+            check_agreement(named, key, f"conversation is {key!r}")
             return ResponseTarget(key)
         if parsed.previous is not None:
             state = (await self._stored.find(parsed.previous, caller, param="previous_response_id")).state
             key = state.session_key
-            _check_agreement(named, key, f"previous_response_id is a response of the conversation {key!r}")
+            check_agreement(named, key, f"previous_response_id is a response of the conversation {key!r}")
             # A turn that was cancelled in the queue is nowhere in the transcript.
             has_begun = state.end is None or state.started_at is not None
             return ResponseTarget(key, after=state.id if has_begun else None)
@@ -101,7 +103,15 @@ class Targets:
             InvalidRequest: there are too many.
             ItemNotFound: there is no such item that the caller may see.
         """
-        references = referred(body.input) if isinstance(body.input, list) else ()
+        return await self.referenced_in(body.input, caller) if isinstance(body.input, list) else {}
+
+    async def referenced_in(self, items: Sequence[InputItem], caller: Caller) -> ReferencedMessages:
+        """Return the messages that the items only refer to.
+
+        Raises:
+            InvalidRequest, ItemNotFound
+        """
+        references = referred(items)
         if len(references) > _MOST_REFERENCES:
             raise InvalidRequest(
                 f"input refers to {len(references)} items: at most {_MOST_REFERENCES} are allowed",
@@ -128,7 +138,7 @@ class Targets:
         return message
 
 
-def _conversation_key(text: str, caller: Caller) -> str:
+def conversation_key(text: str, caller: Caller) -> str:
     """Return the session key that a body names.
 
     Raises:
@@ -149,7 +159,7 @@ def _conversation_key(text: str, caller: Caller) -> str:
     return key
 
 
-def _check_agreement(named: str | None, key: str, what: str) -> None:
+def check_agreement(named: str | None, key: str, what: str) -> None:
     if named is not None and named != key:
         raise InvalidRequest(
             f"x-session-key is {named!r}, and {what}: leave one out, or let them agree", param="x-session-key"

@@ -2,12 +2,16 @@
 API.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from starlette.types import Send
 
-from nanobot.api import input_tokens
+from nanobot.api import compaction, input_tokens
+from nanobot.api.compaction import CompactionRoutes
 from nanobot.api.paging import PAGING
 from nanobot.api.response_target import ResponseTarget, Targets
+from nanobot.api.sealed_summaries import SealedSummary, SummarySeal, as_messages, check_scopes
 from nanobot.api.settings import ApiSettings
 from nanobot.api.stored_responses import StoredResponses, end_time
 from nanobot.api.turn_request import (
@@ -31,6 +35,7 @@ from nanobot.api.wire.response_request import (
     with_store,
 )
 from nanobot.core.clock import Clock
+from nanobot.core.compaction import Compacting
 from nanobot.core.errors import (
     ConversationNotFound,
     IdempotencyMismatch,
@@ -63,8 +68,16 @@ from nanobot.submit.submitter import Submission, Submitter
 class Responses:
     """The route that makes responses."""
 
-    def __init__(self, store: Store, submitter: Submitter, targets: Targets, settings: ApiSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        submitter: Submitter,
+        targets: Targets,
+        seal: SummarySeal,
+        settings: ApiSettings,
+    ) -> None:
         self._store = store
+        self._seal = seal
         self._submitter = submitter
         self._targets = targets
         self._settings = settings
@@ -75,10 +88,11 @@ class Responses:
         """POST /v1/responses"""
         caller, settings = request.caller, self._settings
         named = self._keys.named(request.headers, caller)
-        parsed, identity = await self._parsed(request)
+        parsed, identity, summaries = await self._parsed(request)
         if identity.is_retry:
             identity = await self._submitter.recognised("", identity)
         target = await self._targets.target(parsed, named, caller, identity)
+        check_scopes(summaries, target.session_key)
         request.session_key = target.session_key
         SESSION.set(target.session_key)
         trace = leaves_trace(parsed, request.headers, target.session_key, settings)
@@ -97,17 +111,21 @@ class Responses:
         if target.is_new and not parsed.trace:
             await self._forget(target.session_key, submission.turn_id)
 
-    async def _parsed(self, request: Request) -> tuple[ResponseRequest, Identity]:
-        """Return what the body asks, and how it is recognised when it is sent again."""
+    async def _parsed(
+        self, request: Request
+    ) -> tuple[ResponseRequest, Identity, Mapping[int, SealedSummary]]:
+        """Return what the body asks, how it is recognised when it is sent again, and the summaries in it."""
         settings = self._settings
         decoded, body = await self._bodies.read(request, decode_response)
         referenced = await self._targets.referenced(decoded, request.caller)
-        parsed = await apart(body, lambda: parse_response(decoded, referenced, settings.bounds))
+        summaries = self._seal.opened(decoded.input, request.caller.key_id)
+        shown = as_messages(summaries)
+        parsed = await apart(body, lambda: parse_response(decoded, referenced, settings.bounds, shown))
         check_request(parsed, settings)
         identity = identity_of(
             request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
         )
-        return parsed, identity
+        return parsed, identity, summaries
 
     async def _submit(
         self,
@@ -186,14 +204,21 @@ def operations(
     clock: Clock,
     randomness: Randomness,
     settings: ApiSettings,
+    *,
+    compacting: Compacting,
+    seal: SummarySeal,
 ) -> tuple[Operation, ...]:
-    """Return the operations of this module, and those on responses that there are."""
+    """Return the operations of this module, those on responses that there are, and those that compact."""
     stored = StoredResponses(store, submitter, settings)
     targets = Targets(store, stored, clock, randomness)
-    responses = Responses(store, submitter, targets, settings)
+    responses = Responses(store, submitter, targets, seal, settings)
+    compactions = CompactionRoutes(
+        store, submitter, stored, targets, attachments, compacting, seal, clock, randomness, settings
+    )
     path = "/v1/responses/{response_id}"
     return (
-        *input_tokens.operations(input_tokens.Counting(store, stored, targets, attachments, settings)),
+        *input_tokens.operations(input_tokens.Counting(store, stored, targets, attachments, seal, settings)),
+        *compaction.operations(compactions),
         Operation(
             method="POST",
             path="/v1/responses",

@@ -19,9 +19,11 @@ from nanobot.api import (
 )
 from nanobot.api.chat import ChatCompletions
 from nanobot.api.files import FileSettings
+from nanobot.api.sealed_summaries import SummarySeal
 from nanobot.api.settings import ApiSettings
 from nanobot.core.audit_log import AuditSink
 from nanobot.core.clock import Clock
+from nanobot.core.compaction import Compacting
 from nanobot.core.ids import Randomness
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
@@ -48,10 +50,12 @@ def build_api(
     file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
     render_metrics: Callable[[], Awaitable[str]],
+    compacting: Compacting,
+    secret: bytes,
     observer: Observer = NULL_OBSERVER,
 ) -> Guard:
     """Return the API as an ASGI app. `check_model` raises where the default model could not answer now,
-    `render_metrics` returns the metrics as text.
+    `render_metrics` returns the metrics as text. `secret`: what summaries are signed with that clients keep.
     """
     offered = operations(
         store,
@@ -63,6 +67,8 @@ def build_api(
         file_settings=file_settings,
         check_model=check_model,
         render_metrics=render_metrics,
+        compacting=compacting,
+        secret=secret,
     )
     open_paths = frozenset(
         operation.path.partition("{")[0] for operation in offered if operation.right is None
@@ -93,12 +99,23 @@ def operations(
     file_settings: FileSettings,
     check_model: Callable[[], Awaitable[None]],
     render_metrics: Callable[[], Awaitable[str]],
+    compacting: Compacting,
+    secret: bytes,
 ) -> tuple[Operation, ...]:
     """Return everything that the API offers."""
     session_keys = KeyReader(settings.session_headers)
     offered = (
         ChatCompletions(submitter, settings).operation(),
-        *responses.operations(store, submitter, attachments, clock, randomness, settings),
+        *responses.operations(
+            store,
+            submitter,
+            attachments,
+            clock,
+            randomness,
+            settings,
+            compacting=compacting,
+            seal=SummarySeal(secret),
+        ),
         *conversations.operations(store, clock, randomness, settings, attachments),
         *turns.operations(store, submitter, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, session_keys, file_settings),

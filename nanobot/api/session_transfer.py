@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from starlette.types import Send
 
+from nanobot.api.paging import PAGE_BYTES
 from nanobot.api.sessions import BRANCH, branch_of, check_own, new_key, path_key
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire import session_export
@@ -51,14 +52,14 @@ class SessionTransfer:
         )
         after_seq = 0
         while last and after_seq < last[0].seq:
-            rows = await self._store.messages(
-                key, limit=_EXPORTED_A_PAGE, after_seq=after_seq, tip=last[0].seq
+            page = await self._store.message_page(
+                key, limit=_EXPORTED_A_PAGE, max_bytes=PAGE_BYTES, after_seq=after_seq, tip=last[0].seq
             )
-            after_seq = rows[-1].seq
+            after_seq = page.rows[-1].seq
             await send(
                 {
                     "type": "http.response.body",
-                    "body": session_export.lines(rows),
+                    "body": session_export.lines(page.rows),
                     "more_body": after_seq < last[0].seq,
                 }
             )

@@ -11,6 +11,7 @@ from starlette.types import Send
 
 from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.api.models import no_model
+from nanobot.api.paging import PAGE_BYTES
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.lists import Page, encode
@@ -45,7 +46,7 @@ from nanobot.core.store import Store
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query
 from nanobot.http.request import Request
-from nanobot.http.respond import answer
+from nanobot.http.respond import Headers, answer
 from nanobot.submit.request import AGENT, preset_of
 
 _MOST_LISTED = 100
@@ -75,7 +76,10 @@ class Sessions:
             hold_to_patterns(caller, after)
         matching = SessionFilter(caller.patterns, query.text("prefix") or "")
         words = query.text("q")
+        headers: Headers = ()
         if words is not None:
+            if not await self._store.index_messages():
+                headers = (("x-search", "incomplete"),)
             # One more than the limit, here and below, shows that there is another page.
             hits = await self._store.search(
                 words, limit=limit + 1, after=after, order=order, matching=matching
@@ -84,7 +88,7 @@ class Sessions:
         else:
             listed = await self._store.sessions(limit=limit + 1, after=after, order=order, matching=matching)
             shown = tuple(session_object(each) for each in listed)
-        await answer(send, 200, _page(shown, limit))
+        await answer(send, 200, _page(shown, limit), headers)
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}"""
@@ -94,14 +98,16 @@ class Sessions:
         """GET /v1/sessions/{key}/messages"""
         key, query = path_key(request), request.query()
         limit, after = _limit(query), query.text("after")
-        rows = await self._store.messages(
+        page = await self._store.message_page(
             key,
-            limit=limit + 1,
+            limit=limit,
+            max_bytes=PAGE_BYTES,
             after_seq=parse_message_id(after) if after is not None else 0,
             order=_order(query, "asc"),
             tip=branch_of(query),
         )
-        await answer(send, 200, _page(tuple(session_message(row) for row in rows), limit))
+        shown = tuple(session_message(row) for row in page.rows)
+        await answer(send, 200, _encoded(shown, has_more=page.has_more))
 
     async def branches(self, request: Request, send: Send) -> None:
         """GET /v1/sessions/{key}/branches"""
@@ -265,9 +271,12 @@ Listed = SessionObject | SessionMessage | BranchObject
 
 def _page(rows: tuple[Listed, ...], limit: int) -> bytes:
     """Return a page of the first `limit` rows; there are more where one more was read."""
-    shown = rows[:limit]
+    return _encoded(rows[:limit], has_more=len(rows) > limit)
+
+
+def _encoded(shown: tuple[Listed, ...], *, has_more: bool) -> bytes:
     first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-    return encode(Page(data=shown, first_id=first, last_id=last, has_more=len(rows) > limit))
+    return encode(Page(data=shown, first_id=first, last_id=last, has_more=has_more))
 
 
 # Operations ---------------------------------------------------------------------------------------

@@ -25,7 +25,9 @@ _GROUPS: tuple[Grouping, ...] = ("day", "key", "model")
 
 
 class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used. `cost_usd` null: no price is known for any of it; `unpriced_turns` are not in it."""
+    """What was used. `cached_share`: the part of the prompt's tokens that providers had in their caches, null
+    where there are none. `cost_usd` null: no price is known for any of it; `unpriced_turns` are not in it.
+    """
 
     turns: int
     steps: int
@@ -33,6 +35,7 @@ class UsageTotals(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int
     total_tokens: int
     cached_tokens: int
+    cached_share: float | None
     reasoning_tokens: int
     cost_usd: float | None
     unpriced_turns: int
@@ -86,6 +89,7 @@ def _totals(rows: Sequence[UsageRow]) -> UsageTotals:
         completion_tokens=used.completion_tokens,
         total_tokens=used.prompt_tokens + used.completion_tokens,
         cached_tokens=used.cached_tokens,
+        cached_share=round(used.cached_tokens / used.prompt_tokens, 4) if used.prompt_tokens else None,
         reasoning_tokens=used.reasoning_tokens,
         cost_usd=cost / _MICRO if is_priced else None,
         unpriced_turns=unpriced,

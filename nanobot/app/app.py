@@ -10,6 +10,7 @@ from nanobot.access.admission import Gate
 from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
+from nanobot.agent.recaller import Recaller
 from nanobot.agent.toolset import Toolset
 from nanobot.api.server import build_api
 from nanobot.app import settings
@@ -17,12 +18,13 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
-from nanobot.app.tools import all_tools
+from nanobot.app.tools import all_tools, web_tools
 from nanobot.config import Config
 from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
+from nanobot.core.model import Model
 from nanobot.core.observer import Observer, Observers
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
@@ -83,7 +85,13 @@ class App:
         self.workers = WorkerPool(clock=clock)
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         documents = DocumentReader(self.workers, settings.document_bounds(config))
-        toolset = Toolset(all_tools(clock, store, documents, tools), observer)
+        fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
+        web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
+        further = (*web, *tools)
+        toolset = Toolset(
+            all_tools(clock, store, documents, further, recall_result_tokens=config.recall.result_tokens),
+            observer,
+        )
         names = toolset.names
         self.personas = PersonasInUse(config, models.names, names, source)
         personas = self.personas.personas
@@ -95,6 +103,7 @@ class App:
             observer,
             secret=secret,
             personas=personas,
+            recaller=Recaller(store, tokens=config.recall.tokens, has_own=_is_small),
         )
         self.compactor = Compactor(
             store,
@@ -102,7 +111,7 @@ class App:
             models,
             clock,
             settings.compaction_settings(config, models),
-            is_small=lambda model: isinstance(model, LocalModel),
+            is_small=_is_small,
         )
         self.engine = _engine(config, store, models, clock, agent, observer, self.compactor)
         attachments = _attachments(config, store, documents, fetcher, clock, randomness)
@@ -135,6 +144,8 @@ class App:
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
             render_metrics=self._render_metrics,
+            compacting=self.compactor,
+            secret=secret,
             observer=observer,
         )
 
@@ -163,6 +174,11 @@ class App:
         self.store.hang_up()
 
 
+def _is_small(model: Model) -> bool:
+    """Return whether it is the small model of this machine."""
+    return isinstance(model, LocalModel)
+
+
 def _engine(
     config: Config,
     store: Store,
@@ -188,11 +204,10 @@ def _attachments(
     config: Config,
     store: Store,
     documents: DocumentReader,
-    fetcher: Fetcher | None,
+    fetcher: Fetcher,
     clock: Clock,
     randomness: Randomness,
 ) -> Attachments:
-    fetcher = fetcher or Fetcher(settings.fetch_bounds(config))
     keeping = settings.file_settings(config)
     kept_files = KeptFiles(store, clock, randomness, quota_bytes=keeping.quota_bytes, ttl_s=keeping.ttl_s)
     return Attachments(store, documents, fetcher if config.files.fetch else None, kept_files)

@@ -18,6 +18,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.model import Model
+from nanobot.core.persona import DEFAULT_NAME
 from nanobot.models.echo import EchoModel
 from nanobot.models.local import openmp
 from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
@@ -237,6 +238,7 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, config: Confi
         random=random.Random(),  # noqa: S311 - ids of tool calls, no secrets
         warm_system=prompt.system(""),
         warm_tools=tuple(tool.spec for tool in own_tools(clock)),
+        agent_name=config.agent.name or DEFAULT_NAME,
         context_tokens=table.context_tokens or CONTEXT_TOKENS,
     )
 

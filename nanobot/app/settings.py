@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import math
+import re
 
 from nanobot.agent.limits import AgentSettings
 from nanobot.api.files import FileSettings
@@ -31,11 +32,15 @@ from nanobot.http.origin import LOOPBACK
 from nanobot.models.providers import PRICES
 from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.fetch import FetchBounds
+from nanobot.reading.hosts import HostRules
 from nanobot.stores.audit_log import Keeping
 from nanobot.submit.request import AGENT, preset_of
 
 MIB = 1024 * 1024
 DAY_S = 86_400.0
+_HOST = re.compile(
+    r"(\*?\.?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-f:.]+\])(:\d{1,5})?|[0-9a-f:]*:[0-9a-f:.]*", re.I | re.A
+)
 _STRONG_CHARS = 32
 """An `api.key` this long was hardly chosen by a person."""
 
@@ -144,6 +149,28 @@ def fetch_bounds(config: Config) -> FetchBounds:
     return FetchBounds(max_bytes=int(config.files.max_fetch_mb * MIB), total_s=config.files.fetch_timeout_s)
 
 
+def host_rules(config: Config) -> HostRules:
+    """Return which hosts the server reads.
+
+    Raises:
+        ConfigError: an entry can be no host.
+    """
+    table = config.web
+    for name in ("allowed_hosts", "blocked_hosts", "private_hosts"):
+        for entry in getattr(table, name):
+            if not _HOST.fullmatch(entry):
+                raise ConfigError(
+                    f"web.{name} has {entry!r}, which is no host: write it as example.org, 192.0.2.7 or"
+                    " [2001:db8::7], letters beyond ASCII as xn--…",
+                    tables=("web",),
+                )
+            if name != "private_hosts" and re.fullmatch(r"[^:]+:\d+|\[.*\]:\d+", entry):
+                raise ConfigError(
+                    f"web.{name} has {entry!r}: only web.private_hosts knows ports", tables=("web",)
+                )
+    return HostRules(table.allowed_hosts, table.blocked_hosts, table.private_hosts)
+
+
 def file_settings(config: Config) -> FileSettings:
     """Return the settings of the routes for uploads."""
     table = config.files
@@ -227,6 +254,7 @@ def agent_settings(config: Config) -> AgentSettings:
     return AgentSettings(
         max_steps=table.max_steps,
         window_tokens=table.window_tokens,
+        result_share=table.result_share,
         max_calls_per_step=table.max_calls_per_step,
     )
 

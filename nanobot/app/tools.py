@@ -1,13 +1,26 @@
 """The tools that every agent has."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
+from nanobot.config import WebTable
 from nanobot.core.clock import Clock
+from nanobot.core.errors import ConfigError
+from nanobot.core.ids import Randomness
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
+from nanobot.models.proxies import find_proxy
 from nanobot.reading.documents import DocumentReader
+from nanobot.reading.fetch import Fetcher
 from nanobot.tools.facts import calculate, current_time
 from nanobot.tools.files import read_file
+from nanobot.tools.history import search_history
+from nanobot.tools.results import read_result
+from nanobot.tools.web.fetch import web_fetch
+from nanobot.tools.web.providers import SEARCH_PROVIDERS
+from nanobot.tools.web.search import SearchAccess, web_search
+from nanobot.tools.web.turns import WebTurns
 
 
 def own_tools(clock: Clock) -> tuple[Tool, ...]:
@@ -15,8 +28,70 @@ def own_tools(clock: Clock) -> tuple[Tool, ...]:
     return (current_time(clock), calculate())
 
 
+def web_tools(
+    table: WebTable, fetcher: Fetcher, documents: DocumentReader, randomness: Randomness, *, reads_urls: bool
+) -> tuple[Tool, ...]:
+    """Return the tools of the web that the settings ask for. `reads_urls`: whether the server follows URLs of
+    requests, and the agent reads the web where nothing else is set.
+    """
+    is_reading = reads_urls if table.fetch is None else table.fetch
+    turns = WebTurns()
+    tools: list[Tool] = []
+    if is_reading:
+        tools.append(web_fetch(fetcher, documents, turns, randomness))
+    access = search_access(table)
+    if access is not None:
+        tools.append(web_search(access, turns, randomness))
+    return tuple(tools)
+
+
+def search_access(table: WebTable, environment: Mapping[str, str] = os.environ) -> SearchAccess | None:
+    """Return how the search engine of the settings is asked, None where there is none. A proxy of the
+    environment is used as for providers of models.
+
+    Raises:
+        ConfigError: it lacks its key or its URL, or that is none.
+    """
+    if table.search is None:
+        return None
+    provider = SEARCH_PROVIDERS[table.search]
+    url = table.search_url or provider.url
+    if not url:
+        raise ConfigError(
+            f"web.search is {table.search!r}, which has no server of its own: set web.search_url, e.g. to"
+            " https://search.example.org/search",
+            tables=("web",),
+        )
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ConfigError(
+            "web.search_url must be a URL of http or https, without a user or password", tables=("web",)
+        )
+    if provider.needs_key and not table.search_key:
+        raise ConfigError(
+            f"web.search is {table.search!r}, which needs a key: set NANOBOT_WEB_SEARCH_KEY, or"
+            " web.search_key",
+            tables=("web",),
+        )
+    if not (table.search_key or "").isascii() or any(ord(each) < 33 for each in table.search_key or ""):
+        raise ConfigError("web.search_key has characters that no key has", tables=("web",))
+    proxy = find_proxy(url, environment)
+    return SearchAccess(provider, url, table.search_key, proxy[0] if proxy else None)
+
+
 def all_tools(
-    clock: Clock, store: Store, documents: DocumentReader, further: Sequence[Tool]
+    clock: Clock,
+    store: Store,
+    documents: DocumentReader,
+    further: Sequence[Tool],
+    *,
+    recall_result_tokens: int,
 ) -> tuple[Tool, ...]:
     """Return the tools of a server: its own, and `further` ones."""
-    return (*own_tools(clock), read_file(store, documents), *further)
+    return (
+        *own_tools(clock),
+        read_file(store, documents),
+        read_result(store),
+        search_history(store, result_tokens=recall_result_tokens),
+        *further,
+    )

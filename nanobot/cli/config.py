@@ -16,7 +16,7 @@ from nanobot.core.errors import ConfigError
 from nanobot.models.address import Address
 
 _HIDDEN = "***"
-_SECRETS = ("key", "api_key", "api_keys", "key_command", "proxy")
+_SECRETS = ("key", "api_key", "api_keys", "key_command", "proxy", "search_key")
 """Settings whose value is a secret, or may have one in it."""
 _TABLES_OF_SECRETS = ("headers", "body")
 """Settings whose parts may be secrets; their names are not."""

@@ -31,7 +31,7 @@ def refuse_unprotected_host(config: Config) -> None:
     data = f" --data {config.data}" if config.server.data else ""
     raise ConfigError(
         f"host {config.server.host} can be reached from other machines, and no API key is set: make one with "
-        f"`nanobot keys create NAME`{data}, or set api.key in the config file or NANOBOT_API_KEY, "
+        f"`nanobot keys create NAME{data}`, or set api.key in the config file or NANOBOT_API_KEY, "
         "or listen on 127.0.0.1",
         tables=("server",),
     )

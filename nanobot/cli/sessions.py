@@ -1,13 +1,13 @@
-"""`nanobot sessions list|search|show|rename|fork|export|import|delete`"""
+"""`nanobot sessions list|search|show|rename|fork|compact|export|import|delete`"""
 
 import click
 
-from nanobot.cli import sessions_change, sessions_list, sessions_show
+from nanobot.cli import sessions_change, sessions_compact, sessions_list, sessions_show
 
 
 @click.group("sessions")
 def command() -> None:
-    """List, search, read, name, copy, export, import and delete conversations."""
+    """List, search, read, name, copy, summarise, export, import and delete conversations."""
 
 
 for _subcommand in (
@@ -17,6 +17,7 @@ for _subcommand in (
     sessions_show.export,
     sessions_change.rename,
     sessions_change.fork,
+    sessions_compact.compact,
     sessions_change.import_,
     sessions_change.delete,
 ):

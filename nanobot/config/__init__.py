@@ -22,6 +22,7 @@ from nanobot.config.tables import (
     PersonaTable,
     QuotaTable,
     ServerTable,
+    WebTable,
     default_data_directory,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "ProviderTable",
     "QuotaTable",
     "ServerTable",
+    "WebTable",
     "default_data_directory",
     "load",
     "log_format",

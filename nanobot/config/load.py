@@ -101,6 +101,9 @@ _LISTS = (
     ("model", "api_keys"),
     ("model", "fallback"),
     ("server", "forwarded_allow_ips"),
+    ("web", "allowed_hosts"),
+    ("web", "blocked_hosts"),
+    ("web", "private_hosts"),
 )
 _OBJECTS = (("model", "headers"), ("model", "body"), ("model", "price"))
 

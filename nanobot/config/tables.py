@@ -70,6 +70,21 @@ class FilesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_days: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 30.0
 
 
+class WebTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The agent's tools of the web, and which hosts the server reads. `fetch` None: as `files.fetch`.
+
+    `search`: the search engine, None: none. `search_url`: where it is, None: at its provider.
+    """
+
+    fetch: bool | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    blocked_hosts: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
+    search: Literal["brave", "tavily", "exa", "searxng"] | None = None
+    search_key: str | None = None
+    search_url: str | None = None
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -103,6 +118,7 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
 
     max_steps: AtLeast1 = 50
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
+    result_share: Annotated[float, msgspec.Meta(ge=0.05, le=0.5)] = 0.25
     max_calls_per_step: AtLeast1 = 64
 
 
@@ -114,6 +130,13 @@ class CompactionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_share: Annotated[float, msgspec.Meta(ge=0.05, le=0.9)] = 0.3
     model: str | None = None
     summary_tokens: Annotated[int, msgspec.Meta(ge=200, le=20_000)] = 1_500
+
+
+class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of earlier messages the model is shown again, and how much a search of them may return."""
+
+    tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 400
+    result_tokens: Annotated[int, msgspec.Meta(ge=400, le=20_000)] = 2_000
 
 
 class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -230,10 +253,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerTable = ServerTable()
     api: ApiTable = ApiTable()
     files: FilesTable = FilesTable()
+    web: WebTable = WebTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()
     compaction: CompactionTable = CompactionTable()
+    recall: RecallTable = RecallTable()
     model: ModelTable = ModelTable()
     local: LocalTable = LocalTable()
     models: dict[str, ModelTable] = {}

@@ -7,8 +7,10 @@ import msgspec
 from nanobot.context import prompt
 from nanobot.context.files import fit_files
 from nanobot.context.history import ends_of, fit, repair
+from nanobot.context.results import fit_results, result_budget
 from nanobot.core.audience import Audience
 from nanobot.core.compaction import Summary
+from nanobot.core.cut_result import READ_RESULT
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import ContextView, Message, PassedOver, Text, user
@@ -19,6 +21,7 @@ from nanobot.core.turn import Turn
 
 _TOKENS_PER_TOOL = 20
 ANY = ToolChoice()
+RESULT_SHARE = 0.25
 _HINT_BYTES = 16
 _SUMMARY_SHARE = 2
 """A summary is shown only where it takes at most this part of the budget."""
@@ -40,8 +43,10 @@ def offered_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
     return (*(tool for tool in own if tool.name not in taken), *turn.tools)
 
 
-def file_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> tuple[ToolSpec, ...]:
-    """Return those of the server's `own` tools that the model may call in this turn to read on in files."""
+def further_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> tuple[ToolSpec, ...]:
+    """Return those of the server's `own` tools that the model may call in this turn where it needs them: to
+    read on in files and results, to look for earlier messages.
+    """
     own = persona.offered(own)
     if turn.tools and turn.tool_choice.mode == "required":
         return ()
@@ -83,8 +88,10 @@ def build(
     *,
     tools: tuple[ToolSpec, ...],
     file_tools: tuple[ToolSpec, ...] = (),
+    history_tools: tuple[ToolSpec, ...] = (),
     budget_tokens: int,
     now: float,
+    result_share: float = RESULT_SHARE,
     persona: Persona = PLAIN,
     hint: str = "",
     nudge: str = "",
@@ -98,7 +105,9 @@ def build(
     secret: bytes = b"",
 ) -> ModelRequest:
     """Return the request that shows the newest part of `history` and asks for the next message. Files are cut
-    to their share of the window; where one is, `file_tools` are offered beside `tools`.
+    to their share of the window, and results of tools, other than those that are the turn's input, to
+    `result_share` of it; where one is, those of `file_tools` are offered beside `tools` that read on in it.
+    `history_tools` are offered where messages are left out.
 
     `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
     about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
@@ -109,7 +118,17 @@ def build(
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
             may be left out.
     """
-    history, is_cut = fit_files(history, budget_tokens, can_read_on=bool(file_tools))
+    results_tools = tuple(tool for tool in file_tools if tool.name == READ_RESULT)
+    files_tools = tuple(tool for tool in file_tools if tool.name != READ_RESULT)
+    history, has_cut_file = fit_files(history, budget_tokens, can_read_on=bool(files_tools))
+    has_cut_result = False
+    if turn.may_cut:
+        history, has_cut_result = fit_results(
+            history,
+            result_budget(budget_tokens, result_share),
+            can_read_on=bool(results_tools),
+            whole=[result for message in turn.input for result in message.tool_results],
+        )
     summary = _shown_summary(history, budget_tokens)
     fitted = fit(
         history.messages,
@@ -139,7 +158,12 @@ def build(
             turn.own_instructions,
         ),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
-        tools=tools + file_tools if is_cut else tools,
+        tools=(
+            *tools,
+            *(files_tools if has_cut_file else ()),
+            *(results_tools if has_cut_result else ()),
+            *(history_tools if context is not None else ()),
+        ),
         notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,
         session_hint=hint_of(turn.session_key, secret),

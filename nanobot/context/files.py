@@ -25,11 +25,6 @@ def files_budget(budget_tokens: int) -> int:
     return budget_tokens * 5 // 8 // step * step
 
 
-def result_budget(budget_tokens: int) -> int:
-    """Return how many tokens a result of the tool may have where the history may have `budget_tokens`."""
-    return max(LEAST_TOKENS, budget_tokens // 4)
-
-
 def least_tokens(message: Message) -> int:
     """Return an estimate of the tokens that `message` costs with no more of its files than the beginning."""
     return estimate_tokens(message) - sum(

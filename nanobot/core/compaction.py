@@ -62,6 +62,43 @@ class Payer(msgspec.Struct, frozen=True):
     model: str | None = None
 
 
+class Compaction(msgspec.Struct, frozen=True):
+    """What became of a conversation that was to be summarised at once: how many of its messages a summary
+    stands for now, and how many of these had none before. `summary`: the newest one; None where the
+    conversation is too short for one.
+    """
+
+    messages: int
+    added: int
+    summary: Compacted | None = None
+
+
+class Compacting(Protocol):
+    """Summarises at once what somebody asks for."""
+
+    async def compact(self, session_key: str, key_id: str | None = None) -> Compaction:
+        """Summarise the conversation but for its newest turn, in place; the transcript stays as it is.
+        `key_id`: the API key that pays.
+
+        Raises:
+            SessionNotFound, ModelError, StoreError
+            ModelBadAnswer: the summary lacked too much twice.
+        """
+        ...
+
+    async def summarise(
+        self, messages: tuple[Message, ...], payer: Payer, *, before: str = "", session_hint: str = ""
+    ) -> Compacted:
+        """Return a summary of the messages, and of the summary `before` them, which is not kept. Its usage is
+        that of all requests it took.
+
+        Raises:
+            ModelError, StoreError
+            ModelBadAnswer: it lacked too much twice.
+        """
+        ...
+
+
 class Compactions(Protocol):
     """Where summaries are kept."""
 
@@ -79,4 +116,8 @@ class Compactions(Protocol):
         """Let the summary stand for the messages from now on, and count what it cost; return whether the
         session still has them.
         """
+        ...
+
+    async def add_spent(self, usage: Usage, payer: Payer) -> None:
+        """Count what a summary cost that is not kept. The session need not exist."""
         ...

@@ -51,7 +51,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
 Ability = Literal["json_object", "json_schema", "images", "audio", "tools", "reading_on"]
 """What only some models can do: keep to an output format, take images, take recordings, call tools, and call
-the tool that reads on in files where it is of use.
+those that take some skill: the tool that reads on in files, those of the web.
 """
 
 FORMAT_WITH_TOOLS = "format_with_tools"

@@ -93,6 +93,14 @@ class Row(msgspec.Struct, frozen=True):
     is_input: bool
 
 
+class MessagePage(msgspec.Struct, frozen=True):
+    """Some of a transcript's messages, and what they take where they are kept; `has_more`: others follow."""
+
+    rows: tuple[Row, ...]
+    size_bytes: int
+    has_more: bool
+
+
 Direction = Literal["asc", "desc"]
 
 
@@ -203,11 +211,18 @@ class Sessions(Protocol):
         """Return, in the order of `sessions`, those whose transcript has a message with all the words of
         `text`, or words that begin so.
 
-        All that is committed is found; what was rewound, and what turns that leave no trace said, is not.
+        All that is committed is found, as far as `index_messages` says; what was rewound, and what turns that
+        leave no trace said, is not.
 
         Raises:
             InvalidRequest: `text` is too long.
             SessionNotFound: as `sessions`.
+        """
+        ...
+
+    async def index_messages(self) -> bool:
+        """Have searches find what was said until now, as `search` does by itself; return whether they find
+        all of it: not while an index that is being built anew lacks some of what was said before this start.
         """
         ...
 
@@ -263,6 +278,24 @@ class Sessions(Protocol):
 
         `tip`: read the line of messages that ends there instead of the live one. A running turn that leaves
         no trace is not shown.
+
+        Raises: SessionNotFound
+            MessageNotFound: there is no message `tip`.
+        """
+        ...
+
+    async def message_page(
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        max_bytes: int,
+        after_seq: int = 0,
+        order: Direction = "asc",
+        tip: int | None = None,
+    ) -> MessagePage:
+        """Return rows as `messages` does, as many as take `max_bytes` where they are kept; the first may take
+        more.
 
         Raises: SessionNotFound
             MessageNotFound: there is no message `tip`.

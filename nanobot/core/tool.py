@@ -59,7 +59,8 @@ class Tool(msgspec.Struct, frozen=True):
     the model wrote. `run` returns the text for the model; the text of a `ToolError` goes to the model too,
     any other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
     `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the window does not show
-    all of the conversation's files.
+    all of the conversation's files and results; `looks_back`: only where it does not show all of its
+    messages. `demanding`: it is offered only to models with the ability `reading_on`.
     """
 
     name: str
@@ -70,6 +71,8 @@ class Tool(msgspec.Struct, frozen=True):
     repeatable: bool = False
     concurrent: bool = True
     reads_on: bool = False
+    looks_back: bool = False
+    demanding: bool = False
 
     @property
     def spec(self) -> ToolSpec:

@@ -2,18 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.summary import SummaryWriter
-from nanobot.context.files import uncut_excess
 from nanobot.core.clock import Clock
-from nanobot.core.compaction import Payer
+from nanobot.core.compaction import Compacted, Compaction, Payer, Unsummarised
 from nanobot.core.dispatch import History
-from nanobot.core.errors import ModelError, NanobotError
+from nanobot.core.errors import ModelBadAnswer, ModelError, NanobotError, Overloaded
+from nanobot.core.message import Message, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
@@ -25,6 +25,11 @@ _MOST_ROUNDS = 32
 _AFTER_FAILURE_S = 300.0
 _LEAST_SHARE = 8
 """Messages that take less than this part of the budget are not worth a summary."""
+_LEAST_TOKENS = 512
+"""Shorter conversations are shown whole in any case."""
+_TOO_LITTLE = (
+    "no summary came that keeps the names, numbers and dates of the conversation: the model was asked twice"
+)
 _INPUT_SHARE = 0.5
 """How much of the writer's window may be messages to summarise."""
 
@@ -54,10 +59,20 @@ class ModelSource(Protocol):
         ...
 
 
-class _Job(msgspec.Struct, frozen=True):
+class _Job(msgspec.Struct):
+    """`keep_tokens`: how much of the newest part stays without; `least_tokens`: less is not worth a summary.
+    `problem`: why there is none.
+    """
+
     payer: Payer
     budget_tokens: int
+    keep_tokens: int
+    least_tokens: int
     done: asyncio.Event
+    added: int = 0
+    newest: Compacted | None = None
+    messages: int = 0
+    problem: Exception | None = None
 
 
 class Compactor:
@@ -86,6 +101,7 @@ class Compactor:
         self._jobs: dict[str, _Job] = {}
         self._not_before: dict[str, float] = {}
         self._queue: asyncio.Queue[_Job] = asyncio.Queue()
+        self._at_hand = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
         """Write summaries until cancelled."""
@@ -99,16 +115,71 @@ class Compactor:
         if not settings.enabled or not turn.trace or not history.ends:
             return
         budget = self._agent.budget(turn, model)
-        if not _exceeds(history, budget, settings.soft_share * budget):
+        if not self._exceeds(history, budget, settings.soft_share * budget):
             return
         key = turn.session_key
         if key in self._jobs or len(self._jobs) >= _MOST_WAITING:
             return
         if self._not_before.get(key, 0.0) > self._clock.now():
             return
-        job = _Job(Payer(key, turn.key_id, settings.model or turn.model), budget, asyncio.Event())
-        self._jobs[key] = job
+        payer = Payer(key, turn.key_id, settings.model or turn.model)
+        self._begin(
+            _Job(payer, budget, int(settings.keep_share * budget), budget // _LEAST_SHARE, asyncio.Event())
+        )
+
+    def _begin(self, job: _Job) -> None:
+        self._jobs[job.payer.session_key] = job
         self._queue.put_nowait(job)
+
+    async def compact(self, session_key: str, key_id: str | None = None) -> Compaction:
+        """See `core.compaction.Compacting`."""
+        session = await self._store.session(session_key)
+        while (other := self._jobs.get(session_key)) is not None:
+            await other.done.wait()
+        if len(self._jobs) >= _MOST_WAITING:
+            raise Overloaded(f"{len(self._jobs)} conversations wait for a summary: try again later")
+        payer = Payer(
+            session_key, key_id, self._settings.model or session.model or self._agent.model_of(session_key)
+        )
+        # All but the newest turn, which always stays.
+        job = _Job(payer, self._budget(payer), 0, _LEAST_TOKENS, asyncio.Event())
+        self._begin(job)
+        await job.done.wait()
+        if job.problem is not None:
+            raise job.problem
+        return Compaction(job.messages, job.added, job.newest)
+
+    async def summarise(
+        self, messages: tuple[Message, ...], payer: Payer, *, before: str = "", session_hint: str = ""
+    ) -> Compacted:
+        """See `core.compaction.Compacting`."""
+        model, writer, most_tokens = self._writer(payer, self._budget(payer))
+        used = Usage()
+        newest = Compacted(before)
+        try:
+            async with self._at_hand:
+                for piece in _pieces(messages, most_tokens):
+                    of = Unsummarised(0, newest.text, piece, 0, 0, len(piece))
+                    written = await writer.write(of, model, session_hint=session_hint)
+                    newest = written or newest
+                    used += written.usage if written is not None else Usage()
+                    if written is not None and not written.text:
+                        raise ModelBadAnswer(_TOO_LITTLE)
+        finally:
+            if used != Usage():
+                await self._store.add_spent(used, payer)
+        return msgspec.structs.replace(newest, usage=used)
+
+    def _budget(self, payer: Payer) -> int:
+        turn = Turn("", payer.session_key, (), "api")
+        return self._agent.budget(turn, self._models.get(payer.model))
+
+    def _writer(self, payer: Payer, budget_tokens: int) -> tuple[Model | None, SummaryWriter, int]:
+        """Return the model that writes, None for a small one, who asks it, and how much is read for one."""
+        model = self._models.get(payer.model)
+        most_tokens = int(_INPUT_SHARE * min(budget_tokens, model.context_tokens))
+        writer = SummaryWriter(min(self._settings.summary_tokens, budget_tokens // 6), most_tokens)
+        return None if self._is_small(model) else model, writer, most_tokens
 
     async def wait_for(self, turn: Turn, model: Model, history: History) -> bool:
         """Return whether a summary came that the turn had to wait for: its window is full, and one is being
@@ -118,7 +189,7 @@ class Compactor:
         if job is None or not turn.trace or not turn.may_cut:
             return False
         budget = self._agent.budget(turn, model)
-        if not history.ends or not _exceeds(history, budget, budget):
+        if not history.ends or not self._exceeds(history, budget, budget):
             return False
         await job.done.wait()
         return True
@@ -132,18 +203,28 @@ class Compactor:
         while self._jobs:
             await next(iter(self._jobs.values())).done.wait()
 
+    def _exceeds(self, history: History, budget_tokens: int, most_tokens: float) -> bool:
+        """Return whether the conversation has more tokens, without what is not shown of its files and results
+        of tools.
+        """
+        over = size_of(history) - most_tokens
+        return over > 0 and over > self._agent.unshown_tokens(history.messages, budget_tokens)
+
     async def _work(self) -> None:
         while True:
             job = await self._queue.get()
             key = job.payer.session_key
             try:
                 if not await self._compact(job):
+                    job.problem = ModelBadAnswer(_TOO_LITTLE)
                     self._put_off(key)
             except NanobotError as error:
+                job.problem = error
                 text = error.code if isinstance(error, ModelError) else error.message
                 _log.warning("a conversation was not summarised: %s", text)
                 self._put_off(key)
-            except Exception:  # noqa: BLE001 - a bug in one summary stops no others
+            except Exception as error:  # noqa: BLE001 - a bug in one summary stops no others
+                job.problem = error
                 _log.exception("a conversation was not summarised")
                 self._put_off(key)
             finally:
@@ -160,36 +241,43 @@ class Compactor:
         """Write summaries until nothing but the newest part of the conversation is without; return whether
         that succeeded.
         """
-        settings = self._settings
-        model = self._models.get(job.payer.model)
-        writes = None if self._is_small(model) else model
-        most_tokens = int(_INPUT_SHARE * min(job.budget_tokens, model.context_tokens))
-        writer = SummaryWriter(min(settings.summary_tokens, job.budget_tokens // 6), most_tokens)
+        model, writer, most_tokens = self._writer(job.payer, job.budget_tokens)
         key = job.payer.session_key
         for _ in range(_MOST_ROUNDS):
             of = await self._store.unsummarised(
                 key,
-                keep_tokens=int(settings.keep_share * job.budget_tokens),
-                least_tokens=job.budget_tokens // _LEAST_SHARE,
+                keep_tokens=job.keep_tokens,
+                least_tokens=job.least_tokens,
                 most_tokens=most_tokens,
             )
             if of is None:
                 return True
-            summary = await writer.write(of, writes, session_hint=self._agent.session_hint(key))
+            summary = await writer.write(of, model, session_hint=self._agent.session_hint(key))
             if summary is None:
                 return False
             is_kept = await self._store.add_summary(of, summary, job.payer)
             if not summary.text or not is_kept:
                 return False
+            job.newest, job.messages = summary, of.counted
+            job.added += len(of.messages)
             if not of.has_more:
                 return True
         return True
 
 
-def _exceeds(history: History, budget_tokens: int, most_tokens: float) -> bool:
-    """Return whether the conversation has more tokens, without what is not shown of its files."""
-    over = size_of(history) - most_tokens
-    return over > 0 and over > uncut_excess(history.messages, budget_tokens)
+def _pieces(messages: tuple[Message, ...], most_tokens: int) -> Iterator[tuple[Message, ...]]:
+    """Yield the messages in pieces of so many tokens, each message whole."""
+    piece: list[Message] = []
+    tokens = 0
+    for message in messages:
+        cost = estimate_tokens(message)
+        if piece and tokens + cost > most_tokens:
+            yield tuple(piece)
+            piece, tokens = [], 0
+        piece.append(message)
+        tokens += cost
+    if piece:
+        yield tuple(piece)
 
 
 def size_of(history: History) -> int:

@@ -376,6 +376,7 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     ),
     "GET /v1/sessions/{key}/branches": _session(),
     "POST /v1/sessions/{key}/fork": _fork,
+    "POST /v1/sessions/{key}/compact": _session(),
     "POST /v1/sessions/{key}/rewind": _session({"message_id": "msg_1"}),
     "GET /v1/sessions/{key}/export": _session(queries=("", "?branch=msg_2")),
     "POST /v1/sessions/{key}/import": _import,

@@ -57,13 +57,14 @@ class DocumentReader:
         start: Position = START,
         max_characters: int | None = None,
         most_pictures: int = 0,
+        page_url: str = "",
     ) -> ExtractedText:
         """Return the text of a file from `start` on. Owners, such as sessions, take turns where many files
         are to be read.
 
         `name`, `mime` and `charset` are what a client declares; the bytes of the file take precedence.
         `max_characters` of text are returned at most, and `most_pictures` of the pictures in it, for a model
-        that sees them.
+        that sees them. `page_url`: where a page of the web is from, see `ExtractionRequest`.
 
         Raises:
             UnsupportedFile: it is of a kind that is not read here, or the extra that reads it is not
@@ -82,7 +83,7 @@ class DocumentReader:
             max_characters=bounds.max_characters if max_characters is None else max_characters,
             max_pictures=min(bounds.max_pictures, most_pictures),
         )
-        request = ExtractionRequest(kind, bounds, charset, start)
+        request = ExtractionRequest(kind, bounds, charset, start, page_url)
         if kind == "text" and (text := await asyncio.to_thread(_plain_text, content, request)) is not None:
             return text
         outcome = await self._workers.run(_task(request, content), owner)

@@ -10,10 +10,13 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 _SAMPLE_BYTES = 8_192
 _MOST_JUDGED = 1_500
+_FIRST_JUDGED = 120
+_FINALISTS = 5
 _UTF_16_SHARE = 0.4
 
 _HAN = (
@@ -124,15 +127,21 @@ _CANDIDATES = (
     _Guess("cp850"),
     _Guess("cp437"),
 )
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _ESCAPED = re.compile(rb"\x1b\$[@B]|\x1b\(J|\x1b\$\)C")
 
 
 def guessed_encoding(content: bytes) -> str:
     """Return the encoding that the text is probably in. It is not UTF-8, and has bytes that are not ASCII."""
     sample = _sample(content)
+    # A few characters rule out most of them; only the others are worth a look at more.
+    first = {candidate: _score(sample, candidate, _FIRST_JUDGED) for candidate in _CANDIDATES}
+    finalists = set(sorted(_CANDIDATES, key=lambda candidate: -first[candidate])[:_FINALISTS])
     best, most = "cp1252", float("-inf")
     for candidate in _CANDIDATES:
-        score = _score(sample, candidate)
+        if candidate not in finalists:
+            continue
+        score = _score(sample, candidate, _MOST_JUDGED)
         if score > most + 1e-9:
             best, most = candidate.encoding, score
     return best
@@ -193,13 +202,14 @@ def _sample(content: bytes) -> bytes:
     return b"".join(lines) or content[:_SAMPLE_BYTES]
 
 
-def _score(sample: bytes, candidate: _Guess) -> float:
+def _score(sample: bytes, candidate: _Guess, judged: int) -> float:
+    """Return how well the encoding fits the first `judged` characters that are not ASCII."""
     try:
         decoder = codecs.getincrementaldecoder(candidate.encoding)("replace")
     except LookupError:
         return float("-inf")
     text = decoder.decode(sample)
-    places = [at for at, character in enumerate(text) if character > "\x7f"][:_MOST_JUDGED]
+    places = [match.start() for match in islice(_NOT_ASCII.finditer(text), judged)]
     if not places:
         return float("-inf")
     if candidate.common:
@@ -265,7 +275,9 @@ def _point(text: str, at: int, weights: Mapping[str, float]) -> float:
     if character.isupper():
         if before.islower():
             return -1.0
-        return 0.3 if before.isupper() else 0.8
+        if before.isupper():
+            return 0.3
+        return weight if character.lower() in _RARE else 0.8
     if before.isupper() and at > 1 and text[at - 2].isupper():
         return -0.5
     return weight

@@ -35,7 +35,7 @@ def extract(request: ExtractionRequest, content: bytes) -> Extraction:
     buffer = TextBuffer(
         bounds.max_characters, start=request.start, pictures=pictures, is_verbatim=request.kind == "text"
     )
-    source = Source(content, bounds, request.charset)
+    source = Source(content, bounds, request.charset, request.page_url)
     try:
         _reader(_kind(request.kind, source)).read(source, buffer)
         return buffer.extracted()

@@ -13,6 +13,8 @@ import socket
 import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ import msgspec
 
 from nanobot.core.errors import UrlRefused, UrlUnreadable
 from nanobot.reading.addresses import Address, is_public, parse_address
+from nanobot.reading.hosts import EVERY_PUBLIC_HOST, HostRules, Permit
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -36,6 +39,7 @@ _URL_ERRORS = (ValueError, IndexError)
 _MAX_SHOWN_CHARS = 80
 _MAX_URL_CHARS = 8_192
 _CHUNK_BYTES = 64 * 1024
+_RESOLVERS = ThreadPoolExecutor(8, thread_name_prefix="resolve")
 
 
 class FetchBounds(msgspec.Struct, frozen=True):
@@ -58,12 +62,17 @@ class Fetched(msgspec.Struct, frozen=True):
 
 async def resolve_with_system(host: str, port: int) -> Sequence[str]:
     """Return the addresses that this machine's resolver knows."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # Not in the threads that all others use: a resolver that does not answer would hold them up.
+    found = await asyncio.get_running_loop().run_in_executor(
+        _RESOLVERS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    )
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class Fetcher:
     """Fetches from the public web.
+
+    `hosts`: which hosts may be asked, and which of them may be in a private network.
 
     `permit`: which addresses may be connected to. `tls`: which certificates are trusted. Neither is a
     setting: they are for tests, whose server is on this machine.
@@ -74,10 +83,12 @@ class Fetcher:
         bounds: FetchBounds | None = None,
         *,
         resolve: Resolve = resolve_with_system,
-        permit: Callable[[Address], bool] = is_public,
+        permit: Permit = is_public,
         tls: ssl.SSLContext | bool = True,
+        hosts: HostRules = EVERY_PUBLIC_HOST,
     ) -> None:
         self._bounds = bounds or FetchBounds()
+        self._hosts = hosts
         self._resolve = resolve
         self._permit = permit
         self._tls = tls
@@ -127,7 +138,9 @@ class Fetcher:
             raise UrlRefused(f"{_shown(text)} is not a URL of http or https")
         if url.user is not None or url.password is not None:
             raise UrlRefused(f"a URL of {host!r} has a user or password in it: leave them out")
-        if port not in self._bounds.ports:
+        if refusal := self._hosts.refusal(url.raw_host or ""):
+            raise UrlRefused(refusal)
+        if port not in self._bounds.ports and not self._hosts.opens(url.raw_host or "", port or 0):
             allowed = ", ".join(map(str, sorted(self._bounds.ports)))
             raise UrlRefused(f"{_shown(text)} has the port {port}: only {allowed} are allowed")
         return url
@@ -135,12 +148,13 @@ class Fetcher:
     async def _hop(self, url: URL, accept: str) -> Fetched | str:
         """Return the response of `url`, or the URL that it redirects to."""
         http: Any = self._module
+        permit = self._permit_for(url)
         connector = http.TCPConnector(
-            resolver=_Pinned(url.raw_host or "", await self._addresses(url)),
+            resolver=_Pinned(url.raw_host or "", await self._addresses(url, permit)),
             use_dns_cache=False,
             force_close=True,
             ssl=self._tls,
-            socket_factory=self._open_socket,
+            socket_factory=partial(_open_socket, permit),
         )
         session = http.ClientSession(
             connector=connector,
@@ -170,7 +184,11 @@ class Fetcher:
                 f"{_shown(str(url))} could not be read: the connection failed, or it does not speak HTTP"
             ) from error
 
-    async def _addresses(self, url: URL) -> list[Address]:
+    def _permit_for(self, url: URL) -> Permit:
+        """Return which addresses the URL's host may have."""
+        return self._hosts.permit(url.raw_host or "", self._permit)
+
+    async def _addresses(self, url: URL, permit: Permit) -> list[Address]:
         """Return all addresses of the URL's host. They are resolved only here, so that the connection goes to
         an address that was checked.
 
@@ -189,17 +207,9 @@ class Fetcher:
             except (OSError, UnicodeError) as error:
                 raise UrlUnreadable(f"there is no host {host!r}") from error
             addresses = [address for text in texts if (address := parse_address(text)) is not None]
-        if not addresses or not all(self._permit(address) for address in addresses):
+        if not addresses or not all(permit(address) for address in addresses):
             raise UrlRefused(f"{host!r} is not on the public internet: the server does not go there")
         return addresses
-
-    def _open_socket(self, address_info: Any) -> socket.socket:
-        """Return a socket, if the address is permitted: checked once more just before each connection."""
-        family, kind, protocol, _, address = address_info
-        parsed = parse_address(address[0])
-        if parsed is None or not self._permit(parsed):
-            raise OSError("not a public address")
-        return socket.socket(family, kind, protocol)
 
     async def _read(self, response: aiohttp.ClientResponse, url: URL) -> bytes:
         most = self._bounds.max_bytes
@@ -223,6 +233,15 @@ class Fetcher:
                     f"{_shown(str(url))} is larger than {most} bytes, the most that is allowed"
                 )
         return bytes(content)
+
+
+def _open_socket(permit: Permit, address_info: Any) -> socket.socket:
+    """Return a socket, if the address is permitted: checked once more just before each connection."""
+    family, kind, protocol, _, address = address_info
+    parsed = parse_address(address[0])
+    if parsed is None or not permit(parsed):
+        raise OSError("not a public address")
+    return socket.socket(family, kind, protocol)
 
 
 class _Pinned:

@@ -18,13 +18,15 @@ class ExtractionRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the process is to read.
 
     `kind`: as the first bytes tell it. `charset`: the encoding that somebody declared. `start`: where reading
-    begins.
+    begins. `page_url`: where a page of the web is from; its links are then made absolute, and its main text
+    comes first.
     """
 
     kind: Kind
     bounds: DocumentBounds
     charset: str | None = None
     start: Position = START
+    page_url: str = ""
 
 
 class ExtractedText(msgspec.Struct, frozen=True, tag="text", omit_defaults=True):

@@ -10,11 +10,14 @@ from nanobot.reading.bounds import DocumentBounds
 
 @dataclass(frozen=True)
 class Source:
-    """The bytes of a file, what was declared about them, and what reading them may cost."""
+    """The bytes of a file, what was declared about them, and what reading them may cost. `page_url`: where on
+    the web it is from.
+    """
 
     content: bytes
     bounds: DocumentBounds
     charset: str | None = None
+    page_url: str = ""
 
     @cached_property
     def archive(self) -> zipfile.ZipFile:

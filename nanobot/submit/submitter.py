@@ -142,6 +142,14 @@ class Submitter:
         self._refused.forget(key, identity)
         return admitted
 
+    def check_quotas(self, caller: Caller, session_key: str) -> None:
+        """Return where the caller may spend more in the session.
+
+        Raises:
+            RateLimited, QuotaExceeded
+        """
+        self._gate.check(caller, session_key)
+
     def follow(self, turn: Admission | TurnState) -> Following:
         """Return a follower of the turn; see `Followers`."""
         turn_id = turn.turn_id if isinstance(turn, Admission) else turn.id

@@ -3,6 +3,7 @@
 Labels come from the settings and the code, never from requests, so their number is bounded.
 """
 
+from collections.abc import Iterator
 from itertools import chain
 
 from nanobot import __version__
@@ -14,7 +15,7 @@ from nanobot.core.ids import time_of
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.observer import Observer
 from nanobot.core.turn import Turn
-from nanobot.telemetry.series import Count, Counter, Histogram, HistogramBuckets, gauge
+from nanobot.telemetry.series import Count, Counter, Histogram, HistogramBuckets, gauge, gauges
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -138,7 +139,7 @@ class Metrics(Observer):
     def text(self, *, waiting: int, running: int) -> str:
         """Return all metrics in the format of Prometheus. `waiting` and `running` are numbers of turns."""
         series = (each for each in vars(self).values() if isinstance(each, Counter | Histogram))
-        gauges = (
+        single = (
             gauge("nanobot_turns_waiting", "Turns that wait in the queue.", waiting),
             gauge("nanobot_turns_running", "Turns that run.", running),
             gauge(
@@ -148,7 +149,20 @@ class Metrics(Observer):
             ),
             gauge("nanobot_build_info", "The version, as a label.", 1, {"version": __version__}),
         )
-        return "\n".join(chain(*(each.text() for each in series), *gauges)) + "\n"
+        return "\n".join(chain(*(each.text() for each in series), self._cached_shares(), *single)) + "\n"
+
+    def _cached_shares(self) -> Iterator[str]:
+        shares = {
+            model: self._tokens.of("cached", model).total / series.prompt.total
+            for model, series in self._of_models.items()
+            if series.prompt.total
+        }
+        return gauges(
+            "nanobot_cached_share",
+            "The part of the prompt tokens that the provider had cached.",
+            "model",
+            shares,
+        )
 
     # Requests -------------------------------------------------------------------------------------
 

@@ -97,6 +97,13 @@ def gauge(name: str, meaning: str, value: float, labels: Mapping[str, str] | Non
     yield _sample(name, labels or {}, value)
 
 
+def gauges(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Iterator[str]:
+    """Yield the lines of values that go up and down, one for each value of the label."""
+    yield from _head(name, meaning, "gauge")
+    for named, value in values.items():
+        yield _sample(name, {label: named}, value)
+
+
 def _head(name: str, meaning: str, kind: str) -> Iterator[str]:
     yield f"# HELP {name} {meaning}"
     yield f"# TYPE {name} {kind}"

@@ -110,6 +110,39 @@ async def test_pages_lead_through_a_branched_transcript_in_both_directions(harne
         assert seqs == (expected if order == "asc" else expected[::-1])
 
 
+async def test_a_page_of_messages_ends_before_it_is_too_large_and_leads_to_the_rest(
+    harness: StoreHarness,
+) -> None:
+    for number in range(3):
+        await harness.say("a", f"{number}" * 1_000, "x" * 5_000)
+    for order in ("asc", "desc"):
+        sizes: list[int] = []
+        seqs: list[int] = []
+        has_more = True
+        while has_more:
+            page = await harness.store.message_page(
+                "a", limit=4, max_bytes=4_000, after_seq=seqs[-1] if seqs else 0, order=order
+            )
+            sizes.append(page.size_bytes)
+            seqs.extend(row.seq for row in page.rows)
+            has_more = page.has_more
+        assert seqs == ([1, 2, 3, 4, 5, 6] if order == "asc" else [6, 5, 4, 3, 2, 1])
+        # Each message of 1 kB shares a page with none of 5 kB, which is a page of its own.
+        assert len(sizes) == 6 and max(sizes) < 6_000
+
+
+async def test_a_page_of_messages_says_whether_the_limit_was_its_end(harness: StoreHarness) -> None:
+    for number in range(2):
+        await harness.say("a", f"{number}", "x")
+    pages = [await harness.store.message_page("a", limit=limit, max_bytes=1 << 20) for limit in (1, 3, 4, 5)]
+    assert [(len(page.rows), page.has_more) for page in pages] == [
+        (1, True),
+        (3, True),
+        (4, False),
+        (4, False),
+    ]
+
+
 # Fork ---------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,8 @@ from nanobot.core.event import MessageAdded, TurnEnded
 from nanobot.core.message import File, Message, Text, user
 from nanobot.core.sessions import SessionFilter
 from nanobot.core.store import Limits
+from nanobot.stores.sql import tokens
+from nanobot.stores.sql.ports import sessions as ports
 from nanobot.stores.sqlite import index, upkeep
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.derived import derive
@@ -48,6 +50,14 @@ async def test_what_was_committed_is_found_at_once_newest_session_first(harness:
         ("Zoë läuft", "zoe"),
         ("我们明天去北京开会", "北京"),
         ("明日は東京で会議です", "東京"),
+        ("明日は東京で会議です", "京"),
+        ("明日は東京", '"京"'),
+        ("明日は東京で会議です", '"東京で会議"'),
+        ("서울에 살아요", "서울"),
+        ("سافرت إلى الْقاهرة", "القاهره"),
+        ("สวัสดีครับ", "สวัสดี"),
+        ("मेरी किताब", "किताब"),
+        ("Ｆｕｌｌ width", "full"),
         ("don't say OR AND NOT *", 'say "OR" AND'),
         ("a_b (c) ^ d", "a_b"),
         ("x" * 300_000 + " needle", "needle"),
@@ -58,7 +68,7 @@ async def test_words_are_found_as_users_type_them(harness: StoreHarness, text: s
     assert await found(harness, query) == ["a"]
 
 
-@pytest.mark.parametrize("query", ["quick red", '"brown quick"', "uick"])
+@pytest.mark.parametrize("query", ["quick red", '"brown quick"', "uick", '"bro"'])
 async def test_all_words_must_be_there_and_quotes_hold_their_order(harness: StoreHarness, query: str) -> None:
     await harness.say("a", "The quick brown fox", "ok")
     assert await found(harness, query) == []
@@ -214,13 +224,15 @@ async def test_of_a_deleted_session_not_a_byte_is_left_in_any_file(tmp_path: Pat
     await harness.open()
     for number in range(40):
         await harness.say(f"other {number}", "the parrot speaks", f"answer {number}")
-    await harness.say("secret:canary-key", "ZEBRAQUESTION of the user", "CANARYANSWER of the model")
+    await harness.say("secret:canary-key", "ZEBRAQUESTION 斑馬 of the user", "CANARYANSWER of the model")
     assert await found(harness, "zebraquestion") == ["secret:canary-key"]
     assert b"zebraquestion" in bytes_of(harness.directory)
+    assert "斑馬".encode() in bytes_of(harness.directory)
     await harness.store.delete_session("secret:canary-key")
     settle(harness)
     left = bytes_of(harness.directory).lower()
     assert b"canary" not in left and b"zebra" not in left
+    assert not any(character.encode() in left for character in "斑馬")
     assert len(await found(harness, "parrot")) == 40
     await harness.close()
     assert b"canary" not in bytes_of(tmp_path / "data").lower()
@@ -328,4 +340,83 @@ async def test_what_was_said_before_a_start_is_found_however_many_sessions_there
     db.close()
     assert await found(harness, "parrot") == ["s6", "s5", "s1", "s0"]
     assert indexed < len(keys)
+    await harness.close()
+
+
+# An index that is built anew ----------------------------------------------------------------------
+
+
+async def old_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sessions: int = 12) -> StoreHarness:
+    """Return a store whose index was emptied when it was opened, as another version had made it."""
+    monkeypatch.setattr(ports, "_MOST_REBUILT_A_SEARCH", 0)
+    monkeypatch.setattr(index, "_MOST_REBUILT_A_STEP", 8)
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
+    for number in range(sessions):
+        await harness.say(f"s{number}", f"parrot {number}", "ok")
+        await harness.say(f"s{number}", f"dodo {number}", "gone")
+    await found(harness, "parrot")
+    monkeypatch.setattr(tokens, "VERSION", "another")
+    await harness.reopen()
+    return harness
+
+
+def rebuilt(harness: StoreHarness, most: int = 1_000) -> int:
+    """Do up to so many steps; return how many had something to do."""
+    db = connect(harness.directory / DATABASE)
+    steps = 0
+    while steps < most and index.rebuild_some(db):
+        steps += 1
+    db.close()
+    return steps
+
+
+async def test_an_index_of_other_tokens_is_built_anew_a_piece_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = await old_index(tmp_path, monkeypatch)
+    assert not await harness.store.index_messages()
+    assert await found(harness, "parrot") == []
+    await harness.say("s0", "a new parrot", "ok")
+    assert await found(harness, "parrot") == ["s0"]
+    assert rebuilt(harness, 2) == 2
+    assert set(await found(harness, "parrot")) == {"s0", "s11", "s10", "s9", "s8"}, "the newest come first"
+    await harness.reopen()
+    assert not await harness.store.index_messages()
+    assert rebuilt(harness) >= 4
+    assert await harness.store.index_messages()
+    assert len(await found(harness, "parrot")) == len(await found(harness, "dodo")) == 12
+    await harness.close()
+
+
+async def test_what_is_deleted_while_the_index_is_built_leaves_nothing_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = await old_index(tmp_path, monkeypatch)
+    rebuilt(harness, 2)
+    for key in ("s0", "s9", "s11"):
+        await harness.say(key, "parrot again", "ok")
+        await harness.store.delete_session(key)
+    settle(harness)
+    await harness.say("new", "a raven", "ok")
+    rebuilt(harness)
+    db = connect(harness.directory / DATABASE)
+    db.execute("INSERT INTO search (search) VALUES ('integrity-check')")
+    db.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, search, row)")
+    counted = dict(db.execute("SELECT term, doc FROM words WHERE term IN ('parrot', 'dodo', 'again')"))
+    db.close()
+    assert counted == {"parrot": 9, "dodo": 9}
+    assert len(await found(harness, "parrot")) == 9
+    assert await harness.store.index_messages()
+    await harness.close()
+
+
+async def test_each_search_brings_an_index_that_is_built_anew_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a server that is never idle."""
+    harness = await old_index(tmp_path, monkeypatch)
+    monkeypatch.setattr(ports, "_MOST_REBUILT_A_SEARCH", 2)
+    assert len(await found(harness, "parrot")) == 4
+    assert len(await found(harness, "parrot")) == 8
     await harness.close()

@@ -17,6 +17,7 @@ from nanobot.api.settings import ApiSettings
 from nanobot.cli.main import COMMANDS, nanobot
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import NanobotError
+from nanobot.engine.compactor import Compactor
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.schemas import WorkerSchemas
 from nanobot.stores.sql.ports.store import SqlStore
@@ -76,6 +77,8 @@ def offered() -> list[str]:
         file_settings=FileSettings(),
         check_model=check,
         render_metrics=render,
+        compacting=Compactor.__new__(Compactor),
+        secret=b"secret",
     )
     return [f"{operation.method} {operation.path.replace(':path', '')}" for operation in found]
 

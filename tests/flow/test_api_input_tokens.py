@@ -74,10 +74,3 @@ async def test_what_could_not_be_asked_is_not_counted(
     open_harness: OpenHarness, fields: dict[str, Any], status: int
 ) -> None:
     assert (await count((await open_harness()).door, **fields)).status == status
-
-
-async def test_compaction_is_refused_with_what_there_is_instead(open_harness: OpenHarness) -> None:
-    door = (await open_harness()).door
-    reply = await door.call("POST", "/v1/responses/compact", body=b"{}")
-    assert (reply.status, reply.error["code"]) == (404, "not_found")
-    assert "does not compact" in reply.error["message"]

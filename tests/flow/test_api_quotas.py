@@ -177,6 +177,7 @@ async def test_usage_is_shown_by_day_key_and_model_and_a_key_sees_its_own(open_h
                 "completion_tokens": 20,
                 "total_tokens": 220,
                 "cached_tokens": 80,
+                "cached_share": 0.4,
                 "reasoning_tokens": 0,
                 "cost_usd": 0.00024,
                 "unpriced_turns": 0,

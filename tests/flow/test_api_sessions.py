@@ -13,6 +13,8 @@ import pytest
 
 from nanobot.access.caller import RIGHTS, Caller
 from nanobot.core.model import Ability
+from nanobot.stores.sql import tokens
+from nanobot.stores.sql.ports import sessions as ports
 from nanobot.testing import FakeClock, ScriptedModel, call
 from tests import files
 from tests.asgi import Exchange
@@ -104,6 +106,25 @@ async def test_a_search_shows_where_the_words_stand(open_harness: OpenHarness) -
     assert found["match"]["role"] == "assistant"
     assert found["match"]["snippet"] == "So long, and thanks for all the fish"
     assert [each["key"] for each in await walk(harness, "/v1/sessions?q=hel", 1)] == ["b", "a"]
+
+
+async def test_a_search_says_where_its_index_is_being_built_anew(
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = await open_harness()
+    await harness.door.chat("a", "where is the parrot?")
+    assert "x-search" not in (await harness.door.get("/v1/sessions?q=parrot")).headers
+    await harness.close()
+    monkeypatch.setattr(tokens, "VERSION", "another")
+    monkeypatch.setattr(ports, "_MOST_REBUILT_A_SEARCH", 0)
+    again = await open_harness(data=harness.data)
+    reply = await again.door.get("/v1/sessions?q=parrot")
+    assert (reply.json["data"], reply.headers["x-search"]) == ([], "incomplete")
+    assert "x-search" not in (await again.door.get("/v1/sessions")).headers
+    monkeypatch.setattr(ports, "_MOST_REBUILT_A_SEARCH", 8)
+    reply = await again.door.get("/v1/sessions?q=parrot")
+    assert [each["id"] for each in reply.json["data"]] == ["a"]
+    assert "x-search" not in reply.headers
 
 
 async def test_messages_are_shown_as_chat_completions_have_them(open_harness: OpenHarness) -> None:

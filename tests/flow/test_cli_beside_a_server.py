@@ -179,3 +179,30 @@ def test_a_lock_file_that_nobody_holds_means_no_server(text: str, tmp_path: Path
     (tmp_path / "nanobot.lock").write_text(text)
     assert SqliteOffline(tmp_path).running_server() is None
     assert SqliteOffline(tmp_path / "none").running_server() is None
+
+
+def compact(directory: Path, key: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "nanobot", "sessions", "compact", key, "--data", "data"],
+        cwd=directory,
+        env=environment(directory, NANOBOT_MODEL_NAME="echo"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=False,
+    )
+
+
+def test_a_conversation_is_summarised_by_the_server_and_without_one(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        for number in range(3):
+            assert ask(tmp_path, "-m", f"{number}. My locker is AB-12X. " + "hello " * 200).returncode == 0
+        ran = compact(tmp_path, "cli:dm:ann")
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.startswith("4 messages summarised; a summary stands for the first 4.")
+        assert "AB-12X" in ran.stdout
+        assert compact(tmp_path, "nobody").stderr == "nanobot: no session 'nobody' here\n"
+    ran = compact(tmp_path, "cli:dm:ann")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("nothing to summarise")

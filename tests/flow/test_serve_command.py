@@ -275,6 +275,8 @@ def test_an_open_door_without_a_key_is_refused_with_how_to_make_one(nanobot: Com
     assert "NANOBOT_API_KEY" in told
     assert "`nanobot keys create NAME`" in told
     assert "listen on 127.0.0.1" in told
+    elsewhere = nanobot.refused("--model", "echo", "--port", "0", "--host", "0.0.0.0", "--data", "elsewhere")
+    assert "`nanobot keys create NAME --data elsewhere`" in elsewhere
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ async def test_a_turn_is_counted_with_its_step_tokens_and_times(open_harness: Op
         'nanobot_tokens_total{kind="completion",model="scripted"} 20',
         'nanobot_tokens_total{kind="cached",model="scripted"} 80',
         'nanobot_tokens_total{kind="reasoning",model="scripted"} 5',
+        'nanobot_cached_share{model="scripted"} 0.8',
         "nanobot_turn_queue_seconds_count 1",
         "nanobot_turn_first_token_seconds_count 1",
         'nanobot_turn_seconds_count{outcome="done"} 1',

@@ -25,7 +25,7 @@ from tests.fuzz.transcripts import transcripts
 def read_plainly(content: bytes) -> list[bytes]:
     """Return the data of the events of a whole stream: the standard, read line by line.
 
-    The last event needs no blank line.
+    The last event needs no blank line; lines that look like whole payloads are events of their own.
     """
     lines = re.split(rb"\r\n|\n|\r", content.removeprefix(b"\xef\xbb\xbf"))
     events: list[bytes] = []
@@ -33,7 +33,8 @@ def read_plainly(content: bytes) -> list[bytes]:
     for one in (*lines, b""):
         name, _, value = one.partition(b":")
         if not one and data is not None:
-            events.append(b"\n".join(data))
+            are_whole = all(re.fullmatch(rb"\{\}|\{.*\}|\[DONE\]", line, re.DOTALL) for line in data)
+            events.extend(data if are_whole else [b"\n".join(data)])
             data = None
         elif name == b"data":
             data = [*(data or ()), value.removeprefix(b" ")]

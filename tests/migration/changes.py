@@ -21,6 +21,7 @@ _STEERED = {
 """The turns of the old database that joined another, and which."""
 _TURN = re.compile(r"(?:at first |then |at last )?(?:GET|POST) /v1/turns/(turn_\w+)(?:/cancel)? ")
 _STREAM = re.compile(r"GET /v1/turns/(turn_\w+)/stream")
+_USAGE = re.compile(r"(?:\w+ )*?GET /v1/(?:sessions/[^/]+/)?usage(?:\?\S*)? ")
 _USAGE_OF_FAILS = re.compile(r"GET /v1/sessions/fails/usage(?:\?group=day,model)? ")
 _EVENTS = re.compile(r"HEAD /v1/sessions/[^/]+/events ")
 _LIST = re.compile(r"(?:at first |at last )?GET /v1/sessions\?limit=100 ")
@@ -30,6 +31,7 @@ _UNTRACED = "quiet:only"
 ADDED = {
     ("POST", "/v1/responses/input_tokens"),
     ("POST", "/v1/responses/compact"),
+    ("POST", "/v1/sessions/{key}/compact"),
     ("GET", "/"),
     ("GET", "/web/{version}/{name}"),
 }
@@ -74,6 +76,11 @@ def _is_within_an_answer_of_another(name: str) -> bool:
 
 def _changed(name: str, answer: dict[str, Any]) -> dict[str, Any]:
     body: Any = answer.get("body")
+    if _USAGE.match(name) and answer["status"] == 200:
+        for each in (body, *body["data"]):
+            totals = each["totals"]
+            share = totals["cached_tokens"] / totals["prompt_tokens"] if totals["prompt_tokens"] else None
+            totals["cached_share"] = share and round(share, 4)
     if (turn := _TURN.match(name)) is not None and answer["status"] == 200:
         _name_the_joined(body, turn[1])
     elif (stream := _STREAM.match(name)) is not None and stream[1] in _STEERED:

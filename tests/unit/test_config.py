@@ -48,7 +48,7 @@ def three_values(field: msgspec.structs.FieldInfo) -> tuple[Any, Any, Any]:
     if typing.get_origin(kind) is dict:
         return {"a": "1"}, {"b": "2"}, {"c": "3"}
     if field.name == "top_p" or field.name.endswith("_share"):
-        return 0.25, 0.5, 0.75
+        return 0.25, 0.4, 0.5
     values: dict[Any, tuple[Any, Any, Any]] = {
         Price: (Price(1, 2), Price(3, 4), Price(5, 6)),
         bool: (not field.default, bool(field.default), not field.default),

@@ -22,6 +22,7 @@ from nanobot.core.message import (
     freeform_arguments,
 )
 
+NO_SUMMARIES: Mapping[int, Message] = {}
 ReferencedMessages = Mapping[str, Message]
 """The messages that items only refer to, by the ids of the items."""
 _decode_contents = msgspec.json.Decoder(list[ItemPart]).decode
@@ -52,8 +53,10 @@ def input_messages(
     referenced: ReferencedMessages,
     where: str,
     bounds: RequestBounds = DEFAULT_BOUNDS,
+    summaries: Mapping[int, Message] = NO_SUMMARIES,
 ) -> InputMessages:
     """Return what the items say. Those of one answer (its texts, then its calls) become one message.
+    `summaries`: what some of them stand for, by their places.
 
     Raises:
         InvalidRequest: an item is not valid, or not supported, or there are too many parts; `param` names
@@ -73,6 +76,10 @@ def input_messages(
             )
             continue
         if item.type == "reasoning":
+            continue
+        if index in summaries:
+            conversation.add(summaries[index])
+            parts += 1
             continue
         said = foreign.messages(item) if item.type in foreign.kinds else (_message(item, referenced, path),)
         for message in said:

@@ -4,13 +4,14 @@ Shapes: the OpenAI API reference, `POST /v1/responses`, and Open Responses. Unkn
   and gateways add their own.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 
 from nanobot.api.wire.client_tools import NOTHING
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.input_items import ReferencedMessages, input_messages
+from nanobot.api.wire.input_items import NO_SUMMARIES, ReferencedMessages, input_messages
 from nanobot.api.wire.input_shapes import ITEM, InputItem
 from nanobot.api.wire.parsed import ParsedRequest, divided
 from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
@@ -58,7 +59,7 @@ class _ResponseStreamOptions(msgspec.Struct):
     include_obfuscation: bool | None = None
 
 
-class _Conversation(msgspec.Struct):
+class NamedConversation(msgspec.Struct):
     id: Annotated[str, schema_extra(pattern=KEY_PATTERN)]
 
 
@@ -97,7 +98,7 @@ class ResponseBody(msgspec.Struct):
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
-    conversation: Annotated[str, schema_extra(pattern=KEY_PATTERN)] | _Conversation | None = None
+    conversation: Annotated[str, schema_extra(pattern=KEY_PATTERN)] | NamedConversation | None = None
     tools: list[ResponseTool] | None = None
     tool_choice: ToolMode | ResponseToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -143,9 +144,13 @@ def decode_response(body: bytes) -> ResponseBody:
 
 
 def parse_response(
-    request: ResponseBody, referenced: ReferencedMessages, bounds: RequestBounds = DEFAULT_BOUNDS
+    request: ResponseBody,
+    referenced: ReferencedMessages,
+    bounds: RequestBounds = DEFAULT_BOUNDS,
+    summaries: Mapping[int, Message] = NO_SUMMARIES,
 ) -> ResponseRequest:
-    """Return what the body asks. `referenced`: the messages that its input only refers to.
+    """Return what the body asks. `referenced`: the messages that its input only refers to; `summaries`: what
+    some items stand for, by their places.
 
     Raises:
         InvalidRequest: a field is missing, out of range or bounds, or not supported; `param` names it.
@@ -158,7 +163,7 @@ def parse_response(
         bounds.check_messages(request.input, "input")
     _refuse_unsupported(request)
     earlier, new, instructions, left_out = _input(
-        request.input, referenced, bounds, follows=request.previous_response_id is not None
+        request.input, referenced, bounds, summaries, follows=request.previous_response_id is not None
     )
     declared = response_tools(request.tools, bounds) if request.tools else NOTHING
     tools, choice = response_tool_choice(request.tool_choice, declared.specs)
@@ -175,7 +180,7 @@ def parse_response(
         trace=request.store is not False,
         may_cut=request.truncation != "disabled",
         conversation=request.conversation.id
-        if isinstance(request.conversation, _Conversation)
+        if isinstance(request.conversation, NamedConversation)
         else request.conversation,
         previous=request.previous_response_id,
         tools=tools,
@@ -222,14 +227,19 @@ def _refuse_unsupported(request: ResponseBody) -> None:
 
 
 def _input(
-    sent: str | list[InputItem], referenced: ReferencedMessages, bounds: RequestBounds, *, follows: bool
+    sent: str | list[InputItem],
+    referenced: ReferencedMessages,
+    bounds: RequestBounds,
+    summaries: Mapping[int, Message],
+    *,
+    follows: bool,
 ) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...], tuple[str, ...]]:
     """Return `(earlier, new, instructions, left_out)`; new is what stands after the last answer, or all where
     it follows another response.
     """
     if isinstance(sent, str):
         return (), (user(sent),), (), ()
-    said = input_messages(sent, referenced, "input", bounds)
+    said = input_messages(sent, referenced, "input", bounds, summaries)
     instructions, left_out = said.instructions, said.left_out
     messages = tuple(
         each for each in said.messages if each.role != "assistant" or each.tool_calls or each.text.strip()

@@ -42,7 +42,7 @@ class Prompt(msgspec.Struct, frozen=True):
 class EngineChat:
     """The chat of the engine that `process` runs. `template`: arguments of the weights' own template.
 
-    `saved`: what prompts of a kind begin with, as the engine has it on the disk.
+    `saved`: by kind, what prompts begin with, as the engine has it on the disk.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class EngineChat:
         self._random = random
         self._window = Window(context_tokens)
         self.slots = Slots(SLOTS)
-        self.saved: tuple[str, SavedPrefix] | None = None
-        self._chats: dict[tuple[Endpoint, str, bool, int], OpenAIChat] = {}
+        self.saved: dict[str, SavedPrefix] = {}
+        self._chats: dict[tuple[Endpoint, str, str, int], OpenAIChat] = {}
 
     async def close(self) -> None:
         chats, self._chats = self._chats, {}
@@ -115,7 +115,7 @@ class EngineChat:
         slot.kind, slot.session = prompt.kind, prompt.request.session_hint
         slot.tokens = min(tokens, self._context_tokens)
         erased = self.slots.to_erase(self._window.reserved, self._context_tokens)
-        saved = self.saved[1] if is_new and self.saved and self.saved[0] == prompt.kind else None
+        saved = self.saved.get(prompt.kind) if is_new else None
         if not erased and saved is None:
             return
         engine = EngineApi(self.name, endpoint)
@@ -123,8 +123,8 @@ class EngineChat:
             for idle in erased:
                 await engine.erase(idle.number)
                 idle.kind, idle.session, idle.tokens = None, "", 0
-            if saved is not None:
-                await saved.load(engine, slot.number)
+            if saved is not None and not await saved.load(engine, slot.number):
+                await saved.make(engine, slot.number)
         except ModelError:
             # The engine then reads it itself, and makes room as far as it can.
             return
@@ -155,7 +155,8 @@ class EngineChat:
             finally:
                 await chat.close()
             return
-        key = (endpoint, prompt.grammar, bool(prompt.opening), slot)
+        # Prompts of one kind have one opening.
+        key = (endpoint, prompt.grammar, prompt.kind if prompt.opening else "", slot)
         if key not in self._chats:
             self._chats[key] = self._connect(endpoint, prompt, slot)
             # Of an engine that has died.

@@ -4,10 +4,14 @@ Rules alone do not teach a model of this size; it does as the examples do. They 
 taken for a fact about a user, and speak of things that no user asks about.
 """
 
+from functools import lru_cache
+
+from nanobot.core.persona import DEFAULT_NAME
 from nanobot.models.openai.request import OpeningMessage
 
-PERSONA = """\
-You are nanobot, a friendly personal assistant. You run on the user's own computer and were made by the \
+_NAME = "{name}"
+_PERSONA = """\
+You are {name}, a friendly personal assistant. You run on the user's own computer and were made by the \
 nanobot project.
 Answer the user's newest message, in its language, briefly but completely. It often refers to the messages \
 before it. You remember all that the user told you; their 'I' and 'my' is your 'you' and 'your'.
@@ -28,7 +32,7 @@ it knows nothing yet makes it refuse what it is told.
 
 # Neighbours differ in language and kind: the model repeats the last answer otherwise.
 _EXAMPLES: tuple[tuple[str, str], ...] = (
-    ("Who are you?", "I'm nanobot, your personal assistant. How can I help you?"),
+    ("Who are you?", "I'm {name}, your personal assistant. How can I help you?"),
     ("Are you from a big company?", "No, I was made by the nanobot project."),
     ("What time is it in Lima?", "[current_time America/Lima]"),
     ("(In America/Lima it is Monday, 2020-03-02 10:05:31 -05)", "It is 10:05 in Lima."),
@@ -46,7 +50,7 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
         "I will remember that the heron nests behind the mill.",
     ),
     ("¿Dónde anida la garza?", "La garza anida detrás del molino."),
-    ("你是谁？", "我是 nanobot，你的个人助手。"),
+    ("你是谁？", "我是 {name}，你的个人助手。"),
     ("Sum up our chat.", "[recall]"),
     (
         "(There was no message before this one.)",
@@ -68,14 +72,25 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("List two primary colours.", "- red\n- blue"),
 )
 
-OPENING: tuple[OpeningMessage, ...] = (
-    OpeningMessage("system", PERSONA),
-    *(
-        message
-        for asked, answer in _EXAMPLES
-        for message in (OpeningMessage("user", f"Example: {asked}"), OpeningMessage("assistant", answer))
-    ),
-)
-"""The beginning of every prompt, the same for all sessions. The boundary follows, then what is a session's
-own.
-"""
+
+@lru_cache(maxsize=64)
+def opening_of(name: str) -> tuple[OpeningMessage, ...]:
+    """Return the beginning of every prompt of the agent of that name, the same for all its sessions. The
+    boundary follows, then what is a session's own.
+
+    The name stands in the examples too: a model of this size believes these, not what it is told later.
+    """
+    return (
+        OpeningMessage("system", _PERSONA.replace(_NAME, name)),
+        *(
+            message
+            for asked, answer in _EXAMPLES
+            for message in (
+                OpeningMessage("user", f"Example: {asked}"),
+                OpeningMessage("assistant", answer.replace(_NAME, name)),
+            )
+        ),
+    )
+
+
+OPENING = opening_of(DEFAULT_NAME)

@@ -19,11 +19,12 @@ from nanobot.core.errors import ModelError, ModelUnavailable, ModelUnreachable
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, user
 from nanobot.core.model import Ability, ModelRequest
+from nanobot.core.persona import DEFAULT_NAME
 from nanobot.core.tool import ToolSpec
 from nanobot.models.local.engine_api import EngineApi
 from nanobot.models.local.engine_chat import ABILITIES, EngineChat
 from nanobot.models.local.native import NATIVE, Native
-from nanobot.models.local.one_pass import ONE_PASS, OPENING_TOKENS, OnePass, opening_with
+from nanobot.models.local.one_pass import OPENING_TOKENS, OnePass, kind_of, opening_with
 from nanobot.models.local.prefix import SavedPrefix
 from nanobot.models.local.process import Endpoint, Engine, EngineProcess, engine_version
 from nanobot.models.local.routed import Routed
@@ -43,6 +44,7 @@ class LocalModel:
         log_path: the file that the engine's output goes to.
         warm_system, warm_tools: what most requests begin with. The engine reads it after each start, so that
             the first answer comes soon.
+        agent_name: the agent whose opening is read then; those of others are read when they are asked first.
         sleep_idle_s: the engine frees its memory after so long without a request; -1: never.
         make_engine: makes the engine, with the arguments of `EngineProcess`.
 
@@ -61,6 +63,7 @@ class LocalModel:
         random: random.Random,
         warm_system: str = "",
         warm_tools: tuple[ToolSpec, ...] = (),
+        agent_name: str = DEFAULT_NAME,
         sleep_idle_s: int = 1_800,
         context_tokens: int = CONTEXT_TOKENS,
         make_engine: Callable[..., Engine] = EngineProcess,
@@ -77,6 +80,7 @@ class LocalModel:
         self._sleep_idle_s = sleep_idle_s
         self._warm_system = warm_system
         self._warm_tools = warm_tools
+        self._agent_name = agent_name
         self._slots_dir = models_dir / "prefixes"
         self._process = make_engine(
             name=name,
@@ -170,6 +174,7 @@ class LocalModel:
         await self._process.ready()
         # It would have to read all of the prefix itself, and both would take longer.
         await self._prefix_read.wait()
+        await self._know_opening(self._one_pass.split(request.system)[0])
         return self._one_pass.stream(request)
 
     # What all prompts begin with ------------------------------------------------------------------
@@ -202,8 +207,7 @@ class LocalModel:
             await engine.close()
 
     async def _warm_one_pass(self, engine: EngineApi) -> None:
-        opening = await self._shared(engine, *map(opening_with, MEASURES))
-        self._one_pass.opening_tokens = len(opening)
+        saved = await self._opening(engine, self._agent_name)
         hello = user("hello")
         self._routed.routing_tokens = len(
             await self._shared(
@@ -212,13 +216,33 @@ class LocalModel:
             )
         )
         self._routed.answer_tokens = len(await self._shared(engine, *self._salted_systems()))
-        identity = await asyncio.to_thread(identity_of, self._name, self._path)
-        parts = (identity, engine_version(), str(self._context_tokens))
-        saved = SavedPrefix(self._slots_dir, opening, parts)
         if not await saved.load(engine, 0):
             await saved.make(engine, 0)
-        self._chat.slots.read(0, ONE_PASS, len(opening))
-        self._chat.saved = (ONE_PASS, saved)
+        name = self._agent_name
+        self._chat.slots.read(0, kind_of(name), self._one_pass.opening_tokens[name])
+
+    async def _know_opening(self, name: str) -> None:
+        """Learn how long the opening of an agent is, and where it is kept; the request's slot reads it.
+
+        Where that fails, the engine reads the opening with the request.
+        """
+        if name in self._one_pass.opening_tokens:
+            return
+        engine = EngineApi(self._name, await self._process.ready())
+        try:
+            await self._opening(engine, name)
+        except ModelError:
+            return
+        finally:
+            await engine.close()
+
+    async def _opening(self, engine: EngineApi, name: str) -> SavedPrefix:
+        tokens = await self._shared(engine, *(opening_with(salt, name) for salt in MEASURES))
+        identity = await asyncio.to_thread(identity_of, self._name, self._path)
+        parts = (identity, engine_version(), str(self._context_tokens))
+        self._one_pass.opening_tokens[name] = len(tokens)
+        self._chat.saved[kind_of(name)] = saved = SavedPrefix(self._slots_dir, tokens, parts)
+        return saved
 
     async def _warm_native(self, engine: EngineApi) -> None:
         opening = await self._shared(engine, *self._salted_systems())

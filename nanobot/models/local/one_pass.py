@@ -17,11 +17,12 @@ from nanobot.core.event import Delta, TextDelta
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
 from nanobot.core.model import ModelRequest
+from nanobot.core.persona import DEFAULT_NAME
 from nanobot.core.tool import ToolSpec
 from nanobot.models.local import notation, recall
 from nanobot.models.local.conversation import conversation, recalling, words_of_user
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
-from nanobot.models.local.examples import BOUNDARY, OPENING
+from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
 from nanobot.models.local.loops import LoopBrake
 from nanobot.models.local.persons import not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
@@ -38,24 +39,31 @@ _CALL_TOKENS = 160
 _HELD_CHARS = 600
 
 
-def opening_with(salt: str) -> tuple[OpeningMessage, ...]:
+def kind_of(name: str) -> str:
+    """Return the kind of the prompts of the agent of that name."""
+    return ONE_PASS if name == DEFAULT_NAME else f"{ONE_PASS} of {name}"
+
+
+def opening_with(salt: str, name: str = DEFAULT_NAME) -> tuple[OpeningMessage, ...]:
     """Return what the engine reads before the words of a session with that salt."""
-    return (*OPENING, OpeningMessage("system", salted_system(BOUNDARY, BOUNDARY, salt)))
+    return (*opening_of(name), OpeningMessage("system", salted_system(BOUNDARY, BOUNDARY, salt)))
 
 
 class OnePass:
     """Answers requests without a client's tools and without a form.
 
-    `shared_system`: what the system prompt of most requests is; the examples say as much. `opening_tokens`:
-    how long the opening is in the engine's tokens, as far as that is known.
+    `shared_system`: what the system prompt of most requests begins with, but for the agent's name; the
+    examples say as much. `opening_tokens`: how long the opening is in the engine's tokens, for the names of
+    agents of which that is known.
     """
 
     def __init__(self, chat: EngineChat, shared_system: str, clock: Clock, random: Randomness) -> None:
         self._chat = chat
         self._shared_system = shared_system
+        self._before_name, _, self._after_name = shared_system.partition(DEFAULT_NAME)
         self._clock = clock
         self._random = random
-        self.opening_tokens = 0
+        self.opening_tokens: dict[str, int] = {}
 
     def takes(self, request: ModelRequest, own_tools: tuple[ToolSpec, ...]) -> bool:
         """Return whether the request can be answered in one pass."""
@@ -178,7 +186,9 @@ class OnePass:
         *,
         is_usual: bool = True,
     ) -> Prompt:
-        system = salted_system(self._system(request), BOUNDARY, salt_of(request.session_hint))
+        name, own = self.split(request.system)
+        shared = f"{BOUNDARY}\n\n{own}" if own else BOUNDARY
+        system = salted_system(shared, BOUNDARY, salt_of(request.session_hint))
         asked = ModelRequest(
             system,
             (*conversation(request.messages), *added),
@@ -186,11 +196,19 @@ class OnePass:
             session_hint=request.session_hint,
             audience=request.audience,
         )
-        return Prompt(ONE_PASS, asked, grammar, OPENING, self.opening_tokens or OPENING_TOKENS, is_usual)
+        opening_tokens = self.opening_tokens.get(name, OPENING_TOKENS)
+        return Prompt(kind_of(name), asked, grammar, opening_of(name), opening_tokens, is_usual)
 
-    def _system(self, request: ModelRequest) -> str:
-        own = request.system.removeprefix(self._shared_system).strip("\n")
-        return f"{BOUNDARY}\n\n{own}" if own else BOUNDARY
+    def split(self, system: str) -> tuple[str, str]:
+        """Return the agent's name in a system prompt, and what stands there beside the server's own words.
+
+        A prompt that begins otherwise is the default agent's, with all of it as its own.
+        """
+        if self._after_name and system.startswith(self._before_name):
+            name, found, own = system.removeprefix(self._before_name).partition(self._after_name)
+            if found and "\n" not in name:
+                return name, own.strip("\n")
+        return DEFAULT_NAME, system.removeprefix(self._shared_system).strip("\n")
 
     async def _shown(
         self, request: ModelRequest, prompt: Prompt, usage: Usage, *, checks: tuple[tuple[str, str], ...] = ()
@@ -200,19 +218,20 @@ class OnePass:
         `usage`: of what was asked before. `checks`: expressions and results that the answer must say.
         """
         question = next((each.text for each in reversed(request.messages) if each.role == "user"), "")
-        filtered = _Shown(MakerGuard(question, request.system), checks)
+        name, _ = self.split(request.system)
+        filtered = _Shown(MakerGuard(question, request.system, name), checks)
         async with aclosing(self._chat.ask(prompt)) as answer:
             async for piece in answer:
                 if isinstance(piece, Message):
                     if filtered.is_call:
-                        yield self._counted(piece, usage)
+                        yield self._counted(piece, usage, name)
                         return
                     if rest := filtered.end():
                         yield TextDelta(rest)
                     thoughts = tuple(part for part in piece.parts if isinstance(part, Thinking))
                     spoken = (Text(filtered.text),) if filtered.text else ()
                     whole = msgspec.structs.replace(piece, parts=(*thoughts, *spoken))
-                    yield self._counted(whole, usage)
+                    yield self._counted(whole, usage, name)
                     return
                 if not isinstance(piece, TextDelta):
                     yield piece
@@ -224,10 +243,10 @@ class OnePass:
         if rest := filtered.end():
             yield TextDelta(rest)
         used = Usage(completion_tokens=filtered.pieces)
-        yield self._counted(Message("assistant", (Text(filtered.text),), "stop", usage=used), usage)
+        yield self._counted(Message("assistant", (Text(filtered.text),), "stop", usage=used), usage, name)
 
-    def _counted(self, message: Message, before: Usage) -> Message:
-        usage = without_luck(message.usage or Usage(), self.opening_tokens) + before
+    def _counted(self, message: Message, before: Usage, name: str) -> Message:
+        usage = without_luck(message.usage or Usage(), self.opening_tokens.get(name, 0)) + before
         return msgspec.structs.replace(message, usage=usage, model=self._chat.name)
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from nanobot.core.persona import DEFAULT_NAME
+
 MAKERS = re.compile(
     r"OpenAI|ChatGPT|GPT-?\d\w*|Alibaba(?: Cloud)?|Qwen|通义\w*|阿里\w*|Anthropic|Claude|Gemini|DeepSe"
     r"ek|Meta AI|Llama"
@@ -35,33 +37,34 @@ _BEGINS = re.compile(
 _ENDS = re.compile(r"[.!?。！？\n]")
 _SAMPLE_CHARS = 200
 _WHO = {
-    "ich": "Ich bin nanobot, dein persönlicher Assistent.",
-    "je": "Je suis nanobot, votre assistant personnel.",
-    "j": "Je suis nanobot, votre assistant personnel.",
-    "soy": "Soy nanobot, tu asistente personal.",
-    "yo": "Soy nanobot, tu asistente personal.",
-    "fui": "Soy nanobot, tu asistente personal.",
-    "sono": "Sono nanobot, il tuo assistente personale.",
-    "sou": "Sou o nanobot, o seu assistente pessoal.",
-    "eu": "Sou o nanobot, o seu assistente pessoal.",
-    "我": "我是 nanobot，你的个人助手。",
-    "私": "私は nanobot、あなたのアシスタントです。",
-    "僕": "私は nanobot、あなたのアシスタントです。",
+    "ich": "Ich bin {name}, dein persönlicher Assistent.",
+    "je": "Je suis {name}, votre assistant personnel.",
+    "j": "Je suis {name}, votre assistant personnel.",
+    "soy": "Soy {name}, tu asistente personal.",
+    "yo": "Soy {name}, tu asistente personal.",
+    "fui": "Soy {name}, tu asistente personal.",
+    "sono": "Sono {name}, il tuo assistente personale.",
+    "sou": "Sou o {name}, o seu assistente pessoal.",
+    "eu": "Sou o {name}, o seu assistente pessoal.",
+    "我": "我是 {name}，你的个人助手。",
+    "私": "私は {name}、あなたのアシスタントです。",
+    "僕": "私は {name}、あなたのアシスタントです。",
 }
-_WHO_IN_ENGLISH = "I'm nanobot, your personal assistant."
+_WHO_IN_ENGLISH = "I'm {name}, your personal assistant."
 
 
 class MakerGuard:
     """Holds back a claim at the beginning of an answer that the model is another maker's product, and says
-    who it is instead.
+    who it is instead: the agent `name`.
 
     A claim that the client's `instructions` bring along, or the user's `question` does in other words than a
     question, is left alone. Only what may become a claim waits; the rest is passed on as it comes.
     """
 
-    def __init__(self, question: str, instructions: str) -> None:
+    def __init__(self, question: str, instructions: str, name: str = DEFAULT_NAME) -> None:
         self._question = question.lower()
         self._instructions = instructions.lower()
+        self._name = name
         self._seen = ""
         self._passed = 0
         self.was_wrong = False
@@ -79,7 +82,7 @@ class MakerGuard:
             self.was_wrong = True
             before = self._release(max(self._passed, claim.start()))
             self._passed = len(self._seen)
-            return before + _who(claim[0])
+            return before + _who(claim[0]).replace("{name}", self._name)
         return self._release(self._safe())
 
     def rest(self) -> str:

@@ -39,8 +39,9 @@ def parse_name(text: str, providers: Mapping[str, Provider] = SHIPPED) -> ModelN
         raise ConfigError(f"model {text!r}: {ECHO} has one model, name it as {ECHO}")
     known = providers.get(provider)
     if known is None:
+        hint = "" if model or not provider else f" (for a model of that name: PROVIDER:{provider})"
         names = ", ".join([LOCAL, ECHO, *(f"{name}:MODEL" for name in providers)])
-        raise ConfigError(f"model {text!r}: there is no provider {provider!r}; known are {names}")
+        raise ConfigError(f"model {text!r}: there is no provider {provider!r}{hint}; known are {names}")
     if not model and known.default_model is None:
         raise ConfigError(f"model {text!r}: say which, as {provider}:MODEL")
     return ModelName(provider, model or known.default_model or "")

@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -21,11 +22,11 @@ _SKIPPED = frozenset(
         "style",
         "template",
         "noscript",
-        "svg",
         "iframe",
         "object",
         "canvas",
         "head",
+        "rp",
     }
 )
 _BLOCKS = frozenset(
@@ -48,26 +49,64 @@ _DATA_PICTURE = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 _MAX_NESTED_TABLES = 8
 _LONGEST_ADDRESS = 2_000
 _MAX_OPTIONS = 50
+_MAX_WORDS = 200
 _STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
     """Write the title and what the page shows."""
-    write_page(decode_html(source.content, charset=source.charset), buffer)
+    write_page(decode_html(source.content, charset=source.charset), buffer, source.page_url)
     buffer.end()
 
 
-def write_page(page: str, buffer: TextBuffer) -> None:
-    """Write the page as Markdown."""
+def write_page(page: str, buffer: TextBuffer, url: str = "") -> None:
+    """Write the page as Markdown. `url`: where on the web it is from; its links are then made absolute, and
+    its main text comes first.
+    """
     document = LexborHTMLParser(page)
-    title = document.css_first("title")
+    title = document.css_first("head > title")
     text = _SPACES.sub(" ", title.text() or "").strip() if title is not None else ""
     if text and not buffer.write(f"{text}\n\n"):
         pass
     if document.body is None:
         return
+    main = None
+    if url:
+        _make_absolute(document, url)
+        main = _main_text(document)
+    if main is not None:
+        for line in _Page(buffer, 0).lines(main):
+            buffer.write_line(line)
+        main.decompose()
     for line in _Page(buffer, 0).lines(document.body):
         buffer.write_line(line)
+
+
+def _make_absolute(document: LexborHTMLParser, url: str) -> None:
+    """Make the addresses of links absolute."""
+    base = document.css_first("base[href]")
+    try:
+        base_url = urljoin(url, base.attributes.get("href") or "") if base is not None else url
+    except ValueError:
+        base_url = url
+    for link in document.css("a[href]"):
+        address = (link.attributes.get("href") or "").strip()
+        if not _ADDRESSES.match(address) or len(address) > _LONGEST_ADDRESS:
+            continue
+        try:
+            link.attrs["href"] = urljoin(base_url, address)
+        except ValueError:
+            # An address that is none stays as it is.
+            continue
+
+
+def _main_text(document: LexborHTMLParser) -> LexborNode | None:
+    """Return the element that the page says is its main text, None where it says nothing of the kind."""
+    main = document.css_first("main, [role=main]")
+    if main is not None:
+        return main
+    articles = document.css("article")
+    return articles[0] if len(articles) == 1 else None
 
 
 @dataclass(slots=True)
@@ -124,6 +163,9 @@ class _Page:
                 yield from self._line()
                 yield from self._table(node)
                 continue
+            if tag in ("math", "svg"):
+                self._pieces.append(_formula(node) if tag == "math" else self._drawing(node))
+                continue
             yield from self._start(tag, node)
             if tag in ("select", "textarea", "input", "img", "br", "hr"):
                 continue
@@ -164,6 +206,8 @@ class _Page:
             self._pieces.append(f" {_value(tag, node)} ")
         elif tag == "option":
             self._pieces.append(" ")
+        elif tag == "rt":
+            self._pieces.append("(")
 
     def _end(self, tag: str, node: LexborNode) -> Iterator[str]:
         if tag in ("a", "sup", "sub", "del", "s", "strike", "h1", "h2", "h3", "h4", "h5", "h6"):
@@ -171,6 +215,8 @@ class _Page:
             text = _SPACES.sub(" ", "".join(self._pieces[start:]))
             if text.strip():
                 self._pieces[start:] = [_marked(tag, node, text)]
+        elif tag == "rt":
+            self._pieces.append(")")
         if tag in _BLOCKS:
             yield from self._line()
         if tag == "pre":
@@ -251,6 +297,13 @@ class _Page:
         text = " ".join(line.strip() for line in inner.lines(node)).strip()
         return f" [hidden: {text}] " if text else ""
 
+    def _drawing(self, node: LexborNode) -> str:
+        """Return what a drawing is called, and the words in it; an icon has none."""
+        named = node.attributes.get("aria-label") or ""
+        said = (_SPACES.sub(" ", each.text()).strip() for each in node.css("title, desc, text")[:_MAX_WORDS])
+        words = list(dict.fromkeys(word for word in (named.strip(), *said) if word))
+        return f" {self._buffer.picture(b'', ', '.join(words))} " if words else ""
+
     def _picture(self, node: LexborNode) -> str:
         alt, address = node.attributes.get("alt"), node.attributes.get("src") or ""
         if alt is not None and not alt.strip():
@@ -287,10 +340,24 @@ def _marked(tag: str, node: LexborNode, text: str) -> str:
             return text
         return f"{before}[{inner}]({address}){after}"
     if tag in ("sup", "sub"):
-        return f"{'^' if tag == 'sup' else '_'}{inner}{after}"
+        return f"{'^' if tag == 'sup' else '_'}{_grouped(inner)}{after}"
     if tag.startswith("h"):
         return heading(int(tag[1]), inner)
     return f"{before}~~{inner}~~{after}"
+
+
+def _grouped(script: str) -> str:
+    """Return a superscript or subscript in brackets where what follows could be taken for a part of it."""
+    return script if script.isalnum() or script.startswith(("(", "[")) else f"({script})"
+
+
+def _formula(node: LexborNode) -> str:
+    """Return MathML as a line; its text alone would have a fraction look like a product."""
+    from nanobot.reading.formats.mathml import formula
+    from nanobot.reading.formats.xml import parse
+
+    parsed = parse((node.html or "").encode("utf-8", "replace"))
+    return formula(parsed.root) if parsed is not None else node.text()
 
 
 def _value(tag: str, node: LexborNode) -> str:

@@ -11,4 +11,7 @@ def read(source: Source, buffer: TextBuffer) -> None:
     buffer.write(text.text)
     buffer.end()
     if text.lost:
-        buffer.note(f"{text.lost} places that cannot be read as {text.encoding} are shown as \ufffd")
+        places = (
+            "1 place that cannot be read" if text.lost == 1 else f"{text.lost} places that cannot be read"
+        )
+        buffer.note(f"{places} as {text.encoding}: shown as \ufffd")

@@ -7,7 +7,7 @@ import msgspec
 from nanobot.core.accounts import TurnCost
 from nanobot.core.errors import SessionBusy, SessionNotFound
 from nanobot.core.message import Message
-from nanobot.core.sessions import ALL, Deletion, Direction, Row, Session, SessionFilter
+from nanobot.core.sessions import ALL, Deletion, Direction, MessagePage, Row, Session, SessionFilter
 from nanobot.stores.sql import branches, hidden, queue, transcript, usage
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db
@@ -155,15 +155,24 @@ def instruct(db: Db, *, key: str, instructions: str | None) -> Session:
 
 
 def messages(
-    db: Db, *, key: str, limit: int, after_seq: int, order: Direction = "asc", tip: int | None = None
-) -> tuple[Row, ...]:
+    db: Db,
+    *,
+    key: str,
+    limit: int,
+    after_seq: int,
+    order: Direction = "asc",
+    tip: int | None = None,
+    max_bytes: int | None = None,
+) -> MessagePage:
     """Return a page of the live transcript, or of the line of messages that ends at `tip`."""
     head = transcript.head_of(db, key)
     if tip is None:
         tip = branches.shown_tip(db, head.session)
     else:
         branches.check_message(db, head.session, tip)
-    return transcript.page(db, head.session, tip, limit=limit, after_seq=after_seq, order=order)
+    return transcript.page(
+        db, head.session, tip, limit=limit, after_seq=after_seq, order=order, max_bytes=max_bytes
+    )
 
 
 def add_messages(db: Db, *, key: str, messages: Sequence[Message], now: float) -> tuple[Row, ...]:

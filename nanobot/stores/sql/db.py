@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+from nanobot.stores.sql.tokens import Phrase
+
 T = TypeVar("T")
 Value = str | int | float | bytes | None
 
@@ -130,6 +132,22 @@ class SearchIndex(Protocol):
         """Take some of what is committed into the index; return whether there may be more."""
         ...
 
+    def index_session(self, db: Db, session: int) -> None:
+        """Take some of the session's new messages into the index."""
+        ...
+
+    def rebuild_some(self, db: Db) -> bool:
+        """Take some of what is missing of an index that is being built anew into it; return whether there may
+        be more to do.
+        """
+        ...
+
+    def is_whole(self, db: Db) -> bool:
+        """Return whether all that was said before this start can be in the index: it is not being built
+        anew.
+        """
+        ...
+
     def clean_some(self, db: Db) -> bool:
         """Go on writing over what was taken out of the index; return whether there may be more to do."""
         ...
@@ -146,4 +164,16 @@ class SearchIndex(Protocol):
 
     def matches(self, db: Db, session: int, query: str) -> Iterator[int]:
         """Yield the numbers of the session's messages that match, newest first."""
+        ...
+
+    def any_of(self, phrases: Sequence[Phrase]) -> str:
+        """Return the query for messages that have one of the phrases."""
+        ...
+
+    def count(self, db: Db, query: str, first_id: int, last_id: int, most: int) -> int:
+        """Return how many of the messages with ids in that range match, counted up to `most`."""
+        ...
+
+    def newest(self, db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
+        """Return the ids of those that match, newest first, at most so many."""
         ...

@@ -11,7 +11,7 @@ import msgspec
 from nanobot.core.dispatch import History
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, ToolCall, estimate_tokens
-from nanobot.core.sessions import Direction, Row
+from nanobot.core.sessions import Direction, MessagePage, Row
 from nanobot.core.visible import START, place_after, unpacked
 from nanobot.stores.sql.db import Db
 
@@ -288,15 +288,26 @@ _ROW = (
     "SELECT m.id, t.id, t.first_seq, m.body, m.tokens, m.created_at, m.is_input"
     " FROM message m LEFT JOIN turn t ON t.n = m.turn WHERE m.id"
 )
+_BODY = 3
 
 
 def page(
-    db: Db, session: int, tip: int, *, limit: int, after_seq: int, order: Direction = "asc"
-) -> tuple[Row, ...]:
+    db: Db,
+    session: int,
+    tip: int,
+    *,
+    limit: int,
+    after_seq: int,
+    order: Direction = "asc",
+    max_bytes: int | None = None,
+) -> MessagePage:
     """Return up to `limit` rows of the transcript that ends at `tip`, oldest first and past `after_seq`; with
     `desc` newest first and before it.
+
+    `max_bytes`: the bodies of more than one row take at most as much.
     """
     rows: list[Row] = []
+    size = 0
     newest_first = stretches(db, session, tip)
     for first, last in newest_first if order == "desc" else reversed(list(newest_first)):
         low, high = (
@@ -308,12 +319,16 @@ def page(
             continue
         found = db.execute(
             f"{_ROW} BETWEEN ? AND ? ORDER BY m.id {order} LIMIT ?",
-            (*message_ids(session, low, high), limit - len(rows)),
+            # One more than the limit shows that there are others.
+            (*message_ids(session, low, high), limit - len(rows) + 1),
         )
-        rows.extend(_row(*values) for values in found)
-        if len(rows) >= limit:
-            break
-    return tuple(rows)
+        for values in found:
+            more = size + len(values[_BODY])
+            if len(rows) == limit or (rows and max_bytes is not None and more > max_bytes):
+                return MessagePage(tuple(rows), size, True)
+            rows.append(_row(*values))
+            size = more
+    return MessagePage(tuple(rows), size, False)
 
 
 def row(db: Db, session: int, seq: int) -> Row:

@@ -30,7 +30,7 @@ _SUMS = (
     "sum(turns), sum(steps), sum(prompt), sum(completion), sum(cached), sum(reasoning), sum(cost),"
     " sum(unpriced)"
 )
-_NO_SESSION = 0
+NO_SESSION = 0
 _MOST_SUMMED = 256
 _NUMBERS = "turns, steps, prompt, completion, cached, reasoning, cost, unpriced"
 _ADD = (
@@ -42,9 +42,9 @@ _ADD = (
 )
 _COUNT = "INSERT INTO usage VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)" + _ADD
 _OF_KEYS = (
-    f"(SELECT day, key_id, model, {_NUMBERS} FROM usage WHERE session = {_NO_SESSION}"
+    f"(SELECT day, key_id, model, {_NUMBERS} FROM usage WHERE session = {NO_SESSION}"
     f" UNION ALL SELECT day, key_id, model, {_NUMBERS} FROM usage"
-    f" WHERE is_summed = 0 AND session <> {_NO_SESSION})"
+    f" WHERE is_summed = 0 AND session <> {NO_SESSION})"
 )
 """What keys used: the sums, and what is in none yet."""
 
@@ -189,13 +189,13 @@ def _less(usage: Usage, other: Usage) -> Usage:
 def sum_up_some(db: Db) -> bool:
     """Sum up some of what sessions used on days before the last one; return whether there may be more."""
     past = db.execute(
-        f"SELECT session, day, key_id, model FROM usage WHERE is_summed = 0 AND session <> {_NO_SESSION}"
-        f" AND day < (SELECT max(day) FROM usage WHERE is_summed = 0 AND session <> {_NO_SESSION}) LIMIT ?",
+        f"SELECT session, day, key_id, model FROM usage WHERE is_summed = 0 AND session <> {NO_SESSION}"
+        f" AND day < (SELECT max(day) FROM usage WHERE is_summed = 0 AND session <> {NO_SESSION}) LIMIT ?",
         (_MOST_SUMMED,),
     ).fetchall()
     of_row = "session = ? AND day = ? AND key_id = ? AND model = ? AND is_summed = 0"
     for row in past:
-        for session, is_summed in ((_NO_SESSION, 0), (row[0], 1)):
+        for session, is_summed in ((NO_SESSION, 0), (row[0], 1)):
             db.execute(
                 f"INSERT INTO usage SELECT {session}, day, key_id, model, {is_summed}, {_NUMBERS} FROM usage"
                 f" WHERE {of_row}{_ADD}",
@@ -208,7 +208,7 @@ def sum_up_some(db: Db) -> bool:
 def take_from(db: Db, session: int) -> None:
     """Let what was used in a session, which is to be deleted, be known of its keys only."""
     db.execute(
-        f"INSERT INTO usage SELECT {_NO_SESSION}, day, key_id, model, 0, {_NUMBERS} FROM usage"
+        f"INSERT INTO usage SELECT {NO_SESSION}, day, key_id, model, 0, {_NUMBERS} FROM usage"
         f" WHERE session = ? AND is_summed = 0{_ADD}",
         (session,),
     )
@@ -283,7 +283,7 @@ def spending(db: Db, *, day: str, by_session: bool) -> tuple[SpendingOf, ...]:
         rows = db.execute(
             "SELECT s.key, sum(u.prompt + u.completion), sum(u.cost) FROM usage u"
             " JOIN session s ON s.id = u.session"
-            f" WHERE u.is_summed IN (0, 1) AND u.day = ? AND u.session <> {_NO_SESSION} GROUP BY u.session",
+            f" WHERE u.is_summed IN (0, 1) AND u.day = ? AND u.session <> {NO_SESSION} GROUP BY u.session",
             (day,),
         )
         found.extend(SpendingOf(None, key, tokens, cost) for key, tokens, cost in rows)

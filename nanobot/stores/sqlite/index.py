@@ -1,56 +1,80 @@
 """`stores.sql.db.SearchIndex` on SQLite's FTS5: messages come in while nothing else is to be done, and go
 with their session.
 
-The index has no copy of the texts. Words are separated as Unicode has them; scripts that set no spaces are
-taken apart into characters, so that any part of a sentence is found.
+The index has no copy of the texts. What a word is, `stores.sql.tokens` says; when that changes, the index is
+built anew, the newest sessions first, while what is said meanwhile comes in as ever.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from nanobot.core.message import File, Message, Text
+from nanobot.stores.sql import tokens
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import SEQ_BITS, message_ids, seq_of
 
 _decode = msgspec.json.Decoder(Message).decode
 _MOST_MESSAGES_A_STEP = 128
-_MOST_CHARACTERS_A_STEP = 256 * 1024
+_MOST_CHARACTERS_A_STEP = 96 * 1024
+_MOST_REBUILT_A_STEP = 64
+_MOST_CHARACTERS_REBUILT = 64 * 1024
 _MERGED_PAGES_A_STEP = 64
 _SESSIONS_A_LOOK = 10_000
-_WORD = re.compile(r"[^\W_]")
-_UNSPACED = re.compile(
-    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua000-\ua4cf\uac00-\ud7a3"
-    "\uf900-\ufaff\U00020000-\U0003ffff])"
-)
 
 
-def spaced(text: str) -> str:
-    """Return the text with space around each character of a script that sets none between words."""
-    return _UNSPACED.sub(r" \1 ", text)
+def renew(db: Db) -> None:
+    """Empty the index where it has other tokens than this version looks for; `rebuild_some` fills it."""
+    known = db.execute("SELECT version FROM search_version").fetchone()
+    if known == (tokens.VERSION,):
+        return
+    with db.transaction():
+        db.execute("DROP TABLE IF EXISTS search")
+        # The tokens are joined by spaces; to this tokenizer, all characters beyond ASCII are parts of words.
+        db.execute(
+            "CREATE VIRTUAL TABLE search USING fts5 (text, content = '', columnsize = 0, tokenize = 'ascii')"
+        )
+        db.execute("DELETE FROM unsearched")
+        db.execute("INSERT INTO unsearched SELECT id, indexed_seq FROM session WHERE indexed_seq > 0")
+        db.execute("DELETE FROM search_version")
+        db.execute("INSERT INTO search_version VALUES (?)", (tokens.VERSION,))
+
+
+def is_whole(db: Db) -> bool:
+    return db.execute("SELECT 1 FROM unsearched LIMIT 1").fetchone() is None
 
 
 def searchable(message: Message) -> str:
-    """Return what of a message is found: what users and the model wrote, and what files say.
+    """Return what of a message is searched: what users and the model wrote, and what files say.
 
-    What went into the index must come out of it as it went in: whoever changes this builds the index anew, in
-    a migration.
+    What went into the index must come out of it as it went in: whoever changes this changes
+    `tokens.VERSION`.
     """
     if message.role == "tool":
         return ""
     texts = [part.text for part in message.parts if isinstance(part, Text)]
     texts.extend(f"{part.name} {part.text}" for part in message.parts if isinstance(part, File))
-    return spaced("\n".join(texts))
+    return "\n".join(texts)
+
+
+def _indexed(body: bytes) -> str:
+    return tokens.indexed(searchable(_decode(body)))
 
 
 def query(text: str) -> str | None:
-    text = text.replace("\0", " ").encode(errors="replace").decode()
     pieces: list[str] = []
     for number, stretch in enumerate(text.split('"')):
-        words = [stretch] if number % 2 else stretch.split()
-        pieces.extend(f'"{spaced(word)}"{"" if number % 2 else "*"}' for word in words if _WORD.search(word))
+        is_quoted = bool(number % 2)
+        for word in [stretch] if is_quoted else stretch.split():
+            phrase = tokens.phrase(word, is_open=not is_quoted)
+            if phrase is not None:
+                pieces.append(expression(phrase))
     return " ".join(pieces) or None
+
+
+def expression(phrase: tokens.Phrase) -> str:
+    """Return the phrase in the language of the index."""
+    return f'"{" ".join(phrase.tokens)}"{"*" if phrase.is_open else ""}'
 
 
 def sessions() -> str:
@@ -65,6 +89,26 @@ def matches(db: Db, session: int, query: str) -> Iterator[int]:
     return (seq_of(id_) for (id_,) in found)
 
 
+def any_of(phrases: Sequence[tokens.Phrase]) -> str:
+    return " OR ".join(map(expression, phrases))
+
+
+def count(db: Db, query: str, first_id: int, last_id: int, most: int) -> int:
+    (number,) = db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)",
+        (query, first_id, last_id, most),
+    ).fetchone()
+    return int(number)
+
+
+def newest(db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
+    rows = db.execute(
+        "SELECT rowid FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
+        (query, first_id, last_id, most),
+    )
+    return [id_ for (id_,) in rows]
+
+
 def index_some(db: Db) -> bool:
     """Take some of what is committed into the index; return whether there is more."""
     is_looking = _look_through(db)
@@ -73,33 +117,95 @@ def index_some(db: Db) -> bool:
         "SELECT id, indexed_seq, last_seq FROM unindexed CROSS JOIN session ON id = session"
         " WHERE id NOT IN (SELECT session FROM unseen WHERE state = 'coming') LIMIT 16"
     ).fetchall()
-    left_messages, left_characters = _MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP
+    allowance = _Allowance(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
     for session, indexed_seq, last_seq in waiting:
-        seq = indexed_seq
-        for id_, body in db.execute(
-            "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-            (*message_ids(session, indexed_seq + 1, last_seq), left_messages),
-        ).fetchall():
-            seq = seq_of(id_)
-            text = searchable(_decode(body))
-            if text:
-                db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
-            left_messages -= 1
-            left_characters -= len(text)
-            if left_characters < 0:
-                break
-        db.execute(
-            "UPDATE session SET indexed_seq = ? WHERE id = ?",
-            (seq if seq > indexed_seq else last_seq, session),
-        )
-        db.execute(
-            "DELETE FROM unindexed WHERE session = ?"
-            " AND session IN (SELECT id FROM session WHERE indexed_seq >= last_seq)",
-            (session,),
-        )
-        if left_messages <= 0 or left_characters < 0:
+        _index_session(db, session, indexed_seq, last_seq, allowance)
+        if allowance.is_full:
             break
     return bool(waiting) or is_looking
+
+
+def index_session(db: Db, session: int) -> None:
+    found = db.execute(
+        "SELECT indexed_seq, last_seq FROM session WHERE id = ? AND last_seq > indexed_seq"
+        " AND id NOT IN (SELECT session FROM unseen WHERE state = 'coming')",
+        (session,),
+    ).fetchone()
+    if found is not None:
+        indexed_seq, last_seq = found
+        _index_session(
+            db, session, indexed_seq, last_seq, _Allowance(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
+        )
+
+
+class _Allowance(msgspec.Struct):
+    """How much a step may still take in."""
+
+    messages: int
+    characters: int
+
+    def take(self, text: str) -> None:
+        self.messages -= 1
+        self.characters -= len(text)
+
+    @property
+    def is_full(self) -> bool:
+        return self.messages <= 0 or self.characters < 0
+
+
+def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, allowance: _Allowance) -> None:
+    """Take some of the session's new messages into the index."""
+    seq = indexed_seq
+    for id_, body in db.execute(
+        "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+        (*message_ids(session, indexed_seq + 1, last_seq), allowance.messages),
+    ).fetchall():
+        seq = seq_of(id_)
+        text = _indexed(body)
+        if text:
+            db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
+        allowance.take(text)
+        if allowance.characters < 0:
+            break
+    db.execute(
+        "UPDATE session SET indexed_seq = ? WHERE id = ?",
+        (seq if seq > indexed_seq else last_seq, session),
+    )
+    db.execute(
+        "DELETE FROM unindexed WHERE session = ?"
+        " AND session IN (SELECT id FROM session WHERE indexed_seq >= last_seq)",
+        (session,),
+    )
+
+
+def rebuild_some(db: Db) -> bool:
+    """Take some of what was said before the index was emptied into it again; return whether there is more."""
+    waiting = db.execute("SELECT session, last_seq FROM unsearched ORDER BY session DESC LIMIT 16").fetchall()
+    taken: list[tuple[int, str]] = []
+    allowance = _Allowance(_MOST_REBUILT_A_STEP, _MOST_CHARACTERS_REBUILT)
+    for session, last_seq in waiting:
+        left_seq = 0
+        for id_, body in db.execute(
+            "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
+            (*message_ids(session, 1, last_seq), allowance.messages),
+        ).fetchall():
+            text = _indexed(body)
+            taken.append((id_, text))
+            allowance.take(text)
+            if allowance.is_full:
+                left_seq = seq_of(id_) - 1
+                break
+        if left_seq:
+            db.execute("UPDATE unsearched SET last_seq = ? WHERE session = ?", (left_seq, session))
+        else:
+            db.execute("DELETE FROM unsearched WHERE session = ?", (session,))
+        if allowance.is_full:
+            break
+    # In order: an entry before the one that was written last makes a segment of its own.
+    for id_, text in sorted(taken):
+        if text:
+            db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
+    return bool(waiting)
 
 
 def _look_through(db: Db) -> bool:
@@ -127,13 +233,16 @@ def forget(db: Db, session: int, first_seq: int, last_seq: int) -> None:
 
     What the file holds of it goes with `clean_some`.
     """
-    (indexed_seq,) = db.execute("SELECT indexed_seq FROM session WHERE id = ?", (session,)).fetchone()
+    indexed_seq, missing_seq = db.execute(
+        "SELECT indexed_seq, (SELECT last_seq FROM unsearched WHERE session = id) FROM session WHERE id = ?",
+        (session,),
+    ).fetchone()
     rows = db.execute(
         "SELECT id, body FROM message WHERE id BETWEEN ? AND ?",
-        message_ids(session, first_seq, min(indexed_seq, last_seq)),
+        message_ids(session, max(first_seq, (missing_seq or 0) + 1), min(indexed_seq, last_seq)),
     )
     for id_, body in rows:
-        if text := searchable(_decode(body)):
+        if text := _indexed(body):
             db.execute(
                 "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)",
                 (id_, text),

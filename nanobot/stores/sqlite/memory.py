@@ -30,6 +30,7 @@ class MemoryData:
         self.db = sqlite3.connect(_PATH, isolation_level=None, factory=Connection)
         self.blobs = MemoryBlobs()
         migrate(self.db, _PATH)
+        index.renew(self.db)
         derive(self.db)
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from nanobot.stores.sqlite.opening import DATABASE, LOCK, DirectoryLock, explain
 
 _OLDEST_VERSION = (3, 37, 0)
 _PAGE = 500
+_PAGE_BYTES = 8 << 20
 _ANNOUNCED_LINES = 4
 """The lines of a lock file whose server has said how to reach it: process, address, token, certificate."""
 
@@ -63,7 +64,9 @@ class SqliteReadOnly:
         return rows()
 
     def _page(self, session_key: str, *, after_seq: int) -> tuple[Row, ...]:
-        return catalogue.messages(self._db, key=session_key, limit=_PAGE, after_seq=after_seq)
+        return catalogue.messages(
+            self._db, key=session_key, limit=_PAGE, after_seq=after_seq, max_bytes=_PAGE_BYTES
+        ).rows
 
 
 class SqliteApiKeyWriter:

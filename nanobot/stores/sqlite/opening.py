@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked
+from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.derived import derive
 from nanobot.stores.sqlite.migrate import migrate
@@ -149,6 +150,7 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
         # Also of rows that a migration moves, nothing may be left behind.
         db.execute("PRAGMA secure_delete = ON")
         migrate(db, path)
+        index.renew(db)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(

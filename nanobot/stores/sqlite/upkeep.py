@@ -64,6 +64,7 @@ def _piece(db: Connection) -> bool:
             taking_in.purge_left(db, index)
             or index.index_some(db)
             or index.clean_some(db)
+            or index.rebuild_some(db)
             or usage.sum_up_some(db)
         )
 

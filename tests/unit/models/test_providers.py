@@ -50,6 +50,11 @@ def test_an_unknown_provider_is_told_with_the_value_and_those_there_are(text: st
     assert "\n" not in message
 
 
+def test_a_model_without_its_provider_is_told_with_the_form_to_write() -> None:
+    with pytest.raises(ConfigError, match=r"PROVIDER:gpt-5-mini\)"):
+        parse_name("gpt-5-mini")
+
+
 def test_a_model_of_echo_is_refused_for_what_it_is() -> None:
     """Not as an unknown provider: echo is one, and has one model."""
     with pytest.raises(ConfigError) as caught:

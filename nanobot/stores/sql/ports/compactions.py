@@ -5,7 +5,7 @@ from functools import partial
 from nanobot.core.accounts import TurnCost, TurnSettled
 from nanobot.core.compaction import Compacted, Payer, Unsummarised
 from nanobot.core.message import Usage
-from nanobot.stores.sql import compaction, usage
+from nanobot.stores.sql import compaction, transcript, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -45,3 +45,11 @@ class SqlCompactions:
         if cost is not None:
             self._news.tell(TurnSettled((), cost))
         return is_kept
+
+    async def add_spent(self, usage_: Usage, payer: Payer) -> None:
+        def job(db: Db) -> TurnCost:
+            head = transcript.find_head(db, payer.session_key)
+            session = head.session if head is not None else usage.NO_SESSION
+            return usage.count_apart(db, session, payer, usage_, self._prices, self._clock.now())
+
+        self._news.tell(TurnSettled((), await self._database.write(job)))

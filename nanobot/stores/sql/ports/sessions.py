@@ -19,6 +19,7 @@ from nanobot.core.sessions import (
     Deletion,
     Direction,
     ImportedMessage,
+    MessagePage,
     RetentionRule,
     Row,
     SearchHit,
@@ -42,6 +43,9 @@ from nanobot.stores.sql import (
 )
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
+
+_MOST_REBUILT_A_SEARCH = 8
+"""How many steps the index that is being built anew comes forward with each search."""
 
 
 class SqlSessions:
@@ -86,8 +90,7 @@ class SqlSessions:
     ) -> tuple[SearchHit, ...]:
         if search.query_of(self._index, text) is None:
             return ()
-        while await self._database.write(self._index.index_some):
-            pass
+        await self.index_messages()
 
         def query(db: Db) -> tuple[SearchHit, ...]:
             return search.search(
@@ -95,6 +98,15 @@ class SqlSessions:
             )
 
         return await self._database.scan(query)
+
+    async def index_messages(self) -> bool:
+        write, index = self._database.write, self._index
+        while await write(index.index_some):
+            pass
+        for _ in range(_MOST_REBUILT_A_SEARCH):
+            if not await write(index.rebuild_some):
+                break
+        return await self._database.read(index.is_whole)
 
     async def session(self, session_key: str) -> Session:
         return await self._database.read(partial(catalogue.session, key=session_key))
@@ -108,9 +120,32 @@ class SqlSessions:
         order: Direction = "asc",
         tip: int | None = None,
     ) -> tuple[Row, ...]:
-        return await self._database.read(
+        page = await self._database.read(
             partial(
                 catalogue.messages, key=session_key, limit=limit, after_seq=after_seq, order=order, tip=tip
+            )
+        )
+        return page.rows
+
+    async def message_page(
+        self,
+        session_key: str,
+        *,
+        limit: int,
+        max_bytes: int,
+        after_seq: int = 0,
+        order: Direction = "asc",
+        tip: int | None = None,
+    ) -> MessagePage:
+        return await self._database.read(
+            partial(
+                catalogue.messages,
+                key=session_key,
+                limit=limit,
+                after_seq=after_seq,
+                order=order,
+                tip=tip,
+                max_bytes=max_bytes,
             )
         )
 

@@ -12,6 +12,7 @@ from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.ports.accounts import SqlAccounts
 from nanobot.stores.sql.ports.compactions import SqlCompactions
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
+from nanobot.stores.sql.ports.recall import SqlMessageSearch
 from nanobot.stores.sql.ports.responses import SqlResponses
 from nanobot.stores.sql.ports.sessions import SqlSessions
 from nanobot.stores.sql.ports.shared import AccountNews, Blobs, CommandQueue, Shared
@@ -65,6 +66,7 @@ class SqlStore:
         self._offer_dispatch(SqlDispatch(shared))
         self._offer_sessions(SqlSessions(shared))
         self._offer_compactions(SqlCompactions(shared))
+        self._offer_message_search(SqlMessageSearch(shared))
         self._offer_responses(SqlResponses(shared))
         self._offer_uploads(SqlUploads(shared))
         self._offer_accounts(SqlAccounts(shared))
@@ -93,8 +95,10 @@ class SqlStore:
     def _offer_sessions(self, sessions: SqlSessions) -> None:
         self.sessions = sessions.sessions
         self.search = sessions.search
+        self.index_messages = sessions.index_messages
         self.session = sessions.session
         self.messages = sessions.messages
+        self.message_page = sessions.message_page
         self.branches = sessions.branches
         self.watch = sessions.watch
         self.rename_session = sessions.rename_session
@@ -111,6 +115,10 @@ class SqlStore:
     def _offer_compactions(self, compactions: SqlCompactions) -> None:
         self.unsummarised = compactions.unsummarised
         self.add_summary = compactions.add_summary
+        self.add_spent = compactions.add_spent
+
+    def _offer_message_search(self, messages: SqlMessageSearch) -> None:
+        self.search_messages = messages.search_messages
 
     def _offer_responses(self, responses: SqlResponses) -> None:
         self.response = responses.response

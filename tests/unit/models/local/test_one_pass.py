@@ -8,9 +8,12 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from nanobot.context import prompt
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
+from nanobot.core.persona import Persona
 from nanobot.core.tool import ToolChoice
 from nanobot.core.turn import OutputFormat, Sampling
+from nanobot.models.local.examples import BOUNDARY
 from nanobot.models.local.salt import salt_of
 from tests.unit.models.local.stand_in import SYSTEM, Machine, machine
 
@@ -209,3 +212,44 @@ async def test_after_the_engine_slept_the_prefix_is_put_back(small: Machine) -> 
     small.clock.advance(1_801)
     await small.ask(user("hi"))
     assert [action for action, _ in small.routes.actions[before:]] == ["restore"]
+
+
+def system_of(name: str, own: str = "") -> str:
+    return prompt.system(own, Persona(name=name, instructions="Be merry.", language="German"))
+
+
+async def test_an_agents_name_stands_in_the_examples_and_nowhere_the_servers(small: Machine) -> None:
+    await small.ask(user("hi"), system=system_of("Mia"))
+    (asked,) = small.prompts
+    assert "You are Mia, " in asked and "I'm Mia, your" in asked and "我是 Mia" in asked
+    assert "nanobot" not in asked.replace("the nanobot project", "")
+    assert asked.endswith(
+        f"{salt_of('a')}\n\nBe merry.\n\nAnswer in German, unless the user asks for another language."
+        "\n<user>\nhi\n"
+    )
+
+
+async def test_prompts_of_one_agent_begin_alike_in_all_sessions(small: Machine) -> None:
+    await small.ask(user("hi"), system=system_of("Mia"), session="a")
+    await small.ask(user("ho"), system=system_of("Mia", "Short."), session="b")
+    await small.ask(user("hi"), system=system_of("Max"), session="c")
+    mia, again, max_ = (asked.partition(BOUNDARY)[0] for asked in small.prompts)
+    assert mia == again != max_
+    # What the engine read before each: the default agent's at the start, then each one's own, once.
+    assert [("Mia" in read, "Max" in read) for read in small.routes.read] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+
+
+async def test_an_agents_name_is_claimed_where_the_model_claims_another_makers(small: Machine) -> None:
+    small.writes("I am Qwen, made by Alibaba Cloud.")
+    shown, _ = await small.ask(user("Who are you?"), system=system_of("Mia"))
+    assert shown == "I'm Mia, your personal assistant."
+
+
+async def test_a_client_cannot_name_the_agent(small: Machine) -> None:
+    await small.ask(user("hi"), system=f"{SYSTEM}\n\n{system_of('Eve')}")
+    (asked,) = small.prompts
+    assert "You are nanobot, " in asked.partition(BOUNDARY)[0]

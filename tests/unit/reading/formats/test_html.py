@@ -37,6 +37,24 @@ def test_a_table_that_lays_out_a_page_is_none() -> None:
     )
 
 
+def test_a_formula_keeps_its_structure() -> None:
+    html = (
+        "y = <math><mfrac><mi>a</mi><mrow><mi>b</mi><mo>&lt;</mo><mn>2</mn></mrow></mfrac>"
+        "<msup><mi>x</mi><mn>2</mn></msup></math> m"
+    )
+    assert body_of(html) == "y = a/(b<2)x^2 m"
+
+
+def test_what_belongs_to_a_script_or_a_reading_stays_apart_from_what_follows() -> None:
+    html = "x<sup>n+1</sup>y 10<sup>-3</sup> 10<sup>6</sup> <ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>"
+    assert body_of(html) == "x^(n+1)y 10^(-3) 10^6 漢(かん)"
+
+
+def test_a_drawing_shows_its_words_and_gives_the_page_no_title() -> None:
+    html = "a<svg aria-label=Sales><title>Sales</title><text>Q1</text><text>5</text></svg><svg><path/></svg>b"
+    assert body_of(html) == "a [picture: Sales, Q1, 5] b"
+
+
 def test_code_keeps_its_lines_and_indents() -> None:
     assert body_of("<p>see<pre>\ndef f():\n    return 1\n</pre>done") == (
         "see\n\n```\ndef f():\n    return 1\n```\n\ndone"

@@ -19,6 +19,7 @@ _SHORT = [
     ("koi8_r", "Добрый день, коллеги"),
     ("iso8859_5", "Счёт оплачен вчера"),
     ("cp866", "Список товаров на складе"),
+    ("mac_cyrillic", "Отдел продаж сообщает: заказ отправлен вчера"),
     ("cp1251", "Доброго ранку, шановні колеги"),
     ("cp1253", "Καλημέρα σας, τι κάνετε"),
     ("iso8859_7", "Τιμολόγιο πώλησης"),
@@ -87,7 +88,7 @@ def test_a_bad_byte_in_a_text_of_utf8_is_marked_and_nothing_else_is_lost(text: s
     middle = content.index(b" ", len(content) // 2)
     read = text_of(content[:middle] + b"\xff" + content[middle:])
     assert read.replace("\ufffd", "", 1).startswith(text.strip())
-    assert read.rstrip().endswith("[1 places that cannot be read as utf-8 are shown as \ufffd]")
+    assert read.rstrip().endswith("[1 place that cannot be read as utf-8: shown as \ufffd]")
 
 
 def test_a_text_that_was_cut_in_a_character_is_still_utf8() -> None:

@@ -1,0 +1,43 @@
+"""`core.recall.MessageSearch`: old messages are looked for."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from nanobot.core.recall import Passage, Reach
+from nanobot.stores.sql import recall
+from nanobot.stores.sql.ports.shared import Shared
+
+
+class SqlMessageSearch:
+    """Old messages in an SQL database."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._database = shared.database
+        self._index = shared.index
+
+    async def search_messages(
+        self,
+        text: str,
+        reach: Sequence[Reach],
+        *,
+        limit: int,
+        skip: int = 0,
+        characters: int = 400,
+        is_asked: bool = True,
+    ) -> tuple[Passage, ...]:
+        query = partial(
+            recall.search,
+            index=self._index,
+            text=text,
+            reach=reach,
+            limit=limit,
+            skip=skip,
+            characters=characters,
+            is_asked=is_asked,
+        )
+        hits = await self._database.read(query)
+        if hits.behind:
+            for session in hits.behind:
+                await self._database.write(partial(self._index.index_session, session=session))
+            hits = await self._database.read(query)
+        return hits.passages

@@ -1,0 +1,318 @@
+"""Old messages that bear on a new one: looked up in the index by the terms of the new one, then compared.
+
+The work is bounded whatever the size of the transcripts: of a term that most messages have only the count is
+read, of all others together so many rows, and so many messages are compared as texts.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from nanobot.core.message import File, Message, Text
+from nanobot.core.recall import Passage, Reach
+from nanobot.stores.sql import branches, terms, tokens, transcript
+from nanobot.stores.sql.db import Db, SearchIndex
+from nanobot.stores.sql.terms import Term
+
+MOST_PAGED = 50
+_MOST_SESSIONS = 12
+_MOST_LOOKUPS = 120
+_FEWEST_TERMS = 8
+_COMMON_SHARE = 0.05
+_LEAST_COMMON = 64
+_MOST_COMMON = 1_000
+_FEW = 8
+_UNKNOWN_SHARE = 0.25
+"""How much a term counts of what it would say, where no message has it."""
+_MOST_SHARE = 0.2
+_MOST_ROWS = 2_500
+_NEWEST = 60
+_COMPARED_CHARACTERS = 4_000
+_FEWEST_WORDS = 3
+"""A shorter message says nothing by itself."""
+_TOO_FEW = 5
+_LEAST_SHARE = 0.12
+"""A message must have so much of what the terms say together."""
+_LEAST_OF_BEST = 0.3
+_ASSISTANT_SHARE = 0.85
+_QUESTION_SHARE = 0.6
+_MOST_SAME = 6
+_MOST_COMPARED = 64
+_MOST_VARIED = 16
+_ALIKE_SHARE = 0.7
+_ALIKE_WORTH = 0.6
+_QUESTION_ENDS = ("?", "？", "؟")
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """The part of a live transcript that is searched: the ids of its stretches, how many messages of
+    the session are in the index, and whether some of the stretches are not in the index yet.
+    """
+
+    key: str
+    session: int
+    stretches: tuple[tuple[int, int], ...]
+    indexed: int
+    is_behind: bool
+
+    def only(self, ids: Sequence[int]) -> Sequence[int]:
+        """Return those of the ids that are in one of the stretches; they are between the first and the
+        last.
+        """
+        if len(self.stretches) == 1:
+            return ids
+        return [id_ for id_ in ids if any(first <= id_ <= last for first, last in self.stretches)]
+
+
+class Hits(msgspec.Struct, frozen=True):
+    """What a search matches; `behind`: the numbers of sessions some of whose messages in reach are not in the
+    index yet.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    behind: tuple[int, ...] = ()
+
+
+class _Match(msgspec.Struct):
+    """What is known of a message: how much of the terms it has."""
+
+    line: _Line
+    score: float = 0.0
+
+
+def search(
+    db: Db,
+    index: SearchIndex,
+    *,
+    text: str,
+    reach: Sequence[Reach],
+    limit: int,
+    skip: int,
+    characters: int,
+    is_asked: bool,
+) -> Hits:
+    """Return the messages in reach that have most in common with the text; see
+    `core.recall.MessageSearch.search_messages`.
+    """
+    lines = _lines(db, reach)
+    if not lines:
+        return Hits()
+    behind = tuple(line.session for line in lines if line.is_behind)
+    most_terms = max(_FEWEST_TERMS, _MOST_LOOKUPS // len(lines))
+    asked = terms.terms(text)[:most_terms]
+    matches: dict[int, _Match] = {}
+    total = _look_up(db, index, lines, asked, matches, is_asked=is_asked)
+    if len(matches) < _TOO_FEW:
+        alone = terms.single_characters(text)[:most_terms]
+        total += _look_up(db, index, lines, alone, matches, is_asked=is_asked)
+    best = _best(matches, _LEAST_SHARE * total)
+    own = tokens.folded(" ".join(text.split()))
+    compared = sorted(
+        _compare(db, best, own, 0 if is_asked else _FEWEST_WORDS),
+        key=lambda each: (-each.worth, -each.passage.created_at),
+    )
+    least = _LEAST_OF_BEST * compared[0].worth if compared else 0.0
+    varied = _varied([each for each in compared[:MOST_PAGED] if each.worth >= least])
+    sought = [phrase.tokens[0] for term in asked for phrase in term.phrases]
+    passages = tuple(
+        msgspec.structs.replace(passage, text=excerpt(passage.text, sought, characters))
+        for passage in varied[skip : skip + limit]
+    )
+    return Hits(passages, behind)
+
+
+# Which messages -----------------------------------------------------------------------------------
+
+
+def _lines(db: Db, reach: Sequence[Reach]) -> list[_Line]:
+    """Return the transcripts in reach, those of the most recently used sessions where they are many."""
+    lines: list[tuple[float, _Line]] = []
+    for each in reach:
+        session = db.execute(
+            "SELECT id, indexed_seq, updated_at FROM session WHERE key = ?", (each.session_key,)
+        ).fetchone()
+        if session is None:
+            continue
+        number, indexed_seq, updated_at = session
+        if (line := _line(db, number, indexed_seq, each)) is not None:
+            lines.append((updated_at, line))
+    lines.sort(key=lambda item: item[0], reverse=True)
+    return [line for _, line in lines[:_MOST_SESSIONS]]
+
+
+def _line(db: Db, session: int, indexed_seq: int, reach: Reach) -> _Line | None:
+    """Return the beginning of the live transcript that is in reach; None: there is nothing of it."""
+    tip = branches.settled_tip(db, session)
+    left = reach.messages if reach.messages is not None else tip
+    stretches: list[tuple[int, int]] = []
+    size = 0
+    for first, last in transcript.stretches_in(db, session, tip, "asc"):
+        if size >= left:
+            break
+        last = min(last, first + left - size - 1)
+        stretches.append(transcript.message_ids(session, first, last))
+        size += last - first + 1
+    if not size:
+        return None
+    is_behind = indexed_seq < transcript.seq_of(stretches[-1][1])
+    return _Line(reach.session_key, session, tuple(stretches), indexed_seq, is_behind)
+
+
+# By the index -------------------------------------------------------------------------------------
+
+
+def _look_up(
+    db: Db,
+    index: SearchIndex,
+    lines: Sequence[_Line],
+    asked: Sequence[Term],
+    matches: dict[int, _Match],
+    *,
+    is_asked: bool,
+) -> float:
+    """Add the messages that have some of the terms to `matches`, by their ids; return what all terms say
+    together.
+
+    A term says the more the fewer messages have it. One that too many have says nothing; only where all are
+    such do they count all the same, for who asks, in the newest messages.
+    """
+    size = sum(line.indexed for line in lines)
+    common = min(max(_LEAST_COMMON, int(_COMMON_SHARE * size)), _MOST_COMMON)
+    # In a short conversation, a few messages may be the only ones on its matter.
+    common = min(common, max(_FEW, int(_MOST_SHARE * size)))
+    counted = sorted(_counted(db, index, lines, asked, common + 1))
+    if is_asked and not matches and not any(0 < number <= common for number, _, _ in counted):
+        counted = [(_NEWEST, query, weight) for number, query, weight in counted if number][:_FEWEST_TERMS]
+        common = _NEWEST
+    total = 0.0
+    rows = 0
+    for number, query, weight in counted:
+        if number > common:
+            break
+        says = weight * math.log(1 + (size + 1) / (number + 0.5))
+        total += says if number else _UNKNOWN_SHARE * says
+        if not number or rows >= _MOST_ROWS:
+            continue
+        rows += number
+        for line in lines:
+            ids = index.newest(db, query, line.stretches[0][0], line.stretches[-1][1], number)
+            for id_ in line.only(ids):
+                if id_ in matches:
+                    matches[id_].score += says
+                else:
+                    matches[id_] = _Match(line, says)
+    return total
+
+
+def _counted(
+    db: Db, index: SearchIndex, lines: Sequence[_Line], asked: Sequence[Term], most: int
+) -> Iterator[tuple[int, str, float]]:
+    """Yield for each term how many messages of the sessions have it, counted up to `most`, its query and its
+    weight.
+    """
+    for term in asked:
+        query = index.any_of(term.phrases)
+        number = 0
+        for line in lines:
+            number += index.count(db, query, *transcript.message_ids(line.session, 0), most - number)
+            if number >= most:
+                break
+        yield number, query, term.weight
+
+
+# By the text --------------------------------------------------------------------------------------
+
+
+class _Compared(msgspec.Struct):
+    """A message with what it is worth, and its words."""
+
+    worth: float
+    passage: Passage
+    words: frozenset[str]
+
+
+def _best(matches: dict[int, _Match], least: float) -> list[tuple[int, _Match]]:
+    """Return the messages with the highest scores. Where many have the same score they may have the same
+    words: then others come before most of them.
+    """
+    ranked = sorted(
+        (item for item in matches.items() if item[1].score >= least),
+        key=lambda item: (-item[1].score, -item[0]),
+    )
+    first: list[tuple[int, _Match]] = []
+    rest: list[tuple[int, _Match]] = []
+    same: Counter[float] = Counter()
+    for item in ranked:
+        same[item[1].score] += 1
+        (first if same[item[1].score] <= _MOST_SAME else rest).append(item)
+    return (first + rest)[:_MOST_COMPARED]
+
+
+def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words: int) -> Iterator[_Compared]:
+    """Yield the messages with what they are worth; of several with the same words the one that comes first,
+    and none that says just the same as the text itself, `own`, or has fewer words than it needs.
+    """
+    seen = {own}
+    for id_, match in best:
+        row = transcript.row(db, match.line.session, transcript.seq_of(id_))
+        said = said_in(row.message)
+        folded = tokens.folded(said[:_COMPARED_CHARACTERS])
+        if folded in seen or tokens.word_count(folded) < fewest_words:
+            continue
+        seen.add(folded)
+        worth = match.score / (1 + 0.12 * math.log1p(len(folded) / 80))
+        if row.message.role != "user":
+            worth *= _ASSISTANT_SHARE
+        if said.rstrip().endswith(_QUESTION_ENDS):
+            # What answers a question stands in what was said, not in what was asked.
+            worth *= _QUESTION_SHARE
+        passage = Passage(match.line.key, row.seq, row.turn_id, row.message.role, row.created_at, said)
+        yield _Compared(worth, passage, frozenset(tokens.indexed(folded).split()))
+
+
+def _varied(compared: list[_Compared]) -> list[Passage]:
+    """Return the passages, best first; what is much like one that comes before it comes later."""
+    varied: list[Passage] = []
+    while compared and len(varied) < _MOST_VARIED:
+        each = max(compared, key=lambda each: each.worth)
+        compared.remove(each)
+        varied.append(each.passage)
+        for other in compared:
+            shared = len(each.words & other.words)
+            if shared > _ALIKE_SHARE * min(len(each.words), len(other.words)):
+                other.worth *= _ALIKE_WORTH
+    compared.sort(key=lambda each: -each.worth)
+    return varied + [each.passage for each in compared]
+
+
+def said_in(message: Message) -> str:
+    """Return what was said in the message and what its files say, on one line."""
+    texts = [
+        part.text if isinstance(part, Text) else f"[{part.name}] {part.text}"
+        for part in message.parts
+        if isinstance(part, Text | File)
+    ]
+    return " ".join(" ".join(texts).split())
+
+
+def excerpt(text: str, sought: Sequence[str], characters: int) -> str:
+    """Return the text, or where it is long the part of at most so many characters with most of what is
+    sought.
+    """
+    if len(text) <= characters:
+        return text
+    searched = text[: tokens.MOST_CHARACTERS]
+    lower = searched.lower()
+    # Folding may change lengths: then the places are not those of the text.
+    lower = lower if len(lower) == len(searched) else searched
+    places = sorted(place for word in sought if (place := lower.find(word)) >= 0)
+    start = max(
+        (max(0, place - characters // 4) for place in places),
+        key=lambda start: sum(start <= place < start + characters for place in places),
+        default=0,
+    )
+    start = min(start, len(text) - characters)
+    cut = text[start : start + characters - 2]
+    return f"{'…' if start else ''}{cut}{'…' if start + characters - 2 < len(text) else ''}"

@@ -1,0 +1,145 @@
+"""Text as the search sees it: words and pairs of characters, in one form.
+
+Compatible characters, case, accents and the vowel marks of Arabic and Hebrew make no difference. Scripts that
+set no spaces between words are taken apart into overlapping pairs of characters, so that any part of a
+sentence is found; the last character of a run stands alone. The characters of a message that mean something
+by themselves follow after its end, once each.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+import msgspec
+
+VERSION = f"1/{unicodedata.unidata_version}"
+"""Changes whenever a text may have other tokens than before: an index of another version is built anew."""
+MOST_CHARACTERS = 400_000
+"""How much of a message is searched."""
+LONGEST = 64
+_ALONE = "\u00b7"
+"""Stands before characters that follow after the end."""
+_PIECE = 256
+
+# Marks that tell no words apart, and characters that are not seen.
+_MARKS = re.compile(
+    "[\u00ad\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640"
+    "\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff"
+    "\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\ufeff]+"
+)
+_ARABIC = re.compile("[\u0621-\u06ff]")
+# Letters that are written one for another: forms of alef and yeh, teh marbuta, Persian kaf and yeh, digits.
+_ARABIC_FORMS = str.maketrans(
+    "\u0671\u0649\u0629\u06a9\u06cc\u06c1\u06d5"
+    "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669"
+    "\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9",
+    "\u0627\u064a\u0647\u0643\u064a\u0647\u064701234567890123456789",
+)
+_CJK = (
+    "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u303b\u303c\u3041-\u3096\u309d-\u309f"
+    "\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u3131-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\ud7b0-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_ALPHABETIC = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e80-\u0ecf\u0edc-\u0eff\u1000-\u103f\u1050-\u109f\u1780-\u17d3"
+_UNSPACED = f"{_CJK}{_ALPHABETIC}"
+# Vowel signs belong to the words of Indic scripts; their full stops do not.
+_INDIC = "\u0900-\u0963\u0966-\u0df3\u0f00\u0f18-\u0f33\u0f35-\u0f39\u0f3e-\u0fbc"
+_RUN = re.compile(f"([{_UNSPACED}]+)|((?:[^\\W_{_UNSPACED}]|[{_INDIC}])+)")
+_ALPHABETIC_RUN = re.compile(f"[{_ALPHABETIC}]")
+
+
+def folded(text: str) -> str:
+    """Return the text in the form in which words are compared."""
+    if text.isascii():
+        return text.lower()
+    return " ".join(
+        # Putting many marks in a row into order takes time that grows with the square of their number.
+        "".join(_folded(word[at : at + _PIECE]) for at in range(0, len(word), _PIECE))
+        for word in text.split()
+    )
+
+
+def _folded(word: str) -> str:
+    if word.isascii():
+        return word.lower()
+    word = _MARKS.sub("", unicodedata.normalize("NFKD", word))
+    if _ARABIC.search(word):
+        word = word.translate(_ARABIC_FORMS)
+    return unicodedata.normalize("NFC", word.casefold())
+
+
+def runs(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the words of a text that `folded` returned, and its runs of characters without spaces between
+    words; with each, whether it is such a run.
+    """
+    for match in _RUN.finditer(text):
+        run = match[1]
+        yield (match[2][:LONGEST], False) if run is None else (run, True)
+
+
+def word_count(text: str) -> int:
+    """Return how many words a text has that `folded` returned; each character without spaces counts."""
+    return sum(len(run) if is_unspaced else 1 for run, is_unspaced in runs(text))
+
+
+def is_alphabetic(run: str) -> bool:
+    """Return whether a run without spaces is of letters for sounds, as in Thai."""
+    return _ALPHABETIC_RUN.match(run) is not None
+
+
+def means_something_alone(character: str) -> bool:
+    """Return whether the character is one of Chinese, or a syllable of Korean."""
+    return "\u3400" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3" or character >= "\U00020000"
+
+
+def pairs(run: str) -> list[str]:
+    """Return each character of a run with the one behind it."""
+    return [run[at : at + 2] for at in range(len(run) - 1)]
+
+
+def indexed(text: str) -> str:
+    """Return the tokens of a text, with a space between them."""
+    tokens: list[str] = []
+    characters: dict[str, None] = {}
+    for run, is_unspaced in runs(folded(text[:MOST_CHARACTERS])):
+        if is_unspaced:
+            tokens.extend(pairs(run))
+            tokens.append(run[-1])
+            characters.update(dict.fromkeys(run))
+        else:
+            tokens.append(run)
+    tokens.extend(_ALONE + character for character in characters if means_something_alone(character))
+    return " ".join(tokens)
+
+
+class Phrase(msgspec.Struct, frozen=True):
+    """Tokens that stand one after another; `is_open`: the last one may go on."""
+
+    tokens: tuple[str, ...]
+    is_open: bool
+
+
+def alone(character: str) -> Phrase:
+    """Return what stands in the tokens of each text that has the character, of a script without spaces."""
+    if means_something_alone(character):
+        return Phrase((_ALONE + character,), False)
+    return Phrase((character,), True)
+
+
+def phrase(text: str, *, is_open: bool) -> Phrase | None:
+    """Return what stands in the tokens of each text that has this one as a part; None: there is no word in
+    it. `is_open`: its last word may be the beginning of one.
+    """
+    tokens: list[str] = []
+    last = ""
+    is_unspaced = False
+    for last, is_unspaced in runs(folded(text)):
+        tokens.extend((*pairs(last), last[-1]) if is_unspaced else (last,))
+    if not tokens:
+        return None
+    if is_unspaced:
+        # The run may go on in the text: its last character is the second one of a pair, or begins one.
+        if len(last) > 1:
+            return Phrase(tuple(tokens[:-1]), False)
+        return alone(last) if len(tokens) == 1 else Phrase(tuple(tokens), True)
+    return Phrase(tuple(tokens), is_open)

@@ -1,0 +1,112 @@
+"""The tool that reads on in long results of the conversation's tools."""
+
+import re
+from typing import Annotated, Protocol
+
+import msgspec
+
+from nanobot.core.cut_result import READ_RESULT, first_of, result_name
+from nanobot.core.dispatch import History
+from nanobot.core.errors import ToolError
+from nanobot.core.message import ToolResult
+from nanobot.core.tool import Tool, ToolContext
+
+_SEARCHED_TOKENS = 400_000
+"""How far back in the conversation results are looked for."""
+_BYTES_PER_TOKEN = 4
+_NOTES_BYTES = 200
+_PLACE = re.compile(r"\s*(line|character|char)?s?\W{0,3}(\d[\d,_]{0,11})\D{0,3}", re.IGNORECASE)
+
+
+class ReadResultArguments(msgspec.Struct, frozen=True):
+    result: Annotated[str | None, msgspec.Meta(description="name of the result; omit for the newest")] = None
+    start: Annotated[str | None, msgspec.Meta(description="where to begin: line 1200, character 40001")] = (
+        msgspec.field(name="from", default=None)
+    )
+
+
+class SessionResults(Protocol):
+    """Where the results of a session are."""
+
+    async def history(self, session_key: str, budget_tokens: int) -> History: ...
+
+
+def read_result(results: SessionResults) -> Tool:
+    """Return the tool that shows an earlier result of the conversation from a place on."""
+
+    async def run(arguments: ReadResultArguments, context: ToolContext) -> str:
+        history = await results.history(context.session_key, _SEARCHED_TOKENS)
+        result = _find(history, (arguments.result or "").strip())
+        return _shown(result, arguments.start or "", context.result_tokens)
+
+    return Tool(
+        READ_RESULT,
+        "Show what was left out of a long tool result of this conversation, from a line or character on.",
+        ReadResultArguments,
+        run,
+        repeatable=True,
+        reads_on=True,
+    )
+
+
+def _find(history: History, name: str) -> ToolResult:
+    """Return the result of that name, or of the call with that id, the newest one where several have it.
+
+    Raises:
+        ToolError: there is none.
+    """
+    calls = {call.id: call.name for message in history.messages for call in message.tool_calls}
+    for message in reversed(history.messages):
+        for result in message.tool_results:
+            # What this tool has shown is read on in the result that it comes from.
+            if not name and calls.get(result.call_id) == READ_RESULT:
+                continue
+            if not name or name == result.call_id or name == result_name(result):
+                return result
+    raise ToolError(f"there is no result {name!r} in this conversation" if name else "there is no result yet")
+
+
+def _shown(result: ToolResult, start: str, tokens: int) -> str:
+    content = result.content
+    offset, unit = _offset(content, start)
+    name = result_name(result)
+    total = content.count("\n") + (not content.endswith("\n"))
+    size = f"{total:,} lines, {len(content):,} characters"
+    if offset >= len(content):
+        raise ToolError(f"the result {name} has nothing from {start} on: it has {size}")
+    text = first_of(content[offset:], max(_NOTES_BYTES, tokens * _BYTES_PER_TOKEN - _NOTES_BYTES))
+    end = offset + len(text)
+    begins = _place(content, offset, unit)
+    if end >= len(content):
+        return f"(Result {name}: {size}; from {begins} to its end.)\n{text}"
+    goes_on = _place(content, end, "line" if text.endswith("\n") else "character")
+    return (
+        f"(Result {name}: {size}; from {begins}.)\n{text.rstrip(chr(10))}\n"
+        f'(It goes on at {goes_on}: call {READ_RESULT} with result "{name}" and from "{goes_on}".)'
+    )
+
+
+def _offset(content: str, start: str) -> tuple[int, str]:
+    """Return where in the content the model wants to begin, and what it counts in.
+
+    Raises:
+        ToolError: it wrote no place.
+    """
+    if not start.strip():
+        return 0, "line"
+    found = _PLACE.fullmatch(start)
+    if found is None:
+        raise ToolError(f"{start[:40]!r} is no place in a result: say 'line 120' or 'character 4001'")
+    number = max(1, int(found[2].replace(",", "").replace("_", "")))
+    if (found[1] or "line").lower() != "line":
+        return number - 1, "character"
+    offset = 0
+    for _ in range(number - 1):
+        offset = content.find("\n", offset) + 1
+        if not offset:
+            return len(content), "line"
+    return offset, "line"
+
+
+def _place(content: str, offset: int, unit: str) -> str:
+    return f"line {content.count(chr(10), 0, offset) + 1}" if unit == "line" else f"character {offset + 1}"

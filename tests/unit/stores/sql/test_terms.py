@@ -1,0 +1,56 @@
+"""Terms: what is looked for, a bounded number of them whatever the text."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nanobot.stores.sql import terms, tokens
+
+
+def phrases(text: str) -> list[str]:
+    return [
+        " ".join(phrase.tokens) + ("*" if phrase.is_open else "")
+        for term in terms.terms(text)
+        for phrase in term.phrases
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("wohnt Zoë da?", ["wohnt", "wohn*", "zoe", "da"]),
+        ("我姐姐在", ["我姐", "姐姐", "姐在"]),
+        ("京", ["·京"]),
+        ("の", ["の*"]),
+        ("ไปนา", ["ไป ปน", "ปน นา"]),
+        ("me me ME", ["me"]),
+        ("?!", []),
+    ],
+)
+def test_a_text_has_the_terms_of_its_words(text: str, expected: list[str]) -> None:
+    assert phrases(text) == expected
+
+
+@pytest.mark.parametrize("word", ["سيارة", "السيارة", "بالسيارة", "والسيارة", "للسيارة"])
+def test_an_arabic_word_is_looked_for_with_and_without_what_is_written_together_with_it(word: str) -> None:
+    assert {"سيار*", "السيار*", "بالسيار*", "والسيار*", "للسيار*"} <= set(phrases(word))
+
+
+def test_single_characters_are_those_that_mean_something() -> None:
+    found = [term.phrases[0].tokens[0] for term in terms.single_characters("猫がいる cat 개")]
+    assert found == ["·猫", "·개"]
+
+
+@settings(deadline=None)
+@given(st.text(max_size=3_000))
+def test_there_is_a_bound_on_the_terms_and_no_two_are_the_same(text: str) -> None:
+    for found in (terms.terms(text), terms.single_characters(text)):
+        assert len(found) <= terms.MOST_TERMS
+        assert len({term.phrases for term in found}) == len(found)
+        assert all(token for term in found for phrase in term.phrases for token in phrase.tokens)
+
+
+def test_of_a_long_text_the_beginning_and_the_end_count() -> None:
+    found = phrases("first " + "word filler " * 100_000 + "last")
+    assert "first" in found and "last" in found
+    assert max(map(len, found)) - 1 <= tokens.LONGEST
