@@ -29,7 +29,7 @@ from nanobot.core.message import Message, Text, ToolCall, ToolResult, Usage, est
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
-from nanobot.core.persona import Personas
+from nanobot.core.persona import Persona, Personas
 from nanobot.core.turn import Turn
 
 _FITS_ANY_WINDOW = 200
@@ -66,9 +66,7 @@ class Agent:
         self._clock = clock
         self._settings = settings
         self._recaller = recaller
-        further = toolset.file_specs + toolset.history_specs
-        self._tools_tokens = tools_size(toolset.specs + further)
-        self._simple_tools_tokens = tools_size(toolset.specs_for(frozenset()) + further)
+        self._tools_tokens: dict[tuple[frozenset[str] | None, bool], int] = {}
 
     @property
     def window_tokens(self) -> int:
@@ -79,9 +77,18 @@ class Agent:
         """Return how many tokens of history the turn may show to the model."""
         persona = self._personas.of(turn.session_key)
         window = self._settings.window_tokens
-        is_able = "reading_on" in model.abilities
-        tokens = self._tools_tokens if is_able else self._simple_tools_tokens
+        tokens = self._size_of_tools(persona, model)
         return history_budget(model.context_tokens, window, turn, tokens, persona)
+
+    def _size_of_tools(self, persona: Persona, model: Model) -> int:
+        """Return how many tokens the server's own tools take that the persona may offer to the model."""
+        asked = persona.tools, "reading_on" in model.abilities
+        tokens = self._tools_tokens.get(asked)
+        if tokens is None:
+            toolset = self._toolset
+            own = toolset.specs_for(model.abilities) + toolset.file_specs + toolset.history_specs
+            tokens = self._tools_tokens[asked] = tools_size(persona.offered(own))
+        return tokens
 
     def model_of(self, session_key: str) -> str | None:
         """Return the preset that answers in the session where nothing else names one; None: the default."""

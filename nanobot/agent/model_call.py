@@ -134,7 +134,9 @@ class ModelCall:
             # What may have to be asked for again is shown only once it is right.
             show = _discard if self._must_call or self._says_form else self._show
             audience = EMPTY if show is _discard else self._audience
-            request = await self._with_recalled(self._request(history, retries, audience, may_call=may_call))
+            request = self._request(history, retries, audience, may_call=may_call)
+            if not retries.overflows:
+                request = await self._with_recalled(request)
             try:
                 message = self._own(await self._stream(request, show, retries), may_call=may_call)
             except ModelError as error:
@@ -249,7 +251,10 @@ class ModelCall:
                 history,
                 tools=self._tools if offers else (),
                 file_tools=self._file_tools if offers and self._reads_on else (),
-                history_tools=self._history_tools if offers and self._reads_on else (),
+                # What was too long must not become longer by what makes up for the messages left out.
+                history_tools=self._history_tools
+                if offers and self._reads_on and not retries.overflows
+                else (),
                 budget_tokens=self._budget_tokens,
                 now=self._clock.now(),
                 result_share=self._limits.result_share,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
+from nanobot.api.compaction import CompactBody
 from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
 from nanobot.api.wire.conversations import ConversationBody, ItemsBody, MetadataBody
@@ -90,6 +91,19 @@ BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
         json.dumps({"model": "nanobot", "input": "hello", **fields}).encode()
         for fields in (
             {},
+            {"conversation": names.session},
+            {"conversation": {"id": names.session}},
+            {"previous_response_id": names.response},
+            {
+                "conversation": OWN,
+                "input": [{"role": "user", "content": [{"type": "input_file", "file_id": names.file}]}],
+            },
+        )
+    ),
+    CompactBody: lambda names: tuple(
+        json.dumps({"model": "nanobot", **fields}).encode()
+        for fields in (
+            {"input": "hello"},
             {"conversation": names.session},
             {"conversation": {"id": names.session}},
             {"previous_response_id": names.response},
@@ -240,7 +254,9 @@ async def ask(harness: Harness, sent: Sent, key: Mapping[str, str]) -> Exchange:
     return await exchange.done()
 
 
-_ID = re.compile(r"\b(turn|req|file|resp|msg|conv|call|chatcmpl)[-_][0-9a-z]{26}")
+_ID = re.compile(r"\b(turn|req|file|resp|msg|conv|call|chatcmpl|cmp)[-_][0-9a-z]{26}")
+_SEALED = re.compile(r"\bnanobot1\.[\w.-]+")
+"""A summary that only the server can open, sealed with a secret of its own."""
 
 
 def shown(answer: Exchange, names: Names) -> str:
@@ -250,7 +266,7 @@ def shown(answer: Exchange, names: Names) -> str:
     text = f"{answer.status} {answer.raw.decode()}"
     for name in (names.turn, names.file, names.session, names.response, names.item):
         text = text.replace(name, "NAME")
-    return _ID.sub("ID", text)
+    return _SEALED.sub("SEALED", _ID.sub("ID", text))
 
 
 async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_operation(
