@@ -111,6 +111,10 @@ def test_only_line_feeds_count_as_ends_of_lines() -> None:
         ),
         ('[[quotas]]\npattern = "a"\n[[quotas]]\nper = "session"\n', "settings.toml:3: quotas[1]: "),
         ('[log]\nlevel = "loud"\n', "settings.toml:2: log.level: must be one of debug, "),
+        (
+            '[web]\nsearch = "gogle"\n',
+            "settings.toml:2: web.search: must be one of brave, tavily, exa, searxng",
+        ),
         ('[prices."a:b"]\ninput = 1\n', "settings.toml:"),
         ("[server]\n\nport 80\n", "settings.toml:3: not valid TOML: "),
         ("[server]\nport = 80\n[server]\n", "settings.toml:"),
