@@ -184,6 +184,17 @@ async def test_an_idempotency_key_joins_replays_and_refuses_another_body(open_ha
     assert len(model.requests) == 2
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_replay_later_on_is_the_same_to_the_byte(open_harness: OpenHarness, stream: bool) -> None:
+    clock = FakeClock()
+    harness = await open_harness(ScriptedModel("one"), clock=clock)
+    key = {"idempotency-key": "order-17"}
+    first = await harness.door.chat("a", "hello", key, stream=stream)
+    clock.advance(61)
+    again = await harness.door.chat("a", "hello", key, stream=stream)
+    assert again.raw == first.raw
+
+
 async def test_a_retry_of_what_failed_in_passing_is_answered_under_the_old_id(
     open_harness: OpenHarness,
 ) -> None:
