@@ -78,6 +78,19 @@ async def test_a_phone_shows_all_without_scrolling_sideways(
     assert page.complaints == []
 
 
+@pytest.mark.parametrize("width", [360, 1200])
+async def test_only_the_messages_scroll_however_many_there_are(
+    chrome: Browser, address: str, provider: Upstream, width: int
+) -> None:
+    page = await chrome.page(f"{address}/", width=width, height=500)
+    for number in range(1, 4):
+        provider.then(streamed(text("One line.\n\n" * 20)))
+        await page.ask("And now?")
+        await page.until(answers(number))
+    assert await page.run("document.querySelector('.log').scrollHeight") > 1000
+    assert await page.run("document.documentElement.scrollHeight") <= 500
+
+
 async def test_all_can_be_done_by_keyboard(page: Page, provider: Upstream) -> None:
     await page.until("document.activeElement?.id === 'message'")
     await page.send("Input.insertText", text="By keyboard")
