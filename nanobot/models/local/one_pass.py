@@ -26,6 +26,7 @@ from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
 from nanobot.models.local.loops import LoopBrake
 from nanobot.models.local.persons import not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
+from nanobot.models.local.statements import openings_of_note
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
 
@@ -170,6 +171,8 @@ class OnePass:
         if steps and not (failed and steps < _MAX_STEPS):
             return notation.TEXT_GRAMMAR
         question = turn[0].text if turn and not steps else ""
+        if question and (openings := openings_of_note(question)):
+            return notation.opened_grammar(openings)
         names = sorted(
             tool.name for tool in request.tools if tool.name != notation.CALCULATE or not tells(question)
         )
