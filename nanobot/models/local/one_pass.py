@@ -82,7 +82,7 @@ class OnePass:
         """
         messages = request.messages
         said = words_of_user(messages)
-        if messages and messages[-1].role == "user" and recall.asks_for_words(messages[-1].text):
+        if messages and messages[-1].role == "user" and self._asks_for_words(request, said):
             answer = self._from_list(request, said)
         elif messages and messages[-1].role == "assistant":
             # It goes on right behind what is there: no grammar fits.
@@ -92,6 +92,16 @@ class OnePass:
         async with aclosing(answer) as pieces:
             async for piece in pieces:
                 yield piece
+
+    def _asks_for_words(self, request: ModelRequest, said: list[str]) -> bool:
+        """Return whether the last message asks for what the user said, or for what only the user could have
+        said, at the beginning of a conversation.
+        """
+        if recall.asks_for_words(said[-1]):
+            return True
+        is_first = len(said) == 1 and request.context is None
+        _, instructions = self.split(request.system)
+        return is_first and not instructions and recall.asks_of_user(said[-1])
 
     # The ways to answer ---------------------------------------------------------------------------
 

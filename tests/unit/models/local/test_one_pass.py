@@ -151,6 +151,18 @@ async def test_a_question_for_what_was_said_goes_straight_to_the_list(small: Mac
     assert prompt.endswith('<assistant>\n[recall]\n<user>\n(The user\'s messages: 1. "Hello")\n')
 
 
+async def test_who_has_told_nothing_is_not_told_it_back(small: Machine) -> None:
+    question = user("Where do I live?")
+    await small.ask(question)
+    await small.ask(user("I live in Rome."), assistant("Got it."), question)
+    await small.ask(question, system=f"{SYSTEM}\n\nThe user lives in Rome.")
+    assert ["There was no message before this one.)\n" in asked[-80:] for asked in small.prompts] == [
+        True,
+        False,
+        False,
+    ]
+
+
 async def test_the_next_prompt_begins_with_this_one_and_its_answer(small: Machine) -> None:
     """Over ten turns, with calls and recall; only the end is new to the engine."""
     history: tuple[Message, ...] = ()
