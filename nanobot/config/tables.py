@@ -208,6 +208,13 @@ class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10
 
 
+class ScopeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom the session keys that `pattern` fits speak of; `channel`: of keys that do not name theirs."""
+
+    pattern: str
+    channel: str | None = None
+
+
 class _QuotaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much an API key or sessions may use."""
 
@@ -268,6 +275,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogTable = LogTable()
     telemetry: TelemetryTable = TelemetryTable()
     audit: AuditTable = AuditTable()
+    scopes: tuple[ScopeTable, ...] = ()
     keys: tuple[KeyTable, ...] = ()
     quotas: tuple[QuotaTable, ...] = ()
     prices: dict[str, Price] = {}
