@@ -22,6 +22,7 @@ from nanobot.core.accounts import (
     digest_of,
 )
 from nanobot.core.errors import ConfigError
+from nanobot.core.memory import MemoryRules
 from nanobot.core.message import TOKENS_PER_IMAGE
 from nanobot.core.persona import Personas
 from nanobot.core.sessions import RetentionRule
@@ -256,6 +257,7 @@ def agent_settings(config: Config) -> AgentSettings:
         window_tokens=table.window_tokens,
         result_share=table.result_share,
         max_calls_per_step=table.max_calls_per_step,
+        profile_tokens=config.memory.profile_tokens if config.memory.enabled else 0,
     )
 
 
@@ -293,6 +295,17 @@ def store_limits(config: Config) -> Limits:
         max_waiting=config.engine.max_waiting_turns,
         max_attempts=config.engine.max_attempts,
         retry_window_s=config.api.retry_window_s,
+        memory=memory_rules(config),
+    )
+
+
+def memory_rules(config: Config) -> MemoryRules:
+    """Return what the store keeps to with facts."""
+    table = config.memory
+    return MemoryRules(
+        is_read=table.enabled and bool(table.profile_tokens),
+        max_facts=table.max_facts,
+        shows_private_in_groups=table.private_in_groups,
     )
 
 

@@ -139,6 +139,17 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     result_tokens: Annotated[int, msgspec.Meta(ge=400, le=20_000)] = 2_000
 
 
+class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
+    told all facts of the person who speaks, not only those that are public.
+    """
+
+    enabled: bool = True
+    profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
+    max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
+    private_in_groups: bool = False
+
+
 class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Models that run on this machine. `models_dir`: where their weights are kept; by default one folder for
     all data directories of a user.
@@ -259,6 +270,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[PersonaTable, ...] = ()
     compaction: CompactionTable = CompactionTable()
     recall: RecallTable = RecallTable()
+    memory: MemoryTable = MemoryTable()
     model: ModelTable = ModelTable()
     local: LocalTable = LocalTable()
     models: dict[str, ModelTable] = {}

@@ -144,6 +144,10 @@ class Memory(Protocol):
         """
         ...
 
+    async def all_facts(self, session_key: str) -> tuple[tuple[MemoryFact, ...], ...]:
+        """Return all facts that stand, newest first, each as its versions."""
+        ...
+
     async def change_fact(self, session_key: str, fact_id: str, change: FactChange) -> MemoryFact:
         """Change the fact by hand, and return it.
 

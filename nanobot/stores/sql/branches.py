@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from nanobot.core.errors import MessageNotFound, SessionBusy, SessionExists
 from nanobot.core.sessions import Branch
-from nanobot.stores.sql import facts, transcript
+from nanobot.stores.sql import remembering, transcript
 from nanobot.stores.sql.db import Db
 
 
@@ -118,7 +118,7 @@ def rewind(db: Db, *, key: str, to: int, now: float) -> int:
     transcript.move_tip(db, head, to)
     transcript.touch_head(db, head, now)
     if head.has_facts:
-        facts.follow_tip(db, head.session, to)
+        remembering.follow_tip(db, head.session, to)
     return head.session
 
 

@@ -8,7 +8,7 @@ from nanobot.core.accounts import TurnCost
 from nanobot.core.errors import SessionBusy, SessionNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import ALL, Deletion, Direction, MessagePage, Row, Session, SessionFilter
-from nanobot.stores.sql import branches, facts, hidden, queue, transcript, usage
+from nanobot.stores.sql import branches, hidden, queue, remembering, transcript, usage
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db
 
@@ -188,11 +188,11 @@ def add_messages(db: Db, *, key: str, messages: Sequence[Message], now: float) -
 
 def delete(db: Db, *, key: str, keeps_facts: bool = False) -> Deleted:
     """Let the session be seen no more, and end its turns; uploads and facts may be there before the session
-    is. `keeps_facts`: as `facts.forget_session` takes it.
+    is. `keeps_facts`: as `remembering.forget_session` takes it.
 
     Its messages and turns are still to go, with `purging.purge_some`: `removed` counts the uploads only.
     """
-    has_facts = facts.forget_session(db, key, keeps=keeps_facts) > 0
+    has_facts = remembering.forget_session(db, key, keeps=keeps_facts) > 0
     uploads_bytes = files.size_of(db, key)
     uploads = files.delete_of(db, key)
     removed = Deletion(0, 0, len(uploads), uploads_bytes)

@@ -12,7 +12,7 @@ from nanobot.core.event import TurnEnded
 from nanobot.core.memory import KnownFacts, MemoryRules
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import compaction, facts, moves, transcript, turns
+from nanobot.stores.sql import compaction, facts, moves, remembering, transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan
@@ -150,7 +150,7 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
         (now, span.base_tip, span.first_seq, span.last_seq + len(steps), n),
     )
     if plan.moves_from is not None and head.has_facts:
-        facts.follow_tip(db, head.session, head.tip)
+        remembering.follow_tip(db, head.session, head.tip)
 
 
 def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:

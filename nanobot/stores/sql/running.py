@@ -13,8 +13,7 @@ from nanobot.core.errors import StaleAttempt, TooManyAttempts
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, Text, reply_text
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import facts as facts_kept
-from nanobot.stores.sql import hidden, queue, taking_in, transcript, turns, usage
+from nanobot.stores.sql import hidden, queue, remembering, taking_in, transcript, turns, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -163,7 +162,7 @@ def _end(
         (end.outcome, turns.encode(end), last_seq, added, now, running.n),
     )
     if head.has_facts and head.tip != last_seq:
-        facts_kept.follow_tip(db, head.session, head.tip)
+        remembering.follow_tip(db, head.session, head.tip)
     db.execute("DELETE FROM dispatch WHERE session = ? AND turn = ?", (head.session, running.n))
     # A turn that may be taken up again needs its tools.
     if turn.tools and end.outcome != "failed" and not turns.may_go_on(end):

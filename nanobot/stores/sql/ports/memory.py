@@ -6,7 +6,7 @@ from functools import partial
 from nanobot.core.memory import FactChange, FactPage, MemoryFact, NewFact
 from nanobot.core.origin import Origin
 from nanobot.core.scopes import Layer
-from nanobot.stores.sql import fact_search, facts
+from nanobot.stores.sql import fact_search, facts, remembering
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -21,7 +21,9 @@ class SqlMemory:
 
     async def remember(self, session_key: str, new: NewFact) -> MemoryFact:
         def job(db: Db) -> MemoryFact:
-            return facts.remember(db, key=session_key, new=new, now=self._clock.now(), rules=self._rules)
+            return remembering.remember(
+                db, key=session_key, new=new, now=self._clock.now(), rules=self._rules
+            )
 
         return await self._database.write(job)
 
@@ -47,9 +49,13 @@ class SqlMemory:
             partial(facts.versions, key=session_key, fact_id=fact_id, rules=self._rules)
         )
 
+    async def all_facts(self, session_key: str) -> tuple[tuple[MemoryFact, ...], ...]:
+        # Each may have many versions.
+        return await self._database.scan(partial(facts.all_versions, key=session_key, rules=self._rules))
+
     async def change_fact(self, session_key: str, fact_id: str, change: FactChange) -> MemoryFact:
         def job(db: Db) -> MemoryFact:
-            return facts.change(
+            return remembering.change(
                 db, key=session_key, fact_id=fact_id, change=change, now=self._clock.now(), rules=self._rules
             )
 
@@ -57,8 +63,8 @@ class SqlMemory:
 
     async def forget(self, session_key: str, which: str, *, by: Origin = "user") -> MemoryFact:
         return await self._database.write(
-            partial(facts.forget, key=session_key, which=which, by=by, rules=self._rules)
+            partial(remembering.forget, key=session_key, which=which, by=by, rules=self._rules)
         )
 
     async def erase_facts(self, people: Sequence[str]) -> int:
-        return await self._database.write(partial(facts.erase, people=people))
+        return await self._database.write(partial(remembering.erase, people=people))

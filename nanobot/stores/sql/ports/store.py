@@ -128,6 +128,7 @@ class SqlStore:
         self.facts = memory.facts
         self.search_facts = memory.search_facts
         self.fact_versions = memory.fact_versions
+        self.all_facts = memory.all_facts
         self.change_fact = memory.change_fact
         self.forget = memory.forget
         self.erase_facts = memory.erase_facts
