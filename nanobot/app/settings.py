@@ -22,7 +22,6 @@ from nanobot.core.accounts import (
     digest_of,
 )
 from nanobot.core.errors import ConfigError
-from nanobot.core.memory import MemoryRules
 from nanobot.core.message import TOKENS_PER_IMAGE
 from nanobot.core.persona import Personas
 from nanobot.core.sessions import RetentionRule
@@ -295,17 +294,7 @@ def store_limits(config: Config) -> Limits:
         max_waiting=config.engine.max_waiting_turns,
         max_attempts=config.engine.max_attempts,
         retry_window_s=config.api.retry_window_s,
-        memory=memory_rules(config),
-    )
-
-
-def memory_rules(config: Config) -> MemoryRules:
-    """Return what the store keeps to with facts."""
-    table = config.memory
-    return MemoryRules(
-        is_read=table.enabled and bool(table.profile_tokens),
-        max_facts=table.max_facts,
-        shows_private_in_groups=table.private_in_groups,
+        memory=config.memory.rules,
     )
 
 

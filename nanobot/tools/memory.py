@@ -59,8 +59,8 @@ def _remember(memory: Memory, fact_id: Callable[[], str]) -> Tool:
     async def run(arguments: RememberArguments, context: ToolContext) -> str:
         if len(arguments.fact) > MOST_CHARACTERS:
             raise ToolError(
-                f"the fact has {len(arguments.fact)} characters, at most {MOST_CHARACTERS} are kept: say it in"
-                " one short sentence, or note down several"
+                f"the fact has {len(arguments.fact)} characters, at most {MOST_CHARACTERS} are kept: say it"
+                " in one short sentence, or note down several"
             )
         is_read = context.origin in READ_ORIGINS
         new = NewFact(

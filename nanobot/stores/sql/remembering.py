@@ -25,7 +25,7 @@ _MOST_NAMED = 5
 def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) -> MemoryFact:
     """Keep a fact; see `core.memory.Memory`."""
     turn = _turn_of(db, key, new.turn_id)
-    before = None if new.replaces is None else _writable_one(db, key, new.replaces, rules)
+    before = None if new.replaces is None else writable_one(db, key, new.replaces, rules)
     target = _target(db, key, new.layer) if before is None else Reach(before.layer, before.owner)
     if before is not None:
         _check_word(before, new.origin)
@@ -60,7 +60,7 @@ def change(
     db: Db, *, key: str, fact_id: str, change: FactChange, now: float, rules: MemoryRules
 ) -> MemoryFact:
     """Change a fact by hand; see `core.memory.Memory`."""
-    before = _writable_one(db, key, fact_id, rules, by_text=False)
+    before = writable_one(db, key, fact_id, rules, by_text=False)
     if change.is_public is True and before.layer != "person":
         raise InvalidRequest(
             f"this fact is the {before.layer}'s: only a person's own facts are public or not", param="public"
@@ -201,7 +201,7 @@ def _target(db: Db, key: str, layer: Layer | None) -> Reach:
 # Which one is meant -------------------------------------------------------------------------------
 
 
-def _writable_one(db: Db, key: str, which: str, rules: MemoryRules, *, by_text: bool = True) -> MemoryFact:
+def writable_one(db: Db, key: str, which: str, rules: MemoryRules, *, by_text: bool = True) -> MemoryFact:
     """Return the fact that is meant, which the session may change.
 
     Raises:
@@ -236,7 +236,7 @@ def _meant(known: Sequence[MemoryFact], which: str, *, by_text: bool) -> MemoryF
 
 def forget(db: Db, *, key: str, which: str, by: Origin, rules: MemoryRules) -> MemoryFact:
     """Delete a fact for good, and what a rewind took back that says the same; see `core.memory.Memory`."""
-    fact = _writable_one(db, key, which, rules)
+    fact = writable_one(db, key, which, rules)
     _check_word(fact, by)
     said = {
         tokens.folded(facts.decode(body).text)

@@ -7,7 +7,7 @@ import pytest
 
 _GIVEN_BACK = """
 from pathlib import Path
-from nanobot.cli.memory import give_large_blocks_back
+from nanobot.cli.allocator import give_large_blocks_back
 
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
