@@ -18,13 +18,15 @@ from nanobot.core.errors import (
     SessionNotFound,
     TurnNotFound,
 )
+from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
 from nanobot.core.memory import FactChange, MemoryFact, MemoryRules, NewFact
+from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.origin import Origin
 from nanobot.core.scopes import Layer
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits, Store
 from nanobot.testing import MemoryData, open_memory_store
-from tests.contract.store_harness import StoreHarness, StubEngine, done
+from tests.contract.store_harness import StoreHarness, StubEngine, done, failed, said, unfollowed
 
 ALICE, BOB = "wx:dm:alice", "wx:dm:bob"
 ALICE_IN_G, BOB_IN_G, CAROL_IN_H = "wx:group:g:user:alice", "wx:group:g:user:bob", "wx:group:h:user:carol"
@@ -540,3 +542,50 @@ async def test_whatever_is_written_where_nobody_reads_what_is_not_in_reach(
 def test_a_fact_that_is_stored_says_nothing_of_the_turn_that_a_later_reader_could_see() -> None:
     fact = MemoryFact("mem_1", "person", "wx:alice", "likes tea", "user", 1.0)
     assert b"turn_id" not in msgspec.json.encode(fact)
+
+
+# Turns that are taken up again --------------------------------------------------------------------
+
+
+async def cut_off(harness: StoreHarness, key: str = ALICE) -> str:
+    """A turn notes down a fact with a call, and is cancelled because nobody follows it; return its id."""
+    claim = await harness.start(key, "I live in Rome")
+    call = ToolCall("call_1", "remember", "{}")
+    await harness.store.append(
+        claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
+    )
+    await remember(harness, key, "lives in Rome", turn_id=claim.turn.id)
+    result = ToolFinished(Message("tool", (ToolResult("call_1", "Remembered"),)))
+    await harness.store.append(claim, (result, MessageAdded(said("I s", "incomplete")), unfollowed()))
+    return claim.turn.id
+
+
+async def test_a_turn_that_goes_on_where_it_stood_keeps_what_it_noted_down(harness: StoreHarness) -> None:
+    turn_id = await cut_off(harness)
+    await harness.admit(ALICE, "I live in Rome", is_retry=True)
+    claim = await harness.engine.claim()
+    assert (claim.turn.id, claim.attempt) == (turn_id, 2)
+    assert await texts(harness, ALICE) == ["lives in Rome"]
+    await harness.store.append(claim, done("I see"))
+    assert await texts(harness, ALICE) == ["lives in Rome"]
+
+
+async def test_a_turn_that_moves_behind_others_takes_what_it_noted_down_along(harness: StoreHarness) -> None:
+    turn_id = await cut_off(harness)
+    await harness.admit(ALICE, "something else", dedupe_key="other")
+    await harness.store.append(await harness.engine.claim(), done("well"))
+    found = (await harness.store.facts(ALICE, limit=5)).facts
+    assert [fact.text for fact in found] == ["lives in Rome"]
+    await harness.store.rewind_session(ALICE, 1)
+    assert await texts(harness, ALICE) == []
+    assert turn_id
+
+
+async def test_a_turn_that_fails_before_it_says_anything_leaves_the_facts_as_they_were(
+    harness: StoreHarness,
+) -> None:
+    rome, _ = await moved(harness)
+    claim = await harness.start(ALICE, "fails")
+    await harness.store.append(claim, (failed(retryable=False),))
+    assert await texts(harness, ALICE) == ["moved to Berlin"]
+    assert rome.id
