@@ -549,7 +549,8 @@ def test_a_fact_that_is_stored_says_nothing_of_the_turn_that_a_later_reader_coul
 
 async def cut_off(harness: StoreHarness, key: str = ALICE) -> str:
     """A turn notes down a fact with a call, and is cancelled because nobody follows it; return its id."""
-    claim = await harness.start(key, "I live in Rome")
+    await harness.admit(key, "I live in Rome", dedupe_key="rome")
+    claim = await harness.engine.claim()
     call = ToolCall("call_1", "remember", "{}")
     await harness.store.append(
         claim, (MessageAdded(Message("assistant", (call,), "tool_calls")), ToolStarted(call))
@@ -562,7 +563,7 @@ async def cut_off(harness: StoreHarness, key: str = ALICE) -> str:
 
 async def test_a_turn_that_goes_on_where_it_stood_keeps_what_it_noted_down(harness: StoreHarness) -> None:
     turn_id = await cut_off(harness)
-    await harness.admit(ALICE, "I live in Rome", is_retry=True)
+    await harness.admit(ALICE, "I live in Rome", dedupe_key="rome")
     claim = await harness.engine.claim()
     assert (claim.turn.id, claim.attempt) == (turn_id, 2)
     assert await texts(harness, ALICE) == ["lives in Rome"]
@@ -572,13 +573,19 @@ async def test_a_turn_that_goes_on_where_it_stood_keeps_what_it_noted_down(harne
 
 async def test_a_turn_that_moves_behind_others_takes_what_it_noted_down_along(harness: StoreHarness) -> None:
     turn_id = await cut_off(harness)
-    await harness.admit(ALICE, "something else", dedupe_key="other")
-    await harness.store.append(await harness.engine.claim(), done("well"))
-    found = (await harness.store.facts(ALICE, limit=5)).facts
-    assert [fact.text for fact in found] == ["lives in Rome"]
-    await harness.store.rewind_session(ALICE, 1)
+    await harness.say(ALICE, "something else", "well")
+    await harness.admit(ALICE, "I live in Rome", dedupe_key="rome")
+    claim = await harness.engine.claim()
+    assert claim.turn.id == turn_id
+    await harness.store.append(claim, done("I see"))
+    said_now = await harness.texts(ALICE)
+    assert said_now[:2] == ["U:something else", "A:well"] and "I live in Rome" in said_now[2]
+    assert await texts(harness, ALICE) == ["lives in Rome"]
+    rows = await harness.store.messages(ALICE, limit=10)
+    await harness.store.rewind_session(ALICE, rows[1].seq)
     assert await texts(harness, ALICE) == []
-    assert turn_id
+    await harness.store.rewind_session(ALICE, rows[-1].seq)
+    assert await texts(harness, ALICE) == ["lives in Rome"]
 
 
 async def test_a_turn_that_fails_before_it_says_anything_leaves_the_facts_as_they_were(

@@ -32,6 +32,12 @@ ADDED = {
     ("POST", "/v1/responses/input_tokens"),
     ("POST", "/v1/responses/compact"),
     ("POST", "/v1/sessions/{key}/compact"),
+    ("GET", "/v1/memory"),
+    ("POST", "/v1/memory"),
+    ("GET", "/v1/memory/export"),
+    ("GET", "/v1/memory/{fact_id}"),
+    ("PATCH", "/v1/memory/{fact_id}"),
+    ("DELETE", "/v1/memory/{fact_id}"),
     ("GET", "/"),
     ("GET", "/web/{version}/{name}"),
 }
