@@ -12,7 +12,7 @@ import msgspec
 
 from nanobot.core.errors import FactNotFound
 from nanobot.core.memory import NO_FACTS, KnownFacts, MemoryFact, MemoryRules
-from nanobot.core.scopes import Layer, Reach
+from nanobot.core.scopes import Layer, LayerReach
 from nanobot.stores.sql import reaches
 from nanobot.stores.sql.db import Db
 
@@ -26,7 +26,7 @@ _decode_all = msgspec.json.Decoder(tuple[MemoryFact, ...]).decode
 # For a turn ---------------------------------------------------------------------------------------
 
 
-def joined(db: Db, reach: Sequence[Reach]) -> tuple[str, tuple[str, ...]]:
+def joined(db: Db, reach: Sequence[LayerReach]) -> tuple[str, tuple[str, ...]]:
     """Return an expression for the facts in reach of a turn, as `from_joined` takes them, and its values: it
     can be read along with something else.
     """
@@ -84,7 +84,7 @@ def standing(db: Db, *, key: str, rules: MemoryRules, layer: Layer | None = None
     return facts
 
 
-def of_owner(db: Db, reach: Reach, reader: str | None = None) -> list[MemoryFact]:
+def of_owner(db: Db, reach: LayerReach, reader: str | None = None) -> list[MemoryFact]:
     """Return the facts of one owner that stand; `reader`: the session that may know of its own turns."""
     rows = db.execute(
         "SELECT f.body, t.id FROM fact f LEFT JOIN turn t ON t.n = f.turn AND f.source_key = ?"
@@ -128,7 +128,7 @@ def all_versions(db: Db, *, key: str, rules: MemoryRules) -> tuple[tuple[MemoryF
 
 
 def _versions(
-    db: Db, reach: Reach, reader: str, fact_id: str | None = None
+    db: Db, reach: LayerReach, reader: str, fact_id: str | None = None
 ) -> Iterator[tuple[MemoryFact, ...]]:
     """Yield the versions, newest first, of each fact of an owner that stands, or only of the one."""
     rows = db.execute(

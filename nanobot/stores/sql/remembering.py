@@ -15,7 +15,7 @@ from nanobot.core.memory import (
     NewFact,
 )
 from nanobot.core.origin import READ_ORIGINS, Origin
-from nanobot.core.scopes import Layer, Reach
+from nanobot.core.scopes import Layer, LayerReach
 from nanobot.stores.sql import facts, reaches, tokens, transcript
 from nanobot.stores.sql.db import Db, Value
 
@@ -26,7 +26,7 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
     """Keep a fact; see `core.memory.Memory`."""
     turn = _turn_of(db, key, new.turn_id)
     before = None if new.replaces is None else writable_one(db, key, new.replaces, rules)
-    target = _target(db, key, new.layer) if before is None else Reach(before.layer, before.owner)
+    target = _target(db, key, new.layer) if before is None else LayerReach(before.layer, before.owner)
     if before is not None:
         _check_word(before, new.origin)
     text, subject = _worded(new.text), one_line(new.subject, MOST_SUBJECT_CHARACTERS)
@@ -181,7 +181,7 @@ def _turn_of(db: Db, key: str, turn_id: str | None) -> int | None:
     return int(found[0])
 
 
-def _target(db: Db, key: str, layer: Layer | None) -> Reach:
+def _target(db: Db, key: str, layer: Layer | None) -> LayerReach:
     """Return where a new fact goes.
 
     Raises:
