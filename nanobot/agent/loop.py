@@ -7,7 +7,7 @@ from functools import partial
 from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.recaller import Recaller
-from nanobot.agent.tool_calls import ToolCalls
+from nanobot.agent.tool_calls import ToolCalls, what_was_read
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import (
     further_tools,
@@ -19,6 +19,7 @@ from nanobot.context.build import (
 )
 from nanobot.context.files import uncut_excess
 from nanobot.context.history import left_out, refuse_too_long
+from nanobot.context.profile import NO_PROFILE, Profile, profile
 from nanobot.context.results import result_budget, results_excess
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
@@ -169,7 +170,8 @@ class Agent:
         # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
         persona = self._personas.of(turn.session_key)
-        budget_tokens = self.budget(turn, model)
+        profile = self._profile_of(turn, model, history)
+        budget_tokens = self.budget(turn, model) - profile.tokens
         model_call = ModelCall(
             turn,
             model,
@@ -177,10 +179,13 @@ class Agent:
             take_back,
             audience=audience,
             persona=persona,
-            tools=offered_tools(turn, self._toolset.specs_for(model.abilities), persona),
+            tools=offered_tools(
+                turn, self._toolset.specs_for(model.abilities, leaves_trace=turn.trace), persona
+            ),
             file_tools=further_tools(turn, self._toolset.file_specs, persona),
             history_tools=further_tools(turn, self._toolset.history_specs, persona),
             recaller=self._recaller,
+            profile=profile,
             budget_tokens=budget_tokens,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
             usage=sum((message.usage or Usage() for message in produced), Usage()),
@@ -191,10 +196,19 @@ class Agent:
             secret=self._secret,
         )
         toolset = self._toolset.limited_to(persona.tools)
+        read = what_was_read(turn, produced, self._toolset)
         most_calls = self._settings.max_calls_per_step
         result_tokens = result_budget(budget_tokens, self._settings.result_share)
-        tool_calls = ToolCalls(toolset, turn, most_calls, result_tokens)
+        tool_calls = ToolCalls(toolset, turn, most_calls, result_tokens, read)
         await _TurnRun(turn, history, produced, emit, model_call, tool_calls, self._settings).run()
+
+    def _profile_of(self, turn: Turn, model: Model, history: History) -> Profile:
+        """Return what the turn's model is told of what is remembered."""
+        tokens = self._settings.profile_tokens
+        if not turn.trace or not tokens or not history.known.facts:
+            return NO_PROFILE
+        is_short = "reading_on" not in model.abilities
+        return profile(history.known, tokens, secret=self._secret, is_short=is_short)
 
 
 class _TurnRun:

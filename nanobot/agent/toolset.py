@@ -10,6 +10,7 @@ from nanobot.core.errors import ToolError
 from nanobot.core.message import ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.origin import Origin, ReadOrigin
 from nanobot.core.tool import Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
@@ -37,6 +38,7 @@ class Toolset:
         always = [tool for tool in tools if not tool.reads_on and not tool.looks_back]
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
+        self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
 
@@ -45,9 +47,14 @@ class Toolset:
         """The names of all tools."""
         return tuple(self._tools)
 
-    def specs_for(self, abilities: frozenset[Ability]) -> tuple[ToolSpec, ...]:
-        """Return the specs of the tools that a model with these abilities is always offered."""
-        return self.specs if "reading_on" in abilities else self._simple_specs
+    def specs_for(self, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> tuple[ToolSpec, ...]:
+        """Return the specs of the tools that a model with these abilities is always offered, in a turn that
+        leaves a trace or not.
+        """
+        specs = self.specs if "reading_on" in abilities else self._simple_specs
+        if leaves_trace or not self._lasting:
+            return specs
+        return tuple(spec for spec in specs if spec.name not in self._lasting)
 
     def limited_to(self, names: frozenset[str] | None) -> "Toolset":
         """Return a toolset with those of the tools that `names` has; None: all of them."""
@@ -64,6 +71,11 @@ class Toolset:
         """Return whether the call may overlap with others of its step."""
         tool = self._tools.get(call.name)
         return tool is None or tool.concurrent
+
+    def brings(self, name: str) -> ReadOrigin | None:
+        """Return what the results of the tool are that nobody in the conversation said, if they are such."""
+        tool = self._tools.get(name)
+        return tool.brings if tool is not None else None
 
     def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct]:
         """Return the tool and its arguments.
@@ -90,13 +102,19 @@ class Toolset:
             raise MalformedCall(f"the arguments of {call.name} are not valid JSON: {error}") from error
 
     async def run(
-        self, call: ToolCall, *, turn_id: str, session_key: str, result_tokens: int = 4_000
+        self,
+        call: ToolCall,
+        *,
+        turn_id: str,
+        session_key: str,
+        result_tokens: int = 4_000,
+        origin: Origin = "conversation",
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
         self._observer.tool_started(turn_id, call)
         try:
-            result = await self._run(call, ToolContext(turn_id, session_key, call.id, result_tokens))
+            result = await self._run(call, ToolContext(turn_id, session_key, call.id, result_tokens, origin))
             return result
         finally:
             self._observer.tool_ended(turn_id, call, result, is_known=call.name in self._tools)

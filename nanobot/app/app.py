@@ -44,6 +44,7 @@ from nanobot.submit.followers import Followers
 from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.tools.memory import memory_tools
 from nanobot.workers.pool import WorkerPool
 
 CLEANUP_EVERY_S = 600.0
@@ -87,7 +88,8 @@ class App:
         documents = DocumentReader(self.workers, settings.document_bounds(config))
         fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
         web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
-        further = (*web, *tools)
+        remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
+        further = (*remembering, *web, *tools)
         toolset = Toolset(
             all_tools(clock, store, documents, further, recall_result_tokens=config.recall.result_tokens),
             observer,

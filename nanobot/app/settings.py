@@ -271,6 +271,7 @@ def agent_settings(config: Config) -> AgentSettings:
         window_tokens=table.window_tokens,
         result_share=table.result_share,
         max_calls_per_step=table.max_calls_per_step,
+        profile_tokens=config.memory.profile_tokens if config.memory.enabled else 0,
     )
 
 
@@ -308,6 +309,7 @@ def store_limits(config: Config) -> Limits:
         max_waiting=config.engine.max_waiting_turns,
         max_attempts=config.engine.max_attempts,
         retry_window_s=config.api.retry_window_s,
+        memory=config.memory.rules,
     )
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
         "nanobot.cli.sessions",
         "List, search, read, copy, export, import and delete conversations.",
     ),
+    "memory": ("nanobot.cli.memory", "List, search, add, forget and export what is remembered."),
     "people": (
         "nanobot.cli.people",
         "List people and link their accounts, also while a server runs.",

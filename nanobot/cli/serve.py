@@ -29,8 +29,8 @@ from nanobot.app import (
     missing_weights,
     open_app,
 )
+from nanobot.cli.allocator import give_large_blocks_back
 from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host, refuse_weak_key
-from nanobot.cli.memory import give_large_blocks_back
 from nanobot.cli.next_steps import next_steps
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.running import announce, local_url

@@ -15,6 +15,7 @@ from nanobot.config.bounds import LONGEST_S, AtLeast1, Positive
 from nanobot.config.models import ModelTable, ProviderTable
 from nanobot.core.accounts import HistoryMode, Price, Quota, Right
 from nanobot.core.errors import ConfigError
+from nanobot.core.memory import MemoryRules
 
 
 class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +138,23 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 400
     result_tokens: Annotated[int, msgspec.Meta(ge=400, le=20_000)] = 2_000
+
+
+class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
+    told all facts of the person who speaks, not only those that are public.
+    """
+
+    enabled: bool = True
+    profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
+    max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
+    private_in_groups: bool = False
+
+    @property
+    def rules(self) -> MemoryRules:
+        """What the store keeps to."""
+        is_read = self.enabled and bool(self.profile_tokens)
+        return MemoryRules(is_read, self.max_facts, self.private_in_groups)
 
 
 class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -266,6 +284,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[PersonaTable, ...] = ()
     compaction: CompactionTable = CompactionTable()
     recall: RecallTable = RecallTable()
+    memory: MemoryTable = MemoryTable()
     model: ModelTable = ModelTable()
     local: LocalTable = LocalTable()
     models: dict[str, ModelTable] = {}

@@ -203,6 +203,18 @@ class UploadsFull(InvalidRequest):
     code = "file_quota_exceeded"
 
 
+class FactNotFound(NanobotError):
+    """Nothing such is remembered, as far as the session may see."""
+
+    code, http_status, type = "fact_not_found", 404, "invalid_request_error"
+
+
+class MemoryFull(InvalidRequest):
+    """The person, group or session has as many facts as `memory.max_facts` allows."""
+
+    code = "memory_full"
+
+
 class UrlRefused(InvalidRequest):
     """The server does not fetch the URL: its scheme, port or address is not part of the public web."""
 

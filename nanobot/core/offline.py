@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from nanobot.core.accounts import ApiKey
+from nanobot.core.memory import MemoryFact
 from nanobot.core.people import Person, PersonSession
 from nanobot.core.sessions import Row, SearchHit, Session
 
@@ -43,6 +44,30 @@ class ReadOnlyStore(Protocol):
         Raises:
             SessionNotFound: at once, not when the first row is asked for.
         """
+        ...
+
+    def facts(self, session_key: str) -> tuple[tuple[MemoryFact, ...], ...]:
+        """Return all facts that the session reaches, newest first, each as its versions."""
+        ...
+
+    def fact(self, session_key: str, which: str) -> MemoryFact:
+        """Return the fact with this id or text, which the session may change.
+
+        Raises:
+            FactNotFound, NotAllowed
+        """
+        ...
+
+    def fact_versions(self, session_key: str, fact_id: str) -> tuple[MemoryFact, ...]:
+        """Return all versions of a fact, newest first.
+
+        Raises:
+            FactNotFound
+        """
+        ...
+
+    def search_facts(self, session_key: str, text: str, *, limit: int) -> tuple[MemoryFact, ...]:
+        """Return the facts that have most in common with `text`, the best first."""
         ...
 
     def people(self, *, limit: int, after: str | None = None) -> tuple[Person, ...]:

@@ -146,7 +146,7 @@ DEFAULT_RULES = ScopeRules()
 """Without settings."""
 
 
-class Reach(msgspec.Struct, frozen=True):
+class LayerReach(msgspec.Struct, frozen=True):
     """A layer that a turn may use. `owner`: the name of the person or the group, or the session key.
     `only_public`: of it only what is marked as public.
     """
@@ -158,7 +158,7 @@ class Reach(msgspec.Struct, frozen=True):
 
 def readable(
     scopes: Scopes, *, linked: Iterable[str] = (), shows_private_in_groups: bool = False
-) -> tuple[Reach, ...]:
+) -> tuple[LayerReach, ...]:
     """Return what a turn of the session may read.
 
     `linked`: the other names of the same person, in any order. `shows_private_in_groups`: the person, or the
@@ -166,19 +166,21 @@ def readable(
     """
     only_public = scopes.group is not None and not shows_private_in_groups
     names = (scopes.person, *sorted(set(linked) - {scopes.person}))
-    people = tuple(Reach("person", name, only_public) for name in names)
-    groups = (Reach("group", scopes.group),) if scopes.group is not None else ()
-    return (*people, *groups, Reach("session", scopes.session))
+    people = tuple(LayerReach("person", name, only_public) for name in names)
+    groups = (LayerReach("group", scopes.group),) if scopes.group is not None else ()
+    return (*people, *groups, LayerReach("session", scopes.session))
 
 
-def writable(scopes: Scopes, *, promoted_to: str | None = None) -> tuple[Reach, ...]:
+def writable(scopes: Scopes, *, promoted_to: str | None = None) -> tuple[LayerReach, ...]:
     """Return what a turn of the session may write, the usual layer first.
 
     What is said in private is the person's, what is said in a group is the group's. `promoted_to`: a group
     that the person asked to tell something, and has spoken in: the caller has looked.
     """
-    own = Reach("group", scopes.group) if scopes.group is not None else Reach("person", scopes.person)
-    reaches = (own, Reach("session", scopes.session))
+    own = (
+        LayerReach("group", scopes.group) if scopes.group is not None else LayerReach("person", scopes.person)
+    )
+    reaches = (own, LayerReach("session", scopes.session))
     if promoted_to is None or promoted_to == scopes.group:
         return reaches
-    return (*reaches, Reach("group", promoted_to))
+    return (*reaches, LayerReach("group", promoted_to))

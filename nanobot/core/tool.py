@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from nanobot.core.origin import Origin, ReadOrigin
+
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
 
@@ -12,13 +14,15 @@ Schema = dict[str, object]
 class ToolContext(msgspec.Struct, frozen=True):
     """The turn that a call belongs to, as far as a tool may know it.
 
-    `result_tokens`: how long a result may be that the window is to hold beside the rest.
+    `result_tokens`: how long a result may be that the window is to hold beside the rest. `origin`: where what
+    the model writes may come from: the conversation, unless the turn has read what nobody in it said.
     """
 
     turn_id: str
     session_key: str
     call_id: str
     result_tokens: int = 4_000
+    origin: Origin = "conversation"
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -60,7 +64,9 @@ class Tool(msgspec.Struct, frozen=True):
     any other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
     `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the window does not show
     all of the conversation's files and results; `looks_back`: only where it does not show all of its
-    messages. `demanding`: it is offered only to models with the ability `reading_on`.
+    messages. `demanding`: it is offered only to models with the ability `reading_on`. `lasting`: it is about
+    what outlasts the turn, and offered only where that leaves a trace. `brings`: what its results are that
+    nobody in the conversation said; None: nothing such.
     """
 
     name: str
@@ -73,6 +79,8 @@ class Tool(msgspec.Struct, frozen=True):
     reads_on: bool = False
     looks_back: bool = False
     demanding: bool = False
+    lasting: bool = False
+    brings: ReadOrigin | None = "tool"
 
     @property
     def spec(self) -> ToolSpec:

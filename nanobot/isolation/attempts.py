@@ -337,6 +337,46 @@ def _file(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
         yield Attempt(route=route, target=target, headers=victim_header(victim), refers_by="key")
 
 
+# Memory -------------------------------------------------------------------------------------------
+
+
+def _facts(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    path = route.partition(" ")[2]
+    for query in (
+        ("", "?q=cnry", "?layer=person&limit=100") if path == "/v1/memory" else ("", "?format=markdown")
+    ):
+        target = f"{path}{query}"
+        yield Attempt(route=route, target=target, headers=victim_header(victim), refers_by="key")
+        yield Attempt(route=route, target=target, headers=own.headers())
+    if path == "/v1/memory":
+        word = quote(victim.word, safe="")
+        yield Attempt(route=route, target=f"{path}?q={word}", headers=own.headers())
+        for fact in victim.facts:
+            yield Attempt(
+                route=route, target=f"{path}?after={path_of(fact)}", headers=own.headers(), refers_by="id"
+            )
+
+
+def _remember(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    target, body = "/v1/memory", b'{"text": "written by another session"}'
+    yield Attempt(route=route, target=target, headers=victim_header(victim), body=body, refers_by="key")
+    for fact in victim.facts:
+        replacing = json.dumps({"text": "written by another session", "replaces": fact}).encode()
+        yield Attempt(route=route, target=target, headers=own.headers(), body=replacing, refers_by="id")
+
+
+def _fact(body: bytes = b"") -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        for fact in victim.facts:
+            target = route.partition(" ")[2].replace("{fact_id}", path_of(fact))
+            yield Attempt(route=route, target=target, headers=own.headers(), body=body, refers_by="id")
+            yield Attempt(
+                route=route, target=target, headers=victim_header(victim), body=body, refers_by="key"
+            )
+
+    return build
+
+
 # People -------------------------------------------------------------------------------------------
 
 
@@ -444,6 +484,12 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     "GET /v1/files/{file_id}": _file,
     "GET /v1/files/{file_id}/content": _file,
     "DELETE /v1/files/{file_id}": _file,
+    "GET /v1/memory": _facts,
+    "POST /v1/memory": _remember,
+    "GET /v1/memory/export": _facts,
+    "GET /v1/memory/{fact_id}": _fact(),
+    "PATCH /v1/memory/{fact_id}": _fact(b'{"text": "changed by another session"}'),
+    "DELETE /v1/memory/{fact_id}": _fact(),
     "GET /v1/usage": _usage,
     "GET /v1/models": _shared("/v1/models"),
     "GET /v1/models/{model_id}": _shared("/v1/models/nanobot"),

@@ -89,7 +89,8 @@ class RecordingModel:
     def _call(self, name: str, owner: int | None) -> ToolCall:
         self._calls += 1
         secret = "" if owner is None else self._canaries.create(owner, "arguments")
-        return ToolCall(f"call_{self._calls}", name, msgspec.json.encode({"about": secret}).decode())
+        arguments = {"about": secret, "fact": f"noted {secret}", "query": secret, "only_here": True}
+        return ToolCall(f"call_{self._calls}", name, msgspec.json.encode(arguments).decode())
 
     async def check(self) -> None:
         """Always ready."""

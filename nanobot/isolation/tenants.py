@@ -85,6 +85,7 @@ class Resources(msgspec.Struct):
     responses: list[str] = []
     conversations: list[str] = []
     items: list[str] = []
+    facts: list[str] = []
     messages: tuple[str, ...] = ("msg_1", "msg_2")
     word: str = "nothing"
     idempotency_key: str = "nothing"
@@ -104,6 +105,7 @@ class Resources(msgspec.Struct):
             *self.responses,
             *self.conversations,
             *self.items,
+            *self.facts,
             self.word,
             self.idempotency_key,
         ]
@@ -198,6 +200,7 @@ def fictitious(resources: Resources, rng: random.Random) -> Resources:
         responses=[other(name) for name in resources.responses],
         conversations=[other(name) for name in resources.conversations],
         items=[other(name) for name in resources.items],
+        facts=[other(name) for name in resources.facts],
         messages=resources.messages,
         word=other(resources.word),
         idempotency_key=other(resources.idempotency_key),

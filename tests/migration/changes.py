@@ -40,6 +40,12 @@ ADDED = {
     ("POST", "/v1/people/{person_id}/codes"),
     ("POST", "/v1/people/{person_id}/links"),
     ("DELETE", "/v1/people/{person_id}/links/{linked_name}"),
+    ("GET", "/v1/memory"),
+    ("POST", "/v1/memory"),
+    ("GET", "/v1/memory/export"),
+    ("GET", "/v1/memory/{fact_id}"),
+    ("PATCH", "/v1/memory/{fact_id}"),
+    ("DELETE", "/v1/memory/{fact_id}"),
     ("GET", "/"),
     ("GET", "/web/{version}/{name}"),
 }

@@ -8,7 +8,7 @@ from nanobot.core.accounts import TurnCost
 from nanobot.core.errors import SessionBusy, SessionNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import ALL, Deletion, Direction, MessagePage, Row, Session, SessionFilter
-from nanobot.stores.sql import branches, hidden, queue, transcript, usage
+from nanobot.stores.sql import branches, hidden, queue, remembering, transcript, usage
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db
 
@@ -195,15 +195,17 @@ def add_messages(db: Db, *, key: str, messages: Sequence[Message], now: float) -
     return tuple(transcript.row(db, head.session, seq) for seq in range(first, head.last_seq + 1))
 
 
-def delete(db: Db, *, key: str) -> Deleted:
-    """Let the session be seen no more, and end its turns; uploads may be there before the session is.
+def delete(db: Db, *, key: str, keeps_facts: bool = False) -> Deleted:
+    """Let the session be seen no more, and end its turns; uploads and facts may be there before the session
+    is. `keeps_facts`: as `remembering.forget_session` takes it.
 
     Its messages and turns are still to go, with `purging.purge_some`: `removed` counts the uploads only.
     """
+    has_facts = remembering.forget_session(db, key, keeps=keeps_facts) > 0
     uploads_bytes = files.size_of(db, key)
     uploads = files.delete_of(db, key)
     removed = Deletion(0, 0, len(uploads), uploads_bytes)
-    head = transcript.find_head(db, key) if uploads else transcript.head_of(db, key)
+    head = transcript.find_head(db, key) if uploads or has_facts else transcript.head_of(db, key)
     if head is None:
         return Deleted(key, None, removed, (), uploads)
     live = [

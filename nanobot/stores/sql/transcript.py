@@ -48,7 +48,7 @@ class TranscriptHead(msgspec.Struct):
     tip, `place` the packed place of clients that hold all of it (`core.visible`).
 
     `is_straight`: it is known to have no branch, so that none need be looked for. `period`: that of its last
-    use, None where it was not looked up.
+    use, None where it was not looked up. `has_facts`: turns of it have written facts, which follow its tip.
     """
 
     session: int
@@ -58,14 +58,22 @@ class TranscriptHead(msgspec.Struct):
     place: bytes = _START
     is_straight: bool = False
     period: int | None = None
+    has_facts: bool = False
 
 
 def find_head(db: Db, key: str) -> TranscriptHead | None:
     """Return where the session stands, None where there is none."""
     found = db.execute(
-        "SELECT id, tip, last_seq, tip_tokens, place FROM session WHERE key = ?", (key,)
+        "SELECT id, tip, last_seq, tip_tokens, place, has_facts FROM session WHERE key = ?", (key,)
     ).fetchone()
-    return TranscriptHead(*found) if found else None
+    return head_from(*found) if found else None
+
+
+def head_from(
+    session: int, tip: int, last_seq: int, tokens: int, place: bytes, has_facts: int
+) -> TranscriptHead:
+    """Return where a session stands by these columns of its row."""
+    return TranscriptHead(session, tip, last_seq, tokens, place, has_facts=bool(has_facts))
 
 
 def head_of(db: Db, key: str) -> TranscriptHead:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
+from nanobot.core.memory import MemoryFact, MemoryRules
 from nanobot.core.offline import DatabaseLibrary, DatabaseReport, RunningServer
 from nanobot.core.people import Person, PersonSession
 from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
-from nanobot.stores.sql import catalogue, hidden, keys, people, search
+from nanobot.stores.sql import catalogue, fact_search, facts, hidden, keys, people, remembering, search
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.backup import backup
 from nanobot.stores.sqlite.connection import Connection
@@ -42,8 +43,9 @@ def sqlite_library() -> DatabaseLibrary:
 class SqliteReadOnly:
     """`core.offline.ReadOnlyStore` on a connection with an open transaction."""
 
-    def __init__(self, db: Connection) -> None:
+    def __init__(self, db: Connection, memory: MemoryRules) -> None:
         self._db = db
+        self._memory = memory
 
     def sessions(self, *, limit: int) -> tuple[Session, ...]:
         return catalogue.sessions(self._db, limit=limit, after=None)
@@ -53,6 +55,19 @@ class SqliteReadOnly:
 
     def search(self, text: str, *, limit: int) -> tuple[SearchHit, ...]:
         return search.search(self._db, index, text=text, limit=limit, after=None, order="desc", matching=ALL)
+
+    def facts(self, session_key: str) -> tuple[tuple[MemoryFact, ...], ...]:
+        return facts.all_versions(self._db, key=session_key, rules=self._memory)
+
+    def fact(self, session_key: str, which: str) -> MemoryFact:
+        return remembering.writable_one(self._db, session_key, which, self._memory)
+
+    def fact_versions(self, session_key: str, fact_id: str) -> tuple[MemoryFact, ...]:
+        return facts.versions(self._db, key=session_key, fact_id=fact_id, rules=self._memory)
+
+    def search_facts(self, session_key: str, text: str, *, limit: int) -> tuple[MemoryFact, ...]:
+        standing = facts.standing(self._db, key=session_key, rules=self._memory)
+        return fact_search.best(standing, text, limit, is_asked=True)
 
     def messages(self, session_key: str) -> Iterator[Row]:
         first = self._page(session_key, after_seq=0)
@@ -114,7 +129,10 @@ class SqliteOffline:
     of.
     """
 
-    def __init__(self, directory: Path, scopes: ScopeRules = DEFAULT_RULES) -> None:
+    def __init__(
+        self, directory: Path, scopes: ScopeRules = DEFAULT_RULES, memory: MemoryRules | None = None
+    ) -> None:
+        self._memory = memory or MemoryRules()
         self._directory = directory
         self._scopes = scopes
         self._path = directory / DATABASE
@@ -125,7 +143,7 @@ class SqliteOffline:
             db.execute("BEGIN")
             self._check_format(db)
             db.scopes = self._scopes
-            yield SqliteReadOnly(db)
+            yield SqliteReadOnly(db, self._memory)
 
     def _check_format(self, db: Connection) -> None:
         (found,) = db.execute("PRAGMA user_version").fetchone()

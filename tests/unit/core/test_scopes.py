@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.core.errors import ConfigError
-from nanobot.core.scopes import Reach, ScopePattern, ScopeRules, Scopes, readable, writable
+from nanobot.core.scopes import LayerReach, ScopePattern, ScopeRules, Scopes, readable, writable
 
 RULES = ScopeRules()
 FURTHER = ScopeRules(
@@ -85,24 +85,24 @@ def test_a_pattern_that_makes_no_sense_is_refused(text: str, channel: str | None
 
 def test_a_private_chat_reads_all_of_its_person_and_a_group_only_what_is_public() -> None:
     assert readable(RULES.of("wx:dm:alice"), linked=["tg:42", "wx:alice"]) == (
-        Reach("person", "wx:alice"),
-        Reach("person", "tg:42"),
-        Reach("session", "wx:dm:alice"),
+        LayerReach("person", "wx:alice"),
+        LayerReach("person", "tg:42"),
+        LayerReach("session", "wx:dm:alice"),
     )
     group = RULES.of("wx:group:g1:user:alice")
     assert readable(group) == (
-        Reach("person", "wx:alice", only_public=True),
-        Reach("group", "wx:g1"),
-        Reach("session", group.session),
+        LayerReach("person", "wx:alice", only_public=True),
+        LayerReach("group", "wx:g1"),
+        LayerReach("session", group.session),
     )
-    assert Reach("person", "wx:alice") in readable(group, shows_private_in_groups=True)
+    assert LayerReach("person", "wx:alice") in readable(group, shows_private_in_groups=True)
 
 
 def test_what_is_said_in_a_group_is_the_groups_and_in_private_the_persons() -> None:
     private, group = RULES.of("wx:dm:alice"), RULES.of("wx:group:g1:user:alice")
-    assert writable(private) == (Reach("person", "wx:alice"), Reach("session", private.session))
-    assert writable(group) == (Reach("group", "wx:g1"), Reach("session", group.session))
-    assert writable(private, promoted_to="wx:g1")[-1] == Reach("group", "wx:g1")
+    assert writable(private) == (LayerReach("person", "wx:alice"), LayerReach("session", private.session))
+    assert writable(group) == (LayerReach("group", "wx:g1"), LayerReach("session", group.session))
+    assert writable(private, promoted_to="wx:g1")[-1] == LayerReach("group", "wx:g1")
 
 
 @given(KEYS, KEYS)

@@ -10,6 +10,7 @@ from nanobot.core.accounts import AccountListener, PriceList, TurnSettled, Unend
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Cancel, Claim, Command, LeftOut
 from nanobot.core.event import TurnStarted
+from nanobot.core.memory import MemoryRules
 from nanobot.core.observer import Observer
 from nanobot.core.store import Limits
 from nanobot.core.turn import Turn
@@ -48,8 +49,8 @@ class CommandQueue:
     `capacity` is how much it can take on: nothing while it does not ask.
     """
 
-    def __init__(self, live: Live, owner: str) -> None:
-        self.capacity = Capacity(owner)
+    def __init__(self, live: Live, owner: str, memory: MemoryRules) -> None:
+        self.capacity = Capacity(owner, memory=memory)
         self._left_out_by: Callable[[Turn], LeftOut | None] | None = None
         self._live = live
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
@@ -61,7 +62,9 @@ class CommandQueue:
         left_out_by: Callable[[Turn], LeftOut | None] | None = None,
     ) -> None:
         """The engine takes commands from now on; see `core.dispatch.Dispatch.orders`."""
-        self.capacity = Capacity(self.capacity.owner, max_running, history_tokens)
+        self.capacity = msgspec.structs.replace(
+            self.capacity, max_running=max_running, history_tokens=history_tokens
+        )
         self._left_out_by = left_out_by
 
     def left_out_by(self, turn: Turn) -> LeftOut | None:
@@ -70,7 +73,7 @@ class CommandQueue:
 
     def stop(self) -> None:
         """The engine takes on no more turns."""
-        self.capacity = Capacity(self.capacity.owner)
+        self.capacity = msgspec.structs.replace(self.capacity, max_running=0, history_tokens=0)
 
     def hand_out(self, claims: Iterable[Claim]) -> None:
         """Let the engine run these turns."""

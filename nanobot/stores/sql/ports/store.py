@@ -13,6 +13,7 @@ from nanobot.stores.sql.ports.accounts import SqlAccounts
 from nanobot.stores.sql.ports.compactions import SqlCompactions
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
+from nanobot.stores.sql.ports.memory import SqlMemory
 from nanobot.stores.sql.ports.people import SqlPeople
 from nanobot.stores.sql.ports.recall import SqlMessageSearch
 from nanobot.stores.sql.ports.responses import SqlResponses
@@ -44,15 +45,16 @@ class SqlStore:
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         live = Live()
+        limits = limits or Limits()
         shared = Shared(
             database=database,
             live=live,
-            commands=CommandQueue(live, owner),
+            commands=CommandQueue(live, owner, limits.memory),
             news=AccountNews(),
             index=index,
             blobs=blobs,
             clock=clock,
-            limits=limits or Limits(),
+            limits=limits,
             prices=prices or PriceList(),
             observer=observer,
         )
@@ -71,6 +73,7 @@ class SqlStore:
         self._offer_people(SqlPeople(shared, deleting))
         self._offer_compactions(SqlCompactions(shared))
         self._offer_message_search(SqlMessageSearch(shared))
+        self._offer_memory(SqlMemory(shared))
         self._offer_responses(SqlResponses(shared))
         self._offer_uploads(SqlUploads(shared))
         self._offer_accounts(SqlAccounts(shared))
@@ -138,6 +141,16 @@ class SqlStore:
 
     def _offer_message_search(self, messages: SqlMessageSearch) -> None:
         self.search_messages = messages.search_messages
+
+    def _offer_memory(self, memory: SqlMemory) -> None:
+        self.remember = memory.remember
+        self.facts = memory.facts
+        self.search_facts = memory.search_facts
+        self.fact_versions = memory.fact_versions
+        self.all_facts = memory.all_facts
+        self.change_fact = memory.change_fact
+        self.forget = memory.forget
+        self.erase_facts = memory.erase_facts
 
     def _offer_responses(self, responses: SqlResponses) -> None:
         self.response = responses.response
