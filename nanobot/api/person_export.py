@@ -48,6 +48,8 @@ class PersonExport:
             is_first = False
         await _more(send, wire.EXPORT_FILES)
         await self._files(send, id_, matching)
+        await _more(send, wire.EXPORT_FACTS)
+        await _more(send, wire.export_facts(await self._store.facts_of_person(id_, matching=matching)))
         await send({"type": "http.response.body", "body": wire.EXPORT_END, "more_body": False})
 
     async def _keys(self, id_: str, matching: SessionFilter) -> tuple[Scopes, ...]:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from nanobot.core.memory import MemoryFact
 from nanobot.core.scopes import Scopes
 from nanobot.core.sessions import ALL, Session, SessionFilter
 from nanobot.core.uploads import Upload
@@ -38,7 +39,7 @@ class PersonSession(msgspec.Struct, frozen=True):
 
 class Erasure(msgspec.Struct, frozen=True):
     """What went with a person. `bytes_`: what messages and uploads took. `links`: how many names were
-    unlinked.
+    unlinked. `facts`: how many versions of facts.
 
     `left`: the person's sessions that who asked may not see, which are as they were, and so are the links
     then.
@@ -51,6 +52,7 @@ class Erasure(msgspec.Struct, frozen=True):
     bytes_: int
     links: int
     left: int
+    facts: int = 0
 
 
 class LinkCode(msgspec.Struct, frozen=True):
@@ -107,6 +109,15 @@ class People(Protocol):
     ) -> tuple[Upload, ...]:
         """Return uploads of the person, newest first, those that have expired too; those with an id before
         `before`. None where there is no such person.
+        """
+        ...
+
+    async def facts_of_person(
+        self, id_: str, *, matching: SessionFilter = ALL
+    ) -> tuple[tuple[MemoryFact, ...], ...]:
+        """Return what is remembered of the person and what they told groups, each as its versions, newest
+        first; where not all sessions are asked for, what was said in those. None where there is no such
+        person.
         """
         ...
 

@@ -12,6 +12,7 @@ from nanobot.stores.sql import assigning
 from nanobot.stores.sql.people import MOST_NAMES
 from nanobot.stores.sqlite.store import open_store
 from tests.contract.store_harness import StoreHarness
+from tests.contract.test_store_memory import remember, texts
 
 DM, GROUP, OTHER = "wx:dm:alice", "wx:group:g1:user:alice", "wx:group:g1:user:bob"
 PRIVATE = SessionFilter(("wx:dm:*", "tg:dm:*"))
@@ -272,6 +273,39 @@ async def test_all_of_a_person_goes_at_once_and_nothing_of_others(harness: Store
             await harness.store.person(name)
     assert await harness.texts(OTHER) == ["U:hello", "A:hi"]
     assert (await harness.store.person("wx:bob")).files == 1
+
+
+async def test_what_is_remembered_of_a_person_goes_with_them(harness: StoreHarness) -> None:
+    store = harness.store
+    await harness.say("tg:dm:42", "hello", "hi")
+    await store.link_people("wx:alice", "tg:42")
+    for key in (DM, GROUP, OTHER):
+        await remember(harness, key, f"told in {key}")
+    told = await store.facts_of_person("tg:42")
+    assert {versions[0].text for versions in told} == {f"told in {DM}", f"told in {GROUP}"}
+    private = await store.facts_of_person("wx:alice", matching=PRIVATE)
+    assert [versions[0].text for versions in private] == [f"told in {DM}"]
+    assert (await store.erase_person("wx:alice")).facts == 2
+    assert await store.facts_of_person("wx:alice") == ()
+    assert await texts(harness, OTHER) == [f"told in {OTHER}"]
+
+
+async def test_of_whom_only_facts_are_there_can_be_erased(harness: StoreHarness) -> None:
+    await remember(harness, DM, "likes tea")
+    assert (await harness.store.erase_person("wx:alice")).facts == 1
+    with pytest.raises(PersonNotFound):
+        await harness.store.erase_person("wx:alice")
+
+
+async def test_a_linked_account_is_told_what_the_other_said(harness: StoreHarness) -> None:
+    await harness.say("tg:dm:42", "hello", "hi")
+    await harness.say(DM, "hello", "hi")
+    await remember(harness, DM, "likes tea")
+    assert await texts(harness, "tg:dm:42") == []
+    await harness.store.link_people("wx:alice", "tg:42")
+    assert await texts(harness, "tg:dm:42") == ["likes tea"]
+    await harness.store.unlink_name("tg:42")
+    assert await texts(harness, "tg:dm:42") == []
 
 
 async def test_what_may_not_be_seen_is_left_and_said(harness: StoreHarness) -> None:

@@ -102,11 +102,15 @@ def fact_object(fact: MemoryFact) -> FactObject:
 
 def with_history(versions: Sequence[MemoryFact]) -> FactWithHistory:
     """Return the fact with these versions, newest first, one of which stands."""
-    history = tuple(
+    return FactWithHistory(**_fields(standing(versions)), history=versions_of(versions))  # type: ignore[arg-type]
+
+
+def versions_of(versions: Sequence[MemoryFact]) -> tuple[FactVersion, ...]:
+    """Return the versions of a fact."""
+    return tuple(
         FactVersion(**_fields(each), valid_until=each.valid_until, undone=each.is_undone)  # type: ignore[arg-type]
         for each in versions
     )
-    return FactWithHistory(**_fields(standing(versions)), history=history)  # type: ignore[arg-type]
 
 
 def _fields(fact: MemoryFact) -> dict[str, object]:

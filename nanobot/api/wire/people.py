@@ -1,11 +1,13 @@
 """People, their links and the receipts of their erasure, as the API shows them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import msgspec
 
 from nanobot.api.wire import session_export
+from nanobot.api.wire.memory import versions_of
+from nanobot.core.memory import MemoryFact
 from nanobot.core.people import MAX_NAME_CHARS, Erasure, Person, PersonSession
 from nanobot.core.sessions import Row
 from nanobot.core.uploads import Upload
@@ -69,8 +71,8 @@ class LinkDeleted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErasedObject(msgspec.Struct, frozen=True):
-    """What was deleted with a person: `links` are names that were linked, `bytes` the size of messages and
-    uploads.
+    """What was deleted with a person: `links` are names that were linked, `facts` versions of what was
+    remembered, `bytes` the size of messages and uploads.
     """
 
     sessions: int
@@ -78,6 +80,7 @@ class ErasedObject(msgspec.Struct, frozen=True):
     turns: int
     files: int
     links: int
+    facts: int
     bytes_: int = msgspec.field(name="bytes")
 
 
@@ -128,7 +131,13 @@ def person_session_object(each: PersonSession) -> PersonSessionObject:
 def receipt(id_: str, erasure: Erasure) -> PersonDeleted:
     """Return the receipt of an erasure."""
     removed = ErasedObject(
-        erasure.sessions, erasure.messages, erasure.turns, erasure.files, erasure.links, erasure.bytes_
+        erasure.sessions,
+        erasure.messages,
+        erasure.turns,
+        erasure.files,
+        erasure.links,
+        erasure.facts,
+        erasure.bytes_,
     )
     return PersonDeleted(id=id_, complete=not erasure.left, removed=removed, left=LeftObject(erasure.left))
 
@@ -210,8 +219,14 @@ def export_files(uploads: Iterable[Upload]) -> bytes:
     )
 
 
+def export_facts(facts: Iterable[Sequence[MemoryFact]]) -> bytes:
+    """Return facts with their versions, with commas between them."""
+    return b",\n".join(_encode(versions_of(each)) for each in facts)
+
+
 EXPORT_SESSION_END = b"]}"
 EXPORT_FILES = b'],"files":['
+EXPORT_FACTS = b'],"facts":['
 EXPORT_END = b"]}\n"
 
 

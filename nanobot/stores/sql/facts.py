@@ -3,10 +3,11 @@
 Every version of a fact is a row. The newest one that is not undone stands.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import msgspec
 
@@ -144,6 +145,13 @@ def _versions(
             *(() if fact_id is None else (fact_id,)),
         ),
     ).fetchall()
+    yield from in_versions(rows)
+
+
+def in_versions(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[MemoryFact, ...]]:
+    """Yield facts as their versions, newest first. `rows`: id, whether it is undone, body and turn of each
+    version, together and newest first for each fact.
+    """
     for _, versions in groupby(rows, key=itemgetter(0)):
         shown: list[MemoryFact] = []
         until: float | None = None

@@ -3,29 +3,22 @@
 from collections.abc import Iterable, Sequence
 
 from nanobot.core.errors import InvalidLinkCode, InvalidRequest, PersonNotFound, SessionNotFound
+from nanobot.core.memory import MemoryFact
 from nanobot.core.people import MAX_NAME_CHARS, LinkCode, Person, PersonSession
 from nanobot.core.scopes import Scopes, own_name
 from nanobot.core.sessions import ALL, SessionFilter
 from nanobot.core.uploads import Upload
 from nanobot.stores.sql import catalogue
+from nanobot.stores.sql import facts as remembered
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db, Value
+from nanobot.stores.sql.links import names_of
 
 MOST_NAMES = 16
 """So many accounts may be one person."""
 
 
 # Reading ------------------------------------------------------------------------------------------
-
-
-def names_of(db: Db, id_: str) -> tuple[str, ...]:
-    """Return all names of the person that has the name `id_`; the first one is the person's id."""
-    found = db.execute(
-        "SELECT person, name FROM person_link"
-        " WHERE person = (SELECT person FROM person_link WHERE name = ?) ORDER BY name <> person, name",
-        (id_,),
-    ).fetchall()
-    return tuple(name for _, name in found) or (id_,)
 
 
 def people(db: Db, *, limit: int, after: str | None, matching: SessionFilter = ALL) -> tuple[Person, ...]:
@@ -128,6 +121,22 @@ def uploads(
         (*names, *values, *more, limit),
     ).fetchall()
     return tuple(Upload(*row) for row in rows)
+
+
+def facts(db: Db, id_: str, *, matching: SessionFilter = ALL) -> tuple[tuple[MemoryFact, ...], ...]:
+    """Return what is remembered of the person and what they told groups, each as its versions, newest first:
+    where not all sessions are asked for, what was said in those.
+    """
+    names = names_of(db, id_)
+    fits, values = catalogue.fitting(db, "source_key", matching)
+    marks = _marks(names)
+    rows = db.execute(
+        "SELECT f.id, f.is_undone, f.body, t.id FROM fact f LEFT JOIN turn t ON t.n = f.turn"
+        f" WHERE f.id IN (SELECT id FROM fact WHERE person IN ({marks}) OR layer = 'person' AND owner IN"
+        f" ({marks})) AND {fits} ORDER BY f.id, f.n DESC",
+        (*names, *names, *values),
+    ).fetchall()
+    return tuple(remembered.in_versions(rows))
 
 
 def links(db: Db) -> dict[str, tuple[str, ...]]:

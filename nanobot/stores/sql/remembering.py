@@ -269,9 +269,20 @@ def forget_session(db: Db, key: str, *, keeps: bool) -> int:
     return count
 
 
+_OF_PERSON = "person = ? OR layer = 'person' AND owner = ?"
+
+
 def erase(db: Db, people: Iterable[str]) -> int:
     """Delete the facts of these people, and those that they said; return how many versions there were."""
-    return sum(_delete(db, "person = ? OR layer = 'person' AND owner = ?", (name, name)) for name in people)
+    return sum(_delete(db, _OF_PERSON, (name, name)) for name in people)
+
+
+def count_of(db: Db, people: Iterable[str]) -> int:
+    """Return how many versions of facts these people have and said."""
+    count = 0
+    for name in people:
+        count += db.execute(f"SELECT count(*) FROM fact WHERE {_OF_PERSON}", (name, name)).fetchone()[0]
+    return count
 
 
 def _delete(db: Db, condition: str, values: Sequence[Value]) -> int:

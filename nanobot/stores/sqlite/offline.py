@@ -14,6 +14,7 @@ from nanobot.core.people import Person, PersonSession
 from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
 from nanobot.stores.sql import catalogue, fact_search, facts, hidden, keys, people, remembering, search
+from nanobot.stores.sql.links import names_of
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.backup import backup
 from nanobot.stores.sqlite.connection import Connection
@@ -102,7 +103,7 @@ class SqlitePeopleWriter:
         self._db = db
 
     def link(self, id_: str, other: str) -> tuple[str, ...]:
-        return people.names_of(self._db, people.link(self._db, id_, other))
+        return names_of(self._db, people.link(self._db, id_, other))
 
     def unlink(self, name: str) -> None:
         people.unlink(self._db, name)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from functools import partial
 
+from nanobot.core.errors import PersonNotFound
+from nanobot.core.memory import MemoryFact
 from nanobot.core.people import Erasure, LinkCode, Person, PersonSession
 from nanobot.core.scopes import Scopes
 from nanobot.core.sessions import ALL, SessionFilter
 from nanobot.core.uploads import Upload
-from nanobot.stores.sql import people
+from nanobot.stores.sql import people, remembering
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.links import names_of
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -47,6 +50,11 @@ class SqlPeople:
             partial(people.uploads, id_=id_, limit=limit, before=before, matching=matching)
         )
 
+    async def facts_of_person(
+        self, id_: str, *, matching: SessionFilter = ALL
+    ) -> tuple[tuple[MemoryFact, ...], ...]:
+        return await self._database.read(partial(people.facts, id_=id_, matching=matching))
+
     async def linked_names(self) -> Mapping[str, tuple[str, ...]]:
         return await self._database.read(people.links)
 
@@ -74,16 +82,26 @@ class SqlPeople:
 
     async def erase_person(self, id_: str, *, matching: SessionFilter = ALL) -> Erasure:
         names: tuple[str, ...] = ()
-        links = left = 0
+        links = left = facts = 0
 
         def keys(db: Db) -> tuple[str, ...]:
-            nonlocal names
-            names = people.names_of(db, id_)
-            return people.keys_of(db, id_, matching=matching)
+            nonlocal names, facts
+            names = names_of(db, id_)
+            facts = remembering.count_of(db, names)
+            try:
+                return people.keys_of(db, id_, matching=matching)
+            except PersonNotFound:
+                if not facts or matching != ALL:
+                    raise
+                # Somebody of whom there are facts alone, written by hand.
+                return ()
 
         def settle(db: Db) -> None:
-            nonlocal links, left
+            nonlocal links, left, facts
             links, left = people.settle_erasure(db, names)
+            if not left:
+                remembering.erase(db, names)
+            facts -= remembering.count_of(db, names)
 
         deleted = await self._deleting.delete(keys, settle)
         removed = await self._deleting.purged(deleted)
@@ -94,5 +112,6 @@ class SqlPeople:
             files=removed.files,
             bytes_=removed.bytes_,
             links=links,
+            facts=facts,
             left=left,
         )

@@ -125,6 +125,7 @@ class SqlStore:
         self.sessions_of_person = people.sessions_of_person
         self.keys_of_person = people.keys_of_person
         self.uploads_of_person = people.uploads_of_person
+        self.facts_of_person = people.facts_of_person
         self.linked_names = people.linked_names
         self.links_version = people.links_version
         self.check_private = people.check_private
