@@ -279,7 +279,13 @@ async def open_app(
     observer = Observers((metrics, *observers)) if observers else metrics
     prices = PriceList(models.price_names, settings.prices(config, models))
     store = await open_store(
-        config.data, clock, settings.store_limits(config), config.store.synchronous, observer, prices
+        config.data,
+        clock,
+        settings.store_limits(config),
+        config.store.synchronous,
+        observer,
+        prices,
+        settings.scope_rules(config),
     )
     audit: AuditLog | None = None
     try:

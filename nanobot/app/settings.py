@@ -24,6 +24,7 @@ from nanobot.core.accounts import (
 from nanobot.core.errors import ConfigError
 from nanobot.core.message import TOKENS_PER_IMAGE
 from nanobot.core.persona import Personas
+from nanobot.core.scopes import ScopePattern, ScopeRules
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
 from nanobot.engine.compactor import CompactionSettings
@@ -125,6 +126,20 @@ def pattern_quotas(config: Config) -> tuple[PatternQuota, ...]:
         with in_tables(f"quotas[{number}]"):
             check_pattern(table.pattern, f"quotas[{number}]")
     return tuple(PatternQuota(table.pattern, table.quota, table.per) for table in config.quotas)
+
+
+def scope_rules(config: Config) -> ScopeRules:
+    """Return whom session keys speak of.
+
+    Raises:
+        ConfigError: a pattern makes no sense.
+    """
+    try:
+        return ScopeRules(tuple(ScopePattern(table.pattern, table.channel) for table in config.scopes))
+    except ConfigError as error:
+        # It begins with the table at fault.
+        error.tables = (error.message.partition(":")[0],)
+        raise
 
 
 def audit_keeping(config: Config) -> Keeping:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
+from nanobot.app import scope_rules
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import StoreLocked
@@ -30,7 +31,7 @@ async def exclusive_store(config: Config) -> AsyncIterator[Store]:
         StoreLocked: a server uses it.
         StoreError: it cannot be used.
     """
-    store = await open_store(config.data, SystemClock())
+    store = await open_store(config.data, SystemClock(), scopes=scope_rules(config))
     try:
         yield store
     finally:

@@ -133,9 +133,13 @@ class CompactionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of earlier messages the model is shown again, and how much a search of them may return."""
+    """How much of earlier messages the model is shown again, and how much a search of them may return.
+
+    `people`: whether also of the person's other private chats, and in a group of what its members said there.
+    """
 
     tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 400
+    people: bool = True
     result_tokens: Annotated[int, msgspec.Meta(ge=400, le=20_000)] = 2_000
 
 
@@ -208,6 +212,13 @@ class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10
 
 
+class ScopeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom the session keys that `pattern` fits speak of; `channel`: of keys that do not name theirs."""
+
+    pattern: str
+    channel: str | None = None
+
+
 class _QuotaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much an API key or sessions may use."""
 
@@ -268,6 +279,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogTable = LogTable()
     telemetry: TelemetryTable = TelemetryTable()
     audit: AuditTable = AuditTable()
+    scopes: tuple[ScopeTable, ...] = ()
     keys: tuple[KeyTable, ...] = ()
     quotas: tuple[QuotaTable, ...] = ()
     prices: dict[str, Price] = {}

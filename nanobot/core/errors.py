@@ -181,6 +181,18 @@ class UnknownToolCall(InvalidRequest):
     code = "unknown_tool_call"
 
 
+class PersonNotFound(NanobotError):
+    """Nobody has that name, or the API key may see none of their sessions."""
+
+    code, http_status, type = "person_not_found", 404, "invalid_request_error"
+
+
+class InvalidLinkCode(InvalidRequest):
+    """A code to link two accounts that is wrong, was used, or has expired."""
+
+    code = "invalid_link_code"
+
+
 class UploadNotFound(NanobotError):
     code, http_status, type = "file_not_found", 404, "invalid_request_error"
 

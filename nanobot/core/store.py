@@ -13,6 +13,7 @@ import msgspec
 from nanobot.core.accounts import Accounts
 from nanobot.core.compaction import Compactions
 from nanobot.core.dispatch import Dispatch
+from nanobot.core.people import People
 from nanobot.core.recall import MessageSearch
 from nanobot.core.responses import Responses
 from nanobot.core.sessions import Sessions
@@ -33,7 +34,9 @@ class Limits(msgspec.Struct, frozen=True):
     retry_window_s: float = 600.0
 
 
-class Store(Turns, Dispatch, Sessions, Compactions, MessageSearch, Responses, Uploads, Accounts, Protocol):
+class Store(
+    Turns, Dispatch, Sessions, People, Compactions, MessageSearch, Responses, Uploads, Accounts, Protocol
+):
     """The sum of the ports. Code that needs one port takes that port."""
 
     async def check(self) -> None:

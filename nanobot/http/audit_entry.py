@@ -5,8 +5,8 @@ from http import HTTPStatus
 from nanobot.core.audit_log import AuditEntry
 from nanobot.http.request import Request
 
-_SESSION_NAMES = ("key", "session_key", "conversation_id")
-"""Parameters of paths that name a conversation; others are ids."""
+_SESSION_NAMES = ("key", "session_key", "conversation_id", "person_id", "linked_name")
+"""Parameters of paths that name a conversation, or whose they are; others are ids."""
 
 
 def audit_entry(request: Request, at: float, status: int | None, *, polls: bool) -> AuditEntry | None:

@@ -34,7 +34,7 @@ def sessions(
     """Return a page of sessions, most recently used first (`asc`: last)."""
     where, values = condition(db, after=after, order=order, matching=matching)
     rows = db.execute(
-        f"SELECT {_columns(db)} FROM session WHERE {where} AND NOT {_left_no_trace(db)}"
+        f"SELECT {_columns(db)} FROM session WHERE {where} AND NOT {left_no_trace(db)}"
         f" ORDER BY {by_use(order)} LIMIT ?",
         (*values, limit),
     ).fetchall()
@@ -51,7 +51,7 @@ def _columns(db: Db) -> str:
     return f"id, key, {tip}, created_at, updated_at, title, metadata, model, instructions"
 
 
-def _left_no_trace(db: Db) -> str:
+def left_no_trace(db: Db) -> str:
     """Return the condition on a row of `session` that it is only there because of turns that leave no trace:
     the first of them opened it, and nothing is in it.
     """
@@ -60,6 +60,20 @@ def _left_no_trace(db: Db) -> str:
         " FROM turn t WHERE t.session = session.id AND t.created_at = session.created_at"
         f" AND {db.dialect.json_field('t.body', 'trace')} IS FALSE))"
     )
+
+
+def fitting(db: Db, column: str, matching: SessionFilter) -> tuple[str, list[str | float]]:
+    """Return the condition that a column of session keys has one of those that are asked for, and its
+    values.
+    """
+    where, values = ["TRUE"], list[str | float]()
+    if matching.prefix:
+        where.append(f"substr({column}, 1, ?) = ?")
+        values += [len(matching.prefix), matching.prefix]
+    if matching.patterns:
+        where.append(f"({' OR '.join([db.dialect.matches(column)] * len(matching.patterns))})")
+        values += [db.dialect.pattern(pattern) for pattern in matching.patterns]
+    return " AND ".join(where), values
 
 
 def condition(
@@ -71,13 +85,8 @@ def condition(
     Raises:
         SessionNotFound: there is no session `after` among them.
     """
-    where, values = [hidden.shown("key")], list[str | float]()
-    if matching.prefix:
-        where.append("substr(key, 1, ?) = ?")
-        values += [len(matching.prefix), matching.prefix]
-    if matching.patterns:
-        where.append(f"({' OR '.join([db.dialect.matches('key')] * len(matching.patterns))})")
-        values += [db.dialect.pattern(pattern) for pattern in matching.patterns]
+    fits, values = fitting(db, "key", matching)
+    where = [hidden.shown("key"), fits]
     if after is not None:
         found = db.execute(
             f"SELECT period, updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}",

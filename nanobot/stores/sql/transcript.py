@@ -13,6 +13,7 @@ from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.sessions import Direction, MessagePage, Row
 from nanobot.core.visible import START, place_after, unpacked
+from nanobot.stores.sql import hidden
 from nanobot.stores.sql.db import Db
 
 encode = msgspec.json.Encoder().encode
@@ -90,8 +91,9 @@ def open_session(db: Db, key: str, now: float) -> TranscriptHead:
     """Create a session; return the head of its transcript."""
     period = period_of(now)
     number = db.insert(
-        "INSERT INTO session (key, created_at, updated_at, period) VALUES (?, ?, ?, ?)",
-        (key, now, now, period),
+        "INSERT INTO session (key, created_at, updated_at, period, person, group_name)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (key, now, now, period, *hidden.owners(db, key)),
     )
     return TranscriptHead(number, 0, 0, 0, is_straight=True, period=period)
 

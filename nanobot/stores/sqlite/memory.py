@@ -7,9 +7,10 @@ from pathlib import Path
 from nanobot.core.accounts import PriceList
 from nanobot.core.clock import Clock
 from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.store import Limits
 from nanobot.stores.blobs import no_upload
-from nanobot.stores.sql import running, turns
+from nanobot.stores.sql import assigning, running, turns
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
@@ -63,6 +64,7 @@ async def open_memory_store(
     limits: Limits | None = None,
     observer: Observer = NULL_OBSERVER,
     prices: PriceList | None = None,
+    scopes: ScopeRules = DEFAULT_RULES,
 ) -> SqlStore:
     """Open a store on data in memory, as `open_store` does on a data directory: turns that were running when
     the last store on it was closed are put back in the queue.
@@ -72,6 +74,8 @@ async def open_memory_store(
     """
     limits = limits or Limits()
     prices = prices or PriceList()
+    data.db.scopes = scopes
+    assigning.assign_all(data.db)
     with data.db.transaction():
         running.recover(data.db, _OWNER, limits.max_attempts, clock.now(), prices)
     return SqlStore(

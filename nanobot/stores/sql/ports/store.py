@@ -11,7 +11,9 @@ from nanobot.stores.live.turn import LiveTurn
 from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.ports.accounts import SqlAccounts
 from nanobot.stores.sql.ports.compactions import SqlCompactions
+from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
+from nanobot.stores.sql.ports.people import SqlPeople
 from nanobot.stores.sql.ports.recall import SqlMessageSearch
 from nanobot.stores.sql.ports.responses import SqlResponses
 from nanobot.stores.sql.ports.sessions import SqlSessions
@@ -64,7 +66,9 @@ class SqlStore:
 
         self._offer_turns(SqlTurns(shared))
         self._offer_dispatch(SqlDispatch(shared))
-        self._offer_sessions(SqlSessions(shared))
+        deleting = Deleting(shared)
+        self._offer_sessions(SqlSessions(shared, deleting))
+        self._offer_people(SqlPeople(shared, deleting))
         self._offer_compactions(SqlCompactions(shared))
         self._offer_message_search(SqlMessageSearch(shared))
         self._offer_responses(SqlResponses(shared))
@@ -111,6 +115,19 @@ class SqlStore:
         self.delete_session = sessions.delete_session
         self.delete_unused = sessions.delete_unused
         self.write_over = sessions.write_over
+
+    def _offer_people(self, people: SqlPeople) -> None:
+        self.people = people.people
+        self.person = people.person
+        self.sessions_of_person = people.sessions_of_person
+        self.uploads_of_person = people.uploads_of_person
+        self.linked_names = people.linked_names
+        self.links_version = people.links_version
+        self.link_people = people.link_people
+        self.unlink_name = people.unlink_name
+        self.keep_link_code = people.keep_link_code
+        self.link_by_code = people.link_by_code
+        self.erase_person = people.erase_person
 
     def _offer_compactions(self, compactions: SqlCompactions) -> None:
         self.unsummarised = compactions.unsummarised
