@@ -103,6 +103,8 @@ class People:
     async def code(self, request: Request, send: Send) -> None:
         """POST /v1/people/{person_id}/codes"""
         person_id, caller = path_person(request), request.caller
+        # First: what the caller may not see is not counted, and answered as what does not exist.
+        await self._store.check_private(person_id, matching=reach(caller))
         self._hold_to_rate(caller, person_id)
         code = link_codes.new_code(self._randomness)
         expires_at = self._clock.now() + link_codes.LIFE_S
@@ -114,6 +116,7 @@ class People:
     async def link(self, request: Request, send: Send) -> None:
         """POST /v1/people/{person_id}/links"""
         person_id, caller = path_person(request), request.caller
+        await self._store.check_private(person_id, matching=reach(caller))
         body, _ = await self._bodies.read(request, lambda raw: decode(raw, _read_link))
         if (body.code is None) == (body.person is None):
             raise InvalidRequest(

@@ -5,15 +5,15 @@ from starlette.types import Send
 from nanobot.api.paging import PAGE_BYTES
 from nanobot.api.people import ONE, path_person, reach
 from nanobot.api.wire import people as wire
-from nanobot.core.errors import PersonNotFound, SessionNotFound, UploadNotFound
+from nanobot.core.errors import PersonNotFound, SessionNotFound
 from nanobot.core.people import PersonSession
+from nanobot.core.scopes import Scopes
 from nanobot.core.sessions import SessionFilter
 from nanobot.core.store import Store
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 
 _MIME = b"application/json"
-_SESSIONS_A_PAGE = 50
 _MESSAGES_A_PAGE = 200
 _FILES_A_PAGE = 500
 
@@ -28,42 +28,37 @@ class PersonExport:
         """GET /v1/people/{person_id}/export: sent a page at a time. What is deleted meanwhile is left out."""
         id_, matching = path_person(request), reach(request.caller)
         person = await self._store.person(id_, matching=matching)
+        keys = await self._keys(id_, matching)
         headers = [
             (b"content-type", _MIME),
             (b"content-disposition", b'attachment; filename="person.json"'),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _more(send, wire.export_begin(person))
-        try:
-            await self._sessions(send, id_, matching)
-        except (PersonNotFound, SessionNotFound):
-            # The last of them was deleted.
-            pass
+        is_first = True
+        for scopes in keys:
+            try:
+                session = await self._store.session(scopes.session)
+            except SessionNotFound:
+                continue
+            each = PersonSession(session, scopes)
+            await _more(send, (b"" if is_first else b",\n") + wire.export_session(each))
+            await self._messages(send, scopes.session)
+            await _more(send, wire.EXPORT_SESSION_END)
+            is_first = False
         await _more(send, wire.EXPORT_FILES)
-        try:
-            await self._files(send, id_, matching)
-        except (PersonNotFound, UploadNotFound):
-            pass
+        await self._files(send, id_, matching)
         await send({"type": "http.response.body", "body": wire.EXPORT_END, "more_body": False})
 
-    async def _sessions(self, send: Send, id_: str, matching: SessionFilter) -> None:
-        after: str | None = None
-        while True:
-            page = await self._store.sessions_of_person(
-                id_, limit=_SESSIONS_A_PAGE, after=after, matching=matching
-            )
-            for each in page:
-                comma = b",\n" if after is not None else b""
-                await _more(send, comma + wire.export_session(each))
-                await self._messages(send, each)
-                await _more(send, wire.EXPORT_SESSION_END)
-                after = each.session.key
-            if len(page) < _SESSIONS_A_PAGE:
-                return
+    async def _keys(self, id_: str, matching: SessionFilter) -> tuple[Scopes, ...]:
+        try:
+            return await self._store.keys_of_person(id_, matching=matching)
+        except PersonNotFound:
+            # Erased a moment ago.
+            return ()
 
-    async def _messages(self, send: Send, each: PersonSession) -> None:
+    async def _messages(self, send: Send, key: str) -> None:
         """Send the transcript as it is now, whatever is said while it is sent."""
-        key = each.session.key
         try:
             last = await self._store.messages(key, limit=1, order="desc")
             after_seq = 0
@@ -83,15 +78,12 @@ class PersonExport:
             return
 
     async def _files(self, send: Send, id_: str, matching: SessionFilter) -> None:
-        after: str | None = None
-        while True:
-            page = await self._store.uploads_of_person(
-                id_, limit=_FILES_A_PAGE, after=after, matching=matching
-            )
-            if not page:
-                return
-            await _more(send, (b",\n" if after is not None else b"") + wire.export_files(page))
-            after = page[-1].id
+        before: str | None = None
+        while page := await self._store.uploads_of_person(
+            id_, limit=_FILES_A_PAGE, before=before, matching=matching
+        ):
+            await _more(send, (b",\n" if before is not None else b"") + wire.export_files(page))
+            before = page[-1].id
 
 
 async def _more(send: Send, body: bytes) -> None:

@@ -94,15 +94,19 @@ class People(Protocol):
         """
         ...
 
-    async def uploads_of_person(
-        self, id_: str, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
-    ) -> tuple[Upload, ...]:
-        """Return uploads of the person, newest first, those that have expired too; `after` is the id of the
-        last one of the page before.
+    async def keys_of_person(self, id_: str, *, matching: SessionFilter = ALL) -> tuple[Scopes, ...]:
+        """Return the keys of the person's sessions, those that began first first.
 
         Raises:
             PersonNotFound
-            UploadNotFound: there is no upload `after` among them.
+        """
+        ...
+
+    async def uploads_of_person(
+        self, id_: str, *, limit: int, before: str | None = None, matching: SessionFilter = ALL
+    ) -> tuple[Upload, ...]:
+        """Return uploads of the person, newest first, those that have expired too; those with an id before
+        `before`. None where there is no such person.
         """
         ...
 
@@ -114,12 +118,20 @@ class People(Protocol):
         """Return a number that changes whenever a link is made or undone; cheap."""
         ...
 
+    async def check_private(self, id_: str, *, matching: SessionFilter = ALL) -> None:
+        """Return where who asks sees all private sessions of the person, and some, or may see all sessions.
+
+        Raises:
+            PersonNotFound
+        """
+        ...
+
     async def link_people(self, id_: str, other: str, *, matching: SessionFilter = ALL) -> str:
         """Make one person of two; return its id: that of `id_`.
 
         Raises:
-            PersonNotFound: who asks does not see all private sessions of one of them, or none. Who may see
-                all sessions may link names that have none yet.
+            PersonNotFound: as `check_private`, of one of them. Who may see all sessions may link names that
+                have none yet.
             InvalidRequest: they are one already, have too many accounts, or a name is none.
         """
         ...
@@ -129,7 +141,7 @@ class People(Protocol):
         one other name.
 
         Raises:
-            PersonNotFound: who asks does not see all private sessions of that name, or none.
+            PersonNotFound: as `check_private`, of that name alone.
             InvalidRequest: it is not linked.
         """
         ...
@@ -138,7 +150,7 @@ class People(Protocol):
         """Keep a code for the person, in place of the one before.
 
         Raises:
-            PersonNotFound: as `link_people`.
+            PersonNotFound: as `check_private`.
         """
         ...
 
@@ -146,7 +158,7 @@ class People(Protocol):
         """Link the person to the one who has the code, which is used up then; return the id of both.
 
         Raises:
-            PersonNotFound: as `link_people`.
+            PersonNotFound: as `check_private`.
             InvalidLinkCode: there is no such code, or it has expired.
             InvalidRequest: they are one already.
         """

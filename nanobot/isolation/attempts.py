@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.isolation.client import Attempt, path_of
 from nanobot.isolation.tenants import Resources, Tenant
 
@@ -28,6 +29,11 @@ class OwnSessions(msgspec.Struct, frozen=True):
     aside: str
     conversation: str
     sends_key: bool = True
+
+    @property
+    def person(self) -> str:
+        """The name of the person whom the main session's key speaks of."""
+        return DEFAULT_RULES.of(self.key).person
 
     def headers(self) -> dict[str, str]:
         """Return the headers of a request about the main session."""
@@ -331,6 +337,49 @@ def _file(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
         yield Attempt(route=route, target=target, headers=victim_header(victim), refers_by="key")
 
 
+# People -------------------------------------------------------------------------------------------
+
+
+def _people(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    yield Attempt(route=route, target="/v1/people?limit=100")
+    yield Attempt(route=route, target=f"/v1/people?after={quote(victim.person, safe='')}", refers_by="key")
+
+
+def _person(*bodies: dict[str, object]) -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        target = route.partition(" ")[2].replace("{person_id}", path_of(victim.person))
+        for body in bodies or (None,):
+            yield Attempt(
+                route=route,
+                target=target,
+                body=b"" if body is None else json.dumps(body).encode(),
+                refers_by="key",
+            )
+
+    return build
+
+
+def _sessions_of_person(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    yield from _person()(route, own, victim)
+    target = route.partition(" ")[2].replace("{person_id}", path_of(own.person))
+    after = quote(victim.session_key, safe="")
+    yield Attempt(route=route, target=f"{target}?after={after}", refers_by="key")
+
+
+def _link(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    """Yield links of the victim's account to one's own, and the other way round."""
+    yield from _person({"person": own.person}, {"code": "7K2MQ-04XTR"})(route, own, victim)
+    target = route.partition(" ")[2].replace("{person_id}", path_of(own.person))
+    # Not by `refers_by`: without the right `admin` it is refused before anything is looked for.
+    yield Attempt(route=route, target=target, body=json.dumps({"person": victim.person}).encode())
+
+
+def _unlink(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    target = route.partition(" ")[2].replace("{linked_name}", path_of(victim.person))
+    for person in (victim.person, own.person):
+        yield Attempt(route=route, target=target.replace("{person_id}", path_of(person)), refers_by="key")
+
+
 # Not of one session ---------------------------------------------------------------------------------
 
 
@@ -382,6 +431,14 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     "POST /v1/sessions/{key}/import": _import,
     "GET /v1/sessions/{key}/events": _events,
     "GET /v1/sessions/{key}/usage": _session(queries=("", "?group=model")),
+    "GET /v1/people": _people,
+    "GET /v1/people/{person_id}": _person(),
+    "DELETE /v1/people/{person_id}": _person(),
+    "GET /v1/people/{person_id}/sessions": _sessions_of_person,
+    "GET /v1/people/{person_id}/export": _person(),
+    "POST /v1/people/{person_id}/codes": _person(),
+    "POST /v1/people/{person_id}/links": _link,
+    "DELETE /v1/people/{person_id}/links/{linked_name}": _unlink,
     "POST /v1/files": _upload,
     "GET /v1/files": _files,
     "GET /v1/files/{file_id}": _file,

@@ -8,6 +8,7 @@ import msgspec
 
 from nanobot.config import KeyTable
 from nanobot.core.accounts import RIGHTS
+from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.isolation.canaries import Canaries
 
 _CONFUSABLE_KEYS = (
@@ -44,8 +45,8 @@ _CONFUSABLE_KEYS = (
     "wx:dm:a?limit=1",
     "wx:dm:a#b",
     "wx:group:g",
-    "wx:group:g:user:a",
-    "wx:group:g:user:ab",
+    "wx:group:g:user:ag",
+    "wx:group:g/user:a:user:agg",
     unicodedata.normalize("NFC", "wx:dm:Zoë"),
     unicodedata.normalize("NFD", "wx:dm:Zoë"),
     "wx:dm:zoë",
@@ -67,7 +68,9 @@ _CONFUSABLE_KEYS = (
     "0",
     "turn_x",
 )
-"""Session keys that are easily confused: with each other, with a pattern, a path or a query."""
+"""Session keys that are easily confused: with each other, with a pattern, a path or a query. No two are of
+the same person or the same group (`layers.py` has those).
+"""
 
 
 class Resources(msgspec.Struct):
@@ -86,10 +89,16 @@ class Resources(msgspec.Struct):
     word: str = "nothing"
     idempotency_key: str = "nothing"
 
+    @property
+    def person(self) -> str:
+        """The name of the person whom the main session's key speaks of."""
+        return DEFAULT_RULES.of(self.session_key).person
+
     def names(self) -> list[str]:
         """Return all of them but the message ids, which are the same in every session."""
         return [
             self.session_key,
+            self.person,
             *self.turns,
             *self.files,
             *self.responses,

@@ -19,8 +19,10 @@ from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
 from nanobot.api.wire.conversations import ConversationBody, ItemsBody, MetadataBody
 from nanobot.api.wire.files import UploadForm
+from nanobot.api.wire.people import LinkBody
 from nanobot.api.wire.response_request import ResponseBody
 from nanobot.api.wire.session_lists import ForkBody, RewindBody, SessionChange
+from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.http.guard import Guard
 from nanobot.http.operations import Operation
 from nanobot.testing import FakeClock, ScriptedModel
@@ -42,10 +44,17 @@ class Names(msgspec.Struct, frozen=True):
     item: str
 
 
+def person_of(names: Names) -> str:
+    """Return the name of the person whose session it is."""
+    return DEFAULT_RULES.of(names.session).person
+
+
 # How requests are filled --------------------------------------------------------------------------
 
 NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
     "key": lambda names: (names.session, f"{names.session}:new"),
+    "person_id": lambda names: (person_of(names), f"{person_of(names)}:new"),
+    "linked_name": lambda names: (f"tg:{names.session}", person_of(names)),
     "branch": lambda names: ("msg_1",),
     "turn_id": lambda names: (names.turn,),
     "file_id": lambda names: (names.file,),
@@ -53,7 +62,7 @@ NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
     "conversation_id": lambda names: (names.session,),
     "item_id": lambda names: (names.item,),
     "x-session-key": lambda names: (names.session, OWN),
-    "after": lambda names: (names.session, names.turn, names.file, "1"),
+    "after": lambda names: (names.session, names.turn, names.file, person_of(names), "1"),
     "last-event-id": lambda names: (f"{names.turn}:1",),
 }
 """Parameters that name something of a session, and what they are filled with, in turn."""
@@ -116,6 +125,7 @@ BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
     ConversationBody: lambda names: (b'{"metadata": {"a": "b"}}',),
     MetadataBody: lambda names: (b'{"metadata": {"a": "b"}}',),
     ItemsBody: lambda names: (b'{"items": [{"type": "message", "role": "user", "content": "hello"}]}',),
+    LinkBody: lambda names: (b'{"person": "tg:77"}', b'{"code": "7K2MQ-04XTR"}'),
     ChatBody: lambda names: (_chat("hello"), _chat([{"type": "file", "file": {"file_id": names.file}}])),
 }
 """Bodies by their type: each that points at something of a session."""
@@ -240,6 +250,7 @@ async def plant(harness: Harness, session: str) -> Names:
     asked = json.dumps({"model": "nanobot", "input": "a secret", "conversation": session}).encode()
     answered = await harness.door.call("POST", "/v1/responses", body=asked, headers=bearer(OWNER))
     assert answered.status == 200, answered.text
+    await harness.app.store.link_people(DEFAULT_RULES.of(session).person, f"tg:{session}")
     return Names(
         session, said.turn_id, kept.json["id"], answered.json["id"], answered.json["output"][0]["id"]
     )
@@ -264,7 +275,7 @@ def shown(answer: Exchange, names: Names) -> str:
     taken out.
     """
     text = f"{answer.status} {answer.raw.decode()}"
-    for name in (names.turn, names.file, names.session, names.response, names.item):
+    for name in (names.turn, names.file, names.session, person_of(names), names.response, names.item):
         text = text.replace(name, "NAME")
     return _SEALED.sub("SEALED", _ID.sub("ID", text))
 

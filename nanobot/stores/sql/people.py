@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from nanobot.core.errors import InvalidLinkCode, InvalidRequest, PersonNotFound, SessionNotFound
 from nanobot.core.people import MAX_NAME_CHARS, LinkCode, Person, PersonSession
-from nanobot.core.scopes import own_name
+from nanobot.core.scopes import Scopes, own_name
 from nanobot.core.sessions import ALL, SessionFilter
 from nanobot.core.uploads import Upload
-from nanobot.stores.blobs import no_upload
 from nanobot.stores.sql import catalogue
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db, Value
@@ -103,21 +102,30 @@ def sessions(
     return tuple(PersonSession(catalogue.session_of(db, number), db.scopes.of(key)) for number, key in rows)
 
 
-def uploads(
-    db: Db, id_: str, *, limit: int, after: str | None, matching: SessionFilter = ALL
-) -> tuple[Upload, ...]:
-    """Return uploads of the person, newest first."""
+def keys(db: Db, id_: str, *, matching: SessionFilter = ALL) -> tuple[Scopes, ...]:
+    """Return the keys of the person's sessions, oldest first."""
     person(db, id_, matching=matching)
     names = names_of(db, id_)
-    fits, values = catalogue.fitting(db, "session_key", matching)
-    where, values = f"person IN ({_marks(names)}) AND {fits}", [*names, *values]
-    if after is not None:
-        found = db.execute(f"SELECT n FROM file WHERE id = ? AND {where}", (after, *values)).fetchone()
-        if found is None:
-            raise no_upload(after)
-        where, values = f"{where} AND n < ?", [*values, *found]
+    fits, values = catalogue.fitting(db, "key", matching)
     rows = db.execute(
-        f"SELECT {files.COLUMNS} FROM file WHERE {where} ORDER BY n DESC LIMIT ?", (*values, limit)
+        f"SELECT key FROM session WHERE person IN ({_marks(names)}) AND {fits}"
+        f" AND NOT {catalogue.left_no_trace(db)} ORDER BY id",
+        (*names, *values),
+    )
+    return tuple(db.scopes.of(key) for (key,) in rows)
+
+
+def uploads(
+    db: Db, id_: str, *, limit: int, before: str | None, matching: SessionFilter = ALL
+) -> tuple[Upload, ...]:
+    """Return uploads of the person, newest first."""
+    names = names_of(db, id_)
+    fits, values = catalogue.fitting(db, "session_key", matching)
+    past, more = ("", ()) if before is None else (" AND id < ?", (before,))
+    rows = db.execute(
+        f"SELECT {files.COLUMNS} FROM file WHERE person IN ({_marks(names)}) AND {fits}{past}"
+        " ORDER BY id DESC LIMIT ?",
+        (*names, *values, *more, limit),
     ).fetchall()
     return tuple(Upload(*row) for row in rows)
 
@@ -164,6 +172,11 @@ def hold_private(db: Db, names: Sequence[str], id_: str, matching: SessionFilter
     ).fetchone()
     if not seen or seen < all_:
         raise nobody(id_)
+
+
+def check_private(db: Db, id_: str, *, matching: SessionFilter = ALL) -> None:
+    """Return where who asks may link the person with another."""
+    hold_private(db, names_of(db, id_), id_, matching)
 
 
 def link(db: Db, id_: str, other: str, *, matching: SessionFilter = ALL) -> str:

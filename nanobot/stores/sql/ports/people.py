@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from nanobot.core.people import Erasure, LinkCode, Person, PersonSession
+from nanobot.core.scopes import Scopes
 from nanobot.core.sessions import ALL, SessionFilter
 from nanobot.core.uploads import Upload
 from nanobot.stores.sql import people
@@ -36,11 +37,14 @@ class SqlPeople:
             partial(people.sessions, id_=id_, limit=limit, after=after, matching=matching)
         )
 
+    async def keys_of_person(self, id_: str, *, matching: SessionFilter = ALL) -> tuple[Scopes, ...]:
+        return await self._database.read(partial(people.keys, id_=id_, matching=matching))
+
     async def uploads_of_person(
-        self, id_: str, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
+        self, id_: str, *, limit: int, before: str | None = None, matching: SessionFilter = ALL
     ) -> tuple[Upload, ...]:
         return await self._database.read(
-            partial(people.uploads, id_=id_, limit=limit, after=after, matching=matching)
+            partial(people.uploads, id_=id_, limit=limit, before=before, matching=matching)
         )
 
     async def linked_names(self) -> Mapping[str, tuple[str, ...]]:
@@ -48,6 +52,9 @@ class SqlPeople:
 
     async def links_version(self) -> int:
         return await self._database.read(people.links_version)
+
+    async def check_private(self, id_: str, *, matching: SessionFilter = ALL) -> None:
+        await self._database.read(partial(people.check_private, id_=id_, matching=matching))
 
     async def link_people(self, id_: str, other: str, *, matching: SessionFilter = ALL) -> str:
         return await self._database.write(partial(people.link, id_=id_, other=other, matching=matching))

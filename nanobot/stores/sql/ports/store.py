@@ -120,9 +120,11 @@ class SqlStore:
         self.people = people.people
         self.person = people.person
         self.sessions_of_person = people.sessions_of_person
+        self.keys_of_person = people.keys_of_person
         self.uploads_of_person = people.uploads_of_person
         self.linked_names = people.linked_names
         self.links_version = people.links_version
+        self.check_private = people.check_private
         self.link_people = people.link_people
         self.unlink_name = people.unlink_name
         self.keep_link_code = people.keep_link_code
