@@ -20,7 +20,7 @@ def database_library() -> DatabaseLibrary:
 
 def offline_store(config: Config) -> OfflineStore:
     """Return the store that the settings name, to be used beside a running server too."""
-    return SqliteOffline(config.data)
+    return SqliteOffline(config.data, scope_rules(config))
 
 
 @contextlib.asynccontextmanager

@@ -119,7 +119,8 @@ class People(Protocol):
         ...
 
     async def check_private(self, id_: str, *, matching: SessionFilter = ALL) -> None:
-        """Return where who asks sees all private sessions of the person, and some, or may see all sessions.
+        """Return where who asks sees all private sessions of the account `id_`, and some, or may see all
+        sessions.
 
         Raises:
             PersonNotFound
@@ -141,7 +142,7 @@ class People(Protocol):
         one other name.
 
         Raises:
-            PersonNotFound: as `check_private`, of that name alone.
+            PersonNotFound: as `check_private`.
             InvalidRequest: it is not linked.
         """
         ...

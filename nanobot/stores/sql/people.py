@@ -155,8 +155,8 @@ def _marks(values: Sequence[Value]) -> str:
 # Linking ------------------------------------------------------------------------------------------
 
 
-def hold_private(db: Db, names: Sequence[str], id_: str, matching: SessionFilter) -> None:
-    """Return where who asks may see all private sessions of these names, and some. What is said in private is
+def check_private(db: Db, name: str, *, matching: SessionFilter = ALL) -> None:
+    """Return where who asks may see all private sessions of the account, and some. What is said in private is
     what a link shares.
 
     Raises:
@@ -167,26 +167,19 @@ def hold_private(db: Db, names: Sequence[str], id_: str, matching: SessionFilter
     fits, values = catalogue.fitting(db, "key", matching)
     (seen, all_) = db.execute(
         f"SELECT count(*) FILTER (WHERE {fits}), count(*) FROM session"
-        f" WHERE person IN ({_marks(names)}) AND group_name IS NULL",
-        (*values, *names),
+        " WHERE person = ? AND group_name IS NULL",
+        (*values, name),
     ).fetchone()
     if not seen or seen < all_:
-        raise nobody(id_)
-
-
-def check_private(db: Db, id_: str, *, matching: SessionFilter = ALL) -> None:
-    """Return where who asks may link the person with another."""
-    hold_private(db, names_of(db, id_), id_, matching)
+        raise nobody(name)
 
 
 def link(db: Db, id_: str, other: str, *, matching: SessionFilter = ALL) -> str:
     """Make one person of two; return its id."""
-    ones, others = names_of(db, id_), names_of(db, other)
-    hold_private(db, ones, id_, matching)
-    hold_private(db, others, other, matching)
-    _check_name(db, id_)
-    _check_name(db, other)
-    return _join(db, ones, others)
+    for name in (id_, other):
+        check_private(db, name, matching=matching)
+        _check_name(db, name)
+    return _join(db, names_of(db, id_), names_of(db, other))
 
 
 def _check_name(db: Db, name: str) -> None:
@@ -219,8 +212,8 @@ def _join(db: Db, ones: Sequence[str], others: Sequence[str]) -> str:
 
 def unlink(db: Db, name: str, *, matching: SessionFilter = ALL) -> str:
     """Make the account a person of its own; return the id of the others."""
+    check_private(db, name, matching=matching)
     names = names_of(db, name)
-    hold_private(db, (name,), name, matching)
     if len(names) == 1:
         raise InvalidRequest(f"{name!r} is not linked to another account: nothing was changed")
     rest = tuple(each for each in names if each != name)
@@ -245,8 +238,8 @@ def _write(db: Db, names: Iterable[str], person_id: str | None) -> None:
 
 def keep_code(db: Db, code: LinkCode, now: float, *, matching: SessionFilter = ALL) -> None:
     """Keep a code in place of the person's last one, and none that has expired."""
+    check_private(db, code.person, matching=matching)
     names = names_of(db, code.person)
-    hold_private(db, names, code.person, matching)
     db.execute("DELETE FROM link_code WHERE person = ? OR expires_at <= ?", (names[0], now))
     db.execute(
         "INSERT INTO link_code (person, digest, expires_at) VALUES (?, ?, ?)",
@@ -256,8 +249,8 @@ def keep_code(db: Db, code: LinkCode, now: float, *, matching: SessionFilter = A
 
 def use_code(db: Db, id_: str, digest: bytes, now: float, *, matching: SessionFilter = ALL) -> str:
     """Link the person to the one whose code it is, and forget the code."""
+    check_private(db, id_, matching=matching)
     names = names_of(db, id_)
-    hold_private(db, names, id_, matching)
     found = db.execute(
         "SELECT person FROM link_code WHERE digest = ? AND expires_at > ?", (digest, now)
     ).fetchone()

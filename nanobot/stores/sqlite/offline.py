@@ -9,8 +9,10 @@ from pathlib import Path
 from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
 from nanobot.core.offline import DatabaseLibrary, DatabaseReport, RunningServer
+from nanobot.core.people import Person, PersonSession
+from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
-from nanobot.stores.sql import catalogue, hidden, keys, search
+from nanobot.stores.sql import catalogue, hidden, keys, people, search
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.backup import backup
 from nanobot.stores.sqlite.connection import Connection
@@ -63,10 +65,32 @@ class SqliteReadOnly:
 
         return rows()
 
+    def people(self, *, limit: int, after: str | None = None) -> tuple[Person, ...]:
+        return people.people(self._db, limit=limit, after=after)
+
+    def person(self, id_: str) -> Person:
+        return people.person(self._db, id_)
+
+    def sessions_of_person(self, id_: str, *, limit: int) -> tuple[PersonSession, ...]:
+        return people.sessions(self._db, id_, limit=limit, after=None)
+
     def _page(self, session_key: str, *, after_seq: int) -> tuple[Row, ...]:
         return catalogue.messages(
             self._db, key=session_key, limit=_PAGE, after_seq=after_seq, max_bytes=_PAGE_BYTES
         ).rows
+
+
+class SqlitePeopleWriter:
+    """`core.offline.PeopleWriter` on a connection with an open transaction."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+
+    def link(self, id_: str, other: str) -> tuple[str, ...]:
+        return people.names_of(self._db, people.link(self._db, id_, other))
+
+    def unlink(self, name: str) -> None:
+        people.unlink(self._db, name)
 
 
 class SqliteApiKeyWriter:
@@ -86,10 +110,13 @@ class SqliteApiKeyWriter:
 
 
 class SqliteOffline:
-    """`core.offline.OfflineStore` on the database file of a data directory."""
+    """`core.offline.OfflineStore` on the database file of a data directory. `scopes`: whom session keys speak
+    of.
+    """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, scopes: ScopeRules = DEFAULT_RULES) -> None:
         self._directory = directory
+        self._scopes = scopes
         self._path = directory / DATABASE
 
     @contextlib.contextmanager
@@ -97,6 +124,7 @@ class SqliteOffline:
         with self._reading() as db:
             db.execute("BEGIN")
             self._check_format(db)
+            db.scopes = self._scopes
             yield SqliteReadOnly(db)
 
     def _check_format(self, db: Connection) -> None:
@@ -120,6 +148,12 @@ class SqliteOffline:
     def write_api_keys(self) -> Iterator[SqliteApiKeyWriter]:
         with writing(self._directory) as db:
             yield SqliteApiKeyWriter(db)
+
+    @contextlib.contextmanager
+    def write_people(self) -> Iterator[SqlitePeopleWriter]:
+        with writing(self._directory) as db:
+            db.scopes = self._scopes
+            yield SqlitePeopleWriter(db)
 
     def backup(self, path: Path) -> None:
         with self._reading() as db:

@@ -54,7 +54,7 @@ class SqlPeople:
         return await self._database.read(people.links_version)
 
     async def check_private(self, id_: str, *, matching: SessionFilter = ALL) -> None:
-        await self._database.read(partial(people.check_private, id_=id_, matching=matching))
+        await self._database.read(partial(people.check_private, name=id_, matching=matching))
 
     async def link_people(self, id_: str, other: str, *, matching: SessionFilter = ALL) -> str:
         return await self._database.write(partial(people.link, id_=id_, other=other, matching=matching))
