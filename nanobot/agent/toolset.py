@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.core.errors import ToolError
-from nanobot.core.message import ToolCall, ToolResult
+from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
-from nanobot.core.tool import Tool, ToolContext, ToolSpec
+from nanobot.core.tool import Tool, ToolContext, ToolOutput, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Toolset:
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
-        always = [tool for tool in tools if not tool.reads_on and not tool.looks_back]
+        always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
@@ -89,19 +89,20 @@ class Toolset:
         except (msgspec.DecodeError, RecursionError) as error:
             raise MalformedCall(f"the arguments of {call.name} are not valid JSON: {error}") from error
 
-    async def run(
-        self, call: ToolCall, *, turn_id: str, session_key: str, result_tokens: int = 4_000
-    ) -> ToolResult:
-        """Return the result of the call. A failure is a result too, which tells the model what happened."""
+    async def run(self, call: ToolCall, context: ToolContext) -> Message:
+        """Return the result of the call, and the images that come with it. A failure is a result too, which
+        tells the model what happened.
+        """
         result: ToolResult | None = None
-        self._observer.tool_started(turn_id, call)
+        self._observer.tool_started(context.turn_id, call)
         try:
-            result = await self._run(call, ToolContext(turn_id, session_key, call.id, result_tokens))
-            return result
+            output = await self._run(call, context)
+            result = output if isinstance(output, ToolResult) else _result(call, output)
+            return Message("tool", (result, *(output.images if isinstance(output, ToolOutput) else ())))
         finally:
-            self._observer.tool_ended(turn_id, call, result, is_known=call.name in self._tools)
+            self._observer.tool_ended(context.turn_id, call, result, is_known=call.name in self._tools)
 
-    async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult:
+    async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult | ToolOutput:
         try:
             tool, arguments = self.check(call)
         except MalformedCall as error:
@@ -109,7 +110,7 @@ class Toolset:
         limit = asyncio.timeout(tool.timeout_s)
         try:
             async with limit:
-                text = await tool.run(arguments, context)
+                output = await tool.run(arguments, context)
         except ToolError as error:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
         except Exception:  # noqa: BLE001 - a tool's bug is logged whole; the model is told
@@ -122,7 +123,11 @@ class Toolset:
                 )
             _log.exception("tool %s failed in turn %s", call.name, context.turn_id)
             return ToolResult(call.id, "Error: tool failed", is_error=True)
-        return ToolResult(call.id, _bounded(text))
+        return ToolOutput(output) if isinstance(output, str) else output
+
+
+def _result(call: ToolCall, output: ToolOutput) -> ToolResult:
+    return ToolResult(call.id, _bounded(output.text), files=output.files)
 
 
 def _bounded(text: str) -> str:

@@ -131,12 +131,13 @@ def freeform_arguments(text: str) -> str:
     return msgspec.json.encode(_Freeform(text)).decode()
 
 
-class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
-    """The answer to exactly one `ToolCall`."""
+class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_defaults=True):
+    """The answer to exactly one `ToolCall`. `files`: paths in the workspace of what the call has written."""
 
     call_id: str
     content: str
     is_error: bool = False
+    files: tuple[str, ...] = ()
 
 
 Part = Text | Image | Audio | File | Thinking | ToolCall | ToolResult

@@ -18,6 +18,7 @@ from nanobot.core.responses import Responses
 from nanobot.core.sessions import Sessions
 from nanobot.core.turn import Turns
 from nanobot.core.uploads import Uploads
+from nanobot.core.workspace import Identities
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -33,7 +34,9 @@ class Limits(msgspec.Struct, frozen=True):
     retry_window_s: float = 600.0
 
 
-class Store(Turns, Dispatch, Sessions, Compactions, MessageSearch, Responses, Uploads, Accounts, Protocol):
+class Store(
+    Turns, Dispatch, Sessions, Identities, Compactions, MessageSearch, Responses, Uploads, Accounts, Protocol
+):
     """The sum of the ports. Code that needs one port takes that port."""
 
     async def check(self) -> None:

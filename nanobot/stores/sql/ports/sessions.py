@@ -27,12 +27,14 @@ from nanobot.core.sessions import (
     SessionEvent,
     SessionFilter,
 )
+from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.live.turn import replay
 from nanobot.stores.sql import (
     branches,
     catalogue,
     forking,
     hidden,
+    identities,
     importing,
     purging,
     queue,
@@ -55,6 +57,7 @@ class SqlSessions:
         self._database = shared.database
         self._index = shared.index
         self._blobs = shared.blobs
+        self._workspaces = shared.workspaces
         self._live = shared.live
         self._commands = shared.commands
         self._news = shared.news
@@ -110,6 +113,12 @@ class SqlSessions:
 
     async def session(self, session_key: str) -> Session:
         return await self._database.read(partial(catalogue.session, key=session_key))
+
+    async def identify(self, session_key: str) -> SessionIdentity:
+        return await self._database.read(partial(identities.identity, key=session_key))
+
+    async def identities(self, numbers: Sequence[int]) -> tuple[SessionIdentity, ...]:
+        return await self._database.read(partial(identities.identities, numbers=numbers))
 
     async def messages(
         self,
@@ -210,6 +219,10 @@ class SqlSessions:
         async with self._whole_or_gone(fork.session):
             while fork.rest:
                 fork = await write(partial(forking.copy_some, fork=fork))
+            source = await self.identify(session_key)
+            await asyncio.to_thread(
+                self._workspaces.copy, source, SessionIdentity(fork.session, now, new_key)
+            )
 
             def finish(db: Db) -> Session:
                 forking.finish(db, fork, key=session_key, new_key=new_key)
@@ -280,8 +293,14 @@ class SqlSessions:
             return msgspec.structs.replace(deleted, spent=spent), claims
 
         deleted, _ = await self._database.write(job, self._deleted)
-        await asyncio.to_thread(self._blobs.delete, deleted.files)
+        await self._delete_files((deleted,))
         return await self._purged(deleted)
+
+    async def _delete_files(self, deleted: Sequence[catalogue.Deleted]) -> None:
+        """Delete what is kept of the sessions outside of the database."""
+        await asyncio.to_thread(self._blobs.delete, [id_ for each in deleted for id_ in each.files])
+        gone = [each.identity for each in deleted if each.identity is not None]
+        await asyncio.to_thread(self._workspaces.delete, gone)
 
     async def _purged(self, deleted: catalogue.Deleted) -> Deletion:
         """Delete what is left of the session; return what has gone with it in all."""
@@ -322,7 +341,7 @@ class SqlSessions:
             return retention.delete_some(db, rules=rules, now=self._clock.now())
 
         deleted = await self._database.write(job, self._end_watching)
-        await asyncio.to_thread(self._blobs.delete, [id_ for each in deleted for id_ in each.files])
+        await self._delete_files(deleted)
         for each in deleted:
             await self._purged(each)
         return len(deleted)
