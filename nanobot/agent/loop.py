@@ -26,7 +26,15 @@ from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History, LeftOut
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import Message, Text, ToolCall, Usage, estimate_tokens
+from nanobot.core.message import (
+    Message,
+    SeenResult,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+    estimate_tokens,
+)
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
@@ -302,6 +310,10 @@ class _TurnRun:
         self._added += (message, *joined)
         return bool(joined)
 
-    async def _add_results(self, messages: Sequence[Message]) -> None:
+    async def _add_results(self, results: Sequence[ToolResult]) -> None:
+        messages = [
+            result.message() if isinstance(result, SeenResult) else Message("tool", (result,))
+            for result in results
+        ]
         joined = await self._emit(tuple(ToolFinished(message) for message in messages))
         self._added += (*messages, *joined)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import Message, ToolCall, ToolResult
-from nanobot.core.tool import ToolContext
 from nanobot.core.turn import Turn
 
 OUTCOME_UNKNOWN = (
@@ -14,8 +13,8 @@ OUTCOME_UNKNOWN = (
 )
 
 
-Finish = Callable[[Sequence[Message]], Awaitable[None]]
-"""Commits messages with results of calls, one after another and at once."""
+Finish = Callable[[Sequence[ToolResult]], Awaitable[None]]
+"""Commits results of calls, one after another and at once."""
 _MOST_AT_ONCE = 64
 """Results that are committed together where there is nothing to wait for: others use the store meanwhile."""
 
@@ -51,7 +50,7 @@ class ToolCalls:
                 if self._toolset.is_repeatable(call):
                     await self._run(call, finish)
                 else:
-                    await finish((_failed(call, OUTCOME_UNKNOWN),))
+                    await finish((ToolResult(call.id, OUTCOME_UNKNOWN, is_error=True),))
 
     def split(self, message: Message) -> tuple[tuple[ToolCall, ...], tuple[ToolCall, ...]]:
         """Return the server's calls of a message: those to run, and those that are too many."""
@@ -63,7 +62,7 @@ class ToolCalls:
         text = f"Error: too many calls at once, not run: at most {self._max_calls} are."
         for first in range(0, len(calls), _MOST_AT_ONCE):
             some = calls[first : first + _MOST_AT_ONCE]
-            await finish([_failed(call, text) for call in some])
+            await finish([ToolResult(call.id, text, is_error=True) for call in some])
 
     async def run(self, calls: tuple[ToolCall, ...], too_many: tuple[ToolCall, ...], finish: Finish) -> None:
         """Refuse the calls of a step that are `too_many`, and run the others: side by side those whose tools
@@ -98,15 +97,15 @@ class ToolCalls:
 
     async def _run(self, call: ToolCall, finish: Finish) -> None:
         turn = self._turn
-        context = ToolContext(
-            turn.id,
-            turn.session_key,
-            call.id,
-            self._result_tokens,
+        result = await self._toolset.run(
+            call,
+            turn_id=turn.id,
+            session_key=turn.session_key,
+            result_tokens=self._result_tokens,
             sees_images=self._sees_images,
             leaves_trace=turn.trace,
         )
-        await finish((await self._toolset.run(call, context),))
+        await finish((result,))
 
     def _is_malformed(self, call: ToolCall) -> bool:
         try:
@@ -114,7 +113,3 @@ class ToolCalls:
         except MalformedCall:
             return True
         return False
-
-
-def _failed(call: ToolCall, text: str) -> Message:
-    return Message("tool", (ToolResult(call.id, text, is_error=True),))

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.core.errors import ToolError
-from nanobot.core.message import Message, ToolCall, ToolResult
+from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
-from nanobot.core.tool import Tool, ToolContext, ToolOutput, ToolSpec
+from nanobot.core.tool import Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
 _log = logging.getLogger(__name__)
@@ -89,20 +89,34 @@ class Toolset:
         except (msgspec.DecodeError, RecursionError) as error:
             raise MalformedCall(f"the arguments of {call.name} are not valid JSON: {error}") from error
 
-    async def run(self, call: ToolCall, context: ToolContext) -> Message:
-        """Return the result of the call, and the images that come with it. A failure is a result too, which
-        tells the model what happened.
-        """
+    async def run(
+        self,
+        call: ToolCall,
+        *,
+        turn_id: str,
+        session_key: str,
+        result_tokens: int = 4_000,
+        sees_images: bool = False,
+        leaves_trace: bool = True,
+    ) -> ToolResult:
+        """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
-        self._observer.tool_started(context.turn_id, call)
+        context = ToolContext(
+            turn_id,
+            session_key,
+            call.id,
+            result_tokens,
+            sees_images=sees_images,
+            leaves_trace=leaves_trace,
+        )
+        self._observer.tool_started(turn_id, call)
         try:
-            output = await self._run(call, context)
-            result = output if isinstance(output, ToolResult) else _result(call, output)
-            return Message("tool", (result, *(output.images if isinstance(output, ToolOutput) else ())))
+            result = await self._run(call, context)
+            return result
         finally:
-            self._observer.tool_ended(context.turn_id, call, result, is_known=call.name in self._tools)
+            self._observer.tool_ended(turn_id, call, result, is_known=call.name in self._tools)
 
-    async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult | ToolOutput:
+    async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult:
         try:
             tool, arguments = self.check(call)
         except MalformedCall as error:
@@ -123,11 +137,9 @@ class Toolset:
                 )
             _log.exception("tool %s failed in turn %s", call.name, context.turn_id)
             return ToolResult(call.id, "Error: tool failed", is_error=True)
-        return ToolOutput(output) if isinstance(output, str) else output
-
-
-def _result(call: ToolCall, output: ToolOutput) -> ToolResult:
-    return ToolResult(call.id, _bounded(output.text), files=output.files)
+        if isinstance(output, str):
+            return ToolResult(call.id, _bounded(output))
+        return SeenResult(call.id, _bounded(output.text), files=output.files, images=output.images)
 
 
 def _bounded(text: str) -> str:

@@ -140,6 +140,17 @@ class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_
     files: tuple[str, ...] = ()
 
 
+class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
+    """A result that comes with images, which in a message stand behind it."""
+
+    images: tuple[Image, ...] = ()
+
+    def message(self) -> "Message":
+        """Return the message of the tool, as it is stored."""
+        result = ToolResult(self.call_id, self.content, self.is_error, self.files)
+        return Message("tool", (result, *self.images))
+
+
 Part = Text | Image | Audio | File | Thinking | ToolCall | ToolResult
 Role = Literal["user", "assistant", "tool"]
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "incomplete"]

@@ -17,7 +17,7 @@ from nanobot.context.history import repair
 from nanobot.core.errors import ToolError
 from nanobot.core.message import Message, ToolCall
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.core.tool import ToolChoice, ToolContext, ToolSpec
+from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.models.local import routing
 from nanobot.models.local.conversation import conversation
 from nanobot.models.local.plain_text import plain
@@ -165,8 +165,7 @@ def check_arithmetic(content: bytes) -> None:
 def check_call(content: bytes) -> None:
     """The first line is the tool's name, the rest are its arguments."""
     name, _, arguments = content.decode("utf-8", "replace").partition("\n")
-    message = _runner().run(_toolset.run(ToolCall("1", name, arguments), ToolContext("turn_1", "a", "1")))
-    (result,) = message.tool_results
+    result = _runner().run(_toolset.run(ToolCall("1", name, arguments), turn_id="turn_1", session_key="a"))
     assert result.call_id == "1"
     assert result.content.encode()
     assert result.content != "Error: tool failed", "the tool has a bug, see the log"

@@ -30,12 +30,7 @@ def call(arguments: str, name: str = "add") -> ToolCall:
 
 
 async def run(tool: Tool, arguments: str = '{"a": 1}') -> ToolResult:
-    return await result_of(Toolset([tool]), call(arguments, tool.name))
-
-
-async def result_of(toolset: Toolset, called: ToolCall) -> ToolResult:
-    (result,) = (await toolset.run(called, ToolContext("turn_1", "k", called.id))).tool_results
-    return result
+    return await Toolset([tool]).run(call(arguments, tool.name), turn_id="turn_1", session_key="k")
 
 
 async def test_a_call_is_answered_with_what_the_tool_returns() -> None:
@@ -86,9 +81,11 @@ async def test_arguments_that_do_not_fit_are_told_with_what_is_wrong(arguments: 
 
 
 async def test_an_unknown_tool_is_told_with_the_names_of_those_there_are() -> None:
-    result = await result_of(Toolset([ADD]), call("{}", "subtract"))
+    result = await Toolset([ADD]).run(call("{}", "subtract"), turn_id="t", session_key="k")
     assert result == ToolResult("c1", "Error: there is no tool 'subtract'; the tools are: add", is_error=True)
-    assert (await result_of(Toolset([]), call("{}"))).content.endswith("the tools are: none")
+    assert (await Toolset([]).run(call("{}"), turn_id="t", session_key="k")).content.endswith(
+        "the tools are: none"
+    )
 
 
 async def test_a_tools_own_error_is_told_as_it_says() -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from nanobot.agent.toolset import Toolset
 from nanobot.core.errors import ToolError
 from nanobot.core.message import ToolCall, ToolResult
-from nanobot.core.tool import ToolContext
 from nanobot.testing import FakeClock
 from nanobot.tools.facts import calculate, current_time, evaluate
 
@@ -253,9 +252,9 @@ def test_whatever_is_written_there_is_a_value_or_a_tool_error(expression: str) -
 
 
 async def calculated(arguments: str) -> ToolResult:
-    called = ToolCall("c", "calculate", arguments)
-    (result,) = (await Toolset([calculate()]).run(called, ToolContext("t", "k", "c"))).tool_results
-    return result
+    return await Toolset([calculate()]).run(
+        ToolCall("c", "calculate", arguments), turn_id="t", session_key="k"
+    )
 
 
 async def test_the_tool_answers_with_the_value() -> None:

@@ -8,7 +8,6 @@ from nanobot.agent.toolset import Toolset
 from nanobot.core.cut_result import result_name
 from nanobot.core.dispatch import History
 from nanobot.core.message import Message, ToolCall, ToolResult
-from nanobot.core.tool import ToolContext
 from nanobot.tools.results import read_result
 
 LINES = "".join(f"line {number}\n" for number in range(1, 5_001))
@@ -33,8 +32,7 @@ async def read(sessions: Sessions, result: str = "", start: str = "", *, key: st
     written = {name: value for name, value in arguments.items() if value}
     called = ToolCall("r1", "read_result", msgspec.json.encode(written).decode())
     toolset = Toolset((read_result(sessions),))
-    (result,) = (await toolset.run(called, ToolContext("t", key, called.id, 1_000))).tool_results
-    return result.content
+    return (await toolset.run(called, turn_id="t", session_key=key, result_tokens=1_000)).content
 
 
 async def test_a_result_is_shown_from_a_line_on_and_says_where_it_goes_on() -> None:
