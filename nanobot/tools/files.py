@@ -32,10 +32,10 @@ _TITLE = re.compile(r"\s*sheet\W{1,3}(.{1,100}?)\W{0,3}(?:row\W{1,3}(\d{1,9}))?\
 
 
 class ReadFileArguments(msgspec.Struct, frozen=True):
-    file: Annotated[str | None, msgspec.Meta(description="path or name; omit for the newest one")] = None
-    start: Annotated[
-        str | None, msgspec.Meta(description="where to begin: page 41, sheet 2 row 812, slide 7, line 1200")
-    ] = msgspec.field(name="from", default=None)
+    file: Annotated[str | None, msgspec.Meta(description="path or name; omit for the newest")] = None
+    start: Annotated[str | None, msgspec.Meta(description="page 41, sheet 2 row 812, slide 7, line 1200")] = (
+        msgspec.field(name="from", default=None)
+    )
 
 
 class SessionFiles(Protocol):
@@ -76,7 +76,7 @@ def read_file(files: SessionFiles, documents: DocumentReader, workspace: AgentFi
 
     return Tool(
         READ_FILE,
-        "Show a file from a page, sheet, slide or line on.",
+        "Read a file.",
         ReadFileArguments,
         run,
         timeout_s=60.0,

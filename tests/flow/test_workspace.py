@@ -7,12 +7,15 @@ from urllib.parse import quote
 
 import msgspec
 
+from nanobot.app.tools import workspace_tools
 from nanobot.core.message import Image, ToolResult
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.models.local.engine_chat import ABILITIES as SMALL
 from nanobot.stores.workspaces.folder import WorkspaceFolder
 from nanobot.stores.workspaces.orphans import delete_orphans
 from nanobot.testing import Say, ScriptedModel, call
+from nanobot.tools.workspace.files import AgentFiles
+from nanobot.workers.pool import WorkerPool
 from tests.forms import upload
 from tests.harness import Harness, OpenHarness
 
@@ -340,3 +343,14 @@ async def test_events_of_tools_name_the_files_that_were_written(open_harness: Op
         [{"id": "nanobot:workspace/a.md", "filename": "a.md"}],
         None,
     ]
+
+
+def test_calls_that_change_something_are_not_run_again_after_a_crash() -> None:
+    tools = workspace_tools(AgentFiles(NoFiles(), NoFiles()), WorkerPool())  # type: ignore[arg-type]
+    again = {tool.name for tool in tools if tool.repeatable}
+    side_by_side = {tool.name for tool in tools if tool.concurrent}
+    assert again == side_by_side == {"list_files", "find_files", "grep"}
+
+
+class NoFiles:
+    """Stands for what is not asked."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from typing import Annotated
 
 import msgspec
 
@@ -29,7 +28,7 @@ _SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
 
 
 class GrepArguments(msgspec.Struct, frozen=True):
-    pattern: Annotated[str, msgspec.Meta(description="Python regex")]
+    pattern: str
     path: str = ""
 
 
@@ -52,7 +51,7 @@ def grep(files: AgentFiles, workers: WorkerPool) -> Tool:
 
     return Tool(
         GREP,
-        "Search lines of text files.",
+        "Search text files by regex.",
         GrepArguments,
         run,
         timeout_s=90.0,

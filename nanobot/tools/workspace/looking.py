@@ -1,9 +1,9 @@
 """The tools that list files and find them by name."""
 
 import fnmatch
+import itertools
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated
 
 import msgspec
 
@@ -14,6 +14,7 @@ from nanobot.tools.workspace.files import AgentFiles
 
 LIST_FILES, FIND_FILES = "list_files", "find_files"
 _MOST_SHOWN = 200
+_SIGNS = frozenset("*?[")
 _MOST_SEARCHED = 20_000
 _DEEPEST = 32
 _BYTES_PER_TOKEN = 4
@@ -27,8 +28,7 @@ class ListFilesArguments(msgspec.Struct, frozen=True):
 
 
 class FindFilesArguments(msgspec.Struct, frozen=True):
-    pattern: Annotated[str, msgspec.Meta(description="e.g. **/*.md")]
-    path: str = ""
+    pattern: str
 
 
 def list_files(files: AgentFiles) -> Tool:
@@ -55,21 +55,33 @@ def find_files(files: AgentFiles) -> Tool:
             raise ToolError(f"{arguments.pattern[:80]!r} is no pattern of a path: say *.md, or docs/**/*.md")
         try:
             listing = await files.listing(
-                context.session_key, arguments.path, depth=_DEEPEST, limit=_MOST_SEARCHED
+                context.session_key, _above(pattern), depth=_DEEPEST, limit=_MOST_SEARCHED
             )
         except InvalidRequest as error:
             raise ToolError(error.message) from error
-        above = len([part for part in arguments.path.split("/") if part not in ("", ".")])
         found = tuple(
             entry
             for entry in listing.entries
-            if entry.kind == "file" and matches(tuple(entry.path.split("/")[above:]), pattern)
+            if entry.kind == "file" and matches(tuple(entry.path.split("/")), pattern)
         )
         if not found:
             return "No file has such a path." + ("" if listing.is_whole else " (Not all were looked at.)")
         return _shown(found, context, is_whole=listing.is_whole, advice="narrow the pattern")
 
-    return Tool(FIND_FILES, "Find files by path.", FindFilesArguments, run, repeatable=True, demanding=True)
+    return Tool(
+        FIND_FILES,
+        "Find files by glob, e.g. docs/**/*.md.",
+        FindFilesArguments,
+        run,
+        repeatable=True,
+        demanding=True,
+    )
+
+
+def _above(pattern: tuple[str, ...]) -> str:
+    """Return the folder that all paths are in which fit the pattern, as far as it is named without signs."""
+    plain = itertools.takewhile(lambda part: not _SIGNS.intersection(part), pattern[:-1])
+    return "/".join(plain)
 
 
 def matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:

@@ -42,7 +42,7 @@ def apply_patch(files: AgentFiles) -> Tool:
 
     return Tool(
         APPLY_PATCH,
-        "Change several files at once, all or nothing: '*** Begin Patch' format or a unified diff.",
+        "Change several files at once: '*** Begin Patch' format or a unified diff.",
         ApplyPatchArguments,
         run,
         timeout_s=60.0,

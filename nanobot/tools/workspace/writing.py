@@ -25,9 +25,9 @@ class WriteFileArguments(msgspec.Struct, frozen=True):
 
 class EditFileArguments(msgspec.Struct, frozen=True):
     path: str
-    old: Annotated[str, msgspec.Meta(description="text to replace, found once")]
+    old: Annotated[str, msgspec.Meta(description="found once, or all")]
     new: str
-    all: Annotated[bool, msgspec.Meta(description="replace each")] = False
+    all: bool = False
 
 
 def write_file(files: AgentFiles) -> Tool:
@@ -59,7 +59,7 @@ def write_file(files: AgentFiles) -> Tool:
 
     return Tool(
         WRITE_FILE,
-        "Write a file into the workspace; one that is there is replaced.",
+        "Write a whole file.",
         WriteFileArguments,
         run,
         timeout_s=_TIMEOUT_S,
