@@ -13,6 +13,7 @@ from nanobot.context.build import (
     further_tools,
     hint_of,
     history_budget,
+    not_among,
     offered_tools,
     tools_size,
     with_added,
@@ -26,7 +27,15 @@ from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History, LeftOut
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import Message, Text, ToolCall, ToolResult, Usage, estimate_tokens
+from nanobot.core.message import (
+    Message,
+    SeenResult,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+    estimate_tokens,
+)
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
@@ -87,7 +96,8 @@ class Agent:
         tokens = self._tools_tokens.get(asked)
         if tokens is None:
             toolset = self._toolset
-            own = toolset.specs_for(model.abilities) + toolset.file_specs + toolset.history_specs
+            own = toolset.specs_for(model.abilities)
+            own += not_among(own, toolset.file_specs + toolset.history_specs)
             tokens = self._tools_tokens[asked] = tools_size(persona.offered(own))
         return tokens
 
@@ -199,7 +209,9 @@ class Agent:
         read = what_was_read(turn, produced, self._toolset)
         most_calls = self._settings.max_calls_per_step
         result_tokens = result_budget(budget_tokens, self._settings.result_share)
-        tool_calls = ToolCalls(toolset, turn, most_calls, result_tokens, read)
+        tool_calls = ToolCalls(
+            toolset, turn, most_calls, result_tokens, read, sees_images="images" in model.abilities
+        )
         await _TurnRun(turn, history, produced, emit, model_call, tool_calls, self._settings).run()
 
     def _profile_of(self, turn: Turn, model: Model, history: History) -> Profile:
@@ -313,6 +325,9 @@ class _TurnRun:
         return bool(joined)
 
     async def _add_results(self, results: Sequence[ToolResult]) -> None:
-        messages = [Message("tool", (result,)) for result in results]
+        messages = [
+            result.message() if isinstance(result, SeenResult) else Message("tool", (result,))
+            for result in results
+        ]
         joined = await self._emit(tuple(ToolFinished(message) for message in messages))
         self._added += (*messages, *joined)

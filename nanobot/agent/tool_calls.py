@@ -39,9 +39,9 @@ def what_was_read(turn: Turn, produced: Sequence[Message], toolset: Toolset) -> 
 class ToolCalls:
     """Runs the server's calls of one turn.
 
-    `max_calls`: how many of one message are run. `result_tokens`: as in `ToolContext`. `malformed_steps`: how
-    many of the last steps had nothing but malformed calls, or too many of them. `read`: what the turn has
-    read already.
+    `max_calls`: how many of one message are run. `result_tokens`, `sees_images`: as in `ToolContext`.
+    `malformed_steps`: how many of the last steps had nothing but malformed calls, or too many of them.
+    `read`: what the turn has read already.
     """
 
     def __init__(
@@ -51,9 +51,12 @@ class ToolCalls:
         max_calls: int,
         result_tokens: int,
         read: frozenset[ReadOrigin] = frozenset(),
+        *,
+        sees_images: bool = False,
     ) -> None:
         self._read = set(read)
         self._result_tokens = result_tokens
+        self._sees_images = sees_images
         self._toolset = toolset
         self._turn = turn
         self._max_calls = max_calls
@@ -128,6 +131,8 @@ class ToolCalls:
             session_key=turn.session_key,
             result_tokens=self._result_tokens,
             origin=next((each for each in READ_ORIGINS if each in self._read), "conversation"),
+            sees_images=self._sees_images,
+            leaves_trace=turn.trace,
         )
         await finish((result,))
 

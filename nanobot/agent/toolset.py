@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.core.errors import ToolError
-from nanobot.core.message import ToolCall, ToolResult
+from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
@@ -35,7 +35,7 @@ class Toolset:
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
-        always = [tool for tool in tools if not tool.reads_on and not tool.looks_back]
+        always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
@@ -109,12 +109,23 @@ class Toolset:
         session_key: str,
         result_tokens: int = 4_000,
         origin: Origin = "conversation",
+        sees_images: bool = False,
+        leaves_trace: bool = True,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
+        context = ToolContext(
+            turn_id,
+            session_key,
+            call.id,
+            result_tokens,
+            origin,
+            sees_images=sees_images,
+            leaves_trace=leaves_trace,
+        )
         self._observer.tool_started(turn_id, call)
         try:
-            result = await self._run(call, ToolContext(turn_id, session_key, call.id, result_tokens, origin))
+            result = await self._run(call, context)
             return result
         finally:
             self._observer.tool_ended(turn_id, call, result, is_known=call.name in self._tools)
@@ -127,7 +138,7 @@ class Toolset:
         limit = asyncio.timeout(tool.timeout_s)
         try:
             async with limit:
-                text = await tool.run(arguments, context)
+                output = await tool.run(arguments, context)
         except ToolError as error:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
         except Exception:  # noqa: BLE001 - a tool's bug is logged whole; the model is told
@@ -140,7 +151,9 @@ class Toolset:
                 )
             _log.exception("tool %s failed in turn %s", call.name, context.turn_id)
             return ToolResult(call.id, "Error: tool failed", is_error=True)
-        return ToolResult(call.id, _bounded(text))
+        if isinstance(output, str):
+            return ToolResult(call.id, _bounded(output))
+        return SeenResult(call.id, _bounded(output.text), files=output.files, images=output.images)
 
 
 def _bounded(text: str) -> str:

@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import math
 import re
+from pathlib import Path
 
 from nanobot.agent.limits import AgentSettings
 from nanobot.api.files import FileSettings
@@ -27,6 +28,7 @@ from nanobot.core.persona import Personas
 from nanobot.core.scopes import ScopePattern, ScopeRules
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
+from nanobot.core.workspace import WorkspaceLimits
 from nanobot.engine.compactor import CompactionSettings
 from nanobot.http.guard import Access
 from nanobot.http.origin import LOOPBACK
@@ -42,6 +44,7 @@ DAY_S = 86_400.0
 _HOST = re.compile(
     r"(\*?\.?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-f:.]+\])(:\d{1,5})?|[0-9a-f:]*:[0-9a-f:.]*", re.I | re.A
 )
+_ROOT_NAME = re.compile(r"[0-9A-Za-z][\w.-]{0,63}", re.A)
 _STRONG_CHARS = 32
 """An `api.key` this long was hardly chosen by a person."""
 
@@ -184,6 +187,43 @@ def host_rules(config: Config) -> HostRules:
                     f"web.{name} has {entry!r}: only web.private_hosts knows ports", tables=("web",)
                 )
     return HostRules(table.allowed_hosts, table.blocked_hosts, table.private_hosts)
+
+
+def workspace_limits(config: Config) -> WorkspaceLimits:
+    """Return what the workspace of a session may hold."""
+    table = config.workspace
+    return WorkspaceLimits(int(table.quota_mb * MIB), table.max_files, int(table.max_file_mb * MIB))
+
+
+def shared_roots(config: Config) -> dict[str, Path]:
+    """Return the folders that all sessions may read, by name.
+
+    Raises:
+        ConfigError: a name cannot be that of a folder, a path is not absolute, or the data directory would be
+            among them.
+    """
+    data = config.data.resolve()
+    roots: dict[str, Path] = {}
+    for name, written in config.workspace.roots.items():
+        path = Path(written).expanduser()
+        if not _ROOT_NAME.fullmatch(name):
+            raise ConfigError(
+                f"workspace.roots has the name {name!r}: use letters, digits, `.`, `_` and `-`",
+                tables=("workspace",),
+            )
+        if not path.is_absolute():
+            raise ConfigError(
+                f"workspace.roots.{name} is {written!r}: it must be an absolute path", tables=("workspace",)
+            )
+        resolved = path.resolve()
+        if resolved == data or resolved in data.parents or data in resolved.parents:
+            raise ConfigError(
+                f"workspace.roots.{name} is {written!r}, which has the data directory in it or is part of it:"
+                " every session could read all others; choose another folder",
+                tables=("workspace",),
+            )
+        roots[name] = resolved
+    return roots
 
 
 def file_settings(config: Config) -> FileSettings:

@@ -86,6 +86,16 @@ class WebTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     search_url: str | None = None
 
 
+class WorkspaceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The files that the agent keeps for each session. `roots`: folders that all may read, by name."""
+
+    enabled: bool = True
+    quota_mb: Positive = 100.0
+    max_files: AtLeast1 = 2_000
+    max_file_mb: Positive = 20.0
+    roots: dict[str, str] = {}
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -279,6 +289,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: ApiTable = ApiTable()
     files: FilesTable = FilesTable()
     web: WebTable = WebTable()
+    workspace: WorkspaceTable = WorkspaceTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()

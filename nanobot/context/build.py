@@ -163,7 +163,7 @@ def build(
         messages=_nudged(shown, draft, nudge) if nudge else shown,
         tools=(
             *tools,
-            *(files_tools if has_cut_file else ()),
+            *(not_among(tools, files_tools) if has_cut_file else ()),
             *(results_tools if has_cut_result else ()),
             *(history_tools if context is not None else ()),
         ),
@@ -180,6 +180,12 @@ def build(
         passed_over=passed_over,
         context=context,
     )
+
+
+def not_among(tools: tuple[ToolSpec, ...], further: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+    """Return those of `further` whose names `tools` lacks."""
+    names = {tool.name for tool in tools}
+    return tuple(tool for tool in further if tool.name not in names)
 
 
 def hint_of(session_key: str, secret: bytes) -> str:

@@ -215,6 +215,30 @@ class MemoryFull(InvalidRequest):
     code = "memory_full"
 
 
+class WorkspaceError(InvalidRequest):
+    """A file of the workspace cannot be read or changed as it was asked for."""
+
+    code = "workspace_error"
+
+
+class BadPath(WorkspaceError):
+    """What was written cannot be a path in a workspace."""
+
+    code = "bad_path"
+
+
+class NoSuchFile(WorkspaceError):
+    """The workspace has no such file or folder."""
+
+    code, http_status = "file_not_found", 404
+
+
+class WorkspaceFull(WorkspaceError):
+    """The workspace would exceed `workspace.quota_mb` or `workspace.max_files`."""
+
+    code = "workspace_full"
+
+
 class UrlRefused(InvalidRequest):
     """The server does not fetch the URL: its scheme, port or address is not part of the public web."""
 

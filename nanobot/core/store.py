@@ -20,6 +20,7 @@ from nanobot.core.responses import Responses
 from nanobot.core.sessions import Sessions
 from nanobot.core.turn import Turns
 from nanobot.core.uploads import Uploads
+from nanobot.core.workspace import Identities
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class Store(
     Turns,
     Dispatch,
     Sessions,
+    Identities,
     People,
     Compactions,
     MessageSearch,

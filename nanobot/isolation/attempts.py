@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from nanobot.api.written_files import is_written
 from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.isolation.client import Attempt, path_of
 from nanobot.isolation.tenants import Resources, Tenant
@@ -313,11 +314,13 @@ def _events(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt
 
 def _files(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     yield Attempt(route=route, target="/v1/files", headers=victim_header(victim), refers_by="key")
-    yield Attempt(route=route, target="/v1/files?limit=10000&order=asc", headers=own.headers())
-    for file_id in victim.files[:1]:
+    for purpose in ("", "&purpose=assistants_output"):
+        yield Attempt(route=route, target=f"/v1/files?limit=10000&order=asc{purpose}", headers=own.headers())
+    for file_id in victim.files:
+        purpose = "&purpose=assistants_output" if is_written(file_id) else ""
         yield Attempt(
             route=route,
-            target=f"/v1/files?after={quote(file_id, safe='')}",
+            target=f"/v1/files?after={quote(file_id, safe='')}{purpose}",
             headers=own.headers(),
             refers_by="id",
         )

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.isolation.attempts import ATTEMPTS, SAME, chat_body, export, form, own_sessions
 from nanobot.isolation.client import Attempt, Reply, Requester, path_of
-from nanobot.isolation.recording_model import CALL, FAIL, WAIT
+from nanobot.isolation.recording_model import CALL, FAIL, SEARCH, WAIT, WRITE
 from nanobot.isolation.tenants import Resources, Tenant
 from nanobot.isolation.testbed import Testbed
 
@@ -120,6 +120,7 @@ class Seeder:
         await self._edit()
         await self._use_files()
         await self._use_memory()
+        await self._use_workspace()
         await self._use_sessions()
         await self._use_responses()
         await self._race()
@@ -199,6 +200,16 @@ class Seeder:
         self._testbed.canaries.add_ids(self._owner, self.resources.facts)
         await self._do(_CHAT, chat_body(f"{CALL} remember of {self._canary('transcript')}"))
         await self._do(_CHAT, chat_body(f"{CALL} recall of {self._canary('transcript')}"))
+
+    async def _use_workspace(self) -> None:
+        """Let the agent write a file, and search all that it can see for anybody's secrets."""
+        if "GET /v1/files" not in self._testbed.routes:
+            return
+        for tool in (WRITE, SEARCH):
+            await self._do(_CHAT, chat_body(f"{CALL} {tool} of {self._canary('transcript')}"))
+        listed = await self._read("GET /v1/files", "", "", "?purpose=assistants_output")
+        data = _object(listed).get("data")
+        self.resources.files += [str(file["id"]) for file in data] if isinstance(data, list) else []
 
     async def _use_sessions(self) -> None:
         if "POST /v1/sessions/{key}" not in self._testbed.routes:

@@ -8,7 +8,8 @@ from nanobot.core.accounts import TurnCost
 from nanobot.core.errors import SessionBusy, SessionNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import ALL, Deletion, Direction, MessagePage, Row, Session, SessionFilter
-from nanobot.stores.sql import branches, hidden, queue, remembering, transcript, usage
+from nanobot.core.workspace import SessionIdentity
+from nanobot.stores.sql import branches, hidden, identities, queue, remembering, transcript, usage
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db
 
@@ -17,7 +18,8 @@ _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
 class Deleted(msgspec.Struct, frozen=True):
     """What went with a session: its number (None: there were only uploads), which turns had not ended, which
-    uploads (whose content is still to go), and what was spent on those turns.
+    uploads (whose content is still to go), what was spent on those turns, and what it was (its workspace is
+    still to go).
     """
 
     key: str
@@ -25,6 +27,7 @@ class Deleted(msgspec.Struct, frozen=True):
     removed: Deletion
     live: tuple[str, ...]
     files: tuple[str, ...]
+    identity: SessionIdentity | None = None
     spent: Mapping[str, TurnCost] = {}
 
 
@@ -219,9 +222,10 @@ def delete(db: Db, *, key: str, keeps_facts: bool = False) -> Deleted:
         "UPDATE turn SET status = 'cancelled' WHERE n IN (SELECT turn FROM dispatch WHERE session = ?)",
         (head.session,),
     )
+    identity = identities.identity(db, key=key)
     usage.take_from(db, head.session)
     for table in ("dispatch", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
     queue.recount_running(db)
     hidden.hide(db, head.session)
-    return Deleted(key, head.session, removed, tuple(live), uploads)
+    return Deleted(key, head.session, removed, tuple(live), uploads, identity)

@@ -9,6 +9,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.store import Limits
+from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.blobs import no_upload
 from nanobot.stores.sql import assigning, running, turns
 from nanobot.stores.sql.ports.store import SqlStore
@@ -58,6 +59,16 @@ class MemoryBlobs:
             self._contents.pop(file_id, None)
 
 
+class NoWorkspaces:
+    """`stores.sql.ports.shared.WorkspaceContents` where no session has files."""
+
+    def copy(self, source: SessionIdentity, target: SessionIdentity) -> None:
+        """There are none."""
+
+    def delete(self, identities: Iterable[SessionIdentity]) -> None:
+        """There are none."""
+
+
 async def open_memory_store(
     data: MemoryData,
     clock: Clock,
@@ -82,6 +93,7 @@ async def open_memory_store(
         DirectDatabase(data.db, _PATH),
         index=index,
         blobs=data.blobs,
+        workspaces=NoWorkspaces(),
         owner=_OWNER,
         unended=turns.unended(data.db),
         clock=clock,

@@ -25,6 +25,7 @@ from nanobot.stores.sqlite.opening import (
     open_reader,
     open_writer,
 )
+from nanobot.stores.workspaces.folder import WorkspaceFolder
 
 OWNER = "local"
 """Who runs the turns of a data directory: the one process that has its lock, whichever that is."""
@@ -61,6 +62,7 @@ async def open_store(
         ThreadedDatabase(directory, lock, writer, reader, observer),
         index=index,
         blobs=blobs,
+        workspaces=WorkspaceFolder(directory),
         owner=OWNER,
         unended=unended,
         clock=clock,

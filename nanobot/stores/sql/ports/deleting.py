@@ -67,6 +67,8 @@ class Deleting:
         """Delete what is left of the sessions; return what has gone with them in all."""
         deleted = tuple(deleted)
         await asyncio.to_thread(self._shared.blobs.delete, [id_ for each in deleted for id_ in each.files])
+        gone = [each.identity for each in deleted if each.identity is not None]
+        await asyncio.to_thread(self._shared.workspaces.delete, gone)
         total = purging.Purged()
         for each in deleted:
             if each.session is not None:

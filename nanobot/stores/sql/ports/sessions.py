@@ -24,12 +24,14 @@ from nanobot.core.sessions import (
     SessionEvent,
     SessionFilter,
 )
+from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.live.turn import replay
 from nanobot.stores.sql import (
     branches,
     catalogue,
     forking,
     hidden,
+    identities,
     importing,
     retention,
     search,
@@ -49,6 +51,7 @@ class SqlSessions:
     def __init__(self, shared: Shared, deleting: Deleting) -> None:
         self._database = shared.database
         self._index = shared.index
+        self._workspaces = shared.workspaces
         self._live = shared.live
         self._clock = shared.clock
         self._deleting = deleting
@@ -100,6 +103,12 @@ class SqlSessions:
 
     async def session(self, session_key: str) -> Session:
         return await self._database.read(partial(catalogue.session, key=session_key))
+
+    async def identify(self, session_key: str) -> SessionIdentity:
+        return await self._database.read(partial(identities.identity, key=session_key))
+
+    async def identities(self, numbers: Sequence[int]) -> tuple[SessionIdentity, ...]:
+        return await self._database.read(partial(identities.identities, numbers=numbers))
 
     async def messages(
         self,
@@ -200,6 +209,10 @@ class SqlSessions:
         async with self._whole_or_gone(fork.session):
             while fork.rest:
                 fork = await write(partial(forking.copy_some, fork=fork))
+            source = await self.identify(session_key)
+            await asyncio.to_thread(
+                self._workspaces.copy, source, SessionIdentity(fork.session, now, new_key)
+            )
 
             def finish(db: Db) -> Session:
                 forking.finish(db, fork, key=session_key, new_key=new_key)

@@ -14,6 +14,7 @@ from nanobot.core.memory import MemoryRules
 from nanobot.core.observer import Observer
 from nanobot.core.store import Limits
 from nanobot.core.turn import Turn
+from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.live.live import Live
 from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.queue import Capacity
@@ -40,6 +41,22 @@ class Blobs(Protocol):
 
     def delete(self, file_ids: Iterable[str]) -> None:
         """Delete the contents, as far as they exist."""
+        ...
+
+
+class WorkspaceContents(Protocol):
+    """The workspaces of sessions. The methods block: call them in a thread."""
+
+    def copy(self, source: SessionIdentity, target: SessionIdentity) -> None:
+        """Let a new session have the files of another, if that has some.
+
+        Raises:
+            StoreError
+        """
+        ...
+
+    def delete(self, identities: Iterable[SessionIdentity]) -> None:
+        """Delete the workspaces, as far as they exist."""
         ...
 
 
@@ -113,6 +130,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     news: AccountNews
     index: SearchIndex
     blobs: Blobs
+    workspaces: WorkspaceContents
     clock: Clock
     limits: Limits
     prices: PriceList

@@ -18,7 +18,7 @@ from nanobot.stores.sql.ports.people import SqlPeople
 from nanobot.stores.sql.ports.recall import SqlMessageSearch
 from nanobot.stores.sql.ports.responses import SqlResponses
 from nanobot.stores.sql.ports.sessions import SqlSessions
-from nanobot.stores.sql.ports.shared import AccountNews, Blobs, CommandQueue, Shared
+from nanobot.stores.sql.ports.shared import AccountNews, Blobs, CommandQueue, Shared, WorkspaceContents
 from nanobot.stores.sql.ports.turns import SqlTurns
 from nanobot.stores.sql.ports.uploads import SqlUploads
 from nanobot.stores.sql.turns import Unended
@@ -37,6 +37,7 @@ class SqlStore:
         *,
         index: SearchIndex,
         blobs: Blobs,
+        workspaces: WorkspaceContents,
         owner: str,
         unended: Iterable[Unended],
         clock: Clock,
@@ -53,6 +54,7 @@ class SqlStore:
             news=AccountNews(),
             index=index,
             blobs=blobs,
+            workspaces=workspaces,
             clock=clock,
             limits=limits,
             prices=prices or PriceList(),
@@ -104,6 +106,8 @@ class SqlStore:
         self.search = sessions.search
         self.index_messages = sessions.index_messages
         self.session = sessions.session
+        self.identify = sessions.identify
+        self.identities = sessions.identities
         self.messages = sessions.messages
         self.message_page = sessions.message_page
         self.branches = sessions.branches
