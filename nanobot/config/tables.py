@@ -85,6 +85,26 @@ class WebTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     search_url: str | None = None
 
 
+class ToolsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which tools the agent may use. `shell_sessions`: patterns of session keys that may run commands though
+    `shell` denies it.
+    """
+
+    shell: Literal["deny", "allow"] = "deny"
+    shell_sessions: tuple[str, ...] = ()
+
+
+class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the agent's commands may use: each, with all that it starts."""
+
+    timeout_s: Positive = 600.0
+    memory_mb: Annotated[int, msgspec.Meta(ge=64)] = 2_048
+    disk_mb: AtLeast1 = 1_024
+    processes: Annotated[int, msgspec.Meta(ge=16)] = 256
+    max_commands: AtLeast1 = 16
+    readable: tuple[str, ...] = ()
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -254,6 +274,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: ApiTable = ApiTable()
     files: FilesTable = FilesTable()
     web: WebTable = WebTable()
+    tools: ToolsTable = ToolsTable()
+    shell: ShellTable = ShellTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()

@@ -1,0 +1,214 @@
+"""The process that confines one command and watches it: `python -I -S launcher.py FD`.
+
+From the descriptor FD it reads one line of JSON, the order. When FD is closed, for instance because the
+server was killed, it ends the command with all that it started. Its last line on FD says how that ended:
+`{"exit": STATUS}`, `{"ended": WHY}`, or `{"failed": WHY}` where it was not started. Standard library only.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import stat
+import sys
+from typing import Any
+
+# Isolated Python looks for modules in the standard library only.
+sys.path.insert(0, os.path.abspath(os.path.join(__file__, "..", "..", "..", "..")))  # noqa: PTH100, PTH118
+
+from nanobot.tools.sandbox import bubblewrap, confine, watchdog
+
+_SUBREAPER, _NEW_MOUNTS = 36, 0x20000
+_BIND, _PRIVATE, _NO_SETUID_NO_DEVICES = 1 << 12, 1 << 14 | 1 << 18, 2 | 4
+_PLACES = ("workspace", "tmp", "shm")
+_STAGES = ("/mnt", "/media", "/srv", "/opt")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> None:
+    control = int(sys.argv[1])
+    order = json.loads(_line(control))
+    # What a command leaves behind becomes a child of this process, whatever session it made.
+    _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+    try:
+        end = _run(order, control)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the command must end
+        end = {"failed": f"{type(error).__name__}: {error}"}
+    finally:
+        watchdog.end_all()
+    # The server is gone; nobody asks any more.
+    with contextlib.suppress(OSError):
+        os.write(control, json.dumps(end).encode() + b"\n")
+
+
+def _line(descriptor: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        chunk = os.read(descriptor, 65536)
+        if not chunk:
+            sys.exit(1)
+        line += chunk
+    return line
+
+
+def _run(order: confine.Order, control: int) -> dict[str, Any]:
+    if "end_user" in order:
+        watchdog.kill_user(order["end_user"])
+        return {"exit": 0}
+    parts = bubblewrap.read_parts() if order["bubblewrap"] else {}
+    if "probe" in order:
+        # The user of the command may not be able to read it.
+        pass
+    if os.getuid() == 0:
+        if not order["uid"]:
+            raise PermissionError("no command runs as root")
+        for place in _PLACES:
+            _give(order[place], order["uid"])
+        _stage(order)
+    read_end, write_end = os.pipe()
+    command = os.fork()
+    if command == 0:
+        try:
+            _become(order, control, write_end, parts)
+        except BaseException as error:  # noqa: BLE001 - it must never go on unconfined
+            os.write(write_end, f"{type(error).__name__}: {error}".encode())
+        os._exit(126)
+    os.close(write_end)
+    for descriptor in (0, 1, 2):
+        os.close(descriptor)
+    # The end that the command has is closed when it becomes another program.
+    if why := os.read(read_end, 4096):
+        return {"failed": why.decode(errors="replace")}
+    os.close(read_end)
+    return watchdog.watch(command, control, order)
+
+
+# As root ------------------------------------------------------------------------------------------
+
+
+def _give(directory: str, uid: int) -> None:
+    """Make a user the owner of a directory and of all that is in it, but for files that have another name."""
+    os.chown(directory, uid, uid)
+    os.chmod(directory, 0o700)  # noqa: PTH101
+    with contextlib.suppress(watchdog.TooDeep):
+        for found, name, parent in watchdog.walk(directory):
+            if found.st_uid != uid and (stat.S_ISDIR(found.st_mode) or found.st_nlink == 1):
+                os.chown(name, uid, uid, dir_fd=parent, follow_symlinks=False)
+
+
+def _stage(order: confine.Order) -> None:
+    """Show the directories of the command where its user can reach them, and its own ones in place of /tmp
+    and /dev/shm. Nothing of it is to be seen outside. Where root may not do so (in most containers), nothing
+    is done, and the user must be able to reach them where they are.
+    """
+    stage = next((path for path in _STAGES if os.path.isdir(path)), None)  # noqa: PTH112
+    if stage is None or _libc.unshare(_NEW_MOUNTS) < 0:
+        return
+    try:
+        _mount("none", "/", _PRIVATE)
+        _mount("tmpfs", stage, _NO_SETUID_NO_DEVICES, "tmpfs", "mode=0711,size=64k")
+    except PermissionError:
+        return
+    for place in _PLACES:
+        os.mkdir(f"{stage}/{place}")  # noqa: PTH102
+        _mount(order[place], f"{stage}/{place}", _BIND)
+        order[place] = f"{stage}/{place}"
+    if not order["bubblewrap"]:
+        for place, shown in (("tmp", "/tmp"), ("shm", "/dev/shm")):  # noqa: S108 - in its own view
+            if os.path.isdir(shown):  # noqa: PTH112
+                _mount(order[place], shown, _BIND)
+                order[place] = shown
+
+
+def _mount(source: str, target: str, flags: int, kind: str = "none", options: str = "") -> None:
+    arguments = (source.encode(), target.encode(), kind.encode(), flags, options.encode())
+    if _libc.mount(*arguments) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot mount {target}: {os.strerror(number)}")
+
+
+# The command --------------------------------------------------------------------------------------
+
+
+def _become(order: confine.Order, control: int, errors: int, parts: dict[str, bytes]) -> None:
+    os.setsid()
+    os.close(control)
+    # Whatever the server forgot to close.
+    os.closerange(3, errors)
+    os.closerange(errors + 1, 65536)
+    os.umask(0o077)
+    os.nice(5)
+    # Where memory is short the command goes first, not the server.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        file.write("800")
+    processes = order["limits"]["processes"]
+    uid = order["uid"]
+    if os.getuid() == 0:
+        # Of processes of this user there are only those of the session.
+        confine.limit(order["limits"], processes)
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    else:
+        confine.limit(order["limits"], _tasks_of_others() + processes)
+    confine.end_with_parent()
+    _reach(order["workspace"])
+    if order["bubblewrap"]:
+        bubblewrap.become(order, parts, os.getuid(), os.getgid())
+    environment = {"HOME": order["workspace"], "PWD": order["workspace"], "TMPDIR": order["tmp"]}
+    writable = [order[place] for place in _PLACES]
+    inner = {**order, "environment": {**order["environment"], **environment}, "writable": writable}
+    if "probe" in order:
+        inner["probe"] = {**order["probe"], "tmp": order["tmp"]}
+    confine.enter({**inner, "own_proc": False})
+
+
+def _reach(workspace: str) -> None:
+    try:
+        os.chdir(workspace)
+    except PermissionError:
+        parts = workspace.split("/")
+        closed = next(
+            (path for n in range(1, len(parts)) if not os.access(path := "/".join(parts[: n + 1]), os.X_OK)),
+            workspace,
+        )
+        raise PermissionError(
+            f"the user of the command cannot reach {workspace}: {closed} is closed to others (chmod o+x, or"
+            " another data directory)"
+        ) from None
+
+
+def _tasks_of_others() -> int:
+    """Return how many tasks of this user there are that the limit of processes has to leave room for.
+
+    Some may be hidden, in other containers: if nothing can be started at that number, the true one is looked
+    for.
+    """
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    most = 1 << 22 if hard == resource.RLIM_INFINITY else hard
+
+    def can_start(tasks: int) -> bool:
+        resource.setrlimit(resource.RLIMIT_NPROC, (min(tasks, most), hard))
+        try:
+            child = os.fork()
+        except BlockingIOError:
+            return False
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        return True
+
+    low = high = watchdog.tasks_of(os.getuid()) + 1
+    while not can_start(high) and high < most:
+        low, high = high, 2 * high
+    while high - low > 8:
+        middle = (low + high) // 2
+        low, high = (low, middle) if can_start(middle) else (middle, high)
+    return high
+
+
+if __name__ == "__main__":
+    main()
