@@ -10,6 +10,8 @@ import ctypes
 import importlib
 import json
 import os
+import select
+import signal
 import stat
 import sys
 from typing import Any
@@ -17,12 +19,13 @@ from typing import Any
 # Isolated Python looks for modules in the standard library only.
 sys.path.insert(0, os.path.abspath(os.path.join(__file__, "..", "..", "..", "..")))  # noqa: PTH100, PTH118
 
-from nanobot.tools.sandbox import bubblewrap, confine, watchdog
+from nanobot.tools.sandbox import bubblewrap, confine, landlock, watchdog
 
 _SUBREAPER, _NEW_MOUNTS = 36, 0x20000
 _BIND, _PRIVATE, _NO_SETUID_NO_DEVICES = 1 << 12, 1 << 14 | 1 << 18, 2 | 4
 _PLACES = ("workspace", "tmp", "shm")
 _STAGES = ("/mnt", "/media", "/srv", "/opt")
+_KILLER_S = 5.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -59,29 +62,36 @@ def _run(order: confine.Order, control: int) -> dict[str, Any]:
     parts = bubblewrap.read_parts() if order["bubblewrap"] else {}
     if "probe" in order:
         # The user of the command may not be able to read it.
-        pass
+        importlib.import_module("nanobot.tools.sandbox.attempts")
     if os.getuid() == 0:
         if not order["uid"]:
             raise PermissionError("no command runs as root")
         for place in _PLACES:
             _give(order[place], order["uid"])
         _stage(order)
-    read_end, write_end = os.pipe()
+    failed, fails = os.pipe()
+    waiting, release = os.pipe()
+    killed, kills = os.pipe()
     command = os.fork()
     if command == 0:
         try:
-            _become(order, control, write_end, parts)
+            _become(order, fails, waiting, kills, parts)
         except BaseException as error:  # noqa: BLE001 - it must never go on unconfined
-            os.write(write_end, f"{type(error).__name__}: {error}".encode())
+            os.write(fails, f"{type(error).__name__}: {error}".encode())
         os._exit(126)
-    os.close(write_end)
-    for descriptor in (0, 1, 2):
+    for descriptor in (0, 1, 2, fails, waiting, kills):
         os.close(descriptor)
     # The end that the command has is closed when it becomes another program.
-    if why := os.read(read_end, 4096):
+    if why := os.read(failed, 4096):
         return {"failed": why.decode(errors="replace")}
-    os.close(read_end)
-    return watchdog.watch(command, control, order)
+    end = watchdog.watch(command, control, order)
+    # All of the command ends at once, whatever it starts meanwhile: in bubblewrap with its first process,
+    # else by the killer.
+    if "exit" not in end:
+        os.kill(command, signal.SIGKILL)
+    os.close(release)
+    select.select([killed], [], [], _KILLER_S)
+    return end
 
 
 # As root ------------------------------------------------------------------------------------------
@@ -131,18 +141,18 @@ def _mount(source: str, target: str, flags: int, kind: str = "none", options: st
 # The command --------------------------------------------------------------------------------------
 
 
-def _become(order: confine.Order, control: int, errors: int, parts: dict[str, bytes]) -> None:
+def _become(
+    order: confine.Order, fails: int, waiting: int, kills: int, parts: dict[str, bytes]
+) -> None:
     os.setsid()
-    os.close(control)
-    # Whatever the server forgot to close.
-    os.closerange(3, errors)
-    os.closerange(errors + 1, 65536)
+    # Also whatever the server forgot to close.
+    _close_all_but(0, 1, 2, fails, waiting, kills)
     os.umask(0o077)
     os.nice(5)
     # Where memory is short the command goes first, not the server.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("800")
-    processes = order["limits"]["processes"]
+    processes = order["limits"]["processes"] + watchdog.OF_THE_SANDBOX
     uid = order["uid"]
     if os.getuid() == 0:
         # Of processes of this user there are only those of the session.
@@ -156,12 +166,44 @@ def _become(order: confine.Order, control: int, errors: int, parts: dict[str, by
     _reach(order["workspace"])
     if order["bubblewrap"]:
         bubblewrap.become(order, parts, os.getuid(), os.getgid())
+    if landlock.scope_signals():
+        _leave_killer(waiting, kills)
     environment = {"HOME": order["workspace"], "PWD": order["workspace"], "TMPDIR": order["tmp"]}
     writable = [order[place] for place in _PLACES]
     inner = {**order, "environment": {**order["environment"], **environment}, "writable": writable}
     if "probe" in order:
         inner["probe"] = {**order["probe"], "tmp": order["tmp"]}
     confine.enter({**inner, "own_proc": False})
+
+
+def _leave_killer(waiting: int, kills: int) -> None:
+    """Leave a process behind that, when `waiting` ends, kills all that the command has started, and nothing
+    else: it is confined so that it can signal only what comes from here, and what is confined further cannot
+    signal it.
+
+    To follow the processes one by one does not do: one that starts another and ends, again and again, is
+    never there when it is looked for.
+    """
+    between = os.fork()
+    if between:
+        os.waitpid(between, 0)
+        return
+    if os.fork():
+        os._exit(0)
+    # Now the launcher is its parent.
+    _close_all_but(waiting, kills)
+    os.read(waiting, 1)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    os._exit(0)
+
+
+def _close_all_but(*kept: int) -> None:
+    begin = 0
+    for descriptor in (*sorted(kept), 65536):
+        if begin < descriptor:
+            os.closerange(begin, descriptor)
+        begin = descriptor + 1
 
 
 def _reach(workspace: str) -> None:
