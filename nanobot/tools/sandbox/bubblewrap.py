@@ -8,6 +8,11 @@ from nanobot.tools.sandbox.confine import READABLE, Order
 
 WORKSPACE, TMP = "/workspace", "/tmp"  # noqa: S108 - the one of the sandbox
 _PARTS = ("filter.py", "landlock.py", "attempts.py", "confine.py")
+_HIDDEN = (
+    *("cmdline", "config.gz", "diskstats", "interrupts", "iomem", "ioports", "kallsyms", "kcore", "key-users"),
+    *("keys", "kmsg", "kpagecount", "kpageflags", "latency_stats", "locks", "modules", "sched_debug"),
+    *("schedstat", "slabinfo", "sysrq-trigger", "timer_list", "vmallocinfo", "zoneinfo"),
+)
 _INSIDE = "/run/nanobot"
 _USERS = "agent:x:{uid}:{gid}:agent:/workspace:/bin/sh\n"
 _GROUPS = "agent:x:{gid}:\n"
@@ -52,6 +57,10 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
     )
     # As root /proc/sys could be written through: a user of its own and this stand against it.
     arguments += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
+    # What it says of the machine and of its kernel's memory.
+    for path in (f"/proc/{name}" for name in _HIDDEN):
+        if os.path.exists(path):  # noqa: PTH110
+            arguments += ["--ro-bind", "/dev/null", path]
     for source, shown in ((order["workspace"], WORKSPACE), (order["tmp"], TMP), (order["shm"], "/dev/shm")):  # noqa: S108
         arguments += ["--bind", source, shown]
     names = {"uid": uid, "gid": gid}
