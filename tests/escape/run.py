@@ -36,8 +36,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def prefix(starter: Starter) -> list[str]:
-    """Return what is put before a program to start it so. Whatever it does, it has no more than 400 processes."""
-    before = ["prlimit", "--nproc=400", "nice", "-n", "15"]
+    """Return what is put before a program to start it so. Whatever it does, it has no more than 200 processes."""
+    before = ["prlimit", "--nproc=200", "nice", "-n", "15"]
     if "user" in starter:
         before += ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups"]
     if "container" in starter:
@@ -109,7 +109,13 @@ def _plain(arena: Arena, starter: Starter) -> tuple[str, dict[str, Any]]:
 
 
 def launch(
-    arena: Arena, starter: Starter, layer: Layer, command: list[str], *, limits: dict[str, Any]
+    arena: Arena,
+    starter: Starter,
+    layer: Layer,
+    command: list[str],
+    *,
+    limits: dict[str, Any],
+    timeout_s: int = _TIMEOUT_S,
 ) -> tuple[str, dict[str, Any]]:
     """Run a command by the launcher; return what it wrote, and how it ended as the launcher says."""
     order = {
@@ -127,7 +133,7 @@ def launch(
     ours, theirs = socket.socketpair()
     with ours, theirs:
         process = subprocess.Popen(
-            ["timeout", str(_TIMEOUT_S), *prefix(starter), python, "-I", "-S", str(LAUNCHER), str(theirs.fileno())],
+            ["timeout", "-s", "KILL", str(timeout_s), *prefix(starter), python, "-I", "-S", str(LAUNCHER), str(theirs.fileno())],
             # The launcher is to close what it was not to get.
             pass_fds=[theirs.fileno(), arena.leaked],
             stdin=subprocess.DEVNULL,

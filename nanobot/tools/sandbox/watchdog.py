@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-_EVERY_S = 0.2
+_EVERY_S, _SELDOM_S = 0.2, 5.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _DEEPEST = 400
 _PER_ENTRY = 4096
@@ -53,10 +53,12 @@ def watch(command: int, control: int, order: dict[str, Any]) -> dict[str, Any]:
                 "ended": f"it used {memory >> 20} MiB of memory: {limits['memory_bytes'] >> 20} are allowed"
             }
         if now >= disk_at:
+            cpu_s = time.process_time()
             if why := _disk(order, tree):
                 return {"ended": why}
-            # Many files must not cost more than a tenth of a core.
-            disk_at = time.monotonic() + max(_EVERY_S, 10 * (time.monotonic() - now))
+            # Many files must not cost much more than a tenth of a core.
+            cost_s = time.process_time() - cpu_s
+            disk_at = time.monotonic() + min(_SELDOM_S, max(_EVERY_S, 10 * cost_s))
 
 
 def reap(command: int) -> int | None:
