@@ -328,7 +328,7 @@ class _Shell(NamedTuple):
 async def _shell(
     config: Config, secret: bytes, clock: Clock, randomness: Randomness
 ) -> AsyncIterator[_Shell]:
-    if config.tools.shell == "deny" and not config.tools.shell_sessions:
+    if not config.shell.sessions:
         yield _Shell()
         return
     # Most servers run no commands.

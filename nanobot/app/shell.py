@@ -82,10 +82,10 @@ def shell_access(config: Config) -> ShellAccess:
     Raises:
         ConfigError: a pattern is none.
     """
-    for number, pattern in enumerate(config.tools.shell_sessions):
-        with in_tables("tools"):
-            check_pattern(pattern, f"tools.shell_sessions[{number}]")
-    return ShellAccess(("*",) if config.tools.shell == "allow" else config.tools.shell_sessions)
+    for number, pattern in enumerate(config.shell.sessions):
+        with in_tables("shell"):
+            check_pattern(pattern, f"shell.sessions[{number}]")
+    return ShellAccess(config.shell.sessions)
 
 
 def shell_settings(config: Config) -> ShellSettings:

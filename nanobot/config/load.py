@@ -102,7 +102,7 @@ _LISTS = (
     ("model", "fallback"),
     ("server", "forwarded_allow_ips"),
     ("shell", "readable"),
-    ("tools", "shell_sessions"),
+    ("shell", "sessions"),
     ("web", "allowed_hosts"),
     ("web", "blocked_hosts"),
     ("web", "private_hosts"),

@@ -85,18 +85,12 @@ class WebTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     search_url: str | None = None
 
 
-class ToolsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which tools the agent may use. `shell_sessions`: patterns of session keys that may run commands though
-    `shell` denies it.
+class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Commands of the agent: `sessions` are patterns of the session keys that may run some; what they may
+    use, each with all that it starts.
     """
 
-    shell: Literal["deny", "allow"] = "deny"
-    shell_sessions: tuple[str, ...] = ()
-
-
-class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the agent's commands may use: each, with all that it starts."""
-
+    sessions: tuple[str, ...] = ()
     timeout_s: Positive = 600.0
     memory_mb: Annotated[int, msgspec.Meta(ge=64)] = 2_048
     disk_mb: AtLeast1 = 1_024
@@ -274,7 +268,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: ApiTable = ApiTable()
     files: FilesTable = FilesTable()
     web: WebTable = WebTable()
-    tools: ToolsTable = ToolsTable()
     shell: ShellTable = ShellTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()

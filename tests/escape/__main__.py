@@ -4,6 +4,7 @@ from collections import Counter
 
 from tests.escape.attempts import all_attempts
 from tests.escape.run import Layer, Starter, attempt
+from tests.escape.sums import EXCESSES, exceed
 
 STARTERS: tuple[Starter, ...] = ("root", "user", "root in a container", "user in a container")
 LAYERS: tuple[Layer, ...] = ("launcher", "bubblewrap")
@@ -28,6 +29,15 @@ def main() -> None:
                 print(f"    {kind:10} {len(names):2} of {count:3}  {', '.join(names)}")
             for name, why in outcome.odd.items():
                 print(f"    ! {name}: {why}")
+            _exceed(starter, layer)
+
+
+def _exceed(starter: Starter, layer: Layer) -> None:
+    verdicts = [exceed(excess, starter, layer) for excess in EXCESSES]
+    print(f"    {'sums':10} {sum(not each.holds for each in verdicts):2} of {len(verdicts):3}")
+    for each in verdicts:
+        if not each.holds:
+            print(f"    ! {each.name}: {each.why}, {each.seconds} s, left {each.left}")
 
 
 if __name__ == "__main__":

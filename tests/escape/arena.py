@@ -1,10 +1,11 @@
-"""What is outside of the sandbox for the attempts to aim at: files, sockets, processes, and other sessions."""
+"""What is outside of the sandbox for the attempts to aim at: files, sockets, processes, other sessions."""
 
 import contextlib
 import ctypes
 import os
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import tempfile
@@ -18,13 +19,14 @@ from nanobot.tools.sandbox import linux
 CANARY = "canary-7f3a"
 LAUNCHER = Path(linux.__file__).with_name("launcher.py")
 _libc = ctypes.CDLL(None, use_errno=True)
-_SHMGET, _SHMCTL, _MSGGET, _MSGSND, _MSGCTL, _SEMGET, _SEMCTL = 29, 31, 68, 69, 71, 64, 66
+# shmget, shmctl, msgget, msgsnd, msgctl, semget, semctl
 _NUMBERS = {"x86_64": (29, 31, 68, 69, 71, 64, 66), "aarch64": (194, 195, 186, 189, 187, 190, 191)}
 
 # Run by the control before each attempt, which may have changed what the next one is aimed at.
 RESTORE = """
 import os
-for path, content in ((FILE, CANARY + '\\n'), (DIR + '/spare', ''), (OTHER + '/secret', CANARY), (TMPFILE, CANARY)):
+files = ((FILE, CANARY + '\\n'), (DIR + '/spare', ''), (OTHER + '/secret', CANARY), (TMPFILE, CANARY))
+for path, content in files:
     if not os.path.exists(path) or os.path.getsize(path) != len(content):
         with open(path, 'w') as file: file.write(content)
 os.makedirs(DIR + '/sparedir', exist_ok=True)
@@ -52,14 +54,15 @@ class Arena(msgspec.Struct, frozen=True):
         directory = self.base / "outside"
         names = {path.name for path in directory.iterdir()}
         expected = {"canary", "spare", "sparedir", "link", "fifo", "sock", "db", "escape_module.py", CANARY}
-        same = (directory / "canary").read_text() == f"{CANARY}\n" and names == expected
-        return same and self.victim.poll() is None and (self.base / "w" / CANARY / "secret").read_text() == CANARY
+        secret = self.base / "w" / CANARY / "secret"
+        texts = (directory / "canary").read_text(), secret.read_text()
+        return names == expected and texts == (f"{CANARY}\n", CANARY) and self.victim.poll() is None
 
 
 @contextlib.contextmanager
 def open_arena(owner: int, uid: int) -> Iterator[Arena]:
-    """Yield what is to be attacked by a command of the user `uid`; it belongs to `owner`, and only the sandbox
-    stands before it.
+    """Yield what is to be attacked by a command of the user `uid`; it belongs to `owner`, and only the
+    sandbox stands before it.
     """
     with contextlib.ExitStack() as stack:
         base = Path(tempfile.mkdtemp(prefix="nanobot-escape-", dir="/var/tmp"))
@@ -87,10 +90,20 @@ def open_arena(owner: int, uid: int) -> Iterator[Arena]:
         leaked = os.open(directory / "canary", os.O_RDONLY)
         stack.callback(os.close, leaked)
         aims: dict[str, object] = {
-            **{"FILE": str(directory / "canary"), "DIR": str(directory), "OTHER": str(other), "CANARY": CANARY},
-            **{"P": victims[0].pid, "PIO": victims[1].pid, "UID": owner, "FIFO": str(directory / "fifo")},
-            **{"TMPFILE": str(temporary[0]), "SHMFILE": str(temporary[1]), "LAUNCHER": str(LAUNCHER)},
-            **{"SHM": shared, "MSG": messages, "SEM": semaphores},
+            "FILE": str(directory / "canary"),
+            "DIR": str(directory),
+            "OTHER": str(other),
+            "CANARY": CANARY,
+            "P": victims[0].pid,
+            "PIO": victims[1].pid,
+            "UID": owner,
+            "FIFO": str(directory / "fifo"),
+            "TMPFILE": str(temporary[0]),
+            "SHMFILE": str(temporary[1]),
+            "LAUNCHER": str(LAUNCHER),
+            "SHM": shared,
+            "MSG": messages,
+            "SEM": semaphores,
             **sockets,
         }
         yield Arena(base, aims, leaked, victims[1])
@@ -104,8 +117,6 @@ def _fill(directory: Path, other: Path) -> None:
     (directory / "escape_module.py").write_text(f"X = {CANARY!r}\n")
     (other / "secret").write_text(CANARY)
     shutil.copy("/bin/sleep", directory / CANARY)
-    import sqlite3
-
     with contextlib.closing(sqlite3.connect(directory / "db")) as db:
         db.execute("create table t (x)")
         db.execute("insert into t values (?)", (CANARY,))

@@ -113,8 +113,29 @@ DIRECTORIES = (
 DEVICES = (
     *("mem", "port", "kmsg", "kvm", "fuse", "tty", "console", "tty0", "tty1", "ttyS0", "ptmx", "vcs", "vcsa"),
     *("vda", "sda", "loop0", "loop-control", "net/tun", "vhost-net", "vhost-vsock", "vsock", "userfaultfd"),
-    *("hpet", "rtc0", "mapper/control", "uinput", "snapshot", "hwrng", "nvram", "cpu/0/msr", "cpu_dma_latency"),
-    *("autofs", "btrfs-control", "ppp", "watchdog", "rfkill", "udmabuf", "dri/card0", "snd/timer", "ram0", "nbd0"),
+    *(
+        "hpet",
+        "rtc0",
+        "mapper/control",
+        "uinput",
+        "snapshot",
+        "hwrng",
+        "nvram",
+        "cpu/0/msr",
+        "cpu_dma_latency",
+    ),
+    *(
+        "autofs",
+        "btrfs-control",
+        "ppp",
+        "watchdog",
+        "rfkill",
+        "udmabuf",
+        "dri/card0",
+        "snd/timer",
+        "ram0",
+        "nbd0",
+    ),
 )
 WRITE = {
     "append": "open(FILE, 'a').write('x')",
@@ -292,7 +313,16 @@ PROCESSES = {
         "ctypes.get_errno() in (errno.ENOTTY, errno.EIO) or os.open('/none', 0)"
     ),
 }
-_NAMESPACES = {"mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": 0x10000000, "pid": 0x20000000, "network": 0x40000000, "time": 0x80}
+_NAMESPACES = {
+    "mount": 0x20000,
+    "cgroup": 0x2000000,
+    "uts": 0x4000000,
+    "ipc": 0x8000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "network": 0x40000000,
+    "time": 0x80,
+}
 KERNEL = {
     **{f"a new {name} namespace": f"call((272, 97), {flag})" for name, flag in _NAMESPACES.items()},
     **{
@@ -372,10 +402,7 @@ KERNEL = {
     ),
     "the x32 numbers": "call((0x40000000 | 39, None))",
     "numbers that are not there yet": (
-        "try: call(600)\n"
-        "except OSError as error:\n"
-        "    if error.errno != errno.ENOSYS: pass\n"
-        "    raise"
+        "try: call(600)\nexcept OSError as error:\n    if error.errno != errno.ENOSYS: pass\n    raise"
     ),
     "less confinement": "os.WEXITSTATUS(os.system(f'cat {FILE} >/dev/null 2>&1')) == 0 or os.open('/none', 0)",
 }
@@ -387,7 +414,9 @@ def all_attempts() -> tuple[Attempt, ...]:
     found += [Attempt("read", path, f"open({path!r}, 'rb').read(64)") for path in PLACES]
     found += [Attempt("read", f"names in {path}", f"os.listdir({path!r})") for path in DIRECTORIES]
     found += [
-        Attempt("devices", f"/dev/{name}", f"os.open('/dev/{name}', os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)")
+        Attempt(
+            "devices", f"/dev/{name}", f"os.open('/dev/{name}', os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)"
+        )
         for name in DEVICES
     ]
     found += [Attempt("write", name, code) for name, code in WRITE.items()]

@@ -14,8 +14,18 @@ KEPT = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
 REFUSED = (
     *((165, 40), (166, 39), (272, 97), (308, 268), (155, 41), (430, 430), (431, 431), (432, 432), (429, 429)),
     *((428, 428), (442, 442)),
-    # keyctl, add_key, request_key, bpf, perf_event_open, userfaultfd, io_uring_setup, kcmp, pidfd_getfd, personality
-    *((250, 219), (248, 217), (249, 218), (321, 280), (298, 241), (323, 282), (425, 425), (312, 272), (438, 438)),
+    # keyctl, add_key, request_key, bpf, perf_event_open, userfaultfd, io_uring_setup, kcmp, pidfd_getfd
+    *(
+        (250, 219),
+        (248, 217),
+        (249, 218),
+        (321, 280),
+        (298, 241),
+        (323, 282),
+        (425, 425),
+        (312, 272),
+        (438, 438),
+    ),
 )
 libc = ctypes.CDLL(None, use_errno=True)
 column = 0 if os.uname().machine == "x86_64" else 1

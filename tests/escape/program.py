@@ -7,32 +7,48 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 with open(sys.argv[1]) as file:
     given = json.load(file)
+MODULES = (
+    *(
+        "ctypes",
+        "errno",
+        "fcntl",
+        "mmap",
+        "os",
+        "resource",
+        "signal",
+        "socket",
+        "struct",
+        "subprocess",
+        "sys",
+    ),
+    "time",
+)
 names = {
-    **{name: __import__(name) for name in ("array", "ctypes", "errno", "fcntl", "json", "mmap", "os", "resource")},
-    **{name: __import__(name) for name in ("select", "signal", "socket", "stat", "struct", "subprocess", "sys", "time")},
+    **{name: __import__(name) for name in MODULES},
     **given["aims"],
 }
 X86 = os.uname().machine == "x86_64"
 
 
-def call(number, *arguments):
+def call(number: "int | tuple[int, int | None]", *arguments: object) -> int:
     """A system call by its number, or numbers on x86_64 and aarch64; fails as it does."""
-    number = number if isinstance(number, int) else number[0 if X86 else 1]
-    if number is None:
+    of_machine = number if isinstance(number, int) else number[0 if X86 else 1]
+    if of_machine is None:
         raise OSError(errno.ENOSYS, "not on this machine")
-    arguments = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
-    result = libc.syscall(ctypes.c_long(number), *arguments)
+    wide = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    result: int = libc.syscall(ctypes.c_long(of_machine), *wide)
     if result < 0:
         raise OSError(ctypes.get_errno(), "refused")
     return result
 
 
-def reaches(number, *arguments):
+def reaches(number: "int | tuple[int, int | None]", *arguments: object) -> None:
     """Succeeds where the call gets past its check of rights, whatever it says then."""
     try:
         call(number, *arguments)
@@ -41,21 +57,20 @@ def reaches(number, *arguments):
             raise
 
 
-def shell(line):
+def shell(line: str) -> None:
     """A line of shell that has to print the canary."""
-    import subprocess
-
-    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, timeout=8, env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"})
+    environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, timeout=8, env=environment)
     shows(done.stdout)
 
 
-def shows(data):
+def shows(data: "bytes | str") -> None:
     """Succeeds where the canary is in the data."""
     if given["canary"].encode() not in (data if isinstance(data, bytes) else data.encode()):
         raise FileNotFoundError("no canary")
 
 
-def buffer(size=256):
+def buffer(size: int = 256) -> "ctypes.Array[ctypes.c_char]":
     return ctypes.create_string_buffer(size)
 
 
@@ -72,7 +87,7 @@ for number, code in enumerate(given["attempts"]):
             exec(code, dict(names))
         except (OSError, ImportError):
             os._exit(1)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the attempt itself is wrong
             print(json.dumps({"odd": number, "why": f"{type(error).__name__}: {error}"}), flush=True)
             os._exit(2)
         os._exit(0)

@@ -20,8 +20,8 @@ Layer = Literal["launcher", "bubblewrap"]
 SYSTEM_PYTHON = "/usr/bin/python3"
 UID, FOREIGN_UID = 52_402, 52_490
 _HERE = Path(__file__).parent
-_TIMEOUT_S = 150
-LIMITS = {"disk_bytes": 200 << 20, "memory_bytes": 1 << 30, "processes": 60, "wall_s": 120}
+_TIMEOUT_S = 500
+LIMITS = {"disk_bytes": 200 << 20, "memory_bytes": 1 << 30, "processes": 60, "wall_s": 480}
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -36,8 +36,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def prefix(starter: Starter) -> list[str]:
-    """Return what is put before a program to start it so. Whatever it does, it has no more than 200 processes."""
-    before = ["prlimit", "--nproc=200", "nice", "-n", "15"]
+    """Return what is put before a program to start it so, with at most 200 processes whatever it does."""
+    before = ["prlimit", "--nproc=200"]
     if "user" in starter:
         before += ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups"]
     if "container" in starter:
@@ -133,7 +133,18 @@ def launch(
     ours, theirs = socket.socketpair()
     with ours, theirs:
         process = subprocess.Popen(
-            ["timeout", "-s", "KILL", str(timeout_s), *prefix(starter), python, "-I", "-S", str(LAUNCHER), str(theirs.fileno())],
+            [
+                "timeout",
+                "-s",
+                "KILL",
+                str(timeout_s),
+                *prefix(starter),
+                python,
+                "-I",
+                "-S",
+                str(LAUNCHER),
+                str(theirs.fileno()),
+            ],
             # The launcher is to close what it was not to get.
             pass_fds=[theirs.fileno(), arena.leaked],
             stdin=subprocess.DEVNULL,
@@ -158,7 +169,9 @@ def end_all() -> None:
 
 def processes() -> list[str]:
     """Return what runs as the user of the attempts."""
-    done = subprocess.run(["ps", "-U", str(UID), "-o", "pid,args", "--no-headers"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["ps", "-U", str(UID), "-o", "pid,args", "--no-headers"], capture_output=True, text=True
+    )
     return done.stdout.splitlines()
 
 

@@ -9,7 +9,17 @@ from nanobot.tools.sandbox.confine import READABLE, Order
 WORKSPACE, TMP = "/workspace", "/tmp"  # noqa: S108 - the one of the sandbox
 _PARTS = ("filter.py", "landlock.py", "attempts.py", "confine.py")
 _HIDDEN = (
-    *("cmdline", "config.gz", "diskstats", "interrupts", "iomem", "ioports", "kallsyms", "kcore", "key-users"),
+    *(
+        "cmdline",
+        "config.gz",
+        "diskstats",
+        "interrupts",
+        "iomem",
+        "ioports",
+        "kallsyms",
+        "kcore",
+        "key-users",
+    ),
     *("keys", "kmsg", "kpagecount", "kpageflags", "latency_stats", "locks", "modules", "sched_debug"),
     *("schedstat", "slabinfo", "sysrq-trigger", "timer_list", "vmallocinfo", "zoneinfo"),
 )

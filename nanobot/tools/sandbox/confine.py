@@ -22,8 +22,21 @@ Order = dict[str, Any]
 READABLE = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
     *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/nsswitch.conf"),
-    *("/etc/localtime", "/etc/timezone", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki", "/etc/mime.types"),
-    *("/etc/os-release", "/etc/debian_version", "/etc/lsb-release", "/etc/redhat-release", "/etc/alpine-release"),
+    *(
+        "/etc/localtime",
+        "/etc/timezone",
+        "/etc/ssl/certs",
+        "/etc/ssl/openssl.cnf",
+        "/etc/pki",
+        "/etc/mime.types",
+    ),
+    *(
+        "/etc/os-release",
+        "/etc/debian_version",
+        "/etc/lsb-release",
+        "/etc/redhat-release",
+        "/etc/alpine-release",
+    ),
 )
 _OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/version", "/sys/devices/system/cpu/online")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")

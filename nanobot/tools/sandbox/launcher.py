@@ -141,9 +141,7 @@ def _mount(source: str, target: str, flags: int, kind: str = "none", options: st
 # The command --------------------------------------------------------------------------------------
 
 
-def _become(
-    order: confine.Order, fails: int, waiting: int, kills: int, parts: dict[str, bytes]
-) -> None:
+def _become(order: confine.Order, fails: int, waiting: int, kills: int, parts: dict[str, bytes]) -> None:
     os.setsid()
     # Also whatever the server forgot to close.
     _close_all_but(0, 1, 2, fails, waiting, kills)

@@ -18,7 +18,8 @@ from nanobot.tools.sandbox.command import Command, CommandLimits
 from nanobot.tools.sandbox.linux import Layer, LayerName, LinuxSandbox
 
 _LIMITS = CommandLimits(wall_s=20.0, memory_bytes=512 << 20, disk_bytes=64 << 20, processes=64)
-_VICTIM_S = 60
+ATTEMPTS = 12
+"""How many attempts a probe makes; see `attempts.py`."""
 
 
 class ProbeResult(msgspec.Struct, frozen=True):

@@ -5,9 +5,9 @@ from nanobot.core.errors import ToolError
 
 
 class ShellAccess:
-    """Lets all sessions run commands, or those whose key matches one of `patterns`."""
+    """Lets those sessions run commands whose key matches one of `patterns`."""
 
-    def __init__(self, patterns: tuple[str, ...] = ("*",)) -> None:
+    def __init__(self, patterns: tuple[str, ...]) -> None:
         self._patterns = patterns
 
     def check(self, session_key: str) -> None:
@@ -19,5 +19,5 @@ class ShellAccess:
         if not any(matches(session_key, pattern) for pattern in self._patterns):
             raise ToolError(
                 "commands are not allowed in this conversation: whoever runs the server can allow them"
-                " (tools.shell, tools.shell_sessions)"
+                " (shell.sessions)"
             )

@@ -22,7 +22,9 @@ Name = Annotated[str, msgspec.Meta(description="as run_command has called it")]
 
 class RunArguments(msgspec.Struct, frozen=True):
     command: Annotated[str, msgspec.Meta(description="a line or script for bash")]
-    timeout_s: Annotated[float | None, msgspec.Meta(description="default 120", gt=0)] = None
+    timeout_s: Annotated[
+        Annotated[float, msgspec.Meta(gt=0)] | None, msgspec.Meta(description="default 120")
+    ] = None
     background: Annotated[bool, msgspec.Meta(description="go on while it runs")] = False
 
 
