@@ -161,9 +161,9 @@ async def test_what_is_written_to_its_input_arrives(sandbox: Bench) -> None:
 
 
 async def test_time_ends_it_and_all_that_it_started(sandbox: Bench) -> None:
-    limits = CommandLimits(wall_s=0.5)
+    limits = CommandLimits(wall_s=4.0)
     output, ending = await sandbox.run("echo a; (setsid sleep 4242 &) ; sleep 4242", limits)
-    assert (output, ending) == ("a\n", Ending(None, "it took longer than 0.5 s"))
+    assert (output, ending) == ("a\n", Ending(None, "it took longer than 4 s"))
     assert not is_there("4242")
 
 
