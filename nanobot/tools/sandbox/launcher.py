@@ -10,6 +10,7 @@ import ctypes
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import stat
@@ -225,8 +226,6 @@ def _tasks_of_others() -> int:
     Some may be hidden, in other containers: if nothing can be started at that number, the true one is looked
     for.
     """
-    import resource
-
     hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
     most = 1 << 22 if hard == resource.RLIM_INFINITY else hard
 
