@@ -45,6 +45,11 @@ class Toolset:
         """The names of all tools."""
         return tuple(self._tools)
 
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """All tools."""
+        return tuple(self._tools.values())
+
     def specs_for(self, abilities: frozenset[Ability]) -> tuple[ToolSpec, ...]:
         """Return the specs of the tools that a model with these abilities is always offered."""
         return self.specs if "reading_on" in abilities else self._simple_specs

@@ -10,6 +10,7 @@ from nanobot.access.admission import Gate
 from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
+from nanobot.agent.permissions import Permissions
 from nanobot.agent.recaller import Recaller
 from nanobot.agent.toolset import Toolset
 from nanobot.api.server import build_api
@@ -18,6 +19,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
+from nanobot.app.policy import approval_settings, read_policy
 from nanobot.app.tools import all_tools, web_tools
 from nanobot.config import Config
 from nanobot.context.build import tools_size
@@ -47,6 +49,7 @@ from nanobot.telemetry.metrics import Metrics
 from nanobot.workers.pool import WorkerPool
 
 CLEANUP_EVERY_S = 600.0
+DAY_S = 86_400.0
 
 
 class App:
@@ -104,6 +107,14 @@ class App:
             secret=secret,
             personas=personas,
             recaller=Recaller(store, tokens=config.recall.tokens, has_own=_is_small),
+            permissions=Permissions(
+                read_policy(config, toolset.tools),
+                store,
+                clock,
+                randomness,
+                approval_settings(config),
+                self.audit,
+            ),
         )
         self.compactor = Compactor(
             store,
@@ -228,6 +239,12 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
         PeriodicJob(
             name="delete expired uploads",
             run=store.delete_expired_uploads,
+            every_s=CLEANUP_EVERY_S,
+            first_after_s=CLEANUP_EVERY_S,
+        ),
+        PeriodicJob(
+            name="delete old approvals",
+            run=lambda: store.delete_old_approvals(app.clock.now() - app.config.approvals.keep_days * DAY_S),
             every_s=CLEANUP_EVERY_S,
             first_after_s=CLEANUP_EVERY_S,
         ),

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from nanobot.core.accounts import Accounts
+from nanobot.core.approvals import Approvals
 from nanobot.core.compaction import Compactions
 from nanobot.core.dispatch import Dispatch
 from nanobot.core.recall import MessageSearch
@@ -33,7 +34,18 @@ class Limits(msgspec.Struct, frozen=True):
     retry_window_s: float = 600.0
 
 
-class Store(Turns, Dispatch, Sessions, Compactions, MessageSearch, Responses, Uploads, Accounts, Protocol):
+class Store(
+    Turns,
+    Dispatch,
+    Sessions,
+    Compactions,
+    MessageSearch,
+    Responses,
+    Uploads,
+    Approvals,
+    Accounts,
+    Protocol,
+):
     """The sum of the ports. Code that needs one port takes that port."""
 
     async def check(self) -> None:

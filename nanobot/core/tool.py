@@ -7,6 +7,8 @@ import msgspec
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
+Decision = Literal["allow", "ask", "deny"]
+"""Whether calls of a tool run: at once, only when a person has agreed to the call, or never."""
 
 
 class ToolContext(msgspec.Struct, frozen=True):
@@ -60,7 +62,8 @@ class Tool(msgspec.Struct, frozen=True):
     any other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
     `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the window does not show
     all of the conversation's files and results; `looks_back`: only where it does not show all of its
-    messages. `demanding`: it is offered only to models with the ability `reading_on`.
+    messages. `demanding`: it is offered only to models with the ability `reading_on`. `group`: the group
+    under which a policy may name it; `by_default`: what holds where no policy says anything of it.
     """
 
     name: str
@@ -73,6 +76,8 @@ class Tool(msgspec.Struct, frozen=True):
     reads_on: bool = False
     looks_back: bool = False
     demanding: bool = False
+    group: str = ""
+    by_default: Decision = "allow"
 
     @property
     def spec(self) -> ToolSpec:

@@ -68,6 +68,7 @@ def read_file(files: SessionFiles, documents: DocumentReader) -> Tool:
         timeout_s=60.0,
         repeatable=True,
         reads_on=True,
+        group="files",
     )
 
 
