@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from nanobot.access.keyring import KeyRing
 from nanobot.api import (
+    approvals,
     conversations,
     files,
     health,
@@ -119,6 +120,7 @@ def operations(
         *conversations.operations(store, clock, randomness, settings, attachments),
         *turns.operations(store, submitter, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, session_keys, file_settings),
+        *approvals.operations(store, session_keys, settings),
         *usage.operations(store, clock),
         *sessions.operations(store, clock, randomness, settings),
         *session_transfer.operations(store, clock, settings),

@@ -82,6 +82,8 @@ class Resources(msgspec.Struct):
     responses: list[str] = []
     conversations: list[str] = []
     items: list[str] = []
+    approvals: list[str] = []
+    approval_rules: list[str] = []
     messages: tuple[str, ...] = ("msg_1", "msg_2")
     word: str = "nothing"
     idempotency_key: str = "nothing"
@@ -95,6 +97,8 @@ class Resources(msgspec.Struct):
             *self.responses,
             *self.conversations,
             *self.items,
+            *self.approvals,
+            *self.approval_rules,
             self.word,
             self.idempotency_key,
         ]
@@ -189,6 +193,8 @@ def fictitious(resources: Resources, rng: random.Random) -> Resources:
         responses=[other(name) for name in resources.responses],
         conversations=[other(name) for name in resources.conversations],
         items=[other(name) for name in resources.items],
+        approvals=[other(name) for name in resources.approvals],
+        approval_rules=[other(name) for name in resources.approval_rules],
         messages=resources.messages,
         word=other(resources.word),
         idempotency_key=other(resources.idempotency_key),
