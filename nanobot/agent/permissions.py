@@ -25,10 +25,13 @@ _ANSWERS: Mapping[Consent, ApprovalAnswer] = {"yes": "once", "always": "session"
 
 
 class ApprovalSettings(msgspec.Struct, frozen=True):
-    """How long a question stands, and how many may be open in one session."""
+    """How long a question stands, and how many may be open in one session. `audits_arguments`: the audit log
+    has the arguments of calls.
+    """
 
     timeout_s: float = 3_600.0
     max_pending: int = 32
+    audits_arguments: bool = True
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -316,7 +319,7 @@ class TurnPermissions:
         verdict = self._verdicts.get(call.id) or Verdict("limit")
         audited = AuditedCall(
             call.name[:100],
-            masked(call.arguments, _AUDITED_CHARS),
+            masked(call.arguments, _AUDITED_CHARS) if self._permissions.settings.audits_arguments else "",
             verdict.decision,
             "not_run" if verdict.refusal else outcome,
             verdict.decided_by,

@@ -37,5 +37,6 @@ def read_policy(config: Config, tools: Sequence[Tool]) -> Policy:
 
 
 def approval_settings(config: Config) -> ApprovalSettings:
-    """Return how long a question stands, and how many may be open in one session."""
-    return ApprovalSettings(config.approvals.timeout_s, config.approvals.max_pending)
+    """Return how long a question stands, how many may be open in one session, and what is written down."""
+    table = config.approvals
+    return ApprovalSettings(table.timeout_s, table.max_pending, config.audit.arguments)

@@ -224,6 +224,7 @@ class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     enabled: bool = True
     polls: bool = False
+    arguments: bool = True
     session_keys: Literal["plain", "hashed"] = "plain"
     max_mb: Positive = 100.0
     keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-HIDDEN = "[hidden]"
+HIDDEN = "***"
 _NAMES = re.compile(
     r"pass(word|wd|phrase)?$|secret|token|credential|authori[sz]ation|cookie|(api|access|private)[_-]?key|^key$",
     re.IGNORECASE,

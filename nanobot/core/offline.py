@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from nanobot.core.accounts import ApiKey
+from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalRule
 from nanobot.core.sessions import Row, SearchHit, Session
 
 
@@ -41,6 +42,36 @@ class ReadOnlyStore(Protocol):
 
         Raises:
             SessionNotFound: at once, not when the first row is asked for.
+        """
+        ...
+
+    def approvals(self, matching: ApprovalFilter, *, now: float, limit: int) -> tuple[Approval, ...]:
+        """Return approvals as they stand `now`, newest first."""
+        ...
+
+    def approval_rules(self) -> tuple[ApprovalRule, ...]:
+        """Return all rules that come out of approvals, oldest first."""
+        ...
+
+
+class ApprovalWriter(Protocol):
+    """Decisions on approvals, in one transaction."""
+
+    def decide(
+        self, approval_id: str, answer: ApprovalAnswer, *, by: str, now: float, pattern: str | None = None
+    ) -> Approval:
+        """Decide on the approval; see `core.approvals.Approvals.decide_approval`.
+
+        Raises:
+            ApprovalNotFound, ApprovalClosed
+        """
+        ...
+
+    def revoke_rule(self, rule_id: str) -> ApprovalRule:
+        """Take back a rule, and return it.
+
+        Raises:
+            ApprovalRuleNotFound
         """
         ...
 
@@ -133,6 +164,14 @@ class OfflineStore(Protocol):
         """Open the store, created where it is missing, to change API keys, committed at the end.
 
         Works beside a running server, which takes note of the change within a second.
+
+        Raises:
+            StoreError: it cannot be written, or a server of an older version runs on it.
+        """
+        ...
+
+    def write_approvals(self) -> AbstractContextManager[ApprovalWriter]:
+        """Open the store to decide on approvals, committed at the end; also beside a running server.
 
         Raises:
             StoreError: it cannot be written, or a server of an older version runs on it.
