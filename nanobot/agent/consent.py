@@ -13,7 +13,7 @@ _LONGEST_CHARS = 80
 _QUESTION_MARKS = re.compile(r"[?？؟;⁉❓❔]")
 _APOSTROPHES = re.compile(r"['’‘`´]")
 
-_YES = """
+YES = """
     yes; y; yeah; yep; yup; sure; ok; okay; go ahead; do it; run it; do that; please do; go for it; approve;
     approved; i approve; allow; allow it; allowed; confirm; confirmed; agreed; i agree; you may;
     ja; jawohl; jo; mach es; mach das; mach mal; tu es; führe es aus; ausführen; erlaubt; genehmigt; gern;
@@ -38,14 +38,14 @@ _YES = """
     네; 예; 응; 좋아; 좋아요; 그래; 그래요; 승인; 허용; 허락; 해줘; 해주세요; 실행해; 실행해줘; 실행해주세요;
     👍; ✅; ✔; 👌
 """
-_ALWAYS = """
+ALWAYS = """
     always; always allow; always allow it; allow always; yes to all; for this session; in this conversation;
     in this session; from now on;
     immer; immer erlauben; toujours; siempre; sempre; altijd; всегда; zawsze; her zaman; vždy; πάντα; alltid;
     altid; aina; luôn luôn; selalu; دائما; תמיד; हमेशा;
     总是; 总是允许; 始终允许; 一直允许; 總是; 總是允許; 始終允許; 常に; 常に許可; いつも; 항상; 항상 허용
 """
-_NO = """
+NO = """
     no; n; nope; nah; never; dont; do not; dont do it; do not do it; dont do that; dont run it; stop; cancel;
     deny; denied; refuse; reject; rejected; not now; abort; no way;
     nein; nee; nö; nicht; lass es; lass das; stopp; abbrechen; abgelehnt; auf keinen fall; niemals;
@@ -59,7 +59,7 @@ _NO = """
     いいえ; いや; だめ; ダメ; やめて; やめてください; 拒否; キャンセル; 中止; しないで;
     아니; 아니요; 아니오; 안돼; 안 돼; 하지마; 하지 마; 하지 마세요; 취소; 거부; 싫어; 👎; ❌; 🚫
 """
-_FILLERS = """
+FILLERS = """
     please; thanks; thank you; then; just; bitte; danke; dann; sil te plaît; sil vous plaît; merci; por favor;
     gracias; per favore; grazie; obrigado; obrigada; alsjeblieft; dank je; пожалуйста; спасибо; proszę;
     dziękuję; lütfen; teşekkürler; prosím; من فضلك; शुक्रिया; कृपया; 请; 請; 谢谢; 謝謝; 吧; once; einmal
@@ -91,8 +91,8 @@ def consent_of(text: str) -> Consent | None:
     """
     if len(text) > _LONGEST_CHARS or _QUESTION_MARKS.search(text):
         return None
-    words = _words(text)
-    meanings: set[str] = set()
+    words = words_of(text)
+    said: set[str] = set()
     at = 0
     while at < len(words):
         # The longest phrase that begins here.
@@ -100,23 +100,23 @@ def consent_of(text: str) -> Consent | None:
             (
                 (end, meaning)
                 for end in range(len(words), at, -1)
-                if (meaning := _meanings().get(" ".join(words[at:end]))) is not None
+                if (meaning := meanings().get(" ".join(words[at:end]))) is not None
             ),
             (at, ""),
         )
         if end == at:
             return None
-        meanings.add(meaning)
+        said.add(meaning)
         at = end
-    meanings.discard("filler")
-    if meanings == {"yes", "always"} or meanings == {"always"}:
+    said.discard("filler")
+    if said == {"yes", "always"} or said == {"always"}:
         return "always"
-    if meanings == {"yes"}:
+    if said == {"yes"}:
         return "yes"
-    return "no" if meanings == {"no"} else None
+    return "no" if said == {"no"} else None
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words_of(text: str) -> tuple[str, ...]:
     """Return the words of a text in lower case, without punctuation, marks of emphasis and skin colours."""
     plain = unicodedata.normalize("NFKC", _APOSTROPHES.sub("", text)).casefold()
     kept = (
@@ -138,12 +138,12 @@ def _is_mark(character: str) -> bool:
 
 
 @lru_cache(1)
-def _meanings() -> dict[str, str]:
+def meanings() -> dict[str, str]:
     """Return what each phrase means; one that would mean two things means nothing."""
     found: dict[str, str] = {}
-    for meaning, phrases in (("filler", _FILLERS), ("no", _NO), ("always", _ALWAYS), ("yes", _YES)):
+    for meaning, phrases in (("filler", FILLERS), ("no", NO), ("always", ALWAYS), ("yes", YES)):
         for phrase in phrases.split(";"):
-            words = " ".join(_words(phrase))
+            words = " ".join(words_of(phrase))
             if words in found and found[words] != meaning:
                 found[words] = ""
             elif words:

@@ -215,8 +215,8 @@ def page(
 
 
 def _approval(row: Sequence[Any], now: float) -> Approval:
-    *known, is_used = row
-    approval = Approval(*known, bool(is_used))
+    fields = dict(zip(Approval.__struct_fields__, row, strict=True))
+    approval = Approval(**{**fields, "is_used": bool(row[-1])})
     if approval.is_used or approval.state not in ("pending", "approved") or approval.expires_at > now:
         return approval
     return msgspec.structs.replace(approval, state="expired")
