@@ -120,8 +120,11 @@ class ApprovalRoutes:
         """DELETE /v1/approval-rules/{rule_id}"""
         rule_id = request.path_params["rule_id"]
         rules = await self._store.approval_rules(SessionFilter(request.caller.patterns))
-        if not any(rule.id == rule_id and _sees_rule(request.caller, rule) for rule in rules):
+        rule = next((each for each in rules if each.id == rule_id and _sees_rule(request.caller, each)), None)
+        if rule is None:
             raise ApprovalRuleNotFound(f"no approval rule {rule_id[:80]!r} here")
+        if rule.pattern is not None and "admin" not in request.caller.rights:
+            raise MissingRight(f"this API key may not revoke {rule_id}: it needs the right 'admin'")
         await self._store.revoke_approval_rule(rule_id)
         await answer(send, 200, encode(ApprovalRuleDeleted(id=rule_id)))
 
@@ -226,6 +229,6 @@ def operations(store: Store, keys: KeyReader, settings: ApiSettings) -> tuple[Op
             summary="Take back what was agreed to for longer",
             right="chat",
             answers={200: ApprovalRuleDeleted},
-            errors=(ApprovalRuleNotFound,),
+            errors=(ApprovalRuleNotFound, MissingRight),
         ),
     )

@@ -76,6 +76,9 @@ class TurnPolicy:
     def allowed(self, tools: Iterable[Tool]) -> frozenset[str] | None:
         """Return the names of the tools that are not denied; None: none of them is."""
         tools = tuple(tools)
+        if not self._rules and all(tool.by_default != "deny" for tool in tools):
+            # The usual case, in every turn.
+            return None
         names = frozenset(tool.name for tool in tools if self.ruling(tool).decision != "deny")
         return None if len(names) == len(tools) else names
 

@@ -416,6 +416,11 @@ async def test_an_api_key_sees_and_decides_only_what_its_patterns_have(open_harn
         assert answer.text == unknown.text.replace("appr_0", group["id"])
     lacks = await decide(harness, dm["id"], some, decision="rule", pattern="wx:dm:*")
     assert lacks.error["code"] == "missing_right"
+    await decide(harness, dm["id"], every, decision="rule", pattern="wx:dm:*")
+    (rule,) = (await harness.door.get("/v1/approval-rules", some)).json["data"]
+    revoking = f"/v1/approval-rules/{rule['id']}"
+    assert (await harness.door.call("DELETE", revoking, headers=some)).error["code"] == "missing_right"
+    assert (await harness.door.call("DELETE", revoking, headers=every)).status == 200
     assert (await decide(harness, group["id"], every, decision="deny")).json["state"] == "denied"
 
 
