@@ -27,6 +27,22 @@ class Caller(msgspec.Struct, frozen=True):
         """Return whether the caller may see the session."""
         return not self.patterns or any(matches(session_key, pattern) for pattern in self.patterns)
 
+    def sees_pattern(self, pattern: str) -> bool:
+        """Return whether the caller may see every session whose key matches `pattern`, as far as the patterns
+        themselves show it: by one that is the same, or that has nothing but a beginning and a star.
+        """
+        if not self.patterns:
+            return True
+        if "*" not in pattern and "\\" not in pattern:
+            return self.sees(pattern)
+        return any(
+            own == pattern
+            or (
+                own.endswith("*") and "\\" not in own and "*" not in own[:-1] and pattern.startswith(own[:-1])
+            )
+            for own in self.patterns
+        )
+
 
 EVERYBODY = Caller()
 

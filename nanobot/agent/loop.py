@@ -6,6 +6,8 @@ from functools import partial
 
 from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
+from nanobot.agent.permissions import Permissions, TurnPermissions
+from nanobot.agent.question import question
 from nanobot.agent.recaller import Recaller
 from nanobot.agent.tool_calls import ToolCalls, what_was_read
 from nanobot.agent.toolset import Toolset
@@ -25,7 +27,7 @@ from nanobot.context.results import result_budget, results_excess
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History, LeftOut
-from nanobot.core.errors import ContextOverflow
+from nanobot.core.errors import ApprovalChanged, ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import (
     Message,
@@ -40,8 +42,10 @@ from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
 from nanobot.core.persona import Persona, Personas
+from nanobot.core.policy import Policy
 from nanobot.core.turn import Turn
 
+_MOST_TRIES = 3
 _FITS_ANY_WINDOW = 200
 _CHARS_A_TOKEN = 4
 Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
@@ -53,7 +57,7 @@ class Agent:
 
     `secret`: what the names of sessions are made with that models get; by default one of its own.
     `personas`: who answers in which sessions. `recaller`: looks for earlier messages that the model does not
-    see.
+    see. `permissions`: decides which calls run.
     """
 
     def __init__(
@@ -67,7 +71,10 @@ class Agent:
         secret: bytes = b"",
         personas: Personas | None = None,
         recaller: Recaller | None = None,
+        permissions: Permissions | None = None,
     ) -> None:
+        # By default what the tools say of themselves holds, and nobody can be asked.
+        self._permissions = permissions or Permissions(Policy(), None, clock)
         self._personas = personas or Personas()
         self._secret = secret or os.urandom(32)
         self._schemas = schemas
@@ -180,6 +187,14 @@ class Agent:
         # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
         persona = self._personas.of(turn.session_key)
+        toolset = self._toolset.limited_to(persona.tools)
+        permissions = TurnPermissions(
+            self._permissions,
+            turn,
+            toolset,
+            [call for message in produced for call in message.tool_calls] if produced else (),
+        )
+        persona = permissions.limited(persona)
         profile = self._profile_of(turn, model, history)
         budget_tokens = self.budget(turn, model) - profile.tokens
         model_call = ModelCall(
@@ -205,12 +220,17 @@ class Agent:
             observer=self._observer,
             secret=self._secret,
         )
-        toolset = self._toolset.limited_to(persona.tools)
         read = what_was_read(turn, produced, self._toolset)
         most_calls = self._settings.max_calls_per_step
         result_tokens = result_budget(budget_tokens, self._settings.result_share)
         tool_calls = ToolCalls(
-            toolset, turn, most_calls, result_tokens, read, sees_images="images" in model.abilities
+            toolset,
+            turn,
+            most_calls,
+            result_tokens,
+            permissions,
+            read,
+            sees_images="images" in model.abilities,
         )
         await _TurnRun(turn, history, produced, emit, model_call, tool_calls, self._settings).run()
 
@@ -255,13 +275,15 @@ class _TurnRun:
                 await self._emit((self._end(),))
                 return
         while True:
+            await self._take_answer()
             message = await self._model_call.ask(self._history(), may_call=self._may_call())
             self._steps += 1
             if message.client_calls:
                 await self._hand_over(message)
                 return
             if message.tool_calls:
-                await self._run_calls(message)
+                if await self._run_calls(message):
+                    return
             elif self._goes_on(message):
                 self._continuations += 1
                 await self._add(message)
@@ -312,11 +334,69 @@ class _TurnRun:
         # Nothing joins here: while a client's call is open, no steered input does.
         await self._emit((end,))
 
-    async def _run_calls(self, message: Message) -> None:
-        """Commit a message of the model, and run the server's calls in it."""
-        calls, too_many = self._tool_calls.split(message)
-        await self._add(message, *(ToolStarted(call) for call in calls))
-        await self._tool_calls.run(calls, too_many, self._add_results)
+    async def _run_calls(self, message: Message) -> bool:
+        """Commit a message of the model, and run the server's calls in it; return whether the turn has ended
+        with a question to its user about some of them.
+        """
+        for tries_left in reversed(range(_MOST_TRIES)):
+            judged = await self._tool_calls.judge(message, _asker(self._history()))
+            calls, too_many = self._tool_calls.split(judged)
+            run = tuple(call for call in calls if not call.is_withheld)
+            waiting = tuple(call for call in calls if call.is_withheld)
+            if waiting and not run and not too_many:
+                return await self._ask_user(waiting, judged)
+            try:
+                await self._add(judged, *(ToolStarted(call) for call in run))
+                break
+            except ApprovalChanged:
+                # What a person had agreed to was taken back a moment ago.
+                if not tries_left:
+                    raise
+        await self._tool_calls.run(run, too_many, self._add_results)
+        return bool(waiting) and await self._ask_user(waiting)
+
+    async def _ask_user(self, calls: tuple[ToolCall, ...], step: Message | None = None) -> bool:
+        """End the turn with a question about calls that are withheld, and return whether it has ended: not
+        where users' messages joined it. `step`: the message that makes them, unless it is committed already.
+        """
+        asks, results = self._tool_calls.ask(calls)
+        asking = question(asks)
+        told = [Message("tool", (result,)) for result in results]
+        joined = await self._emit(
+            (
+                *((MessageAdded(step),) if step is not None else ()),
+                *(ToolFinished(message) for message in told),
+                MessageAdded(asking),
+                self._end(),
+            )
+        )
+        self._added += (*((step,) if step is not None else ()), *told, asking, *joined)
+        return not joined
+
+    async def _take_answer(self) -> None:
+        """Where the newest messages answer a question about calls, run those that were agreed to."""
+        for tries_left in reversed(range(_MOST_TRIES)):
+            asked = _open_question(self._history().messages)
+            settled = await self._tool_calls.answered(*asked) if asked is not None else None
+            if settled is None:
+                return
+            told = [Message("tool", (result,)) for result in settled.results]
+            try:
+                joined = await self._emit(
+                    (
+                        MessageAdded(settled.message),
+                        *(ToolStarted(call) for call in settled.calls),
+                        *(ToolFinished(message) for message in told),
+                    )
+                )
+            except ApprovalChanged:
+                if not tries_left:
+                    raise
+                continue
+            self._added += (settled.message, *told, *joined)
+            if settled.calls:
+                await self._tool_calls.run(settled.calls, (), self._add_results)
+            return
 
     async def _add(self, message: Message, *facts: Fact) -> bool:
         """Commit a message of the model and what comes with it; return whether users' messages joined it."""
@@ -331,3 +411,20 @@ class _TurnRun:
         ]
         joined = await self._emit(tuple(ToolFinished(message) for message in messages))
         self._added += (*messages, *joined)
+
+
+def _open_question(messages: Sequence[Message]) -> tuple[Message, tuple[Message, ...]] | None:
+    """Return the question about calls that stands before the newest messages, all of users, and those; None
+    where there is none.
+    """
+    at = len(messages)
+    while at and messages[at - 1].role == "user":
+        at -= 1
+    if not 0 < at < len(messages) or not messages[at - 1].asks:
+        return None
+    return messages[at - 1], tuple(messages[at:])
+
+
+def _asker(history: History) -> str | None:
+    """Return the name of the participant who spoke last; None where they have none."""
+    return next((message.name for message in reversed(history.messages) if message.role == "user"), None)

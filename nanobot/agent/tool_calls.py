@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from nanobot.agent.permissions import Settled, TurnPermissions
+from nanobot.agent.question import NOT_ASKED, WAITING
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
-from nanobot.core.message import File, Image, Message, ToolCall, ToolResult
+from nanobot.core.message import AskedCall, File, Image, Message, ToolCall, ToolResult
 from nanobot.core.origin import READ_ORIGINS, ReadOrigin
 from nanobot.core.turn import Turn
 
@@ -37,7 +39,7 @@ def what_was_read(turn: Turn, produced: Sequence[Message], toolset: Toolset) -> 
 
 
 class ToolCalls:
-    """Runs the server's calls of one turn.
+    """Runs the server's calls of one turn, as far as the `permissions` let it.
 
     `max_calls`: how many of one message are run. `result_tokens`, `sees_images`: as in `ToolContext`.
     `malformed_steps`: how many of the last steps had nothing but malformed calls, or too many of them.
@@ -50,10 +52,12 @@ class ToolCalls:
         turn: Turn,
         max_calls: int,
         result_tokens: int,
+        permissions: TurnPermissions,
         read: frozenset[ReadOrigin] = frozenset(),
         *,
         sees_images: bool = False,
     ) -> None:
+        self._permissions = permissions
         self._read = set(read)
         self._result_tokens = result_tokens
         self._sees_images = sees_images
@@ -71,12 +75,37 @@ class ToolCalls:
             own, too_many = self.split(message)
             await self.refuse([call for call in too_many if call.id not in answered], finish)
             for call in own:
-                if call.id in answered:
-                    continue
-                if self._toolset.is_repeatable(call):
-                    await self._run(call, finish)
-                else:
-                    await finish((ToolResult(call.id, OUTCOME_UNKNOWN, is_error=True),))
+                if call.id not in answered:
+                    await self._settle_call(call, finish)
+
+    async def _settle_call(self, call: ToolCall, finish: Finish) -> None:
+        if call.is_withheld:
+            self._permissions.note(call, "not_run")
+            await finish((ToolResult(call.id, NOT_ASKED, is_error=True),))
+        elif await self._permissions.may_run_again(call) and self._toolset.is_repeatable(call):
+            await self._run(call, finish)
+        else:
+            self._permissions.note(call, "unknown")
+            await finish((ToolResult(call.id, OUTCOME_UNKNOWN, is_error=True),))
+
+    async def judge(self, message: Message, asker: str | None) -> Message:
+        """Decide which of the message's calls run; see `TurnPermissions.judge`."""
+        own, _ = self.split(message)
+        return await self._permissions.judge(message, own, asker)
+
+    def ask(self, calls: Sequence[ToolCall]) -> tuple[tuple[AskedCall, ...], tuple[ToolResult, ...]]:
+        """Return what a person is to be asked about calls that are withheld, and their results until then."""
+        for call in calls:
+            self._permissions.note(call, "waiting")
+        return self._permissions.asks(calls), tuple(ToolResult(call.id, WAITING) for call in calls)
+
+    async def answered(self, asking: Message, said: Sequence[Message]) -> Settled | None:
+        """Return what becomes of the calls that `asking` asked about; see `TurnPermissions.settle`."""
+        settled = await self._permissions.settle(asking, said)
+        for call in settled.message.tool_calls if settled is not None else ():
+            if call.is_withheld:
+                self._permissions.note(call, "not_run")
+        return settled
 
     def split(self, message: Message) -> tuple[tuple[ToolCall, ...], tuple[ToolCall, ...]]:
         """Return the server's calls of a message: those to run, and those that are too many."""
@@ -86,6 +115,8 @@ class ToolCalls:
     async def refuse(self, calls: Sequence[ToolCall], finish: Finish) -> None:
         """Answer calls that are too many for one step."""
         text = f"Error: too many calls at once, not run: at most {self._max_calls} are."
+        for call in calls:
+            self._permissions.note(call, "not_run")
         for first in range(0, len(calls), _MOST_AT_ONCE):
             some = calls[first : first + _MOST_AT_ONCE]
             await finish([ToolResult(call.id, text, is_error=True) for call in some])
@@ -125,15 +156,20 @@ class ToolCalls:
 
     async def _run(self, call: ToolCall, finish: Finish) -> None:
         turn = self._turn
-        result = await self._toolset.run(
-            call,
-            turn_id=turn.id,
-            session_key=turn.session_key,
-            result_tokens=self._result_tokens,
-            origin=next((each for each in READ_ORIGINS if each in self._read), "conversation"),
-            sees_images=self._sees_images,
-            leaves_trace=turn.trace,
-        )
+        refusal = self._permissions.refusal(call)
+        if refusal:
+            result = ToolResult(call.id, refusal, is_error=True)
+        else:
+            result = await self._toolset.run(
+                call,
+                turn_id=turn.id,
+                session_key=turn.session_key,
+                result_tokens=self._result_tokens,
+                origin=next((each for each in READ_ORIGINS if each in self._read), "conversation"),
+                sees_images=self._sees_images,
+                leaves_trace=turn.trace,
+            )
+        self._permissions.note(call, "error" if result.is_error else "ok")
         await finish((result,))
 
     def _is_malformed(self, call: ToolCall) -> bool:

@@ -47,6 +47,11 @@ class Toolset:
         """The names of all tools."""
         return tuple(self._tools)
 
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """All tools."""
+        return tuple(self._tools.values())
+
     def specs_for(self, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> tuple[ToolSpec, ...]:
         """Return the specs of the tools that a model with these abilities is always offered, in a turn that
         leaves a trace or not.

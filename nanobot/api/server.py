@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from nanobot.access.keyring import KeyRing
 from nanobot.api import (
+    approvals,
     conversations,
     files,
     health,
@@ -126,6 +127,7 @@ def operations(
         *conversations.operations(store, clock, randomness, settings, attachments),
         *turns.operations(store, submitter, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, session_keys, file_settings, workspaces),
+        *approvals.operations(store, session_keys, settings),
         *memory.operations(store, clock, randomness, session_keys, settings),
         *usage.operations(store, clock),
         *sessions.operations(store, clock, randomness, settings),

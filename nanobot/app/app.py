@@ -12,6 +12,7 @@ from nanobot.access.admission import Gate
 from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
+from nanobot.agent.permissions import Permissions
 from nanobot.agent.recaller import Recaller
 from nanobot.agent.toolset import Toolset
 from nanobot.api.server import build_api
@@ -20,6 +21,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
+from nanobot.app.policy import approval_settings, read_policy
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
 from nanobot.context.build import tools_size
@@ -55,6 +57,7 @@ from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
 
 CLEANUP_EVERY_S = 600.0
+_DAY_S = 86_400.0
 _SWEEP_EVERY_S = 6 * 3600.0
 _log = logging.getLogger(__name__)
 
@@ -126,6 +129,14 @@ class App:
             secret=secret,
             personas=personas,
             recaller=Recaller(store, tokens=config.recall.tokens, has_own=_is_small),
+            permissions=Permissions(
+                read_policy(config, toolset.tools),
+                store,
+                clock,
+                randomness,
+                approval_settings(config),
+                self.audit,
+            ),
         )
         self.compactor = Compactor(
             store,
@@ -274,6 +285,12 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             first_after_s=CLEANUP_EVERY_S,
         ),
         *_sweeping(app),
+        PeriodicJob(
+            name="delete old approvals",
+            run=lambda: store.delete_old_approvals(app.clock.now() - app.config.approvals.keep_days * _DAY_S),
+            every_s=CLEANUP_EVERY_S,
+            first_after_s=CLEANUP_EVERY_S,
+        ),
         *_watching(app),
         *app.jobs,
         PeriodicJob(

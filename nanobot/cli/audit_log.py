@@ -23,7 +23,7 @@ def record(
     entry = AuditEntry(
         SystemClock().now(),
         operation,
-        f"cli:{_user()}",
+        who(),
         None,
         None,
         session_key=session_key,
@@ -37,6 +37,11 @@ def record(
             f"nanobot: this could not be written to the audit log in {config.data} ({error.strerror})",
             err=True,
         )
+
+
+def who() -> str:
+    """Return how the audit log calls the person at this terminal."""
+    return f"cli:{_user()}"
 
 
 def _user() -> str:

@@ -13,7 +13,7 @@ from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import ChatView
 from nanobot.cli.terminal import neutral, silent_keyboard
 from nanobot.core.errors import NanobotError
-from nanobot.core.event import TurnEnded
+from nanobot.core.event import Event, MessageAdded, TurnEnded
 from nanobot.core.sessions import Session, parse_key
 
 HELP = {
@@ -27,6 +27,11 @@ COMMANDS = tuple(name.partition(" ")[0] for name in HELP)
 _KEYS = (
     "Enter sends. Alt-Enter, or a backslash before Enter, begins another line. "
     "Ctrl-C stops an answer; at an empty prompt, twice, it leaves. Up brings back earlier inputs."
+)
+ANSWER_KEYS = {"y": "yes", "n": "no", "a": "always"}
+"""What may be typed for an answer to the agent's question whether it may use a tool."""
+_ANSWER_HELP = (
+    "y: yes, this once   a: always in this conversation   n: no   (then Enter; nothing else is a yes)"
 )
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
@@ -60,6 +65,7 @@ class ChatLoop:
         self._view = view
         self._first_key = session_key
         self._now = now
+        self._is_asked = False
         self.session_key = session_key
 
     async def run(self) -> None:
@@ -73,6 +79,8 @@ class ChatLoop:
         while True:
             try:
                 text = await self._source.read()
+                if self._is_asked:
+                    text = ANSWER_KEYS.get(text.lower(), text)
                 if text and not await self._run_command(text):
                     await self._ask(text)
             except UserLeft:
@@ -81,11 +89,19 @@ class ChatLoop:
                 self._view.problem(error.message)
 
     async def _ask(self, text: str) -> None:
-        end = await follow(self._link, self._view, self.session_key, text)
+        self._is_asked = False
+
+        def note(event: Event) -> None:
+            if isinstance(event, MessageAdded):
+                self._is_asked = bool(event.message.asks)
+
+        end = await follow(self._link, self._view, self.session_key, text, note)
         if end is None or end.outcome == "cancelled":
             self._view.note("stopped")
         elif end.error is not None:
             self._view.problem(end.error.message)
+        elif self._is_asked:
+            self._view.note(_ANSWER_HELP)
         self._view.note("")
 
     # Commands -------------------------------------------------------------------------------------
@@ -113,6 +129,7 @@ class ChatLoop:
         return True
 
     def _switch_to(self, key: str) -> None:
+        self._is_asked = False
         self.session_key = key
         self._view.note(f"the conversation is now {neutral(key)}")
 
@@ -139,8 +156,14 @@ class ChatLoop:
         return await self._link.sessions(_MAX_SESSIONS)
 
 
-async def follow(link: Link, view: ChatView, session_key: str, text: str) -> TurnEnded | None:
-    """Ask, and show the answer as it comes; return how the turn ended.
+async def follow(
+    link: Link,
+    view: ChatView,
+    session_key: str,
+    text: str,
+    note: Callable[[Event], None] = lambda _: None,
+) -> TurnEnded | None:
+    """Ask, and show the answer as it comes; return how the turn ended. `note` gets each event, too.
 
     Ctrl-C stops the turn; a second one gives up waiting for its end, and None is returned.
 
@@ -154,6 +177,7 @@ async def follow(link: Link, view: ChatView, session_key: str, text: str) -> Tur
             if isinstance(event, TurnEnded):
                 return event
             view.show(event)
+            note(event)
         return None
 
     async def stop() -> None:

@@ -28,6 +28,7 @@ from nanobot.cli.chat_errors import (
 from nanobot.core.errors import ConfigError, ModelError, ShuttingDown, StreamingOff
 from nanobot.core.event import (
     Event,
+    MessageAdded,
     TextDelta,
     ThinkingDelta,
     ToolFinished,
@@ -35,7 +36,7 @@ from nanobot.core.event import (
     TurnEnded,
     TurnError,
 )
-from nanobot.core.message import Message, ToolCall, ToolResult
+from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
 from nanobot.core.sessions import Session
 
 __all__ = ["Remote", "ServerRefused", "ServerUnreachable", "is_this_machine", "parse_url"]
@@ -300,12 +301,15 @@ def _events(name: str, payload: str) -> list[Event]:
                     Message("tool", (ToolResult(content["id"], content["content"], content["is_error"]),))
                 )
             ]
+        if name == "approval_asked":
+            asks = msgspec.convert(content["approvals"], tuple[AskedCall, ...])
+            return [MessageAdded(Message("assistant", (), asks=asks))]
         if name:
             return []
         if "error" in content:
             return [_end(content["error"])]
         return _deltas(content)
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
         raise ServerUnreachable("the stream is not one of nanobot: check the URL") from error
 
 

@@ -13,7 +13,6 @@ from nanobot.config.lines import setting_lines
 from nanobot.config.models import ModelTable, ProviderTable
 from nanobot.config.tables import Config
 from nanobot.config.unknown import NAMED, table_type, unknown_name, unknown_variable, variables
-from nanobot.core.accounts import RIGHTS
 from nanobot.core.errors import ConfigError
 
 FILE = "nanobot.toml"
@@ -238,7 +237,8 @@ def _convert_named(
 def _error(tables: dict[str, Any], text: str, place: _Place, root: tuple[str, ...]) -> ConfigError:
     """Return the error for `text`, which is msgspec's and names a path below `root`."""
     location = re.search(r" - at `\$\.?(.*)`$", text)
-    path = (*root, *(location[1].split(".") if location and location[1] else ()))
+    # In brackets may be three dots: any name of a table.
+    path = (*root, *(re.split(r"\.(?![^\[]*\])", location[1]) if location and location[1] else ()))
     reason = (text[: location.start()] if location else text).replace("`", "")
     if reason.startswith("Invalid enum value"):
         reason = f"must be one of {', '.join(_choices(path))}"
@@ -254,15 +254,16 @@ def _error(tables: dict[str, Any], text: str, place: _Place, root: tuple[str, ..
 
 def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
     """Return the values that the setting at `path` may have."""
-    if path[-1].startswith("scopes["):
-        return RIGHTS
     kind = table_type(path[:-1])
-    field = next(field for field in msgspec.structs.fields(kind) if field.name == path[-1]) if kind else None
+    name = path[-1].partition("[")[0]
+    field = (
+        next((field for field in msgspec.structs.fields(kind) if field.name == name), None) if kind else None
+    )
     return _literals(field.type) if field else ()
 
 
 def _literals(kind: Any) -> tuple[str, ...]:
-    """Return the texts that a type of literals has, one of them in a union too."""
+    """Return the texts that a type of literals has, one of them in a union, a list or a table too."""
     if typing.get_origin(kind) is typing.Literal:
         return tuple(str(each) for each in typing.get_args(kind))
     return tuple(text for each in typing.get_args(kind) for text in _literals(each))

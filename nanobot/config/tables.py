@@ -16,6 +16,8 @@ from nanobot.config.models import ModelTable, ProviderTable
 from nanobot.core.accounts import HistoryMode, Price, Quota, Right
 from nanobot.core.errors import ConfigError
 from nanobot.core.memory import MemoryRules
+from nanobot.core.policy import PolicyOrigin
+from nanobot.core.tool import Decision
 
 
 class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +149,25 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
     max_calls_per_step: AtLeast1 = 64
 
 
+class PolicyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which tools may be called in the sessions whose key matches `pattern`, for turns from `origins` (none:
+    from anywhere). `tools`: what holds for a tool's name, an `@group` of tools, or `*`.
+    """
+
+    tools: dict[str, Decision]
+    pattern: str = "*"
+    origins: tuple[PolicyOrigin, ...] = ()
+    calls_per_turn: AtLeast1 | None = None
+
+
+class ApprovalsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Calls of tools that a person is asked about."""
+
+    timeout_s: Annotated[float, msgspec.Meta(ge=10, le=LONGEST_S)] = 3600.0
+    max_pending: AtLeast1 = 32
+    keep_days: Annotated[float, msgspec.Meta(ge=1, le=36_500)] = 30.0
+
+
 class CompactionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When and how the beginning of long conversations is summarised."""
 
@@ -245,6 +266,7 @@ class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     enabled: bool = True
     polls: bool = False
+    arguments: bool = True
     session_keys: Literal["plain", "hashed"] = "plain"
     max_mb: Positive = 100.0
     keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10
@@ -308,6 +330,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()
+    policy: tuple[PolicyTable, ...] = ()
+    approvals: ApprovalsTable = ApprovalsTable()
     compaction: CompactionTable = CompactionTable()
     recall: RecallTable = RecallTable()
     memory: MemoryTable = MemoryTable()

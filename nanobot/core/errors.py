@@ -175,6 +175,20 @@ class ConversationExists(NanobotError):
     code, http_status, type = "conversation_exists", 409, "conflict_error"
 
 
+class ApprovalNotFound(NanobotError):
+    code, http_status, type = "approval_not_found", 404, "invalid_request_error"
+
+
+class ApprovalRuleNotFound(NanobotError):
+    code, http_status, type = "approval_rule_not_found", 404, "invalid_request_error"
+
+
+class ApprovalClosed(NanobotError):
+    """The approval was decided otherwise, has expired, or is used up."""
+
+    code, http_status, type = "approval_closed", 409, "conflict_error"
+
+
 class UnknownToolCall(InvalidRequest):
     """The result of a tool answers no open call."""
 
@@ -476,6 +490,12 @@ class StoreCorrupt(StoreError):
 
 class StoreTooNew(StoreError):
     code, retryable = "store_too_new", False
+
+
+class ApprovalChanged(StoreError):
+    """A call was to run whose approval had been taken back meanwhile; nothing was written. Never shown."""
+
+    code, retryable = "approval_changed", False
 
 
 class StaleAttempt(StoreError):

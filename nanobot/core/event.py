@@ -116,8 +116,24 @@ def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:
         if message.role == "assistant":
             events.extend(_deltas(message))
         events.append(MessageAdded(message))
-        # The client's calls are never started here.
-        events.extend(ToolStarted(call) for call in message.tool_calls if not call.for_client)
+        # The client's calls are never started here, nor are those that nobody has agreed to.
+        events.extend(
+            ToolStarted(call) for call in message.tool_calls if not call.for_client and not call.is_withheld
+        )
+    return tuple(events)
+
+
+def with_words(facts: tuple[Fact, ...]) -> tuple[Event, ...]:
+    """Return the facts as followers see them: with deltas before a question of the server, whose words no
+    model has shown.
+    """
+    if not any(isinstance(fact, MessageAdded) and fact.message.asks for fact in facts):
+        return facts
+    events: list[Event] = []
+    for fact in facts:
+        if isinstance(fact, MessageAdded) and fact.message.asks:
+            events.extend(_deltas(fact.message))
+        events.append(fact)
     return tuple(events)
 
 

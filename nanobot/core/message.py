@@ -103,7 +103,8 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defa
     malformed.
 
     `for_client`: the tool is one of the client's own; the client runs the call and sends the result with its
-    next request. `declared`: how it knows the tool, where that is not by `name`.
+    next request. `declared`: how it knows the tool, where that is not by `name`. `is_withheld`: the call is
+    not run here, as nobody has agreed to it. `approval`: the approval that this call is the outcome of.
     """
 
     id: str
@@ -112,6 +113,8 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call", omit_defa
     for_client: bool = False
     provider_state: ProviderState | None = None
     declared: ClientTool | None = None
+    is_withheld: bool = False
+    approval: str | None = None
 
     @property
     def freeform_text(self) -> str:
@@ -198,6 +201,22 @@ class PassedOver(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     was_asked: bool = True
 
 
+class AskedCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A call that waits for a person to agree to it: it will be run with exactly these `arguments`.
+
+    `id`: of the approval. `call_id`: of the call as the model made it. `asker`: the name of the participant
+    for whom it was to run, who alone may agree in words; None: it had none. `expires_at`: when it counts as
+    refused, in seconds since the epoch.
+    """
+
+    id: str
+    call_id: str
+    tool: str
+    arguments: str
+    expires_at: float
+    asker: str | None = None
+
+
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a transcript. Images and files in a message of a tool came with the result before them.
 
@@ -205,7 +224,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     model produced, `passed_over` where several might have: those that should have answered before it.
     `context`: what it saw of the conversation, where that was not all.
     `sources`: where parts of a client's message were fetched or read, one digest for each image, file or
-    recording as the client sent it, by which the message is recognised when it is sent again.
+    recording as the client sent it, by which the message is recognised when it is sent again. `asks`: the
+    message is the server's question whether these calls may run.
     """
 
     role: Role
@@ -217,6 +237,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     passed_over: tuple[PassedOver, ...] | None = None
     name: str | None = None
     context: ContextView | None = None
+    asks: tuple[AskedCall, ...] = ()
 
     @property
     def text(self) -> str:

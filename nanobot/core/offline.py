@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from nanobot.core.accounts import ApiKey
+from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalRule
 from nanobot.core.memory import MemoryFact
 from nanobot.core.people import Person, PersonSession
 from nanobot.core.sessions import Row, SearchHit, Session
@@ -94,6 +95,14 @@ class ReadOnlyStore(Protocol):
         """
         ...
 
+    def approvals(self, matching: ApprovalFilter, *, now: float, limit: int) -> tuple[Approval, ...]:
+        """Return approvals as they stand `now`, newest first."""
+        ...
+
+    def approval_rules(self) -> tuple[ApprovalRule, ...]:
+        """Return all rules that come out of approvals, oldest first."""
+        ...
+
 
 class PeopleWriter(Protocol):
     """Changes to the links of people, in one transaction."""
@@ -111,6 +120,28 @@ class PeopleWriter(Protocol):
 
         Raises:
             InvalidRequest: it is not linked.
+        """
+        ...
+
+
+class ApprovalWriter(Protocol):
+    """Decisions on approvals, in one transaction."""
+
+    def decide(
+        self, approval_id: str, answer: ApprovalAnswer, *, by: str, now: float, pattern: str | None = None
+    ) -> Approval:
+        """Decide on the approval; see `core.approvals.Approvals.decide_approval`.
+
+        Raises:
+            ApprovalNotFound, ApprovalClosed
+        """
+        ...
+
+    def revoke_rule(self, rule_id: str) -> ApprovalRule:
+        """Take back a rule, and return it.
+
+        Raises:
+            ApprovalRuleNotFound
         """
         ...
 
@@ -213,6 +244,14 @@ class OfflineStore(Protocol):
         """Open the store, created where it is missing, to link people, committed at the end.
 
         Works beside a running server, which takes note of the change within a second.
+
+        Raises:
+            StoreError: it cannot be written, or a server of an older version runs on it.
+        """
+        ...
+
+    def write_approvals(self) -> AbstractContextManager[ApprovalWriter]:
+        """Open the store to decide on approvals, committed at the end; also beside a running server.
 
         Raises:
             StoreError: it cannot be written, or a server of an older version runs on it.

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from nanobot.core.accounts import Accounts
+from nanobot.core.approvals import Approvals
 from nanobot.core.compaction import Compactions
 from nanobot.core.dispatch import Dispatch
 from nanobot.core.memory import Memory, MemoryRules
@@ -48,6 +49,7 @@ class Store(
     Memory,
     Responses,
     Uploads,
+    Approvals,
     Accounts,
     Protocol,
 ):

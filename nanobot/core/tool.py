@@ -10,6 +10,8 @@ from nanobot.core.origin import Origin, ReadOrigin
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
+Decision = Literal["allow", "ask", "deny"]
+"""Whether calls of a tool run: at once, only when a person has agreed to the call, or never."""
 
 
 class ToolContext(msgspec.Struct, frozen=True):
@@ -81,7 +83,8 @@ class Tool(msgspec.Struct, frozen=True):
     show all of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to
     others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
     that leaves a trace. `brings`: what its results are that nobody in the conversation said; None: nothing
-    such.
+    such. `group`: the group under which a policy may name it; `by_default`: what holds where no policy says
+    anything of it.
     """
 
     name: str
@@ -96,6 +99,8 @@ class Tool(msgspec.Struct, frozen=True):
     demanding: bool = False
     lasting: bool = False
     brings: ReadOrigin | None = "tool"
+    group: str = ""
+    by_default: Decision = "allow"
 
     @property
     def spec(self) -> ToolSpec:

@@ -380,6 +380,44 @@ def _fact(body: bytes = b"") -> AttemptBuilder:
     return build
 
 
+# Approvals ----------------------------------------------------------------------------------------
+
+
+def _approvals(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    target = "/v1/approvals"
+    yield Attempt(route=route, target=target, headers=victim_header(victim), refers_by="key")
+    yield Attempt(route=route, target=f"{target}?limit=100&order=asc")
+    yield Attempt(route=route, target=f"{target}?state=pending", headers=own.headers())
+    for approval in victim.approvals[:1]:
+        yield Attempt(route=route, target=f"{target}?after={quote(approval, safe='')}", refers_by="id")
+
+
+def _approval(*bodies: dict[str, object]) -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        for approval in victim.approvals:
+            target = route.partition(" ")[2].replace("{approval_id}", path_of(approval))
+            for body in bodies or (None,):
+                content = b"" if body is None else json.dumps(body).encode()
+                yield Attempt(route=route, target=target, body=content, refers_by="id")
+                yield Attempt(route=route, target=target, headers=own.headers(), body=content, refers_by="id")
+                yield Attempt(
+                    route=route, target=target, headers=victim_header(victim), body=content, refers_by="key"
+                )
+
+    return build
+
+
+def _approval_rules(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    yield Attempt(route=route, target="/v1/approval-rules")
+    yield Attempt(route=route, target="/v1/approval-rules", headers=own.headers())
+
+
+def _approval_rule(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    for rule in victim.approval_rules:
+        target = route.partition(" ")[2].replace("{rule_id}", path_of(rule))
+        yield Attempt(route=route, target=target, refers_by="id")
+
+
 # People -------------------------------------------------------------------------------------------
 
 
@@ -493,6 +531,11 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     "GET /v1/memory/{fact_id}": _fact(),
     "PATCH /v1/memory/{fact_id}": _fact(b'{"text": "changed by another session"}'),
     "DELETE /v1/memory/{fact_id}": _fact(),
+    "GET /v1/approvals": _approvals,
+    "GET /v1/approvals/{approval_id}": _approval(),
+    "POST /v1/approvals/{approval_id}": _approval({"decision": "once"}, {"decision": "deny"}),
+    "GET /v1/approval-rules": _approval_rules,
+    "DELETE /v1/approval-rules/{rule_id}": _approval_rule,
     "GET /v1/usage": _usage,
     "GET /v1/models": _shared("/v1/models"),
     "GET /v1/models/{model_id}": _shared("/v1/models/nanobot"),

@@ -128,8 +128,9 @@ class VaultArguments(msgspec.Struct, frozen=True):
     about: str = ""
 
 
-def vault(canaries: Canaries, owners: dict[str, int]) -> Tool:
-    """Return a server-side tool that reveals a secret of the session it is called in.
+def vaults(canaries: Canaries, owners: dict[str, int]) -> tuple[Tool, ...]:
+    """Return server-side tools that reveal a secret of the session they are called in: `vault` at once,
+    `safe` only once its user has agreed to the call.
 
     `owners`: the current owner of each session key.
     """
@@ -137,4 +138,8 @@ def vault(canaries: Canaries, owners: dict[str, int]) -> Tool:
     async def run(arguments: VaultArguments, context: ToolContext) -> str:
         return canaries.create(owners[context.session_key], "servertool")
 
-    return Tool("vault", "Tell what is kept for this conversation.", VaultArguments, run, repeatable=True)
+    text = "Tell what is kept for this conversation."
+    return (
+        Tool("vault", text, VaultArguments, run, repeatable=True),
+        Tool("safe", text, VaultArguments, run, repeatable=True, by_default="ask"),
+    )

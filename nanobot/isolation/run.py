@@ -23,7 +23,7 @@ from nanobot.isolation.cache_attack import attack_caches
 from nanobot.isolation.caching_models import CachingModel, caching_models
 from nanobot.isolation.canaries import Canaries
 from nanobot.isolation.client import InspectingClient, Leak
-from nanobot.isolation.recording_model import RecordingModel, vault
+from nanobot.isolation.recording_model import RecordingModel, vaults
 from nanobot.isolation.report import ChannelCoverage, Report, RouteCoverage
 from nanobot.isolation.scan import OPERATOR_CHANNELS, LogScanner, scan_audit_log
 from nanobot.isolation.server import serve_on_free_port
@@ -52,7 +52,7 @@ async def run_isolation_audit(
         isolated = _isolated_config(config, data, tenants, options)
         with LogScanner(canaries, OPERATOR_CHANNELS) as log:
             async with (
-                _serving(isolated, model, vault(canaries, owners)) as (origin, needs_key, caching),
+                _serving(isolated, model, vaults(canaries, owners)) as (origin, needs_key, caching),
                 aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
                 ) as http,
@@ -64,7 +64,9 @@ async def run_isolation_audit(
                     testbed, tenants, needs_key, owners, options, rng, show_progress, caching
                 )
                 await audit.run()
-        audit_log_lines, audit_log_leaks = scan_audit_log(data, canaries, OPERATOR_CHANNELS | {"key"})
+        audit_log_lines, audit_log_leaks = scan_audit_log(
+            data, canaries, OPERATOR_CHANNELS | {"key", "arguments"}
+        )
     leaks = (*client.leaks, *audit.prompt_leaks, *log.leaks, *audit_log_leaks)
     seconds = time.monotonic() - started
     return _report(testbed, caching, needs_key, options, leaks, seconds, log.count, audit_log_lines)
@@ -83,7 +85,7 @@ async def run_cache_attack(config: Config, options: IsolationOptions) -> Sequenc
     with tempfile.TemporaryDirectory(prefix="nanobot-audit-", ignore_cleanup_errors=True) as folder:
         isolated = _isolated_config(config, Path(folder), tenants, options)
         async with (
-            _serving(isolated, model, vault(canaries, {})) as (origin, routes, caching),
+            _serving(isolated, model, vaults(canaries, {})) as (origin, routes, caching),
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
             asyncio.TaskGroup() as group,
         ):
@@ -95,7 +97,7 @@ async def run_cache_attack(config: Config, options: IsolationOptions) -> Sequenc
 
 @contextlib.asynccontextmanager
 async def _serving(
-    config: Config, model: RecordingModel, tool: Tool
+    config: Config, model: RecordingModel, tools: Sequence[Tool]
 ) -> AsyncIterator[tuple[str, dict[str, bool], tuple[CachingModel, ...]]]:
     """Serve the app; yield the URL of its root, its operations with whether each needs an API key, and the
     models whose caches can be attacked.
@@ -103,7 +105,7 @@ async def _serving(
     async with caching_models(config.data, SystemClock()) as caching:
         further = {each.name: each.model for each in caching}
         models = Models(model, {**dict.fromkeys(config.models, model), **further})
-        async with open_app(config, models, tools=(tool,)) as app, serve_on_free_port(app.asgi) as origin:
+        async with open_app(config, models, tools=tools) as app, serve_on_free_port(app.asgi) as origin:
             yield origin, _operations(app), caching
 
 
@@ -180,6 +182,7 @@ def _isolated_config(
         quotas=(),
         # By other rules, two of the tenants might be one person.
         scopes=(),
+        policy=(),
     )
 
 

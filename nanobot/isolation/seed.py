@@ -114,6 +114,7 @@ class Seeder:
     async def _seed_all_channels(self) -> None:
         """Send secrets by every other channel."""
         await self._use_tools()
+        await self._ask_for_approval()
         await self._send_content()
         await self._do(_CHAT, chat_body(f"a title for {self._canary('untraced')}", store=False))
         await self._do(_CHAT, chat_body(f"say it: {self._canary('streamed')}", stream=True), x_events="tools")
@@ -139,6 +140,29 @@ class Seeder:
         await self._do(
             _CHAT, chat_body(f"{CALL} vault of {self._canary('transcript')}", stream=True), x_events="tools"
         )
+
+    async def _ask_for_approval(self) -> None:
+        """Leave a call waiting in the main session, and agree in another one to all of a tool's calls."""
+        if "POST /v1/approvals/{approval_id}" not in self._testbed.routes:
+            return
+        asking = chat_body(f"{CALL} safe of {self._canary('transcript')}")
+        await self._do(_CHAT, asking)
+        self.resources.approvals += _ids_in(await self._do("GET /v1/approvals"))
+        aside = self._tenant.keys[4]
+        await self._do(_CHAT, asking, key=aside)
+        answered = _ids_in(await self._do("GET /v1/approvals", key=aside))
+        for approval in answered:
+            decision = Attempt(
+                route="POST /v1/approvals/{approval_id}",
+                target=f"/v1/approvals/{path_of(approval)}",
+                body=b'{"decision":"session"}',
+            )
+            await self._testbed.client.send(self._requester, decision)
+        await self._do(_CHAT, chat_body(f"go on with {self._canary('transcript')}"), key=aside)
+        rules = await self._send("GET /v1/approval-rules")
+        self.resources.approval_rules += _ids_in(rules)
+        ids = [*self.resources.approvals, *answered, *self.resources.approval_rules]
+        self._testbed.canaries.add_ids(self._owner, ids)
 
     async def _send_content(self) -> None:
         text = base64.b64encode(f"the file says {self._canary('file')}".encode()).decode()
@@ -343,6 +367,10 @@ class Seeder:
             known = await self._read("GET /v1/memory/{fact_id}", "{fact_id}", fact)
             if not known.field("text").startswith("keeps "):
                 damages.append("a fact is gone, or another")
+        for approval in self.resources.approvals:
+            standing = await self._read("GET /v1/approvals/{approval_id}", "{approval_id}", approval)
+            if standing.field("state") != "pending":
+                damages.append(f"the approval {approval} is {standing.field('state') or 'gone'}")
         return damages
 
     async def _read(self, route: str, parameter: str, name: str, query: str = "") -> Reply:
@@ -381,6 +409,12 @@ def _call_id(reply: Reply) -> str:
     choices = _object(reply).get("choices")
     calls = choices[0]["message"].get("tool_calls") if isinstance(choices, list) and choices else None
     return str(calls[0]["id"]) if calls else "none"
+
+
+def _ids_in(page: Reply) -> list[str]:
+    """Return the ids of what a page lists."""
+    listed = _object(page).get("data")
+    return [str(each["id"]) for each in listed] if isinstance(listed, list) else []
 
 
 def _object(reply: Reply) -> dict[str, object]:

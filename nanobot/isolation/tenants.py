@@ -86,6 +86,8 @@ class Resources(msgspec.Struct):
     conversations: list[str] = []
     items: list[str] = []
     facts: list[str] = []
+    approvals: list[str] = []
+    approval_rules: list[str] = []
     messages: tuple[str, ...] = ("msg_1", "msg_2")
     word: str = "nothing"
     idempotency_key: str = "nothing"
@@ -106,6 +108,8 @@ class Resources(msgspec.Struct):
             *self.conversations,
             *self.items,
             *self.facts,
+            *self.approvals,
+            *self.approval_rules,
             self.word,
             self.idempotency_key,
         ]
@@ -201,6 +205,8 @@ def fictitious(resources: Resources, rng: random.Random) -> Resources:
         conversations=[other(name) for name in resources.conversations],
         items=[other(name) for name in resources.items],
         facts=[other(name) for name in resources.facts],
+        approvals=[other(name) for name in resources.approvals],
+        approval_rules=[other(name) for name in resources.approval_rules],
         messages=resources.messages,
         word=other(resources.word),
         idempotency_key=other(resources.idempotency_key),

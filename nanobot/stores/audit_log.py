@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from nanobot.core.audit_log import AuditEntry
+from nanobot.core.audit_log import AuditedCall, AuditEntry
 
 FILE = "audit.jsonl"
 SessionKeys = Literal["plain", "hashed"]
@@ -35,6 +35,7 @@ class _LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
     session_key: str | None = None
     target: str | None = None
     request_id: str | None = None
+    call: AuditedCall | None = None
 
 
 class Keeping(msgspec.Struct, frozen=True):
@@ -163,7 +164,15 @@ def _line(entry: AuditEntry, session_keys: SessionKeys) -> _LogLine:
         key = "sha256:" + hashlib.sha256(key.encode()).hexdigest()[:32]
     at = f"{_second(int(entry.at))}.{int(entry.at * 1000) % 1000:03d}Z"
     return _LogLine(
-        at, entry.operation, entry.client, entry.key_id, entry.status, key, entry.target, entry.request_id
+        at,
+        entry.operation,
+        entry.client,
+        entry.key_id,
+        entry.status,
+        key,
+        entry.target,
+        entry.request_id,
+        entry.call,
     )
 
 

@@ -84,6 +84,7 @@ def read_file(files: SessionFiles, documents: DocumentReader, workspace: AgentFi
         reads_on=True,
         brings="file",
         demanding=workspace is not None,
+        group="files",
     )
 
 

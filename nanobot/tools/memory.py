@@ -89,6 +89,7 @@ def _remember(memory: Memory, fact_id: Callable[[], str]) -> Tool:
         run,
         repeatable=True,
         demanding=True,
+        group="memory",
         lasting=True,
         brings=None,
     )
@@ -113,6 +114,7 @@ def _recall(memory: Memory) -> Tool:
         run,
         repeatable=True,
         demanding=True,
+        group="memory",
         lasting=True,
         brings=None,
     )
@@ -135,6 +137,7 @@ def _forget(memory: Memory) -> Tool:
         run,
         repeatable=True,
         demanding=True,
+        group="memory",
         lasting=True,
         brings=None,
     )

@@ -46,6 +46,7 @@ def read_result(results: SessionResults) -> Tool:
         run,
         repeatable=True,
         reads_on=True,
+        group="files",
     )
 
 

@@ -33,7 +33,8 @@ from tests.chaos.launch import NOTED, NoteArguments, record
 KEY, FIRST, SECOND, AFTER = "chaos:dm:1", "please do it", "and this too", "are you well?"
 RUNS, REPORT = "runs", "report.json"
 
-Commit = Literal["recovery", "start", "admission", "steer", "join", "step", "result", "end"]
+YES = "yes, do it"
+Commit = Literal["recovery", "start", "admission", "steer", "join", "step", "decision", "result", "end"]
 _MARKS: tuple[tuple[str, Commit], ...] = (
     ("UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE owner", "recovery"),
     ("UPDATE dispatch SET owner = ?", "start"),
@@ -41,6 +42,7 @@ _MARKS: tuple[tuple[str, Commit], ...] = (
     ("INSERT INTO steer ", "steer"),
     ("DELETE FROM steer WHERE target", "join"),
     ("INSERT INTO started_call", "step"),
+    ("UPDATE approval SET state", "decision"),
     ("UPDATE turn SET status = ?, outcome", "end"),
     ("INSERT INTO message", "result"),
 )
@@ -63,7 +65,7 @@ class Death(msgspec.Struct, frozen=True):
 
 class Life(msgspec.Struct, frozen=True):
     directory: str
-    scenario: Literal["tools", "steer", "queue", "again"] = "tools"
+    scenario: Literal["tools", "steer", "queue", "again", "approval"] = "tools"
     death: Death | None = None
 
 
@@ -162,8 +164,9 @@ class Diligent:
     context_tokens = 32_000
     abilities: frozenset[Ability] = frozenset()
 
-    def __init__(self, *, uses_tools: bool, gate: asyncio.Event) -> None:
+    def __init__(self, *, uses_tools: bool, gate: asyncio.Event, asks: bool = False) -> None:
         self.asked = asyncio.Event()
+        self._asks = asks
         self.fails = False
         self._uses_tools = uses_tools
         self._gate = gate
@@ -178,6 +181,8 @@ class Diligent:
         calls: tuple[ToolCall, ...] = ()
         if self._uses_tools and said[-1] == FIRST and results < 3:
             calls = (_call("again"), _call("once")) if results < 2 else (_call("last"),)
+        if self._asks and said[-1] == FIRST:
+            calls = (ToolCall("call_asked", "asked", '{"id": "asked"}'),)
         text = "" if calls else f"done: {said[-1]}"
         if text:
             yield TextDelta(text)
@@ -206,6 +211,7 @@ def _tools(directory: Path) -> list[Tool]:
     return [
         Tool("again", "May be repeated.", NoteArguments, run, repeatable=True, concurrent=False),
         Tool("once", "May not be repeated.", NoteArguments, run, repeatable=False, concurrent=False),
+        Tool("asked", "Needs somebody's consent.", NoteArguments, run, by_default="ask"),
     ]
 
 
@@ -213,12 +219,16 @@ async def live(life: Life) -> LifeReport:
     """Send what a client would send, again where it was sent in a life before, and return what came of it."""
     directory = Path(life.directory)
     gate = asyncio.Event()
-    model = Diligent(uses_tools=life.scenario == "tools", gate=gate)
+    model = Diligent(uses_tools=life.scenario == "tools", gate=gate, asks=life.scenario == "approval")
     async with open_harness(directory, model, _tools(directory)) as harness:
         second = None
         if life.scenario == "tools":
             gate.set()
             first = await harness.ask(KEY, FIRST, dedupe_key="first")
+        elif life.scenario == "approval":
+            gate.set()
+            first = await harness.ask(KEY, FIRST, dedupe_key="first")
+            second = await harness.ask(KEY, YES, dedupe_key="second")
         elif life.scenario == "again":
             first, second = await _fail_and_again(harness, model, gate)
         else:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from nanobot.agent.limits import AgentSettings
 from nanobot.agent.loop import Agent
+from nanobot.agent.permissions import Permissions
 from nanobot.agent.toolset import Toolset
 from nanobot.core.clock import SystemClock
 from nanobot.core.ids import new_id
 from nanobot.core.message import user
 from nanobot.core.model import Model
+from nanobot.core.policy import Policy
 from nanobot.core.store import Limits, Store
 from nanobot.core.tool import Tool
 from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
@@ -86,7 +88,13 @@ async def open_harness(
     seen: Store = store_as(store) if store_as is not None else store  # type: ignore[assignment]
     engine = LocalEngine(
         seen,
-        Agent(Toolset(tools), clock, AgentSettings(), WorkerSchemas(WorkerPool(), 100_000)),
+        Agent(
+            Toolset(tools),
+            clock,
+            AgentSettings(),
+            WorkerSchemas(WorkerPool(), 100_000),
+            permissions=Permissions(Policy(), store, clock),
+        ),
         OneModel(model),
         clock,
         max_running_turns=8,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nanobot.agent.question import WAITING
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
-from tests.chaos.driver import AFTER, FIRST, RUNS, SECOND, Commit, Death, Life, Lives
+from tests.chaos.driver import AFTER, FIRST, RUNS, SECOND, YES, Commit, Death, Life, Lives
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks, and dies by SIGKILL")
 
@@ -140,6 +141,42 @@ def test_a_turn_that_waits_for_another_runs_after_it_wherever_the_server_dies(
         text for asked in (FIRST, SECOND, AFTER) for text in (f"user: {asked}", f"assistant: done: {asked}")
     ]
     assert report.transcript == said
+
+
+def test_a_call_that_waits_for_consent_has_the_write_boundaries_that_the_points_name(
+    tmp_path: Path, lives: Lives
+) -> None:
+    commits = lives.ends(Life(str(tmp_path), "approval")).commits
+    # The question is one commit with the call that it is about and the end of the turn.
+    assert {kind: commits[kind] for kind in ("admission", "decision", "step", "result", "end")} == {
+        "admission": 3,
+        "decision": 1,
+        "step": 2,
+        "result": 1,
+        "end": 3,
+    }
+
+
+@pytest.mark.parametrize("death", points(admission=2, decision=1, step=2, result=1, end=2), ids=str)
+def test_a_call_that_waits_for_consent_is_run_at_most_once_wherever_the_server_dies(
+    death: Death, tmp_path: Path, lives: Lives
+) -> None:
+    """The question stands, the answer counts, and the call is run once; one that was cut off is told as
+    unknown.
+    """
+    lives.dies(Life(str(tmp_path), "approval", death))
+    report = lives.ends(Life(str(tmp_path), "approval"))
+    is_cut_off = str(death) in ("after-step-2", "before-result-1")
+    first, withheld, waiting, question, said, call, result, *rest = report.transcript
+    assert (first, withheld) == (f"user: {FIRST}", "assistant:  [asked call_asked]")
+    assert waiting == f"tool call_asked: {WAITING}"
+    assert question.startswith("assistant: May I make this call?")
+    assert said == f"user: {YES}"
+    assert call.startswith("assistant:  [asked ")
+    assert result.endswith(OUTCOME_UNKNOWN if is_cut_off else "noted asked")
+    assert rest == [f"assistant: done: {YES}", f"user: {AFTER}", f"assistant: done: {AFTER}"]
+    times = sum(ran(tmp_path).values())
+    assert times == 1 or (str(death) == "after-step-2" and times == 0)
 
 
 @pytest.mark.parametrize("death", points(start=1), ids=str)

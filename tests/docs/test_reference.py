@@ -135,6 +135,7 @@ def test_the_table_of_providers_has_the_rows_that_are_shipped() -> None:
 
 
 NOT_ON_THE_WIRE = {
+    "approval_changed",
     "config_error",
     "malformed_call",
     "server_refused",
@@ -185,5 +186,5 @@ def test_every_link_of_the_documentation_leads_somewhere() -> None:
 
 def test_the_events_of_a_stream_are_named_as_they_are_sent() -> None:
     source = (ROOT / "nanobot" / "api" / "wire" / "chunks.py").read_text(encoding="utf-8")
-    sent = set(re.findall(r'b"(tool_[a-z]+)"', source))
+    sent = set(re.findall(r'b"((?:tool|approval)_[a-z]+)"', source))
     assert sent and all(f"`{name}`" in read("api.md") for name in sent)

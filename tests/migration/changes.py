@@ -30,6 +30,11 @@ _PAGE = re.compile(r"(GET /v1/sessions\?limit=20&order=(?:asc|desc))(?:&after=(\
 _UNTRACED = "quiet:only"
 """A session of turns that leave no trace."""
 ADDED = {
+    ("GET", "/v1/approvals"),
+    ("GET", "/v1/approvals/{approval_id}"),
+    ("POST", "/v1/approvals/{approval_id}"),
+    ("GET", "/v1/approval-rules"),
+    ("DELETE", "/v1/approval-rules/{rule_id}"),
     ("POST", "/v1/responses/input_tokens"),
     ("POST", "/v1/responses/compact"),
     ("POST", "/v1/sessions/{key}/compact"),

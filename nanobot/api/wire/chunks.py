@@ -127,6 +127,9 @@ class Chunks:
                 self._note(event.message)
                 if event.message.client_calls:
                     out.append(self._calls(cursor, event.message))
+                elif event.message.asks and self.tells_tools:
+                    fields: dict[str, object] = {"approvals": msgspec.to_builtins(event.message.asks)}
+                    out.append(self._named(b"approval_asked", fields, cursor))
             elif isinstance(event, TurnEnded):
                 out.append(self._end(cursor, event))
             elif isinstance(event, ModelChosen):

@@ -55,6 +55,8 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
             shown_message: dict[str, object] = {"message": chat_message(message)}
             if message.context is not None:
                 shown_message["context"] = context_details((message,))
+            if message.asks:
+                shown_message["approvals"] = message.asks
             return b"message_added", shown_message
         case ToolStarted(call):
             return b"tool_started", {"id": call.id, "name": call.name, "arguments": call.arguments}

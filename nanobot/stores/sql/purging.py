@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nanobot.stores.sql import queue, responses, transcript, usage
+from nanobot.stores.sql import approvals, queue, responses, transcript, usage
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.pieces import MOST_ROWS, message_piece
 
@@ -23,8 +23,12 @@ def purge_some(db: Db, index: SearchIndex, session: int) -> Purged | None:
     if db.execute("SELECT 1 FROM session WHERE id = ?", (session,)).fetchone() is None:
         return None
     return (
-        _purge_messages(db, index, session) or _purge_turns(db, session) or _purge_branches(db, session)
-    ) or _purge_last(db, session)
+        _purge_messages(db, index, session)
+        or _purge_turns(db, session)
+        or _purge_branches(db, session)
+        or (Purged() if approvals.purge_some(db, session) else None)
+        or _purge_last(db, session)
+    )
 
 
 def _purge_messages(db: Db, index: SearchIndex, session: int) -> Purged | None:

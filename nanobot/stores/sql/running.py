@@ -13,7 +13,7 @@ from nanobot.core.errors import StaleAttempt, TooManyAttempts
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, Text, reply_text
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import hidden, queue, remembering, taking_in, transcript, turns, usage
+from nanobot.stores.sql import approvals, hidden, queue, remembering, taking_in, transcript, turns, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -78,7 +78,7 @@ def append(
 ) -> Applied:
     """Write what happened in the attempt; see `core.dispatch.Dispatch.append`."""
     running = fenced(db, claim.turn.id, claim.attempt)
-    _note_calls(db, running.n, facts)
+    _note_calls(db, running, facts, now)
     joined = _waiting_to_join(db, running.n) if running.has_joiners else ()
     end = next((fact for fact in facts if isinstance(fact, TurnEnded)), None)
     if joined and end is not None and end.outcome == "done":
@@ -108,12 +108,19 @@ _START_CALL = "INSERT INTO started_call (turn, call_id) VALUES (?, ?) ON CONFLIC
 _FINISH_CALL = "UPDATE started_call SET is_finished = 1 WHERE turn = ? AND call_id = ?"
 
 
-def _note_calls(db: Db, n: int, facts: Sequence[Fact]) -> None:
+def _note_calls(db: Db, running: RunningTurn, facts: Sequence[Fact], now: float) -> None:
+    n = running.n
     for fact in facts:
-        # A client's call is open until the turn ends: no input joins behind it.
+        # A client's call is open until the turn ends, one that nobody has agreed to until its result says so:
+        # no input joins behind it.
         if isinstance(fact, MessageAdded):
-            for call in fact.message.client_calls:
-                db.execute(_START_CALL, (n, call.id))
+            for call in fact.message.tool_calls:
+                if call.for_client or call.is_withheld:
+                    db.execute(_START_CALL, (n, call.id))
+                if call.approval is not None:
+                    approvals.use_up(db, running.head.session, n, call, now)
+            if fact.message.asks:
+                approvals.ask(db, running.head.session, n, fact.message.asks, now)
         elif isinstance(fact, ToolStarted):
             db.execute(_START_CALL, (n, fact.call.id))
         elif isinstance(fact, ToolFinished):

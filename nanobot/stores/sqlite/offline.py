@@ -7,13 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nanobot.core.accounts import ApiKey
+from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalRule
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
+from nanobot.core.ids import SystemRandomness, new_id
 from nanobot.core.memory import MemoryFact, MemoryRules
 from nanobot.core.offline import DatabaseLibrary, DatabaseReport, RunningServer
 from nanobot.core.people import Person, PersonSession
 from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
-from nanobot.stores.sql import catalogue, fact_search, facts, hidden, keys, people, remembering, search
+from nanobot.stores.sql import (
+    approvals,
+    catalogue,
+    fact_search,
+    facts,
+    hidden,
+    keys,
+    people,
+    remembering,
+    search,
+)
 from nanobot.stores.sql.links import names_of
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.backup import backup
@@ -90,6 +102,12 @@ class SqliteReadOnly:
     def sessions_of_person(self, id_: str, *, limit: int) -> tuple[PersonSession, ...]:
         return people.sessions(self._db, id_, limit=limit, after=None)
 
+    def approvals(self, matching: ApprovalFilter, *, now: float, limit: int) -> tuple[Approval, ...]:
+        return approvals.page(self._db, matching, now, limit=limit, after=None, order="desc")
+
+    def approval_rules(self) -> tuple[ApprovalRule, ...]:
+        return approvals.rules(self._db, ALL)
+
     def _page(self, session_key: str, *, after_seq: int) -> tuple[Row, ...]:
         return catalogue.messages(
             self._db, key=session_key, limit=_PAGE, after_seq=after_seq, max_bytes=_PAGE_BYTES
@@ -107,6 +125,24 @@ class SqlitePeopleWriter:
 
     def unlink(self, name: str) -> None:
         people.unlink(self._db, name)
+
+
+class SqliteApprovalWriter:
+    """`core.offline.ApprovalWriter` on a connection with an open transaction."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+
+    def decide(
+        self, approval_id: str, answer: ApprovalAnswer, *, by: str, now: float, pattern: str | None = None
+    ) -> Approval:
+        rule_id = new_id("rule", now, SystemRandomness())
+        return approvals.decide(
+            self._db, approval_id, answer, by=by, rule_id=rule_id, pattern=pattern, now=now
+        )
+
+    def revoke_rule(self, rule_id: str) -> ApprovalRule:
+        return approvals.revoke_rule(self._db, rule_id)
 
 
 class SqliteApiKeyWriter:
@@ -173,6 +209,11 @@ class SqliteOffline:
         with writing(self._directory) as db:
             db.scopes = self._scopes
             yield SqlitePeopleWriter(db)
+
+    @contextlib.contextmanager
+    def write_approvals(self) -> Iterator[SqliteApprovalWriter]:
+        with writing(self._directory) as db:
+            yield SqliteApprovalWriter(db)
 
     def backup(self, path: Path) -> None:
         with self._reading() as db:

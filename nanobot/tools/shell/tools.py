@@ -84,6 +84,8 @@ def shell_tools(commands: Commands, access: ShellAccess) -> tuple[Tool, ...]:
             timeout_s=longest_s,
             concurrent=False,
             demanding=True,
+            group="shell",
+            by_default="ask",
         ),
         Tool(
             READ,
@@ -93,6 +95,7 @@ def shell_tools(commands: Commands, access: ShellAccess) -> tuple[Tool, ...]:
             timeout_s=_LONGEST_WAIT_S + _SPARE_S,
             concurrent=False,
             demanding=True,
+            group="shell",
         ),
         Tool(
             WRITE,
@@ -101,8 +104,18 @@ def shell_tools(commands: Commands, access: ShellAccess) -> tuple[Tool, ...]:
             write,
             concurrent=False,
             demanding=True,
+            group="shell",
+            by_default="ask",
         ),
-        Tool(STOP, "End a background command.", StopArguments, stop, concurrent=False, demanding=True),
+        Tool(
+            STOP,
+            "End a background command.",
+            StopArguments,
+            stop,
+            concurrent=False,
+            demanding=True,
+            group="shell",
+        ),
     )
 
 

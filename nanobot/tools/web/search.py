@@ -71,6 +71,7 @@ def web_search(access: SearchAccess, turns: WebTurns, randomness: Randomness) ->
         repeatable=True,
         demanding=True,
         brings="web",
+        group="web",
     )
 
 

@@ -43,7 +43,9 @@ def list_files(files: AgentFiles) -> Tool:
             return "There are no files here yet."
         return _shown(listing.entries, context, is_whole=listing.is_whole, advice="name a folder in it")
 
-    return Tool(LIST_FILES, "List a folder.", ListFilesArguments, run, repeatable=True, demanding=True)
+    return Tool(
+        LIST_FILES, "List a folder.", ListFilesArguments, run, repeatable=True, demanding=True, group="files"
+    )
 
 
 def find_files(files: AgentFiles) -> Tool:
@@ -75,6 +77,7 @@ def find_files(files: AgentFiles) -> Tool:
         run,
         repeatable=True,
         demanding=True,
+        group="files",
     )
 
 

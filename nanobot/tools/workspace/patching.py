@@ -48,6 +48,7 @@ def apply_patch(files: AgentFiles) -> Tool:
         timeout_s=60.0,
         concurrent=False,
         demanding=True,
+        group="files",
     )
 
 

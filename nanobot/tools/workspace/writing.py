@@ -65,6 +65,7 @@ def write_file(files: AgentFiles) -> Tool:
         timeout_s=_TIMEOUT_S,
         concurrent=False,
         demanding=True,
+        group="files",
     )
 
 
@@ -102,6 +103,7 @@ def edit_file(files: AgentFiles) -> Tool:
         timeout_s=_TIMEOUT_S,
         concurrent=False,
         demanding=True,
+        group="files",
     )
 
 

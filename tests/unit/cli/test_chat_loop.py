@@ -7,7 +7,8 @@ from nanobot.cli.chat_loop import ChatLoop, follow
 from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import PlainView
 from nanobot.core.errors import ModelOverloaded, QueueFull
-from nanobot.core.event import Event, TextDelta, TurnEnded, TurnError
+from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded, TurnError
+from nanobot.core.message import AskedCall, Message, Text
 from nanobot.core.sessions import Session
 from tests.unit.cli.emulator import Emulator
 
@@ -181,3 +182,18 @@ async def test_a_second_ctrl_c_does_not_wait_for_a_turn_that_will_not_end() -> N
         await agent.cancelled.wait()
         os.kill(os.getpid(), signal.SIGINT)
     assert following.result() is None
+
+
+async def test_a_question_about_a_tool_is_answered_by_a_key() -> None:
+    ask = AskedCall("appr_1", "call_1", "send", "{}", 1_800_000_000.0)
+    question = MessageAdded(Message("assistant", (Text("May I?"),), "stop", asks=(ask,)))
+    asking = (TextDelta("May I?"), question, TurnEnded("done"))
+    plain = (TextDelta("ok"), MessageAdded(Message("assistant", (Text("ok"),), "stop")), TurnEnded("done"))
+    agent = Agent(asking, plain, asking, plain, asking, plain)
+    shown, _ = await talk(agent, "one", "Y", "a", "two", "n", "three")
+    assert "y: yes, this once" in shown
+    # A letter stands for an answer only right after the question.
+    assert [text for _, text in agent.asked] == ["one", "yes", "a", "two", "n", "three"]
+    agent = Agent(asking)
+    await talk(agent, "one", "a", "n", "rather not", "/session other", "y")
+    assert [text for _, text in agent.asked] == ["one", "always", "no", "rather not", "y"]

@@ -10,7 +10,7 @@ from nanobot.core.accounts import TurnSettled
 from nanobot.core.audience import EMPTY, Audience
 from nanobot.core.dispatch import Claim, Command, History, LeftOut
 from nanobot.core.errors import StoreError
-from nanobot.core.event import Fact, Passing
+from nanobot.core.event import Fact, Passing, with_words
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
 from nanobot.stores.sql import compaction, facts, queue, running
@@ -91,7 +91,7 @@ class SqlDispatch:
             self._live.part(turn_id, parted)
         if applied.spent is not None:
             self._news.tell(TurnSettled(self._shared.ids_of(turn_id), applied.spent))
-        self._live.put(turn_id, applied.facts)
+        self._live.put(turn_id, with_words(applied.facts))
         self._commands.hand_out(applied.claims)
 
     def show(self, claim: Claim, event: Passing) -> None:

@@ -10,6 +10,7 @@ from nanobot.stores.live.live import Live
 from nanobot.stores.live.turn import LiveTurn
 from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.ports.accounts import SqlAccounts
+from nanobot.stores.sql.ports.approvals import SqlApprovals
 from nanobot.stores.sql.ports.compactions import SqlCompactions
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
@@ -78,6 +79,7 @@ class SqlStore:
         self._offer_memory(SqlMemory(shared))
         self._offer_responses(SqlResponses(shared))
         self._offer_uploads(SqlUploads(shared))
+        self._offer_approvals(SqlApprovals(shared))
         self._offer_accounts(SqlAccounts(shared))
 
     def _offer_turns(self, turns: SqlTurns) -> None:
@@ -169,6 +171,15 @@ class SqlStore:
         self.uploads = uploads.uploads
         self.delete_upload = uploads.delete_upload
         self.delete_expired_uploads = uploads.delete_expired_uploads
+
+    def _offer_approvals(self, approvals: SqlApprovals) -> None:
+        self.approval = approvals.approval
+        self.approvals = approvals.approvals
+        self.decide_approval = approvals.decide_approval
+        self.standing_of = approvals.standing_of
+        self.approval_rules = approvals.approval_rules
+        self.revoke_approval_rule = approvals.revoke_approval_rule
+        self.delete_old_approvals = approvals.delete_old_approvals
 
     def _offer_accounts(self, accounts: SqlAccounts) -> None:
         self.api_keys = accounts.api_keys

@@ -1,0 +1,90 @@
+"""Approvals and their rules, as the API shows them."""
+
+from typing import Annotated
+
+import msgspec
+
+from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalRule
+from nanobot.core.sessions import MAX_KEY_CHARS
+
+
+class ApprovalObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that a person is, or was, asked about. `arguments`: JSON text, exactly as it is run. `state`:
+    `pending`, `approved`, `denied` or `expired`. `decision` and what follows are null until it is decided;
+    `used`: a turn has run the call, or has told the model that it was not run.
+    """
+
+    id: str
+    object: str = "approval"
+    session_key: str
+    turn_id: str
+    call_id: str
+    tool: str
+    arguments: str
+    asker: str | None
+    created_at: float
+    expires_at: float
+    state: str
+    decision: str | None
+    decided_at: float | None
+    decided_by: str | None
+    used: bool
+
+
+class ApprovalRuleObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What was agreed to for longer: calls of `tool` run without a question in the session, or in all whose
+    key matches `pattern`; the other one is null.
+    """
+
+    id: str
+    object: str = "approval_rule"
+    tool: str
+    session_key: str | None
+    pattern: str | None
+    created_at: float
+    created_by: str
+
+
+class ApprovalRuleDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    object: str = "approval_rule"
+    deleted: bool = True
+
+
+class ApprovalDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`once`, `session`, `rule` (in all sessions whose key matches `pattern`) or `deny`."""
+
+    decision: ApprovalAnswer
+    pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)] | None = None
+
+
+def approval_object(approval: Approval) -> ApprovalObject:
+    """Return the approval as the API shows it."""
+    return ApprovalObject(
+        id=approval.id,
+        session_key=approval.session_key,
+        turn_id=approval.turn_id,
+        call_id=approval.call_id,
+        tool=approval.tool,
+        arguments=approval.arguments,
+        asker=approval.asker,
+        created_at=approval.created_at,
+        expires_at=approval.expires_at,
+        state=approval.state,
+        decision=approval.answer,
+        decided_at=approval.decided_at,
+        decided_by=approval.decided_by,
+        used=approval.is_used,
+    )
+
+
+def rule_object(rule: ApprovalRule) -> ApprovalRuleObject:
+    """Return the rule as the API shows it."""
+    return ApprovalRuleObject(
+        id=rule.id,
+        tool=rule.tool,
+        session_key=rule.session_key,
+        pattern=rule.pattern,
+        created_at=rule.created_at,
+        created_by=rule.created_by,
+    )

@@ -1,0 +1,116 @@
+"""The policy: which tools may be called in which sessions, which only once a person has agreed, and how
+often.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from nanobot.core.accounts import matches
+from nanobot.core.tool import Decision, Tool
+from nanobot.core.turn import Origin
+
+PolicyOrigin = Literal["api", "cli", "group", "dm"]
+"""Where a turn comes from: an entry point, or the kind of conversation that its key names."""
+ANY_TOOL = "*"
+GROUP_SIGN = "@"
+"""What begins the name of a group of tools."""
+_KEY_PARTS = 3
+
+
+class PolicyRule(msgspec.Struct, frozen=True):
+    """What holds in the sessions whose key matches `pattern`, for turns from `origins` (empty: from
+    anywhere).
+
+    `tools`: a decision for each name of a tool, `@group` of tools, or `*` for all. `calls_per_turn`: how
+    often each tool that the rule decides on may be called in one turn; None: no limit. `name`: how the audit
+    log calls the rule.
+    """
+
+    name: str
+    tools: Mapping[str, Decision]
+    pattern: str = "*"
+    origins: frozenset[PolicyOrigin] = frozenset()
+    calls_per_turn: int | None = None
+
+    def decision(self, tool: Tool) -> Decision | None:
+        """Return what the rule says of the tool: by its name, else by its group, else of all; None where it
+        says nothing.
+        """
+        for name in (tool.name, f"{GROUP_SIGN}{tool.group}", ANY_TOOL):
+            if name in self.tools:
+                return self.tools[name]
+        return None
+
+
+class Ruling(msgspec.Struct, frozen=True):
+    """What the policy says of a tool in one turn. `rule`: the name of the rule that says it."""
+
+    decision: Decision
+    rule: str = "default"
+    calls_per_turn: int | None = None
+
+
+_DEFAULTS: dict[Decision, Ruling] = {
+    "allow": Ruling("allow"),
+    "ask": Ruling("ask"),
+    "deny": Ruling("deny"),
+}
+
+
+class TurnPolicy:
+    """The rules that hold in one turn, in order."""
+
+    def __init__(self, rules: Sequence[PolicyRule] = ()) -> None:
+        self._rules = tuple(rules)
+
+    def ruling(self, tool: Tool) -> Ruling:
+        """Return what the first rule says that has anything to say of the tool; otherwise its default."""
+        for rule in self._rules:
+            decision = rule.decision(tool)
+            if decision is not None:
+                return Ruling(decision, rule.name, rule.calls_per_turn)
+        return _DEFAULTS[tool.by_default]
+
+    def allowed(self, tools: Iterable[Tool]) -> frozenset[str] | None:
+        """Return the names of the tools that are not denied; None: none of them is."""
+        tools = tuple(tools)
+        if not self._rules and all(tool.by_default != "deny" for tool in tools):
+            # The usual case, in every turn.
+            return None
+        names = frozenset(tool.name for tool in tools if self.ruling(tool).decision != "deny")
+        return None if len(names) == len(tools) else names
+
+
+_WITHOUT_RULES = TurnPolicy()
+
+
+class Policy:
+    """The rules of a server. The first that matches the session and the origin, and has something to say of
+    the tool, decides; where none does, the tool's own default holds.
+    """
+
+    def __init__(self, rules: Sequence[PolicyRule] = ()) -> None:
+        self._rules = tuple(rules)
+
+    def of(self, session_key: str, origin: Origin) -> TurnPolicy:
+        """Return what holds in a turn of the session."""
+        if not self._rules:
+            return _WITHOUT_RULES
+        origins = {origin, _kind_of(session_key)}
+        return TurnPolicy(
+            [
+                rule
+                for rule in self._rules
+                if matches(session_key, rule.pattern) and (not rule.origins or rule.origins & origins)
+            ]
+        )
+
+
+def _kind_of(session_key: str) -> str:
+    """Return the kind of conversation that the key names by its second part, `group` or `dm`; empty where
+    it names none.
+    """
+    parts = session_key.split(":", _KEY_PARTS - 1)
+    return parts[1] if len(parts) == _KEY_PARTS and parts[1] in ("group", "dm") else ""

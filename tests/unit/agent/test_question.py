@@ -1,0 +1,69 @@
+"""The question shows what is run, all of it, and nothing in the arguments can hide or forge any of it."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobot.agent.question import canonical_arguments, question, shown_arguments
+from nanobot.core.message import AskedCall
+
+JSON: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_what_is_shown_is_what_is_run(arguments: dict[str, Any]) -> None:
+    kept = canonical_arguments(json.dumps(arguments))
+    assert json.loads(kept) == arguments
+    assert canonical_arguments(kept) == kept
+    shown = shown_arguments(kept)
+    fence, body = re.fullmatch(r"(`{3,})json\n(.*)\n\1", shown, re.DOTALL).groups()  # type: ignore[union-attr]
+    assert json.loads(body) == arguments
+    assert fence not in body
+    assert all(character.isprintable() or character == "\n" for character in shown)
+
+
+def test_characters_that_reorder_or_hide_others_are_escaped() -> None:
+    shown = shown_arguments(canonical_arguments('{"to": "ann\\u202e\\u200b\\u2066bob\\u0007"}'))
+    assert "\\u202e" in shown and "\\u200b" in shown and "\\u2066" in shown and "\\u0007" in shown
+    assert "Zoë 好" in shown_arguments(canonical_arguments('{"to": "Zoë 好"}'))
+
+
+def test_of_a_member_that_comes_twice_the_one_that_is_shown_is_run() -> None:
+    assert canonical_arguments('{"to": "ann", "to": "bob"}') == '{"to": "bob"}'
+
+
+@pytest.mark.parametrize("text", ["[1]", "1", "{", '{"a": Infinity}', '{"a": NaN}', '{"a": 1e999}'])
+def test_what_is_no_object_of_json_is_not_asked_about(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        canonical_arguments(text)
+
+
+def test_too_much_to_read_is_not_asked_about() -> None:
+    with pytest.raises(ValueError, match="at most 4000"):
+        canonical_arguments(json.dumps({"to": "a" * 4_000}))
+
+
+def test_no_arguments_are_an_empty_object() -> None:
+    assert canonical_arguments("  ") == "{}"
+
+
+def ask(id_: str, tool: str, expires_at: float = 1_800_000_000.0, asker: str | None = None) -> AskedCall:
+    return AskedCall(id_, f"call_{id_}", tool, '{"a": 1}', expires_at, asker)
+
+
+def test_the_question_names_the_tools_the_time_and_the_approvals() -> None:
+    message = question([ask("appr_1", "send"), ask("appr_2", "push", 1_799_999_940.0)])
+    assert message.stop_reason == "stop" and not message.tool_calls
+    assert "these 2 calls" in message.text and "**send**" in message.text and "**push**" in message.text
+    assert "2027-01-15 07:59 UTC" in message.text and "(appr_1, appr_2)" in message.text
+    assert [each.id for each in message.asks] == ["appr_1", "appr_2"]
+    assert '"always"' in message.text
+    assert '"always"' not in question([ask("appr_1", "send", asker="ann")]).text

@@ -1,0 +1,39 @@
+import json
+
+import pytest
+
+from nanobot.core.masking import HIDDEN, masked
+
+SECRETS = [
+    {"password": "hunter2"},
+    {"headers": {"Authorization": "Bearer hunter2"}},
+    {"env": [{"OPENAI_API_KEY": "hunter2"}]},
+    {"url": "https://ann:hunter2@example.org/"},
+    {"url": "https://example.org/?a=1&access_token=hunter2"},
+    {"command": "curl -H 'Authorization: Bearer hunter2.x' example.org"},
+    {"text": "my key is sk-proj-hunter2hunter2hunter2"},
+    {"text": "nb-hunter2hunter2hunter2hunter2"},
+    {"a": {"b": [{"client_secret": {"value": "hunter2"}}]}},
+]
+
+
+@pytest.mark.parametrize("arguments", SECRETS, ids=str)
+def test_secrets_are_hidden_by_their_name_or_their_form(arguments: dict[str, object]) -> None:
+    shown = masked(json.dumps(arguments), 1_000)
+    assert "hunter2" not in shown and HIDDEN in shown
+    json.loads(shown)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"expression": "6*7"}, {"keyboard": "qwerty"}, {"url": "https://example.org/a?b=c"}, {"password": ""}],
+    ids=str,
+)
+def test_all_else_stays_as_it_is(arguments: dict[str, str]) -> None:
+    assert json.loads(masked(json.dumps(arguments), 1_000)) == arguments
+
+
+def test_malformed_and_long_arguments_are_bounded_too() -> None:
+    assert masked("{ sk-hunter2hunter2hunter2", 1_000) == f"{{ {HIDDEN}"
+    assert len(masked(json.dumps({"a": "b" * 10_000}), 100)) < 130
+    assert masked("[" * 100_000, 100)
