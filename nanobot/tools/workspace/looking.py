@@ -1,5 +1,6 @@
 """The tools that list files and find them by name."""
 
+import asyncio
 import fnmatch
 import itertools
 from datetime import UTC, datetime
@@ -59,11 +60,7 @@ def find_files(files: AgentFiles) -> Tool:
             )
         except InvalidRequest as error:
             raise ToolError(error.message) from error
-        found = tuple(
-            entry
-            for entry in listing.entries
-            if entry.kind == "file" and matches(tuple(entry.path.split("/")), pattern)
-        )
+        found = await asyncio.to_thread(_fitting, listing.entries, pattern)
         if not found:
             return "No file has such a path." + ("" if listing.is_whole else " (Not all were looked at.)")
         return _shown(found, context, is_whole=listing.is_whole, advice="narrow the pattern")
@@ -75,6 +72,12 @@ def find_files(files: AgentFiles) -> Tool:
         run,
         repeatable=True,
         demanding=True,
+    )
+
+
+def _fitting(entries: tuple[Entry, ...], pattern: tuple[str, ...]) -> tuple[Entry, ...]:
+    return tuple(
+        entry for entry in entries if entry.kind == "file" and matches(tuple(entry.path.split("/")), pattern)
     )
 
 
