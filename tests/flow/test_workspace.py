@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+from openai import AsyncOpenAI
 
 from nanobot.app.tools import workspace_tools
 from nanobot.core.errors import ConfigError
@@ -20,7 +21,7 @@ from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
 from nanobot.workers.task import WorkerLimits
 from tests.forms import upload
-from tests.harness import Harness, OpenHarness
+from tests.harness import Harness, OpenHarness, listening
 
 ASK = {"role": "user", "content": "Do it."}
 CANARY = "canary-77ab"
@@ -394,3 +395,23 @@ async def test_an_expression_that_takes_for_ever_is_ended_and_holds_up_nobody(
     assert await run(harness) == "done"
     _, ended = results(model)
     assert ended.is_error and "took longer" in ended.content
+
+
+async def test_openais_sdk_fetches_what_was_written(open_harness: OpenHarness) -> None:
+    harness = await open_harness(
+        ScriptedModel(use("write_file", path="docs/a b.md", content="hello"), "kept")
+    )
+    await run(harness)
+    async with (
+        listening(harness.app.asgi) as listener,
+        AsyncOpenAI(
+            api_key="none",
+            base_url=f"{listener.url}/v1",
+            default_headers={"x-session-key": "ann"},
+            max_retries=0,
+        ) as client,
+    ):
+        (listed,) = (await client.files.list(purpose="assistants_output")).data
+        assert listed.id == "nanobot:workspace/docs/a b.md"
+        assert (await client.files.content(listed.id)).content == b"hello"
+        assert (await client.files.delete(listed.id)).deleted
