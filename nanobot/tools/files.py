@@ -1,5 +1,6 @@
 """The tool that reads files: those of the conversation, and those of the workspace where there is one."""
 
+import asyncio
 import base64
 import re
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ def read_file(files: SessionFiles, documents: DocumentReader, workspace: AgentFi
         if entry is not None:
             found, content = entry
             if image_type(content[:_HEAD_BYTES]):
-                return _image(found.path, content, context)
+                return await asyncio.to_thread(_image, found.path, content, context)
             file = File(found.path, "", found.path)
             start = _position(arguments.start or "", file)
             shown = await _from_content(documents, file, content, start, context)

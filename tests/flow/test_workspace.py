@@ -6,8 +6,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
+import pytest
+from openai import AsyncOpenAI
 
 from nanobot.app.tools import workspace_tools
+from nanobot.core.errors import ConfigError
 from nanobot.core.message import Image, ToolResult
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.models.local.engine_chat import ABILITIES as SMALL
@@ -16,8 +19,9 @@ from nanobot.stores.workspaces.orphans import delete_orphans
 from nanobot.testing import Say, ScriptedModel, call
 from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
+from nanobot.workers.task import WorkerLimits
 from tests.forms import upload
-from tests.harness import Harness, OpenHarness
+from tests.harness import Harness, OpenHarness, listening
 
 ASK = {"role": "user", "content": "Do it."}
 CANARY = "canary-77ab"
@@ -354,3 +358,60 @@ def test_calls_that_change_something_are_not_run_again_after_a_crash() -> None:
 
 class NoFiles:
     """Stands for what is not asked."""
+
+
+async def test_a_system_that_cannot_open_files_safely_has_no_workspaces_and_says_so(
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nanobot.app.app.is_supported", lambda: False)
+    model = ScriptedModel("ok")
+    harness = await open_harness(model)
+    await run(harness)
+    assert "write_file" not in [tool.name for tool in model.requests[0].tools]
+    assert "the agent keeps no files" in caplog.text
+    shown = await harness.door.get("/v1/files/nanobot%3Aworkspace%2Fa", {"x-session-key": "ann"})
+    assert shown.status == 404
+
+
+@pytest.mark.parametrize("root", ["relative", "{data}", "{data}/workspaces", "{data}/.."])
+async def test_a_shared_folder_that_would_show_other_sessions_is_refused(
+    open_harness: OpenHarness, tmp_path: Path, root: str
+) -> None:
+    data = tmp_path / "data"
+    with pytest.raises(ConfigError, match=r"workspace\.roots\.docs"):
+        await open_harness(data=data, workspace={"roots": {"docs": root.format(data=data)}})
+
+
+async def test_an_expression_that_takes_for_ever_is_ended_and_holds_up_nobody(
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "nanobot.tools.workspace.grep._LIMITS", WorkerLimits(0.5, 1, 512 * 1024 * 1024, 65_536)
+    )
+    model = ScriptedModel(
+        use("write_file", path="a", content="a" * 40 + "!"), use("grep", pattern="(a|aa)+$"), "done"
+    )
+    harness = await open_harness(model)
+    assert await run(harness) == "done"
+    _, ended = results(model)
+    assert ended.is_error and "took longer" in ended.content
+
+
+async def test_openais_sdk_fetches_what_was_written(open_harness: OpenHarness) -> None:
+    harness = await open_harness(
+        ScriptedModel(use("write_file", path="docs/a b.md", content="hello"), "kept")
+    )
+    await run(harness)
+    async with (
+        listening(harness.app.asgi) as listener,
+        AsyncOpenAI(
+            api_key="none",
+            base_url=f"{listener.url}/v1",
+            default_headers={"x-session-key": "ann"},
+            max_retries=0,
+        ) as client,
+    ):
+        (listed,) = (await client.files.list(purpose="assistants_output")).data
+        assert listed.id == "nanobot:workspace/docs/a b.md"
+        assert (await client.files.content(listed.id)).content == b"hello"
+        assert (await client.files.delete(listed.id)).deleted

@@ -113,6 +113,9 @@ class LocalWorkspaces:
 
         def make() -> tuple[Entry, ...]:
             path = self._folder.path(identity)
+            if path is not None:
+                # Before anything is read: the plan follows from what was decided on last.
+                Commit(path, self._limits).finish()
             tree = None if path is None else self._tree(path)
             changes = plan(partial(self._content, tree))
             if not changes:

@@ -1,5 +1,6 @@
 """The tools that list files and find them by name."""
 
+import asyncio
 import fnmatch
 import itertools
 from datetime import UTC, datetime
@@ -61,11 +62,7 @@ def find_files(files: AgentFiles) -> Tool:
             )
         except InvalidRequest as error:
             raise ToolError(error.message) from error
-        found = tuple(
-            entry
-            for entry in listing.entries
-            if entry.kind == "file" and matches(tuple(entry.path.split("/")), pattern)
-        )
+        found = await asyncio.to_thread(_fitting, listing.entries, pattern)
         if not found:
             return "No file has such a path." + ("" if listing.is_whole else " (Not all were looked at.)")
         return _shown(found, context, is_whole=listing.is_whole, advice="narrow the pattern")
@@ -78,6 +75,12 @@ def find_files(files: AgentFiles) -> Tool:
         repeatable=True,
         demanding=True,
         group="files",
+    )
+
+
+def _fitting(entries: tuple[Entry, ...], pattern: tuple[str, ...]) -> tuple[Entry, ...]:
+    return tuple(
+        entry for entry in entries if entry.kind == "file" and matches(tuple(entry.path.split("/")), pattern)
     )
 
 
