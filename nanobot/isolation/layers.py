@@ -10,7 +10,8 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import get_args
@@ -197,26 +198,28 @@ class LayerAudit:
         return len(self._erased)
 
     async def run(self) -> None:
-        await self._all(self._tell(session) for session in self._sessions)
+        await self._all(partial(self._tell, session) for session in self._sessions)
         seconds = [each for each in self._sessions if each.name.startswith("tg:")]
         # A person's second account is somebody else until it is linked.
-        await self._all(self._ask(each) for each in seconds)
+        await self._all(partial(self._ask, each) for each in seconds)
         self._check([msgspec.structs.replace(each, person=-1) for each in seconds])
-        await self._all(self._link(each) for each in seconds)
+        await self._all(partial(self._link, each) for each in seconds)
         await self._refresh()
-        await self._all(self._ask(each) for each in self._sessions)
+        await self._all(partial(self._ask, each) for each in self._sessions)
         self._check(self._sessions)
-        await self._all(self._attack(person) for person in range(self._options.people))
-        await self._all(self._erase(person) for person in range(0, self._options.people, _ERASED_EVERY))
+        await self._all(partial(self._attack, person) for person in range(self._options.people))
+        await self._all(
+            partial(self._erase, person) for person in range(0, self._options.people, _ERASED_EVERY)
+        )
         # Of those who are gone, not even a new member of the group is shown anything.
         new = [
             AuditedSession(f"wx:group:g{group}:user:new", "wx:new", -1, group, "")
             for group in range(self._options.groups)
         ]
-        await self._all(self._ask(each, self._operator) for each in new)
+        await self._all(partial(self._ask, each, self._operator) for each in new)
         self._check(new)
 
-    async def _all(self, jobs: Iterable[Coroutine[None, None, None]]) -> None:
+    async def _all(self, jobs: Iterable[Callable[[], Awaitable[None]]]) -> None:
         """Run the jobs in random order, `parallel` at a time."""
         waiting = list(jobs)
         self._rng.shuffle(waiting)
@@ -224,7 +227,7 @@ class LayerAudit:
 
         async def work() -> None:
             for job in rest:
-                await job
+                await job()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self._options.parallel):
@@ -307,6 +310,9 @@ class LayerAudit:
                 await self._client.expect_refusal(requester, _about(method, name, rest, sent))
         route = "GET /v1/people"
         listed = await self._client.send(requester, Attempt(route=route, target="/v1/people?limit=100"))
+        self._must(listed, route)
+        if listed.status != HTTPStatus.OK:
+            return
         found = msgspec.json.decode(listed.text, type=_Listed)
         shown = {name for each in found.data for name in each.names}
         if shown != {each.name for each in own}:
