@@ -1,26 +1,13 @@
 """Who said what was found in other sessions: by name, and with ids where names do not tell people apart."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from nanobot.core.message import Role
 from nanobot.core.recall import Passage
-from nanobot.core.scopes import DEFAULT_RULES, Scopes
 from nanobot.core.speakers import labels, said_by
+from tests.other_sessions import GivenSessions
 
 DM, OWN, BOB, EVE = "wx:dm:ann", "wx:group:g:user:ann", "wx:group:g:user:bob", "wx:group:g:user:eve"
-
-
-class Others:
-    def may_have(self, session_key: str) -> bool:
-        return True
-
-    async def of(self, session_key: str) -> Sequence[str]:
-        return ()
-
-    def scopes_of(self, session_key: str) -> Scopes:
-        return DEFAULT_RULES.of(session_key)
 
 
 def passage(key: str, role: Role = "user", name: str | None = None, at: float = 1.0) -> Passage:
@@ -28,7 +15,7 @@ def passage(key: str, role: Role = "user", name: str | None = None, at: float = 
 
 
 def told(own: str, *passages: Passage, own_name: str | None = None) -> list[str]:
-    who = said_by(passages, own, own_name, Others())
+    who = said_by(passages, own, own_name, GivenSessions())
     return [who(each) for each in passages]
 
 
