@@ -3,7 +3,7 @@
 import pytest
 
 from nanobot.config import Config
-from nanobot.core.scopes import Reach, Scopes
+from nanobot.core.scopes import LayerReach, Scopes
 from nanobot.core.sessions import ALL
 from nanobot.isolation.layers import LayerOptions, layer_lines, run_layer_audit
 from nanobot.stores.sql import people
@@ -38,9 +38,9 @@ async def test_where_nothing_comes_back_at_all_the_run_proves_nothing(monkeypatc
 async def test_a_server_that_shows_in_a_group_what_was_said_in_private_is_found_out(
     monkeypatch: Patch,
 ) -> None:
-    def readable(scopes: Scopes, *, linked: tuple[str, ...]) -> tuple[Reach, ...]:
-        groups = () if scopes.group is None else (Reach("group", scopes.group),)
-        return (*(Reach("person", name) for name in linked), *groups)
+    def readable(scopes: Scopes, *, linked: tuple[str, ...]) -> tuple[LayerReach, ...]:
+        groups = () if scopes.group is None else (LayerReach("group", scopes.group),)
+        return (*(LayerReach("person", name) for name in linked), *groups)
 
     monkeypatch.setattr(people, "readable", readable)
     assert len(await leaks("prompt")) > 5
