@@ -259,6 +259,7 @@ class ModelCall:
                 history_tools=self._history_tools
                 if offers and self._reads_on and not retries.overflows
                 else (),
+                looks_aside=self._looks_aside,
                 budget_tokens=self._budget_tokens,
                 now=self._clock.now(),
                 result_share=self._limits.result_share,
@@ -295,6 +296,11 @@ class ModelCall:
         if not self._recalled:
             return request
         return msgspec.structs.replace(request, notes=f"{request.notes}\n{self._recalled}")
+
+    @property
+    def _looks_aside(self) -> bool:
+        """Whether the turn may be told of other sessions, so that there is something to search."""
+        return self._recaller is not None and self._turn.trace and self._recaller.looks_aside(self._turn)
 
     @property
     def _takes_tools(self) -> bool:

@@ -13,6 +13,7 @@ from nanobot.core.memory import MemoryFact
 from nanobot.core.message import ContextView
 from nanobot.core.model import Model
 from nanobot.core.recall import MessageSearch, OtherSessions, Passage, Reach
+from nanobot.core.speakers import said_by
 from nanobot.core.turn import Turn
 
 _MOST_LINES = 8
@@ -54,9 +55,13 @@ class Recaller:
         self, turn: Turn, model: Model, context: ContextView | None, profile: Profile = NO_PROFILE
     ) -> bool:
         """Return whether there may be something to recall; in most turns there is nothing."""
-        if context is None and self._others is None and not profile.leaves_out:
+        if context is None and not self.looks_aside(turn) and not profile.leaves_out:
             return False
         return bool(self._tokens) and turn.trace and not self._has_own(model)
+
+    def looks_aside(self, turn: Turn) -> bool:
+        """Return whether there may be other sessions that the turn may be told of."""
+        return self._others is not None and self._others.may_have(turn.session_key)
 
     async def recall(
         self,
@@ -73,9 +78,9 @@ class Recaller:
         if not text.strip():
             return ""
         reach = [] if context is None else [Reach(turn.session_key, context.summarised + context.left_out)]
-        if self._others is not None:
-            reach += [Reach(key) for key in await self._others(turn.session_key)]
         try:
+            if self._others is not None and self.looks_aside(turn):
+                reach += [Reach(key) for key in await self._others.of(turn.session_key)]
             facts = await self._facts(turn, text, profile)
             passages: tuple[Passage, ...] = ()
             if reach:
@@ -87,7 +92,13 @@ class Recaller:
             _log.warning("turn %s: what was said earlier cannot be searched: %s", turn.id, error.message)
             return ""
         most_tokens = min(self._tokens, budget_tokens // _BUDGET_SHARE)
-        return recalled_lines(passages, most_tokens, [(fact.valid_from, fact_line(fact)) for fact in facts])
+        own_name = next((message.name for message in reversed(turn.input) if message.name), None)
+        return recalled_lines(
+            passages,
+            most_tokens,
+            [(fact.valid_from, fact_line(fact)) for fact in facts],
+            who=said_by(passages, turn.session_key, own_name, self._others),
+        )
 
     async def _facts(self, turn: Turn, text: str, profile: Profile) -> list[MemoryFact]:
         """Return the facts about the text that the profile leaves out."""

@@ -12,6 +12,7 @@ from nanobot.access.admission import Gate
 from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
+from nanobot.agent.other_sessions import KnownPeople
 from nanobot.agent.permissions import Permissions
 from nanobot.agent.recaller import Recaller
 from nanobot.agent.toolset import Toolset
@@ -106,6 +107,8 @@ class App:
         self.workspaces = _workspaces(config, store)
         files = None if self.workspaces is None else AgentFiles(self.workspaces, store)
         further = (*remembering, *workspace_tools(files, self.workers), *web, *tools)
+        self.known_people = KnownPeople(store, settings.scope_rules(config))
+        others = self.known_people if config.recall.people else None
         toolset = Toolset(
             all_tools(
                 clock,
@@ -114,6 +117,7 @@ class App:
                 further,
                 recall_result_tokens=config.recall.result_tokens,
                 files=files,
+                others=others,
             ),
             observer,
         )
@@ -128,7 +132,7 @@ class App:
             observer,
             secret=secret,
             personas=personas,
-            recaller=Recaller(store, tokens=config.recall.tokens, has_own=_is_small),
+            recaller=Recaller(store, tokens=config.recall.tokens, others=others, has_own=_is_small),
             permissions=Permissions(
                 read_policy(config, toolset.tools),
                 store,
@@ -189,13 +193,14 @@ class App:
             self._metrics.turn_paid(news.cost)
 
     async def load_accounts(self) -> None:
-        """Read which API keys there are, and how much of the quotas is used up.
+        """Read which API keys there are, how much of the quotas is used up, and which accounts are linked.
 
         Raises:
             StoreError
         """
         await self.keys.refresh(self.store)
         await self.quotas.load(self.store)
+        await self.known_people.refresh()
 
     async def _render_metrics(self) -> str:
         return self._metrics.text(waiting=await self.store.waiting(), running=self.engine.running)
@@ -272,6 +277,12 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
         PeriodicJob(
             name="refresh the API keys",
             run=lambda: app.keys.refresh(store),
+            every_s=REFRESH_S,
+            first_after_s=REFRESH_S,
+        ),
+        PeriodicJob(
+            name="refresh the linked accounts",
+            run=app.known_people.refresh,
             every_s=REFRESH_S,
             first_after_s=REFRESH_S,
         ),

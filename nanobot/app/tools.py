@@ -8,6 +8,7 @@ from nanobot.config import WebTable
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
+from nanobot.core.recall import OtherSessions
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.models.proxies import find_proxy
@@ -107,14 +108,15 @@ def all_tools(
     *,
     recall_result_tokens: int,
     files: AgentFiles | None = None,
+    others: OtherSessions | None = None,
 ) -> tuple[Tool, ...]:
     """Return the tools of a server: its own, and `further` ones. `files`: the workspaces, where there are
-    some.
+    some. `others`: the further sessions that a turn may be told of.
     """
     return (
         *own_tools(clock),
         read_file(store, documents, files),
         read_result(store),
-        search_history(store, result_tokens=recall_result_tokens),
+        search_history(store, result_tokens=recall_result_tokens, others=others),
         *further,
     )

@@ -1,4 +1,4 @@
-"""`nanobot audit isolation`"""
+"""`nanobot audit isolation|people`"""
 
 import asyncio
 import secrets
@@ -12,6 +12,7 @@ from nanobot.cli.options import CONFIG, settings
 from nanobot.cli.serve import loop_factory
 from nanobot.cli.terminal import neutral
 from nanobot.isolation.audit import IsolationOptions
+from nanobot.isolation.layers import LayerOptions, layer_lines, run_layer_audit
 from nanobot.isolation.report import lines
 from nanobot.isolation.run import run_isolation_audit
 
@@ -65,6 +66,52 @@ def isolation(
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
     else:
         for line in lines(report):
+            click.echo(neutral(line))
+    if not report.is_clean:
+        sys.exit(1)
+
+
+@command.command("people")
+@click.option(
+    "--people", type=click.IntRange(min=4, max=5_000), default=200, metavar="N", help="How many people [200]."
+)
+@click.option(
+    "--groups", type=click.IntRange(min=1, max=1_000), default=30, metavar="N", help="How many groups [30]."
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(min=1, max=1_000),
+    default=32,
+    metavar="N",
+    help="How many requests run at a time [32].",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Repeat the secrets and the order of an earlier run [random].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@CONFIG
+def people(
+    people: int, groups: int, parallel: int, seed: int | None, as_json: bool, config_file: Path | None
+) -> None:
+    """Have many people tell secrets in private chats and in groups, link accounts, and search for what others
+    told, with a model that looks for all it can find.
+
+    It runs the server with your settings on a data directory of its own, with a model of its own. Exit status
+    1 where a secret reached a turn of another layer.
+    """
+    seed = secrets.randbelow(_LARGEST_SEED) if seed is None else seed
+    options = LayerOptions(people, groups, parallel, seed)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        report = runner.run(
+            run_layer_audit(settings(config_file), options, lambda line: click.echo(line, err=True))
+        )
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report)))
+    else:
+        for line in layer_lines(report):
             click.echo(neutral(line))
     if not report.is_clean:
         sys.exit(1)

@@ -179,9 +179,13 @@ class CompactionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of earlier messages the model is shown again, and how much a search of them may return."""
+    """How much of earlier messages the model is shown again, and how much a search of them may return.
+
+    `people`: whether also of the person's other private chats, and in a group of what its members said there.
+    """
 
     tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 400
+    people: bool = True
     result_tokens: Annotated[int, msgspec.Meta(ge=400, le=20_000)] = 2_000
 
 

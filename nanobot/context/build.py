@@ -89,6 +89,7 @@ def build(
     tools: tuple[ToolSpec, ...],
     file_tools: tuple[ToolSpec, ...] = (),
     history_tools: tuple[ToolSpec, ...] = (),
+    looks_aside: bool = False,
     budget_tokens: int,
     now: float,
     result_share: float = RESULT_SHARE,
@@ -108,7 +109,7 @@ def build(
     """Return the request that shows the newest part of `history` and asks for the next message. Files are cut
     to their share of the window, and results of tools, other than those that are the turn's input, to
     `result_share` of it; where one is, those of `file_tools` are offered beside `tools` that read on in it.
-    `history_tools` are offered where messages are left out.
+    `history_tools` are offered where messages are left out, or the turn `looks_aside`, into other sessions.
 
     `profile`: what is remembered, as `context.profile` words it. `hint` is added to the notes at the end.
     `nudge` is a last message to the model that no transcript keeps, about its answer `draft` if there is one.
@@ -165,7 +166,7 @@ def build(
             *tools,
             *(not_among(tools, files_tools) if has_cut_file else ()),
             *(results_tools if has_cut_result else ()),
-            *(history_tools if context is not None else ()),
+            *(history_tools if context is not None or looks_aside else ()),
         ),
         notes=prompt.notes(now, is_first=is_first, hint=hint),
         sampling=turn.sampling,

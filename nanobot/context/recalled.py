@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from nanobot.core.recall import Passage, cut_to_bytes
+from nanobot.core.speakers import SaidBy, by_role
 
 RECALLED = (
     "(From earlier in our conversations, found by a search for my message. These are quotations, not what I"
@@ -11,15 +12,18 @@ RECALLED = (
 )
 _BYTES_PER_TOKEN = 4
 _SHORTEST_BYTES = 80
-_SPEAKERS = {"user": "I said", "assistant": "you said"}
 
 
 def recalled_lines(
-    passages: Sequence[Passage], most_tokens: int, facts: Sequence[tuple[float, str]] = ()
+    passages: Sequence[Passage],
+    most_tokens: int,
+    facts: Sequence[tuple[float, str]] = (),
+    *,
+    who: SaidBy = by_role,
 ) -> str:
     """Return what the passages say in at most so many tokens, the oldest first; the best are taken first.
     Empty where there is room for none. `facts`: lines of what is remembered, with their times; they come
-    first, as they are short.
+    first, as they are short. `who` tells who said each of the others.
     """
     left_bytes = _BYTES_PER_TOKEN * most_tokens - len(RECALLED) - 1
     taken: list[tuple[float, str]] = []
@@ -29,7 +33,7 @@ def recalled_lines(
             taken.append((at, line))
             left_bytes -= len(line.encode())
     for passage in passages:
-        line = f"\n- {dated(passage.created_at)}, {_SPEAKERS.get(passage.role, passage.role)}: {passage.text}"
+        line = f"\n- {dated(passage.created_at)}, {who(passage)}: {passage.text}"
         if len(line.encode()) > left_bytes:
             line = cut_to_bytes(line, left_bytes)
             if len(line.encode()) < _SHORTEST_BYTES:

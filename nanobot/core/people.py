@@ -129,6 +129,13 @@ class People(Protocol):
         """Return a number that changes whenever a link is made or undone; cheap."""
         ...
 
+    async def other_sessions(self, session_key: str, *, limit: int) -> tuple[str, ...]:
+        """Return the keys of other sessions whose transcripts a turn of the session may be told of: in a
+        private chat the private ones of the person, newest first; in a group those of its members there, the
+        one that was used last first. Never what was said in private in a group.
+        """
+        ...
+
     async def check_private(self, id_: str, *, matching: SessionFilter = ALL) -> None:
         """Return where who asks sees all private sessions of the account `id_`, and some, or may see all
         sessions.

@@ -1,15 +1,34 @@
 """Recall: old messages that bear on a new one are looked for, of those that the model does not see."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from nanobot.core.message import Role
+from nanobot.core.scopes import Scopes
 
-OtherSessions = Callable[[str], Awaitable[Sequence[str]]]
-"""Returns the keys of the other sessions that a turn of the session may be told of, the owner of which is the
-same person."""
+
+class OtherSessions(Protocol):
+    """The other sessions that a turn may be told of: in a private chat the person's other private ones, in a
+    group those of its members there.
+    """
+
+    def may_have(self, session_key: str) -> bool:
+        """Return whether there may be some; without looking. There are none for most sessions."""
+        ...
+
+    async def of(self, session_key: str) -> Sequence[str]:
+        """Return their keys, at most so many as a search takes.
+
+        Raises:
+            StoreError
+        """
+        ...
+
+    def scopes_of(self, session_key: str) -> Scopes:
+        """Return whom the session key speaks of."""
+        ...
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -24,7 +43,8 @@ class Reach(msgspec.Struct, frozen=True):
 class Passage(msgspec.Struct, frozen=True):
     """A message that a search found: an excerpt of at most so many characters as were asked for, on one line.
 
-    `turn_id`: the turn that it belongs to, None where it is in none.
+    `turn_id`: the turn that it belongs to, None where it is in none. `name`: of who spoke, where a client
+    said it.
     """
 
     session_key: str
@@ -33,6 +53,7 @@ class Passage(msgspec.Struct, frozen=True):
     role: Role
     created_at: float
     text: str
+    name: str | None = None
 
 
 class MessageSearch(Protocol):

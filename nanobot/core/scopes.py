@@ -61,6 +61,8 @@ class ScopeRules:
         )
         self.fingerprint = "\n".join(f"{found.pattern}\t{channel or ''}" for found, channel in self._patterns)
         """Changes where a key may speak of somebody else than before."""
+        self.are_default = not patterns
+        """Whether a person has one private key in each channel."""
         self.of = lru_cache(4096)(self._of)
 
     def _of(self, session_key: str) -> Scopes:

@@ -27,7 +27,7 @@ from nanobot.isolation.recording_model import RecordingModel, vaults
 from nanobot.isolation.report import ChannelCoverage, Report, RouteCoverage
 from nanobot.isolation.scan import OPERATOR_CHANNELS, LogScanner, scan_audit_log
 from nanobot.isolation.server import serve_on_free_port
-from nanobot.isolation.tenants import Tenant, hash_of, make_tenants
+from nanobot.isolation.tenants import hash_of, make_tenants
 from nanobot.isolation.testbed import Testbed
 
 
@@ -49,7 +49,7 @@ async def run_isolation_audit(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="nanobot-audit-", ignore_cleanup_errors=True) as folder:
         data = Path(folder)
-        isolated = _isolated_config(config, data, tenants, options)
+        isolated = isolated_config(config, data, (each.table() for each in tenants), options.parallel)
         with LogScanner(canaries, OPERATOR_CHANNELS) as log:
             async with (
                 _serving(isolated, model, vaults(canaries, owners)) as (origin, needs_key, caching),
@@ -83,7 +83,7 @@ async def run_cache_attack(config: Config, options: IsolationOptions) -> Sequenc
     tenants = make_tenants(options.sessions, canaries, rng)
     model = RecordingModel(canaries)
     with tempfile.TemporaryDirectory(prefix="nanobot-audit-", ignore_cleanup_errors=True) as folder:
-        isolated = _isolated_config(config, Path(folder), tenants, options)
+        isolated = isolated_config(config, Path(folder), (each.table() for each in tenants), options.parallel)
         async with (
             _serving(isolated, model, vaults(canaries, {})) as (origin, routes, caching),
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
@@ -153,11 +153,9 @@ def _route_coverage(client: InspectingClient, routes: Iterable[str]) -> tuple[Ro
     )
 
 
-def _isolated_config(
-    config: Config, data: Path, tenants: Sequence[Tenant], options: IsolationOptions
-) -> Config:
+def isolated_config(config: Config, data: Path, keys: Iterable[KeyTable], parallel: int) -> Config:
     """Return the user's settings, but with the directory and the keys of the audit, and with enough capacity
-    for all of its requests.
+    for all of its requests, so many in parallel.
     """
     replace = msgspec.structs.replace
     ended = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
@@ -173,12 +171,10 @@ def _isolated_config(
             max_bad_keys=0,
             max_queue=max(config.api.max_queue, 64),
         ),
-        engine=replace(
-            config.engine, max_running_turns=max(config.engine.max_running_turns, 4 * options.parallel)
-        ),
+        engine=replace(config.engine, max_running_turns=max(config.engine.max_running_turns, 4 * parallel)),
         # The data is deleted afterwards: there is no need to wait for the disk.
         store=replace(config.store, synchronous="normal"),
-        keys=(*(tenant.table() for tenant in tenants), expired),
+        keys=(*keys, expired),
         quotas=(),
         # By other rules, two of the tenants might be one person.
         scopes=(),

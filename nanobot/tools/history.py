@@ -7,6 +7,7 @@ import msgspec
 
 from nanobot.core.errors import ToolError
 from nanobot.core.recall import MessageSearch, OtherSessions, Passage, Reach, cut_to_bytes
+from nanobot.core.speakers import SaidBy, said_by
 from nanobot.core.tool import Tool, ToolContext
 
 SEARCH_HISTORY = "search_history"
@@ -46,8 +47,8 @@ def search_history(
         if not arguments.query.strip():
             raise ToolError("the query is empty: give some words that the message is likely to have")
         reach = [Reach(context.session_key)]
-        if others is not None:
-            reach += [Reach(key) for key in await others(context.session_key)]
+        if others is not None and others.may_have(context.session_key):
+            reach += [Reach(key) for key in await others.of(context.session_key)]
         is_whole = await messages.index_messages()
         skip = _A_PAGE * (arguments.page - 1)
         passages = await messages.search_messages(
@@ -57,7 +58,9 @@ def search_history(
         if not passages:
             return f"No {'further ' if skip else ''}message has these words.{missing}"
         most_bytes = min(result_tokens, context.result_tokens) * _BYTES_PER_TOKEN - len(_NOTE) - _FIXED_BYTES
-        lines = [_line(each, context, most_bytes // _A_PAGE) for each in passages[:_A_PAGE]]
+        shown = passages[:_A_PAGE]
+        who = said_by(shown, context.session_key, None, others)
+        lines = [_line(each, context, who, most_bytes // _A_PAGE) for each in shown]
         more = f"\n(There is more: page {arguments.page + 1}.)" if len(passages) > _A_PAGE else ""
         return "\n".join((_NOTE, *lines)) + more + missing
 
@@ -73,9 +76,10 @@ def search_history(
     )
 
 
-def _line(passage: Passage, context: ToolContext, most_bytes: int) -> str:
+def _line(passage: Passage, context: ToolContext, who: SaidBy, most_bytes: int) -> str:
     date = datetime.fromtimestamp(passage.created_at, UTC).astimezone()
     where = passage.turn_id or f"msg_{passage.seq}"
-    other = ", another chat" if passage.session_key != context.session_key else ""
-    line = f"[{date:%Y-%m-%d %H:%M}, {passage.role}, {where}{other}] {passage.text}"
+    # The words of the user, as in the prompt: "I said in another chat", "Bob said".
+    speaker = passage.role if passage.session_key == context.session_key else f'"{who(passage)}"'
+    line = f"[{date:%Y-%m-%d %H:%M}, {speaker}, {where}] {passage.text}"
     return cut_to_bytes(line, most_bytes)

@@ -1,5 +1,8 @@
 """People: found over all their keys, linked and unlinked, erased at once; and nothing of others with them."""
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from nanobot.core.errors import InvalidLinkCode, InvalidRequest, PersonNotFound, SessionNotFound, TurnNotFound
@@ -10,6 +13,7 @@ from nanobot.core.store import Store
 from nanobot.core.uploads import Upload
 from nanobot.stores.sql import assigning
 from nanobot.stores.sql.people import MOST_NAMES
+from nanobot.stores.sqlite.opening import DATABASE
 from nanobot.stores.sqlite.store import open_store
 from tests.contract.store_harness import StoreHarness
 from tests.contract.test_store_memory import remember, texts
@@ -337,3 +341,49 @@ async def test_who_comes_back_begins_anew(harness: StoreHarness) -> None:
     person = await harness.store.person("wx:alice")
     assert (person.sessions, person.names) == (1, ("wx:alice",))
     assert await harness.texts(DM) == ["U:hello again", "A:hi"]
+
+
+# What a turn may be told of -----------------------------------------------------------------------
+
+
+async def others(harness: StoreHarness, key: str, limit: int = 9) -> set[str]:
+    return set(await harness.store.other_sessions(key, limit=limit))
+
+
+async def test_a_private_chat_has_the_persons_other_private_ones_and_a_group_its_members(
+    harness: StoreHarness,
+) -> None:
+    outside = ("wx:group:g2:user:bob", "wx:dm:bob", "plain", "tg:group:g1:user:bob")
+    for key in (DM, "tg:dm:42", GROUP, OTHER, *outside):
+        await harness.say(key, "hello", "hi")
+    assert await others(harness, DM) == set()
+    await harness.store.link_people("wx:alice", "tg:42")
+    assert await others(harness, DM) == {"tg:dm:42"}
+    assert await others(harness, "tg:dm:42") == {DM}
+    assert await others(harness, GROUP) == {OTHER}
+    assert await others(harness, "wx:group:g1:user:new") == {GROUP, OTHER}
+    for key in ("plain", "wx:dm:new", "tg:group:g1:user:bob"):
+        assert await others(harness, key) == set()
+
+
+async def test_of_a_large_group_the_ones_that_were_used_last_come(harness: StoreHarness) -> None:
+    for number in range(6):
+        await harness.say(f"wx:group:g1:user:{number}", "hello", "hi")
+        harness.clock.advance(600)
+    await harness.say("wx:group:g1:user:0", "me again", "hi")
+    found = await harness.store.other_sessions("wx:group:g1:user:5", limit=2)
+    assert found == ("wx:group:g1:user:0", "wx:group:g1:user:4")
+
+
+async def test_they_are_found_by_the_index_however_many_there_are(disk_harness: StoreHarness) -> None:
+    """By a search for each layer that stops at the limit, without sorting."""
+    await disk_harness.say(DM, "hello", "hi")
+    with contextlib.closing(sqlite3.connect(disk_harness.directory / DATABASE)) as db:
+        for column, order in (("person", "id"), ("group_name", "period")):
+            private = " AND group_name IS NULL" if column == "person" else ""
+            plan = db.execute(
+                f"EXPLAIN QUERY PLAN SELECT * FROM (SELECT id, key FROM session WHERE {column} = 'a'{private}"
+                f" AND key <> 'b' ORDER BY {order} DESC LIMIT 3)"
+            ).fetchall()
+            said = " ".join(row[3] for row in plan)
+            assert "USING INDEX session_by_" in said and "TEMP B-TREE" not in said, said

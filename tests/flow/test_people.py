@@ -297,6 +297,7 @@ async def test_a_key_erases_what_it_reaches_and_says_what_is_left(open_harness: 
             "messages": 2,
             "turns": 1,
             "files": 0,
+            "facts": 0,
             "links": 0,
             "bytes": receipt["removed"]["bytes"],
         },

@@ -22,6 +22,7 @@ from tests.harness import OpenHarness
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
 ASK, AGAIN = {"role": "user", "content": "Run it."}, {"role": "user", "content": "And again."}
 ALLOW = {"sessions": ["*"]}
+UNASKED = [{"tools": {"@shell": "allow"}}]
 NAMES = {"run_command", "read_output", "write_input", "stop_command"}
 
 
@@ -52,16 +53,26 @@ async def test_no_commands_by_default(open_harness: OpenHarness) -> None:
 
 async def test_the_model_sees_what_a_command_writes_and_how_it_ends(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo kumquat; exit 3"), "Done.")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     (result,) = results(model)
     assert (result.content, result.is_error) == ("kumquat\n\n[exit status 3]", False)
     assert {tool.name for tool in model.requests[0].tools} >= NAMES
 
 
+async def test_a_command_is_asked_about_first_unless_a_policy_allows_it(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(run("echo kumquat"), "Done.")
+    harness = await open_harness(model, shell=ALLOW)
+    question = (await harness.door.chat("k", [ASK])).said
+    assert "echo kumquat" in question and "run_command" in question
+    assert len(model.requests) == 1
+    assert (await harness.door.chat("k", [{"role": "user", "content": "yes"}])).said == "Done."
+    assert results(model)[-1].content.startswith("kumquat")
+
+
 async def test_all_tools_of_the_shell_cost_little(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     assert tools_size(tuple(tool for tool in model.requests[0].tools if tool.name in NAMES)) <= 600
 
@@ -75,7 +86,7 @@ async def test_files_stay_with_their_session_and_are_never_anothers(open_harness
         run("cat secret; ls -laR . .. / ~ /tmp /workspace 2>&1; find / -name secret 2>/dev/null"),
         "nothing",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("ann", [ASK])
     await harness.door.chat("ann", [AGAIN])
     assert results(model)[-1].content.startswith("canary-1\n")
@@ -87,7 +98,7 @@ async def test_files_stay_with_their_session_and_are_never_anothers(open_harness
 
 async def test_a_key_is_no_name_of_a_directory(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo x > f"), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("../../../tmp/évil", [ASK])
     (path,) = harness.data.glob("commands/workspaces/*")
     assert re.fullmatch("[0-9a-f]{40}", path.name) and [file.name for file in path.iterdir()] == ["f"]
@@ -95,7 +106,7 @@ async def test_a_key_is_no_name_of_a_directory(open_harness: OpenHarness) -> Non
 
 async def test_only_the_sessions_that_the_settings_name(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo hello"), "ok", run("echo hello"), "ok")
-    harness = await open_harness(model, shell={"sessions": ["wx:dm:*"]})
+    harness = await open_harness(model, shell={"sessions": ["wx:dm:*"]}, policy=UNASKED)
     await harness.door.chat("wx:dm:ann", [ASK])
     assert results(model)[-1].content.startswith("hello")
     model.requests.clear()
@@ -109,14 +120,14 @@ async def test_no_secret_of_the_server_is_in_the_environment(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "canary-2")
     model = ScriptedModel(run("env; cat /proc/*/environ 2>/dev/null"), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     assert "canary-2" not in results(model)[0].content and "HOME=" in results(model)[0].content
 
 
 async def test_a_long_output_is_shown_from_both_ends(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("seq 1 100000"), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     text = results(model)[0].content
     assert text.startswith("1\n2\n") and "100000\n\n[exit status 0]" in text and "bytes left out" in text
@@ -125,7 +136,7 @@ async def test_a_long_output_is_shown_from_both_ends(open_harness: OpenHarness) 
 
 async def test_a_command_ends_with_its_time(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo begun; sleep 5151", timeout_s=4), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     assert results(model)[0].content == "begun\n\n[ended: it took longer than 4 s]"
     assert not is_there("5151")
@@ -133,7 +144,7 @@ async def test_a_command_ends_with_its_time(open_harness: OpenHarness) -> None:
 
 async def test_a_cancelled_turn_leaves_no_command_behind(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("sleep 5252"), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     exchange = harness.door.chatting("k", [ASK], {"x-disconnect-grace": "0"}, stream=True)
     await until(lambda: is_there("5252"))
     exchange.disconnect()
@@ -143,7 +154,7 @@ async def test_a_cancelled_turn_leaves_no_command_behind(open_harness: OpenHarne
 
 async def test_a_stop_of_the_server_leaves_no_command_behind(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("sleep 5353"), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     asked = asyncio.create_task(harness.door.chat("k", [ASK]))
     await until(lambda: is_there("5353"))
     await harness.close()
@@ -165,7 +176,7 @@ async def test_a_background_command_is_read_written_to_and_stopped(open_harness:
         call("read_output", f"{{{name}}}"),
         "ok",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     assert (await harness.door.chat("k", [ASK])).said == "ok"
     said = [result.content for result in results(model)]
     assert said[0].startswith("command-1 runs in the background")
@@ -184,7 +195,7 @@ async def test_background_commands_end_with_their_turn(open_harness: OpenHarness
         call("read_output", '{"command": "command-1"}'),
         "ok",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     await until(lambda: not is_there("5555"))
     await harness.door.chat("k", [AGAIN])

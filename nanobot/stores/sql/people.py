@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from nanobot.core.errors import InvalidLinkCode, InvalidRequest, PersonNotFound, SessionNotFound
 from nanobot.core.memory import MemoryFact
 from nanobot.core.people import MAX_NAME_CHARS, LinkCode, Person, PersonSession
-from nanobot.core.scopes import Scopes, own_name
+from nanobot.core.scopes import Scopes, own_name, readable
 from nanobot.core.sessions import ALL, SessionFilter
 from nanobot.core.uploads import Upload
 from nanobot.stores.sql import catalogue
@@ -159,6 +159,28 @@ def nobody(id_: str) -> PersonNotFound:
 
 def _marks(values: Sequence[Value]) -> str:
     return ", ".join("?" * len(values))
+
+
+def other_sessions(db: Db, session_key: str, *, limit: int) -> tuple[str, ...]:
+    """Return other sessions that a turn of the session may be told of."""
+    scopes = db.scopes.of(session_key)
+    layers = readable(scopes, linked=names_of(db, scopes.person))
+    # What was said in private is not marked as public: in a group there is none of it.
+    people_ = [each.owner for each in layers if each.layer == "person" and not each.only_public]
+    groups = [each.owner for each in layers if each.layer == "group"]
+    # A limit for each name: then no more rows are read than that, whatever there is.
+    parts = [
+        "SELECT * FROM (SELECT id, key FROM session WHERE person = ? AND group_name IS NULL AND key <> ?"
+        " ORDER BY id DESC LIMIT ?)"
+    ] * len(people_) + [
+        "SELECT * FROM (SELECT id, key FROM session WHERE group_name = ? AND key <> ?"
+        " ORDER BY period DESC LIMIT ?)"
+    ] * len(groups)
+    values = [value for owner in (*people_, *groups) for value in (owner, session_key, limit)]
+    rows = db.execute(" UNION ALL ".join(parts), values).fetchall()
+    if len(people_) > 1:
+        rows.sort(reverse=True)
+    return tuple(key for _, key in rows[:limit])
 
 
 # Linking ------------------------------------------------------------------------------------------

@@ -268,7 +268,10 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
         if said.rstrip().endswith(_QUESTION_ENDS):
             # What answers a question stands in what was said, not in what was asked.
             worth *= _QUESTION_SHARE
-        passage = Passage(match.line.key, row.seq, row.turn_id, row.message.role, row.created_at, said)
+        message = row.message
+        passage = Passage(
+            match.line.key, row.seq, row.turn_id, message.role, row.created_at, said, message.name
+        )
         yield _Compared(worth, passage, frozenset(tokens.indexed(folded).split()))
 
 

@@ -10,6 +10,7 @@ from nanobot.core.sessions import ImportedMessage
 from nanobot.core.store import Store
 from nanobot.testing import FakeClock, MemoryData, open_memory_store
 from nanobot.tools.history import SEARCH_HISTORY, search_history
+from tests.other_sessions import GivenSessions
 
 
 @pytest.fixture
@@ -58,13 +59,10 @@ async def test_it_sees_the_sessions_that_it_may_be_told_of(store: Store) -> None
     await fill(store, "a", ["It rains."])
     await fill(store, "b", ["The garage code is 4711."])
     await fill(store, "c", ["The garage code is CANARY."])
-
-    async def others(session_key: str) -> Sequence[str]:
-        return {"a": ("b",)}[session_key]
-
+    others = GivenSessions({"a": ("b",)})
     tools = Toolset([search_history(store, result_tokens=2_000, others=others)])
     result = await asked(tools, '{"query": "garage code"}')
-    assert "another chat] The garage code is 4711." in result
+    assert '"I said in another chat", msg_1] The garage code is 4711.' in result
     assert "CANARY" not in result
 
 

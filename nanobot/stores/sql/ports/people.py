@@ -61,6 +61,9 @@ class SqlPeople:
     async def links_version(self) -> int:
         return await self._database.read(people.links_version)
 
+    async def other_sessions(self, session_key: str, *, limit: int) -> tuple[str, ...]:
+        return await self._database.read(partial(people.other_sessions, session_key=session_key, limit=limit))
+
     async def check_private(self, id_: str, *, matching: SessionFilter = ALL) -> None:
         await self._database.read(partial(people.check_private, name=id_, matching=matching))
 

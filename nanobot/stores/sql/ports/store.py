@@ -134,6 +134,7 @@ class SqlStore:
         self.facts_of_person = people.facts_of_person
         self.linked_names = people.linked_names
         self.links_version = people.links_version
+        self.other_sessions = people.other_sessions
         self.check_private = people.check_private
         self.link_people = people.link_people
         self.unlink_name = people.unlink_name

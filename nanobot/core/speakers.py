@@ -1,0 +1,61 @@
+"""How those are called who said what was found in other sessions; ids tell apart who have the same name."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from nanobot.core.recall import OtherSessions, Passage
+
+_LONGEST_NAME = 64
+SaidBy = Callable[[Passage], str]
+_BY_ROLE = {"user": "I said", "assistant": "you said"}
+
+
+def by_role(passage: Passage) -> str:
+    """Return who said it, in the words of the user of the session."""
+    return _BY_ROLE.get(passage.role, passage.role)
+
+
+def said_by(
+    passages: Sequence[Passage], session_key: str, own_name: str | None, others: OtherSessions | None
+) -> SaidBy:
+    """Return what tells who said each of the passages, in the words of the user of the session, whose name is
+    `own_name`.
+    """
+    if others is None or all(passage.session_key == session_key for passage in passages):
+        return by_role
+    if others.scopes_of(session_key).group is None:
+        return lambda passage: by_role(passage) + _elsewhere(passage, session_key)
+    names: dict[str, str | None] = {others.scopes_of(session_key).person: own_name}
+    for passage in sorted(passages, key=lambda passage: passage.created_at):
+        person = others.scopes_of(passage.session_key).person
+        said = passage.name if passage.role == "user" else None
+        names[person] = said or names.get(person)
+    called = labels(names)
+
+    def in_group(passage: Passage) -> str:
+        if passage.session_key == session_key:
+            return by_role(passage)
+        who = called[others.scopes_of(passage.session_key).person]
+        return f"you said to {who}" if passage.role == "assistant" else f"{who} said"
+
+    return in_group
+
+
+def _elsewhere(passage: Passage, session_key: str) -> str:
+    return " in another chat" if passage.session_key != session_key else ""
+
+
+def labels(names: Mapping[str, str | None]) -> dict[str, str]:
+    """Return how people, by their ids, are called: by name, with the id behind it where another has the same
+    name, or it is the id of another; by the id who has none.
+    """
+    shown = {
+        person: " ".join((name or "").split())[:_LONGEST_NAME] or person for person, name in names.items()
+    }
+    taken: dict[str, set[str]] = {}
+    for person, name in shown.items():
+        taken.setdefault(name.casefold(), set()).add(person)
+        taken.setdefault(person.casefold(), set()).add(person)
+    return {
+        person: name if taken[name.casefold()] == {person} else f"{name} ({person})"
+        for person, name in shown.items()
+    }
