@@ -27,6 +27,7 @@ from nanobot.models.local.loops import LoopBrake
 from nanobot.models.local.persons import not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.statements import openings_of_note
+from nanobot.models.local.sums import may_be_worked_out, was_worked_out
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
 
@@ -183,8 +184,11 @@ class OnePass:
         question = turn[0].text if turn and not steps else ""
         if question and (openings := openings_of_note(question)):
             return notation.opened_grammar(openings)
+        is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
         names = sorted(
-            tool.name for tool in request.tools if tool.name != notation.CALCULATE or not tells(question)
+            tool.name
+            for tool in request.tools
+            if tool.name != notation.CALCULATE or steps or (is_sum and not tells(question))
         )
         return notation.answer_grammar(names, may_recall=not steps, not_first=not_to_begin_with(question))
 

@@ -22,7 +22,7 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"\bje\b|\bj'|-je\b", ("Je ", "J'")),
         (r"\b(mi|mis)\b", ("Mi ", "Mis ")),
         (r"\btengo\b", ("Tengo", "Yo tengo")),
-        (r"\bme llamo\b", ("Me llamo", "Soy")),
+        (r"\bme llamo\b", ("Me llam", "Soy")),
         (r"\bsoy\b", ("Soy", "Yo soy")),
         (r"\bvivo\b", ("Vivo", "Yo vivo", "Io vivo")),
         (r"\b(mio|mia|miei|mie)\b", ("Il mio", "La mia", "I miei", "Le mie", "Mio ", "Mia ")),
