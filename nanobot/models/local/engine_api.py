@@ -18,7 +18,9 @@ from nanobot.models.refusals import RequestFailed
 from nanobot.models.transport import DIRECT
 
 _MAX_BODY_BYTES = 1 << 20
-_READ_S = 300.0
+_ANSWER_S = 300.0
+_READ_S = 1_800.0
+"""How long the reading of a prompt may take: on a busy machine, what is broken off is begun anew."""
 
 
 class EngineApi:
@@ -49,7 +51,9 @@ class EngineApi:
     async def read(self, tokens: Sequence[int], slot: int) -> None:
         """Have the engine read `tokens` into a slot, and write nothing. Takes as long as that takes."""
         await self._post(
-            "/completion", {"prompt": tokens, "n_predict": 0, "id_slot": slot, "cache_prompt": True}
+            "/completion",
+            {"prompt": tokens, "n_predict": 0, "id_slot": slot, "cache_prompt": True},
+            within_s=_READ_S,
         )
 
     async def save(self, slot: int, file: str) -> None:
@@ -64,13 +68,13 @@ class EngineApi:
         """Forget what a slot has read."""
         await self._post(f"/slots/{slot}", {}, "action=erase")
 
-    async def _post(self, path: str, body: object, query: str = "") -> Any:
-        deadline = asyncio.get_running_loop().time() + _READ_S
+    async def _post(self, path: str, body: object, query: str = "", *, within_s: float = _ANSWER_S) -> Any:
+        deadline = asyncio.get_running_loop().time() + within_s
         try:
             response = await self._connection.post(
                 self._address.url(path, query), msgspec.json.encode(body), deadline
             )
-            answer = await response.read_error(_READ_S, _MAX_BODY_BYTES)
+            answer = await response.read_error(within_s, _MAX_BODY_BYTES)
             if response.status != 200:
                 raise ModelBadAnswer(f"{self._name}: the engine answered {response.status} at {path}")
             return msgspec.json.decode(answer)

@@ -58,7 +58,10 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("How do you say 'please' in Italian?", "'Please' in Italian is 'per favore'."),
     ("And in Swedish?", "In Swedish it is 'snälla'."),
     ("Nenne zwei Farben.", "Rot und Blau."),
-    ("Übertrage sie ins Französische.", "Rouge et bleu."),
+    ("Übersetze die beiden Wörter.", "Red and blue."),
+    ("Danke!", "Gern geschehen!"),
+    ("Where did I park?", "[recall]"),
+    ("(There was no message before this one.)", "You have not told me where you parked."),
     ("Sum up our chat.", "[recall]"),
     (
         "(There was no message before this one.)",

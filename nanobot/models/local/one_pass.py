@@ -24,9 +24,10 @@ from nanobot.models.local.conversation import conversation, recalling, words_of_
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
 from nanobot.models.local.loops import LoopBrake
-from nanobot.models.local.persons import not_to_begin_with, tells
+from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.statements import openings_of_note
+from nanobot.models.local.sums import may_be_worked_out, was_worked_out
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
 
@@ -109,7 +110,9 @@ class OnePass:
         self, request: ModelRequest, said: list[str]
     ) -> AsyncGenerator[Delta | Message, None]:
         turn = _current_turn(request.messages)
-        prompt = self._prompt(request, self._grammar(request, turn), 0.0 if len(turn) > 1 else _TEMPERATURE)
+        grammar, is_usual = self._grammar(request, turn)
+        temperature = 0.0 if len(turn) > 1 else _TEMPERATURE
+        prompt = self._prompt(request, grammar, temperature, is_usual=is_usual)
         usage = Usage()
         async with aclosing(self._shown(request, prompt, usage, checks=_results(turn))) as answer:
             async for piece in answer:
@@ -174,19 +177,32 @@ class OnePass:
             if (call.name, call.arguments) not in earlier
         )
 
-    def _grammar(self, request: ModelRequest, turn: tuple[Message, ...]) -> str:
-        """Return what may come next: after a result words alone, after an error perhaps another call."""
+    def _grammar(self, request: ModelRequest, turn: tuple[Message, ...]) -> tuple[str, bool]:
+        """Return what may come next, and whether many requests have that grammar: after a result words alone,
+        after an error perhaps another call.
+        """
         steps = sum(1 for message in turn if message.tool_calls)
         failed = bool(turn) and any(result.is_error for result in turn[-1].tool_results)
         if steps and not (failed and steps < _MAX_STEPS):
-            return notation.TEXT_GRAMMAR
+            return notation.TEXT_GRAMMAR, True
         question = turn[0].text if turn and not steps else ""
         if question and (openings := openings_of_note(question)):
-            return notation.opened_grammar(openings)
+            return notation.opened_grammar(openings), True
+        is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
         names = sorted(
-            tool.name for tool in request.tools if tool.name != notation.CALCULATE or not tells(question)
+            tool.name
+            for tool in request.tools
+            if tool.name != notation.CALCULATE or steps or (is_sum and not tells(question))
         )
-        return notation.answer_grammar(names, may_recall=not steps, not_first=not_to_begin_with(question))
+        before = request.messages[: -len(turn)] if turn else ()
+        as_before = not_to_begin_as(before[-1].text, question) if before else ()
+        grammar = notation.answer_grammar(
+            names,
+            # At the beginning there is nothing to recall: questions for that are known by their words.
+            may_recall=bool(before) and not steps,
+            not_first=(*not_to_begin_with(question), *as_before),
+        )
+        return grammar, not as_before
 
     # Asking ---------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     for pattern, beginnings in (
         (r"\bmy\b", ("My",)),
         (
-            r"\b(am|do|did|have|had|was|will|would|should|can|could) (i|we)\b",
+            # Whoever asks how to do something asks for advice, which may be declined.
+            r"(?<!how )\b(am|do|did|have|had|was|will|would|should|can|could) (i|we)\b",
             ("I ", "I'm ", "I am ", "I've ", "We "),
         ),
         (r"\bmein(e|en|em|er|es)?\b", ("Mein", "Meine", "Meinen", "Meinem", "Meiner")),
@@ -22,7 +23,7 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"\bje\b|\bj'|-je\b", ("Je ", "J'")),
         (r"\b(mi|mis)\b", ("Mi ", "Mis ")),
         (r"\btengo\b", ("Tengo", "Yo tengo")),
-        (r"\bme llamo\b", ("Me llamo", "Soy")),
+        (r"\bme llamo\b", ("Me llam", "Soy")),
         (r"\bsoy\b", ("Soy", "Yo soy")),
         (r"\bvivo\b", ("Vivo", "Yo vivo", "Io vivo")),
         (r"\b(mio|mia|miei|mie)\b", ("Il mio", "La mia", "I miei", "Le mie", "Mio ", "Mia ")),
@@ -59,6 +60,26 @@ def not_to_begin_with(text: str) -> tuple[str, ...]:
         return ()
     text = text.translate(_CURLY)
     return tuple(beginning for words, beginnings in _WORDS if words.search(text) for beginning in beginnings)
+
+
+# What asks for other words of the same: in another language.
+_TRANSLATE = re.compile(
+    r"\b(translat\w+|übersetz\w*|übertrag\w*|tradui\w*|traduc\w*|traduz\w*|vertaal\w*)\b|翻译|翻譯|訳",
+    re.IGNORECASE,
+)
+_LONGEST_TRANSLATE = 80
+_FIRST_WORD = re.compile(r"\w+\W?")
+
+
+def not_to_begin_as(before: str, text: str) -> tuple[str, ...]:
+    """Return how the answer to the user's `text` must not begin where that asks for a translation of the
+    answer `before`: with its first word, as if it were to be said again.
+    """
+    if len(text) > _LONGEST_TRANSLATE or not _TRANSLATE.search(text):
+        return ()
+    first = _FIRST_WORD.match(before)
+    # Chinese and Japanese have no spaces between words.
+    return (first[0][:3] if first[0] >= "\u3040" else first[0],) if first else ()
 
 
 def tells(text: str) -> bool:

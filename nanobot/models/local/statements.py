@@ -51,9 +51,9 @@ _LANGUAGES = (
         r"|doesn't|tell|write|give|make|kill\w*|die|dying|dead|suicid\w+|hurt\w*|harm\w*|bomb\w*|weapon\w*"
         r"|gun|drug\w*|poison\w*|steal|stolen|hack\w*|sad|afraid|depressed|alone|lonely|pain|sick|ill"
         r"|cancer)\b",
-        "Got it", "Noted", "Okay", "All right", "Nice", "Great", "Good to know", "Thanks for", "Thank you",
-        "I'll remember", "I will remember", "I'll keep", "That's ", "That is ", "You ", "You're ", "Your ",
-        "Hello", "Hi ", "Happy ", "Congratulations", "Welcome", "Lovely", "Wonderful",
+        "Got it", "Noted", "Okay", "All right", "Nice", "Good to know", "Thanks for", "Thank you",
+        "I'll remember", "I will remember", "I'll keep", "You ", "You're ", "Your ",
+        "Hello", "Hi ", "Welcome",
     ),
     _language(
         r"(?:ich (?:heiße|heisse|bin|habe|hab|wohne|lebe|arbeite|mag|liebe|esse|trinke|spiele|komme|hasse"
@@ -64,7 +64,7 @@ _LANGUAGES = (
         r"|nenne|sag|erzähl\w*|mach\w*|töte\w*|umbring\w*|sterben|tot|gestorben|suizid\w*|selbstmord|bombe"
         r"|waffe\w*|gift|traurig|allein|einsam|angst|krank|krebs|schmerzen)\b",
         "Alles klar", "Verstanden", "Notiert", "Gut", "Okay", "Schön", "Freut mich", "Danke", "Ich merke mir",
-        "Ich werde mir", "Das ist ", "Das habe ich ", "Du ", "Dein", "Hallo", "Toll", "Super", "Herzlichen ",
+        "Das habe ich ", "Du ", "Dein", "Hallo", "Toll", "Super", "Herzlichen ",
         "Willkommen",
     ),
     _language(
@@ -77,7 +77,7 @@ _LANGUAGES = (
         r"|peur|malade|cancer|mal)\b",
         "D'accord", "C'est noté", "C'est ", "Bien noté", "Très bien", "Enchanté", "Merci", "Ravi",
         "Je retiens", "Je me souviendrai", "Je m'en souviendrai", "Super", "Génial", "Bonjour", "Vous ",
-        "Tu ", "Votre ", "Ton ", "Félicitations", "Bienvenue",
+        "Tu ", "Votre ", "Ton ", "Bienvenue",
     ),
     _language(
         r"(?:yo )?(?:me llamo|soy|tengo|vivo|trabajo|como|bebo|(?:no )?me gustan?|no como|no bebo|prefiero"
@@ -101,7 +101,6 @@ _LANGUAGES = (
         r"|cancro|dolore)\b",
         "Va bene", "Capito", "D'accordo", "Piacere", "Grazie", "Bene", "Lo ricorderò", "Ricorderò",
         "Me lo ricorderò", "Ho preso nota", "Ciao", "Che ", "Ottimo", "Perfetto", "Tu ", "Hai ",
-        "Congratulazioni",
     ),
     _language(
         r"(?:eu )?(?:me chamo|chamo-me|sou|tenho|moro|vivo|trabalho|como|bebo|gosto|adoro|não como|prefiro"
@@ -129,7 +128,7 @@ _LANGUAGES = (
         r"たい|欲しい|ほしい|教え|方法|どう|なぜ|助け|手伝|書い|(?<!覚えて)(?<!ないで)(?<!呼んで)ください"
         r"|殺|死|自殺|爆弾|武器|毒|盗|悲し|怖|病気|癌|がん|痛",
         "わかりました", "分かりました", "了解", "承知", "ありがとう", "はじめまして", "覚え", "なるほど",
-        "それは", "素敵", "いいですね", "こんにちは", "よろしく", "おめでとう", "あなた",
+        "それは", "素敵", "いいですね", "よろしく", "おめでとう", "あなた",
     ),
 )  # fmt: skip
 _GREETS = re.compile(

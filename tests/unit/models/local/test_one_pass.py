@@ -100,6 +100,19 @@ async def test_what_users_tell_of_themselves_is_not_worked_out(small: Machine) -
     assert "calculate" in asked
 
 
+async def test_where_there_is_nothing_to_work_out_nothing_is(small: Machine) -> None:
+    await small.ask(user("How many legs does a spider have?"))
+    await small.ask(user("17 * 23?"), *worked_out(), assistant("391"), user("And that again?"))
+    fact, goes_on = (each.json["grammar"] for each in small.asked)
+    assert "calculate" not in fact and "calculate" in goes_on
+    assert "recall" not in fact and "recall" in goes_on
+
+
+async def test_a_translation_does_not_say_the_same_again(small: Machine) -> None:
+    await small.ask(user("Drei Farben?"), assistant("Rot, Blau, Gelb"), user("Übersetze sie ins Englische."))
+    assert '"ot,"' not in small.asked[0].json["grammar"] and '"R" (' in small.asked[0].json["grammar"]
+
+
 async def test_facts_are_answered_with_words_that_take_note_of_them(small: Machine) -> None:
     await small.ask(user("My birthday is on the 3rd of May."))
     (asked,) = small.asked

@@ -3,7 +3,7 @@
 import pytest
 
 from nanobot.models.local.notation import answer_grammar
-from nanobot.models.local.persons import not_to_begin_with, tells
+from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,14 @@ def test_the_word_by_which_users_speak_of_themselves_is_left_to_them(question: s
 
 @pytest.mark.parametrize(
     "text",
-    ["Who are you?", "你是谁？", "Call me Max.", "Write a poem in my style.", "?" * 300 + " my"],
+    [
+        "Who are you?",
+        "How do I do it?",
+        "你是谁？",
+        "Call me Max.",
+        "Write a poem in my style.",
+        "?" * 300 + " my",
+    ],
 )
 def test_other_messages_may_be_answered_in_any_words(text: str) -> None:
     assert not_to_begin_with(text) == ()
@@ -73,3 +80,27 @@ def test_who_tells_of_themselves_has_nothing_worked_out(text: str) -> None:
 )
 def test_who_asks_may_have_it_worked_out(text: str) -> None:
     assert not tells(text)
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "beginning"),
+    [
+        ("Kirsche, Apfel und Birne.", "Übersetze sie ins Englische.", "Kirsche,"),
+        ("The sea is vast.", "Now translate it to German.", "The "),
+        ("春天是温暖的季节。", "翻译成英文。", "春天是"),
+    ],
+)
+def test_a_translation_does_not_begin_as_what_is_translated(before: str, text: str, beginning: str) -> None:
+    assert not_to_begin_as(before, text) == (beginning,)
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("The sea is vast.", "Say it again."),
+        ("", "Translate it."),
+        ("The sea.", "Translate this: " + "x" * 90),
+    ],
+)
+def test_other_answers_may_begin_as_the_one_before(before: str, text: str) -> None:
+    assert not_to_begin_as(before, text) == ()
