@@ -596,3 +596,44 @@ async def test_a_turn_that_fails_before_it_says_anything_leaves_the_facts_as_the
     await harness.store.append(claim, (failed(retryable=False),))
     assert await texts(harness, ALICE) == ["moved to Berlin"]
     assert rome.id
+
+
+# Linked accounts and whole people -----------------------------------------------------------------
+
+ALICE_ON_TG = "tg:dm:42"
+
+
+async def test_accounts_that_are_linked_know_the_same_and_may_change_it(harness: StoreHarness) -> None:
+    for key in (ALICE, ALICE_ON_TG, BOB):
+        await harness.say(key, "hello", "hello")
+    fact = await remember(harness, ALICE, "lives in Rome")
+    public = await remember(harness, ALICE, "is called Ali", is_public=True)
+    assert await texts(harness, ALICE_ON_TG) == []
+    await harness.store.link_people("wx:alice", "tg:42")
+    assert sorted(await texts(harness, ALICE_ON_TG)) == ["is called Ali", "lives in Rome"]
+    assert await given_to_turn(harness, ALICE_ON_TG) == ["is called Ali", "lives in Rome"]
+    assert await given_to_turn(harness, "tg:group:h:user:42") == ["is called Ali"]
+    assert await given_to_turn(harness, BOB) == []
+    with pytest.raises(NotAllowed):
+        await harness.store.forget("tg:group:h:user:42", public.id)
+    await remember(harness, ALICE_ON_TG, "lives in Bonn", replaces=fact.id)
+    await harness.store.forget(ALICE_ON_TG, public.id)
+    assert await given_to_turn(harness, ALICE) == ["lives in Bonn"]
+    await harness.store.unlink_name("tg:42")
+    assert await given_to_turn(harness, ALICE_ON_TG) == []
+
+
+async def test_a_person_who_is_erased_leaves_no_fact(harness: StoreHarness) -> None:
+    for key in (ALICE, ALICE_IN_G, BOB_IN_G):
+        claim = await harness.say(key, "hello", "hello")
+        await remember(harness, key, f"said in {key}", turn_id=claim.turn.id)
+    await remember(harness, "wx:group:h:user:alice", "by hand, without a session", origin="user")
+    await harness.store.erase_person("wx:alice")
+    assert await texts(harness, ALICE) == await texts(harness, "wx:group:h:user:alice") == []
+    assert await texts(harness, BOB_IN_G) == [f"said in {BOB_IN_G}"]
+
+
+async def test_a_person_of_whom_there_are_facts_alone_is_erased(harness: StoreHarness) -> None:
+    await remember(harness, ALICE, "by hand, without a session", origin="user")
+    await harness.store.erase_person("wx:alice")
+    assert await texts(harness, ALICE) == []

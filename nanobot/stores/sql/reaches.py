@@ -14,5 +14,12 @@ def of_session(db: Db, key: str, rules: MemoryRules) -> tuple[LayerReach, ...]:
 
 
 def writable_of(db: Db, key: str) -> tuple[LayerReach, ...]:
-    """Return what a turn of the session may write, the usual layer first."""
-    return writable(db.scopes.of(key))
+    """Return what a turn of the session may write, the usual layer first; in a private chat also what the
+    same person said under linked accounts.
+    """
+    scopes = db.scopes.of(key)
+    may_write = writable(scopes)
+    if scopes.group is not None:
+        return may_write
+    linked = (LayerReach("person", name) for name in names_of(db, scopes.person) if name != scopes.person)
+    return (*may_write, *linked)
