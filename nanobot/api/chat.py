@@ -23,6 +23,7 @@ from nanobot.core.errors import (
     ShuttingDown,
     UploadNotFound,
 )
+from nanobot.core.ids import time_of
 from nanobot.http.form import is_form, read_form
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
@@ -114,7 +115,7 @@ class ChatCompletions:
         follower = self._submitter.follow(admission)
         result = await wait_for_answer(request, send, follower, headers, is_over=admission.is_over)
         if result is not None:
-            body = completion(result, model=parsed.model, created=submission.at)
+            body = completion(result, model=parsed.model, created=time_of(admission.turn_id))
             await deliver(request, send, follower, body, headers + answer_headers(result))
 
     async def _stream(
@@ -124,7 +125,7 @@ class ChatCompletions:
         chunks = Chunks(
             admission.turn_id,
             model=parsed.model,
-            created=submission.at,
+            created=time_of(admission.turn_id),
             include_usage=parsed.include_usage,
             events=wanted_events(request.headers),
         )

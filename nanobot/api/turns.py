@@ -8,6 +8,7 @@ from nanobot.api.wire.chat_answer import WireUsage, finish_reason, wire_usage
 from nanobot.api.wire.chunks import Chunks, said_before
 from nanobot.api.wire.lists import encode
 from nanobot.core.errors import InvalidRequest, TurnNotFound
+from nanobot.core.ids import time_of
 from nanobot.core.message import reply_text
 from nanobot.core.store import Store
 from nanobot.core.turn import TurnState
@@ -129,7 +130,7 @@ class TurnStream:
         chunks = Chunks(
             turn_id,
             model=state.model or AGENT,
-            created=state.created_at,
+            created=time_of(turn_id),
             include_usage=True,
             events=wanted_events(headers),
             behind=said_before(state.messages, after) if after else None,

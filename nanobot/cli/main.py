@@ -22,6 +22,11 @@ COMMANDS = {
         "nanobot.cli.sessions",
         "List, search, read, copy, export, import and delete conversations.",
     ),
+    "memory": ("nanobot.cli.memory", "List, search, add, forget and export what is remembered."),
+    "people": (
+        "nanobot.cli.people",
+        "List people and link their accounts, also while a server runs.",
+    ),
     "keys": ("nanobot.cli.keys", "Create, list and revoke API keys, also while a server runs."),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),

@@ -64,6 +64,15 @@ def origins(
     }
 
 
+def sets_nothing(file: Path | None) -> bool:
+    """Return whether there is a config file and no setting in it.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return (file or Path(FILE)).exists() and not any(_read(file).tables.values())
+
+
 def log_format(file: Path | None, environment: Mapping[str, str]) -> str:
     """Return the form of the log that settings ask for which are not valid: so that the error has it too."""
     if value := environment.get("NANOBOT_LOG_FORMAT"):
@@ -249,7 +258,14 @@ def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
         return RIGHTS
     kind = table_type(path[:-1])
     field = next(field for field in msgspec.structs.fields(kind) if field.name == path[-1]) if kind else None
-    return typing.get_args(field.type) if field else ()
+    return _literals(field.type) if field else ()
+
+
+def _literals(kind: Any) -> tuple[str, ...]:
+    """Return the texts that a type of literals has, one of them in a union too."""
+    if typing.get_origin(kind) is typing.Literal:
+        return tuple(str(each) for each in typing.get_args(kind))
+    return tuple(text for each in typing.get_args(kind) for text in _literals(each))
 
 
 _SECRET = ("key", "proxy")

@@ -25,10 +25,11 @@ class ObjectionWording(msgspec.Struct, frozen=True):
 
 
 _FORMAT = (
-    r"(?:response[_ ]format|response mime type|json_(?:schema|object)|json mode|structured outputs?"
-    r"|guided decoding)"
+    r"(?:response[_ ]format|response mime type|json[_ ](?:schema|object|mode|output)|structured outputs?"
+    r"|guided[_ ](?:decoding|json))"
 )
-_TOOLS = r"(?:tools?|functions?|tool[ _]use|(?:tool|function)[ _]call(?:ing|s)?)"
+# Not as the end of another field's name: `parallel_tool_calls`.
+_TOOLS = r"(?:(?<![a-z_-])(?:tools?|functions?|tool[ _]use|(?:tool|function)[ _]call(?:ing|s)?))"
 _IMAGES = r"(?:images?|vision|multi-?modal)"
 _IS_NOT = (
     r"(?:(?:(?:is|are|has|have) )?(?:currently )?(?:not |un)(?:been )?"

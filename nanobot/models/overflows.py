@@ -37,6 +37,18 @@ OVERFLOWS: tuple[Wording, ...] = (
     ),
     Wording(
         "overflow",
+        rf"tokens (?:\(\d+\) )?(?:in (?:the )?request )?(?:is |are )?more than (?:the )?max(?:imum)? tokens"
+        rf" allowed{_N}",
+        "The number of tokens (33010) in request is more than max tokens allowed: 32768",
+        32768,
+    ),
+    Wording(
+        "overflow",
+        r"max[_ ]prompt[_ ]tokens[_ ]exceeded",
+        "model_max_prompt_tokens_exceeded",
+    ),
+    Wording(
+        "overflow",
         r"range of input length should be \[\d+, ?(?P<limit>\d+)\]",
         "Range of input length should be [1, 129024]",
         129024,

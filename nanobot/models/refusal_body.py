@@ -133,7 +133,8 @@ def parse(content: object) -> Refused:
             words = base.get("status_msg")
             known = _BASE_RESP_STATUSES.get(status) if isinstance(status, int) else None
             return Refused(known, str(status), words if isinstance(words, str) else "")
-        error = content.get("error") or content
+        listed = content.get("errors")
+        error = content.get("error") or (listed[0] if isinstance(listed, list) and listed else content)
     if not isinstance(error, dict):
         words = error if isinstance(error, str) else ""
         # A page for browsers, of a proxy in between, says less than the status does.

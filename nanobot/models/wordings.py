@@ -68,6 +68,7 @@ WORDINGS: tuple[Wording, ...] = (
     ),
     Wording("unpaid", r"\bArrearage\b", "Arrearage"),
     Wording("unpaid", r"余额不足", "余额不足或无可用资源包,请充值。"),
+    Wording("unpaid", r"额度(?:不足|已用尽)", "用户额度不足"),
     Wording(
         "unpaid", r"account balance is (?:too low|not enough|negative)", "Your account balance is too low"
     ),
@@ -138,6 +139,16 @@ WORDINGS: tuple[Wording, ...] = (
         "Gemini API free tier is not available in your country. Please enable billing on your project.",
     ),
     Wording("bad_key", r"身份验证失败", "身份验证失败。"),
+    Wording(
+        "bad_key",
+        r"invalid subscription key",
+        "Access denied due to invalid subscription key or wrong API endpoint.",
+    ),
+    Wording(
+        "bad_key",
+        r"api[ _-]?key (?:has no|does not have|doesn['’]t have) (?:access|permission)",
+        "Your API key does not have permission to use the specified resource.",
+    ),
     # A model that the provider does not have (any more) -----------------------------------------
     Wording(
         "no_model",
@@ -182,6 +193,11 @@ WORDINGS: tuple[Wording, ...] = (
         "no_model",
         r"on-demand throughput isn['’]t supported",
         "Invocation of model ID x with on-demand throughput isn’t supported.",
+    ),
+    Wording(
+        "no_model",
+        r"plan (?:does )?not support model",
+        "your current token plan not support model, MiniMax-M2.7-highspeed (2061)",
     ),
     Wording("no_model", r"模型不存在", "模型不存在，请检查模型代码。"),
     # The sampler's bad luck ----------------------------------------------------------------------

@@ -27,12 +27,10 @@ _IN_THE_LOG_ALREADY: frozenset[Origin] = frozenset({"api"})
 class Submission(msgspec.Struct, frozen=True):
     """A request that has become a turn, or that was recognised as a resend of one.
 
-    `at`: when it was submitted, seconds since the epoch. `headers`: what is left of the caller's quotas, as
-    headers of HTTP.
+    `headers`: what is left of the caller's quotas, as headers of HTTP.
     """
 
     admission: Admission
-    at: float
     headers: Headers = ()
 
     @property
@@ -110,7 +108,7 @@ class Submitter:
             self._audit.note(
                 AuditEntry(now, operation, None, caller.key_id, None, turn.session_key, admission.turn_id)
             )
-        return Submission(admission, now, headers)
+        return Submission(admission, headers)
 
     async def recognised(self, session_key: str, identity: Identity) -> Identity:
         """Return how the request is recognised: as a first try where the try before it was refused.

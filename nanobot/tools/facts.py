@@ -47,6 +47,7 @@ def current_time(clock: Clock) -> Tool:
         TimeArguments,
         run,
         repeatable=True,
+        brings=None,
     )
 
 
@@ -57,7 +58,12 @@ def calculate() -> Tool:
         return evaluate(arguments.expression)
 
     return Tool(
-        "calculate", "Work out an arithmetic expression exactly.", CalculateArguments, run, repeatable=True
+        "calculate",
+        "Work out an arithmetic expression exactly.",
+        CalculateArguments,
+        run,
+        repeatable=True,
+        brings=None,
     )
 
 

@@ -68,6 +68,7 @@ def search_history(
         run,
         repeatable=True,
         looks_back=True,
+        brings=None,
     )
 
 

@@ -266,7 +266,7 @@ async def test_what_overflows_the_window_fails_where_nothing_may_be_left_out(
     open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel("ok", context_tokens=2_000)
-    harness = await open_harness(model)
+    harness = await open_harness(model, agent={"tools": []})
     for _ in range(4):
         assert (await respond(harness, "x" * 3_000, conversation="a")).status == 200
     refused = await respond(harness, "and?", conversation="a", truncation="disabled")

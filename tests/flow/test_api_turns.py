@@ -184,6 +184,21 @@ async def test_an_idempotency_key_joins_replays_and_refuses_another_body(open_ha
     assert len(model.requests) == 2
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_replay_later_on_tells_the_time_of_its_turn(open_harness: OpenHarness, stream: bool) -> None:
+    clock = FakeClock()
+    harness = await open_harness(ScriptedModel("one"), clock=clock)
+    key = {"idempotency-key": "order-17"}
+    first = await harness.door.chat("a", "hello", key, stream=stream)
+    clock.advance(61)
+    again = await harness.door.chat("a", "hello", key, stream=stream)
+    created = [
+        {chunk["created"] for chunk in (answer.chunks if stream else [answer.json])}
+        for answer in (first, again)
+    ]
+    assert created[0] == created[1] and len(created[0]) == 1
+
+
 async def test_a_retry_of_what_failed_in_passing_is_answered_under_the_old_id(
     open_harness: OpenHarness,
 ) -> None:

@@ -22,10 +22,19 @@ class Remembering:
         self.asked_to_summarise: list[ModelRequest] = []
 
     def __call__(self, request: ModelRequest) -> str | Say:
-        if request.system.startswith("Below is the beginning of a conversation"):
+        if is_for_summary(request):
             self.asked_to_summarise.append(request)
             return self.summary
         return self.answer
+
+
+def is_for_summary(request: ModelRequest) -> bool:
+    return request.system.startswith("Below is the beginning of a conversation")
+
+
+def answered(model: ScriptedModel) -> list[ModelRequest]:
+    """Return the requests of turns: those for summaries come between them at any time."""
+    return [request for request in model.requests if not is_for_summary(request)]
 
 
 async def talk(harness: Harness, key: str, *texts: str, **fields: Any) -> list[Exchange]:
@@ -95,7 +104,7 @@ async def test_a_summary_that_lacks_facts_is_asked_for_again_and_then_completed_
     harness = await open_harness(model, agent=WINDOW)
     await talk(harness, "a", "My locker has the number 4711 and the code is XK-99.", *fillers(9), "And now?")
     assert "4711" in script.asked_to_summarise[1].messages[0].text.rpartition("left out:")[2]
-    assert "4711 and the code is XK-99" in model.requests[-1].messages[0].text
+    assert "4711 and the code is XK-99" in answered(model)[-1].messages[0].text
 
 
 async def test_facts_survive_one_summary_after_another(open_harness: OpenHarness) -> None:
@@ -104,7 +113,7 @@ async def test_facts_survive_one_summary_after_another(open_harness: OpenHarness
     harness = await open_harness(model, agent=WINDOW)
     await talk(harness, "a", "My sister is called Zora Quill, born on 1988-04-02.", *fillers(40), "Who?")
     assert len(script.asked_to_summarise) >= 6
-    assert "Zora Quill" in model.requests[-1].messages[0].text
+    assert "Zora Quill" in answered(model)[-1].messages[0].text
 
 
 async def test_the_next_turn_does_not_wait_for_a_summary(open_harness: OpenHarness) -> None:
@@ -116,7 +125,7 @@ async def test_the_next_turn_does_not_wait_for_a_summary(open_harness: OpenHarne
         return "The weather is fine. " * 40
 
     harness = await open_harness(ScriptedModel(script), agent=WINDOW)
-    for text in fillers(6):
+    for text in fillers(4):
         assert (await harness.door.chat("a", text)).status == 200
     assert harness.app.compactor.is_writing("a")
     release.set()
@@ -137,7 +146,7 @@ async def test_a_session_that_was_rewound_before_its_summary_has_none(open_harne
     await talk(harness, "a", *fillers(9))
     await harness.door.call("POST", "/v1/sessions/a/rewind", body=b'{"message_id": "msg_2"}')
     await talk(harness, "a", "And now?")
-    assert not any("SECRET" in message.text for message in model.requests[-1].messages)
+    assert not any("SECRET" in message.text for message in answered(model)[-1].messages)
 
 
 async def test_a_summary_goes_with_its_session(open_harness: OpenHarness) -> None:
@@ -146,18 +155,18 @@ async def test_a_summary_goes_with_its_session(open_harness: OpenHarness) -> Non
     await talk(harness, "a", *fillers(9))
     await harness.door.call("DELETE", "/v1/sessions/a")
     await talk(harness, "a", *fillers(3), "And now?")
-    assert not any("SECRET" in message.text for message in model.requests[-1].messages)
+    assert not any("SECRET" in message.text for message in answered(model)[-1].messages)
 
 
 async def test_truncation_disabled_shows_all_or_nothing(open_harness: OpenHarness) -> None:
     model = ScriptedModel(Remembering("All was fine."))
-    # Five of them just fit: tools of the web would take the room for one.
-    harness = await open_harness(model, agent=WINDOW, web={"fetch": False})
+    # Five of them just fit: tools would take the room for one.
+    harness = await open_harness(model, agent={**WINDOW, "tools": []})
     await talk(harness, "a", *fillers(5))
     body = b'{"model": "nanobot", "input": "And now?", "truncation": "disabled"}'
     reply = await harness.door.call("POST", "/v1/responses", body=body, headers={"x-session-key": "a"})
     assert reply.status == 200, reply.text
-    assert len(model.requests[-1].messages) == 11
+    assert len(answered(model)[-1].messages) == 11
 
 
 async def test_what_the_model_reads_begins_as_it_did_the_turn_before(open_harness: OpenHarness) -> None:

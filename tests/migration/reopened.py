@@ -50,6 +50,8 @@ async def opened(data: Path) -> AsyncIterator["Reopened"]:
         "prices": PRICES,
         "audit": {"enabled": False},
         "api": {"max_bad_keys": 0},
+        # Those that the old code had: a model that calls one that there is none of is told their names.
+        "agent": {"tools": ["current_time", "calculate"]},
     }
     clock, randomness = FakeClock(OPENED_AT), random.Random(1)
     async with open_app(configured(data, tables), models, clock=clock, randomness=randomness) as app:

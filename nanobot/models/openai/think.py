@@ -22,6 +22,7 @@ _MAX_BLANKS = 64
 
 _FENCE = "```"
 _LINE_BEFORE = re.compile(r"(?:\A|\n)[ \t]*\Z")
+_SENTENCE_BEFORE = re.compile(r"[.!?。！？…][ \t]*\Z")
 _BLANK_LINE_AFTER = re.compile(r"[ \t]*\r?\n[ \t]*\r?\n")
 
 
@@ -42,23 +43,52 @@ def split_unopened(text: str) -> tuple[str, str] | None:
     return text[: len(text) - len(answer)], answer
 
 
+_MAX_MENTIONS = 16
+"""How many closing tags a text may mention before it is believed to be about them."""
+
+
+def _closes(text: str, start: int, *, is_whole: bool) -> bool | None:
+    """Return whether the tag at `start` closes thinking, in the text of a model that is known to leave the
+    opening tag out; None where more of the text is needed.
+
+    It stands alone on a line, at the end of one, or behind a sentence. In code, and in the middle of a
+    sentence, it is only mentioned.
+    """
+    thought = text[:start]
+    if thought.count(_FENCE) % 2:
+        return False
+    if _LINE_BEFORE.search(thought) is not None:
+        return True
+    behind = text[start + len(_CLOSE) :]
+    rest = behind.lstrip(" \t")
+    if len(behind) - len(rest) > _MAX_BLANKS:
+        return True
+    if not rest:
+        return True if is_whole else None
+    return rest[0] in "\r\n" or (_SENTENCE_BEFORE.search(thought) is not None and rest[0] not in "`'\",.;:)")
+
+
 class ThinkTags:
     """Turns `<think>…</think>` at the start of a text into thinking, and what other models write in place of
     these; everything else stays text.
 
     Tags may be cut anywhere. White space right after either tag is dropped with it. Thinking that is never
     closed stays thinking. `unopened`: the opening tag is expected to be missing, so that the text is held
-    back until thinking is closed; it is text where that never happens. `was_unopened`: that is how it was.
+    back until thinking is closed; it is text where that never happens, or where tags are only mentioned.
+    `was_unopened`: that is how it was.
     `may_be_closed`: thinking came in a field of its own, so that a tag which closes it may begin the text.
     """
 
     __slots__ = (
         "_close",
         "_held",
+        "_looked",
+        "_mentions",
         "_opening",
         "_pending",
         "_thinking",
         "_trims",
+        "_waits",
         "may_be_closed",
         "was_unopened",
     )
@@ -68,6 +98,9 @@ class ThinkTags:
         self.may_be_closed = False
         self._close = _CLOSE
         self._held: list[str] | None = [] if unopened else None
+        self._looked = 0
+        self._mentions = 0
+        self._waits = False
         self._pending = ""
         self._opening = True
         self._thinking = False
@@ -88,6 +121,8 @@ class ThinkTags:
 
     def end(self) -> list[Delta]:
         """Return what waited for more, as the text has ended."""
+        if self._held and (deltas := self._decide(is_whole=True)) is not None:
+            return deltas
         pending, self._pending = "".join(self._held) if self._held else self._pending, ""
         self._held = None
         if not pending:
@@ -127,11 +162,31 @@ class ThinkTags:
         seen = self._pending + text
         # The end of what was seen may be the beginning of the tag.
         self._pending = seen[1 - len(_CLOSE) :]
-        if _CLOSE not in seen:
+        if not self._waits and _CLOSE not in seen:
             return []
-        thought, _, answer = "".join(held).partition(_CLOSE)
+        return self._decide(is_whole=False) or []
+
+    def _decide(self, *, is_whole: bool) -> list[Delta] | None:
+        """Return what the text that is held turns out to be; None where that is still open."""
+        text = "".join(self._held or ())
+        self._held = [text]
+        while (start := text.find(_CLOSE, self._looked)) >= 0 and self._mentions < _MAX_MENTIONS:
+            closes = _closes(text, start, is_whole=is_whole)
+            self._waits = closes is None
+            if self._waits:
+                return None
+            if closes:
+                self._release()
+                return self._closed(text[:start], text[start + len(_CLOSE) :])
+            self._mentions += 1
+            self._looked = start + len(_CLOSE)
+        if self._mentions < _MAX_MENTIONS:
+            return None
+        self._release()
+        return self._pass(text)
+
+    def _release(self) -> None:
         self._held, self._opening, self._pending = None, False, ""
-        return self._closed(thought, answer)
 
     def _closed(self, thought: str, answer: str) -> list[Delta]:
         self._trims = self.was_unopened = True

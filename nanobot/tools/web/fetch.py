@@ -67,6 +67,7 @@ def web_fetch(fetcher: Fetcher, documents: DocumentReader, turns: WebTurns, rand
         timeout_s=_TIMEOUT_S,
         repeatable=True,
         demanding=True,
+        brings="web",
     )
 
 

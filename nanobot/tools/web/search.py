@@ -70,6 +70,7 @@ def web_search(access: SearchAccess, turns: WebTurns, randomness: Randomness) ->
         timeout_s=_TIMEOUT_S,
         repeatable=True,
         demanding=True,
+        brings="web",
     )
 
 

@@ -36,6 +36,8 @@ def test_the_words_of_the_user_object_to_nothing(wording: ObjectionWording) -> N
         ("images", "messages.0.content: Input should be a valid string"),
         ("images", "The model is text-only"),
         ("format", "structured output not supported"),
+        ("format", "guided_json is not available"),
+        ("format_with_tools", "Tool calling cannot be used together with JSON schema output"),
         ("format_with_tools", "response_format and tools cannot both be specified"),
         ("format_with_tools", "JSON mode is not supported with tool calling"),
         ("format_with_tools", "response_format is not supported when tools are provided"),
@@ -69,6 +71,16 @@ def test_plain_words_name_no_field(words: str) -> None:
     assert not any(text(words).names(field) for field in ("stop", "seed", "user"))
 
 
-@pytest.mark.parametrize("words", ["temperature must be below 2", "no", "messages: roles must alternate"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "temperature must be below 2",
+        "no",
+        "messages: roles must alternate",
+        "parallel_tool_calls is not supported by this model",
+        "This model does not support parallel_tool_calls",
+        "Unrecognized request argument supplied: parallel_tools",
+    ],
+)
 def test_other_words_object_to_nothing(words: str) -> None:
     assert not any(text(words).objection(wording.objection) for wording in OBJECTIONS)

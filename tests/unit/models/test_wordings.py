@@ -1,5 +1,6 @@
 """Every wording of a refusal that is known, and what is made of it."""
 
+import msgspec
 import pytest
 
 from nanobot.core.errors import (
@@ -175,3 +176,15 @@ def test_values_that_a_server_quotes_from_the_request_are_left_out() -> None:
     message = error_in_answer(SOURCE, content).error.message
     assert "Extra inputs" in message
     assert "my secret" not in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"errors": [{"message": "API key not valid", "code": 10000}], "success": False, "result": None},
+        {"errors": ["API key not valid"]},
+    ],
+)
+def test_a_refusal_that_lists_its_errors_is_read_by_the_first(content: object) -> None:
+    error = refusal(SOURCE, 400, msgspec.json.encode(content), None).error
+    assert type(error) is ModelRefusedKey and "API key not valid" in error.message

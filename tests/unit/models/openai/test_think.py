@@ -98,6 +98,35 @@ def test_an_answer_that_speaks_of_the_tags_stays_whole(text: str) -> None:
     assert read(text) == ("", text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thinking ends with </think>, then comes the answer.",
+        "Write `</think>` behind it.",
+        "The tag <think> begins what </think> ends.",
+        "Write:\n```\nhm\n</think>\n```\nand then answer.",
+        "A </think>" * 20 + "\n</think>\n\nyes",
+    ],
+)
+def test_an_answer_that_mentions_the_tags_stays_whole_though_thinking_was_expected(text: str) -> None:
+    for pieces in ((text,), tuple(text)):
+        assert read(*pieces, tags=ThinkTags(unopened=True)) == ("", text)
+
+
+def test_thinking_that_mentions_the_tag_ends_where_the_tag_stands_alone() -> None:
+    text = "They ask how `</think>` is used. So:\n</think>\n\nIt ends thinking."
+    for pieces in ((text,), tuple(text)):
+        thought, answer = read(*pieces, tags=ThinkTags(unopened=True))
+        assert (thought, answer) == ("They ask how `</think>` is used. So:\n", "It ends thinking.")
+
+
+@pytest.mark.parametrize("text", ["It is 4.</think>It is 4.", "so it is 4</think>\nIt is 4.", "hm</think>"])
+def test_a_tag_behind_a_sentence_or_at_the_end_of_a_line_closes_expected_thinking(text: str) -> None:
+    thought, _, answer = text.partition("</think>")
+    for pieces in ((text,), tuple(text)):
+        assert read(*pieces, tags=ThinkTags(unopened=True)) == (thought, answer.lstrip())
+
+
 def test_an_answer_without_any_tag_is_text_though_thinking_was_expected() -> None:
     assert read("It ", "is 4.", tags=ThinkTags(unopened=True)) == ("", "It is 4.")
     assert read("<think>hm</think>It is 4.", tags=ThinkTags(unopened=True)) == ("hm", "It is 4.")
