@@ -378,7 +378,7 @@ async def open_app(
     randomness = randomness or SystemRandomness()
     try:
         secret = await asyncio.to_thread(load_secret, config.data)
-        async with _shell(config, secret, clock, randomness) as shell:
+        async with _shell(config, store, clock, randomness) as shell:
             app = App(
                 config,
                 store,
@@ -414,16 +414,14 @@ class _Shell(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def _shell(
-    config: Config, secret: bytes, clock: Clock, randomness: Randomness
-) -> AsyncIterator[_Shell]:
+async def _shell(config: Config, store: Store, clock: Clock, randomness: Randomness) -> AsyncIterator[_Shell]:
     if not config.shell.sessions:
         yield _Shell()
         return
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
-    async with open_shell(config, secret, clock, randomness) as shell:
+    async with open_shell(config, store, clock, randomness) as shell:
         if shell is None:
             yield _Shell()
             return

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -14,9 +12,12 @@ from nanobot.app.settings import MIB
 from nanobot.config import Config
 from nanobot.core.accounts import check_pattern
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ConfigError, ToolError
+from nanobot.core.errors import ConfigError, NanobotError, ToolError
 from nanobot.core.ids import Randomness
 from nanobot.core.tool import Tool
+from nanobot.core.workspace import Identities, SessionIdentity
+from nanobot.stores.workspaces.commit import FILES
+from nanobot.stores.workspaces.folder import WorkspaceFolder
 from nanobot.tools.sandbox.command import CommandLimits
 from nanobot.tools.sandbox.layers import probe_layers
 from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
@@ -24,7 +25,7 @@ from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import Commands, Directory, ShellSettings
 from nanobot.tools.shell.tools import shell_tools
 
-_DIRECTORY = "commands"
+_TEMPORARY = "commands"
 _log = logging.getLogger(__name__)
 
 
@@ -39,35 +40,36 @@ class Shell:
 
 @contextlib.asynccontextmanager
 async def open_shell(
-    config: Config, secret: bytes, clock: Clock, randomness: Randomness
+    config: Config, sessions: Identities, clock: Clock, randomness: Randomness
 ) -> AsyncIterator[Shell | None]:
     """Yield the commands that the settings allow, None where nothing here confines them: then it is logged
     why. Afterwards they end.
 
     Raises:
-        ConfigError: a pattern is none, or what is to be readable is not there.
+        ConfigError: the settings of the shell make no sense.
     """
     access, settings = shell_access(config), shell_settings(config)
-    layer = await best_layer(clock, randomness)
+    layer = await best_layer(config.data, clock, randomness)
     if layer is None:
         yield None
         return
-    folder = config.data / _DIRECTORY
-    sandbox = LinuxSandbox(folder / "tmp", layer, clock, randomness)
+    sandbox = LinuxSandbox(config.data / _TEMPORARY, layer, clock, randomness)
     await asyncio.to_thread(sandbox.open)
-    commands = Commands(sandbox, _directories(folder / "workspaces", secret), settings)
+    commands = Commands(sandbox, _directories(WorkspaceFolder(config.data), sessions), settings)
     try:
         yield Shell(commands, shell_tools(commands, access), sandbox)
     finally:
         await commands.close()
 
 
-async def best_layer(clock: Clock, randomness: Randomness) -> Layer | None:
-    """Return the strongest layer that holds; None, and log why, where there is none."""
+async def best_layer(data: Path, clock: Clock, randomness: Randomness) -> Layer | None:
+    """Return the strongest layer that holds for commands whose files are in `data`; None, and log why, where
+    there is none.
+    """
     if sys.platform != "linux":
         _log.warning("commands are off: there is a sandbox for Linux only (on Windows: run nanobot in WSL2)")
         return None
-    results = await probe_layers(clock, randomness)
+    results = await probe_layers(data, clock, randomness)
     for result in results:
         if result.layer is not None:
             return result.layer
@@ -80,8 +82,12 @@ def shell_access(config: Config) -> ShellAccess:
     """Return which sessions may run commands.
 
     Raises:
-        ConfigError: a pattern is none.
+        ConfigError: a pattern is none, or sessions have no files to run them on.
     """
+    if not config.workspace.enabled:
+        raise ConfigError(
+            "shell.sessions needs the files of sessions: set workspace.enabled = true", tables=("shell",)
+        )
     for number, pattern in enumerate(config.shell.sessions):
         with in_tables("shell"):
             check_pattern(pattern, f"shell.sessions[{number}]")
@@ -109,15 +115,17 @@ def shell_settings(config: Config) -> ShellSettings:
     return ShellSettings(limits, max_commands=table.max_commands, readable=table.readable)
 
 
-def _directories(folder: Path, secret: bytes) -> Directory:
+def _directories(folder: WorkspaceFolder, sessions: Identities) -> Directory:
     async def directory(session_key: str) -> Path:
-        # Not the key itself: it may be anything, and two keys must never be one name.
-        name = hmac.digest(secret, f"workspace\0{session_key}".encode(), hashlib.sha256).hex()[:40]
-        path = folder / name
         try:
-            await asyncio.to_thread(path.mkdir, 0o711, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ToolError(f"the workspace cannot be made: {error.strerror}") from error
-        return path
+            identity = await sessions.identify(session_key)
+            return await asyncio.to_thread(make, identity)
+        except (OSError, NanobotError) as error:
+            raise ToolError(f"the workspace cannot be used: {error}") from error
+
+    def make(identity: SessionIdentity) -> Path:
+        files = folder.make(identity) / FILES
+        files.mkdir(mode=0o700, exist_ok=True)
+        return files
 
     return directory

@@ -26,7 +26,7 @@ async def examine(config: Config) -> tuple[CheckResult, ...]:
     """Check the layers of the sandbox, and whether the settings let the agent run commands."""
     if sys.platform != "linux":
         return () if not config.shell.sessions else (_elsewhere(),)
-    results = await probe_layers(SystemClock(), SystemRandomness())
+    results = await probe_layers(config.data, SystemClock(), SystemRandomness())
     return (*(_layer(each, config) for each in results), _shell(config, results))
 
 

@@ -182,6 +182,7 @@ def exceed(excess: Excess, starter: Starter, layer: Layer, *, slack: float = 1.0
     machine that is busy.
     """
     owner = UID if "user" in starter else FOREIGN_UID
+    limits = {**LIMITS, "wall_s": slack * LIMITS["wall_s"]}
     code = f"import mmap, os, signal, sys, time\nT = os.environ['TMPDIR']\n{excess.code}"
     with open_arena(FOREIGN_UID if owner == UID else owner, UID) as arena:
         try:
@@ -191,7 +192,7 @@ def exceed(excess: Excess, starter: Starter, layer: Layer, *, slack: float = 1.0
                 starter,
                 layer,
                 [SYSTEM_PYTHON, "-I", "-S", "-c", code],
-                limits=LIMITS,
+                limits=limits,
                 timeout_s=int(20 * slack),
             )
             seconds = time.monotonic() - started

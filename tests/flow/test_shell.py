@@ -100,8 +100,35 @@ async def test_a_key_is_no_name_of_a_directory(open_harness: OpenHarness) -> Non
     model = ScriptedModel(run("echo x > f"), "ok")
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("../../../tmp/évil", [ASK])
-    (path,) = harness.data.glob("commands/workspaces/*")
-    assert re.fullmatch("[0-9a-f]{40}", path.name) and [file.name for file in path.iterdir()] == ["f"]
+    (path,) = harness.data.glob("workspaces/*/files")
+    assert re.fullmatch("[0-9a-f]{8}-[0-9a-f]{32}", path.parent.name)
+    assert [file.name for file in path.iterdir()] == ["f"]
+
+
+async def test_commands_and_the_tools_for_files_have_the_same_files(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(
+        call("write_file", '{"path": "d/a", "content": "one\\n"}'),
+        run("cat d/a; echo two >> d/a; ln -s /etc/passwd link"),
+        call("read_file", '{"file": "d/a"}'),
+        call("read_file", '{"file": "link"}'),
+        run("cat d/a"),
+        "ok",
+    )
+    harness = await open_harness(model, shell=ALLOW)
+    await harness.door.chat("k", [ASK])
+    said = [result.content for result in results(model)]
+    assert said[1].startswith("one\n") and "two" in said[2] and "root:" not in said[3]
+    assert said[4] == "one\ntwo\n\n[exit status 0]"
+
+
+async def test_the_files_of_a_deleted_session_are_gone(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(run("echo canary-3 > f"), "ok", run("ls; cat f"), "ok")
+    harness = await open_harness(model, shell=ALLOW)
+    await harness.door.chat("k", [ASK])
+    await harness.door.call("DELETE", "/v1/sessions/k")
+    assert list(harness.data.glob("workspaces/*/files/f")) == []
+    await harness.door.chat("k", [ASK])
+    assert "canary-3" not in results(model)[-1].content
 
 
 async def test_only_the_sessions_that_the_settings_name(open_harness: OpenHarness) -> None:

@@ -35,18 +35,21 @@ class _Report(msgspec.Struct, frozen=True):
     lacking: list[str]
 
 
-async def probe_layers(clock: Clock, randomness: Randomness) -> tuple[ProbeResult, ...]:
-    """Return the results of both layers, the stronger one first."""
-    return (await _best_bubblewrap(clock, randomness), await _probe(Layer(), clock, randomness))
+async def probe_layers(data: Path, clock: Clock, randomness: Randomness) -> tuple[ProbeResult, ...]:
+    """Return the results of both layers, the stronger one first. The commands' files are in a directory below
+    `data`, as they will be: the users of commands have to reach it. Where `data` is not there yet, they are
+    where temporary files are.
+    """
+    return (await _best_bubblewrap(data, clock, randomness), await _probe(Layer(), data, clock, randomness))
 
 
-async def _best_bubblewrap(clock: Clock, randomness: Randomness) -> ProbeResult:
+async def _best_bubblewrap(data: Path, clock: Clock, randomness: Randomness) -> ProbeResult:
     path = shutil.which("bwrap")
     if path is None:
         return ProbeResult("bubblewrap", None, "it is not installed")
     result = ProbeResult("bubblewrap", None, "there is no Python for it")
     for python, prefix in _pythons():
-        result = await _probe(Layer(path, python, prefix), clock, randomness)
+        result = await _probe(Layer(path, python, prefix), data, clock, randomness)
         if result.layer is not None:
             break
     return result
@@ -63,14 +66,17 @@ def _pythons() -> Iterator[tuple[str, str]]:
             yield real, "" if real.startswith("/usr/") else sys.base_prefix
 
 
-async def _probe(layer: Layer, clock: Clock, randomness: Randomness) -> ProbeResult:
-    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nanobot-probe-"))
+async def _probe(layer: Layer, data: Path, clock: Clock, randomness: Randomness) -> ProbeResult:
+    base = data if await asyncio.to_thread(data.is_dir) else None
+    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="probe-", dir=base))
+    outside = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nanobot-probe-"))
     try:
-        report = await _report(layer, directory, clock, randomness)
+        report = await _report(layer, directory, outside, clock, randomness)
     except (OSError, ToolError, msgspec.DecodeError) as error:
         return ProbeResult(layer.name, None, str(error))
     finally:
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        for made in (directory, outside):
+            await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
     if report.broken:
         return ProbeResult(layer.name, None, f"a command could {', '.join(report.broken)}")
     if report.lacking:
@@ -78,9 +84,11 @@ async def _probe(layer: Layer, clock: Clock, randomness: Randomness) -> ProbeRes
     return ProbeResult(layer.name, layer)
 
 
-async def _report(layer: Layer, directory: Path, clock: Clock, randomness: Randomness) -> _Report:
+async def _report(
+    layer: Layer, directory: Path, outside: Path, clock: Clock, randomness: Randomness
+) -> _Report:
     sandbox = LinuxSandbox(directory / "state", layer, clock, randomness)
-    workspace, outside = directory / "workspace", directory / "outside"
+    workspace = directory / "workspace"
     await asyncio.to_thread(_make, directory, workspace, outside, sandbox)
     victim = await asyncio.to_thread(_start_victim)
     try:
@@ -104,7 +112,6 @@ def _make(directory: Path, workspace: Path, outside: Path, sandbox: LinuxSandbox
     sandbox.open()
     directory.chmod(0o755)
     workspace.mkdir(mode=0o700)
-    outside.mkdir()
     outside.chmod(0o777)
     file = outside / "file"
     file.write_text("canary")

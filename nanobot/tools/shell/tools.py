@@ -9,6 +9,7 @@ from nanobot.core.tool import Tool, ToolContext
 from nanobot.tools.sandbox.command import Ending
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import Commands
+from nanobot.tools.workspace.files import refuse_untraced
 
 RUN, READ, WRITE, STOP = "run_command", "read_output", "write_input", "stop_command"
 _BYTES_PER_TOKEN = 3
@@ -48,6 +49,7 @@ def shell_tools(commands: Commands, access: ShellAccess) -> tuple[Tool, ...]:
 
     async def run(arguments: RunArguments, context: ToolContext) -> str:
         access.check(context.session_key)
+        refuse_untraced(context)
         if "\0" in arguments.command or not arguments.command.strip():
             raise ToolError("the command is empty, or has a null character in it")
         if arguments.background:
@@ -84,6 +86,7 @@ def shell_tools(commands: Commands, access: ShellAccess) -> tuple[Tool, ...]:
             timeout_s=longest_s,
             concurrent=False,
             demanding=True,
+            lasting=True,
             group="shell",
             by_default="ask",
         ),

@@ -30,7 +30,7 @@ SMALL = CommandLimits(wall_s=20.0, memory_bytes=200 << 20, disk_bytes=30 << 20, 
 
 @pytest.fixture(scope="module")
 def results() -> tuple[ProbeResult, ...]:
-    return asyncio.run(probe_layers(SystemClock(), SystemRandomness()))
+    return asyncio.run(probe_layers(Path(tempfile.gettempdir()), SystemClock(), SystemRandomness()))
 
 
 @pytest.fixture(params=["bubblewrap", "launcher"])

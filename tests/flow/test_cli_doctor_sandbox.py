@@ -1,0 +1,46 @@
+"""What the doctor finds of the sandbox of commands: by commands that try to get out of it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nanobot.cli.check_result import CheckResult
+from nanobot.cli.doctor_sandbox import examine
+from tests.harness import configured
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
+
+
+async def found(data: Path, **tables: dict[str, Any]) -> dict[str, CheckResult]:
+    return {result.check: result for result in await examine(configured(data, tables))}
+
+
+async def test_it_names_the_layers_and_that_commands_are_off(tmp_path: Path) -> None:
+    results = await found(tmp_path)
+    assert set(results) == {"bubblewrap", "launcher", "shell"}
+    assert all(result.status == "ok" for result in results.values())
+    assert results["shell"].text.startswith("commands are off (shell.sessions names no session)")
+
+
+async def test_a_layer_that_is_not_installed_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    results = await found(tmp_path, shell={"sessions": ["*"]})
+    bubblewrap = results["bubblewrap"]
+    assert (bubblewrap.status, bubblewrap.text) == ("warn", "does not hold: it is not installed")
+    assert "apt install bubblewrap" in bubblewrap.remedy
+    assert "bubblewrap" not in results["shell"].text
+
+
+async def test_settings_that_make_no_sense_fail(tmp_path: Path) -> None:
+    for table, text in (
+        ({"sessions": ["\n"]}, "session pattern"),
+        ({"sessions": ["*"], "readable": ["usr"]}, "'usr', which is no directory"),
+    ):
+        shell = (await found(tmp_path, shell=table))["shell"]
+        assert shell.status == "fail" and text in shell.text
+    shell = (await found(tmp_path, shell={"sessions": ["*"]}, workspace={"enabled": False}))["shell"]
+    assert "workspace.enabled = true" in shell.text
