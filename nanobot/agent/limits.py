@@ -18,6 +18,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     `window_tokens`: the most that prompt and answer may have together, whatever the model could take.
     `result_share`: which part of the history's budget one result of a tool may have.
     `max_continuations`: how often an answer that a provider's limit cut off is continued.
+    `profile_tokens`: how much of the prompt what is remembered may take.
     `max_malformed_steps`: steps in a row all of whose calls are malformed, or that have too many.
     `max_calls_per_step`: how many calls of one message are run; the others are answered with an error.
 
@@ -33,6 +34,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     max_continuations: int = 2
     max_malformed_steps: int = 3
     max_calls_per_step: int = 64
+    profile_tokens: int = 300
     max_empty: int = 2
     max_broken: int = 2
     max_overflows: int = 3

@@ -9,25 +9,35 @@ from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.permissions import Permissions, TurnPermissions
 from nanobot.agent.question import question
 from nanobot.agent.recaller import Recaller
-from nanobot.agent.tool_calls import ToolCalls
+from nanobot.agent.tool_calls import ToolCalls, what_was_read
 from nanobot.agent.toolset import Toolset
 from nanobot.context.build import (
     further_tools,
     hint_of,
     history_budget,
+    not_among,
     offered_tools,
     tools_size,
     with_added,
 )
 from nanobot.context.files import uncut_excess
 from nanobot.context.history import left_out, refuse_too_long
+from nanobot.context.profile import NO_PROFILE, Profile, profile
 from nanobot.context.results import result_budget, results_excess
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History, LeftOut
 from nanobot.core.errors import ApprovalChanged, ContextOverflow
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import Message, Text, ToolCall, ToolResult, Usage, estimate_tokens
+from nanobot.core.message import (
+    Message,
+    SeenResult,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+    estimate_tokens,
+)
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
@@ -93,7 +103,8 @@ class Agent:
         tokens = self._tools_tokens.get(asked)
         if tokens is None:
             toolset = self._toolset
-            own = toolset.specs_for(model.abilities) + toolset.file_specs + toolset.history_specs
+            own = toolset.specs_for(model.abilities)
+            own += not_among(own, toolset.file_specs + toolset.history_specs)
             tokens = self._tools_tokens[asked] = tools_size(persona.offered(own))
         return tokens
 
@@ -184,7 +195,8 @@ class Agent:
             [call for message in produced for call in message.tool_calls] if produced else (),
         )
         persona = permissions.limited(persona)
-        budget_tokens = self.budget(turn, model)
+        profile = self._profile_of(turn, model, history)
+        budget_tokens = self.budget(turn, model) - profile.tokens
         model_call = ModelCall(
             turn,
             model,
@@ -192,10 +204,13 @@ class Agent:
             take_back,
             audience=audience,
             persona=persona,
-            tools=offered_tools(turn, self._toolset.specs_for(model.abilities), persona),
+            tools=offered_tools(
+                turn, self._toolset.specs_for(model.abilities, leaves_trace=turn.trace), persona
+            ),
             file_tools=further_tools(turn, self._toolset.file_specs, persona),
             history_tools=further_tools(turn, self._toolset.history_specs, persona),
             recaller=self._recaller,
+            profile=profile,
             budget_tokens=budget_tokens,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
             usage=sum((message.usage or Usage() for message in produced), Usage()),
@@ -205,10 +220,27 @@ class Agent:
             observer=self._observer,
             secret=self._secret,
         )
+        read = what_was_read(turn, produced, self._toolset)
         most_calls = self._settings.max_calls_per_step
         result_tokens = result_budget(budget_tokens, self._settings.result_share)
-        tool_calls = ToolCalls(toolset, turn, most_calls, result_tokens, permissions)
+        tool_calls = ToolCalls(
+            toolset,
+            turn,
+            most_calls,
+            result_tokens,
+            permissions,
+            read,
+            sees_images="images" in model.abilities,
+        )
         await _TurnRun(turn, history, produced, emit, model_call, tool_calls, self._settings).run()
+
+    def _profile_of(self, turn: Turn, model: Model, history: History) -> Profile:
+        """Return what the turn's model is told of what is remembered."""
+        tokens = self._settings.profile_tokens
+        if not turn.trace or not tokens or not history.known.facts:
+            return NO_PROFILE
+        is_short = "reading_on" not in model.abilities
+        return profile(history.known, tokens, secret=self._secret, is_short=is_short)
 
 
 class _TurnRun:
@@ -373,7 +405,10 @@ class _TurnRun:
         return bool(joined)
 
     async def _add_results(self, results: Sequence[ToolResult]) -> None:
-        messages = [Message("tool", (result,)) for result in results]
+        messages = [
+            result.message() if isinstance(result, SeenResult) else Message("tool", (result,))
+            for result in results
+        ]
         joined = await self._emit(tuple(ToolFinished(message) for message in messages))
         self._added += (*messages, *joined)
 

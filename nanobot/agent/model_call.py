@@ -12,6 +12,7 @@ from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
 from nanobot.context.files import least_tokens
 from nanobot.context.output import conform, format_instructions, repair_instructions
+from nanobot.context.profile import Profile
 from nanobot.core.audience import EMPTY, Audience
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import History
@@ -82,6 +83,7 @@ class ModelCall:
         file_tools: tuple[ToolSpec, ...],
         history_tools: tuple[ToolSpec, ...],
         recaller: Recaller | None,
+        profile: Profile,
         budget_tokens: int,
         call_ids: set[str],
         usage: Usage,
@@ -103,6 +105,7 @@ class ModelCall:
         self._file_tools = file_tools
         self._history_tools = history_tools
         self._recaller = recaller
+        self._profile = profile
         self._recalled: str | None = None
         self._budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
@@ -223,7 +226,8 @@ class ModelCall:
             window = min(error.limit_tokens, shown + fixed_tokens(self._turn, request.tools, self._persona))
             self._window_tokens = window
             own_tools = max(0, tools_size(request.tools) - tools_size(self._turn.tools))
-            budget = min(budget, history_budget(window, window, self._turn, own_tools, self._persona))
+            own_tokens = own_tools + self._profile.tokens
+            budget = min(budget, history_budget(window, window, self._turn, own_tokens, self._persona))
         question = next((message for message in reversed(history.messages) if message.role == "user"), None)
         least = least_tokens(question) if question is not None else 0
         self._budget_tokens = max(least, min(budget, self._budget_tokens))
@@ -259,6 +263,7 @@ class ModelCall:
                 now=self._clock.now(),
                 result_share=self._limits.result_share,
                 persona=self._persona,
+                profile=self._profile.text,
                 hint="" if may_call else prompt.LAST_STEP,
                 nudge=nudge,
                 draft=retries.draft,
@@ -279,10 +284,14 @@ class ModelCall:
         once a turn.
         """
         recaller = self._recaller
-        if recaller is None or not recaller.is_of_use(self._turn, self._model, request.context):
+        if recaller is None or not recaller.is_of_use(
+            self._turn, self._model, request.context, self._profile
+        ):
             return request
         if self._recalled is None:
-            self._recalled = await recaller.recall(self._turn, request.context, self._budget_tokens)
+            self._recalled = await recaller.recall(
+                self._turn, request.context, self._budget_tokens, self._profile
+            )
         if not self._recalled:
             return request
         return msgspec.structs.replace(request, notes=f"{request.notes}\n{self._recalled}")

@@ -1,13 +1,18 @@
-"""What earlier messages say about a new one: those that the model does not see, for the end of its prompt."""
+"""What earlier messages and facts say about a new one: those that the model does not see, for the end of its
+prompt.
+"""
 
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
+from nanobot.context.profile import NO_PROFILE, Profile, fact_line
 from nanobot.context.recalled import recalled_lines
 from nanobot.core.errors import StoreError
+from nanobot.core.memory import MemoryFact
 from nanobot.core.message import ContextView
 from nanobot.core.model import Model
-from nanobot.core.recall import MessageSearch, OtherSessions, Reach
+from nanobot.core.recall import MessageSearch, OtherSessions, Passage, Reach
 from nanobot.core.turn import Turn
 
 _MOST_LINES = 8
@@ -17,8 +22,16 @@ _BUDGET_SHARE = 16
 _log = logging.getLogger(__name__)
 
 
+class SearchableMemory(MessageSearch, Protocol):
+    """Earlier messages, and facts."""
+
+    async def search_facts(
+        self, session_key: str, text: str, *, limit: int, is_asked: bool = True
+    ) -> tuple[MemoryFact, ...]: ...
+
+
 class Recaller:
-    """Looks for earlier messages, once a turn, where there are some that the model does not see.
+    """Looks for earlier messages and facts, once a turn, where there are some that the model does not see.
 
     `tokens`: how much of the prompt they may take; 0: none is looked for. `others`: the further sessions that
     a turn may be told of. `has_own`: whether a model looks back by itself.
@@ -26,7 +39,7 @@ class Recaller:
 
     def __init__(
         self,
-        messages: MessageSearch,
+        messages: SearchableMemory,
         *,
         tokens: int,
         others: OtherSessions | None = None,
@@ -37,15 +50,24 @@ class Recaller:
         self._others = others
         self._has_own = has_own
 
-    def is_of_use(self, turn: Turn, model: Model, context: ContextView | None) -> bool:
+    def is_of_use(
+        self, turn: Turn, model: Model, context: ContextView | None, profile: Profile = NO_PROFILE
+    ) -> bool:
         """Return whether there may be something to recall; in most turns there is nothing."""
-        if context is None and self._others is None:
+        if context is None and self._others is None and not profile.leaves_out:
             return False
         return bool(self._tokens) and turn.trace and not self._has_own(model)
 
-    async def recall(self, turn: Turn, context: ContextView | None, budget_tokens: int) -> str:
+    async def recall(
+        self,
+        turn: Turn,
+        context: ContextView | None,
+        budget_tokens: int,
+        profile: Profile = NO_PROFILE,
+    ) -> str:
         """Return lines for the end of the prompt with what was said earlier about the turn's input; empty
-        where nothing was. `context` is what the model sees of the conversation, None: all of it.
+        where nothing was. `context` is what the model sees of the conversation, None: all of it; `profile`
+        what it is told of facts.
         """
         text = next((message.text for message in reversed(turn.input) if message.role == "user"), "")
         if not text.strip():
@@ -54,11 +76,24 @@ class Recaller:
         if self._others is not None:
             reach += [Reach(key) for key in await self._others(turn.session_key)]
         try:
-            passages = await self._messages.search_messages(
-                text, reach, limit=_MOST_LINES, characters=_LONGEST_CHARACTERS, is_asked=False
-            )
+            facts = await self._facts(turn, text, profile)
+            passages: tuple[Passage, ...] = ()
+            if reach:
+                passages = await self._messages.search_messages(
+                    text, reach, limit=_MOST_LINES, characters=_LONGEST_CHARACTERS, is_asked=False
+                )
         except StoreError as error:
             # The turn does not depend on it.
-            _log.warning("turn %s: earlier messages cannot be searched: %s", turn.id, error.message)
+            _log.warning("turn %s: what was said earlier cannot be searched: %s", turn.id, error.message)
             return ""
-        return recalled_lines(passages, min(self._tokens, budget_tokens // _BUDGET_SHARE))
+        most_tokens = min(self._tokens, budget_tokens // _BUDGET_SHARE)
+        return recalled_lines(passages, most_tokens, [(fact.valid_from, fact_line(fact)) for fact in facts])
+
+    async def _facts(self, turn: Turn, text: str, profile: Profile) -> list[MemoryFact]:
+        """Return the facts about the text that the profile leaves out."""
+        if not profile.leaves_out:
+            return []
+        found = await self._messages.search_facts(
+            turn.session_key, text, limit=_MOST_LINES + len(profile.shown), is_asked=False
+        )
+        return [fact for fact in found if fact.id not in profile.shown][:_MOST_LINES]

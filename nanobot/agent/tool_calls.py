@@ -7,7 +7,8 @@ from nanobot.agent.permissions import Settled, TurnPermissions
 from nanobot.agent.question import NOT_ASKED, WAITING
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
-from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
+from nanobot.core.message import AskedCall, File, Image, Message, ToolCall, ToolResult
+from nanobot.core.origin import READ_ORIGINS, ReadOrigin
 from nanobot.core.turn import Turn
 
 OUTCOME_UNKNOWN = (
@@ -21,11 +22,28 @@ _MOST_AT_ONCE = 64
 """Results that are committed together where there is nothing to wait for: others use the store meanwhile."""
 
 
+def what_was_read(turn: Turn, produced: Sequence[Message], toolset: Toolset) -> frozenset[ReadOrigin]:
+    """Return what a turn has read that nobody in it said: its files and pictures, the results that it
+    answers, and those of the calls that it `produced` before a restart.
+    """
+    read: set[ReadOrigin | None] = set()
+    for message in turn.input:
+        if message.tool_results:
+            read.add("tool")
+        if any(isinstance(part, File | Image) for part in message.parts):
+            read.add("file")
+    names = {call.id: call.name for message in produced for call in message.tool_calls}
+    for message in produced:
+        read.update(toolset.brings(names.get(result.call_id, "")) for result in message.tool_results)
+    return frozenset(each for each in read if each is not None)
+
+
 class ToolCalls:
     """Runs the server's calls of one turn, as far as the `permissions` let it.
 
-    `max_calls`: how many of one message are run. `result_tokens`: as in `ToolContext`. `malformed_steps`: how
-    many of the last steps had nothing but malformed calls, or too many of them.
+    `max_calls`: how many of one message are run. `result_tokens`, `sees_images`: as in `ToolContext`.
+    `malformed_steps`: how many of the last steps had nothing but malformed calls, or too many of them.
+    `read`: what the turn has read already.
     """
 
     def __init__(
@@ -35,9 +53,14 @@ class ToolCalls:
         max_calls: int,
         result_tokens: int,
         permissions: TurnPermissions,
+        read: frozenset[ReadOrigin] = frozenset(),
+        *,
+        sees_images: bool = False,
     ) -> None:
         self._permissions = permissions
+        self._read = set(read)
         self._result_tokens = result_tokens
+        self._sees_images = sees_images
         self._toolset = toolset
         self._turn = turn
         self._max_calls = max_calls
@@ -119,6 +142,8 @@ class ToolCalls:
         for call in calls:
             if not self._toolset.is_concurrent(call):
                 await self._run(call, finish)
+        # Only now: the model wrote all calls of the step before it saw a result.
+        self._read.update(brought for call in calls if (brought := self._toolset.brings(call.name)))
 
     async def _run_together(self, calls: list[ToolCall], finish: Finish) -> None:
         try:
@@ -130,16 +155,25 @@ class ToolCalls:
             raise failures.exceptions[0] from None
 
     async def _run(self, call: ToolCall, finish: Finish) -> None:
-        turn = self._turn
         refusal = self._permissions.refusal(call)
         if refusal:
             result = ToolResult(call.id, refusal, is_error=True)
         else:
-            result = await self._toolset.run(
-                call, turn_id=turn.id, session_key=turn.session_key, result_tokens=self._result_tokens
-            )
+            result = await self._run_allowed(call)
         self._permissions.note(call, "error" if result.is_error else "ok")
         await finish((result,))
+
+    async def _run_allowed(self, call: ToolCall) -> ToolResult:
+        turn = self._turn
+        return await self._toolset.run(
+            call,
+            turn_id=turn.id,
+            session_key=turn.session_key,
+            result_tokens=self._result_tokens,
+            origin=next((each for each in READ_ORIGINS if each in self._read), "conversation"),
+            sees_images=self._sees_images,
+            leaves_trace=turn.trace,
+        )
 
     def _is_malformed(self, call: ToolCall) -> bool:
         try:

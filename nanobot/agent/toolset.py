@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.core.errors import ToolError
-from nanobot.core.message import ToolCall, ToolResult
+from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.origin import Origin, ReadOrigin
 from nanobot.core.tool import Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
@@ -34,9 +35,10 @@ class Toolset:
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
-        always = [tool for tool in tools if not tool.reads_on and not tool.looks_back]
+        always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
+        self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
 
@@ -50,9 +52,14 @@ class Toolset:
         """All tools."""
         return tuple(self._tools.values())
 
-    def specs_for(self, abilities: frozenset[Ability]) -> tuple[ToolSpec, ...]:
-        """Return the specs of the tools that a model with these abilities is always offered."""
-        return self.specs if "reading_on" in abilities else self._simple_specs
+    def specs_for(self, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> tuple[ToolSpec, ...]:
+        """Return the specs of the tools that a model with these abilities is always offered, in a turn that
+        leaves a trace or not.
+        """
+        specs = self.specs if "reading_on" in abilities else self._simple_specs
+        if leaves_trace or not self._lasting:
+            return specs
+        return tuple(spec for spec in specs if spec.name not in self._lasting)
 
     def limited_to(self, names: frozenset[str] | None) -> "Toolset":
         """Return a toolset with those of the tools that `names` has; None: all of them."""
@@ -69,6 +76,11 @@ class Toolset:
         """Return whether the call may overlap with others of its step."""
         tool = self._tools.get(call.name)
         return tool is None or tool.concurrent
+
+    def brings(self, name: str) -> ReadOrigin | None:
+        """Return what the results of the tool are that nobody in the conversation said, if they are such."""
+        tool = self._tools.get(name)
+        return tool.brings if tool is not None else None
 
     def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct]:
         """Return the tool and its arguments.
@@ -95,13 +107,30 @@ class Toolset:
             raise MalformedCall(f"the arguments of {call.name} are not valid JSON: {error}") from error
 
     async def run(
-        self, call: ToolCall, *, turn_id: str, session_key: str, result_tokens: int = 4_000
+        self,
+        call: ToolCall,
+        *,
+        turn_id: str,
+        session_key: str,
+        result_tokens: int = 4_000,
+        origin: Origin = "conversation",
+        sees_images: bool = False,
+        leaves_trace: bool = True,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
+        context = ToolContext(
+            turn_id,
+            session_key,
+            call.id,
+            result_tokens,
+            origin,
+            sees_images=sees_images,
+            leaves_trace=leaves_trace,
+        )
         self._observer.tool_started(turn_id, call)
         try:
-            result = await self._run(call, ToolContext(turn_id, session_key, call.id, result_tokens))
+            result = await self._run(call, context)
             return result
         finally:
             self._observer.tool_ended(turn_id, call, result, is_known=call.name in self._tools)
@@ -114,7 +143,7 @@ class Toolset:
         limit = asyncio.timeout(tool.timeout_s)
         try:
             async with limit:
-                text = await tool.run(arguments, context)
+                output = await tool.run(arguments, context)
         except ToolError as error:
             return ToolResult(call.id, f"Error: {error.message}", is_error=True)
         except Exception:  # noqa: BLE001 - a tool's bug is logged whole; the model is told
@@ -127,7 +156,9 @@ class Toolset:
                 )
             _log.exception("tool %s failed in turn %s", call.name, context.turn_id)
             return ToolResult(call.id, "Error: tool failed", is_error=True)
-        return ToolResult(call.id, _bounded(text))
+        if isinstance(output, str):
+            return ToolResult(call.id, _bounded(output))
+        return SeenResult(call.id, _bounded(output.text), files=output.files, images=output.images)
 
 
 def _bounded(text: str) -> str:

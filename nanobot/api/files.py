@@ -1,5 +1,5 @@
-"""/v1/files: what a client uploads for a session, to refer to it later. Uploads of other sessions do not
-exist.
+"""/v1/files: what a client uploads for a session, to refer to it later, and what the agent has written in its
+workspace. Files of other sessions do not exist.
 """
 
 from functools import partial
@@ -12,12 +12,14 @@ from nanobot.api.wire.files import (
     LONGEST_LIFE_S,
     PURPOSES,
     SHORTEST_LIFE_S,
+    WRITTEN_PURPOSE,
     FileDeleted,
     FileObject,
     UploadForm,
     file_object,
 )
 from nanobot.api.wire.lists import Page, encode
+from nanobot.api.written_files import WrittenFiles, is_written
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
     BodyTooLarge,
@@ -29,7 +31,8 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_file_id
 from nanobot.core.store import Store
-from nanobot.core.uploads import Upload
+from nanobot.core.uploads import SortOrder, Upload
+from nanobot.core.workspace import Workspaces
 from nanobot.http.form import Form, FormFile, is_form, read_form
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
@@ -55,13 +58,20 @@ class Files:
     """The operations on uploads, each among those of the request's session only."""
 
     def __init__(
-        self, store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings
+        self,
+        store: Store,
+        clock: Clock,
+        randomness: Randomness,
+        keys: KeyReader,
+        settings: FileSettings,
+        workspaces: Workspaces | None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._randomness = randomness
         self._keys = keys
         self._settings = settings
+        self._written = WrittenFiles(workspaces)
 
     async def create(self, request: Request, send: Send) -> None:
         """POST /v1/files"""
@@ -81,41 +91,53 @@ class Files:
 
     async def list(self, request: Request, send: Send) -> None:
         """GET /v1/files"""
-        query = request.query()
-        page = await self._store.uploads(
-            self._key(request),
-            limit=query.whole("limit", default=_MOST_LISTED, low=1, high=_MOST_LISTED),
-            after=query.text("after"),
-            order="asc" if query.one_of("order", ("asc", "desc"), default="desc") == "asc" else "desc",
-            purpose=query.text("purpose"),
+        query, key = request.query(), self._key(request)
+        limit = query.whole("limit", default=_MOST_LISTED, low=1, high=_MOST_LISTED)
+        after, purpose = query.text("after"), query.text("purpose")
+        order: SortOrder = (
+            "asc" if query.one_of("order", ("asc", "desc"), default="desc") == "asc" else "desc"
         )
-        shown = tuple(file_object(upload) for upload in page.uploads)
+        if purpose == WRITTEN_PURPOSE:
+            shown, has_more = await self._written.page(key, limit=limit, after=after, order=order)
+        else:
+            page = await self._store.uploads(key, limit=limit, after=after, order=order, purpose=purpose)
+            shown, has_more = tuple(file_object(upload) for upload in page.uploads), page.has_more
         first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-        await answer(
-            send, 200, encode(Page(data=shown, first_id=first, last_id=last, has_more=page.has_more))
-        )
+        await answer(send, 200, encode(Page(data=shown, first_id=first, last_id=last, has_more=has_more)))
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/files/{file_id}"""
-        await answer(
-            send, 200, encode(file_object(await self._store.upload(_id(request), self._key(request))))
-        )
+        file_id, key = _id(request), self._key(request)
+        if is_written(file_id):
+            shown, _ = await self._written.open(key, file_id)
+        else:
+            shown = file_object(await self._store.upload(file_id, key))
+        await answer(send, 200, encode(shown))
 
     async def content(self, request: Request, send: Send) -> None:
-        """GET /v1/files/{file_id}/content: the bytes as they were sent; a browser saves them, and never shows
+        """GET /v1/files/{file_id}/content: the bytes as they are kept; a browser saves them, and never shows
         them.
         """
-        upload, content = await self._store.open_upload(_id(request), self._key(request))
+        file_id, key = _id(request), self._key(request)
+        if is_written(file_id):
+            shown, content = await self._written.open(key, file_id)
+            name = shown.filename.rpartition("/")[2]
+        else:
+            upload, content = await self._store.open_upload(file_id, key)
+            name = upload.name
         headers = (
-            ("content-disposition", f"attachment; filename*=UTF-8''{quote(upload.name, safe='')}"),
+            ("content-disposition", f"attachment; filename*=UTF-8''{quote(name, safe='')}"),
             ("x-content-type-options", "nosniff"),
         )
         await answer(send, 200, content, headers, b"application/octet-stream")
 
     async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/files/{file_id}"""
-        file_id = _id(request)
-        await self._store.delete_upload(file_id, self._key(request))
+        file_id, key = _id(request), self._key(request)
+        if is_written(file_id):
+            await self._written.delete(key, file_id)
+        else:
+            await self._store.delete_upload(file_id, key)
         await answer(send, 200, encode(FileDeleted(id=file_id)))
 
     def _key(self, request: Request) -> str:
@@ -194,15 +216,22 @@ _LISTING = (
     ),
     Parameter("after", "query", "the id of the last file of the page before"),
     Parameter("order", "query", "oldest or newest first", {"enum": ["asc", "desc"], "default": "desc"}),
-    Parameter("purpose", "query", "only those of this purpose"),
+    Parameter(
+        "purpose", "query", "only those of this purpose; `assistants_output`: what the agent has written"
+    ),
 )
 
 
 def operations(
-    store: Store, clock: Clock, randomness: Randomness, keys: KeyReader, settings: FileSettings
+    store: Store,
+    clock: Clock,
+    randomness: Randomness,
+    keys: KeyReader,
+    settings: FileSettings,
+    workspaces: Workspaces | None,
 ) -> tuple[Operation, ...]:
-    """Return the operations on uploads."""
-    files = Files(store, clock, randomness, keys, settings)
+    """Return the operations on uploads and on the files of `workspaces`, where there are some."""
+    files = Files(store, clock, randomness, keys, settings, workspaces)
     operation = partial(Operation, tag="Files", right="files", parameters=(NEEDED_SESSION_KEY,))
     of_one = partial(operation, path="/v1/files/{file_id}", errors=(UploadNotFound, SessionNotFound))
     return (

@@ -8,8 +8,11 @@ from nanobot.api import (
     conversations,
     files,
     health,
+    memory,
     metrics,
     models,
+    people,
+    person_export,
     reference,
     responses,
     session_events,
@@ -28,6 +31,7 @@ from nanobot.core.compaction import Compacting
 from nanobot.core.ids import Randomness
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
+from nanobot.core.workspace import Workspaces
 from nanobot.http.bodies import BodiesInFlight
 from nanobot.http.guard import Access, Guard
 from nanobot.http.operations import Operation, Routes
@@ -53,6 +57,7 @@ def build_api(
     render_metrics: Callable[[], Awaitable[str]],
     compacting: Compacting,
     secret: bytes,
+    workspaces: Workspaces | None = None,
     observer: Observer = NULL_OBSERVER,
 ) -> Guard:
     """Return the API as an ASGI app. `check_model` raises where the default model could not answer now,
@@ -70,6 +75,7 @@ def build_api(
         render_metrics=render_metrics,
         compacting=compacting,
         secret=secret,
+        workspaces=workspaces,
     )
     open_paths = frozenset(
         operation.path.partition("{")[0] for operation in offered if operation.right is None
@@ -102,6 +108,7 @@ def operations(
     render_metrics: Callable[[], Awaitable[str]],
     compacting: Compacting,
     secret: bytes,
+    workspaces: Workspaces | None = None,
 ) -> tuple[Operation, ...]:
     """Return everything that the API offers."""
     session_keys = KeyReader(settings.session_headers)
@@ -119,11 +126,14 @@ def operations(
         ),
         *conversations.operations(store, clock, randomness, settings, attachments),
         *turns.operations(store, submitter, ping_s=settings.ping_s),
-        *files.operations(store, clock, randomness, session_keys, file_settings),
+        *files.operations(store, clock, randomness, session_keys, file_settings, workspaces),
+        *memory.operations(store, clock, randomness, session_keys, settings),
         *approvals.operations(store, session_keys, settings),
         *usage.operations(store, clock),
         *sessions.operations(store, clock, randomness, settings),
         *session_transfer.operations(store, clock, settings),
+        *people.operations(store, clock, randomness, settings),
+        person_export.operation(store),
         session_events.operation(store, ping_s=settings.ping_s),
         *models.operations(settings.models, clock.now()),
         *health.operations(store, check_model),

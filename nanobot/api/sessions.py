@@ -84,7 +84,7 @@ class Sessions:
             hits = await self._store.search(
                 words, limit=limit + 1, after=after, order=order, matching=matching
             )
-            shown = tuple(hit_object(each, words) for each in hits)
+            shown = tuple(hit_object(each) for each in hits)
         else:
             listed = await self._store.sessions(limit=limit + 1, after=after, order=order, matching=matching)
             shown = tuple(session_object(each) for each in listed)

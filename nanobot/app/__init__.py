@@ -23,7 +23,7 @@ from nanobot.app.models import (
     weights_directory,
 )
 from nanobot.app.personas import SettingsSource
-from nanobot.app.settings import audit_keeping, configured_keys, is_loopback
+from nanobot.app.settings import audit_keeping, configured_keys, is_loopback, scope_rules
 from nanobot.app.tools import own_tools
 
 __all__ = [
@@ -46,5 +46,6 @@ __all__ = [
     "open_app",
     "own_tools",
     "passed_over",
+    "scope_rules",
     "weights_directory",
 ]

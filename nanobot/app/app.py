@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 
 from starlette.types import ASGIApp
@@ -20,7 +21,7 @@ from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
 from nanobot.app.policy import approval_settings, read_policy
-from nanobot.app.tools import all_tools, web_tools
+from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
 from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
@@ -40,16 +41,24 @@ from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.secret import load_secret
 from nanobot.stores.sqlite.store import open_store
+from nanobot.stores.workspaces.folder import WorkspaceFolder
+from nanobot.stores.workspaces.local import LocalWorkspaces
+from nanobot.stores.workspaces.orphans import delete_orphans
+from nanobot.stores.workspaces.tree import is_supported
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.deliveries import FLUSH_EVERY_S, Deliveries
 from nanobot.submit.followers import Followers
 from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.tools.memory import memory_tools
+from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
 
 CLEANUP_EVERY_S = 600.0
 DAY_S = 86_400.0
+_SWEEP_EVERY_S = 6 * 3600.0
+_log = logging.getLogger(__name__)
 
 
 class App:
@@ -90,9 +99,19 @@ class App:
         documents = DocumentReader(self.workers, settings.document_bounds(config))
         fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
         web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
-        further = (*web, *tools)
+        remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
+        self.workspaces = _workspaces(config, store)
+        files = None if self.workspaces is None else AgentFiles(self.workspaces, store)
+        further = (*remembering, *workspace_tools(files, self.workers), *web, *tools)
         toolset = Toolset(
-            all_tools(clock, store, documents, further, recall_result_tokens=config.recall.result_tokens),
+            all_tools(
+                clock,
+                store,
+                documents,
+                further,
+                recall_result_tokens=config.recall.result_tokens,
+                files=files,
+            ),
             observer,
         )
         names = toolset.names
@@ -157,6 +176,7 @@ class App:
             render_metrics=self._render_metrics,
             compacting=self.compactor,
             secret=secret,
+            workspaces=self.workspaces,
             observer=observer,
         )
 
@@ -188,6 +208,25 @@ class App:
 def _is_small(model: Model) -> bool:
     """Return whether it is the small model of this machine."""
     return isinstance(model, LocalModel)
+
+
+def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
+    """Return the workspaces, None where the settings or this system have none.
+
+    Raises:
+        ConfigError: a shared folder cannot be one.
+    """
+    if not config.workspace.enabled:
+        return None
+    roots = settings.shared_roots(config)
+    if not is_supported():
+        _log.warning(
+            "the agent keeps no files: this system cannot open files relative to folders (on Windows use"
+            " WSL2); workspace.enabled = false switches this message off"
+        )
+        return None
+    folder = WorkspaceFolder(config.data)
+    return LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
 
 
 def _engine(
@@ -248,9 +287,25 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             every_s=CLEANUP_EVERY_S,
             first_after_s=CLEANUP_EVERY_S,
         ),
+        *_sweeping(app),
         *_watching(app),
         PeriodicJob(
             name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
+        ),
+    )
+
+
+def _sweeping(app: App) -> tuple[PeriodicJob, ...]:
+    """Return the job that deletes workspaces whose sessions are gone, where there are workspaces."""
+    if app.workspaces is None:
+        return ()
+    folder = WorkspaceFolder(app.config.data)
+    return (
+        PeriodicJob(
+            name="delete the workspaces of deleted sessions",
+            run=lambda: delete_orphans(folder, app.store),
+            every_s=_SWEEP_EVERY_S,
+            first_after_s=CLEANUP_EVERY_S,
         ),
     )
 
@@ -296,7 +351,13 @@ async def open_app(
     observer = Observers((metrics, *observers)) if observers else metrics
     prices = PriceList(models.price_names, settings.prices(config, models))
     store = await open_store(
-        config.data, clock, settings.store_limits(config), config.store.synchronous, observer, prices
+        config.data,
+        clock,
+        settings.store_limits(config),
+        config.store.synchronous,
+        observer,
+        prices,
+        settings.scope_rules(config),
     )
     audit: AuditLog | None = None
     try:
@@ -342,6 +403,8 @@ async def _running(app: App) -> AsyncIterator[None]:
             await app.followers.close()
             await app.deliveries.close()
             await app.workers.close()
+            if app.workspaces is not None:
+                await app.workspaces.close()
             engine.cancel()
             compactor.cancel()
             periodic.cancel()

@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import math
 import re
+from pathlib import Path
 
 from nanobot.agent.limits import AgentSettings
 from nanobot.api.files import FileSettings
@@ -24,8 +25,10 @@ from nanobot.core.accounts import (
 from nanobot.core.errors import ConfigError
 from nanobot.core.message import TOKENS_PER_IMAGE
 from nanobot.core.persona import Personas
+from nanobot.core.scopes import ScopePattern, ScopeRules
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
+from nanobot.core.workspace import WorkspaceLimits
 from nanobot.engine.compactor import CompactionSettings
 from nanobot.http.guard import Access
 from nanobot.http.origin import LOOPBACK
@@ -41,6 +44,7 @@ DAY_S = 86_400.0
 _HOST = re.compile(
     r"(\*?\.?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-f:.]+\])(:\d{1,5})?|[0-9a-f:]*:[0-9a-f:.]*", re.I | re.A
 )
+_ROOT_NAME = re.compile(r"[0-9A-Za-z][\w.-]{0,63}", re.A)
 _STRONG_CHARS = 32
 """An `api.key` this long was hardly chosen by a person."""
 
@@ -127,6 +131,20 @@ def pattern_quotas(config: Config) -> tuple[PatternQuota, ...]:
     return tuple(PatternQuota(table.pattern, table.quota, table.per) for table in config.quotas)
 
 
+def scope_rules(config: Config) -> ScopeRules:
+    """Return whom session keys speak of.
+
+    Raises:
+        ConfigError: a pattern makes no sense.
+    """
+    try:
+        return ScopeRules(tuple(ScopePattern(table.pattern, table.channel) for table in config.scopes))
+    except ConfigError as error:
+        # It begins with the table at fault.
+        error.tables = (error.message.partition(":")[0],)
+        raise
+
+
 def audit_keeping(config: Config) -> Keeping:
     """Return how the audit log writes session keys, and how much of it is kept."""
     return Keeping(config.audit.session_keys, int(config.audit.max_mb * MIB), config.audit.keep)
@@ -169,6 +187,43 @@ def host_rules(config: Config) -> HostRules:
                     f"web.{name} has {entry!r}: only web.private_hosts knows ports", tables=("web",)
                 )
     return HostRules(table.allowed_hosts, table.blocked_hosts, table.private_hosts)
+
+
+def workspace_limits(config: Config) -> WorkspaceLimits:
+    """Return what the workspace of a session may hold."""
+    table = config.workspace
+    return WorkspaceLimits(int(table.quota_mb * MIB), table.max_files, int(table.max_file_mb * MIB))
+
+
+def shared_roots(config: Config) -> dict[str, Path]:
+    """Return the folders that all sessions may read, by name.
+
+    Raises:
+        ConfigError: a name cannot be that of a folder, a path is not absolute, or the data directory would be
+            among them.
+    """
+    data = config.data.resolve()
+    roots: dict[str, Path] = {}
+    for name, written in config.workspace.roots.items():
+        path = Path(written).expanduser()
+        if not _ROOT_NAME.fullmatch(name):
+            raise ConfigError(
+                f"workspace.roots has the name {name!r}: use letters, digits, `.`, `_` and `-`",
+                tables=("workspace",),
+            )
+        if not path.is_absolute():
+            raise ConfigError(
+                f"workspace.roots.{name} is {written!r}: it must be an absolute path", tables=("workspace",)
+            )
+        resolved = path.resolve()
+        if resolved == data or resolved in data.parents or data in resolved.parents:
+            raise ConfigError(
+                f"workspace.roots.{name} is {written!r}, which has the data directory in it or is part of it:"
+                " every session could read all others; choose another folder",
+                tables=("workspace",),
+            )
+        roots[name] = resolved
+    return roots
 
 
 def file_settings(config: Config) -> FileSettings:
@@ -256,6 +311,7 @@ def agent_settings(config: Config) -> AgentSettings:
         window_tokens=table.window_tokens,
         result_share=table.result_share,
         max_calls_per_step=table.max_calls_per_step,
+        profile_tokens=config.memory.profile_tokens if config.memory.enabled else 0,
     )
 
 
@@ -293,6 +349,7 @@ def store_limits(config: Config) -> Limits:
         max_waiting=config.engine.max_waiting_turns,
         max_attempts=config.engine.max_attempts,
         retry_window_s=config.api.retry_window_s,
+        memory=config.memory.rules,
     )
 
 

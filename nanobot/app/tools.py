@@ -21,6 +21,12 @@ from nanobot.tools.web.fetch import web_fetch
 from nanobot.tools.web.providers import SEARCH_PROVIDERS
 from nanobot.tools.web.search import SearchAccess, web_search
 from nanobot.tools.web.turns import WebTurns
+from nanobot.tools.workspace.files import AgentFiles
+from nanobot.tools.workspace.grep import grep
+from nanobot.tools.workspace.looking import find_files, list_files
+from nanobot.tools.workspace.patching import apply_patch
+from nanobot.tools.workspace.writing import edit_file, write_file
+from nanobot.workers.pool import WorkerPool
 
 
 def own_tools(clock: Clock) -> tuple[Tool, ...]:
@@ -43,6 +49,20 @@ def web_tools(
     if access is not None:
         tools.append(web_search(access, turns, randomness))
     return tuple(tools)
+
+
+def workspace_tools(files: AgentFiles | None, workers: WorkerPool) -> tuple[Tool, ...]:
+    """Return the tools of the workspace, but for the one that reads its files."""
+    if files is None:
+        return ()
+    return (
+        write_file(files),
+        edit_file(files),
+        apply_patch(files),
+        list_files(files),
+        find_files(files),
+        grep(files, workers),
+    )
 
 
 def search_access(table: WebTable, environment: Mapping[str, str] = os.environ) -> SearchAccess | None:
@@ -86,11 +106,14 @@ def all_tools(
     further: Sequence[Tool],
     *,
     recall_result_tokens: int,
+    files: AgentFiles | None = None,
 ) -> tuple[Tool, ...]:
-    """Return the tools of a server: its own, and `further` ones."""
+    """Return the tools of a server: its own, and `further` ones. `files`: the workspaces, where there are
+    some.
+    """
     return (
         *own_tools(clock),
-        read_file(store, documents),
+        read_file(store, documents, files),
         read_result(store),
         search_history(store, result_tokens=recall_result_tokens),
         *further,

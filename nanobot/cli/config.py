@@ -11,7 +11,7 @@ import msgspec
 from nanobot import config as settings_of
 from nanobot.cli.options import CONFIG, DATA, MODEL, OPTIONS, settings
 from nanobot.cli.terminal import neutral
-from nanobot.config import FILE, Config
+from nanobot.config import FILE, Config, sets_nothing
 from nanobot.core.errors import ConfigError
 from nanobot.models.address import Address
 
@@ -78,10 +78,11 @@ def show(
 
 
 def _file(config_file: Path | None) -> str:
+    empty = ", which has no settings" if sets_nothing(config_file) else ""
     if config_file is not None:
-        return f"config file: {config_file}"
+        return f"config file: {config_file}{empty}"
     path = Path(FILE).absolute()
-    return f"config file: {path}" if path.exists() else f"no config file: there is no {path}"
+    return f"config file: {path}{empty}" if path.exists() else f"no config file: there is no {path}"
 
 
 def _settings(config: Config, origins: dict[str, str]) -> Iterator[tuple[str, _Setting]]:

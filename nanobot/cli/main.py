@@ -26,6 +26,11 @@ COMMANDS = {
         "nanobot.cli.approvals",
         "List, approve and deny the calls of tools that wait for a person, also while a server runs.",
     ),
+    "memory": ("nanobot.cli.memory", "List, search, add, forget and export what is remembered."),
+    "people": (
+        "nanobot.cli.people",
+        "List people and link their accounts, also while a server runs.",
+    ),
     "keys": ("nanobot.cli.keys", "Create, list and revoke API keys, also while a server runs."),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),

@@ -29,15 +29,15 @@ from nanobot.app import (
     missing_weights,
     open_app,
 )
+from nanobot.cli.allocator import give_large_blocks_back
 from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host, refuse_weak_key
-from nanobot.cli.memory import give_large_blocks_back
 from nanobot.cli.next_steps import next_steps
 from nanobot.cli.options import CONFIG, DATA, MODEL, settings
 from nanobot.cli.running import announce, local_url
 from nanobot.cli.terminal import size
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
-from nanobot.config import FILE, Config, log_format
+from nanobot.config import FILE, Config, log_format, sets_nothing
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
@@ -97,6 +97,8 @@ def command(
     # long download.
     check_models(config, os.environ, SystemClock())
     with contextlib.closing(bind(config.server.host, config.server.port)) as listener:
+        if sets_nothing(config_file):
+            click.echo(f"note: {config_file or FILE} has no settings", err=True)
         tell_unused(config, os.environ)
         if missing_weights(config, os.environ) or missing_openmp(config, os.environ):
             # Imports rich, which only a start that downloads something needs.

@@ -50,7 +50,7 @@ def search(text: str, limit: int, as_json: bool, config_file: Path | None, data:
     # Opening the store creates it where it is missing; this refuses instead.
     with offline_store(config).open_readonly():
         pass
-    hits = [hit_object(hit, text) for hit in asyncio.run(_search(config, text, limit))]
+    hits = [hit_object(hit) for hit in asyncio.run(_search(config, text, limit))]
     if as_json:
         click.echo(msgspec.json.encode(hits))
         return

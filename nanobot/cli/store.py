@@ -3,11 +3,12 @@
 import contextlib
 from collections.abc import AsyncIterator
 
+from nanobot.app import scope_rules
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import StoreLocked
 from nanobot.core.offline import DatabaseLibrary, OfflineStore
-from nanobot.core.store import Store
+from nanobot.core.store import Limits, Store
 from nanobot.stores.sqlite.offline import SqliteOffline, sqlite_library
 from nanobot.stores.sqlite.store import open_store
 
@@ -19,7 +20,7 @@ def database_library() -> DatabaseLibrary:
 
 def offline_store(config: Config) -> OfflineStore:
     """Return the store that the settings name, to be used beside a running server too."""
-    return SqliteOffline(config.data)
+    return SqliteOffline(config.data, scope_rules(config), config.memory.rules)
 
 
 @contextlib.asynccontextmanager
@@ -30,7 +31,8 @@ async def exclusive_store(config: Config) -> AsyncIterator[Store]:
         StoreLocked: a server uses it.
         StoreError: it cannot be used.
     """
-    store = await open_store(config.data, SystemClock())
+    limits = Limits(memory=config.memory.rules)
+    store = await open_store(config.data, SystemClock(), limits, scopes=scope_rules(config))
     try:
         yield store
     finally:

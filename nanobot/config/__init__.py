@@ -8,7 +8,7 @@ Start at `tables.py`; `models.py` has the tables of models and providers, `load.
 `lines.py` knows on which line of the file each stands, `unknown.py` what a wrong name was meant to be.
 """
 
-from nanobot.config.load import FILE, load, log_format, origins
+from nanobot.config.load import FILE, load, log_format, origins, sets_nothing
 from nanobot.config.models import EndpointFields, ModelTable, ProviderTable
 from nanobot.config.tables import (
     AgentTable,
@@ -51,4 +51,5 @@ __all__ = [
     "load",
     "log_format",
     "origins",
+    "sets_nothing",
 ]

@@ -63,6 +63,15 @@ def origins(
     }
 
 
+def sets_nothing(file: Path | None) -> bool:
+    """Return whether there is a config file and no setting in it.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return (file or Path(FILE)).exists() and not any(_read(file).tables.values())
+
+
 def log_format(file: Path | None, environment: Mapping[str, str]) -> str:
     """Return the form of the log that settings ask for which are not valid: so that the error has it too."""
     if value := environment.get("NANOBOT_LOG_FORMAT"):

@@ -15,6 +15,7 @@ from nanobot.config.bounds import LONGEST_S, AtLeast1, Positive
 from nanobot.config.models import ModelTable, ProviderTable
 from nanobot.core.accounts import HistoryMode, Price, Quota, Right
 from nanobot.core.errors import ConfigError
+from nanobot.core.memory import MemoryRules
 from nanobot.core.policy import PolicyOrigin
 from nanobot.core.tool import Decision
 
@@ -85,6 +86,16 @@ class WebTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     search: Literal["brave", "tavily", "exa", "searxng"] | None = None
     search_key: str | None = None
     search_url: str | None = None
+
+
+class WorkspaceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The files that the agent keeps for each session. `roots`: folders that all may read, by name."""
+
+    enabled: bool = True
+    quota_mb: Positive = 100.0
+    max_files: AtLeast1 = 2_000
+    max_file_mb: Positive = 20.0
+    roots: dict[str, str] = {}
 
 
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,6 +171,23 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     result_tokens: Annotated[int, msgspec.Meta(ge=400, le=20_000)] = 2_000
 
 
+class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
+    told all facts of the person who speaks, not only those that are public.
+    """
+
+    enabled: bool = True
+    profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
+    max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
+    private_in_groups: bool = False
+
+    @property
+    def rules(self) -> MemoryRules:
+        """What the store keeps to."""
+        is_read = self.enabled and bool(self.profile_tokens)
+        return MemoryRules(is_read, self.max_facts, self.private_in_groups)
+
+
 class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Models that run on this machine. `models_dir`: where their weights are kept; by default one folder for
     all data directories of a user.
@@ -230,6 +258,13 @@ class AuditTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10
 
 
+class ScopeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom the session keys that `pattern` fits speak of; `channel`: of keys that do not name theirs."""
+
+    pattern: str
+    channel: str | None = None
+
+
 class _QuotaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much an API key or sessions may use."""
 
@@ -276,6 +311,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: ApiTable = ApiTable()
     files: FilesTable = FilesTable()
     web: WebTable = WebTable()
+    workspace: WorkspaceTable = WorkspaceTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()
@@ -283,6 +319,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approvals: ApprovalsTable = ApprovalsTable()
     compaction: CompactionTable = CompactionTable()
     recall: RecallTable = RecallTable()
+    memory: MemoryTable = MemoryTable()
     model: ModelTable = ModelTable()
     local: LocalTable = LocalTable()
     models: dict[str, ModelTable] = {}
@@ -292,6 +329,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogTable = LogTable()
     telemetry: TelemetryTable = TelemetryTable()
     audit: AuditTable = AuditTable()
+    scopes: tuple[ScopeTable, ...] = ()
     keys: tuple[KeyTable, ...] = ()
     quotas: tuple[QuotaTable, ...] = ()
     prices: dict[str, Price] = {}

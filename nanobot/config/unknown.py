@@ -56,7 +56,9 @@ def unknown_variable(environment: Mapping[str, str], tables: Mapping[str, typing
             or _SERVICE_ADDRESS.match(value)
         ):
             continue
-        return f"{variable}: there is no such setting{_meant(variable, known)}"
+        meant = _meant_variable(variable, known)
+        hint = f"; did you mean {meant}?" if meant else " (docs/settings.md lists them)"
+        return f"{variable}: there is no such setting{hint}"
     return None
 
 
@@ -100,9 +102,26 @@ def _meant_setting(path: tuple[str, ...], name: str) -> str | None:
     return by_name.get(name)
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else " (docs/settings.md lists them)"
+def _meant_variable(variable: str, known: Mapping[str, tuple[str, str]]) -> str | None:
+    """Return the variable whose name is nearly the same; else one whose setting is called nearly the same, in
+    the table that is named or in another; else the nearest.
+    """
+    # What all have in common would make any two alike.
+    name = variable.removeprefix(PREFIX)
+    names = {each.removeprefix(PREFIX): setting for each, setting in known.items()}
+    if close := difflib.get_close_matches(name, names, n=1, cutoff=0.8):
+        return PREFIX + close[0]
+    tables = sorted({f"{table}_".upper() for table, _ in names.values()}, key=len, reverse=True)
+    table = next((each for each in tables if name.startswith(each)), "")
+    wanted = name.removeprefix(table).lower()
+    here = {setting: each for each, (of, setting) in names.items() if f"{of}_".upper() == table}
+    # Reversed, so that of two tables with the same setting the first counts.
+    anywhere = {setting: each for each, (_, setting) in reversed(names.items())}
+    for settings in (here, anywhere):
+        if close := difflib.get_close_matches(wanted, settings, n=1, cutoff=0.7):
+            return PREFIX + settings[close[0]]
+    close = difflib.get_close_matches(name, names, n=1)
+    return PREFIX + close[0] if close else None
 
 
 def table_type(path: tuple[str, ...]) -> type[msgspec.Struct] | None:

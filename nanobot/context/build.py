@@ -93,6 +93,7 @@ def build(
     now: float,
     result_share: float = RESULT_SHARE,
     persona: Persona = PLAIN,
+    profile: str = "",
     hint: str = "",
     nudge: str = "",
     draft: str = "",
@@ -109,8 +110,9 @@ def build(
     `result_share` of it; where one is, those of `file_tools` are offered beside `tools` that read on in it.
     `history_tools` are offered where messages are left out.
 
-    `hint` is added to the notes at the end. `nudge` is a last message to the model that no transcript keeps,
-    about its answer `draft` if there is one. `form` tells the model in words what form its answer must have.
+    `profile`: what is remembered, as `context.profile` words it. `hint` is added to the notes at the end.
+    `nudge` is a last message to the model that no transcript keeps, about its answer `draft` if there is one.
+    `form` tells the model in words what form its answer must have.
     `lacking`, `window_tokens`, `audience`, `refused_by` and `passed_over` are as in `ModelRequest`. `secret`:
     what the names of sessions are made with that models get, at most 64 bytes.
 
@@ -156,11 +158,12 @@ def build(
             "\n\n".join(filter(None, (turn.instructions, form))) if form else turn.instructions,
             persona,
             turn.own_instructions,
+            profile,
         ),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
         tools=(
             *tools,
-            *(files_tools if has_cut_file else ()),
+            *(not_among(tools, files_tools) if has_cut_file else ()),
             *(results_tools if has_cut_result else ()),
             *(history_tools if context is not None else ()),
         ),
@@ -177,6 +180,12 @@ def build(
         passed_over=passed_over,
         context=context,
     )
+
+
+def not_among(tools: tuple[ToolSpec, ...], further: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+    """Return those of `further` whose names `tools` lacks."""
+    names = {tool.name for tool in tools}
+    return tuple(tool for tool in further if tool.name not in names)
 
 
 def hint_of(session_key: str, secret: bytes) -> str:

@@ -30,11 +30,11 @@ EARLIER_LEFT_OUT = "(Our conversation has {number} earlier messages that are not
 _NOTED_FROM_TOKENS = 8_000
 
 
-def system(instructions: str, persona: Persona = PLAIN, own: str = "") -> str:
+def system(instructions: str, persona: Persona = PLAIN, own: str = "", profile: str = "") -> str:
     """Return the system prompt: the server's own, with the persona's name and instructions, followed by the
-    session's `own` and by the client's `instructions` for this turn.
+    session's `own`, by the `profile` (`context.profile`) and by the client's `instructions` for this turn.
     """
-    if persona is PLAIN and not own:
+    if persona is PLAIN and not own and not profile:
         return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
     return "\n\n".join(
         filter(
@@ -44,6 +44,7 @@ def system(instructions: str, persona: Persona = PLAIN, own: str = "") -> str:
                 persona.instructions,
                 LANGUAGE.format(language=persona.language) if persona.language else "",
                 own if persona.may_instruct else "",
+                profile,
                 instructions,
             ),
         )

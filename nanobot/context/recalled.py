@@ -14,12 +14,20 @@ _SHORTEST_BYTES = 80
 _SPEAKERS = {"user": "I said", "assistant": "you said"}
 
 
-def recalled_lines(passages: Sequence[Passage], most_tokens: int) -> str:
+def recalled_lines(
+    passages: Sequence[Passage], most_tokens: int, facts: Sequence[tuple[float, str]] = ()
+) -> str:
     """Return what the passages say in at most so many tokens, the oldest first; the best are taken first.
-    Empty where there is room for none.
+    Empty where there is room for none. `facts`: lines of what is remembered, with their times; they come
+    first, as they are short.
     """
     left_bytes = _BYTES_PER_TOKEN * most_tokens - len(RECALLED) - 1
     taken: list[tuple[float, str]] = []
+    for at, fact in facts:
+        line = f"\n{fact}"
+        if len(line.encode()) <= left_bytes:
+            taken.append((at, line))
+            left_bytes -= len(line.encode())
     for passage in passages:
         line = f"\n- {dated(passage.created_at)}, {_SPEAKERS.get(passage.role, passage.role)}: {passage.text}"
         if len(line.encode()) > left_bytes:

@@ -8,6 +8,7 @@ import msgspec
 from nanobot.core.audience import Audience
 from nanobot.core.compaction import Summary
 from nanobot.core.event import Fact, Passing
+from nanobot.core.memory import NO_FACTS, KnownFacts
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
 
@@ -17,7 +18,7 @@ class History(msgspec.Struct, frozen=True):
 
     `skipped_tokens` estimates all that came before it, `skipped_messages` counts it, and `summary` stands for
     the first part of that; `ends` gives for each message the estimate up to its
-    end, counted from the conversation's start.
+    end, counted from the conversation's start. `known`: what is remembered in reach of the session.
     """
 
     messages: tuple[Message, ...]
@@ -25,6 +26,7 @@ class History(msgspec.Struct, frozen=True):
     ends: tuple[int, ...] = ()
     skipped_messages: int = 0
     summary: Summary | None = None
+    known: KnownFacts = NO_FACTS
 
 
 LeftOut = Callable[[int], int]

@@ -195,6 +195,18 @@ class UnknownToolCall(InvalidRequest):
     code = "unknown_tool_call"
 
 
+class PersonNotFound(NanobotError):
+    """Nobody has that name, or the API key may see none of their sessions."""
+
+    code, http_status, type = "person_not_found", 404, "invalid_request_error"
+
+
+class InvalidLinkCode(InvalidRequest):
+    """A code to link two accounts that is wrong, was used, or has expired."""
+
+    code = "invalid_link_code"
+
+
 class UploadNotFound(NanobotError):
     code, http_status, type = "file_not_found", 404, "invalid_request_error"
 
@@ -203,6 +215,42 @@ class UploadsFull(InvalidRequest):
     """The uploads of the session would exceed `files.quota_mb`."""
 
     code = "file_quota_exceeded"
+
+
+class FactNotFound(NanobotError):
+    """Nothing such is remembered, as far as the session may see."""
+
+    code, http_status, type = "fact_not_found", 404, "invalid_request_error"
+
+
+class MemoryFull(InvalidRequest):
+    """The person, group or session has as many facts as `memory.max_facts` allows."""
+
+    code = "memory_full"
+
+
+class WorkspaceError(InvalidRequest):
+    """A file of the workspace cannot be read or changed as it was asked for."""
+
+    code = "workspace_error"
+
+
+class BadPath(WorkspaceError):
+    """What was written cannot be a path in a workspace."""
+
+    code = "bad_path"
+
+
+class NoSuchFile(WorkspaceError):
+    """The workspace has no such file or folder."""
+
+    code, http_status = "file_not_found", 404
+
+
+class WorkspaceFull(WorkspaceError):
+    """The workspace would exceed `workspace.quota_mb` or `workspace.max_files`."""
+
+    code = "workspace_full"
 
 
 class UrlRefused(InvalidRequest):

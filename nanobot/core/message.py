@@ -134,12 +134,24 @@ def freeform_arguments(text: str) -> str:
     return msgspec.json.encode(_Freeform(text)).decode()
 
 
-class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
-    """The answer to exactly one `ToolCall`."""
+class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_defaults=True):
+    """The answer to exactly one `ToolCall`. `files`: paths in the workspace of what the call has written."""
 
     call_id: str
     content: str
     is_error: bool = False
+    files: tuple[str, ...] = ()
+
+
+class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
+    """A result that comes with images, which in a message stand behind it."""
+
+    images: tuple[Image, ...] = ()
+
+    def message(self) -> "Message":
+        """Return the message of the tool, as it is stored."""
+        result = ToolResult(self.call_id, self.content, self.is_error, self.files)
+        return Message("tool", (result, *self.images))
 
 
 Part = Text | Image | Audio | File | Thinking | ToolCall | ToolResult

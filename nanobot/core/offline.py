@@ -9,6 +9,8 @@ import msgspec
 
 from nanobot.core.accounts import ApiKey
 from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalRule
+from nanobot.core.memory import MemoryFact
+from nanobot.core.people import Person, PersonSession
 from nanobot.core.sessions import Row, SearchHit, Session
 
 
@@ -53,6 +55,54 @@ class ReadOnlyStore(Protocol):
         """Return all rules that come out of approvals, oldest first."""
         ...
 
+    def facts(self, session_key: str) -> tuple[tuple[MemoryFact, ...], ...]:
+        """Return all facts that the session reaches, newest first, each as its versions."""
+        ...
+
+    def fact(self, session_key: str, which: str) -> MemoryFact:
+        """Return the fact with this id or text, which the session may change.
+
+        Raises:
+            FactNotFound, NotAllowed
+        """
+        ...
+
+    def fact_versions(self, session_key: str, fact_id: str) -> tuple[MemoryFact, ...]:
+        """Return all versions of a fact, newest first.
+
+        Raises:
+            FactNotFound
+        """
+        ...
+
+    def search_facts(self, session_key: str, text: str, *, limit: int) -> tuple[MemoryFact, ...]:
+        """Return the facts that have most in common with `text`, the best first."""
+        ...
+
+    def people(self, *, limit: int, after: str | None = None) -> tuple[Person, ...]:
+        """Return people with a session, by their ids; those that come after the id `after`.
+
+        Raises:
+            PersonNotFound: there is nobody `after`.
+        """
+        ...
+
+    def person(self, id_: str) -> Person:
+        """Return the person who has that name.
+
+        Raises:
+            PersonNotFound
+        """
+        ...
+
+    def sessions_of_person(self, id_: str, *, limit: int) -> tuple[PersonSession, ...]:
+        """Return sessions of the person, those that began last first.
+
+        Raises:
+            PersonNotFound
+        """
+        ...
+
 
 class ApprovalWriter(Protocol):
     """Decisions on approvals, in one transaction."""
@@ -72,6 +122,26 @@ class ApprovalWriter(Protocol):
 
         Raises:
             ApprovalRuleNotFound
+        """
+        ...
+
+
+class PeopleWriter(Protocol):
+    """Changes to the links of people, in one transaction."""
+
+    def link(self, id_: str, other: str) -> tuple[str, ...]:
+        """Make one person of two; return all their names, the person's id first.
+
+        Raises:
+            InvalidRequest: they are one already, have too many accounts, or a name is none.
+        """
+        ...
+
+    def unlink(self, name: str) -> None:
+        """Make the account a person of its own again.
+
+        Raises:
+            InvalidRequest: it is not linked.
         """
         ...
 
@@ -172,6 +242,16 @@ class OfflineStore(Protocol):
 
     def write_approvals(self) -> AbstractContextManager[ApprovalWriter]:
         """Open the store to decide on approvals, committed at the end; also beside a running server.
+
+        Raises:
+            StoreError: it cannot be written, or a server of an older version runs on it.
+        """
+        ...
+
+    def write_people(self) -> AbstractContextManager[PeopleWriter]:
+        """Open the store, created where it is missing, to link people, committed at the end.
+
+        Works beside a running server, which takes note of the change within a second.
 
         Raises:
             StoreError: it cannot be written, or a server of an older version runs on it.

@@ -7,7 +7,7 @@ import msgspec
 
 from nanobot.core.errors import BadSessionKey
 from nanobot.core.event import Event, TurnAdmitted, TurnStarted
-from nanobot.core.message import Message
+from nanobot.core.message import Message, Role
 
 MAX_KEY_CHARS = 256
 RESERVED_PREFIX = "nanobot:"
@@ -117,10 +117,17 @@ ALL = SessionFilter()
 
 
 class SearchHit(msgspec.Struct, frozen=True):
-    """A session that a search found, by the newest message of its transcript that fits."""
+    """A session that a search found, by the newest message of its transcript that fits.
+
+    `seq` and `role` are the message's, `snippet` is the text around the first word found in it, on one line.
+    Not the message itself: a page of them may be many megabytes.
+    """
 
     session: Session
-    row: Row
+    seq: int
+    role: Role
+    snippet: str
+    created_at: float
 
 
 class Branch(msgspec.Struct, frozen=True):

@@ -14,32 +14,39 @@ from nanobot.core.accounts import Accounts
 from nanobot.core.approvals import Approvals
 from nanobot.core.compaction import Compactions
 from nanobot.core.dispatch import Dispatch
+from nanobot.core.memory import Memory, MemoryRules
+from nanobot.core.people import People
 from nanobot.core.recall import MessageSearch
 from nanobot.core.responses import Responses
 from nanobot.core.sessions import Sessions
 from nanobot.core.turn import Turns
 from nanobot.core.uploads import Uploads
+from nanobot.core.workspace import Identities
 
 
 class Limits(msgspec.Struct, frozen=True):
     """The bounds that admission and recovery keep to.
 
     `max_queue`: how many turns of one session may wait; `max_waiting`: of all, and half as many of one API
-    key.
+    key. `memory`: what facts are kept to.
     """
 
     max_queue: int = 16
     max_waiting: int = 10_000
     max_attempts: int = 3
     retry_window_s: float = 600.0
+    memory: MemoryRules = MemoryRules()
 
 
 class Store(
     Turns,
     Dispatch,
     Sessions,
+    Identities,
+    People,
     Compactions,
     MessageSearch,
+    Memory,
     Responses,
     Uploads,
     Approvals,

@@ -5,6 +5,9 @@ from typing import Literal
 
 import msgspec
 
+from nanobot.core.message import Image
+from nanobot.core.origin import Origin, ReadOrigin
+
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
 Decision = Literal["allow", "ask", "deny"]
@@ -14,13 +17,28 @@ Decision = Literal["allow", "ask", "deny"]
 class ToolContext(msgspec.Struct, frozen=True):
     """The turn that a call belongs to, as far as a tool may know it.
 
-    `result_tokens`: how long a result may be that the window is to hold beside the rest.
+    `result_tokens`: how long a result may be that the window is to hold beside the rest. `origin`: where what
+    the model writes may come from: the conversation, unless the turn has read what nobody in it said.
+    `sees_images`: whether the model does. `leaves_trace`: False where nothing of the turn may be kept.
     """
 
     turn_id: str
     session_key: str
     call_id: str
     result_tokens: int = 4_000
+    origin: Origin = "conversation"
+    sees_images: bool = False
+    leaves_trace: bool = True
+
+
+class ToolOutput(msgspec.Struct, frozen=True):
+    """What a call brings: text for the model, images for one that sees them, and the paths of the files in
+    the workspace that it has written.
+    """
+
+    text: str
+    images: tuple[Image, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -58,18 +76,21 @@ class Tool(msgspec.Struct, frozen=True):
     """A tool. It is made with what it needs; a call brings only its parsed arguments.
 
     `arguments` is a msgspec Struct type: it gives the JSON schema that the model is shown, and checks what
-    the model wrote. `run` returns the text for the model; the text of a `ToolError` goes to the model too,
-    any other exception is a bug. `repeatable`: a call that had started when the server died may be run again.
-    `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the window does not show
-    all of the conversation's files and results; `looks_back`: only where it does not show all of its
-    messages. `demanding`: it is offered only to models with the ability `reading_on`. `group`: the group
-    under which a policy may name it; `by_default`: what holds where no policy says anything of it.
+    the model wrote. `run` returns the text for the model, or a `ToolOutput`; the text of a `ToolError` goes
+    to the model too, any other exception is a bug. `repeatable`: a call that had started when the server died
+    may be run again. `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the
+    window does not show all of the conversation's files and results; `looks_back`: only where it does not
+    show all of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to
+    others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
+    that leaves a trace. `brings`: what its results are that nobody in the conversation said; None: nothing
+    such. `group`: the group under
+    which a policy may name it; `by_default`: what holds where no policy says anything of it.
     """
 
     name: str
     description: str
     arguments: type[msgspec.Struct]
-    run: Callable[..., Awaitable[str]]
+    run: Callable[..., Awaitable[str | ToolOutput]]
     timeout_s: float = 30.0
     repeatable: bool = False
     concurrent: bool = True
@@ -78,6 +99,8 @@ class Tool(msgspec.Struct, frozen=True):
     demanding: bool = False
     group: str = ""
     by_default: Decision = "allow"
+    lasting: bool = False
+    brings: ReadOrigin | None = "tool"
 
     @property
     def spec(self) -> ToolSpec:
@@ -91,4 +114,20 @@ def _schema(arguments: type[msgspec.Struct]) -> Schema:
     # They are of the Struct; the tool has a name and a description of its own.
     schema.pop("title", None)
     schema.pop("description", None)
+    fields = schema.get("properties")
+    if isinstance(fields, dict):
+        schema["properties"] = {name: _shortened(field) for name, field in fields.items()}
+    if not schema.get("required"):
+        schema.pop("required", None)
     return schema
+
+
+def _shortened(field: Schema) -> Schema:
+    """Return the schema of a field without what no model needs: each costs in every request. A value that may
+    be left out may also be null; models leave it out.
+    """
+    kinds = field.get("anyOf")
+    if isinstance(kinds, list) and {"type": "null"} in kinds and len(kinds) == 2:
+        kind = next(each for each in kinds if each != {"type": "null"})
+        field = {**{name: value for name, value in field.items() if name != "anyOf"}, **kind}
+    return {name: value for name, value in field.items() if name != "default" or value}

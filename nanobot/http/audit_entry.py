@@ -1,12 +1,15 @@
 """What the audit log says of a request: who did what to which conversation. Never what was said."""
 
+import hashlib
 from http import HTTPStatus
 
 from nanobot.core.audit_log import AuditEntry
+from nanobot.core.workspace import FILE_ID_PREFIX
 from nanobot.http.request import Request
 
-_SESSION_NAMES = ("key", "session_key", "conversation_id")
-"""Parameters of paths that name a conversation; others are ids."""
+_DIGEST_BYTES = 8
+_SESSION_NAMES = ("key", "session_key", "conversation_id", "person_id", "linked_name")
+"""Parameters of paths that name a conversation, or whose they are; others are ids."""
 
 
 def audit_entry(request: Request, at: float, status: int | None, *, polls: bool) -> AuditEntry | None:
@@ -39,10 +42,18 @@ def audit_entry(request: Request, at: float, status: int | None, *, polls: bool)
         request.caller.key_id,
         status,
         session_key,
-        next((value for name, value in named.items() if name not in _SESSION_NAMES), None),
+        next((_target(value) for name, value in named.items() if name not in _SESSION_NAMES), None),
         request.id,
         is_urgent=route.method == "DELETE",
     )
+
+
+def _target(id_: str) -> str:
+    """Return the id as it is written down: the path of a file of the agent says what it was asked for."""
+    if not id_.startswith(FILE_ID_PREFIX):
+        return id_
+    digest = hashlib.blake2b(id_.encode("utf-8", "replace"), digest_size=_DIGEST_BYTES)
+    return f"{FILE_ID_PREFIX}#{digest.hexdigest()}"
 
 
 def _session_header(request: Request) -> str | None:

@@ -3,6 +3,7 @@ long it may leave an answer unread.
 """
 
 import asyncio
+import re
 from typing import NoReturn
 
 from uvicorn._types import ASGI3Application
@@ -31,6 +32,8 @@ LEAST_CHUNK_BYTES = 64
 """So many chunks of a body may have any size; beyond them they must have so many bytes on average: each takes
 as long to parse, however small it is.
 """
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
+"""A target such as proxies are asked for: the authority, and what comes after it."""
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: send shorter headers"))
@@ -147,12 +150,21 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_arrived()
+        if self.url[:1] != b"/" and (absolute := _ABSOLUTE.fullmatch(self.url)):
+            self._take_target(*absolute.groups())
         self._is_in_body = True
         self._received = self._body_bytes = self._since_body = self._chunks = 0
         self._before_answer = None
         super().on_headers_complete()
         if len(self.pipeline) > MAX_PIPELINED:
             self._hang_up()
+
+    def _take_target(self, authority: bytes, target: bytes) -> None:
+        """Read a target in absolute form: its host counts, and not the header's (RFC 9112, 3.2.2)."""
+        host = authority.rpartition(b"@")[2]
+        # In place: the scope has the list already.
+        self.headers[:] = [(name, host if name == b"host" else value) for name, value in self.headers]
+        self.url = target if target.startswith(b"/") else b"/" + target
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle

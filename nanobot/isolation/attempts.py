@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from nanobot.api.written_files import is_written
+from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.isolation.client import Attempt, path_of
 from nanobot.isolation.tenants import Resources, Tenant
 
@@ -28,6 +30,11 @@ class OwnSessions(msgspec.Struct, frozen=True):
     aside: str
     conversation: str
     sends_key: bool = True
+
+    @property
+    def person(self) -> str:
+        """The name of the person whom the main session's key speaks of."""
+        return DEFAULT_RULES.of(self.key).person
 
     def headers(self) -> dict[str, str]:
         """Return the headers of a request about the main session."""
@@ -307,11 +314,13 @@ def _events(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt
 
 def _files(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     yield Attempt(route=route, target="/v1/files", headers=victim_header(victim), refers_by="key")
-    yield Attempt(route=route, target="/v1/files?limit=10000&order=asc", headers=own.headers())
-    for file_id in victim.files[:1]:
+    for purpose in ("", "&purpose=assistants_output"):
+        yield Attempt(route=route, target=f"/v1/files?limit=10000&order=asc{purpose}", headers=own.headers())
+    for file_id in victim.files:
+        purpose = "&purpose=assistants_output" if is_written(file_id) else ""
         yield Attempt(
             route=route,
-            target=f"/v1/files?after={quote(file_id, safe='')}",
+            target=f"/v1/files?after={quote(file_id, safe='')}{purpose}",
             headers=own.headers(),
             refers_by="id",
         )
@@ -358,6 +367,46 @@ def _approval(*bodies: dict[str, object]) -> AttemptBuilder:
     return build
 
 
+# Memory -------------------------------------------------------------------------------------------
+
+
+def _facts(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    path = route.partition(" ")[2]
+    for query in (
+        ("", "?q=cnry", "?layer=person&limit=100") if path == "/v1/memory" else ("", "?format=markdown")
+    ):
+        target = f"{path}{query}"
+        yield Attempt(route=route, target=target, headers=victim_header(victim), refers_by="key")
+        yield Attempt(route=route, target=target, headers=own.headers())
+    if path == "/v1/memory":
+        word = quote(victim.word, safe="")
+        yield Attempt(route=route, target=f"{path}?q={word}", headers=own.headers())
+        for fact in victim.facts:
+            yield Attempt(
+                route=route, target=f"{path}?after={path_of(fact)}", headers=own.headers(), refers_by="id"
+            )
+
+
+def _remember(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    target, body = "/v1/memory", b'{"text": "written by another session"}'
+    yield Attempt(route=route, target=target, headers=victim_header(victim), body=body, refers_by="key")
+    for fact in victim.facts:
+        replacing = json.dumps({"text": "written by another session", "replaces": fact}).encode()
+        yield Attempt(route=route, target=target, headers=own.headers(), body=replacing, refers_by="id")
+
+
+def _fact(body: bytes = b"") -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        for fact in victim.facts:
+            target = route.partition(" ")[2].replace("{fact_id}", path_of(fact))
+            yield Attempt(route=route, target=target, headers=own.headers(), body=body, refers_by="id")
+            yield Attempt(
+                route=route, target=target, headers=victim_header(victim), body=body, refers_by="key"
+            )
+
+    return build
+
+
 def _approval_rules(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     yield Attempt(route=route, target="/v1/approval-rules")
     yield Attempt(route=route, target="/v1/approval-rules", headers=own.headers())
@@ -367,6 +416,49 @@ def _approval_rule(route: str, own: OwnSessions, victim: Resources) -> Iterable[
     for rule in victim.approval_rules:
         target = route.partition(" ")[2].replace("{rule_id}", path_of(rule))
         yield Attempt(route=route, target=target, refers_by="id")
+
+
+# People -------------------------------------------------------------------------------------------
+
+
+def _people(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    yield Attempt(route=route, target="/v1/people?limit=100")
+    yield Attempt(route=route, target=f"/v1/people?after={quote(victim.person, safe='')}", refers_by="key")
+
+
+def _person(*bodies: dict[str, object]) -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        target = route.partition(" ")[2].replace("{person_id}", path_of(victim.person))
+        for body in bodies or (None,):
+            yield Attempt(
+                route=route,
+                target=target,
+                body=b"" if body is None else json.dumps(body).encode(),
+                refers_by="key",
+            )
+
+    return build
+
+
+def _sessions_of_person(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    yield from _person()(route, own, victim)
+    target = route.partition(" ")[2].replace("{person_id}", path_of(own.person))
+    after = quote(victim.session_key, safe="")
+    yield Attempt(route=route, target=f"{target}?after={after}", refers_by="key")
+
+
+def _link(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    """Yield links of the victim's account to one's own, and the other way round."""
+    yield from _person({"person": own.person}, {"code": "7K2MQ-04XTR"})(route, own, victim)
+    target = route.partition(" ")[2].replace("{person_id}", path_of(own.person))
+    # Not by `refers_by`: without the right `admin` it is refused before anything is looked for.
+    yield Attempt(route=route, target=target, body=json.dumps({"person": victim.person}).encode())
+
+
+def _unlink(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    target = route.partition(" ")[2].replace("{linked_name}", path_of(victim.person))
+    for person in (victim.person, own.person):
+        yield Attempt(route=route, target=target.replace("{person_id}", path_of(person)), refers_by="key")
 
 
 # Not of one session ---------------------------------------------------------------------------------
@@ -420,6 +512,14 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     "POST /v1/sessions/{key}/import": _import,
     "GET /v1/sessions/{key}/events": _events,
     "GET /v1/sessions/{key}/usage": _session(queries=("", "?group=model")),
+    "GET /v1/people": _people,
+    "GET /v1/people/{person_id}": _person(),
+    "DELETE /v1/people/{person_id}": _person(),
+    "GET /v1/people/{person_id}/sessions": _sessions_of_person,
+    "GET /v1/people/{person_id}/export": _person(),
+    "POST /v1/people/{person_id}/codes": _person(),
+    "POST /v1/people/{person_id}/links": _link,
+    "DELETE /v1/people/{person_id}/links/{linked_name}": _unlink,
     "POST /v1/files": _upload,
     "GET /v1/files": _files,
     "GET /v1/files/{file_id}": _file,
@@ -430,6 +530,12 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     "POST /v1/approvals/{approval_id}": _approval({"decision": "once"}, {"decision": "deny"}),
     "GET /v1/approval-rules": _approval_rules,
     "DELETE /v1/approval-rules/{rule_id}": _approval_rule,
+    "GET /v1/memory": _facts,
+    "POST /v1/memory": _remember,
+    "GET /v1/memory/export": _facts,
+    "GET /v1/memory/{fact_id}": _fact(),
+    "PATCH /v1/memory/{fact_id}": _fact(b'{"text": "changed by another session"}'),
+    "DELETE /v1/memory/{fact_id}": _fact(),
     "GET /v1/usage": _usage,
     "GET /v1/models": _shared("/v1/models"),
     "GET /v1/models/{model_id}": _shared("/v1/models/nanobot"),

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+CANARY = "cnry"
+"""What every secret begins with."""
 # Channels have no z: it separates them from the rest.
 _FORM = re.compile(r"cnry([0-9]{5})z([a-y]{1,24})z[0-9a-f]{16}")
 _ID = re.compile(r"(?<![0-9a-z])[a-z]+[_-]([0-9a-z]{26})")

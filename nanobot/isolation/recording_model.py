@@ -11,10 +11,12 @@ from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.tool import Tool, ToolContext
-from nanobot.isolation.canaries import Canaries, Canary, owner_of, secrets_in
+from nanobot.isolation.canaries import CANARY, Canaries, Canary, owner_of, secrets_in
 
 CALL, FAIL, WAIT = "please-call:", "please-fail", "please-wait"
 """Words in a user's message that tell the model what to do; a tool's name follows the first."""
+WRITE, SEARCH = "write_file", "grep"
+"""Tools of the server that it calls with arguments of their own."""
 
 
 class RecordedPrompt(msgspec.Struct, frozen=True):
@@ -88,8 +90,22 @@ class RecordingModel:
 
     def _call(self, name: str, owner: int | None) -> ToolCall:
         self._calls += 1
+        return ToolCall(
+            f"call_{self._calls}", name, msgspec.json.encode(self._arguments(name, owner)).decode()
+        )
+
+    def _arguments(self, name: str, owner: int | None) -> dict[str, object]:
+        """Return arguments with secrets of the owner, as far as the tool takes some."""
+        if name == SEARCH:
+            # Of anybody: its own are all that may be found.
+            return {"pattern": CANARY}
+        if name == WRITE and owner is not None:
+            return {
+                "path": f"{self._canaries.create(owner, 'workspacename')}.txt",
+                "content": f"written: {self._canaries.create(owner, 'workspacetext')}",
+            }
         secret = "" if owner is None else self._canaries.create(owner, "arguments")
-        return ToolCall(f"call_{self._calls}", name, msgspec.json.encode({"about": secret}).decode())
+        return {"about": secret, "fact": f"noted {secret}", "query": secret, "only_here": True}
 
     async def check(self) -> None:
         """Always ready."""

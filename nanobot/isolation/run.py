@@ -25,7 +25,7 @@ from nanobot.isolation.canaries import Canaries
 from nanobot.isolation.client import InspectingClient, Leak
 from nanobot.isolation.recording_model import RecordingModel, vaults
 from nanobot.isolation.report import ChannelCoverage, Report, RouteCoverage
-from nanobot.isolation.scan import OPERATOR_CHANNELS, LogScanner, scan_audit_log
+from nanobot.isolation.scan import ARGUMENT_CHANNELS, OPERATOR_CHANNELS, LogScanner, scan_audit_log
 from nanobot.isolation.server import serve_on_free_port
 from nanobot.isolation.tenants import Tenant, hash_of, make_tenants
 from nanobot.isolation.testbed import Testbed
@@ -181,6 +181,8 @@ def _isolated_config(
         keys=(*(tenant.table() for tenant in tenants), expired),
         quotas=(),
         policy=(),
+        # By other rules, two of the tenants might be one person.
+        scopes=(),
     )
 
 

@@ -5,9 +5,10 @@ import base64
 import json
 from http import HTTPStatus
 
+from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.isolation.attempts import ATTEMPTS, SAME, chat_body, export, form, own_sessions
 from nanobot.isolation.client import Attempt, Reply, Requester, path_of
-from nanobot.isolation.recording_model import CALL, FAIL, WAIT
+from nanobot.isolation.recording_model import CALL, FAIL, SEARCH, WAIT, WRITE
 from nanobot.isolation.tenants import Resources, Tenant
 from nanobot.isolation.testbed import Testbed
 
@@ -119,6 +120,8 @@ class Seeder:
         await self._do(_CHAT, chat_body(f"say it: {self._canary('streamed')}", stream=True), x_events="tools")
         await self._edit()
         await self._use_files()
+        await self._use_memory()
+        await self._use_workspace()
         await self._use_sessions()
         await self._use_responses()
         await self._race()
@@ -202,6 +205,35 @@ class Seeder:
             {"type": "file", "file": {"file_id": file_id}},
         ]
         await self._do(_CHAT, chat_body([{"role": "user", "content": parts}]))
+
+    async def _use_memory(self) -> None:
+        """Have facts remembered, by hand and by the model. Those of a group are its members' together, which
+        some tenants are: they keep theirs to the session.
+        """
+        if "POST /v1/memory" not in self._testbed.routes:
+            return
+        layers = ("session",) if DEFAULT_RULES.of(self._tenant.key).group else ("person", "session")
+        for layer in layers:
+            fact = {
+                "text": f"keeps {self._canary('fact')}",
+                "layer": layer,
+                "subject": self._canary("subject"),
+            }
+            made = await self._do("POST /v1/memory", json.dumps(fact).encode())
+            self.resources.facts.append(made.field("id"))
+        self._testbed.canaries.add_ids(self._owner, self.resources.facts)
+        await self._do(_CHAT, chat_body(f"{CALL} remember of {self._canary('transcript')}"))
+        await self._do(_CHAT, chat_body(f"{CALL} recall of {self._canary('transcript')}"))
+
+    async def _use_workspace(self) -> None:
+        """Let the agent write a file, and search all that it can see for anybody's secrets."""
+        if "GET /v1/files" not in self._testbed.routes:
+            return
+        for tool in (WRITE, SEARCH):
+            await self._do(_CHAT, chat_body(f"{CALL} {tool} of {self._canary('transcript')}"))
+        listed = await self._read("GET /v1/files", "", "", "?purpose=assistants_output")
+        data = _object(listed).get("data")
+        self.resources.files += [str(file["id"]) for file in data] if isinstance(data, list) else []
 
     async def _use_sessions(self) -> None:
         if "POST /v1/sessions/{key}" not in self._testbed.routes:
@@ -335,6 +367,10 @@ class Seeder:
             standing = await self._read("GET /v1/approvals/{approval_id}", "{approval_id}", approval)
             if standing.field("state") != "pending":
                 damages.append(f"the approval {approval} is {standing.field('state') or 'gone'}")
+        for fact in self.resources.facts:
+            known = await self._read("GET /v1/memory/{fact_id}", "{fact_id}", fact)
+            if not known.field("text").startswith("keeps "):
+                damages.append("a fact is gone, or another")
         return damages
 
     async def _read(self, route: str, parameter: str, name: str, query: str = "") -> Reply:

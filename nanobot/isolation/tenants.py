@@ -8,6 +8,7 @@ import msgspec
 
 from nanobot.config import KeyTable
 from nanobot.core.accounts import RIGHTS
+from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.isolation.canaries import Canaries
 
 _CONFUSABLE_KEYS = (
@@ -44,8 +45,8 @@ _CONFUSABLE_KEYS = (
     "wx:dm:a?limit=1",
     "wx:dm:a#b",
     "wx:group:g",
-    "wx:group:g:user:a",
-    "wx:group:g:user:ab",
+    "wx:group:g:user:ag",
+    "wx:group:g/user:a:user:agg",
     unicodedata.normalize("NFC", "wx:dm:Zoë"),
     unicodedata.normalize("NFD", "wx:dm:Zoë"),
     "wx:dm:zoë",
@@ -67,7 +68,9 @@ _CONFUSABLE_KEYS = (
     "0",
     "turn_x",
 )
-"""Session keys that are easily confused: with each other, with a pattern, a path or a query."""
+"""Session keys that are easily confused: with each other, with a pattern, a path or a query. No two are of
+the same person or the same group (`layers.py` has those).
+"""
 
 
 class Resources(msgspec.Struct):
@@ -84,14 +87,21 @@ class Resources(msgspec.Struct):
     items: list[str] = []
     approvals: list[str] = []
     approval_rules: list[str] = []
+    facts: list[str] = []
     messages: tuple[str, ...] = ("msg_1", "msg_2")
     word: str = "nothing"
     idempotency_key: str = "nothing"
+
+    @property
+    def person(self) -> str:
+        """The name of the person whom the main session's key speaks of."""
+        return DEFAULT_RULES.of(self.session_key).person
 
     def names(self) -> list[str]:
         """Return all of them but the message ids, which are the same in every session."""
         return [
             self.session_key,
+            self.person,
             *self.turns,
             *self.files,
             *self.responses,
@@ -99,6 +109,7 @@ class Resources(msgspec.Struct):
             *self.items,
             *self.approvals,
             *self.approval_rules,
+            *self.facts,
             self.word,
             self.idempotency_key,
         ]
@@ -195,6 +206,7 @@ def fictitious(resources: Resources, rng: random.Random) -> Resources:
         items=[other(name) for name in resources.items],
         approvals=[other(name) for name in resources.approvals],
         approval_rules=[other(name) for name in resources.approval_rules],
+        facts=[other(name) for name in resources.facts],
         messages=resources.messages,
         word=other(resources.word),
         idempotency_key=other(resources.idempotency_key),

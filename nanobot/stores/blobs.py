@@ -5,6 +5,7 @@ has its content; content without a row is what a crash left, and goes with `swee
 """
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Collection, Iterable
@@ -14,6 +15,17 @@ from nanobot.core.errors import StoreError, UploadNotFound
 
 FOLDER = "files"
 _ID = re.compile(r"file-[0-9a-z]{1,64}")
+
+
+def _unwritten(folder: Path, error: OSError) -> StoreError:
+    """Return the error for an upload that could not be written; that the disk is full may be told to all."""
+    message = f"the upload cannot be written to {folder} ({error.strerror})"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"{message}: check its permissions")
+    return StoreError(
+        f"{message}: free some space",
+        public_message="the server's disk is full: nothing was stored; its owner has to free some space",
+    )
 
 
 def no_upload(file_id: str) -> UploadNotFound:
@@ -47,9 +59,7 @@ class BlobFolder:
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
-            raise StoreError(
-                f"the upload cannot be written to {self._folder} ({error.strerror}): free some space"
-            ) from error
+            raise _unwritten(self._folder, error) from error
 
     def read(self, file_id: str) -> bytes:
         """Return the content.

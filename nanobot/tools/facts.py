@@ -48,6 +48,7 @@ def current_time(clock: Clock) -> Tool:
         run,
         repeatable=True,
         group="facts",
+        brings=None,
     )
 
 
@@ -64,6 +65,7 @@ def calculate() -> Tool:
         run,
         repeatable=True,
         group="facts",
+        brings=None,
     )
 
 

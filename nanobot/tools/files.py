@@ -1,5 +1,6 @@
-"""The tool that reads on in the conversation's files."""
+"""The tool that reads files: those of the conversation, and those of the workspace where there is one."""
 
+import base64
 import re
 from collections.abc import Sequence
 from typing import Annotated, Protocol
@@ -8,17 +9,22 @@ import msgspec
 
 from nanobot.core.cut_file import READ_FILE, cut_file, line_count, with_note
 from nanobot.core.dispatch import History
-from nanobot.core.errors import InvalidRequest, ToolError, UploadNotFound
+from nanobot.core.errors import BadPath, InvalidRequest, NoSuchFile, ToolError, UploadNotFound, WorkspaceError
 from nanobot.core.extent import START, Extent, Mark, Position, Unit, described, offset_of, wanted
-from nanobot.core.message import File
-from nanobot.core.tool import Tool, ToolContext
+from nanobot.core.message import File, Image
+from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.core.uploads import Upload, UploadPage
+from nanobot.core.workspace import Entry
 from nanobot.reading.documents import DocumentReader
+from nanobot.reading.kinds import image_type
+from nanobot.tools.workspace.files import AgentFiles
 
 _SEARCHED_TOKENS = 400_000
 """How far back in the conversation files are looked for."""
 _SEARCHED_UPLOADS = 1_000
 _MOST_LISTED = 20
+_HEAD_BYTES = 32
+_MOST_IMAGE_BYTES = 4 * 1024 * 1024
 _BYTES_PER_TOKEN = 4
 _PLACE = re.compile(r"(page|sheet|slide|chapter|part|row|line|character)s?\W{0,3}(\d{1,9})", re.IGNORECASE)
 _NUMBER = re.compile(r"\D{0,3}(\d{1,9})\D{0,3}")
@@ -26,12 +32,10 @@ _TITLE = re.compile(r"\s*sheet\W{1,3}(.{1,100}?)\W{0,3}(?:row\W{1,3}(\d{1,9}))?\
 
 
 class ReadFileArguments(msgspec.Struct, frozen=True):
-    file: Annotated[
-        str | None, msgspec.Meta(description="name or id of the file; omit for the newest one")
-    ] = None
-    start: Annotated[
-        str | None, msgspec.Meta(description="where to begin: page 41, sheet 2 row 812, slide 7, line 1200")
-    ] = msgspec.field(name="from", default=None)
+    file: Annotated[str | None, msgspec.Meta(description="path or name; omit for the newest")] = None
+    start: Annotated[str | None, msgspec.Meta(description="page 41, sheet 2 row 812, slide 7, line 1200")] = (
+        msgspec.field(name="from", default=None)
+    )
 
 
 class SessionFiles(Protocol):
@@ -44,15 +48,25 @@ class SessionFiles(Protocol):
     async def uploads(self, session_key: str, *, limit: int) -> UploadPage: ...
 
 
-def read_file(files: SessionFiles, documents: DocumentReader) -> Tool:
-    """Return the tool that shows a file of the conversation from a place on: one that came with a message, or
-    an upload of the session.
+def read_file(files: SessionFiles, documents: DocumentReader, workspace: AgentFiles | None = None) -> Tool:
+    """Return the tool that shows a file from a place on: one that came with a message, an upload of the
+    session, or a file of its `workspace`. Images are shown to models that see them.
     """
 
-    async def run(arguments: ReadFileArguments, context: ToolContext) -> str:
-        file = await _find(files, arguments.file or "", context.session_key)
-        start = _position(arguments.start or "", file)
-        shown = _from_text(file, start) or await _from_upload(files, documents, file, start, context)
+    async def run(arguments: ReadFileArguments, context: ToolContext) -> str | ToolOutput:
+        name = (arguments.file or "").strip()
+        entry = await _of_workspace(workspace, name, context.session_key) if workspace and name else None
+        if entry is not None:
+            found, content = entry
+            if image_type(content[:_HEAD_BYTES]):
+                return _image(found.path, content, context)
+            file = File(found.path, "", found.path)
+            start = _position(arguments.start or "", file)
+            shown = await _from_content(documents, file, content, start, context)
+        else:
+            file = await _find(files, name, context.session_key)
+            start = _position(arguments.start or "", file)
+            shown = _from_text(file, start) or await _from_upload(files, documents, file, start, context)
         if not shown.text.strip():
             raise ToolError(
                 f"{file.name} has nothing from {wanted(shown.extent.unit, start)} on{_size(shown)}"
@@ -62,14 +76,48 @@ def read_file(files: SessionFiles, documents: DocumentReader) -> Tool:
 
     return Tool(
         READ_FILE,
-        "Show a file of this conversation from a page, sheet, slide or line on.",
+        "Read a file.",
         ReadFileArguments,
         run,
         timeout_s=60.0,
         repeatable=True,
         reads_on=True,
         group="files",
+        brings="file",
+        demanding=workspace is not None,
     )
+
+
+async def _of_workspace(workspace: AgentFiles, path: str, session_key: str) -> tuple[Entry, bytes] | None:
+    """Return the file that the workspace has at this path; None where it has none: it may be the name of one
+    that came with a message.
+
+    Raises:
+        ToolError: it is there, but cannot be read.
+    """
+    try:
+        return await workspace.read(session_key, path)
+    except (NoSuchFile, BadPath):
+        return None
+    except WorkspaceError as error:
+        raise ToolError(error.message) from error
+
+
+def _image(path: str, content: bytes, context: ToolContext) -> ToolOutput:
+    """Return an image for the model to see.
+
+    Raises:
+        ToolError: it does not see any, or the image is too large.
+    """
+    media_type = image_type(content[:_HEAD_BYTES])
+    if not context.sees_images:
+        raise ToolError(f"{path} is an image ({media_type}, {len(content):,} bytes), and you see none")
+    if len(content) > _MOST_IMAGE_BYTES:
+        raise ToolError(
+            f"{path} has {len(content):,} bytes: images of at most {_MOST_IMAGE_BYTES:,} are shown"
+        )
+    url = f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+    return ToolOutput(f"({path}: the image follows)", (Image(url),))
 
 
 # Which file ---------------------------------------------------------------------------------------
@@ -189,15 +237,33 @@ async def _from_upload(
         )
     try:
         upload, content = await files.open_upload(file.file_id, context.session_key)
+    except UploadNotFound:
+        raise ToolError(f"{file.name} is not kept any more") from None
+    return await _from_content(documents, file, content, start, context, name=upload.name)
+
+
+async def _from_content(
+    documents: DocumentReader,
+    file: File,
+    content: bytes,
+    start: Position,
+    context: ToolContext,
+    *,
+    name: str = "",
+) -> File:
+    """Return what is read of the content from `start` on. `name`: where that is not the file's.
+
+    Raises:
+        ToolError: it cannot be read.
+    """
+    try:
         read = await documents.read(
             content,
-            name=upload.name,
+            name=name or file.name,
             owner=context.session_key,
             start=start,
             max_characters=context.result_tokens * _BYTES_PER_TOKEN,
         )
-    except UploadNotFound:
-        raise ToolError(f"{file.name} is not kept any more") from None
     except InvalidRequest as error:
         raise ToolError(error.message) from error
     return File(file.name, read.text, file.file_id, read.extent)

@@ -69,6 +69,7 @@ def search_history(
         repeatable=True,
         looks_back=True,
         group="history",
+        brings=None,
     )
 
 

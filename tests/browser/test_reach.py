@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.browser.devtools import Browser, Page
 from tests.browser.test_conversation import answers
 from tests.clients.node_packages import prepare
-from tests.upstream import Upstream, call, reasoning, streamed, text
+from tests.upstream import Gate, Upstream, call, reasoning, streamed, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,6 +76,42 @@ async def test_a_phone_shows_all_without_scrolling_sideways(
     await page.press("Escape")
     await page.until("!document.querySelector('.sidebar').checkVisibility()")
     assert page.complaints == []
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+async def test_only_the_messages_scroll_however_many_there_are(
+    chrome: Browser, address: str, provider: Upstream, width: int
+) -> None:
+    page = await chrome.page(f"{address}/", width=width, height=500)
+    for number in range(1, 4):
+        provider.then(streamed(text("One line.\n\n" * 20)))
+        await page.ask("And now?")
+        await page.until(answers(number))
+    assert await page.run("document.querySelector('.log').scrollHeight") > 1000
+    assert await page.run("document.documentElement.scrollHeight") <= 500
+
+
+async def test_the_end_of_an_answer_is_followed_however_much_comes_at_once(
+    chrome: Browser, address: str, provider: Upstream
+) -> None:
+    page = await chrome.page(f"{address}/", width=1000, height=600)
+    gate = Gate()
+    provider.then(streamed(text("Formula\n\n\\[\nx\n\\]\n\nLine\n\n" * 15), gate, text("more\n\n" * 40)))
+    await page.ask("A long one")
+    await page.until_text("Line")
+    gate.open()
+    await page.until(answers(1))
+    below = "(() => { const l = document.querySelector('.log'); "
+    below += "return l.scrollHeight - l.scrollTop - l.clientHeight; })()"
+    await page.until(f"{below} < 60")
+    # Who goes up to read stays there.
+    await page.run("document.querySelector('.log').scrollTop = 100")
+    await page.until_text("Newest message")
+    provider.then(streamed(text("and on\n\n" * 10)))
+    await page.run("document.querySelector('.log').scrollTop = 90")
+    assert await page.run(f"{below} > 60")
+    await page.click("Newest message ↓")
+    await page.until(f"{below} < 60")
 
 
 async def test_all_can_be_done_by_keyboard(page: Page, provider: Upstream) -> None:

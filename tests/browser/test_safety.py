@@ -63,6 +63,24 @@ async def test_markup_of_a_model_is_text_and_does_nothing(page: Page, provider: 
     assert not [each for each in page.requests if ".example" in each]
 
 
+async def test_formulas_stay_as_they_were_written(page: Page, provider: Upstream) -> None:
+    formulas = r"""Inline \(a_1 * b_2 * c\), $x_i*y_i*z$ and \[e = mc^2\], but $5 and $10 are *prices*.
+
+\[
+\int_0^1 x\,dx
++ \sum_{i=1}^n \\ y
+\]
+
+- $$\alpha_1 * \beta_1 * 2$$
+"""
+    provider.then(streamed(*map(text, formulas)))
+    await page.ask("Formulas")
+    await page.until(answers(1))
+    said = await page.text("article.answer .markdown")
+    shown = formulas.replace("*prices*", "prices").replace("- $$", "$$")
+    assert "".join(said.split()) == "".join(shown.split())
+
+
 async def test_markup_of_a_person_and_of_a_tool_is_text(page: Page, provider: Upstream) -> None:
     await page.ask("<img src=x onerror='globalThis.hit=1'> [a](javascript:hit=1)")
     await page.until(answers(1))

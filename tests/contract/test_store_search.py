@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nanobot.core.errors import InvalidRequest, SessionNotFound
@@ -97,7 +98,17 @@ async def test_the_newest_message_that_fits_is_shown(harness: StoreHarness) -> N
     await harness.say("a", "parrot one", "no")
     await harness.say("a", "parrot two", "yes")
     (hit,) = await harness.store.search("parrot", limit=1)
-    assert (hit.row.message.text, hit.row.seq) == ("parrot two", 3)
+    assert (hit.snippet, hit.seq, hit.role) == ("parrot two", 3, "user")
+
+
+async def test_a_hit_holds_what_is_around_a_word_and_not_its_message(harness: StoreHarness) -> None:
+    """A page of hits in messages of megabytes must not keep them all in memory."""
+    for number in range(8):
+        await harness.say(f"k{number}", "word " * 20_000 + "parrot " + "word " * 20_000, "ok")
+    hits = await harness.store.search("parrot", limit=8)
+    assert len(hits) == 8
+    assert all("word parrot word" in hit.snippet for hit in hits)
+    assert sum(len(msgspec.json.encode(hit)) for hit in hits) < 8_000
 
 
 async def test_only_the_live_transcript_is_searched(harness: StoreHarness) -> None:

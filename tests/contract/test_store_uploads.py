@@ -2,6 +2,7 @@
 behind.
 """
 
+import errno
 import re
 from pathlib import Path
 
@@ -182,4 +183,19 @@ async def test_where_nothing_can_be_written_nothing_is_kept(
     (disk_harness.directory / "files").write_bytes(b"in the way")
     with pytest.raises(StoreError):
         await keep(disk_harness, 1)
+    assert await listed(disk_harness) == []
+
+
+async def test_a_full_disk_is_told_to_whoever_uploads(
+    disk_harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nanobot.stores.blobs.os.fsync", full)
+        with pytest.raises(StoreError) as caught:
+            await keep(disk_harness, 1)
+    assert "disk is full" in caught.value.public_message
+    assert str(disk_harness.directory) not in caught.value.public_message
     assert await listed(disk_harness) == []

@@ -261,6 +261,26 @@ async def test_a_host_that_is_none_is_refused(harness: Harness, host: str) -> No
     assert (reply.status, reply.error["code"]) == (400, "invalid_http")
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://evil.example/v1/models", 403),
+        ("http://localhost@evil.example/v1/models", 403),
+        ("HTTP://evil.example:80?x=1", 403),
+        ("http://localhost/evil:80:80/v1/models", 404),
+        ("http://localhost:8900/v1/models", 200),
+        ("http://127.0.0.1/v1/models?limit=2", 200),
+        ("http://[::1]:8900/health", 200),
+        ("http://localhost", 404),
+    ],
+)
+async def test_the_host_of_an_absolute_target_counts_and_not_the_headers(
+    connection: Connection, target: str, status: int
+) -> None:
+    connection.writer.write(head("GET", target))
+    assert (await connection.answer())[0] == status
+
+
 @pytest.mark.parametrize("coding", ["gzip, chunked", "identity, chunked", "xchunked, chunked"])
 async def test_a_transfer_coding_that_is_not_undone_is_refused(connection: Connection, coding: str) -> None:
     start = head("POST", "/v1/chat/completions", "x-session-key: a", f"transfer-encoding: {coding}")

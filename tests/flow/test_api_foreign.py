@@ -19,8 +19,11 @@ from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
 from nanobot.api.wire.conversations import ConversationBody, ItemsBody, MetadataBody
 from nanobot.api.wire.files import UploadForm
+from nanobot.api.wire.memory import FactChangeBody, NewFactBody
+from nanobot.api.wire.people import LinkBody
 from nanobot.api.wire.response_request import ResponseBody
 from nanobot.api.wire.session_lists import ForkBody, RewindBody, SessionChange
+from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.http.guard import Guard
 from nanobot.http.operations import Operation
 from nanobot.testing import FakeClock, ScriptedModel
@@ -40,20 +43,29 @@ class Names(msgspec.Struct, frozen=True):
     file: str
     response: str
     item: str
+    fact: str
+
+
+def person_of(names: Names) -> str:
+    """Return the name of the person whose session it is."""
+    return DEFAULT_RULES.of(names.session).person
 
 
 # How requests are filled --------------------------------------------------------------------------
 
 NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
     "key": lambda names: (names.session, f"{names.session}:new"),
+    "person_id": lambda names: (person_of(names), f"{person_of(names)}:new"),
+    "linked_name": lambda names: (f"tg:{names.session}", person_of(names)),
     "branch": lambda names: ("msg_1",),
     "turn_id": lambda names: (names.turn,),
     "file_id": lambda names: (names.file,),
     "response_id": lambda names: (names.response,),
     "conversation_id": lambda names: (names.session,),
     "item_id": lambda names: (names.item,),
+    "fact_id": lambda names: (names.fact,),
     "x-session-key": lambda names: (names.session, OWN),
-    "after": lambda names: (names.session, names.turn, names.file, "1"),
+    "after": lambda names: (names.session, names.turn, names.file, names.fact, person_of(names), "1"),
     "last-event-id": lambda names: (f"{names.turn}:1",),
 }
 """Parameters that name something of a session, and what they are filled with, in turn."""
@@ -78,10 +90,16 @@ PLAIN: Mapping[str, str | None] = {
     "start": None,
     "end": None,
     "group": "day,model",
+    "layer": None,
+    "format": None,
 }
 """Parameters that do not, and what they are filled with (None: left out)."""
 
 BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
+    NewFactBody: lambda names: tuple(
+        json.dumps({"text": "mine", **fields}).encode() for fields in ({}, {"replaces": names.fact})
+    ),
+    FactChangeBody: lambda names: (b'{"text": "mine"}',),
     SessionChange: lambda names: (b'{"title": "mine"}',),
     ForkBody: lambda names: tuple(
         json.dumps({"message_id": "msg_1", "key": key}).encode() for key in (f"{names.session}:fork", OWN)
@@ -116,6 +134,7 @@ BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
     ConversationBody: lambda names: (b'{"metadata": {"a": "b"}}',),
     MetadataBody: lambda names: (b'{"metadata": {"a": "b"}}',),
     ItemsBody: lambda names: (b'{"items": [{"type": "message", "role": "user", "content": "hello"}]}',),
+    LinkBody: lambda names: (b'{"person": "tg:77"}', b'{"code": "7K2MQ-04XTR"}'),
     ChatBody: lambda names: (_chat("hello"), _chat([{"type": "file", "file": {"file_id": names.file}}])),
 }
 """Bodies by their type: each that points at something of a session."""
@@ -240,8 +259,21 @@ async def plant(harness: Harness, session: str) -> Names:
     asked = json.dumps({"model": "nanobot", "input": "a secret", "conversation": session}).encode()
     answered = await harness.door.call("POST", "/v1/responses", body=asked, headers=bearer(OWNER))
     assert answered.status == 200, answered.text
+    await harness.app.store.link_people(DEFAULT_RULES.of(session).person, f"tg:{session}")
+    noted = await harness.door.call(
+        "POST",
+        "/v1/memory",
+        body=b'{"text": "a secret"}',
+        headers=owner | {"content-type": "application/json"},
+    )
+    assert noted.status == 200, noted.text
     return Names(
-        session, said.turn_id, kept.json["id"], answered.json["id"], answered.json["output"][0]["id"]
+        session,
+        said.turn_id,
+        kept.json["id"],
+        answered.json["id"],
+        answered.json["output"][0]["id"],
+        noted.json["id"],
     )
 
 
@@ -254,7 +286,7 @@ async def ask(harness: Harness, sent: Sent, key: Mapping[str, str]) -> Exchange:
     return await exchange.done()
 
 
-_ID = re.compile(r"\b(turn|req|file|resp|msg|conv|call|chatcmpl|cmp)[-_][0-9a-z]{26}")
+_ID = re.compile(r"\b(turn|req|file|resp|msg|conv|call|mem|chatcmpl|cmp)[-_][0-9a-z]{26}")
 _SEALED = re.compile(r"\bnanobot1\.[\w.-]+")
 """A summary that only the server can open, sealed with a secret of its own."""
 
@@ -264,7 +296,15 @@ def shown(answer: Exchange, names: Names) -> str:
     taken out.
     """
     text = f"{answer.status} {answer.raw.decode()}"
-    for name in (names.turn, names.file, names.session, names.response, names.item):
+    for name in (
+        names.turn,
+        names.file,
+        names.session,
+        person_of(names),
+        names.response,
+        names.item,
+        names.fact,
+    ):
         text = text.replace(name, "NAME")
     return _SEALED.sub("SEALED", _ID.sub("ID", text))
 
@@ -290,8 +330,9 @@ async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_
         "a secret",
         "ok",
     ] * 2
-    kept = await full.door.get(f"/v1/files/{names.file}", bearer(OWNER) | {"x-session-key": "wx:dm:ann"})
-    assert kept.status == 200, "a stranger deleted it"
+    for path in (f"/v1/files/{names.file}", f"/v1/memory/{names.fact}"):
+        kept = await full.door.get(path, bearer(OWNER) | {"x-session-key": "wx:dm:ann"})
+        assert kept.status == 200, "a stranger deleted it"
 
 
 async def test_the_same_requests_reach_something_when_the_owner_sends_them(open_harness: OpenHarness) -> None:
@@ -312,7 +353,7 @@ def test_a_parameter_or_a_body_that_nobody_knows_how_to_fill_fails() -> None:
     class New(msgspec.Struct):
         secret_id: str
 
-    names = Names("a", "t", "f", "r", "i")
+    names = Names("a", "t", "f", "r", "i", "m")
     for operation in (
         Operation(method="GET", path="/v1/new/{new_id}", run=run, summary="", tag="", right="chat"),
         Operation(method="POST", path="/v1/new", run=run, summary="", tag="", right="chat", body=New),

@@ -99,9 +99,9 @@ async def test_several_files_share_the_window_and_none_is_dropped(open_harness: 
     assert abs(len(a.text) - len(c.text)) < 10 and len(a.text) > 3_000
 
 
-async def test_without_long_files_nothing_further_is_offered(harness: Harness) -> None:
-    model = harness.app.models.default
-    assert isinstance(model, ScriptedModel)
+async def test_without_long_files_nothing_further_is_offered(open_harness: OpenHarness) -> None:
+    model = ScriptedModel()
+    harness = await open_harness(model, workspace={"enabled": False})
     await chat(harness.door, part(b"short", "a.txt"))
     assert "read_file" not in offered(model)
 

@@ -21,6 +21,11 @@ WEATHER = {
     },
 }
 MAIL = {"type": "function", "function": {"name": "send_mail"}}
+OWN = [
+    *("current_time", "calculate", "read_file", "write_file", "edit_file", "apply_patch"),
+    *("list_files", "find_files", "grep", "web_fetch"),
+]
+"""The server's own tools, as an able model is offered them."""
 ASK = {"role": "user", "content": "How is the weather in Oslo?"}
 
 
@@ -82,13 +87,8 @@ async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on
         "refusal": None,
         "annotations": [],
     }
-    assert [tool.name for tool in model.requests[0].tools] == [
-        "current_time",
-        "calculate",
-        "web_fetch",
-        "get_weather",
-    ]
-    assert model.requests[0].tools[3].schema == WEATHER["function"]["parameters"]  # type: ignore[index]
+    assert [tool.name for tool in model.requests[0].tools] == [*OWN, "get_weather"]
+    assert model.requests[0].tools[-1].schema == WEATHER["function"]["parameters"]  # type: ignore[index]
     after = await harness.door.chat("k", [result("call00001", "rain")], tools=[WEATHER])
     assert after.said == "It rains in Oslo."
     assert shown(model.requests[1]) == [
@@ -212,7 +212,7 @@ async def test_a_name_that_the_server_has_too_is_the_clients_in_that_turn_alone(
         "calculate",
         "The client's.",
     )
-    assert len(model.requests[0].tools) == 3
+    assert len(model.requests[0].tools) == len(OWN)
     await harness.door.chat("k", [result("callOslo1", "ok")])
     assert (await harness.door.chat("k", "6*7?")).said == "42"
 
@@ -280,7 +280,7 @@ async def test_what_the_client_insists_on_reaches_the_model(open_harness: OpenHa
     )
     assert asked.sampling.parallel_tool_calls is False
     await harness.door.chat("b", [ASK], tools=[WEATHER], tool_choice="none")
-    assert [tool.name for tool in model.requests[-1].tools] == ["current_time", "calculate", "web_fetch"]
+    assert [tool.name for tool in model.requests[-1].tools] == OWN
 
 
 async def test_where_one_call_at_a_time_is_asked_for_the_first_one_counts(open_harness: OpenHarness) -> None:

@@ -125,7 +125,7 @@ async def test_the_next_turn_does_not_wait_for_a_summary(open_harness: OpenHarne
         return "The weather is fine. " * 40
 
     harness = await open_harness(ScriptedModel(script), agent=WINDOW)
-    for text in fillers(6):
+    for text in fillers(4):
         assert (await harness.door.chat("a", text)).status == 200
     assert harness.app.compactor.is_writing("a")
     release.set()

@@ -210,9 +210,18 @@ def test_a_locked_data_directory_is_told_with_who_has_it(nanobot: Command, tmp_p
 
 def test_a_data_directory_that_cannot_be_is_told(nanobot: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    told = nanobot.refused("--model", "echo", "--port", "0", "--data", str(tmp_path / "file"))
-    assert str(tmp_path / "file") in told
-    assert "--data" in told
+    for data in (tmp_path / "file", tmp_path / "file" / "below"):
+        told = nanobot.refused("--model", "echo", "--port", "0", "--data", str(data))
+        assert told == (f"{tmp_path / 'file'} is a file, and no data directory: name a directory with --data")
+
+
+@pytest.mark.parametrize("text", ["", "# port = 8900\n", "[server]\n[api]\n"])
+def test_a_config_file_without_a_setting_is_told(nanobot: Command, tmp_path: Path, text: str) -> None:
+    (tmp_path / "nanobot.toml").write_text(text)
+    process = nanobot.start("--model", "echo", "--port", "0", "--data", str(tmp_path / "data"))
+    with serving(process):
+        assert process.stderr is not None
+        assert process.stderr.readline() == "note: nanobot.toml has no settings\n"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import msgspec
 from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_call, wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.model_choice import choice_fields
+from nanobot.api.wire.tool_events import tool_finished
 from nanobot.core.event import (
     Event,
     MessageAdded,
@@ -189,8 +190,7 @@ class Chunks:
             fields: dict[str, object] = {"id": call.id, "name": call.name, "arguments": call.arguments}
             return self._named(b"tool_started", fields, cursor)
         if isinstance(event, ToolFinished):
-            result = event.message.tool_results[0]
-            fields = {"id": result.call_id, "is_error": result.is_error, "content": result.content}
+            fields = tool_finished(event.message.tool_results[0])
             return self._named(b"tool_finished", fields, cursor)
         return b""
 

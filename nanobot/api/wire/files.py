@@ -5,9 +5,12 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from nanobot.core.uploads import Upload
+from nanobot.core.workspace import FILE_ID_PREFIX, Entry
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
+WRITTEN_PURPOSE = "assistants_output"
+"""Of the files that the agent has written; none is uploaded with it."""
 SHORTEST_LIFE_S = 3_600
 LONGEST_LIFE_S = 2_592_000
 
@@ -29,7 +32,9 @@ class UploadForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileObject(msgspec.Struct, frozen=True, kw_only=True):
-    """An upload. Times are whole seconds since the epoch."""
+    """An upload, or a file that the agent has written, whose `filename` is its path. Times are whole seconds
+    since the epoch.
+    """
 
     id: str
     object: str = "file"
@@ -46,6 +51,18 @@ class FileDeleted(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     object: str = "file"
     deleted: bool = True
+
+
+def written_file_object(entry: Entry) -> FileObject:
+    """Return a file of the workspace as the API shows it."""
+    return FileObject(
+        id=f"{FILE_ID_PREFIX}{entry.path}",
+        bytes=entry.size_bytes,
+        created_at=int(entry.modified_at),
+        expires_at=None,
+        filename=entry.path,
+        purpose=WRITTEN_PURPOSE,
+    )
 
 
 def file_object(upload: Upload) -> FileObject:

@@ -11,6 +11,7 @@ from nanobot.api.wire.chat_answer import context_details, wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.model_choice import choice_fields
 from nanobot.api.wire.session_message import chat_message
+from nanobot.api.wire.tool_events import tool_finished
 from nanobot.core.event import (
     MessageAdded,
     ModelChosen,
@@ -60,12 +61,7 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
         case ToolStarted(call):
             return b"tool_started", {"id": call.id, "name": call.name, "arguments": call.arguments}
         case ToolFinished(message) | MessageAdded(message):
-            result = message.tool_results[0]
-            return b"tool_finished", {
-                "id": result.call_id,
-                "is_error": result.is_error,
-                "content": result.content,
-            }
+            return b"tool_finished", tool_finished(message.tool_results[0])
         case TurnAdmitted(input_, joins):
             return b"turn_admitted", {
                 "input": tuple(chat_message(message) for message in input_),

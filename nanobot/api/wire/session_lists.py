@@ -1,17 +1,12 @@
 """Sessions, their branches and the receipts of their deletion, as the API shows them."""
 
-import re
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from nanobot.api.wire.session_export import Instructions, Metadata, Title
 from nanobot.api.wire.session_message import message_id
-from nanobot.core.message import File, Message, Text
 from nanobot.core.sessions import Branch, Deletion, SearchHit, Session
 from nanobot.submit.request import model_id
-
-_MOST_AROUND = 80
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -120,13 +115,9 @@ def session_object(session: Session, match: Match | UnsetType = UNSET) -> Sessio
     )
 
 
-def hit_object(hit: SearchHit, query: str) -> SessionObject:
+def hit_object(hit: SearchHit) -> SessionObject:
     """Return a session that a search found, with the message that matches."""
-    row = hit.row
-    return session_object(
-        hit.session,
-        Match(message_id(row.seq), row.message.role, snippet(row.message, query), row.created_at),
-    )
+    return session_object(hit.session, Match(message_id(hit.seq), hit.role, hit.snippet, hit.created_at))
 
 
 def branch_object(branch: Branch) -> BranchObject:
@@ -147,14 +138,3 @@ def receipt(session_key: str, removed: Deletion) -> SessionDeleted:
         key=session_key,
         removed=RemovedObject(removed.messages, removed.turns, removed.files, removed.bytes_),
     )
-
-
-def snippet(message: Message, query: str) -> str:
-    """Return the text around the first word of `query` in the message, on one line."""
-    texts = [part.text for part in message.parts if isinstance(part, Text | File)]
-    text = " ".join(" ".join(texts).split())
-    words = re.findall(r"[^\W_]+", query)
-    hit = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
-    start = max(0, (hit.start() if hit else 0) - _MOST_AROUND)
-    end = (hit.end() if hit else 0) + _MOST_AROUND
-    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")

@@ -34,6 +34,10 @@ it knows nothing yet makes it refuse what it is told.
 _EXAMPLES: tuple[tuple[str, str], ...] = (
     ("Who are you?", "I'm {name}, your personal assistant. How can I help you?"),
     ("Are you from a big company?", "No, I was made by the nanobot project."),
+    (
+        "Wobei kannst du helfen?",
+        "Ich beantworte Fragen, schreibe und übersetze Texte, rechne und merke mir, was du mir erzählst.",
+    ),
     ("What time is it in Lima?", "[current_time America/Lima]"),
     ("(In America/Lima it is Monday, 2020-03-02 10:05:31 -05)", "It is 10:05 in Lima."),
     ("What is nine times 14?", "[calculate 9 * 14]"),
@@ -51,6 +55,10 @@ _EXAMPLES: tuple[tuple[str, str], ...] = (
     ),
     ("¿Dónde anida la garza?", "La garza anida detrás del molino."),
     ("你是谁？", "我是 {name}，你的个人助手。"),
+    ("How do you say 'please' in Italian?", "'Please' in Italian is 'per favore'."),
+    ("And in Swedish?", "In Swedish it is 'snälla'."),
+    ("Nenne zwei Farben.", "Rot und Blau."),
+    ("Übertrage sie ins Französische.", "Rouge et bleu."),
     ("Sum up our chat.", "[recall]"),
     (
         "(There was no message before this one.)",

@@ -9,9 +9,9 @@ _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 class LoopBrake:
     """Reads a text piece by piece, and tells when it has become a loop.
 
-    A loop is a phrase of words that comes at least four times in a row and fills 120 characters; eight times
-    and 300 characters where its copies differ in numbers, as in a list that never ends. Lists and code of
-    similar lines are none.
+    A loop is a phrase of words that comes at least four times in a row and fills 120 characters, or 48 where
+    it is of three different words or more; eight times and 300 characters where its copies differ in numbers,
+    as in a list that never ends. Lists and code of similar lines are none.
     """
 
     def __init__(self) -> None:
@@ -34,23 +34,34 @@ class LoopBrake:
         if self._unread < _EVERY_CHARS:
             return False
         self._unread = 0
-        self.is_loop = _repeats(self._tail, 4, 120) or _repeats(self._tail.translate(_NO_DIGITS), 8, 300)
+        self.is_loop = (
+            _repeats(self._tail, 4, 120)
+            or _repeats(self._tail, 4, 48, words=3)
+            or _repeats(self._tail.translate(_NO_DIGITS), 8, 300)
+        )
         return self.is_loop
 
 
-def _repeats(text: str, times: int, chars: int) -> bool:
-    """Return whether `text` ends with a phrase that comes `times` in a row at least and fills `chars`."""
-    for length in range(4, _LONGEST_PHRASE + 1):
-        count = max(times, -(-chars // length))
-        if length * count > len(text):
-            # Longer phrases need as much, or more.
-            if length * times > len(text):
-                return False
+def _repeats(text: str, times: int, chars: int, *, words: int = 0) -> bool:
+    """Return whether `text` ends with a phrase that comes `times` in a row at least and fills `chars`, and
+    has so many different `words`.
+    """
+    # Longer phrases need as much, or more.
+    for length in range(4, min(_LONGEST_PHRASE, len(text) // times) + 1):
+        # This alone tells of most lengths that they are none.
+        if text[-length - 1] != text[-1]:
             continue
         phrase = text[-length:]
+        count = max(times, -(-chars // length))
         if text[-2 * length : -length] != phrase or text[-length * count :] != phrase * count:
             continue
         # Rules, tables and rows of blanks have few words.
-        if sum(map(str.isalpha, phrase)) * 2 >= length:
+        if sum(map(str.isalpha, phrase)) * 2 >= length and _words(phrase) >= words:
             return True
     return False
+
+
+def _words(phrase: str) -> int:
+    """Return how many different words a phrase has that is repeated, wherever in a word it begins."""
+    # Chinese and Japanese have no spaces: two characters are about a word.
+    return max(len({*(phrase * 2).split()[1:-1]}), len({each for each in phrase if each >= "\u3040"}) // 2)

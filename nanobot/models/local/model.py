@@ -11,10 +11,7 @@ from contextlib import aclosing
 from itertools import takewhile
 from pathlib import Path
 
-import msgspec
-
 from nanobot.core.clock import Clock
-from nanobot.core.cut_file import READ_FILE
 from nanobot.core.errors import ModelError, ModelUnavailable, ModelUnreachable
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, user
@@ -164,10 +161,6 @@ class LocalModel:
         self._note_sleep()
         if self._format.kind == "native":
             return self._native.stream(request)
-        # It finds neither the names of files nor places in them: a tool for these only misleads it.
-        tools = tuple(tool for tool in request.tools if tool.name != READ_FILE)
-        if tools != request.tools:
-            request = msgspec.structs.replace(request, tools=tools)
         if not self._one_pass.takes(request, self._warm_tools):
             return self._routed.stream(request)
         self._process.start()

@@ -76,6 +76,11 @@ TEXT_GRAMMAR = f"root ::= {_TEXT}\n{_REST}"
 """The grammar of an answer in words alone."""
 
 
+def opened_grammar(openings: Sequence[str]) -> str:
+    """Return the grammar of an answer in words that begins with one of `openings`."""
+    return f"root ::= ({' | '.join(map(literal, openings))}) rest\n{_REST}"
+
+
 def read(text: str) -> tuple[WrittenCall, ...]:
     """Return the calls that `text` consists of, each once; none where it is something else."""
     calls: list[WrittenCall] = []

@@ -26,6 +26,7 @@ from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
 from nanobot.models.local.loops import LoopBrake
 from nanobot.models.local.persons import not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
+from nanobot.models.local.statements import openings_of_note
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
 
@@ -81,7 +82,7 @@ class OnePass:
         """
         messages = request.messages
         said = words_of_user(messages)
-        if messages and messages[-1].role == "user" and recall.asks_for_words(messages[-1].text):
+        if messages and messages[-1].role == "user" and self._asks_for_words(request, said):
             answer = self._from_list(request, said)
         elif messages and messages[-1].role == "assistant":
             # It goes on right behind what is there: no grammar fits.
@@ -91,6 +92,16 @@ class OnePass:
         async with aclosing(answer) as pieces:
             async for piece in pieces:
                 yield piece
+
+    def _asks_for_words(self, request: ModelRequest, said: list[str]) -> bool:
+        """Return whether the last message asks for what the user said, or for what only the user could have
+        said, at the beginning of a conversation.
+        """
+        if recall.asks_for_words(said[-1]):
+            return True
+        is_first = len(said) == 1 and request.context is None
+        _, instructions = self.split(request.system)
+        return is_first and not instructions and recall.asks_of_user(said[-1])
 
     # The ways to answer ---------------------------------------------------------------------------
 
@@ -170,6 +181,8 @@ class OnePass:
         if steps and not (failed and steps < _MAX_STEPS):
             return notation.TEXT_GRAMMAR
         question = turn[0].text if turn and not steps else ""
+        if question and (openings := openings_of_note(question)):
+            return notation.opened_grammar(openings)
         names = sorted(
             tool.name for tool in request.tools if tool.name != notation.CALCULATE or not tells(question)
         )

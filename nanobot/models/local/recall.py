@@ -37,23 +37,32 @@ _QUESTIONS = tuple(
         r"\bsum(marise|marize|mary of|mary| up)?\b.{0,12}\b(our|this|the)\b.{0,8}\b(chat|discussio"
         r"n|conversation|talk|dialogue)",
         r"\bwhat (have|did) (we|i)\b.{0,12}\b(talk|talked|discuss|discussed|chat|chatted|spoken|speak)\b",
+        r"\b(sum|summarise|summarize|list|repeat|recap)\b.{0,12}\b(what|all|everything)\b.{0,8}\bi\b.{0,12}"
+        r"\b(told|said|wrote|mentioned|asked)\b",
+        r"\bwhat do you (already )?(know|remember) (about|of) me\b",
         # German
         r"\bwas\b.{0,12}\b(habe?|hatte) ich\b.{0,24}\b(gefragt|gesagt|geschrieben|erzählt|wissen wollen)",
         r"\b(was|welche|wie)\b.{0,12}\bwar\b.{0,16}\bmeine?\b.{0,16}\b(erste|letzte|vorige|vorheri"
         r"ge)\w*\b.{0,16}\b(frage|nachricht|bitte|satz)",
         r"\bwiederhol\w*\b.{0,20}\bmeine?\b.{0,20}\b(frage|nachricht|worte)",
         r"\bfass\w*\b.{0,20}\b(gespräch|unterhaltung|chat|diskussion)\b",
+        r"\b(fass\w*|wiederhol\w*|nenn\w*)\b.{0,24}\bwas ich\b.{0,20}\b(gesagt|erzählt|geschrieben|gefragt)",
+        r"\bwas weißt du (schon |alles )?(über|von) mi(ch|r)\b",
         # French
         r"\bqu['’]est-ce que (je|j['’]ai)\b.{0,30}\b(demand|dit|écri|posé)",
         r"\b(qu['’]ai-je|que viens-je|que t['’]ai-je|que vous ai-je)\b.{0,30}\b(demand|dit|dire|écri)",
         r"\bquel\w*\b.{0,12}\bétait\b.{0,12}\bm(a|on)\b.{0,16}\b(première?|dernière?|précédente?)?"
         r".{0,10}\b(question|message|demande|phrase)",
         r"\brésum\w*\b.{0,16}\b(notre|cette|la)\b.{0,8}\b(discussion|conversation|échange)",
+        r"\b(résum\w*|répèt\w*)\b.{0,8}\bce que je (t'|vous )?.{0,6}\b(dit|raconté|demandé|écrit)",
+        r"\bque (sais-tu|savez-vous)\b.{0,6}\b(de|sur) moi\b",
         # Spanish
         r"qué (te|le|os)?\s?(acabo de|he|había|dije|pregunté|escribí).{0,24}(preguntar|preguntado|"
         r"decir|dicho|dije|pregunté|escrito|escribí|antes|primero|\?)",
         r"\bcuál (fue|era|es) mi\b.{0,16}\b(primera?|última?|anterior)?.{0,12}\b(pregunta|mensaje)",
         r"\bresum\w*\b.{0,12}\b(nuestra|esta|la)\b.{0,8}\b(charla|conversación|discusión)",
+        r"\b(resum\w*|repite)\b.{0,8}\blo que (te )?(he|dije|conté)\b",
+        r"\bqué sabes (ya )?(de|sobre) mí\b",
         # Italian
         r"\b(che|cosa)\b.{0,16}\b(ti|le|vi)?\s?(ho|avevo)\b.{0,16}\b(chiesto|detto|scritto|domandato)",
         r"\bqual (era|è stata|è)\b.{0,8}\b(la )?mia\b.{0,16}\b(prima|ultima|precedente)?.{0,10}\b("
@@ -73,14 +82,43 @@ _QUESTIONS = tuple(
         # Chinese, Japanese, Korean
         r"我.{0,8}(刚才|刚刚|剛才|剛剛|之前|上一|上一个|第一|最开始|一开始|前面|最后).{0,8}(问|說|说|講|讲|問|提)",
         r"(刚才|刚刚|剛才|剛剛|之前|第一次|第一个|一开始).{0,4}我.{0,6}(问|說|说|講|讲|問)",
-        r"(总结|總結|概括).{0,8}(对话|對話|聊天|讨论|討論|谈话)",
+        r"(总结|總結|概括).{0,8}(对话|對話|聊天|讨论|討論|谈话|我.{0,6}(告诉|告訴|说|說|讲|講))",
+        r"你.{0,4}(知道|记得|記得).{0,6}我.{0,6}(什么|什麼|哪些)|关于我.{0,8}(知道|了解)",
         r"(さっき|今|前に|最初に|最後に|直前に|先ほど).{0,12}(聞|質問|尋ね|言|話).{0,10}(何|なん|\?|？|か)",
         r"(何|なん)(を|と|て).{0,6}(聞|質問|尋ね|言)(い|きま|した|いま|っ|ね).{0,4}(た|したか|ましたか)",
         r"(最初|最後|前|直前)の(質問|メッセージ|発言)",
         r"(会話|話|議論|チャット).{0,6}(要約|まとめ)",
+        r"(私|僕)が.{0,8}(言|話|伝え|教え).{0,8}(要約|まとめ)|(私|僕)について.{0,6}(何|なに).{0,6}知って",
         r"(방금|아까|처음|마지막|이전).{0,12}(물|질문|말|했)",
     )
 )
+
+
+# What people ask of themselves that only they can have told. A small model makes it up where they have not.
+_OF_USER = tuple(
+    re.compile(rf"\W*(?:{pattern})", re.IGNORECASE)
+    for pattern in (
+        r"(what|when|where|who)('s| is| are| was| were) my\b(?! (best|next|options?|chances?|first|last)\b)",
+        r"where do i (live|work)\b|how old am i\b|what am i (called|allergic)\b|what do i (do for|like)\b",
+        r"do i have (a|an|any)\b|(am|have) i (married|vegetarian|allergic|told)\b",
+        r"(wie|wo|wann|was|wer) (heißt|ist|sind|war) mein\w*\b|wie heiße ich\b|wo (wohne|lebe|arbeite) ich\b",
+        r"wie alt bin ich\b|habe ich (ein|eine|einen)\b",
+        r"(quel\w*|où|qui|quand|comment) (est|sont|s'appellent?) (mon|ma|mes)\b|comment je m'appelle\b",
+        r"où (est-ce que j'habite|j'habite|habité-je)\b|quel âge ai-je\b|ai-je une?\b",
+        r"(cuál|cuándo|dónde|quién|cómo) (es|son|está|se llaman?) mis?\b|cómo me llamo\b",
+        r"dónde (vivo|trabajo)\b|qué edad tengo\b|tengo (un|una|algún|alguna)\b",
+        r"(qual|quando|dove|chi|come) (è|sono|si chiama) (il mio|la mia|mio|mia)\b|come mi chiamo\b",
+        r"(qual|quando|onde|quem|como) (é|está|se chama) (o meu|a minha|meu|minha)\b|como me chamo\b",
+        r"我(的.{1,8})?(叫什么|住在?哪|几岁|多大|在哪里(住|工作)|是谁)|我的(名字|生日|电话|地址).{0,4}(什么|哪|几)",
+        r"(私|僕)の.{1,8}は(何|なん|誰|いつ|どこ)|(私|僕)は(どこに住|何歳|誰)",
+    )
+)
+_LONGEST_OF_USER = 70
+
+
+def asks_of_user(text: str) -> bool:
+    """Return whether the user asks for a fact of themselves that nobody knows whom they have not told."""
+    return len(text) <= _LONGEST_OF_USER and any(question.match(text) for question in _OF_USER)
 
 
 def asks_for_words(text: str) -> bool:

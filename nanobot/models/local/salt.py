@@ -15,6 +15,10 @@ from nanobot.core.message import Message, Usage, user
 _LETTERS = string.ascii_lowercase
 LENGTH = 14
 """How many letters a salt has: 65 bits. It is as many tokens at most, seven or eight with most tokenizers."""
+LABEL = "Number of this chat:"
+"""Stands before a salt, the same for all: a model takes a bare word before instructions for its own name."""
+BEHIND = "(the number of this chat)"
+"""Stands behind a salt that nothing may stand before."""
 MEASURES = ("a" * LENGTH, "z" * LENGTH)
 """Two salts of no session, without a common beginning."""
 
@@ -43,8 +47,11 @@ def salted_system(system: str, shared: str, salt: str) -> str:
     """
     if not salt:
         return system
-    before, own = (shared, system.removeprefix(shared)) if system.startswith(shared) else ("", system)
-    return "\n\n".join(filter(None, (before, salt, own.lstrip("\n"))))
+    if not shared or not system.startswith(shared):
+        # Nothing may stand before it.
+        return f"{salt}\n{BEHIND}\n\n{system}" if system else salt
+    own = system.removeprefix(shared).lstrip("\n")
+    return "\n\n".join(filter(None, (shared, f"{LABEL}\n{salt}", own)))
 
 
 def salted_question(question: Message, salt: str) -> Message:

@@ -36,21 +36,35 @@ _BEGINS = re.compile(
 )
 _ENDS = re.compile(r"[.!?。！？\n]")
 _SAMPLE_CHARS = 200
+# How an answer begins that agrees with the question or leads up to a claim.
+_AGREES = re.compile(
+    r"\W*(?:(?:yes|yeah|yep|correct|ja|jawohl|genau|oui|sí|si|sì|sim|certo|exacto|as an? (?:AI|language))"
+    r"(?!\w)"
+    r"|はい|ええ|そうです|是的?|对的?|對的?|没错)"
+    r"[^.!?。！？\n]{0,24}[.!。！]?\s{0,2}",
+    re.IGNORECASE,
+)
+_ENGLISH = ("I'm {name}, your personal assistant.", "No. ")
+_GERMAN = ("Ich bin {name}, dein persönlicher Assistent.", "Nein. ")
+_FRENCH = ("Je suis {name}, votre assistant personnel.", "Non. ")
+_SPANISH = ("Soy {name}, tu asistente personal.", "No. ")
+_PORTUGUESE = ("Sou o {name}, o seu assistente pessoal.", "Não. ")
+_JAPANESE = ("私は {name}、あなたのアシスタントです。", "いいえ。")
+# By the first word of a claim: who the agent is, and how a question is answered with no.
 _WHO = {
-    "ich": "Ich bin {name}, dein persönlicher Assistent.",
-    "je": "Je suis {name}, votre assistant personnel.",
-    "j": "Je suis {name}, votre assistant personnel.",
-    "soy": "Soy {name}, tu asistente personal.",
-    "yo": "Soy {name}, tu asistente personal.",
-    "fui": "Soy {name}, tu asistente personal.",
-    "sono": "Sono {name}, il tuo assistente personale.",
-    "sou": "Sou o {name}, o seu assistente pessoal.",
-    "eu": "Sou o {name}, o seu assistente pessoal.",
-    "我": "我是 {name}，你的个人助手。",
-    "私": "私は {name}、あなたのアシスタントです。",
-    "僕": "私は {name}、あなたのアシスタントです。",
+    "ich": _GERMAN,
+    "je": _FRENCH,
+    "j": _FRENCH,
+    "soy": _SPANISH,
+    "yo": _SPANISH,
+    "fui": _SPANISH,
+    "sono": ("Sono {name}, il tuo assistente personale.", "No. "),
+    "sou": _PORTUGUESE,
+    "eu": _PORTUGUESE,
+    "我": ("我是 {name}，你的个人助手。", "不是。"),
+    "私": _JAPANESE,
+    "僕": _JAPANESE,
 }
-_WHO_IN_ENGLISH = "I'm {name}, your personal assistant."
 
 
 class MakerGuard:
@@ -80,9 +94,11 @@ class MakerGuard:
         claim = self._claim()
         if claim is not None:
             self.was_wrong = True
-            before = self._release(max(self._passed, claim.start()))
+            start = max(self._passed, self._start(claim.start()))
+            truth = self._truth(claim[0], self._seen[:start], agrees=start < claim.start())
+            before = self._release(start)
             self._passed = len(self._seen)
-            return before + _who(claim[0]).replace("{name}", self._name)
+            return before + truth
         return self._release(self._safe())
 
     def rest(self) -> str:
@@ -94,8 +110,12 @@ class MakerGuard:
         end = len(self._seen) - (16 if self._seen.isascii() else 6)
         for begin in _BEGINS.finditer(self._seen, self._passed):
             if not _ENDS.search(self._seen, begin.end()) and len(self._seen) - begin.start() < 90:
-                return min(end, begin.start())
-        return end
+                return min(end, self._start(begin.start()))
+        return end if self._start(len(self._seen)) else 0
+
+    def _start(self, claim: int) -> int:
+        """Return where the text begins that goes with a claim: before a `Yes, ` at the beginning."""
+        return 0 if self._passed == 0 and _AGREES.fullmatch(self._seen, 0, claim) else claim
 
     def _claim(self) -> re.Match[str] | None:
         match = _CLAIM.search(self._seen)
@@ -107,15 +127,23 @@ class MakerGuard:
         asks = "?" in self._question or "？" in self._question
         return match if asks or maker not in self._question else None
 
+    def _truth(self, claim: str, before: str, *, agrees: bool) -> str:
+        """Return who the agent is, to stand in the place of `claim`, behind the text `before`.
+
+        A question for another maker's model that the claim `agrees` with is answered with no.
+        """
+        first = re.split(r"[\s'’]", claim.lower())[0]
+        who, no = _WHO.get(first) or _WHO.get(first[:1]) or _ENGLISH
+        if agrees and MAKERS.findall(claim)[-1].lower() in self._question:
+            who = no + who
+        elif before.strip() and not _ENDS.match(before.rstrip()[-1]) and not who.startswith("I'"):
+            who = who[0].lower() + who[1:]
+        return who.replace("{name}", self._name)
+
     def _release(self, end: int) -> str:
         end = max(self._passed, end)
         text, self._passed = self._seen[self._passed : end], end
         return text
-
-
-def _who(claim: str) -> str:
-    first = re.split(r"[\s'’]", claim.lower())[0]
-    return _WHO.get(first) or _WHO.get(first[:1], _WHO_IN_ENGLISH)
 
 
 def says_result(answer: str, result: str) -> bool:

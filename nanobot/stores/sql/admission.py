@@ -1,6 +1,7 @@
 """Admission: recognise a resent turn, apply the policy for a busy session, commit everything else."""
 
 from collections.abc import Container
+from functools import lru_cache
 
 import msgspec
 
@@ -11,10 +12,21 @@ from nanobot.core.errors import (
     SessionBusy,
     TurnNotFound,
 )
+from nanobot.core.memory import KnownFacts
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import GIVES_WAY, Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores.sql import matching, queue, resends, responses, taking_in, transcript, turns
+from nanobot.stores.sql import (
+    facts,
+    matching,
+    queue,
+    reaches,
+    resends,
+    responses,
+    taking_in,
+    transcript,
+    turns,
+)
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.matching import HistoryMatch
 from nanobot.stores.sql.queue import Capacity
@@ -70,7 +82,7 @@ def admit(
     Where the client's list brings more than goes into one transaction, that is only begun: add its pieces,
     and admit the turn again with it as `taken_in`.
     """
-    head, load = _read_load(db, turn.session_key, capacity.owner)
+    head, load = _read_load(db, turn, capacity)
     is_made = head is None
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
@@ -150,6 +162,8 @@ class _Load(msgspec.Struct, frozen=True):
     """The preset that the session has chosen."""
     instructions: str | None = None
     """What the session has the agent told."""
+    known: KnownFacts | None = None
+    """The facts in reach of the turn; None where they were not read."""
 
     def can_start(self, capacity: Capacity) -> bool:
         """Return whether a turn of this session may start now."""
@@ -162,21 +176,34 @@ class _Load(msgspec.Struct, frozen=True):
         return not self.running_is_detached and (turn.trace or not self.running_trace)
 
 
-def _read_load(db: Db, key: str, owner: str) -> tuple[TranscriptHead | None, _Load]:
-    running_in_all = queue.count_running(db, owner)
-    found = db.execute(
+@lru_cache(maxsize=64)
+def _standing_with(remembered: str) -> str:
+    """Return the statement for how a session stands; the same text each time, which is found faster."""
+    return (
         "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
         " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-        " WHERE session = s.id), s.model, s.instructions, s.period"
-        " FROM session s WHERE s.key = ?",
-        (key,),
-    ).fetchone()
+        " WHERE session = s.id), s.model, s.instructions, s.period, s.has_facts,"
+        f" {remembered} FROM session s WHERE s.key = ?"
+    )
+
+
+def _read_load(db: Db, turn: Turn, capacity: Capacity) -> tuple[TranscriptHead | None, _Load]:
+    running_in_all = queue.count_running(db, capacity.owner)
+    key = turn.session_key
+    # With the same statement: another one would cost each turn more than what it reads.
+    remembered, reach = "NULL", tuple[str, ...]()
+    if is_read := capacity.memory.is_read and turn.trace:
+        remembered, reach = facts.joined(db, reaches.of_session(db, key, capacity.memory))
+    found = db.execute(_standing_with(remembered), (*reach, key)).fetchone()
     if found is None:
         return None, _Load(0, running_in_all)
-    session, tip, last_seq, tokens, place, is_straight, waiting, model, said, period = found
-    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight), period)
+    session, tip, last_seq, tokens, place, is_straight, waiting, model, said, period, has_facts, bodies = (
+        found
+    )
+    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight), period, bool(has_facts))
     if not waiting:
-        return head, _Load(0, running_in_all, model=model, instructions=said)
+        known = facts.from_joined(bodies) if is_read else None
+        return head, _Load(0, running_in_all, model=model, instructions=said, known=known)
     found = db.execute(
         "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"
         " JOIN turn t ON t.n = d.turn"
@@ -283,7 +310,7 @@ def _take(
     if load.can_start(capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
-        claim = Claim(turn, 1, queue.load_history(db, head, capacity, turn, left_out))
+        claim = Claim(turn, 1, queue.load_history(db, head, capacity, turn, left_out, load.known))
         queue.hold(db, n, head.session, capacity, now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)

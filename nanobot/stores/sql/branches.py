@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from nanobot.core.errors import MessageNotFound, SessionBusy, SessionExists
 from nanobot.core.sessions import Branch
-from nanobot.stores.sql import transcript
+from nanobot.stores.sql import remembering, transcript
 from nanobot.stores.sql.db import Db
 
 
@@ -117,6 +117,8 @@ def rewind(db: Db, *, key: str, to: int, now: float) -> int:
     check_message(db, head.session, to)
     transcript.move_tip(db, head, to)
     transcript.touch_head(db, head, now)
+    if head.has_facts:
+        remembering.follow_tip(db, head.session, to)
     return head.session
 
 

@@ -8,7 +8,8 @@ from nanobot.core.accounts import TurnCost
 from nanobot.core.errors import SessionBusy, SessionNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import ALL, Deletion, Direction, MessagePage, Row, Session, SessionFilter
-from nanobot.stores.sql import branches, hidden, queue, transcript, usage
+from nanobot.core.workspace import SessionIdentity
+from nanobot.stores.sql import branches, hidden, identities, queue, remembering, transcript, usage
 from nanobot.stores.sql import uploads as files
 from nanobot.stores.sql.db import Db
 
@@ -17,7 +18,8 @@ _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
 class Deleted(msgspec.Struct, frozen=True):
     """What went with a session: its number (None: there were only uploads), which turns had not ended, which
-    uploads (whose content is still to go), and what was spent on those turns.
+    uploads (whose content is still to go), what was spent on those turns, and what it was (its workspace is
+    still to go).
     """
 
     key: str
@@ -25,6 +27,7 @@ class Deleted(msgspec.Struct, frozen=True):
     removed: Deletion
     live: tuple[str, ...]
     files: tuple[str, ...]
+    identity: SessionIdentity | None = None
     spent: Mapping[str, TurnCost] = {}
 
 
@@ -34,7 +37,7 @@ def sessions(
     """Return a page of sessions, most recently used first (`asc`: last)."""
     where, values = condition(db, after=after, order=order, matching=matching)
     rows = db.execute(
-        f"SELECT {_columns(db)} FROM session WHERE {where} AND NOT {_left_no_trace(db)}"
+        f"SELECT {_columns(db)} FROM session WHERE {where} AND NOT {left_no_trace(db)}"
         f" ORDER BY {by_use(order)} LIMIT ?",
         (*values, limit),
     ).fetchall()
@@ -51,7 +54,7 @@ def _columns(db: Db) -> str:
     return f"id, key, {tip}, created_at, updated_at, title, metadata, model, instructions"
 
 
-def _left_no_trace(db: Db) -> str:
+def left_no_trace(db: Db) -> str:
     """Return the condition on a row of `session` that it is only there because of turns that leave no trace:
     the first of them opened it, and nothing is in it.
     """
@@ -60,6 +63,20 @@ def _left_no_trace(db: Db) -> str:
         " FROM turn t WHERE t.session = session.id AND t.created_at = session.created_at"
         f" AND {db.dialect.json_field('t.body', 'trace')} IS FALSE))"
     )
+
+
+def fitting(db: Db, column: str, matching: SessionFilter) -> tuple[str, list[str | float]]:
+    """Return the condition that a column of session keys has one of those that are asked for, and its
+    values.
+    """
+    where, values = ["TRUE"], list[str | float]()
+    if matching.prefix:
+        where.append(f"substr({column}, 1, ?) = ?")
+        values += [len(matching.prefix), matching.prefix]
+    if matching.patterns:
+        where.append(f"({' OR '.join([db.dialect.matches(column)] * len(matching.patterns))})")
+        values += [db.dialect.pattern(pattern) for pattern in matching.patterns]
+    return " AND ".join(where), values
 
 
 def condition(
@@ -71,13 +88,8 @@ def condition(
     Raises:
         SessionNotFound: there is no session `after` among them.
     """
-    where, values = [hidden.shown("key")], list[str | float]()
-    if matching.prefix:
-        where.append("substr(key, 1, ?) = ?")
-        values += [len(matching.prefix), matching.prefix]
-    if matching.patterns:
-        where.append(f"({' OR '.join([db.dialect.matches('key')] * len(matching.patterns))})")
-        values += [db.dialect.pattern(pattern) for pattern in matching.patterns]
+    fits, values = fitting(db, "key", matching)
+    where = [hidden.shown("key"), fits]
     if after is not None:
         found = db.execute(
             f"SELECT period, updated_at, id FROM session WHERE key = ? AND {' AND '.join(where)}",
@@ -186,15 +198,17 @@ def add_messages(db: Db, *, key: str, messages: Sequence[Message], now: float) -
     return tuple(transcript.row(db, head.session, seq) for seq in range(first, head.last_seq + 1))
 
 
-def delete(db: Db, *, key: str) -> Deleted:
-    """Let the session be seen no more, and end its turns; uploads may be there before the session is.
+def delete(db: Db, *, key: str, keeps_facts: bool = False) -> Deleted:
+    """Let the session be seen no more, and end its turns; uploads and facts may be there before the session
+    is. `keeps_facts`: as `remembering.forget_session` takes it.
 
     Its messages and turns are still to go, with `purging.purge_some`: `removed` counts the uploads only.
     """
+    has_facts = remembering.forget_session(db, key, keeps=keeps_facts) > 0
     uploads_bytes = files.size_of(db, key)
     uploads = files.delete_of(db, key)
     removed = Deletion(0, 0, len(uploads), uploads_bytes)
-    head = transcript.find_head(db, key) if uploads else transcript.head_of(db, key)
+    head = transcript.find_head(db, key) if uploads or has_facts else transcript.head_of(db, key)
     if head is None:
         return Deleted(key, None, removed, (), uploads)
     live = [
@@ -208,9 +222,10 @@ def delete(db: Db, *, key: str) -> Deleted:
         "UPDATE turn SET status = 'cancelled' WHERE n IN (SELECT turn FROM dispatch WHERE session = ?)",
         (head.session,),
     )
+    identity = identities.identity(db, key=key)
     usage.take_from(db, head.session)
     for table in ("dispatch", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
     queue.recount_running(db)
     hidden.hide(db, head.session)
-    return Deleted(key, head.session, removed, tuple(live), uploads)
+    return Deleted(key, head.session, removed, tuple(live), uploads, identity)

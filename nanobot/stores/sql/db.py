@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+from nanobot.core.scopes import ScopeRules
 from nanobot.stores.sql.tokens import Phrase
 
 T = TypeVar("T")
@@ -57,6 +58,11 @@ class Db(Protocol):
 
     @property
     def dialect(self) -> Dialect: ...
+
+    @property
+    def scopes(self) -> ScopeRules:
+        """The rules by which session keys speak of somebody."""
+        ...
 
     @property
     def running(self) -> dict[str, int]:

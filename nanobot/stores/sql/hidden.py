@@ -27,15 +27,32 @@ def making(number: int) -> str:
     return f"{_MAKING}{number}"
 
 
+def owners(db: Db, key: str) -> tuple[str | None, str | None]:
+    """Return the person and the group of a session with that key, as its row has them: none of one that
+    cannot be seen.
+    """
+    if not is_shown(key):
+        return None, None
+    scopes = db.scopes.of(key)
+    return scopes.person, scopes.group
+
+
 def show(db: Db, session: int, key: str) -> None:
     """Let the session, which is whole, be seen under `key`, which is free."""
-    db.execute("UPDATE session SET key = ? WHERE id = ?", (key, session))
+    db.execute(
+        "UPDATE session SET key = ?, person = ?, group_name = ? WHERE id = ?",
+        (key, *owners(db, key), session),
+    )
 
 
 def hide(db: Db, session: int) -> None:
     """Let the session be seen no more; its rows go with `purging.purge_some`. None of its turns runs."""
     # Not its messages: those that are not in the index yet need not come in.
-    db.execute("UPDATE session SET key = ? || id, last_seq = indexed_seq WHERE id = ?", (_DELETED, session))
+    db.execute(
+        "UPDATE session SET key = ? || id, person = NULL, group_name = NULL, last_seq = indexed_seq"
+        " WHERE id = ?",
+        (_DELETED, session),
+    )
 
 
 def hide_unfinished(db: Db) -> None:

@@ -9,9 +9,10 @@ import msgspec
 from nanobot.core.dispatch import Claim, History, LeftOut
 from nanobot.core.errors import Overloaded, QueueFull
 from nanobot.core.event import TurnEnded
+from nanobot.core.memory import KnownFacts, MemoryRules
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import compaction, moves, transcript, turns
+from nanobot.stores.sql import compaction, facts, moves, remembering, transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan
@@ -21,7 +22,7 @@ _LATER_S = 5.0
 
 class Capacity(msgspec.Struct, frozen=True):
     """What the engine of this process can take on: how many turns at once, and how much history it wants with
-    each claim (0: none).
+    each claim (0: none), with the facts in reach where the rules of `memory` say so.
 
     It runs them as `owner`, which loses a turn after `lease_s`; None: only by `recover`, as where no other
     process uses the database.
@@ -31,6 +32,7 @@ class Capacity(msgspec.Struct, frozen=True):
     max_running: int = 0
     history_tokens: int = 0
     lease_s: float | None = None
+    memory: MemoryRules = MemoryRules()
 
     def lease_until(self, now: float) -> float | None:
         """Return until when a turn that starts now is this owner's; None: the lease does not run out."""
@@ -147,6 +149,8 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
         " = ?, last_seq = ? WHERE n = ?",
         (now, span.base_tip, span.first_seq, span.last_seq + len(steps), n),
     )
+    if plan.moves_from is not None and head.has_facts:
+        remembering.follow_tip(db, head.session, head.tip)
 
 
 def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
@@ -157,7 +161,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     if free <= 0:
         return ()
     waiting = db.execute(
-        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM dispatch d"
+        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens, s.place, s.has_facts FROM dispatch d"
         " JOIN session s ON s.id = d.session"
         " WHERE d.owner IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM dispatch e WHERE e.session = d.session"
@@ -167,7 +171,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     ).fetchall()
     claims: list[Claim] = []
     for n, plan, *standing in waiting:
-        head = TranscriptHead(*standing)
+        head = transcript.head_from(*standing)
         planned = turns.decode_plan(plan) if plan else Plan()
         start(db, head, n, planned, now)
         db.execute(
@@ -180,14 +184,24 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
 
 
 def load_history(
-    db: Db, head: TranscriptHead, capacity: Capacity, turn: Turn, left_out: LeftOut | None = None
+    db: Db,
+    head: TranscriptHead,
+    capacity: Capacity,
+    turn: Turn,
+    left_out: LeftOut | None = None,
+    known: KnownFacts | None = None,
 ) -> History | None:
-    """Return what the engine wants to see of the transcript with a claim, without what is `left_out`."""
+    """Return what the engine wants to see of the transcript with a claim, without what is `left_out`.
+    `known`: the facts in reach, where they were read already.
+    """
     most = capacity.history_tokens
     if not most:
         return None
     leave_out = left_out or (lambda size: max(0, size - most))
-    return compaction.window(db, head, leave_out, is_whole=not turn.may_cut)
+    history = compaction.window(db, head, leave_out, is_whole=not turn.may_cut)
+    if known is None and capacity.memory.is_read and turn.trace:
+        known = facts.known(db, turn.session_key, capacity.memory)
+    return msgspec.structs.replace(history, known=known) if known is not None and known.facts else history
 
 
 def load_claim(

@@ -6,7 +6,7 @@ from nanobot.core.errors import IdempotencyMismatch
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message, Usage
 from nanobot.core.turn import Identity
-from nanobot.stores.sql import transcript, turns, usage
+from nanobot.stores.sql import remembering, transcript, turns, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 
@@ -178,6 +178,8 @@ def _go_on(db: Db, head: TranscriptHead, known: Known, added: tuple[Message, ...
     if head.tip != last:
         transcript.move_tip(db, head, last)
         transcript.save_head(db, head)
+    if head.has_facts:
+        remembering.follow_tip(db, head.session, last)
     return added
 
 

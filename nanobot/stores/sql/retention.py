@@ -27,4 +27,4 @@ def delete_some(db: Db, *, rules: Sequence[RetentionRule], now: float) -> tuple[
         " ORDER BY period, updated_at LIMIT ?",
         (*values, _MOST_AT_ONCE),
     ).fetchall()
-    return tuple(catalogue.delete(db, key=key) for (key,) in found)
+    return tuple(catalogue.delete(db, key=key, keeps_facts=True) for (key,) in found)

@@ -13,7 +13,7 @@ from nanobot.core.errors import StaleAttempt, TooManyAttempts
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, Text, reply_text
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import approvals, hidden, queue, taking_in, transcript, turns, usage
+from nanobot.stores.sql import approvals, hidden, queue, remembering, taking_in, transcript, turns, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -53,7 +53,8 @@ def fenced(db: Db, turn_id: str, attempt: int) -> RunningTurn:
     found = db.execute(
         "SELECT t.n, t.base_tip, t.first_seq, t.added, EXISTS (SELECT 1 FROM steer WHERE target = t.n),"
         " EXISTS (SELECT 1 FROM dispatch WHERE owner IS NULL), t.counted,"
-        " s.id, s.tip, s.last_seq, s.tip_tokens, s.place FROM turn t JOIN session s ON s.id = t.session"
+        " s.id, s.tip, s.last_seq, s.tip_tokens, s.place, s.has_facts"
+        " FROM turn t JOIN session s ON s.id = t.session"
         " WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
     ).fetchone()
@@ -68,7 +69,7 @@ def fenced(db: Db, turn_id: str, attempt: int) -> RunningTurn:
         bool(has_joiners),
         bool(has_waiters),
         counted,
-        TranscriptHead(*head),
+        transcript.head_from(*head),
     )
 
 
@@ -167,6 +168,8 @@ def _end(
         "UPDATE turn SET status = ?, outcome = ?, last_seq = ?, added = ?, ended_at = ? WHERE n = ?",
         (end.outcome, turns.encode(end), last_seq, added, now, running.n),
     )
+    if head.has_facts and head.tip != last_seq:
+        remembering.follow_tip(db, head.session, head.tip)
     db.execute("DELETE FROM dispatch WHERE session = ? AND turn = ?", (head.session, running.n))
     # A turn that may be taken up again needs its tools.
     if turn.tools and end.outcome != "failed" and not turns.may_go_on(end):

@@ -1,11 +1,15 @@
 """Text search: a query to the index, an answer of sessions."""
 
+import re
+
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.message import File, Message, Text
 from nanobot.core.sessions import Direction, Row, SearchHit, SessionFilter
 from nanobot.stores.sql import branches, catalogue, transcript
 from nanobot.stores.sql.db import Db, SearchIndex
 
 MOST_QUERY_CHARACTERS = 256
+_MOST_AROUND = 80
 
 
 def query_of(index: SearchIndex, text: str) -> str | None:
@@ -49,7 +53,8 @@ def search(
     for (session,) in candidates:
         row = _newest(db, index, session, query)
         if row is not None:
-            found.append(SearchHit(catalogue.session_of(db, session), row))
+            message, about = row.message, catalogue.session_of(db, session)
+            found.append(SearchHit(about, row.seq, message.role, _snippet(message, text), row.created_at))
         if len(found) == limit:
             break
     return tuple(found)
@@ -68,3 +73,14 @@ def _newest(db: Db, index: SearchIndex, session: int, query: str) -> Row | None:
         if seq <= stretch[1]:
             return transcript.row(db, session, seq)
     return None
+
+
+def _snippet(message: Message, query: str) -> str:
+    """Return the text around the first word of `query` in the message, on one line."""
+    texts = [part.text for part in message.parts if isinstance(part, Text | File)]
+    text = " ".join(" ".join(texts).split())
+    words = re.findall(r"[^\W_]+", query)
+    hit = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
+    start = max(0, (hit.start() if hit else 0) - _MOST_AROUND)
+    end = (hit.end() if hit else 0) + _MOST_AROUND
+    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")

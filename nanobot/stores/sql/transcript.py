@@ -13,6 +13,7 @@ from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.sessions import Direction, MessagePage, Row
 from nanobot.core.visible import START, place_after, unpacked
+from nanobot.stores.sql import hidden
 from nanobot.stores.sql.db import Db
 
 encode = msgspec.json.Encoder().encode
@@ -47,7 +48,7 @@ class TranscriptHead(msgspec.Struct):
     tip, `place` the packed place of clients that hold all of it (`core.visible`).
 
     `is_straight`: it is known to have no branch, so that none need be looked for. `period`: that of its last
-    use, None where it was not looked up.
+    use, None where it was not looked up. `has_facts`: turns of it have written facts, which follow its tip.
     """
 
     session: int
@@ -57,14 +58,22 @@ class TranscriptHead(msgspec.Struct):
     place: bytes = _START
     is_straight: bool = False
     period: int | None = None
+    has_facts: bool = False
 
 
 def find_head(db: Db, key: str) -> TranscriptHead | None:
     """Return where the session stands, None where there is none."""
     found = db.execute(
-        "SELECT id, tip, last_seq, tip_tokens, place FROM session WHERE key = ?", (key,)
+        "SELECT id, tip, last_seq, tip_tokens, place, has_facts FROM session WHERE key = ?", (key,)
     ).fetchone()
-    return TranscriptHead(*found) if found else None
+    return head_from(*found) if found else None
+
+
+def head_from(
+    session: int, tip: int, last_seq: int, tokens: int, place: bytes, has_facts: int
+) -> TranscriptHead:
+    """Return where a session stands by these columns of its row."""
+    return TranscriptHead(session, tip, last_seq, tokens, place, has_facts=bool(has_facts))
 
 
 def head_of(db: Db, key: str) -> TranscriptHead:
@@ -90,8 +99,9 @@ def open_session(db: Db, key: str, now: float) -> TranscriptHead:
     """Create a session; return the head of its transcript."""
     period = period_of(now)
     number = db.insert(
-        "INSERT INTO session (key, created_at, updated_at, period) VALUES (?, ?, ?, ?)",
-        (key, now, now, period),
+        "INSERT INTO session (key, created_at, updated_at, period, person, group_name)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (key, now, now, period, *hidden.owners(db, key)),
     )
     return TranscriptHead(number, 0, 0, 0, is_straight=True, period=period)
 

@@ -8,7 +8,7 @@ from nanobot.core.message import Message
 from nanobot.core.sessions import RESERVED_PREFIX
 from nanobot.core.turn import Turn, TurnState
 from nanobot.core.visible import place_of, unpacked
-from nanobot.stores.sql import transcript
+from nanobot.stores.sql import remembering, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 
@@ -76,6 +76,8 @@ def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> N
     base = base_of(db, plan)
     if base is not None and base != head.tip:
         transcript.move_tip(db, head, base)
+        if head.has_facts:
+            remembering.follow_tip(db, head.session, base)
     if _imports(head, plan):
         # Nothing that belongs to a turn without a trace is ever shown.
         owner = None if plan.trace else n

@@ -5,7 +5,7 @@ from nanobot.core.uploads import SortOrder, Upload, UploadPage
 from nanobot.stores.blobs import no_upload
 from nanobot.stores.sql.db import Db
 
-_COLUMNS = "id, session_key, name, purpose, size_bytes, created_at, expires_at"
+COLUMNS = "id, session_key, name, purpose, size_bytes, created_at, expires_at"
 _IS_ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 
 
@@ -26,7 +26,7 @@ def add(db: Db, upload: Upload, quota_bytes: int, now: float) -> None:
             "(files.quota_mb); delete some"
         )
     db.execute(
-        f"INSERT INTO file ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO file ({COLUMNS}, person) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload.id,
             upload.session_key,
@@ -35,6 +35,7 @@ def add(db: Db, upload: Upload, quota_bytes: int, now: float) -> None:
             upload.size_bytes,
             upload.created_at,
             upload.expires_at,
+            db.scopes.of(upload.session_key).person,
         ),
     )
 
@@ -46,7 +47,7 @@ def find(db: Db, file_id: str, session_key: str, now: float) -> Upload:
         UploadNotFound
     """
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM file WHERE id = ? AND session_key = ? AND {_IS_ALIVE}",
+        f"SELECT {COLUMNS} FROM file WHERE id = ? AND session_key = ? AND {_IS_ALIVE}",
         (file_id, session_key, now),
     ).fetchone()
     if row is None:
@@ -83,7 +84,7 @@ def page(
         conditions.append("purpose = ?")
         values.append(purpose)
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM file WHERE {' AND '.join(conditions)}"
+        f"SELECT {COLUMNS} FROM file WHERE {' AND '.join(conditions)}"
         f" ORDER BY n {'ASC' if order == 'asc' else 'DESC'} LIMIT ?",
         (*values, limit + 1),
     ).fetchall()

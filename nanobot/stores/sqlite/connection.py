@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.stores.sql.db import Dialect, Value
 from nanobot.stores.sqlite import dialect
 
@@ -23,7 +24,8 @@ sqlite3.register_adapter(type(None), _same)
 class Connection(sqlite3.Connection):
     """`stores.sql.db.Db`;
 
-    `execute` is SQLite's own. Opened in autocommit mode: `transaction` says when one begins.
+    `execute` is SQLite's own; `scopes` are the default rules until others are set. Opened in autocommit mode:
+    `transaction` says when one begins.
     """
 
     dialect: Dialect = dialect
@@ -31,6 +33,7 @@ class Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.running: dict[str, int] = {}
+        self.scopes = DEFAULT_RULES
 
     def insert(self, sql: str, values: Sequence[Value] = (), /) -> int:
         return int(self.execute(sql, values).lastrowid or 0)

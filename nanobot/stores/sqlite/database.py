@@ -53,6 +53,7 @@ class ThreadedDatabase:
     async def scan(self, query: Job[T], /) -> T:
         if self._scanner is None:
             db = open_reader(self._directory)
+            db.scopes = self.connections[0].scopes
             self.connections.append(db)
             self._scanner = Reader(db, self._directory / DATABASE)
         return await self._scanner.ask(query)

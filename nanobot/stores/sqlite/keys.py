@@ -17,6 +17,7 @@ from nanobot.stores.sqlite.opening import (
     make_directory,
     open_reader,
     open_writer,
+    refuse_file,
 )
 
 _BUSY_S = 10.0
@@ -29,6 +30,7 @@ def stored_keys(directory: Path) -> tuple[ApiKey, ...]:
         StoreError: it cannot be read.
     """
     if not (directory / DATABASE).exists():
+        refuse_file(directory)
         return ()
     with contextlib.closing(open_reader(directory)) as db:
         if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'api_key'").fetchone():

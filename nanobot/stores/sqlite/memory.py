@@ -7,9 +7,11 @@ from pathlib import Path
 from nanobot.core.accounts import PriceList
 from nanobot.core.clock import Clock
 from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.store import Limits
+from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.blobs import no_upload
-from nanobot.stores.sql import running, turns
+from nanobot.stores.sql import assigning, running, turns
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
@@ -57,12 +59,23 @@ class MemoryBlobs:
             self._contents.pop(file_id, None)
 
 
+class NoWorkspaces:
+    """`stores.sql.ports.shared.WorkspaceContents` where no session has files."""
+
+    def copy(self, source: SessionIdentity, target: SessionIdentity) -> None:
+        """There are none."""
+
+    def delete(self, identities: Iterable[SessionIdentity]) -> None:
+        """There are none."""
+
+
 async def open_memory_store(
     data: MemoryData,
     clock: Clock,
     limits: Limits | None = None,
     observer: Observer = NULL_OBSERVER,
     prices: PriceList | None = None,
+    scopes: ScopeRules = DEFAULT_RULES,
 ) -> SqlStore:
     """Open a store on data in memory, as `open_store` does on a data directory: turns that were running when
     the last store on it was closed are put back in the queue.
@@ -72,12 +85,15 @@ async def open_memory_store(
     """
     limits = limits or Limits()
     prices = prices or PriceList()
+    data.db.scopes = scopes
+    assigning.assign_all(data.db)
     with data.db.transaction():
         running.recover(data.db, _OWNER, limits.max_attempts, clock.now(), prices)
     return SqlStore(
         DirectDatabase(data.db, _PATH),
         index=index,
         blobs=data.blobs,
+        workspaces=NoWorkspaces(),
         owner=_OWNER,
         unended=turns.unended(data.db),
         clock=clock,

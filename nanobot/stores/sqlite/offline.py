@@ -10,9 +10,23 @@ from nanobot.core.accounts import ApiKey
 from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalRule
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
 from nanobot.core.ids import SystemRandomness, new_id
+from nanobot.core.memory import MemoryFact, MemoryRules
 from nanobot.core.offline import DatabaseLibrary, DatabaseReport, RunningServer
+from nanobot.core.people import Person, PersonSession
+from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
-from nanobot.stores.sql import approvals, catalogue, hidden, keys, search
+from nanobot.stores.sql import (
+    approvals,
+    catalogue,
+    fact_search,
+    facts,
+    hidden,
+    keys,
+    people,
+    remembering,
+    search,
+)
+from nanobot.stores.sql.links import names_of
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.backup import backup
 from nanobot.stores.sqlite.connection import Connection
@@ -42,8 +56,9 @@ def sqlite_library() -> DatabaseLibrary:
 class SqliteReadOnly:
     """`core.offline.ReadOnlyStore` on a connection with an open transaction."""
 
-    def __init__(self, db: Connection) -> None:
+    def __init__(self, db: Connection, memory: MemoryRules) -> None:
         self._db = db
+        self._memory = memory
 
     def sessions(self, *, limit: int) -> tuple[Session, ...]:
         return catalogue.sessions(self._db, limit=limit, after=None)
@@ -53,6 +68,19 @@ class SqliteReadOnly:
 
     def search(self, text: str, *, limit: int) -> tuple[SearchHit, ...]:
         return search.search(self._db, index, text=text, limit=limit, after=None, order="desc", matching=ALL)
+
+    def facts(self, session_key: str) -> tuple[tuple[MemoryFact, ...], ...]:
+        return facts.all_versions(self._db, key=session_key, rules=self._memory)
+
+    def fact(self, session_key: str, which: str) -> MemoryFact:
+        return remembering.writable_one(self._db, session_key, which, self._memory)
+
+    def fact_versions(self, session_key: str, fact_id: str) -> tuple[MemoryFact, ...]:
+        return facts.versions(self._db, key=session_key, fact_id=fact_id, rules=self._memory)
+
+    def search_facts(self, session_key: str, text: str, *, limit: int) -> tuple[MemoryFact, ...]:
+        standing = facts.standing(self._db, key=session_key, rules=self._memory)
+        return fact_search.best(standing, text, limit, is_asked=True)
 
     def messages(self, session_key: str) -> Iterator[Row]:
         first = self._page(session_key, after_seq=0)
@@ -70,6 +98,15 @@ class SqliteReadOnly:
 
     def approval_rules(self) -> tuple[ApprovalRule, ...]:
         return approvals.rules(self._db, ALL)
+
+    def people(self, *, limit: int, after: str | None = None) -> tuple[Person, ...]:
+        return people.people(self._db, limit=limit, after=after)
+
+    def person(self, id_: str) -> Person:
+        return people.person(self._db, id_)
+
+    def sessions_of_person(self, id_: str, *, limit: int) -> tuple[PersonSession, ...]:
+        return people.sessions(self._db, id_, limit=limit, after=None)
 
     def _page(self, session_key: str, *, after_seq: int) -> tuple[Row, ...]:
         return catalogue.messages(
@@ -95,6 +132,19 @@ class SqliteApprovalWriter:
         return approvals.revoke_rule(self._db, rule_id)
 
 
+class SqlitePeopleWriter:
+    """`core.offline.PeopleWriter` on a connection with an open transaction."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+
+    def link(self, id_: str, other: str) -> tuple[str, ...]:
+        return names_of(self._db, people.link(self._db, id_, other))
+
+    def unlink(self, name: str) -> None:
+        people.unlink(self._db, name)
+
+
 class SqliteApiKeyWriter:
     """`core.offline.ApiKeyWriter` on a connection with an open transaction."""
 
@@ -112,10 +162,16 @@ class SqliteApiKeyWriter:
 
 
 class SqliteOffline:
-    """`core.offline.OfflineStore` on the database file of a data directory."""
+    """`core.offline.OfflineStore` on the database file of a data directory. `scopes`: whom session keys speak
+    of.
+    """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, scopes: ScopeRules = DEFAULT_RULES, memory: MemoryRules | None = None
+    ) -> None:
+        self._memory = memory or MemoryRules()
         self._directory = directory
+        self._scopes = scopes
         self._path = directory / DATABASE
 
     @contextlib.contextmanager
@@ -123,7 +179,8 @@ class SqliteOffline:
         with self._reading() as db:
             db.execute("BEGIN")
             self._check_format(db)
-            yield SqliteReadOnly(db)
+            db.scopes = self._scopes
+            yield SqliteReadOnly(db, self._memory)
 
     def _check_format(self, db: Connection) -> None:
         (found,) = db.execute("PRAGMA user_version").fetchone()
@@ -151,6 +208,12 @@ class SqliteOffline:
     def write_approvals(self) -> Iterator[SqliteApprovalWriter]:
         with writing(self._directory) as db:
             yield SqliteApprovalWriter(db)
+
+    @contextlib.contextmanager
+    def write_people(self) -> Iterator[SqlitePeopleWriter]:
+        with writing(self._directory) as db:
+            db.scopes = self._scopes
+            yield SqlitePeopleWriter(db)
 
     def backup(self, path: Path) -> None:
         with self._reading() as db:

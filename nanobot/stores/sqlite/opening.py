@@ -121,9 +121,26 @@ def make_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
+        refuse_file(directory)
         raise StoreError(
             f"cannot make the data directory {directory} ({error.strerror}): name another with --data"
         ) from error
+
+
+def refuse_file(directory: Path) -> None:
+    """Refuse a data directory that is a file, or lies below one.
+
+    Raises:
+        StoreError
+    """
+    try:
+        nearest = next((path for path in (directory, *directory.parents) if path.exists()), None)
+        is_file = nearest is not None and not nearest.is_dir()
+    except OSError:
+        # It lies where nobody may look: what is done next says so.
+        return
+    if is_file:
+        raise StoreError(f"{nearest} is a file, and no data directory: name a directory with --data")
 
 
 def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
@@ -179,6 +196,7 @@ def open_reader(directory: Path) -> Connection:
     """
     path = directory / DATABASE
     if not path.exists():
+        refuse_file(directory)
         raise StoreError(
             f"no conversations in {directory} yet: there is no {DATABASE} (name the right directory with"
             " --data)"

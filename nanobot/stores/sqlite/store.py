@@ -8,9 +8,10 @@ from nanobot.core.accounts import PriceList
 from nanobot.core.clock import Clock
 from nanobot.core.errors import StoreError
 from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.store import Limits
 from nanobot.stores.blobs import BlobFolder
-from nanobot.stores.sql import running, turns, uploads
+from nanobot.stores.sql import assigning, running, turns, uploads
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
@@ -24,6 +25,7 @@ from nanobot.stores.sqlite.opening import (
     open_reader,
     open_writer,
 )
+from nanobot.stores.workspaces.folder import WorkspaceFolder
 
 OWNER = "local"
 """Who runs the turns of a data directory: the one process that has its lock, whichever that is."""
@@ -36,8 +38,12 @@ async def open_store(
     synchronous: Synchronous = "full",
     observer: Observer = NULL_OBSERVER,
     prices: PriceList | None = None,
+    scopes: ScopeRules = DEFAULT_RULES,
 ) -> SqlStore:
     """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue.
+
+    `scopes`: whom session keys speak of. Where these are other rules than the last time, all sessions are
+    looked through first.
 
     Raises:
         StoreLocked: another server has it.
@@ -48,7 +54,7 @@ async def open_store(
     prices = prices or PriceList()
     blobs = BlobFolder(directory)
     lock, writer, reader = await asyncio.to_thread(
-        _open, directory, blobs, synchronous, limits, clock.now(), prices
+        _open, directory, blobs, synchronous, limits, clock.now(), prices, scopes
     )
     # Read before another thread has the connection.
     unended = turns.unended(writer)
@@ -56,6 +62,7 @@ async def open_store(
         ThreadedDatabase(directory, lock, writer, reader, observer),
         index=index,
         blobs=blobs,
+        workspaces=WorkspaceFolder(directory),
         owner=OWNER,
         unended=unended,
         clock=clock,
@@ -72,14 +79,18 @@ def _open(
     limits: Limits,
     now: float,
     prices: PriceList,
+    scopes: ScopeRules,
 ) -> tuple[DirectoryLock, Connection, Connection]:
     make_directory(directory)
     lock = DirectoryLock(directory)
     try:
         writer = open_writer(directory, synchronous)
+        writer.scopes = scopes
         _recover(writer, directory / DATABASE, limits, now, prices)
         blobs.sweep(uploads.all_ids(writer))
-        return lock, writer, open_reader(directory)
+        reader = open_reader(directory)
+        reader.scopes = scopes
+        return lock, writer, reader
     except StoreError:
         lock.release()
         raise
@@ -87,6 +98,7 @@ def _open(
 
 def _recover(db: Connection, path: Path, limits: Limits, now: float, prices: PriceList) -> None:
     try:
+        assigning.assign_all(db)
         with db.transaction():
             running.recover(db, OWNER, limits.max_attempts, now, prices)
     except sqlite3.Error as error:

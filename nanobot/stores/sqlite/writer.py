@@ -26,6 +26,7 @@ for once something has been written.
 """
 _log = logging.getLogger(__name__)
 _MOST_JOBS_A_COMMIT = 256
+_SPARE_AGAIN_S = 300.0
 
 
 class _Ticket:
@@ -117,7 +118,7 @@ class Writer:
             try:
                 first = self._tickets.get(timeout=wait_s)
             except queue.Empty:
-                wait_s = self._spare(self._db) if self._spare is not None else None
+                wait_s = self._do_spare()
                 continue
             if first is None:
                 return
@@ -135,6 +136,19 @@ class Writer:
             del first, batch
             if last:
                 return
+
+    def _do_spare(self) -> float | None:
+        """Do a piece of the spare work; return after how many seconds it goes on.
+
+        A failure there, such as a damaged message, must not end the thread: everybody would wait for ever.
+        """
+        if self._spare is None:
+            return None
+        try:
+            return self._spare(self._db)
+        except Exception:  # noqa: BLE001 - turns go on whatever it is
+            _log.exception("spare work of the store failed; next try in %g s", _SPARE_AGAIN_S)
+            return _SPARE_AGAIN_S
 
     def _deliver(self, batch: list[_Ticket], seconds: float) -> None:
         for ticket in batch:

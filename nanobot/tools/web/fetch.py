@@ -68,6 +68,7 @@ def web_fetch(fetcher: Fetcher, documents: DocumentReader, turns: WebTurns, rand
         repeatable=True,
         demanding=True,
         group="web",
+        brings="web",
     )
 
 

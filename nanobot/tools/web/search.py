@@ -71,6 +71,7 @@ def web_search(access: SearchAccess, turns: WebTurns, randomness: Randomness) ->
         repeatable=True,
         demanding=True,
         group="web",
+        brings="web",
     )
 
 

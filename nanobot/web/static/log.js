@@ -11,6 +11,9 @@ import { outbox } from "./outbox.js";
 import { call, headerText } from "./server.js";
 
 const NEAR_BOTTOM = 60;
+// What a person scrolls with, and for how long what scrolls then is theirs, in ms.
+const INPUTS = ["wheel", "touchstart", "touchmove", "pointerdown", "pointermove", "keydown"];
+const INPUT_MS = 500;
 
 export function Log({ chat, actions }) {
   const scroller = useRef(null);
@@ -19,17 +22,32 @@ export function Log({ chat, actions }) {
 
   useLayoutEffect(() => {
     const place = scroller.current;
-    const toBottom = () => { if (isAtBottom.peek()) place.scrollTop = place.scrollHeight; };
-    const observer = new ResizeObserver(toBottom);
+    let height = place.scrollHeight;
+    let lastInput = -Infinity;
+    const onResize = () => {
+      height = place.scrollHeight;
+      if (isAtBottom.peek()) place.scrollTop = height;
+    };
+    const observer = new ResizeObserver(onResize);
     observer.observe(content.current);
     observer.observe(place);
+    const onInput = (event) => {
+      // Over it without a button, the pointer scrolls nothing.
+      if (event.type !== "pointermove" || event.buttons) lastInput = performance.now();
+    };
     const onScroll = () => {
-      isAtBottom.value = place.scrollHeight - place.scrollTop - place.clientHeight < NEAR_BOTTOM;
+      const isNear = place.scrollHeight - place.scrollTop - place.clientHeight < NEAR_BOTTOM;
+      // Blocks that grow or are drawn move the end away; that is nobody's wish to leave it.
+      const isMeant = performance.now() - lastInput < INPUT_MS || place.scrollHeight === height;
+      if (isNear || isMeant) isAtBottom.value = isNear;
+      height = place.scrollHeight;
     };
     place.addEventListener("scroll", onScroll, { passive: true });
+    for (const kind of INPUTS) place.addEventListener(kind, onInput, { passive: true });
     return () => {
       observer.disconnect();
       place.removeEventListener("scroll", onScroll);
+      for (const kind of INPUTS) place.removeEventListener(kind, onInput);
     };
   }, [chat]);
 

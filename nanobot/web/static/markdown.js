@@ -6,6 +6,7 @@ import MarkdownIt from "markdown-it";
 import "./vendor/purify.js";
 
 import { cuts } from "./blocks.js";
+import { keepFormulas } from "./formulas.js";
 import { grammarOf, highlighted } from "./highlight.js";
 
 // Its module is twice the size of its script, which leaves its name in the global scope.
@@ -23,6 +24,7 @@ const TAGS = "a blockquote br code del em h3 h4 h5 h6 hr img li ol p pre s span 
 
 const md = new MarkdownIt({ html: false, linkify: true, typographer: false, highlight });
 md.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
+keepFormulas(md);
 
 // Headings of an answer stand below that of the message, and leave out no level on the way down.
 md.renderer.rules.heading_open = (tokens, index, options, env) => {

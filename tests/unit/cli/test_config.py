@@ -102,3 +102,9 @@ def test_an_error_of_a_variable_names_the_variable(
     monkeypatch.setenv("NANOBOT_SERVER_HOST", "0.0.0.0")
     ran = nanobot("serve", "--model", "echo", "--data", str(tmp_path / "data"))
     assert ran.err.startswith("nanobot: NANOBOT_SERVER_HOST: host 0.0.0.0 can be reached")
+
+
+def test_a_file_without_a_setting_is_told(nanobot: Nanobot, tmp_path: Path) -> None:
+    file = tmp_path / "nanobot.toml"
+    file.write_text("# nothing yet\n")
+    assert nanobot("config", "show").out.startswith(f"# config file: {file}, which has no settings\n")

@@ -192,3 +192,13 @@ def test_an_end_is_a_span_a_day_to_its_end_or_a_time(text: str, seconds: int | N
             parse_expiry(text, NOW)
     else:
         assert parse_expiry(text, NOW) == NOW + seconds
+
+
+@pytest.mark.parametrize("command", [("keys", "list"), ("sessions", "list"), ("keys", "create", "ann")])
+def test_a_data_directory_that_is_a_file_is_told(
+    nanobot: Nanobot, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").touch()
+    ran = nanobot(*command, "--data", str(tmp_path / "file"))
+    assert (ran.status, ran.out) == (2, "")
+    assert "is a file, and no data directory" in ran.err

@@ -278,7 +278,9 @@ def at(text: str) -> FakeClock:
 async def told(clock: FakeClock, timezone: str | None) -> str:
     tool = current_time(clock)
     arguments = tool.arguments(timezone=timezone) if timezone is not None else tool.arguments()
-    return await tool.run(arguments, None)
+    answer = await tool.run(arguments, None)
+    assert isinstance(answer, str)
+    return answer
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+import msgspec
+
 from nanobot.core.accounts import TurnSettled
 from nanobot.core.audience import EMPTY, Audience
 from nanobot.core.dispatch import Claim, Command, History, LeftOut
@@ -11,7 +13,7 @@ from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing, with_words
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import compaction, queue, running
+from nanobot.stores.sql import compaction, facts, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.running import Applied
@@ -67,9 +69,15 @@ class SqlDispatch:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def history(self, session_key: str, budget_tokens: int, *, is_whole: bool = False) -> History:
-        return await self._database.read(
-            partial(compaction.history, key=session_key, budget_tokens=budget_tokens, is_whole=is_whole)
-        )
+        rules = self._shared.limits.memory
+
+        def query(db: Db) -> History:
+            history = compaction.history(db, key=session_key, budget_tokens=budget_tokens, is_whole=is_whole)
+            if not rules.is_read:
+                return history
+            return msgspec.structs.replace(history, known=facts.known(db, session_key, rules))
+
+        return await self._database.read(query)
 
     async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         def job(db: Db) -> Applied:

@@ -8,10 +8,7 @@ from itertools import count
 
 import msgspec
 
-from nanobot.core.accounts import TurnSettled
-from nanobot.core.dispatch import Cancel, Claim
-from nanobot.core.errors import SessionNotFound, StoreError, TurnNotFound
-from nanobot.core.event import TurnEnded, TurnError
+from nanobot.core.errors import StoreError, TurnNotFound
 from nanobot.core.message import Message
 from nanobot.core.sessions import (
     ALL,
@@ -27,21 +24,21 @@ from nanobot.core.sessions import (
     SessionEvent,
     SessionFilter,
 )
+from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.live.turn import replay
 from nanobot.stores.sql import (
     branches,
     catalogue,
     forking,
     hidden,
+    identities,
     importing,
-    purging,
-    queue,
     retention,
-    running,
     search,
     turns,
 )
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.shared import Shared
 
 _MOST_REBUILT_A_SEARCH = 8
@@ -51,17 +48,13 @@ _MOST_REBUILT_A_SEARCH = 8
 class SqlSessions:
     """Sessions in an SQL database."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, deleting: Deleting) -> None:
         self._database = shared.database
         self._index = shared.index
-        self._blobs = shared.blobs
+        self._workspaces = shared.workspaces
         self._live = shared.live
-        self._commands = shared.commands
-        self._news = shared.news
         self._clock = shared.clock
-        self._prices = shared.prices
-        self._observer = shared.observer
-        self._shared = shared
+        self._deleting = deleting
         self._numbers = count(1)
 
     # Reading --------------------------------------------------------------------------------------
@@ -110,6 +103,12 @@ class SqlSessions:
 
     async def session(self, session_key: str) -> Session:
         return await self._database.read(partial(catalogue.session, key=session_key))
+
+    async def identify(self, session_key: str) -> SessionIdentity:
+        return await self._database.read(partial(identities.identity, key=session_key))
+
+    async def identities(self, numbers: Sequence[int]) -> tuple[SessionIdentity, ...]:
+        return await self._database.read(partial(identities.identities, numbers=numbers))
 
     async def messages(
         self,
@@ -210,6 +209,10 @@ class SqlSessions:
         async with self._whole_or_gone(fork.session):
             while fork.rest:
                 fork = await write(partial(forking.copy_some, fork=fork))
+            source = await self.identify(session_key)
+            await asyncio.to_thread(
+                self._workspaces.copy, source, SessionIdentity(fork.session, now, new_key)
+            )
 
             def finish(db: Db) -> Session:
                 forking.finish(db, fork, key=session_key, new_key=new_key)
@@ -266,65 +269,21 @@ class SqlSessions:
             # What fails now is deleted after the next start.
             with contextlib.suppress(StoreError):
                 await self._database.write(partial(hidden.hide, session=session))
-                await self._purge(session)
+                await self._deleting.purge(session)
             raise
 
     # Deleting -------------------------------------------------------------------------------------
 
     async def delete_session(self, session_key: str) -> Deletion:
-        def job(db: Db) -> tuple[catalogue.Deleted, tuple[Claim, ...]]:
-            now = self._clock.now()
-            spent = running.charge_live(db, session_key, self._prices, now)
-            deleted = catalogue.delete(db, key=session_key)
-            claims = queue.start_next(db, self._commands.capacity, now)
-            return msgspec.structs.replace(deleted, spent=spent), claims
-
-        deleted, _ = await self._database.write(job, self._deleted)
-        await asyncio.to_thread(self._blobs.delete, deleted.files)
-        return await self._purged(deleted)
-
-    async def _purged(self, deleted: catalogue.Deleted) -> Deletion:
-        """Delete what is left of the session; return what has gone with it in all."""
-        removed = deleted.removed
-        if deleted.session is None:
-            return removed
-        gone = await self._purge(deleted.session)
-        return msgspec.structs.replace(
-            removed, messages=gone.messages, turns=gone.turns, bytes_=removed.bytes_ + gone.bytes_
-        )
-
-    async def _purge(self, session: int) -> purging.Purged:
-        """Delete the rows of a hidden session; others write between the pieces."""
-
-        def some(db: Db) -> purging.Purged | None:
-            return purging.purge_some(db, self._index, session)
-
-        total = purging.Purged()
-        while (gone := await self._database.write(some)) is not None:
-            total = total.plus(gone)
-        return total
-
-    def _deleted(self, result: tuple[catalogue.Deleted, tuple[Claim, ...]]) -> None:
-        deleted, claims = result
-        error = TurnError(
-            SessionNotFound.code, "the session of this turn was deleted", SessionNotFound.http_status
-        )
-        for turn_id in deleted.live:
-            self._observer.turn_withdrawn(turn_id)
-            self._commands.cancel(Cancel(turn_id, "its session was deleted"))
-            self._news.tell(TurnSettled(self._shared.ids_of(turn_id), deleted.spent.get(turn_id)))
-            self._live.put(turn_id, (TurnEnded("cancelled", error=error),))
-        self._live.end_session(deleted.key)
-        self._commands.hand_out(claims)
+        deleted = await self._deleting.delete(lambda _: (session_key,))
+        return await self._deleting.purged(deleted)
 
     async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
         def job(db: Db) -> tuple[catalogue.Deleted, ...]:
             return retention.delete_some(db, rules=rules, now=self._clock.now())
 
         deleted = await self._database.write(job, self._end_watching)
-        await asyncio.to_thread(self._blobs.delete, [id_ for each in deleted for id_ in each.files])
-        for each in deleted:
-            await self._purged(each)
+        await self._deleting.purged(deleted)
         return len(deleted)
 
     def _end_watching(self, deleted: tuple[catalogue.Deleted, ...]) -> None:

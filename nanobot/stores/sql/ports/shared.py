@@ -10,9 +10,11 @@ from nanobot.core.accounts import AccountListener, PriceList, TurnSettled, Unend
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Cancel, Claim, Command, LeftOut
 from nanobot.core.event import TurnStarted
+from nanobot.core.memory import MemoryRules
 from nanobot.core.observer import Observer
 from nanobot.core.store import Limits
 from nanobot.core.turn import Turn
+from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.live.live import Live
 from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.queue import Capacity
@@ -42,14 +44,30 @@ class Blobs(Protocol):
         ...
 
 
+class WorkspaceContents(Protocol):
+    """The workspaces of sessions. The methods block: call them in a thread."""
+
+    def copy(self, source: SessionIdentity, target: SessionIdentity) -> None:
+        """Let a new session have the files of another, if that has some.
+
+        Raises:
+            StoreError
+        """
+        ...
+
+    def delete(self, identities: Iterable[SessionIdentity]) -> None:
+        """Delete the workspaces, as far as they exist."""
+        ...
+
+
 class CommandQueue:
     """What the engine of this process, which runs turns as `owner`, is to do next.
 
     `capacity` is how much it can take on: nothing while it does not ask.
     """
 
-    def __init__(self, live: Live, owner: str) -> None:
-        self.capacity = Capacity(owner)
+    def __init__(self, live: Live, owner: str, memory: MemoryRules) -> None:
+        self.capacity = Capacity(owner, memory=memory)
         self._left_out_by: Callable[[Turn], LeftOut | None] | None = None
         self._live = live
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
@@ -61,7 +79,9 @@ class CommandQueue:
         left_out_by: Callable[[Turn], LeftOut | None] | None = None,
     ) -> None:
         """The engine takes commands from now on; see `core.dispatch.Dispatch.orders`."""
-        self.capacity = Capacity(self.capacity.owner, max_running, history_tokens)
+        self.capacity = msgspec.structs.replace(
+            self.capacity, max_running=max_running, history_tokens=history_tokens
+        )
         self._left_out_by = left_out_by
 
     def left_out_by(self, turn: Turn) -> LeftOut | None:
@@ -70,7 +90,7 @@ class CommandQueue:
 
     def stop(self) -> None:
         """The engine takes on no more turns."""
-        self.capacity = Capacity(self.capacity.owner)
+        self.capacity = msgspec.structs.replace(self.capacity, max_running=0, history_tokens=0)
 
     def hand_out(self, claims: Iterable[Claim]) -> None:
         """Let the engine run these turns."""
@@ -110,6 +130,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     news: AccountNews
     index: SearchIndex
     blobs: Blobs
+    workspaces: WorkspaceContents
     clock: Clock
     limits: Limits
     prices: PriceList

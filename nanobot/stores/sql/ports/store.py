@@ -12,11 +12,14 @@ from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.ports.accounts import SqlAccounts
 from nanobot.stores.sql.ports.approvals import SqlApprovals
 from nanobot.stores.sql.ports.compactions import SqlCompactions
+from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
+from nanobot.stores.sql.ports.memory import SqlMemory
+from nanobot.stores.sql.ports.people import SqlPeople
 from nanobot.stores.sql.ports.recall import SqlMessageSearch
 from nanobot.stores.sql.ports.responses import SqlResponses
 from nanobot.stores.sql.ports.sessions import SqlSessions
-from nanobot.stores.sql.ports.shared import AccountNews, Blobs, CommandQueue, Shared
+from nanobot.stores.sql.ports.shared import AccountNews, Blobs, CommandQueue, Shared, WorkspaceContents
 from nanobot.stores.sql.ports.turns import SqlTurns
 from nanobot.stores.sql.ports.uploads import SqlUploads
 from nanobot.stores.sql.turns import Unended
@@ -35,6 +38,7 @@ class SqlStore:
         *,
         index: SearchIndex,
         blobs: Blobs,
+        workspaces: WorkspaceContents,
         owner: str,
         unended: Iterable[Unended],
         clock: Clock,
@@ -43,15 +47,17 @@ class SqlStore:
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         live = Live()
+        limits = limits or Limits()
         shared = Shared(
             database=database,
             live=live,
-            commands=CommandQueue(live, owner),
+            commands=CommandQueue(live, owner, limits.memory),
             news=AccountNews(),
             index=index,
             blobs=blobs,
+            workspaces=workspaces,
             clock=clock,
-            limits=limits or Limits(),
+            limits=limits,
             prices=prices or PriceList(),
             observer=observer,
         )
@@ -65,9 +71,12 @@ class SqlStore:
 
         self._offer_turns(SqlTurns(shared))
         self._offer_dispatch(SqlDispatch(shared))
-        self._offer_sessions(SqlSessions(shared))
+        deleting = Deleting(shared)
+        self._offer_sessions(SqlSessions(shared, deleting))
+        self._offer_people(SqlPeople(shared, deleting))
         self._offer_compactions(SqlCompactions(shared))
         self._offer_message_search(SqlMessageSearch(shared))
+        self._offer_memory(SqlMemory(shared))
         self._offer_responses(SqlResponses(shared))
         self._offer_uploads(SqlUploads(shared))
         self._offer_approvals(SqlApprovals(shared))
@@ -99,6 +108,8 @@ class SqlStore:
         self.search = sessions.search
         self.index_messages = sessions.index_messages
         self.session = sessions.session
+        self.identify = sessions.identify
+        self.identities = sessions.identities
         self.messages = sessions.messages
         self.message_page = sessions.message_page
         self.branches = sessions.branches
@@ -114,6 +125,22 @@ class SqlStore:
         self.delete_unused = sessions.delete_unused
         self.write_over = sessions.write_over
 
+    def _offer_people(self, people: SqlPeople) -> None:
+        self.people = people.people
+        self.person = people.person
+        self.sessions_of_person = people.sessions_of_person
+        self.keys_of_person = people.keys_of_person
+        self.uploads_of_person = people.uploads_of_person
+        self.facts_of_person = people.facts_of_person
+        self.linked_names = people.linked_names
+        self.links_version = people.links_version
+        self.check_private = people.check_private
+        self.link_people = people.link_people
+        self.unlink_name = people.unlink_name
+        self.keep_link_code = people.keep_link_code
+        self.link_by_code = people.link_by_code
+        self.erase_person = people.erase_person
+
     def _offer_compactions(self, compactions: SqlCompactions) -> None:
         self.unsummarised = compactions.unsummarised
         self.add_summary = compactions.add_summary
@@ -121,6 +148,16 @@ class SqlStore:
 
     def _offer_message_search(self, messages: SqlMessageSearch) -> None:
         self.search_messages = messages.search_messages
+
+    def _offer_memory(self, memory: SqlMemory) -> None:
+        self.remember = memory.remember
+        self.facts = memory.facts
+        self.search_facts = memory.search_facts
+        self.fact_versions = memory.fact_versions
+        self.all_facts = memory.all_facts
+        self.change_fact = memory.change_fact
+        self.forget = memory.forget
+        self.erase_facts = memory.erase_facts
 
     def _offer_responses(self, responses: SqlResponses) -> None:
         self.response = responses.response

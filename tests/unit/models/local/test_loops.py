@@ -19,6 +19,9 @@ def loops(text: str) -> bool:
         "Es war einmal ein Mann.\nUnd er ging fort.\n" * 10,
         "".join(f"{number}. Drink a glass of water before you go to bed.\n" for number in range(1, 60)),
         "我可以帮助你回答各种问题。" * 20,
+        "Ich bin da, um " + "dir zu helfen, " * 9,
+        "Ich bin da, um" + " dir zu helfen" * 6,
+        "我可以帮助你回答问题，" * 6,
     ],
 )
 def test_a_phrase_that_comes_again_and_again_is_a_loop(text: str) -> None:
@@ -28,8 +31,11 @@ def test_a_phrase_that_comes_again_and_again_is_a_loop(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "hello " * 10,
+        "hello " * 15,
+        "hello world " * 8,
         "ha" * 20,
+        "ha ha ha " * 6,
+        "哈哈哈" * 20,
         "| --- | --- |\n" * 12,
         "-" * 500,
         " ".join(map(str, range(300))),

@@ -11,11 +11,11 @@ import pytest_asyncio
 from nanobot.context import prompt
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.persona import Persona
-from nanobot.core.tool import ToolChoice
+from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.local.examples import BOUNDARY
-from nanobot.models.local.salt import salt_of
-from tests.unit.models.local.stand_in import SYSTEM, Machine, machine
+from nanobot.models.local.salt import LABEL, salt_of
+from tests.unit.models.local.stand_in import OWN_TOOLS, SYSTEM, Machine, machine
 
 pytestmark = pytest.mark.asyncio
 
@@ -44,6 +44,12 @@ async def test_the_engine_is_asked_once_with_the_examples_the_salt_and_no_date(s
     assert prompt.endswith(f"{salt_of('a')}\n<user>\nhi\n")
     assert "Monday." not in prompt.partition("The examples are over")[2]
     assert small.asked[0].json["temperature"] == 0.2
+
+
+async def test_the_salt_is_no_bare_word_that_could_be_a_name(small: Machine) -> None:
+    await small.ask(user("hi"))
+    (prompt,) = small.prompts
+    assert prompt.index(LABEL) == len(small.routes.read[0]) - len(LABEL) - 1
 
 
 async def test_a_clients_instructions_stand_behind_the_salt(small: Machine) -> None:
@@ -87,11 +93,27 @@ async def test_the_same_call_again_is_answered_in_words(small: Machine) -> None:
 
 
 async def test_what_users_tell_of_themselves_is_not_worked_out(small: Machine) -> None:
-    await small.ask(user("My birthday is on the 3rd of May."))
+    await small.ask(user("I wish that I had 3 apples."))
     await small.ask(user("What day is the 3rd of May?"))
     told, asked = (each.json["grammar"] for each in small.asked)
     assert "calculate" not in told and "current_time" in told
     assert "calculate" in asked
+
+
+async def test_facts_are_answered_with_words_that_take_note_of_them(small: Machine) -> None:
+    await small.ask(user("My birthday is on the 3rd of May."))
+    (asked,) = small.asked
+    assert (
+        asked.json["grammar"].startswith('root ::= ("Got it" | ')
+        and "current_time" not in asked.json["grammar"]
+    )
+
+
+async def test_a_clients_tool_is_asked_for_whatever_its_name_is(small: Machine) -> None:
+    theirs = tool_spec("read_file", "Read a file.", {"type": "object", "properties": {}})
+    small.writes("read_file {}")
+    _, message = await small.ask(user("What is in a.txt?"), tools=(*OWN_TOOLS, theirs))
+    assert [call.name for call in message.tool_calls] == ["read_file"]
 
 
 async def test_without_tools_none_may_be_called(small: Machine) -> None:
@@ -127,6 +149,18 @@ async def test_a_question_for_what_was_said_goes_straight_to_the_list(small: Mac
     await small.ask(user("Hello"), assistant("Hi!"), user("What did I just ask you?"))
     (prompt,) = small.prompts
     assert prompt.endswith('<assistant>\n[recall]\n<user>\n(The user\'s messages: 1. "Hello")\n')
+
+
+async def test_who_has_told_nothing_is_not_told_it_back(small: Machine) -> None:
+    question = user("Where do I live?")
+    await small.ask(question)
+    await small.ask(user("I live in Rome."), assistant("Got it."), question)
+    await small.ask(question, system=f"{SYSTEM}\n\nThe user lives in Rome.")
+    assert ["There was no message before this one.)\n" in asked[-80:] for asked in small.prompts] == [
+        True,
+        False,
+        False,
+    ]
 
 
 async def test_the_next_prompt_begins_with_this_one_and_its_answer(small: Machine) -> None:

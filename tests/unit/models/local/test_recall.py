@@ -40,6 +40,18 @@ ASKED = [
     "さっき私は何を聞きましたか？",
     "最初の質問は何でしたか？",
     "방금 내가 뭐라고 물었지?",
+    "Summarise what I told you so far.",
+    "List everything I said.",
+    "What do you know about me?",
+    "Fass zusammen, was ich dir erzählt habe.",
+    "Was weißt du über mich?",
+    "Résume ce que je t'ai dit.",
+    "Que sais-tu de moi ?",
+    "Resume lo que te he contado.",
+    "¿Qué sabes de mí?",
+    "总结一下我告诉你的事。",
+    "你知道我的什么？",
+    "私が言ったことをまとめてください。",
 ]
 NOT_ASKED = [
     "Hello, who are you?",
@@ -101,3 +113,40 @@ def test_an_answer_from_the_list_is_told_from_others_and_reads_the_same() -> Non
     marked = recall.marked(answer)
     assert recall.recalled(marked) and not recall.recalled(answer) and not recall.recalled(user("x"))
     assert (marked.text, marked.tool_calls) == (answer.text, answer.tool_calls)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is my name?",
+        "Where do I live?",
+        "When is my birthday?",
+        "Do I have a bicycle?",
+        "Wie heißt mein Hund?",
+        "Wo wohne ich?",
+        "Où est-ce que j'habite ?",
+        "¿Cómo me llamo?",
+        "Come mi chiamo?",
+        "我叫什么名字？",
+        "私の名前は何ですか？",
+    ],
+)
+def test_what_only_the_user_could_have_told_is_known_by_its_words(text: str) -> None:
+    assert recall.asks_of_user(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is your name?",
+        "What is my best option here?",
+        "How do I repair my bicycle?",
+        "Where do I find a plumber?",
+        "Do I have to pay taxes?",
+        "Was ist ein Fahrrad?",
+        "我应该怎么办？",
+        "What is my zodiac sign if I was born on the third of May, and what does it say of me?",
+    ],
+)
+def test_other_questions_are_not(text: str) -> None:
+    assert not recall.asks_of_user(text)

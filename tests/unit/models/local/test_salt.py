@@ -6,6 +6,8 @@ import pytest
 
 from nanobot.core.message import Usage, user
 from nanobot.models.local.salt import (
+    BEHIND,
+    LABEL,
     LENGTH,
     MEASURES,
     salt_of,
@@ -31,13 +33,13 @@ def test_a_request_of_no_session_has_none() -> None:
 
 
 def test_it_stands_behind_what_is_shared_and_before_instructions() -> None:
-    assert salted_system(SHARED, SHARED, "xyz") == f"{SHARED}\n\nxyz"
-    assert salted_system(f"{SHARED}\n\nBe brief.", SHARED, "xyz") == f"{SHARED}\n\nxyz\n\nBe brief."
+    assert salted_system(SHARED, SHARED, "xyz") == f"{SHARED}\n\n{LABEL}\nxyz"
+    assert salted_system(f"{SHARED}\n\nBe brief.", SHARED, "xyz") == f"{SHARED}\n\n{LABEL}\nxyz\n\nBe brief."
 
 
 def test_it_stands_in_front_of_a_prompt_that_is_not_shared() -> None:
-    assert salted_system("Be brief.", SHARED, "xyz") == "xyz\n\nBe brief."
-    assert salted_system("Be brief.", "", "xyz") == "xyz\n\nBe brief."
+    assert salted_system("Be brief.", SHARED, "xyz") == f"xyz\n{BEHIND}\n\nBe brief."
+    assert salted_system("Be brief.", "", "xyz") == f"xyz\n{BEHIND}\n\nBe brief."
     assert salted_system("", SHARED, "xyz") == "xyz"
 
 

@@ -48,7 +48,20 @@ def passed_on(text: str, question: str, instructions: str = "", pieces: int = 3)
     ("said", "question", "shown"),
     [
         ("I am ChatGPT, a model.", "Who are you?", "I'm nanobot, your personal assistant."),
-        ("Yes, I am ChatGPT.", "Are you ChatGPT?", "Yes, I'm nanobot, your personal assistant."),
+        ("Yes, I am ChatGPT.", "Are you ChatGPT?", "No. I'm nanobot, your personal assistant."),
+        ("Yes! I am Claude, by Anthropic.", "Are you a robot?", "I'm nanobot, your personal assistant."),
+        ("Ja, ich bin ChatGPT.", "Bist du ChatGPT?", "Nein. Ich bin nanobot, dein persönlicher Assistent."),
+        (
+            "Ja, das stimmt, ich wurde von OpenAI entwickelt.",
+            "Bist du von OpenAI?",
+            "Nein. Ich bin nanobot, dein persönlicher Assistent.",
+        ),
+        ("Oui, je suis Gemini.", "Es-tu Gemini ?", "Non. Je suis nanobot, votre assistant personnel."),
+        ("是的，我是通义千问。", "你是通义千问吗？", "不是。我是 nanobot，你的个人助手。"),
+        ("はい、私はChatGPTです。", "ChatGPTですか？", "いいえ。私は nanobot、あなたのアシスタントです。"),
+        ("Hallo, ich bin Claude.", "Hallo?", "Hallo, ich bin nanobot, dein persönlicher Assistent."),
+        ("Hello, I am Claude.", "Hello?", "Hello, I'm nanobot, your personal assistant."),
+        ("Hallo! Ich bin Claude.", "Hallo?", "Hallo! Ich bin nanobot, dein persönlicher Assistent."),
         ("I was created by Alibaba Cloud.", "Who made you?", "I'm nanobot, your personal assistant."),
         ("As an AI made by OpenAI, I …", "hi", "I'm nanobot, your personal assistant."),
         ("Ich wurde von OpenAI entwickelt.", "Wer bist du?", "Ich bin nanobot, dein persönlicher Assistent."),
@@ -57,16 +70,17 @@ def passed_on(text: str, question: str, instructions: str = "", pieces: int = 3)
 )
 def test_a_claim_to_be_anothers_is_replaced(said: str, question: str, shown: str) -> None:
     for pieces in (1, 3, 7, 100):
-        assert passed_on(said, question, pieces=pieces).endswith(shown.partition(", ")[2] or shown)
-        assert not [
-            name for name in ("ChatGPT", "Alibaba", "OpenAI", "通义") if name in passed_on(said, question)
-        ]
+        assert passed_on(said, question, pieces=pieces) == shown
 
 
 @pytest.mark.parametrize(
     ("said", "question", "instructions"),
     [
         ("No, I am not ChatGPT.", "Are you ChatGPT?", ""),
+        ("Yes, I am not ChatGPT but another.", "Are you another one?", ""),
+        ("Yes, of course: the capital of Norway is Oslo.", "Is it Oslo?", ""),
+        ("Yes", "Is it Oslo?", ""),
+        ("是的，北京是中国的首都。", "北京是首都吗？", ""),
         ("Microsoft was founded by Bill Gates.", "Who founded Microsoft?", ""),
         ("The browser is made by Google.", "Tell me of Chrome, made by Google.", ""),
         ("I am Claude, your pirate.", "Who are you?", "You are Claude."),

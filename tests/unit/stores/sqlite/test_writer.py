@@ -86,3 +86,24 @@ async def test_a_closed_writer_takes_no_jobs(writer: Writer) -> None:
     await writer.close()
     with pytest.raises(StoreError, match="closed"):
         await writer.do(Note("a"))
+
+
+async def test_spare_work_that_fails_is_logged_and_jobs_are_answered_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "db"
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Connection)
+    db.execute("CREATE TABLE note (text TEXT)")
+    loop, failed = asyncio.get_running_loop(), asyncio.Event()
+
+    def spare(_: Connection) -> float:
+        loop.call_soon_threadsafe(failed.set)
+        raise ValueError("a damaged message")
+
+    writer = Writer(db, path, spare=spare, quiet_s=0.0)
+    async with asyncio.timeout(BOUND_S):
+        await failed.wait()
+        assert await writer.do(Note("a")) == 1
+        await writer.close()
+    db.close()
+    assert any(record.exc_info and "spare work" in record.message for record in caplog.records)

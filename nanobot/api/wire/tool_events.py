@@ -1,0 +1,18 @@
+"""Events about tools, as the streams that show them have them."""
+
+from nanobot.core.message import ToolResult
+from nanobot.core.workspace import FILE_ID_PREFIX
+
+
+def tool_finished(result: ToolResult) -> dict[str, object]:
+    """Return the fields of `tool_finished`; `files`, where the call has written some, with the ids by which
+    `/v1/files` knows them.
+    """
+    fields: dict[str, object] = {
+        "id": result.call_id,
+        "is_error": result.is_error,
+        "content": result.content,
+    }
+    if result.files:
+        fields["files"] = [{"id": f"{FILE_ID_PREFIX}{path}", "filename": path} for path in result.files]
+    return fields

@@ -1,0 +1,160 @@
+"""What users tell of themselves, and how its answer begins.
+
+A small model that is told `I'm allergic to nuts.` says it back word for word, refuses, or changes the
+language. So the answer begins with one of the words by which people take note of something, in the language
+of what was told. Only messages that say nothing else are meant: wishes, questions and plans are answered
+freely.
+"""
+
+import re
+
+import msgspec
+
+_LONGEST = 240
+_CURLY = str.maketrans("’", "'")
+_SENTENCES = re.compile(r"(?<=[.!;])\s+|(?<=[。！；])|\n+")
+_ASKS = re.compile(r"[?？]|か[。！]?\s*\Z")
+
+
+class _Language(msgspec.Struct, frozen=True):
+    """How one tells facts in a language, asks for them to be remembered, greets, and takes note of them.
+
+    `else_`: words of what is no fact, or too grave for a word of thanks.
+    """
+
+    facts: re.Pattern[str]
+    remember: re.Pattern[str]
+    else_: re.Pattern[str]
+    openings: tuple[str, ...]
+
+
+def _language(facts: str, remember: str, else_: str, *openings: str) -> _Language:
+    # What is told may be introduced: "Oh, by the way, …", "I changed my mind: …".
+    flags = re.IGNORECASE
+    return _Language(
+        re.compile(rf"(?:[^,:]{{1,24}}[,:] ?)?(?:{facts})", flags),
+        re.compile(remember, flags),
+        re.compile(else_, flags),
+        openings,
+    )
+
+
+_LANGUAGES = (
+    _language(
+        r"(?:i'm|i am|i've|i have|i live|i work|i like|i love|i hate|i prefer|i play|i study|i speak"
+        r"|i was born|i (?:don't|do not|never) (?:eat|drink|like|smoke|have)|we have|we've|we live|we got"
+        r"|i got|(?:my|our) [^.]{1,40} (?:is|are|was|were|has|have|lives?|works?|likes?|starts?|begins?)"
+        r"|call me)\b",
+        r"(?:and |so )?(?:please,? )?(?:remember|don't forget|keep) (?:that|this|it)\b",
+        r"\b(?:i'm|i am) \w+ing\b|\b(?:want|need\w*|wish|would|could|can|can't|should|must|help|how|why"
+        r"|please (?!remember)|going to|about to|able|unable|lost|sure|stuck|error|problem|not work\w*"
+        r"|doesn't|tell|write|give|make|kill\w*|die|dying|dead|suicid\w+|hurt\w*|harm\w*|bomb\w*|weapon\w*"
+        r"|gun|drug\w*|poison\w*|steal|stolen|hack\w*|sad|afraid|depressed|alone|lonely|pain|sick|ill"
+        r"|cancer)\b",
+        "Got it", "Noted", "Okay", "All right", "Nice", "Great", "Good to know", "Thanks for", "Thank you",
+        "I'll remember", "I will remember", "I'll keep", "That's ", "That is ", "You ", "You're ", "Your ",
+        "Hello", "Hi ", "Happy ", "Congratulations", "Welcome", "Lovely", "Wonderful",
+    ),
+    _language(
+        r"(?:ich (?:heiße|heisse|bin|habe|hab|wohne|lebe|arbeite|mag|liebe|esse|trinke|spiele|komme|hasse"
+        r"|spreche|studiere|lerne)|wir haben|wir wohnen|(?:mein|meine|unser|unsere) [^.]{1,40} (?:ist|sind"
+        r"|war|heißt|heissen|heißen|hat|haben|wohnt|arbeitet)|nenn\w* mich)\b",
+        r"(?:und )?(?:bitte )?(?:merk|behalt|vergiss)\w*\b[^.]{0,30}\b(?:das|es|dir|nicht)\b",
+        r"\b(?:möchte|will|brauche|soll|kann|könnte|würde|muss|hilf\w*|wie|warum|fehler|problem|schreib\w*"
+        r"|nenne|sag|erzähl\w*|mach\w*|töte\w*|umbring\w*|sterben|tot|gestorben|suizid\w*|selbstmord|bombe"
+        r"|waffe\w*|gift|traurig|allein|einsam|angst|krank|krebs|schmerzen)\b",
+        "Alles klar", "Verstanden", "Notiert", "Gut", "Okay", "Schön", "Freut mich", "Danke", "Ich merke mir",
+        "Ich werde mir", "Das ist ", "Das habe ich ", "Du ", "Dein", "Hallo", "Toll", "Super", "Herzlichen ",
+        "Willkommen",
+    ),
+    _language(
+        r"(?:je (?:m'appelle|suis|vis|travaille|mange|bois|joue|préfère|parle|ne (?:mange|bois) pas)"
+        r"|j'(?:ai|habite|aime|adore|étudie)|nous avons|nous habitons|(?:mon|ma|mes|notre"
+        r"|nos) [^.]{1,40} (?:est|sont|était|s'appellent?|a|ont)|appelle[zs]?-moi)\b",
+        r"(?:et )?(?:souviens-toi|souvenez-vous|retiens|retenez|rappelle-toi|n'oublie|note)\b",
+        r"\b(?:veux|voudrais|besoin|dois|peux|pourrais|faut|aide\w*|comment|pourquoi|erreur|problème"
+        r"|écri\w+|dis|donne|fais|tue\w*|mourir|mort\w*|suicid\w*|bombe|arme|drogue|poison|triste|seule?"
+        r"|peur|malade|cancer|mal)\b",
+        "D'accord", "C'est noté", "C'est ", "Bien noté", "Très bien", "Enchanté", "Merci", "Ravi",
+        "Je retiens", "Je me souviendrai", "Je m'en souviendrai", "Super", "Génial", "Bonjour", "Vous ",
+        "Tu ", "Votre ", "Ton ", "Félicitations", "Bienvenue",
+    ),
+    _language(
+        r"(?:yo )?(?:me llamo|soy|tengo|vivo|trabajo|como|bebo|(?:no )?me gustan?|no como|no bebo|prefiero"
+        r"|hablo|juego|nací|tenemos|vivimos|(?:mi|mis|nuestr[oa]s?) [^.]{1,40} (?:es|son|era|se llaman?"
+        r"|está|están|tiene)|ll[áa]mame)\b",
+        r"(?:y )?(?:por favor,? )?(?:recu[eé]rda\w*|no (?:lo )?olvides|acu[eé]rdate|apunta)\b",
+        r"\b(?:quiero|quisiera|necesito|debo|puedo|podría|ayuda\w*|cómo|por qué|error|problema|escribe"
+        r"|dime|dame|haz|mata\w*|morir|murió|muert[oa]|suicid\w*|bomba|arma|droga\w*|veneno|triste|sol[oa]"
+        r"|miedo|enferm[oa]|cáncer|dolor)\b",
+        "De acuerdo", "Entendido", "Encantad", "Mucho gusto", "Gracias", "Muy bien", "Lo recordaré",
+        "Recordaré", "Tomo nota", "Anotado", "Hola", "¡", "Qué ", "Tu ", "Tus ", "Tienes ", "Te ", "Genial",
+        "Felicidades",
+    ),
+    _language(
+        r"(?:io )?(?:mi chiamo|sono|ho|abito|vivo|lavoro|mangio|bevo|mi piac\w+|non mangio|preferisco"
+        r"|parlo|abbiamo|(?:il mio|la mia|i miei|le mie|mio|mia) [^.]{1,40} (?:è|sono|era|si chiama(?:no)?"
+        r"|ha)|chiamami)\b",
+        r"(?:e )?(?:per favore,? )?(?:ricorda\w*|non dimenticare\w*|tieni\w* a mente)\b",
+        r"\b(?:voglio|vorrei|bisogno|devo|posso|potrei|aiut\w+|come|perché|errore|problema|scrivi\w*|dimmi"
+        r"|dammi|uccid\w*|morire|mort[oa]|suicid\w*|bomba|arma|droga|veleno|triste|sol[oa]|paura|malat[oa]"
+        r"|cancro|dolore)\b",
+        "Va bene", "Capito", "D'accordo", "Piacere", "Grazie", "Bene", "Lo ricorderò", "Ricorderò",
+        "Me lo ricorderò", "Ho preso nota", "Ciao", "Che ", "Ottimo", "Perfetto", "Tu ", "Hai ",
+        "Congratulazioni",
+    ),
+    _language(
+        r"(?:eu )?(?:me chamo|chamo-me|sou|tenho|moro|vivo|trabalho|como|bebo|gosto|adoro|não como|prefiro"
+        r"|falo|nasci|temos|(?:o )?(?:meu|meus)|(?:a |as )?minhas?|me chame|chama-me)\b",
+        r"(?:e )?(?:por favor,? )?(?:lembr[ea]\w*|não (?:se |te )?esqueça\w*)\b",
+        r"\b(?:quero|queria|preciso|devo|posso|poderia|ajud\w+|como (?:é|se)|por que|erro|problema|escreva"
+        r"|diga|dê|faça|mata\w*|morrer|morreu|mort[oa]|suic\w+|bomba|arma|droga|veneno|triste|sozinh[oa]"
+        r"|medo|doente|câncer|dor)\b",
+        "Certo", "Entendido", "Prazer", "Obrigado", "Muito bem", "Vou lembrar", "Vou me lembrar", "Anotado",
+        "Olá", "Que ", "Ótimo", "Legal", "Você ", "Parabéns",
+    ),
+    _language(
+        r"(?:我(?:叫|是|有|住|喜欢|不喜欢|爱|不吃|不喝|今年|来自|对.{1,10}过敏|在.{1,10}(?:工作|上班"
+        r"|上学))|我的?[^。]{1,20}(?:是|叫|在|有)|我们(?:有|住|家)|叫我)",
+        r"(?:请|請)?(?:记住|記住|记得|别忘|不要忘)",
+        r"想|要|需要|能|可以|怎么|怎样|为什么|吗|呢|帮|给我|写|告诉|问题|错误|杀|死|自杀|去世|炸弹|武器|毒"
+        r"|偷|难过|害怕|生病|癌|痛",
+        "好的", "明白", "知道了", "谢谢", "很高兴", "记住了", "我记住", "我会记住", "收到", "你好", "您好",
+        "你", "您", "恭喜", "太好了",
+    ),
+    _language(
+        r"(?:(?:私|僕|俺|わたし|うち)(?:は|の|には|も)|[^。]{1,40}(?:住んでいます|住んでいる|飼っています"
+        r"|と申します|といいます|と言います|が好きです|がいます|がいる|と呼んで(?:ください)?)[。！]?\Z)",
+        r"[^。]{0,20}(?:覚えて|忘れないで)",
+        r"たい|欲しい|ほしい|教え|方法|どう|なぜ|助け|手伝|書い|(?<!覚えて)(?<!ないで)(?<!呼んで)ください"
+        r"|殺|死|自殺|爆弾|武器|毒|盗|悲し|怖|病気|癌|がん|痛",
+        "わかりました", "分かりました", "了解", "承知", "ありがとう", "はじめまして", "覚え", "なるほど",
+        "それは", "素敵", "いいですね", "こんにちは", "よろしく", "おめでとう", "あなた",
+    ),
+)  # fmt: skip
+_GREETS = re.compile(
+    r"(?:hi|hello|hey|hallo|guten tag|bonjour|salut|hola|buenos días|ciao|olá|oi|你好|您好|こんにちは"
+    r"|はじめまして)[^\w]*\Z",
+    re.IGNORECASE,
+)
+
+
+def openings_of_note(text: str) -> tuple[str, ...]:
+    """Return how the answer to the user's `text` begins, where it tells facts and nothing else; empty where
+    it may begin with any words.
+    """
+    text = text.strip().translate(_CURLY)
+    if len(text) > _LONGEST or _ASKS.search(text):
+        return ()
+    sentences = [each.strip() for each in _SENTENCES.split(text) if each.strip()]
+    told = [each for each in sentences if not _GREETS.match(each)]
+    if not told:
+        return ()
+    # Neighbouring languages have beginnings in common: the model knows which one it is.
+    return tuple(
+        opening
+        for language in _LANGUAGES
+        if not language.else_.search(text)
+        and all(language.facts.match(each) or language.remember.match(each) for each in told)
+        for opening in language.openings
+    )

@@ -1,0 +1,342 @@
+"""Changing files of a workspace: all of the changes or none, whatever happens meanwhile.
+
+New contents are written beside the files first. Where there are several changes, a journal then says which
+they are; from that moment on they are made, if need be after the next start. Everything here blocks.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from nanobot.core.errors import NanobotError, NoSuchFile, StoreError, WorkspaceError, WorkspaceFull
+from nanobot.core.workspace import SHARED, UPLOADS, Change, Entry, WorkspaceLimits
+from nanobot.stores.workspaces.paths import Parts, folded, parse_path
+from nanobot.stores.workspaces.tree import Tree, on_disk
+
+FILES = "files"
+STAGED = "staged"
+JOURNAL = "journal"
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_OPEN_FOLDER = (
+    os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+_FILE_MODE, _FOLDER_MODE = 0o644, 0o755
+_MADE_OR_HINDERED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+"""A step was made before the server died, or something else has taken its place since."""
+_MOST_CHANGES = 200
+_COUNTED_DEPTH = 64
+_MOST_COPIED = 100_000
+_MOST_COPIED_BYTES = 100 * 1024 * 1024
+
+
+class _Step(msgspec.Struct, frozen=True, array_like=True):
+    """A change as the journal has it: the file beside which holds the content, None to delete; the place."""
+
+    staged: str | None
+    parts: Parts
+
+
+class Commit:
+    """Changes the files of one workspace, which is in the directory `path`. Only one at a time may."""
+
+    def __init__(self, path: Path, limits: WorkspaceLimits) -> None:
+        self._path = path
+        self._limits = limits
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether changes were decided on and not made, because the server died."""
+        return os.path.lexists(self._path / STAGED / JOURNAL)
+
+    def finish(self) -> None:
+        """Make the changes that were decided on before the server died, and forget what was only begun.
+
+        Raises:
+            StoreError
+        """
+        with _reported(self._path), self._staging() as staged:
+            if self.is_unfinished:
+                self._resume(staged)
+            self._clear(staged)
+
+    def _resume(self, staged: int) -> None:
+        """Make those steps of the journal that are not made yet and still can be."""
+        journal = (self._path / STAGED / JOURNAL).read_bytes()
+        for step in msgspec.json.decode(journal, type=tuple[_Step, ...]):
+            try:
+                self._make_step(staged, step)
+            except OSError as error:
+                if error.errno not in _MADE_OR_HINDERED:
+                    raise
+
+    def make(self, changes: Sequence[Change]) -> tuple[Entry, ...]:
+        """Make the changes; return the files that were written.
+
+        Raises:
+            WorkspaceFull, WorkspaceError: nothing was changed.
+            StoreError
+        """
+        if len(changes) > _MOST_CHANGES:
+            raise WorkspaceError(f"{len(changes)} files at once: at most {_MOST_CHANGES} are changed")
+        self.finish()
+        tree = Tree(self.open_files, max_file_bytes=self._limits.max_file_bytes)
+        places = self._places(changes, tree)
+        self._check_room(changes, places, tree)
+        with _reported(self._path), self._staging() as staged:
+            steps = self._stage(staged, changes, places)
+            if len(steps) > 1:
+                _write(staged, f"{JOURNAL}.part", msgspec.json.encode(steps), _FILE_MODE)
+                os.rename(f"{JOURNAL}.part", JOURNAL, src_dir_fd=staged, dst_dir_fd=staged)
+                os.fsync(staged)
+            for step in steps:
+                self._make_step(staged, step)
+            self._clear(staged)
+        return tuple(
+            Entry(tree.path(place), "file", len(change.content))
+            for change, place in zip(changes, places, strict=True)
+            if change.content is not None
+        )
+
+    def open_files(self) -> int:
+        """Open the folder with the files."""
+        return _opened_below(self._path, FILES)
+
+    # Before ---------------------------------------------------------------------------------------
+
+    def _places(self, changes: Sequence[Change], tree: Tree) -> list[Parts]:
+        """Return where the changes are to be made.
+
+        Raises:
+            WorkspaceError: there is something else, two are at one place, or one is inside another.
+        """
+        places: list[Parts] = []
+        for change in changes:
+            parts = parse_path(change.path)
+            _check_writable(parts, change.path)
+            places.append(self._place(parts, change, tree))
+        names = [tuple(map(folded, place)) for place in places]
+        all_names = frozenset(names)
+        for place, name in zip(places, names, strict=True):
+            if names.count(name) > 1:
+                raise WorkspaceError(f"{tree.path(place)!r} is changed twice: give each file one change")
+            if not all_names.isdisjoint(name[:end] for end in range(1, len(name))):
+                raise WorkspaceError(f"{tree.path(place)!r} is inside another file of the same change")
+        return places
+
+    def _place(self, parts: Parts, change: Change, tree: Tree) -> Parts:
+        """Return the place as it is on disk, as far as it is there.
+
+        Raises:
+            WorkspaceError
+        """
+        shown = tree.path(parts)
+        opened = self.open_files()
+        try:
+            for at, part in enumerate(parts):
+                name = on_disk(opened, part)
+                if name is None:
+                    if change.content is None:
+                        raise NoSuchFile(f"there is no file {shown!r} to delete")
+                    return parts
+                there = tree.path((*parts[:at], name))
+                if name != part:
+                    raise WorkspaceError(
+                        f"{shown!r} differs from {there!r}, which is there, in case or Unicode form only: use"
+                        " that name, or quite another"
+                    )
+                status = os.stat(name, dir_fd=opened, follow_symlinks=False)
+                is_last = at == len(parts) - 1
+                if not (stat.S_ISREG if is_last else stat.S_ISDIR)(status.st_mode):
+                    raise WorkspaceError(f"{there!r} is no {'plain file' if is_last else 'folder'}")
+                if not is_last:
+                    below = os.open(name, _OPEN_FOLDER, dir_fd=opened)
+                    os.close(opened)
+                    opened = below
+        except OSError as error:
+            raise WorkspaceError(f"{shown!r} cannot be changed ({error.strerror})") from error
+        finally:
+            os.close(opened)
+        return parts
+
+    def _check_room(self, changes: Sequence[Change], places: Sequence[Parts], tree: Tree) -> None:
+        limits = self._limits
+        # One more than may be: whether it is full is all that counts beyond.
+        listing = tree.listing((), depth=_COUNTED_DEPTH, limit=limits.max_files + 1)
+        sizes = {entry.path: entry.size_bytes for entry in listing.entries}
+        bytes_before, files_before = sum(sizes.values()), len(sizes)
+        for change, place in zip(changes, places, strict=True):
+            if change.content is None:
+                sizes.pop(tree.path(place), None)
+                continue
+            if len(change.content) > limits.max_file_bytes:
+                raise WorkspaceFull(
+                    f"{change.path!r} would have {len(change.content)} bytes: at most {limits.max_file_bytes}"
+                    " are allowed in one file"
+                )
+            for end in range(1, len(place)):
+                sizes.setdefault(tree.path(place[:end]), 0)
+            sizes[tree.path(place)] = len(change.content)
+        total = sum(sizes.values())
+        # What does not make it larger is made even where there is too much.
+        if total > max(limits.max_bytes, bytes_before):
+            raise WorkspaceFull(
+                f"the workspace would have {total} bytes: at most {limits.max_bytes} are allowed; delete some"
+                " files first"
+            )
+        if len(sizes) > max(limits.max_files, files_before):
+            raise WorkspaceFull(
+                f"the workspace would have {len(sizes)} files and folders: at most {limits.max_files} are"
+                " allowed; delete some first"
+            )
+
+    # Making ---------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _staging(self) -> Iterator[int]:
+        staged = _opened_below(self._path, STAGED)
+        try:
+            yield staged
+        finally:
+            os.close(staged)
+
+    def _stage(self, staged: int, changes: Sequence[Change], places: Sequence[Parts]) -> tuple[_Step, ...]:
+        steps = []
+        for number, (change, place) in enumerate(zip(changes, places, strict=True)):
+            if change.content is None:
+                steps.append(_Step(None, place))
+                continue
+            _write(staged, str(number), change.content, self._mode(place))
+            steps.append(_Step(str(number), place))
+        return tuple(steps)
+
+    def _mode(self, place: Parts) -> int:
+        """Return the mode of the file that is replaced, such as that of a program."""
+        opened = self.open_files()
+        try:
+            with contextlib.suppress(OSError):
+                for part in place[:-1]:
+                    below = os.open(part, _OPEN_FOLDER, dir_fd=opened)
+                    os.close(opened)
+                    opened = below
+                return os.stat(place[-1], dir_fd=opened, follow_symlinks=False).st_mode & 0o777
+        finally:
+            os.close(opened)
+        return _FILE_MODE
+
+    def _make_step(self, staged: int, step: _Step) -> None:
+        folders = [self.open_files()]
+        try:
+            for part in step.parts[:-1]:
+                if step.staged is not None:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, _FOLDER_MODE, dir_fd=folders[-1])
+                folders.append(os.open(part, _OPEN_FOLDER, dir_fd=folders[-1]))
+            self._make_last(staged, step, folders)
+        finally:
+            for folder in folders:
+                os.close(folder)
+
+    def _make_last(self, staged: int, step: _Step, folders: list[int]) -> None:
+        name = step.parts[-1]
+        if step.staged is not None:
+            os.rename(step.staged, name, src_dir_fd=staged, dst_dir_fd=folders[-1])
+            os.fsync(folders[-1])
+            return
+        os.unlink(name, dir_fd=folders[-1])
+        os.fsync(folders[-1])
+        # Folders are there for the files in them.
+        for at in range(len(folders) - 1, 0, -1):
+            try:
+                os.rmdir(step.parts[at - 1], dir_fd=folders[at - 1])
+            except OSError:
+                break
+
+    def _clear(self, staged: int) -> None:
+        # First: without it, what else is here counts for nothing.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(JOURNAL, dir_fd=staged)
+        for name in os.listdir(staged):
+            os.unlink(name, dir_fd=staged)
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Copy the files of a workspace into one that has none and that nobody uses yet.
+
+    Raises:
+        StoreError
+    """
+    tree = Tree(lambda: _opened_below(source, FILES), max_file_bytes=_MOST_COPIED_BYTES)
+    listing = tree.listing((), depth=_COUNTED_DEPTH, limit=_MOST_COPIED)
+    with _reported(target):
+        top = _opened_below(target, FILES)
+        try:
+            for entry in listing.entries:
+                parts = tuple(entry.path.split("/"))
+                if entry.kind == "file":
+                    with contextlib.suppress(WorkspaceError):
+                        _copy(top, parts, tree.read(parts)[1])
+        finally:
+            os.close(top)
+
+
+def _copy(top: int, parts: Parts, content: bytes) -> None:
+    opened = os.dup(top)
+    try:
+        for part in parts[:-1]:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, _FOLDER_MODE, dir_fd=opened)
+            below = os.open(part, _OPEN_FOLDER, dir_fd=opened)
+            os.close(opened)
+            opened = below
+        _write(opened, parts[-1], content, _FILE_MODE)
+    finally:
+        os.close(opened)
+
+
+def _check_writable(parts: Parts, path: str) -> None:
+    if not parts:
+        raise WorkspaceError("the path is empty: name a file")
+    if folded(parts[0]) in (UPLOADS, SHARED):
+        raise WorkspaceError(f"{path!r}: {parts[0]}/ can only be read; write elsewhere")
+
+
+def _write(folder: int, name: str, content: bytes, mode: int) -> None:
+    opened = os.open(name, _WRITE, mode, dir_fd=folder)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(opened, rest) :]
+        # Whatever the process masks.
+        os.fchmod(opened, mode)
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _opened_below(path: Path, name: str) -> int:
+    """Open, or make, a folder of a workspace."""
+    above = os.open(path, _OPEN_FOLDER)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o755, dir_fd=above)
+        return os.open(name, _OPEN_FOLDER, dir_fd=above)
+    finally:
+        os.close(above)
+
+
+@contextlib.contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Tell as an error of the store what the disk refuses."""
+    try:
+        yield
+    except NanobotError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"the workspace {path} cannot be written ({error.strerror}): free some space"
+        ) from error

@@ -1,0 +1,143 @@
+"""The directory with all workspaces, `workspaces/` in the data directory.
+
+A session's own is named after its number and a keyed digest of its identity, so that no name tells a session
+key, no two sessions share one, and a session that has the key of a deleted one finds nothing of it.
+Everything here blocks: call it in a thread.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from nanobot.core.errors import StoreError
+from nanobot.core.workspace import SessionIdentity
+from nanobot.stores.workspaces.commit import copy_files
+
+FOLDER = "workspaces"
+_SECRET = "secret"  # noqa: S105 - the name of a file
+_SECRET_BYTES = 32
+_NAME = re.compile(r"([0-9a-f]{8,16})-[0-9a-f]{32}")
+
+
+class WorkspaceFolder:
+    """All workspaces of a data directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._folder = directory / FOLDER
+        self._secret: bytes | None = None
+
+    def path(self, identity: SessionIdentity) -> Path | None:
+        """Return where the workspace of the session is, None where it has none yet.
+
+        Raises:
+            StoreError: it cannot be found out.
+        """
+        with self._reported():
+            if not self._folder.is_dir():
+                return None
+            path = self._folder / self._name(identity)
+            return path if path.is_dir() else None
+
+    def make(self, identity: SessionIdentity) -> Path:
+        """Return where the workspace of the session is, which is made if it has none yet.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
+        with self._reported():
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            path = self._folder / self._name(identity)
+            path.mkdir(mode=0o700, exist_ok=True)
+            return path
+
+    def copy(self, source: SessionIdentity, target: SessionIdentity) -> None:
+        """Let a new session have the files of another, if that has some; what is no plain file stays behind.
+
+        Raises:
+            StoreError
+        """
+        path = self.path(source)
+        if path is None:
+            return
+        try:
+            copy_files(path, self.make(target))
+        except StoreError:
+            self.delete((target,))
+            raise
+
+    def delete(self, identities: Iterable[SessionIdentity]) -> None:
+        """Delete the workspaces of the sessions, as far as they have one; what cannot be deleted now goes
+        with `sweep`.
+        """
+        for identity in identities:
+            path = self.path(identity)
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return the numbers of the sessions that have, or had, a workspace."""
+        return tuple(sorted({number for number, _ in self._workspaces()}))
+
+    def sweep(self, numbers: Collection[int], sessions: Iterable[SessionIdentity]) -> int:
+        """Delete the workspaces of sessions of these `numbers` that are none of `sessions`; return how many
+        went. A crash leaves some, and a call that ended after its session was deleted.
+        """
+        kept = {self._name(identity) for identity in sessions}
+        gone = [path for number, path in self._workspaces() if number in numbers and path.name not in kept]
+        for path in gone:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(gone)
+
+    def _workspaces(self) -> list[tuple[int, Path]]:
+        try:
+            found = list(self._folder.iterdir())
+        except OSError:
+            # none yet
+            return []
+        return [(int(match[1], 16), path) for path in found if (match := _NAME.fullmatch(path.name))]
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"the workspaces in {self._folder} cannot be used ({error.strerror})") from error
+
+    def _name(self, identity: SessionIdentity) -> str:
+        if self._secret is None:
+            self._secret = self._load_secret()
+        known_by = f"{identity.number}\0{identity.created_at!r}\0{identity.key}".encode()
+        digest = hashlib.blake2b(known_by, key=self._secret, digest_size=16).hexdigest()
+        return f"{identity.number:08x}-{digest}"
+
+    def _load_secret(self) -> bytes:
+        """Return the secret, made with the first workspace: it lies beside them, so that a copy of the folder
+        has it, too.
+
+        Raises:
+            StoreError: it is damaged, and there are workspaces that only it finds again.
+        """
+        path = self._folder / _SECRET
+        if path.is_file():
+            secret = path.read_bytes()
+            if len(secret) == _SECRET_BYTES:
+                return secret
+        if self._workspaces():
+            raise StoreError(
+                f"{path} is missing or damaged: without it the workspaces there belong to nobody; put it back"
+                " from a backup, or move the folder away"
+            )
+        secret = os.urandom(_SECRET_BYTES)
+        partial = path.with_name(f"{_SECRET}.part")
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600, exist_ok=False)
+        with partial.open("wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        return secret

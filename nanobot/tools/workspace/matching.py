@@ -1,0 +1,93 @@
+"""Finding in a text what a model means, where it does not write it exactly as it stands there.
+
+Blocks for as long as a large text takes: call it in a thread.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+_QUOTES = str.maketrans(
+    "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00a0\u2013\u2014\u2212", "''''\"\"\"\" ---"
+)
+_SPACES = re.compile(r"\s+")
+_WORDS = re.compile(r"\w+")
+_MOST_COMPARED = 400_000
+"""Lines that are compared with lines, at most, to find the nearest place."""
+_LEAST_ALIKE = 0.3
+
+
+def plain(line: str) -> str:
+    """Return the line without what models often get wrong: white space, the shape of quotes and dashes."""
+    return _SPACES.sub(" ", line.translate(_QUOTES)).strip()
+
+
+_LEVELS: Sequence[Callable[[str], str]] = (str, str.rstrip, plain)
+
+
+def find_lines(lines: Sequence[str], wanted: Sequence[str], start: int = 0) -> list[int]:
+    """Return where `wanted` begins in `lines`, from `start` on: where it stands exactly, else where it does
+    but for white space at the ends of lines, else but for any white space and the shape of quotes.
+    """
+    if not wanted:
+        return []
+    for level in _LEVELS:
+        have, want = [level(line) for line in lines], [level(line) for line in wanted]
+        count, first = len(want), want[0]
+        found = [
+            at
+            for at in range(start, len(have) - count + 1)
+            if have[at] == first and have[at : at + count] == want
+        ]
+        if found:
+            return found
+    return []
+
+
+def find_within(line: str, wanted: str) -> list[tuple[int, int]]:
+    """Return where `wanted`, which is one line, stands in `line` but for white space and the shape of quotes:
+    the beginnings and ends.
+    """
+    want = plain(wanted)
+    if not want:
+        return []
+    shown, places = _with_places(line)
+    found, at = [], shown.find(want)
+    while at >= 0:
+        found.append((places[at], places[at + len(want) - 1] + 1))
+        at = shown.find(want, at + len(want))
+    return found
+
+
+def _with_places(line: str) -> tuple[str, list[int]]:
+    """Return the line with runs of white space as one space, and where each character of that stands."""
+    shown: list[str] = []
+    places: list[int] = []
+    for at, character in enumerate(line.translate(_QUOTES)):
+        if character.isspace():
+            if shown and shown[-1] == " ":
+                continue
+            character = " "
+        shown.append(character)
+        places.append(at)
+    return "".join(shown), places
+
+
+def nearest(lines: Sequence[str], wanted: Sequence[str]) -> int | None:
+    """Return where the lines stand that have most words in common with `wanted`; None where none has many."""
+    words = [set(_WORDS.findall(line.casefold())) for line in wanted if line.strip()]
+    words = words[: max(1, _MOST_COMPARED // max(1, len(lines)))]
+    if not words:
+        return None
+    have = [set(_WORDS.findall(line.casefold())) for line in lines]
+    scores = [
+        sum(_alike(each, have[at + offset]) for offset, each in enumerate(words) if at + offset < len(have))
+        for at in range(len(have))
+    ]
+    best = max(range(len(scores)), key=scores.__getitem__, default=None)
+    return best if best is not None and scores[best] / len(words) >= _LEAST_ALIKE else None
+
+
+def _alike(first: set[str], second: set[str]) -> float:
+    if not first or not second:
+        return 0.0
+    return len(first & second) / len(first | second)

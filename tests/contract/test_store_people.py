@@ -1,0 +1,339 @@
+"""People: found over all their keys, linked and unlinked, erased at once; and nothing of others with them."""
+
+import pytest
+
+from nanobot.core.errors import InvalidLinkCode, InvalidRequest, PersonNotFound, SessionNotFound, TurnNotFound
+from nanobot.core.people import LinkCode, Person
+from nanobot.core.scopes import ScopePattern, ScopeRules
+from nanobot.core.sessions import SessionFilter
+from nanobot.core.store import Store
+from nanobot.core.uploads import Upload
+from nanobot.stores.sql import assigning
+from nanobot.stores.sql.people import MOST_NAMES
+from nanobot.stores.sqlite.store import open_store
+from tests.contract.store_harness import StoreHarness
+from tests.contract.test_store_memory import remember, texts
+
+DM, GROUP, OTHER = "wx:dm:alice", "wx:group:g1:user:alice", "wx:group:g1:user:bob"
+PRIVATE = SessionFilter(("wx:dm:*", "tg:dm:*"))
+
+
+async def ids(store: Store, matching: SessionFilter = PRIVATE) -> list[str]:
+    return [each.id for each in await store.people(limit=100, matching=matching)]
+
+
+async def keys(store: Store, person: str) -> list[str]:
+    return [each.session for each in await store.keys_of_person(person)]
+
+
+async def keep(harness: StoreHarness, number: int, key: str) -> str:
+    """Keep an upload of 5 bytes in the session `key`; return its id."""
+    id_ = f"file-{number:026d}"
+    made = Upload(id_, key, "a.txt", "user_data", 5, harness.clock.now())
+    await harness.store.add_upload(made, b"hello", 1_000)
+    return id_
+
+
+# Found --------------------------------------------------------------------------------------------
+
+
+async def test_a_person_has_their_private_chat_and_what_they_said_in_groups(harness: StoreHarness) -> None:
+    began = harness.clock.now()
+    await harness.say(DM, "hello", "hi")
+    harness.clock.advance(60)
+    await harness.say(GROUP, "hello all", "hi")
+    await harness.say(OTHER, "me too", "hi")
+    await keep(harness, 1, DM)
+    person = await harness.store.person("wx:alice")
+    assert person == Person("wx:alice", ("wx:alice",), 2, 1, began, began + 60)
+    found = await harness.store.sessions_of_person("wx:alice", limit=10)
+    assert [(each.session.key, each.scopes.group, each.session.messages) for each in found] == [
+        (GROUP, "wx:g1", 2),
+        (DM, None, 2),
+    ]
+    assert await keys(harness.store, "wx:alice") == [DM, GROUP]
+    assert [each.session_key for each in await harness.store.uploads_of_person("wx:alice", limit=10)] == [DM]
+
+
+async def test_only_what_is_asked_for_is_there(harness: StoreHarness) -> None:
+    for key in (DM, GROUP, OTHER, "plain"):
+        await harness.say(key, "hello", "hi")
+    assert await ids(harness.store, SessionFilter()) == ["plain", "wx:alice", "wx:bob"]
+    assert await ids(harness.store) == ["wx:alice"]
+    assert (await harness.store.person("wx:alice", matching=PRIVATE)).sessions == 1
+    for nobody in ("wx:bob", "wx:carol", "", "wx:dm:alice"):
+        with pytest.raises(PersonNotFound):
+            await harness.store.person(nobody, matching=PRIVATE)
+        with pytest.raises(PersonNotFound):
+            await harness.store.erase_person(nobody, matching=PRIVATE)
+    with pytest.raises(SessionNotFound):
+        await harness.store.sessions_of_person("wx:alice", limit=10, after=GROUP, matching=PRIVATE)
+
+
+async def test_people_are_listed_page_by_page(harness: StoreHarness) -> None:
+    for number in range(7):
+        await harness.say(f"wx:dm:{number}", "hello", "hi")
+    await harness.store.link_people("wx:5", "wx:1")
+    found: list[str] = []
+    while page := await harness.store.people(limit=2, after=found[-1] if found else None):
+        found += [each.id for each in page]
+    assert found == ["wx:0", "wx:2", "wx:3", "wx:4", "wx:5", "wx:6"]
+    with pytest.raises(PersonNotFound):
+        await harness.store.people(limit=2, after="wx:8")
+
+
+async def test_who_only_asked_without_a_trace_is_not_there(harness: StoreHarness) -> None:
+    await harness.say(DM, "hello", "hi", trace=False)
+    assert await ids(harness.store) == []
+    with pytest.raises(PersonNotFound):
+        await harness.store.person("wx:alice")
+
+
+async def test_a_fork_and_an_import_are_of_the_person_of_their_key(harness: StoreHarness) -> None:
+    await harness.say("plain", "hello", "hi")
+    await harness.store.fork_session("plain", DM)
+    await harness.store.import_session("tg:dm:42", (), title=None, metadata={})
+    assert await keys(harness.store, "wx:alice") == [DM]
+    assert await keys(harness.store, "tg:42") == ["tg:dm:42"]
+
+
+# Rules --------------------------------------------------------------------------------------------
+
+
+async def test_other_rules_hold_for_the_sessions_that_are_there(
+    disk_harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there are more than are looked through at once."""
+    monkeypatch.setattr(assigning, "_MOST_ROWS", 2)
+    for number in range(5):
+        await disk_harness.say(f"app-ann/{number}", "hello", "hi")
+        await keep(disk_harness, number, f"app-ann/{number}")
+    with pytest.raises(PersonNotFound):
+        await disk_harness.store.person("app:ann")
+    await disk_harness.close()
+    rules = ScopeRules((ScopePattern("app-{user}/{rest}", "app"),))
+    store = await open_store(disk_harness.directory, disk_harness.clock, scopes=rules)
+    person = await store.person("app:ann")
+    assert (person.sessions, person.files) == (5, 5)
+    await store.close()
+    await disk_harness.open()
+    with pytest.raises(PersonNotFound):
+        await disk_harness.store.person("app:ann")
+    assert (await disk_harness.store.person("app-ann/3")).sessions == 1
+
+
+# Links --------------------------------------------------------------------------------------------
+
+
+async def test_linked_accounts_are_one_person_under_any_of_their_names(harness: StoreHarness) -> None:
+    await harness.say(DM, "hello", "hi")
+    await harness.say("tg:dm:42", "hello", "hi")
+    assert await harness.store.link_people("wx:alice", "tg:42") == "wx:alice"
+    for name in ("wx:alice", "tg:42"):
+        person = await harness.store.person(name)
+        assert (person.id, person.names, person.sessions) == ("wx:alice", ("wx:alice", "tg:42"), 2)
+    names = ("tg:42", "wx:alice")
+    assert await harness.store.linked_names() == {"wx:alice": names, "tg:42": names}
+    assert await ids(harness.store) == ["wx:alice"]
+
+
+async def test_links_join_all_accounts_of_both_and_each_can_be_taken_out(harness: StoreHarness) -> None:
+    store = harness.store
+    versions = [await store.links_version()]
+    for one, other in (("a:1", "b:1"), ("c:1", "d:1"), ("b:1", "d:1")):
+        await store.link_people(one, other)
+        versions.append(await store.links_version())
+    assert (await store.person("c:1")).names == ("a:1", "b:1", "c:1", "d:1")
+    with pytest.raises(InvalidRequest, match="one person already"):
+        await store.link_people("d:1", "a:1")
+    assert await store.unlink_name("a:1") == "b:1"
+    versions.append(await store.links_version())
+    assert (await store.person("d:1")).names == ("b:1", "c:1", "d:1")
+    with pytest.raises(PersonNotFound):
+        await store.person("a:1")
+    await store.unlink_name("b:1")
+    await store.unlink_name("c:1")
+    assert await store.linked_names() == {}
+    with pytest.raises(InvalidRequest, match="is not linked"):
+        await store.unlink_name("d:1")
+    assert len(set(versions)) == len(versions)
+
+
+async def test_links_outlast_a_restart(harness: StoreHarness) -> None:
+    await harness.store.link_people("wx:alice", "tg:42")
+    await harness.reopen()
+    assert (await harness.store.person("tg:42")).id == "wx:alice"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("", "1 to 600"), ("x" * 601, "1 to 600"), ("a\x00", "printable"), (DM, "its person is 'wx:alice'")],
+)
+async def test_what_is_no_name_of_a_person_is_not_linked(harness: StoreHarness, name: str, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        await harness.store.link_people("wx:bob", name)
+    assert await harness.store.linked_names() == {}
+
+
+async def test_a_person_has_no_more_than_so_many_accounts(harness: StoreHarness) -> None:
+    for number in range(1, MOST_NAMES):
+        await harness.store.link_people("a:0", f"a:{number}")
+    with pytest.raises(InvalidRequest, match=f"at most {MOST_NAMES}"):
+        await harness.store.link_people("a:0", "a:99")
+
+
+async def test_who_does_not_see_all_private_sessions_of_both_links_nothing(harness: StoreHarness) -> None:
+    """Else a key for what somebody says in a group would open what they said in private."""
+    await harness.say(DM, "hello", "hi")
+    await harness.say(GROUP, "hello", "hi")
+    await harness.say("tg:dm:mallory", "hello", "hi")
+    await harness.say(OTHER, "only in a group", "hi")
+    store = harness.store
+    for patterns in (("tg:*",), ("tg:*", GROUP), ("tg:*", "wx:group:*")):
+        matching = SessionFilter(patterns)
+        for victim in ("wx:alice", "wx:bob", "wx:nobody"):
+            with pytest.raises(PersonNotFound):
+                await store.link_people("tg:mallory", victim, matching=matching)
+            with pytest.raises(PersonNotFound):
+                await store.link_people(victim, "tg:mallory", matching=matching)
+            with pytest.raises(PersonNotFound):
+                await store.check_private(victim, matching=matching)
+            with pytest.raises(PersonNotFound):
+                await store.keep_link_code(LinkCode(b"x", victim, 1e12), matching=matching)
+    await store.link_people("tg:mallory", "wx:alice", matching=SessionFilter(("tg:*", "wx:dm:*")))
+    with pytest.raises(PersonNotFound):
+        await store.unlink_name("wx:alice", matching=SessionFilter(("tg:*",)))
+
+
+async def test_of_a_linked_person_only_the_names_are_shown_that_may_be_seen(harness: StoreHarness) -> None:
+    await harness.say(DM, "hello", "hi")
+    await harness.say("tg:dm:42", "hello", "hi")
+    await harness.store.link_people("wx:alice", "tg:42")
+    seen = await harness.store.person("wx:alice", matching=SessionFilter(("tg:*",)))
+    assert (seen.id, seen.names, seen.sessions) == ("tg:42", ("tg:42",), 1)
+
+
+# Codes --------------------------------------------------------------------------------------------
+
+
+async def chats(harness: StoreHarness) -> None:
+    for key in (DM, "tg:dm:42", "tg:dm:mallory"):
+        await harness.say(key, "hello", "hi")
+
+
+async def test_a_code_of_one_chat_links_the_other_once(harness: StoreHarness) -> None:
+    await chats(harness)
+    store, now = harness.store, harness.clock.now()
+    await store.keep_link_code(LinkCode(b"code", "wx:alice", now + 60), matching=SessionFilter(("wx:*",)))
+    telegram = SessionFilter(("tg:dm:42",))
+    with pytest.raises(InvalidLinkCode):
+        await store.link_by_code("tg:42", b"other", matching=telegram)
+    assert await store.link_by_code("tg:42", b"code", matching=telegram) == "wx:alice"
+    assert (await store.person("tg:42")).names == ("wx:alice", "tg:42")
+    with pytest.raises(InvalidLinkCode):
+        await store.link_by_code("tg:mallory", b"code", matching=SessionFilter(("tg:dm:m*",)))
+
+
+async def test_a_code_expires_and_a_new_one_takes_its_place(harness: StoreHarness) -> None:
+    await chats(harness)
+    store, now = harness.store, harness.clock.now()
+    await store.keep_link_code(LinkCode(b"first", "wx:alice", now + 60))
+    await store.keep_link_code(LinkCode(b"second", "wx:alice", now + 60))
+    for code in (b"first", b"second"):
+        if code == b"second":
+            harness.clock.advance(60)
+        with pytest.raises(InvalidLinkCode):
+            await store.link_by_code("tg:42", code)
+
+
+async def test_ones_own_code_links_nothing(harness: StoreHarness) -> None:
+    await chats(harness)
+    await harness.store.keep_link_code(LinkCode(b"code", "wx:alice", 1e12))
+    with pytest.raises(InvalidRequest, match="one person already"):
+        await harness.store.link_by_code("wx:alice", b"code")
+    assert await harness.store.linked_names() == {}
+
+
+# Erasing ------------------------------------------------------------------------------------------
+
+
+async def test_all_of_a_person_goes_at_once_and_nothing_of_others(harness: StoreHarness) -> None:
+    for key in (DM, GROUP, OTHER, "tg:dm:42"):
+        await harness.say(key, "hello", "hi")
+    await keep(harness, 1, DM)
+    await keep(harness, 2, "wx:group:g2:user:alice")
+    await keep(harness, 3, OTHER)
+    await harness.store.link_people("wx:alice", "tg:42")
+    erasure = await harness.store.erase_person("tg:42")
+    assert (erasure.sessions, erasure.messages, erasure.turns, erasure.files) == (3, 6, 3, 2)
+    assert (erasure.links, erasure.left) == (2, 0)
+    assert erasure.bytes_ > 10
+    for name in ("wx:alice", "tg:42"):
+        with pytest.raises(PersonNotFound):
+            await harness.store.person(name)
+    assert await harness.texts(OTHER) == ["U:hello", "A:hi"]
+    assert (await harness.store.person("wx:bob")).files == 1
+
+
+async def test_what_is_remembered_of_a_person_goes_with_them(harness: StoreHarness) -> None:
+    store = harness.store
+    await harness.say("tg:dm:42", "hello", "hi")
+    await store.link_people("wx:alice", "tg:42")
+    for key in (DM, GROUP, OTHER):
+        await remember(harness, key, f"told in {key}")
+    told = await store.facts_of_person("tg:42")
+    assert {versions[0].text for versions in told} == {f"told in {DM}", f"told in {GROUP}"}
+    private = await store.facts_of_person("wx:alice", matching=PRIVATE)
+    assert [versions[0].text for versions in private] == [f"told in {DM}"]
+    assert (await store.erase_person("wx:alice")).facts == 2
+    assert await store.facts_of_person("wx:alice") == ()
+    assert await texts(harness, OTHER) == [f"told in {OTHER}"]
+
+
+async def test_of_whom_only_facts_are_there_can_be_erased(harness: StoreHarness) -> None:
+    await remember(harness, DM, "likes tea")
+    assert (await harness.store.erase_person("wx:alice")).facts == 1
+    with pytest.raises(PersonNotFound):
+        await harness.store.erase_person("wx:alice")
+
+
+async def test_a_linked_account_is_told_what_the_other_said(harness: StoreHarness) -> None:
+    await harness.say("tg:dm:42", "hello", "hi")
+    await harness.say(DM, "hello", "hi")
+    await remember(harness, DM, "likes tea")
+    assert await texts(harness, "tg:dm:42") == []
+    await harness.store.link_people("wx:alice", "tg:42")
+    assert await texts(harness, "tg:dm:42") == ["likes tea"]
+    await harness.store.unlink_name("tg:42")
+    assert await texts(harness, "tg:dm:42") == []
+
+
+async def test_what_may_not_be_seen_is_left_and_said(harness: StoreHarness) -> None:
+    for key in (DM, GROUP, "tg:dm:42"):
+        await harness.say(key, "hello", "hi")
+    await harness.store.link_people("wx:alice", "tg:42")
+    erasure = await harness.store.erase_person("wx:alice", matching=SessionFilter(("wx:dm:*",)))
+    assert (erasure.sessions, erasure.links, erasure.left) == (1, 0, 2)
+    assert await keys(harness.store, "tg:42") == [GROUP, "tg:dm:42"]
+    assert (await harness.store.person("wx:alice")).names == ("wx:alice", "tg:42")
+
+
+async def test_turns_that_run_and_wait_end_with_the_person(harness: StoreHarness) -> None:
+    running = await harness.start(DM)
+    await harness.admit(DM, "and then?")
+    other = await harness.start(GROUP)
+    erasure = await harness.store.erase_person("wx:alice")
+    assert erasure.turns == 3
+    cancelled = {(await harness.engine.cancel()).turn_id for _ in range(3)}
+    assert {running.turn.id, other.turn.id} < cancelled
+    with pytest.raises(TurnNotFound):
+        await harness.ended(running.turn.id)
+
+
+async def test_who_comes_back_begins_anew(harness: StoreHarness) -> None:
+    await harness.say(DM, "hello", "hi")
+    await harness.store.erase_person("wx:alice")
+    await harness.say(DM, "hello again", "hi")
+    person = await harness.store.person("wx:alice")
+    assert (person.sessions, person.names) == (1, ("wx:alice",))
+    assert await harness.texts(DM) == ["U:hello again", "A:hi"]
