@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: serve test check bench compare files memory hostile chaos fuzz fuzz-api docs vendor lock clean
+.PHONY: serve test check bench compare files memory hostile escape chaos fuzz fuzz-api docs vendor lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -50,6 +50,9 @@ fuzz-api: $(VENV)/.dev          ## 20,000 requests made up from the API's own do
 
 fuzz: $(VENV)/.fuzz             ## throw an hour of made-up input at every parser (Linux)
 	$(BIN)/python -m tests.fuzz --minutes 60 $(ARGS)
+
+escape: $(VENV)/.dev            ## attempt to get out of the sandbox of commands, and print what got through (root, Linux)
+	$(BIN)/python -m tests.escape $(ARGS)
 
 vendor: $(VENV)/.dev            ## fetch the libraries of the chat page anew, and verify them (npm)
 	$(BIN)/python scripts/vendor.py $(ARGS)

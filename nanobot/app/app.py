@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
@@ -80,7 +81,9 @@ class App:
         secret: bytes,
         fetcher: Fetcher | None = None,
         source: SettingsSource | None = None,
+        jobs: Sequence[PeriodicJob] = (),
     ) -> None:
+        self.jobs = jobs
         self._metrics = metrics
         self.config = config
         self.store = store
@@ -289,6 +292,7 @@ def _periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
         ),
         *_sweeping(app),
         *_watching(app),
+        *app.jobs,
         PeriodicJob(
             name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
         ),
@@ -360,30 +364,65 @@ async def open_app(
         settings.scope_rules(config),
     )
     audit: AuditLog | None = None
+    randomness = randomness or SystemRandomness()
     try:
-        app = App(
-            config,
-            store,
-            models,
-            clock,
-            randomness or SystemRandomness(),
-            tools,
-            metrics,
-            observer,
-            await asyncio.to_thread(load_secret, config.data),
-            fetcher,
-            source,
-        )
-        audit = app.audit
-        await app.load_accounts()
-        async with _running(app):
-            yield app
+        secret = await asyncio.to_thread(load_secret, config.data)
+        async with _shell(config, secret, clock, randomness) as shell:
+            app = App(
+                config,
+                store,
+                models,
+                clock,
+                randomness,
+                (*tools, *shell.tools),
+                metrics,
+                Observers((observer, shell.commands)) if shell.commands else observer,
+                secret,
+                fetcher,
+                source,
+                shell.jobs,
+            )
+            audit = app.audit
+            await app.load_accounts()
+            async with _running(app):
+                yield app
     finally:
         await models.close()
         await store.close()
         if audit is not None:
             # It writes what is left to the disk.
             await asyncio.to_thread(audit.close)
+
+
+class _Shell(NamedTuple):
+    """What the agent's commands need of the server; nothing where they are off."""
+
+    tools: tuple[Tool, ...] = ()
+    commands: Observer | None = None
+    jobs: tuple[PeriodicJob, ...] = ()
+
+
+@contextlib.asynccontextmanager
+async def _shell(
+    config: Config, secret: bytes, clock: Clock, randomness: Randomness
+) -> AsyncIterator[_Shell]:
+    if not config.shell.sessions:
+        yield _Shell()
+        return
+    # Most servers run no commands.
+    from nanobot.app.shell import open_shell
+
+    async with open_shell(config, secret, clock, randomness) as shell:
+        if shell is None:
+            yield _Shell()
+            return
+        sweep = PeriodicJob(
+            name="delete temporary files of commands",
+            run=shell.sandbox.sweep,
+            every_s=CLEANUP_EVERY_S,
+            first_after_s=CLEANUP_EVERY_S,
+        )
+        yield _Shell(shell.tools, shell.commands, (sweep,))
 
 
 @contextlib.asynccontextmanager

@@ -77,7 +77,8 @@ def examine(
     yield from doctor_other_data.examine(config, config_file)
     if packages.status == "fail":
         return
-    # Its imports are the packages that the checks above may have reported as missing.
-    from nanobot.cli import doctor_server
+    # Their imports are the packages that the checks above may have reported as missing.
+    from nanobot.cli import doctor_sandbox, doctor_server
 
     yield from asyncio.run(doctor_server.examine(config, asks=asks))
+    yield from asyncio.run(doctor_sandbox.examine(config))

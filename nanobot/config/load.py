@@ -109,6 +109,8 @@ _LISTS = (
     ("model", "api_keys"),
     ("model", "fallback"),
     ("server", "forwarded_allow_ips"),
+    ("shell", "readable"),
+    ("shell", "sessions"),
     ("web", "allowed_hosts"),
     ("web", "blocked_hosts"),
     ("web", "private_hosts"),

@@ -98,6 +98,20 @@ class WorkspaceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roots: dict[str, str] = {}
 
 
+class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Commands of the agent: `sessions` are patterns of the session keys that may run some; what they may
+    use, each with all that it starts.
+    """
+
+    sessions: tuple[str, ...] = ()
+    timeout_s: Positive = 600.0
+    memory_mb: Annotated[int, msgspec.Meta(ge=64)] = 2_048
+    disk_mb: AtLeast1 = 1_024
+    processes: Annotated[int, msgspec.Meta(ge=16)] = 256
+    max_commands: AtLeast1 = 16
+    readable: tuple[str, ...] = ()
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -312,6 +326,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: FilesTable = FilesTable()
     web: WebTable = WebTable()
     workspace: WorkspaceTable = WorkspaceTable()
+    shell: ShellTable = ShellTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()

@@ -65,7 +65,7 @@ async def run_isolation_audit(
                 )
                 await audit.run()
         audit_log_lines, audit_log_leaks = scan_audit_log(
-            data, canaries, OPERATOR_CHANNELS | {"key", "arguments"}
+            data, canaries, OPERATOR_CHANNELS | ARGUMENT_CHANNELS | {"key"}
         )
     leaks = (*client.leaks, *audit.prompt_leaks, *log.leaks, *audit_log_leaks)
     seconds = time.monotonic() - started

@@ -9,6 +9,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from nanobot.core.ids import time_of
 from tests.migration.routes import Answers
 
 _STEERED = {
@@ -100,6 +101,9 @@ def _changed(name: str, answer: dict[str, Any]) -> dict[str, Any]:
             totals = each["totals"]
             share = totals["cached_tokens"] / totals["prompt_tokens"] if totals["prompt_tokens"] else None
             totals["cached_share"] = share and round(share, 4)
+    if isinstance(body, dict) and body.get("object") == "chat.completion" and "NEW" not in body["id"]:
+        # An answer that is given again tells the time of its turn.
+        body["created"] = int(time_of(body["id"].replace("-", "_")))
     if (turn := _TURN.match(name)) is not None and answer["status"] == 200:
         _name_the_joined(body, turn[1])
     elif (stream := _STREAM.match(name)) is not None and stream[1] in _STEERED:

@@ -1,0 +1,123 @@
+"""Sets up the agent's commands, where the settings allow them and this machine can confine them."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from nanobot.app.places import in_tables
+from nanobot.app.settings import MIB
+from nanobot.config import Config
+from nanobot.core.accounts import check_pattern
+from nanobot.core.clock import Clock
+from nanobot.core.errors import ConfigError, ToolError
+from nanobot.core.ids import Randomness
+from nanobot.core.tool import Tool
+from nanobot.tools.sandbox.command import CommandLimits
+from nanobot.tools.sandbox.layers import probe_layers
+from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
+from nanobot.tools.shell.access import ShellAccess
+from nanobot.tools.shell.commands import Commands, Directory, ShellSettings
+from nanobot.tools.shell.tools import shell_tools
+
+_DIRECTORY = "commands"
+_log = logging.getLogger(__name__)
+
+
+class Shell:
+    """The agent's commands, their tools, and the sandbox that they run in."""
+
+    def __init__(self, commands: Commands, tools: tuple[Tool, ...], sandbox: LinuxSandbox) -> None:
+        self.commands = commands
+        self.tools = tools
+        self.sandbox = sandbox
+
+
+@contextlib.asynccontextmanager
+async def open_shell(
+    config: Config, secret: bytes, clock: Clock, randomness: Randomness
+) -> AsyncIterator[Shell | None]:
+    """Yield the commands that the settings allow, None where nothing here confines them: then it is logged
+    why. Afterwards they end.
+
+    Raises:
+        ConfigError: a pattern is none, or what is to be readable is not there.
+    """
+    access, settings = shell_access(config), shell_settings(config)
+    layer = await best_layer(clock, randomness)
+    if layer is None:
+        yield None
+        return
+    folder = config.data / _DIRECTORY
+    sandbox = LinuxSandbox(folder / "tmp", layer, clock, randomness)
+    await asyncio.to_thread(sandbox.open)
+    commands = Commands(sandbox, _directories(folder / "workspaces", secret), settings)
+    try:
+        yield Shell(commands, shell_tools(commands, access), sandbox)
+    finally:
+        await commands.close()
+
+
+async def best_layer(clock: Clock, randomness: Randomness) -> Layer | None:
+    """Return the strongest layer that holds; None, and log why, where there is none."""
+    if sys.platform != "linux":
+        _log.warning("commands are off: there is a sandbox for Linux only (on Windows: run nanobot in WSL2)")
+        return None
+    results = await probe_layers(clock, randomness)
+    for result in results:
+        if result.layer is not None:
+            return result.layer
+    for result in results:
+        _log.warning("commands are off: %s does not hold: %s (see nanobot doctor)", result.name, result.why)
+    return None
+
+
+def shell_access(config: Config) -> ShellAccess:
+    """Return which sessions may run commands.
+
+    Raises:
+        ConfigError: a pattern is none.
+    """
+    for number, pattern in enumerate(config.shell.sessions):
+        with in_tables("shell"):
+            check_pattern(pattern, f"shell.sessions[{number}]")
+    return ShellAccess(config.shell.sessions)
+
+
+def shell_settings(config: Config) -> ShellSettings:
+    """Return what commands may use.
+
+    Raises:
+        ConfigError: a directory that is to be readable is none.
+    """
+    table = config.shell
+    for path in table.readable:
+        if not Path(path).is_absolute() or not Path(path).is_dir():
+            raise ConfigError(
+                f"shell.readable has {path!r}, which is no directory: name one in full", tables=("shell",)
+            )
+    limits = CommandLimits(
+        wall_s=table.timeout_s,
+        memory_bytes=table.memory_mb * MIB,
+        disk_bytes=table.disk_mb * MIB,
+        processes=table.processes,
+    )
+    return ShellSettings(limits, max_commands=table.max_commands, readable=table.readable)
+
+
+def _directories(folder: Path, secret: bytes) -> Directory:
+    async def directory(session_key: str) -> Path:
+        # Not the key itself: it may be anything, and two keys must never be one name.
+        name = hmac.digest(secret, f"workspace\0{session_key}".encode(), hashlib.sha256).hex()[:40]
+        path = folder / name
+        try:
+            await asyncio.to_thread(path.mkdir, 0o711, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ToolError(f"the workspace cannot be made: {error.strerror}") from error
+        return path
+
+    return directory

@@ -1,0 +1,66 @@
+"""The checks of `nanobot doctor` on the sandbox: each layer runs a command that tries to get out."""
+
+import sys
+from collections.abc import Sequence
+
+from nanobot.app.shell import shell_access, shell_settings
+from nanobot.cli.check_result import CheckResult, Status
+from nanobot.cli.options import placed
+from nanobot.config import Config
+from nanobot.core.clock import SystemClock
+from nanobot.core.errors import ConfigError
+from nanobot.core.ids import SystemRandomness
+from nanobot.tools.sandbox.layers import ATTEMPTS, ProbeResult, probe_layers
+
+_MEANING = {
+    "bubblewrap": "commands in namespaces of their own",
+    "launcher": "commands confined by Landlock and seccomp",
+}
+_REMEDIES = {
+    "bubblewrap": "install it (apt install bubblewrap), and let programs make user namespaces",
+    "launcher": "use Linux 5.13 or newer, with Landlock, on x86-64 or arm64",
+}
+
+
+async def examine(config: Config) -> tuple[CheckResult, ...]:
+    """Check the layers of the sandbox, and whether the settings let the agent run commands."""
+    if sys.platform != "linux":
+        return () if not config.shell.sessions else (_elsewhere(),)
+    results = await probe_layers(SystemClock(), SystemRandomness())
+    return (*(_layer(each, config) for each in results), _shell(config, results))
+
+
+def _elsewhere() -> CheckResult:
+    return CheckResult(
+        "shell",
+        "warn",
+        "commands are off: their sandbox is for Linux",
+        "run nanobot in a container, or on Windows in WSL2",
+    )
+
+
+def _layer(result: ProbeResult, config: Config) -> CheckResult:
+    if result.layer is not None:
+        text = f"holds: {_MEANING[result.name]}; {ATTEMPTS} attempts to get out were refused"
+        return CheckResult(result.name, "ok", text)
+    # Without commands nothing is missing.
+    status: Status = "warn" if config.shell.sessions else "ok"
+    remedy = _REMEDIES[result.name] if config.shell.sessions else ""
+    return CheckResult(result.name, status, f"does not hold: {result.why}", remedy)
+
+
+def _shell(config: Config, results: Sequence[ProbeResult]) -> CheckResult:
+    best = next((each for each in results if each.layer is not None), None)
+    if not config.shell.sessions:
+        possible = f"could run in the layer {best.name}" if best else "could not run on this machine"
+        return CheckResult(
+            "shell", "ok", f"commands are off (shell.sessions names no session); they {possible}"
+        )
+    try:
+        shell_access(config)
+        shell_settings(config)
+    except ConfigError as error:
+        return CheckResult("shell", "fail", placed(error))
+    if best is None:
+        return CheckResult("shell", "warn", "commands are off: no layer of the sandbox holds", "see above")
+    return CheckResult("shell", "ok", f"commands run in the layer {best.name}")

@@ -1,0 +1,246 @@
+"""Commands on Linux: each in a launcher of its own, with bubblewrap around it where that works."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from nanobot.core.clock import Clock
+from nanobot.core.errors import ToolError
+from nanobot.core.ids import Randomness
+from nanobot.tools.sandbox.command import Command, Ending, SandboxOff
+from nanobot.tools.sandbox.users import Users, free_numbers
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_CHUNK = 65_536
+_KEPT_S = 3_600.0
+LayerName = Literal["launcher", "bubblewrap"]
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A way to confine commands. `bubblewrap`: its path, where it is around the launcher's own; then `python`
+    is the Python that confines a command from inside, with `python_prefix` where that is not in /usr.
+    """
+
+    bubblewrap: str = ""
+    python: str = ""
+    python_prefix: str = ""
+
+    @property
+    def name(self) -> LayerName:
+        return "bubblewrap" if self.bubblewrap else "launcher"
+
+
+class LinuxSandbox:
+    """Runs commands by a layer. `state`: a directory of its own, for what commands write to /tmp; `open`
+    empties it.
+    """
+
+    def __init__(self, state: Path, layer: Layer, clock: Clock, randomness: Randomness) -> None:
+        self._state = state
+        self._layer = layer
+        self._clock = clock
+        self._users = _users(randomness)
+        self._running: Counter[Path] = Counter()
+        self._used_at: dict[Path, float] = {}
+
+    def open(self) -> None:
+        """Remove what commands of an earlier server left. Blocks: call it in a thread.
+
+        Raises:
+            OSError: the directory cannot be written.
+        """
+        shutil.rmtree(self._state, ignore_errors=True)
+        # Users of commands go through it to what is theirs, by names that they know.
+        self._state.mkdir(mode=0o711, parents=True, exist_ok=True)
+
+    async def sweep(self) -> None:
+        """Remove the temporary files of workspaces that are gone, or where no command ran for an hour."""
+        now = self._clock.now()
+        for workspace, used_at in list(self._used_at.items()):
+            if self._running[workspace]:
+                continue
+            if now - used_at > _KEPT_S or not await asyncio.to_thread(workspace.exists):
+                del self._used_at[workspace]
+                # A command that starts meanwhile makes them anew, or is told that they are gone.
+                await asyncio.to_thread(shutil.rmtree, self._places(workspace), ignore_errors=True)
+
+    def _places(self, workspace: Path) -> Path:
+        return self._state / hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
+
+    async def start(self, command: Command) -> "LinuxRunning":
+        """Start a command.
+
+        Raises:
+            SandboxOff: it cannot be confined here.
+            ToolError: it cannot be started.
+        """
+        return await self.start_order(
+            command, {"command": list(command.arguments), "environment": dict(command.environment)}
+        )
+
+    async def start_order(self, command: Command, what: dict[str, Any]) -> "LinuxRunning":
+        """Start what the launcher is told by `what`, in the workspace of `command` and with its limits."""
+        workspace = command.workspace
+        self._running[workspace] += 1
+        uid = 0
+        try:
+            owner = await asyncio.to_thread(self._make_places, workspace)
+            uid = self._users.take(workspace, owner) if self._users else 0
+            running = await _launch(self._order(command, uid, what), command, uid)
+        except BaseException:
+            self._over(workspace, uid)
+            raise
+        running.when_over(lambda: self._over(workspace, uid))
+        return running
+
+    def _over(self, workspace: Path, uid: int) -> None:
+        self._used_at[workspace] = self._clock.now()
+        self._running[workspace] -= 1
+        if not self._running[workspace]:
+            del self._running[workspace]
+        if self._users and uid:
+            self._users.give_back(workspace)
+
+    def _make_places(self, workspace: Path) -> int:
+        """Make the temporary directories of a workspace; return who owns the workspace."""
+        try:
+            places = self._places(workspace)
+            places.mkdir(mode=0o711, exist_ok=True, parents=True)
+            for name in ("tmp", "shm"):
+                (places / name).mkdir(mode=0o700, exist_ok=True)
+            return workspace.stat().st_uid
+        except OSError as error:
+            raise ToolError(f"the directory of commands cannot be used: {error.strerror}") from error
+
+    def _order(self, command: Command, uid: int, what: dict[str, Any]) -> dict[str, Any]:
+        places = self._places(command.workspace)
+        return {
+            "workspace": str(command.workspace),
+            "tmp": str(places / "tmp"),
+            "shm": str(places / "shm"),
+            "uid": uid,
+            "readable": list(command.readable),
+            "limits": msgspec.structs.asdict(command.limits),
+            **msgspec.structs.asdict(self._layer),
+            **what,
+        }
+
+
+def _users(randomness: Randomness) -> Users | None:
+    if os.getuid() != 0:
+        return None
+    numbers = free_numbers(Path("/proc/self/uid_map").read_text().splitlines())
+    if numbers is None:
+        raise SandboxOff(
+            "this container has no user numbers for commands; run the server as a user, not as root"
+        )
+    return Users(numbers, randomness)
+
+
+async def _launch(order: dict[str, Any], command: Command, uid: int) -> "LinuxRunning":
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    try:
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-I", "-S", str(_LAUNCHER), str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.PIPE if command.has_input else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                # A key at the terminal ends the server, which ends its commands.
+                start_new_session=True,
+                # No secret of the server's environment is near a command.
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+            )
+    except OSError as error:
+        ours.close()
+        raise ToolError(f"no process can be started: {error.strerror}") from error
+    running = LinuxRunning(process, ours, command, uid)
+    await running.send(msgspec.json.encode(order) + b"\n")
+    return running
+
+
+class LinuxRunning:
+    """A command in its launcher. Nothing is left of it where this is awaited by `wait`, or forgotten."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, control: socket.socket, command: Command, uid: int
+    ) -> None:
+        self._process = process
+        self._control = control
+        self._command = command
+        self._uid = uid
+        self._ending: asyncio.Task[Ending] | None = None
+        self._stopped = asyncio.Event()
+
+    async def send(self, order: bytes) -> None:
+        """Give the launcher its order, once."""
+        with contextlib.suppress(ConnectionError):
+            await asyncio.get_running_loop().sock_sendall(self._control, order)
+        self._ending = asyncio.create_task(self._follow())
+
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Call `call` once it has ended."""
+        assert self._ending is not None  # noqa: S101 - it has its order
+        self._ending.add_done_callback(lambda _: call())
+
+    async def read(self) -> bytes:
+        assert self._process.stdout is not None  # noqa: S101 - it was started so
+        return await self._process.stdout.read(_CHUNK)
+
+    async def write(self, data: bytes) -> None:
+        stdin = self._process.stdin
+        if stdin is None or stdin.is_closing():
+            raise ToolError("the command has no input that is open")
+        try:
+            stdin.write(data)
+            await stdin.drain()
+        except ConnectionError as error:
+            raise ToolError("the command has closed its input") from error
+
+    def close_input(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def wait(self) -> Ending:
+        assert self._ending is not None  # noqa: S101 - it has its order
+        # Others may wait, too.
+        return await asyncio.shield(self._ending)
+
+    def stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
+
+    async def _follow(self) -> Ending:
+        line = b""
+        with self._control:
+            loop = asyncio.get_running_loop()
+            with contextlib.suppress(ConnectionError):
+                while not line.endswith(b"\n") and (chunk := await loop.sock_recv(self._control, _CHUNK)):
+                    line += chunk
+        await self._process.wait()
+        if not line.endswith(b"\n"):
+            await self._end_user()
+            return Ending(None, "its launcher was ended")
+        end = msgspec.json.decode(line, type=dict[str, Any])
+        if "failed" in end:
+            return Ending(None, f"it was not started: {end['failed']}")
+        return Ending(end.get("exit"), end.get("ended", ""))
+
+    async def _end_user(self) -> None:
+        """End what is left where the launcher is gone, and was not able to do so itself."""
+        if self._uid:
+            nothing = Command((), self._command.workspace)
+            await (await _launch({"end_user": self._uid}, nothing, 0)).wait()

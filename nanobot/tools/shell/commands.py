@@ -1,0 +1,280 @@
+"""The commands of sessions: those that a call waits for, and those that run on behind a turn."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from nanobot.core.errors import ToolError
+from nanobot.core.event import TurnEnded
+from nanobot.core.observer import Observer
+from nanobot.core.turn import Turn
+from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Running, Sandbox
+from nanobot.tools.shell.output import HeadAndTail, Unread
+from nanobot.workers.slots import FairSlots
+
+Directory = Callable[[str], Awaitable[Path]]
+"""Returns the directory of a session's workspace, which is made where there is none yet.
+
+Raises ToolError: there can be none.
+"""
+_UNREAD_BYTES = 64_000
+_WAIT_S = 20.0
+_MOST_ENDED = 8
+"""Commands that have ended and whose last output can still be read."""
+_SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh")
+_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "USER": "agent",
+    "LOGNAME": "agent",
+    "PAGER": "cat",
+    # The system's settings of git are not to be read.
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_PAGER": "cat",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_AUTHOR_NAME": "agent",
+    "GIT_AUTHOR_EMAIL": "agent@localhost",
+    "GIT_COMMITTER_NAME": "agent",
+    "GIT_COMMITTER_EMAIL": "agent@localhost",
+}
+
+
+class ShellSettings(msgspec.Struct, frozen=True):
+    """What commands may use, each (`limits`, whose time is the longest one), and how many run at once: in the
+    background of a session, and in all. `readable`: directories that all may read.
+    """
+
+    limits: CommandLimits = CommandLimits(wall_s=600.0)
+    max_background: int = 4
+    max_commands: int = 16
+    readable: tuple[str, ...] = ()
+
+
+class _Background:
+    """A command that runs on, and what it has written since it was last read."""
+
+    def __init__(self, running: Running, turn_id: str) -> None:
+        self.running = running
+        self.turn_id = turn_id
+        self.unread = Unread(_UNREAD_BYTES)
+        self.ending: Ending | None = None
+        self.news = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Take in what it writes until it has ended."""
+        while data := await self.running.read():
+            self.unread.add(data)
+            self.news.set()
+        self.ending = await self.running.wait()
+        self.news.set()
+
+
+class Commands(Observer):
+    """Runs commands of sessions, each in the session's own directory. As an observer it ends those of a turn
+    with the turn.
+
+    `close` ends all.
+    """
+
+    def __init__(self, sandbox: Sandbox, directory: Directory, settings: ShellSettings) -> None:
+        self._sandbox = sandbox
+        self._directory = directory
+        self._settings = settings
+        # One session leaves room for others, whatever it does.
+        self._slots = FairSlots(settings.max_commands, most_each=max(1, settings.max_commands // 2))
+        self._background: dict[str, dict[str, _Background]] = defaultdict(dict)
+        self._numbers: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._foreground: set[Running] = set()
+
+    @property
+    def longest_s(self) -> float:
+        """How long a command may take at most."""
+        return self._settings.limits.wall_s
+
+    # Foreground -----------------------------------------------------------------------------------
+
+    async def run(self, session_key: str, line: str, timeout_s: float, most_bytes: int) -> tuple[Ending, str]:
+        """Run a line of shell to its end; return how that was, and the first and last of its output.
+
+        Raises:
+            ToolError: it cannot be run.
+        """
+        output = HeadAndTail(most_bytes)
+        async with self._slot(session_key):
+            running = await self._start(session_key, line, timeout_s, has_input=False)
+            self._foreground.add(running)
+            try:
+                while data := await running.read():
+                    output.add(data)
+                ending = await running.wait()
+            except BaseException:
+                running.stop()
+                # Nothing of it may be left when the call is over, also where it was broken off.
+                await _whole(running)
+                raise
+            finally:
+                self._foreground.discard(running)
+        return ending, output.text()
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, session_key: str) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_WAIT_S):
+                    await stack.enter_async_context(self._slots.slot(session_key))
+            except TimeoutError:
+                raise ToolError(
+                    f"too many commands run: {self._settings.max_commands} in all and half of them of one"
+                    " session may (shell.max_commands); stop some, or try again later"
+                ) from None
+            yield
+
+    async def _start(self, session_key: str, line: str, timeout_s: float, *, has_input: bool) -> Running:
+        limits = msgspec.structs.replace(self._settings.limits, wall_s=min(timeout_s, self.longest_s))
+        further = [f"{path}/bin" for path in self._settings.readable]
+        environment = {**_ENVIRONMENT, "PATH": ":".join([*further, _ENVIRONMENT["PATH"]])}
+        return await self._sandbox.start(
+            Command(
+                (await asyncio.to_thread(_shell), "-c", line),
+                await self._directory(session_key),
+                environment,
+                limits,
+                self._settings.readable,
+                has_input,
+            )
+        )
+
+    # Background -----------------------------------------------------------------------------------
+
+    async def begin(self, session_key: str, turn_id: str, line: str, timeout_s: float) -> str:
+        """Start a line of shell that runs on until its turn ends; return what it is called.
+
+        Raises:
+            ToolError: it cannot be run, or too many run already.
+        """
+        own = self._background[session_key]
+        running = [name for name, each in own.items() if each.ending is None]
+        if len(running) >= self._settings.max_background:
+            raise ToolError(
+                f"{len(running)} commands run in the background already, which is the most: stop one first"
+                f" ({', '.join(running)})"
+            )
+        ended = [name for name, each in own.items() if each.ending is not None]
+        for name in ended[:-_MOST_ENDED]:
+            del own[name]
+        number = self._numbers.get(turn_id, 0) + 1
+        self._numbers[turn_id] = number
+        slot = contextlib.AsyncExitStack()
+        await slot.enter_async_context(self._slot(session_key))
+        try:
+            background = _Background(await self._start(session_key, line, timeout_s, has_input=True), turn_id)
+        except BaseException:
+            await slot.aclose()
+            raise
+        name = f"command-{number}"
+        own[name] = background
+        task = asyncio.create_task(self._follow(background, slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return name
+
+    async def _follow(self, background: _Background, slot: contextlib.AsyncExitStack) -> None:
+        async with slot:
+            await background.follow()
+
+    async def read(self, session_key: str, name: str, wait_s: float) -> tuple[str, Ending | None]:
+        """Return what a command has written since it was last read, and how it ended, None while it runs.
+        Where there is nothing new, wait for it for some time.
+
+        Raises:
+            ToolError: there is no such command.
+        """
+        background = self._find(session_key, name)
+        if not background.unread and background.ending is None:
+            background.news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await background.news.wait()
+        return background.unread.take(), background.ending
+
+    async def write(self, session_key: str, name: str, text: str, *, closes: bool) -> None:
+        """Write to the input of a command; `closes`: that is the end of it.
+
+        Raises:
+            ToolError: there is no such command, or it reads no more.
+        """
+        background = self._find(session_key, name)
+        if background.ending is not None:
+            raise ToolError(f"{name} has ended")
+        if text:
+            await background.running.write(text.encode())
+        if closes:
+            background.running.close_input()
+
+    async def stop(self, session_key: str, name: str) -> str:
+        """End a command, with all that it started; return what it had written since it was last read.
+
+        Raises:
+            ToolError: there is no such command.
+        """
+        background = self._find(session_key, name)
+        background.running.stop()
+        await background.running.wait()
+        while background.ending is None:
+            background.news.clear()
+            await background.news.wait()
+        del self._background[session_key][name]
+        return background.unread.take()
+
+    def _find(self, session_key: str, name: str) -> _Background:
+        own = self._background.get(session_key, {})
+        if name not in own:
+            known = ", ".join(own) or "none"
+            raise ToolError(
+                f"there is no command {name!r} in the background; there are: {known}. Commands end with the"
+                " turn that started them."
+            )
+        return own[name]
+
+    # The end --------------------------------------------------------------------------------------
+
+    def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
+        """End what the turn has left running."""
+        self._numbers.pop(turn.id, None)
+        own = self._background.get(turn.session_key, {})
+        for name, background in list(own.items()):
+            if background.turn_id == turn.id:
+                background.running.stop()
+                del own[name]
+        if not own:
+            self._background.pop(turn.session_key, None)
+
+    async def close(self) -> None:
+        """End everything; return when nothing is left of it."""
+        for running in self._foreground:
+            running.stop()
+        for own in self._background.values():
+            for background in own.values():
+                background.running.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+async def _whole(running: Running) -> None:
+    """Return when a command that was stopped has ended, even if this is cancelled meanwhile."""
+    while True:
+        try:
+            await running.wait()
+        except asyncio.CancelledError:
+            continue
+        return
+
+
+def _shell() -> str:
+    return next((path for path in _SHELLS if Path(path).exists()), _SHELLS[-1])

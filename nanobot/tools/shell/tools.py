@@ -1,0 +1,138 @@
+"""The tools with which the agent runs commands."""
+
+from typing import Annotated
+
+import msgspec
+
+from nanobot.core.errors import ToolError
+from nanobot.core.tool import Tool, ToolContext
+from nanobot.tools.sandbox.command import Ending
+from nanobot.tools.shell.access import ShellAccess
+from nanobot.tools.shell.commands import Commands
+
+RUN, READ, WRITE, STOP = "run_command", "read_output", "write_input", "stop_command"
+_BYTES_PER_TOKEN = 3
+_MOST_BYTES = 60_000
+_FOREGROUND_S, _LONGEST_WAIT_S = 120.0, 30.0
+_SPARE_S = 30.0
+"""For the wait for a slot, the start and the end; commands have a time limit of their own."""
+
+Name = Annotated[str, msgspec.Meta(description="as run_command has called it")]
+
+
+class RunArguments(msgspec.Struct, frozen=True):
+    command: Annotated[str, msgspec.Meta(description="a line or script for bash")]
+    timeout_s: Annotated[
+        Annotated[float, msgspec.Meta(gt=0)] | None, msgspec.Meta(description="default 120")
+    ] = None
+    background: Annotated[bool, msgspec.Meta(description="go on while it runs")] = False
+
+
+class ReadArguments(msgspec.Struct, frozen=True):
+    command: Name
+    wait_s: Annotated[float, msgspec.Meta(description="for new output, at most 30", ge=0)] = 5.0
+
+
+class WriteArguments(msgspec.Struct, frozen=True):
+    command: Name
+    text: str = ""
+    close: Annotated[bool, msgspec.Meta(description="whether its input ends here")] = False
+
+
+class StopArguments(msgspec.Struct, frozen=True):
+    command: Name
+
+
+def shell_tools(commands: Commands, access: ShellAccess) -> tuple[Tool, ...]:
+    """Return the tools that run commands by `commands`, in those sessions that `access` lets."""
+
+    async def run(arguments: RunArguments, context: ToolContext) -> str:
+        access.check(context.session_key)
+        if "\0" in arguments.command or not arguments.command.strip():
+            raise ToolError("the command is empty, or has a null character in it")
+        if arguments.background:
+            timeout_s = arguments.timeout_s or commands.longest_s
+            name = await commands.begin(context.session_key, context.turn_id, arguments.command, timeout_s)
+            return f"{name} runs in the background until this turn ends: call {READ} to see what it writes."
+        ending, output = await commands.run(
+            context.session_key, arguments.command, arguments.timeout_s or _FOREGROUND_S, _most_bytes(context)
+        )
+        return _shown(output, ending)
+
+    async def read(arguments: ReadArguments, context: ToolContext) -> str:
+        wait_s = min(arguments.wait_s, _LONGEST_WAIT_S)
+        output, ending = await commands.read(context.session_key, arguments.command, wait_s)
+        return _shown(_bounded(output, context), ending)
+
+    async def write(arguments: WriteArguments, context: ToolContext) -> str:
+        name = arguments.command
+        await commands.write(context.session_key, name, arguments.text, closes=arguments.close)
+        return f"written: call {READ} to see what it answers"
+
+    async def stop(arguments: StopArguments, context: ToolContext) -> str:
+        output = await commands.stop(context.session_key, arguments.command)
+        return f"{_bounded(output, context)}\n[stopped]".lstrip()
+
+    longest_s = commands.longest_s + _SPARE_S
+    return (
+        Tool(
+            RUN,
+            "Run a shell command in the workspace, without network. Each starts there anew; files stay, also"
+            " those in /tmp.",
+            RunArguments,
+            run,
+            timeout_s=longest_s,
+            concurrent=False,
+            demanding=True,
+            group="shell",
+            by_default="ask",
+        ),
+        Tool(
+            READ,
+            "Show what a background command has written since the last call.",
+            ReadArguments,
+            read,
+            timeout_s=_LONGEST_WAIT_S + _SPARE_S,
+            concurrent=False,
+            demanding=True,
+            group="shell",
+        ),
+        Tool(
+            WRITE,
+            "Write to the input of a background command; end lines with \\n.",
+            WriteArguments,
+            write,
+            concurrent=False,
+            demanding=True,
+            group="shell",
+            # What is written may be a command for a shell.
+            by_default="ask",
+        ),
+        Tool(
+            STOP,
+            "End a background command.",
+            StopArguments,
+            stop,
+            concurrent=False,
+            demanding=True,
+            group="shell",
+        ),
+    )
+
+
+def _most_bytes(context: ToolContext) -> int:
+    return min(_MOST_BYTES, context.result_tokens * _BYTES_PER_TOKEN)
+
+
+def _bounded(output: str, context: ToolContext) -> str:
+    most = _most_bytes(context)
+    return output if len(output) <= most else f"[{len(output) - most} characters left out]\n{output[-most:]}"
+
+
+def _shown(output: str, ending: Ending | None) -> str:
+    if ending is None:
+        return f"{output or '(nothing new)'}\n[still running]"
+    if ending.status is None:
+        return f"{output}\n[ended: {ending.why}]".lstrip()
+    state = f"exit status {ending.status}" if ending.status >= 0 else f"ended by signal {-ending.status}"
+    return f"{output}\n[{state}]" if output else f"[{state}, no output]"

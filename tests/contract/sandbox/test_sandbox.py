@@ -1,0 +1,264 @@
+"""What every layer of the sandbox promises whoever runs a command in it."""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from nanobot.core.clock import SystemClock
+from nanobot.core.errors import ToolError
+from nanobot.core.ids import SystemRandomness
+from nanobot.testing import FakeClock
+from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Running
+from nanobot.tools.sandbox.layers import ProbeResult, probe_layers
+from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
+BOUND_S = 20.0
+ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
+GIT = (
+    "export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a"
+    " GIT_COMMITTER_EMAIL=a@b"
+)
+SMALL = CommandLimits(wall_s=20.0, memory_bytes=200 << 20, disk_bytes=30 << 20, processes=40)
+
+
+@pytest.fixture(scope="module")
+def results() -> tuple[ProbeResult, ...]:
+    return asyncio.run(probe_layers(SystemClock(), SystemRandomness()))
+
+
+@pytest.fixture(params=["bubblewrap", "launcher"])
+def layer(request: pytest.FixtureRequest, results: tuple[ProbeResult, ...]) -> Layer:
+    (result,) = [each for each in results if each.name == request.param]
+    if result.layer is None:
+        pytest.skip(f"{result.name}: {result.why}")
+    return result.layer
+
+
+@pytest.fixture
+async def sandbox(layer: Layer) -> AsyncIterator["Bench"]:
+    base = Path(tempfile.mkdtemp(prefix="nanobot-sandbox-"))
+    base.chmod(0o711)
+    try:
+        yield Bench(base, layer)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+class Bench:
+    """A sandbox with a workspace."""
+
+    def __init__(self, base: Path, layer: Layer) -> None:
+        self.base = base
+        self.clock = FakeClock()
+        self.sandbox = LinuxSandbox(base / "state", layer, self.clock, SystemRandomness())
+        self.sandbox.open()
+        self.workspace = base / "workspace"
+        self.workspace.mkdir()
+
+    async def start(self, line: str, limits: CommandLimits = SMALL, *, has_input: bool = False) -> Running:
+        return await self.sandbox.start(
+            Command(("/bin/sh", "-c", line), self.workspace, ENVIRONMENT, limits, has_input=has_input)
+        )
+
+    async def run(self, line: str, limits: CommandLimits = SMALL) -> tuple[str, Ending]:
+        async with asyncio.timeout(BOUND_S):
+            running = await self.start(line, limits)
+            return await everything(running), await running.wait()
+
+
+async def everything(running: Running) -> str:
+    output = b""
+    while data := await running.read():
+        output += data
+    return output.decode()
+
+
+async def until(running: Running, text: str) -> str:
+    """Read until `text` has come."""
+    output = ""
+    async with asyncio.timeout(BOUND_S):
+        while text not in output:
+            data = await running.read()
+            assert data, output
+            output += data.decode()
+    return output
+
+
+def is_there(marker: str) -> bool:
+    """Return whether a process with this argument is there."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if marker.encode() in path.read_bytes() and path.parent.name != str(os.getpid()):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+async def test_a_command_says_what_it_writes_and_how_it_ended(sandbox: Bench) -> None:
+    assert await sandbox.run("echo out; echo err >&2; exit 3") == ("out\nerr\n", Ending(3))
+
+
+async def test_it_begins_in_the_workspace_and_its_files_stay(sandbox: Bench) -> None:
+    assert (await sandbox.run("mkdir d && echo text > d/f"))[1] == Ending(0)
+    assert (sandbox.workspace / "d" / "f").read_text() == "text\n"
+    assert (await sandbox.run("cat d/f; rm -r d"))[0] == "text\n"
+    assert list(sandbox.workspace.iterdir()) == []
+
+
+async def test_files_that_the_server_writes_can_be_read_and_changed(sandbox: Bench) -> None:
+    assert (await sandbox.run("true"))[1] == Ending(0)
+    (sandbox.workspace / "d").mkdir()
+    (sandbox.workspace / "d" / "f").write_text("one\n")
+    (sandbox.workspace / "d" / "f").chmod(0o600)
+    assert await sandbox.run("echo two >> d/f; cat d/f") == ("one\ntwo\n", Ending(0))
+    assert (sandbox.workspace / "d" / "f").read_text() == "one\ntwo\n"
+
+
+async def test_tmp_is_private_and_stays_for_the_next_command(sandbox: Bench) -> None:
+    canary = Path(tempfile.gettempdir()) / f"nanobot-canary-{os.getpid()}"
+    canary.write_text("canary")
+    try:
+        canary.chmod(0o644)
+        output, ending = await sandbox.run(f'echo x > "$TMPDIR/x"; ls "$TMPDIR"; cat {canary}')
+        assert output.splitlines()[0] == "x" and ending != Ending(0)
+        assert (await sandbox.run('cat "$TMPDIR/x"'))[0] == "x\n"
+    finally:
+        canary.unlink()
+
+
+async def test_it_gets_the_environment_it_is_given_and_no_other(
+    sandbox: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NANOBOT_API_KEY", "canary-key")
+    output, _ = await sandbox.run(
+        "env; tr '\\0' '\\n' < /proc/self/environ; tr '\\0' '\\n' < /proc/1/environ"
+    )
+    assert "canary-key" not in output and "PATH=/usr/bin:/bin" in output.splitlines()
+
+
+async def test_its_input_is_empty_unless_it_is_asked_for(sandbox: Bench) -> None:
+    assert await sandbox.run("wc -c") == ("0\n", Ending(0))
+
+
+async def test_what_is_written_to_its_input_arrives(sandbox: Bench) -> None:
+    running = await sandbox.start("read a; echo got $a; cat", has_input=True)
+    await running.write(b"one\n")
+    assert "got one" in await until(running, "got one")
+    await running.write(b"two\n")
+    running.close_input()
+    assert await everything(running) == "two\n"
+    assert await running.wait() == Ending(0)
+    with pytest.raises(ToolError, match="input"):
+        await running.write(b"three\n")
+
+
+async def test_time_ends_it_and_all_that_it_started(sandbox: Bench) -> None:
+    limits = CommandLimits(wall_s=4.0)
+    output, ending = await sandbox.run("echo a; (setsid sleep 4242 &) ; sleep 4242", limits)
+    assert (output, ending) == ("a\n", Ending(None, "it took longer than 4 s"))
+    assert not is_there("4242")
+
+
+async def test_what_it_leaves_behind_is_gone_when_it_has_ended(sandbox: Bench) -> None:
+    assert (await sandbox.run("setsid sleep 4343 & sleep 0.1"))[1] == Ending(0)
+    assert not is_there("4343")
+
+
+async def test_stop_ends_it(sandbox: Bench) -> None:
+    running = await sandbox.start("trap '' TERM INT HUP; echo begun; sleep 4444")
+    await until(running, "begun")
+    running.stop()
+    async with asyncio.timeout(BOUND_S):
+        assert await running.wait() == Ending(None, "stopped")
+    assert not is_there("4444")
+
+
+async def test_memory_is_counted_over_all_its_processes(sandbox: Bench) -> None:
+    limits = CommandLimits(memory_bytes=60 << 20)
+    hold = "import time; x = b'x' * (25 << 20); time.sleep(60)"
+    _, ending = await sandbox.run(
+        f'for i in 1 2 3 4; do /usr/bin/python3 -I -c "{hold}" & done; wait', limits
+    )
+    assert ending.status is None and "of memory: 60 are allowed" in ending.why
+
+
+async def test_the_disk_is_counted_over_all_its_files(sandbox: Bench) -> None:
+    line = "for i in 1 2 3 4 5 6 7; do head -c 5000000 /dev/zero > f$i; done; sleep 60"
+    _, ending = await sandbox.run(line)
+    assert ending.status is None and "30 are allowed" in ending.why
+
+
+async def test_other_sessions_files_are_not_there(sandbox: Bench) -> None:
+    other = sandbox.base / "other"
+    other.mkdir()
+    other.chmod(0o755)
+    (other / "secret").write_text("canary")
+    (other / "secret").chmod(0o644)
+    output, ending = await sandbox.run(f"cat {other}/secret; ls {other}; ls {sandbox.base}")
+    assert ending.status != 0 and "canary" not in output and "secret\n" not in output.replace("/secret", "")
+
+
+async def test_two_commands_of_a_workspace_run_side_by_side(sandbox: Bench) -> None:
+    first = await sandbox.start("echo begun; read x; echo $x", has_input=True)
+    await until(first, "begun")
+    assert await sandbox.run("echo second > f; cat f") == ("second\n", Ending(0))
+    await first.write(b"still there\n")
+    assert await everything(first) == "still there\n"
+    assert await first.wait() == Ending(0)
+
+
+async def test_a_program_that_is_not_there_is_said_to_be_so(sandbox: Bench) -> None:
+    running = await sandbox.sandbox.start(Command(("/nonexistent",), sandbox.workspace, ENVIRONMENT, SMALL))
+    output = await everything(running)
+    ending = await running.wait()
+    assert ending.status != 0
+    assert "No such file" in output + ending.why
+
+
+async def test_temporary_files_go_when_nobody_used_them_for_an_hour_or_the_workspace_is_gone(
+    sandbox: Bench,
+) -> None:
+    await sandbox.run('echo x > "$TMPDIR/x"')
+    state = sandbox.base / "state"
+    await sandbox.sandbox.sweep()
+    assert len(list(state.iterdir())) == 1
+    sandbox.clock.advance(3_700.0)
+    await sandbox.sandbox.sweep()
+    assert list(state.iterdir()) == []
+    await sandbox.run("true")
+    shutil.rmtree(sandbox.workspace)
+    await sandbox.sandbox.sweep()
+    assert list(state.iterdir()) == []
+
+
+async def test_a_launcher_that_is_killed_takes_its_command_along(sandbox: Bench) -> None:
+    running = await sandbox.start("(setsid sleep 4545 &) ; echo begun; sleep 4545")
+    await until(running, "begun")
+    running._process.kill()  # type: ignore[attr-defined]  # noqa: SLF001 - from outside it is not to be had
+    async with asyncio.timeout(BOUND_S):
+        assert (await running.wait()).why == "its launcher was ended"
+        while is_there("4545"):
+            await asyncio.sleep(0.05)
+
+
+async def test_ordinary_programs_work(sandbox: Bench) -> None:
+    """They are those of this machine."""
+    lines = {
+        "git": "git init -q r && cd r && echo a > a && git add a && git commit -qm m && git log",
+        "gcc": "echo 'int main(void) { return 0; }' > a.c && gcc -o a a.c && ./a",
+        "python3": "python3 -c 'import sqlite3, multiprocessing as m; print(m.Pool(2).map(abs, [-1]))'",
+        "tar": "echo x > f && tar czf f.tgz f && rm f && tar xzf f.tgz && cat f",
+        "node": "node -e 'process.exit(0)'",
+    }
+    for program, line in lines.items():
+        if shutil.which(program, path=ENVIRONMENT["PATH"]):
+            output, ending = await sandbox.run(f"{GIT}; {line}", CommandLimits())
+            assert ending == Ending(0), f"{program}: {output}"

@@ -1,0 +1,180 @@
+"""Runs attempts in the sandbox's launcher, and without any sandbox, as a control."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from tests.escape.arena import CANARY, LAUNCHER, RESTORE, Arena, open_arena
+from tests.escape.attempts import SIGNAL_BY_INPUT, Attempt
+
+Starter = Literal["root", "user", "root in a container", "user in a container"]
+Layer = Literal["launcher", "bubblewrap"]
+SYSTEM_PYTHON = "/usr/bin/python3"
+UID, FOREIGN_UID = 52_402, 52_490
+_HERE = Path(__file__).parent
+_TIMEOUT_S = 500
+LIMITS = {"disk_bytes": 200 << 20, "memory_bytes": 1 << 30, "processes": 60, "wall_s": 480}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What succeeded, and what failed in a way that is no refusal; how the command ended; whether everything
+    outside was as before.
+    """
+
+    succeeded: frozenset[tuple[str, str]]
+    odd: dict[str, str]
+    end: dict[str, Any]
+    is_untouched: bool
+
+
+def prefix(starter: Starter) -> list[str]:
+    """Return what is put before a program to start it so, with at most 200 processes whatever it does."""
+    before = ["prlimit", "--nproc=200"]
+    if "user" in starter:
+        before += ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups"]
+    if "container" in starter:
+        before += [SYSTEM_PYTHON, "-I", "-S", str(_HERE / "container.py")]
+    return before
+
+
+def attempt(attempts: Sequence[Attempt], starter: Starter, layer: Layer | None) -> Outcome:
+    """Try all of `attempts` at once in a layer of the sandbox; None: without one."""
+    owner = UID if "user" in starter else FOREIGN_UID
+    with open_arena(owner, UID) as arena:
+        (arena.base / "workspace" / "program.py").write_bytes((_HERE / "program.py").read_bytes())
+        given = {
+            "canary": CANARY,
+            "aims": arena.aims,
+            "attempts": [each.code for each in attempts],
+            "restore": "" if layer else RESTORE,
+        }
+        (arena.base / "workspace" / "given.json").write_text(json.dumps(given))
+        if layer is None:
+            output, end = _plain(arena, starter)
+        else:
+            output, end = launch(
+                arena, starter, layer, [SYSTEM_PYTHON, "program.py", "given.json"], limits=LIMITS
+            )
+        try:
+            return _outcome(attempts, arena, output, end)
+        finally:
+            end_all()
+
+
+def _outcome(attempts: Sequence[Attempt], arena: Arena, output: str, end: dict[str, Any]) -> Outcome:
+    succeeded: set[tuple[str, str]] = set()
+    odd: dict[str, str] = {}
+    is_done = False
+    for line in output.splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if "succeeded" in said:
+            each = attempts[said["succeeded"]]
+            succeeded.add((each.kind, each.name))
+        elif "odd" in said:
+            odd[attempts[said["odd"]].name] = said["why"]
+        else:
+            is_done = True
+    if not is_done:
+        odd["the program"] = f"did not end: {end} {output[-500:]}"
+    if arena.victim.poll() is not None:
+        succeeded.add(("processes", SIGNAL_BY_INPUT))
+    return Outcome(frozenset(succeeded), odd, end, arena.is_untouched)
+
+
+def _plain(arena: Arena, starter: Starter) -> tuple[str, dict[str, Any]]:
+    # What root mounts is to be seen by nobody else.
+    own = ["unshare", "--mount"] if starter == "root" else []
+    done = subprocess.run(
+        [*own, "timeout", str(_TIMEOUT_S), *prefix(starter), SYSTEM_PYTHON, "program.py", "given.json"],
+        cwd=arena.base / "workspace",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"PATH": "/usr/bin:/bin", "SECRET": CANARY, "HOME": "/tmp"},
+        pass_fds=[arena.leaked],
+        text=True,
+    )
+    return done.stdout, {"exit": done.returncode}
+
+
+def launch(
+    arena: Arena,
+    starter: Starter,
+    layer: Layer,
+    command: list[str],
+    *,
+    limits: dict[str, Any],
+    timeout_s: int = _TIMEOUT_S,
+) -> tuple[str, dict[str, Any]]:
+    """Run a command by the launcher; return what it wrote, and how it ended as the launcher says."""
+    order = {
+        **{name: str(arena.base / name) for name in ("workspace", "tmp", "shm")},
+        "uid": UID if "root" in starter else 0,
+        "readable": [],
+        "command": command,
+        "environment": {"PATH": "/usr/bin:/bin"},
+        "limits": limits,
+        "bubblewrap": shutil.which("bwrap") or "" if layer == "bubblewrap" else "",
+        "python": SYSTEM_PYTHON,
+        "python_prefix": "",
+    }
+    python = sys.executable if "root" in starter else SYSTEM_PYTHON
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen(
+            [
+                "timeout",
+                "-s",
+                "KILL",
+                str(timeout_s),
+                *prefix(starter),
+                python,
+                "-I",
+                "-S",
+                str(LAUNCHER),
+                str(theirs.fileno()),
+            ],
+            # The launcher is to close what it was not to get.
+            pass_fds=[theirs.fileno(), arena.leaked],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"SECRET": CANARY},
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        theirs.close()
+        ours.sendall(json.dumps(order).encode() + b"\n")
+        output = process.communicate()[0]
+        received = ours.recv(65536)
+    return output, json.loads(received) if received else {"launcher": process.returncode}
+
+
+def end_all() -> None:
+    """Kill the processes of the user of the attempts, whatever the sandbox has let through."""
+    subprocess.run(["pkill", "-KILL", "-U", str(UID)], check=False)
+
+
+def processes() -> list[str]:
+    """Return what runs as the user of the attempts."""
+    done = subprocess.run(
+        ["ps", "-U", str(UID), "-o", "pid,args", "--no-headers"], capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
+def can_run() -> bool:
+    """Return whether this machine can run the suite: root, who can be any user."""
+    return sys.platform == "linux" and os.getuid() == 0 and Path(SYSTEM_PYTHON).exists()
