@@ -25,7 +25,7 @@ from nanobot.isolation.canaries import Canaries
 from nanobot.isolation.client import InspectingClient, Leak
 from nanobot.isolation.recording_model import RecordingModel, vaults
 from nanobot.isolation.report import ChannelCoverage, Report, RouteCoverage
-from nanobot.isolation.scan import OPERATOR_CHANNELS, LogScanner, scan_audit_log
+from nanobot.isolation.scan import ARGUMENT_CHANNELS, OPERATOR_CHANNELS, LogScanner, scan_audit_log
 from nanobot.isolation.server import serve_on_free_port
 from nanobot.isolation.tenants import hash_of, make_tenants
 from nanobot.isolation.testbed import Testbed
@@ -65,7 +65,7 @@ async def run_isolation_audit(
                 )
                 await audit.run()
         audit_log_lines, audit_log_leaks = scan_audit_log(
-            data, canaries, OPERATOR_CHANNELS | {"key", "arguments"}
+            data, canaries, OPERATOR_CHANNELS | ARGUMENT_CHANNELS | {"key"}
         )
     leaks = (*client.leaks, *audit.prompt_leaks, *log.leaks, *audit_log_leaks)
     seconds = time.monotonic() - started

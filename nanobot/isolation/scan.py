@@ -10,6 +10,8 @@ from nanobot.isolation.recording_model import RecordedPrompt
 
 OPERATOR_CHANNELS = frozenset({"id", "keyname"})
 """Secrets from other sessions, but not from the operator, who needs them to read logs."""
+ARGUMENT_CHANNELS = frozenset({"arguments", "workspacename", "workspacetext"})
+"""What stands in arguments of tool calls, which the audit log has."""
 
 
 class LogScanner(logging.Handler):
