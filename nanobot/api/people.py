@@ -53,7 +53,7 @@ _MOST_REMEMBERED = 10_000
 _read_link = msgspec.json.Decoder(LinkBody)
 
 
-class People:
+class PeopleRoutes:
     """The operations on people."""
 
     def __init__(self, store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings) -> None:
@@ -210,7 +210,7 @@ def operations(
     store: Store, clock: Clock, randomness: Randomness, settings: ApiSettings
 ) -> tuple[Operation, ...]:
     """Return the operations on people, but for their export."""
-    people = People(store, clock, randomness, settings)
+    people = PeopleRoutes(store, clock, randomness, settings)
     reading = partial(Operation, tag="People", right="sessions:read")
     writing = partial(Operation, tag="People", right="sessions:write")
     return (
