@@ -22,7 +22,7 @@ from nanobot.tools.sandbox.command import CommandLimits
 from nanobot.tools.sandbox.layers import probe_layers
 from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
 from nanobot.tools.shell.access import ShellAccess
-from nanobot.tools.shell.commands import Commands, Directory, ShellSettings
+from nanobot.tools.shell.commands import Directory, ShellCommands, ShellSettings
 from nanobot.tools.shell.tools import shell_tools
 
 _TEMPORARY = "commands"
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 class Shell:
     """The agent's commands, their tools, and the sandbox that they run in."""
 
-    def __init__(self, commands: Commands, tools: tuple[Tool, ...], sandbox: LinuxSandbox) -> None:
+    def __init__(self, commands: ShellCommands, tools: tuple[Tool, ...], sandbox: LinuxSandbox) -> None:
         self.commands = commands
         self.tools = tools
         self.sandbox = sandbox
@@ -55,7 +55,7 @@ async def open_shell(
         return
     sandbox = LinuxSandbox(config.data / _TEMPORARY, layer, clock, randomness)
     await asyncio.to_thread(sandbox.open)
-    commands = Commands(sandbox, _directories(WorkspaceFolder(config.data), sessions), settings)
+    commands = ShellCommands(sandbox, _directories(WorkspaceFolder(config.data), sessions), settings)
     try:
         yield Shell(commands, shell_tools(commands, access), sandbox)
     finally:

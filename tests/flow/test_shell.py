@@ -15,7 +15,7 @@ from nanobot.core.message import ToolResult
 from nanobot.testing import Say, ScriptedModel, call
 from nanobot.tools.sandbox.command import Command, Ending, Running
 from nanobot.tools.shell.access import ShellAccess
-from nanobot.tools.shell.commands import Commands, ShellSettings
+from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from tests.contract.sandbox.test_sandbox import is_there
 from tests.harness import OpenHarness
 
@@ -267,7 +267,7 @@ async def directory(_: str) -> Path:
 
 
 async def test_a_session_has_four_background_commands_and_only_sees_its_own() -> None:
-    commands = Commands(Held(), directory, ShellSettings())
+    commands = ShellCommands(Held(), directory, ShellSettings())
     names = [await commands.begin("ann", "turn", "x", 5) for _ in range(4)]
     assert names == ["command-1", "command-2", "command-3", "command-4"]
     with pytest.raises(Exception, match="4 commands run in the background already"):
@@ -279,7 +279,7 @@ async def test_a_session_has_four_background_commands_and_only_sees_its_own() ->
 
 async def test_one_session_leaves_room_for_others() -> None:
     sandbox = Held()
-    commands = Commands(sandbox, directory, ShellSettings(max_commands=4))
+    commands = ShellCommands(sandbox, directory, ShellSettings(max_commands=4))
     first = [asyncio.create_task(commands.run("ann", "x", 5, 100)) for _ in range(4)]
     other = asyncio.create_task(commands.run("bob", "x", 5, 100))
     async with asyncio.timeout(10):
@@ -303,7 +303,7 @@ def test_a_pattern_lets_those_sessions_that_match() -> None:
 
 async def test_time_is_never_more_than_the_settings_say() -> None:
     sandbox = Held()
-    commands = Commands(sandbox, directory, ShellSettings())
+    commands = ShellCommands(sandbox, directory, ShellSettings())
     task = asyncio.create_task(commands.run("k", "x", 10_000, 100))
     while not sandbox.running:
         await asyncio.sleep(0)

@@ -9,7 +9,6 @@ import nanobot
 PACKAGE = Path(nanobot.__file__).parent
 _ROUTES = "the routes of a noun are called as the port of the store that they serve"
 EXCEPTIONS = {
-    "People": _ROUTES,
     "Responses": _ROUTES,
     "Sessions": _ROUTES,
     "Turns": _ROUTES,

@@ -74,7 +74,7 @@ class _Background:
         self.news.set()
 
 
-class Commands(Observer):
+class ShellCommands(Observer):
     """Runs commands of sessions, each in the session's own directory. As an observer it ends those of a turn
     with the turn.
 

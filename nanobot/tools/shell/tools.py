@@ -8,7 +8,7 @@ from nanobot.core.errors import ToolError
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.tools.sandbox.command import Ending
 from nanobot.tools.shell.access import ShellAccess
-from nanobot.tools.shell.commands import Commands
+from nanobot.tools.shell.commands import ShellCommands
 from nanobot.tools.workspace.files import refuse_untraced
 
 RUN, READ, WRITE, STOP = "run_command", "read_output", "write_input", "stop_command"
@@ -44,7 +44,7 @@ class StopArguments(msgspec.Struct, frozen=True):
     command: Name
 
 
-def shell_tools(commands: Commands, access: ShellAccess) -> tuple[Tool, ...]:
+def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...]:
     """Return the tools that run commands by `commands`, in those sessions that `access` lets."""
 
     async def run(arguments: RunArguments, context: ToolContext) -> str:
