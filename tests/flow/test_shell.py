@@ -114,7 +114,7 @@ async def test_commands_and_the_tools_for_files_have_the_same_files(open_harness
         run("cat d/a"),
         "ok",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     said = [result.content for result in results(model)]
     assert said[1].startswith("one\n") and "two" in said[2] and "root:" not in said[3]
@@ -123,7 +123,7 @@ async def test_commands_and_the_tools_for_files_have_the_same_files(open_harness
 
 async def test_the_files_of_a_deleted_session_are_gone(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo canary-3 > f"), "ok", run("ls; cat f"), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     await harness.door.call("DELETE", "/v1/sessions/k")
     assert list(harness.data.glob("workspaces/*/files/f")) == []
