@@ -1,10 +1,11 @@
 """The agent runs commands where the settings let it, each session in a place of its own."""
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -262,8 +263,9 @@ class HeldRunning:
         self.over.set()
 
 
-async def directory(_: str) -> Path:
-    return Path("/workspace")
+@contextlib.asynccontextmanager
+async def directory(_: str) -> AsyncIterator[Path]:
+    yield Path("/workspace")
 
 
 async def test_a_session_has_four_background_commands_and_only_sees_its_own() -> None:
