@@ -63,7 +63,7 @@ async def test_the_model_sees_what_a_command_writes_and_how_it_ends(open_harness
 
 async def test_a_command_is_asked_about_first_unless_a_policy_allows_it(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo kumquat"), "Done.")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     question = (await harness.door.chat("k", [ASK])).said
     assert "echo kumquat" in question and "run_command" in question
     assert len(model.requests) == 1
@@ -115,7 +115,7 @@ async def test_commands_and_the_tools_for_files_have_the_same_files(open_harness
         run("cat d/a"),
         "ok",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     said = [result.content for result in results(model)]
     assert said[1].startswith("one\n") and "two" in said[2] and "root:" not in said[3]
@@ -124,7 +124,7 @@ async def test_commands_and_the_tools_for_files_have_the_same_files(open_harness
 
 async def test_the_files_of_a_deleted_session_are_gone(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo canary-3 > f"), "ok", run("ls; cat f"), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     await harness.door.call("DELETE", "/v1/sessions/k")
     assert list(harness.data.glob("workspaces/*/files/f")) == []

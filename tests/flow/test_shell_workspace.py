@@ -15,7 +15,7 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
 from tests.contract.sandbox.test_sandbox import is_there
-from tests.flow.test_shell import AGAIN, ALLOW, ASK, results, run, until
+from tests.flow.test_shell import AGAIN, ALLOW, ASK, UNASKED, results, run, until
 from tests.harness import Harness, OpenHarness
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
@@ -57,7 +57,7 @@ async def test_tools_and_commands_see_the_same_files(open_harness: OpenHarness) 
         use("find_files", pattern="new"),
         "Done.",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     assert (await harness.door.chat("ann", [ASK])).said == "Done."
     _, first, _, _, second, read, found = results(model)
     assert first.content == "42\n\n[exit status 0]"
@@ -87,7 +87,7 @@ async def test_all_files_belong_to_the_user_of_the_commands_and_to_nobody_else(
         use("edit_file", path="made", old="1", new="2"),
         "ok",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("ann", [ASK])
     assert not any(result.is_error for result in results(model)), results(model)
     (top,) = folders(harness)
@@ -113,7 +113,7 @@ async def test_a_command_reads_and_writes_nothing_of_another_session(open_harnes
         use("list_files"),
         "ok",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("ann", [ASK])
     (top,) = folders(harness)
     model.requests.clear()
@@ -151,7 +151,7 @@ async def test_what_a_command_plants_leads_no_tool_anywhere(
         use("list_files"),
         "ok",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("ann", [ASK])
     planted, *refused, searched, listed = results(model)
     assert planted.content.startswith("7\n"), planted
@@ -170,7 +170,7 @@ async def test_what_a_command_has_closed_can_be_used_again(open_harness: OpenHar
         run("cat a"),
         "ok",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("ann", [ASK])
     assert results(model)[-1].content == "2\n[exit status 0]", results(model)
 
@@ -181,7 +181,7 @@ async def test_what_a_command_has_closed_can_be_used_again(open_harness: OpenHar
 async def test_files_of_commands_go_with_the_session(open_harness: OpenHarness) -> None:
     nested = "mkdir -p a/b; echo x > a/b/c; chmod 500 a/b; chmod 0 a; ln -s / link; echo x > /tmp/t"
     model = ScriptedModel(run(nested), "kept", run("ls -A; cat /tmp/t"), "none")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("ann", [ASK])
     assert len(folders(harness)) == 1
     assert (await harness.door.call("DELETE", "/v1/sessions/ann")).status == 200
@@ -195,7 +195,7 @@ async def test_commands_of_a_deleted_session_end_and_leave_nothing(open_harness:
         "i=0; while :; do mkdir -p d$i; echo x > d$i/f; i=$((i+1)); [ $i = 300 ] && i=0; done & sleep 56{}"
     )
     model = ScriptedModel(run(writing.format(61), background=True), run(writing.format(62)), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     exchange = harness.door.chatting("ann", [ASK], stream=True)
     await until(lambda: is_there("sleep\x005661") and is_there("sleep\x005662"))
     assert (await harness.door.call("DELETE", "/v1/sessions/ann")).status == 200
@@ -214,7 +214,7 @@ async def test_a_fork_has_files_of_its_own_that_its_commands_can_change(open_har
         run("bin/tool"),
         "same",
     )
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("ann", [ASK])
     fork = await harness.door.call("POST", "/v1/sessions/ann/fork", body=json.dumps({"key": "fork"}).encode())
     assert fork.status == 200
@@ -229,12 +229,12 @@ async def test_a_fork_has_files_of_its_own_that_its_commands_can_change(open_har
 
 async def test_commands_need_the_files_of_sessions(open_harness: OpenHarness) -> None:
     with pytest.raises(ConfigError, match="needs the files of sessions"):
-        await open_harness(ScriptedModel("ok"), shell=ALLOW, workspace={"enabled": False})
+        await open_harness(ScriptedModel("ok"), shell=ALLOW, policy=UNASKED, workspace={"enabled": False})
 
 
 async def test_a_request_that_leaves_no_trace_runs_no_command(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo x > f"), "ok")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("ann", [ASK], {}, store=False)
     (result,) = results(model)
     assert result.is_error and "leaves no trace" in result.content and folders(harness) == []

@@ -1,9 +1,11 @@
 """Removing a directory tree that commands have written to. Everything here blocks."""
 
 import contextlib
+import errno
 import itertools
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from nanobot.stores.workspaces.tree import FOLDER, NO_FOLLOW
@@ -46,15 +48,27 @@ def _empty(top: int) -> None:
             continue
         try:
             for nested in _unlink_in(opened):
-                moved = f".removed-{os.getpid()}-{next(names)}"
                 with contextlib.suppress(OSError):
-                    _opened_to_us(opened, nested)
-                    os.rename(nested, moved, src_dir_fd=opened, dst_dir_fd=top)
-                    waiting.append(moved)
+                    waiting.append(_moved(opened, nested, top, names))
         finally:
             os.close(opened)
         with contextlib.suppress(OSError):
             os.rmdir(name, dir_fd=top)
+
+
+def _moved(folder: int, name: str, top: int, names: Iterator[int]) -> str:
+    """Move a directory to the top, under a name that nothing there has; return that."""
+    _opened_to_us(folder, name)
+    while True:
+        moved = f".removed-{next(names)}"
+        try:
+            os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=top)
+        except OSError as error:
+            # Something of that name is there, as a command may have known it.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            return moved
 
 
 def _unlink_in(folder: int) -> list[str]:
